@@ -1,0 +1,368 @@
+// Package answer turns a question into an answer, with a why.
+//
+// Resolve is a pure function of a snapshot, a question and the time. It speaks
+// of scopes and services; how that looks on the wire, and what the static
+// records of the domain add, is its callers' affair.
+package answer
+
+import (
+	"iter"
+	"net/netip"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// An Outcome says what was found.
+type Outcome uint8
+
+// The outcomes. NotReady stands for NameError while a member that might know
+// the name has not been listed.
+const (
+	NameError Outcome = iota // the name does not exist
+	NotReady                 // whether it exists is not known yet
+	NoData                   // it exists; the type doesn't
+	Found                    // there are records, at the end of the chain if there is one
+)
+
+func (o Outcome) String() string {
+	return [...]string{"nxdomain", "notready", "nodata", "success"}[o]
+}
+
+// A Type is the type of a question, by its number in DNS (RFC 1035 3.2.2).
+type Type uint16
+
+// The types that fedns has records of, and those that ask for them in general.
+const (
+	TypeA     Type = 1
+	TypeCNAME Type = 5
+	TypeAAAA  Type = 28
+	TypeSRV   Type = 33
+	TypeANY   Type = 255
+)
+
+// A Member is a federation under the asked domain, with the rules its operator
+// set for it.
+type Member struct {
+	Index    int    // in Snapshot.Federations
+	TTL      uint32 // seconds
+	Degraded uint32 // seconds; the TTL while what is answered changed lately
+	Lenient  bool   // an unknown scope of a known service leads one step up
+}
+
+// An Answer is what is known about a name, or at its end where it leads on.
+type Answer struct {
+	Outcome    Outcome
+	Path       Path
+	Scope      topology.Scope   // that was asked
+	Chain      []topology.Scope // the wider scopes that CNAMEs lead to, in order
+	Federation *names.Federation
+	Service    *names.Service // nil where the name is no service's
+	TTL        uint32         // of every record, in seconds
+	Ports      []uint16       // of the SRV records
+	Target     bool           // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
+	Why        string         // the reason, where there is no record
+	// Depth is how many labels before the domain exist, counted from the right:
+	// the closest encloser of a name that doesn't (RFC 4592).
+	Depth int
+}
+
+// End is the scope whose records are the answer's.
+func (a *Answer) End() topology.Scope {
+	if n := len(a.Chain); n > 0 {
+		return a.Chain[n-1]
+	}
+	return a.Scope
+}
+
+// Addrs are the addresses of one family at the end of the chain, each once. They
+// begin with another one as turn grows.
+func (a *Answer) Addrs(v4 bool, turn uint32) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		if a.Service == nil {
+			return
+		}
+		end := a.End()
+		run := a.Service.In(end)
+		n := count(run, end.Width(), v4)
+		if n == 0 {
+			return
+		}
+		skip := int(turn % uint32(n))
+		for pass := range 2 {
+			i := 0
+			for _, s := range run {
+				if s.Widest > end.Width() || s.Addr.Is4() != v4 {
+					continue
+				}
+				// The first pass gives those from skip on, the second the others.
+				if (i >= skip) == (pass == 0) && !yield(s.Addr) {
+					return
+				}
+				i++
+			}
+		}
+	}
+}
+
+func count(run []names.Shard, w topology.Width, v4 bool) int {
+	n := 0
+	for _, s := range run {
+		if s.Widest <= w && s.Addr.Is4() == v4 {
+			n++
+		}
+	}
+	return n
+}
+
+// Resolve answers the question for a type of a name: labels stand before the
+// domain, in lower case, leftmost first; members are the federations under the
+// domain; now is in Unix seconds. labels must not change while the answer is in
+// use.
+func Resolve(s *names.Snapshot, members []Member, labels []string, t Type, now int64) Answer {
+	p := parse(labels)
+	if p.Federation == "" || p.extra && !p.hasKind {
+		return above(s, members, p)
+	}
+	for _, m := range members {
+		if f := s.Federations[m.Index]; f.Name == p.Federation {
+			return inside(f, m, p, t, now)
+		}
+	}
+	// Another federation. The names above it may exist all the same.
+	a := above(s, members, Path{Kind: p.Kind, hasKind: true, Scope: p.Scope})
+	depth := a.Depth
+	return Answer{Outcome: a.missing(s, members), Path: p, Depth: depth, Why: "no federation of this name"}
+}
+
+// above answers for names that stop before a federation: empty non-terminals, or
+// nothing.
+func above(s *names.Snapshot, members []Member, p Path) Answer {
+	a := Answer{Path: p}
+	for _, m := range members {
+		f := s.Federations[m.Index]
+		if f.Size() == 0 {
+			continue
+		}
+		known := 0
+		for known < min(len(p.Scope), 2) {
+			// With lenient, any label may be a scope's: names of services stand
+			// below it, and so it exists.
+			if _, ok := f.Map.Scope(p.Scope[len(p.Scope)-known-1:]...); !ok && !m.Lenient {
+				break
+			}
+			known++
+		}
+		a.Depth = max(a.Depth, known)
+		if known < len(p.Scope) {
+			continue
+		}
+		if !p.hasKind {
+			return Answer{Outcome: NoData, Path: p, Depth: known, Why: "empty non-terminal"}
+		}
+		if f.Kind(p.Kind) {
+			return Answer{Outcome: NoData, Path: p, Depth: known + 1, Why: "empty non-terminal"}
+		}
+	}
+	a.Why = "no such name"
+	a.Outcome = a.missing(s, members)
+	return a
+}
+
+// missing is NameError once the federations are settled.
+func (a *Answer) missing(s *names.Snapshot, members []Member) Outcome {
+	for _, m := range members {
+		if o := missing(s.Federations[m.Index]); o != NameError {
+			return o
+		}
+	}
+	return NameError
+}
+
+// missing is the outcome for a name a federation doesn't know: before every
+// member has been listed, or had its time, it may yet turn out to exist.
+func missing(f *names.Federation) Outcome {
+	if f.Heard && f.Settled {
+		return NameError
+	}
+	return NotReady
+}
+
+// inside answers for names at and below the federation's label.
+func inside(f *names.Federation, m Member, p Path, t Type, now int64) Answer {
+	a := Answer{Path: p, Federation: f, Depth: len(p.Scope), Why: "no such name"}
+	scope, ok := f.Map.Scope(p.Scope...)
+	if !ok {
+		if !m.Lenient {
+			a.Outcome, a.Why, a.Depth = missing(f), "no member in this zone or region", known(f, p.Scope)
+			return a
+		}
+		scope = strange(p.Scope)
+	}
+	a.Scope = scope
+	if !f.Kind(p.Kind) {
+		a.Outcome, a.Depth = missing(f), a.known(f)
+		return a
+	}
+	a.Depth += 2 // kind and federation
+	if p.Namespace == "" {
+		a.Outcome, a.Why = NoData, "empty non-terminal"
+		return a
+	}
+	if !f.Namespace(p.Kind, p.Namespace) {
+		a.Outcome, a.Why = missing(f), "no such namespace"
+		return a
+	}
+	a.Depth++
+	if p.Service == "" {
+		a.Outcome, a.Why = NoData, "empty non-terminal"
+		return a
+	}
+	a.Service = f.Service(p.key())
+	if a.Service == nil {
+		a.Outcome, a.Why = missing(f), "no member has the service"
+		return a
+	}
+	a.Depth++
+	return service(a, m, t, now)
+}
+
+// known counts the labels of a scope, from the right, that exist.
+func known(f *names.Federation, scope []string) int {
+	if f.Size() == 0 {
+		return 0
+	}
+	if _, ok := f.Map.Scope(scope[len(scope)-1]); ok {
+		return 1
+	}
+	return 0
+}
+
+func (a *Answer) known(f *names.Federation) int {
+	if f.Size() == 0 {
+		return 0
+	}
+	return len(a.Path.Scope)
+}
+
+// strange is the scope that labels spell where no member is: a region of that
+// name, or a zone in it. A short name is taken for a region's, since one step up
+// of both is found there.
+func strange(labels []string) topology.Scope {
+	if len(labels) == 1 {
+		return topology.Scope{Region: labels[0]}
+	}
+	return topology.Scope{Region: labels[1], Zone: labels[0]}
+}
+
+// service answers for a known service, or a port of it, in a scope.
+func service(a Answer, m Member, t Type, now int64) Answer {
+	port, proto := "", ""
+	if a.Path.Proto != "" {
+		var ok bool
+		if proto, ok = bare(a.Path.Proto); !ok || !a.Service.Proto(proto) {
+			a.Outcome, a.Why = missing(a.Federation), "no port of this protocol"
+			return a
+		}
+		a.Depth++
+		if a.Path.Port == "" {
+			a.Outcome, a.Why = NoData, "empty non-terminal"
+			return a
+		}
+		if port, ok = bare(a.Path.Port); !ok || !a.Service.Port(port, proto) {
+			a.Outcome, a.Why = missing(a.Federation), "no port of this name"
+			return a
+		}
+		a.Depth++
+		if a.Path.extra {
+			a.Outcome, a.Why = missing(a.Federation), "no such name"
+			return a
+		}
+	}
+	for end := a.Scope; ; end = end.Up() {
+		if up(a.Service, end, port, proto) {
+			break
+		}
+		if end == topology.Global {
+			a.Why = a.Service.Down
+			if a.Why == "" {
+				a.Why = "no shard that is up has the port"
+			}
+			return finish(a, NoData, m, now)
+		}
+		a.Chain = append(a.Chain, end.Up())
+		if t == TypeCNAME || t == TypeANY {
+			// The CNAME itself is what was asked for; it isn't followed (RFC 1034
+			// section 3.6.2).
+			return finish(a, Found, m, now)
+		}
+	}
+	return finish(records(a, port, proto, t), 0, m, now)
+}
+
+// up says whether a shard in the scope is up, and has the port if one is asked.
+func up(s *names.Service, scope topology.Scope, port, proto string) bool {
+	if len(s.In(scope)) == 0 {
+		return false
+	}
+	if port == "" {
+		return true
+	}
+	for i := range s.Ports {
+		if p := &s.Ports[i]; p.Name == port && p.Proto == proto && p.In(scope) {
+			return true
+		}
+	}
+	return false
+}
+
+// records fills in what the type asks of the end of the chain.
+func records(a Answer, port, proto string, t Type) Answer {
+	end := a.End()
+	a.Outcome, a.Target = NoData, true
+	if port != "" {
+		if t != TypeSRV && t != TypeANY {
+			a.Why = "the name of a port has SRV records only"
+			return a
+		}
+		for i := range a.Service.Ports {
+			if p := &a.Service.Ports[i]; p.Name == port && p.Proto == proto && p.In(end) {
+				a.Ports = append(a.Ports, p.Number)
+			}
+		}
+		a.Outcome = Found
+		return a
+	}
+	switch t {
+	case TypeA, TypeAAAA:
+		if count(a.Service.In(end), end.Width(), t == TypeA) > 0 {
+			a.Outcome = Found
+			return a
+		}
+		a.Why = "no shard has an address of this family"
+	case TypeANY:
+		a.Outcome = Found
+	default:
+		a.Why = "services have addresses only"
+	}
+	return a
+}
+
+// finish sets the outcome, if one is given, and the TTL: short while a shard
+// that could be in the answer has come or gone lately.
+func finish(a Answer, o Outcome, m Member, now int64) Answer {
+	if o != 0 {
+		a.Outcome = o
+	}
+	a.TTL = m.TTL
+	if a.Service.TTL != 0 {
+		a.TTL = a.Service.TTL
+	}
+	for _, r := range a.Service.Recent {
+		if r.Until > now && a.End().Holds(r.Place) {
+			a.TTL = min(a.TTL, m.Degraded)
+			break
+		}
+	}
+	return a
+}

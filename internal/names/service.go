@@ -1,0 +1,151 @@
+// Package names holds all that is answered at one moment: the frozen Snapshot,
+// and the Board that shows the current one.
+//
+// A snapshot has one entry a service, not one a name: the addresses of a service
+// are sorted by region, then zone, so that every scope is a run of them. The
+// package holds what is answered; how a question is turned into an answer is
+// package answer's, why a shard is up or down is package health's.
+package names
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A Kind is the label that stands between a federation and the scope.
+type Kind uint8
+
+// The kinds of names.
+const (
+	Svc Kind = iota // Services
+	Ing             // Ingresses
+)
+
+// Kinds lists every kind.
+var Kinds = [...]Kind{Svc, Ing}
+
+func (k Kind) String() string { return [...]string{"svc", "ing"}[k] }
+
+// KindOf gives the kind that a label spells.
+func KindOf(label string) (Kind, bool) {
+	switch label {
+	case "svc":
+		return Svc, true
+	case "ing":
+		return Ing, true
+	}
+	return 0, false
+}
+
+// A Key names a service within a federation.
+type Key struct {
+	Namespace, Name string
+	Kind            Kind
+}
+
+func (k Key) String() string {
+	if k.Kind == Ing {
+		return "ingress " + k.Namespace + "/" + k.Name
+	}
+	return k.Namespace + "/" + k.Name
+}
+
+// A Service is what is answered for one service: an entry of a snapshot. It is
+// never changed after Freeze.
+type Service struct {
+	Key    Key
+	Shards []Shard  // addresses of the shards that are up, sorted by Freeze
+	Ports  []Port   // named ports of any member
+	TTL    uint32   // seconds; 0 means the federation's
+	Recent []Recent // shards that came up or went down lately
+	Down   string   // why no shard is up; "" while one is
+}
+
+// A Shard is one address of a shard that is up, at one place. A shard at several
+// places, or with several addresses, has an entry for each.
+type Shard struct {
+	Place topology.Place
+	Addr  netip.Addr
+	// Widest is the widest scope in which this entry is the first with its
+	// address, so that wider scopes count an address once.
+	Widest topology.Width
+}
+
+// A Port is a named port of a service.
+type Port struct {
+	Name, Proto string // as in a name, without the underscores, lower case
+	Number      uint16
+	Places      []topology.Place // where shards that are up have it; nil: wherever one is up
+}
+
+// In says whether a shard that is up in the scope has the port.
+func (p *Port) In(s topology.Scope) bool {
+	return p.Places == nil || slices.ContainsFunc(p.Places, s.Holds)
+}
+
+// A Recent is a shard that came up or went down.
+type Recent struct {
+	Place topology.Place
+	Until int64 // Unix seconds; answers it may be in are short-lived until then
+}
+
+// Freeze sorts what a builder has put together. Inputs in any order give the
+// same service.
+func (s *Service) Freeze() *Service {
+	slices.SortFunc(s.Shards, func(a, b Shard) int {
+		if c := a.Place.Compare(b.Place); c != 0 {
+			return c
+		}
+		return a.Addr.Compare(b.Addr)
+	})
+	s.Shards = slices.CompactFunc(s.Shards, func(a, b Shard) bool { return a.Place == b.Place && a.Addr == b.Addr })
+	for i := range s.Shards {
+		s.Shards[i].Widest = s.widest(i)
+	}
+	return s
+}
+
+// widest looks back for the same address. A service has a handful of shards, so
+// that a scan is cheaper than a map.
+func (s *Service) widest(i int) topology.Width {
+	w := topology.Worldwide
+	for _, before := range s.Shards[:i] {
+		if before.Addr != s.Shards[i].Addr {
+			continue
+		}
+		if before.Place.Region == s.Shards[i].Place.Region {
+			return topology.Zonal
+		}
+		w = topology.Regional
+	}
+	return w
+}
+
+// In is the run of entries whose places the scope holds. Entries whose Widest is
+// narrower than the scope are repetitions within it.
+func (s *Service) In(scope topology.Scope) []Shard {
+	if scope == topology.Global {
+		return s.Shards
+	}
+	from := 0
+	for from < len(s.Shards) && !scope.Holds(s.Shards[from].Place) {
+		from++
+	}
+	to := from
+	for to < len(s.Shards) && scope.Holds(s.Shards[to].Place) {
+		to++
+	}
+	return s.Shards[from:to]
+}
+
+// Port says whether any member has a port of this name and protocol.
+func (s *Service) Port(name, proto string) bool {
+	return slices.ContainsFunc(s.Ports, func(p Port) bool { return p.Name == name && p.Proto == proto })
+}
+
+// Proto says whether any member has a named port of this protocol.
+func (s *Service) Proto(proto string) bool {
+	return slices.ContainsFunc(s.Ports, func(p Port) bool { return p.Proto == proto })
+}

@@ -1,0 +1,161 @@
+package names
+
+import (
+	"iter"
+	"sync/atomic"
+
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A Snapshot is all that is answered at one moment. It never changes.
+type Snapshot struct {
+	Serial      uint32        // of the SOA record: Unix time of the change, or one more than the last
+	Federations []*Federation // in the order of the configuration
+}
+
+// Next is the snapshot after s with some federations replaced: those of changed
+// that aren't nil, by index. Its serial is the Unix time now, and later than
+// that of s in any case (RFC 1982 counts on it).
+func (s *Snapshot) Next(now int64, changed []*Federation) *Snapshot {
+	next := &Snapshot{Serial: uint32(now), Federations: make([]*Federation, len(changed))}
+	for i, f := range changed {
+		if f == nil && s != nil {
+			f = s.Federations[i]
+		}
+		next.Federations[i] = f
+	}
+	if s != nil && int32(next.Serial-s.Serial) <= 0 {
+		next.Serial = s.Serial + 1
+	}
+	if next.Serial == 0 {
+		next.Serial = 1 // 0 asks for a whole transfer in CoreDNS's transfer plugin
+	}
+	return next
+}
+
+// Size is the number of services in all federations.
+func (s *Snapshot) Size() int {
+	n := 0
+	for _, f := range s.Federations {
+		n += f.Size()
+	}
+	return n
+}
+
+// A Federation is what is answered of one federation: its known scopes and its
+// known services. It never changes; Edit makes the next one.
+type Federation struct {
+	Name string
+	Map  *topology.Map
+	// Heard is set once a member has been listed; before, nothing is known and
+	// nothing can be said to be missing.
+	Heard bool
+	// Settled is set once every member has been listed or had its time; only
+	// then is an unknown name an unknown name.
+	Settled bool
+
+	services   trie[Key, *Service]
+	namespaces trie[space, int] // how many services each has
+	kinds      [len(Kinds)]int  // how many services of each kind
+}
+
+// A space is a namespace in names of one kind.
+type space struct {
+	namespace string
+	kind      Kind
+}
+
+func (s space) hash() uint32 { return hash(s.kind.String(), s.namespace) }
+
+// NewFederation is a federation of which nothing is known.
+func NewFederation(name string) *Federation {
+	return &Federation{Name: name, Map: topology.New(nil)}
+}
+
+// Service finds a known service, or nil.
+func (f *Federation) Service(k Key) *Service {
+	s, _ := f.services.get(k.hash(), k)
+	return s
+}
+
+// Namespace says whether a namespace has a known service of the kind.
+func (f *Federation) Namespace(k Kind, namespace string) bool {
+	s := space{namespace, k}
+	n, _ := f.namespaces.get(s.hash(), s)
+	return n > 0
+}
+
+// Kind says whether there is a known service of the kind.
+func (f *Federation) Kind(k Kind) bool { return f.kinds[k] > 0 }
+
+// Size is the number of known services.
+func (f *Federation) Size() int { return f.services.size }
+
+// Services lists the known services, in no order.
+func (f *Federation) Services() iter.Seq[*Service] { return f.services.all }
+
+// An Edit puts the next state of a federation together beside the current one.
+type Edit struct {
+	next  Federation
+	owner *owner
+}
+
+// Edit begins the next state. f stays as it is.
+func (f *Federation) Edit() *Edit {
+	e := &Edit{next: *f, owner: new(owner)}
+	e.next.services.own()
+	e.next.namespaces.own()
+	return e
+}
+
+// Set puts a frozen service in, in place of the one of its key.
+func (e *Edit) Set(s *Service) {
+	h := s.Key.hash()
+	if _, ok := e.next.services.get(h, s.Key); !ok {
+		e.count(s.Key, 1)
+	}
+	e.next.services.set(e.owner, h, s.Key, s)
+}
+
+// Remove takes a service out, if it is there.
+func (e *Edit) Remove(k Key) {
+	h := k.hash()
+	if _, ok := e.next.services.get(h, k); !ok {
+		return
+	}
+	e.count(k, -1)
+	e.next.services.remove(e.owner, h, k)
+}
+
+// Topology sets the known scopes.
+func (e *Edit) Topology(m *topology.Map) { e.next.Map = m }
+
+// Standing sets how far the members are known.
+func (e *Edit) Standing(heard, settled bool) { e.next.Heard, e.next.Settled = heard, settled }
+
+// Done gives the federation. The edit is over with it.
+func (e *Edit) Done() *Federation {
+	f := e.next
+	e.owner = nil
+	return &f
+}
+
+func (e *Edit) count(k Key, by int) {
+	e.next.kinds[k.Kind] += by
+	s := space{k.Namespace, k.Kind}
+	n, _ := e.next.namespaces.get(s.hash(), s)
+	if n+by == 0 {
+		e.next.namespaces.remove(e.owner, s.hash(), s)
+		return
+	}
+	e.next.namespaces.set(e.owner, s.hash(), s, n+by)
+}
+
+// A Board shows the current snapshot to any number of readers, without a lock.
+type Board struct{ p atomic.Pointer[Snapshot] }
+
+// Load returns the snapshot last shown, or nil before the first.
+func (b *Board) Load() *Snapshot { return b.p.Load() }
+
+// Show makes s the current snapshot.
+func (b *Board) Show(s *Snapshot) { b.p.Store(s) }

@@ -1,0 +1,160 @@
+package shard
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A Cluster is what the configuration says of a member.
+type Cluster struct {
+	Name      topology.ClusterName
+	Region    string         // "": what its nodes say
+	Zones     []string       // none: what its nodes and endpoints say
+	Addresses []netip.Prefix // none: it may announce any address
+}
+
+// may says whether the cluster may announce an address.
+func (c *Cluster) may(a netip.Addr) bool {
+	return len(c.Addresses) == 0 || slices.ContainsFunc(c.Addresses, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// The lists that make a cluster known.
+const (
+	listServices = 1 << iota
+	listIngresses
+	listSlices
+	listNodes
+	listAll = listServices | listIngresses | listSlices | listNodes
+)
+
+// A member is a cluster's part of the table that isn't a service's.
+type member struct {
+	Cluster
+	listed  int  // bits of the lists that have come
+	settled bool // was listed at an earlier publication: what changes now is news
+	nodes   map[string]topology.Place
+	slices  map[SliceKey]names.Key
+	fronts  map[names.Key][]names.Key // Service to the Ingresses that lead to it
+	seen    map[string]int            // zone label of endpoints, and how often
+	places  []topology.Place          // where the cluster is, sorted
+	region  string                    // of zones that no node tells of
+}
+
+func (m *member) complete() bool { return m.listed == listAll }
+
+// locate works out the places of a cluster from its configuration, its nodes and
+// its endpoints, and says whether they changed.
+func (m *member) locate() bool {
+	regions := map[string]bool{}
+	places := map[topology.Place]bool{}
+	for _, p := range m.nodes {
+		if m.Region != "" {
+			p.Region = m.Region
+		}
+		if p.Region == "" {
+			continue
+		}
+		regions[p.Region] = true
+		if len(m.Zones) == 0 {
+			places[p] = true
+		}
+	}
+	region := m.Region
+	if region == "" && len(regions) == 1 {
+		for r := range regions {
+			region = r
+		}
+	}
+	if region != "" {
+		for _, z := range m.Zones {
+			places[topology.Place{Region: region, Zone: z}] = true
+		}
+		if len(m.Zones) == 0 {
+			for z := range m.seen {
+				if !slices.ContainsFunc(m.Zones, func(o string) bool { return o == z }) && !anywhere(places, z) {
+					places[topology.Place{Region: region, Zone: z}] = true
+				}
+			}
+		}
+		if len(places) == 0 {
+			places[topology.Place{Region: region}] = true
+		}
+	}
+	list := make([]topology.Place, 0, len(places))
+	for p := range places {
+		list = append(list, p)
+	}
+	slices.SortFunc(list, topology.Place.Compare)
+	if region == m.region && slices.Equal(list, m.places) {
+		return false
+	}
+	m.region, m.places = region, list
+	return true
+}
+
+func anywhere(places map[topology.Place]bool, zone string) bool {
+	for p := range places {
+		if p.Zone == zone {
+			return true
+		}
+	}
+	return false
+}
+
+// place finds where in the cluster a zone of an endpoint is; ok is false where
+// the configuration names the cluster's zones and this is none of them.
+func (m *member) place(zone string) (p topology.Place, ok bool) {
+	for _, p := range m.places {
+		if p.Zone == zone {
+			return p, true
+		}
+	}
+	return topology.Place{Region: m.region, Zone: zone}, len(m.Zones) == 0 && m.region != ""
+}
+
+// own are the places of a shard of which no zone is known: the cluster's.
+func (m *member) own() []topology.Place {
+	if len(m.places) == 0 {
+		return []topology.Place{{Region: m.region}}
+	}
+	return m.places
+}
+
+// A Notice is something an operator should know, said once.
+type Notice struct {
+	Cluster topology.ClusterName
+	Kind    NoticeKind
+	Text    string
+}
+
+// A NoticeKind is what a metric counts notices by.
+type NoticeKind string
+
+// The kinds of notices.
+const (
+	BadLabel     NoticeKind = "label"    // a topology label that can't be part of a name
+	BadAddress   NoticeKind = "address"  // an address outside the cluster's range
+	Disagreement NoticeKind = "disagree" // members' annotations that differ
+	ScopeClash   NoticeKind = "scope"    // a zone and a region of one name
+)
+
+// label makes part of a name of a topology label's value; what can't be one is
+// left out, and noticed.
+func (t *Table) label(m *member, what, value string) string {
+	if value == "" {
+		return ""
+	}
+	if l, ok := t.labels[value]; ok && l != "" {
+		return l
+	}
+	l, err := topology.Label(value)
+	if err != nil {
+		t.notice(m.Name, BadLabel, fmt.Sprintf("%s: %v; left out of the names", what, err))
+	}
+	t.labels[value] = l
+	return l
+}

@@ -1,0 +1,103 @@
+// Package shard holds the working table: each service's piece in each cluster.
+//
+// A Table has one owner, who applies what sources report and takes the next
+// state of the federation from it. It has no locks, starts nothing and asks
+// nobody: the time is an argument.
+package shard
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/fedns/fedns/internal/names"
+)
+
+// A Service is what is kept of a Service or an Ingress of one cluster.
+type Service struct {
+	Key      names.Key
+	Created  int64 // Unix seconds; the oldest of the members' decides where they disagree
+	Deleting bool
+	Balancer bool         // a load balancer gives it an address
+	NotReady bool         // endpoints count whether they are ready or not
+	Addrs    []netip.Addr // announced for it
+	Hosts    []string     // names of load balancers, resolved in the background
+	Ports    []Port       // named ports only
+	TTL      uint32       // seconds; 0: as configured
+	Backends []names.Key  // the Services that an Ingress leads to
+}
+
+// A Port is a named port of a Service, in the spelling of names.
+type Port struct {
+	Name, Proto string
+	Number      uint16
+}
+
+func (s *Service) equal(o *Service) bool {
+	return s.Key == o.Key && s.Created == o.Created && s.Deleting == o.Deleting &&
+		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL &&
+		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&
+		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Backends, o.Backends)
+}
+
+// A SliceKey names an EndpointSlice within a cluster.
+type SliceKey struct{ Namespace, Name string }
+
+// A Slice is what is kept of an EndpointSlice: where it has endpoints, not which.
+type Slice struct {
+	Key       SliceKey
+	Service   string // the Service's name, in the slice's namespace
+	Endpoints []Endpoint
+}
+
+// An Endpoint stands for all endpoints of a slice that are alike in what counts.
+type Endpoint struct {
+	Zone  string // as the slice says, or ""
+	Node  string // only where Zone is ""
+	Ready bool   // and not terminating
+}
+
+func (s *Slice) key() names.Key { return names.Key{Namespace: s.Key.Namespace, Name: s.Service} }
+
+func (s *Slice) equal(o *Slice) bool {
+	return s.Key == o.Key && s.Service == o.Service && slices.Equal(s.Endpoints, o.Endpoints)
+}
+
+// A Node says where the pods on it stand; labels as they are.
+type Node struct{ Name, Region, Zone string }
+
+// An Event is what a source reports of one cluster.
+type Event struct {
+	Federation int // index in the configuration
+	Cluster    int // index within the federation
+	Change     Change
+}
+
+// A Change is one of the types below. A list is complete: what it lacks is gone.
+type Change interface{ change() }
+
+// The changes.
+type (
+	ServiceSet  struct{ Service }
+	ServiceGone struct{ Key names.Key }
+	// ServiceList holds all services of one kind.
+	ServiceList struct {
+		Kind     names.Kind
+		Services []Service
+	}
+	SliceSet  struct{ Slice }
+	SliceGone struct{ Key SliceKey }
+	SliceList struct{ Slices []Slice }
+	NodeSet   struct{ Node }
+	NodeGone  struct{ Name string }
+	NodeList  struct{ Nodes []Node }
+)
+
+func (ServiceSet) change()  {}
+func (ServiceGone) change() {}
+func (ServiceList) change() {}
+func (SliceSet) change()    {}
+func (SliceGone) change()   {}
+func (SliceList) change()   {}
+func (NodeSet) change()     {}
+func (NodeGone) change()    {}
+func (NodeList) change()    {}

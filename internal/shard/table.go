@@ -1,0 +1,450 @@
+package shard
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A Table is the working state of one federation.
+type Table struct {
+	members  []*member
+	services map[names.Key]*service
+	hosts    map[string]*host
+	labels   map[string]string // value of a topology label to its part of a name
+
+	dirty    map[names.Key]bool
+	scopes   bool // the places of a member have changed
+	standing bool // a member has been listed for the first time, or had its time
+	waived   bool // members had their time to be listed
+
+	told    map[Notice]bool
+	notices []Notice
+	tally   map[Standing]int
+}
+
+// A Standing is what shards are counted by.
+type Standing struct {
+	Cluster topology.ClusterName
+	Verdict health.Verdict
+}
+
+// A service is one row: its piece in each cluster, by index.
+type service struct {
+	key    names.Key
+	pieces []*piece
+	recent []names.Recent
+}
+
+// A piece is a shard with what it rests on. Slices may come before their Service.
+type piece struct {
+	object  *Service // nil where the cluster has slices only
+	slices  []Slice
+	verdict health.Verdict
+	places  []topology.Place // where it was up at the last publication
+}
+
+// A host is the name of a load balancer.
+type host struct {
+	addrs []netip.Addr
+	users map[names.Key]int
+}
+
+// NewTable is the table of a federation's members, by index.
+func NewTable(clusters []Cluster) *Table {
+	t := &Table{
+		services: map[names.Key]*service{},
+		hosts:    map[string]*host{},
+		labels:   map[string]string{},
+		dirty:    map[names.Key]bool{},
+		told:     map[Notice]bool{},
+		tally:    map[Standing]int{},
+		scopes:   true,
+		standing: true,
+	}
+	for _, c := range clusters {
+		m := &member{
+			Cluster: c,
+			nodes:   map[string]topology.Place{},
+			slices:  map[SliceKey]names.Key{},
+			fronts:  map[names.Key][]names.Key{},
+			seen:    map[string]int{},
+		}
+		m.locate()
+		t.members = append(t.members, m)
+	}
+	return t
+}
+
+// Apply takes in a change of a cluster.
+func (t *Table) Apply(cluster int, c Change) {
+	m := t.members[cluster]
+	switch c := c.(type) {
+	case ServiceSet:
+		t.setService(cluster, c.Service)
+	case ServiceGone:
+		t.dropService(cluster, c.Key)
+	case ServiceList:
+		t.listServices(cluster, c)
+	case SliceSet:
+		t.setSlice(cluster, c.Slice)
+	case SliceGone:
+		t.dropSlice(cluster, c.Key)
+	case SliceList:
+		t.listSlices(cluster, c.Slices)
+	case NodeSet:
+		t.setNodes(cluster, func(nodes map[string]topology.Place) { nodes[c.Name] = t.standsAt(m, c.Node) })
+	case NodeGone:
+		t.setNodes(cluster, func(nodes map[string]topology.Place) { delete(nodes, c.Name) })
+	case NodeList:
+		t.setNodes(cluster, func(nodes map[string]topology.Place) {
+			clear(nodes)
+			for _, n := range c.Nodes {
+				nodes[n.Name] = t.standsAt(m, n)
+			}
+		})
+		t.heard(cluster, listNodes)
+	}
+}
+
+// Waive stops waiting for members that have not been listed yet.
+func (t *Table) Waive() {
+	if !t.waived {
+		t.waived, t.standing = true, true
+	}
+}
+
+// Complete says whether a cluster has been listed.
+func (t *Table) Complete(cluster int) bool { return t.members[cluster].complete() }
+
+// Settled says whether every member has been listed or had its time.
+func (t *Table) Settled() bool {
+	return t.waived || !slices.ContainsFunc(t.members, func(m *member) bool { return !m.complete() })
+}
+
+// Dirty says whether there is something to publish.
+func (t *Table) Dirty() bool { return len(t.dirty) > 0 || t.scopes || t.standing }
+
+// Notices gives what has to be said since the last call.
+func (t *Table) Notices() []Notice {
+	n := t.notices
+	t.notices = nil
+	return n
+}
+
+// Tally counts the shards by cluster and verdict. It is the table's own.
+func (t *Table) Tally() map[Standing]int { return t.tally }
+
+// Hosts lists the load balancers' names that the table needs addresses of.
+func (t *Table) Hosts() []string {
+	out := make([]string, 0, len(t.hosts))
+	for h := range t.hosts {
+		out = append(out, h)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Wants says whether the table needs the addresses of a host.
+func (t *Table) Wants(host string) bool { return t.hosts[host] != nil }
+
+// Resolved takes in the addresses of a load balancer's name; none: it has none.
+func (t *Table) Resolved(name string, addrs []netip.Addr) {
+	h := t.hosts[name]
+	if h == nil || slices.Equal(h.addrs, addrs) {
+		return
+	}
+	h.addrs = slices.Clone(addrs)
+	for k := range h.users {
+		t.dirty[k] = true
+	}
+}
+
+func (t *Table) notice(c topology.ClusterName, kind NoticeKind, text string) {
+	n := Notice{c, kind, text}
+	if !t.told[n] {
+		t.told[n] = true
+		t.notices = append(t.notices, n)
+	}
+}
+
+// heard notes that a list of a cluster has come. With the last of them all it
+// has is known, and judged together.
+func (t *Table) heard(cluster, list int) {
+	m := t.members[cluster]
+	if m.listed&list != 0 {
+		return
+	}
+	m.listed |= list
+	if m.complete() {
+		t.standing, t.scopes = true, true
+		t.touchAll(cluster)
+	}
+}
+
+// touch marks a service for the next publication, unless its cluster's word
+// doesn't count yet, and the Ingresses that lead to it.
+func (t *Table) touch(cluster int, k names.Key) {
+	m := t.members[cluster]
+	if !m.complete() {
+		return
+	}
+	t.dirty[k] = true
+	for _, front := range m.fronts[k] {
+		t.dirty[front] = true
+	}
+}
+
+func (t *Table) touchAll(cluster int) {
+	for k, s := range t.services {
+		if s.pieces[cluster] != nil {
+			t.dirty[k] = true
+		}
+	}
+}
+
+// setNodes changes the nodes of a cluster and follows where it is now. Nodes are
+// written all the time, by their heartbeats; only a change of place counts.
+func (t *Table) setNodes(cluster int, change func(map[string]topology.Place)) {
+	m := t.members[cluster]
+	next := maps.Clone(m.nodes)
+	change(next)
+	if maps.Equal(next, m.nodes) {
+		return
+	}
+	m.nodes = next
+	located := m.locate()
+	if !m.complete() {
+		return
+	}
+	t.scopes = t.scopes || located
+	// A node's zone may stand for its endpoints', whether or not the cluster as
+	// a whole has moved.
+	t.touchAll(cluster)
+}
+
+func (t *Table) standsAt(m *member, n Node) topology.Place {
+	return topology.Place{
+		Region: t.label(m, "region of node "+n.Name, n.Region),
+		Zone:   t.label(m, "zone of node "+n.Name, n.Zone),
+	}
+}
+
+// row finds a service's row, or makes it.
+func (t *Table) row(k names.Key) *service {
+	s := t.services[k]
+	if s == nil {
+		s = &service{key: k, pieces: make([]*piece, len(t.members))}
+		t.services[k] = s
+	}
+	return s
+}
+
+func (t *Table) piece(cluster int, k names.Key) *piece {
+	if s := t.services[k]; s != nil {
+		return s.pieces[cluster]
+	}
+	return nil
+}
+
+func (t *Table) setService(cluster int, o Service) {
+	s := t.row(o.Key)
+	o.Key = s.key // one copy of the strings for all clusters
+	p := s.pieces[cluster]
+	if p == nil {
+		p = &piece{}
+		s.pieces[cluster] = p
+	}
+	if p.object != nil {
+		if p.object.equal(&o) {
+			return
+		}
+		t.unlink(cluster, p.object)
+	}
+	p.object = &o
+	t.link(cluster, p.object)
+	t.touch(cluster, s.key)
+}
+
+func (t *Table) dropService(cluster int, k names.Key) {
+	p := t.piece(cluster, k)
+	if p == nil || p.object == nil {
+		return
+	}
+	t.unlink(cluster, p.object)
+	p.object = nil
+	t.touch(cluster, k)
+	t.sweep(cluster, k)
+}
+
+// link and unlink keep what is looked up by a service's hosts and backends.
+func (t *Table) link(cluster int, o *Service) {
+	for _, name := range o.Hosts {
+		h := t.hosts[name]
+		if h == nil {
+			h = &host{users: map[names.Key]int{}}
+			t.hosts[name] = h
+		}
+		h.users[o.Key]++
+	}
+	fronts := t.members[cluster].fronts
+	for _, b := range o.Backends {
+		fronts[b] = append(fronts[b], o.Key)
+	}
+}
+
+func (t *Table) unlink(cluster int, o *Service) {
+	for _, name := range o.Hosts {
+		h := t.hosts[name]
+		if h.users[o.Key]--; h.users[o.Key] == 0 {
+			delete(h.users, o.Key)
+		}
+		if len(h.users) == 0 {
+			delete(t.hosts, name)
+		}
+	}
+	fronts := t.members[cluster].fronts
+	for _, b := range o.Backends {
+		fronts[b] = slices.DeleteFunc(fronts[b], func(k names.Key) bool { return k == o.Key })
+		if len(fronts[b]) == 0 {
+			delete(fronts, b)
+		}
+	}
+}
+
+func (t *Table) listServices(cluster int, l ServiceList) {
+	have := make(map[names.Key]bool, len(l.Services))
+	for _, o := range l.Services {
+		have[o.Key] = true
+		t.setService(cluster, o)
+	}
+	for k, s := range t.services {
+		if p := s.pieces[cluster]; k.Kind == l.Kind && p != nil && p.object != nil && !have[k] {
+			t.dropService(cluster, k)
+		}
+	}
+	t.heard(cluster, map[names.Kind]int{names.Svc: listServices, names.Ing: listIngresses}[l.Kind])
+}
+
+func (t *Table) setSlice(cluster int, sl Slice) {
+	m := t.members[cluster]
+	k := sl.key()
+	if was, ok := m.slices[sl.Key]; ok && was != k {
+		t.dropSlice(cluster, sl.Key) // it has been given to another Service
+	}
+	s := t.row(k)
+	sl.Service, sl.Key.Namespace = s.key.Name, s.key.Namespace
+	p := s.pieces[cluster]
+	if p == nil {
+		p = &piece{}
+		s.pieces[cluster] = p
+	}
+	i := slices.IndexFunc(p.slices, func(o Slice) bool { return o.Key == sl.Key })
+	switch {
+	case i < 0:
+		p.slices = append(p.slices, sl)
+	case p.slices[i].equal(&sl):
+		return
+	default:
+		t.sight(cluster, p.slices[i].Endpoints, -1)
+		p.slices[i] = sl
+	}
+	m.slices[sl.Key] = s.key
+	t.sight(cluster, sl.Endpoints, 1)
+	t.touch(cluster, s.key)
+}
+
+func (t *Table) dropSlice(cluster int, key SliceKey) {
+	m := t.members[cluster]
+	k, ok := m.slices[key]
+	if !ok {
+		return
+	}
+	delete(m.slices, key)
+	p := t.piece(cluster, k)
+	i := slices.IndexFunc(p.slices, func(o Slice) bool { return o.Key == key })
+	t.sight(cluster, p.slices[i].Endpoints, -1)
+	p.slices = slices.Delete(p.slices, i, i+1)
+	t.touch(cluster, k)
+	t.sweep(cluster, k)
+}
+
+func (t *Table) listSlices(cluster int, list []Slice) {
+	have := make(map[SliceKey]bool, len(list))
+	for _, sl := range list {
+		have[sl.Key] = true
+		t.setSlice(cluster, sl)
+	}
+	for key := range t.members[cluster].slices {
+		if !have[key] {
+			t.dropSlice(cluster, key)
+		}
+	}
+	t.heard(cluster, listSlices)
+}
+
+// sight counts the zones that endpoints tell of: a zone with endpoints is one of
+// the cluster's, whatever became of the node.
+func (t *Table) sight(cluster int, es []Endpoint, by int) {
+	m := t.members[cluster]
+	news := false
+	for _, e := range es {
+		z := t.label(m, "zone of an endpoint", e.Zone)
+		if z == "" {
+			continue
+		}
+		n := m.seen[z]
+		if n+by == 0 {
+			delete(m.seen, z)
+		} else {
+			m.seen[z] = n + by
+		}
+		news = news || n == 0 || n+by == 0
+	}
+	if news && m.locate() && m.complete() {
+		t.scopes = true
+		t.touchAll(cluster)
+	}
+}
+
+// sweep forgets a piece that has become empty, once it has been published as
+// gone, and a row without pieces. Rows that are dirty are swept when published.
+func (t *Table) sweep(cluster int, k names.Key) {
+	if t.dirty[k] {
+		return
+	}
+	t.forget(t.services[k], cluster)
+}
+
+func (t *Table) forget(s *service, cluster int) {
+	if p := s.pieces[cluster]; p != nil && p.object == nil && len(p.slices) == 0 {
+		t.count(cluster, p, health.Verdict{})
+		s.pieces[cluster] = nil
+	}
+	if !slices.ContainsFunc(s.pieces, func(p *piece) bool { return p != nil }) {
+		delete(t.services, s.key)
+	}
+}
+
+// count moves a piece from one verdict to another in the tally.
+func (t *Table) count(cluster int, p *piece, v health.Verdict) {
+	if p.verdict != (health.Verdict{}) {
+		old := Standing{t.members[cluster].Name, p.verdict}
+		if t.tally[old]--; t.tally[old] == 0 {
+			delete(t.tally, old)
+		}
+	}
+	if v != (health.Verdict{}) {
+		t.tally[Standing{t.members[cluster].Name, v}]++
+	}
+	p.verdict = v
+}
+
+func (t *Table) String() string {
+	return fmt.Sprintf("%d services of %d clusters", len(t.services), len(t.members))
+}
