@@ -1,0 +1,171 @@
+package bed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// A process is one program of a control plane. It can be killed and started
+// again, with the same arguments.
+type process struct {
+	name string // unique in its bed: "paris-kube-apiserver"
+	path string
+	args []string
+	home string
+	log  string // file; restarts append to it
+
+	cmd  *exec.Cmd
+	gone chan struct{} // closed when cmd has been reaped
+}
+
+// launch starts a program of b, and kills it when t ends. A test that failed
+// is shown the end of its log; the whole of it stays under `go test -artifacts`.
+func (b *Bed) launch(t testing.TB, owner, program string, args ...string) *process {
+	t.Helper()
+	p := &process{
+		name: owner + "-" + program,
+		path: filepath.Join(b.programs, program),
+		args: args,
+		home: b.dir,
+	}
+	p.log = filepath.Join(t.ArtifactDir(), p.name+".log")
+	p.start(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s: the end of its log:\n%s", p.name, p.tail())
+		}
+		p.kill()
+	})
+	return p
+}
+
+// start runs the program.
+func (p *process) start(t testing.TB) {
+	t.Helper()
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = dieWithParent()
+	// Nothing of the developer's own: kwok reads ~/.kwok, and any client may
+	// read KUBECONFIG or a proxy's address.
+	cmd.Env = []string{"HOME=" + p.home}
+
+	// "With its parent" means the thread that started it, so that thread has
+	// to last as long: this goroutine keeps it until the program is gone.
+	started, gone := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // why it ended is in its log
+			close(gone)
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatalf("%s: %v", p.name, err)
+	}
+	p.cmd, p.gone = cmd, gone
+}
+
+// kill ends the program and waits until it is gone. By SIGKILL: an API server
+// whose etcd has gone hangs in its graceful shutdown and keeps the port.
+func (p *process) kill() {
+	_ = p.signal(syscall.SIGKILL)
+	<-p.gone
+}
+
+func (p *process) signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+
+// await is the same as the function, but does not wait for the dead.
+func (p *process) await(t testing.TB, what string, ask func(context.Context) error) {
+	t.Helper()
+	what = p.name + ": " + what
+	await(t, what, func(ctx context.Context) error {
+		select {
+		case <-p.gone:
+			t.Fatalf("%s: %v", what, p.cmd.ProcessState)
+		default:
+		}
+		return ask(ctx)
+	})
+}
+
+// tail is the last lines of the log: more of them where the program is gone,
+// which is likely what the test failed of, than where it is one of many that
+// may have nothing to do with it.
+func (p *process) tail() []byte {
+	lines := 4
+	select {
+	case <-p.gone:
+		lines = 20
+	default:
+	}
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	text = bytes.TrimRight(text, "\n")
+	end := len(text)
+	for range lines {
+		if end = bytes.LastIndexByte(text[:end], '\n'); end < 0 {
+			return text
+		}
+	}
+	return text[end+1:]
+}
+
+// ports remembers what freePort handed out: not every program listens at once.
+var ports struct {
+	mu    sync.Mutex // guards the rest
+	given map[int]bool
+}
+
+// freePort is a loopback port nobody listens on. It lies below the range
+// outgoing connections are numbered from, so that none of those can sit on an
+// API server's port while the server is down.
+func freePort(t testing.TB) int {
+	t.Helper()
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	for range 100 {
+		// At random, because other test binaries are choosing right now too.
+		port := 20000 + rand.IntN(12000)
+		if ports.given[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", addr(port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		if ports.given == nil {
+			ports.given = make(map[int]bool)
+		}
+		ports.given[port] = true
+		return port
+	}
+	t.Fatal("no free port on 127.0.0.1")
+	return 0
+}
+
+func addr(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
