@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -22,6 +21,8 @@ type Table struct {
 	scopes   bool // the places of a member have changed
 	standing bool // a member has been listed for the first time, or had its time
 	waived   bool // members had their time to be listed
+
+	rehost bool // hosts has gained or lost a name
 
 	told    map[Notice]bool
 	notices []Notice
@@ -127,6 +128,33 @@ func (t *Table) Settled() bool {
 	return t.waived || !slices.ContainsFunc(t.members, func(m *member) bool { return !m.complete() })
 }
 
+// Holdings is all the table holds of a cluster, as the lists that would make it
+// so. A table that applies them knows what this one does.
+func (t *Table) Holdings(cluster int) []Change {
+	var services [len(names.Kinds)][]Service
+	var endpoints []Slice
+	for _, s := range t.services {
+		p := s.pieces[cluster]
+		if p == nil {
+			continue
+		}
+		if p.object != nil {
+			services[s.key.Kind] = append(services[s.key.Kind], *p.object)
+		}
+		endpoints = append(endpoints, p.slices...)
+	}
+	m := t.members[cluster]
+	nodes := make([]Node, 0, len(m.nodes))
+	for name, p := range m.nodes {
+		nodes = append(nodes, Node{Name: name, Region: p.Region, Zone: p.Zone})
+	}
+	out := []Change{NodeList{nodes}, SliceList{endpoints}}
+	for _, k := range names.Kinds {
+		out = append(out, ServiceList{k, services[k]})
+	}
+	return out
+}
+
 // Dirty says whether there is something to publish.
 func (t *Table) Dirty() bool { return len(t.dirty) > 0 || t.scopes || t.standing }
 
@@ -137,8 +165,8 @@ func (t *Table) Notices() []Notice {
 	return n
 }
 
-// Tally counts the shards by cluster and verdict. It is the table's own.
-func (t *Table) Tally() map[Standing]int { return t.tally }
+// Tally counts the shards by cluster and verdict.
+func (t *Table) Tally() map[Standing]int { return maps.Clone(t.tally) }
 
 // Hosts lists the load balancers' names that the table needs addresses of.
 func (t *Table) Hosts() []string {
@@ -150,8 +178,23 @@ func (t *Table) Hosts() []string {
 	return out
 }
 
-// Wants says whether the table needs the addresses of a host.
-func (t *Table) Wants(host string) bool { return t.hosts[host] != nil }
+// HostsChanged says whether Hosts has changed since the last call.
+func (t *Table) HostsChanged() bool {
+	changed := t.rehost
+	t.rehost = false
+	return changed
+}
+
+// Resolutions are the addresses of the load balancers' names that have some.
+func (t *Table) Resolutions() map[string][]netip.Addr {
+	out := map[string][]netip.Addr{}
+	for name, h := range t.hosts {
+		if len(h.addrs) > 0 {
+			out[name] = h.addrs
+		}
+	}
+	return out
+}
 
 // Resolved takes in the addresses of a load balancer's name; none: it has none.
 func (t *Table) Resolved(name string, addrs []netip.Addr) {
@@ -289,6 +332,7 @@ func (t *Table) link(cluster int, o *Service) {
 		if h == nil {
 			h = &host{users: map[names.Key]int{}}
 			t.hosts[name] = h
+			t.rehost = true
 		}
 		h.users[o.Key]++
 	}
@@ -306,6 +350,7 @@ func (t *Table) unlink(cluster int, o *Service) {
 		}
 		if len(h.users) == 0 {
 			delete(t.hosts, name)
+			t.rehost = true
 		}
 	}
 	fronts := t.members[cluster].fronts
@@ -443,8 +488,4 @@ func (t *Table) count(cluster int, p *piece, v health.Verdict) {
 		t.tally[Standing{t.members[cluster].Name, v}]++
 	}
 	p.verdict = v
-}
-
-func (t *Table) String() string {
-	return fmt.Sprintf("%d services of %d clusters", len(t.services), len(t.members))
 }

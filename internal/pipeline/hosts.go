@@ -1,0 +1,97 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// ErrNoHost says that a hostname has no address, for certain: the name does not
+// exist, or has no A and AAAA records.
+var ErrNoHost = errors.New("has no address")
+
+// A Resolver looks up the addresses of a hostname and how long they may be used.
+// An error that isn't ErrNoHost means that nothing was learned.
+type Resolver interface {
+	Lookup(ctx context.Context, host string) ([]netip.Addr, time.Duration, error)
+}
+
+const (
+	// A load balancer's addresses are looked up again when their TTL is over, but
+	// not more often than minRefresh (a TTL of 0 would be a storm), and not less
+	// often than maxRefresh (a TTL of a day would keep a dead address for one).
+	minRefresh = 5 * time.Second
+	maxRefresh = 5 * time.Minute
+	// retry follows a lookup that failed.
+	retry = 5 * time.Second
+)
+
+// followHosts starts a resolver for each hostname that a table has come to need,
+// and ends those of the others.
+func (w *worker) followHosts(ctx context.Context) {
+	for i, t := range w.tables {
+		if !t.HostsChanged() {
+			continue
+		}
+		running := w.hosts[i]
+		want := t.Hosts()
+		for _, h := range want {
+			if running[h] != nil {
+				continue
+			}
+			hctx, cancel := context.WithCancel(ctx)
+			running[h] = cancel
+			w.wg.Go(func() { w.resolve(hctx, i, h) })
+		}
+		for h, cancel := range running {
+			if _, ok := slices.BinarySearch(want, h); !ok {
+				cancel()
+				delete(running, h)
+			}
+		}
+	}
+}
+
+// resolve keeps a table's addresses of one hostname until ctx ends. When nothing
+// can be learned, what was known stays: a resolver's failure is not a load
+// balancer's.
+func (p *Pipeline) resolve(ctx context.Context, federation int, host string) {
+	f := p.federations[federation]
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var last string // error, so that each is logged once
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		addrs, ttl, err := f.Resolver.Lookup(ctx, host)
+		if ctx.Err() != nil {
+			return
+		}
+		wait := retry
+		switch {
+		case err == nil:
+			slices.SortFunc(addrs, netip.Addr.Compare)
+			p.send(ctx, report{federation: federation, host: host, addrs: addrs})
+			wait = min(max(ttl, minRefresh), maxRefresh)
+			if last != "" {
+				p.log.Info("load balancer " + host + ": resolves again")
+			}
+			last = ""
+		case errors.Is(err, ErrNoHost):
+			p.send(ctx, report{federation: federation, host: host})
+		}
+		if err != nil {
+			lookupErrors.WithLabelValues(f.Name).Inc()
+			if err.Error() != last {
+				last = err.Error()
+				p.log.Warn("load balancer " + host + ": " + last)
+			}
+		}
+		timer.Reset(wait)
+	}
+}

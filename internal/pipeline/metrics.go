@@ -1,0 +1,149 @@
+package pipeline
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/shard"
+)
+
+const (
+	namespace = "coredns"
+	subsystem = "federation"
+)
+
+var (
+	latencySeconds = promauto.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "event_to_answer_seconds",
+		Help: "Time from a cluster's event being received to the snapshot that answers it being shown.",
+		// From the tens of microseconds one change takes to the seconds of a first listing.
+		Buckets: prometheus.ExponentialBuckets(25e-6, 2, 18),
+	})
+	buildSeconds = promauto.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "snapshot_build_seconds",
+		Help:    "Time to make and show a snapshot.",
+		Buckets: prometheus.ExponentialBuckets(10e-6, 2, 16),
+	})
+	publications = promauto.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "publications_total",
+		Help: "Snapshots shown.",
+	})
+	notices = promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "notices_total",
+		Help: "What was left out of the names or decided between members, by kind: label, address, disagree, scope.",
+	}, []string{"federation", "cluster", "kind"})
+	lookupErrors = promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "hostname_errors_total",
+		Help: "Lookups of load balancers' hostnames that failed or found nothing.",
+	}, []string{"federation"})
+)
+
+// stats is what the gauges of a pipeline show.
+type stats struct {
+	serial   uint32
+	services []int // by federation
+	tally    []map[shard.Standing]int
+	listed   [][]bool
+}
+
+func (w *worker) count(s *names.Snapshot) *stats {
+	st := &stats{serial: s.Serial}
+	for i, t := range w.tables {
+		st.services = append(st.services, s.Federations[i].Size())
+		st.tally = append(st.tally, t.Tally())
+		listed := make([]bool, len(w.federations[i].Members))
+		for j := range listed {
+			listed[j] = t.Complete(j)
+		}
+		st.listed = append(st.listed, listed)
+	}
+	return st
+}
+
+// The gauges are read from the pipelines that run, so that nothing is left of
+// members that a reload has taken away.
+var gauges = &collector{}
+
+func init() { prometheus.MustRegister(gauges) }
+
+type collector struct {
+	mu   sync.Mutex // guards the rest
+	live []*Pipeline
+}
+
+// watch shows the gauges of p until the function it returns is called.
+func watch(p *Pipeline) (end func()) {
+	gauges.mu.Lock()
+	defer gauges.mu.Unlock()
+	gauges.live = append(gauges.live, p)
+	return func() {
+		gauges.mu.Lock()
+		defer gauges.mu.Unlock()
+		gauges.live = slices.DeleteFunc(gauges.live, func(o *Pipeline) bool { return o == p })
+	}
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, labels, nil)
+}
+
+var (
+	shardsDesc   = desc("shards", "Shards by verdict and reason.", "federation", "cluster", "verdict", "reason")
+	ageDesc      = desc("cluster_view_age_seconds", "Time since a cluster last said anything.", "federation", "cluster")
+	listedDesc   = desc("cluster_listed", "1 once a cluster has been listed completely.", "federation", "cluster")
+	serialDesc   = desc("snapshot_serial", "Serial of the snapshot that is answered from.", "federation")
+	servicesDesc = desc("snapshot_services", "Services in the snapshot that is answered from.", "federation")
+)
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, serialDesc, servicesDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. Where two pipelines have a federation
+// of one name, in two server blocks or during a reload, the newest is shown.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	c.mu.Lock()
+	live := slices.Clone(c.live)
+	c.mu.Unlock()
+	done := map[string]bool{}
+	for _, p := range slices.Backward(live) {
+		st := p.stats.Load()
+		for i, f := range p.federations {
+			if done[f.Name] {
+				continue
+			}
+			done[f.Name] = true
+			gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+				ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{f.Name}, labels...)...)
+			}
+			for _, m := range f.Members {
+				if at := m.Source.Heard(); !at.IsZero() {
+					gauge(ageDesc, time.Since(at).Seconds(), string(m.Name))
+				}
+			}
+			if st == nil {
+				continue
+			}
+			gauge(serialDesc, float64(st.serial))
+			gauge(servicesDesc, float64(st.services[i]))
+			for s, n := range st.tally[i] {
+				gauge(shardsDesc, float64(n), string(s.Cluster), s.Verdict.State.String(), string(s.Verdict.Why))
+			}
+			for j, m := range f.Members {
+				v := 0.0
+				if st.listed[i][j] {
+					v = 1
+				}
+				gauge(listedDesc, v, string(m.Name))
+			}
+		}
+	}
+}
