@@ -1,0 +1,104 @@
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
+	networkingv1 "k8s.io/client-go/kubernetes/typed/networking/v1"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// dialTimeout is how long an API server may take to accept a connection. A path
+// that drops packets is noticed, and tried again, well before a hold runs out;
+// client-go's 30 s would be one attempt in all that time.
+const dialTimeout = 5 * time.Second
+
+// An api is the way to a cluster that one state of its kubeconfig gives.
+type api struct {
+	http       *http.Client
+	core       corev1.CoreV1Interface
+	networking networkingv1.NetworkingV1Interface
+	discovery  discoveryv1.DiscoveryV1Interface
+	metadata   metadata.Interface
+}
+
+// newAPI reads a kubeconfig's content. It does not call anybody.
+func newAPI(path, context string, content []byte) (*api, error) {
+	config, err := restConfig(path, context, content)
+	if err != nil {
+		return nil, err
+	}
+	a := &api{}
+	for _, make := range []func() error{
+		func() (err error) { a.http, err = rest.HTTPClientFor(config); return },
+		func() (err error) { a.core, err = corev1.NewForConfigAndClient(config, a.http); return },
+		func() (err error) { a.networking, err = networkingv1.NewForConfigAndClient(config, a.http); return },
+		func() (err error) { a.discovery, err = discoveryv1.NewForConfigAndClient(config, a.http); return },
+		func() (err error) { a.metadata, err = metadata.NewForConfigAndClient(config, a.http); return },
+	} {
+		if err := make(); err != nil {
+			return nil, fmt.Errorf("kubeconfig %q: %w", path, err)
+		}
+	}
+	return a, nil
+}
+
+// close lets go of connections that nobody uses any more.
+func (a *api) close() { utilnet.CloseIdleConnectionsFor(a.http.Transport) }
+
+func restConfig(path, context string, content []byte) (*rest.Config, error) {
+	kubeconfig, err := clientcmd.Load(content)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %q: %w", path, err)
+	}
+	has := slices.Sorted(maps.Keys(kubeconfig.Contexts))
+	if context == "" {
+		context = kubeconfig.CurrentContext
+	}
+	switch {
+	case len(has) == 0:
+		return nil, fmt.Errorf("kubeconfig %q: it has no contexts", path)
+	case context == "":
+		return nil, fmt.Errorf("kubeconfig %q: it has no current-context; name one of: %s", path, strings.Join(has, ", "))
+	case kubeconfig.Contexts[context] == nil:
+		return nil, fmt.Errorf("kubeconfig %q: context %q isn't there; it has: %s", path, context, strings.Join(has, ", "))
+	}
+	c := kubeconfig.Contexts[context]
+	switch server := kubeconfig.Clusters[c.Cluster]; {
+	case server == nil:
+		return nil, fmt.Errorf("kubeconfig %q: context %q: cluster %q isn't there", path, context, c.Cluster)
+	case server.Server == "": // client-go would turn to localhost
+		return nil, fmt.Errorf("kubeconfig %q: cluster %q: it has no server", path, c.Cluster)
+	case c.AuthInfo != "" && kubeconfig.AuthInfos[c.AuthInfo] == nil:
+		return nil, fmt.Errorf("kubeconfig %q: context %q: user %q isn't there", path, context, c.AuthInfo)
+	}
+	// Certificates and tokens may be files beside the kubeconfig.
+	if err := clientcmd.ResolveConfigPaths(kubeconfig, filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("kubeconfig %q: %w", path, err)
+	}
+	config, err := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, context, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %q: context %q: %w", path, context, err)
+	}
+	config.UserAgent = "fedns"
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	// Four calls after an outage, and each waits for its own backoff: a limit on
+	// top would only make recovery slower.
+	config.QPS = -1
+	// A dialer of one's own also means a transport of one's own. Connections that
+	// are silent are found out by client-go's HTTP/2 pings: 30 s, and 15 s more.
+	config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	return config, nil
+}

@@ -1,0 +1,280 @@
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/shard"
+)
+
+// What users write on Services and Ingresses.
+const (
+	annotationAddresses = "fedns.io/addresses"
+	annotationTTL       = "fedns.io/ttl"
+)
+
+// Where nodes say that they stand: today's label first, then the one before it.
+var (
+	zoneLabels   = [...]string{corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone}
+	regionLabels = [...]string{corev1.LabelTopologyRegion, corev1.LabelFailureDomainBetaRegion}
+)
+
+// maxTTL is the longest TTL that a Service may ask for: a day. Whoever has an
+// answer keeps using it after the shard has gone, so a slip of a digit must not
+// last for weeks.
+const maxTTL = 24 * time.Hour
+
+// A draft is what is being made of an object, with what is wrong about it.
+type draft struct {
+	shard.Service
+	problems []string
+}
+
+func (d *draft) problem(format string, args ...any) {
+	d.problems = append(d.problems, fmt.Sprintf(format, args...))
+}
+
+// service makes what is kept of a Service. Problems are for the log; whatever
+// they are about is left out.
+func service(o *corev1.Service) (shard.Service, []string) {
+	d := begin(&o.ObjectMeta, names.Svc)
+	d.NotReady = o.Spec.PublishNotReadyAddresses
+	d.Balancer = o.Spec.Type == corev1.ServiceTypeLoadBalancer
+	for i := range o.Spec.Ports {
+		d.port(&o.Spec.Ports[i])
+	}
+	if o.Spec.Type == corev1.ServiceTypeExternalName {
+		return d.Service, d.problems // an alias of somewhere else: no addresses, whatever is written on it
+	}
+	if d.annotated(o.Annotations) {
+		return d.Service, d.problems
+	}
+	if d.Balancer {
+		for _, in := range o.Status.LoadBalancer.Ingress {
+			d.entry(in.IP, in.Hostname)
+		}
+	}
+	if o.Spec.ClusterIP != corev1.ClusterIPNone {
+		for _, ip := range o.Spec.ExternalIPs {
+			d.address("spec.externalIPs", ip)
+		}
+	}
+	return d.Service, d.problems
+}
+
+// ingress makes what is kept of an Ingress.
+func ingress(o *networkingv1.Ingress) (shard.Service, []string) {
+	d := begin(&o.ObjectMeta, names.Ing)
+	d.Balancer = true
+	if o.Spec.DefaultBackend != nil {
+		d.backend(o.Spec.DefaultBackend)
+	}
+	for i := range o.Spec.Rules {
+		if http := o.Spec.Rules[i].HTTP; http != nil {
+			for j := range http.Paths {
+				d.backend(&http.Paths[j].Backend)
+			}
+		}
+	}
+	slices.SortFunc(d.Backends, func(a, b names.Key) int { return cmp.Compare(a.Name, b.Name) })
+	d.Backends = slices.Compact(d.Backends)
+	if !d.annotated(o.Annotations) {
+		for _, in := range o.Status.LoadBalancer.Ingress {
+			d.entry(in.IP, in.Hostname)
+		}
+	}
+	return d.Service, d.problems
+}
+
+func begin(m *metav1.ObjectMeta, k names.Kind) *draft {
+	d := &draft{}
+	d.Key = names.Key{Namespace: intern(m.Namespace), Name: m.Name, Kind: k}
+	d.Deleting = m.DeletionTimestamp != nil
+	if !m.CreationTimestamp.IsZero() {
+		d.Created = m.CreationTimestamp.Unix()
+	}
+	if s, ok := m.Annotations[annotationTTL]; ok {
+		ttl, err := parseTTL(s)
+		if err != nil {
+			d.problem("annotation %s: %v; ignored", annotationTTL, err)
+		}
+		d.TTL = ttl
+	}
+	return d
+}
+
+func parseTTL(s string) (uint32, error) {
+	ttl, err := time.ParseDuration(s)
+	if n, atoi := strconv.ParseUint(s, 10, 32); atoi == nil {
+		ttl, err = time.Duration(n)*time.Second, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%q is neither seconds nor a duration like 30s", s)
+	}
+	if ttl < time.Second || ttl > maxTTL {
+		return 0, fmt.Errorf("%q is not between 1 s and %d s", s, int(maxTTL.Seconds()))
+	}
+	return uint32(ttl / time.Second), nil
+}
+
+// annotated takes the addresses from the annotation, if there is one. An empty
+// one says that there are none.
+func (d *draft) annotated(annotations map[string]string) bool {
+	list, ok := annotations[annotationAddresses]
+	if !ok {
+		return false
+	}
+	for s := range strings.SplitSeq(list, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			d.address("annotation "+annotationAddresses, s)
+		}
+	}
+	return true
+}
+
+// entry takes in one entry of a load balancer's status.
+func (d *draft) entry(ip, hostname string) {
+	const where = "status.loadBalancer.ingress"
+	switch {
+	case ip != "":
+		d.address(where, ip)
+	case hostname != "":
+		h, err := host(hostname)
+		if err != nil {
+			d.problem("%s: hostname %v; left out", where, err)
+		} else if !slices.Contains(d.Hosts, h) {
+			d.Hosts = append(d.Hosts, h)
+		}
+	}
+}
+
+func (d *draft) address(where, s string) {
+	a, err := netip.ParseAddr(s)
+	switch {
+	case err != nil:
+		d.problem("%s: %q is not an IP address; left out", where, s)
+	case a.Zone() != "":
+		d.problem("%s: %q has a zone, which means nothing elsewhere; left out", where, s)
+	default:
+		if a = a.Unmap(); !slices.Contains(d.Addrs, a) {
+			d.Addrs = append(d.Addrs, a)
+		}
+	}
+}
+
+// host spells the name of a load balancer: what can be looked up, in one spelling.
+func host(s string) (string, error) {
+	n, err := fqdn.Parse(s)
+	if err != nil {
+		return "", err
+	}
+	for _, l := range fqdn.Labels(string(n)) {
+		if _, err := fqdn.Label(l); err != nil {
+			return "", fmt.Errorf("%q: %w", s, err)
+		}
+	}
+	if n == fqdn.Root {
+		return "", fmt.Errorf("%q names no host", s)
+	}
+	return strings.TrimSuffix(string(n), "."), nil
+}
+
+func (d *draft) port(p *corev1.ServicePort) {
+	if p.Name == "" {
+		return
+	}
+	name, err := fqdn.Label(p.Name)
+	switch {
+	case err != nil:
+		d.problem("port: %v; left out", err)
+		return
+	case p.Port < 1 || p.Port > 65535:
+		d.problem("port %s: %d is not a port; left out", name, p.Port)
+		return
+	}
+	proto := fqdn.Lower(string(cmp.Or(p.Protocol, corev1.ProtocolTCP)))
+	d.Ports = append(d.Ports, shard.Port{Name: intern(name), Proto: intern(proto), Number: uint16(p.Port)})
+}
+
+func (d *draft) backend(b *networkingv1.IngressBackend) {
+	if b.Service != nil && b.Service.Name != "" {
+		d.Backends = append(d.Backends, names.Key{Namespace: d.Key.Namespace, Name: b.Service.Name})
+	}
+}
+
+// slice makes what is kept of an EndpointSlice; ok is false where it belongs to
+// no Service. Endpoints that are alike become one: a thousand pods in three zones
+// are a few entries, and compare equal while only pods change.
+func slice(o *discoveryv1.EndpointSlice) (s shard.Slice, ok bool) {
+	s.Key = shard.SliceKey{Namespace: intern(o.Namespace), Name: o.Name}
+	s.Service = o.Labels[discoveryv1.LabelServiceName]
+	if s.Service == "" {
+		return s, false
+	}
+	all := make([]shard.Endpoint, 0, len(o.Endpoints))
+	for i := range o.Endpoints {
+		all = append(all, endpoint(&o.Endpoints[i]))
+	}
+	slices.SortFunc(all, func(a, b shard.Endpoint) int {
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Node, b.Node), compareBool(a.Ready, b.Ready))
+	})
+	few := slices.Compact(all)
+	if len(few) < len(o.Endpoints) {
+		few = slices.Clone(few) // let go of the longer array
+	}
+	s.Endpoints = few
+	return s, true
+}
+
+func endpoint(e *discoveryv1.Endpoint) shard.Endpoint {
+	isnt := func(p *bool) bool { return p != nil && !*p }
+	is := func(p *bool) bool { return p != nil && *p }
+	out := shard.Endpoint{Ready: !isnt(e.Conditions.Ready) && !is(e.Conditions.Terminating)}
+	switch {
+	case e.Zone != nil && *e.Zone != "":
+		out.Zone = intern(*e.Zone)
+	case e.NodeName != nil:
+		out.Node = intern(*e.NodeName)
+	}
+	return out
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// node makes what is kept of a Node.
+func node(name string, labels map[string]string) shard.Node {
+	first := func(keys [2]string) string {
+		for _, k := range keys {
+			if v := labels[k]; v != "" {
+				return intern(v)
+			}
+		}
+		return ""
+	}
+	return shard.Node{Name: name, Region: first(regionLabels), Zone: first(zoneLabels)}
+}
+
+// intern gives one copy of a string that comes again and again: namespaces,
+// ports, zones. A federation repeats a few hundred of them a million times.
+func intern(s string) string { return unique.Make(s).Value() }

@@ -1,0 +1,101 @@
+package cluster
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// has lists the objects of a file: "Service shop/web".
+func has(name, text string) (string, error) {
+	var out []string
+	err := decode(name, bytes.NewReader([]byte(text)), func(o *object) {
+		out = append(out, fmt.Sprintf("%s %s/%s", o.Kind, o.Metadata.Namespace, o.Metadata.Name))
+	})
+	return strings.Join(out, ", "), err
+}
+
+func TestDecode(t *testing.T) {
+	const svc = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"a","namespace":"n"}}`
+	for _, tt := range []struct{ name, file, text, want string }{
+		{"one", "x.json", svc, "Service n/a"},
+		{"marked", "x.json", bom + svc, "Service n/a"},
+		{"several", "x.json", svc + "\n" + svc, "Service n/a, Service n/a"},
+		{"List", "x.json", `{"apiVersion":"v1","items":[` + svc + `,{"apiVersion":"v1","kind":"Node","metadata":{"name":"b"}}],"kind":"List"}`, "Service n/a, Node /b"},
+		{"nested List", "x.json", `{"kind":"List","items":[{"kind":"List","items":[` + svc + `]}]}`, "Service n/a"},
+		{"typed list", "x.json", `{"kind":"ServiceList","apiVersion":"v1","items":[{"metadata":{"name":"a"}}]}`, "Service default/a"},
+		{"typed list, kind last", "x.json", `{"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}],"apiVersion":"v1","kind":"ServiceList"}`, "Service default/a, Service default/b"},
+		{"empty list", "x.json", `{"kind":"List","items":null}`, ""},
+		{"nothing", "x.json", " \n", ""},
+		{"none of ours", "x.json", `{"apiVersion":"serving.knative.dev/v1","kind":"Service","spec":{"ports":"all"},"status":[1]}`, ""},
+		{"none of ours in a List", "x.json", `{"kind":"List","items":[{"apiVersion":"example.com/v1","kind":"Port","spec":5,"metadata":{"labels":3}},` + svc + `]}`, "Service n/a"},
+		{"YAML", "x.yaml", "---\n# a comment\n---\nkind: Namespace\napiVersion: v1\nmetadata: {name: shop}\n--- # next\napiVersion: v1\nkind: Service\nmetadata:\n  name: a\n---\n\n", "Service default/a"},
+		{"YAML, not a marker", "x.yml", "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations:\n    x: |\n      ---\n      y\n", "Service default/a"},
+		{"YAML, CR LF", "x.yml", "apiVersion: v1\r\nkind: Node\r\nmetadata:\r\n  name: a\r\n---\r\napiVersion: v1\r\nkind: Node\r\nmetadata:\r\n  name: b\r\n", "Node /a, Node /b"},
+		{"YAML List", "x.yaml", "apiVersion: v1\nitems:\n- apiVersion: networking.k8s.io/v1\n  kind: Ingress\n  metadata: {name: a, namespace: shop}\nkind: List\n", "Ingress shop/a"},
+	} {
+		if got, err := has(tt.file, tt.text); got != tt.want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+func TestDecodeErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name, file, text string
+		line             int
+		says             string
+	}{
+		{"cut off", "x.json", "{\n\"kind\": \"List\",\n\"items\": [\n{\"kind\": \"Service\",\n", 4, "ends in the middle"},
+		{"cut off between items", "x.json", "{\"kind\": \"List\", \"items\": [\n{\"kind\": \"Secret\"},\n", 2, "ends in the middle"},
+		{"comma", "x.json", "{\n\"kind\": \"List\"\n\"items\": []}", 3, "after object key"},
+		{"in an item", "x.json", "{\"kind\": \"List\", \"items\": [\n{\"kind\": \"Secret\"},\n{\"kind\": \"Service\",\n \"spec\": oops}]}", 4, "invalid character 'o'"},
+		{"second document", "x.json", "{\"kind\": \"Secret\"}\n{\"kind\":\n\"Secret\",,}", 3, "invalid character ','"},
+		{"type", "x.json", "{\n\"apiVersion\": \"v1\", \"kind\": \"Service\",\n\"metadata\": {\"name\": \"a\"},\n\"spec\": {\n \"ports\": [{\"port\":\n \"http\"}]\n}}", 6, "port is a string, not a int32"},
+		{"type in an item", "x.json", "{\"kind\": \"List\", \"items\": [\n{\"kind\": \"Secret\"},\n{\"apiVersion\": \"v1\", \"kind\": \"Service\",\n \"spec\": {\"type\": 5}\n}\n]}", 4, "spec.type is a number"},
+		{"time", "x.json", "{\"kind\": \"List\", \"items\": [\n{\"kind\": \"Secret\"},\n{\"apiVersion\": \"v1\", \"kind\": \"Node\", \"metadata\": {\"creationTimestamp\": \"today\"}}]}", 3, "today"},
+		{"nameless item", "x.json", "{\"kind\": \"List\", \"items\": [\n{\"kind\": \"Secret\"},\n{\"apiVersion\": \"v1\", \"kind\": \"Service\"}]}", 3, "a Service without a name"},
+		{"no kind", "x.json", "\n{\"a\":\n 1}", 2, "without a kind"},
+		{"an array", "x.json", "\n[]", 2, "not an object"},
+		{"not JSON", "x.json", "\n\nkind: Service", 3, "invalid character"},
+		{"YAML", "x.yaml", "kind: Secret\n---\n\nkind: Service\nmetadata:\n\tname: a\n", 6, "cannot start any token"},
+		{"YAML, colon", "x.yaml", "kind: Secret\n---\nkind: Service\nmetadata: a: b\n", 4, "mapping values"},
+		{"YAML, type", "x.yaml", "kind: Secret\n---\n# x\n\nkind: Service\napiVersion: v1\nspec: {ports: 5}\n", 5, "ports is a number"},
+		{"YAML, marked", "x.yaml", "kind: Secret\n--- {kind: Service, apiVersion: v1}\n", 2, "without a name"},
+		{"YAML, a word", "x.yaml", "hello\n", 1, "not an object"},
+	} {
+		_, err := has(tt.file, tt.text)
+		var le *lineError
+		if !errors.As(err, &le) || le.line != tt.line || !strings.Contains(le.Error(), tt.says) {
+			t.Errorf("%s: %v; want line %d and %q", tt.name, err, tt.line, tt.says)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add("x.json", `{"kind":"List","items":[{"apiVersion":"v1","kind":"Service","metadata":{"name":"a","creationTimestamp":null},"spec":{"ports":[{"name":"p","port":1}]}}]}`)
+	f.Add("x.json", `{"items":[{"metadata":{"name":"a"}}],"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSliceList"}`)
+	f.Add("x.yaml", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a, annotations: {fedns.io/addresses: '1.2.3.4,::1', fedns.io/ttl: 5s}}\n---\nkind: &a [*a]\n")
+	f.Add("x.yaml", "a: 1\n--- |\n x\n...\n---")
+	f.Fuzz(func(t *testing.T, name, text string) {
+		err := decode(name, bytes.NewReader([]byte(text)), func(o *object) {
+			if o.Metadata.Name == "" || !o.counts() {
+				t.Errorf("an object that doesn't count: %+v", o)
+			}
+			switch o.Kind {
+			case "Service":
+				service(o.service())
+			case "Ingress":
+				ingress(o.ingress())
+			case "EndpointSlice":
+				slice(o.slice())
+			}
+		})
+		var le *lineError
+		if err != nil && (!errors.As(err, &le) || le.line < 1 || le.line > 1+strings.Count(text, "\n")) {
+			t.Errorf("error %v", err)
+		}
+	})
+}

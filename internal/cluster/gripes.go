@@ -1,0 +1,36 @@
+package cluster
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+)
+
+// gripes are the problems of objects, each said once: lists repeat them.
+type gripes struct {
+	log    *slog.Logger
+	prefix string
+
+	mu   sync.Mutex // guards said
+	said map[string]string
+}
+
+func (g *gripes) init(log *slog.Logger, prefix string) {
+	g.log, g.prefix, g.said = log, prefix, map[string]string{}
+}
+
+// say logs the problems of an object, unless they are those said last.
+func (g *gripes) say(object string, problems []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(problems) == 0 {
+		delete(g.said, object)
+		return
+	}
+	text := strings.Join(problems, "; ")
+	if g.said[object] != text {
+		g.said[object] = text
+		g.log.Warn(fmt.Sprintf("%s%s: %s", g.prefix, object, text))
+	}
+}

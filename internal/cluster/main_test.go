@@ -1,0 +1,179 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/fedns/fedns/internal/shard"
+)
+
+func TestMain(m *testing.M) {
+	Quiet()
+	goleak.VerifyTestMain(m)
+}
+
+// A journal is a log that can be asked.
+type journal struct {
+	mu    sync.Mutex // guards lines
+	lines []string
+}
+
+func (j *journal) logger() *slog.Logger { return slog.New(j) }
+
+func (j *journal) Enabled(context.Context, slog.Level) bool { return true }
+func (j *journal) WithAttrs([]slog.Attr) slog.Handler       { return j }
+func (j *journal) WithGroup(string) slog.Handler            { return j }
+func (j *journal) Handle(_ context.Context, r slog.Record) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, r.Level.String()+" "+r.Message)
+	return nil
+}
+
+func (j *journal) all() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.lines)
+}
+
+// has counts the lines with all of the words.
+func (j *journal) has(words ...string) (n int) {
+	for _, l := range j.all() {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(l, w) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// A view is what a table would make of the changes of one cluster, as text.
+type view struct {
+	mu      sync.Mutex // guards the rest
+	objects map[string]string
+	lists   map[string]int
+}
+
+func (v *view) report(changes ...shard.Change) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.objects == nil {
+		v.objects, v.lists = map[string]string{}, map[string]int{}
+	}
+	replace := func(kind string, put func()) {
+		v.lists[kind]++
+		for k := range v.objects {
+			if strings.HasPrefix(k, kind+" ") {
+				delete(v.objects, k)
+			}
+		}
+		put()
+	}
+	setService := func(s shard.Service) {
+		v.objects[s.Key.Kind.String()+" "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Addrs)
+	}
+	setSlice := func(s shard.Slice) {
+		v.objects["slice "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Service, s.Endpoints)
+	}
+	setNode := func(n shard.Node) { v.objects["node "+n.Name] = n.Region + "/" + n.Zone }
+	for _, c := range changes {
+		switch c := c.(type) {
+		case shard.ServiceSet:
+			setService(c.Service)
+		case shard.ServiceGone:
+			delete(v.objects, c.Key.Kind.String()+" "+c.Key.Namespace+"/"+c.Key.Name)
+		case shard.ServiceList:
+			replace(c.Kind.String(), func() {
+				for _, s := range c.Services {
+					setService(s)
+				}
+			})
+		case shard.SliceSet:
+			setSlice(c.Slice)
+		case shard.SliceGone:
+			delete(v.objects, "slice "+c.Key.Namespace+"/"+c.Key.Name)
+		case shard.SliceList:
+			replace("slice", func() {
+				for _, s := range c.Slices {
+					setSlice(s)
+				}
+			})
+		case shard.NodeSet:
+			setNode(c.Node)
+		case shard.NodeGone:
+			delete(v.objects, "node "+c.Name)
+		case shard.NodeList:
+			replace("node", func() {
+				for _, n := range c.Nodes {
+					setNode(n)
+				}
+			})
+		default:
+			panic(fmt.Sprintf("a change that no table knows: %T", c))
+		}
+	}
+}
+
+// String lists what is there, sorted: "svc shop/web [192.0.2.1]; node n1 us/us-a".
+func (v *view) String() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var out []string
+	for k, o := range v.objects {
+		out = append(out, k+" "+o)
+	}
+	slices.Sort(out)
+	return strings.Join(out, "; ")
+}
+
+func (v *view) listed() map[string]int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	out := map[string]int{}
+	for k, n := range v.lists {
+		out[k] = n
+	}
+	return out
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
+
+func (v *view) becomes(t *testing.T, want string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); v.String() != want; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after 10 s the view is\n %s\nnot\n %s", v, want)
+		}
+	}
+}
+
+// during runs a source for the time of a test.
+func during(t *testing.T, run func(context.Context, func(...shard.Change))) *view {
+	v := &view{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); run(ctx, v.report) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(5 * time.Second):
+			t.Error("Run hasn't returned 5 s after its context ended")
+		}
+	})
+	return v
+}

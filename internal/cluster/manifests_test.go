@@ -1,0 +1,245 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+func lb(name, ip string) string {
+	return fmt.Sprintf("apiVersion: v1\nkind: Service\nmetadata:\n  name: %s\n  namespace: shop\nspec:\n  type: LoadBalancer\nstatus:\n  loadBalancer:\n    ingress:\n    - ip: %s\n---\n", name, ip)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func follow(t *testing.T, dir string, selector labels.Selector) (*view, *journal, *Folder) {
+	t.Helper()
+	j := &journal{}
+	f, err := NewFolder(FolderConfig{Federation: "fed", Cluster: "onprem", Dir: dir, Selector: selector, Log: j.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return during(t, f.Run), j, f
+}
+
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write(t, at("a.yaml"), lb("web", "192.0.2.1")+lb("api", "192.0.2.2"))
+	write(t, at("b.json"), `{"kind":"List","items":[{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1","labels":{"topology.kubernetes.io/region":"us"}}}]}`)
+	write(t, at(".hidden.yaml"), "{{{")
+	write(t, at("notes.txt"), "{{{")
+	if err := os.Mkdir(at("folder.yaml"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	v, j, f := follow(t, dir, nil)
+	v.becomes(t, "node n1 us/; svc shop/api [192.0.2.2]; svc shop/web [192.0.2.1]")
+	if f.Heard().IsZero() {
+		t.Error("nothing heard")
+	}
+
+	// written over in place
+	write(t, at("a.yaml"), lb("web", "192.0.2.3"))
+	v.becomes(t, "node n1 us/; svc shop/web [192.0.2.3]")
+
+	// renamed over, as editors do: to the same size
+	write(t, at("a.yaml~"), lb("web", "192.0.2.4"))
+	if err := os.Rename(at("a.yaml~"), at("a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	v.becomes(t, "node n1 us/; svc shop/web [192.0.2.4]")
+
+	// a new file, and one that has gone
+	write(t, at("c.yml"), lb("new", "192.0.2.5"))
+	if err := os.Remove(at("b.json")); err != nil {
+		t.Fatal(err)
+	}
+	v.becomes(t, "svc shop/new [192.0.2.5]; svc shop/web [192.0.2.4]")
+
+	// half-written, with a pause that is long enough to be seen, then completed
+	text := lb("web", "192.0.2.6") + lb("late", "192.0.2.7")
+	file, err := os.Create(at("a.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := strings.Index(text, "- ip: 192.0.2.7") - 7
+	if _, err := file.WriteString(text[:cut] + "\t{"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "an error", func() bool { return j.has("ERROR manifests: "+at("a.yaml")+":") == 1 })
+	t.Log(j.all())
+	v.becomes(t, "svc shop/new [192.0.2.5]; svc shop/web [192.0.2.4]")
+	write(t, at("c.yml"), lb("new", "192.0.2.8"))
+	v.becomes(t, "svc shop/new [192.0.2.8]; svc shop/web [192.0.2.4]")
+	if _, err := file.WriteAt([]byte(text[cut:]), int64(cut)); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	v.becomes(t, "svc shop/late [192.0.2.7]; svc shop/new [192.0.2.8]; svc shop/web [192.0.2.6]")
+	eventually(t, "all well", func() bool { return j.has("INFO manifests: "+at("a.yaml")+" can be read again") == 1 })
+	if n := j.has("ERROR"); n != 1 {
+		t.Errorf("%d errors: %q", n, j.all())
+	}
+
+	// the whole folder goes
+	if err := os.Rename(dir, dir+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "an error", func() bool { return j.has("ERROR manifests: open "+dir) == 1 })
+	v.becomes(t, "svc shop/late [192.0.2.7]; svc shop/new [192.0.2.8]; svc shop/web [192.0.2.6]")
+	if err := os.Rename(dir+".gone", dir); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all well", func() bool { return j.has("INFO manifests: "+dir+" can be read again") == 1 })
+}
+
+func TestFolderBrokenAtFirst(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.yaml"), lb("web", "192.0.2.1"))
+	write(t, filepath.Join(dir, "b.yaml"), lb("api", "192.0.2.2")+"kind: Service\nkind")
+	v, j, _ := follow(t, dir, nil)
+	v.becomes(t, "svc shop/web [192.0.2.1]")
+	eventually(t, "complete lists", func() bool { return len(v.listed()) == 4 })
+	if n := j.has("ERROR", "b.yaml:1"); n != 1 {
+		t.Errorf("log: %q", j.all())
+	}
+	write(t, filepath.Join(dir, "b.yaml"), lb("api", "192.0.2.2"))
+	v.becomes(t, "svc shop/api [192.0.2.2]; svc shop/web [192.0.2.1]")
+}
+
+// A folder that can't be looked at is unknown, not empty.
+func TestFolderAwayAtFirst(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "x")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "a.yaml"), lb("web", "192.0.2.1"))
+	j := &journal{}
+	f, err := NewFolder(FolderConfig{Dir: dir, Log: j.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	v := during(t, f.Run)
+	eventually(t, "an error", func() bool { return j.has("ERROR manifests: open "+dir) == 1 })
+	if n := v.listed(); len(n) > 0 || !f.Heard().IsZero() {
+		t.Errorf("lists of a folder that isn't there: %v", n)
+	}
+	if err := os.Rename(dir+".away", dir); err != nil {
+		t.Fatal(err)
+	}
+	v.becomes(t, "svc shop/web [192.0.2.1]")
+}
+
+// A mounted ConfigMap: its files are links through ..data, which is swapped.
+func TestFolderConfigMap(t *testing.T) {
+	dir := t.TempDir()
+	for i, ip := range []string{"192.0.2.1", "192.0.2.2"} {
+		sub := filepath.Join(dir, fmt.Sprintf("..v%d", i))
+		if err := os.Mkdir(sub, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(sub, "a.yaml"), lb("web", ip))
+	}
+	link := func(to, name string) {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("..v0", "..data")
+	link("..data/a.yaml", "a.yaml")
+	link("nowhere", "dangling.yaml")
+	v, j, _ := follow(t, dir, nil)
+	v.becomes(t, "svc shop/web [192.0.2.1]")
+	link("..v1", "..tmp")
+	if err := os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")); err != nil {
+		t.Fatal(err)
+	}
+	v.becomes(t, "svc shop/web [192.0.2.2]")
+	if j.has("ERROR")+j.has("WARN") > 0 {
+		t.Errorf("log: %q", j.all())
+	}
+}
+
+func TestFolderSelects(t *testing.T) {
+	dir := t.TempDir()
+	object := func(kind, version, name, labels string) string {
+		return fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: %s, labels: {%s}}\n---\n", version, kind, name, labels)
+	}
+	const slices = "discovery.k8s.io/v1"
+	write(t, filepath.Join(dir, "a.yaml"), ""+
+		object("EndpointSlice", slices, "web-1", "kubernetes.io/service-name: web")+
+		object("EndpointSlice", slices, "other-1", "kubernetes.io/service-name: other")+
+		object("EndpointSlice", slices, "early-1", "kubernetes.io/service-name: early, fedns.io/export: 'true'")+
+		object("EndpointSlice", slices, "none", "fedns.io/export: 'true'")+
+		object("Service", "v1", "web", "fedns.io/export: 'true'")+
+		object("Service", "v1", "other", "")+
+		object("Service", "v1", "taken-back", "fedns.io/export: 'true'")+
+		object("Ingress", "networking.k8s.io/v1", "front", "fedns.io/export: 'true'")+
+		object("Ingress", "networking.k8s.io/v1", "back", "")+
+		object("Node", "v1", "n1", ""))
+	write(t, filepath.Join(dir, "b.yaml"), object("Service", "v1", "taken-back", "")+object("Node", "v1", "n1", "topology.kubernetes.io/zone: z"))
+	selector, err := labels.Parse("fedns.io/export=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, j, _ := follow(t, dir, selector)
+	v.becomes(t, "ing default/front []; node n1 /z; slice default/early-1 early[]; slice default/web-1 web[]; svc default/web []")
+	write(t, filepath.Join(dir, "c.yaml"), "")
+	write(t, filepath.Join(dir, "b.yaml"), object("Service", "v1", "taken-back", "")+object("Node", "v1", "n1", "topology.kubernetes.io/zone: w"))
+	v.becomes(t, "ing default/front []; node n1 /w; slice default/early-1 early[]; slice default/web-1 web[]; svc default/web []")
+	if n := j.has("WARN", "a.yaml and again in b.yaml"); n != 1 {
+		t.Errorf("said %d times that two files have the same: %q", n, j.all())
+	}
+}
+
+func TestFolderProblems(t *testing.T) {
+	dir := t.TempDir()
+	text := strings.Replace(lb("web", "192.0.2.1"), "  name: web", "  name: web\n  annotations: {fedns.io/ttl: soon}", 1)
+	write(t, filepath.Join(dir, "a.yaml"), text)
+	v, j, _ := follow(t, dir, nil)
+	v.becomes(t, "svc shop/web [192.0.2.1]")
+	write(t, filepath.Join(dir, "a.yaml"), strings.Replace(text, "192.0.2.1", "192.0.2.2", 1))
+	v.becomes(t, "svc shop/web [192.0.2.2]")
+	if n := j.has("WARN cluster onprem: shop/web: annotation fedns.io/ttl:"); n != 1 {
+		t.Errorf("said %d times: %q", n, j.all())
+	}
+}
+
+// What is promised is a second; the time a busy machine takes comes on top.
+func TestFolderIsQuick(t *testing.T) {
+	dir := t.TempDir()
+	v, _, _ := follow(t, dir, nil)
+	eventually(t, "lists", func() bool { return len(v.listed()) == 4 })
+	begin := time.Now()
+	write(t, filepath.Join(dir, "a.yaml"), lb("web", "192.0.2.1"))
+	v.becomes(t, "svc shop/web [192.0.2.1]")
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("a change took %v", took)
+	}
+}
+
+func TestNewFolder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "file"), "")
+	for path, want := range map[string]string{
+		filepath.Join(dir, "none"): "no such file",
+		filepath.Join(dir, "file"): "not a folder",
+	} {
+		if _, err := NewFolder(FolderConfig{Dir: path}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

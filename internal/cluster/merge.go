@@ -1,0 +1,85 @@
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/shard"
+)
+
+// A whole is what all files hold together.
+type whole struct {
+	services, ingresses []shard.Service
+	slices              []shard.Slice
+	nodes               []shard.Node
+}
+
+// merge puts the files together, in the order of their names: of an object that
+// is in several, the last counts.
+func (f *Folder) merge() *whole {
+	services := pile[names.Key, chosen[shard.Service]]{folder: f}
+	endpoints := pile[shard.SliceKey, chosen[shard.Slice]]{folder: f}
+	nodes := pile[string, shard.Node]{folder: f}
+	for _, name := range slices.Sorted(maps.Keys(f.files)) {
+		c := &f.files[name].content
+		for _, s := range c.services {
+			services.add(s.object.Key, s, name)
+		}
+		for _, s := range c.slices {
+			endpoints.add(s.object.Key, s, name)
+		}
+		for _, n := range c.nodes {
+			nodes.add(n.Name, n, name)
+		}
+	}
+	m := &whole{nodes: nodes.all}
+	for _, s := range services.all {
+		switch {
+		case !s.wanted:
+		case s.object.Key.Kind == names.Ing:
+			m.ingresses = append(m.ingresses, s.object)
+		default:
+			m.services = append(m.services, s.object)
+		}
+	}
+	for _, s := range endpoints.all {
+		// In a cluster, slices have the labels of their Service. Those written by
+		// hand often don't, and are meant to go with it all the same.
+		i, ok := services.at[names.Key{Namespace: s.object.Key.Namespace, Name: s.object.Service}]
+		if s.wanted || ok && services.all[i].wanted {
+			m.slices = append(m.slices, s.object)
+		}
+	}
+	return m
+}
+
+// A pile has one object of each key: the last that was put on it.
+type pile[K comparable, V any] struct {
+	folder *Folder
+	all    []V
+	from   []string // the files of all
+	at     map[K]int
+}
+
+func (p *pile[K, V]) add(k K, v V, file string) {
+	if i, ok := p.at[k]; ok {
+		p.folder.both(p.from[i], file, k)
+		p.all[i], p.from[i] = v, file
+		return
+	}
+	if p.at == nil {
+		p.at = map[K]int{}
+	}
+	p.at[k] = len(p.all)
+	p.all, p.from = append(p.all, v), append(p.from, file)
+}
+
+// both says, once for two files, that they hold the same.
+func (f *Folder) both(before, after string, key any) {
+	if pair := [2]string{before, after}; !f.twice[pair] {
+		f.twice[pair] = true
+		f.Log.Warn(fmt.Sprintf("manifests %s: %v is in %s and again in %s; the latter counts", f.Dir, key, before, after))
+	}
+}

@@ -1,0 +1,325 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/shard"
+)
+
+// A resource is one of the lists that a cluster is known by.
+type resource struct {
+	name     string
+	optional bool // a cluster that won't give it counts as having none
+	selected bool // the selector applies
+	sample   runtime.Object
+	list     func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch    func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	set      func(any) (shard.Change, []string) // nil: it is none of ours
+	gone     func(namespace, name string) shard.Change
+	all      func([]shard.Change) shard.Change // the complete list, from what set gave
+}
+
+func (w *Watcher) resources(a *api) []*resource {
+	services, ingresses, endpointSlices := a.core.Services(""), a.networking.Ingresses(""), a.discovery.EndpointSlices("")
+	nodes := a.metadata.Resource(corev1.SchemeGroupVersion.WithResource("nodes"))
+	list := []*resource{
+		{
+			name: "services", selected: true, sample: &corev1.Service{},
+			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return services.List(ctx, o)
+			},
+			watch: services.Watch,
+			set: func(o any) (shard.Change, []string) {
+				s, problems := service(o.(*corev1.Service))
+				return shard.ServiceSet{Service: s}, problems
+			},
+			gone: func(namespace, name string) shard.Change {
+				return shard.ServiceGone{Key: names.Key{Namespace: namespace, Name: name}}
+			},
+			all: func(sets []shard.Change) shard.Change {
+				return shard.ServiceList{Services: collect(sets, func(s shard.ServiceSet) shard.Service { return s.Service })}
+			},
+		},
+		{
+			name: "ingresses", optional: true, selected: true, sample: &networkingv1.Ingress{},
+			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return ingresses.List(ctx, o)
+			},
+			watch: ingresses.Watch,
+			set: func(o any) (shard.Change, []string) {
+				s, problems := ingress(o.(*networkingv1.Ingress))
+				return shard.ServiceSet{Service: s}, problems
+			},
+			gone: func(namespace, name string) shard.Change {
+				return shard.ServiceGone{Key: names.Key{Namespace: namespace, Name: name, Kind: names.Ing}}
+			},
+			all: func(sets []shard.Change) shard.Change {
+				return shard.ServiceList{Kind: names.Ing, Services: collect(sets, func(s shard.ServiceSet) shard.Service { return s.Service })}
+			},
+		},
+		{
+			name: "slices", selected: true, sample: &discoveryv1.EndpointSlice{},
+			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return endpointSlices.List(ctx, o)
+			},
+			watch: endpointSlices.Watch,
+			set: func(o any) (shard.Change, []string) {
+				s, ok := slice(o.(*discoveryv1.EndpointSlice))
+				if !ok {
+					return nil, nil
+				}
+				return shard.SliceSet{Slice: s}, nil
+			},
+			gone: func(namespace, name string) shard.Change {
+				return shard.SliceGone{Key: shard.SliceKey{Namespace: namespace, Name: name}}
+			},
+			all: func(sets []shard.Change) shard.Change {
+				return shard.SliceList{Slices: collect(sets, func(s shard.SliceSet) shard.Slice { return s.Slice })}
+			},
+		},
+		{
+			// Only the labels of nodes are asked for: their status is written every
+			// few seconds, and is most of what an API server has to say of them.
+			name: "nodes", optional: true, sample: &metav1.PartialObjectMetadata{},
+			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return nodes.List(ctx, o)
+			},
+			watch: nodes.Watch,
+			set: func(o any) (shard.Change, []string) {
+				m := o.(*metav1.PartialObjectMetadata)
+				return shard.NodeSet{Node: node(m.Name, m.Labels)}, nil
+			},
+			gone: func(_, name string) shard.Change { return shard.NodeGone{Name: name} },
+			all: func(sets []shard.Change) shard.Change {
+				return shard.NodeList{Nodes: collect(sets, func(s shard.NodeSet) shard.Node { return s.Node })}
+			},
+		},
+	}
+	if !w.Nodes {
+		list = list[:3]
+	}
+	return list
+}
+
+func collect[S, T any](sets []shard.Change, of func(S) T) []T {
+	out := make([]T, 0, len(sets))
+	for _, s := range sets {
+		out = append(out, of(s.(S)))
+	}
+	return out
+}
+
+// A listener makes a reflector's calls, and listens in. It is the place to: a
+// reflector asks its error handler about some errors only, and can't be given one.
+type listener struct {
+	*Watcher
+	*resource
+	wg      *sync.WaitGroup
+	listing sync.RWMutex // read-held during a list, which no one else waits for
+	report  func(...shard.Change)
+}
+
+// ListWithContext is for reflectors.
+func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	l.listing.RLock()
+	defer l.listing.RUnlock()
+	list, err := l.list(ctx, l.options(o))
+	if err != nil {
+		l.trouble(ctx, err)
+		return nil, err
+	}
+	l.hear()
+	return list, nil
+}
+
+// WatchWithContext is for reflectors.
+func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	w, err := l.watch(ctx, l.options(o))
+	if _, ok := w.(*watch.StreamWatcher); err == nil && !ok {
+		err = errNoAnswer
+	}
+	streamed := o.SendInitialEvents != nil && *o.SendInitialEvents
+	switch {
+	case err != nil && streamed:
+		// The reflector lists instead, and that has the last word. It must not
+		// find an error here that it would retry: it does so after a sleep that
+		// doesn't end with ctx.
+		return nil, fmt.Errorf("%s: watch instead of a list: %v", l.name, err)
+	case err != nil:
+		l.trouble(ctx, err)
+		return nil, err
+	case !streamed:
+		l.standing.works(l.name)
+	}
+	t := &tap{Interface: w, out: make(chan watch.Event), stop: make(chan struct{})}
+	l.wg.Go(func() { t.run(func(e watch.Event) { l.event(ctx, e) }, func() { l.count(ctx, closed) }) })
+	return t, nil
+}
+
+func (l *listener) options(o metav1.ListOptions) metav1.ListOptions {
+	if l.selected {
+		o.LabelSelector = l.Selector.String()
+	}
+	return o
+}
+
+// event hears what a watch tells. Errors within a watch are counted only: the
+// next call says what has become of the API.
+func (l *listener) event(ctx context.Context, e watch.Event) {
+	if e.Type == watch.Error {
+		l.count(ctx, why(apierrors.FromObject(e.Object)))
+		return
+	}
+	l.hear()
+	l.standing.works(l.name)
+}
+
+func (l *listener) hear() { l.heard.Store(time.Now().UnixNano()) }
+
+// trouble notes an error of a call, unless it is our own going away.
+func (l *listener) trouble(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	w := why(err)
+	l.count(ctx, w)
+	switch {
+	case w == gone:
+	case l.optional && (w == forbidden || apierrors.IsNotFound(err)):
+		if l.standing.refuse(l.name, err) {
+			l.standing.listed(l.name, 0)
+			l.report(l.all(nil))
+		}
+	default:
+		l.standing.failed(l.name, w, err)
+	}
+}
+
+func (l *listener) count(ctx context.Context, w reason) {
+	if ctx.Err() == nil {
+		clusterErrors.WithLabelValues(l.Federation, string(l.Cluster), string(w)).Inc()
+	}
+}
+
+// A tap is a watch that is listened to.
+type tap struct {
+	watch.Interface
+	out  chan watch.Event
+	once sync.Once
+	stop chan struct{}
+}
+
+func (t *tap) ResultChan() <-chan watch.Event { return t.out }
+
+func (t *tap) Stop() {
+	t.once.Do(func() { close(t.stop) })
+	t.Interface.Stop()
+}
+
+// run passes events on until the watch has ended; ended is called where that is
+// not our doing.
+func (t *tap) run(event func(watch.Event), ended func()) {
+	defer close(t.out)
+	last := watch.Event{}
+	for last = range t.Interface.ResultChan() {
+		event(last)
+		select {
+		case t.out <- last:
+		case <-t.stop: // nobody reads any more; what still comes is dropped
+		}
+	}
+	select {
+	case <-t.stop:
+	default:
+		if last.Type != watch.Error {
+			ended()
+		}
+	}
+}
+
+// A store hands a reflector's objects on, and keeps none.
+type store struct{ *listener }
+
+var _ cache.TransformingStore = (*store)(nil)
+
+// A cut is an object cut down to what counts of it; nil: none of ours.
+type cut struct{ change shard.Change }
+
+func (s *store) cut(obj any) cut {
+	if c, ok := obj.(cut); ok {
+		return c
+	}
+	change, problems := s.set(obj)
+	if key, err := cache.MetaNamespaceKeyFunc(obj); err == nil {
+		s.gripes.say(s.name+" "+key, problems)
+	}
+	return cut{change}
+}
+
+// Transformer makes the reflector's own store, in which it gathers a streamed
+// list, one of cut objects.
+func (s *store) Transformer() cache.TransformFunc {
+	return func(obj any) (any, error) { return s.cut(obj), nil }
+}
+
+func (s *store) Add(obj any) error { return s.Update(obj) }
+
+func (s *store) Update(obj any) error {
+	if c := s.cut(obj); c.change != nil {
+		s.report(c.change)
+		return nil
+	}
+	return s.Delete(obj) // it may have been ours before
+}
+
+func (s *store) Delete(obj any) error {
+	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
+	if err != nil {
+		return err
+	}
+	namespace, name, err := cache.SplitMetaNamespaceKey(key)
+	if err != nil {
+		return err
+	}
+	s.gripes.say(s.name+" "+key, nil)
+	s.report(s.gone(namespace, name))
+	return nil
+}
+
+func (s *store) Replace(list []any, _ string) error {
+	sets := make([]shard.Change, 0, len(list))
+	for i, o := range list {
+		if c := s.cut(o); c.change != nil {
+			sets = append(sets, c.change)
+		}
+		list[i] = nil // a decoded object can go as soon as it has been read
+	}
+	clusterLists.WithLabelValues(s.Federation, string(s.Cluster), s.name).Inc()
+	s.standing.listed(s.name, len(sets))
+	s.report(s.all(sets))
+	return nil
+}
+
+func (s *store) Resync() error { return nil }
+
+var errNotUsed = errors.New("reflectors call with a context")
+
+// List is for an interface's sake.
+func (l *listener) List(metav1.ListOptions) (runtime.Object, error) { return nil, errNotUsed }
+
+// Watch is for an interface's sake.
+func (l *listener) Watch(metav1.ListOptions) (watch.Interface, error) { return nil, errNotUsed }

@@ -1,0 +1,199 @@
+// Package cluster turns a cluster's own words into changes of package shard: a
+// Watcher reads a Kubernetes API, a Folder reads manifests that stand for one.
+//
+// It is the only user of client-go. Objects are cut down to what counts as they
+// arrive, and not kept: what is known of a cluster is the table's. An error never
+// withdraws anything; only a complete list, or a deletion, does.
+package cluster
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// pageSize is for API servers that can't stream a list: big enough that 20,000
+// Services are 40 calls, small enough that none of them is a burden.
+const pageSize = 500
+
+// rotation is how often the kubeconfig is looked at. Credentials overlap by
+// minutes when they are rotated.
+const rotation = 5 * time.Second
+
+// backoff is how reflectors wait after an error. client-go's own goes to 30 s and
+// as much again in jitter, and that long a healed cluster would look silent.
+var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 10, Cap: 10 * time.Second}
+
+// Config says which cluster a Watcher watches.
+type Config struct {
+	Federation string
+	Cluster    topology.ClusterName
+	Kubeconfig string
+	Context    string          // "": the kubeconfig's current one
+	Selector   labels.Selector // of Services, Ingresses and EndpointSlices; nil: all
+	Nodes      bool            // false: nobody needs them, and they count as listed
+	Log        *slog.Logger    // nil: the default one
+}
+
+// A Watcher follows a cluster's API.
+type Watcher struct {
+	Config
+	api      *api
+	rotation time.Duration
+	content  []byte      // of the kubeconfig that api is of
+	info     os.FileInfo // of the file, when it was last looked at
+	broken   string      // what is wrong with a newer kubeconfig
+	standing *standing
+	gripes   gripes
+	heard    atomic.Int64 // Unix nanoseconds
+}
+
+// NewWatcher reads the kubeconfig. It calls nobody yet.
+func NewWatcher(c Config) (*Watcher, error) {
+	c.Log = cmp.Or(c.Log, slog.Default())
+	if c.Selector == nil {
+		c.Selector = labels.Everything()
+	}
+	w := &Watcher{Config: c, rotation: rotation}
+	w.gripes.init(c.Log, "cluster "+string(c.Cluster)+": ")
+	var err error
+	if w.info, err = os.Stat(c.Kubeconfig); err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	if w.content, err = os.ReadFile(c.Kubeconfig); err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	if w.api, err = newAPI(c.Kubeconfig, c.Context, w.content); err != nil {
+		return nil, err
+	}
+	w.standing = newStanding(c.Log, string(c.Cluster), w.resources(w.api))
+	return w, nil
+}
+
+// Quiet keeps client-go from logging: what it would say is said by the Watcher,
+// once and with the cluster's name.
+func Quiet() { klog.SetLogger(logr.Discard()) }
+
+// Heard is when the API last said anything; zero: never.
+func (w *Watcher) Heard() time.Time { return moment(&w.heard) }
+
+func moment(n *atomic.Int64) time.Time {
+	if n := n.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
+}
+
+// Run reports what the cluster has, until ctx ends. It can be called once.
+func (w *Watcher) Run(ctx context.Context, report func(...shard.Change)) {
+	if !w.Nodes {
+		report(shard.NodeList{})
+	}
+	for a := w.api; a != nil; {
+		// What is known stays while the credentials change: the new reflectors
+		// begin with complete lists.
+		generation, cancel := context.WithCancel(ctx)
+		done := w.reflect(generation, a, report)
+		next := w.rotated(ctx)
+		cancel()
+		done()
+		a.close()
+		a = next
+	}
+}
+
+// reflect starts the reflectors of a generation; done waits for their end.
+func (w *Watcher) reflect(ctx context.Context, a *api, report func(...shard.Change)) (done func()) {
+	var wg sync.WaitGroup
+	var lists []*listener
+	for _, r := range w.resources(a) {
+		l := &listener{Watcher: w, resource: r, wg: &wg, report: report}
+		lists = append(lists, l)
+		reflector := cache.NewReflectorWithOptions(l, r.sample, &store{l}, cache.ReflectorOptions{
+			Name: string(w.Cluster), TypeDescription: r.name, Backoff: &backoff,
+		})
+		reflector.WatchListPageSize = pageSize
+		wg.Go(func() { reflector.RunWithContext(ctx) })
+	}
+	return func() {
+		wg.Wait()
+		for _, l := range lists {
+			l.listing.Lock() // a reflector that stops doesn't wait for its list
+			l.listing.Unlock()
+		}
+	}
+}
+
+// rotated waits for other content of the kubeconfig, and gives what it leads to;
+// nil when ctx has ended.
+func (w *Watcher) rotated(ctx context.Context) *api {
+	tick := time.NewTicker(w.rotation)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		a, err := w.reread()
+		if err != nil {
+			if w.broken != err.Error() {
+				w.broken = err.Error()
+				w.Log.Error(fmt.Sprintf("cluster %s: %v; going on with the one before", w.Cluster, err))
+			}
+			continue
+		}
+		w.broken = ""
+		if a != nil {
+			w.Log.Info(fmt.Sprintf("cluster %s: kubeconfig %q has changed", w.Cluster, w.Kubeconfig))
+			return a
+		}
+	}
+}
+
+func (w *Watcher) reread() (*api, error) {
+	info, err := os.Stat(w.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	if w.broken == "" && same(info, w.info) {
+		return nil, nil
+	}
+	content, err := os.ReadFile(w.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	w.info = info
+	if bytes.Equal(content, w.content) {
+		return nil, nil
+	}
+	a, err := newAPI(w.Kubeconfig, w.Context, content)
+	if err != nil {
+		return nil, err
+	}
+	w.content = content
+	return a, nil
+}
+
+// same says whether a file looks as it did.
+func same(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
