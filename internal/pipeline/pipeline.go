@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -331,6 +332,9 @@ func (w *worker) publish() {
 	if settled && !w.settled {
 		w.settled = true
 		close(w.ready)
+		// Reading a whole federation leaves as much garbage as it has data, and a
+		// quiet server would not collect it for hours.
+		w.wg.Go(debug.FreeOSMemory)
 	}
 }
 

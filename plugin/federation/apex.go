@@ -1,0 +1,193 @@
+package federation
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/coredns/coredns/plugin/file"
+	"github.com/coredns/coredns/plugin/pkg/upstream"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/names"
+)
+
+// An apex holds the static records of a domain: its SOA, its NS, and whatever
+// stands beside the federated names. CoreDNS's own file plugin looks them up.
+type apex struct {
+	domain fqdn.Name
+	zone   *file.Zone
+	exists map[string]bool // names, in lower case, with records or with names below
+	owners map[string]bool // names with records
+	rrs    []dns.RR        // all but SOA
+}
+
+// owned says which names belong to the federations of a domain, whatever their
+// clusters: no static record can stand there.
+type owned struct {
+	federations []string
+	scopes      []string // configured regions and zones, as names under the domain
+}
+
+// openApex reads the static records of a domain from a file.
+func openApex(domain fqdn.Name, path string, o owned) (*apex, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("apex file of %s: %w", domain, err)
+	}
+	defer f.Close()
+	return readApex(domain, f, path, o)
+}
+
+func readApex(domain fqdn.Name, r io.Reader, path string, o owned) (*apex, error) {
+	a := &apex{
+		domain: domain,
+		zone:   file.NewZone(string(domain), path),
+		exists: map[string]bool{string(domain): true},
+		owners: map[string]bool{},
+	}
+	a.zone.Upstream = upstream.New()
+	p := dns.NewZoneParser(r, string(domain), path)
+	p.SetIncludeAllowed(true)
+	p.SetDefaultTTL(apexTTL)
+	ns := 0
+	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
+		h := rr.Header()
+		h.Name = fqdn.Lower(h.Name)
+		rel, ok := domain.Under(h.Name)
+		if !ok {
+			return nil, fmt.Errorf("apex file %q: %s is not in the domain %s", path, h.Name, domain)
+		}
+		if err := o.clash(fqdn.Labels(rel), rr); err != nil {
+			return nil, fmt.Errorf("apex file %q: %s %s: %w", path, h.Name, dns.TypeToString[h.Rrtype], err)
+		}
+		switch {
+		case h.Rrtype == dns.TypeSOA && a.zone.SOA != nil:
+			return nil, fmt.Errorf("apex file %q: a second SOA record; a domain has one", path)
+		case h.Rrtype == dns.TypeSOA && rel != "":
+			return nil, fmt.Errorf("apex file %q: SOA record at %s; it belongs at %s", path, h.Name, domain)
+		case h.Rrtype == dns.TypeNS && rel == "":
+			ns++
+		}
+		if err := a.zone.Insert(rr); err != nil {
+			return nil, fmt.Errorf("apex file %q: %w", path, err)
+		}
+		if h.Rrtype != dns.TypeSOA {
+			a.rrs = append(a.rrs, rr)
+		}
+		a.owners[h.Name] = true
+		for labels := fqdn.Labels(rel); len(labels) > 0; labels = labels[1:] {
+			a.exists[strings.Join(labels, ".")+"."+string(domain)] = true
+		}
+	}
+	if err := p.Err(); err != nil {
+		return nil, fmt.Errorf("apex file %q: %w", path, err)
+	}
+	if a.zone.SOA == nil {
+		return nil, fmt.Errorf("apex file %q: has no SOA record for %s", path, domain)
+	}
+	if ns == 0 {
+		return nil, fmt.Errorf("apex file %q: has no NS record for %s", path, domain)
+	}
+	return a, nil
+}
+
+// Errors of static records at names that are the federations'.
+var (
+	errFederated = errors.New("the name belongs to the federation; static records can't stand there")
+	errAbove     = errors.New("federated names stand below; CNAME, DNAME and NS records would take them away")
+)
+
+// clash finds a record that would contradict what is answered from clusters.
+func (o owned) clash(labels []string, rr dns.RR) error {
+	// FEDERATION.KIND with at most a zone and a region behind it, and all below.
+	for i, l := range labels {
+		if _, ok := names.KindOf(l); !ok || i == 0 || len(labels)-i > 3 {
+			continue
+		}
+		for _, f := range o.federations {
+			if labels[i-1] == f {
+				return errFederated
+			}
+		}
+	}
+	switch rr.Header().Rrtype {
+	case dns.TypeDNAME:
+		if len(labels) == 0 {
+			return errAbove
+		}
+	case dns.TypeCNAME, dns.TypeNS:
+		if len(labels) == 0 {
+			if rr.Header().Rrtype == dns.TypeCNAME {
+				return errAbove
+			}
+			return nil // the domain's own name servers
+		}
+	default:
+		return nil
+	}
+	name := strings.Join(labels, ".")
+	if _, kind := names.KindOf(labels[0]); kind && len(labels) <= 3 {
+		return errAbove
+	}
+	for _, s := range o.scopes {
+		if name == s || strings.HasSuffix(s, "."+name) {
+			return errAbove
+		}
+	}
+	return nil
+}
+
+// speaks says whether the static records may have something for a name that the
+// federations have no record of. Where a federated name stands, or may turn out
+// to, only static records of that very name count. Else a wildcard may apply, but
+// not if a federated name is a closer encloser than any static one (RFC 4592
+// section 3.3.1).
+func (a *apex) speaks(labels []string, federated *answer.Answer) bool {
+	name := func(labels []string) string {
+		return strings.Join(append(labels[:len(labels):len(labels)], string(a.domain)), ".")
+	}
+	if federated.Outcome != answer.NameError {
+		return a.owners[name(labels)]
+	}
+	for i := range labels {
+		if a.exists[name(labels[i:])] {
+			return len(labels)-i >= federated.Depth
+		}
+	}
+	return federated.Depth == 0
+}
+
+// owns says whether a name, in lower case, has static records; hollow, whether it
+// exists only because names below it do.
+func (a *apex) owns(name string) bool   { return a.owners[name] }
+func (a *apex) hollow(name string) bool { return a.exists[name] && !a.owners[name] }
+
+// defaultApex is the apex of a domain that has no file: one name server, ns1, at
+// the addresses this server listens on.
+func defaultApex(domain fqdn.Name, addrs []netip.Addr) (*apex, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "@ IN SOA ns1 hostmaster 1 7200 1800 86400 %d\n@ IN NS ns1\n", negativeTTL)
+	for _, a := range addrs {
+		t := "A"
+		if a.Is6() {
+			t = "AAAA"
+		}
+		fmt.Fprintf(&b, "ns1 IN %s %s\n", t, a)
+	}
+	return readApex(domain, strings.NewReader(b.String()), "(default)", owned{})
+}
+
+// apexTTL, in seconds, is for static records of a file that has no $TTL: they are
+// as lasting as name servers' addresses usually are.
+const apexTTL = 3600
+
+// negativeTTL, in seconds, bounds how long a resolver may remember that a service
+// is missing (RFC 2308 section 5). Short, because a new service is looked up too
+// early far more often than a missing one is looked up for ever.
+const negativeTTL = 5

@@ -1,0 +1,176 @@
+package federation
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/coredns/caddy"
+)
+
+// parsed parses stanzas as they stand in the block of example.com.
+func parsed(t testing.TB, text string) ([]stanza, error) {
+	t.Helper()
+	c := caddy.NewTestController("dns", text)
+	c.ServerBlockKeys = []string{"example.com.:1053"}
+	return parse(c)
+}
+
+func TestParse(t *testing.T) {
+	stanzas, err := parsed(t, `federation myfederation {
+		cluster gce {
+			kubeconfig /etc/fedns/kubeconfig gce-us
+		}
+		cluster onprem {
+			manifests zones/onprem
+			region EU-North1
+			zones eu-north1-a eu-north1-b
+			addresses 203.0.113.7/24 2001:db8::/32 192.0.2.1
+		}
+		select "app in (web, api)"
+		apex zones/db.example.com
+		ttl 60 5s
+		resolver 127.0.0.1 [::1]:5353
+		lenient
+		fallthrough
+	}
+	federation other example.org example.net {
+		cluster c {
+			manifests .
+		}
+	}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := stanzas[0], stanzas[1]
+	if one.name != "myfederation" || !slices.Equal(one.zones, []string{"example.com."}) || one.selector != "app in (web, api)" ||
+		one.apex != "zones/db.example.com" || one.ttl != 60 || one.degraded != 5 || !one.lenient || !one.fall.Through("x.example.com.") {
+		t.Errorf("%+v", one)
+	}
+	if !slices.Equal(one.resolver.servers, []string{"127.0.0.1:53", "[::1]:5353"}) {
+		t.Errorf("resolvers %q", one.resolver.servers)
+	}
+	gce, onprem := one.clusters[0], one.clusters[1]
+	if gce.Name != "gce" || gce.kubeconfig != "/etc/fedns/kubeconfig" || gce.context != "gce-us" || gce.manifests != "" {
+		t.Errorf("%+v", gce)
+	}
+	if onprem.manifests != "zones/onprem" || onprem.Region != "eu-north1" || !slices.Equal(onprem.Zones, []string{"eu-north1-a", "eu-north1-b"}) ||
+		!slices.Equal(onprem.Addresses, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.1/32")}) {
+		t.Errorf("%+v", onprem)
+	}
+	if !slices.Equal(other.zones, []string{"example.org.", "example.net."}) || other.ttl != 180 || other.degraded != 30 || other.selector != "fedns.io/export=true" || other.lenient || other.fall.Through("x.example.org.") {
+		t.Errorf("defaults: %+v", other)
+	}
+}
+
+// Each error names the line, the property, and what would be right.
+func TestParseErrors(t *testing.T) {
+	const cluster = "cluster c {\nmanifests .\n}\n"
+	for _, tt := range []struct{ name, text, want string }{
+		{"no name", "federation", "federation NAME [ZONES...]"},
+		{"name", "federation my.fed {\n" + cluster + "}", `"my.fed" is not one DNS label`},
+		{"reserved name", "federation svc {\n" + cluster + "}", "svc"},
+		{"no cluster", "federation f {\n}", "has no cluster; say at least one"},
+		{"no block", "federation f", "has no cluster"},
+		{"unknown property", "federation f {\n" + cluster + "speed 5\n}", `:5 - Error during parsing: federation "f": unknown property "speed"; it has cluster, select`},
+		{"not there yet", "federation f {\n" + cluster + "hold 5m\n}", `unknown property "hold"`},
+		{"cluster without name", "federation f {\ncluster {\n}\n}", "cluster NAME"},
+		{"cluster without block", "federation f {\ncluster c\n}", "needs a block"},
+		{"cluster without source", "federation f {\ncluster c {\nregion r\n}\n}", "needs a source"},
+		{"two sources", "federation f {\ncluster c {\nmanifests .\nkubeconfig x y\n}\n}", "a cluster has one source"},
+		{"duplicate cluster", "federation f {\n" + cluster + cluster + "}", `cluster "c" stands twice`},
+		{"duplicate federation", "federation f {\n" + cluster + "}\nfederation f {\n" + cluster + "}", "stands twice under example.com."},
+		{"unknown cluster property", "federation f {\ncluster c {\nmanifests .\nlocation 1 2\n}\n}", `unknown property "location"; it has kubeconfig, manifests`},
+		{"unclosed", "federation f {\ncluster c {\nmanifests .\n", "EOF"},
+		{"kubeconfig", "federation f {\ncluster c {\nkubeconfig\n}\n}", "kubeconfig FILE [CONTEXT]"},
+		{"region", "federation f {\ncluster c {\nmanifests .\nregion a_b\n}\n}", `"a_b" is not one DNS label`},
+		{"zones", "federation f {\ncluster c {\nmanifests .\nzones\n}\n}", "needs at least one zone"},
+		{"zone twice", "federation f {\ncluster c {\nmanifests .\nzones a a\n}\n}", `"a" stands twice`},
+		{"addresses", "federation f {\ncluster c {\nmanifests .\naddresses 1.2.3\n}\n}", `"1.2.3" is not a range`},
+		{"zone and region of one name", "federation f {\ncluster c {\nmanifests .\nregion eu\n}\ncluster d {\nmanifests .\nregion us\nzones eu\n}\n}", `"eu" is the region of cluster "c" and a zone of cluster "d"`},
+		{"selector", "federation f {\n" + cluster + "select a=b=c\n}", "select"},
+		{"no selector", "federation f {\n" + cluster + "select\n}", "label selector"},
+		{"ttl", "federation f {\n" + cluster + "ttl\n}", "ttl NORMAL [DEGRADED]"},
+		{"ttl of zero", "federation f {\n" + cluster + "ttl 0s\n}", "out of range: from 1s"},
+		{"ttl of ages", "federation f {\n" + cluster + "ttl 1000h\n}", "out of range"},
+		{"negative ttl", "federation f {\n" + cluster + "ttl -5\n}", "out of range"},
+		{"odd ttl", "federation f {\n" + cluster + "ttl 1500ms\n}", "whole number of seconds"},
+		{"ttl that is none", "federation f {\n" + cluster + "ttl soon\n}", `"soon" is not a duration`},
+		{"degraded longer", "federation f {\n" + cluster + "ttl 30s 60s\n}", "longer than the normal"},
+		{"resolver", "federation f {\n" + cluster + "resolver dns.example\n}", "not an address"},
+		{"lenient", "federation f {\n" + cluster + "lenient yes\n}", "takes no value"},
+		{"apex", "federation f {\n" + cluster + "apex\n}", "one zone file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := parsed(t, tt.text)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// What parses may still be wrong when it is opened.
+func TestBuildErrors(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	const soa = "@ SOA ns1 hostmaster 1 7200 1800 86400 5\n@ NS ns1\n"
+	kubeconfig := write("kubeconfig", "apiVersion: v1\nkind: Config\nclusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}]\ncontexts: [{name: there, context: {cluster: a}}]\n")
+	manifests := "cluster c {\nmanifests " + dir + "\nregion eu\nzones eu-a\n}\n"
+	for _, tt := range []struct{ name, text, want string }{
+		{"missing kubeconfig", "cluster c {\nkubeconfig " + dir + "/none here\n}\n", "none"},
+		{"unknown context", "cluster c {\nkubeconfig " + kubeconfig + " here\n}\n", `"here"`},
+		{"unknown context says which there are", "cluster c {\nkubeconfig " + kubeconfig + " here\n}\n", "there"},
+		{"broken kubeconfig", "cluster c {\nkubeconfig " + write("broken", "{") + " here\n}\n", "broken"},
+		{"missing folder", "cluster c {\nmanifests " + dir + "/none\n}\n", "none"},
+		{"folder that is a file", "cluster c {\nmanifests " + kubeconfig + "\n}\n", "kubeconfig"},
+		{"missing apex", manifests + "apex " + dir + "/none\n", "no such file"},
+		{"apex without SOA", manifests + "apex " + write("a1", "@ NS ns1\n"), "no SOA record"},
+		{"apex without NS", manifests + "apex " + write("a2", "@ 60 SOA ns1 h 1 1 1 1 1\n"), "no NS record"},
+		{"apex of another domain", manifests + "apex " + write("a3", soa+"www.example.org. A 192.0.2.1\n"), "not in the domain example.com."},
+		{"second SOA", manifests + "apex " + write("a4", soa+soa), "a second SOA"},
+		{"apex that doesn't parse", manifests + "apex " + write("a5", soa+"www A not-an-address\n"), "line"},
+		{"clash with a service", manifests + "apex " + write("a6", soa+"nginx.ns.fed.svc A 192.0.2.1\n"), "belongs to the federation"},
+		{"clash with a zonal name", manifests + "apex " + write("a7", soa+"nginx.ns.fed.svc.any.where A 192.0.2.1\n"), "belongs to the federation"},
+		{"clash with a port", manifests + "apex " + write("a8", soa+"_http._tcp.nginx.ns.fed.ing.any SRV 0 0 80 www\n"), "belongs to the federation"},
+		{"clash with the federation's own name", manifests + "apex " + write("a9", soa+"fed.svc TXT x\n"), "belongs to the federation"},
+		{"CNAME above", manifests + "apex " + write("b1", soa+"svc CNAME www\n"), "federated names stand below"},
+		{"delegation of a region", manifests + "apex " + write("b2", soa+"eu NS ns.example.net.\n"), "federated names stand below"},
+		{"delegation of a zone", manifests + "apex " + write("b3", soa+"eu-a.eu NS ns.example.net.\n"), "federated names stand below"},
+		{"DNAME at the apex", manifests + "apex " + write("b4", soa+"@ DNAME example.net.\n"), "federated names stand below"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stanzas, err := parsed(t, "federation fed {\n"+tt.text+"\n}")
+			if err == nil {
+				_, err = build(stanzas, nil)
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+	for name, text := range map[string]string{
+		"records beside":            soa + "www A 192.0.2.1\nus.nginx CNAME nginx.ns.fed.svc.us\nother.svc A 192.0.2.1\n",
+		"records at a region":       soa + "eu TXT hello\n",
+		"another federation's name": soa + "nginx.ns.other.svc A 192.0.2.1\n",
+		"a delegation elsewhere":    soa + "lab NS ns.lab\nns.lab A 192.0.2.1\n",
+		"a wildcard":                soa + "* A 192.0.2.1\n",
+	} {
+		stanzas, err := parsed(t, "federation fed {\n"+manifests+"apex "+write("good", text)+"\n}")
+		if err == nil {
+			_, err = build(stanzas, nil)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

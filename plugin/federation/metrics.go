@@ -1,0 +1,12 @@
+package federation
+
+import (
+	"github.com/coredns/coredns/plugin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+var answers = promauto.NewCounterVec(prometheus.CounterOpts{
+	Namespace: plugin.Namespace, Subsystem: pluginName, Name: "answers_total",
+	Help: "Answers by outcome (success, fallback, nodata, nxdomain, servfail, delegation, refused) and scope (zonal, regional, global, apex, none).",
+}, []string{"server", "outcome", "scope"})

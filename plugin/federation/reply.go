@@ -1,0 +1,190 @@
+package federation
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/coredns/coredns/plugin/file"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/answer"
+)
+
+// message begins an authoritative reply (RFC 1035 section 4.1.1: AA; never RA).
+func (q *query) message() *dns.Msg {
+	m := new(dns.Msg)
+	m.SetReply(q.Req)
+	m.Authoritative = true
+	return m
+}
+
+// meta answers for types that ask for no record, nil for all others.
+func (q *query) meta() (*dns.Msg, outcome) {
+	refuse := func(rcode int) (*dns.Msg, outcome) {
+		m := q.message()
+		m.Authoritative = false
+		m.Rcode = rcode
+		return m, outcome{"refused", "none"}
+	}
+	switch q.QType() {
+	case dns.TypeAXFR, dns.TypeIXFR: // the transfer plugin, if there is one, has seen it
+		return refuse(dns.RcodeRefused)
+	case dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY:
+		return refuse(dns.RcodeFormatError)
+	case dns.TypeNXNAME: // RFC 9824 section 3.5
+		m, o := refuse(dns.RcodeFormatError)
+		q.explain(m, extendedErrorInvalidQueryType, "NXNAME can't be asked for")
+		return m, o
+	}
+	return nil, outcome{}
+}
+
+// federated puts an answer about a service on the wire.
+func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
+	m := q.message()
+	owner := q.QName() // in the case it was asked in
+	for _, c := range a.Chain {
+		target := q.name(a.Path.At(c))
+		m.Answer = append(m.Answer, &dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: target})
+		owner = target
+	}
+	if a.Outcome == answer.NoData {
+		q.deny(m, a.Why)
+		return m, outcome{"nodata", a.Scope.Width().String()}
+	}
+	switch q.QType() {
+	case dns.TypeA, dns.TypeAAAA:
+		m.Answer = q.addresses(m.Answer, owner, a, q.QType() == dns.TypeA)
+	case dns.TypeSRV:
+		target := q.name(a.Path.Host(a.End()))
+		for _, p := range a.Ports {
+			m.Answer = append(m.Answer, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p, Target: target})
+		}
+		m.Extra = q.addresses(m.Extra, target, a, true)
+		m.Extra = q.addresses(m.Extra, target, a, false)
+	case dns.TypeANY:
+		if a.Target {
+			m.Answer = append(m.Answer, any8482(owner, a.TTL))
+		}
+	}
+	if len(a.Chain) > 0 {
+		q.explain(m, dns.ExtendedErrorCodeOther, "no healthy shard in "+a.Scope.String())
+		return m, outcome{"fallback", a.Scope.Width().String()}
+	}
+	return m, outcome{"success", a.Scope.Width().String()}
+}
+
+func (q *query) addresses(rrs []dns.RR, owner string, a *answer.Answer, v4 bool) []dns.RR {
+	for addr := range a.Addrs(v4, q.turn) {
+		rrs = append(rrs, address(owner, a.TTL, addr))
+	}
+	return rrs
+}
+
+func address(owner string, ttl uint32, a netip.Addr) dns.RR {
+	if a.Is4() {
+		return &dns.A{Hdr: header(owner, dns.TypeA, ttl), A: net.IP(a.AsSlice())}
+	}
+	return &dns.AAAA{Hdr: header(owner, dns.TypeAAAA, ttl), AAAA: net.IP(a.AsSlice())}
+}
+
+func header(owner string, t uint16, ttl uint32) dns.RR_Header {
+	return dns.RR_Header{Name: owner, Rrtype: t, Class: dns.ClassINET, Ttl: ttl}
+}
+
+// any8482 stands for all records of a name (RFC 8482 section 4.2).
+func any8482(owner string, ttl uint32) dns.RR {
+	return &dns.HINFO{Hdr: header(owner, dns.TypeHINFO, ttl), Cpu: "RFC8482"}
+}
+
+// name makes an absolute name of one under the domain.
+func (q *query) name(rel string) string { return rel + "." + string(q.domain.name) }
+
+// static answers from the records of the apex file.
+func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {
+	m := q.message()
+	if q.QType() == dns.TypeSOA && q.Request.Name() == string(q.domain.name) {
+		m.Answer = []dns.RR{q.soa(false)}
+		return m, outcome{"success", "apex"}
+	}
+	if q.QType() == dns.TypeANY && q.apex.owns(q.Request.Name()) {
+		m.Answer = []dns.RR{any8482(q.QName(), q.soa(false).Header().Ttl)}
+		return m, outcome{"success", "apex"}
+	}
+	rrs, ns, extra, result := q.apex.zone.Lookup(ctx, q.Request, q.Request.Name())
+	switch result {
+	case file.Delegation: // a referral: not ours to be authoritative for
+		m.Authoritative = false
+		m.Ns, m.Extra = ns, extra
+		return m, outcome{"delegation", "apex"}
+	case file.NameError:
+		m.Rcode = dns.RcodeNameError
+		m.Answer = rrs
+		q.deny(m, "no such name")
+		return m, outcome{"nxdomain", "apex"}
+	case file.ServerFailure:
+		m.Rcode = dns.RcodeServerFailure
+		return m, outcome{"servfail", "apex"}
+	}
+	if q.apex.hollow(q.Request.Name()) {
+		// CoreDNS would have a wildcard answer for an empty non-terminal.
+		return q.negative(dns.RcodeSuccess, "empty non-terminal"), outcome{"nodata", "apex"}
+	}
+	m.Answer, m.Extra = rrs, extra
+	if result == file.NoData || !conclusive(rrs, q.QType()) {
+		q.deny(m, "no record of this type")
+		return m, outcome{"nodata", "apex"}
+	}
+	return m, outcome{"success", "apex"}
+}
+
+// conclusive says whether records answer the question, rather than only lead on.
+// CNAMEs to other domains end where this server's knowledge does.
+func conclusive(rrs []dns.RR, t uint16) bool {
+	if len(rrs) == 0 {
+		return false
+	}
+	last := rrs[len(rrs)-1].Header().Rrtype
+	return last == t || last == dns.TypeCNAME || last == dns.TypeDNAME || last == dns.TypeRRSIG
+}
+
+// negative says that there is nothing.
+func (q *query) negative(rcode int, why string) *dns.Msg {
+	m := q.message()
+	m.Rcode = rcode
+	q.deny(m, why)
+	return m
+}
+
+// deny adds what a resolver needs to remember that there is nothing, and for how
+// long (RFC 2308 section 3), and why that is so.
+func (q *query) deny(m *dns.Msg, why string) {
+	m.Ns = []dns.RR{q.soa(true)}
+	if m.Rcode == dns.RcodeSuccess {
+		q.explain(m, dns.ExtendedErrorCodeOther, why)
+	}
+}
+
+// notReady is for names that may exist: nothing is said that would be remembered.
+func (q *query) notReady() *dns.Msg {
+	m := q.message()
+	m.Authoritative = false
+	m.Rcode = dns.RcodeServerFailure
+	q.explain(m, dns.ExtendedErrorCodeNotReady, "not every cluster has been listed yet")
+	return m
+}
+
+// soa is the domain's SOA record with the serial of the snapshot; of a negative
+// answer, with the TTL that RFC 2308 section 3 asks for.
+func (q *query) soa(negative bool) dns.RR {
+	soa := *q.apex.zone.SOA
+	soa.Serial = q.snapshot.Serial
+	if negative {
+		soa.Hdr.Ttl = min(soa.Hdr.Ttl, soa.Minttl)
+	}
+	return &soa
+}
+
+// An outcome is what answers are counted by.
+type outcome struct{ outcome, scope string }

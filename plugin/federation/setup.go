@@ -1,0 +1,268 @@
+package federation
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/cluster"
+	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/pipeline"
+)
+
+// Both kinds of sources are met here, where both are imported anyway.
+var (
+	_ pipeline.Source = (*cluster.Watcher)(nil)
+	_ pipeline.Source = (*cluster.Folder)(nil)
+)
+
+func init() {
+	cluster.Quiet()
+	plugin.Register(pluginName, setup)
+}
+
+func setup(c *caddy.Controller) error {
+	stanzas, err := parse(c)
+	if err != nil {
+		return plugin.Error(pluginName, err)
+	}
+	f, err := build(stanzas, listenAddrs(dnsserver.GetConfig(c).ListenHosts))
+	if err != nil {
+		return plugin.Error(pluginName, c.Err(err.Error()))
+	}
+	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
+		f.Next = next
+		return f
+	})
+	var stop func()
+	c.OnStartup(func() error {
+		stop = f.start()
+		return nil
+	})
+	c.OnShutdown(func() error {
+		stop()
+		return nil
+	})
+	return nil
+}
+
+// build makes the handler of the stanzas of one server block. Everything that can
+// be wrong with them is found here; nothing is started.
+func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
+	f := &Federation{}
+	byDomain := map[string][]stanza{}
+	var federations []pipeline.Federation
+	for i, s := range stanzas {
+		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver}
+		for _, src := range s.clusters {
+			open, err := src.open(s.name, s.selector)
+			if err != nil {
+				return nil, fmt.Errorf("cluster %q: %w", src.Name, err)
+			}
+			fed.Members = append(fed.Members, pipeline.Member{
+				Cluster:  src.Cluster,
+				Source:   open,
+				Identity: src.identity(s.name, s.selector),
+			})
+		}
+		federations = append(federations, fed)
+		for _, z := range s.zones {
+			d, err := f.add(z)
+			if err != nil {
+				return nil, err
+			}
+			d.members = append(d.members, answer.Member{Index: i, TTL: s.ttl, Degraded: s.degraded, Lenient: s.lenient})
+			d.fall.Zones = append(d.fall.Zones, s.fall.Zones...)
+			byDomain[z] = append(byDomain[z], s)
+		}
+	}
+	for _, d := range f.domains {
+		under := byDomain[string(d.name)]
+		file, err := apexOf(string(d.name), under)
+		if err != nil {
+			return nil, err
+		}
+		var a *apex
+		if d.file = file; file != "" {
+			d.owned = ownedBy(under)
+			a, err = openApex(d.name, file, d.owned)
+		} else {
+			a, err = defaultApex(d.name, listen)
+		}
+		if err != nil {
+			return nil, err
+		}
+		d.apex.Store(a)
+	}
+	f.pipe = pipeline.New(federations, logger())
+	f.board, f.ready = f.pipe.Board(), f.pipe.Ready()
+	return f, nil
+}
+
+// add finds the domain of a zone, or makes it.
+func (f *Federation) add(zone string) (*domain, error) {
+	n, err := fqdn.Parse(zone)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range f.domains {
+		if d.name == n {
+			return d, nil
+		}
+	}
+	d := &domain{name: n}
+	f.domains = append(f.domains, d)
+	return d, nil
+}
+
+func (s *source) open(federation, selector string) (pipeline.Source, error) {
+	sel, err := cluster.ParseSelector(selector)
+	if err != nil {
+		return nil, err
+	}
+	if s.manifests != "" {
+		return cluster.NewFolder(cluster.FolderConfig{
+			Federation: federation, Cluster: s.Name, Dir: s.manifests, Selector: sel, Log: logger(),
+		})
+	}
+	return cluster.NewWatcher(cluster.Config{
+		Federation: federation, Cluster: s.Name, Kubeconfig: s.kubeconfig, Context: s.context, Selector: sel,
+		// With both configured, nothing is left to learn from nodes.
+		Nodes: s.Region == "" || len(s.Zones) == 0,
+		Log:   logger(),
+	})
+}
+
+// courtesy is how long a start waits for the members before the first question
+// can come: most are listed in a fraction of it, and nobody sees a SERVFAIL then.
+// One that can't be reached holds up the others by no more than this.
+const courtesy = 500 * time.Millisecond
+
+// running are the handlers that have been started: what they know is passed on to
+// those of a reload.
+var running struct {
+	sync.Mutex
+	list []*Federation
+}
+
+// start runs the pipeline until the function it returns is called. During a
+// reload it takes over what the running handlers know of the same clusters, and
+// waits for the others: until it returns, the old handlers answer.
+func (f *Federation) start() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	running.Lock()
+	old := slices.Clone(running.list)
+	running.list = append(running.list, f)
+	running.Unlock()
+	for _, o := range old {
+		f.pipe.Inherit(o.pipe.Bequeath(ctx))
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { f.pipe.Run(ctx) })
+	wg.Go(func() { f.followApex(ctx) })
+	patience := courtesy
+	if len(old) > 0 {
+		patience = pipeline.Grace
+	}
+	select {
+	case <-f.ready:
+	case <-time.After(patience):
+	}
+	return func() {
+		running.Lock()
+		running.list = slices.DeleteFunc(running.list, func(o *Federation) bool { return o == f })
+		running.Unlock()
+		cancel()
+		wg.Wait()
+	}
+}
+
+// apexPoll is how often the apex files are looked at. They are edited by hand.
+const apexPoll = time.Second
+
+// followApex takes in changes of the apex files. A file that has become wrong
+// leaves what it said last.
+func (f *Federation) followApex(ctx context.Context) {
+	tick := time.NewTicker(apexPoll)
+	defer tick.Stop()
+	type stamp struct {
+		size int64
+		mod  time.Time
+	}
+	last := map[*domain]stamp{}
+	look := func(d *domain) stamp {
+		info, err := os.Stat(d.file)
+		if err != nil {
+			return stamp{}
+		}
+		return stamp{info.Size(), info.ModTime()}
+	}
+	for _, d := range f.domains {
+		last[d] = look(d)
+	}
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, d := range f.domains {
+			now := look(d)
+			if d.file == "" || now == last[d] {
+				continue
+			}
+			last[d] = now
+			a, err := openApex(d.name, d.file, d.owned)
+			if err != nil {
+				clogger.Errorf("%v; the last good records stay", err)
+				continue
+			}
+			d.apex.Store(a)
+			f.pipe.Renew(ctx)
+			clogger.Infof("apex file %q: %d static records of %s", d.file, len(a.rrs), d.name)
+		}
+	}
+}
+
+// listenAddrs are the addresses at which the default apex says that this server
+// is: those it is bound to, else those of the host, and loopback if that is all
+// there is.
+func listenAddrs(hosts []string) []netip.Addr {
+	var bound, own, loop []netip.Addr
+	for _, h := range hosts {
+		if a, err := netip.ParseAddr(h); err == nil && !a.IsUnspecified() {
+			bound = append(bound, a.Unmap())
+		}
+	}
+	if len(bound) > 0 {
+		return bound
+	}
+	ifaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, i := range ifaces {
+		p, err := netip.ParsePrefix(i.String())
+		switch {
+		case err != nil:
+		case p.Addr().IsLoopback():
+			loop = append(loop, p.Addr())
+		case p.Addr().IsGlobalUnicast():
+			own = append(own, p.Addr())
+		}
+	}
+	if len(own) > 0 {
+		return own
+	}
+	return loop
+}

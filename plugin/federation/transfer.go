@@ -1,0 +1,124 @@
+package federation
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coredns/coredns/plugin/transfer"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// batch is how many records go to the transfer plugin at once; it packs them into
+// messages itself.
+const batch = 500
+
+// Transfer implements transfer.Transferer: the snapshot written out as a zone,
+// every name in every scope (RFC 5936). A serial that isn't ours gets the whole
+// zone, since no differences are kept.
+func (f *Federation) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
+	for _, d := range f.domains {
+		if string(d.name) == zone {
+			return d.transfer(f.board.Load(), serial), nil
+		}
+	}
+	return nil, transfer.ErrNotAuthoritative
+}
+
+func (d *domain) transfer(s *names.Snapshot, serial uint32) <-chan []dns.RR {
+	a := d.apex.Load()
+	q := query{domain: d, apex: a, snapshot: s}
+	soa := q.soa(false)
+	ch := make(chan []dns.RR)
+	go func() {
+		defer close(ch)
+		ch <- []dns.RR{soa}
+		if serial != 0 && int32(serial-s.Serial) >= 0 {
+			return
+		}
+		ch <- a.rrs
+		var rrs []dns.RR
+		for rr := range q.records() {
+			if rrs = append(rrs, rr); len(rrs) == batch {
+				ch <- rrs
+				rrs = nil
+			}
+		}
+		ch <- append(rrs, soa)
+	}()
+	return ch
+}
+
+// records are all federated records of a domain, answered one name at a time by
+// the engine that answers questions.
+func (q *query) records() iter.Seq[dns.RR] {
+	return func(yield func(dns.RR) bool) {
+		for _, m := range q.domain.members {
+			f := q.snapshot.Federations[m.Index]
+			scopes := f.Map.Scopes()
+			for svc := range f.Services() {
+				for _, scope := range scopes {
+					for _, rr := range q.at(m, f, svc, scope) {
+						if !yield(rr) {
+							return
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// at gives the records of a service in one scope, of its ports, and of the short
+// forms.
+func (q *query) at(m answer.Member, f *names.Federation, svc *names.Service, scope topology.Scope) []dns.RR {
+	spell := [][]string{nil}
+	if scope.Zone != "" {
+		spell[0] = []string{scope.Zone, scope.Region}
+		if f.Map.Short(scope) {
+			spell = append(spell, []string{scope.Zone})
+		}
+	} else if scope.Region != "" {
+		spell[0] = []string{scope.Region}
+	}
+	host := []string{svc.Key.Name, svc.Key.Namespace, f.Name, svc.Key.Kind.String()}
+	var out []dns.RR
+	for _, s := range spell {
+		labels := slices.Concat(host, s)
+		out = append(out, q.named(m, labels, answer.TypeA, answer.TypeAAAA)...)
+		for i, p := range svc.Ports {
+			if i > 0 && p.Name == svc.Ports[i-1].Name && p.Proto == svc.Ports[i-1].Proto {
+				continue // another number of the same port: its records came with the first
+			}
+			out = append(out, q.named(m, append([]string{"_" + p.Name, "_" + p.Proto}, labels...), answer.TypeSRV)...)
+		}
+	}
+	return out
+}
+
+// named gives the records that stand at a name itself: those of the types, or
+// the CNAME that is there instead.
+func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []dns.RR {
+	owner := q.name(strings.Join(labels, "."))
+	var out []dns.RR
+	for _, t := range types {
+		a := answer.Resolve(q.snapshot, []answer.Member{m}, labels, t, time.Now().Unix())
+		if len(a.Chain) > 0 {
+			return []dns.RR{&dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: q.name(a.Path.At(a.Chain[0]))}}
+		}
+		switch t {
+		case answer.TypeSRV:
+			for _, p := range a.Ports {
+				out = append(out, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p, Target: q.name(a.Path.Host(a.End()))})
+			}
+		default:
+			out = q.addresses(out, owner, &a, t == answer.TypeA)
+		}
+	}
+	return out
+}
