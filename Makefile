@@ -1,0 +1,56 @@
+# make alone lists what there is to make.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+export CGO_ENABLED ?= 1
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 30s
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/fedns
+	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
+
+run: build ## start fedns over corefile.example, on 127.0.0.1:1053
+	@echo 'fedns answers on 127.0.0.1:1053 until Ctrl-C. In another terminal, try:'
+	@echo '  dig @127.0.0.1 -p 1053 nginx.mynamespace.myfederation.svc.us-central1-a.us-central1.example.com'
+	@echo '  dig @127.0.0.1 -p 1053 nginx.mynamespace.myfederation.svc.europe-west1.example.com   # no pods: follows the global name'
+	@echo '  dig @127.0.0.1 -p 1053 SRV _http._tcp.nginx.mynamespace.myfederation.svc.example.com'
+	@exec bin/fedns -conf corefile.example
+
+unit: ## the quick tests, with the race detector
+	go test -race ./cmd/... ./internal/... ./plugin/...
+
+test: unit kube peers ## every test, real control planes and name servers included
+	go test -count=1 -timeout 30m ./test/...
+
+check: ## formatting, vet, staticcheck, tidy go.mod
+	@test -z "$$(gofmt -l cmd internal plugin test)" || { gofmt -l cmd internal plugin test; echo 'gofmt: the files above are not formatted'; exit 1; }
+	go vet ./...
+	go mod tidy -diff
+	go run $(STATICCHECK) ./...
+
+bench: build kube ## the figures of the README: change to answer, size, cost of a change and of an answer
+	go test -run '^$$' -bench . -benchmem ./internal/names ./internal/answer ./internal/shard
+	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/bench -figures
+
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@set -e; for p in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]*' $$p/*_test.go | sed 's/func //'); do \
+			echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+soak: ## what takes long: each fuzz target for ten minutes
+	$(MAKE) fuzz FUZZTIME=10m
+
+kube: ## build the real control planes that tests start, into bin/kube
+	$(MAKE) -C test/kube
+
+peers: ## install the name servers that tests ask (Debian, as root); else say which are missing
+	test/peers.sh
+
+clean: ## remove what was built
+	rm -rf bin
+
+.PHONY: help build run unit test check bench fuzz soak kube peers clean

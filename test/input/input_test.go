@@ -1,0 +1,219 @@
+// Package input gives fedns, as a program, what it should not be given: each
+// wrong thing gets a clear message, and nothing is lost or half done.
+package input
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/test/serve"
+)
+
+const name = "web.shop.fed.svc.example.com"
+
+// shop writes a cluster's manifests and gives the folder.
+func shop(t *testing.T, addrs ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	fedtest.WriteManifest(t, filepath.Join(dir, "shop.json"),
+		fedtest.Node("n", "eu", "eu-a"), fedtest.Service("shop", "web", addrs...), fedtest.Slice("shop", "web", true, "eu-a"))
+	return dir
+}
+
+func block(stanza string) string {
+	return "example.com:PORT {\n bind ADDR\n ready READY\n prometheus METRICS\n federation fed {\n" + stanza + "\n }\n errors\n}\n"
+}
+
+func folder(dir string) string { return "cluster c {\n manifests " + dir + "\n}\n" }
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What can't be started isn't half-started: the program ends, and says why.
+func TestRefused(t *testing.T) {
+	dir := shop(t, "192.0.2.1")
+	for _, tt := range []struct{ name, stanza, want string }{
+		{"no cluster", "ttl 60s", `federation "fed": has no cluster`},
+		{"unknown property", folder(dir) + "hold 5m", `unknown property "hold"`},
+		{"missing kubeconfig", "cluster c {\n kubeconfig " + dir + "/nowhere ctx\n}", "nowhere: no such file"},
+		{"missing folder", folder(dir + "/nowhere"), "nowhere: no such file"},
+		{"ttl", folder(dir) + "ttl 0s", "out of range"},
+		{"selector", folder(dir) + "select ===", "is not a label selector"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serve.Launch(t, block(tt.stanza))
+			select {
+			case <-s.Done():
+			case <-time.After(10 * time.Second):
+				t.Fatal("it started")
+			}
+			if log := s.Log(); !strings.Contains(log, tt.want) || !strings.Contains(log, "Corefile:") {
+				t.Errorf("it says\n%s\nwhich lacks %q, or the file and line", log, tt.want)
+			}
+		})
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	s := serve.Launch(t, strings.Replace(block(folder(shop(t, "192.0.2.1"))), "PORT", port, 1))
+	select {
+	case <-s.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("it started")
+	}
+	if !strings.Contains(s.Log(), "address already in use") || !strings.Contains(s.Log(), port) {
+		t.Errorf("it says\n%s", s.Log())
+	}
+}
+
+// A manifest that becomes wrong keeps what it last said, and the log says where
+// it is wrong; a half-written one too.
+func TestBrokenManifest(t *testing.T) {
+	dir := shop(t, "192.0.2.1")
+	file := filepath.Join(dir, "shop.json")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve.Start(t, block(folder(dir)))
+	for _, wrong := range []string{string(good[:len(good)/2]), "{\n\"kind\": \"List\",\n oops\n}"} {
+		seen := strings.Count(s.Log(), file+":")
+		write(t, file, wrong)
+		serve.Eventually(t, 2*time.Second, "the log names file and line", func() bool { return strings.Count(s.Log(), file+":") > seen })
+		if got := serve.Addrs(s.Ask(t, name, dns.TypeA)); len(got) != 1 {
+			t.Errorf("answered with %v", got)
+		}
+	}
+	write(t, file, strings.ReplaceAll(string(good), "192.0.2.1", "192.0.2.2"))
+	serve.Eventually(t, time.Second, "the mended file is answered", func() bool {
+		got := serve.Addrs(s.Ask(t, name, dns.TypeA))
+		return len(got) == 1 && got[0] == "192.0.2.2"
+	})
+	if n := s.Metric(t, "coredns_federation_manifest_errors_total"); n < 2 {
+		t.Errorf("%v errors counted", n)
+	}
+}
+
+// A cluster may announce only what it was allowed; what it may not is left out,
+// logged once, and counted.
+func TestForeignAddress(t *testing.T) {
+	dir := shop(t, "192.0.2.1", "203.0.113.66")
+	s := serve.Start(t, block("cluster c {\n manifests "+dir+"\n addresses 192.0.2.0/24\n}"))
+	if got := serve.Addrs(s.Ask(t, name, dns.TypeA)); len(got) != 1 || got[0] != "192.0.2.1" {
+		t.Errorf("answered with %v", got)
+	}
+	fedtest.WriteManifest(t, filepath.Join(dir, "more.json"), fedtest.Node("m", "eu", "eu-b")) // judged again
+	serve.Eventually(t, 2*time.Second, "the second zone is answered", func() bool {
+		return s.Ask(t, "web.shop.fed.svc.eu-b.eu.example.com", dns.TypeA).Rcode == dns.RcodeSuccess
+	})
+	if n := strings.Count(s.Log(), "203.0.113.66"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, s.Log())
+	}
+	if n := s.Metric(t, `coredns_federation_notices_total{cluster="c",federation="fed",kind="address"}`); n != 1 {
+		t.Errorf("counted %v times", n)
+	}
+}
+
+// A load balancer's name that doesn't resolve takes only itself out.
+func TestDeadHostname(t *testing.T) {
+	dir := shop(t, "192.0.2.1", "gone.example.net")
+	s := serve.Start(t, block(folder(dir)+"resolver 127.0.0.1:1"))
+	if got := serve.Addrs(s.Ask(t, name, dns.TypeA)); len(got) != 1 {
+		t.Errorf("answered with %v", got)
+	}
+	serve.Eventually(t, 10*time.Second, "the log names the host", func() bool { return strings.Contains(s.Log(), "load balancer gone.example.net") })
+}
+
+// A reload of a Corefile that is wrong leaves the old one going.
+func TestBrokenReload(t *testing.T) {
+	dir := shop(t, "192.0.2.1")
+	s := serve.Start(t, block(folder(dir)))
+	for _, wrong := range []string{block(folder(dir) + "speed 11"), "nonsense {", block("cluster c {\n kubeconfig /nowhere x\n}")} {
+		s.Write(t, wrong)
+		seen := len(s.Log())
+		s.Reload(t)
+		serve.Eventually(t, 10*time.Second, "the log says that it failed", func() bool { return strings.Contains(s.Log()[seen:], "[ERROR]") })
+		if got := serve.Addrs(s.Ask(t, name, dns.TypeA)); len(got) != 1 {
+			t.Fatalf("answered with %v\n%s", got, s.Log())
+		}
+	}
+	s.Write(t, block(folder(dir)+"ttl 7s 7s"))
+	s.Reload(t)
+	serve.Eventually(t, 10*time.Second, "a good Corefile is taken", func() bool {
+		m := s.Ask(t, name, dns.TypeA)
+		return len(m.Answer) == 1 && m.Answer[0].Header().Ttl == 7
+	})
+}
+
+// The apex file is followed; one that has become wrong leaves what it said.
+func TestApexFile(t *testing.T) {
+	dir := shop(t, "192.0.2.1")
+	apex := filepath.Join(t.TempDir(), "db")
+	const soa = "@ SOA ns1 hostmaster 1 7200 1800 86400 5\n@ NS ns1\nns1 A 192.0.2.53\n"
+	write(t, apex, soa)
+	s := serve.Start(t, block(folder(dir)+"apex "+apex))
+	serial := func() uint32 {
+		return s.Ask(t, "example.com", dns.TypeSOA).Answer[0].(*dns.SOA).Serial
+	}
+	before := serial()
+	write(t, apex, soa+"www A 192.0.2.80\n")
+	serve.Eventually(t, 3*time.Second, "the new record is answered", func() bool {
+		return len(serve.Addrs(s.Ask(t, "www.example.com", dns.TypeA))) == 1
+	})
+	if after := serial(); int32(after-before) <= 0 {
+		t.Errorf("serial went from %d to %d", before, after)
+	}
+	write(t, apex, soa+"web.shop.fed.svc A 192.0.2.66\n")
+	serve.Eventually(t, 3*time.Second, "the clash is logged", func() bool {
+		return strings.Contains(s.Log(), "belongs to the federation") && strings.Contains(s.Log(), "the last good records stay")
+	})
+	if got := serve.Addrs(s.Ask(t, "www.example.com", dns.TypeA)); len(got) != 1 {
+		t.Errorf("the last good records are gone: %v", got)
+	}
+}
+
+// Packets that are garbage don't stop the server.
+func TestGarbage(t *testing.T) {
+	s := serve.Start(t, block(folder(shop(t, "192.0.2.1"))))
+	c, err := net.Dial("udp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	valid, err := new(dns.Msg).SetQuestion(name+".", dns.TypeA).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range len(valid) {
+		if _, err := c.Write(valid[:cut]); err != nil {
+			t.Fatal(err)
+		}
+		for bit := range 8 {
+			broken := append([]byte(nil), valid...)
+			broken[cut] ^= 1 << bit
+			if _, err := c.Write(broken); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := serve.Addrs(s.Ask(t, name, dns.TypeA)); len(got) != 1 || s.Exited() {
+		t.Errorf("answered with %v\n%s", got, s.Log())
+	}
+}

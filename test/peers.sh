@@ -1,0 +1,33 @@
+#!/bin/sh
+# Sees to the programs of others that the tests talk to: installs them where that
+# can be done without asking, else says what is missing.
+set -eu
+
+missing=""
+need() { # COMMAND PACKAGE
+	PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null || missing="$missing $2"
+}
+need dig bind9-dnsutils
+need nslookup bind9-dnsutils
+need nsd nsd
+need unbound unbound
+need dnsmasq dnsmasq-base
+need ip iproute2
+
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+[ -n "$(echo $missing)" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+	echo "the tests need these Debian packages: $missing" >&2
+	echo "hint: apt-get install $missing" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+# Installed for the tests to start; Debian would start them as services at once.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod +x $policy
+	trap 'rm -f $policy' EXIT
+fi
+apt-get update -q
+apt-get install -q -y --no-install-recommends $missing
