@@ -82,12 +82,12 @@ func blog(t *testing.T) *names.Snapshot {
 	for _, v := range fedtest.Vectors(t) {
 		if v.ID == "N01" {
 			table := v.Table()
-			table.Apply(0, shard.ServiceSet{Service: shard.Service{
+			table.Apply(0, shard.ServiceSet{Service: &shard.Service{
 				Key: names.Key{Namespace: "mynamespace", Name: "nginx"}, Balancer: true,
 				Addrs: []netip.Addr{netip.MustParseAddr("104.154.0.1")},
 				Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}},
 			}})
-			table.Apply(5, shard.ServiceSet{Service: shard.Service{
+			table.Apply(5, shard.ServiceSet{Service: &shard.Service{
 				Key: names.Key{Namespace: "mynamespace", Name: "nginx"}, Balancer: true,
 				Addrs: []netip.Addr{netip.MustParseAddr("146.148.0.1")},
 				Ports: []shard.Port{{Name: "metrics", Proto: "tcp", Number: 9100}},
@@ -221,9 +221,9 @@ func TestLenient(t *testing.T) {
 func TestNotReady(t *testing.T) {
 	ready := shard.NewTable([]shard.Cluster{{Name: "a", Region: "r", Zones: []string{"z"}}, {Name: "b", Region: "r2"}})
 	one := netip.MustParseAddr("192.0.2.1")
-	ready.Apply(0, shard.ServiceList{Services: []shard.Service{{Key: names.Key{Namespace: "n", Name: "s"}, Addrs: []netip.Addr{one}}}})
+	ready.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: names.Key{Namespace: "n", Name: "s"}, Addrs: []netip.Addr{one}}}})
 	ready.Apply(0, shard.ServiceList{Kind: names.Ing})
-	ready.Apply(0, shard.SliceList{Slices: []shard.Slice{{Key: shard.SliceKey{Namespace: "n", Name: "s-x"}, Service: "s", Endpoints: []shard.Endpoint{{Ready: true}}}}})
+	ready.Apply(0, shard.SliceList{Slices: []*shard.Slice{{Key: shard.SliceKey{Namespace: "n", Name: "s-x"}, Service: "s", Endpoints: []shard.Endpoint{{Ready: true}}}}})
 	f, _ := ready.Publish(names.NewFederation("fed"), now)
 	var s *names.Snapshot
 	ask := func(name string) string {
@@ -282,7 +282,7 @@ func TestDegradedTTL(t *testing.T) {
 	}
 	f, _ := table.Publish(names.NewFederation("myfederation"), now)
 	key := shard.SliceKey{Namespace: "mynamespace", Name: "nginx-x"}
-	table.Apply(1, shard.SliceSet{Slice: shard.Slice{Key: key, Service: "nginx", Endpoints: []shard.Endpoint{{Zone: "us-central1-b"}}}})
+	table.Apply(1, shard.SliceSet{Slice: &shard.Slice{Key: key, Service: "nginx", Endpoints: []shard.Endpoint{{Zone: "us-central1-b"}}}})
 	f, moved := table.Publish(f, now)
 	if len(moved) != 1 || moved[0].String() != "mynamespace/nginx in gce-us-central1-b: down (no ready endpoint)" {
 		t.Errorf("transitions: %v", moved)
@@ -315,7 +315,7 @@ func TestDegradedTTL(t *testing.T) {
 func TestTwoFederations(t *testing.T) {
 	mk := func(name string, c shard.Cluster) *names.Federation {
 		table := shard.NewTable([]shard.Cluster{c})
-		table.Apply(0, shard.ServiceList{Services: []shard.Service{{Key: names.Key{Namespace: name + "-ns", Name: "s"}}}})
+		table.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: names.Key{Namespace: name + "-ns", Name: "s"}}}})
 		table.Apply(0, shard.ServiceList{Kind: names.Ing})
 		table.Apply(0, shard.SliceList{})
 		table.Apply(0, shard.NodeList{})

@@ -39,7 +39,7 @@ const maxTTL = 24 * time.Hour
 
 // A draft is what is being made of an object, with what is wrong about it.
 type draft struct {
-	shard.Service
+	*shard.Service
 	problems []string
 }
 
@@ -49,7 +49,7 @@ func (d *draft) problem(format string, args ...any) {
 
 // service makes what is kept of a Service. Problems are for the log; whatever
 // they are about is left out.
-func service(o *corev1.Service) (shard.Service, []string) {
+func service(o *corev1.Service) (*shard.Service, []string) {
 	d := begin(&o.ObjectMeta, names.Svc)
 	d.NotReady = o.Spec.PublishNotReadyAddresses
 	d.Balancer = o.Spec.Type == corev1.ServiceTypeLoadBalancer
@@ -76,7 +76,7 @@ func service(o *corev1.Service) (shard.Service, []string) {
 }
 
 // ingress makes what is kept of an Ingress.
-func ingress(o *networkingv1.Ingress) (shard.Service, []string) {
+func ingress(o *networkingv1.Ingress) (*shard.Service, []string) {
 	d := begin(&o.ObjectMeta, names.Ing)
 	d.Balancer = true
 	if o.Spec.DefaultBackend != nil {
@@ -100,8 +100,8 @@ func ingress(o *networkingv1.Ingress) (shard.Service, []string) {
 }
 
 func begin(m *metav1.ObjectMeta, k names.Kind) *draft {
-	d := &draft{}
-	d.Key = names.Key{Namespace: intern(m.Namespace), Name: m.Name, Kind: k}
+	d := &draft{Service: &shard.Service{}}
+	d.Key = names.Key{Namespace: intern(m.Namespace), Name: intern(m.Name), Kind: k}
 	d.Deleting = m.DeletionTimestamp != nil
 	if !m.CreationTimestamp.IsZero() {
 		d.Created = m.CreationTimestamp.Unix()
@@ -215,12 +215,12 @@ func (d *draft) backend(b *networkingv1.IngressBackend) {
 	}
 }
 
-// slice makes what is kept of an EndpointSlice; ok is false where it belongs to
-// no Service. Endpoints that are alike become one: a thousand pods in three zones
+// slice makes what is kept of an EndpointSlice; false: it belongs to no Service. Endpoints that are alike become one: a thousand pods in three zones
 // are a few entries, and compare equal while only pods change.
-func slice(o *discoveryv1.EndpointSlice) (s shard.Slice, ok bool) {
+func slice(o *discoveryv1.EndpointSlice) (*shard.Slice, bool) {
+	s := &shard.Slice{}
 	s.Key = shard.SliceKey{Namespace: intern(o.Namespace), Name: o.Name}
-	s.Service = o.Labels[discoveryv1.LabelServiceName]
+	s.Service = intern(o.Labels[discoveryv1.LabelServiceName])
 	if s.Service == "" {
 		return s, false
 	}
@@ -275,6 +275,6 @@ func node(name string, labels map[string]string) shard.Node {
 	return shard.Node{Name: name, Region: first(regionLabels), Zone: first(zoneLabels)}
 }
 
-// intern gives one copy of a string that comes again and again: namespaces,
-// ports, zones. A federation repeats a few hundred of them a million times.
+// intern gives one copy of a string that comes again and again: namespaces, ports
+// and zones in every object, names of Services in every cluster.
 func intern(s string) string { return unique.Make(s).Value() }

@@ -98,7 +98,7 @@ spec:
   - {name: none, port: 0}
   - {name: most, port: 65536}
 `).service())
-	want := shard.Service{
+	want := &shard.Service{
 		Key:     names.Key{Namespace: "shop", Name: "web"},
 		Created: 1714521600, Deleting: true, NotReady: true, TTL: 60,
 		Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}, {Name: "dns", Proto: "udp", Number: 53}},
@@ -163,7 +163,7 @@ endpoints:
 - {zone: "", nodeName: n1}
 - {}
 `).slice()
-	want := shard.Slice{
+	want := &shard.Slice{
 		Key: shard.SliceKey{Namespace: "shop", Name: "web-1"}, Service: "web",
 		Endpoints: []shard.Endpoint{
 			{Ready: true}, {Node: "n1", Ready: true},

@@ -76,10 +76,10 @@ func (v *view) report(changes ...shard.Change) {
 		}
 		put()
 	}
-	setService := func(s shard.Service) {
+	setService := func(s *shard.Service) {
 		v.objects[s.Key.Kind.String()+" "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Addrs)
 	}
-	setSlice := func(s shard.Slice) {
+	setSlice := func(s *shard.Slice) {
 		v.objects["slice "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Service, s.Endpoints)
 	}
 	setNode := func(n shard.Node) { v.objects["node "+n.Name] = n.Region + "/" + n.Zone }

@@ -58,8 +58,8 @@ type file struct {
 
 // content is what a file holds, or held when it could be read last.
 type content struct {
-	services []chosen[shard.Service]
-	slices   []chosen[shard.Slice]
+	services []chosen[*shard.Service]
+	slices   []chosen[*shard.Slice]
 	nodes    []shard.Node
 }
 
@@ -232,7 +232,7 @@ func (f *Folder) take(c *content, o *object) {
 	wanted := f.Selector.Matches(labels.Set(o.Metadata.Labels))
 	switch o.Kind {
 	case "Service", "Ingress":
-		var s shard.Service
+		s := &shard.Service{}
 		var problems []string
 		switch {
 		case !wanted:
@@ -246,10 +246,10 @@ func (f *Folder) take(c *content, o *object) {
 			s, problems = ingress(o.ingress())
 		}
 		f.gripes.say(s.Key.String(), problems)
-		c.services = append(c.services, chosen[shard.Service]{s, wanted})
+		c.services = append(c.services, chosen[*shard.Service]{s, wanted})
 	case "EndpointSlice":
 		if s, ok := slice(o.slice()); ok {
-			c.slices = append(c.slices, chosen[shard.Slice]{s, wanted})
+			c.slices = append(c.slices, chosen[*shard.Slice]{s, wanted})
 		}
 	case "Node":
 		c.nodes = append(c.nodes, node(o.Metadata.Name, o.Metadata.Labels))

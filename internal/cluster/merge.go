@@ -11,16 +11,16 @@ import (
 
 // A whole is what all files hold together.
 type whole struct {
-	services, ingresses []shard.Service
-	slices              []shard.Slice
+	services, ingresses []*shard.Service
+	slices              []*shard.Slice
 	nodes               []shard.Node
 }
 
 // merge puts the files together, in the order of their names: of an object that
 // is in several, the last counts.
 func (f *Folder) merge() *whole {
-	services := pile[names.Key, chosen[shard.Service]]{folder: f}
-	endpoints := pile[shard.SliceKey, chosen[shard.Slice]]{folder: f}
+	services := pile[names.Key, chosen[*shard.Service]]{folder: f}
+	endpoints := pile[shard.SliceKey, chosen[*shard.Slice]]{folder: f}
 	nodes := pile[string, shard.Node]{folder: f}
 	for _, name := range slices.Sorted(maps.Keys(f.files)) {
 		c := &f.files[name].content

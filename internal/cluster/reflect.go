@@ -51,7 +51,7 @@ func (w *Watcher) resources(a *api) []*resource {
 				return shard.ServiceGone{Key: names.Key{Namespace: namespace, Name: name}}
 			},
 			all: func(sets []shard.Change) shard.Change {
-				return shard.ServiceList{Services: collect(sets, func(s shard.ServiceSet) shard.Service { return s.Service })}
+				return shard.ServiceList{Services: collect(sets, func(s shard.ServiceSet) *shard.Service { return s.Service })}
 			},
 		},
 		{
@@ -68,7 +68,7 @@ func (w *Watcher) resources(a *api) []*resource {
 				return shard.ServiceGone{Key: names.Key{Namespace: namespace, Name: name, Kind: names.Ing}}
 			},
 			all: func(sets []shard.Change) shard.Change {
-				return shard.ServiceList{Kind: names.Ing, Services: collect(sets, func(s shard.ServiceSet) shard.Service { return s.Service })}
+				return shard.ServiceList{Kind: names.Ing, Services: collect(sets, func(s shard.ServiceSet) *shard.Service { return s.Service })}
 			},
 		},
 		{
@@ -88,7 +88,7 @@ func (w *Watcher) resources(a *api) []*resource {
 				return shard.SliceGone{Key: shard.SliceKey{Namespace: namespace, Name: name}}
 			},
 			all: func(sets []shard.Change) shard.Change {
-				return shard.SliceList{Slices: collect(sets, func(s shard.SliceSet) shard.Slice { return s.Slice })}
+				return shard.SliceList{Slices: collect(sets, func(s shard.SliceSet) *shard.Slice { return s.Slice })}
 			},
 		},
 		{

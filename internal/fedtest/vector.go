@@ -130,7 +130,7 @@ func (v *Vector) Table() *shard.Table {
 			zones = []string{""}
 		}
 		if v.Has(c) {
-			s := shard.Service{Key: key}
+			s := &shard.Service{Key: key}
 			if v.Service.Type == "LoadBalancer" {
 				s.Balancer = true
 				for _, e := range c.entries() {
@@ -142,7 +142,7 @@ func (v *Vector) Table() *shard.Table {
 				}
 			}
 			services.Services = append(services.Services, s)
-			sl := shard.Slice{Key: shard.SliceKey{Namespace: key.Namespace, Name: key.Name + "-x"}, Service: key.Name}
+			sl := &shard.Slice{Key: shard.SliceKey{Namespace: key.Namespace, Name: key.Name + "-x"}, Service: key.Name}
 			for _, z := range zones {
 				sl.Endpoints = append(sl.Endpoints, shard.Endpoint{Zone: z, Ready: c.HealthyEndpoints})
 			}

@@ -46,7 +46,7 @@ var (
 )
 
 func service(addr string, hosts ...string) shard.Change {
-	s := shard.Service{Key: web, Balancer: true, Hosts: hosts}
+	s := &shard.Service{Key: web, Balancer: true, Hosts: hosts}
 	if addr != "" {
 		s.Addrs = []netip.Addr{netip.MustParseAddr(addr)}
 	}
@@ -54,7 +54,7 @@ func service(addr string, hosts ...string) shard.Change {
 }
 
 func slice(ready bool) shard.Change {
-	return shard.SliceSet{Slice: shard.Slice{Key: shard.SliceKey{Namespace: "shop", Name: "web-x"}, Service: "web", Endpoints: []shard.Endpoint{{Ready: ready}}}}
+	return shard.SliceSet{Slice: &shard.Slice{Key: shard.SliceKey{Namespace: "shop", Name: "web-x"}, Service: "web", Endpoints: []shard.Endpoint{{Ready: ready}}}}
 }
 
 // start runs a pipeline of one federation inside a bubble; the sources and the

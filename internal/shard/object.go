@@ -73,20 +73,21 @@ type Event struct {
 }
 
 // A Change is one of the types below. A list is complete: what it lacks is gone.
+// What they point to is shared from then on, and never changed.
 type Change interface{ change() }
 
 // The changes.
 type (
-	ServiceSet  struct{ Service }
+	ServiceSet  struct{ *Service }
 	ServiceGone struct{ Key names.Key }
 	// ServiceList holds all services of one kind.
 	ServiceList struct {
 		Kind     names.Kind
-		Services []Service
+		Services []*Service
 	}
-	SliceSet  struct{ Slice }
+	SliceSet  struct{ *Slice }
 	SliceGone struct{ Key SliceKey }
-	SliceList struct{ Slices []Slice }
+	SliceList struct{ Slices []*Slice }
 	NodeSet   struct{ Node }
 	NodeGone  struct{ Name string }
 	NodeList  struct{ Nodes []Node }

@@ -45,7 +45,7 @@ type service struct {
 // A piece is a shard with what it rests on. Slices may come before their Service.
 type piece struct {
 	object  *Service // nil where the cluster has slices only
-	slices  []Slice
+	slices  []*Slice
 	verdict health.Verdict
 	places  []topology.Place // where it was up at the last publication
 }
@@ -131,15 +131,15 @@ func (t *Table) Settled() bool {
 // Holdings is all the table holds of a cluster, as the lists that would make it
 // so. A table that applies them knows what this one does.
 func (t *Table) Holdings(cluster int) []Change {
-	var services [len(names.Kinds)][]Service
-	var endpoints []Slice
+	var services [len(names.Kinds)][]*Service
+	var endpoints []*Slice
 	for _, s := range t.services {
 		p := s.pieces[cluster]
 		if p == nil {
 			continue
 		}
 		if p.object != nil {
-			services[s.key.Kind] = append(services[s.key.Kind], *p.object)
+			services[s.key.Kind] = append(services[s.key.Kind], p.object)
 		}
 		endpoints = append(endpoints, p.slices...)
 	}
@@ -295,21 +295,20 @@ func (t *Table) piece(cluster int, k names.Key) *piece {
 	return nil
 }
 
-func (t *Table) setService(cluster int, o Service) {
+func (t *Table) setService(cluster int, o *Service) {
 	s := t.row(o.Key)
-	o.Key = s.key // one copy of the strings for all clusters
 	p := s.pieces[cluster]
 	if p == nil {
 		p = &piece{}
 		s.pieces[cluster] = p
 	}
 	if p.object != nil {
-		if p.object.equal(&o) {
+		if p.object.equal(o) {
 			return
 		}
 		t.unlink(cluster, p.object)
 	}
-	p.object = &o
+	p.object = o
 	t.link(cluster, p.object)
 	t.touch(cluster, s.key)
 }
@@ -376,24 +375,23 @@ func (t *Table) listServices(cluster int, l ServiceList) {
 	t.heard(cluster, map[names.Kind]int{names.Svc: listServices, names.Ing: listIngresses}[l.Kind])
 }
 
-func (t *Table) setSlice(cluster int, sl Slice) {
+func (t *Table) setSlice(cluster int, sl *Slice) {
 	m := t.members[cluster]
 	k := sl.key()
 	if was, ok := m.slices[sl.Key]; ok && was != k {
 		t.dropSlice(cluster, sl.Key) // it has been given to another Service
 	}
 	s := t.row(k)
-	sl.Service, sl.Key.Namespace = s.key.Name, s.key.Namespace
 	p := s.pieces[cluster]
 	if p == nil {
 		p = &piece{}
 		s.pieces[cluster] = p
 	}
-	i := slices.IndexFunc(p.slices, func(o Slice) bool { return o.Key == sl.Key })
+	i := slices.IndexFunc(p.slices, func(o *Slice) bool { return o.Key == sl.Key })
 	switch {
 	case i < 0:
 		p.slices = append(p.slices, sl)
-	case p.slices[i].equal(&sl):
+	case p.slices[i].equal(sl):
 		return
 	default:
 		t.sight(cluster, p.slices[i].Endpoints, -1)
@@ -412,14 +410,14 @@ func (t *Table) dropSlice(cluster int, key SliceKey) {
 	}
 	delete(m.slices, key)
 	p := t.piece(cluster, k)
-	i := slices.IndexFunc(p.slices, func(o Slice) bool { return o.Key == key })
+	i := slices.IndexFunc(p.slices, func(o *Slice) bool { return o.Key == key })
 	t.sight(cluster, p.slices[i].Endpoints, -1)
 	p.slices = slices.Delete(p.slices, i, i+1)
 	t.touch(cluster, k)
 	t.sweep(cluster, k)
 }
 
-func (t *Table) listSlices(cluster int, list []Slice) {
+func (t *Table) listSlices(cluster int, list []*Slice) {
 	have := make(map[SliceKey]bool, len(list))
 	for _, sl := range list {
 		have[sl.Key] = true

@@ -75,16 +75,16 @@ func (b *bed) wantNotice(text string) {
 	}
 }
 
-func service(k names.Key, addrs ...string) shard.Service {
-	s := shard.Service{Key: k, Balancer: true}
+func service(k names.Key, addrs ...string) *shard.Service {
+	s := &shard.Service{Key: k, Balancer: true}
 	for _, a := range addrs {
 		s.Addrs = append(s.Addrs, netip.MustParseAddr(a))
 	}
 	return s
 }
 
-func slice(k names.Key, es ...shard.Endpoint) shard.Slice {
-	return shard.Slice{Key: shard.SliceKey{Namespace: k.Namespace, Name: k.Name + "-x"}, Service: k.Name, Endpoints: es}
+func slice(k names.Key, es ...shard.Endpoint) *shard.Slice {
+	return &shard.Slice{Key: shard.SliceKey{Namespace: k.Namespace, Name: k.Name + "-x"}, Service: k.Name, Endpoints: es}
 }
 
 func ready(zone string) shard.Endpoint  { return shard.Endpoint{Zone: zone, Ready: true} }
@@ -171,14 +171,14 @@ func TestRelist(t *testing.T) {
 	other := names.Key{Namespace: "shop", Name: "api"}
 	b := newBed(t, shard.Cluster{Name: "c"}).apply(0, lists(node)...)
 	b.apply(0,
-		shard.ServiceList{Services: []shard.Service{service(web, "192.0.2.1"), service(other, "192.0.2.2")}},
-		shard.SliceList{Slices: []shard.Slice{slice(web, ready("us-a")), slice(other, ready("us-a"))}})
+		shard.ServiceList{Services: []*shard.Service{service(web, "192.0.2.1"), service(other, "192.0.2.2")}},
+		shard.SliceList{Slices: []*shard.Slice{slice(web, ready("us-a")), slice(other, ready("us-a"))}})
 	b.want(other, "us/us-a 192.0.2.2")
-	b.apply(0, shard.ServiceList{Services: []shard.Service{service(web, "192.0.2.1")}}, shard.SliceList{Slices: []shard.Slice{slice(web, ready("us-a"))}})
+	b.apply(0, shard.ServiceList{Services: []*shard.Service{service(web, "192.0.2.1")}}, shard.SliceList{Slices: []*shard.Slice{slice(web, ready("us-a"))}})
 	b.want(other, "unknown")
 	b.want(web, "us/us-a 192.0.2.1")
 	// The same list again changes nothing.
-	b.apply(0, shard.ServiceList{Services: []shard.Service{service(web, "192.0.2.1")}}, shard.SliceList{Slices: []shard.Slice{slice(web, ready("us-a"))}}, shard.NodeList{Nodes: []shard.Node{node}})
+	b.apply(0, shard.ServiceList{Services: []*shard.Service{service(web, "192.0.2.1")}}, shard.SliceList{Slices: []*shard.Slice{slice(web, ready("us-a"))}}, shard.NodeList{Nodes: []shard.Node{node}})
 	if b.table.Dirty() {
 		t.Error("a list without news is published")
 	}
@@ -188,13 +188,13 @@ func TestRelist(t *testing.T) {
 // completely, and what happens before that is no change of state.
 func TestFirstListing(t *testing.T) {
 	b := newBed(t, shard.Cluster{Name: "c"}, shard.Cluster{Name: "d"})
-	b.apply(0, shard.ServiceList{Services: []shard.Service{service(web, "192.0.2.1")}})
+	b.apply(0, shard.ServiceList{Services: []*shard.Service{service(web, "192.0.2.1")}})
 	b.apply(0, shard.ServiceList{Kind: names.Ing}, shard.NodeList{})
 	b.want(web, "unknown")
 	if b.fed.Heard || b.fed.Settled {
 		t.Error("half a list has been heard")
 	}
-	b.apply(0, shard.SliceList{Slices: []shard.Slice{slice(web, ready(""))}})
+	b.apply(0, shard.SliceList{Slices: []*shard.Slice{slice(web, ready(""))}})
 	b.want(web, "/ 192.0.2.1")
 	if len(b.moved) > 0 || len(b.fed.Service(web).Recent) > 0 {
 		t.Errorf("the first listing is news: %v %v", b.moved, b.fed.Service(web).Recent)
