@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/fqdn"
 )
 
 // message begins an authoritative reply (RFC 1035 section 4.1.1: AA; never RA).
@@ -46,6 +47,9 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 	owner := q.QName() // in the case it was asked in
 	for _, c := range a.Chain {
 		target := q.name(a.Path.At(c))
+		if !legal(target) {
+			continue // a short name can lead to one that is too long to exist
+		}
 		m.Answer = append(m.Answer, &dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: target})
 		owner = target
 	}
@@ -57,7 +61,12 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 	case dns.TypeA, dns.TypeAAAA:
 		m.Answer = q.addresses(m.Answer, owner, a, q.QType() == dns.TypeA)
 	case dns.TypeSRV:
-		target := q.name(a.Path.Host(a.End()))
+		// The name behind the port's, spelled as that is.
+		target := owner
+		for range 2 {
+			next, _ := dns.NextLabel(target, 0)
+			target = target[next:]
+		}
 		for _, p := range a.Ports {
 			m.Answer = append(m.Answer, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p, Target: target})
 		}
@@ -100,6 +109,12 @@ func any8482(owner string, ttl uint32) dns.RR {
 
 // name makes an absolute name of one under the domain.
 func (q *query) name(rel string) string { return rel + "." + string(q.domain.name) }
+
+// legal says whether a name is short enough to be one (RFC 1035 section 2.3.4).
+func legal(name string) bool {
+	_, err := fqdn.Parse(name)
+	return err == nil
+}
 
 // static answers from the records of the apex file.
 func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {

@@ -291,6 +291,38 @@ func TestFederations(t *testing.T) {
 	}
 }
 
+// A zone's short name can lead to a region's name that is too long to exist.
+func TestLongNames(t *testing.T) {
+	long := strings.Repeat("x", 63)
+	w := &world{t: t, dir: t.TempDir()}
+	w.cluster("c", fedtest.Node("n", long, "a"), fedtest.Service(long, long, "192.0.2.1"), fedtest.Slice(long, long, false, "a"))
+	w.cluster("d", fedtest.Node("n", "eu", "b"), fedtest.Service(long, long, "192.0.2.2"), fedtest.Slice(long, long, true, "b"))
+	f := w.serving("federation fed " + long + ".example.com {\ncluster c {\nmanifests DIR/c\n}\ncluster d {\nmanifests DIR/d\n}\n}")
+	svc := long + "." + long + ".fed.svc."
+	domain := long + ".example.com."
+	if legal(svc + long + "." + domain) {
+		t.Fatal("the region's name is not too long")
+	}
+	m := f.dig(t, svc+"a."+domain, dns.TypeA)
+	if want := "NOERROR; A 192.0.2.2; CNAME " + svc + domain; short(m) != want {
+		t.Errorf("%s, want %s", short(m), want)
+	}
+	if _, err := m.Pack(); err != nil {
+		t.Error(err)
+	}
+	ch, err := f.Transfer(domain, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rrs := range ch {
+		for _, rr := range rrs {
+			if _, err := dns.PackRR(rr, make([]byte, 1024), 0, nil, false); err != nil {
+				t.Errorf("%v: %v", rr, err)
+			}
+		}
+	}
+}
+
 // The question comes back as it was asked, and so does the first owner.
 func TestCase(t *testing.T) {
 	f := shop(t).serving("federation fed {\n" + both + "}")

@@ -105,16 +105,21 @@ func (q *query) at(m answer.Member, f *names.Federation, svc *names.Service, sco
 // the CNAME that is there instead.
 func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []dns.RR {
 	owner := q.name(strings.Join(labels, "."))
+	if !legal(owner) {
+		return nil
+	}
 	var out []dns.RR
 	for _, t := range types {
 		a := answer.Resolve(q.snapshot, []answer.Member{m}, labels, t, time.Now().Unix())
-		if len(a.Chain) > 0 {
-			return []dns.RR{&dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: q.name(a.Path.At(a.Chain[0]))}}
+		for _, c := range a.Chain {
+			if target := q.name(a.Path.At(c)); legal(target) {
+				return []dns.RR{&dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: target}}
+			}
 		}
 		switch t {
 		case answer.TypeSRV:
 			for _, p := range a.Ports {
-				out = append(out, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p, Target: q.name(a.Path.Host(a.End()))})
+				out = append(out, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p, Target: q.name(strings.Join(labels[2:], "."))})
 			}
 		default:
 			out = q.addresses(out, owner, &a, t == answer.TypeA)
