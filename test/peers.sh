@@ -13,6 +13,7 @@ need nsd nsd
 need unbound unbound
 need dnsmasq dnsmasq-base
 need ip iproute2
+need named-checkzone bind9-utils
 
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 [ -n "$(echo $missing)" ] || exit 0

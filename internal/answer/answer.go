@@ -279,25 +279,26 @@ func service(a Answer, m Member, t Type, now int64) Answer {
 			return a
 		}
 	}
-	for end := a.Scope; ; end = end.Up() {
-		if up(a.Service, end, port, proto) {
-			break
-		}
-		if end == topology.Global {
-			a.Why = a.Service.Down
-			if a.Why == "" {
-				a.Why = "no shard that is up has the port"
-			}
-			return finish(a, NoData, m, now)
-		}
-		a.Chain = append(a.Chain, end.Up())
-		if t == TypeCNAME || t == TypeANY {
-			// The CNAME itself is what was asked for; it isn't followed (RFC 1034
-			// section 3.6.2).
-			return finish(a, Found, m, now)
-		}
+	end := a.Scope
+	for !up(a.Service, end, port, proto) && end != topology.Global {
+		end = end.Up()
+		a.Chain = append(a.Chain, end)
 	}
-	return finish(records(a, port, proto, t), 0, m, now)
+	a.TTL = ttl(a.Service, end, m, now)
+	switch {
+	case len(a.Chain) > 0 && (t == TypeCNAME || t == TypeANY):
+		// The CNAME itself is what was asked for; it isn't followed (RFC 1034
+		// section 3.6.2).
+		a.Chain, a.Outcome, a.Why = a.Chain[:1], Found, ""
+		return a
+	case !up(a.Service, end, port, proto):
+		a.Outcome, a.Why = NoData, a.Service.Down
+		if a.Why == "" {
+			a.Why = "no shard that is up has the port"
+		}
+		return a
+	}
+	return records(a, port, proto, t)
 }
 
 // up says whether a shard in the scope is up, and has the port if one is asked.
@@ -348,21 +349,18 @@ func records(a Answer, port, proto string, t Type) Answer {
 	return a
 }
 
-// finish sets the outcome, if one is given, and the TTL: short while a shard
-// that could be in the answer has come or gone lately.
-func finish(a Answer, o Outcome, m Member, now int64) Answer {
-	if o != 0 {
-		a.Outcome = o
+// ttl is that of all records on the way to the end: short while a shard that could
+// be in the answer has come or gone lately. It doesn't depend on the type, so that
+// a CNAME has one TTL, whatever was asked for (RFC 2181 section 5.2).
+func ttl(s *names.Service, end topology.Scope, m Member, now int64) uint32 {
+	out := m.TTL
+	if s.TTL != 0 {
+		out = s.TTL
 	}
-	a.TTL = m.TTL
-	if a.Service.TTL != 0 {
-		a.TTL = a.Service.TTL
-	}
-	for _, r := range a.Service.Recent {
-		if r.Until > now && a.End().Holds(r.Place) {
-			a.TTL = min(a.TTL, m.Degraded)
-			break
+	for _, r := range s.Recent {
+		if r.Until > now && end.Holds(r.Place) {
+			return min(out, m.Degraded)
 		}
 	}
-	return a
+	return out
 }

@@ -294,6 +294,9 @@ func (w *worker) dirty() bool {
 // waive stops waiting for members that have not been listed.
 func (w *worker) waive() {
 	for i, t := range w.tables {
+		if t.Settled() {
+			continue
+		}
 		for j, m := range w.federations[i].Members {
 			if !t.Complete(j) {
 				w.log.Warn("cluster " + string(m.Name) + ": not listed within " + Grace.String() + "; going on without it")

@@ -125,7 +125,9 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 		return q.federated(&a)
 	}
 	if q.apex.speaks(labels, &a) {
-		if m, o := q.static(ctx); m.Rcode != dns.RcodeNameError {
+		// A CNAME to a name that doesn't exist is NXDOMAIN with the CNAME (RFC 6604):
+		// the name itself does.
+		if m, o := q.static(ctx); m.Rcode != dns.RcodeNameError || len(m.Answer) > 0 {
 			return m, o
 		}
 	}

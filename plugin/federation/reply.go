@@ -20,13 +20,17 @@ func (q *query) message() *dns.Msg {
 	return m
 }
 
-// meta answers for types that ask for no record, nil for all others.
+// meta answers what asks for no record: nil for all that does.
 func (q *query) meta() (*dns.Msg, outcome) {
 	refuse := func(rcode int) (*dns.Msg, outcome) {
 		m := q.message()
 		m.Authoritative = false
 		m.Rcode = rcode
 		return m, outcome{"refused", "none"}
+	}
+	if q.Req.Opcode != dns.OpcodeQuery {
+		// Whoever sends NOTIFY takes an answer for an acknowledgement (RFC 1996).
+		return refuse(dns.RcodeRefused)
 	}
 	switch q.QType() {
 	case dns.TypeAXFR, dns.TypeIXFR: // the transfer plugin, if there is one, has seen it
@@ -61,8 +65,9 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 	case dns.TypeA, dns.TypeAAAA:
 		m.Answer = q.addresses(m.Answer, owner, a, q.QType() == dns.TypeA)
 	case dns.TypeSRV:
-		// The name behind the port's, spelled as that is.
-		target := owner
+		// The name behind the port's, in the form that was asked: it fits where the
+		// question did. Not in its case, which is the resolver's own affair.
+		target := fqdn.Lower(owner)
 		for range 2 {
 			next, _ := dns.NextLabel(target, 0)
 			target = target[next:]
@@ -129,9 +134,10 @@ func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {
 	}
 	rrs, ns, extra, result := q.apex.zone.Lookup(ctx, q.Request, q.Request.Name())
 	switch result {
-	case file.Delegation: // a referral: not ours to be authoritative for
-		m.Authoritative = false
-		m.Ns, m.Extra = ns, extra
+	case file.Delegation:
+		// A referral is not ours to be authoritative for; a CNAME that leads to one is.
+		m.Authoritative = len(rrs) > 0
+		m.Answer, m.Ns, m.Extra = rrs, ns, extra
 		return m, outcome{"delegation", "apex"}
 	case file.NameError:
 		m.Rcode = dns.RcodeNameError
@@ -147,21 +153,25 @@ func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {
 		return q.negative(dns.RcodeSuccess, "empty non-terminal"), outcome{"nodata", "apex"}
 	}
 	m.Answer, m.Extra = rrs, extra
-	if result == file.NoData || !conclusive(rrs, q.QType()) {
+	if result == file.NoData || !q.conclusive(rrs) {
 		q.deny(m, "no record of this type")
 		return m, outcome{"nodata", "apex"}
 	}
 	return m, outcome{"success", "apex"}
 }
 
-// conclusive says whether records answer the question, rather than only lead on.
-// CNAMEs to other domains end where this server's knowledge does.
-func conclusive(rrs []dns.RR, t uint16) bool {
+// conclusive says whether records answer the question, rather than only lead on
+// to nothing. A CNAME to another domain ends where this server's knowledge does.
+func (q *query) conclusive(rrs []dns.RR) bool {
 	if len(rrs) == 0 {
 		return false
 	}
-	last := rrs[len(rrs)-1].Header().Rrtype
-	return last == t || last == dns.TypeCNAME || last == dns.TypeDNAME || last == dns.TypeRRSIG
+	last := rrs[len(rrs)-1]
+	if c, ok := last.(*dns.CNAME); ok && q.QType() != dns.TypeCNAME {
+		_, ours := q.domain.name.Under(c.Target)
+		return !ours
+	}
+	return true
 }
 
 // negative says that there is nothing.

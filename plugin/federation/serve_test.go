@@ -138,6 +138,10 @@ eu TXT "a region may have records"
 * TXT "wildcard"
 lab NS ns.lab
 ns.lab A 192.0.2.54
+gone CNAME nobody
+into CNAME host.lab
+away CNAME www.example.net.
+to CNAME mail
 `)
 	f := w.serving("federation fed {\n" + both + "apex " + apex + "\n}")
 	const svc = "web.shop.fed.svc."
@@ -182,12 +186,15 @@ ns.lab A 192.0.2.54
 		{"anything.svc.example.com.", dns.TypeTXT, "NXDOMAIN; SOA"}, // svc too
 		{"host.lab.example.com.", dns.TypeA, "NOERROR; NS ns.lab.example.com."},
 		{"txt.deep.example.com.", dns.TypeANY, `NOERROR; HINFO "RFC8482" ""`},
+		{"into.example.com.", dns.TypeA, "NOERROR; CNAME host.lab.example.com.; NS ns.lab.example.com."},
+		{"to.example.com.", dns.TypeA, "NOERROR; A 192.0.2.25; CNAME mail.example.com."},
+		{"away.example.com.", dns.TypeCNAME, "NOERROR; CNAME www.example.net."},
 	} {
 		if got := short(f.dig(t, tt.name, tt.qtype)); got != tt.want {
 			t.Errorf("%s %s: %s, want %s", tt.name, dns.TypeToString[tt.qtype], got, tt.want)
 		}
 	}
-	for name, want := range map[string]bool{"lab.example.com.": false, "x.lab.example.com.": false, svc + "example.com.": true, "nope.us.example.com.": true} {
+	for name, want := range map[string]bool{"into.example.com.": true, "lab.example.com.": false, "x.lab.example.com.": false, svc + "example.com.": true, "nope.us.example.com.": true} {
 		if m := f.dig(t, name, dns.TypeA); m.Authoritative != want || m.RecursionAvailable {
 			t.Errorf("%s: AA %v, want %v; RA %v", name, m.Authoritative, want, m.RecursionAvailable)
 		}
@@ -239,6 +246,13 @@ func TestMeta(t *testing.T) {
 		if m := f.dig(t, "web.shop.fed.svc.example.com.", qtype); m.Rcode != want {
 			t.Errorf("type %d: %s, want %s", qtype, dns.RcodeToString[m.Rcode], dns.RcodeToString[want])
 		}
+	}
+}
+
+func TestNotify(t *testing.T) {
+	f := shop(t).serving("federation fed {\n" + both + "}")
+	if m, _ := f.ask(t, new(dns.Msg).SetNotify("example.com.")); m.Rcode != dns.RcodeRefused || m.Authoritative {
+		t.Errorf("a notification is acknowledged: %v", m)
 	}
 }
 

@@ -144,7 +144,14 @@ func (s *Server) WaitReady(t testing.TB) {
 				return false
 			}
 			r.Body.Close()
-			return r.StatusCode == http.StatusOK
+			if r.StatusCode != http.StatusOK {
+				return false
+			}
+			// It says so before the sockets for questions are open; where these are
+			// elsewhere, the test has to see for itself.
+			if host, _, _ := net.SplitHostPort(s.Addr); !strings.Contains(string(text), "bind "+host) {
+				return true
+			}
 		}
 		m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion("example.com.", dns.TypeSOA), s.Addr)
 		return err == nil && m != nil
