@@ -31,7 +31,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 	go run $(STATICCHECK) ./...
 
 bench: build kube ## the figures of the README: change to answer, size, cost of a change and of an answer
-	go test -run '^$$' -bench . -benchmem ./internal/names ./internal/answer ./internal/shard
+	go test -run '^$$' -bench . -benchmem ./internal/names ./internal/answer ./internal/shard ./internal/probe
 	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/bench -figures
 
 fuzz: ## each fuzz target for FUZZTIME (30s)

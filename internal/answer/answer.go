@@ -8,6 +8,8 @@ package answer
 import (
 	"iter"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/topology"
@@ -62,6 +64,7 @@ type Answer struct {
 	Ports      []uint16       // of the SRV records
 	Target     bool           // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
 	Why        string         // the reason, where there is no record
+	Stale      bool           // a shard that is or could be in it is only last known to be so
 	// Depth is how many labels before the domain exist, counted from the right:
 	// the closest encloser of a name that doesn't (RFC 4592).
 	Depth int
@@ -117,9 +120,9 @@ func count(run []names.Shard, w topology.Width, v4 bool) int {
 
 // Resolve answers the question for a type of a name: labels stand before the
 // domain, in lower case, leftmost first; members are the federations under the
-// domain; now is in Unix seconds. labels must not change while the answer is in
+// domain; now is on the clock of Recent.Until. labels must not change while the answer is in
 // use.
-func Resolve(s *names.Snapshot, members []Member, labels []string, t Type, now int64) Answer {
+func Resolve(s *names.Snapshot, members []Member, labels []string, t Type, now time.Duration) Answer {
 	p := parse(labels)
 	if p.Federation == "" || p.extra && !p.hasKind {
 		return above(s, members, p)
@@ -189,7 +192,7 @@ func missing(f *names.Federation) Outcome {
 }
 
 // inside answers for names at and below the federation's label.
-func inside(f *names.Federation, m Member, p Path, t Type, now int64) Answer {
+func inside(f *names.Federation, m Member, p Path, t Type, now time.Duration) Answer {
 	a := Answer{Path: p, Federation: f, Depth: len(p.Scope), Why: "no such name"}
 	scope, ok := f.Map.Scope(p.Scope...)
 	if !ok {
@@ -256,7 +259,7 @@ func strange(labels []string) topology.Scope {
 }
 
 // service answers for a known service, or a port of it, in a scope.
-func service(a Answer, m Member, t Type, now int64) Answer {
+func service(a Answer, m Member, t Type, now time.Duration) Answer {
 	port, proto := "", ""
 	if a.Path.Proto != "" {
 		var ok bool
@@ -284,7 +287,7 @@ func service(a Answer, m Member, t Type, now int64) Answer {
 		end = end.Up()
 		a.Chain = append(a.Chain, end)
 	}
-	a.TTL = ttl(a.Service, end, m, now)
+	a.TTL, a.Stale = ttl(a.Service, end, m, now), stale(a.Service, end)
 	switch {
 	case len(a.Chain) > 0 && (t == TypeCNAME || t == TypeANY):
 		// The CNAME itself is what was asked for; it isn't followed (RFC 1034
@@ -350,9 +353,9 @@ func records(a Answer, port, proto string, t Type) Answer {
 }
 
 // ttl is that of all records on the way to the end: short while a shard that could
-// be in the answer has come or gone lately. It doesn't depend on the type, so that
+// be in the answer has come or gone lately, or is silent. It doesn't depend on the type, so that
 // a CNAME has one TTL, whatever was asked for (RFC 2181 section 5.2).
-func ttl(s *names.Service, end topology.Scope, m Member, now int64) uint32 {
+func ttl(s *names.Service, end topology.Scope, m Member, now time.Duration) uint32 {
 	out := m.TTL
 	if s.TTL != 0 {
 		out = s.TTL
@@ -362,5 +365,14 @@ func ttl(s *names.Service, end topology.Scope, m Member, now int64) uint32 {
 			return min(out, m.Degraded)
 		}
 	}
+	for _, q := range s.Silent {
+		if end.Holds(q.Place) {
+			return min(out, m.Degraded)
+		}
+	}
 	return out
+}
+
+func stale(s *names.Service, end topology.Scope) bool {
+	return slices.ContainsFunc(s.Silent, func(q names.Silent) bool { return q.Stale && end.Holds(q.Place) })
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/fedtest"
@@ -15,7 +16,10 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 )
 
-const now = 1_800_000_000
+const (
+	now  = time.Hour     // on the program's own clock
+	unix = 1_800_000_000 // for serials
+)
 
 var plain = []answer.Member{{TTL: 180, Degraded: 30}}
 
@@ -23,7 +27,7 @@ var plain = []answer.Member{{TTL: 180, Degraded: 30}}
 func publish(name string, t *shard.Table) *names.Snapshot {
 	f, _ := t.Publish(names.NewFederation(name), now)
 	var s *names.Snapshot
-	return s.Next(now, []*names.Federation{f})
+	return s.Next(unix, []*names.Federation{f})
 }
 
 func labels(rel string) []string {
@@ -219,7 +223,7 @@ func TestLenient(t *testing.T) {
 // Before every member has been listed, a name that isn't known may yet turn out
 // to exist; one that is known is answered.
 func TestNotReady(t *testing.T) {
-	ready := shard.NewTable([]shard.Cluster{{Name: "a", Region: "r", Zones: []string{"z"}}, {Name: "b", Region: "r2"}})
+	ready := shard.NewTable([]shard.Cluster{{Name: "a", Region: "r", Zones: []string{"z"}}, {Name: "b", Region: "r2"}}, shard.Policy{})
 	one := netip.MustParseAddr("192.0.2.1")
 	ready.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: names.Key{Namespace: "n", Name: "s"}, Addrs: []netip.Addr{one}}}})
 	ready.Apply(0, shard.ServiceList{Kind: names.Ing})
@@ -229,20 +233,20 @@ func TestNotReady(t *testing.T) {
 	ask := func(name string) string {
 		return answer.Resolve(s, plain, labels(name), answer.TypeA, now).Outcome.String()
 	}
-	s = s.Next(now, []*names.Federation{f})
+	s = s.Next(unix, []*names.Federation{f})
 	if got := ask("s.n.fed.svc"); got != "notready" {
 		t.Errorf("half a list is answered from: %s", got)
 	}
 	ready.Waive()
 	f, _ = ready.Publish(f, now)
-	s = s.Next(now, []*names.Federation{f})
+	s = s.Next(unix, []*names.Federation{f})
 	if got := ask("s.n.fed.svc"); got != "notready" {
 		t.Errorf("a federation that never heard from any member says %s", got)
 	}
 
 	ready.Apply(0, shard.NodeList{})
 	f, _ = ready.Publish(f, now)
-	s = s.Next(now, []*names.Federation{f})
+	s = s.Next(unix, []*names.Federation{f})
 	for name, want := range map[string]string{
 		"s.n.fed.svc": "success", "s.n.fed.svc.r": "success", "s.n.fed.svc.z.r": "success",
 		"s.n.fed.svc.r2": "success", // a member, by its configuration
@@ -288,11 +292,11 @@ func TestDegradedTTL(t *testing.T) {
 		t.Errorf("transitions: %v", moved)
 	}
 	var s *names.Snapshot
-	s = s.Next(now, []*names.Federation{f})
+	s = s.Next(unix, []*names.Federation{f})
 	const svc = "nginx.mynamespace.myfederation.svc"
 	for _, tt := range []struct {
 		name string
-		at   int64
+		at   time.Duration
 		want uint32
 	}{
 		{svc, now, 30},
@@ -305,7 +309,7 @@ func TestDegradedTTL(t *testing.T) {
 		{svc, now + shard.Settling, 180},
 	} {
 		if got := answer.Resolve(s, plain, labels(tt.name), answer.TypeA, tt.at).TTL; got != tt.want {
-			t.Errorf("%s at +%d s: TTL %d, want %d", tt.name, tt.at-now, got, tt.want)
+			t.Errorf("%s at +%v: TTL %d, want %d", tt.name, tt.at-now, got, tt.want)
 		}
 	}
 }
@@ -314,7 +318,7 @@ func TestDegradedTTL(t *testing.T) {
 // names above them exist if either has something there.
 func TestTwoFederations(t *testing.T) {
 	mk := func(name string, c shard.Cluster) *names.Federation {
-		table := shard.NewTable([]shard.Cluster{c})
+		table := shard.NewTable([]shard.Cluster{c}, shard.Policy{})
 		table.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: names.Key{Namespace: name + "-ns", Name: "s"}}}})
 		table.Apply(0, shard.ServiceList{Kind: names.Ing})
 		table.Apply(0, shard.SliceList{})
@@ -323,7 +327,7 @@ func TestTwoFederations(t *testing.T) {
 		return f
 	}
 	var s *names.Snapshot
-	s = s.Next(now, []*names.Federation{
+	s = s.Next(unix, []*names.Federation{
 		mk("one", shard.Cluster{Name: "a", Region: "eu", Zones: []string{"eu-a"}}),
 		mk("two", shard.Cluster{Name: "b", Region: "us", Zones: []string{"us-a"}}),
 	})
@@ -381,5 +385,5 @@ func large(n int) *names.Snapshot {
 	e.Topology(topology.New(places))
 	e.Standing(true, true)
 	var s *names.Snapshot
-	return s.Next(now, []*names.Federation{e.Done()})
+	return s.Next(unix, []*names.Federation{e.Done()})
 }

@@ -27,6 +27,8 @@ const dialTimeout = 5 * time.Second
 // An api is the way to a cluster that one state of its kubeconfig gives.
 type api struct {
 	http       *http.Client
+	heart      *http.Client // for readyz, with connections of its own
+	readyz     string       // URL
 	core       corev1.CoreV1Interface
 	networking networkingv1.NetworkingV1Interface
 	discovery  discoveryv1.DiscoveryV1Interface
@@ -39,9 +41,19 @@ func newAPI(path, context string, content []byte) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{}
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %q: %w", path, err)
+	}
+	a := &api{readyz: base.JoinPath("readyz").String()}
+	heart := rest.CopyConfig(config)
+	dial(heart)
+	// A request that times out leaves an HTTP/2 connection as it is, and the next
+	// would try its luck with the same dead one. HTTP/1.1 begins with a new one.
+	heart.NextProtos = []string{"http/1.1"}
 	for _, make := range []func() error{
 		func() (err error) { a.http, err = rest.HTTPClientFor(config); return },
+		func() (err error) { a.heart, err = rest.HTTPClientFor(heart); return },
 		func() (err error) { a.core, err = corev1.NewForConfigAndClient(config, a.http); return },
 		func() (err error) { a.networking, err = networkingv1.NewForConfigAndClient(config, a.http); return },
 		func() (err error) { a.discovery, err = discoveryv1.NewForConfigAndClient(config, a.http); return },
@@ -55,7 +67,17 @@ func newAPI(path, context string, content []byte) (*api, error) {
 }
 
 // close lets go of connections that nobody uses any more.
-func (a *api) close() { utilnet.CloseIdleConnectionsFor(a.http.Transport) }
+func (a *api) close() {
+	utilnet.CloseIdleConnectionsFor(a.http.Transport)
+	utilnet.CloseIdleConnectionsFor(a.heart.Transport)
+}
+
+// dial gives a dialer of its own to a config, which also means a transport of its
+// own. Connections that are silent are found out by client-go's HTTP/2 pings:
+// 30 s, and 15 s more.
+func dial(config *rest.Config) {
+	config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+}
 
 func restConfig(path, context string, content []byte) (*rest.Config, error) {
 	kubeconfig, err := clientcmd.Load(content)
@@ -97,8 +119,6 @@ func restConfig(path, context string, content []byte) (*rest.Config, error) {
 	// Four calls after an outage, and each waits for its own backoff: a limit on
 	// top would only make recovery slower.
 	config.QPS = -1
-	// A dialer of one's own also means a transport of one's own. Connections that
-	// are silent are found out by client-go's HTTP/2 pings: 30 s, and 15 s more.
-	config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	dial(config)
 	return config, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fedns/fedns/internal/fqdn"
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/probe"
 	"github.com/fedns/fedns/internal/shard"
 )
 
@@ -24,6 +25,8 @@ import (
 const (
 	annotationAddresses = "fedns.io/addresses"
 	annotationTTL       = "fedns.io/ttl"
+	annotationProbe     = "fedns.io/probe"
+	annotationProbeAt   = "fedns.io/probe-address"
 )
 
 // Where nodes say that they stand: today's label first, then the one before it.
@@ -54,7 +57,11 @@ func service(o *corev1.Service) (*shard.Service, []string) {
 	d.NotReady = o.Spec.PublishNotReadyAddresses
 	d.Balancer = o.Spec.Type == corev1.ServiceTypeLoadBalancer
 	for i := range o.Spec.Ports {
-		d.port(&o.Spec.Ports[i])
+		p := &o.Spec.Ports[i]
+		if d.Port == 0 && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP) && p.Port > 0 && p.Port <= 65535 {
+			d.Port = uint16(p.Port)
+		}
+		d.port(p)
 	}
 	if o.Spec.Type == corev1.ServiceTypeExternalName {
 		return d.Service, d.problems // an alias of somewhere else: no addresses, whatever is written on it
@@ -75,10 +82,14 @@ func service(o *corev1.Service) (*shard.Service, []string) {
 	return d.Service, d.problems
 }
 
+// ingressPort is where an Ingress listens: the API knows no other.
+const ingressPort = 80
+
 // ingress makes what is kept of an Ingress.
 func ingress(o *networkingv1.Ingress) (*shard.Service, []string) {
 	d := begin(&o.ObjectMeta, names.Ing)
 	d.Balancer = true
+	d.Port = ingressPort
 	if o.Spec.DefaultBackend != nil {
 		d.backend(o.Spec.DefaultBackend)
 	}
@@ -113,7 +124,33 @@ func begin(m *metav1.ObjectMeta, k names.Kind) *draft {
 		}
 		d.TTL = ttl
 	}
+	d.probed(m.Annotations)
 	return d
+}
+
+// probed takes how, and where, an object asks to be probed.
+func (d *draft) probed(annotations map[string]string) {
+	if s, ok := annotations[annotationProbe]; ok {
+		spec, err := probe.Parse(strings.Fields(s))
+		if err != nil {
+			d.problem("annotation %s: %v; ignored", annotationProbe, err)
+		} else {
+			d.Probe = intern(spec.String())
+		}
+	}
+	s, ok := annotations[annotationProbeAt]
+	if !ok {
+		return
+	}
+	at, err := netip.ParseAddrPort(s)
+	if a, aerr := netip.ParseAddr(s); aerr == nil {
+		at, err = netip.AddrPortFrom(a, 0), nil
+	}
+	if err != nil || at.Addr().Zone() != "" {
+		d.problem("annotation %s: %q is not an address with an optional port; ignored", annotationProbeAt, s)
+		return
+	}
+	d.ProbeAt = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
 func parseTTL(s string) (uint32, error) {

@@ -100,7 +100,7 @@ spec:
 `).service())
 	want := &shard.Service{
 		Key:     names.Key{Namespace: "shop", Name: "web"},
-		Created: 1714521600, Deleting: true, NotReady: true, TTL: 60,
+		Created: 1714521600, Deleting: true, NotReady: true, TTL: 60, Port: 1,
 		Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}, {Name: "dns", Proto: "udp", Number: 53}},
 	}
 	if !reflect.DeepEqual(s, want) {
@@ -108,6 +108,28 @@ spec:
 	}
 	if len(problems) != 3 {
 		t.Errorf("problems: %q", problems)
+	}
+}
+
+func TestProbeAnnotations(t *testing.T) {
+	for _, tt := range []struct{ probe, at, want, wantAt, problem string }{
+		{"tcp", "", "tcp", "invalid AddrPort", ""},
+		{"none", "127.0.0.1", "none", "127.0.0.1:0", ""},
+		{"http /healthz 200-299", "'[::ffff:127.0.0.1]:81'", "http /healthz 200-299", "127.0.0.1:81", ""},
+		{"icmp", "", "", "invalid AddrPort", "icmp"},
+		{"tcp interval 5ms", "nowhere", "", "invalid AddrPort", "nowhere"},
+	} {
+		text := "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n  annotations:\n    fedns.io/probe: " + tt.probe
+		if tt.at != "" {
+			text += "\n    fedns.io/probe-address: " + tt.at
+		}
+		s, problems := service(decoded(t, text+"\nspec: {ports: [{port: 53, protocol: UDP}, {port: 80}]}").service())
+		if !strings.HasPrefix(s.Probe, tt.want) || (s.Probe == "") != (tt.want == "") || s.ProbeAt.String() != tt.wantAt || s.Port != 80 {
+			t.Errorf("%+v: %q at %v, port %d", tt, s.Probe, s.ProbeAt, s.Port)
+		}
+		if got := strings.Join(problems, "; "); (got == "") != (tt.problem == "") || !strings.Contains(got, tt.problem) {
+			t.Errorf("%+v: problems %q", tt, got)
+		}
 	}
 }
 

@@ -59,6 +59,8 @@ type view struct {
 	mu      sync.Mutex // guards the rest
 	objects map[string]string
 	lists   map[string]int
+	said    []string        // what came beside objects: "list svc", "silent", "fresh"
+	silence []time.Duration // of each silence, at its report
 }
 
 func (v *view) report(changes ...shard.Change) {
@@ -69,6 +71,7 @@ func (v *view) report(changes ...shard.Change) {
 	}
 	replace := func(kind string, put func()) {
 		v.lists[kind]++
+		v.said = append(v.said, "list "+kind)
 		for k := range v.objects {
 			if strings.HasPrefix(k, kind+" ") {
 				delete(v.objects, k)
@@ -115,6 +118,10 @@ func (v *view) report(changes ...shard.Change) {
 					setNode(n)
 				}
 			})
+		case shard.Silent:
+			v.said, v.silence = append(v.said, "silent"), append(v.silence, c.For)
+		case shard.Fresh:
+			v.said = append(v.said, "fresh")
 		default:
 			panic(fmt.Sprintf("a change that no table knows: %T", c))
 		}
@@ -139,6 +146,33 @@ func (v *view) listed() map[string]int {
 	out := map[string]int{}
 	for k, n := range v.lists {
 		out[k] = n
+	}
+	return out
+}
+
+// says counts what has been said beside objects.
+func (v *view) says(what string) (n int) {
+	for _, s := range v.story() {
+		if s == what {
+			n++
+		}
+	}
+	return n
+}
+
+// story is what has been said beside objects, in order; lists that follow each
+// other are sorted, since no order is promised among them.
+func (v *view) story() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	out := slices.Clone(v.said)
+	for i := 0; i < len(out); i++ {
+		n := i
+		for n < len(out) && strings.HasPrefix(out[n], "list ") {
+			n++
+		}
+		slices.Sort(out[i:n])
+		i = n
 	}
 	return out
 }

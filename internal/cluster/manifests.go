@@ -29,6 +29,10 @@ import (
 // under the second that is promised; a stat of a hundred files costs 0.2 ms.
 const poll = 100 * time.Millisecond
 
+// away is for how long a folder may be out of sight before the cluster is silent:
+// longer than it takes to mount it anew, or to swap it for another.
+const away = 5 * time.Second
+
 // FolderConfig says which folder stands for which cluster.
 type FolderConfig struct {
 	Federation string
@@ -41,6 +45,7 @@ type FolderConfig struct {
 // A Folder follows manifests as if they were a cluster's API.
 type Folder struct {
 	FolderConfig
+	away   time.Duration
 	files  map[string]*file
 	broken string             // what is wrong with the folder itself
 	twice  map[[2]string]bool // pairs of files that have been said to hold the same
@@ -83,7 +88,7 @@ func NewFolder(c FolderConfig) (*Folder, error) {
 	if c.Selector == nil {
 		c.Selector = labels.Everything()
 	}
-	f := &Folder{FolderConfig: c, files: map[string]*file{}, twice: map[[2]string]bool{}}
+	f := &Folder{FolderConfig: c, away: away, files: map[string]*file{}, twice: map[[2]string]bool{}}
 	f.gripes.init(c.Log, "cluster "+string(c.Cluster)+": ")
 	return f, nil
 }
@@ -95,8 +100,22 @@ func (f *Folder) Heard() time.Time { return moment(&f.heard) }
 func (f *Folder) Run(ctx context.Context, report func(...shard.Change)) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
+	seen, silent := time.Now(), false
 	for listed := false; ; {
-		changed := f.look()
+		changed, quiet := f.look()
+		switch {
+		case f.broken == "":
+			seen = time.Now()
+		case !silent && time.Since(seen) >= f.away:
+			silent = true
+			f.Log.Error(fmt.Sprintf("cluster %s: silent for %s: what is known of it stays", f.Cluster, round(time.Since(seen))))
+			report(shard.Silent{For: time.Since(seen)})
+		}
+		if silent {
+			// Once it is back, all of it is told again, but not before what has
+			// changed meanwhile has been read.
+			changed = quiet
+		}
 		// Files that can't be read at first are like objects that aren't there: the
 		// others can be served, and there is nothing older to keep. A folder that
 		// can't be looked at is not like an empty one.
@@ -107,7 +126,7 @@ func (f *Folder) Run(ctx context.Context, report func(...shard.Change)) {
 					f.Cluster, len(m.services), len(m.ingresses), len(m.slices), len(m.nodes)))
 			}
 			f.tell(m, report)
-			listed = true
+			listed, silent = true, false
 		}
 		select {
 		case <-ctx.Done():
@@ -126,6 +145,7 @@ func (f *Folder) tell(m *whole, report func(...shard.Change)) {
 		shard.ServiceList{Kind: names.Ing, Services: m.ingresses},
 		shard.SliceList{Slices: m.slices},
 		shard.NodeList{Nodes: m.nodes},
+		shard.Fresh{},
 	)
 }
 
@@ -133,13 +153,14 @@ func (f *Folder) tell(m *whole, report func(...shard.Change)) {
 // did. A change is acted upon once the file has been still from one look to the
 // next, so that a file is not often met half-written, and one that an editor
 // removes before it writes it anew is not missed. At the first look there is
-// nothing to serve instead, and no waiting.
-func (f *Folder) look() (changed bool) {
+// nothing to serve instead, and no waiting. When all is quiet, no such change is
+// on its way.
+func (f *Folder) look() (changed, quiet bool) {
 	first := f.Heard().IsZero()
 	now, err := f.list()
 	if err != nil {
 		f.complain(&f.broken, err)
-		return false
+		return false, false
 	}
 	f.heard.Store(time.Now().UnixNano())
 	f.relieve(&f.broken, f.Dir)
@@ -148,6 +169,7 @@ func (f *Folder) look() (changed bool) {
 			f.files[name] = &file{}
 		}
 	}
+	quiet = true
 	for _, name := range slices.Sorted(maps.Keys(f.files)) {
 		at, file := now[name], f.files[name]
 		if at.err != nil {
@@ -158,6 +180,7 @@ func (f *Folder) look() (changed bool) {
 		file.seen = at.info
 		switch {
 		case !still:
+			quiet = false
 		case at.info == nil:
 			delete(f.files, name)
 			changed = true
@@ -168,7 +191,7 @@ func (f *Folder) look() (changed bool) {
 			}
 		}
 	}
-	return changed
+	return changed, quiet
 }
 
 // A sight is a file at a look.

@@ -143,6 +143,50 @@ func TestFolderAwayAtFirst(t *testing.T) {
 	v.becomes(t, "svc shop/web [192.0.2.1]")
 }
 
+// A folder that is away for long is a silent cluster.
+func TestFolderSilence(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "x")
+	move := func(from, to string) {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "a.yaml"), lb("web", "192.0.2.1"))
+	write(t, filepath.Join(dir, "b.yaml"), lb("api", "192.0.2.2"))
+	j := &journal{}
+	f, err := NewFolder(FolderConfig{Cluster: "onprem", Dir: dir, Log: j.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.away = 500 * time.Millisecond
+	v := during(t, f.Run)
+	v.told(t, lists, "fresh")
+	const both = "svc shop/api [192.0.2.2]; svc shop/web [192.0.2.1]"
+
+	move(dir, dir+".away") // nothing changes
+	v.told(t, lists, "fresh", "silent")
+	if v.silence[0] < f.away || v.String() != both || j.has("ERROR cluster onprem: silent for ", "what is known of it stays") != 1 {
+		t.Errorf("%s, silent for %v, log: %q", v, v.silence, j.all())
+	}
+	move(dir+".away", dir)
+	v.told(t, lists, "fresh", "silent", lists, "fresh")
+
+	move(dir, dir+".away") // one file changes, and one goes
+	v.told(t, lists, "fresh", "silent", lists, "fresh", "silent")
+	write(t, filepath.Join(dir+".away", "a.yaml"), lb("web", "192.0.2.3"))
+	if err := os.Remove(filepath.Join(dir+".away", "b.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	move(dir+".away", dir)
+	v.told(t, lists, "fresh", "silent", lists, "fresh", "silent", lists, "fresh")
+	if got := v.String(); got != "svc shop/web [192.0.2.3]" {
+		t.Errorf("fresh, and yet %s", got)
+	}
+}
+
 // A mounted ConfigMap: its files are links through ..data, which is swapped.
 func TestFolderConfigMap(t *testing.T) {
 	dir := t.TempDir()

@@ -10,7 +10,7 @@ var (
 		Namespace: "coredns",
 		Subsystem: "federation",
 		Name:      "cluster_errors_total",
-		Help:      "Counter of calls to a cluster's API that ended badly, by reason; gone and closed are everyday life.",
+		Help:      "Counter of calls to a cluster's API that ended badly, by reason; gone, closed and hung are everyday life.",
 	}, []string{"federation", "cluster", "reason"})
 
 	clusterLists = promauto.NewCounterVec(prometheus.CounterOpts{

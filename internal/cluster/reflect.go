@@ -133,12 +133,26 @@ type listener struct {
 	report  func(...shard.Change)
 }
 
+// settle waits for a list that is under way: a reflector that stops doesn't.
+func (l *listener) settle() {
+	l.listing.Lock()
+	defer l.listing.Unlock()
+}
+
 // ListWithContext is for reflectors.
 func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	l.listing.RLock()
 	defer l.listing.RUnlock()
-	list, err := l.list(ctx, l.options(o))
+	if o.ResourceVersion == "0" {
+		// That would be the state of any moment: of before an outage, from a server
+		// whose cache is still behind. A first list is to be the present one.
+		o.ResourceVersion = ""
+	}
+	call, end := context.WithTimeoutCause(ctx, l.lull, errHung)
+	defer end()
+	list, err := l.list(call, l.options(o))
 	if err != nil {
+		err = cause(call, err)
 		l.trouble(ctx, err)
 		return nil, err
 	}
@@ -148,11 +162,20 @@ func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (r
 
 // WatchWithContext is for reflectors.
 func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-	w, err := l.watch(ctx, l.options(o))
+	call, end := context.WithCancelCause(ctx)
+	patience := time.AfterFunc(l.lull, func() { end(errHung) })
+	w, err := l.watch(call, l.options(o))
+	if err != nil {
+		err = cause(call, err)
+	}
 	if _, ok := w.(*watch.StreamWatcher); err == nil && !ok {
 		err = errNoAnswer
 	}
 	streamed := o.SendInitialEvents != nil && *o.SendInitialEvents
+	if err != nil {
+		patience.Stop()
+		end(nil)
+	}
 	switch {
 	case err != nil && streamed:
 		// The reflector lists instead, and that has the last word. It must not
@@ -166,8 +189,29 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 		l.standing.works(l.name)
 	}
 	t := &tap{Interface: w, out: make(chan watch.Event), stop: make(chan struct{})}
-	l.wg.Go(func() { t.run(func(e watch.Event) { l.event(ctx, e) }, func() { l.count(ctx, closed) }) })
+	l.wg.Go(func() {
+		defer end(nil)
+		defer patience.Stop()
+		t.run(call, func(e watch.Event) {
+			patience.Reset(l.lull)
+			l.event(ctx, e)
+		}, func() {
+			if cause(call, nil) == errHung {
+				l.count(ctx, hung)
+			} else {
+				l.count(ctx, closed)
+			}
+		})
+	})
 	return t, nil
+}
+
+// cause is why a call ended: err, or that it was ended for saying nothing.
+func cause(call context.Context, err error) error {
+	if context.Cause(call) == errHung {
+		return errHung
+	}
+	return err
 }
 
 func (l *listener) options(o metav1.ListOptions) metav1.ListOptions {
@@ -188,8 +232,6 @@ func (l *listener) event(ctx context.Context, e watch.Event) {
 	l.standing.works(l.name)
 }
 
-func (l *listener) hear() { l.heard.Store(time.Now().UnixNano()) }
-
 // trouble notes an error of a call, unless it is our own going away.
 func (l *listener) trouble(ctx context.Context, err error) {
 	if ctx.Err() != nil {
@@ -200,9 +242,13 @@ func (l *listener) trouble(ctx context.Context, err error) {
 	switch {
 	case w == gone:
 	case l.optional && (w == forbidden || apierrors.IsNotFound(err)):
-		if l.standing.refuse(l.name, err) {
+		final, first := l.standing.refuse(l.name, err)
+		if first {
 			l.standing.listed(l.name, 0)
 			l.report(l.all(nil))
+		}
+		if final {
+			l.standing.reported(l.name)
 		}
 	default:
 		l.standing.failed(l.name, w, err)
@@ -211,7 +257,7 @@ func (l *listener) trouble(ctx context.Context, err error) {
 
 func (l *listener) count(ctx context.Context, w reason) {
 	if ctx.Err() == nil {
-		clusterErrors.WithLabelValues(l.Federation, string(l.Cluster), string(w)).Inc()
+		l.Watcher.count(w)
 	}
 }
 
@@ -231,11 +277,15 @@ func (t *tap) Stop() {
 }
 
 // run passes events on until the watch has ended; ended is called where that is
-// not our doing.
-func (t *tap) run(event func(watch.Event), ended func()) {
+// not the reflector's doing.
+func (t *tap) run(call context.Context, event func(watch.Event), ended func()) {
 	defer close(t.out)
 	last := watch.Event{}
-	for last = range t.Interface.ResultChan() {
+	for e := range t.Interface.ResultChan() {
+		if call.Err() != nil {
+			continue // all that it still has to say is that it was ended
+		}
+		last = e
 		event(last)
 		select {
 		case t.out <- last:
@@ -311,6 +361,7 @@ func (s *store) Replace(list []any, _ string) error {
 	clusterLists.WithLabelValues(s.Federation, string(s.Cluster), s.name).Inc()
 	s.standing.listed(s.name, len(sets))
 	s.report(s.all(sets))
+	s.standing.reported(s.name)
 	return nil
 }
 

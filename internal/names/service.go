@@ -10,6 +10,7 @@ package names
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -61,6 +62,8 @@ type Service struct {
 	TTL    uint32   // seconds; 0 means the federation's
 	Recent []Recent // shards that came up or went down lately
 	Down   string   // why no shard is up; "" while one is
+	Silent []Silent // shards of clusters that have gone silent
+	Note   string   // what else was decided about it, for whoever asks why; mostly ""
 }
 
 // A Shard is one address of a shard that is up, at one place. A shard at several
@@ -88,7 +91,13 @@ func (p *Port) In(s topology.Scope) bool {
 // A Recent is a shard that came up or went down.
 type Recent struct {
 	Place topology.Place
-	Until int64 // Unix seconds; answers it may be in are short-lived until then
+	Until time.Duration // on the program's own clock; answers it may be in are short-lived until then
+}
+
+// A Silent is a place of a shard whose cluster has gone silent.
+type Silent struct {
+	Place topology.Place
+	Stale bool // its last known state is answered still
 }
 
 // Freeze sorts what a builder has put together. Inputs in any order give the

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -37,6 +38,14 @@ var (
 		Namespace: namespace, Subsystem: subsystem, Name: "notices_total",
 		Help: "What was left out of the names or decided between members, by kind: label, address, disagree, scope.",
 	}, []string{"federation", "cluster", "kind"})
+	overrideErrors = promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "override_errors_total",
+		Help: "Files of overrides that could not be taken in.",
+	}, []string{"federation"})
+	stateErrors = promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "state_errors_total",
+		Help: "Reads and writes of the state on disk that failed.",
+	}, []string{"federation"})
 	lookupErrors = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "hostname_errors_total",
 		Help: "Lookups of load balancers' hostnames that failed or found nothing.",
@@ -49,6 +58,9 @@ type stats struct {
 	services []int // by federation
 	tally    []map[shard.Standing]int
 	listed   [][]bool
+	silent   [][]bool
+	isolated []bool
+	held     []int // services of which the guard keeps addresses
 }
 
 func (w *worker) count(s *names.Snapshot) *stats {
@@ -56,11 +68,13 @@ func (w *worker) count(s *names.Snapshot) *stats {
 	for i, t := range w.tables {
 		st.services = append(st.services, s.Federations[i].Size())
 		st.tally = append(st.tally, t.Tally())
-		listed := make([]bool, len(w.federations[i].Members))
+		listed, silent := make([]bool, len(w.federations[i].Members)), make([]bool, len(w.federations[i].Members))
 		for j := range listed {
 			listed[j] = t.Complete(j)
+			_, silent[j] = t.Silent(j)
 		}
-		st.listed = append(st.listed, listed)
+		st.listed, st.silent = append(st.listed, listed), append(st.silent, silent)
+		st.isolated, st.held = append(st.isolated, t.Isolated()), append(st.held, t.Held())
 	}
 	return st
 }
@@ -93,16 +107,26 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	shardsDesc   = desc("shards", "Shards by verdict and reason.", "federation", "cluster", "verdict", "reason")
+	shardsDesc   = desc("shards", "Shards by verdict, reason, and whether that is only last known.", "federation", "cluster", "verdict", "reason", "stale")
 	ageDesc      = desc("cluster_view_age_seconds", "Time since a cluster last said anything.", "federation", "cluster")
 	listedDesc   = desc("cluster_listed", "1 once a cluster has been listed completely.", "federation", "cluster")
+	silentDesc   = desc("cluster_silent", "1 while nothing can be learned of a cluster.", "federation", "cluster")
+	isolatedDesc = desc("isolated", "1 while more than half of the clusters are silent, and all that is known stays.", "federation")
+	guardDesc    = desc("guard_held_services", "Services of which the guard holds withdrawals back.", "federation")
 	serialDesc   = desc("snapshot_serial", "Serial of the snapshot that is answered from.", "federation")
 	servicesDesc = desc("snapshot_services", "Services in the snapshot that is answered from.", "federation")
 )
 
+func bit(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, serialDesc, servicesDesc} {
+	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, serialDesc, servicesDesc} {
 		ch <- d
 	}
 }
@@ -135,14 +159,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(serialDesc, float64(st.serial))
 			gauge(servicesDesc, float64(st.services[i]))
 			for s, n := range st.tally[i] {
-				gauge(shardsDesc, float64(n), string(s.Cluster), s.Verdict.State.String(), string(s.Verdict.Why))
+				gauge(shardsDesc, float64(n), string(s.Cluster), s.State.String(), string(s.Why), strconv.FormatBool(s.Stale))
 			}
+			gauge(isolatedDesc, bit(st.isolated[i]))
+			gauge(guardDesc, float64(st.held[i]))
 			for j, m := range f.Members {
-				v := 0.0
-				if st.listed[i][j] {
-					v = 1
-				}
-				gauge(listedDesc, v, string(m.Name))
+				gauge(listedDesc, bit(st.listed[i][j]), string(m.Name))
+				gauge(silentDesc, bit(st.silent[i][j]), string(m.Name))
 			}
 		}
 	}

@@ -16,7 +16,10 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/probe"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/topology"
 )
 
 const (
@@ -31,6 +34,13 @@ const (
 	// that a flood can't put it off for ever.
 	drain = 256
 )
+
+// epoch is when the program's own clock began.
+var epoch = time.Now()
+
+// Now is the time on the program's own clock, which steps of the wall clock don't
+// move. It is what health is judged by, and Resolve is asked with.
+func Now() time.Duration { return time.Since(epoch) }
 
 // A Source reports what one cluster holds until ctx ends. Report may be called by
 // several goroutines; all of them are gone when Run returns.
@@ -53,6 +63,11 @@ type Federation struct {
 	Name     string
 	Members  []Member
 	Resolver Resolver // for load balancers' hostnames
+	Policy   shard.Policy
+	// Overrides is a file of what operators order; "": there is none.
+	Overrides string
+	// State is a folder in which to keep what is known; "": it isn't kept.
+	State string
 }
 
 // A Pipeline keeps one board up to date.
@@ -73,8 +88,11 @@ type report struct {
 	changes             []shard.Change
 	host                string // of a resolver: whose addresses these are
 	addrs               []netip.Addr
-	renew               bool          // nothing changed here, but something beside the tables
-	estate              chan<- Estate // asks for what the tables hold
+	renew               bool              // nothing changed here, but something beside the tables
+	inspect             func(*worker)     // looks at the tables
+	orders              *[]override.Order // what operators order now
+	found               *finding          // of the prober
+	based               *based            // of the keeper of the state
 	at                  time.Time
 }
 
@@ -108,11 +126,13 @@ func (p *Pipeline) Renew(ctx context.Context) {
 	p.send(ctx, report{renew: true})
 }
 
-func (p *Pipeline) send(ctx context.Context, r report) {
+func (p *Pipeline) send(ctx context.Context, r report) (sent bool) {
 	r.at = time.Now()
 	select {
 	case p.reports <- r:
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -121,28 +141,97 @@ func (p *Pipeline) send(ctx context.Context, r report) {
 // not depend on its API being up at that moment.
 type Estate struct {
 	Serial   uint32
-	Clusters map[string][]shard.Change
+	Clusters map[string]Holding
 	Hosts    map[string][]netip.Addr // of load balancers' names
+}
+
+// A Holding is what is known of one cluster.
+type Holding struct {
+	Changes []shard.Change // complete lists
+	Silent  bool
+	Since   time.Duration // when the silence began
 }
 
 // Bequeath gives what p knows. It is empty when p has ended.
 func (p *Pipeline) Bequeath(ctx context.Context) Estate {
-	ch := make(chan Estate, 1)
-	p.send(ctx, report{estate: ch})
-	select {
-	case e := <-ch:
-		return e
-	case <-p.done:
-	case <-ctx.Done():
+	var e Estate
+	p.inspect(ctx, func(w *worker) { e = w.holdings() })
+	return e
+}
+
+// inspect has the worker call look between two publications, and waits for it. It
+// is false, and look hasn't been called, if p or ctx has ended.
+func (p *Pipeline) inspect(ctx context.Context, look func(*worker)) bool {
+	looked := make(chan struct{})
+	if !p.send(ctx, report{inspect: func(w *worker) {
+		defer close(looked)
+		look(w)
+	}}) {
+		return false
 	}
-	return Estate{}
+	select {
+	case <-looked:
+		return true
+	case <-p.done:
+		return false
+	}
+}
+
+// Explain gives what is known of a service; as if the clusters that lost says were
+// gone. lost may be nil. ok is false if p has ended.
+func (p *Pipeline) Explain(ctx context.Context, federation int, k names.Key, lost func(topology.ClusterName) bool) (e shard.Explanation, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) { e = w.tables[federation].Explain(k, Now(), lost) })
+	return e, ok
+}
+
+// Preview gives the services of a federation that would be answered otherwise with
+// more orders, and the orders that hold now.
+func (p *Pipeline) Preview(ctx context.Context, federation int, more []override.Order) (changed []shard.Preview, current []override.Order, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) {
+		t := w.tables[federation]
+		current = t.Orders()
+		changed = t.Preview(append(t.Orders(), more...), Now())
+	})
+	return changed, current, ok
+}
+
+// A Standing is how a member stands.
+type Standing struct {
+	Name   topology.ClusterName
+	Listed bool
+	Silent bool
+	Quiet  time.Duration // since the silence began
+	Heard  time.Time
+	Places []topology.Place
+	Shards map[shard.Standing]int
+}
+
+// Clusters gives the standing of the members of a federation, and whether this
+// server is isolated from them.
+func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing, isolated, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) {
+		t := w.tables[federation]
+		isolated = t.Isolated()
+		tally := t.Tally()
+		for j, m := range w.federations[federation].Members {
+			s := Standing{Name: m.Name, Listed: t.Complete(j), Quiet: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.Standing]int{}}
+			_, s.Silent = t.Silent(j)
+			for st, n := range tally {
+				if st.Cluster == m.Name {
+					s.Shards[st] = n
+				}
+			}
+			all = append(all, s)
+		}
+	})
+	return all, isolated, ok
 }
 
 // Inherit takes over what another pipeline knew, before Run. What the sources
 // report replaces it.
 func (p *Pipeline) Inherit(e Estate) {
 	if p.estate.Clusters == nil {
-		p.estate = Estate{Clusters: map[string][]shard.Change{}, Hosts: map[string][]netip.Addr{}}
+		p.estate = Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}}
 	}
 	maps.Copy(p.estate.Clusters, e.Clusters)
 	maps.Copy(p.estate.Hosts, e.Hosts)
@@ -160,7 +249,11 @@ func (p *Pipeline) Run(ctx context.Context) {
 	defer cancel()
 	defer watch(p)()
 
-	w := &worker{Pipeline: p, wg: &wg, hosts: make([]map[string]context.CancelFunc, len(p.federations))}
+	prober := probe.New(func(t probe.Target, r probe.Result) {
+		p.send(ctx, report{found: &finding{t, r.State}})
+	})
+	wg.Go(func() { prober.Run(ctx) })
+	w := &worker{Pipeline: p, wg: &wg, ctx: ctx, prober: prober, keepers: make([]*keeper, len(p.federations)), saved: map[string][]netip.Addr{}, hosts: make([]map[string]context.CancelFunc, len(p.federations))}
 	for i, f := range p.federations {
 		clusters := make([]shard.Cluster, len(f.Members))
 		for j, m := range f.Members {
@@ -171,14 +264,26 @@ func (p *Pipeline) Run(ctx context.Context) {
 				})
 			})
 		}
-		w.tables = append(w.tables, shard.NewTable(clusters))
+		w.tables = append(w.tables, shard.NewTable(clusters, f.Policy))
 		w.hosts[i] = map[string]context.CancelFunc{}
+		if f.Overrides != "" {
+			wg.Go(func() { p.followOverrides(ctx, i) })
+		}
 		for j, m := range f.Members {
-			for _, c := range p.estate.Clusters[m.Identity] {
+			h := p.estate.Clusters[m.Identity]
+			for _, c := range h.Changes {
 				w.tables[i].Apply(j, c)
 			}
+			if h.Silent {
+				w.tables[i].Silence(j, h.Since)
+			}
 		}
-		for name, addrs := range p.estate.Hosts {
+		if f.State != "" {
+			w.keepers[i] = &keeper{dir: f.State}
+			w.restore(i)
+		}
+		maps.Copy(w.saved, p.estate.Hosts)
+		for name, addrs := range w.saved {
 			w.tables[i].Resolved(name, addrs)
 		}
 	}
@@ -188,6 +293,14 @@ func (p *Pipeline) Run(ctx context.Context) {
 	p.estate = Estate{}
 	w.publish()
 	w.followHosts(ctx)
+	w.followChecks()
+	defer func() {
+		for _, k := range w.keepers {
+			if k != nil && k.journal != nil {
+				k.journal.Close()
+			}
+		}
+	}()
 	w.loop(ctx)
 }
 
@@ -196,6 +309,11 @@ type worker struct {
 	*Pipeline
 	tables  []*shard.Table
 	hosts   []map[string]context.CancelFunc // the resolvers that run, by federation and name
+	prober  *probe.Prober
+	targets map[probe.Target][]wanted
+	keepers []*keeper               // by federation; nil: its state isn't kept
+	saved   map[string][]netip.Addr // of load balancers' names, from the disk
+	ctx     context.Context
 	wg      *sync.WaitGroup
 	renew   bool
 	oldest  time.Time // when the oldest report that isn't shown yet came
@@ -210,13 +328,24 @@ func (w *worker) loop(ctx context.Context) {
 	due.Stop()
 	defer due.Stop()
 	waiting := false
+	marks := time.NewTicker(markPeriod)
+	defer marks.Stop()
+	holds := time.NewTimer(time.Hour)
+	defer holds.Stop()
 	for {
+		holds.Reset(w.untilDeadline())
 		select {
 		case r := <-w.reports:
 			w.take(r)
 			w.drain()
 		case <-due.C:
 			waiting = false
+		case <-holds.C:
+			for _, t := range w.tables {
+				t.Advance(Now())
+			}
+		case <-marks.C:
+			w.mark()
 		case <-grace.C:
 			w.waive()
 		case <-ctx.Done():
@@ -232,7 +361,19 @@ func (w *worker) loop(ctx context.Context) {
 		}
 		w.publish()
 		w.followHosts(ctx)
+		w.followChecks()
 	}
+}
+
+// untilDeadline is how long nothing changes by time alone.
+func (w *worker) untilDeadline() time.Duration {
+	next := time.Hour
+	for _, t := range w.tables {
+		if at, ok := t.Deadline(); ok {
+			next = min(next, max(at-Now(), 0))
+		}
+	}
+	return next
 }
 
 func (w *worker) drain() {
@@ -252,26 +393,43 @@ func (w *worker) take(r report) {
 	}
 	t := w.tables[r.federation]
 	switch {
-	case r.estate != nil:
-		r.estate <- w.holdings()
+	case r.inspect != nil:
+		r.inspect(w)
+	case r.orders != nil:
+		t.Override(*r.orders)
+	case r.found != nil:
+		w.found(w.targets[r.found.target], r.found.state)
+	case r.based != nil:
+		w.based(r.federation, r.based)
 	case r.renew:
 		w.renew = true
 	case r.host != "":
 		t.Resolved(r.host, r.addrs)
+		w.learn(r)
 	default:
+		w.learn(r)
 		for _, c := range r.changes {
-			t.Apply(r.cluster, c)
+			switch c := c.(type) {
+			case shard.Silent:
+				t.Silence(r.cluster, Now()-c.For)
+			case shard.Fresh:
+				t.Refresh(r.cluster)
+			default:
+				t.Apply(r.cluster, c)
+			}
 		}
 	}
 }
 
 func (w *worker) holdings() Estate {
-	e := Estate{Serial: w.board.Load().Serial, Clusters: map[string][]shard.Change{}, Hosts: map[string][]netip.Addr{}}
+	e := Estate{Serial: w.board.Load().Serial, Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}}
 	for i, f := range w.federations {
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
 		for j, m := range f.Members {
 			if w.tables[i].Complete(j) {
-				e.Clusters[m.Identity] = w.tables[i].Holdings(j)
+				h := Holding{Changes: w.tables[i].Holdings(j)}
+				h.Since, h.Silent = w.tables[i].Silent(j)
+				e.Clusters[m.Identity] = h
 			}
 		}
 	}
@@ -316,7 +474,7 @@ func (w *worker) publish() {
 	for i, t := range w.tables {
 		if t.Dirty() {
 			var m []shard.Transition
-			changed[i], m = t.Publish(current.Federations[i], began.Unix())
+			changed[i], m = t.Publish(current.Federations[i], Now())
 			moved = append(moved, m...)
 		}
 		settled = settled && t.Settled()
@@ -330,6 +488,9 @@ func (w *worker) publish() {
 	}
 	w.oldest, w.renew = time.Time{}, false
 	publications.Inc()
+	for i := range w.keepers {
+		w.keep(i)
+	}
 	w.stats.Store(w.count(next))
 	w.tell(moved)
 	if settled && !w.settled {
@@ -355,6 +516,9 @@ func (w *worker) tell(moved []shard.Transition) {
 		}
 	}
 	for i, t := range w.tables {
+		for _, s := range t.Said() {
+			w.log.Warn("federation " + w.federations[i].Name + ": " + s)
+		}
 		for _, n := range t.Notices() {
 			notices.WithLabelValues(w.federations[i].Name, string(n.Cluster), string(n.Kind)).Inc()
 			text := n.Text

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/topology"
@@ -34,8 +35,11 @@ const (
 // A member is a cluster's part of the table that isn't a service's.
 type member struct {
 	Cluster
-	listed  int  // bits of the lists that have come
-	settled bool // was listed at an earlier publication: what changes now is news
+	silent  bool
+	since   time.Duration // when the silence began
+	expired bool          // the silence has lasted longer than the hold
+	listed  int           // bits of the lists that have come
+	settled bool          // was listed at an earlier publication: what changes now is news
 	nodes   map[string]topology.Place
 	slices  map[SliceKey]names.Key
 	fronts  map[names.Key][]names.Key // Service to the Ingresses that lead to it
@@ -136,10 +140,11 @@ type NoticeKind string
 
 // The kinds of notices.
 const (
-	BadLabel     NoticeKind = "label"    // a topology label that can't be part of a name
-	BadAddress   NoticeKind = "address"  // an address outside the cluster's range
-	Disagreement NoticeKind = "disagree" // members' annotations that differ
-	ScopeClash   NoticeKind = "scope"    // a zone and a region of one name
+	BadLabel        NoticeKind = "label"    // a topology label that can't be part of a name
+	BadAddress      NoticeKind = "address"  // an address outside the cluster's range
+	Disagreement    NoticeKind = "disagree" // members' annotations that differ
+	ScopeClash      NoticeKind = "scope"    // a zone and a region of one name
+	UnknownOverride NoticeKind = "override" // an order about a cluster that isn't there
 )
 
 // label makes part of a name of a topology label's value; what can't be one is

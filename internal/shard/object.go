@@ -8,6 +8,7 @@ package shard
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/fedns/fedns/internal/names"
 )
@@ -17,13 +18,16 @@ type Service struct {
 	Key      names.Key
 	Created  int64 // Unix seconds; the oldest of the members' decides where they disagree
 	Deleting bool
-	Balancer bool         // a load balancer gives it an address
-	NotReady bool         // endpoints count whether they are ready or not
-	Addrs    []netip.Addr // announced for it
-	Hosts    []string     // names of load balancers, resolved in the background
-	Ports    []Port       // named ports only
-	TTL      uint32       // seconds; 0: as configured
-	Backends []names.Key  // the Services that an Ingress leads to
+	Balancer bool           // a load balancer gives it an address
+	NotReady bool           // endpoints count whether they are ready or not
+	Addrs    []netip.Addr   // announced for it
+	Hosts    []string       // names of load balancers, resolved in the background
+	Ports    []Port         // named ports only
+	TTL      uint32         // seconds; 0: as configured
+	Backends []names.Key    // the Services that an Ingress leads to
+	Port     uint16         // its first TCP port, named or not: where a probe goes
+	Probe    string         // how it is to be probed; "": as configured
+	ProbeAt  netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
 }
 
 // A Port is a named port of a Service, in the spelling of names.
@@ -35,6 +39,7 @@ type Port struct {
 func (s *Service) equal(o *Service) bool {
 	return s.Key == o.Key && s.Created == o.Created && s.Deleting == o.Deleting &&
 		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL &&
+		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt &&
 		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&
 		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Backends, o.Backends)
 }
@@ -91,6 +96,12 @@ type (
 	NodeSet   struct{ Node }
 	NodeGone  struct{ Name string }
 	NodeList  struct{ Nodes []Node }
+	// Silent says that nothing can be learned of the cluster any more, and for how
+	// long that has been so. What is known of it ages from then on.
+	Silent struct{ For time.Duration }
+	// Fresh says that what has been reported is the cluster's present state: after
+	// a silence, only once everything has been listed again.
+	Fresh struct{}
 )
 
 func (ServiceSet) change()  {}
@@ -102,3 +113,5 @@ func (SliceList) change()   {}
 func (NodeSet) change()     {}
 func (NodeGone) change()    {}
 func (NodeList) change()    {}
+func (Silent) change()      {}
+func (Fresh) change()       {}

@@ -7,17 +7,18 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/topology"
 )
 
-// Settling is how long, in seconds, answers stay short-lived after a shard came
-// or went: one that just changed is the likeliest to change again.
-const Settling = 30 * 60
+// Settling is how long answers stay short-lived after a shard came or went: one
+// that just changed is the likeliest to change again.
+const Settling = 30 * time.Minute
 
-// A Change of state of a shard, for the log.
+// A Transition is a change of state of a shard, for the log.
 type Transition struct {
 	Key      names.Key
 	Cluster  topology.ClusterName
@@ -29,26 +30,30 @@ func (c Transition) String() string {
 }
 
 // Publish gives the state after f with all that has changed since the last call,
-// and which shards came up or went down. now is in Unix seconds. f stays as it is.
-func (t *Table) Publish(f *names.Federation, now int64) (*names.Federation, []Transition) {
+// and which shards came up or went down. now is on the clock of Silence. f stays
+// as it is.
+func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federation, []Transition) {
 	e := f.Edit()
 	var moved []Transition
+	ds := make([]decision, 0, len(t.dirty))
 	for k := range t.dirty {
-		s := t.services[k]
-		if s == nil {
-			e.Remove(k)
-			continue
+		d := decision{key: k, old: f.Service(k)}
+		if s := t.services[k]; s != nil {
+			t.judge(s, &d, now, &moved)
+			for i := range t.members {
+				t.forget(s, i)
+			}
 		}
-		if frozen := t.judge(s, now, &moved); frozen != nil {
-			e.Set(frozen)
-		} else {
-			e.Remove(k)
-		}
-		for i := range t.members {
-			t.forget(s, i)
-		}
+		ds = append(ds, d)
 	}
 	clear(t.dirty)
+	for i, s := range t.watch(ds, now) {
+		if s != nil {
+			e.Set(s)
+		} else {
+			e.Remove(ds[i].key)
+		}
+	}
 	if t.scopes {
 		e.Topology(t.atlas())
 	}
@@ -80,59 +85,83 @@ func (t *Table) atlas() *topology.Map {
 	return a
 }
 
-// judge works out what is answered for a service, nil if no member has it.
-func (t *Table) judge(s *service, now int64, moved *[]Transition) *names.Service {
-	out := &names.Service{Key: s.key}
-	known := false
-	reasons := map[health.Reason]int{}
-	ports := map[Port][]topology.Place{}
-	ups := map[topology.Place]bool{}
+// judge works out what is answered for a service; none if no member has it.
+func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Transition) {
+	fs, note := t.findings(s, now)
 	for i, p := range s.pieces {
-		m := t.members[i]
-		if p == nil || !m.complete() {
+		if p == nil || !t.members[i].complete() {
 			continue
 		}
+		m := t.members[i]
 		var v health.Verdict
 		var places []topology.Place
-		if p.object != nil {
-			known = true
-			addrs, e := t.evidence(i, p)
-			v = health.Judge(e.Evidence)
-			reasons[v.Why]++
+		var checks []Check
+		if at := slices.IndexFunc(fs, func(f finding) bool { return f.cluster == i }); at >= 0 {
+			v, checks = fs[at].verdict, fs[at].checks
 			if v.State == health.Up {
-				places = e.places
-				for _, place := range places {
-					ups[place] = true
-					for _, a := range addrs {
-						out.Shards = append(out.Shards, names.Shard{Place: place, Addr: a})
-					}
-				}
-			}
-			for _, port := range p.object.Ports {
-				ports[port] = append(ports[port], places...)
+				places = fs[at].places
 			}
 		}
 		if m.settled && (v.State == health.Up || p.verdict.State == health.Up) {
 			s.note(p.places, places, now)
 		}
-		if m.settled && v.State != p.verdict.State && (v != health.Verdict{} || p.verdict.State == health.Up) {
+		if m.settled && v.State != p.verdict.State && (v.State != health.Unknown || p.verdict.State == health.Up) {
 			to := v
-			if to == (health.Verdict{}) {
+			if to.State == health.Unknown {
 				to = health.Verdict{State: health.Down, Why: "gone"}
 			}
 			*moved = append(*moved, Transition{s.key, m.Name, p.verdict, to})
 		}
 		t.count(i, p, v)
+		t.relink(s.key, p, checks)
 		p.places = places
 	}
-	if !known {
+	if len(fs) == 0 {
 		s.recent = nil
-		return nil
+		return
 	}
 	s.recent = slices.DeleteFunc(s.recent, func(r names.Recent) bool { return r.Until <= now })
-	out.Recent = slices.Clone(s.recent)
+	d.new, d.ordered = t.compose(s, fs), map[netip.Addr]bool{}
+	d.new.Note = note
+	for _, f := range fs {
+		for _, a := range f.ordered {
+			d.ordered[a] = true
+		}
+	}
+}
+
+// compose puts the findings about a service together to what is answered.
+func (t *Table) compose(s *service, fs []finding) *names.Service {
+	out := &names.Service{Key: s.key, Recent: slices.Clone(s.recent), TTL: ttl(t, s, fs)}
+	reasons := map[health.Reason]int{}
+	ports := map[Port][]topology.Place{}
+	ups := map[topology.Place]bool{}
+	for _, f := range fs {
+		reasons[f.verdict.Why]++
+		var places []topology.Place
+		if f.verdict.State == health.Up {
+			places = f.places
+		}
+		for _, place := range places {
+			ups[place] = true
+			for _, a := range f.addrs {
+				out.Shards = append(out.Shards, names.Shard{Place: place, Addr: a})
+			}
+		}
+		if f.evidence.Silent {
+			where := places
+			if len(where) == 0 {
+				where = t.members[f.cluster].own()
+			}
+			for _, place := range where {
+				out.Silent = append(out.Silent, names.Silent{Place: place, Stale: f.verdict.Stale})
+			}
+		}
+		for _, port := range s.pieces[f.cluster].object.Ports {
+			ports[port] = append(ports[port], places...)
+		}
+	}
 	out.Ports = freezePorts(ports, ups)
-	out.TTL = t.ttl(s)
 	if len(out.Shards) == 0 {
 		out.Down = excuse(reasons)
 	}
@@ -140,7 +169,7 @@ func (t *Table) judge(s *service, now int64, moved *[]Transition) *names.Service
 }
 
 // note remembers the places where a shard came or went.
-func (s *service) note(before, after []topology.Place, now int64) {
+func (s *service) note(before, after []topology.Place, now time.Duration) {
 	for _, lists := range [2][2][]topology.Place{{before, after}, {after, before}} {
 		for _, p := range lists[0] {
 			if slices.Contains(lists[1], p) {
@@ -150,88 +179,6 @@ func (s *service) note(before, after []topology.Place, now int64) {
 			s.recent = append(s.recent, names.Recent{Place: p, Until: now + Settling})
 		}
 	}
-}
-
-type evidence struct {
-	health.Evidence
-	places []topology.Place
-}
-
-// evidence gathers what is known of one shard, and the addresses it may announce.
-func (t *Table) evidence(cluster int, p *piece) ([]netip.Addr, evidence) {
-	m, o := t.members[cluster], p.object
-	e := evidence{Evidence: health.Evidence{Listed: true, Deleting: o.Deleting, Balancer: o.Balancer}}
-	addrs := make([]netip.Addr, 0, len(o.Addrs))
-	take := func(list []netip.Addr) {
-		for _, a := range list {
-			switch {
-			case !m.may(a):
-				e.Refused++
-				t.notice(m.Name, BadAddress, fmt.Sprintf("%s announces %s, outside the addresses of cluster %q; left out", o.Key, a, m.Name))
-			case !slices.Contains(addrs, a):
-				addrs = append(addrs, a)
-			}
-		}
-	}
-	take(o.Addrs)
-	for _, name := range o.Hosts {
-		h := t.hosts[name]
-		if len(h.addrs) == 0 {
-			e.Unresolved++
-		}
-		take(h.addrs)
-	}
-	e.Addresses = len(addrs)
-	e.Endpoints, e.places = t.endpoints(cluster, p)
-	return addrs, e
-}
-
-// endpoints counts the endpoints of a shard that count, and says where they are.
-func (t *Table) endpoints(cluster int, p *piece) (n int, places []topology.Place) {
-	m := t.members[cluster]
-	add := func(p *piece, notReady bool) {
-		for i := range p.slices {
-			for _, e := range p.slices[i].Endpoints {
-				if !e.Ready && !notReady {
-					continue
-				}
-				n++
-				if place, ok := t.where(m, e); ok && !slices.Contains(places, place) {
-					places = append(places, place)
-				}
-			}
-		}
-	}
-	if p.object.Key.Kind == names.Ing {
-		visible := false
-		for _, b := range p.object.Backends {
-			if bp := t.piece(cluster, b); bp != nil {
-				visible = true
-				add(bp, bp.object != nil && bp.object.NotReady)
-			}
-		}
-		if !visible {
-			n = 1 // its Services aren't exported, so that only its address can speak for it
-		}
-	} else {
-		add(p, p.object.NotReady)
-	}
-	if len(places) == 0 {
-		places = m.own()
-	}
-	slices.SortFunc(places, topology.Place.Compare)
-	return n, places
-}
-
-// where finds the place of an endpoint: by its zone, else by its node's.
-func (t *Table) where(m *member, e Endpoint) (topology.Place, bool) {
-	if z := t.label(m, "zone of an endpoint", e.Zone); z != "" {
-		return m.place(z)
-	}
-	if n, ok := m.nodes[e.Node]; ok && n.Zone != "" {
-		return m.place(n.Zone)
-	}
-	return topology.Place{}, false
 }
 
 // freezePorts sorts the ports, and says of each where it is only if that isn't
@@ -260,14 +207,14 @@ func freezePorts(ports map[Port][]topology.Place, ups map[topology.Place]bool) [
 
 // ttl is what the members' Services say of the TTL; the oldest that says
 // anything wins.
-func (t *Table) ttl(s *service) uint32 {
+func ttl(t *Table, s *service, fs []finding) uint32 {
 	var oldest *Service
 	var from topology.ClusterName
-	for i, p := range s.pieces {
-		if p == nil || p.object == nil || p.object.TTL == 0 || !t.members[i].complete() {
+	for _, f := range fs {
+		o, name := s.pieces[f.cluster].object, t.members[f.cluster].Name
+		if o.TTL == 0 {
 			continue
 		}
-		o, name := p.object, t.members[i].Name
 		if oldest == nil {
 			oldest, from = o, name
 			continue

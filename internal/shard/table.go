@@ -1,20 +1,29 @@
 package shard
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/topology"
 )
 
 // A Table is the working state of one federation.
 type Table struct {
+	policy   Policy
 	members  []*member
 	services map[names.Key]*service
 	hosts    map[string]*host
+	checks   map[Check]*check
+	orders   []override.Order
+	isolated bool
+	cried    bool // isolation has been said
+	guard    guard
 	labels   map[string]string // value of a topology label to its part of a name
 
 	dirty    map[names.Key]bool
@@ -22,8 +31,10 @@ type Table struct {
 	standing bool // a member has been listed for the first time, or had its time
 	waived   bool // members had their time to be listed
 
-	rehost bool // hosts has gained or lost a name
+	rehost  bool // hosts has gained or lost a name
+	recheck bool // checks has gained or lost one
 
+	said    []string // changes of state of the table as a whole, for the log
 	told    map[Notice]bool
 	notices []Notice
 	tally   map[Standing]int
@@ -32,7 +43,9 @@ type Table struct {
 // A Standing is what shards are counted by.
 type Standing struct {
 	Cluster topology.ClusterName
-	Verdict health.Verdict
+	State   health.State
+	Why     health.Reason
+	Stale   bool
 }
 
 // A service is one row: its piece in each cluster, by index.
@@ -45,6 +58,7 @@ type service struct {
 // A piece is a shard with what it rests on. Slices may come before their Service.
 type piece struct {
 	object  *Service // nil where the cluster has slices only
+	checks  []Check  // the probes it is judged by
 	slices  []*Slice
 	verdict health.Verdict
 	places  []topology.Place // where it was up at the last publication
@@ -57,8 +71,11 @@ type host struct {
 }
 
 // NewTable is the table of a federation's members, by index.
-func NewTable(clusters []Cluster) *Table {
+func NewTable(clusters []Cluster, policy Policy) *Table {
 	t := &Table{
+		policy:   policy,
+		checks:   map[Check]*check{},
+		guard:    guard{held: map[names.Key]time.Duration{}},
 		services: map[names.Key]*service{},
 		hosts:    map[string]*host{},
 		labels:   map[string]string{},
@@ -157,6 +174,18 @@ func (t *Table) Holdings(cluster int) []Change {
 
 // Dirty says whether there is something to publish.
 func (t *Table) Dirty() bool { return len(t.dirty) > 0 || t.scopes || t.standing }
+
+// Said gives the changes of state of the table as a whole since the last call.
+func (t *Table) Said() []string {
+	s := t.said
+	t.said = nil
+	return s
+}
+
+// Hush forgets what Said would give: what a table begins with is no news.
+func (t *Table) Hush() { t.said, t.cried = nil, false }
+
+func (t *Table) say(format string, v ...any) { t.said = append(t.said, fmt.Sprintf(format, v...)) }
 
 // Notices gives what has to be said since the last call.
 func (t *Table) Notices() []Notice {
@@ -467,6 +496,7 @@ func (t *Table) sweep(cluster int, k names.Key) {
 func (t *Table) forget(s *service, cluster int) {
 	if p := s.pieces[cluster]; p != nil && p.object == nil && len(p.slices) == 0 {
 		t.count(cluster, p, health.Verdict{})
+		t.relink(s.key, p, nil)
 		s.pieces[cluster] = nil
 	}
 	if !slices.ContainsFunc(s.pieces, func(p *piece) bool { return p != nil }) {
@@ -476,14 +506,17 @@ func (t *Table) forget(s *service, cluster int) {
 
 // count moves a piece from one verdict to another in the tally.
 func (t *Table) count(cluster int, p *piece, v health.Verdict) {
+	standing := func(v health.Verdict) Standing {
+		return Standing{t.members[cluster].Name, v.State, v.Why, v.Stale}
+	}
 	if p.verdict != (health.Verdict{}) {
-		old := Standing{t.members[cluster].Name, p.verdict}
+		old := standing(p.verdict)
 		if t.tally[old]--; t.tally[old] == 0 {
 			delete(t.tally, old)
 		}
 	}
 	if v != (health.Verdict{}) {
-		t.tally[Standing{t.members[cluster].Name, v}]++
+		t.tally[standing(v)]++
 	}
 	p.verdict = v
 }

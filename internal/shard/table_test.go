@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
@@ -15,20 +16,27 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 )
 
-const now = 1_800_000_000
+const now = time.Hour
+
+var policy = shard.Policy{Hold: 5 * time.Minute}
 
 var web = names.Key{Namespace: "shop", Name: "web"}
 
 // A bed is a table with the federation it has published.
 type bed struct {
 	t     *testing.T
+	now   time.Duration
 	table *shard.Table
 	fed   *names.Federation
 	moved []string
 }
 
 func newBed(t *testing.T, clusters ...shard.Cluster) *bed {
-	return &bed{t: t, table: shard.NewTable(clusters), fed: names.NewFederation("fed")}
+	return newBedWith(t, policy, clusters...)
+}
+
+func newBedWith(t *testing.T, p shard.Policy, clusters ...shard.Cluster) *bed {
+	return &bed{t: t, now: now, table: shard.NewTable(clusters, p), fed: names.NewFederation("fed")}
 }
 
 func (b *bed) apply(cluster int, changes ...shard.Change) *bed {
@@ -39,7 +47,7 @@ func (b *bed) apply(cluster int, changes ...shard.Change) *bed {
 }
 
 func (b *bed) publish() *bed {
-	fed, moved := b.table.Publish(b.fed, now)
+	fed, moved := b.table.Publish(b.fed, b.now)
 	b.fed, b.moved = fed, nil
 	for _, m := range moved {
 		b.moved = append(b.moved, m.String())
@@ -120,6 +128,7 @@ func TestPlaces(t *testing.T) {
 		{"and are told apart", shard.Cluster{Region: "eu", Zones: []string{"x", "y"}}, nil, []shard.Endpoint{ready("y")}, "eu/y 192.0.2.1"},
 		{"zones configured, region of the nodes", shard.Cluster{Zones: []string{"x"}}, []shard.Node{n1}, []shard.Endpoint{ready("")}, "us/x 192.0.2.1"},
 		{"upper case is lowered", shard.Cluster{}, []shard.Node{{Name: "n", Region: "US", Zone: "US-A"}}, []shard.Endpoint{ready("US-A")}, "us/us-a 192.0.2.1"},
+		{"a zone that can't be named is none of the others", shard.Cluster{}, []shard.Node{n1}, []shard.Endpoint{ready("us.a")}, "us/ 192.0.2.1"},
 		{"no endpoint ready", shard.Cluster{}, []shard.Node{n1}, []shard.Endpoint{{Zone: "us-a"}}, ""},
 		{"stretched over two regions", shard.Cluster{}, []shard.Node{n1, {Name: "e", Region: "eu", Zone: "eu-a"}}, []shard.Endpoint{ready("us-a"), ready("eu-a")}, "eu/eu-a 192.0.2.1, us/us-a 192.0.2.1"},
 	} {
@@ -315,8 +324,8 @@ func TestTally(t *testing.T) {
 	b.apply(0, shard.ServiceSet{Service: service(web, "192.0.2.1")}, shard.ServiceSet{Service: service(api, "192.0.2.2")}, shard.SliceSet{Slice: slice(web, ready(""))})
 	b.publish()
 	want := map[shard.Standing]int{
-		{Cluster: "c", Verdict: health.Verdict{State: health.Up, Why: health.Ready}}:        1,
-		{Cluster: "c", Verdict: health.Verdict{State: health.Down, Why: health.NoEndpoint}}: 1,
+		{Cluster: "c", State: health.Up, Why: health.Ready}:        1,
+		{Cluster: "c", State: health.Down, Why: health.NoEndpoint}: 1,
 	}
 	if got := b.table.Tally(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
@@ -396,7 +405,7 @@ func BenchmarkChange(b *testing.B) {
 			for c := range 8 {
 				clusters = append(clusters, shard.Cluster{Name: topology.ClusterName(fmt.Sprint("c", c)), Region: fmt.Sprint("r", c/2), Zones: []string{fmt.Sprint("z", c)}})
 			}
-			t := shard.NewTable(clusters)
+			t := shard.NewTable(clusters, policy)
 			key := func(i int) names.Key { return names.Key{Namespace: fmt.Sprint("ns", i%20), Name: fmt.Sprint("svc", i)} }
 			for c := range clusters {
 				for _, l := range lists() {

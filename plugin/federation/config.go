@@ -30,6 +30,11 @@ type stanza struct {
 	apex     string
 	ttl      uint32 // seconds
 	degraded uint32 // seconds
+	policy   shard.Policy
+	beat     cluster.Heartbeat
+	state    string // folder
+	override string // file
+	status   string // address and port; "": not served
 	resolver *resolver
 	lenient  bool
 	fall     fall.F
@@ -56,6 +61,15 @@ const (
 	defaultSelector = "fedns.io/export=true"
 )
 
+// defaultPolicy takes a silent cluster's word for longer than an API server takes
+// to be replaced, and lets no more than half of the addresses go within the time a
+// relist takes. Small federations have no use for the guard: one cluster of two is
+// half of everything.
+var defaultPolicy = shard.Policy{
+	Hold:  5 * time.Minute,
+	Guard: shard.Guard{Percent: 50, Time: 10 * time.Second, Min: 20},
+}
+
 // parse reads the stanzas of one server block.
 func parse(c *caddy.Controller) ([]stanza, error) {
 	var out []stanza
@@ -77,7 +91,7 @@ func parse(c *caddy.Controller) ([]stanza, error) {
 }
 
 func parseStanza(c *caddy.Controller) (stanza, error) {
-	s := stanza{selector: defaultSelector, ttl: defaultTTL, degraded: defaultDegraded}
+	s := stanza{selector: defaultSelector, ttl: defaultTTL, degraded: defaultDegraded, policy: defaultPolicy}
 	if !c.NextArg() {
 		return s, c.Err("federation: needs a name: federation NAME [ZONES...]")
 	}
@@ -105,7 +119,7 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 }
 
 // properties lists what a stanza may hold, for whoever mistyped.
-const properties = "cluster, select, apex, ttl, resolver, lenient, fallthrough"
+const properties = "cluster, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, lenient, fallthrough"
 
 func (s *stanza) property(c *caddy.Controller) error {
 	switch p := c.Val(); p {
@@ -128,6 +142,8 @@ func (s *stanza) property(c *caddy.Controller) error {
 		s.apex = path(c, args[0])
 	case "ttl":
 		return s.ttls(c)
+	case "heartbeat", "hold", "silence", "probe", "panic", "guard", "state", "overrides", "status":
+		return s.health(c)
 	case "resolver":
 		args := c.RemainingArgs()
 		if len(args) == 0 {

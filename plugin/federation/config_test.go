@@ -76,7 +76,7 @@ func TestParseErrors(t *testing.T) {
 		{"no cluster", "federation f {\n}", "has no cluster; say at least one"},
 		{"no block", "federation f", "has no cluster"},
 		{"unknown property", "federation f {\n" + cluster + "speed 5\n}", `:5 - Error during parsing: federation "f": unknown property "speed"; it has cluster, select`},
-		{"not there yet", "federation f {\n" + cluster + "hold 5m\n}", `unknown property "hold"`},
+		{"not there yet", "federation f {\n" + cluster + "policy all\n}", `unknown property "policy"`},
 		{"cluster without name", "federation f {\ncluster {\n}\n}", "cluster NAME"},
 		{"cluster without block", "federation f {\ncluster c\n}", "needs a block"},
 		{"cluster without source", "federation f {\ncluster c {\nregion r\n}\n}", "needs a source"},

@@ -35,13 +35,16 @@ func (q *query) explain(m *dns.Msg, code uint16, text string) {
 	if o == nil || text == "" {
 		return
 	}
-	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-	opt.SetUDPSize(o.UDPSize())
-	if o.Do() {
-		opt.SetDo()
+	opt := m.IsEdns0()
+	if opt == nil {
+		opt = &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+		opt.SetUDPSize(o.UDPSize())
+		if o.Do() {
+			opt.SetDo()
+		}
+		m.Extra = append(m.Extra, opt)
 	}
-	opt.Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: code, ExtraText: text}}
-	m.Extra = append(m.Extra, opt)
+	opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: code, ExtraText: text})
 }
 
 // optSize is what the OPT record takes that CoreDNS adds to a reply without one.

@@ -9,7 +9,6 @@ package federation
 import (
 	"context"
 	"sync/atomic"
-	"time"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
@@ -120,7 +119,7 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 	if len(labels) == 0 {
 		return q.static(ctx)
 	}
-	a := answer.Resolve(q.snapshot, q.domain.members, labels, answer.Type(q.QType()), time.Now().Unix())
+	a := answer.Resolve(q.snapshot, q.domain.members, labels, answer.Type(q.QType()), pipeline.Now())
 	if a.Service != nil && a.TTL > 0 {
 		return q.federated(&a)
 	}

@@ -48,6 +48,10 @@ func (q *query) meta() (*dns.Msg, outcome) {
 // federated puts an answer about a service on the wire.
 func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 	m := q.message()
+	if a.Stale {
+		q.explain(m, dns.ExtendedErrorCodeStaleAnswer, "a cluster is silent; this is what it said last")
+	}
+	q.explain(m, dns.ExtendedErrorCodeOther, a.Service.Note)
 	owner := q.QName() // in the case it was asked in
 	for _, c := range a.Chain {
 		target := q.name(a.Path.At(c))

@@ -40,16 +40,25 @@ func setup(c *caddy.Controller) error {
 	if err != nil {
 		return plugin.Error(pluginName, c.Err(err.Error()))
 	}
+	st := newStatus(f, stanzas)
+	if err := st.claim(c); err != nil {
+		return plugin.Error(pluginName, c.Err(err.Error()))
+	}
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
 		f.Next = next
-		return f
+		return st.handler()
 	})
-	var stop func()
-	c.OnStartup(func() error {
+	var stop, mute func()
+	c.OnStartup(func() (err error) {
 		stop = f.start()
+		if mute, err = st.start(); err != nil {
+			stop() // nobody calls OnShutdown of what hasn't started
+			return plugin.Error(pluginName, err)
+		}
 		return nil
 	})
 	c.OnShutdown(func() error {
+		mute()
 		stop()
 		return nil
 	})
@@ -63,9 +72,9 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 	byDomain := map[string][]stanza{}
 	var federations []pipeline.Federation
 	for i, s := range stanzas {
-		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver}
+		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Overrides: s.override, State: s.state}
 		for _, src := range s.clusters {
-			open, err := src.open(s.name, s.selector)
+			open, err := src.open(&s)
 			if err != nil {
 				return nil, fmt.Errorf("cluster %q: %w", src.Name, err)
 			}
@@ -125,18 +134,19 @@ func (f *Federation) add(zone string) (*domain, error) {
 	return d, nil
 }
 
-func (s *source) open(federation, selector string) (pipeline.Source, error) {
-	sel, err := cluster.ParseSelector(selector)
+func (s *source) open(of *stanza) (pipeline.Source, error) {
+	sel, err := cluster.ParseSelector(of.selector)
 	if err != nil {
 		return nil, err
 	}
 	if s.manifests != "" {
 		return cluster.NewFolder(cluster.FolderConfig{
-			Federation: federation, Cluster: s.Name, Dir: s.manifests, Selector: sel, Log: logger(),
+			Federation: of.name, Cluster: s.Name, Dir: s.manifests, Selector: sel, Log: logger(),
 		})
 	}
 	return cluster.NewWatcher(cluster.Config{
-		Federation: federation, Cluster: s.Name, Kubeconfig: s.kubeconfig, Context: s.context, Selector: sel,
+		Federation: of.name, Cluster: s.Name, Kubeconfig: s.kubeconfig, Context: s.context, Selector: sel,
+		Heartbeat: of.beat,
 		// With both configured, nothing is left to learn from nodes.
 		Nodes: s.Region == "" || len(s.Zones) == 0,
 		Log:   logger(),

@@ -4,13 +4,13 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -110,7 +110,7 @@ func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []
 	}
 	var out []dns.RR
 	for _, t := range types {
-		a := answer.Resolve(q.snapshot, []answer.Member{m}, labels, t, time.Now().Unix())
+		a := answer.Resolve(q.snapshot, []answer.Member{m}, labels, t, pipeline.Now())
 		for _, c := range a.Chain {
 			if target := q.name(a.Path.At(c)); legal(target) {
 				return []dns.RR{&dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: target}}

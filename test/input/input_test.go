@@ -45,7 +45,7 @@ func TestRefused(t *testing.T) {
 	dir := shop(t, "192.0.2.1")
 	for _, tt := range []struct{ name, stanza, want string }{
 		{"no cluster", "ttl 60s", `federation "fed": has no cluster`},
-		{"unknown property", folder(dir) + "hold 5m", `unknown property "hold"`},
+		{"unknown property", folder(dir) + "policy all", `unknown property "policy"`},
 		{"missing kubeconfig", "cluster c {\n kubeconfig " + dir + "/nowhere ctx\n}", "nowhere: no such file"},
 		{"missing folder", folder(dir + "/nowhere"), "nowhere: no such file"},
 		{"ttl", folder(dir) + "ttl 0s", "out of range"},

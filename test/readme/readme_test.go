@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/test/serve"
 )
 
@@ -147,6 +148,14 @@ func TestYAML(t *testing.T) {
 	}
 }
 
+func TestOverrides(t *testing.T) {
+	for _, b := range blocks(t, "overrides") {
+		if orders, err := override.Parse(b); err != nil || len(orders) == 0 {
+			t.Errorf("%v in\n%s", err, b)
+		}
+	}
+}
+
 func TestZone(t *testing.T) {
 	for _, b := range blocks(t, "zone") {
 		p := dns.NewZoneParser(strings.NewReader(b), "example.com.", "README.md")
@@ -179,7 +188,7 @@ func TestMake(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	text := read(t, "README.md")
 	var sources strings.Builder
-	for _, f := range []string{"internal/cluster/metrics.go", "internal/pipeline/metrics.go", "plugin/federation/metrics.go"} {
+	for _, f := range []string{"internal/cluster/metrics.go", "internal/probe/metrics.go", "internal/pipeline/metrics.go", "plugin/federation/metrics.go"} {
 		sources.WriteString(read(t, f))
 	}
 	found := regexp.MustCompile(`(?:Name: |desc\()"(\w+)"`).FindAllStringSubmatch(sources.String(), -1)

@@ -1,0 +1,198 @@
+package pipeline
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/state"
+)
+
+const (
+	// markPeriod is how often the state says how fresh it is: a restart can't tell
+	// the age of what it finds better than that.
+	markPeriod = 5 * time.Second
+	// stateRetry follows a write that failed, of a full disk for example.
+	stateRetry = 10 * time.Second
+)
+
+// A keeper keeps the state of one federation on disk. All of it belongs to the
+// worker, but for the making of a base.
+type keeper struct {
+	dir     string
+	journal *state.Journal
+	pending []state.Record // learned since the last publication
+	making  bool           // a base is being made
+	since   []state.Record // published while it is
+	retry   time.Time      // when to try again
+	failed  string         // why it has to be tried
+}
+
+// A based is a base that has been made, or not.
+type based struct {
+	base *state.Base
+	err  error
+}
+
+// restore gives the tables what the disk knows of clusters that nothing else is
+// known of. They are silent for as long as they have not been heard.
+func (w *worker) restore(i int) {
+	f := w.federations[i]
+	snapshot, err := state.Load(f.State, f.Name)
+	if err != nil {
+		stateErrors.WithLabelValues(f.Name).Inc()
+		w.log.Error(err.Error())
+	}
+	for name, addrs := range snapshot.Hosts {
+		w.saved[name] = addrs
+	}
+	n := 0
+	var oldest time.Duration
+	for j, m := range f.Members {
+		saved := snapshot.Clusters[m.Identity]
+		if saved == nil || w.tables[i].Complete(j) {
+			continue
+		}
+		for _, r := range saved.Records {
+			for _, c := range r.Changes {
+				w.tables[i].Apply(j, c)
+			}
+		}
+		age := max(time.Since(saved.Heard()), 0) // a clock that was set back makes nothing younger
+		w.tables[i].Silence(j, Now()-age)
+		oldest = max(oldest, age)
+		n++
+	}
+	w.tables[i].Hush()
+	if n > 0 {
+		w.log.Info("federation "+f.Name+": answers from the state on disk until clusters are listed", "clusters", n, "oldest", oldest.Round(time.Second))
+	}
+}
+
+// learn notes what a report says for the state.
+func (w *worker) learn(r report) {
+	k := w.keepers[r.federation]
+	if k == nil {
+		return
+	}
+	rec := state.Record{At: time.Now()}
+	if r.host != "" {
+		rec.Hosts = map[string][]netip.Addr{r.host: r.addrs}
+		k.pending = append(k.pending, rec)
+		return
+	}
+	rec.Cluster = w.federations[r.federation].Members[r.cluster].Identity
+	for _, c := range r.changes {
+		switch c := c.(type) {
+		case shard.Silent:
+			rec.Silent = c.For
+		case shard.Fresh:
+		default:
+			rec.Changes = append(rec.Changes, c)
+		}
+	}
+	k.pending = append(k.pending, rec)
+}
+
+// mark notes how fresh the clusters are.
+func (w *worker) mark() {
+	for i, k := range w.keepers {
+		if k == nil {
+			continue
+		}
+		for j, m := range w.federations[i].Members {
+			if w.tables[i].Complete(j) {
+				k.pending = append(k.pending, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j)})
+			}
+		}
+		w.keep(i)
+	}
+}
+
+func (w *worker) quiet(i, j int) time.Duration {
+	if since, silent := w.tables[i].Silent(j); silent {
+		return Now() - since
+	}
+	return 0
+}
+
+// keep writes what has been published. It comes after the publication: an answer
+// doesn't wait for a disk.
+func (w *worker) keep(i int) {
+	k := w.keepers[i]
+	if k == nil {
+		return
+	}
+	if k.journal != nil {
+		if err := k.journal.Append(k.pending); err != nil {
+			w.stateFailed(i, err)
+		}
+	}
+	if k.making {
+		k.since = append(k.since, k.pending...)
+	}
+	k.pending = nil
+	if !k.making && (k.journal == nil && !time.Now().Before(k.retry) || k.journal != nil && k.journal.Outgrown()) {
+		w.makeBase(i)
+	}
+}
+
+// makeBase begins a file of all that is known now.
+func (w *worker) makeBase(i int) {
+	k, f := w.keepers[i], w.federations[i]
+	records := []state.Record{{At: time.Now(), Hosts: w.tables[i].Resolutions()}}
+	for j, m := range f.Members {
+		if w.tables[i].Complete(j) {
+			records = append(records, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j)})
+		}
+	}
+	if len(records) == 1 {
+		return // nothing is known, and an older file may know more
+	}
+	k.making = true
+	w.wg.Go(func() {
+		base, err := state.NewBase(k.dir, f.Name, records)
+		if !w.send(w.ctx, report{federation: i, based: &based{base, err}}) && base != nil {
+			base.Discard()
+		}
+	})
+}
+
+// based puts a base in place.
+func (w *worker) based(i int, b *based) {
+	k := w.keepers[i]
+	k.making = false
+	if b.err != nil {
+		w.stateFailed(i, b.err)
+		return
+	}
+	j, err := b.base.Journal(k.since)
+	k.since = nil
+	if err != nil {
+		w.stateFailed(i, err)
+		return
+	}
+	if k.journal != nil {
+		k.journal.Close()
+	}
+	k.journal = j
+	if k.failed != "" {
+		w.log.Info("federation " + w.federations[i].Name + ": its state can be kept again")
+		k.failed = ""
+	}
+}
+
+// stateFailed costs the persistence only, and is tried again.
+func (w *worker) stateFailed(i int, err error) {
+	k := w.keepers[i]
+	if k.journal != nil {
+		k.journal.Close() // a line may have been written in part: nothing can follow it
+		k.journal = nil
+	}
+	k.retry, k.since = time.Now().Add(stateRetry), nil
+	stateErrors.WithLabelValues(w.federations[i].Name).Inc()
+	if k.failed != err.Error() {
+		k.failed = err.Error()
+		w.log.Error("federation " + w.federations[i].Name + ": its state can't be kept: " + k.failed)
+	}
+}

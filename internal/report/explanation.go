@@ -1,0 +1,118 @@
+package report
+
+// An Explanation says of a name what is answered, and why.
+type Explanation struct {
+	Name    string   `json:"name"`
+	Type    string   `json:"type"`
+	Is      string   `json:"is"`             // a Kind of name
+	About   string   `json:"about"`          // the same in a sentence
+	Why     string   `json:"why,omitempty"`  // there is no such name, or no record
+	Note    string   `json:"note,omitempty"` // what else was decided, or isn't known
+	Serial  uint32   `json:"serial"`
+	Client  *Client  `json:"client,omitempty"`
+	Domain  string   `json:"domain,omitempty"`
+	Service *Subject `json:"service,omitempty"` // of a service's name, or a port's
+	View
+	Without *View    `json:"without,omitempty"` // as if clusters were lost
+	Lost    []string `json:"lost,omitempty"`    // these
+}
+
+// The kinds of names.
+const (
+	IsService    = "service"
+	IsPort       = "port"
+	IsApex       = "apex"
+	IsStatic     = "static"
+	IsDelegation = "delegation"
+	IsEmpty      = "empty non-terminal"
+	IsUnknown    = "unknown"
+	IsNotReady   = "not known yet"
+	IsElsewhere  = "elsewhere" // in no domain of the server block
+)
+
+// A Client is who asks.
+type Client struct {
+	Address string `json:"address"`
+	Note    string `json:"note"` // what difference that makes
+}
+
+// A Subject is a service with the scope that a name speaks of.
+type Subject struct {
+	Federation string `json:"federation"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+	Scope      string `json:"scope"` // zonal, regional, global
+	Place             // the scope's
+}
+
+// A View is an answer and the shards behind it.
+type View struct {
+	Reply Reply `json:"reply"`
+	// Chain are the scopes' names that the answer leads through.
+	Chain []string `json:"chain,omitempty"`
+	// GuardHeld says that addresses that have gone are answered still.
+	GuardHeld bool    `json:"guard_held,omitempty"`
+	Shards    []Shard `json:"shards,omitempty"`
+	// Absent are the clusters without such a service.
+	Absent []string `json:"absent,omitempty"`
+}
+
+// A Reply is what is on the wire, records as in a zone file.
+type Reply struct {
+	Rcode         string          `json:"rcode"`   // "": the next plugin's affair
+	Outcome       string          `json:"outcome"` // as metrics count it, with Scope
+	Scope         string          `json:"scope"`
+	Authoritative bool            `json:"authoritative"`
+	TTL           uint32          `json:"ttl"` // how long it may be remembered, whole
+	Answer        []string        `json:"answer"`
+	Authority     []string        `json:"authority"`
+	Additional    []string        `json:"additional"`
+	Errors        []ExtendedError `json:"errors"`
+}
+
+// An ExtendedError is one of RFC 8914.
+type ExtendedError struct {
+	Code uint16 `json:"code"`
+	Text string `json:"text"`
+}
+
+// A Shard is one cluster's piece of the service, what is known of it, and what
+// follows.
+type Shard struct {
+	Cluster   string   `json:"cluster"`
+	Verdict   string   `json:"verdict"`
+	Reason    string   `json:"reason"`
+	Stale     bool     `json:"stale"`
+	InScope   bool     `json:"in_scope"`  // it belongs to the scope that was asked
+	InAnswer  bool     `json:"in_answer"` // an address of it is in the reply
+	Rule      string   `json:"rule"`      // what kept it in the answer, or took it out
+	Places    []Place  `json:"places"`
+	Addresses []string `json:"addresses"`
+	Hostnames []string `json:"hostnames,omitempty"`
+	Evidence  Evidence `json:"evidence"`
+}
+
+// Evidence is all that is known of a shard.
+type Evidence struct {
+	Listed         bool     `json:"listed"`
+	ViewAgeSeconds *float64 `json:"view_age_seconds"` // since its cluster last said anything; nil: never
+	Silent         bool     `json:"silent"`
+	SilentSeconds  float64  `json:"silent_seconds"`
+	Deleting       bool     `json:"deleting"`
+	Endpoints      int      `json:"endpoints"`
+	Addresses      int      `json:"addresses"`
+	Refused        int      `json:"refused"`    // outside the cluster's range
+	Unresolved     int      `json:"unresolved"` // hostnames without an address
+	Balancer       bool     `json:"balancer"`
+	Probe          string   `json:"probe"`
+	Probes         []Probe  `json:"probes,omitempty"`
+	Order          string   `json:"order,omitempty"` // the line that decided
+}
+
+// A Probe is one target with what it has come to.
+type Probe struct {
+	Target string `json:"target"`
+	Spec   string `json:"spec"`
+	State  string `json:"state"`
+}

@@ -1,0 +1,154 @@
+// Package report is what fedns says of itself over HTTP, as JSON.
+//
+// It holds the types only: the server fills them in, fedctl prints them, and
+// whoever else reads them finds the words of metrics and logs. Spans of time and
+// ages are numbers of seconds; moments are Unix seconds.
+package report
+
+// An Error is what comes instead of a report.
+type Error struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+// Clusters are the members of all federations of a server block.
+type Clusters struct {
+	Isolated []string  `json:"isolated"` // federations of which more than half of the members are silent
+	Clusters []Cluster `json:"clusters"`
+}
+
+// A Cluster is how a member stands.
+type Cluster struct {
+	Federation     string   `json:"federation"`
+	Cluster        string   `json:"cluster"`
+	Listed         bool     `json:"listed"`
+	Silent         bool     `json:"silent"`
+	SilentSeconds  float64  `json:"silent_seconds"`
+	ViewAgeSeconds *float64 `json:"view_age_seconds"` // nil: never heard
+	Places         []Place  `json:"places"`
+	Shards         []Tally  `json:"shards"`
+}
+
+// A Place is a region and, within it, a zone; "" where it isn't known.
+type Place struct {
+	Region string `json:"region"`
+	Zone   string `json:"zone"`
+}
+
+// A Tally counts shards.
+type Tally struct {
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason"`
+	Stale   bool   `json:"stale"`
+	Count   int    `json:"count"`
+}
+
+// Services are those of a snapshot, a page of them.
+type Services struct {
+	Serial   uint32    `json:"serial"`
+	Total    int       `json:"total"` // that were asked for, on all pages
+	Services []Service `json:"services"`
+	Next     string    `json:"next,omitempty"` // asks for the next page, as after=
+}
+
+// A Service is what is answered for one.
+type Service struct {
+	Federation string    `json:"federation"`
+	Kind       string    `json:"kind"`
+	Namespace  string    `json:"namespace"`
+	Name       string    `json:"name"`
+	Global     string    `json:"global"` // its name in the widest scope
+	Addresses  []Address `json:"addresses"`
+	Ports      []Port    `json:"ports"`
+	TTL        uint32    `json:"ttl,omitempty"`    // its own, if it has one
+	Down       string    `json:"down,omitempty"`   // why no shard is up
+	Silent     bool      `json:"silent,omitempty"` // a cluster that has it is
+	Note       string    `json:"note,omitempty"`
+}
+
+// An Address is one of a shard that is up, where it is.
+type Address struct {
+	Address string `json:"address"`
+	Place
+}
+
+// A Port is a named port.
+type Port struct {
+	Name     string `json:"name"`
+	Protocol string `json:"protocol"`
+	Number   uint16 `json:"number"`
+}
+
+// A Snapshot is what is answered from, and what that rests on.
+type Snapshot struct {
+	Serial      uint32            `json:"serial"`
+	Services    int               `json:"services"`
+	Federations []Federation      `json:"federations"`
+	Versions    map[string]string `json:"versions"`
+}
+
+// A Federation is one of a snapshot.
+type Federation struct {
+	Federation        string   `json:"federation"`
+	Domains           []string `json:"domains"`
+	Clusters          []string `json:"clusters"`
+	Scopes            []Place  `json:"scopes"` // but the global one
+	Services          int      `json:"services"`
+	Heard             bool     `json:"heard"`
+	Settled           bool     `json:"settled"`
+	Isolated          bool     `json:"isolated"`
+	GuardHeldServices int      `json:"guard_held_services"`
+	OverridesFile     string   `json:"overrides_file,omitempty"`
+	// OverridesError says why the file can't be read: the last good orders hold
+	// then, and Overrides doesn't have them.
+	OverridesError string  `json:"overrides_error,omitempty"`
+	Overrides      []Order `json:"overrides"` // that have not expired
+}
+
+// An Order is an operator's.
+type Order struct {
+	Action      string   `json:"action"`
+	Subject     string   `json:"subject"`
+	Until       int64    `json:"until,omitempty"`        // 0: until it is taken back
+	LeftSeconds *float64 `json:"left_seconds,omitempty"` // negative: it has expired
+	Reason      string   `json:"reason"`
+}
+
+// A Preview is what orders would change, beside those that hold.
+type Preview struct {
+	Orders   []string  `json:"orders"`
+	Services int       `json:"services"` // that would be answered otherwise
+	Changes  []Change  `json:"changes"`  // the first of them
+	Orphans  []string  `json:"orphans"`  // that have a shard now and would have none anywhere; the first
+	Orphaned int       `json:"orphaned"` // how many of these there are
+	Unknown  []Unknown `json:"unknown"`  // subjects that nothing is known of
+}
+
+// A Change is a service that would be answered otherwise.
+type Change struct {
+	Federation string       `json:"federation"`
+	Service    string       `json:"service"`
+	Names      []NameChange `json:"names"`
+}
+
+// A NameChange is a name that would be answered otherwise, under the first domain
+// of its federation.
+type NameChange struct {
+	Name   string `json:"name"`
+	Before Leads  `json:"before"`
+	After  Leads  `json:"after"`
+}
+
+// Leads is where a name leads: to addresses, its own or those of another name, or
+// to nothing.
+type Leads struct {
+	To        string   `json:"to,omitempty"` // another name
+	Addresses []string `json:"addresses"`
+	Why       string   `json:"why,omitempty"` // there is none
+}
+
+// An Unknown is a subject of an order that is no cluster, region, zone or service.
+type Unknown struct {
+	Subject string   `json:"subject"`
+	Known   []string `json:"known"` // of its kind; the first
+}

@@ -1,0 +1,102 @@
+package shard
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// An Explanation is all that is known of a service, and what follows from it now.
+type Explanation struct {
+	Shards []Explained
+	// Answered is what the findings come to: nil if no member that counts has the
+	// service. It is what the next publication would show, but for the guard.
+	Answered *names.Service
+	Held     bool // the guard keeps addresses that have gone
+}
+
+// An Explained is one cluster's shard with its evidence.
+type Explained struct {
+	Cluster  topology.ClusterName
+	Evidence health.Evidence
+	Verdict  health.Verdict
+	Places   []topology.Place // where it is answered if it is up, and would be if it isn't
+	Addrs    []netip.Addr
+	Hosts    []string // load balancers' names
+	Checks   []Checked
+}
+
+// A Checked is a probe with what it has come to.
+type Checked struct {
+	Check
+	State health.Probe
+}
+
+// Explain gives what is known of a service at a moment; as if the clusters that
+// lost says were gone.
+func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.ClusterName) bool) Explanation {
+	s := t.services[k]
+	if s == nil {
+		return Explanation{}
+	}
+	fs, note := t.findings(s, now)
+	var e Explanation
+	_, e.Held = t.guard.held[k]
+	for i := range fs {
+		f := &fs[i]
+		m := t.members[f.cluster]
+		if lost != nil && lost(m.Name) {
+			f.verdict = health.Verdict{State: health.Down, Why: "lost, as asked"}
+		}
+		x := Explained{
+			Cluster: m.Name, Evidence: f.evidence, Verdict: f.verdict, Places: slices.Clone(f.places),
+			Addrs: slices.Clone(f.addrs), Hosts: s.pieces[f.cluster].object.Hosts,
+		}
+		for _, c := range f.checks {
+			x.Checks = append(x.Checks, Checked{c, t.checked(c)})
+		}
+		e.Shards = append(e.Shards, x)
+	}
+	// Clusters that have it, but whose word doesn't count yet.
+	for i, p := range s.pieces {
+		if m := t.members[i]; p != nil && p.object != nil && !m.complete() {
+			e.Shards = append(e.Shards, Explained{Cluster: m.Name, Verdict: health.Judge(health.Evidence{}, health.Policy{})})
+		}
+	}
+	if len(fs) > 0 {
+		e.Answered = t.compose(s, fs)
+		e.Answered.Note = note
+	}
+	return e
+}
+
+// A Preview is what an order would make of a service.
+type Preview struct {
+	Before, After *names.Service
+}
+
+// Preview gives the services that would be answered otherwise under other orders.
+func (t *Table) Preview(orders []override.Order, now time.Duration) []Preview {
+	current := t.orders
+	defer func() { t.orders = current }()
+	var out []Preview
+	for k := range t.services {
+		t.orders = current
+		before := t.Explain(k, now, nil).Answered
+		t.orders = orders
+		after := t.Explain(k, now, nil).Answered
+		if before == nil || after == nil || slices.Equal(before.Shards, after.Shards) {
+			continue
+		}
+		out = append(out, Preview{before, after})
+	}
+	return out
+}
+
+// Orders are the orders that hold now.
+func (t *Table) Orders() []override.Order { return slices.Clone(t.orders) }

@@ -1,0 +1,230 @@
+package shard
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A finding is what is known of one shard, and what follows from it.
+type finding struct {
+	cluster  int
+	evidence health.Evidence
+	verdict  health.Verdict
+	places   []topology.Place // where it is answered, if it is up
+	addrs    []netip.Addr     // that are answered for it then
+	ordered  []netip.Addr     // addresses that an operator's order takes out
+	checks   []Check
+}
+
+// findings judges the shards of a service in the clusters that count, and says
+// what was decided about the service as a whole.
+func (t *Table) findings(s *service, now time.Duration) (fs []finding, note string) {
+	ready, failing := 0, 0
+	for i, p := range s.pieces {
+		if p == nil || p.object == nil || !t.members[i].complete() {
+			continue
+		}
+		f := t.gather(i, p, now)
+		if calm := f.evidence; calm.Endpoints > 0 && calm.Addresses > 0 && !calm.Deleting {
+			ready++
+			if calm.Probe == health.Failing {
+				failing++
+			}
+		}
+		fs = append(fs, f)
+	}
+	panicking := ready > 0 && failing > 0 && (ready-failing)*100 < t.policy.Panic*ready
+	if panicking {
+		note = fmt.Sprintf("panic: probes fail for %d of %d ready shards, and are ignored", failing, ready)
+	}
+	for i := range fs {
+		t.conclude(&fs[i], s.key, panicking)
+	}
+	return fs, note
+}
+
+// gather collects the evidence of one shard.
+func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
+	m, o := t.members[cluster], p.object
+	f := finding{cluster: cluster}
+	f.evidence = health.Evidence{Listed: true, Deleting: o.Deleting, Balancer: o.Balancer, Silent: m.silent}
+	if m.silent {
+		f.evidence.Quiet = now - m.since
+	}
+	take := func(list []netip.Addr) {
+		for _, a := range list {
+			switch {
+			case !m.may(a):
+				f.evidence.Refused++
+				t.notice(m.Name, BadAddress, fmt.Sprintf("%s announces %s, outside the addresses of cluster %q; left out", o.Key, a, m.Name))
+			case !slices.Contains(f.addrs, a):
+				f.addrs = append(f.addrs, a)
+			}
+		}
+	}
+	take(o.Addrs)
+	for _, name := range o.Hosts {
+		h := t.hosts[name]
+		if len(h.addrs) == 0 {
+			f.evidence.Unresolved++
+		}
+		take(h.addrs)
+	}
+	f.evidence.Addresses = len(f.addrs)
+	f.evidence.Endpoints, f.places = t.endpoints(cluster, p)
+	f.evidence.Probe = t.probe(&f, o)
+	return f
+}
+
+// probe sums up the probes of a shard's addresses: one that passes is enough, and
+// it takes all of them to fail.
+func (t *Table) probe(f *finding, o *Service) health.Probe {
+	failing, passing := 0, 0
+	for _, a := range f.addrs {
+		c, ok := t.check(o, a)
+		if !ok {
+			return health.Unprobed
+		}
+		if !slices.Contains(f.checks, c) {
+			f.checks = append(f.checks, c)
+		}
+		switch t.checked(c) {
+		case health.Failing:
+			failing++
+		case health.Passing:
+			passing++
+		}
+	}
+	switch {
+	case passing > 0:
+		return health.Passing
+	case failing > 0 && failing == len(f.addrs):
+		return health.Failing
+	}
+	return health.Unprobed
+}
+
+func (t *Table) checked(c Check) health.Probe {
+	if known := t.checks[c]; known != nil {
+		return known.state
+	}
+	return health.Unprobed
+}
+
+// conclude judges a finding, in the order of what may overrule what: readiness
+// and silence, probes unless there is panic, an operator's orders.
+func (t *Table) conclude(f *finding, k names.Key, panicking bool) {
+	m := t.members[f.cluster]
+	if panicking {
+		f.evidence.Probe = health.Unprobed
+	} else if f.evidence.Probe == health.Passing {
+		// Of several addresses, those that fail are left out.
+		o := t.piece(f.cluster, k).object
+		f.addrs = slices.DeleteFunc(f.addrs, func(a netip.Addr) bool {
+			c, ok := t.check(o, a)
+			return ok && t.checked(c) == health.Failing
+		})
+	}
+	policy := health.Policy{Hold: t.policy.Hold, Keep: t.policy.Keep, Isolated: t.isolated}
+	base := health.Judge(f.evidence, policy)
+	var stay []topology.Place
+	out, raised := health.NoOrder, false
+	for _, p := range t.everywhere(f, m) {
+		standing := base.State == health.Up && slices.Contains(f.places, p)
+		switch o := t.order(k, m, p); {
+		case o == health.Raise:
+			stay, raised = append(stay, p), raised || !standing
+		case o != health.NoOrder:
+			out = o
+		case standing:
+			stay = append(stay, p)
+		}
+	}
+	switch {
+	case base.State == health.Up && len(stay) == 0:
+		f.evidence.Order = out
+		f.ordered = f.addrs
+	case base.State != health.Up && len(stay) > 0:
+		f.evidence.Order = health.Raise
+	}
+	f.verdict = base
+	if f.evidence.Order != health.NoOrder {
+		f.verdict = health.Judge(f.evidence, policy)
+	}
+	if f.verdict.State == health.Up {
+		f.places = stay
+	}
+}
+
+// everywhere are the places that an order may be about: where the shard is, and
+// where its cluster is.
+func (t *Table) everywhere(f *finding, m *member) []topology.Place {
+	if len(t.orders) == 0 {
+		return f.places
+	}
+	all := slices.Clone(f.places)
+	for _, p := range m.own() {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// endpoints counts the endpoints of a shard that count, and says where they are.
+func (t *Table) endpoints(cluster int, p *piece) (n int, places []topology.Place) {
+	m := t.members[cluster]
+	add := func(p *piece, notReady bool) {
+		for i := range p.slices {
+			for _, e := range p.slices[i].Endpoints {
+				if !e.Ready && !notReady {
+					continue
+				}
+				n++
+				if place, ok := t.where(m, e); ok && !slices.Contains(places, place) {
+					places = append(places, place)
+				}
+			}
+		}
+	}
+	if p.object.Key.Kind == names.Ing {
+		visible := false
+		for _, b := range p.object.Backends {
+			if bp := t.piece(cluster, b); bp != nil {
+				visible = true
+				add(bp, bp.object != nil && bp.object.NotReady)
+			}
+		}
+		if !visible {
+			n = 1 // its Services aren't exported, so that only its address can speak for it
+		}
+	} else {
+		add(p, p.object.NotReady)
+	}
+	if len(places) == 0 {
+		places = slices.Clone(m.own())
+	}
+	slices.SortFunc(places, topology.Place.Compare)
+	return n, places
+}
+
+// where finds the place of an endpoint: by its zone, else by its node's.
+func (t *Table) where(m *member, e Endpoint) (topology.Place, bool) {
+	if z := t.label(m, "zone of an endpoint", e.Zone); z != "" {
+		return m.place(z)
+	}
+	if e.Zone != "" {
+		// A zone that can't be named is still not one of the others.
+		return topology.Place{Region: m.region}, true
+	}
+	if n, ok := m.nodes[e.Node]; ok && n.Zone != "" {
+		return m.place(n.Zone)
+	}
+	return topology.Place{}, false
+}

@@ -1,0 +1,251 @@
+package shard
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A Policy is what an operator decided about trouble.
+type Policy struct {
+	Hold  time.Duration // how long a silent cluster's word is taken
+	Keep  bool          // for ever
+	Probe string        // how shards are probed that don't say it themselves; "": not
+	Panic int           // percent of ready shards that must pass; fewer, and probes are ignored
+	Guard Guard
+}
+
+// A Guard bounds what may be withdrawn at once: more than Percent of all
+// addresses, and more than Min of them, within Time wait until they have been gone
+// for Time.
+type Guard struct {
+	Percent int // 0: no guard
+	Time    time.Duration
+	Min     int
+}
+
+// Silence notes that nothing can be learned of a cluster since a moment.
+func (t *Table) Silence(cluster int, since time.Duration) {
+	m := t.members[cluster]
+	if m.silent {
+		since = min(since, m.since) // what was heard since then was not worth much
+	}
+	m.silent, m.since, m.expired = true, since, false
+	t.touchAll(cluster)
+	t.isolate()
+}
+
+// Refresh notes that what is known of a cluster is its present state.
+func (t *Table) Refresh(cluster int) {
+	m := t.members[cluster]
+	if !m.silent {
+		return
+	}
+	m.silent, m.expired = false, false
+	t.touchAll(cluster)
+	t.isolate()
+}
+
+// Silent says whether a cluster is silent, and since when.
+func (t *Table) Silent(cluster int) (since time.Duration, silent bool) {
+	return t.members[cluster].since, t.members[cluster].silent
+}
+
+// Places are where a cluster is.
+func (t *Table) Places(cluster int) []topology.Place { return slices.Clone(t.members[cluster].places) }
+
+// Isolated says whether so many members are silent at once that it must be this
+// server that is cut off.
+func (t *Table) Isolated() bool { return t.isolated }
+
+// isolate counts the silent members: more than half of them is isolation. One
+// that was never listed, though it had its time, is silent too.
+func (t *Table) isolate() {
+	n := 0
+	for _, m := range t.members {
+		if m.silent || t.waived && !m.complete() {
+			n++
+		}
+	}
+	isolated := 2*n > len(t.members)
+	if isolated == t.isolated {
+		return
+	}
+	t.isolated = isolated
+	if isolated {
+		t.cried = true
+		t.say("isolated: %d of %d clusters are silent at once; all that is known stays", n, len(t.members))
+	} else if t.cried {
+		t.cried = false
+		t.say("no longer isolated: %d of %d clusters are silent", n, len(t.members))
+	}
+	for i, m := range t.members {
+		if m.silent {
+			t.touchAll(i)
+		}
+	}
+}
+
+// Advance follows what time alone changes: holds that are over, and withdrawals
+// that have waited long enough.
+func (t *Table) Advance(now time.Duration) {
+	for i, m := range t.members {
+		if m.silent && !m.expired && now-m.since >= t.policy.Hold {
+			m.expired = true
+			t.touchAll(i)
+		}
+	}
+	for k, since := range t.guard.held {
+		if now-since >= t.policy.Guard.Time {
+			t.dirty[k] = true
+		}
+	}
+}
+
+// Deadline is when Advance has something to do next.
+func (t *Table) Deadline() (at time.Duration, ok bool) {
+	sooner := func(d time.Duration) {
+		if !ok || d < at {
+			at, ok = d, true
+		}
+	}
+	for _, m := range t.members {
+		if m.silent && !m.expired {
+			sooner(m.since + t.policy.Hold)
+		}
+	}
+	for _, since := range t.guard.held {
+		sooner(since + t.policy.Guard.Time)
+	}
+	return at, ok
+}
+
+// Override sets the orders that hold now. Those that name no member are noticed.
+func (t *Table) Override(orders []override.Order) {
+	if slices.Equal(orders, t.orders) {
+		return
+	}
+	t.orders = slices.Clone(orders)
+	for _, o := range orders {
+		if o.Subject.Kind == override.Cluster && !slices.ContainsFunc(t.members, func(m *member) bool { return string(m.Name) == o.Subject.Name }) {
+			t.notice("", UnknownOverride, fmt.Sprintf("override %q: there is no cluster of this name", o.Subject))
+		}
+	}
+	for i := range t.members {
+		t.touchAll(i)
+	}
+}
+
+// order is what the last order says of a shard at a place.
+func (t *Table) order(k names.Key, m *member, p topology.Place) health.Order {
+	for _, o := range slices.Backward(t.orders) {
+		s := o.Subject
+		ok := false
+		switch s.Kind {
+		case override.Cluster:
+			ok = s.Name == string(m.Name)
+		case override.Region:
+			ok = s.Name == p.Region
+		case override.Zone:
+			ok = s.Name == p.Zone
+		case override.Service:
+			ok = s.Namespace == k.Namespace && s.Name == k.Name
+		}
+		if ok {
+			return map[override.Action]health.Order{override.Drain: health.Drain, override.Down: health.Shut, override.Up: health.Raise}[o.Action]
+		}
+	}
+	return health.NoOrder
+}
+
+// A Check is what is probed: an address, and how. Shards that share both share it.
+type Check struct {
+	Addr netip.AddrPort
+	Spec string // as package probe reads it
+}
+
+// A check is what has become of a Check.
+type check struct {
+	state health.Probe
+	users map[names.Key]int
+}
+
+// Checks lists what the table wants probed.
+func (t *Table) Checks() []Check {
+	out := make([]Check, 0, len(t.checks))
+	for c := range t.checks {
+		out = append(out, c)
+	}
+	return out
+}
+
+// ChecksChanged says whether Checks has changed since the last call.
+func (t *Table) ChecksChanged() bool {
+	changed := t.recheck
+	t.recheck = false
+	return changed
+}
+
+// Checked takes in what a probe has come to.
+func (t *Table) Checked(c Check, state health.Probe) {
+	known := t.checks[c]
+	if known == nil || known.state == state {
+		return
+	}
+	known.state = state
+	for k := range known.users {
+		t.dirty[k] = true
+	}
+}
+
+// check gives the probe of an address of a shard, if it is to be probed.
+func (t *Table) check(o *Service, a netip.Addr) (c Check, ok bool) {
+	spec := o.Probe
+	if spec == "" {
+		spec = t.policy.Probe
+	}
+	if spec == "" || spec == "none" {
+		return c, false
+	}
+	at := netip.AddrPortFrom(a, o.Port)
+	if o.ProbeAt.IsValid() {
+		at = o.ProbeAt
+		if at.Port() == 0 {
+			at = netip.AddrPortFrom(at.Addr(), o.Port)
+		}
+	}
+	return Check{at, spec}, true
+}
+
+// relink makes the checks of a piece those that it is judged by now.
+func (t *Table) relink(k names.Key, p *piece, checks []Check) {
+	if slices.Equal(p.checks, checks) {
+		return
+	}
+	for _, c := range checks {
+		known := t.checks[c]
+		if known == nil {
+			known = &check{users: map[names.Key]int{}}
+			t.checks[c] = known
+			t.recheck = true
+		}
+		known.users[k]++
+	}
+	for _, c := range p.checks {
+		known := t.checks[c]
+		if known.users[k]--; known.users[k] == 0 {
+			delete(known.users, k)
+		}
+		if len(known.users) == 0 {
+			delete(t.checks, c)
+			t.recheck = true
+		}
+	}
+	p.checks = checks
+}

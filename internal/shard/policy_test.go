@@ -1,0 +1,303 @@
+package shard_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// three is a federation of three listed clusters, c0 to c2 in regions r0 to r2,
+// with one shard of web in each: 192.0.2.0 to .2.
+func three(t *testing.T, p shard.Policy) *bed {
+	var cs []shard.Cluster
+	for i := range 3 {
+		cs = append(cs, shard.Cluster{Name: topology.ClusterName(fmt.Sprint("c", i)), Region: fmt.Sprint("r", i), Zones: []string{fmt.Sprint("z", i)}})
+	}
+	b := newBedWith(t, p, cs...)
+	for i := range 3 {
+		b.apply(i, lists()...)
+		b.apply(i, shard.ServiceSet{Service: service(web, fmt.Sprint("192.0.2.", i))}, shard.SliceSet{Slice: slice(web, ready(fmt.Sprint("z", i)))})
+	}
+	b.publish()
+	return b
+}
+
+// addrs are the last bytes of what is answered, and a mark for what is stale.
+func (b *bed) addrs() string {
+	s := b.fed.Service(web)
+	if s == nil {
+		return "unknown"
+	}
+	var out []string
+	for _, sh := range s.Shards {
+		a := fmt.Sprint(sh.Addr.As4()[3])
+		if slices.ContainsFunc(s.Silent, func(q names.Silent) bool { return q.Stale && q.Place == sh.Place }) {
+			a += "~"
+		}
+		out = append(out, a)
+	}
+	return strings.Join(out, " ")
+}
+
+// at moves the clock, lets time do its work, and publishes.
+func (b *bed) at(d time.Duration) *bed {
+	b.now = now + d
+	b.table.Advance(b.now)
+	return b.publish()
+}
+
+func (b *bed) wantAddrs(when, want string) {
+	b.t.Helper()
+	if got := b.addrs(); got != want {
+		b.t.Errorf("%s: answered with %q, want %q", when, got, want)
+	}
+}
+
+func (b *bed) wantSaid(text string) {
+	b.t.Helper()
+	if said := b.table.Said(); !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, text) }) {
+		b.t.Errorf("nobody says %q: %q", text, said)
+	}
+}
+
+func TestSilence(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		b := three(t, shard.Policy{Hold: 5 * time.Minute, Keep: keep})
+		b.table.Silence(0, now)
+		b.at(0).wantAddrs("at once", "0~ 1 2")
+		if at, ok := b.table.Deadline(); !ok || at != now+5*time.Minute {
+			t.Errorf("the deadline is %v, %v", at, ok)
+		}
+		b.at(5*time.Minute-1).wantAddrs("within the hold", "0~ 1 2")
+		want := "1 2"
+		if keep {
+			want = "0~ 1 2"
+		}
+		b.at(5*time.Minute).wantAddrs(fmt.Sprintf("after the hold, keep %v", keep), want)
+		if _, ok := b.table.Deadline(); ok {
+			t.Error("there is a deadline still")
+		}
+		b.table.Refresh(0)
+		b.at(6*time.Minute).wantAddrs("fresh again", "0 1 2")
+	}
+}
+
+// Silence that is told of twice began when it began.
+func TestSilenceGoesOn(t *testing.T) {
+	b := three(t, policy)
+	b.table.Silence(0, now)
+	b.table.Silence(0, now+4*time.Minute)
+	b.at(5*time.Minute).wantAddrs("five minutes after the first word of it", "1 2")
+}
+
+// When most clusters are silent at once, it is this server that is cut off.
+func TestIsolation(t *testing.T) {
+	b := three(t, policy)
+	b.table.Silence(0, now)
+	b.at(time.Second)
+	if b.table.Isolated() {
+		t.Error("one of three is no isolation")
+	}
+	b.table.Silence(1, now+time.Second)
+	b.at(2 * time.Second)
+	b.wantSaid("isolated: 2 of 3")
+	b.at(time.Hour).wantAddrs("long after the hold", "0~ 1~ 2")
+	b.table.Refresh(0)
+	b.at(time.Hour)
+	b.wantSaid("no longer isolated")
+	b.wantAddrs("when the isolation is over, and the other's hold too", "0 2")
+	b.table.Refresh(1)
+	b.at(2*time.Hour).wantAddrs("all back", "0 1 2")
+}
+
+func check(i int) shard.Check {
+	return shard.Check{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 0), Spec: "tcp"}
+}
+
+func TestProbes(t *testing.T) {
+	b := three(t, shard.Policy{Hold: 5 * time.Minute, Probe: "tcp"})
+	if got := b.table.Checks(); len(got) != 3 || !b.table.ChecksChanged() {
+		t.Fatalf("checks: %v", got)
+	}
+	b.wantAddrs("before the first results", "0 1 2")
+	b.table.Checked(check(0), health.Failing)
+	b.at(0).wantAddrs("one fails", "1 2")
+	b.table.Checked(check(1), health.Passing)
+	b.table.Silence(1, now)
+	b.at(time.Hour).wantAddrs("a silent one passes, long after the hold", "1~ 2")
+	b.table.Checked(check(1), health.Failing)
+	b.at(time.Hour).wantAddrs("a silent one fails", "2")
+	b.table.Checked(check(0), health.Passing)
+	b.at(time.Hour).wantAddrs("the first recovers", "0 2")
+	b.apply(2, shard.ServiceGone{Key: web})
+	b.at(time.Hour)
+	if got := b.table.Checks(); len(got) != 2 || !b.table.ChecksChanged() {
+		t.Errorf("checks of a shard that is gone: %v", got)
+	}
+}
+
+// Of several addresses of one shard, those that fail are left out; two services
+// that share an address share its probe.
+func TestProbesShared(t *testing.T) {
+	b := newBedWith(t, shard.Policy{Probe: "tcp"}, shard.Cluster{Name: "c"}).apply(0, lists()...)
+	api := names.Key{Namespace: "shop", Name: "api"}
+	for _, k := range []names.Key{web, api} {
+		b.apply(0, shard.ServiceSet{Service: service(k, "192.0.2.1", "192.0.2.2")}, shard.SliceSet{Slice: slice(k, ready(""))})
+	}
+	b.publish()
+	if got := b.table.Checks(); len(got) != 2 {
+		t.Errorf("checks: %v", got)
+	}
+	b.table.Checked(check(1), health.Failing)
+	b.table.Checked(check(2), health.Passing)
+	b.want(web, "/ 192.0.2.2")
+	b.want(api, "/ 192.0.2.2")
+	b.apply(0, shard.ServiceGone{Key: web})
+	b.publish()
+	b.table.Checked(check(1), health.Passing)
+	b.want(api, "/ 192.0.2.1, / 192.0.2.2")
+}
+
+func TestPanic(t *testing.T) {
+	b := three(t, shard.Policy{Probe: "tcp", Panic: 50})
+	b.table.Checked(check(0), health.Failing)
+	b.at(0).wantAddrs("one of three fails", "1 2")
+	b.table.Checked(check(1), health.Failing)
+	b.at(0).wantAddrs("two of three fail", "0 1 2")
+	if note := b.fed.Service(web).Note; !strings.Contains(note, "panic: probes fail for 2 of 3") {
+		t.Errorf("the note is %q", note)
+	}
+	b.table.Checked(check(1), health.Passing)
+	b.at(0).wantAddrs("calm again", "1 2")
+	if b.fed.Service(web).Note != "" {
+		t.Error("the note stays")
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	for _, tt := range []struct{ orders, want string }{
+		{"", "0 1 2"},
+		{`drain cluster/c0 reason "x"`, "1 2"},
+		{`drain region/r1 reason "x"`, "0 2"},
+		{`down zone/z2 reason "x"`, "0 1"},
+		{`drain service/shop/web reason "x"`, ""},
+		{`drain service/shop/api reason "x"`, "0 1 2"},
+		{"drain region/r0 reason \"x\"\nup cluster/c0 reason \"not this one\"", "0 1 2"},
+		{"drain service/shop/web reason \"x\"\nup cluster/c1 reason \"but here\"", "1"},
+		{`drain cluster/nowhere reason "x"`, "0 1 2"},
+	} {
+		b := three(t, policy)
+		orders, err := override.Parse(tt.orders)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.table.Override(orders)
+		b.at(0).wantAddrs(tt.orders, tt.want)
+		if strings.Contains(tt.orders, "nowhere") {
+			b.wantNotice("there is no cluster of this name")
+		}
+		b.table.Override(nil)
+		b.at(0).wantAddrs("taken back", "0 1 2")
+	}
+	b := three(t, policy)
+	b.apply(0, shard.SliceSet{Slice: slice(web, shard.Endpoint{Zone: "z0"})})
+	b.at(0).wantAddrs("no pods", "1 2")
+	orders, err := override.Parse(`up cluster/c0 reason "the readiness check lies"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.table.Override(orders)
+	b.at(0).wantAddrs("forced up", "0 1 2")
+}
+
+// many is a federation of one cluster with n services.
+func many(t *testing.T, n int, p shard.Policy) *bed {
+	b := newBedWith(t, p, shard.Cluster{Name: "c"}, shard.Cluster{Name: "d"}, shard.Cluster{Name: "e"})
+	for c := range 3 {
+		b.apply(c, lists()...)
+	}
+	for i := range n {
+		k := names.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}
+		b.apply(0, shard.ServiceSet{Service: service(k, fmt.Sprint("192.0.2.", i))}, shard.SliceSet{Slice: slice(k, ready(""))})
+	}
+	return b.publish()
+}
+
+func (b *bed) answered() int {
+	n := 0
+	for s := range b.fed.Services() {
+		n += len(s.Shards)
+	}
+	return n
+}
+
+func TestGuard(t *testing.T) {
+	p := shard.Policy{Guard: shard.Guard{Percent: 50, Time: 10 * time.Second, Min: 20}}
+	// An API server that comes back empty: all that it held is gone at once.
+	b := many(t, 100, p)
+	b.apply(0, lists()...)
+	if b.at(0); b.answered() != 100 || b.table.Held() != 100 {
+		t.Errorf("%d addresses are answered, %d services held", b.answered(), b.table.Held())
+	}
+	b.wantSaid("guard: 100 of 100 addresses would go")
+	if note := b.fed.Service(names.Key{Namespace: "shop", Name: "s1"}).Note; !strings.Contains(note, "guard") {
+		t.Errorf("the note is %q", note)
+	}
+	if b.at(9 * time.Second); b.answered() != 100 {
+		t.Errorf("%d addresses before the time is over", b.answered())
+	}
+	if b.at(10 * time.Second); b.answered() != 0 || b.fed.Size() != 0 {
+		t.Errorf("%d addresses after it; the truth is to be served", b.answered())
+	}
+	b.wantSaid("nothing is held back")
+
+	// It was a mistake: they are back before the time is over, and never went.
+	b = many(t, 100, p)
+	world := b.table.Holdings(0)
+	b.apply(0, lists()...)
+	b.at(0)
+	b.apply(0, world...)
+	if b.at(5 * time.Second); b.answered() != 100 || b.table.Held() != 0 {
+		t.Errorf("%d addresses, %d held", b.answered(), b.table.Held())
+	}
+	if b.at(time.Minute); b.answered() != 100 {
+		t.Errorf("%d addresses in the end", b.answered())
+	}
+
+	// In small steps within the time: the step that goes too far waits.
+	b = many(t, 100, p)
+	for i := range 100 {
+		b.apply(0, shard.ServiceGone{Key: names.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}})
+		b.at(time.Duration(i) * 10 * time.Millisecond)
+	}
+	if n := b.answered(); n != 50 {
+		t.Errorf("%d addresses are left, want 50", n)
+	}
+
+	// Less than the least number is nobody's business.
+	b = many(t, 20, p)
+	b.apply(0, lists()...)
+	if b.at(0); b.answered() != 0 {
+		t.Errorf("%d addresses of a small federation stay", b.answered())
+	}
+
+	// An operator's order is obeyed at once.
+	b = many(t, 100, p)
+	orders, err := override.Parse(`drain cluster/c reason "it is what we want"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.table.Override(orders)
+	if b.at(0); b.answered() != 0 || b.table.Held() != 0 {
+		t.Errorf("%d addresses stay in spite of an order", b.answered())
+	}
+}

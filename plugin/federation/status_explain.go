@@ -1,0 +1,388 @@
+package federation
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/request"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/report"
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A questioning is one request to explain.
+type questioning struct {
+	name   string // absolute, as it was asked
+	qtype  uint16
+	client netip.Addr
+	lost   []topology.ClusterName
+}
+
+func (s *status) questioning(v url.Values) (questioning, error) {
+	q := questioning{name: dns.Fqdn(v.Get("name")), qtype: dns.TypeA}
+	if v.Get("name") == "" {
+		return q, bad("name: none is given").with("explain?name=web.shop.fed.svc.example.com")
+	}
+	if _, err := fqdn.Parse(q.name); err != nil {
+		return q, bad("%v", err)
+	}
+	if t := strings.ToUpper(v.Get("type")); t != "" {
+		var known bool
+		if q.qtype, known = dns.StringToType[t]; !known {
+			n, err := strconv.ParseUint(strings.TrimPrefix(t, "TYPE"), 10, 16)
+			if err != nil {
+				return q, bad("type: %q is not a type of records, such as A, SRV or TYPE65", v.Get("type"))
+			}
+			q.qtype = uint16(n)
+		}
+	}
+	if v.Has("client") {
+		var err error
+		if q.client, err = netip.ParseAddr(v.Get("client")); err != nil {
+			return q, bad("client: %q is not an IP address", v.Get("client"))
+		}
+	}
+	for _, name := range v["without"] {
+		if !slices.ContainsFunc(s.stanzas, func(st stanza) bool { return st.has(name) }) {
+			var known []string
+			for _, st := range s.stanzas {
+				for _, c := range st.clusters {
+					known = append(known, string(c.Name))
+				}
+			}
+			return q, bad("without: there is no cluster %q", name).with("known clusters: " + strings.Join(known, ", "))
+		}
+		q.lost = append(q.lost, topology.ClusterName(name))
+	}
+	return q, nil
+}
+
+// has says whether a cluster of this name is configured.
+func (s *stanza) has(cluster string) bool {
+	return slices.ContainsFunc(s.clusters, func(c source) bool { return string(c.Name) == cluster })
+}
+
+// indifferent is what there is to say of a client for as long as no policy looks
+// at it.
+const indifferent = "makes no difference: answers don't depend on who asks"
+
+// explain answers /api/v1/explain.
+func (s *status) explain(ctx context.Context, v url.Values) (any, error) {
+	asked, err := s.questioning(v)
+	if err != nil {
+		return nil, err
+	}
+	out := report.Explanation{Name: asked.name, Type: dns.Type(asked.qtype).String()}
+	if asked.client.IsValid() {
+		out.Client = &report.Client{Address: asked.client.String(), Note: indifferent}
+	}
+	snapshot := s.f.board.Load()
+	out.Serial = snapshot.Serial
+	q, labels := s.query(asked, snapshot)
+	if q == nil {
+		out.Is, out.About = report.IsElsewhere, "in none of the domains of this server block; another block or plugin answers, or REFUSED"
+		out.Reply = replied(nil, outcome{})
+		return out, nil
+	}
+	out.Domain = string(q.domain.name)
+	m, label := q.wire(s.context(ctx), labels)
+	out.Reply = replied(m, label)
+	a := q.resolve(labels)
+	out.Is, out.About, out.Why = s.kind(q, labels, &a, label)
+	if label == (outcome{"servfail", "apex"}) && s.server.Load() == nil {
+		out.Note = "this server has not been asked anything over DNS yet, and so can't follow CNAMEs to other names here"
+	}
+	for _, c := range asked.lost {
+		out.Lost = append(out.Lost, string(c))
+	}
+	if out.Is != report.IsService && out.Is != report.IsPort {
+		if len(asked.lost) > 0 {
+			out.Without = &report.View{Reply: out.Reply} // what exists doesn't depend on who is up
+		}
+		return out, nil
+	}
+	out.Note = a.Service.Note
+	out.Service = &report.Subject{
+		Federation: a.Federation.Name, Kind: a.Path.Kind.String(), Namespace: a.Path.Namespace, Name: a.Path.Service,
+		Scope: a.Scope.Width().String(), Place: report.Place(a.Scope),
+	}
+	i := slices.Index(snapshot.Federations, a.Federation)
+	e, known, err := s.known(ctx, i, a.Service.Key, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.view(&out.View, q, &a, m, e, known)
+	if len(asked.lost) == 0 {
+		return out, nil
+	}
+	after, known, err := s.known(ctx, i, a.Service.Key, asked.lost)
+	if err != nil {
+		return nil, err
+	}
+	hypothetical := &names.Snapshot{Serial: snapshot.Serial, Federations: slices.Clone(snapshot.Federations)}
+	hypothetical.Federations[i] = replace(snapshot.Federations[i], a.Service.Key, bereft(e, after, asked.lost))
+	if q, labels = s.query(asked, hypothetical); q == nil {
+		panic("federation: a domain has gone from the configuration while it was in use")
+	}
+	m, label = q.wire(s.context(ctx), labels)
+	a = q.resolve(labels)
+	out.Without = &report.View{Reply: replied(m, label)}
+	s.view(out.Without, q, &a, m, after, known)
+	return out, nil
+}
+
+// query makes of what is asked what ServeDNS would; nil: it is in no domain.
+func (s *status) query(asked questioning, snapshot *names.Snapshot) (q *query, labels []string) {
+	r := new(dns.Msg).SetQuestion(asked.name, asked.qtype)
+	r.SetEdns0(dns.MaxMsgSize, false) // all of it, with the reasons
+	state := request.Request{W: listener{asked.client}, Req: r}
+	d, rel := s.f.domain(state.Name())
+	if d == nil {
+		return nil, nil
+	}
+	tidy(r, "tcp")
+	return &query{Request: state, domain: d, apex: d.apex.Load(), snapshot: snapshot, turn: s.f.turn.Load()}, fqdn.Labels(rel)
+}
+
+// wire gives the very message that goes out.
+func (q *query) wire(ctx context.Context, labels []string) (*dns.Msg, outcome) {
+	if m, label := q.meta(); m != nil {
+		return m, label
+	}
+	return q.reply(ctx, labels)
+}
+
+// resolve asks for the addresses at a name, whatever was asked for: the way there
+// doesn't depend on the type, and only addresses are led to by all of it.
+func (q *query) resolve(labels []string) answer.Answer {
+	return answer.Resolve(q.snapshot, q.domain.members, labels, answer.TypeA, pipeline.Now())
+}
+
+// context is one in which records can be followed through the whole server.
+func (s *status) context(ctx context.Context) context.Context {
+	if server := s.server.Load(); server != nil {
+		return context.WithValue(ctx, dnsserver.Key{}, server)
+	}
+	return ctx
+}
+
+// A listener takes a reply for a client that isn't there.
+type listener struct{ client netip.Addr }
+
+func (l listener) addr() net.Addr {
+	if l.client.IsValid() {
+		return &net.TCPAddr{IP: l.client.AsSlice(), Zone: l.client.Zone()}
+	}
+	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+}
+
+func (l listener) LocalAddr() net.Addr         { return listener{}.addr() }
+func (l listener) RemoteAddr() net.Addr        { return l.addr() }
+func (l listener) WriteMsg(*dns.Msg) error     { return nil }
+func (l listener) Write(b []byte) (int, error) { return len(b), nil }
+func (l listener) Close() error                { return nil }
+func (l listener) TsigStatus() error           { return nil }
+func (l listener) TsigTimersOnly(bool)         {}
+func (l listener) Hijack()                     {}
+func (l listener) Network() string             { return "tcp" }
+
+// replied prints a message; nil: the next plugin's.
+func replied(m *dns.Msg, label outcome) report.Reply {
+	out := report.Reply{Outcome: label.outcome, Scope: label.scope, Answer: []string{}, Authority: []string{}, Additional: []string{}, Errors: []report.ExtendedError{}}
+	if m == nil {
+		out.Outcome = "next plugin"
+		return out
+	}
+	out.Rcode, out.Authoritative = dns.RcodeToString[m.Rcode], m.Authoritative
+	first := true
+	for _, section := range []struct {
+		from []dns.RR
+		to   *[]string
+	}{{m.Answer, &out.Answer}, {m.Ns, &out.Authority}, {m.Extra, &out.Additional}} {
+		for _, rr := range section.from {
+			if o, ok := rr.(*dns.OPT); ok {
+				for _, opt := range o.Option {
+					if e, ok := opt.(*dns.EDNS0_EDE); ok {
+						out.Errors = append(out.Errors, report.ExtendedError{Code: e.InfoCode, Text: e.ExtraText})
+					}
+				}
+				continue
+			}
+			*section.to = append(*section.to, rr.String())
+			if first || rr.Header().Ttl < out.TTL {
+				out.TTL, first = rr.Header().Ttl, false
+			}
+		}
+	}
+	return out
+}
+
+// kind says what a name is: a word for it, the same in a sentence, and why there
+// is nothing, if so.
+func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome) (is, about, why string) {
+	domain := strings.TrimSuffix(string(q.domain.name), ".")
+	switch {
+	case len(labels) == 0:
+		return report.IsApex, "the apex of the domain " + domain, ""
+	case label.scope == "apex" && label.outcome == "delegation":
+		return report.IsDelegation, "at or below a delegation in the static records of " + domain, ""
+	case label.scope == "apex" && q.apex.hollow(q.Request.Name()):
+		return report.IsEmpty, "an empty non-terminal: only names below it have records", ""
+	case label.scope == "apex" && q.apex.owns(q.Request.Name()):
+		return report.IsStatic, "a name with static records of " + domain, ""
+	case label.scope == "apex" && label.outcome == "nxdomain" && !q.apex.exists[q.Request.Name()]:
+		return report.IsUnknown, "no name of " + domain, a.Why
+	case label.scope == "apex":
+		return report.IsStatic, "a name that a wildcard of the static records of " + domain + " covers", ""
+	case a.Service != nil && (a.Outcome == answer.Found || a.Outcome == answer.NoData) && (a.Path.Proto == "" || a.Path.Port != ""):
+		if len(a.Service.In(a.End())) == 0 { // else it speaks of the type that resolve asks for
+			why = a.Why
+		}
+		about = fmt.Sprintf("%s of federation %s, in %s", a.Service.Key, a.Federation.Name, a.Scope)
+		if a.Path.Port != "" {
+			return report.IsPort, fmt.Sprintf("port %s.%s of %s", a.Path.Port, a.Path.Proto, about), why
+		}
+		if a.Service.Key.Kind == names.Svc {
+			about = "service " + about
+		}
+		return report.IsService, about, why
+	case a.Outcome == answer.NoData:
+		return report.IsEmpty, "an empty non-terminal: only names below it have records", ""
+	case a.Outcome == answer.NotReady:
+		return report.IsNotReady, "may be a name: not every cluster has been listed yet", a.Why
+	}
+	return report.IsUnknown, "no name of " + domain, a.Why
+}
+
+// A knowledge is what the pipeline says of the clusters of a federation.
+type knowledge struct {
+	stanza   *stanza
+	standing []pipeline.Standing
+	isolated bool
+	orders   orders
+	lost     []topology.ClusterName
+}
+
+// known asks the pipeline for a service and its clusters; as if some were lost.
+func (s *status) known(ctx context.Context, federation int, k names.Key, lost []topology.ClusterName) (e shard.Explanation, known knowledge, err error) {
+	known.stanza, known.lost = &s.stanzas[federation], lost
+	e, ok := s.f.pipe.Explain(ctx, federation, k, func(c topology.ClusterName) bool { return slices.Contains(lost, c) })
+	if ok {
+		known.standing, known.isolated, ok = s.f.pipe.Clusters(ctx, federation)
+	}
+	if !ok {
+		return e, known, errEnded
+	}
+	// A file that can't be read leaves orders that only the pipeline knows: the
+	// verdicts tell of them, without their reasons.
+	known.orders, _ = known.stanza.orders(time.Now())
+	return e, known, nil
+}
+
+// replace is a federation with another state of one service.
+func replace(f *names.Federation, k names.Key, svc *names.Service) *names.Federation {
+	e := f.Edit()
+	if svc != nil {
+		e.Set(svc)
+	} else {
+		e.Remove(k)
+	}
+	return e.Done()
+}
+
+// bereft is what is answered once clusters are lost: the shards that went have
+// just gone, and so the TTL is short.
+func bereft(before, after shard.Explanation, lost []topology.ClusterName) *names.Service {
+	for _, x := range before.Shards {
+		if after.Answered == nil || x.Verdict.State != health.Up || !slices.Contains(lost, x.Cluster) {
+			continue
+		}
+		for _, p := range x.Places {
+			after.Answered.Recent = append(after.Answered.Recent, names.Recent{Place: p, Until: pipeline.Now() + shard.Settling})
+		}
+	}
+	return after.Answered
+}
+
+// view says what became of each shard.
+func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, e shard.Explanation, known knowledge) {
+	for _, c := range a.Chain {
+		out.Chain = append(out.Chain, q.name(a.Path.At(c)))
+	}
+	out.GuardHeld = e.Held
+	r := ruling{knowledge: known, answer: a, qtype: q.QType(), replied: addresses(m), held: e.Held, from: map[netip.Addr]topology.ClusterName{}}
+	for i := range e.Shards {
+		x := &e.Shards[i]
+		sh := report.Shard{
+			Cluster: string(x.Cluster), Verdict: x.Verdict.State.String(), Reason: string(x.Verdict.Why), Stale: x.Verdict.Stale,
+			InScope: slices.ContainsFunc(x.Places, a.Scope.Holds), Places: places(x.Places), Addresses: []string{}, Hostnames: x.Hosts,
+			Evidence: known.evidence(x),
+		}
+		for _, addr := range x.Addrs {
+			sh.Addresses = append(sh.Addresses, addr.String())
+		}
+		sh.InAnswer, sh.Rule = r.of(x)
+		if o := known.orders.about(a.Service.Key, x); o != nil {
+			sh.Evidence.Order = o.String()
+		}
+		out.Shards = append(out.Shards, sh)
+	}
+	for _, c := range known.standing {
+		if !slices.ContainsFunc(e.Shards, func(x shard.Explained) bool { return x.Cluster == c.Name }) {
+			out.Absent = append(out.Absent, string(c.Name))
+		}
+	}
+}
+
+// addresses are those of a message, wherever they stand in it.
+func addresses(m *dns.Msg) map[netip.Addr]bool {
+	out := map[netip.Addr]bool{}
+	if m == nil {
+		return out
+	}
+	for _, rr := range slices.Concat(m.Answer, m.Extra) {
+		var ip net.IP
+		switch rr := rr.(type) {
+		case *dns.A:
+			ip = rr.A
+		case *dns.AAAA:
+			ip = rr.AAAA
+		}
+		if a, ok := netip.AddrFromSlice(ip); ok {
+			out[a.Unmap()] = true
+		}
+	}
+	return out
+}
+
+func (k *knowledge) evidence(x *shard.Explained) report.Evidence {
+	e := x.Evidence
+	out := report.Evidence{
+		Listed: e.Listed, Silent: e.Silent, SilentSeconds: e.Quiet.Seconds(), Deleting: e.Deleting, Endpoints: e.Endpoints, Addresses: e.Addresses,
+		Refused: e.Refused, Unresolved: e.Unresolved, Balancer: e.Balancer, Probe: e.Probe.String(),
+	}
+	for _, c := range k.standing {
+		if c.Name == x.Cluster {
+			out.ViewAgeSeconds = age(c.Heard)
+		}
+	}
+	for _, c := range x.Checks {
+		out.Probes = append(out.Probes, report.Probe{Target: c.Addr.String(), Spec: c.Spec, State: c.State.String()})
+	}
+	return out
+}

@@ -1,0 +1,210 @@
+package federation
+
+import (
+	"cmp"
+	"context"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/report"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// clusters answers /api/v1/clusters.
+func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
+	out := report.Clusters{Isolated: []string{}, Clusters: []report.Cluster{}}
+	for i, st := range s.stanzas {
+		all, isolated, ok := s.f.pipe.Clusters(ctx, i)
+		if !ok {
+			return nil, errEnded
+		}
+		if isolated {
+			out.Isolated = append(out.Isolated, st.name)
+		}
+		for _, m := range all {
+			c := report.Cluster{
+				Federation: st.name, Cluster: string(m.Name), Listed: m.Listed, Silent: m.Silent,
+				SilentSeconds: m.Quiet.Seconds(), ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
+			}
+			for t, n := range m.Shards {
+				c.Shards = append(c.Shards, report.Tally{Verdict: t.State.String(), Reason: string(t.Why), Stale: t.Stale, Count: n})
+			}
+			slices.SortFunc(c.Shards, func(a, b report.Tally) int {
+				return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Reason, b.Reason))
+			})
+			out.Clusters = append(out.Clusters, c)
+		}
+	}
+	return out, nil
+}
+
+// age is how long ago something was, in seconds; nil if it never was.
+func age(at time.Time) *float64 {
+	if at.IsZero() {
+		return nil
+	}
+	s := max(time.Since(at), 0).Seconds()
+	return &s
+}
+
+func places[P topology.Place | topology.Scope](ps []P) []report.Place {
+	out := make([]report.Place, 0, len(ps))
+	for _, p := range ps {
+		out = append(out, report.Place(topology.Place(p)))
+	}
+	return out
+}
+
+const (
+	// A page of services is a screenful for a person, and at most what a program
+	// takes in at once without either side noticing.
+	usualPage   = 100
+	largestPage = 10000
+)
+
+// services answers /api/v1/services.
+func (s *status) services(_ context.Context, v url.Values) (any, error) {
+	n, err := limit(v, usualPage, largestPage)
+	if err != nil {
+		return nil, err
+	}
+	snapshot := s.f.board.Load()
+	out := report.Services{Serial: snapshot.Serial, Services: []report.Service{}}
+	type entry struct {
+		at         string // its place in the order, and in a cursor
+		federation int
+		service    *names.Service
+	}
+	var all []entry
+	for i, f := range snapshot.Federations {
+		if v.Has("federation") && v.Get("federation") != f.Name {
+			continue
+		}
+		for svc := range f.Services() {
+			k := svc.Key
+			if v.Has("namespace") && v.Get("namespace") != k.Namespace {
+				continue
+			}
+			out.Total++
+			if at := strings.Join([]string{f.Name, k.Namespace, k.Name, k.Kind.String()}, "/"); at > v.Get("after") {
+				all = append(all, entry{at, i, svc})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b entry) int { return cmp.Compare(a.at, b.at) })
+	if len(all) > n {
+		all = all[:n]
+		out.Next = all[n-1].at
+	}
+	for _, e := range all {
+		out.Services = append(out.Services, s.service(snapshot, e.federation, e.service))
+	}
+	return out, nil
+}
+
+func (s *status) service(snapshot *names.Snapshot, federation int, svc *names.Service) report.Service {
+	out := report.Service{
+		Federation: snapshot.Federations[federation].Name, Kind: svc.Key.Kind.String(), Namespace: svc.Key.Namespace, Name: svc.Key.Name,
+		Addresses: []report.Address{}, Ports: []report.Port{}, TTL: svc.TTL, Down: svc.Down, Silent: len(svc.Silent) > 0, Note: svc.Note,
+	}
+	if d := s.f.home(federation); d != nil {
+		out.Global = spell(d, out.Federation, svc.Key, topology.Global)
+	}
+	for _, a := range svc.Shards {
+		out.Addresses = append(out.Addresses, report.Address{Address: a.Addr.String(), Place: report.Place(a.Place)})
+	}
+	for _, p := range svc.Ports {
+		out.Ports = append(out.Ports, report.Port{Name: p.Name, Protocol: p.Proto, Number: p.Number})
+	}
+	return out
+}
+
+// home is the first domain that a federation stands under.
+func (f *Federation) home(federation int) *domain {
+	for _, d := range f.domains {
+		for _, m := range d.members {
+			if m.Index == federation {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// spell gives the name of a service in a scope.
+func spell(d *domain, federation string, k names.Key, scope topology.Scope) string {
+	p := answer.Path{Service: k.Name, Namespace: k.Namespace, Federation: federation, Kind: k.Kind}
+	return p.Host(scope) + "." + string(d.name)
+}
+
+// snapshot answers /api/v1/snapshot.
+func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
+	now := time.Now()
+	snapshot := s.f.board.Load()
+	out := report.Snapshot{Serial: snapshot.Serial, Services: snapshot.Size(), Federations: []report.Federation{}, Versions: versions()}
+	for i, st := range s.stanzas {
+		_, isolated, ok := s.f.pipe.Clusters(ctx, i)
+		if !ok {
+			return nil, errEnded
+		}
+		f := snapshot.Federations[i]
+		r := report.Federation{
+			Federation: st.name, Domains: st.zones, Clusters: []string{}, Scopes: places(f.Map.Scopes()[1:]), Services: f.Size(),
+			Heard: f.Heard, Settled: f.Settled, Isolated: isolated, GuardHeldServices: held(f), Overrides: []report.Order{},
+		}
+		for _, c := range st.clusters {
+			r.Clusters = append(r.Clusters, string(c.Name))
+		}
+		if st.override != "" {
+			r.OverridesFile = st.override
+			if abs, err := filepath.Abs(st.override); err == nil {
+				r.OverridesFile = abs
+			}
+			orders, err := st.orders(now)
+			if err != nil {
+				r.OverridesError = err.Error()
+			}
+			for _, o := range orders {
+				r.Overrides = append(r.Overrides, report.OrderOf(o, now))
+			}
+		}
+		out.Federations = append(out.Federations, r)
+	}
+	return out, nil
+}
+
+// held counts the services of which the guard keeps addresses, which their notes
+// say.
+func held(f *names.Federation) int {
+	n := 0
+	for svc := range f.Services() {
+		if strings.HasPrefix(svc.Note, "guard:") {
+			n++
+		}
+	}
+	return n
+}
+
+// versions says what this program is made of.
+func versions() map[string]string {
+	out := map[string]string{"go": runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return out
+	}
+	out["fedns"] = info.Main.Version
+	for _, m := range info.Deps {
+		switch m.Path {
+		case "github.com/coredns/coredns", "github.com/miekg/dns", "k8s.io/client-go":
+			out[m.Path[strings.LastIndexByte(m.Path, '/')+1:]] = m.Version
+		}
+	}
+	return out
+}

@@ -1,0 +1,193 @@
+package federation
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/report"
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+const (
+	// A preview names as many services as somebody reads before deciding; it
+	// counts all of them.
+	usualPreview   = 100
+	largestPreview = 10000
+	// fewKnown is how many names are told to whoever mistyped one.
+	fewKnown = 20
+)
+
+// preview answers /api/v1/preview.
+func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
+	n, err := limit(v, usualPreview, largestPreview)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	out := report.Preview{Changes: []report.Change{}, Orphans: []string{}, Unknown: []report.Unknown{}}
+	var more orders
+	for _, line := range v["order"] {
+		read, err := override.Parse(line)
+		switch {
+		case err != nil:
+			return nil, bad("order %q: %v", line, err)
+		case len(read) != 1:
+			return nil, bad("order %q: is not one line of a file of overrides", line)
+		case read[0].Expired(now):
+			return nil, bad("order %q: has expired already", line)
+		}
+		more = append(more, read[0])
+		out.Orders = append(out.Orders, read[0].String())
+	}
+	if len(more) == 0 {
+		return nil, bad("order: none is given").with(`preview?order=drain cluster/NAME reason "..."`)
+	}
+	for _, name := range v["federation"] {
+		if !slices.ContainsFunc(s.stanzas, func(st stanza) bool { return st.name == name }) {
+			return nil, bad("federation: there is no federation %q", name)
+		}
+	}
+	// Every service is judged twice, and meanwhile nothing is published: one
+	// preview at a time.
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	snapshot := s.f.board.Load()
+	var asked []*names.Federation
+	for i, st := range s.stanzas {
+		if v.Has("federation") && !slices.Contains(v["federation"], st.name) {
+			continue
+		}
+		asked = append(asked, snapshot.Federations[i])
+		// What the file says by now is as good as in force: of two operators, the
+		// second must see what the first has done.
+		file, _ := st.orders(now)
+		changed, _, ok := s.f.pipe.Preview(ctx, i, append(file, more...))
+		if !ok {
+			return nil, errEnded
+		}
+		s.changes(&out, i, snapshot.Federations[i], changed, n)
+	}
+	for _, o := range more {
+		if known, ok := s.subject(asked, v["federation"], o.Subject); !ok {
+			out.Unknown = append(out.Unknown, report.Unknown{Subject: o.Subject.String(), Known: known})
+		}
+	}
+	return out, nil
+}
+
+// changes adds what changes in one federation.
+func (s *status) changes(out *report.Preview, federation int, f *names.Federation, changed []shard.Preview, limit int) {
+	slices.SortFunc(changed, func(a, b shard.Preview) int { return cmp.Compare(a.After.Key.String(), b.After.Key.String()) })
+	out.Services += len(changed)
+	for _, c := range changed {
+		what := c.After.Key.String() + " of federation " + f.Name
+		if len(c.Before.Shards) > 0 && len(c.After.Shards) == 0 {
+			if out.Orphaned++; out.Orphaned <= limit {
+				out.Orphans = append(out.Orphans, what)
+			}
+		}
+		if len(out.Changes) < limit {
+			out.Changes = append(out.Changes, report.Change{Federation: f.Name, Service: c.After.Key.String(), Names: s.compare(federation, f, c)})
+		}
+	}
+}
+
+// compare gives the names of a service that are answered otherwise before and
+// after, in each scope that it has shards in.
+func (s *status) compare(federation int, f *names.Federation, c shard.Preview) []report.NameChange {
+	scopes := map[topology.Scope]bool{topology.Global: true}
+	for _, sh := range slices.Concat(c.Before.Shards, c.After.Shards) {
+		scope := topology.Scope(sh.Place)
+		scopes[scope], scopes[scope.Up()] = true, true
+	}
+	out := []report.NameChange{}
+	d := s.f.home(federation)
+	if d == nil {
+		return out
+	}
+	before, after := replace(f, c.Before.Key, c.Before), replace(f, c.After.Key, c.After)
+	for _, scope := range slices.SortedFunc(maps.Keys(scopes), func(a, b topology.Scope) int { return topology.Place(a).Compare(topology.Place(b)) }) {
+		n := report.NameChange{Name: spell(d, f.Name, c.After.Key, scope)}
+		n.Before, n.After = d.leads(federation, before, n.Name), d.leads(federation, after, n.Name)
+		if n.Before.To != n.After.To || !slices.Equal(n.Before.Addresses, n.After.Addresses) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// leads asks the engine where a name leads, in one state of a federation.
+func (d *domain) leads(federation int, f *names.Federation, name string) report.Leads {
+	all := make([]*names.Federation, federation+1)
+	all[federation] = f
+	var member []answer.Member
+	for _, m := range d.members {
+		if m.Index == federation {
+			member = append(member, m)
+		}
+	}
+	rel, _ := d.name.Under(name)
+	a := answer.Resolve(&names.Snapshot{Federations: all}, member, fqdn.Labels(rel), answer.TypeA, pipeline.Now())
+	out := report.Leads{Addresses: []string{}}
+	if len(a.Chain) > 0 {
+		out.To = a.Path.At(a.End()) + "." + string(d.name)
+	}
+	for _, v4 := range []bool{true, false} {
+		for addr := range a.Addrs(v4, 0) {
+			out.Addresses = append(out.Addresses, addr.String())
+		}
+	}
+	if len(out.Addresses) == 0 {
+		out.Why = a.Why
+	}
+	return out
+}
+
+// subject says whether an order speaks of anything that is known, and if it
+// doesn't, of what it could.
+func (s *status) subject(asked []*names.Federation, only []string, sub override.Subject) (known []string, ok bool) {
+	known = []string{}
+	for _, f := range asked {
+		for _, scope := range f.Map.Scopes() {
+			if sub.Kind == override.Zone && scope.Zone != "" {
+				known = append(known, scope.Zone)
+			}
+			if sub.Kind == override.Region && scope.Region != "" {
+				known = append(known, scope.Region)
+			}
+		}
+		for _, k := range names.Kinds {
+			if sub.Kind == override.Service && f.Service(names.Key{Namespace: sub.Namespace, Name: sub.Name, Kind: k}) != nil {
+				return nil, true
+			}
+		}
+	}
+	if sub.Kind == override.Cluster {
+		for _, st := range s.stanzas {
+			if len(only) > 0 && !slices.Contains(only, st.name) {
+				continue
+			}
+			for _, c := range st.clusters {
+				known = append(known, string(c.Name))
+			}
+		}
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
+	ok = slices.Contains(known, sub.Name) && sub.Kind != override.Service
+	return known[:min(len(known), fewKnown)], ok
+}
