@@ -213,7 +213,9 @@ func TestGarbage(t *testing.T) {
 			}
 		}
 	}
-	if got := serve.Addrs(s.Ask(t, name, dns.TypeA)); len(got) != 1 || s.Exited() {
+	// Over TCP: the socket may have no room left for a datagram just now.
+	m := s.Exchange(t, "tcp", new(dns.Msg).SetQuestion(name+".", dns.TypeA))
+	if got := serve.Addrs(m); len(got) != 1 || s.Exited() {
 		t.Errorf("answered with %v\n%s", got, s.Log())
 	}
 }
