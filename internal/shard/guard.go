@@ -24,8 +24,8 @@ type loss struct {
 // A decision is what judging a service has come to, before the guard.
 type decision struct {
 	key      names.Key
-	old, new *names.Service      // nil: not known
-	ordered  map[netip.Addr]bool // addresses that go by an operator's order
+	old, new *names.Service // nil: not known
+	ordered  []netip.Addr   // addresses that go by an operator's order
 }
 
 // lost are the entries whose addresses would go, and not by an order.
@@ -35,7 +35,7 @@ func (d *decision) lost() []names.Shard {
 		return nil
 	}
 	for _, s := range d.old.Shards {
-		if !d.ordered[s.Addr] && (d.new == nil || !slices.ContainsFunc(d.new.Shards, func(n names.Shard) bool { return n.Addr == s.Addr })) {
+		if !slices.Contains(d.ordered, s.Addr) && (d.new == nil || !slices.ContainsFunc(d.new.Shards, func(n names.Shard) bool { return n.Addr == s.Addr })) {
 			out = append(out, s)
 		}
 	}
@@ -74,12 +74,9 @@ func (t *Table) watch(ds []decision, now time.Duration) []*names.Service {
 	for _, l := range g.recent {
 		lately += l.n
 	}
-	going := pending + lately
-	for k := range g.held {
-		if !slices.ContainsFunc(ds, func(d decision) bool { return d.key == k }) {
-			going++ // at least one address each; exactly how many doesn't matter any more
-		}
-	}
+	// Of services that are held, at least one address each would go; exactly how
+	// many doesn't matter any more.
+	going := pending + lately + len(g.held)
 	trips := p.Percent > 0 && going > p.Min && going*100 > p.Percent*(g.total+lately)
 
 	out := make([]*names.Service, len(ds))

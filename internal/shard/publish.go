@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -121,12 +120,10 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		return
 	}
 	s.recent = slices.DeleteFunc(s.recent, func(r names.Recent) bool { return r.Until <= now })
-	d.new, d.ordered = t.compose(s, fs), map[netip.Addr]bool{}
+	d.new = t.compose(s, fs)
 	d.new.Note = note
 	for _, f := range fs {
-		for _, a := range f.ordered {
-			d.ordered[a] = true
-		}
+		d.ordered = append(d.ordered, f.ordered...)
 	}
 }
 
