@@ -61,6 +61,7 @@ type stats struct {
 	silent   [][]bool
 	isolated []bool
 	held     []int // services of which the guard keeps addresses
+	panics   []int // services of which probes are ignored
 }
 
 func (w *worker) count(s *names.Snapshot) *stats {
@@ -75,6 +76,7 @@ func (w *worker) count(s *names.Snapshot) *stats {
 		}
 		st.listed, st.silent = append(st.listed, listed), append(st.silent, silent)
 		st.isolated, st.held = append(st.isolated, t.Isolated()), append(st.held, t.Held())
+		st.panics = append(st.panics, t.Panics())
 	}
 	return st
 }
@@ -113,6 +115,7 @@ var (
 	silentDesc   = desc("cluster_silent", "1 while nothing can be learned of a cluster.", "federation", "cluster")
 	isolatedDesc = desc("isolated", "1 while more than half of the clusters are silent, and all that is known stays.", "federation")
 	guardDesc    = desc("guard_held_services", "Services of which the guard holds withdrawals back.", "federation")
+	panicDesc    = desc("panic_services", "Services of which probes fail for so many shards that they are ignored.", "federation")
 	serialDesc   = desc("snapshot_serial", "Serial of the snapshot that is answered from.", "federation")
 	servicesDesc = desc("snapshot_services", "Services in the snapshot that is answered from.", "federation")
 )
@@ -126,7 +129,7 @@ func bit(b bool) float64 {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, serialDesc, servicesDesc} {
+	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, panicDesc, serialDesc, servicesDesc} {
 		ch <- d
 	}
 }
@@ -163,6 +166,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			}
 			gauge(isolatedDesc, bit(st.isolated[i]))
 			gauge(guardDesc, float64(st.held[i]))
+			gauge(panicDesc, float64(st.panics[i]))
 			for j, m := range f.Members {
 				gauge(listedDesc, bit(st.listed[i][j]), string(m.Name))
 				gauge(silentDesc, bit(st.silent[i][j]), string(m.Name))

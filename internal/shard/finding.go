@@ -49,6 +49,21 @@ func (t *Table) findings(s *service, now time.Duration) (fs []finding, note stri
 	return fs, note
 }
 
+// alarm follows for which services there is panic, and says so.
+func (t *Table) alarm(k names.Key, note string) {
+	switch was := t.panics[k]; {
+	case note != "" && !was:
+		t.panics[k] = true
+		t.say("%s: %s", k, note)
+	case note == "" && was:
+		delete(t.panics, k)
+		t.say("%s: no panic any more; probes count again", k)
+	}
+}
+
+// Panics counts the services of which probes are ignored.
+func (t *Table) Panics() int { return len(t.panics) }
+
 // gather collects the evidence of one shard.
 func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 	m, o := t.members[cluster], p.object

@@ -173,14 +173,16 @@ func TestPanic(t *testing.T) {
 	b.at(0).wantAddrs("one of three fails", "1 2")
 	b.table.Checked(check(1), health.Failing)
 	b.at(0).wantAddrs("two of three fail", "0 1 2")
-	if note := b.fed.Service(web).Note; !strings.Contains(note, "panic: probes fail for 2 of 3") {
-		t.Errorf("the note is %q", note)
+	if note := b.fed.Service(web).Note; !strings.Contains(note, "panic: probes fail for 2 of 3") || b.table.Panics() != 1 {
+		t.Errorf("the note is %q; %d services in panic", note, b.table.Panics())
 	}
+	b.wantSaid("shop/web: panic: probes fail for 2 of 3")
 	b.table.Checked(check(1), health.Passing)
 	b.at(0).wantAddrs("calm again", "1 2")
 	if b.fed.Service(web).Note != "" {
 		t.Error("the note stays")
 	}
+	b.wantSaid("no panic any more")
 }
 
 func TestOverrides(t *testing.T) {

@@ -87,6 +87,7 @@ func (t *Table) atlas() *topology.Map {
 // judge works out what is answered for a service; none if no member has it.
 func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Transition) {
 	fs, note := t.findings(s, now)
+	t.alarm(s.key, note)
 	for i, p := range s.pieces {
 		if p == nil || !t.members[i].complete() {
 			continue

@@ -24,7 +24,8 @@ type Table struct {
 	isolated bool
 	cried    bool // isolation has been said
 	guard    guard
-	labels   map[string]string // value of a topology label to its part of a name
+	panics   map[names.Key]bool // services of which probes are ignored
+	labels   map[string]string  // value of a topology label to its part of a name
 
 	dirty    map[names.Key]bool
 	scopes   bool // the places of a member have changed
@@ -75,6 +76,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 	t := &Table{
 		policy:   policy,
 		checks:   map[Check]*check{},
+		panics:   map[names.Key]bool{},
 		guard:    guard{held: map[names.Key]time.Duration{}},
 		services: map[names.Key]*service{},
 		hosts:    map[string]*host{},
