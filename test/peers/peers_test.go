@@ -7,7 +7,6 @@
 package peers
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -101,7 +99,7 @@ func executable(path string) bool {
 func start(t testing.TB, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
-	var log buffer
+	var log serve.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -123,24 +121,6 @@ func start(t testing.TB, name string, args ...string) {
 			t.Logf("%s printed:\n%s", filepath.Base(name), log.String())
 		}
 	})
-}
-
-// A buffer is a log that may be read while it is written.
-type buffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // output runs a program to its end and gives what it printed.

@@ -43,7 +43,7 @@ type Server struct {
 
 	ready, metrics string // host:port
 	cmd            *exec.Cmd
-	log            *buffer
+	log            *Buffer
 	done           chan struct{}
 }
 
@@ -91,7 +91,7 @@ func Launch(t testing.TB, corefile string) *Server {
 		ready:   fmt.Sprint("127.0.0.1:", p[1]),
 		metrics: fmt.Sprint("127.0.0.1:", p[2]),
 		Dir:     fedtest.Root(),
-		log:     &buffer{},
+		log:     &Buffer{},
 		done:    make(chan struct{}),
 	}
 	s.Corefile = filepath.Join(t.TempDir(), "Corefile")
@@ -277,19 +277,20 @@ func Chain(m *dns.Msg) []string {
 	return out
 }
 
-// A buffer is a log that may be read while it is written.
-type buffer struct {
+// A Buffer is a log that may be read while it is written.
+type Buffer struct {
 	mu sync.Mutex // guards b
 	b  bytes.Buffer
 }
 
-func (b *buffer) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.Write(p)
 }
 
-func (b *buffer) String() string {
+func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
