@@ -249,59 +249,17 @@ func (p *Pipeline) Run(ctx context.Context) {
 	defer cancel()
 	defer watch(p)()
 
-	prober := probe.New(func(t probe.Target, r probe.Result) {
+	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}}
+	w.prober = probe.New(func(t probe.Target, r probe.Result) {
 		p.send(ctx, report{found: &finding{t, r.State}})
 	})
-	wg.Go(func() { prober.Run(ctx) })
-	w := &worker{Pipeline: p, wg: &wg, ctx: ctx, prober: prober, keepers: make([]*keeper, len(p.federations)), saved: map[string][]netip.Addr{}, hosts: make([]map[string]context.CancelFunc, len(p.federations))}
-	for i, f := range p.federations {
-		clusters := make([]shard.Cluster, len(f.Members))
-		for j, m := range f.Members {
-			clusters[j] = m.Cluster
-			wg.Go(func() {
-				m.Source.Run(ctx, func(c ...shard.Change) {
-					p.send(ctx, report{federation: i, cluster: j, changes: c})
-				})
-			})
-		}
-		w.tables = append(w.tables, shard.NewTable(clusters, f.Policy))
-		w.hosts[i] = map[string]context.CancelFunc{}
-		if f.Overrides != "" {
-			wg.Go(func() { p.followOverrides(ctx, i) })
-		}
-		for j, m := range f.Members {
-			h := p.estate.Clusters[m.Identity]
-			for _, c := range h.Changes {
-				w.tables[i].Apply(j, c)
-			}
-			if h.Silent {
-				w.tables[i].Silence(j, h.Since)
-			}
-		}
-		if f.State != "" {
-			w.keepers[i] = &keeper{dir: f.State}
-			w.restore(i)
-		}
-		maps.Copy(w.saved, p.estate.Hosts)
-		for name, addrs := range w.saved {
-			w.tables[i].Resolved(name, addrs)
-		}
+	wg.Go(func() { w.prober.Run(ctx) })
+	for i := range p.federations {
+		w.open(i)
 	}
-	if s := p.board.Load(); int32(p.estate.Serial-s.Serial) > 0 {
-		p.board.Show(&names.Snapshot{Serial: p.estate.Serial, Federations: s.Federations})
-	}
-	p.estate = Estate{}
-	w.publish()
-	w.followHosts(ctx)
-	w.followChecks()
-	defer func() {
-		for _, k := range w.keepers {
-			if k != nil && k.journal != nil {
-				k.journal.Close()
-			}
-		}
-	}()
-	w.loop(ctx)
+	w.begin()
+	defer w.close()
+	w.loop()
 }
 
 // A worker is the owner of the tables.
@@ -321,7 +279,73 @@ type worker struct {
 	settled bool
 }
 
-func (w *worker) loop(ctx context.Context) {
+// open makes the table of a federation of what was inherited and what the disk
+// knows, and starts whatever tells more.
+func (w *worker) open(i int) {
+	f := w.federations[i]
+	clusters := make([]shard.Cluster, len(f.Members))
+	for j, m := range f.Members {
+		clusters[j] = m.Cluster
+	}
+	t := shard.NewTable(clusters, f.Policy)
+	w.tables = append(w.tables, t)
+	w.hosts = append(w.hosts, map[string]context.CancelFunc{})
+	w.keepers = append(w.keepers, nil)
+	for j, m := range f.Members {
+		h := w.estate.Clusters[m.Identity]
+		for _, c := range h.Changes {
+			t.Apply(j, c)
+		}
+		if h.Silent {
+			t.Silence(j, h.Since)
+		}
+	}
+	if f.State != "" {
+		w.keepers[i] = &keeper{dir: f.State}
+		w.restore(i)
+	}
+	maps.Copy(w.saved, w.estate.Hosts)
+	for name, addrs := range w.saved {
+		t.Resolved(name, addrs)
+	}
+	if f.Overrides != "" {
+		w.wg.Go(func() { w.followOverrides(w.ctx, i) })
+	}
+	for j, m := range f.Members {
+		w.wg.Go(func() {
+			m.Source.Run(w.ctx, func(c ...shard.Change) {
+				w.send(w.ctx, report{federation: i, cluster: j, changes: c})
+			})
+		})
+	}
+}
+
+// begin shows what is known before any source has spoken. Its serial goes on from
+// what was inherited.
+func (w *worker) begin() {
+	if s := w.board.Load(); int32(w.estate.Serial-s.Serial) > 0 {
+		w.board.Show(&names.Snapshot{Serial: w.estate.Serial, Federations: s.Federations})
+	}
+	w.estate = Estate{}
+	w.show()
+}
+
+func (w *worker) close() {
+	for _, k := range w.keepers {
+		if k != nil && k.journal != nil {
+			k.journal.Close()
+		}
+	}
+}
+
+// show publishes, and follows what the tables have come to need.
+func (w *worker) show() {
+	w.publish()
+	w.followHosts(w.ctx)
+	w.followChecks()
+}
+
+func (w *worker) loop() {
 	grace := time.NewTimer(Grace)
 	defer grace.Stop()
 	due := time.NewTimer(time.Hour)
@@ -348,7 +372,7 @@ func (w *worker) loop(ctx context.Context) {
 			w.mark()
 		case <-grace.C:
 			w.waive()
-		case <-ctx.Done():
+		case <-w.ctx.Done():
 			return
 		}
 		if waiting || !w.dirty() {
@@ -359,18 +383,17 @@ func (w *worker) loop(ctx context.Context) {
 			waiting = true
 			continue
 		}
-		w.publish()
-		w.followHosts(ctx)
-		w.followChecks()
+		w.show()
 	}
 }
 
-// untilDeadline is how long nothing changes by time alone.
+// untilDeadline is how long nothing changes by time alone. It isn't nothing: what
+// is due may have to wait for the next publication.
 func (w *worker) untilDeadline() time.Duration {
 	next := time.Hour
 	for _, t := range w.tables {
 		if at, ok := t.Deadline(); ok {
-			next = min(next, max(at-Now(), 0))
+			next = min(next, max(at-Now(), time.Millisecond))
 		}
 	}
 	return next
