@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,13 +13,14 @@ import (
 // most of its addresses at once has rather lost its sources than its shards.
 type guard struct {
 	held   map[names.Key]time.Duration // services of which addresses stay for now, and since when
-	recent []loss                      // what has been withdrawn lately
+	recent map[gone]time.Duration      // addresses that went lately and are not back, and when
 	total  int                         // addresses that are answered
 }
 
-type loss struct {
-	at time.Duration
-	n  int
+// A gone is an address of a service.
+type gone struct {
+	key  names.Key
+	addr netip.Addr
 }
 
 // A decision is what judging a service has come to, before the guard.
@@ -64,20 +66,17 @@ func distinct(shards []names.Shard) int {
 // published of it.
 func (t *Table) watch(ds []decision, now time.Duration) []*names.Service {
 	g, p := &t.guard, t.policy.Guard
-	g.recent = slices.DeleteFunc(g.recent, func(l loss) bool { return now-l.at >= p.Time })
-	pending, lately := 0, 0
+	maps.DeleteFunc(g.recent, func(_ gone, at time.Duration) bool { return now-at >= p.Time })
+	pending := 0
 	for i := range ds {
 		if _, held := g.held[ds[i].key]; !held {
 			pending += distinct(ds[i].lost())
 		}
 	}
-	for _, l := range g.recent {
-		lately += l.n
-	}
 	// Of services that are held, at least one address each would go; exactly how
 	// many doesn't matter any more.
-	going := pending + lately + len(g.held)
-	trips := p.Percent > 0 && going > p.Min && going*100 > p.Percent*(g.total+lately)
+	going := pending + len(g.recent) + len(g.held)
+	trips := p.Percent > 0 && going > p.Min && going*100 > p.Percent*(g.total+len(g.recent))
 
 	out := make([]*names.Service, len(ds))
 	held, waited := 0, len(g.held)
@@ -97,8 +96,15 @@ func (t *Table) watch(ds []decision, now time.Duration) []*names.Service {
 				held += distinct(lost)
 			}
 			out[i] = d.keep(lost)
-		default:
-			g.recent = append(g.recent, loss{now, distinct(lost)})
+		case p.Percent > 0:
+			for _, l := range lost {
+				g.recent[gone{d.key, l.Addr}] = now
+			}
+		}
+		if len(g.recent) > 0 && out[i] != nil {
+			for _, s := range out[i].Shards { // one that comes and goes isn't many that go
+				delete(g.recent, gone{d.key, s.Addr})
+			}
 		}
 		g.total += addresses(out[i]) - addresses(d.old)
 	}

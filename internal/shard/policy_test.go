@@ -292,6 +292,16 @@ func TestGuard(t *testing.T) {
 		t.Errorf("%d addresses of a small federation stay", b.answered())
 	}
 
+	// One that comes and goes is not many that go.
+	b = many(t, 1, p)
+	only := names.Key{Namespace: "shop", Name: "s0"}
+	for i := range 100 {
+		b.apply(0, shard.SliceSet{Slice: slice(only, shard.Endpoint{Ready: i%2 == 1})})
+		if b.at(time.Duration(i) * 30 * time.Millisecond); b.answered() != i%2 {
+			t.Fatalf("flap %d: %d addresses are answered", i, b.answered())
+		}
+	}
+
 	// An operator's order is obeyed at once.
 	b = many(t, 100, p)
 	orders, err := override.Parse(`drain cluster/c reason "it is what we want"`)

@@ -77,7 +77,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		policy:   policy,
 		checks:   map[Check]*check{},
 		panics:   map[names.Key]bool{},
-		guard:    guard{held: map[names.Key]time.Duration{}},
+		guard:    guard{held: map[names.Key]time.Duration{}, recent: map[gone]time.Duration{}},
 		services: map[names.Key]*service{},
 		hosts:    map[string]*host{},
 		labels:   map[string]string{},
