@@ -42,7 +42,7 @@ const lull = 150 * time.Second
 
 // backoff is how reflectors wait after an error. client-go's own goes to 30 s and
 // as much again in jitter, and that long a healed cluster would look silent.
-var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 10, Cap: 10 * time.Second}
+var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 10, Cap: 2 * time.Second}
 
 // Config says which cluster a Watcher watches.
 type Config struct {

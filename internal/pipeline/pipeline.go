@@ -436,7 +436,7 @@ func (w *worker) take(r report) {
 			case shard.Silent:
 				t.Silence(r.cluster, Now()-c.For)
 			case shard.Fresh:
-				t.Refresh(r.cluster)
+				t.Refresh(r.cluster, Now())
 			default:
 				t.Apply(r.cluster, c)
 			}

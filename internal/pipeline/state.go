@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/fedns/fedns/internal/shard"
@@ -14,6 +15,9 @@ const (
 	markPeriod = 5 * time.Second
 	// stateRetry follows a write that failed, of a full disk for example.
 	stateRetry = 10 * time.Second
+	// serialSlack is for publications that were shown when the server was killed,
+	// and not written yet.
+	serialSlack = 2
 )
 
 // A keeper keeps the state of one federation on disk. All of it belongs to the
@@ -22,6 +26,7 @@ type keeper struct {
 	dir     string
 	journal *state.Journal
 	pending []state.Record // learned since the last publication
+	early   []state.Record // learned of clusters that have not been listed yet
 	making  bool           // a base is being made
 	since   []state.Record // published while it is
 	retry   time.Time      // when to try again
@@ -42,6 +47,9 @@ func (w *worker) restore(i int) {
 	if err != nil {
 		stateErrors.WithLabelValues(f.Name).Inc()
 		w.log.Error(err.Error())
+	}
+	if s := snapshot.Serial; s != 0 && int32(s+serialSlack-w.estate.Serial) > 0 {
+		w.estate.Serial = s + serialSlack
 	}
 	for name, addrs := range snapshot.Hosts {
 		w.saved[name] = addrs
@@ -92,6 +100,9 @@ func (w *worker) learn(r report) {
 		}
 	}
 	k.pending = append(k.pending, rec)
+	if !w.tables[r.federation].Complete(r.cluster) {
+		k.early = append(k.early, rec)
+	}
 }
 
 // mark notes how fresh the clusters are.
@@ -123,6 +134,7 @@ func (w *worker) keep(i int) {
 	if k == nil {
 		return
 	}
+	k.pending = append(k.pending, state.Record{At: time.Now(), Serial: w.board.Load().Serial})
 	if k.journal != nil {
 		if err := k.journal.Append(k.pending); err != nil {
 			w.stateFailed(i, err)
@@ -140,7 +152,7 @@ func (w *worker) keep(i int) {
 // makeBase begins a file of all that is known now.
 func (w *worker) makeBase(i int) {
 	k, f := w.keepers[i], w.federations[i]
-	records := []state.Record{{At: time.Now(), Hosts: w.tables[i].Resolutions()}}
+	records := []state.Record{{At: time.Now(), Hosts: w.tables[i].Resolutions(), Serial: w.board.Load().Serial}}
 	for j, m := range f.Members {
 		if w.tables[i].Complete(j) {
 			records = append(records, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j)})
@@ -149,13 +161,27 @@ func (w *worker) makeBase(i int) {
 	if len(records) == 1 {
 		return // nothing is known, and an older file may know more
 	}
-	k.making = true
+	// Half a list makes no base; it is what the journal begins with.
+	k.early = slices.DeleteFunc(k.early, func(r state.Record) bool {
+		return w.listed(i, r.Cluster)
+	})
+	k.making, k.since = true, slices.Clone(k.early)
 	w.wg.Go(func() {
 		base, err := state.NewBase(k.dir, f.Name, records)
 		if !w.send(w.ctx, report{federation: i, based: &based{base, err}}) && base != nil {
 			base.Discard()
 		}
 	})
+}
+
+// listed says whether the cluster of an identity has been listed.
+func (w *worker) listed(i int, identity string) bool {
+	for j, m := range w.federations[i].Members {
+		if m.Identity == identity {
+			return w.tables[i].Complete(j)
+		}
+	}
+	return false
 }
 
 // based puts a base in place.

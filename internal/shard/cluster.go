@@ -37,6 +37,7 @@ type member struct {
 	Cluster
 	silent  bool
 	since   time.Duration // when the silence began
+	counts  time.Duration // since when it counts towards the hold
 	expired bool          // the silence has lasted longer than the hold
 	listed  int           // bits of the lists that have come
 	settled bool          // was listed at an earlier publication: what changes now is news

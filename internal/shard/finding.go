@@ -70,7 +70,7 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 	f := finding{cluster: cluster}
 	f.evidence = health.Evidence{Listed: true, Deleting: o.Deleting, Balancer: o.Balancer, Silent: m.silent}
 	if m.silent {
-		f.evidence.Quiet = now - m.since
+		f.evidence.Quiet = now - m.counts
 	}
 	take := func(list []netip.Addr) {
 		for _, a := range list {

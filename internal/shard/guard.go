@@ -7,20 +7,35 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
 )
 
 // A guard keeps withdrawals from being believed too fast: a federation that loses
 // most of its addresses at once has rather lost its sources than its shards.
 type guard struct {
 	held   map[names.Key]time.Duration // services of which addresses stay for now, and since when
-	recent map[gone]time.Duration      // addresses that went lately and are not back, and when
+	recent map[gone]time.Duration      // what went lately and is not back, and when
 	total  int                         // addresses that are answered
 }
 
-// A gone is an address of a service.
+// A gone is an address of a service that isn't answered at a place any more.
 type gone struct {
-	key  names.Key
-	addr netip.Addr
+	key   names.Key
+	addr  netip.Addr
+	place topology.Place
+}
+
+// lately counts the addresses that went, each once wherever it went.
+func (g *guard) lately() int {
+	if len(g.recent) == 0 {
+		return 0
+	}
+	seen := make(map[gone]bool, len(g.recent))
+	for x := range g.recent {
+		x.place = topology.Place{}
+		seen[x] = true
+	}
+	return len(seen)
 }
 
 // A decision is what judging a service has come to, before the guard.
@@ -30,14 +45,15 @@ type decision struct {
 	ordered  []netip.Addr   // addresses that go by an operator's order
 }
 
-// lost are the entries whose addresses would go, and not by an order.
+// lost are the entries that would go, and not by an order: an address that is
+// answered elsewhere still is lost to the names of its place.
 func (d *decision) lost() []names.Shard {
 	var out []names.Shard
 	if d.old == nil {
 		return nil
 	}
 	for _, s := range d.old.Shards {
-		if !slices.Contains(d.ordered, s.Addr) && (d.new == nil || !slices.ContainsFunc(d.new.Shards, func(n names.Shard) bool { return n.Addr == s.Addr })) {
+		if !slices.Contains(d.ordered, s.Addr) && (d.new == nil || !slices.ContainsFunc(d.new.Shards, func(n names.Shard) bool { return n.Addr == s.Addr && n.Place == s.Place })) {
 			out = append(out, s)
 		}
 	}
@@ -75,8 +91,9 @@ func (t *Table) watch(ds []decision, now time.Duration) []*names.Service {
 	}
 	// Of services that are held, at least one address each would go; exactly how
 	// many doesn't matter any more.
-	going := pending + len(g.recent) + len(g.held)
-	trips := p.Percent > 0 && going > p.Min && going*100 > p.Percent*(g.total+len(g.recent))
+	lately := g.lately()
+	going := pending + lately + len(g.held)
+	trips := p.Percent > 0 && going > p.Min && going*100 > p.Percent*(g.total+lately)
 
 	out := make([]*names.Service, len(ds))
 	held, waited := 0, len(g.held)
@@ -98,12 +115,12 @@ func (t *Table) watch(ds []decision, now time.Duration) []*names.Service {
 			out[i] = d.keep(lost)
 		case p.Percent > 0:
 			for _, l := range lost {
-				g.recent[gone{d.key, l.Addr}] = now
+				g.recent[gone{d.key, l.Addr, l.Place}] = now
 			}
 		}
 		if len(g.recent) > 0 && out[i] != nil {
 			for _, s := range out[i].Shards { // one that comes and goes isn't many that go
-				delete(g.recent, gone{d.key, s.Addr})
+				delete(g.recent, gone{d.key, s.Addr, s.Place})
 			}
 		}
 		g.total += addresses(out[i]) - addresses(d.old)
@@ -112,6 +129,7 @@ func (t *Table) watch(ds []decision, now time.Duration) []*names.Service {
 		t.say("guard: %d of %d addresses would go within %s; they stay until they have been gone for that long", held, g.total, p.Time)
 	}
 	if waited > 0 && len(g.held) == 0 {
+		t.scopes = true // those that were kept can go
 		t.say("guard: nothing is held back any more")
 	}
 	return out

@@ -36,20 +36,20 @@ func (t *Table) Silence(cluster int, since time.Duration) {
 	if m.silent {
 		since = min(since, m.since) // what was heard since then was not worth much
 	}
-	m.silent, m.since, m.expired = true, since, false
+	m.silent, m.since, m.counts, m.expired = true, since, since, false
 	t.touchAll(cluster)
-	t.isolate()
+	t.isolate(since)
 }
 
-// Refresh notes that what is known of a cluster is its present state.
-func (t *Table) Refresh(cluster int) {
+// Refresh notes that what is known of a cluster is its present state, now.
+func (t *Table) Refresh(cluster int, now time.Duration) {
 	m := t.members[cluster]
 	if !m.silent {
 		return
 	}
 	m.silent, m.expired = false, false
 	t.touchAll(cluster)
-	t.isolate()
+	t.isolate(now)
 }
 
 // Silent says whether a cluster is silent, and since when.
@@ -65,8 +65,9 @@ func (t *Table) Places(cluster int) []topology.Place { return slices.Clone(t.mem
 func (t *Table) Isolated() bool { return t.isolated }
 
 // isolate counts the silent members: more than half of them is isolation. One
-// that was never listed, though it had its time, is silent too.
-func (t *Table) isolate() {
+// that was never listed, though it had its time, is silent too. When isolation
+// ends, the others are likely to be heard next: their holds begin then.
+func (t *Table) isolate(now time.Duration) {
 	n := 0
 	for _, m := range t.members {
 		if m.silent || t.waived && !m.complete() {
@@ -87,6 +88,9 @@ func (t *Table) isolate() {
 	}
 	for i, m := range t.members {
 		if m.silent {
+			if !isolated {
+				m.counts, m.expired = now, false
+			}
 			t.touchAll(i)
 		}
 	}
@@ -96,7 +100,7 @@ func (t *Table) isolate() {
 // that have waited long enough.
 func (t *Table) Advance(now time.Duration) {
 	for i, m := range t.members {
-		if m.silent && !m.expired && now-m.since >= t.policy.Hold {
+		if m.silent && !m.expired && now-m.counts >= t.policy.Hold {
 			m.expired = true
 			t.touchAll(i)
 		}
@@ -117,7 +121,7 @@ func (t *Table) Deadline() (at time.Duration, ok bool) {
 	}
 	for _, m := range t.members {
 		if m.silent && !m.expired {
-			sooner(m.since + t.policy.Hold)
+			sooner(m.counts + t.policy.Hold)
 		}
 	}
 	for _, since := range t.guard.held {

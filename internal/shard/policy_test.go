@@ -86,7 +86,7 @@ func TestSilence(t *testing.T) {
 		if _, ok := b.table.Deadline(); ok {
 			t.Error("there is a deadline still")
 		}
-		b.table.Refresh(0)
+		b.table.Refresh(0, b.now)
 		b.at(6*time.Minute).wantAddrs("fresh again", "0 1 2")
 	}
 }
@@ -111,11 +111,12 @@ func TestIsolation(t *testing.T) {
 	b.at(2 * time.Second)
 	b.wantSaid("isolated: 2 of 3")
 	b.at(time.Hour).wantAddrs("long after the hold", "0~ 1~ 2")
-	b.table.Refresh(0)
+	b.table.Refresh(0, b.now)
 	b.at(time.Hour)
 	b.wantSaid("no longer isolated")
-	b.wantAddrs("when the isolation is over, and the other's hold too", "0 2")
-	b.table.Refresh(1)
+	b.wantAddrs("when the isolation is over", "0 1~ 2")
+	b.at(time.Hour+5*time.Minute).wantAddrs("when the other's hold is over too, counted from then", "0 2")
+	b.table.Refresh(1, b.now)
 	b.at(2*time.Hour).wantAddrs("all back", "0 1 2")
 }
 
@@ -290,6 +291,30 @@ func TestGuard(t *testing.T) {
 	b.apply(0, lists()...)
 	if b.at(0); b.answered() != 0 {
 		t.Errorf("%d addresses of a small federation stay", b.answered())
+	}
+
+	// All nodes vanish, and with them where everything is: no address goes, but the
+	// names of its zone would.
+	b = newBedWith(t, p, shard.Cluster{Name: "c"})
+	b.apply(0, lists(shard.Node{Name: "n", Region: "us", Zone: "us-a"})...)
+	for i := range 100 {
+		k := names.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}
+		b.apply(0, shard.ServiceSet{Service: service(k, fmt.Sprint("192.0.2.", i))}, shard.SliceSet{Slice: slice(k, ready(""))})
+	}
+	b.publish()
+	b.apply(0, shard.NodeList{})
+	zone := topology.Scope{Region: "us", Zone: "us-a"}
+	zonal := func() int {
+		if _, ok := b.fed.Map.Scope("us-a", "us"); !ok {
+			return -1
+		}
+		return len(b.fed.Service(names.Key{Namespace: "shop", Name: "s7"}).In(zone))
+	}
+	if b.at(0); zonal() != 1 {
+		t.Errorf("the zone has %d addresses", zonal())
+	}
+	if b.at(10 * time.Second); zonal() != -1 {
+		t.Errorf("the zone has %d addresses after the guard's time", zonal())
 	}
 
 	// One that comes and goes is not many that go.

@@ -54,7 +54,7 @@ func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federati
 		}
 	}
 	if t.scopes {
-		e.Topology(t.atlas())
+		e.Topology(t.atlas(f.Map))
 	}
 	if t.scopes || t.standing {
 		heard := slices.ContainsFunc(t.members, (*member).complete)
@@ -71,9 +71,15 @@ func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federati
 }
 
 // atlas is the map of all members' places. A member that has not been listed
-// counts with what the configuration says of it.
-func (t *Table) atlas() *topology.Map {
+// counts with what the configuration says of it. While the guard holds addresses
+// back, the names they are answered at stay too.
+func (t *Table) atlas(current *topology.Map) *topology.Map {
 	var places []topology.Place
+	if len(t.guard.held) > 0 {
+		for _, s := range current.Scopes() {
+			places = append(places, topology.Place(s))
+		}
+	}
 	for _, m := range t.members {
 		places = append(places, m.places...)
 	}

@@ -20,13 +20,14 @@ import (
 )
 
 // A Record is something that was learned, or not, of one cluster; or of load
-// balancers' names.
+// balancers' names; or the serial of a publication.
 type Record struct {
 	Cluster string        // its identity, or ""
 	At      time.Time     // of the wall clock: the only one that outlives a program
 	Silent  time.Duration // how long the cluster had been silent then; 0: it wasn't
 	Changes []shard.Change
 	Hosts   map[string][]netip.Addr
+	Serial  uint32 // that was shown; 0: none was
 }
 
 // The lines of a file. The first says what the file is, and one says where the
@@ -48,6 +49,8 @@ type line struct {
 	Changes []change  `json:"changes,omitempty"`
 
 	Hosts map[string][]netip.Addr `json:"hosts,omitempty"`
+
+	Serial uint32 `json:"serial,omitempty"`
 }
 
 // A change is a shard.Change as JSON has it: one of the fields is set.
@@ -158,5 +161,5 @@ func unseal(text []byte) (l line, err error) {
 }
 
 func (r Record) line() line {
-	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts}
+	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial}
 }

@@ -17,6 +17,7 @@ import (
 type Snapshot struct {
 	Clusters map[string]*Saved // by identity
 	Hosts    map[string][]netip.Addr
+	Serial   uint32 // that was shown last; 0: not known
 }
 
 // A Saved is what a file says of one cluster: the lists and what followed them,
@@ -94,6 +95,9 @@ func read(r io.Reader) (*Snapshot, error) {
 				return nil, fmt.Errorf("line %d: %w", n, err)
 			}
 			maps.Copy(saved.Hosts, l.Hosts)
+			if l.Serial != 0 {
+				saved.Serial = l.Serial
+			}
 			if l.Cluster == "" {
 				continue
 			}

@@ -186,7 +186,7 @@ func (w *world) fresh(args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w.table.Refresh(i)
+	w.table.Refresh(i, w.now)
 	w.publish()
 	return "", nil
 }
