@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -161,4 +162,16 @@ func (c *Cluster) Start(t testing.TB) {
 	}
 	c.api.start(t)
 	c.awaitAPI(t)
+}
+
+// StartOn is Start on the etcd of another bed: all that the cluster held is gone,
+// and its revisions begin anew, as after an etcd was lost.
+func (c *Cluster) StartOn(t testing.TB, b *Bed) {
+	t.Helper()
+	for i, arg := range c.api.args {
+		if strings.HasPrefix(arg, "--etcd-servers=") {
+			c.api.args[i] = "--etcd-servers=" + b.etcd
+		}
+	}
+	c.Start(t)
 }
