@@ -57,6 +57,10 @@ func setup(c *caddy.Controller) error {
 		}
 		return nil
 	})
+	c.OnRestartFailed(func() error {
+		st.again()
+		return nil
+	})
 	c.OnShutdown(func() error {
 		mute()
 		stop()

@@ -19,7 +19,6 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
-	"github.com/coredns/coredns/plugin/pkg/reuseport"
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/report"
@@ -44,7 +43,7 @@ const (
 	// Whatever is asked is made in memory, so that one that takes longer than
 	// statusTimeout has met a pipeline that doesn't run.
 	statusTimeout = 20 * time.Second
-	// shutdownTimeout is how long a request may hold up a reload.
+	// shutdownTimeout is how long a request may hold up the end.
 	shutdownTimeout = 2 * time.Second
 )
 
@@ -86,7 +85,7 @@ func (s *status) addrs() []string {
 type statusKey struct{}
 
 // claim takes the addresses for one server block of the configuration. Two can't
-// share one: the kernel would give them the requests in turn.
+// share one: only one of them could answer.
 func (s *status) claim(c *caddy.Controller) error {
 	taken, _ := c.Get(statusKey{}).(map[string]bool)
 	if taken == nil {
@@ -127,61 +126,93 @@ func (w witness) ServeDNS(ctx context.Context, rw dns.ResponseWriter, r *dns.Msg
 	return w.Federation.ServeDNS(ctx, rw, r)
 }
 
-// listening counts this process's listeners by address: during a reload, the old
-// and the new configuration have one each.
-var listening struct {
+// A door is a listener with those who answer at it: the newest does. During a
+// reload the old and the new configuration share one, so that no connection is
+// lost in the kernel's queue of a listener that closes.
+type door struct {
+	behind []*status              // under doors
+	now    atomic.Pointer[status] // the last of them
+	close  func()
+}
+
+// doors are the addresses that this process serves a status at.
+var doors struct {
 	sync.Mutex
-	n map[string]int
+	at map[string]*door
 }
 
-// listen opens an address that may be open in this process already, but in no
-// other: CoreDNS's listeners share theirs with anybody's.
-func listen(addr string) (l net.Listener, end func(), err error) {
-	listening.Lock()
-	defer listening.Unlock()
-	if listening.n[addr] == 0 {
-		alone, err := net.Listen("tcp", addr)
-		if err != nil {
-			return nil, nil, err
-		}
-		alone.Close()
-	}
-	if l, err = reuseport.Listen("tcp", addr); err != nil {
-		return nil, nil, err
-	}
-	if listening.n == nil {
-		listening.n = map[string]int{}
-	}
-	listening.n[addr]++
-	return l, func() {
-		listening.Lock()
-		defer listening.Unlock()
-		listening.n[addr]--
-	}, nil
-}
-
-// start serves until the function it returns is called.
+// start answers at all addresses until the function it returns is called.
 func (s *status) start() (stop func(), err error) {
-	var stops []func()
+	var entered []string
 	stop = func() {
-		for _, f := range stops {
-			f()
+		for _, a := range entered {
+			s.leave(a)
 		}
 	}
 	for _, a := range s.addrs() {
-		l, end, err := listen(a)
-		if err != nil {
+		if err := s.enter(a); err != nil {
 			stop()
 			return nil, fmt.Errorf("status: %w", err)
 		}
-		stops = append(stops, s.serve(l), end)
+		entered = append(entered, a)
 	}
 	return stop, nil
 }
 
-func (s *status) serve(l net.Listener) (stop func()) {
+// enter answers at an address from now on; the first opens the door.
+func (s *status) enter(addr string) error {
+	doors.Lock()
+	defer doors.Unlock()
+	d := doors.at[addr]
+	if d == nil {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return err
+		}
+		d = &door{}
+		d.now.Store(s)
+		d.serve(l)
+		if doors.at == nil {
+			doors.at = map[string]*door{}
+		}
+		doors.at[addr] = d
+	}
+	d.behind = append(d.behind, s)
+	d.now.Store(s)
+	return nil
+}
+
+// leave answers no more at an address; the last closes the door.
+func (s *status) leave(addr string) {
+	doors.Lock()
+	d := doors.at[addr]
+	d.behind = slices.DeleteFunc(d.behind, func(o *status) bool { return o == s })
+	if n := len(d.behind); n > 0 {
+		d.now.Store(d.behind[n-1])
+		doors.Unlock()
+		return
+	}
+	delete(doors.at, addr)
+	doors.Unlock()
+	d.close()
+}
+
+// again answers once more, in front of a newer configuration that has failed to
+// start: nobody ends what hasn't begun.
+func (s *status) again() {
+	doors.Lock()
+	defer doors.Unlock()
+	for _, d := range doors.at {
+		if slices.Contains(d.behind, s) {
+			d.behind = []*status{s}
+			d.now.Store(s)
+		}
+	}
+}
+
+func (d *door) serve(l net.Listener) {
 	srv := &http.Server{
-		Handler:           s,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.now.Load().ServeHTTP(w, r) }),
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       30 * time.Second,
@@ -192,7 +223,7 @@ func (s *status) serve(l net.Listener) (stop func()) {
 			clogger.Errorf("status on %s: %v", l.Addr(), err)
 		}
 	})
-	return func() {
+	d.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
 		if srv.Shutdown(ctx) != nil {

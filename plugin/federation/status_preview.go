@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"net/netip"
 	"net/url"
 	"slices"
 	"time"
@@ -146,10 +147,10 @@ func (d *domain) leads(federation int, f *names.Federation, name string) report.
 	if len(a.Chain) > 0 {
 		out.To = a.Path.At(a.End()) + "." + string(d.name)
 	}
-	for _, v4 := range []bool{true, false} {
-		for addr := range a.Addrs(v4, 0) {
-			out.Addresses = append(out.Addresses, addr.String())
-		}
+	addrs := slices.Concat(slices.Collect(a.Addrs(true, 0)), slices.Collect(a.Addrs(false, 0)))
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	for _, addr := range addrs {
+		out.Addresses = append(out.Addresses, addr.String())
 	}
 	if len(out.Addresses) == 0 {
 		out.Why = a.Why

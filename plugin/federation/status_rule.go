@@ -50,19 +50,20 @@ func (r *ruling) of(x *shard.Explained) (in bool, rule string) {
 	if x.Verdict.Why == health.ForcedUp {
 		up = r.ordered("forced up", x) + ", in " + at(here)
 	}
+	leads := ""
 	if len(r.answer.Chain) > 0 {
-		up += ", where the name leads"
+		leads = ", where the name leads"
 	}
 	if !in {
-		return false, "not in the answer: " + up + ", but " + r.lacking(x, here)
+		return false, "not in the answer: " + up + leads + ", but " + r.lacking(x, here)
 	}
 	if c, all := r.counted(x); all {
 		return false, fmt.Sprintf("counted already: its address is there from cluster %s", c)
 	}
 	if x.Verdict.Stale {
-		return true, fmt.Sprintf("kept: %s when last heard; cluster silent for %s, %s", up, span(x.Evidence.Quiet), r.patience(x))
+		return true, fmt.Sprintf("kept: %s when last heard%s; cluster silent for %s, %s", up, leads, span(x.Evidence.Quiet), r.patience(x))
 	}
-	return true, "in the answer: " + up
+	return true, "in the answer: " + up + leads
 }
 
 // counted notes the addresses of a shard that is in the reply, and says which

@@ -66,8 +66,7 @@ func TestStatusAddr(t *testing.T) {
 	}
 }
 
-// Two server blocks can't share an address: the kernel would give them the
-// requests in turn.
+// Two server blocks can't share an address: only one of them could answer.
 func TestStatusClaim(t *testing.T) {
 	c := caddy.NewTestController("dns", "")
 	one := newStatus(nil, []stanza{{status: "127.0.0.1:8053"}})
@@ -110,7 +109,18 @@ func TestStatusListen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := newStatus(&Federation{}, s.stanzas).start()
+	n := newStatus(&Federation{}, s.stanzas)
+	if _, err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+	if doors.at[addr].now.Load() != n {
+		t.Error("the old configuration answers still")
+	}
+	s.again()
+	if doors.at[addr].now.Load() != s {
+		t.Error("after a reload that failed, the new configuration answers")
+	}
+	next, err := n.start()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -558,6 +568,27 @@ func TestRules(t *testing.T) {
 	}
 	if e := s.why(t, "drained.shop.fed.svc.example.com"); !slices.Equal(e.Absent, []string{"b", "c"}) || e.Shards[0].Evidence.Order != `drain service/shop/drained until 2199-01-01T00:00:00Z reason "kernel upgrade"` {
 		t.Errorf("%+v", e)
+	}
+}
+
+// The guard keeps an address whose shard is down, and that is said.
+func TestGuardIsTold(t *testing.T) {
+	w := shop(t)
+	s := w.telling("federation fed {\n" + both + "guard 10% 1m 0\n}")
+	w.cluster("eu", fedtest.Node("n", "eu", "eu-a"), fedtest.Service("shop", "web", "192.0.2.1"), fedtest.Slice("shop", "web", false, "eu-a"))
+	var e report.Explanation
+	for end := time.Now().Add(5 * time.Second); !e.GuardHeld; time.Sleep(5 * time.Millisecond) {
+		if e = s.why(t, "web.shop.fed.svc.example.com"); time.Now().After(end) {
+			t.Fatalf("nothing is held: %+v", e)
+		}
+	}
+	if got := e.Shards[0]; got.Rule != "kept by the guard, for now: no ready endpoint" || !got.InAnswer || e.Note == "" {
+		t.Errorf("%+v", e)
+	}
+	var snapshot report.Snapshot
+	s.get(t, &snapshot, "snapshot")
+	if n := snapshot.Federations[0].GuardHeldServices; n != 1 {
+		t.Errorf("%d services held", n)
 	}
 }
 

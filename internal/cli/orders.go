@@ -1,0 +1,321 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/report"
+)
+
+// wanted makes the order that the command line spells.
+func (c *call) wanted() (o override.Order, err error) {
+	o.Action, o.Reason = override.Action(c.name), strings.TrimSpace(c.reason)
+	if o.Subject, err = override.ParseSubject(c.positional[0]); err != nil {
+		return o, misused(&c.command, "%s: %v", c.name, err)
+	}
+	if o.Reason == "" {
+		return o, misused(&c.command, "%s: --reason is missing; whoever finds the order will want to know", c.name)
+	}
+	now := c.Now()
+	switch {
+	case c.until != "" && c.duration != 0:
+		return o, misused(&c.command, "%s: --until and --for say the same; one is enough", c.name)
+	case c.until != "":
+		if o.Until, err = time.Parse(time.RFC3339, c.until); err != nil {
+			return o, misused(&c.command, "%s: --until: %q is not a time such as 2026-01-31T15:04:05Z", c.name, c.until)
+		}
+		if o.Expired(now) {
+			return o, misused(&c.command, "%s: --until: %s is over already", c.name, c.until)
+		}
+	case c.duration < 0:
+		return o, misused(&c.command, "%s: --for: %s is over already", c.name, c.duration)
+	case c.duration > 0:
+		// Rounded up to the seconds a file has: never shorter than was asked.
+		o.Until = now.Add(c.duration + time.Second - time.Nanosecond).UTC().Truncate(time.Second)
+	}
+	if again, err := override.Parse(o.String()); err != nil || len(again) != 1 {
+		return o, misused(&c.command, "%s: %q can't stand in a file of overrides", c.name, c.positional[0])
+	}
+	return o, nil
+}
+
+// A target is the file to edit, and the federations of the server that go by it.
+type target struct {
+	path        string
+	federations []string // none: all of them
+	failed      error    // why the server can't be asked
+}
+
+// target finds the file. Where only the file matters, the server may be away.
+func (c *call) target(ctx context.Context) (t target, err error) {
+	var s report.Snapshot
+	if t.failed = c.get(ctx, "snapshot", nil, &s); t.failed != nil {
+		if t.path = c.file; t.path == "" {
+			return t, t.failed
+		}
+		return t, nil
+	}
+	var files []string
+	of := map[string][]string{}
+	for _, f := range s.Federations {
+		if f.OverridesFile == "" {
+			continue
+		}
+		if of[f.OverridesFile] == nil {
+			files = append(files, f.OverridesFile)
+		}
+		of[f.OverridesFile] = append(of[f.OverridesFile], f.Federation)
+	}
+	switch {
+	case c.file != "":
+		abs, err := filepath.Abs(c.file)
+		if err != nil {
+			return t, err
+		}
+		t.path, t.federations = c.file, of[abs]
+		if t.federations == nil && len(files) > 0 {
+			fmt.Fprintf(c.Stderr, "fedctl: hint: the server reads %s; is that the same file?\n", strings.Join(files, ", "))
+		}
+	case len(files) == 0:
+		return t, wrong("give the federation one in the Corefile: overrides FILE", "the server has no file of overrides")
+	case len(files) > 1:
+		return t, wrong("--file "+strings.Join(files, ", or --file "), "the server has %d files of overrides", len(files))
+	default:
+		t.path, t.federations = files[0], of[files[0]]
+	}
+	return t, nil
+}
+
+// order runs drain, down and up.
+func (c *call) order(ctx context.Context) error {
+	o, err := c.wanted()
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("%s %s", o.Action, o.Subject)
+	t, err := c.target(ctx)
+	if err != nil {
+		return err
+	}
+	if c.dry {
+		p, err := c.preview(ctx, t, o)
+		if err != nil {
+			return err
+		}
+		return c.show(what, p, "", o)
+	}
+	var p *report.Preview
+	err = edit(ctx, t.path, func(lines []line) ([]line, error) {
+		// Asked for while nobody else can edit: two orders that are harmless one by
+		// one may not be so together.
+		p, err = c.preview(ctx, t, o)
+		switch {
+		case err != nil && !c.force:
+			return nil, wrong("--force orders it unseen", "%s: what it would change is not known: %w", what, err)
+		case err == nil && !c.force:
+			if err := refusal(what, p); err != nil {
+				return nil, err
+			}
+		}
+		kept, _ := without(lines, func(old *override.Order) bool { return old.Subject == o.Subject })
+		// At the end: the last order counts, and this one does.
+		return append(kept, line{text: o.String(), order: &o}), nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.show(what, p, t.path, o)
+}
+
+// preview asks the server what an order would change.
+func (c *call) preview(ctx context.Context, t target, o override.Order) (*report.Preview, error) {
+	if t.failed != nil {
+		return nil, t.failed
+	}
+	var p report.Preview
+	if err := c.get(ctx, "preview", url.Values{"order": {o.String()}, "federation": t.federations}, &p); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// refusal says why an order must not be given without being forced.
+func refusal(what string, p *report.Preview) error {
+	if len(p.Unknown) > 0 { // there is one order, and so one subject
+		u, hint := p.Unknown[0], ""
+		if len(u.Known) > 0 {
+			hint = "known: " + strings.Join(u.Known, ", ") + "; "
+		}
+		return wrong(hint+"--force orders it all the same", "%s: the server knows no %s", what, u.Subject)
+	}
+	if p.Orphaned == 0 {
+		return nil
+	}
+	list := strings.Join(p.Orphans, ", ")
+	if more := p.Orphaned - len(p.Orphans); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return wrong("--dry-run shows what would change; --force orders it all the same",
+		"%s: would leave %s without any shard: %s", what, plural(p.Orphaned, "service"), list)
+}
+
+// show says what an order changes; path is "" if it was not given.
+func (c *call) show(what string, p *report.Preview, path string, o override.Order) error {
+	if c.json {
+		return c.print(struct {
+			Order   string          `json:"order"`
+			File    string          `json:"file,omitempty"` // where it was written
+			Preview *report.Preview `json:"preview"`        // nil: the server could not be asked
+		}{o.String(), path, p})
+	}
+	if path != "" {
+		c.printf("%s: written to %s\n", o, path)
+		if p != nil {
+			c.printf("%s\n", change(p.Services))
+		}
+		return nil
+	}
+	c.printf("%s: %s; nothing is written\n", what, change(p.Services))
+	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	for _, s := range p.Changes {
+		fmt.Fprintf(w, "%s of federation %s\n", s.Service, s.Federation)
+		for _, n := range s.Names {
+			fmt.Fprintf(w, "  %s\t%s\t-> %s\n", bare(n.Name), leads(n.Before), leads(n.After))
+		}
+	}
+	w.Flush()
+	if more := p.Services - len(p.Changes); more > 0 {
+		c.printf("and %d more\n", more)
+	}
+	for _, u := range p.Unknown {
+		c.printf("the server knows no %s\n", u.Subject)
+	}
+	if err := refusal(what, p); err != nil && p.Orphaned > 0 {
+		c.printf("%v; it needs --force\n", err)
+	}
+	return nil
+}
+
+func change(n int) string {
+	if n == 1 {
+		return "1 service changes"
+	}
+	return fmt.Sprintf("%d services change", n)
+}
+
+func leads(l report.Leads) string {
+	s := strings.Join(l.Addresses, " ")
+	if len(l.Addresses) == 0 {
+		s = "nothing (" + l.Why + ")"
+	}
+	if l.To != "" {
+		s = bare(l.To) + ": " + s
+	}
+	return s
+}
+
+func (c *call) undrain(ctx context.Context) error {
+	sub, err := override.ParseSubject(c.positional[0])
+	if err != nil {
+		return misused(&c.command, "undrain: %v", err)
+	}
+	t, err := c.target(ctx)
+	if err != nil {
+		return err
+	}
+	var removed []override.Order
+	err = edit(ctx, t.path, func(lines []line) (kept []line, err error) {
+		kept, removed = without(lines, func(o *override.Order) bool { return o.Subject == sub })
+		if len(removed) > 0 {
+			return kept, nil
+		}
+		hint := "there are no orders at all"
+		if subjects := about(lines); len(subjects) > 0 {
+			hint = "there are orders about " + strings.Join(subjects, ", ")
+		}
+		return nil, wrong(hint, "undrain %s: %s says nothing about it", sub, t.path)
+	})
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(reports(removed, c.Now()))
+	}
+	for _, o := range removed {
+		c.printf("%s: taken back\n", o)
+	}
+	return nil
+}
+
+// about lists what lines are about.
+func about(lines []line) (subjects []string) {
+	for _, l := range lines {
+		if l.order != nil && !slices.Contains(subjects, l.order.Subject.String()) {
+			subjects = append(subjects, l.order.Subject.String())
+		}
+	}
+	return subjects
+}
+
+func reports(list []override.Order, now time.Time) []report.Order {
+	out := []report.Order{}
+	for _, o := range list {
+		out = append(out, report.OrderOf(o, now))
+	}
+	return out
+}
+
+func (c *call) overrides(ctx context.Context) error {
+	t, err := c.target(ctx)
+	if err != nil {
+		return err
+	}
+	now := c.Now()
+	var shown []override.Order
+	if c.prune {
+		err = edit(ctx, t.path, func(lines []line) (kept []line, err error) {
+			kept, shown = without(lines, func(o *override.Order) bool { return o.Expired(now) })
+			return kept, nil
+		})
+	} else {
+		var lines []line
+		lines, err = readLines(t.path)
+		_, shown = without(lines, func(*override.Order) bool { return true })
+	}
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(reports(shown, now))
+	}
+	switch {
+	case c.prune && len(shown) == 0:
+		c.printf("no order in %s has expired\n", t.path)
+		return nil
+	case c.prune:
+		c.printf("removed from %s\n", t.path)
+	case len(shown) == 0:
+		c.printf("no orders in %s\n", t.path)
+		return nil
+	}
+	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ORDER\tSUBJECT\tLEFT\tUNTIL\tREASON")
+	for _, o := range shown {
+		left, until := "-", "taken back"
+		if !o.Until.IsZero() {
+			left, until = span(o.Until.Sub(now).Seconds()), o.Until.Format(time.RFC3339)
+		}
+		if o.Expired(now) {
+			left = "expired"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", o.Action, o.Subject, left, until, o.Reason)
+	}
+	return w.Flush()
+}
