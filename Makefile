@@ -8,7 +8,7 @@ FUZZTIME ?= 30s
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build bin/fedns
+build: ## build bin/fedns and bin/fedctl
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
 
 run: build ## start fedns over corefile.example, on 127.0.0.1:1053
@@ -41,7 +41,8 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-soak: ## what takes long: each fuzz target for ten minutes
+soak: kube ## what takes long: 200 kills, a minute of flapping, each fuzz target for ten minutes
+	go test -count=1 -timeout 30m ./test/faults -run '^TestFaults' -kills 200 -flaps 1m
 	$(MAKE) fuzz FUZZTIME=10m
 
 kube: ## build the real control planes that tests start, into bin/kube
