@@ -102,10 +102,7 @@ type Edit struct {
 
 // Edit begins the next state. f stays as it is.
 func (f *Federation) Edit() *Edit {
-	e := &Edit{next: *f, owner: new(owner)}
-	e.next.services.own()
-	e.next.namespaces.own()
-	return e
+	return &Edit{next: *f, owner: new(owner)}
 }
 
 // Set puts a frozen service in, in place of the one of its key.

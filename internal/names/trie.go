@@ -1,25 +1,29 @@
 package names
 
 // A trie is a persistent hash map: an edit copies what it touches, at most a
-// root, a page and a slot, and leaves the rest shared with the trie it came
+// root, a page and a chain, and leaves the rest shared with the trie it came
 // from. So a change costs the same among a thousand entries and a million, and
-// readers of the old one never notice. Two levels of 256 keep a slot to one or
+// readers of the old one never notice. Two levels of 256 keep a chain to one or
 // two entries up to 100,000.
 type trie[K comparable, V any] struct {
 	pages *[fan]*page[K, V]
 	size  int
+	owner *owner // the edit that made pages, and may change them in place
 }
 
 const fan = 256
 
 type page[K comparable, V any] struct {
 	owner *owner // the edit that made it, and may change it in place
-	slots [fan][]entry[K, V]
+	slots [fan]*entry[K, V]
 }
 
+// An entry is a link of a chain of those whose hashes share a slot. It is never
+// changed.
 type entry[K comparable, V any] struct {
 	key   K
 	value V
+	next  *entry[K, V]
 }
 
 // An owner is the identity of one edit.
@@ -33,8 +37,8 @@ func (t *trie[K, V]) get(hash uint32, key K) (v V, ok bool) {
 	if p == nil {
 		return v, false
 	}
-	for i := range p.slots[hash>>16&0xff] {
-		if e := &p.slots[hash>>16&0xff][i]; e.key == key {
+	for e := p.slots[hash>>16&0xff]; e != nil; e = e.next {
+		if e.key == key {
 			return e.value, true
 		}
 	}
@@ -50,8 +54,8 @@ func (t *trie[K, V]) all(yield func(V) bool) {
 		if p == nil {
 			continue
 		}
-		for _, slot := range p.slots {
-			for _, e := range slot {
+		for _, e := range p.slots {
+			for ; e != nil; e = e.next {
 				if !yield(e.value) {
 					return
 				}
@@ -60,17 +64,16 @@ func (t *trie[K, V]) all(yield func(V) bool) {
 	}
 }
 
-// own copies the root, once an edit.
-func (t *trie[K, V]) own() {
-	pages := new([fan]*page[K, V])
-	if t.pages != nil {
-		*pages = *t.pages
+// slot gives the chain of hash on a page that o may change, and makes the root
+// and the page o's if they aren't.
+func (t *trie[K, V]) slot(o *owner, hash uint32) **entry[K, V] {
+	if t.pages == nil || t.owner != o {
+		pages := new([fan]*page[K, V])
+		if t.pages != nil {
+			*pages = *t.pages
+		}
+		t.pages, t.owner = pages, o
 	}
-	t.pages = pages
-}
-
-// slot gives the slot of hash on a page that o may change.
-func (t *trie[K, V]) slot(o *owner, hash uint32) *[]entry[K, V] {
 	p := t.pages[hash>>24]
 	if p == nil || p.owner != o {
 		q := &page[K, V]{owner: o}
@@ -83,29 +86,37 @@ func (t *trie[K, V]) slot(o *owner, hash uint32) *[]entry[K, V] {
 	return &p.slots[hash>>16&0xff]
 }
 
-// set and remove work on a trie that o owns the root of.
 func (t *trie[K, V]) set(o *owner, hash uint32, key K, v V) {
 	slot := t.slot(o, hash)
-	next := make([]entry[K, V], 0, len(*slot)+1)
-	for _, e := range *slot {
-		if e.key != key {
-			next = append(next, e)
-		}
+	rest, found := without(*slot, key)
+	*slot = &entry[K, V]{key, v, rest}
+	if !found {
+		t.size++
 	}
-	t.size += len(next) + 1 - len(*slot)
-	*slot = append(next, entry[K, V]{key, v})
 }
 
 func (t *trie[K, V]) remove(o *owner, hash uint32, key K) {
 	slot := t.slot(o, hash)
-	var next []entry[K, V]
-	for _, e := range *slot {
-		if e.key != key {
-			next = append(next, e)
-		}
+	rest, found := without(*slot, key)
+	*slot = rest
+	if found {
+		t.size--
 	}
-	t.size += len(next) - len(*slot)
-	*slot = next
+}
+
+// without is a chain without a key: the links before it anew, those behind it
+// shared.
+func without[K comparable, V any](chain *entry[K, V], key K) (rest *entry[K, V], found bool) {
+	if chain == nil {
+		return nil, false
+	}
+	if chain.key == key {
+		return chain.next, true
+	}
+	if rest, found = without(chain.next, key); !found {
+		return chain, false
+	}
+	return &entry[K, V]{chain.key, chain.value, rest}, true
 }
 
 // hash is FNV-1a, spread over the upper bits, which the trie uses.
