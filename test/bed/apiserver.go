@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/fedns/fedns/internal/fedtest"
 )
 
 // A Cluster is one API server and, in a member, what makes its objects live.
@@ -56,7 +58,7 @@ func (b *Bed) APIs(t testing.TB, names ...string) []*Cluster {
 func (b *Bed) startAPI(t testing.TB, name string) *Cluster {
 	t.Helper()
 	number := b.claim(t, name)
-	port := freePort(t)
+	port := fedtest.Port(t)
 	c := &Cluster{Name: name, dir: t.TempDir(), addr: addr(port), reader: rand.Text()}
 	c.Kubeconfig = filepath.Join(c.dir, "kubeconfig")
 	c.config = &rest.Config{

@@ -4,14 +4,16 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
+
+	"github.com/fedns/fedns/internal/fedtest"
 )
 
 // startEtcd starts the one etcd every cluster of b keeps its objects in, each
 // under its own prefix.
 func (b *Bed) startEtcd(t testing.TB) {
 	t.Helper()
-	b.etcd = "http://" + addr(freePort(t))
-	peer := "http://" + addr(freePort(t)) // it insists, although it is alone
+	b.etcd = "http://" + addr(fedtest.Port(t))
+	peer := "http://" + addr(fedtest.Port(t)) // it insists, although it is alone
 	p := b.launch(t, "bed", "etcd",
 		"--data-dir="+filepath.Join(b.dir, "etcd"),
 		"--unsafe-no-fsync", // nobody restores a test from its disk

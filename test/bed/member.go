@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"path/filepath"
 	"testing"
+
+	"github.com/fedns/fedns/internal/fedtest"
 )
 
 // Member starts a cluster that is alive: an API server, the controllers, the
@@ -34,7 +36,7 @@ func (b *Bed) Members(t testing.TB, names ...string) []*Cluster {
 
 func (b *Bed) startControllers(t testing.TB, c *Cluster) func() {
 	t.Helper()
-	port := freePort(t)
+	port := fedtest.Port(t)
 	return awaitHealth(t, "https", port, b.launch(t, c.Name, "kube-controller-manager",
 		"--kubeconfig="+c.Kubeconfig,
 		"--leader-elect=false", // it is alone, and an election takes seconds
@@ -51,7 +53,7 @@ func (b *Bed) startControllers(t testing.TB, c *Cluster) func() {
 
 func (b *Bed) startScheduler(t testing.TB, c *Cluster) func() {
 	t.Helper()
-	port := freePort(t)
+	port := fedtest.Port(t)
 	return awaitHealth(t, "https", port, b.launch(t, c.Name, "kube-scheduler",
 		"--kubeconfig="+c.Kubeconfig,
 		"--leader-elect=false",
@@ -63,7 +65,7 @@ func (b *Bed) startScheduler(t testing.TB, c *Cluster) func() {
 
 func (b *Bed) startKwok(t testing.TB, c *Cluster) func() {
 	t.Helper()
-	port := freePort(t)
+	port := fedtest.Port(t)
 	return awaitHealth(t, "http", port, b.launch(t, c.Name, "kwok",
 		"--kubeconfig="+c.Kubeconfig,
 		"--config="+filepath.Join(b.programs, "stages.yaml"),

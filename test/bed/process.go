@@ -3,15 +3,12 @@ package bed
 import (
 	"bytes"
 	"context"
-	"errors"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"sync"
 	"syscall"
 	"testing"
 )
@@ -129,43 +126,6 @@ func (p *process) tail() []byte {
 		}
 	}
 	return text[end+1:]
-}
-
-// ports remembers what freePort handed out: not every program listens at once.
-var ports struct {
-	mu    sync.Mutex // guards the rest
-	given map[int]bool
-}
-
-// freePort is a loopback port nobody listens on. It lies below the range
-// outgoing connections are numbered from, so that none of those can sit on an
-// API server's port while the server is down.
-func freePort(t testing.TB) int {
-	t.Helper()
-	ports.mu.Lock()
-	defer ports.mu.Unlock()
-	for range 100 {
-		// At random, because other test binaries are choosing right now too.
-		port := 20000 + rand.IntN(12000)
-		if ports.given[port] {
-			continue
-		}
-		l, err := net.Listen("tcp", addr(port))
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
-		if ports.given == nil {
-			ports.given = make(map[int]bool)
-		}
-		ports.given[port] = true
-		return port
-	}
-	t.Fatal("no free port on 127.0.0.1")
-	return 0
 }
 
 func addr(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -120,9 +120,9 @@ func coredns(t *testing.T, corefile string) (addr string) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build ./test/bench/coredns: %v\n%s", err, out)
 	}
-	p := serve.Ports(t, 2)
+	port, ready := fedtest.Port(t), fedtest.Port(t)
 	path := filepath.Join(t.TempDir(), "Corefile")
-	text := strings.NewReplacer("PORT", fmt.Sprint(p[0]), "READY", fmt.Sprint(p[1])).Replace(corefile)
+	text := strings.NewReplacer("PORT", fmt.Sprint(port), "READY", fmt.Sprint(ready)).Replace(corefile)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -144,14 +144,14 @@ func coredns(t *testing.T, corefile string) (addr string) {
 		}
 	})
 	serve.Eventually(t, 30*time.Second, "CoreDNS is ready", func() bool {
-		r, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/ready", p[1]))
+		r, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/ready", ready))
 		if err != nil {
 			return false
 		}
 		r.Body.Close()
 		return r.StatusCode == http.StatusOK
 	})
-	addr = fmt.Sprintf("127.0.0.1:%d", p[0])
+	addr = fmt.Sprintf("127.0.0.1:%d", port)
 	listening(t, addr)
 	return addr
 }

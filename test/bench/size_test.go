@@ -39,7 +39,7 @@ func size(t *testing.T) {
 	}
 	dir := t.TempDir()
 	federation := generate(t, dir, services)
-	pprof := serve.Ports(t, 1)[0]
+	pprof := fedtest.Port(t)
 
 	if _, err := serve.Binary(); err != nil { // built before the clock starts
 		t.Fatal(err)

@@ -25,6 +25,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/fedtest"
 	"github.com/fedns/fedns/test/bed"
 	"github.com/fedns/fedns/test/serve"
 )
@@ -409,7 +410,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{bed: bed.New(t), shards: map[string]*shard{}, port: serve.Ports(t, 1)[0]}
+	w := &world{bed: bed.New(t), shards: map[string]*shard{}, port: fedtest.Port(t)}
 	var names []string
 	for _, s := range sites {
 		names = append(names, s.name)

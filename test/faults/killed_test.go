@@ -18,6 +18,7 @@ import (
 	"github.com/miekg/dns"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/fedns/fedns/internal/fedtest"
 	"github.com/fedns/fedns/test/bed"
 	"github.com/fedns/fedns/test/serve"
 )
@@ -40,7 +41,7 @@ func join(t *testing.T, c *bed.Cluster) (*link, member) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &link{addr: "127.0.0.1:0", far: strings.TrimPrefix(config.Clusters[c.Name].Server, "https://"), conns: map[net.Conn]bool{}}
+	l := &link{addr: fmt.Sprint("127.0.0.1:", fedtest.Port(t)), far: strings.TrimPrefix(config.Clusters[c.Name].Server, "https://"), conns: map[net.Conn]bool{}}
 	l.mend(t)
 	t.Cleanup(l.cut)
 	config.Clusters[c.Name].Server = "https://" + l.addr

@@ -62,7 +62,7 @@ func start(t *testing.T) *place {
 	if err := os.WriteFile(apex, []byte("@ SOA ns1 hostmaster 7 7200 1800 86400 5\n@ NS ns1\nns1 A 192.0.2.53\nwww CNAME "+web+".\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p := &place{t: t, status: fmt.Sprint("127.0.0.1:", serve.Ports(t, 1)[0]), overrides: filepath.Join(dir, "overrides")}
+	p := &place{t: t, status: fmt.Sprint("127.0.0.1:", fedtest.Port(t)), overrides: filepath.Join(dir, "overrides")}
 	p.Server = serve.Start(t, fmt.Sprintf(`example.com:PORT {
     bind ADDR
     ready READY

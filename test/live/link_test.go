@@ -1,6 +1,7 @@
 package live
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/fedns/fedns/internal/fedtest"
 	"github.com/fedns/fedns/test/bed"
 )
 
@@ -33,7 +35,7 @@ func connect(t *testing.T, c *bed.Cluster) *link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &link{addr: "127.0.0.1:0", server: config.Clusters[c.Name].Server[len("https://"):], conns: map[net.Conn]bool{}}
+	l := &link{addr: fmt.Sprint("127.0.0.1:", fedtest.Port(t)), server: config.Clusters[c.Name].Server[len("https://"):], conns: map[net.Conn]bool{}}
 	l.mend(t)
 	t.Cleanup(func() {
 		l.cut()

@@ -125,7 +125,7 @@ func TestStubDomain(t *testing.T) {
 // dnsmasq runs with the flags that kube-dns gives it.
 func dnsmasq(t *testing.T, fedns string) string {
 	host, port, _ := net.SplitHostPort(fedns)
-	own := strconv.Itoa(serve.Ports(t, 1)[0])
+	own := strconv.Itoa(fedtest.Port(t))
 	start(t, tool(t, "dnsmasq"),
 		"--keep-in-foreground", "--cache-size=1000", "--no-negcache", "--dns-loop-detect", "--log-facility=-",
 		"--server=/example.com/"+host+"#"+port,
@@ -140,7 +140,7 @@ func dnsmasq(t *testing.T, fedns string) string {
 // or as a "forward" one, whose servers are taken for resolvers.
 func unbound(t *testing.T, kind, fedns string) string {
 	host, port, _ := net.SplitHostPort(fedns)
-	own := serve.Ports(t, 1)[0]
+	own := fedtest.Port(t)
 	conf := unboundConf("127.0.0.1", own) +
 		fmt.Sprintf("%[1]s-zone:\n  name: example.com\n  %[1]s-addr: %s@%s\n", kind, host, port)
 	start(t, tool(t, "unbound"), "-d", "-p", "-c", write(t, t.TempDir(), "unbound.conf", conf))

@@ -47,27 +47,6 @@ type Server struct {
 	done           chan struct{}
 }
 
-// Ports gives free ports of loopback, free for UDP and TCP at this moment.
-func Ports(t testing.TB, n int) []int {
-	t.Helper()
-	var out []int
-	for len(out) < n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenPacket("udp", fmt.Sprint("127.0.0.1:", port))
-		if err != nil {
-			continue
-		}
-		defer u.Close()
-		out = append(out, port)
-	}
-	return out
-}
-
 // Start starts fedns over a Corefile and waits until it is ready. In the text,
 // ADDR stands for the address it is to bind to and PORT for its port; READY and
 // METRICS, where they stand, for addresses of these plugins. It ends with the test.
@@ -85,11 +64,10 @@ func Launch(t testing.TB, corefile string) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := Ports(t, 3)
 	s := &Server{
-		Addr:    fmt.Sprint("127.0.0.1:", p[0]),
-		ready:   fmt.Sprint("127.0.0.1:", p[1]),
-		metrics: fmt.Sprint("127.0.0.1:", p[2]),
+		Addr:    fmt.Sprint("127.0.0.1:", fedtest.Port(t)),
+		ready:   fmt.Sprint("127.0.0.1:", fedtest.Port(t)),
+		metrics: fmt.Sprint("127.0.0.1:", fedtest.Port(t)),
 		Dir:     fedtest.Root(),
 		log:     &Buffer{},
 		done:    make(chan struct{}),
