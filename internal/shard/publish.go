@@ -45,7 +45,9 @@ func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federati
 		}
 		ds = append(ds, d)
 	}
-	clear(t.dirty)
+	// A map keeps the room it once needed, and to walk through that costs as much
+	// as the entries did: after a first listing, each change would.
+	t.dirty = map[names.Key]bool{}
 	for i, s := range t.watch(ds, now) {
 		if s != nil {
 			e.Set(s)
