@@ -10,13 +10,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns/coredns/plugin/cache"
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
+	"github.com/coredns/coredns/plugin/ready"
 	"github.com/coredns/coredns/plugin/test"
+	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 
 	"github.com/fedns/fedns/internal/fedtest"
+)
+
+// What other plugins look for in this one.
+var (
+	_ cache.ZoneBypasser  = (*Federation)(nil)
+	_ ready.Readiness     = (*Federation)(nil)
+	_ transfer.Transferer = (*Federation)(nil)
 )
 
 func TestMain(m *testing.M) {

@@ -162,6 +162,21 @@ func TestBrokenReload(t *testing.T) {
 	})
 }
 
+// A cache in the same block keeps nothing of what is answered here.
+func TestCacheBeside(t *testing.T) {
+	dir := shop(t, "192.0.2.1")
+	s := serve.Start(t, strings.Replace(block(folder(dir)), " errors\n", " errors\n cache 300\n", 1))
+	if got := serve.Addrs(s.Ask(t, name, dns.TypeA)); len(got) != 1 {
+		t.Fatalf("answered with %v", got)
+	}
+	fedtest.WriteManifest(t, filepath.Join(dir, "shop.json"),
+		fedtest.Node("n", "eu", "eu-a"), fedtest.Service("shop", "web", "192.0.2.2"), fedtest.Slice("shop", "web", true, "eu-a"))
+	serve.Eventually(t, time.Second, "the change is answered", func() bool {
+		got := serve.Addrs(s.Ask(t, name, dns.TypeA))
+		return len(got) == 1 && got[0] == "192.0.2.2"
+	})
+}
+
 // The apex file is followed; one that has become wrong leaves what it said.
 func TestApexFile(t *testing.T) {
 	dir := shop(t, "192.0.2.1")
