@@ -116,7 +116,7 @@ func TestCorefiles(t *testing.T) {
 	for i, b := range blocks(t, "corefile") {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			b = regexp.MustCompile(`(?m)^([\w.]+):(\d+) \{$`).ReplaceAllString(b, "$1:PORT {\n    bind 127.0.0.1")
-			b = strings.NewReplacer("/etc/fedns/", dir+"/", "127.0.0.1:8181", "READY", "127.0.0.1:9153", "METRICS", "forward . 192.0.2.53 198.51.100.53", "forward . 127.0.0.1:1").Replace(b)
+			b = strings.NewReplacer("/etc/fedns/", dir+"/", "127.0.0.1:8181", "READY", "127.0.0.1:9153", "METRICS", "127.0.0.1:8053", fmt.Sprint("127.0.0.1:", fedtest.Port(t)), "forward . 192.0.2.53 198.51.100.53", "forward . 127.0.0.1:1").Replace(b)
 			s := serve.Launch(t, b)
 			serve.Eventually(t, 10*time.Second, "it answers", func() bool {
 				if s.Exited() {
