@@ -10,6 +10,7 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
 	"github.com/coredns/coredns/plugin/pkg/fall"
@@ -33,6 +34,9 @@ type Federation struct {
 	ready   <-chan struct{}
 	pipe    *pipeline.Pipeline
 	turn    atomic.Uint32 // grows with each answer, to rotate addresses
+
+	instance caddy.Context // of the configuration it is part of
+	stop     func()        // ends what start has started
 }
 
 // A domain is a DNS zone with the federations that live under it.

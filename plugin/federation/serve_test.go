@@ -57,7 +57,8 @@ func (w *world) serving(text string) *Federation {
 		w.t.Fatal(err)
 	}
 	f.Next = test.NextHandler(dns.RcodeServerFailure, nil) // who gets here shows it
-	w.t.Cleanup(f.start())
+	f.start()
+	w.t.Cleanup(f.stop)
 	select {
 	case <-f.ready:
 	case <-time.After(10 * time.Second):

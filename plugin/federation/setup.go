@@ -48,25 +48,40 @@ func setup(c *caddy.Controller) error {
 		f.Next = next
 		return st.handler()
 	})
-	var stop, mute func()
+	f.instance = c.Context()
+	var mute func()
 	c.OnStartup(func() (err error) {
-		stop = f.start()
+		f.start()
 		if mute, err = st.start(); err != nil {
-			stop() // nobody calls OnShutdown of what hasn't started
+			f.stop() // nobody calls OnShutdown of what hasn't started
 			return plugin.Error(pluginName, err)
 		}
 		return nil
 	})
 	c.OnRestartFailed(func() error {
+		stopOthers(f.instance)
 		st.again()
 		return nil
 	})
 	c.OnShutdown(func() error {
 		mute()
-		stop()
+		f.stop()
 		return nil
 	})
 	return nil
+}
+
+// stopOthers ends the handlers of other configurations than the one that goes on:
+// those of a reload that failed after they had started, which nobody else ends.
+func stopOthers(instance caddy.Context) {
+	running.Lock()
+	list := slices.Clone(running.list)
+	running.Unlock()
+	for _, o := range list {
+		if o.instance != instance {
+			o.stop()
+		}
+	}
 }
 
 // build makes the handler of the stanzas of one server block. Everything that can
@@ -169,13 +184,13 @@ var running struct {
 	list []*Federation
 }
 
-// start runs the pipeline until the function it returns is called. During a
-// reload it takes over what the running handlers know of the same clusters, and
-// waits for the others: until it returns, the old handlers answer.
-func (f *Federation) start() (stop func()) {
+// start runs the pipeline until stop is called. During a reload it takes over what
+// the handlers of the old configuration know of the same clusters, and waits for
+// the others: until it returns, the old handlers answer.
+func (f *Federation) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	running.Lock()
-	old := slices.Clone(running.list)
+	old := slices.DeleteFunc(slices.Clone(running.list), func(o *Federation) bool { return o.instance == f.instance })
 	running.list = append(running.list, f)
 	running.Unlock()
 	for _, o := range old {
@@ -184,6 +199,13 @@ func (f *Federation) start() (stop func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() { f.pipe.Run(ctx) })
 	wg.Go(func() { f.followApex(ctx) })
+	f.stop = sync.OnceFunc(func() {
+		running.Lock()
+		running.list = slices.DeleteFunc(running.list, func(o *Federation) bool { return o == f })
+		running.Unlock()
+		cancel()
+		wg.Wait()
+	})
 	patience := courtesy
 	if len(old) > 0 {
 		patience = pipeline.Grace
@@ -191,13 +213,6 @@ func (f *Federation) start() (stop func()) {
 	select {
 	case <-f.ready:
 	case <-time.After(patience):
-	}
-	return func() {
-		running.Lock()
-		running.list = slices.DeleteFunc(running.list, func(o *Federation) bool { return o == f })
-		running.Unlock()
-		cancel()
-		wg.Wait()
 	}
 }
 

@@ -374,7 +374,8 @@ out CNAME www.example.net.
 	f.pipe = pipeline.New([]pipeline.Federation{fed}, logger())
 	f.board, f.ready = f.pipe.Board(), f.pipe.Ready()
 	f.Next = test.NextHandler(dns.RcodeServerFailure, nil)
-	t.Cleanup(f.start())
+	f.start()
+	t.Cleanup(f.stop)
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if svc := f.board.Load().Federations[0].Service(names.Key{Namespace: "shop", Name: "drained"}); f.Ready() && svc != nil && svc.Down != "" {
 			break

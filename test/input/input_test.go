@@ -177,6 +177,57 @@ func TestCacheBeside(t *testing.T) {
 	})
 }
 
+// A reload that fails when everything has started already, for a port that is
+// taken, leaves nothing behind: the old server goes on alone.
+func TestReloadPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	dir := shop(t, "192.0.2.1")
+	s := serve.Start(t, block(folder(dir)))
+	s.Write(t, block(folder(dir))+"example.net:"+port+" {\n bind ADDR\n federation fed {\n"+folder(dir)+"}\n}\n")
+	s.Reload(t)
+	serve.Eventually(t, 20*time.Second, "the log says that the reload failed", func() bool {
+		return strings.Contains(s.Log(), "address already in use")
+	})
+	for _, ready := range []bool{false, true} { // whoever else follows says the first by the second
+		fedtest.WriteManifest(t, filepath.Join(dir, "shop.json"),
+			fedtest.Node("n", "eu", "eu-a"), fedtest.Service("shop", "web", "192.0.2.1"), fedtest.Slice("shop", "web", ready, "eu-a"))
+		serve.Eventually(t, 2*time.Second, "the old server follows its clusters", func() bool {
+			return (len(serve.Addrs(s.Ask(t, name, dns.TypeA))) == 1) == ready
+		})
+	}
+	if n := strings.Count(s.Log(), "shard shop/web in c: down"); n != 1 {
+		t.Errorf("%d servers follow the clusters:\n%s", n, s.Log())
+	}
+}
+
+// A cluster that can't be reached holds up no block of several, at the start.
+func TestSeveralBlocks(t *testing.T) {
+	dir := shop(t, "192.0.2.1")
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	write(t, kubeconfig, "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\ncontexts: [{name: c, context: {cluster: c}}]\n")
+	stanza := folder(dir) + "cluster dead {\n kubeconfig " + kubeconfig + " c\n}\n"
+	began := time.Now()
+	var blocks string
+	for _, domain := range []string{"example.com", "example.net", "example.org"} {
+		blocks += domain + ":PORT {\n bind ADDR\n federation fed {\n" + stanza + "}\n}\n"
+	}
+	s := serve.Launch(t, blocks)
+	for _, domain := range []string{"example.com", "example.net", "example.org"} {
+		serve.Eventually(t, 8*time.Second, domain+" is answered", func() bool {
+			m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion("web.shop.fed.svc."+domain+".", dns.TypeA), s.Addr)
+			return err == nil && len(serve.Addrs(m)) == 1
+		})
+	}
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
 // The apex file is followed; one that has become wrong leaves what it said.
 func TestApexFile(t *testing.T) {
 	dir := shop(t, "192.0.2.1")
