@@ -81,17 +81,31 @@ func (s *stanza) has(cluster string) bool {
 // at it.
 const indifferent = "makes no difference: answers don't depend on who asks"
 
+// attempts bounds how often an explanation is begun anew because a publication
+// came in between: under churn, evidence and answer may be one publication apart.
+const attempts = 5
+
 // explain answers /api/v1/explain.
 func (s *status) explain(ctx context.Context, v url.Values) (any, error) {
 	asked, err := s.questioning(v)
 	if err != nil {
 		return nil, err
 	}
+	for try := 1; ; try++ {
+		snapshot := s.f.board.Load()
+		out, err := s.explainAt(ctx, asked, snapshot)
+		if err != nil || try == attempts || s.f.board.Load() == snapshot {
+			return out, err
+		}
+	}
+}
+
+// explainAt explains the answer of one snapshot, with the evidence of this moment.
+func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *names.Snapshot) (any, error) {
 	out := report.Explanation{Name: asked.name, Type: dns.Type(asked.qtype).String()}
 	if asked.client.IsValid() {
 		out.Client = &report.Client{Address: asked.client.String(), Note: indifferent}
 	}
-	snapshot := s.f.board.Load()
 	out.Serial = snapshot.Serial
 	q, labels := s.query(asked, snapshot)
 	if q == nil {
