@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,7 +70,7 @@ func TestImports(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if has(pure, pkg) {
+			if slices.Contains(pure, pkg) {
 				clockless(t, path)
 			}
 			for _, spec := range f.Imports {
@@ -96,7 +97,7 @@ func clockless(t *testing.T, path string) {
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {
-			if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" && !has([]string{"Duration", "Second", "Minute", "Hour", "Millisecond", "Time", "Parse", "RFC3339"}, s.Sel.Name) {
+			if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" && !slices.Contains([]string{"Duration", "Second", "Minute", "Hour", "Millisecond", "Time", "Parse", "RFC3339"}, s.Sel.Name) {
 				t.Errorf("%s: pure packages have no clock; time.%s", path, s.Sel.Name)
 			}
 		}
@@ -107,29 +108,20 @@ func clockless(t *testing.T, path string) {
 func check(t *testing.T, pkg string, allowed []string, imp, path string) {
 	t.Helper()
 	if ours, ok := strings.CutPrefix(imp, module); ok {
-		if !has(allowed, ours) {
+		if !slices.Contains(allowed, ours) {
 			t.Errorf("%s: %s can't import %s", path, pkg, ours)
 		}
 		return
 	}
 	for library, where := range homes {
-		if strings.HasPrefix(imp, library) && !has(where, pkg) {
+		if strings.HasPrefix(imp, library) && !slices.Contains(where, pkg) {
 			t.Errorf("%s: %s stops at %v", path, library, where)
 		}
 	}
-	if !has(pure, pkg) || pkg == "internal/names" && imp == "sync/atomic" {
+	if !slices.Contains(pure, pkg) || pkg == "internal/names" && imp == "sync/atomic" {
 		return
 	}
-	if has(impure, imp) || strings.Contains(imp, ".") || imp == "sync/atomic" {
+	if slices.Contains(impure, imp) || strings.Contains(imp, ".") || imp == "sync/atomic" {
 		t.Errorf("%s: %s is pure; it can't import %s", path, pkg, imp)
 	}
-}
-
-func has(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

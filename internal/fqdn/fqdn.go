@@ -41,15 +41,13 @@ func Parse(s string) (Name, error) {
 	if !strings.HasSuffix(n, ".") || escaped(n, len(n)-1) {
 		n += "."
 	}
-	wire := 1
 	for _, l := range Labels(n) {
 		size := wireLen(l)
 		if size == 0 || size > maxLabel {
 			return "", fmt.Errorf("name %q: label %q has %d bytes, not 1 to %d", s, l, size, maxLabel)
 		}
-		wire += 1 + size
 	}
-	if wire > maxName {
+	if wire := Name(n).Wire(); wire > maxName {
 		return "", fmt.Errorf("name %q: has %d bytes on the wire, more than %d", s, wire, maxName)
 	}
 	return Name(n), nil

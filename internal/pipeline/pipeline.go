@@ -195,6 +195,15 @@ func (p *Pipeline) Preview(ctx context.Context, federation int, more []override.
 	return changed, current, ok
 }
 
+// Trouble says whether this server is isolated from the members of a federation,
+// and of how many services the guard holds withdrawals back.
+func (p *Pipeline) Trouble(ctx context.Context, federation int) (isolated bool, held int, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) {
+		isolated, held = w.tables[federation].Isolated(), w.tables[federation].Held()
+	})
+	return isolated, held, ok
+}
+
 // A Standing is how a member stands.
 type Standing struct {
 	Name   topology.ClusterName

@@ -80,7 +80,7 @@ func (m *member) locate() bool {
 		}
 		if len(m.Zones) == 0 {
 			for z := range m.seen {
-				if !slices.ContainsFunc(m.Zones, func(o string) bool { return o == z }) && !anywhere(places, z) {
+				if !anywhere(places, z) {
 					places[topology.Place{Region: region, Zone: z}] = true
 				}
 			}

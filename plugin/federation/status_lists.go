@@ -150,14 +150,14 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 	snapshot := s.f.board.Load()
 	out := report.Snapshot{Serial: snapshot.Serial, Services: snapshot.Size(), Federations: []report.Federation{}, Versions: versions()}
 	for i, st := range s.stanzas {
-		_, isolated, ok := s.f.pipe.Clusters(ctx, i)
+		isolated, held, ok := s.f.pipe.Trouble(ctx, i)
 		if !ok {
 			return nil, errEnded
 		}
 		f := snapshot.Federations[i]
 		r := report.Federation{
 			Federation: st.name, Domains: st.zones, Clusters: []string{}, Scopes: places(f.Map.Scopes()[1:]), Services: f.Size(),
-			Heard: f.Heard, Settled: f.Settled, Isolated: isolated, GuardHeldServices: held(f), Overrides: []report.Order{},
+			Heard: f.Heard, Settled: f.Settled, Isolated: isolated, GuardHeldServices: held, Overrides: []report.Order{},
 		}
 		for _, c := range st.clusters {
 			r.Clusters = append(r.Clusters, string(c.Name))
@@ -178,18 +178,6 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 		out.Federations = append(out.Federations, r)
 	}
 	return out, nil
-}
-
-// held counts the services of which the guard keeps addresses, which their notes
-// say.
-func held(f *names.Federation) int {
-	n := 0
-	for svc := range f.Services() {
-		if strings.HasPrefix(svc.Note, "guard:") {
-			n++
-		}
-	}
-	return n
 }
 
 // versions says what this program is made of.

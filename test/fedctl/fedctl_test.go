@@ -24,16 +24,7 @@ import (
 )
 
 // binary builds fedctl once a test run, and gives its path.
-var binary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(fedtest.Root(), "bin", "test", "fedctl")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/fedctl")
-	cmd.Dir = fedtest.Root()
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./cmd/fedctl: %w\n%s", err, out)
-	}
-	return path, nil
-})
+var binary = sync.OnceValues(func() (string, error) { return serve.Build("fedctl") })
 
 const (
 	web    = "web.shop.fed.svc.example.com"

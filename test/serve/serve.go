@@ -22,17 +22,20 @@ import (
 )
 
 // Binary builds fedns once a test run, and gives its path.
-var Binary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(fedtest.Root(), "bin", "test", "fedns")
+var Binary = sync.OnceValues(func() (string, error) { return Build("fedns") })
+
+// Build builds one of the programs of cmd, and gives its path.
+func Build(program string) (string, error) {
+	path := filepath.Join(fedtest.Root(), "bin", "test", program)
 	// As make build does, so that both share the build cache.
-	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/fedns")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/"+program)
 	cmd.Dir = fedtest.Root()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./cmd/fedns: %w\n%s", err, out)
+		return "", fmt.Errorf("go build ./cmd/%s: %w\n%s", program, err, out)
 	}
 	return path, nil
-})
+}
 
 // A Server is a running fedns.
 type Server struct {
