@@ -6,7 +6,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/fedns and bin/fedctl
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
@@ -24,15 +24,24 @@ unit: ## the quick tests, with the race detector
 test: unit kube peers ## every test, real control planes and name servers included
 	go test -count=1 -timeout 30m ./test/...
 
-check: ## formatting, vet, staticcheck, tidy go.mod
+check: ## formatting, vet, staticcheck, tidy go.mod, builds for other systems
 	@test -z "$$(gofmt -l cmd internal plugin test)" || { gofmt -l cmd internal plugin test; echo 'gofmt: the files above are not formatted'; exit 1; }
 	go vet ./...
 	go mod tidy -diff
+	for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os go build -o /dev/null ./cmd/fedns || exit; done
 	go run $(STATICCHECK) ./...
 
 bench: build kube ## the figures of the README: change to answer, size, cost of a change and of an answer
-	go test -run '^$$' -bench . -benchmem ./internal/names ./internal/answer ./internal/shard ./internal/probe
+	go test -run '^$$' -bench . -benchmem ./internal/names ./internal/answer ./internal/shard ./internal/probe ./internal/wire ./plugin/federation
 	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/bench -figures
+
+bench-peers: build ## fedns beside other name servers: answers a second, what one costs, how long it takes
+	test/peers.sh race
+	go run ./test/race
+	go run ./test/race -flood
+	go run ./test/race -latency -rounds 9 -seconds 4 -data bin/latency.json
+	go run ./test/race/plot bin/latency.json >bin/latency.svg
+	@echo 'bin/latency.svg: the picture of the last part'
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@set -e; for p in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
@@ -41,7 +50,8 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-soak: kube ## what takes long: 200 kills, a minute of flapping, each fuzz target for ten minutes
+soak: kube ## what takes long: 200 kills, a minute of flapping, 100 reloads, loads, each fuzz target for ten minutes
+	go test -count=1 -timeout 30m ./test/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
 	go test -count=1 -timeout 30m ./test/faults -run '^TestFaults' -kills 200 -flaps 1m
 	$(MAKE) fuzz FUZZTIME=10m
 
@@ -54,4 +64,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run unit test check bench fuzz soak kube peers clean
+.PHONY: help build run unit test check bench bench-peers fuzz soak kube peers clean

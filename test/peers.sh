@@ -1,5 +1,6 @@
 #!/bin/sh
-# Sees to the programs of others that the tests talk to: installs them where that
+# Sees to the programs of others that the tests talk to, with "race" to those that
+# make bench-peers does: installs them where that
 # can be done without asking, else says what is missing.
 set -eu
 
@@ -7,6 +8,15 @@ missing=""
 need() { # COMMAND PACKAGE
 	PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null || missing="$missing $2"
 }
+if [ "${1:-}" = race ]; then
+	need dnsperf dnsperf
+	need gdnsd gdnsd
+	need knotd knot
+	need named bind9
+	need pdns_server "pdns-server pdns-backend-bind"
+	need gcc "gcc libc6-dev"
+	need taskset util-linux
+fi
 need dig bind9-dnsutils
 need nslookup bind9-dnsutils
 need nsd nsd

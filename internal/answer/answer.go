@@ -7,7 +7,6 @@ package answer
 
 import (
 	"iter"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -50,72 +49,68 @@ type Member struct {
 	TTL      uint32 // seconds
 	Degraded uint32 // seconds; the TTL while what is answered changed lately
 	Lenient  bool   // an unknown scope of a known service leads one step up
+	Policy   names.Policy
 }
 
 // An Answer is what is known about a name, or at its end where it leads on.
 type Answer struct {
 	Outcome    Outcome
 	Path       Path
-	Scope      topology.Scope   // that was asked
-	Chain      []topology.Scope // the wider scopes that CNAMEs lead to, in order
+	Scope      topology.Scope // that was asked
+	Steps      int            // how many CNAMEs lead up from there, each to the next wider scope
 	Federation *names.Federation
+	Index      int            // of the federation, in Snapshot.Federations
 	Service    *names.Service // nil where the name is no service's
 	TTL        uint32         // of every record, in seconds
-	Ports      []uint16       // of the SRV records
 	Target     bool           // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
 	Why        string         // the reason, where there is no record
 	Stale      bool           // a shard that is or could be in it is only last known to be so
 	// Depth is how many labels before the domain exist, counted from the right:
 	// the closest encloser of a name that doesn't (RFC 4592).
 	Depth int
+
+	typ   Type
+	run   []names.Shard  // of the service at the end of the chain
+	width topology.Width // of that end
+	rule  names.Policy   // of the federation
+	pick  pick           // of the run
 }
 
 // End is the scope whose records are the answer's.
 func (a *Answer) End() topology.Scope {
-	if n := len(a.Chain); n > 0 {
-		return a.Chain[n-1]
+	s := a.Scope
+	for range a.Steps {
+		s = s.Up()
 	}
-	return a.Scope
+	return s
 }
 
-// Addrs are the addresses of one family at the end of the chain, each once. They
-// begin with another one as turn grows.
-func (a *Answer) Addrs(v4 bool, turn uint32) iter.Seq[netip.Addr] {
-	return func(yield func(netip.Addr) bool) {
-		if a.Service == nil {
-			return
-		}
-		end := a.End()
-		run := a.Service.In(end)
-		n := count(run, end.Width(), v4)
-		if n == 0 {
-			return
-		}
-		skip := int(turn % uint32(n))
-		for pass := range 2 {
-			i := 0
-			for _, s := range run {
-				if s.Widest > end.Width() || s.Addr.Is4() != v4 {
-					continue
-				}
-				// The first pass gives those from skip on, the second the others.
-				if (i >= skip) == (pass == 0) && !yield(s.Addr) {
-					return
-				}
-				i++
+// Chain lists the wider scopes that CNAMEs lead to, in order.
+func (a *Answer) Chain() iter.Seq[topology.Scope] {
+	return func(yield func(topology.Scope) bool) {
+		s := a.Scope
+		for range a.Steps {
+			if s = s.Up(); !yield(s) {
+				return
 			}
 		}
 	}
 }
 
-func count(run []names.Shard, w topology.Width, v4 bool) int {
-	n := 0
-	for _, s := range run {
-		if s.Widest <= w && s.Addr.Is4() == v4 {
-			n++
+// Ports are the port numbers of the SRV records.
+func (a *Answer) Ports() iter.Seq[uint16] {
+	return func(yield func(uint16) bool) {
+		if a.Outcome != Found || !a.Target || a.Path.Port == "" {
+			return
+		}
+		// Both labels were read when the answer was resolved.
+		port, proto, end := a.Path.Port[1:], a.Path.Proto[1:], a.End()
+		for i := range a.Service.Ports {
+			if p := &a.Service.Ports[i]; p.Name == port && p.Proto == proto && p.In(end) && !yield(p.Number) {
+				return
+			}
 		}
 	}
-	return n
 }
 
 // Resolve answers the question for a type of a name: labels stand before the
@@ -193,7 +188,7 @@ func missing(f *names.Federation) Outcome {
 
 // inside answers for names at and below the federation's label.
 func inside(f *names.Federation, m Member, p Path, t Type, now time.Duration) Answer {
-	a := Answer{Path: p, Federation: f, Depth: len(p.Scope), Why: "no such name"}
+	a := Answer{Path: p, Federation: f, Index: m.Index, Depth: len(p.Scope), Why: "no such name", rule: m.Policy}
 	scope, ok := f.Map.Scope(p.Scope...)
 	if !ok {
 		if !m.Lenient {
@@ -212,7 +207,17 @@ func inside(f *names.Federation, m Member, p Path, t Type, now time.Duration) An
 		a.Outcome, a.Why = NoData, "empty non-terminal"
 		return a
 	}
-	if !f.Namespace(p.Kind, p.Namespace) {
+	// Nearly every question is for a service that there is: it is looked up first,
+	// and why there is none afterwards.
+	if p.Service != "" {
+		a.Service = f.Service(p.key())
+	}
+	switch {
+	case a.Service != nil:
+		a.Depth += 2 // namespace and service
+		a.service(m, t, now)
+		return a
+	case !f.Namespace(p.Kind, p.Namespace):
 		a.Outcome, a.Why = missing(f), "no such namespace"
 		return a
 	}
@@ -221,13 +226,8 @@ func inside(f *names.Federation, m Member, p Path, t Type, now time.Duration) An
 		a.Outcome, a.Why = NoData, "empty non-terminal"
 		return a
 	}
-	a.Service = f.Service(p.key())
-	if a.Service == nil {
-		a.Outcome, a.Why = missing(f), "no member has the service"
-		return a
-	}
-	a.Depth++
-	return service(a, m, t, now)
+	a.Outcome, a.Why = missing(f), "no member has the service"
+	return a
 }
 
 // known counts the labels of a scope, from the right, that exist.
@@ -259,54 +259,61 @@ func strange(labels []string) topology.Scope {
 }
 
 // service answers for a known service, or a port of it, in a scope.
-func service(a Answer, m Member, t Type, now time.Duration) Answer {
+func (a *Answer) service(m Member, t Type, now time.Duration) {
 	port, proto := "", ""
 	if a.Path.Proto != "" {
 		var ok bool
 		if proto, ok = bare(a.Path.Proto); !ok || !a.Service.Proto(proto) {
 			a.Outcome, a.Why = missing(a.Federation), "no port of this protocol"
-			return a
+			return
 		}
 		a.Depth++
 		if a.Path.Port == "" {
 			a.Outcome, a.Why = NoData, "empty non-terminal"
-			return a
+			return
 		}
 		if port, ok = bare(a.Path.Port); !ok || !a.Service.Port(port, proto) {
 			a.Outcome, a.Why = missing(a.Federation), "no port of this name"
-			return a
+			return
 		}
 		a.Depth++
 		if a.Path.extra {
 			a.Outcome, a.Why = missing(a.Federation), "no such name"
-			return a
+			return
 		}
 	}
 	end := a.Scope
-	for !up(a.Service, end, port, proto) && end != topology.Global {
+	ok := false
+	for {
+		a.run = a.Service.In(end)
+		if ok = up(a.Service, a.run, end, port, proto); ok || end == topology.Global {
+			break
+		}
 		end = end.Up()
-		a.Chain = append(a.Chain, end)
+		a.Steps++
 	}
+	a.typ, a.width = t, end.Width()
 	a.TTL, a.Stale = ttl(a.Service, end, m, now), stale(a.Service, end)
 	switch {
-	case len(a.Chain) > 0 && (t == TypeCNAME || t == TypeANY):
+	case a.Steps > 0 && (t == TypeCNAME || t == TypeANY):
 		// The CNAME itself is what was asked for; it isn't followed (RFC 1034
 		// section 3.6.2).
-		a.Chain, a.Outcome, a.Why = a.Chain[:1], Found, ""
-		return a
-	case !up(a.Service, end, port, proto):
+		a.Steps, a.Outcome, a.Why = 1, Found, ""
+		return
+	case !ok:
 		a.Outcome, a.Why = NoData, a.Service.Down
 		if a.Why == "" {
 			a.Why = "no shard that is up has the port"
 		}
-		return a
+		return
 	}
-	return records(a, port, proto, t)
+	a.records(port, t)
 }
 
-// up says whether a shard in the scope is up, and has the port if one is asked.
-func up(s *names.Service, scope topology.Scope, port, proto string) bool {
-	if len(s.In(scope)) == 0 {
+// up says whether a shard of the run that is the scope's is up, and has the port if
+// one is asked.
+func up(s *names.Service, run []names.Shard, scope topology.Scope, port, proto string) bool {
+	if len(run) == 0 {
 		return false
 	}
 	if port == "" {
@@ -321,27 +328,21 @@ func up(s *names.Service, scope topology.Scope, port, proto string) bool {
 }
 
 // records fills in what the type asks of the end of the chain.
-func records(a Answer, port, proto string, t Type) Answer {
-	end := a.End()
+func (a *Answer) records(port string, t Type) {
 	a.Outcome, a.Target = NoData, true
 	if port != "" {
 		if t != TypeSRV && t != TypeANY {
 			a.Why = "the name of a port has SRV records only"
-			return a
-		}
-		for i := range a.Service.Ports {
-			if p := &a.Service.Ports[i]; p.Name == port && p.Proto == proto && p.In(end) {
-				a.Ports = append(a.Ports, p.Number)
-			}
+			return
 		}
 		a.Outcome = Found
-		return a
+		return
 	}
 	switch t {
 	case TypeA, TypeAAAA:
-		if count(a.Service.In(end), end.Width(), t == TypeA) > 0 {
+		if a.Has(t == TypeA) {
 			a.Outcome = Found
-			return a
+			return
 		}
 		a.Why = "no shard has an address of this family"
 	case TypeANY:
@@ -349,7 +350,6 @@ func records(a Answer, port, proto string, t Type) Answer {
 	default:
 		a.Why = "services have addresses only"
 	}
-	return a
 }
 
 // ttl is that of all records on the way to the end: short while a shard that could

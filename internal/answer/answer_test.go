@@ -69,7 +69,7 @@ func check(t *testing.T, s *names.Snapshot, v *fedtest.Vector, name string, want
 			rcode = "NXDOMAIN"
 		}
 		var chain []string
-		for _, c := range a.Chain {
+		for c := range a.Chain() {
 			chain = append(chain, a.Path.At(c)+suffix)
 		}
 		got := slices.Collect(a.Addrs(q.t == answer.TypeA, 7))
@@ -106,10 +106,10 @@ func blog(t *testing.T) *names.Snapshot {
 // line prints an answer as the tables below have it.
 func line(a answer.Answer) string {
 	out := a.Outcome.String()
-	for _, c := range a.Chain {
+	for c := range a.Chain() {
 		out += " -> " + a.Path.At(c)
 	}
-	for _, p := range a.Ports {
+	for p := range a.Ports() {
 		out += fmt.Sprint(" port ", p)
 	}
 	return out

@@ -45,10 +45,12 @@ func init() {
 	order := "SUBJECT --reason TEXT [--until TIME | --for DURATION] [--dry-run] [--force]"
 	commands = []command{
 		{"explain", "NAME [--type T] [--client IP] [--without CLUSTER]...", "what a name is answered with, and why", 1, 1, []string{"type", "client", "without"}, (*call).explain},
+		{"regions", "", "the regions of the big clouds that are known by name, and where they are", 0, 0, nil, (*call).regions},
 		{"clusters", "", "how the member clusters stand", 0, 0, nil, (*call).clusters},
 		{"drain", order, "take shards out of the answers", 1, 1, orderFlags, (*call).order},
 		{"down", order, "the same, for what is broken", 1, 1, orderFlags, (*call).order},
 		{"up", order, "answer with shards whatever their state", 1, 1, orderFlags, (*call).order},
+		{"failback", order, "go back to the region that failover prefers: SUBJECT is a region or a service", 1, 1, orderFlags, (*call).order},
 		{"undrain", "SUBJECT", "take back what was ordered about a subject", 1, 1, nil, (*call).undrain},
 		{"overrides", "[--prune]", "list the orders; --prune removes those that have expired", 0, 0, []string{"prune"}, (*call).overrides},
 		{"version", "", "of fedctl, and of the server if it can be asked", 0, 0, nil, (*call).version},

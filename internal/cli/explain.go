@@ -36,7 +36,7 @@ func (c *call) explain(ctx context.Context) error {
 		c.printf("  note: %s\n", e.Note)
 	}
 	if e.Client != nil {
-		c.printf("  client %s: %s\n", e.Client.Address, e.Client.Note)
+		c.who(e.Client)
 	}
 	c.printf("\nanswer, from snapshot %d\n", e.Serial)
 	c.view(&e.View, true)
@@ -45,6 +45,21 @@ func (c *call) explain(ctx context.Context) error {
 		c.view(e.Without, false)
 	}
 	return nil
+}
+
+// who prints who asks, and which regions are close to it.
+func (c *call) who(who *report.Client) {
+	c.printf("  client %s: %s\n", who.Address, who.Note)
+	if who.Block != "" {
+		c.printf("    all of %s is answered so\n", who.Block)
+	}
+	for i, l := range who.Ranking {
+		if l.Source == "" {
+			c.printf("    %2d. %s, wherever that is\n", i+1, l.Region)
+			continue
+		}
+		c.printf("    %2d. %s, %d km (%s)\n", i+1, l.Region, l.KM, l.Source)
+	}
 }
 
 func (c *call) printf(format string, v ...any) { fmt.Fprintf(c.Stdout, format, v...) }

@@ -20,6 +20,9 @@ func (c *call) wanted() (o override.Order, err error) {
 	if o.Subject, err = override.ParseSubject(c.positional[0]); err != nil {
 		return o, misused(&c.command, "%s: %v", c.name, err)
 	}
+	if err := o.Action.About(o.Subject); err != nil {
+		return o, misused(&c.command, "%v", err)
+	}
 	if o.Reason == "" {
 		return o, misused(&c.command, "%s: --reason is missing; whoever finds the order will want to know", c.name)
 	}
@@ -93,7 +96,7 @@ func (c *call) target(ctx context.Context) (t target, err error) {
 	return t, nil
 }
 
-// order runs drain, down and up.
+// order runs drain, down, up and failback.
 func (c *call) order(ctx context.Context) error {
 	o, err := c.wanted()
 	if err != nil {
@@ -124,7 +127,9 @@ func (c *call) order(ctx context.Context) error {
 				return nil, err
 			}
 		}
-		kept, _ := without(lines, func(old *override.Order) bool { return old.Subject == o.Subject })
+		kept, _ := without(lines, func(old *override.Order) bool {
+			return old.Subject == o.Subject && (old.Action == override.Failback) == (o.Action == override.Failback)
+		})
 		// At the end: the last order counts, and this one does.
 		return append(kept, line{text: o.String(), order: &o}), nil
 	})

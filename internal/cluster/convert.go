@@ -25,6 +25,8 @@ import (
 const (
 	annotationAddresses = "fedns.io/addresses"
 	annotationTTL       = "fedns.io/ttl"
+	annotationPolicy    = "fedns.io/policy"
+	annotationWeight    = "fedns.io/weight"
 	annotationProbe     = "fedns.io/probe"
 	annotationProbeAt   = "fedns.io/probe-address"
 )
@@ -124,8 +126,36 @@ func begin(m *metav1.ObjectMeta, k names.Kind) *draft {
 		}
 		d.TTL = ttl
 	}
+	d.chosen(m.Annotations)
 	d.probed(m.Annotations)
 	return d
+}
+
+// defaultWeight is that of a shard of which none is said.
+const defaultWeight = 1
+
+// maxWeight is the largest weight there is: as in SRV records (RFC 2782).
+const maxWeight = 65535
+
+// chosen takes how an object asks for answers to be chosen.
+func (d *draft) chosen(annotations map[string]string) {
+	if s, ok := annotations[annotationPolicy]; ok {
+		p, err := names.ParsePolicy(strings.Fields(s))
+		if err != nil {
+			d.problem("annotation %s: %v; ignored", annotationPolicy, err)
+		} else {
+			d.Policy = intern(p.String())
+		}
+	}
+	d.Weight = defaultWeight
+	if s, ok := annotations[annotationWeight]; ok {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || n > maxWeight {
+			d.problem("annotation %s: %q is not a whole number from 0 to %d; ignored", annotationWeight, s, maxWeight)
+		} else {
+			d.Weight = uint16(n)
+		}
+	}
 }
 
 // probed takes how, and where, an object asks to be probed.

@@ -87,7 +87,7 @@ metadata:
   namespace: shop
   creationTimestamp: "2024-05-01T00:00:00Z"
   deletionTimestamp: "2024-06-01T00:00:00Z"
-  annotations: {fedns.io/ttl: 1m}
+  annotations: {fedns.io/ttl: 1m, fedns.io/policy: "nearest  within 5% 2", fedns.io/weight: "7"}
 spec:
   publishNotReadyAddresses: true
   ports:
@@ -100,7 +100,7 @@ spec:
 `).service())
 	want := &shard.Service{
 		Key:     names.Key{Namespace: "shop", Name: "web"},
-		Created: 1714521600, Deleting: true, NotReady: true, TTL: 60, Port: 1,
+		Created: 1714521600, Deleting: true, NotReady: true, TTL: 60, Policy: "nearest within 5% 2", Weight: 7, Port: 1,
 		Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}, {Name: "dns", Proto: "udp", Number: 53}},
 	}
 	if !reflect.DeepEqual(s, want) {

@@ -60,11 +60,26 @@ type Service struct {
 	Shards []Shard  // addresses of the shards that are up, sorted by Freeze
 	Ports  []Port   // named ports of any member
 	TTL    uint32   // seconds; 0 means the federation's
+	Policy *Policy  // nil means the federation's
 	Recent []Recent // shards that came up or went down lately
 	Down   string   // why no shard is up; "" while one is
 	Silent []Silent // shards of clusters that have gone silent
 	Note   string   // what else was decided about it, for whoever asks why; mostly ""
+	// Active is the region that is answered from under a failover policy; "" where
+	// there is no such policy, or no shard is up.
+	Active string
+
+	regions []Run // of Shards, by Freeze
 }
+
+// A Run is the part of a service's shards that stands in one region.
+type Run struct {
+	Region   string
+	From, To int
+}
+
+// Regions lists the regions where a shard is up, with their parts of Shards.
+func (s *Service) Regions() []Run { return s.regions }
 
 // A Shard is one address of a shard that is up, at one place. A shard at several
 // places, or with several addresses, has an entry for each.
@@ -73,7 +88,9 @@ type Shard struct {
 	Addr  netip.Addr
 	// Widest is the widest scope in which this entry is the first with its
 	// address, so that wider scopes count an address once.
-	Widest topology.Width
+	Widest  topology.Width
+	Cluster uint16 // entries of one cluster are one shard
+	Weight  uint16 // of the shard
 }
 
 // A Port is a named port of a service.
@@ -103,6 +120,9 @@ type Silent struct {
 // Freeze sorts what a builder has put together. Inputs in any order give the
 // same service.
 func (s *Service) Freeze() *Service {
+	for i := range s.Shards {
+		s.Shards[i].Place = s.Shards[i].Place.Canonical()
+	}
 	slices.SortFunc(s.Shards, func(a, b Shard) int {
 		if c := a.Place.Compare(b.Place); c != 0 {
 			return c
@@ -110,8 +130,15 @@ func (s *Service) Freeze() *Service {
 		return a.Addr.Compare(b.Addr)
 	})
 	s.Shards = slices.CompactFunc(s.Shards, func(a, b Shard) bool { return a.Place == b.Place && a.Addr == b.Addr })
+	s.regions = nil
 	for i := range s.Shards {
-		s.Shards[i].Widest = s.widest(i)
+		sh := &s.Shards[i]
+		sh.Widest = s.widest(i)
+		if n := len(s.regions); n > 0 && s.regions[n-1].Region == sh.Place.Region {
+			s.regions[n-1].To = i + 1
+		} else {
+			s.regions = append(s.regions, Run{sh.Place.Region, i, i + 1})
+		}
 	}
 	return s
 }
@@ -120,7 +147,8 @@ func (s *Service) Freeze() *Service {
 // that a scan is cheaper than a map.
 func (s *Service) widest(i int) topology.Width {
 	w := topology.Worldwide
-	for _, before := range s.Shards[:i] {
+	for b := range s.Shards[:i] {
+		before := &s.Shards[b]
 		if before.Addr != s.Shards[i].Addr {
 			continue
 		}

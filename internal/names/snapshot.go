@@ -2,6 +2,8 @@ package names
 
 import (
 	"iter"
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/fedns/fedns/internal/topology"
@@ -54,6 +56,8 @@ type Federation struct {
 	// then is an unknown name an unknown name.
 	Settled bool
 
+	tolerances map[int]int // how many services have a policy with each; never changed
+
 	services   trie[Key, *Service]
 	namespaces trie[space, int] // how many services each has
 	kinds      [len(Kinds)]int  // how many services of each kind
@@ -94,6 +98,10 @@ func (f *Federation) Size() int { return f.services.size }
 // Services lists the known services, in no order.
 func (f *Federation) Services() iter.Seq[*Service] { return f.services.all }
 
+// Tolerances lists the percentages within which services count regions as equally
+// close, sorted.
+func (f *Federation) Tolerances() []int { return slices.Sorted(maps.Keys(f.tolerances)) }
+
 // An Edit puts the next state of a federation together beside the current one.
 type Edit struct {
 	next  Federation
@@ -108,20 +116,52 @@ func (f *Federation) Edit() *Edit {
 // Set puts a frozen service in, in place of the one of its key.
 func (e *Edit) Set(s *Service) {
 	h := s.Key.hash()
-	if _, ok := e.next.services.get(h, s.Key); !ok {
+	old, ok := e.next.services.get(h, s.Key)
+	if !ok {
 		e.count(s.Key, 1)
 	}
+	e.tolerate(old, s)
 	e.next.services.set(e.owner, h, s.Key, s)
 }
 
 // Remove takes a service out, if it is there.
 func (e *Edit) Remove(k Key) {
 	h := k.hash()
-	if _, ok := e.next.services.get(h, k); !ok {
+	old, ok := e.next.services.get(h, k)
+	if !ok {
 		return
 	}
+	e.tolerate(old, nil)
 	e.count(k, -1)
 	e.next.services.remove(e.owner, h, k)
+}
+
+// tolerate counts what the policies of a service, before and after, tolerate.
+func (e *Edit) tolerate(before, after *Service) {
+	was, is := before.within(), after.within()
+	if was == is {
+		return
+	}
+	next := maps.Clone(e.next.tolerances)
+	if next == nil {
+		next = map[int]int{}
+	}
+	if is > 0 {
+		next[is]++
+	}
+	if was > 0 {
+		if next[was]--; next[was] == 0 {
+			delete(next, was)
+		}
+	}
+	e.next.tolerances = next
+}
+
+func (s *Service) within() int {
+	if s == nil || s.Policy == nil || s.Policy.Choice != Nearest {
+		return 0
+	}
+	return s.Policy.Within
 }
 
 // Topology sets the known scopes.

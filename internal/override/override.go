@@ -3,7 +3,7 @@
 //
 // A file of overrides has a line each:
 //
-//	drain|down|up cluster/NAME|region/NAME|zone/NAME|service/NS/NAME [until TIME] reason "..."
+//	drain|down|up|failback cluster/NAME|region/NAME|zone/NAME|service/NS/NAME [until TIME] reason "..."
 //
 // TIME is as RFC 3339 has it. Where several lines speak of one shard, the last
 // one counts. The package knows the text only; what follows is package shard's.
@@ -21,12 +21,22 @@ import (
 // An Action is what is ordered.
 type Action string
 
-// The actions. Drain and down both take shards out.
+// The actions. Drain and down both take shards out; failback goes back to the region
+// that a service's failover policy prefers.
 const (
-	Drain Action = "drain"
-	Down  Action = "down"
-	Up    Action = "up"
+	Drain    Action = "drain"
+	Down     Action = "down"
+	Up       Action = "up"
+	Failback Action = "failback"
 )
+
+// About says what is wrong with an action for a subject.
+func (a Action) About(s Subject) error {
+	if a == Failback && s.Kind != Region && s.Kind != Service {
+		return fmt.Errorf("failback %s: only a region or a service can be gone back to", s)
+	}
+	return nil
+}
 
 // A Kind is what an order is about.
 type Kind string
@@ -124,13 +134,16 @@ func parseLine(line string) (Order, error) {
 	var o Order
 	word, rest := cut(line)
 	switch o.Action = Action(word); o.Action {
-	case Drain, Down, Up:
+	case Drain, Down, Up, Failback:
 	default:
-		return o, fmt.Errorf("%q is none of drain, down, up", word)
+		return o, fmt.Errorf("%q is none of drain, down, up, failback", word)
 	}
 	word, rest = cut(rest)
 	var err error
 	if o.Subject, err = ParseSubject(word); err != nil {
+		return o, err
+	}
+	if err := o.Action.About(o.Subject); err != nil {
 		return o, err
 	}
 	word, rest = cut(rest)

@@ -143,6 +143,8 @@ type Estate struct {
 	Serial   uint32
 	Clusters map[string]Holding
 	Hosts    map[string][]netip.Addr // of load balancers' names
+	// Leads are the regions that failover policies have come to, by federation.
+	Leads map[string]map[names.Key]string
 }
 
 // A Holding is what is known of one cluster.
@@ -240,10 +242,11 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 // report replaces it.
 func (p *Pipeline) Inherit(e Estate) {
 	if p.estate.Clusters == nil {
-		p.estate = Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}}
+		p.estate = Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Leads: map[string]map[names.Key]string{}}
 	}
 	maps.Copy(p.estate.Clusters, e.Clusters)
 	maps.Copy(p.estate.Hosts, e.Hosts)
+	maps.Copy(p.estate.Leads, e.Leads)
 	if int32(e.Serial-p.estate.Serial) > 0 {
 		p.estate.Serial = e.Serial
 	}
@@ -309,6 +312,7 @@ func (w *worker) open(i int) {
 			t.Silence(j, h.Since)
 		}
 	}
+	t.Follow(w.estate.Leads[f.Name])
 	if f.State != "" {
 		w.keepers[i] = &keeper{dir: f.State}
 		w.restore(i)
@@ -454,8 +458,9 @@ func (w *worker) take(r report) {
 }
 
 func (w *worker) holdings() Estate {
-	e := Estate{Serial: w.board.Load().Serial, Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}}
+	e := Estate{Serial: w.board.Load().Serial, Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Leads: map[string]map[names.Key]string{}}
 	for i, f := range w.federations {
+		e.Leads[f.Name] = w.tables[i].Leads()
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
 		for j, m := range f.Members {
 			if w.tables[i].Complete(j) {

@@ -34,6 +34,19 @@ const (
 type Client struct {
 	Address string `json:"address"`
 	Note    string `json:"note"` // what difference that makes
+	// Source is how its place is known: nets, city, country or continent.
+	Source   string `json:"source,omitempty"`
+	Location string `json:"location,omitempty"` // latitude and longitude
+	// Block is the network around it whose clients all get the same answer.
+	Block   string `json:"block,omitempty"`
+	Ranking []Leg  `json:"ranking,omitempty"`
+}
+
+// A Leg is a region in the order in which a client tries them.
+type Leg struct {
+	Region string `json:"region"`
+	KM     int    `json:"km"`               // 0 where nobody says where it is
+	Source string `json:"source,omitempty"` // how that is known: location, or cloud
 }
 
 // A Subject is a service with the scope that a name speaks of.

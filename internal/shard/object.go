@@ -24,6 +24,8 @@ type Service struct {
 	Hosts    []string       // names of load balancers, resolved in the background
 	Ports    []Port         // named ports only
 	TTL      uint32         // seconds; 0: as configured
+	Policy   string         // how answers are chosen, as names.ParsePolicy reads it; "": as configured
+	Weight   uint16         // of its shard, where answers are drawn by weight
 	Backends []names.Key    // the Services that an Ingress leads to
 	Port     uint16         // its first TCP port, named or not: where a probe goes
 	Probe    string         // how it is to be probed; "": as configured
@@ -38,7 +40,7 @@ type Port struct {
 
 func (s *Service) equal(o *Service) bool {
 	return s.Key == o.Key && s.Created == o.Created && s.Deleting == o.Deleting &&
-		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL &&
+		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL && s.Policy == o.Policy && s.Weight == o.Weight &&
 		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt &&
 		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&
 		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Backends, o.Backends)

@@ -19,6 +19,8 @@ type Policy struct {
 	Probe string        // how shards are probed that don't say it themselves; "": not
 	Panic int           // percent of ready shards that must pass; fewer, and probes are ignored
 	Guard Guard
+	// Choice is how answers are chosen, for services that don't say it themselves.
+	Choice names.Policy
 }
 
 // A Guard bounds what may be withdrawn at once: more than Percent of all
@@ -110,6 +112,11 @@ func (t *Table) Advance(now time.Duration) {
 			t.dirty[k] = true
 		}
 	}
+	for k, at := range t.wakes {
+		if now >= at {
+			t.dirty[k] = true
+		}
+	}
 }
 
 // Deadline is when Advance has something to do next.
@@ -126,6 +133,9 @@ func (t *Table) Deadline() (at time.Duration, ok bool) {
 	}
 	for _, since := range t.guard.held {
 		sooner(since + t.policy.Guard.Time)
+	}
+	for _, at := range t.wakes {
+		sooner(at)
 	}
 	return at, ok
 }
@@ -149,6 +159,9 @@ func (t *Table) Override(orders []override.Order) {
 // order is what the last order says of a shard at a place.
 func (t *Table) order(k names.Key, m *member, p topology.Place) health.Order {
 	for _, o := range slices.Backward(t.orders) {
+		if o.Action == override.Failback {
+			continue // about regions among each other
+		}
 		s := o.Subject
 		ok := false
 		switch s.Kind {

@@ -125,12 +125,23 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		p.places = places
 	}
 	if len(fs) == 0 {
-		s.recent = nil
+		s.recent, s.lead = nil, lead{}
+		delete(t.wakes, s.key)
 		return
 	}
 	s.recent = slices.DeleteFunc(s.recent, func(r names.Recent) bool { return r.Until <= now })
+	if region, ok := t.inherited[s.key]; ok {
+		s.lead.active = region
+		delete(t.inherited, s.key)
+	}
 	d.new = t.compose(s, fs)
 	d.new.Note = note
+	delete(t.wakes, s.key)
+	var wake time.Duration
+	if s.lead, wake = t.lead(s, d.new, now); wake > 0 {
+		t.wakes[s.key] = wake
+	}
+	d.new.Active = s.lead.active
 	for _, f := range fs {
 		d.ordered = append(d.ordered, f.ordered...)
 	}
@@ -138,7 +149,12 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 
 // compose puts the findings about a service together to what is answered.
 func (t *Table) compose(s *service, fs []finding) *names.Service {
-	out := &names.Service{Key: s.key, Recent: slices.Clone(s.recent), TTL: ttl(t, s, fs)}
+	out := &names.Service{
+		Key:    s.key,
+		Recent: slices.Clone(s.recent),
+		TTL:    eldest(t, s, fs, "fedns.io/ttl", func(o *Service) uint32 { return o.TTL }),
+		Policy: policyOf(eldest(t, s, fs, "fedns.io/policy", func(o *Service) string { return o.Policy })),
+	}
 	reasons := map[health.Reason]int{}
 	ports := map[Port][]topology.Place{}
 	ups := map[topology.Place]bool{}
@@ -151,7 +167,7 @@ func (t *Table) compose(s *service, fs []finding) *names.Service {
 		for _, place := range places {
 			ups[place] = true
 			for _, a := range f.addrs {
-				out.Shards = append(out.Shards, names.Shard{Place: place, Addr: a})
+				out.Shards = append(out.Shards, names.Shard{Place: place, Addr: a, Cluster: uint16(f.cluster), Weight: s.pieces[f.cluster].object.Weight})
 			}
 		}
 		if f.evidence.Silent {
@@ -211,31 +227,45 @@ func freezePorts(ports map[Port][]topology.Place, ups map[topology.Place]bool) [
 	return out
 }
 
-// ttl is what the members' Services say of the TTL; the oldest that says
-// anything wins.
-func ttl(t *Table, s *service, fs []finding) uint32 {
+// eldest is what the members' Services say of something; the oldest that says
+// anything wins. The zero value says nothing.
+func eldest[T comparable](t *Table, s *service, fs []finding, what string, of func(*Service) T) T {
+	var none T
 	var oldest *Service
 	var from topology.ClusterName
 	for _, f := range fs {
 		o, name := s.pieces[f.cluster].object, t.members[f.cluster].Name
-		if o.TTL == 0 {
+		if of(o) == none {
 			continue
 		}
 		if oldest == nil {
 			oldest, from = o, name
 			continue
 		}
-		if o.TTL != oldest.TTL {
-			t.notice("", Disagreement, fmt.Sprintf("%s: clusters %q and %q disagree on fedns.io/ttl; the oldest Service's is taken", s.key, min(from, name), max(from, name)))
+		if of(o) != of(oldest) {
+			t.notice("", Disagreement, fmt.Sprintf("%s: clusters %q and %q disagree on %s; the oldest Service's is taken", s.key, min(from, name), max(from, name), what))
 		}
 		if o.Created < oldest.Created || o.Created == oldest.Created && name < from {
 			oldest, from = o, name
 		}
 	}
 	if oldest == nil {
-		return 0
+		return none
 	}
-	return oldest.TTL
+	return of(oldest)
+}
+
+// policyOf is the policy that a Service spells; nil: none. What doesn't parse has
+// been left out where it was read.
+func policyOf(text string) *names.Policy {
+	if text == "" {
+		return nil
+	}
+	p, err := names.ParsePolicy(strings.Fields(text))
+	if err != nil {
+		return nil
+	}
+	return &p
 }
 
 // excuse says why no shard is up, the commonest reason first.

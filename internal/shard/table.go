@@ -27,6 +27,9 @@ type Table struct {
 	panics   map[names.Key]bool // services of which probes are ignored
 	labels   map[string]string  // value of a topology label to its part of a name
 
+	wakes     map[names.Key]time.Duration // when time alone may change the lead of a service
+	inherited map[names.Key]string        // leads of a table before this one, until they are asked for
+
 	dirty    map[names.Key]bool
 	scopes   bool // the places of a member have changed
 	standing bool // a member has been listed for the first time, or had its time
@@ -54,6 +57,7 @@ type service struct {
 	key    names.Key
 	pieces []*piece
 	recent []names.Recent
+	lead   lead
 }
 
 // A piece is a shard with what it rests on. Slices may come before their Service.
@@ -74,18 +78,20 @@ type host struct {
 // NewTable is the table of a federation's members, by index.
 func NewTable(clusters []Cluster, policy Policy) *Table {
 	t := &Table{
-		policy:   policy,
-		checks:   map[Check]*check{},
-		panics:   map[names.Key]bool{},
-		guard:    guard{held: map[names.Key]time.Duration{}, recent: map[gone]time.Duration{}},
-		services: map[names.Key]*service{},
-		hosts:    map[string]*host{},
-		labels:   map[string]string{},
-		dirty:    map[names.Key]bool{},
-		told:     map[Notice]bool{},
-		tally:    map[Standing]int{},
-		scopes:   true,
-		standing: true,
+		policy:    policy,
+		checks:    map[Check]*check{},
+		panics:    map[names.Key]bool{},
+		wakes:     map[names.Key]time.Duration{},
+		inherited: map[names.Key]string{},
+		guard:     guard{held: map[names.Key]time.Duration{}, recent: map[gone]time.Duration{}},
+		services:  map[names.Key]*service{},
+		hosts:     map[string]*host{},
+		labels:    map[string]string{},
+		dirty:     map[names.Key]bool{},
+		told:      map[Notice]bool{},
+		tally:     map[Standing]int{},
+		scopes:    true,
+		standing:  true,
 	}
 	for _, c := range clusters {
 		m := &member{

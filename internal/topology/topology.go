@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"unique"
 
 	"github.com/fedns/fedns/internal/fqdn"
 )
@@ -23,6 +24,13 @@ type Place struct{ Region, Zone string }
 // Compare orders places by region, then zone.
 func (p Place) Compare(q Place) int {
 	return cmp.Or(cmp.Compare(p.Region, q.Region), cmp.Compare(p.Zone, q.Zone))
+}
+
+// Canonical is the same place, spelled with the same bytes of memory wherever it is
+// met: there are a handful of places to hundreds of thousands of shards, and to
+// compare two then takes no look at the letters.
+func (p Place) Canonical() Place {
+	return Place{unique.Make(p.Region).Value(), unique.Make(p.Zone).Value()}
 }
 
 // A Scope is what a name speaks of: a zone, a region, or with neither the whole
@@ -56,14 +64,21 @@ func (s Scope) Holds(p Place) bool {
 	return (s.Region == "" || s.Region == p.Region) && (s.Zone == "" || s.Zone == p.Zone)
 }
 
-func (s Scope) String() string {
+func (s Scope) String() string { return string(s.Append(nil)) }
+
+// Append adds the words that say which scope it is.
+func (s Scope) Append(b []byte) []byte {
 	switch s.Width() {
 	case Zonal:
-		return "zone " + s.Zone + " of region " + s.Region
+		b = append(b, "zone "...)
+		b = append(b, s.Zone...)
+		b = append(b, " of region "...)
+		return append(b, s.Region...)
 	case Regional:
-		return "region " + s.Region
+		b = append(b, "region "...)
+		return append(b, s.Region...)
 	}
-	return "the federation"
+	return append(b, "the federation"...)
 }
 
 // Width is the kind of a scope.
@@ -80,32 +95,33 @@ func (w Width) String() string { return [...]string{"global", "regional", "zonal
 
 // A Map holds every known scope of one federation.
 type Map struct {
-	regions map[string]bool
-	zones   map[Place]bool
-	short   map[string]string // zone to its region, where one region has it
+	regions map[string]Place // canonical, without a zone
+	zones   map[Place]Place  // canonical
+	short   map[string]Place // by zone, where one region has it; canonical
 }
 
 // New makes the map of the places of all members. A zone that stands in two
 // regions, or has a region's name, gets no short form.
 func New(places []Place) *Map {
-	m := &Map{regions: map[string]bool{}, zones: map[Place]bool{}, short: map[string]string{}}
+	m := &Map{regions: map[string]Place{}, zones: map[Place]Place{}, short: map[string]Place{}}
 	twice := map[string]bool{}
 	for _, p := range places {
 		if p.Region == "" {
 			continue
 		}
-		m.regions[p.Region] = true
-		if p.Zone == "" || m.zones[p] {
+		p = p.Canonical()
+		m.regions[p.Region] = Place{Region: p.Region}
+		if _, known := m.zones[p]; p.Zone == "" || known {
 			continue
 		}
-		m.zones[p] = true
+		m.zones[p] = p
 		if _, ok := m.short[p.Zone]; ok {
 			twice[p.Zone] = true
 		}
-		m.short[p.Zone] = p.Region
+		m.short[p.Zone] = p
 	}
 	for z := range m.short {
-		if twice[z] || m.regions[z] {
+		if _, region := m.regions[z]; twice[z] || region {
 			delete(m.short, z)
 		}
 	}
@@ -119,14 +135,14 @@ func (m *Map) Scope(labels ...string) (s Scope, ok bool) {
 	case 0:
 		return Global, true
 	case 1:
-		if m.regions[labels[0]] {
-			return Scope{Region: labels[0]}, true
+		if p, ok := m.regions[labels[0]]; ok {
+			return Scope(p), true
 		}
-		r, ok := m.short[labels[0]]
-		return Scope{Region: r, Zone: labels[0]}, ok
+		p, ok := m.short[labels[0]]
+		return Scope(p), ok
 	case 2:
-		p := Place{Region: labels[1], Zone: labels[0]}
-		return Scope(p), m.zones[p]
+		p, ok := m.zones[Place{Region: labels[1], Zone: labels[0]}]
+		return Scope(p), ok
 	}
 	return Scope{}, false
 }
@@ -147,13 +163,13 @@ func (m *Map) Scopes() []Scope {
 }
 
 // Short says whether the zone of s can be spelled without its region.
-func (m *Map) Short(s Scope) bool { return s.Zone != "" && m.short[s.Zone] == s.Region }
+func (m *Map) Short(s Scope) bool { return s.Zone != "" && m.short[s.Zone].Region == s.Region }
 
 // Clashes lists the names that are a zone's and a region's at once.
 func (m *Map) Clashes() []string {
 	var out []string
 	for p := range m.zones {
-		if m.regions[p.Zone] && !slices.Contains(out, p.Zone) {
+		if _, ok := m.regions[p.Zone]; ok && !slices.Contains(out, p.Zone) {
 			out = append(out, p.Zone)
 		}
 	}

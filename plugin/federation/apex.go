@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/fqdn"
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/wire"
 )
 
 // An apex holds the static records of a domain: its SOA, its NS, and whatever
@@ -25,6 +26,7 @@ type apex struct {
 	exists map[string]bool // names, in lower case, with records or with names below
 	owners map[string]bool // names with records
 	rrs    []dns.RR        // all but SOA
+	wire   wire.Domain     // the domain as package wire has it
 }
 
 // owned says which names belong to the federations of a domain, whatever their
@@ -94,6 +96,7 @@ func readApex(domain fqdn.Name, r io.Reader, path string, o owned) (*apex, error
 	if ns == 0 {
 		return nil, fmt.Errorf("apex file %q: has no NS record for %s", path, domain)
 	}
+	a.wire = wire.Domain{Labels: len(fqdn.Labels(string(domain))), SOA: packed(domain, a.zone.SOA)}
 	return a, nil
 }
 
@@ -143,22 +146,20 @@ func (o owned) clash(labels []string, rr dns.RR) error {
 	return nil
 }
 
-// speaks says whether the static records may have something for a name that the
-// federations have no record of. Where a federated name stands, or may turn out
+// speaks says whether the static records may have something for a name, in lower
+// case, that the federations have no record of; labels are those before the domain. Where a federated name stands, or may turn out
 // to, only static records of that very name count. Else a wildcard may apply, but
 // not if a federated name is a closer encloser than any static one (RFC 4592
 // section 3.3.1).
-func (a *apex) speaks(labels []string, federated *answer.Answer) bool {
-	name := func(labels []string) string {
-		return strings.Join(append(labels[:len(labels):len(labels)], string(a.domain)), ".")
-	}
+func (a *apex) speaks(name string, labels []string, federated *answer.Answer) bool {
 	if federated.Outcome != answer.NameError {
-		return a.owners[name(labels)]
+		return a.owners[name]
 	}
-	for i := range labels {
-		if a.exists[name(labels[i:])] {
+	for i, l := range labels {
+		if a.exists[name] {
 			return len(labels)-i >= federated.Depth
 		}
+		name = name[len(l)+1:]
 	}
 	return federated.Depth == 0
 }
@@ -167,6 +168,29 @@ func (a *apex) speaks(labels []string, federated *answer.Answer) bool {
 // exists only because names below it do.
 func (a *apex) owns(name string) bool   { return a.owners[name] }
 func (a *apex) hollow(name string) bool { return a.exists[name] && !a.owners[name] }
+
+// packed is a SOA record as package wire writes it.
+func packed(domain fqdn.Name, soa *dns.SOA) wire.SOA {
+	target := func(name string) wire.Target {
+		t := wire.Target{}
+		before, ok := domain.Under(name)
+		if t.Absolute = !ok; !ok {
+			before = name
+		}
+		b := make([]byte, 256)
+		n, err := dns.PackDomainName(dns.Fqdn(before), b, 0, nil, false)
+		if err == nil && before != "" {
+			t.Labels = b[:n-1]
+		}
+		return t
+	}
+	return wire.SOA{
+		TTL:     min(soa.Hdr.Ttl, soa.Minttl),
+		MName:   target(soa.Ns),
+		RName:   target(soa.Mbox),
+		Numbers: [4]uint32{soa.Refresh, soa.Retry, soa.Expire, soa.Minttl},
+	}
+}
 
 // defaultApex is the apex of a domain that has no file: one name server, ns1, at
 // the addresses this server listens on.

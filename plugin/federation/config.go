@@ -17,6 +17,7 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/fall"
 
 	"github.com/fedns/fedns/internal/cluster"
+	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -36,8 +37,10 @@ type stanza struct {
 	override string // file
 	status   string // address and port; "": not served
 	resolver *resolver
-	lenient  bool
-	fall     fall.F
+	guards   guards
+	geography
+	lenient bool
+	fall    fall.F
 }
 
 // A source is a cluster with where its objects come from: a kubeconfig and a
@@ -46,6 +49,7 @@ type source struct {
 	shard.Cluster
 	kubeconfig, context string
 	manifests           string
+	location            *geo.Point // nil: as its region is known
 }
 
 // identity tells the same source across a reload.
@@ -92,6 +96,7 @@ func parse(c *caddy.Controller) ([]stanza, error) {
 
 func parseStanza(c *caddy.Controller) (stanza, error) {
 	s := stanza{selector: defaultSelector, ttl: defaultTTL, degraded: defaultDegraded, policy: defaultPolicy}
+	s.geography.ecs = true
 	if !c.NextArg() {
 		return s, c.Err("federation: needs a name: federation NAME [ZONES...]")
 	}
@@ -119,7 +124,7 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 }
 
 // properties lists what a stanza may hold, for whoever mistyped.
-const properties = "cluster, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, lenient, fallthrough"
+const properties = "cluster, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, policy, geo, nets, ecs, fast, cookies, rrl, lenient, fallthrough"
 
 func (s *stanza) property(c *caddy.Controller) error {
 	switch p := c.Val(); p {
@@ -144,6 +149,10 @@ func (s *stanza) property(c *caddy.Controller) error {
 		return s.ttls(c)
 	case "heartbeat", "hold", "silence", "probe", "panic", "guard", "state", "overrides", "status":
 		return s.health(c)
+	case "policy", "geo", "nets", "ecs":
+		return s.choice(c)
+	case "fast", "cookies", "rrl":
+		return s.fast(c)
 	case "resolver":
 		args := c.RemainingArgs()
 		if len(args) == 0 {
@@ -217,7 +226,7 @@ func hostPort(v string) (string, error) {
 }
 
 // clusterProperties lists what a cluster may hold.
-const clusterProperties = "kubeconfig, manifests, region, zones, addresses"
+const clusterProperties = "kubeconfig, manifests, region, zones, location, addresses"
 
 // cluster reads a nested block, which the dispenser of the Corefile can't do.
 func (s *stanza) cluster(c *caddy.Controller) error {
@@ -296,6 +305,10 @@ func (s *source) property(c *caddy.Controller) error {
 				return fail("%q stands twice", l)
 			}
 			s.Zones = append(s.Zones, l)
+		}
+	case "location":
+		if err := s.located(args); err != nil {
+			return fail("%v", err)
 		}
 	case "addresses":
 		if len(args) == 0 {

@@ -76,14 +76,25 @@ func TestParseErrors(t *testing.T) {
 		{"no cluster", "federation f {\n}", "has no cluster; say at least one"},
 		{"no block", "federation f", "has no cluster"},
 		{"unknown property", "federation f {\n" + cluster + "speed 5\n}", `:5 - Error during parsing: federation "f": unknown property "speed"; it has cluster, select`},
-		{"not there yet", "federation f {\n" + cluster + "policy all\n}", `unknown property "policy"`},
+		{"not there yet", "federation f {\n" + cluster + "registry x y\n}", `unknown property "registry"`},
+		{"policy", "federation f {\n" + cluster + "policy closest\n}", `policy: "closest" is no policy; there are all, nearest`},
+		{"policy without a word", "federation f {\n" + cluster + "policy\n}", "policy: needs all, nearest"},
+		{"geo", "federation f {\n" + cluster + "geo\n}", "geo: needs one database"},
+		{"nets", "federation f {\n" + cluster + "nets 10.0.0.0/8\n}", "nets: needs a network and a region"},
+		{"nets of no network", "federation f {\n" + cluster + "nets 10.0.0/8 eu\n}", `"10.0.0/8"`},
+		{"nets of no region", "federation f {\n" + cluster + "nets 10.0.0.0/8 e_u\n}", `"e_u" is not one DNS label`},
+		{"nets twice", "federation f {\n" + cluster + "nets 10.0.0.0/8 eu\nnets 10.0.0.0/8 us\n}", "10.0.0.0/8 stands twice"},
+		{"ecs", "federation f {\n" + cluster + "ecs maybe\n}", "ecs: needs off, or on"},
+		{"ecs resolver", "federation f {\n" + cluster + "ecs on dns.example\n}", `"dns.example" is neither an address nor a network`},
+		{"location", "federation f {\ncluster c {\nmanifests .\nlocation 91 2\n}\n}", `location: `},
+		{"location of one number", "federation f {\ncluster c {\nmanifests .\nlocation 9\n}\n}", "needs a latitude and a longitude"},
 		{"cluster without name", "federation f {\ncluster {\n}\n}", "cluster NAME"},
 		{"cluster without block", "federation f {\ncluster c\n}", "needs a block"},
 		{"cluster without source", "federation f {\ncluster c {\nregion r\n}\n}", "needs a source"},
 		{"two sources", "federation f {\ncluster c {\nmanifests .\nkubeconfig x y\n}\n}", "a cluster has one source"},
 		{"duplicate cluster", "federation f {\n" + cluster + cluster + "}", `cluster "c" stands twice`},
 		{"duplicate federation", "federation f {\n" + cluster + "}\nfederation f {\n" + cluster + "}", "stands twice under example.com."},
-		{"unknown cluster property", "federation f {\ncluster c {\nmanifests .\nlocation 1 2\n}\n}", `unknown property "location"; it has kubeconfig, manifests`},
+		{"unknown cluster property", "federation f {\ncluster c {\nmanifests .\naltitude 1\n}\n}", `unknown property "altitude"; it has kubeconfig, manifests`},
 		{"unclosed", "federation f {\ncluster c {\nmanifests .\n", "EOF"},
 		{"kubeconfig", "federation f {\ncluster c {\nkubeconfig\n}\n}", "kubeconfig FILE [CONTEXT]"},
 		{"region", "federation f {\ncluster c {\nmanifests .\nregion a_b\n}\n}", `"a_b" is not one DNS label`},
@@ -102,6 +113,12 @@ func TestParseErrors(t *testing.T) {
 		{"degraded longer", "federation f {\n" + cluster + "ttl 30s 60s\n}", "longer than the normal"},
 		{"resolver", "federation f {\n" + cluster + "resolver dns.example\n}", "not an address"},
 		{"lenient", "federation f {\n" + cluster + "lenient yes\n}", "takes no value"},
+		{"fast", "federation f {\n" + cluster + "fast maybe\n}", "fast: needs on or off"},
+		{"cookies", "federation f {\n" + cluster + "cookies\n}", "cookies: needs a file with secrets, on"},
+		{"rrl", "federation f {\n" + cluster + "rrl\n}", "rrl: needs off, observe or on"},
+		{"rrl mode", "federation f {\n" + cluster + "rrl 100\n}", `"100" is not off, observe or on`},
+		{"rrl rate", "federation f {\n" + cluster + "rrl on 0\n}", `"0" is not a number of answers a second of one network, from 1 to 1000000000`},
+		{"rrl slip", "federation f {\n" + cluster + "rrl on 100 -1\n}", `"-1" is not a number of slip, from 0 to 127`},
 		{"apex", "federation f {\n" + cluster + "apex\n}", "one zone file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,6 +161,8 @@ func TestBuildErrors(t *testing.T) {
 		{"clash with a port", manifests + "apex " + write("a8", soa+"_http._tcp.nginx.ns.fed.ing.any SRV 0 0 80 www\n"), "belongs to the federation"},
 		{"clash with the federation's own name", manifests + "apex " + write("a9", soa+"fed.svc TXT x\n"), "belongs to the federation"},
 		{"CNAME above", manifests + "apex " + write("b1", soa+"svc CNAME www\n"), "federated names stand below"},
+		{"missing secrets", manifests + "cookies " + dir + "/none\n", "no such file"},
+		{"secrets that are none", manifests + "cookies " + write("c1", "hunter2\n"), "32 hex"},
 		{"delegation of a region", manifests + "apex " + write("b2", soa+"eu NS ns.example.net.\n"), "federated names stand below"},
 		{"delegation of a zone", manifests + "apex " + write("b3", soa+"eu-a.eu NS ns.example.net.\n"), "federated names stand below"},
 		{"DNAME at the apex", manifests + "apex " + write("b4", soa+"@ DNAME example.net.\n"), "federated names stand below"},
@@ -157,6 +176,18 @@ func TestBuildErrors(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
 		})
+	}
+	for name, text := range map[string]string{
+		"two limits": "rrl on 10",
+		"two jars":   "cookies off",
+	} {
+		stanzas, err := parsed(t, "federation one {\nrrl on 20\ncookies "+write("c2", strings.Repeat("ab", 16)+"\n")+"\n"+manifests+"}\nfederation two {\n"+text+"\n"+manifests+"}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = build(stanzas, nil); err == nil || !strings.Contains(err.Error(), "share") {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 	for name, text := range map[string]string{
 		"records beside":            soa + "www A 192.0.2.1\nus.nginx CNAME nginx.ns.fed.svc.us\nother.svc A 192.0.2.1\n",

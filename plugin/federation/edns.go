@@ -2,11 +2,9 @@ package federation
 
 import (
 	"github.com/miekg/dns"
-)
 
-// payload is the largest UDP message that is sent or advertised: what crosses
-// today's networks without being fragmented (RFC 9715 section 3, DNS flag day 2020).
-const payload = 1232
+	"github.com/fedns/fedns/internal/wire"
+)
 
 // tidy makes of the request's OPT record what CoreDNS may echo: it reuses it for
 // the reply, the client's size and unknown flags included (RFC 6891 sections
@@ -16,8 +14,8 @@ func tidy(r *dns.Msg, proto string) {
 	if o == nil {
 		return
 	}
-	if proto == "udp" && o.UDPSize() > payload || o.UDPSize() == 0 {
-		o.SetUDPSize(payload)
+	if proto == "udp" && o.UDPSize() > wire.Payload {
+		o.SetUDPSize(wire.Payload)
 	}
 	if o.UDPSize() < dns.MinMsgSize {
 		o.SetUDPSize(dns.MinMsgSize) // smaller values are taken for 512 (6.2.3)
@@ -31,20 +29,27 @@ func tidy(r *dns.Msg, proto string) {
 
 // explain adds an extended error (RFC 8914), if the client speaks EDNS.
 func (q *query) explain(m *dns.Msg, code uint16, text string) {
-	o := q.Req.IsEdns0()
-	if o == nil || text == "" {
+	if q.Req.IsEdns0() == nil || text == "" {
 		return
 	}
-	opt := m.IsEdns0()
-	if opt == nil {
-		opt = &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-		opt.SetUDPSize(o.UDPSize())
-		if o.Do() {
-			opt.SetDo()
-		}
-		m.Extra = append(m.Extra, opt)
-	}
+	opt := q.opt(m)
 	opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: code, ExtraText: text})
+}
+
+// opt gives the OPT record of a reply, and adds it to one that has none. The
+// question has one.
+func (q *query) opt(m *dns.Msg) *dns.OPT {
+	if opt := m.IsEdns0(); opt != nil {
+		return opt
+	}
+	o := q.Req.IsEdns0()
+	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+	opt.SetUDPSize(o.UDPSize())
+	if o.Do() {
+		opt.SetDo()
+	}
+	m.Extra = append(m.Extra, opt)
+	return opt
 }
 
 // optSize is what the OPT record takes that CoreDNS adds to a reply without one.

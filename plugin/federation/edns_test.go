@@ -18,7 +18,7 @@ func TestTidy(t *testing.T) {
 		{"udp", 1232, 1232, 0x8000, 0x8000},
 		{"udp", 800, 800, 0xffff, 0x8000},
 		{"udp", 100, 512, 0x4000, 0},
-		{"udp", 0, 1232, 0, 0},
+		{"udp", 0, 512, 0, 0},
 		{"tcp", 4096, 4096, 0, 0},
 	} {
 		m := new(dns.Msg).SetQuestion("example.com.", dns.TypeA)

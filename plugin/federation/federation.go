@@ -8,9 +8,12 @@ package federation
 
 import (
 	"context"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
 	"github.com/coredns/coredns/plugin/pkg/fall"
@@ -18,9 +21,11 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/cookie"
 	"github.com/fedns/fedns/internal/fqdn"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/rrl"
 )
 
 const pluginName = "federation"
@@ -37,6 +42,17 @@ type Federation struct {
 
 	instance caddy.Context // of the configuration it is part of
 	stop     func()        // ends what start has started
+
+	locators []*locator // by federation
+
+	// For the fast path.
+	config    *dnsserver.Config
+	block     int      // of the Corefile
+	addresses []string // as CoreDNS names its servers
+	guards    guards
+	jar       atomic.Pointer[cookie.Jar]
+	limiter   limiter
+	settled   bool // its sockets have been seen to; listeners guards it
 }
 
 // A domain is a DNS zone with the federations that live under it.
@@ -52,11 +68,12 @@ type domain struct {
 // Name implements plugin.Handler.
 func (f *Federation) Name() string { return pluginName }
 
-// Ready implements ready.Readiness: every member has been listed, or had its time.
+// Ready implements ready.Readiness: every member has been listed, or had its time, and
+// it has been worked out where clients and regions are.
 func (f *Federation) Ready() bool {
 	select {
 	case <-f.ready:
-		return true
+		return !slices.ContainsFunc(f.locators, func(l *locator) bool { return !l.settled(f.board) })
 	default:
 		return false
 	}
@@ -89,15 +106,43 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	if d == nil {
 		return plugin.NextOrFailure(f.Name(), f.Next, ctx, w, r)
 	}
-	q := query{Request: state, domain: d, apex: d.apex.Load(), snapshot: f.board.Load(), turn: f.turn.Add(1)}
+	q := query{Request: state, domain: d, apex: d.apex.Load(), snapshot: f.board.Load(), turn: f.turn.Add(1), of: f}
 	tidy(r, state.Proto())
-	m, label := q.meta()
+	sound := q.identify(f.jar.Load())
+	client, whole := q.subnet()
+	outer, _ := ctx.Value(following{}).(*query)
+	switch loop, _ := ctx.Value(dnsserver.LoopKey{}).(int); {
+	case outer != nil:
+		q.client = outer.client
+		defer func() { outer.scope = max(outer.scope, q.scope) }()
+	case loop == 0:
+		q.client = client
+	default: // another plugin asks, and would not pass on how far the answer holds
+	}
+	switch q.admit(ctx, f) {
+	case rrl.Drop:
+		return dns.RcodeSuccess, nil // nothing more to be written
+	case rrl.Slip:
+		m := q.message()
+		m.Truncated = true // come again over TCP
+		q.hand(m)
+		return dns.RcodeSuccess, w.WriteMsg(m)
+	}
+	m, label := (*dns.Msg)(nil), outcome{}
+	if !sound || !whole {
+		m, label = q.refuse(dns.RcodeFormatError)
+	}
+	if m == nil {
+		m, label = q.meta()
+	}
 	if m == nil {
 		m, label = q.reply(ctx, fqdn.Labels(rel))
 	}
 	if m == nil {
 		return plugin.NextOrFailure(f.Name(), f.Next, ctx, w, r)
 	}
+	q.placed(m)
+	q.hand(m)
 	room := state.Size()
 	if r.IsEdns0() != nil && m.IsEdns0() == nil {
 		room -= optSize
@@ -107,6 +152,10 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	return dns.RcodeSuccess, w.WriteMsg(m)
 }
 
+// following marks questions that a query asks of the whole server, to follow a
+// static CNAME: with the query, which passes on what it has learnt.
+type following struct{}
+
 // A query is a question with all it is answered from: loaded once, so that one
 // answer shows one generation.
 type query struct {
@@ -115,6 +164,12 @@ type query struct {
 	apex     *apex
 	snapshot *names.Snapshot
 	turn     uint32
+	cookie   *dns.EDNS0_COOKIE // due to the client
+	holder   bool              // its own cookie was good
+	of       *Federation
+	client   netip.Prefix      // its network, as its resolver says; invalid: nothing is said
+	network  *dns.EDNS0_SUBNET // the same, as it came
+	scope    uint8             // of the answer
 }
 
 // reply answers a question for a name with these labels before the domain; nil:
@@ -125,9 +180,13 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 	}
 	a := answer.Resolve(q.snapshot, q.domain.members, labels, answer.Type(q.QType()), pipeline.Now())
 	if a.Service != nil && a.TTL > 0 {
+		if a.Policy().Choice != names.All {
+			from, _ := netip.ParseAddr(q.IP())
+			q.scope = q.of.choose(&a, from, q.client)
+		}
 		return q.federated(&a)
 	}
-	if q.apex.speaks(labels, &a) {
+	if q.apex.speaks(q.Request.Name(), labels, &a) {
 		// A CNAME to a name that doesn't exist is NXDOMAIN with the CNAME (RFC 6604):
 		// the name itself does.
 		if m, o := q.static(ctx); m.Rcode != dns.RcodeNameError || len(m.Answer) > 0 {
@@ -140,7 +199,7 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 	case q.domain.fall.Through(q.Request.Name()):
 		return nil, outcome{}
 	case a.Outcome == answer.NotReady:
-		return q.notReady(), outcome{"servfail", "none"}
+		return q.notReady(&a), outcome{"servfail", "none"}
 	}
 	return q.negative(dns.RcodeNameError, a.Why), outcome{"nxdomain", "none"}
 }

@@ -22,38 +22,37 @@ func (q *query) message() *dns.Msg {
 
 // meta answers what asks for no record: nil for all that does.
 func (q *query) meta() (*dns.Msg, outcome) {
-	refuse := func(rcode int) (*dns.Msg, outcome) {
-		m := q.message()
-		m.Authoritative = false
-		m.Rcode = rcode
-		return m, outcome{"refused", "none"}
-	}
 	if q.Req.Opcode != dns.OpcodeQuery {
 		// Whoever sends NOTIFY takes an answer for an acknowledgement (RFC 1996).
-		return refuse(dns.RcodeRefused)
+		return q.refuse(dns.RcodeRefused)
 	}
 	switch q.QType() {
 	case dns.TypeAXFR, dns.TypeIXFR: // the transfer plugin, if there is one, has seen it
-		return refuse(dns.RcodeRefused)
+		return q.refuse(dns.RcodeRefused)
 	case dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY:
-		return refuse(dns.RcodeFormatError)
+		return q.refuse(dns.RcodeFormatError)
 	case dns.TypeNXNAME: // RFC 9824 section 3.5
-		m, o := refuse(dns.RcodeFormatError)
+		m, o := q.refuse(dns.RcodeFormatError)
 		q.explain(m, extendedErrorInvalidQueryType, "NXNAME can't be asked for")
 		return m, o
 	}
 	return nil, outcome{}
 }
 
+// refuse answers with nothing but a response code.
+func (q *query) refuse(rcode int) (*dns.Msg, outcome) {
+	m := q.message()
+	m.Authoritative = false
+	m.Rcode = rcode
+	return m, outcome{"refused", "none"}
+}
+
 // federated puts an answer about a service on the wire.
 func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 	m := q.message()
-	if a.Stale {
-		q.explain(m, dns.ExtendedErrorCodeStaleAnswer, "a cluster is silent; this is what it said last")
-	}
-	q.explain(m, dns.ExtendedErrorCodeOther, a.Service.Note)
+	q.annotate(m, a)
 	owner := q.QName() // in the case it was asked in
-	for _, c := range a.Chain {
+	for c := range a.Chain() {
 		target := q.name(a.Path.At(c))
 		if !legal(target) {
 			continue // a short name can lead to one that is too long to exist
@@ -62,7 +61,7 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 		owner = target
 	}
 	if a.Outcome == answer.NoData {
-		q.deny(m, a.Why)
+		m.Ns = []dns.RR{q.soa(true)}
 		return m, outcome{"nodata", a.Scope.Width().String()}
 	}
 	switch q.QType() {
@@ -76,7 +75,7 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 			next, _ := dns.NextLabel(target, 0)
 			target = target[next:]
 		}
-		for _, p := range a.Ports {
+		for p := range a.Ports() {
 			m.Answer = append(m.Answer, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p, Target: target})
 		}
 		m.Extra = q.addresses(m.Extra, target, a, true)
@@ -86,11 +85,17 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 			m.Answer = append(m.Answer, any8482(owner, a.TTL))
 		}
 	}
-	if len(a.Chain) > 0 {
-		q.explain(m, dns.ExtendedErrorCodeOther, "no healthy shard in "+a.Scope.String())
+	if a.Steps > 0 {
 		return m, outcome{"fallback", a.Scope.Width().String()}
 	}
 	return m, outcome{"success", a.Scope.Width().String()}
+}
+
+// annotate adds what a client is told beside the records.
+func (q *query) annotate(m *dns.Msg, a *answer.Answer) {
+	for n := range a.Notes() {
+		q.explain(m, n.Code, n.String())
+	}
 }
 
 func (q *query) addresses(rrs []dns.RR, owner string, a *answer.Answer, v4 bool) []dns.RR {
@@ -117,7 +122,12 @@ func any8482(owner string, ttl uint32) dns.RR {
 }
 
 // name makes an absolute name of one under the domain.
-func (q *query) name(rel string) string { return rel + "." + string(q.domain.name) }
+func (q *query) name(rel string) string {
+	if q.domain.name == fqdn.Root {
+		return rel + "."
+	}
+	return rel + "." + string(q.domain.name)
+}
 
 // legal says whether a name is short enough to be one (RFC 1035 section 2.3.4).
 func legal(name string) bool {
@@ -136,7 +146,7 @@ func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {
 		m.Answer = []dns.RR{any8482(q.QName(), q.soa(false).Header().Ttl)}
 		return m, outcome{"success", "apex"}
 	}
-	rrs, ns, extra, result := q.apex.zone.Lookup(ctx, q.Request, q.Request.Name())
+	rrs, ns, extra, result := q.apex.zone.Lookup(context.WithValue(ctx, following{}, q), q.Request, q.Request.Name())
 	switch result {
 	case file.Delegation:
 		// A referral is not ours to be authoritative for; a CNAME that leads to one is.
@@ -196,11 +206,11 @@ func (q *query) deny(m *dns.Msg, why string) {
 }
 
 // notReady is for names that may exist: nothing is said that would be remembered.
-func (q *query) notReady() *dns.Msg {
+func (q *query) notReady(a *answer.Answer) *dns.Msg {
 	m := q.message()
 	m.Authoritative = false
 	m.Rcode = dns.RcodeServerFailure
-	q.explain(m, dns.ExtendedErrorCodeNotReady, "not every cluster has been listed yet")
+	q.annotate(m, a)
 	return m
 }
 

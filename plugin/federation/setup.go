@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +17,8 @@ import (
 	"github.com/fedns/fedns/internal/cluster"
 	"github.com/fedns/fedns/internal/fqdn"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/rrl"
+	"github.com/fedns/fedns/internal/topology"
 )
 
 // Both kinds of sources are met here, where both are imported anyway.
@@ -49,6 +50,10 @@ func setup(c *caddy.Controller) error {
 		return st.handler()
 	})
 	f.instance = c.Context()
+	f.config, f.block = dnsserver.GetConfig(c), c.ServerBlockIndex
+	f.addresses = addressesOf(c.ServerBlockKeys, f.config.ListenHosts)
+	f.meet(f.config)
+	heed()
 	var mute func()
 	c.OnStartup(func() (err error) {
 		f.start()
@@ -61,6 +66,10 @@ func setup(c *caddy.Controller) error {
 	c.OnRestartFailed(func() error {
 		stopOthers(f.instance)
 		st.again()
+		return nil
+	})
+	c.OnFinalShutdown(func() error {
+		f.leave()
 		return nil
 	})
 	c.OnShutdown(func() error {
@@ -104,12 +113,15 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			})
 		}
 		federations = append(federations, fed)
+		f.locators = append(f.locators, &locator{
+			geography: s.geography, federation: s.name, index: i, policy: s.policy.Choice, clusters: s.clusters, told: map[string]bool{},
+		})
 		for _, z := range s.zones {
 			d, err := f.add(z)
 			if err != nil {
 				return nil, err
 			}
-			d.members = append(d.members, answer.Member{Index: i, TTL: s.ttl, Degraded: s.degraded, Lenient: s.lenient})
+			d.members = append(d.members, answer.Member{Index: i, TTL: s.ttl, Degraded: s.degraded, Lenient: s.lenient, Policy: s.policy.Choice})
 			d.fall.Zones = append(d.fall.Zones, s.fall.Zones...)
 			byDomain[z] = append(byDomain[z], s)
 		}
@@ -131,6 +143,19 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			return nil, err
 		}
 		d.apex.Store(a)
+	}
+	g, err := guardsOf(stanzas)
+	if err != nil {
+		return nil, err
+	}
+	jar, err := openJar(g.cookies)
+	if err != nil {
+		return nil, err
+	}
+	f.guards = g
+	f.jar.Store(jar)
+	if g.limit.limited() {
+		f.limiter.table = rrl.New(g.limit.Limit, seed())
 	}
 	f.pipe = pipeline.New(federations, logger())
 	f.board, f.ready = f.pipe.Board(), f.pipe.Ready()
@@ -198,7 +223,22 @@ func (f *Federation) start() {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { f.pipe.Run(ctx) })
-	wg.Go(func() { f.followApex(ctx) })
+	wg.Go(func() { f.follow(ctx) })
+	for i, l := range f.locators {
+		for _, o := range old {
+			l.inherit(o.locators)
+		}
+		wg.Go(func() {
+			l.follow(ctx, f.board, func() map[topology.ClusterName][]topology.Place {
+				out := map[topology.ClusterName][]topology.Place{}
+				all, _, _ := f.pipe.Clusters(ctx, i)
+				for _, c := range all {
+					out[c.Name] = c.Places
+				}
+				return out
+			})
+		})
+	}
 	f.stop = sync.OnceFunc(func() {
 		running.Lock()
 		running.list = slices.DeleteFunc(running.list, func(o *Federation) bool { return o == f })
@@ -213,53 +253,6 @@ func (f *Federation) start() {
 	select {
 	case <-f.ready:
 	case <-time.After(patience):
-	}
-}
-
-// apexPoll is how often the apex files are looked at. They are edited by hand.
-const apexPoll = time.Second
-
-// followApex takes in changes of the apex files. A file that has become wrong
-// leaves what it said last.
-func (f *Federation) followApex(ctx context.Context) {
-	tick := time.NewTicker(apexPoll)
-	defer tick.Stop()
-	type stamp struct {
-		size int64
-		mod  time.Time
-	}
-	last := map[*domain]stamp{}
-	look := func(d *domain) stamp {
-		info, err := os.Stat(d.file)
-		if err != nil {
-			return stamp{}
-		}
-		return stamp{info.Size(), info.ModTime()}
-	}
-	for _, d := range f.domains {
-		last[d] = look(d)
-	}
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		for _, d := range f.domains {
-			now := look(d)
-			if d.file == "" || now == last[d] {
-				continue
-			}
-			last[d] = now
-			a, err := openApex(d.name, d.file, d.owned)
-			if err != nil {
-				clogger.Errorf("%v; the last good records stay", err)
-				continue
-			}
-			d.apex.Store(a)
-			f.pipe.Renew(ctx)
-			clogger.Infof("apex file %q: %d static records of %s", d.file, len(a.rrs), d.name)
-		}
 	}
 }
 

@@ -131,6 +131,9 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 		return out, nil
 	}
 	out.Note = a.Service.Note
+	if out.Client != nil && a.Policy().Choice == names.Nearest {
+		*out.Client = s.f.locators[a.Index].describe(asked.client)
+	}
 	out.Service = &report.Subject{
 		Federation: a.Federation.Name, Kind: a.Path.Kind.String(), Namespace: a.Path.Namespace, Name: a.Path.Service,
 		Scope: a.Scope.Width().String(), Place: report.Place(a.Scope),
@@ -170,7 +173,7 @@ func (s *status) query(asked questioning, snapshot *names.Snapshot) (q *query, l
 		return nil, nil
 	}
 	tidy(r, "tcp")
-	return &query{Request: state, domain: d, apex: d.apex.Load(), snapshot: snapshot, turn: s.f.turn.Load()}, fqdn.Labels(rel)
+	return &query{Request: state, domain: d, apex: d.apex.Load(), snapshot: snapshot, turn: s.f.turn.Load(), of: s.f}, fqdn.Labels(rel)
 }
 
 // wire gives the very message that goes out.
@@ -335,7 +338,7 @@ func bereft(before, after shard.Explanation, lost []topology.ClusterName) *names
 
 // view says what became of each shard.
 func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, e shard.Explanation, known knowledge) {
-	for _, c := range a.Chain {
+	for c := range a.Chain() {
 		out.Chain = append(out.Chain, q.name(a.Path.At(c)))
 	}
 	out.GuardHeld = e.Held

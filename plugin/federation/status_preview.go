@@ -144,7 +144,7 @@ func (d *domain) leads(federation int, f *names.Federation, name string) report.
 	rel, _ := d.name.Under(name)
 	a := answer.Resolve(&names.Snapshot{Federations: all}, member, fqdn.Labels(rel), answer.TypeA, pipeline.Now())
 	out := report.Leads{Addresses: []string{}}
-	if len(a.Chain) > 0 {
+	if a.Steps > 0 {
 		out.To = a.Path.At(a.End()) + "." + string(d.name)
 	}
 	addrs := slices.Concat(slices.Collect(a.Addrs(true, 0)), slices.Collect(a.Addrs(false, 0)))

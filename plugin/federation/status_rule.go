@@ -51,7 +51,7 @@ func (r *ruling) of(x *shard.Explained) (in bool, rule string) {
 		up = r.ordered("forced up", x) + ", in " + at(here)
 	}
 	leads := ""
-	if len(r.answer.Chain) > 0 {
+	if r.answer.Steps > 0 {
 		leads = ", where the name leads"
 	}
 	if !in {
@@ -153,6 +153,9 @@ func (r *ruling) lacking(x *shard.Explained, here []topology.Place) string {
 	t := dns.Type(r.qtype).String()
 	if r.qtype == dns.TypeA || r.qtype == dns.TypeAAAA {
 		if slices.ContainsFunc(x.Addrs, func(a netip.Addr) bool { return a.Is4() == (r.qtype == dns.TypeA) }) {
+			if p := r.answer.Policy(); p.Choice != names.All {
+				return fmt.Sprintf("policy %q chose others", p)
+			}
 			return "only just: the next snapshot has it"
 		}
 		return "without an address for " + t

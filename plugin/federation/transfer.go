@@ -111,14 +111,14 @@ func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []
 	var out []dns.RR
 	for _, t := range types {
 		a := answer.Resolve(q.snapshot, []answer.Member{m}, labels, t, pipeline.Now())
-		for _, c := range a.Chain {
+		for c := range a.Chain() {
 			if target := q.name(a.Path.At(c)); legal(target) {
 				return []dns.RR{&dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: target}}
 			}
 		}
 		switch t {
 		case answer.TypeSRV:
-			for _, p := range a.Ports {
+			for p := range a.Ports() {
 				out = append(out, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p, Target: q.name(strings.Join(labels[2:], "."))})
 			}
 		default:

@@ -45,7 +45,7 @@ func TestRefused(t *testing.T) {
 	dir := shop(t, "192.0.2.1")
 	for _, tt := range []struct{ name, stanza, want string }{
 		{"no cluster", "ttl 60s", `federation "fed": has no cluster`},
-		{"unknown property", folder(dir) + "policy all", `unknown property "policy"`},
+		{"unknown property", folder(dir) + "registry all", `unknown property "registry"`},
 		{"missing kubeconfig", "cluster c {\n kubeconfig " + dir + "/nowhere ctx\n}", "nowhere: no such file"},
 		{"missing folder", folder(dir + "/nowhere"), "nowhere: no such file"},
 		{"ttl", folder(dir) + "ttl 0s", "out of range"},
@@ -248,7 +248,7 @@ func TestApexFile(t *testing.T) {
 	}
 	write(t, apex, soa+"web.shop.fed.svc A 192.0.2.66\n")
 	serve.Eventually(t, 3*time.Second, "the clash is logged", func() bool {
-		return strings.Contains(s.Log(), "belongs to the federation") && strings.Contains(s.Log(), "the last good records stay")
+		return strings.Contains(s.Log(), "belongs to the federation") && strings.Contains(s.Log(), "what it said last stays")
 	})
 	if got := serve.Addrs(s.Ask(t, "www.example.com", dns.TypeA)); len(got) != 1 {
 		t.Errorf("the last good records are gone: %v", got)

@@ -49,7 +49,7 @@ func blocks(t *testing.T, language string) []string {
 // example starts corefile.example, on a free port.
 func example(t *testing.T) *serve.Server {
 	t.Helper()
-	return serve.Start(t, strings.Replace(read(t, "corefile.example"), "example.com:1053", "example.com:PORT", 1))
+	return serve.Start(t, strings.ReplaceAll(read(t, "corefile.example"), ".com:1053 {", ".com:PORT {"))
 }
 
 // Every `$ command` of a console block prints what the block shows below it,
@@ -98,6 +98,11 @@ func TestExample(t *testing.T) {
 		if got := serve.Addrs(m); len(got) != want {
 			t.Errorf("%s: %d addresses, want %d\n%v", name, len(got), want, m)
 		}
+	}
+	// A static name of another domain leads there, within one answer.
+	m := s.Ask(t, "nginx.acme.com", dns.TypeA)
+	if got := serve.Addrs(m); len(got) != 5 || !slices.Equal(serve.Chain(m), []string{svc + ".example.com"}) {
+		t.Errorf("nginx.acme.com: %v", m)
 	}
 	for _, line := range []string{"[ERROR]", "[WARNING]", "[FATAL]"} {
 		if strings.Contains(s.Log(), line) {

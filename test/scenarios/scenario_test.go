@@ -249,7 +249,7 @@ func (w *world) dig(args []string) (string, error) {
 	s := none.Next(1, []*names.Federation{w.fed})
 	a := answer.Resolve(s, []answer.Member{{TTL: 180, Degraded: 30}}, strings.Split(args[0], "."), t, w.now)
 	var b strings.Builder
-	for _, c := range a.Chain {
+	for c := range a.Chain() {
 		fmt.Fprintf(&b, "%d CNAME %s\n", a.TTL, a.Path.At(c))
 	}
 	addrs := slices.SortedFunc(a.Addrs(t == answer.TypeA, 0), netip.Addr.Compare)

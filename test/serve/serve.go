@@ -60,8 +60,9 @@ func Start(t testing.TB, corefile string) *Server {
 	return s
 }
 
-// Launch is Start without waiting.
-func Launch(t testing.TB, corefile string) *Server {
+// Launch is Start without waiting. under is a command that runs the program it is
+// given, such as taskset with its arguments; mostly none.
+func Launch(t testing.TB, corefile string, under ...string) *Server {
 	t.Helper()
 	bin, err := Binary()
 	if err != nil {
@@ -77,7 +78,8 @@ func Launch(t testing.TB, corefile string) *Server {
 	}
 	s.Corefile = filepath.Join(t.TempDir(), "Corefile")
 	s.Write(t, corefile)
-	s.cmd = exec.Command(bin, "-conf", s.Corefile)
+	args := append(under, bin, "-conf", s.Corefile)
+	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Dir = s.Dir
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {

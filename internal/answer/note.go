@@ -1,0 +1,56 @@
+package answer
+
+import (
+	"iter"
+
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// The codes of extended errors that answers carry (RFC 8914 section 5.2).
+const (
+	NoteOther    uint16 = 0
+	NoteStale    uint16 = 3
+	NoteNotReady uint16 = 14
+)
+
+// A Note is what a client is told beside the records, as an extended error
+// (RFC 8914).
+type Note struct {
+	Code   uint16
+	text   string
+	scoped bool // the scope is spelled behind the text
+	scope  topology.Scope
+}
+
+// Append adds the text of the note.
+func (n Note) Append(b []byte) []byte {
+	b = append(b, n.text...)
+	if n.scoped {
+		b = n.scope.Append(b)
+	}
+	return b
+}
+
+func (n Note) String() string { return string(n.Append(nil)) }
+
+// Notes lists what a client is told beside the answer.
+func (a *Answer) Notes() iter.Seq[Note] {
+	return func(yield func(Note) bool) {
+		if a.Outcome == NotReady {
+			yield(Note{Code: NoteNotReady, text: "not every cluster has been listed yet"})
+			return
+		}
+		if a.Stale && !yield(Note{Code: NoteStale, text: "a cluster is silent; this is what it said last"}) {
+			return
+		}
+		if a.Service != nil && a.Service.Note != "" && !yield(Note{Code: NoteOther, text: a.Service.Note}) {
+			return
+		}
+		switch {
+		case a.Outcome == NoData:
+			yield(Note{Code: NoteOther, text: a.Why})
+		case a.Outcome == Found && a.Steps > 0:
+			yield(Note{Code: NoteOther, text: "no healthy shard in ", scoped: true, scope: a.Scope})
+		}
+	}
+}

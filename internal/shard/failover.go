@@ -1,0 +1,106 @@
+package shard
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/override"
+)
+
+// A lead is what a failover policy remembers of a service: which region is
+// answered from, and since when those preferred to it are up.
+type lead struct {
+	active string
+	policy names.Policy
+	since  []time.Duration // by the policy's regions; never while it isn't up
+}
+
+const never = time.Duration(-1)
+
+// next is what becomes of a lead now. up says of a region whether a shard is up in
+// it, back whether an operator wants it gone back to. wake is when time alone may
+// change it; 0: never.
+//
+// When the region that is answered from has no shard any more, the first of the list
+// that has one takes its place at once. The way back to one that is preferred is what
+// the policy's Failback says.
+func (l lead) next(p names.Policy, up, back func(region string) bool, now time.Duration) (n lead, wake time.Duration) {
+	n = lead{active: l.active, policy: p, since: slices.Repeat([]time.Duration{never}, len(p.Regions))}
+	first := -1
+	for i, r := range p.Regions {
+		if !up(r) {
+			continue
+		}
+		n.since[i] = now
+		if l.policy.Equal(p) && l.since[i] != never {
+			n.since[i] = l.since[i]
+		}
+		if first < 0 {
+			first = i
+		}
+	}
+	if first < 0 {
+		n.active = ""
+		return n, 0
+	}
+	current := slices.Index(p.Regions, l.active)
+	if current < 0 || n.since[current] == never {
+		n.active = p.Regions[first]
+		return n, 0
+	}
+	for i, r := range p.Regions[:current] {
+		switch {
+		case n.since[i] == never:
+			continue
+		case back(r), !p.Failback.Manual && now-n.since[i] >= p.Failback.After:
+			n.active = r
+			return n, wake
+		case !p.Failback.Manual:
+			if at := n.since[i] + p.Failback.After; wake == 0 || at < wake {
+				wake = at
+			}
+		}
+	}
+	return n, wake
+}
+
+// lead decides for a service that is about to be answered so.
+func (t *Table) lead(s *service, out *names.Service, now time.Duration) (l lead, wake time.Duration) {
+	p := t.policy.Choice
+	if out.Policy != nil {
+		p = *out.Policy
+	}
+	if p.Choice != names.Failover {
+		return lead{}, 0
+	}
+	up := func(region string) bool {
+		return slices.ContainsFunc(out.Regions(), func(r names.Run) bool { return r.Region == region })
+	}
+	back := func(region string) bool {
+		return slices.ContainsFunc(t.orders, func(o override.Order) bool {
+			return o.Action == override.Failback && (o.Subject.Kind == override.Region && o.Subject.Name == region ||
+				o.Subject.Kind == override.Service && o.Subject.Namespace == s.key.Namespace && o.Subject.Name == s.key.Name)
+		})
+	}
+	return s.lead.next(p, up, back, now)
+}
+
+// Leads are the regions that failover policies have come to, by service: a new table
+// goes on from there.
+func (t *Table) Leads() map[names.Key]string {
+	out := map[names.Key]string{}
+	for k, s := range t.services {
+		if s.lead.active != "" {
+			out[k] = s.lead.active
+		}
+	}
+	return out
+}
+
+// Follow takes over what another table had come to.
+func (t *Table) Follow(leads map[names.Key]string) {
+	for k, region := range leads {
+		t.inherited[k] = region
+	}
+}

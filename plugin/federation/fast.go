@@ -1,0 +1,281 @@
+package federation
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/cookie"
+	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/rrl"
+	"github.com/fedns/fedns/internal/udp"
+	"github.com/fedns/fedns/internal/wire"
+)
+
+// fast answers the questions of one address that come in plain datagrams, past
+// CoreDNS's own sockets: what federation knows from bytes to bytes, the rest
+// through the chain of plugins.
+//
+// It gives what the chain would, but for what CoreDNS can't be brought to do:
+//
+//   - questions longer than 512 bytes are read (CoreDNS: FORMERR)
+//   - an empty ZONEVERSION option is answered (CoreDNS: FORMERR)
+//   - options that are put together wrongly and that nobody here needs are
+//     ignored, as unknown ones are (CoreDNS: FORMERR)
+//   - unknown EDNS flags are cleared for every name, the size that is advertised is
+//     the server's own, and BADVERS has both, and DO, whatever follows
+//   - COOKIE, NSID and a client subnet are answered for every name of the domains,
+//     also where another plugin answers, and NSID without setting DO
+//   - FORMERR to a client subnet that is put together wrongly has an OPT record, and
+//     one with too few or too many bytes is one (CoreDNS: fills it up)
+//   - a COOKIE of an impossible length is FORMERR also where another plugin would
+//     answer
+//   - an answer that fills 512 bytes goes without the COOKIE, rather than without
+//     records
+//   - FORMERR has the question where there is one, and not the AD, RA and TC that came
+type fast struct {
+	addr    string // as CoreDNS names the server
+	server  *dnsserver.Server
+	domains []fastDomain
+	jar     *atomic.Pointer[cookie.Jar] // nil in it: no cookies
+	limit   rateLimit
+	seed    [2]uint64
+	lanes   chan struct{} // one for each question that is in the chain
+}
+
+// A fastDomain is a domain as fast needs it.
+type fastDomain struct {
+	*domain
+	of     *Federation
+	index  int // of its counts
+	labels int
+	except []fqdn.Name // below it, and other server blocks'
+	zone   string      // that CoreDNS's metrics count it by; "": they aren't asked for
+	nsid   []byte      // what the nsid plugin says this server is
+	any    bool        // the any plugin answers for that type
+}
+
+// laneLimit bounds the questions that are in the chain at once. Each holds a few
+// kilobytes; more only wait for each other.
+const laneLimit = 4096
+
+// add has questions for names in a domain answered.
+func (h *fast) add(f *Federation, d *domain, except []string) {
+	fd := fastDomain{domain: d, of: f, labels: len(fqdn.Labels(string(d.name)))}
+	fd.nsid, fd.any = identity(f.config), f.config.Handler("any") != nil
+	for _, e := range except {
+		fd.except = append(fd.except, fqdn.Name(e))
+	}
+	if zones := countedBy(f.config); zones != nil {
+		fd.zone = plugin.Zones(zones).Matches(string(d.name))
+		if fd.zone == "" {
+			fd.zone = "." // as CoreDNS has it
+		}
+	}
+	h.domains = append(h.domains, fd)
+	// The longest first, so that the first that fits is the right one.
+	slices.SortStableFunc(h.domains, func(a, b fastDomain) int { return len(b.name) - len(a.name) })
+	for i := range h.domains {
+		h.domains[i].index = i
+	}
+}
+
+// guard sets what holds for every question, whatever it asks. The server blocks of
+// one address can't differ in it.
+func (h *fast) guard(owners []*Federation) error {
+	first := owners[0].guards
+	for _, f := range owners[1:] {
+		if f.guards != first {
+			return errors.New("its server blocks disagree on rrl or cookies")
+		}
+	}
+	h.jar, h.limit, h.seed = &owners[0].jar, first.limit, seed()
+	return nil
+}
+
+// Responder implements udp.Handler.
+func (h *fast) Responder(n int) udp.Responder {
+	r := &responder{fast: h, turn: rand.Uint32(), tally: newTally(h)}
+	if h.limit.limited() {
+		// Chance spreads what one network asks over all sockets.
+		l := h.limit.Limit
+		l.Rate = max(1, l.Rate/n)
+		r.table = rrl.New(l, h.seed)
+	}
+	return r
+}
+
+// A responder answers the questions of one socket.
+type responder struct {
+	*fast
+	q     wire.Question
+	x     wire.Extras
+	turn  uint32
+	table *rrl.Table
+	tally *tally
+	began time.Time     // of the batch
+	now   time.Duration // the same, on the program's own clock
+	wall  uint32        // the same, in seconds since 1970
+}
+
+// Begin implements udp.Responder.
+func (r *responder) Begin() {
+	r.began, r.now = time.Now(), pipeline.Now()
+	r.wall = uint32(r.began.Unix())
+}
+
+// End implements udp.Responder.
+func (r *responder) End() { r.tally.flush() }
+
+// Respond implements udp.Responder.
+func (r *responder) Respond(p *udp.Packet) int {
+	q := &r.q
+	reading := q.Read(p.Buf[:p.N])
+	if reading == wire.Silence {
+		return 0
+	}
+	var d *fastDomain
+	if reading != wire.Foreign && reading != wire.BadVersion {
+		d = r.domain(q.Name())
+	}
+	holder := r.identify(p, d)
+	if r.table != nil && !holder {
+		if verdict := r.table.Take(p.From.Addr(), r.now); verdict != rrl.Pass {
+			r.tally.limited[verdict].add()
+			switch {
+			case r.limit.mode == "observe":
+			case verdict == rrl.Drop || reading == wire.Foreign:
+				return 0
+			default:
+				return wire.Truncate(p.Buf, q, &r.x)
+			}
+		}
+	}
+	switch {
+	case reading == wire.BadVersion:
+		return wire.Version(p.Buf, q)
+	case d == nil || p.Cut:
+		return r.chain(p)
+	case reading == wire.BadSubnet || reading == wire.BadCookie && r.jar.Load() != nil:
+		size := wire.Refuse(p.Buf, q, wire.FormErr, &r.x)
+		r.tally.outcomes[refused][noScope].add()
+		r.tally.count(r, p, d, size, wire.FormErr)
+		return size
+	}
+	size, o := r.answer(p, d)
+	if size == 0 {
+		return r.lane(p, d)
+	}
+	r.tally.outcomes[o.outcome][o.scope].add()
+	r.tally.count(r, p, d, size, p.Buf[3]&0x0f)
+	return size
+}
+
+// identify looks at the client's cookie, says whether it has shown that it is
+// where it says it is, and sets what the OPT record of the answer will hold.
+func (r *responder) identify(p *udp.Packet, d *fastDomain) (holder bool) {
+	e := &r.q.EDNS
+	r.x.Scope = 0
+	if d == nil {
+		e.ZoneVersion, r.x.NSID = false, nil
+	} else {
+		r.x.Serial, r.x.Labels, r.x.NSID = d.of.board.Load().Serial, d.labels, d.nsid
+	}
+	client, server, ok := e.Cookie()
+	if !ok {
+		return false
+	}
+	jar := r.jar.Load()
+	if jar == nil {
+		e.NoCookie()
+		return false
+	}
+	verdict := jar.Check(client, server, p.From.Addr(), r.wall)
+	if verdict == cookie.Good {
+		copy(r.x.Cookie[:], server)
+	} else {
+		jar.Append(r.x.Cookie[:0], client, p.From.Addr(), r.wall)
+	}
+	return verdict != cookie.Bad
+}
+
+// domain finds the domain that a name, in lower case, is in; nil: none whose
+// questions are answered here.
+func (r *responder) domain(name string) *fastDomain {
+	for i := range r.domains {
+		d := &r.domains[i]
+		if _, ok := d.name.Under(name); !ok {
+			continue
+		}
+		for _, e := range d.except {
+			if _, ok := e.Under(name); ok {
+				return nil
+			}
+		}
+		return d
+	}
+	return nil
+}
+
+// answer writes the answer to the question in p, if it is one for names of the
+// federations; else its size is 0. It decides as query.reply does.
+func (r *responder) answer(p *udp.Packet, d *fastDomain) (size int, o counted) {
+	q := &r.q
+	switch q.Type {
+	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME, dns.TypeDS:
+		return 0, o
+	case dns.TypeANY:
+		if d.any {
+			return 0, o
+		}
+	}
+	labels := q.Labels(d.labels)
+	if len(labels) == 0 {
+		return 0, o
+	}
+	apex, snapshot := d.apex.Load(), d.of.board.Load()
+	a := answer.Resolve(snapshot, d.members, labels, answer.Type(q.Type), r.now)
+	if a.Service != nil && a.TTL > 0 {
+		network, _ := q.EDNS.Subnet()
+		r.x.Scope = d.of.choose(&a, p.From.Addr(), network)
+		o = counted{success, uint8(a.Scope.Width())}
+		switch {
+		case a.Outcome == answer.NoData:
+			o.outcome = nodata
+		case a.Steps > 0:
+			o.outcome = fallback
+		}
+	} else {
+		if apex.speaks(q.Name(), labels, &a) {
+			return 0, o
+		}
+		switch a.Outcome {
+		case answer.NoData:
+			o = counted{nodata, noScope}
+		case answer.NotReady:
+			o = counted{servfail, noScope}
+		default:
+			o = counted{nxdomain, noScope}
+		}
+		if o.outcome != nodata && len(d.fall.Zones) > 0 && d.fall.Through(strings.Clone(q.Name())) {
+			return 0, o
+		}
+		a.Service = nil
+	}
+	r.x.Serial = snapshot.Serial
+	r.turn++
+	size, ok := wire.Answer(p.Buf, q, &apex.wire, &a, &r.x, r.turn)
+	if !ok {
+		return 0, o
+	}
+	return size, o
+}

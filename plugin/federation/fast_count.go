@@ -1,0 +1,193 @@
+package federation
+
+import (
+	"time"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metrics/vars"
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fedns/fedns/internal/rrl"
+	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/internal/udp"
+)
+
+var (
+	fastPath = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "fast_path",
+		Help: "Whether questions to a server are answered past the chain of plugins where they can be (1), or by the chain only (0).",
+	}, []string{"server"})
+	fastQuestions = promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "fast_questions_total",
+		Help: "Questions that came by the fast path, by the way they took from there: fast, chain, or lost (more were in the chain than it may hold).",
+	}, []string{"server", "way"})
+	rateLimited = promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "rate_limited_total",
+		Help: "Answers beyond the rate of their client's network, by what became of them: drop, slip (truncated), or would be with rrl observe.",
+	}, []string{"server", "action"})
+)
+
+// A cell counts between two flushes what a counter is then told.
+type cell struct {
+	n       uint64
+	counter prometheus.Counter // nil until there is something to count
+	vec     *prometheus.CounterVec
+	labels  []string
+	tally   *tally
+}
+
+func (c *cell) add() {
+	if c.vec == nil {
+		return // CoreDNS doesn't count either
+	}
+	if c.n == 0 {
+		c.tally.dirty = append(c.tally.dirty, c)
+	}
+	c.n++
+}
+
+// The outcomes of answers.go's metric that are decided here.
+const (
+	success = iota
+	fallback
+	nodata
+	nxdomain
+	servfail
+	refused
+	outcomes
+)
+
+// noScope stands for the scope of names that have none, behind those of topology.
+const noScope = uint8(topology.Zonal) + 1
+
+// counted is an outcome, in numbers.
+type counted struct{ outcome, scope uint8 }
+
+// sample is how many answers there are to one that is measured: a histogram takes
+// longer than an answer does.
+const sample = 64
+
+// A tally counts what one socket answers. CoreDNS's own counters and ours are told
+// once a batch, before its answers are sent: whoever has an answer finds it
+// counted.
+type tally struct {
+	dirty    []*cell
+	domains  []perDomain
+	outcomes [outcomes][noScope + 1]cell
+	fast     cell
+	chain    cell
+	lost     cell
+	limited  [rrl.Pass]cell
+	answered uint64
+}
+
+// perDomain is what CoreDNS counts by zone.
+type perDomain struct {
+	requests [2][len(countedTypes) + 1]cell // by family, type
+	rcodes   [6]cell
+	do       cell
+	duration prometheus.Observer
+	request  prometheus.Observer
+	response prometheus.Observer
+}
+
+// countedTypes are those that CoreDNS counts by name (plugin/metrics/vars); others
+// are "other".
+var countedTypes = [...]uint16{
+	dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeSRV, dns.TypeANY, dns.TypeSOA, dns.TypeNS, dns.TypeTXT, dns.TypeMX, dns.TypePTR,
+	dns.TypeHTTPS, dns.TypeSVCB, dns.TypeDNSKEY, dns.TypeDS, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeRRSIG, dns.TypeAXFR, dns.TypeIXFR,
+}
+
+// typeIndex is where a type is counted.
+func typeIndex(t uint16) int {
+	for i, c := range countedTypes {
+		if c == t {
+			return i
+		}
+	}
+	return len(countedTypes)
+}
+
+func newTally(h *fast) *tally {
+	t := &tally{domains: make([]perDomain, len(h.domains))}
+	set := func(c *cell, vec *prometheus.CounterVec, labels ...string) {
+		*c = cell{vec: vec, labels: labels, tally: t}
+	}
+	for o, name := range [outcomes]string{"success", "fallback", "nodata", "nxdomain", "servfail", "refused"} {
+		for s := range t.outcomes[o] {
+			scope := "none"
+			if uint8(s) != noScope {
+				scope = topology.Width(s).String()
+			}
+			set(&t.outcomes[o][s], answers, h.addr, name, scope)
+		}
+	}
+	set(&t.fast, fastQuestions, h.addr, "fast")
+	set(&t.chain, fastQuestions, h.addr, "chain")
+	set(&t.lost, fastQuestions, h.addr, "lost")
+	for v := range t.limited {
+		set(&t.limited[v], rateLimited, h.addr, h.limit.action(rrl.Verdict(v)))
+	}
+	for i := range h.domains {
+		if h.domains[i].zone != "" {
+			t.domains[i].fill(h.addr, h.domains[i].zone, set)
+		}
+	}
+	return t
+}
+
+// fill names the counters of CoreDNS for one zone. Nobody has a view here.
+func (p *perDomain) fill(server, zone string, set func(*cell, *prometheus.CounterVec, ...string)) {
+	const view, proto = "", "udp"
+	for f, family := range [2]string{"1", "2"} {
+		for i := range p.requests[f] {
+			name := "other"
+			if i < len(countedTypes) {
+				name = dns.Type(countedTypes[i]).String()
+			}
+			set(&p.requests[f][i], vars.RequestCount, server, zone, view, proto, family, name)
+		}
+	}
+	for i := range p.rcodes {
+		set(&p.rcodes[i], vars.ResponseRcode, server, zone, view, dns.RcodeToString[i], pluginName)
+	}
+	set(&p.do, vars.RequestDo, server, zone, view)
+	p.duration = vars.RequestDuration.WithLabelValues(server, zone, view)
+	p.request = vars.RequestSize.WithLabelValues(server, zone, view, proto)
+	p.response = vars.ResponseSize.WithLabelValues(server, zone, view, proto)
+}
+
+// count tells of an answer of a domain as CoreDNS's prometheus plugin would; of
+// sizes and durations of one in so many.
+func (t *tally) count(r *responder, p *udp.Packet, d *fastDomain, size int, rcode byte) {
+	t.fast.add()
+	c := &t.domains[d.index]
+	family := 1
+	if p.From.Addr().Is4() {
+		family = 0
+	}
+	c.requests[family][typeIndex(r.q.Type)].add()
+	c.rcodes[rcode].add()
+	if r.q.EDNS.DO {
+		c.do.add()
+	}
+	if t.answered++; t.answered%sample == 0 && c.duration != nil {
+		c.duration.Observe(time.Since(r.began).Seconds())
+		c.request.Observe(float64(p.N))
+		c.response.Observe(float64(size))
+	}
+}
+
+// flush tells the counters.
+func (t *tally) flush() {
+	for _, c := range t.dirty {
+		if c.counter == nil {
+			c.counter = c.vec.WithLabelValues(c.labels...)
+		}
+		c.counter.Add(float64(c.n))
+		c.n = 0
+	}
+	t.dirty = t.dirty[:0]
+}

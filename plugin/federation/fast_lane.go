@@ -1,0 +1,193 @@
+package federation
+
+import (
+	"context"
+	"net"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/udp"
+	"github.com/fedns/fedns/internal/wire"
+)
+
+// chain has the chain of plugins answer a packet as CoreDNS would have, had it come
+// by its own socket.
+func (r *responder) chain(p *udp.Packet) int {
+	return r.later(p, func(w *letter) { w.serve(w.Query) })
+}
+
+// lane has the chain answer a question for a name of a domain: with an OPT record
+// that CoreDNS understands, in whose place that of the answer is put.
+func (r *responder) lane(p *udp.Packet, d *fastDomain) int {
+	e, x, q := r.q.EDNS, r.x, r.q.Bare(p.Buf[:p.N], &r.x)
+	return r.later(p, func(w *letter) {
+		if e.Present {
+			x.Serial = d.of.board.Load().Serial
+			w.edns, w.extras, w.limit = &e, &x, q.Limit
+		}
+		w.serve(q.Bytes)
+	})
+}
+
+// later has f answer a packet beside all others, if there is room for one more.
+func (r *responder) later(p *udp.Packet, f func(*letter)) int {
+	select {
+	case r.lanes <- struct{}{}:
+	default:
+		r.tally.lost.add()
+		return 0
+	}
+	r.tally.chain.add()
+	w := &letter{Letter: p.Keep(), server: r.server, lanes: r.lanes}
+	go func() {
+		defer w.done()
+		f(w)
+	}()
+	return 0
+}
+
+// A letter is a question that the chain answers: the dns.ResponseWriter that it
+// writes to.
+type letter struct {
+	*udp.Letter
+	server *dnsserver.Server
+	lanes  chan struct{}
+
+	// Of questions whose OPT record is seen to here.
+	edns   *wire.EDNS
+	extras *wire.Extras
+	limit  int
+
+	signature error  // of the question
+	mac       string // of the signature (RFC 8945 section 5.4.1)
+}
+
+func (w *letter) done() {
+	<-w.lanes
+	w.Letter.Done()
+}
+
+// serve does with a query what CoreDNS's own server does before its plugins see
+// it.
+func (w *letter) serve(query []byte) {
+	m := new(dns.Msg)
+	if len(query) < 12 {
+		return
+	}
+	h := header16(query)
+	switch action := dns.DefaultMsgAcceptFunc(h); action {
+	case dns.MsgIgnore:
+		return
+	case dns.MsgAccept:
+		if err := m.Unpack(query); err == nil {
+			break
+		}
+		fallthrough
+	default:
+		reply := &dns.Msg{MsgHdr: dns.MsgHdr{Id: h.Id, Response: true, Rcode: dns.RcodeFormatError}, Question: m.Question}
+		reply.RecursionDesired, reply.CheckingDisabled = h.Bits&0x0100 != 0, h.Bits&0x0010 != 0
+		if action == dns.MsgRejectNotImplemented {
+			reply.Opcode, reply.Rcode = int(h.Bits>>11)&0xf, dns.RcodeNotImplemented
+		}
+		_ = w.WriteMsg(reply)
+		return
+	}
+	if t := m.IsTsig(); t != nil {
+		w.mac = t.MAC
+		if secret, ok := w.server.TsigSecret[t.Hdr.Name]; ok {
+			w.signature = dns.TsigVerify(query, secret, "", false)
+		} else {
+			w.signature = dns.ErrSecret
+		}
+	}
+	ctx := context.WithValue(context.Background(), dnsserver.Key{}, w.server)
+	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
+	ctx = context.WithValue(ctx, admitted{}, true)
+	w.server.ServeDNS(ctx, w, m)
+}
+
+// WriteMsg implements dns.ResponseWriter.
+func (w *letter) WriteMsg(m *dns.Msg) error {
+	if t := m.IsTsig(); t != nil {
+		secret, ok := w.server.TsigSecret[t.Hdr.Name]
+		if !ok && t.Error != dns.RcodeBadKey {
+			return dns.ErrSecret
+		}
+		b, _, err := dns.TsigGenerate(m, secret, w.mac, false)
+		if err != nil {
+			return err
+		}
+		return w.Letter.Write(b)
+	}
+	b, err := w.pack(m)
+	if err != nil {
+		return err
+	}
+	return w.Letter.Write(b)
+}
+
+// pack makes bytes of an answer, with the OPT record that the question is due.
+func (w *letter) pack(m *dns.Msg) ([]byte, error) {
+	if w.edns == nil {
+		return m.Pack()
+	}
+	var errs []*dns.EDNS0_EDE
+	bare := *m
+	bare.Extra = nil
+	for _, rr := range m.Extra {
+		o, ok := rr.(*dns.OPT)
+		if !ok {
+			bare.Extra = append(bare.Extra, rr)
+			continue
+		}
+		for _, option := range o.Option {
+			switch option := option.(type) {
+			case *dns.EDNS0_EDE:
+				errs = append(errs, option)
+			case *dns.EDNS0_SUBNET:
+				w.extras.Scope = option.SourceScope
+			}
+		}
+	}
+	bare.Rcode &= 0xf
+	b, err := bare.Pack()
+	if err != nil {
+		return nil, err
+	}
+	opt := w.edns.Header(nil, byte(m.Rcode>>4))
+	for _, e := range errs {
+		opt = wire.Note(opt, e.InfoCode, e.ExtraText)
+	}
+	whole := w.edns.Options(opt, w.extras)
+	if len(b)+len(whole) > w.limit && !bare.Compress {
+		bare.Compress = true
+		if b, err = bare.Pack(); err != nil {
+			return nil, err
+		}
+	}
+	if len(b)+len(whole) <= w.limit {
+		opt = whole
+	}
+	wire.Close(opt)
+	b = append(b, opt...)
+	b[11]++ // a federation's answer has fewer than 255 additional records
+	return b, nil
+}
+
+// The rest of dns.ResponseWriter.
+
+func (w *letter) LocalAddr() net.Addr         { return w.Letter.To() }
+func (w *letter) RemoteAddr() net.Addr        { return net.UDPAddrFromAddrPort(w.From) }
+func (w *letter) Write(b []byte) (int, error) { return len(b), w.Letter.Write(b) }
+func (w *letter) Close() error                { return nil }
+func (w *letter) TsigStatus() error           { return w.signature }
+func (w *letter) TsigTimersOnly(bool)         {}
+func (w *letter) Hijack()                     {}
+
+// header16 reads the header of a message as the library's accept function wants
+// it.
+func header16(b []byte) dns.Header {
+	u := func(i int) uint16 { return uint16(b[i])<<8 | uint16(b[i+1]) }
+	return dns.Header{Id: u(0), Bits: u(2), Qdcount: u(4), Ancount: u(6), Nscount: u(8), Arcount: u(10)}
+}

@@ -1,0 +1,118 @@
+package federation
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/internal/udp"
+)
+
+// reading is what comes to one socket of a small federation: by name, a packet each,
+// over and over.
+func reading(t testing.TB) (udp.Responder, map[string]func() int) {
+	w := &world{t: t, dir: t.TempDir()}
+	for _, c := range []struct{ name, zone, region, addr string }{
+		{"a", "eu-a", "eu", "192.0.2.1"}, {"b", "us-b", "us", "192.0.2.2"}, {"c", "as-c", "as", "192.0.2.3"},
+	} {
+		ready := c.name != "c"
+		objects := []fedtest.Object{fedtest.Node("n", c.region, c.zone)}
+		for _, s := range []string{"web", "near", "drawn", "first"} {
+			svc := fedtest.Service("shop", s, c.addr)
+			if policy := map[string]string{"near": "nearest within 5% 2", "drawn": "weighted", "first": "failover us eu"}[s]; policy != "" {
+				svc["metadata"].(map[string]any)["annotations"] = map[string]string{"fedns.io/policy": policy}
+			}
+			objects = append(objects, svc, fedtest.Slice("shop", s, ready, c.zone))
+		}
+		w.cluster(c.name, objects...)
+	}
+	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nrrl on 1000000000\n}")
+	t.Cleanup(f.stop)
+	f.config = &dnsserver.Config{}
+	h := &fast{addr: "dns://127.0.0.1:53", lanes: make(chan struct{}, 1)}
+	for _, d := range f.domains {
+		h.add(f, d, nil)
+	}
+	if err := h.guard([]*Federation{f}); err != nil {
+		t.Fatal(err)
+	}
+	r := h.Responder(1)
+	from := netip.MustParseAddrPort("127.0.0.1:4711")
+	out := map[string]func() int{}
+	for name, q := range map[string]struct {
+		name string
+		t    uint16
+		edns bool
+	}{
+		"addresses":       {"web.shop.fed.svc.example.com.", dns.TypeA, false},
+		"with EDNS":       {"web.shop.fed.svc.eu-a.eu.example.com.", dns.TypeA, true},
+		"a chain":         {"web.shop.fed.svc.as-c.as.example.com.", dns.TypeA, true},
+		"no such service": {"none.shop.fed.svc.example.com.", dns.TypeA, true},
+		"no such family":  {"web.shop.fed.svc.example.com.", dns.TypeAAAA, false},
+		"ANY":             {"web.shop.fed.svc.example.com.", dns.TypeANY, false},
+		"an empty name":   {"fed.svc.example.com.", dns.TypeA, false},
+		"nearest":         {"near.shop.fed.svc.example.com.", dns.TypeA, true},
+		"weighted":        {"drawn.shop.fed.svc.example.com.", dns.TypeA, false},
+		"failover":        {"first.shop.fed.svc.example.com.", dns.TypeA, false},
+		"upper case":      {"WEB.SHOP.FED.SVC.AS-C.AS.EXAMPLE.COM.", dns.TypeA, false},
+	} {
+		m := new(dns.Msg).SetQuestion(q.name, q.t)
+		if q.edns {
+			m.SetEdns0(1232, true)
+			o := m.IsEdns0()
+			o.Option = append(o.Option, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708"}, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
+		}
+		query, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := udp.NewPacket(query, from, nil)
+		out[name] = func() int {
+			copy(p.Buf, query)
+			p.N = len(query)
+			return r.Respond(p)
+		}
+	}
+	return r, out
+}
+
+// No answer of the fast path allocates anything, whatever is asked.
+func TestFastAllocations(t *testing.T) {
+	r, questions := reading(t)
+	for name, ask := range questions {
+		r.Begin()
+		if ask() == 0 {
+			t.Errorf("%s: it isn't answered by the fast path", name)
+		}
+		r.End()
+		if n := testing.AllocsPerRun(100, func() {
+			r.Begin()
+			ask()
+			r.End()
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func BenchmarkFast(b *testing.B) {
+	r, questions := reading(b)
+	for name, ask := range questions {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			r.Begin()
+			if n := testing.AllocsPerRun(10, func() { ask() }); n != 0 {
+				b.Fatalf("%v allocations", n)
+			}
+			for i := 0; b.Loop(); i++ {
+				if ask(); i%udp.Batch == 0 {
+					r.End()
+					r.Begin()
+				}
+			}
+		})
+	}
+}

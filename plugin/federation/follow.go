@@ -1,0 +1,91 @@
+package federation
+
+import (
+	"context"
+	"os"
+	"time"
+)
+
+// filePoll is how often the files that are edited by hand are looked at.
+const filePoll = time.Second
+
+// A followed is a file that is read again when it has changed.
+type followed struct {
+	path string
+	read func() error
+	last stamp
+}
+
+// A stamp tells two states of a file apart.
+type stamp struct {
+	size int64
+	mod  time.Time
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.Size(), info.ModTime()}
+}
+
+// followed lists the files of f: those with static records and with secrets.
+func (f *Federation) followed(ctx context.Context) []followed {
+	var out []followed
+	for _, d := range f.domains {
+		if d.file == "" {
+			continue
+		}
+		out = append(out, followed{path: d.file, read: func() error {
+			a, err := openApex(d.name, d.file, d.owned)
+			if err != nil {
+				return err
+			}
+			d.apex.Store(a)
+			f.pipe.Renew(ctx)
+			clogger.Infof("apex file %q: %d static records of %s", d.file, len(a.rrs), d.name)
+			return nil
+		}})
+	}
+	if file := f.guards.cookies; file != "" && file != "off" {
+		out = append(out, followed{path: file, read: func() error {
+			jar, err := openJar(file)
+			if err != nil {
+				return err
+			}
+			f.jar.Store(jar)
+			clogger.Infof("cookies: %q: new secrets", file)
+			return nil
+		}})
+	}
+	for i := range out {
+		out[i].last = stampOf(out[i].path)
+	}
+	return out
+}
+
+// follow takes in changes of those files until ctx ends. A file that has become
+// wrong leaves what it said last.
+func (f *Federation) follow(ctx context.Context) {
+	tick := time.NewTicker(filePoll)
+	defer tick.Stop()
+	files := f.followed(ctx)
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		for i := range files {
+			now := stampOf(files[i].path)
+			if now == files[i].last {
+				continue
+			}
+			files[i].last = now
+			if err := files[i].read(); err != nil {
+				clogger.Errorf("%v; what it said last stays", err)
+			}
+		}
+	}
+}

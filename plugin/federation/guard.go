@@ -1,0 +1,117 @@
+package federation
+
+import (
+	"context"
+	"encoding/hex"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin/metrics"
+	"github.com/coredns/coredns/plugin/pkg/transport"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/cookie"
+	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/rrl"
+)
+
+// A limiter is the table of the questions that the chain answers: those that come
+// where there is no fast path.
+type limiter struct {
+	sync.Mutex
+	table *rrl.Table // nil: there is no limit
+}
+
+func (l *rateLimit) limited() bool { return l.mode == "observe" || l.mode == "on" }
+
+// take says what becomes of an answer to an address.
+func (l *limiter) take(from netip.Addr, now time.Duration) rrl.Verdict {
+	l.Lock()
+	defer l.Unlock()
+	return l.table.Take(from, now)
+}
+
+// seed is for tables that nobody can aim at.
+func seed() [2]uint64 { return [2]uint64{rand.Uint64(), rand.Uint64()} }
+
+// action is what the metric calls a verdict.
+func (l *rateLimit) action(v rrl.Verdict) string {
+	if l.mode == "observe" {
+		return "would " + v.String()
+	}
+	return v.String()
+}
+
+// admitted marks questions that were admitted before they came to the chain.
+type admitted struct{}
+
+// admit says what becomes of the answer to a question that came to the chain in a
+// datagram of its own. Others' addresses are known to be right.
+func (q *query) admit(ctx context.Context, f *Federation) rrl.Verdict {
+	if f.limiter.table == nil || q.Proto() != "udp" || ctx.Value(admitted{}) != nil || q.holder {
+		return rrl.Pass
+	}
+	if s, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server); !ok || !strings.HasPrefix(s.Addr, transport.DNS+"://") {
+		return rrl.Pass // QUIC has seen the client answer
+	}
+	from, err := netip.ParseAddr(q.IP())
+	if err != nil {
+		return rrl.Pass
+	}
+	verdict := f.limiter.take(from, pipeline.Now())
+	if verdict != rrl.Pass {
+		rateLimited.WithLabelValues(metrics.WithServer(ctx), f.guards.limit.action(verdict)).Inc()
+		if f.guards.limit.mode == "observe" {
+			return rrl.Pass
+		}
+	}
+	return verdict
+}
+
+// identify looks at the client's cookie (RFC 7873 section 5.2), and keeps what is
+// due to it. It is false for one of an impossible length.
+func (q *query) identify(jar *cookie.Jar) bool {
+	o := q.Req.IsEdns0()
+	if o == nil || jar == nil {
+		return true
+	}
+	for _, option := range o.Option {
+		c, ok := option.(*dns.EDNS0_COOKIE)
+		if !ok {
+			continue
+		}
+		data, err := hex.DecodeString(c.Cookie)
+		if err != nil {
+			return false
+		}
+		client, server, ok := cookie.Split(data)
+		if !ok {
+			return false
+		}
+		from, err := netip.ParseAddr(q.IP())
+		if err != nil {
+			return true
+		}
+		now := uint32(time.Now().Unix())
+		verdict := jar.Check(client, server, from, now)
+		q.holder = verdict != cookie.Bad
+		if verdict != cookie.Good {
+			server = jar.Append(nil, client, from, now)
+		}
+		q.cookie = &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: hex.EncodeToString(client) + hex.EncodeToString(server)}
+		return true // all but the first are ignored (RFC 7873 section 5.2)
+	}
+	return true
+}
+
+// hand gives the client its cookie.
+func (q *query) hand(m *dns.Msg) {
+	if q.cookie != nil {
+		opt := q.opt(m)
+		opt.Option = append(opt.Option, q.cookie)
+	}
+}

@@ -1,0 +1,345 @@
+package federation
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/geo"
+	"github.com/fedns/fedns/internal/geodb"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+var (
+	geoErrors = promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "geo_errors_total",
+		Help: "Geographic databases that couldn't be read, and networks that are said to be in no region there is.",
+	}, []string{"federation"})
+	geoBuilt = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "geo_database_built_seconds",
+		Help: "When the geographic database that is used was made, in seconds since 1970; 0: there is none.",
+	}, []string{"federation"})
+)
+
+// geography is what a stanza says of where regions and clients are.
+type geography struct {
+	nets      []geo.Net
+	database  string
+	ecs       bool
+	resolvers []netip.Prefix // whose client subnets are believed; none: everybody's
+}
+
+// A locator knows where the clients of one federation are, and which regions are
+// close to them.
+type locator struct {
+	geography
+	federation string
+	index      int          // in the snapshot
+	policy     names.Policy // of the federation
+	clusters   []source
+
+	mu   sync.Mutex // guards db
+	db   *geodb.DB
+	told map[string]bool // what was said already
+
+	known map[string]geo.Place // the regions of the federation, for rebuild
+
+	now atomic.Pointer[located]
+}
+
+// located is a state of a locator. It never changes.
+type located struct {
+	table  *geo.Table
+	atlas  *geo.Atlas
+	within []int
+
+	// What it was made of.
+	scopes     *topology.Map
+	settled    bool
+	tolerances []int
+	db         *geodb.DB
+}
+
+// client gives what an answer is chosen by for a client at an address, and how long
+// the prefix is whose clients are all answered so.
+func (l *locator) client(a netip.Addr) (c answer.Client, length int) {
+	t := l.now.Load()
+	if t == nil {
+		return answer.Client{}, 0
+	}
+	id, length := t.table.Lookup(a)
+	return answer.Client{Ranking: t.table.Ranking(id), Regions: t.atlas.Regions(), Within: t.within}, length
+}
+
+// believes says whether the client subnets of a resolver are taken at their word.
+func (l *locator) believes(resolver netip.Addr) bool {
+	return l.ecs && (len(l.resolvers) == 0 || slices.ContainsFunc(l.resolvers, func(p netip.Prefix) bool { return p.Contains(resolver.Unmap()) }))
+}
+
+// local are the networks that mean something else to everybody: of a client subnet in
+// one, only an operator's nets know where it is (RFC 7871 section 11.3, RFC 6890).
+var local = func() (out []netip.Prefix) {
+	for _, p := range []string{
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3",
+		"::/127", "fc00::/7", "fe80::/10", "ff00::/8",
+	} {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}()
+
+// subnet is client for a client subnet that begins at an address. Its prefix stays
+// clear of networks that are answered otherwise for what they are.
+func (l *locator) subnet(a netip.Addr) (c answer.Client, length int) {
+	c, length = l.client(a)
+	t := l.now.Load()
+	if t == nil {
+		return c, length
+	}
+	placed := false
+	if n, ok := t.table.Net(a); ok {
+		placed, length = true, max(length, n.Prefix.Bits()+a.BitLen()-n.Prefix.Addr().BitLen())
+	}
+	for _, p := range local {
+		switch same := common(a, p.Addr()); {
+		case same < 0: // another family
+		case same < p.Bits():
+			length = max(length, same+1)
+		default:
+			length = max(length, p.Bits())
+			if !placed {
+				c = answer.Client{}
+			}
+		}
+	}
+	return c, length
+}
+
+// common is how many bits two addresses begin with alike; less than 0 if they are of
+// different families.
+func common(a, b netip.Addr) int {
+	if a.BitLen() != b.BitLen() {
+		return -1
+	}
+	x, y := a.AsSlice(), b.AsSlice()
+	for i := range x {
+		if d := x[i] ^ y[i]; d != 0 {
+			return 8*i + bits.LeadingZeros8(d)
+		}
+	}
+	return a.BitLen()
+}
+
+// inherit takes over what those of a configuration before knew of the same
+// federation, so that a reload forgets nobody's place while the database is read.
+func (l *locator) inherit(old []*locator) {
+	for _, o := range old {
+		if o.federation == l.federation && o.database == l.database {
+			o.mu.Lock()
+			l.db = o.db
+			o.mu.Unlock()
+			l.now.Store(o.now.Load())
+		}
+	}
+}
+
+// settled says whether the locator has taken in the regions that are answered, if it
+// has anything to do with them.
+func (l *locator) settled(board *names.Board) bool {
+	if l.database == "" && len(l.nets) == 0 {
+		return true
+	}
+	t := l.now.Load()
+	return t != nil && t.scopes == board.Load().Federations[l.index].Map
+}
+
+// rebuildPoll is how often it is looked whether regions have come or gone.
+const rebuildPoll = time.Second
+
+// settlePoll is the same while clusters are being listed for the first time: regions
+// come one after the other then, and questions with them.
+const settlePoll = 20 * time.Millisecond
+
+// follow keeps the locator up to date until ctx ends.
+func (l *locator) follow(ctx context.Context, board *names.Board, places func() map[topology.ClusterName][]topology.Place) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	read := make(chan struct{}, 1) // a database was, or couldn't be
+	if l.database != "" {
+		wg.Go(func() {
+			geodb.Watch(ctx, l.database, func(db *geodb.DB, err error) {
+				l.swap(db, err)
+				select {
+				case read <- struct{}{}:
+				default: // it is looked at anyway
+				}
+			})
+		})
+		select {
+		case <-read:
+		case <-ctx.Done():
+			return
+		}
+	}
+	for {
+		l.rebuild(board, places)
+		wait := rebuildPoll
+		if t := l.now.Load(); t == nil || !t.settled {
+			wait = settlePoll
+		}
+		again := time.NewTimer(wait)
+		select {
+		case <-again.C:
+		case <-read:
+		case <-ctx.Done():
+		}
+		if again.Stop(); ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// staleAfter is when a database is old enough to be said so: they are made anew
+// every few days.
+const staleAfter = 60 * 24 * time.Hour
+
+// swap takes a database that has been read, or notes that it couldn't be.
+func (l *locator) swap(db *geodb.DB, err error) {
+	if err != nil {
+		geoErrors.WithLabelValues(l.federation).Inc()
+		clogger.Errorf("federation %s: geo: %v; %s", l.federation, err, l.without())
+		return
+	}
+	l.mu.Lock()
+	l.db = db
+	l.mu.Unlock()
+	geoBuilt.WithLabelValues(l.federation).Set(float64(db.Built().Unix()))
+	clogger.Infof("federation %s: geo: %s of %s, %d networks", l.federation, db.Type(), db.Built().Format(time.DateOnly), db.Networks())
+	if age := time.Since(db.Built()); age > staleAfter {
+		clogger.Warningf("federation %s: geo: the database is %d days old", l.federation, int(age/(24*time.Hour)))
+	}
+}
+
+func (l *locator) without() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.db != nil {
+		return "the last good one stays"
+	}
+	return "clients are placed by nets only, others get all shards"
+}
+
+// rebuild makes a new state if what it is made of has changed.
+func (l *locator) rebuild(board *names.Board, places func() map[topology.ClusterName][]topology.Place) {
+	f := board.Load().Federations[l.index]
+	l.mu.Lock()
+	db := l.db
+	l.mu.Unlock()
+	tolerances := f.Tolerances()
+	if p := l.policy; p.Choice == names.Nearest && p.Within > 0 && !slices.Contains(tolerances, p.Within) {
+		tolerances = append(tolerances, p.Within)
+	}
+	last := l.now.Load()
+	if last != nil && last.settled == f.Settled && last.scopes == f.Map && last.db == db && slices.Equal(last.tolerances, tolerances) {
+		return
+	}
+	next := &located{scopes: f.Map, settled: f.Settled, tolerances: tolerances, db: db, within: tolerances}
+	next.atlas = geo.NewAtlas(l.regions(f, places()), tolerances...)
+	var layers []iter.Seq2[netip.Prefix, geo.Place]
+	if db != nil {
+		layers = append(layers, db.Each)
+	}
+	var err error
+	if next.table, err = geo.Build(next.atlas, l.somewhere(next.atlas), layers...); err != nil {
+		geoErrors.WithLabelValues(l.federation).Inc()
+		clogger.Errorf("federation %s: geo: %v", l.federation, err)
+		return
+	}
+	l.now.Store(next)
+}
+
+// regions are those of the federation, with where they are: by an operator's word,
+// or as the big clouds say.
+func (l *locator) regions(f *names.Federation, places map[topology.ClusterName][]topology.Place) map[string]geo.Place {
+	out := map[string]geo.Place{}
+	for _, s := range f.Map.Scopes() {
+		if s.Region != "" {
+			out[s.Region] = geo.Place{}
+		}
+	}
+	l.known = maps.Clone(out)
+	for _, n := range l.nets {
+		out[n.Region] = geo.Place{}
+		if f.Settled && !l.ours(n.Region) {
+			geoErrors.WithLabelValues(l.federation).Inc()
+			l.once("nets %s %s: there is no such region in the federation now; its clients go to the closest that there is, if anybody knows where that region is", n.Prefix, n.Region)
+		}
+	}
+	for _, r := range l.policy.Regions {
+		if f.Settled && !l.ours(r) {
+			l.once("policy %s: there is no region %s in the federation now", l.policy, r)
+		}
+	}
+	for r := range out {
+		if info, ok := geo.Region(r); ok {
+			out[r] = geo.Place{Point: info.Point, Source: geo.Cloud}
+		}
+	}
+	for _, c := range l.clusters {
+		if c.location == nil {
+			continue
+		}
+		for _, p := range append(places[c.Name], topology.Place{Region: c.Region}) {
+			if _, ok := out[p.Region]; ok {
+				out[p.Region] = geo.Place{Point: *c.location, Source: geo.Location}
+			}
+		}
+	}
+	for r, p := range out {
+		if f.Settled && p.Source == geo.Unknown && (l.database != "" || len(l.nets) > 0) {
+			l.once("region %s: nobody says where it is, so it comes last; say it: location LATITUDE LONGITUDE in one of its clusters", r)
+		}
+	}
+	return out
+}
+
+// ours says whether the federation has a region.
+func (l *locator) ours(region string) bool {
+	_, ok := l.known[region]
+	return ok
+}
+
+// somewhere are the operator's networks, those in regions that nobody knows of
+// nowhere.
+func (l *locator) somewhere(a *geo.Atlas) []geo.Net {
+	out := slices.Clone(l.nets)
+	for i, n := range out {
+		if p, _ := a.Place(n.Region); p.Source == geo.Unknown && slices.Contains(a.Unlocated(), n.Region) && !l.ours(n.Region) {
+			out[i].Region = ""
+		}
+	}
+	return out
+}
+
+// once warns of what would be said at each rebuild.
+func (l *locator) once(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	if l.told[text] {
+		return
+	}
+	l.told[text] = true
+	clogger.Warningf("federation %s: %s", l.federation, text)
+}

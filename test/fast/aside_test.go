@@ -1,0 +1,105 @@
+package fast
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/test/serve"
+)
+
+// TestAside: the fast path steps aside where another plugin must see every
+// question, and nowhere else. Either way everybody gets an answer.
+func TestAside(t *testing.T) {
+	weights := write(t, t.TempDir(), "weights", "example.com\n192.0.2.1 3\n")
+	for _, tt := range []struct {
+		plugin string
+		why    string // a part of what the log says; "": there is a fast path
+	}{
+		{"", ""},
+		{"errors", ""},
+		{"shed", ""},
+		{"prometheus METRICS", ""},
+		{"nsid", ""},
+		{"any", ""},
+		{"chaos", ""},
+		{"cache", ""},
+		{"multisocket 1", ""},
+		{"multisocket 3", ""},
+		{"bufsize", ""},
+		{"bufsize 1232", ""},
+		{"bufsize 4096", ""},
+		{"bufsize 1231", "bufsize"},
+		{"loadbalance", ""},
+		{"loadbalance round_robin", ""},
+		{"loadbalance round_robin {\n prefer 104.0.0.0/8\n}", "loadbalance"},
+		{"loadbalance {\n prefer 104.0.0.0/8\n}", "loadbalance"},
+		{"loadbalance weighted " + weights, "loadbalance"},
+		{"acl {\n block type AAAA\n}", "acl"},
+		{"log", "log"},
+		{"minimal", "minimal"},
+		{"header {\n response set rd\n}", "header"},
+		{"rewrite name old.example.com new.example.com", "rewrite"},
+		{"view v {\n expr client_ip() != ''\n}", "view"},
+		{"transfer {\n to *\n}", ""},
+	} {
+		t.Run(tt.plugin, func(t *testing.T) {
+			s := serve.Start(t, "example.com:PORT {\n bind ADDR\n "+tt.plugin+"\n"+article(t, "")+" ready READY\n}\n")
+			if tt.why == "" {
+				isFast(t, s, "127.0.0.1")
+			} else {
+				if !isAside(t, s) {
+					t.Error("there is a fast path")
+				}
+				_, says, _ := strings.Cut(s.Log(), asideLine(s))
+				if says, _, _ = strings.Cut(says, "\n"); !strings.Contains(says, tt.why) {
+					t.Errorf("the log says %q, and not a word about %s", says, tt.why)
+				}
+			}
+			a := dial(t, s.Addr)
+			var packets [][]byte
+			for range 20 {
+				packets = append(packets,
+					question(0, labels("nginx.mynamespace.myfederation.svc.us-central1.example.com"), dns.TypeA, ""),
+					question(0, labels("nginx.mynamespace.myfederation.svc.example.com"), dns.TypeA, opt(1232, 0)),
+					question(0, labels("example.com"), dns.TypeSOA, ""),
+					question(2<<11, labels("example.com"), dns.TypeSOA, ""),
+				)
+			}
+			got, err := a.ask(packets)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, p := range packets {
+				if got[i] == nil {
+					t.Fatalf("no answer to %x", p)
+				}
+				want := []string{"NOERROR", "NOERROR", "NOERROR", "NOTIMP"}[i%4]
+				if v := look(p, got[i], 0); v["rcode"] != want {
+					t.Errorf("%x: %s, want %s", p, v["rcode"], want)
+				}
+			}
+			for _, s := range a.strange {
+				t.Error(s)
+			}
+		})
+	}
+}
+
+// isAside waits until a server has said whether it has a fast path, and says that
+// it has none.
+func isAside(t *testing.T, s *serve.Server) bool {
+	t.Helper()
+	aside := false
+	serve.Eventually(t, 10*time.Second, asideLine(s), func() bool {
+		aside = strings.Contains(s.Log(), asideLine(s))
+		return aside || strings.Contains(s.Log(), fastLine(s, "127.0.0.1"))
+	})
+	return aside
+}
+
+func asideLine(s *serve.Server) string {
+	return "[WARNING] plugin/federation: no fast path on dns://" + s.Addr + ": "
+}
