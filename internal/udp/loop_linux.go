@@ -113,13 +113,14 @@ func (l *loop) run() {
 		responder Responder
 	)
 	for round := 1; ; round++ {
-		n := l.read()
+		last := l.stopped.Load() // before it is read: what comes until then is answered
+		n, empty := l.read(last)
 		if h := l.group.handler.Load(); h != handler {
 			handler, responder = h, (*h).Responder(len(l.group.loops))
 		}
 		if n > 0 {
 			l.answer(responder, n)
-		} else if l.stopped.Load() {
+		} else if last && empty {
 			return
 		}
 		if round%turn == 0 {
@@ -134,19 +135,20 @@ func (l *loop) run() {
 // three milliseconds.
 const turn = 8
 
-// read waits for datagrams and says how many have come: 0 now and then.
-func (l *loop) read() int {
+// read waits for datagrams, unless it is the last time, and says how many have come:
+// 0 now and then, which means that there are none only if it is empty.
+func (l *loop) read(last bool) (n int, empty bool) {
 	flags := unix.MSG_WAITFORONE
-	if l.stopped.Load() {
+	if last {
 		flags = unix.MSG_DONTWAIT
 	}
-	n, _, err := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&l.messages[0])), Batch, uintptr(flags), 0, 0)
+	got, _, err := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&l.messages[0])), Batch, uintptr(flags), 0, 0)
 	if err != 0 {
 		// EAGAIN: nobody asked. EINTR: a signal. Errors of datagrams sent before, such
 		// as ECONNREFUSED, aren't reported to sockets without a connection.
-		return 0
+		return 0, err == unix.EAGAIN
 	}
-	return int(n)
+	return int(got), false
 }
 
 // answer has n datagrams answered, and sends the answers.
