@@ -125,9 +125,14 @@ func settle(inst *caddy.Instance) {
 				if err == nil {
 					reason = listen(inst, addr, fresh, all)
 				}
-				if reason != nil && !errors.Is(reason, errOff) {
-					clogger.Warningf("no fast path on %s: %v; the plugin chain answers", addr, reason)
+				if reason == nil || errors.Is(reason, errOff) {
+					continue
 				}
+				what := ""
+				if l := listenerOf(addr); l != nil {
+					what = " for some domains"
+				}
+				clogger.Warningf("no fast path on %s: %v; the plugin chain answers%s", addr, reason, what)
 			}
 		}
 	}
@@ -135,6 +140,16 @@ func settle(inst *caddy.Instance) {
 		return !slices.ContainsFunc(list, func(f *Federation) bool { return f.instance == c })
 	})
 	sweep(func(f *Federation) bool { return !slices.Contains(list, f) })
+}
+
+// listenerOf is the one that a server of the Corefile has; nil: none.
+func listenerOf(addr string) *fastListener {
+	for _, l := range listeners.open {
+		if l.server == addr {
+			return l
+		}
+	}
+	return nil
 }
 
 var errOff = errors.New("it is off")
@@ -204,7 +219,7 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) er
 	l.owners, l.server = owners, addr
 	fastPath.WithLabelValues(addr).Set(1)
 	clogger.Infof("fast path on %s, sockets: %d", addr, n)
-	return nil
+	return reason // of those domains that it isn't for
 }
 
 // processors is how many sockets answer at once: as many as there are processors for
