@@ -16,9 +16,6 @@ import (
 // valid, for a network (RFC 7871). scope is how long the prefix is whose clients all
 // get this answer; 0: everybody does.
 func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Prefix) (scope uint8) {
-	if a.Service == nil {
-		return 0
-	}
 	switch a.Policy().Choice {
 	case names.All:
 		return 0

@@ -315,19 +315,25 @@ func (s *source) property(c *caddy.Controller) error {
 			return fail("needs at least one range, such as 203.0.113.0/24")
 		}
 		for _, a := range args {
-			prefix, err := netip.ParsePrefix(a)
-			if addr, aerr := netip.ParseAddr(a); aerr == nil {
-				prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-			}
+			prefix, err := network(a)
 			if err != nil {
 				return fail("%q is not a range of addresses, such as 203.0.113.0/24", a)
 			}
-			s.Addresses = append(s.Addresses, prefix.Masked())
+			s.Addresses = append(s.Addresses, prefix)
 		}
 	default:
 		return c.Errf("cluster %q: unknown property %q; it has %s", s.Name, p, clusterProperties)
 	}
 	return nil
+}
+
+// network reads a network in CIDR notation, or one address.
+func network(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
 }
 
 // scopes checks that names of regions and zones don't collide, as far as the

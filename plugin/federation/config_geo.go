@@ -2,7 +2,6 @@ package federation
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 
 	"github.com/coredns/caddy"
@@ -55,14 +54,11 @@ func (s *stanza) subnets(c *caddy.Controller, args []string) error {
 	}
 	s.geography.ecs = args[0] == "on"
 	for _, a := range args[1:] {
-		p, err := netip.ParsePrefix(a)
-		if addr, aerr := netip.ParseAddr(a); aerr == nil {
-			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		p, err := network(a)
 		if err != nil {
 			return c.Errf("ecs: %q is neither an address nor a network, such as 192.0.2.0/24", a)
 		}
-		s.geography.resolvers = append(s.geography.resolvers, p.Masked())
+		s.geography.resolvers = append(s.geography.resolvers, p)
 	}
 	return nil
 }

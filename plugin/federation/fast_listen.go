@@ -121,15 +121,15 @@ func settle(inst *caddy.Instance) {
 					continue
 				}
 				asked[addr] = true
-				reason := err
+				on, reason := false, err
 				if err == nil {
-					reason = listen(inst, addr, fresh, all)
+					on, reason = listen(inst, addr, fresh, all)
 				}
 				if reason == nil || errors.Is(reason, errOff) {
 					continue
 				}
 				what := ""
-				if l := listenerOf(addr); l != nil {
+				if on {
 					what = " for some domains"
 				}
 				clogger.Warningf("no fast path on %s: %v; the plugin chain answers%s", addr, reason, what)
@@ -142,31 +142,22 @@ func settle(inst *caddy.Instance) {
 	sweep(func(f *Federation) bool { return !slices.Contains(list, f) })
 }
 
-// listenerOf is the one that a server of the Corefile has; nil: none.
-func listenerOf(addr string) *fastListener {
-	for _, l := range listeners.open {
-		if l.server == addr {
-			return l
-		}
-	}
-	return nil
-}
-
 var errOff = errors.New("it is off")
 
-// listen has an address answered for all of fs that can.
-func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) error {
+// listen has an address answered for all of fs that can. reason is why others can't,
+// or, if it isn't on, why none can.
+func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) (on bool, reason error) {
 	fastPath.WithLabelValues(addr).Set(0)
 	host, port := listenHost(addr)
 	h := &fast{addr: addr, lanes: make(chan struct{}, laneLimit)}
-	reason := errOff
+	reason = errOff
 	var owners []*Federation
 	for _, f := range fs {
 		if !slices.Contains(f.addresses, addr) || f.guards.slow {
 			continue
 		}
 		if f.block >= len(all) {
-			return errors.New("the Corefile has changed since it was read")
+			return false, errors.New("the Corefile has changed since it was read")
 		}
 		if why := all[f.block].objection(); why != "" {
 			reason = errors.New(why)
@@ -185,17 +176,17 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) er
 		}
 	}
 	if len(h.domains) == 0 {
-		return reason
+		return false, reason
 	}
 	if h.server = owners[0].server(addr); h.server == nil {
-		return errors.New("another server block has its say about what this address writes")
+		return false, errors.New("another server block has its say about what this address writes")
 	}
 	local, others := locate(inst, host, port)
 	if local == nil {
-		return errors.New("CoreDNS has no socket there")
+		return false, errors.New("CoreDNS has no socket there")
 	}
 	if err := h.guard(owners); err != nil {
-		return err
+		return false, err
 	}
 	n := processors()
 	key := local.String()
@@ -211,7 +202,7 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) er
 	} else {
 		g, err := udp.Open(local.AddrPort(), local.Zone, others, n, h)
 		if err != nil {
-			return err
+			return false, err
 		}
 		l = &fastListener{group: g, others: others}
 		listeners.open[key] = l
@@ -219,7 +210,7 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) er
 	l.owners, l.server = owners, addr
 	fastPath.WithLabelValues(addr).Set(1)
 	clogger.Infof("fast path on %s, sockets: %d", addr, n)
-	return reason // of those domains that it isn't for
+	return true, reason
 }
 
 // processors is how many sockets answer at once: as many as there are processors for

@@ -5,7 +5,6 @@
 package fast
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -16,18 +15,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/fedtest"
 	"github.com/fedns/fedns/test/serve"
 )
-
-// members is what a stanza says of clusters whose manifests are in folders of dir.
-func members(dir string, clusters ...string) string {
-	var b strings.Builder
-	for _, c := range clusters {
-		fmt.Fprintf(&b, "  cluster %s {\n   manifests %s\n  }\n", c, filepath.Join(dir, c))
-	}
-	return b.String()
-}
 
 // write puts a file into a folder and gives its path.
 func write(t testing.TB, dir, name, text string) string {
@@ -95,16 +84,7 @@ func check(t testing.TB, printed string, parts ...string) {
 // article is the stanza of the federation that corefile.example serves.
 func article(t testing.TB, more string) string {
 	t.Helper()
-	dir := filepath.Join(fedtest.Root(), "zones", "clusters")
-	folders, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var clusters []string
-	for _, f := range folders {
-		clusters = append(clusters, f.Name())
-	}
-	return " federation myfederation {\n" + members(dir, clusters...) + "  apex zones/db.example.com\n  " + more + "\n }\n"
+	return " federation myfederation {\n" + serve.ArticleMembers(t) + "  apex zones/db.example.com\n  " + more + "\n }\n"
 }
 
 // answers waits until a server says anything to a question.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/test/serve"
 )
 
 // far is a region with the longest of names.
@@ -155,8 +156,8 @@ type block struct {
 func world(t testing.TB) []block {
 	t.Helper()
 	dir := t.TempDir()
-	clusters := members(dir, manifests(t, dir)...)
-	lab := members(dir, "lab")
+	clusters := serve.Members(dir, manifests(t, dir)...)
+	lab := serve.Members(dir, "lab")
 	db := write(t, dir, "db.example.com", apex+many())
 	behind := write(t, dir, "db.behind", "$ORIGIN example.com.\n@ 60 SOA ns9 hostmaster 7 7200 1800 86400 9\n@ NS ns9\nns9 A 192.0.2.9\n*.nowhere.fed.svc A 192.0.2.96\nwww A 192.0.2.95\n")
 	other := write(t, dir, "db.other", "$ORIGIN deep.sub.example.com.\n@ 60 SOA ns8 hostmaster 7 7200 1800 86400 8\n@ NS ns8\nns8 A 192.0.2.8\nwww A 192.0.2.94\n")

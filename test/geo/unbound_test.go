@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -65,29 +64,7 @@ remote-control:
 `, port, host, server, kind), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "-d", "-p", "-c", conf)
-	var log serve.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // how it ended is told by what it printed
-		close(done)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-		select {
-		case <-done:
-		case <-time.After(5 * time.Second):
-			_ = cmd.Process.Kill()
-			<-done
-		}
-		if t.Failed() {
-			t.Logf("unbound printed:\n%s", log.String())
-		}
-	})
+	serve.Program(t, path, "-d", "-p", "-c", conf)
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	serve.Eventually(t, 15*time.Second, "unbound answers", func() bool {
 		m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion("example.com.", dns.TypeSOA), addr)

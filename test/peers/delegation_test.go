@@ -62,7 +62,7 @@ func (n *internet) on(host string, args ...string) []string {
 // start runs a program on a host until the test ends.
 func (n *internet) start(t *testing.T, host string, args ...string) {
 	t.Helper()
-	start(t, tool(t, "ip"), n.on(host, args...)...) // which becomes the program
+	serve.Program(t, tool(t, "ip"), n.on(host, args...)...) // which becomes the program
 }
 
 // dig asks a host, from another one.
@@ -103,7 +103,7 @@ ns1.example.com. 86400 IN A   %s
 	dir := t.TempDir()
 	// No apex file: what stands there by itself has to agree with the parent.
 	n.start(t, "fedns", bin, "-conf", write(t, dir, "Corefile",
-		"example.com {\n bind "+n.hosts["fedns"]+"\n federation myfederation {\n"+articleMembers(t)+" }\n errors\n}\n"))
+		"example.com {\n bind "+n.hosts["fedns"]+"\n federation myfederation {\n"+serve.ArticleMembers(t)+" }\n errors\n}\n"))
 	n.start(t, "unbound", tool(t, "unbound"), "-d", "-p", "-c", write(t, dir, "unbound.conf",
 		unboundConf(n.hosts["unbound"], 53)+"server:\n  root-hints: "+write(t, dir, "hints",
 			". 3600000 NS ns.root.\nns.root. 3600000 A "+n.hosts["root"]+"\n")+"\n"))

@@ -102,7 +102,7 @@ func TestOracle(t *testing.T) {
 
 	apex := write(t, t.TempDir(), "db.example.com", oracleApex)
 	s := startFedns(t, "example.com:PORT {\n bind ADDR\n transfer {\n  to *\n }\n federation prod {\n"+
-		members(dir, "paris", "lyon", "ohio", "leeds", "kyoto")+"  apex "+apex+"\n  ttl 60s 20s\n }\n ready READY\n}\n")
+		serve.Members(dir, "paris", "lyon", "ohio", "leeds", "kyoto")+"  apex "+apex+"\n  ttl 60s 20s\n }\n ready READY\n}\n")
 
 	t.Run("all is well", func(t *testing.T) { consult(t, s) })
 
@@ -223,7 +223,7 @@ func consultant(t *testing.T, rrs []dns.RR) string {
 	printed(out).check(t, "OK", "!warning", "!TTL set to")
 	port := fedtest.Port(t)
 	conf := write(t, dir, "nsd.conf", nsdConf(dir, "127.0.0.1", port, map[string]string{"example.com": filepath.Base(zone)}))
-	start(t, tool(t, "nsd"), "-d", "-c", conf)
+	serve.Program(t, tool(t, "nsd"), "-d", "-c", conf)
 	addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
 	answers(t, addr, "example.com")
 	return addr

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,31 +30,8 @@ const nginx = "nginx.mynamespace.myfederation.svc"
 // article is a Corefile of that federation. Its apex file has short names too.
 func article(t testing.TB, more string) string {
 	t.Helper()
-	return "example.com:PORT {\n bind ADDR\n federation myfederation {\n" + articleMembers(t) +
+	return "example.com:PORT {\n bind ADDR\n federation myfederation {\n" + serve.ArticleMembers(t) +
 		" apex zones/db.example.com\n }\n ready READY\n " + more + "\n}\n"
-}
-
-func articleMembers(t testing.TB) string {
-	t.Helper()
-	dir := filepath.Join(fedtest.Root(), "zones", "clusters")
-	folders, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range folders {
-		names = append(names, f.Name())
-	}
-	return members(dir, names...)
-}
-
-// members is what a stanza says of clusters whose manifests are in folders of dir.
-func members(dir string, clusters ...string) string {
-	var b strings.Builder
-	for _, c := range clusters {
-		fmt.Fprintf(&b, "  cluster %s {\n   manifests %s\n  }\n", c, filepath.Join(dir, c))
-	}
-	return b.String()
 }
 
 // A place is a cluster with the region and the zones of its nodes.
@@ -92,35 +68,6 @@ func tool(t testing.TB, name string) string {
 func executable(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
-}
-
-// start runs a program until the test ends, and shows what it printed if the test
-// fails. The program must stay in the foreground.
-func start(t testing.TB, name string, args ...string) {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	var log serve.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // how it ended is told by what it printed
-		close(done)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-		select {
-		case <-done:
-		case <-time.After(5 * time.Second):
-			_ = cmd.Process.Kill()
-			<-done
-		}
-		if t.Failed() {
-			t.Logf("%s printed:\n%s", filepath.Base(name), log.String())
-		}
-	})
 }
 
 // output runs a program to its end and gives what it printed.

@@ -41,7 +41,7 @@ func TestStubDomain(t *testing.T) {
 			up(paris, "192.0.2.1", true)
 			up(lyon, "192.0.2.2", true)
 			place{"ohio", "us", []string{"us-a"}}.write(t, dir)
-			fedns := startFedns(t, "example.com:PORT {\n bind ADDR\n federation prod {\n"+members(dir, "paris", "lyon", "ohio")+"  ttl 1s 1s\n }\n ready READY\n}\n")
+			fedns := startFedns(t, "example.com:PORT {\n bind ADDR\n federation prod {\n"+serve.Members(dir, "paris", "lyon", "ohio")+"  ttl 1s 1s\n }\n ready READY\n}\n")
 			front := tt.start(t, fedns.Addr)
 			answers(t, front, "example.com")
 			ask := func(network, rel string, qtype uint16, edns uint16) *dns.Msg {
@@ -126,7 +126,7 @@ func TestStubDomain(t *testing.T) {
 func dnsmasq(t *testing.T, fedns string) string {
 	host, port, _ := net.SplitHostPort(fedns)
 	own := strconv.Itoa(fedtest.Port(t))
-	start(t, tool(t, "dnsmasq"),
+	serve.Program(t, tool(t, "dnsmasq"),
 		"--keep-in-foreground", "--cache-size=1000", "--no-negcache", "--dns-loop-detect", "--log-facility=-",
 		"--server=/example.com/"+host+"#"+port,
 		// Of the test: nothing of this host's configuration, and a port of its own.
@@ -143,7 +143,7 @@ func unbound(t *testing.T, kind, fedns string) string {
 	own := fedtest.Port(t)
 	conf := unboundConf("127.0.0.1", own) +
 		fmt.Sprintf("%[1]s-zone:\n  name: example.com\n  %[1]s-addr: %s@%s\n", kind, host, port)
-	start(t, tool(t, "unbound"), "-d", "-p", "-c", write(t, t.TempDir(), "unbound.conf", conf))
+	serve.Program(t, tool(t, "unbound"), "-d", "-p", "-c", write(t, t.TempDir(), "unbound.conf", conf))
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(own))
 }
 

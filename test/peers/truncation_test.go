@@ -35,7 +35,7 @@ func TestTruncation(t *testing.T) {
 		fedtest.Service("shop", "some", ips[:20]...), fedtest.Slice("shop", "some", true, "eu-a"),
 	)
 	place{"lyon", "fr", []string{"fr-a"}}.write(t, dir)
-	s := startFedns(t, "example.com:PORT {\n bind ADDR\n federation prod {\n"+members(dir, "paris", "lyon")+" }\n ready READY\n}\n")
+	s := startFedns(t, "example.com:PORT {\n bind ADDR\n federation prod {\n"+serve.Members(dir, "paris", "lyon")+" }\n ready READY\n}\n")
 
 	const big, led, some = "big.shop.prod.svc.example.com", "big.shop.prod.svc.fr-a.fr.example.com", "some.shop.prod.svc.example.com"
 	for _, tt := range []struct {
