@@ -37,6 +37,8 @@ var layers = map[string][]string{
 	"internal/cookie":   {},
 	"internal/rrl":      {},
 	"internal/udp":      {},
+	"internal/fedapi":   {},
+	"internal/kube":     {},
 	"internal/wire":     {"internal/answer", "internal/cookie", "internal/topology"},
 	"plugin/federation": {"internal/health", "internal/override", "internal/report", "internal/probe", "internal/answer", "internal/cluster", "internal/cookie", "internal/geo", "internal/geodb", "internal/rrl", "internal/udp", "internal/wire", "internal/fqdn", "internal/names", "internal/pipeline", "internal/shard", "internal/topology"},
 	"cmd/fedns":         {"plugin/federation"},
@@ -54,7 +56,10 @@ const siphash = "github.com/dchest/siphash"
 
 // homes says where libraries stop.
 var homes = map[string][]string{
-	"k8s.io/":                {"internal/cluster"},
+	"k8s.io/api/":            {"internal/cluster"},
+	"k8s.io/apimachinery/":   {"internal/cluster", "internal/fedapi", "internal/kube"},
+	"k8s.io/client-go/":      {"internal/cluster", "internal/kube"},
+	"k8s.io/klog/":           {"internal/cluster"},
 	"sigs.k8s.io/":           {"internal/cluster"},
 	"github.com/coredns/":    {"plugin/federation", "cmd/fedns"},
 	"github.com/miekg/dns":   {"plugin/federation"},

@@ -1,0 +1,10 @@
+// Package deploy has what is installed from, as files, for those who do it with
+// kubectl, and for fedctl, which does it for them.
+package deploy
+
+import _ "embed"
+
+// Clusters is the CustomResourceDefinition of Cluster objects.
+//
+//go:embed clusters.yaml
+var Clusters string

@@ -1,0 +1,395 @@
+// Package kube is one Kubernetes API as fedctl and fedsync use it: objects of any
+// kind, written by server-side apply.
+//
+// It decides nothing, keeps nothing, and retries nothing but what the server asks
+// to have retried (429).
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// An Object is one of any kind.
+type Object = unstructured.Unstructured
+
+// A Kind is a kind of objects as an API serves it.
+type Kind struct {
+	Group, Version, Name string // "apps", "v1", "Deployment"; the core group is ""
+	Resource             string // "deployments"
+	Namespaced           bool
+}
+
+// String is as --kind has it: group/version/Kind, and version/Kind for the core.
+func (k Kind) String() string {
+	if k.Group == "" {
+		return k.Version + "/" + k.Name
+	}
+	return k.Group + "/" + k.Version + "/" + k.Name
+}
+
+// APIVersion is what objects of this kind have in apiVersion.
+func (k Kind) APIVersion() string {
+	if k.Group == "" {
+		return k.Version
+	}
+	return k.Group + "/" + k.Version
+}
+
+// New is an object of this kind, with nothing but its name.
+func (k Kind) New(namespace, name string) *Object {
+	o := &Object{Object: map[string]any{"apiVersion": k.APIVersion(), "kind": k.Name}}
+	if k.Namespaced {
+		o.SetNamespace(namespace)
+	}
+	o.SetName(name)
+	return o
+}
+
+func (k Kind) resource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
+}
+
+// ErrNoKind says that an API doesn't serve a kind.
+var ErrNoKind = errors.New("isn't served there")
+
+// Config says how to reach an API.
+type Config struct {
+	Kubeconfig string // path; "": Content is meant
+	Content    []byte // of a kubeconfig
+	Context    string // "": the kubeconfig's current one
+	Agent      string // the name of the program, for the server's logs
+	// QPS and Burst bound the calls; zero: they aren't bounded here, but by the
+	// server's priority and fairness.
+	QPS   float32
+	Burst int
+}
+
+// An API is the way to one.
+type API struct {
+	Server string // its URL
+	// REST is the configuration it was made from, for libraries that want one.
+	REST *rest.Config
+	http *http.Client
+	rest rest.Interface
+	dyn  dynamic.Interface
+	disc *discovery.DiscoveryClient
+}
+
+// dialTimeout is how long a server may take to accept a connection; client-go's
+// 30 s would hold a worker up for as long as a whole outage.
+const dialTimeout = 5 * time.Second
+
+// callTimeout bounds a call that isn't a watch: a server that accepts and says
+// nothing must not hold its callers for ever.
+const callTimeout = 30 * time.Second
+
+// Open reads the configuration. It calls nobody.
+func Open(c Config) (*API, error) {
+	config, err := c.rest()
+	if err != nil {
+		return nil, err
+	}
+	config.UserAgent = c.Agent
+	config.QPS, config.Burst = c.QPS, c.Burst
+	if c.QPS == 0 {
+		config.QPS = -1
+	}
+	config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	config.ContentType = runtime.ContentTypeJSON
+	config.NegotiatedSerializer = serializer.NewCodecFactory(statuses).WithoutConversion()
+	a := &API{Server: config.Host, REST: config}
+	if a.http, err = rest.HTTPClientFor(config); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.where(), err)
+	}
+	if a.rest, err = rest.UnversionedRESTClientForConfigAndClient(config, a.http); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.where(), err)
+	}
+	if a.dyn, err = dynamic.NewForConfigAndClient(config, a.http); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.where(), err)
+	}
+	if a.disc, err = discovery.NewDiscoveryClientForConfigAndClient(config, a.http); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.where(), err)
+	}
+	return a, nil
+}
+
+// statuses knows the one type that errors come in.
+var statuses = func() *runtime.Scheme {
+	s := runtime.NewScheme()
+	metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"})
+	return s
+}()
+
+func (c Config) where() string {
+	if c.Kubeconfig == "" {
+		return "kubeconfig"
+	}
+	return fmt.Sprintf("kubeconfig %q", c.Kubeconfig)
+}
+
+func (c Config) rest() (*rest.Config, error) {
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: c.Context}
+	var load clientcmd.ClientConfig
+	if c.Kubeconfig != "" {
+		if _, err := os.Stat(c.Kubeconfig); err != nil {
+			return nil, fmt.Errorf("kubeconfig: %w", err)
+		}
+		load = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&clientcmd.ClientConfigLoadingRules{ExplicitPath: c.Kubeconfig}, overrides)
+	} else {
+		config, err := clientcmd.Load(c.Content)
+		if err != nil {
+			return nil, fmt.Errorf("kubeconfig: %w", err)
+		}
+		load = clientcmd.NewNonInteractiveClientConfig(*config, c.Context, overrides, nil)
+	}
+	raw, err := load.RawConfig()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.where(), err)
+	}
+	name := c.Context
+	if name == "" {
+		name = raw.CurrentContext
+	}
+	context := raw.Contexts[name]
+	switch {
+	case name == "":
+		return nil, fmt.Errorf("%s: it has no current-context; name one", c.where())
+	case context == nil:
+		return nil, fmt.Errorf("%s: context %q isn't there", c.where(), name)
+	case raw.Clusters[context.Cluster] == nil || raw.Clusters[context.Cluster].Server == "":
+		return nil, fmt.Errorf("%s: context %q: its cluster %q has no server", c.where(), name, context.Cluster)
+	}
+	config, err := load.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("%s: context %q: %w", c.where(), name, err)
+	}
+	return config, nil
+}
+
+// Close lets go of idle connections.
+func (a *API) Close() { utilnet.CloseIdleConnectionsFor(a.http.Transport) }
+
+// Ready asks whether the API server is ready: nil, or why it isn't.
+func (a *API) Ready(ctx context.Context) error {
+	body, err := a.rest.Get().AbsPath("/readyz").Timeout(callTimeout).Do(ctx).Raw()
+	if err != nil {
+		return err
+	}
+	if s := strings.TrimSpace(string(body)); !strings.EqualFold(s, "ok") {
+		return fmt.Errorf("readyz: %q", s)
+	}
+	return nil
+}
+
+// Version is that of the API server, such as v1.36.3.
+func (a *API) Version(ctx context.Context) (string, error) {
+	body, err := a.rest.Get().AbsPath("/version").Timeout(callTimeout).Do(ctx).Raw()
+	if err != nil {
+		return "", err
+	}
+	var v struct {
+		GitVersion string `json:"gitVersion"`
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return "", fmt.Errorf("version: %w", err)
+	}
+	return v.GitVersion, nil
+}
+
+// Find asks how an API serves a kind; ErrNoKind: it doesn't.
+func (a *API) Find(ctx context.Context, group, version, kind string) (Kind, error) {
+	k := Kind{Group: group, Version: version, Name: kind}
+	path := "/apis/" + group + "/" + version
+	if group == "" {
+		path = "/api/" + version
+	}
+	body, err := a.rest.Get().AbsPath(path).Timeout(callTimeout).Do(ctx).Raw()
+	if apierrors.IsNotFound(err) {
+		return k, fmt.Errorf("%s: %w", k, ErrNoKind)
+	}
+	if err != nil {
+		return k, fmt.Errorf("%s: %w", k, err)
+	}
+	var list metav1.APIResourceList
+	if err := json.Unmarshal(body, &list); err != nil {
+		return k, fmt.Errorf("%s: %w", k, err)
+	}
+	for _, r := range list.APIResources {
+		if r.Kind == kind && !strings.Contains(r.Name, "/") {
+			k.Resource, k.Namespaced = r.Name, r.Namespaced
+			return k, nil
+		}
+	}
+	return k, fmt.Errorf("%s: %w", k, ErrNoKind)
+}
+
+// Get gives an object as it is.
+func (a *API) Get(ctx context.Context, k Kind, namespace, name string) (*Object, error) {
+	return object(a.at(a.rest.Get(), k, namespace, name).Do(ctx))
+}
+
+// Exists asks whether there is an object, without fetching it.
+func (a *API) Exists(ctx context.Context, k Kind, namespace, name string) (bool, error) {
+	err := a.at(a.rest.Get(), k, namespace, name).
+		SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json").Do(ctx).Error()
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// pageSize bounds an answer: 20,000 objects are 40 calls.
+const pageSize = 500
+
+// List gives all objects of a kind, or an error. namespace "" is all of them;
+// selector is one of labels, "" is all.
+func (a *API) List(ctx context.Context, k Kind, namespace, selector string) ([]Object, error) {
+	var all []Object
+	options := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
+	for {
+		list, err := a.dyn.Resource(k.resource()).Namespace(namespace).List(ctx, options)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list.Items...)
+		if options.Continue = list.GetContinue(); options.Continue == "" {
+			return all, nil
+		}
+	}
+}
+
+// Create makes an object, by the field manager named.
+func (a *API) Create(ctx context.Context, k Kind, o *Object, manager string) (*Object, error) {
+	body, err := json.Marshal(o.Object)
+	if err != nil {
+		return nil, err
+	}
+	return object(a.at(a.rest.Post(), k, o.GetNamespace(), "").Param("fieldManager", manager).Body(body).Do(ctx))
+}
+
+// How says how to apply.
+type How struct {
+	Manager     string // the field manager
+	Force       bool   // take fields over from others
+	DryRun      bool
+	Subresource string // "status"; "": the object
+}
+
+// Apply applies an object, by server-side apply (KEP-555). created says that it
+// wasn't there before.
+func (a *API) Apply(ctx context.Context, k Kind, o *Object, how How) (got *Object, created bool, err error) {
+	body, err := json.Marshal(o.Object)
+	if err != nil {
+		return nil, false, err
+	}
+	r := a.at(a.rest.Patch(types.ApplyPatchType), k, o.GetNamespace(), o.GetName()).
+		Param("fieldManager", how.Manager).Param("force", fmt.Sprint(how.Force)).Body(body)
+	if how.DryRun {
+		r = r.Param("dryRun", metav1.DryRunAll)
+	}
+	if how.Subresource != "" {
+		r = r.SubResource(how.Subresource)
+	}
+	var code int
+	res := r.Do(ctx).StatusCode(&code)
+	got, err = object(res)
+	return got, err == nil && code == http.StatusCreated, err
+}
+
+// Merge changes an object by a JSON merge patch (RFC 7386), by the field manager
+// named. With a resourceVersion in the patch, it fails if the object has changed
+// since.
+func (a *API) Merge(ctx context.Context, k Kind, namespace, name string, patch any, manager, subresource string) (*Object, error) {
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return nil, err
+	}
+	r := a.at(a.rest.Patch(types.MergePatchType), k, namespace, name).Param("fieldManager", manager).Body(body)
+	if subresource != "" {
+		r = r.SubResource(subresource)
+	}
+	return object(r.Do(ctx))
+}
+
+// Put writes an object, or a subresource of it, as it stands.
+func (a *API) Put(ctx context.Context, k Kind, o *Object, subresource string) (*Object, error) {
+	body, err := json.Marshal(o.Object)
+	if err != nil {
+		return nil, err
+	}
+	r := a.at(a.rest.Put(), k, o.GetNamespace(), o.GetName()).Body(body)
+	if subresource != "" {
+		r = r.SubResource(subresource)
+	}
+	return object(r.Do(ctx))
+}
+
+// Delete deletes the object with that UID, whatever depends on it in the
+// background. One that is gone, or is another by now, is no error.
+func (a *API) Delete(ctx context.Context, k Kind, namespace, name string, uid types.UID) error {
+	background := metav1.DeletePropagationBackground
+	options := metav1.DeleteOptions{PropagationPolicy: &background}
+	if uid != "" {
+		options.Preconditions = &metav1.Preconditions{UID: &uid}
+	}
+	body, err := json.Marshal(options)
+	if err != nil {
+		return err
+	}
+	err = a.at(a.rest.Delete(), k, namespace, name).Body(body).Do(ctx).Error()
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) && uid != "" {
+		return nil
+	}
+	return err
+}
+
+func (a *API) at(r *rest.Request, k Kind, namespace, name string) *rest.Request {
+	path := []string{"apis", k.Group, k.Version}
+	if k.Group == "" {
+		path = []string{"api", k.Version}
+	}
+	if k.Namespaced && namespace != "" {
+		path = append(path, "namespaces", namespace)
+	}
+	path = append(path, k.Resource)
+	if name != "" {
+		path = append(path, name)
+	}
+	return r.AbsPath(path...).Timeout(callTimeout)
+}
+
+func object(r rest.Result) (*Object, error) {
+	if err := r.Error(); err != nil {
+		return nil, err
+	}
+	body, err := r.Raw()
+	if err != nil {
+		return nil, err
+	}
+	o := &Object{}
+	if err := o.UnmarshalJSON(body); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
