@@ -38,7 +38,7 @@ var layers = map[string][]string{
 	"internal/rrl":      {},
 	"internal/udp":      {},
 	"internal/fedapi":   {},
-	"internal/kube":     {},
+	"internal/kube":     {"internal/fedapi"},
 	"internal/wire":     {"internal/answer", "internal/cookie", "internal/topology"},
 	"plugin/federation": {"internal/health", "internal/override", "internal/report", "internal/probe", "internal/answer", "internal/cluster", "internal/cookie", "internal/geo", "internal/geodb", "internal/rrl", "internal/udp", "internal/wire", "internal/fqdn", "internal/names", "internal/pipeline", "internal/shard", "internal/topology"},
 	"cmd/fedns":         {"plugin/federation"},

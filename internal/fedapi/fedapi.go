@@ -10,11 +10,13 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 const (
 	Group   = "fedns.io"
 	Version = "v1alpha1"
-	Kind    = "Cluster"
 	// System is the namespace of what fedns and fedsync need themselves: the
 	// Secrets of the clusters, the Lease. It is kept out of the members' sight.
 	System = "federation-system"
 )
+
+// Clusters is the kind of Cluster objects.
+var Clusters = Kind{Group: Group, Version: Version, Name: "Cluster", Resource: "clusters"}
 
 // KubeconfigKey is the key of a cluster's Secret.
 const KubeconfigKey = "kubeconfig"

@@ -64,7 +64,7 @@ func (l *lists) ListWithContext(ctx context.Context, o metav1.ListOptions) (runt
 		o.ResourceVersion = ""
 	}
 	o.LabelSelector = l.selector
-	list, err := l.api.dyn.Resource(l.kind.resource()).List(ctx, o)
+	list, err := l.api.dyn.Resource(resource(l.kind)).List(ctx, o)
 	if err != nil {
 		l.failed(ctx, err)
 		return nil, err
@@ -75,7 +75,7 @@ func (l *lists) ListWithContext(ctx context.Context, o metav1.ListOptions) (runt
 // WatchWithContext is for reflectors.
 func (l *lists) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	o.LabelSelector = l.selector
-	w, err := l.api.dyn.Resource(l.kind.resource()).Watch(ctx, o)
+	w, err := l.api.dyn.Resource(resource(l.kind)).Watch(ctx, o)
 	if err != nil {
 		if o.SendInitialEvents == nil { // else it lists instead, and that has the last word
 			l.failed(ctx, err)

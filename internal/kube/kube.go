@@ -28,36 +28,18 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/fedns/fedns/internal/fedapi"
 )
 
 // An Object is one of any kind.
 type Object = unstructured.Unstructured
 
 // A Kind is a kind of objects as an API serves it.
-type Kind struct {
-	Group, Version, Name string // "apps", "v1", "Deployment"; the core group is ""
-	Resource             string // "deployments"
-	Namespaced           bool
-}
+type Kind = fedapi.Kind
 
-// String is as --kind has it: group/version/Kind, and version/Kind for the core.
-func (k Kind) String() string {
-	if k.Group == "" {
-		return k.Version + "/" + k.Name
-	}
-	return k.Group + "/" + k.Version + "/" + k.Name
-}
-
-// APIVersion is what objects of this kind have in apiVersion.
-func (k Kind) APIVersion() string {
-	if k.Group == "" {
-		return k.Version
-	}
-	return k.Group + "/" + k.Version
-}
-
-// New is an object of this kind, with nothing but its name.
-func (k Kind) New(namespace, name string) *Object {
+// New is an object of a kind, with nothing but its name.
+func New(k Kind, namespace, name string) *Object {
 	o := &Object{Object: map[string]any{"apiVersion": k.APIVersion(), "kind": k.Name}}
 	if k.Namespaced {
 		o.SetNamespace(namespace)
@@ -66,7 +48,7 @@ func (k Kind) New(namespace, name string) *Object {
 	return o
 }
 
-func (k Kind) resource() schema.GroupVersionResource {
+func resource(k Kind) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
 }
 
@@ -268,7 +250,7 @@ func (a *API) List(ctx context.Context, k Kind, namespace, selector string) ([]O
 	var all []Object
 	options := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
 	for {
-		list, err := a.dyn.Resource(k.resource()).Namespace(namespace).List(ctx, options)
+		list, err := a.dyn.Resource(resource(k)).Namespace(namespace).List(ctx, options)
 		if err != nil {
 			return nil, err
 		}
