@@ -43,10 +43,12 @@ var layers = map[string][]string{
 	"plugin/federation": {"internal/health", "internal/override", "internal/report", "internal/probe", "internal/answer", "internal/cluster", "internal/cookie", "internal/geo", "internal/geodb", "internal/rrl", "internal/udp", "internal/wire", "internal/fqdn", "internal/names", "internal/pipeline", "internal/shard", "internal/topology"},
 	"cmd/fedns":         {"plugin/federation"},
 	"cmd/fedctl":        {"internal/cli"},
+
+	"internal/replica": {},
 }
 
 // pure packages neither read the clock nor touch the world; time is an argument.
-var pure = []string{"internal/fqdn", "internal/topology", "internal/health", "internal/shard", "internal/names", "internal/answer", "internal/override", "internal/report", "internal/cookie", "internal/geo", "internal/rrl", "internal/wire"}
+var pure = []string{"internal/fqdn", "internal/topology", "internal/health", "internal/shard", "internal/names", "internal/answer", "internal/override", "internal/report", "internal/cookie", "internal/geo", "internal/rrl", "internal/wire", "internal/replica"}
 
 // impure are what a pure package can't import.
 var impure = []string{"os", "net", "net/http", "log", "log/slog", "context", "sync", "io/fs"}
