@@ -44,11 +44,12 @@ var layers = map[string][]string{
 	"cmd/fedns":         {"plugin/federation"},
 	"cmd/fedctl":        {"internal/cli"},
 
-	"internal/replica": {},
+	"internal/placement": {},
+	"internal/replica":   {},
 }
 
 // pure packages neither read the clock nor touch the world; time is an argument.
-var pure = []string{"internal/fqdn", "internal/topology", "internal/health", "internal/shard", "internal/names", "internal/answer", "internal/override", "internal/report", "internal/cookie", "internal/geo", "internal/rrl", "internal/wire", "internal/replica"}
+var pure = []string{"internal/fqdn", "internal/topology", "internal/health", "internal/shard", "internal/names", "internal/answer", "internal/override", "internal/report", "internal/cookie", "internal/geo", "internal/rrl", "internal/wire", "internal/replica", "internal/placement"}
 
 // impure are what a pure package can't import.
 var impure = []string{"os", "net", "net/http", "log", "log/slog", "context", "sync", "io/fs"}
