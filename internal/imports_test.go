@@ -18,38 +18,40 @@ const module = "github.com/fedns/fedns/"
 // layers lists, for each package, which others of ours it may import. A package
 // that isn't here can't be added without a decision.
 var layers = map[string][]string{
-	"internal/fqdn":     {},
-	"internal/geo":      {},
-	"internal/geodb":    {"internal/geo"},
-	"internal/override": {},
-	"internal/health":   {},
-	"internal/topology": {"internal/fqdn"},
-	"internal/names":    {"internal/topology"},
-	"internal/answer":   {"internal/geo", "internal/names", "internal/topology"},
-	"internal/shard":    {"internal/health", "internal/names", "internal/override", "internal/topology"},
-	"internal/probe":    {"internal/health"},
-	"internal/pipeline": {"internal/health", "internal/names", "internal/override", "internal/probe", "internal/shard", "internal/state", "internal/topology"},
-	"internal/state":    {"internal/names", "internal/shard"},
-	"internal/cluster":  {"internal/fqdn", "internal/names", "internal/probe", "internal/shard", "internal/topology"},
-	"internal/fedtest":  {"internal/names", "internal/shard", "internal/topology"},
-	"internal/report":   {"internal/override"},
-	"internal/cli":      {"internal/geo", "internal/override", "internal/report"},
-	"internal/cookie":   {},
-	"internal/rrl":      {},
-	"internal/udp":      {},
-	"internal/fedapi":   {},
-	"internal/kube":     {"internal/fedapi"},
-	"internal/wire":     {"internal/answer", "internal/cookie", "internal/topology"},
-	"plugin/federation": {"internal/health", "internal/override", "internal/report", "internal/probe", "internal/answer", "internal/cluster", "internal/cookie", "internal/geo", "internal/geodb", "internal/rrl", "internal/udp", "internal/wire", "internal/fqdn", "internal/names", "internal/pipeline", "internal/shard", "internal/topology"},
-	"cmd/fedns":         {"plugin/federation"},
-	"cmd/fedctl":        {"internal/cli"},
-
+	"internal/fqdn":      {},
+	"internal/geo":       {},
+	"internal/geodb":     {"internal/geo"},
+	"internal/override":  {},
+	"internal/health":    {},
+	"internal/topology":  {"internal/fqdn"},
+	"internal/names":     {"internal/topology"},
+	"internal/answer":    {"internal/geo", "internal/names", "internal/topology"},
+	"internal/shard":     {"internal/health", "internal/names", "internal/override", "internal/topology"},
+	"internal/probe":     {"internal/health"},
+	"internal/pipeline":  {"internal/health", "internal/names", "internal/override", "internal/probe", "internal/shard", "internal/state", "internal/topology"},
+	"internal/state":     {"internal/names", "internal/shard"},
+	"internal/cluster":   {"internal/fqdn", "internal/names", "internal/probe", "internal/shard", "internal/topology"},
+	"internal/fedtest":   {"internal/names", "internal/shard", "internal/topology"},
+	"internal/report":    {"internal/override"},
+	"internal/cli":       {"internal/geo", "internal/override", "internal/report"},
+	"internal/cookie":    {},
+	"internal/rrl":       {},
+	"internal/udp":       {},
+	"internal/fedapi":    {},
+	"internal/kube":      {"internal/fedapi"},
+	"internal/wire":      {"internal/answer", "internal/cookie", "internal/topology"},
+	"plugin/federation":  {"internal/health", "internal/override", "internal/report", "internal/probe", "internal/answer", "internal/cluster", "internal/cookie", "internal/geo", "internal/geodb", "internal/rrl", "internal/udp", "internal/wire", "internal/fqdn", "internal/names", "internal/pipeline", "internal/shard", "internal/topology"},
+	"cmd/fedns":          {"plugin/federation"},
+	"cmd/fedctl":         {"internal/cli"},
 	"internal/placement": {},
 	"internal/replica":   {},
+	"internal/workload":  {"internal/fedapi", "internal/placement", "internal/replica"},
+	"internal/fedsync":   {"internal/fedapi", "internal/kube", "internal/placement", "internal/replica", "internal/workload"},
+	"cmd/fedsync":        {"internal/fedapi", "internal/fedsync"},
 }
 
 // pure packages neither read the clock nor touch the world; time is an argument.
-var pure = []string{"internal/fqdn", "internal/topology", "internal/health", "internal/shard", "internal/names", "internal/answer", "internal/override", "internal/report", "internal/cookie", "internal/geo", "internal/rrl", "internal/wire", "internal/replica", "internal/placement"}
+var pure = []string{"internal/fqdn", "internal/topology", "internal/health", "internal/shard", "internal/names", "internal/answer", "internal/override", "internal/report", "internal/cookie", "internal/geo", "internal/rrl", "internal/wire", "internal/replica", "internal/placement", "internal/workload"}
 
 // impure are what a pure package can't import.
 var impure = []string{"os", "net", "net/http", "log", "log/slog", "context", "sync", "io/fs"}
@@ -60,13 +62,13 @@ const siphash = "github.com/dchest/siphash"
 // homes says where libraries stop.
 var homes = map[string][]string{
 	"k8s.io/api/":            {"internal/cluster"},
-	"k8s.io/apimachinery/":   {"internal/cluster", "internal/fedapi", "internal/kube"},
+	"k8s.io/apimachinery/":   {"internal/cluster", "internal/fedapi", "internal/fedsync", "internal/kube"},
 	"k8s.io/client-go/":      {"internal/cluster", "internal/kube"},
 	"k8s.io/klog/":           {"internal/cluster"},
 	"sigs.k8s.io/":           {"internal/cluster"},
 	"github.com/coredns/":    {"plugin/federation", "cmd/fedns"},
 	"github.com/miekg/dns":   {"plugin/federation"},
-	"github.com/prometheus/": {"internal/cluster", "internal/pipeline", "internal/probe", "plugin/federation"},
+	"github.com/prometheus/": {"cmd/fedsync", "internal/cluster", "internal/fedsync", "internal/pipeline", "internal/probe", "plugin/federation"},
 	"github.com/fsnotify/":   {},
 	"github.com/dchest/":     {"internal/cookie", "internal/rrl"},
 	"golang.org/x/":          {"internal/udp"},

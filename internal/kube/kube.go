@@ -28,6 +28,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedns/fedns/internal/fedapi"
 )
@@ -61,6 +62,9 @@ type Config struct {
 	Content    []byte // of a kubeconfig
 	Context    string // "": the kubeconfig's current one
 	Agent      string // the name of the program, for the server's logs
+	// Inline refuses a kubeconfig that names files or programs: who may write a
+	// Secret must not read files here, or run anything.
+	Inline bool
 	// QPS and Burst bound the calls; zero: they aren't bounded here, but by the
 	// server's priority and fairness.
 	QPS   float32
@@ -159,6 +163,8 @@ func (c Config) rest() (*rest.Config, error) {
 		return nil, fmt.Errorf("%s: it has no current-context; name one", c.where())
 	case context == nil:
 		return nil, fmt.Errorf("%s: context %q isn't there", c.where(), name)
+	case c.Inline && !inline(raw.Clusters[context.Cluster], raw.AuthInfos[context.AuthInfo]):
+		return nil, fmt.Errorf("%s: context %q: names files or programs; everything has to stand in it, such as certificate-authority-data and token", c.where(), name)
 	case raw.Clusters[context.Cluster] == nil || raw.Clusters[context.Cluster].Server == "":
 		return nil, fmt.Errorf("%s: context %q: its cluster %q has no server", c.where(), name, context.Cluster)
 	}
@@ -167,6 +173,12 @@ func (c Config) rest() (*rest.Config, error) {
 		return nil, fmt.Errorf("%s: context %q: %w", c.where(), name, err)
 	}
 	return config, nil
+}
+
+// inline says whether all that a context needs stands in the kubeconfig itself.
+func inline(c *clientcmdapi.Cluster, a *clientcmdapi.AuthInfo) bool {
+	return (c == nil || c.CertificateAuthority == "") &&
+		(a == nil || a.ClientCertificate == "" && a.ClientKey == "" && a.TokenFile == "" && a.Exec == nil && a.AuthProvider == nil)
 }
 
 // Close lets go of idle connections.

@@ -1,0 +1,152 @@
+// Command fedsync keeps the objects of a federation in all its clusters.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/fedsync"
+)
+
+// version is set by the Makefile.
+var version = "devel"
+
+// gcPercent is how much garbage may lie about, in percent of what lives: a list of
+// thousands of objects leaves much behind, once.
+const gcPercent = 50
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	o, err := parse(os.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "fedsync: error: %v\nfedsync: hint: fedsync -help lists the flags\n", err)
+		os.Exit(2)
+	}
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintf(os.Stderr, "fedsync: error: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	fedsync.Config
+	dryRun, version bool
+	listen          string
+	deadline        time.Duration
+}
+
+func parse(args []string) (o options, err error) {
+	f := flag.NewFlagSet("fedsync", flag.ContinueOnError)
+	f.StringVar(&o.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "`file` that leads to the federation's API; default $KUBECONFIG")
+	f.StringVar(&o.Context, "context", "", "its context; default: the current one")
+	f.StringVar(&o.Federation, "federation", "", "`name` of the federation; default: what the ConfigMap federation-system/federation says")
+	f.IntVar(&o.MaxDeletes, "max-deletes", fedsync.DefaultMaxDeletes, "how many objects of a cluster may go in one pass before an operator has to confirm")
+	qps := f.Float64("qps", fedsync.DefaultQPS, "calls a second to each cluster")
+	f.IntVar(&o.Burst, "burst", fedsync.DefaultBurst, "calls to a cluster that may come at once")
+	f.DurationVar(&o.Lease, "lease", fedsync.DefaultLease, "how long a leader that is gone stays one; 0: there is only this one")
+	f.DurationVar(&o.LostAfter, "lost-after", fedsync.DefaultLostAfter, "how long a cluster may be out of reach before the others get its replicas")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:10253", "`address` of /metrics and /healthz; empty: none")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	f.DurationVar(&o.deadline, "deadline", 30*time.Second, "with -dry-run, how long clusters may take to say what they have")
+	f.BoolVar(&o.version, "version", false, "print the version")
+	debugging := f.Bool("debug", false, "log each step")
+	f.Func("kind", "a `group/version/Kind` to keep beside the usual ones; may be given several times", func(s string) error {
+		k, err := fedapi.ParseKind(s)
+		o.Kinds = append(o.Kinds, k)
+		return err
+	})
+	f.Usage = func() {
+		fmt.Fprint(f.Output(), "fedsync keeps the objects of a federation in all its clusters.\n\n")
+		f.PrintDefaults()
+	}
+	if err = f.Parse(args); err != nil {
+		return o, err
+	}
+	o.QPS = float32(*qps)
+	level := slog.LevelInfo
+	if *debugging {
+		level = slog.LevelDebug
+	}
+	o.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("%q isn't a flag", f.Arg(0))
+	case o.MaxDeletes < 0:
+		return o, fmt.Errorf("-max-deletes %d: has to be 0 or more", o.MaxDeletes)
+	case o.QPS <= 0 || o.Burst <= 0:
+		return o, errors.New("-qps and -burst have to be more than 0")
+	case o.Lease != 0 && o.Lease < 3*time.Second:
+		return o, fmt.Errorf("-lease %s: has to be 3s or more, for a busy API server to renew it, or 0", o.Lease)
+	case o.LostAfter < 0:
+		return o, fmt.Errorf("-lost-after %s: has to be 0s or more", o.LostAfter)
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, o options) error {
+	if o.version {
+		fmt.Println("fedsync " + version)
+		return nil
+	}
+	if o.dryRun {
+		ctx, cancel := context.WithTimeout(ctx, o.deadline)
+		defer cancel()
+		p, err := fedsync.Plan(ctx, o.Config)
+		if err == nil {
+			err = p.Print(os.Stdout)
+		}
+		return err
+	}
+	if o.listen != "" {
+		end, err := serve(o.listen, o.Log)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
+	return fedsync.Run(ctx, o.Config)
+}
+
+// serve answers /metrics and /healthz until end is called.
+func serve(addr string, log *slog.Logger) (end func(), err error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("-listen: %w", err)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(fedsync.Metrics()...)
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics: " + err.Error())
+		}
+	}()
+	return func() { _ = s.Close() }, nil // it is over either way
+}

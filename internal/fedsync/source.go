@@ -1,0 +1,173 @@
+package fedsync
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/workload"
+)
+
+// follow hears of all that the federation's API has.
+func (l *loop) follow(ctx context.Context) {
+	for _, s := range l.sorts {
+		l.wg.Go(func() { l.api.Follow(ctx, s.Kind, "", &wanted{loop: l, sort: s}) })
+	}
+	l.wg.Go(func() { l.api.Follow(ctx, fedapi.Clusters, "", &joined{loop: l}) })
+}
+
+// wanted follows the federated objects of a sort.
+type wanted struct {
+	*loop
+	sort *workload.Sort
+	said string // the last error
+}
+
+var _ kube.Follower = (*wanted)(nil)
+
+func (f *wanted) key(namespace, name string) workload.Key {
+	return workload.Key{Sort: f.sort, Namespace: namespace, Name: name}
+}
+
+// Listed is for kube.API.Follow.
+func (f *wanted) Listed(all []*kube.Object) {
+	f.do(func() {
+		f.said = ""
+		there := map[workload.Key]bool{}
+		for _, o := range all {
+			k := f.key(o.GetNamespace(), o.GetName())
+			there[k] = true
+			f.set(k, o)
+		}
+		for _, k := range f.table.Wants(f.sort) {
+			if !there[k] {
+				f.gone(k)
+			}
+		}
+		delete(f.unlisted, f.sort.Kind.Name)
+	})
+}
+
+// Set is for kube.API.Follow.
+func (f *wanted) Set(o *kube.Object) {
+	f.do(func() { f.set(f.key(o.GetNamespace(), o.GetName()), o) })
+}
+
+// Gone is for kube.API.Follow.
+func (f *wanted) Gone(namespace, name string) {
+	f.do(func() { f.gone(f.key(namespace, name)) })
+}
+
+// Failed is for kube.API.Follow.
+func (f *wanted) Failed(err error) {
+	f.do(func() {
+		if f.said != err.Error() {
+			f.said = err.Error()
+			f.Log.Error(fmt.Sprintf("federation's API: %s: %v; trying again", f.sort.Kind, err))
+		}
+	})
+}
+
+// set takes in an object of the federation's API; some are for fedsync itself.
+func (f *wanted) set(k workload.Key, o *kube.Object) {
+	if k.Namespace == fedapi.System {
+		switch k.Kind.Name {
+		case "Secret":
+			f.secret(k.Name, o)
+		case "ConfigMap":
+			f.gate.heard(k.Name, o)
+		}
+	}
+	if !workload.Federated(k, o.Object) {
+		f.table.Unwant(k)
+		return
+	}
+	f.table.Want(workload.NewWant(k, o.Object, f.Federation))
+}
+
+func (f *wanted) gone(k workload.Key) {
+	if k.Namespace == fedapi.System {
+		switch k.Kind.Name {
+		case "Secret":
+			f.secret(k.Name, nil)
+		case "ConfigMap":
+			f.gate.heard(k.Name, nil)
+		}
+	}
+	f.table.Unwant(k)
+}
+
+// secret takes in what may be the credentials of a cluster.
+func (l *loop) secret(name string, o *kube.Object) {
+	if o == nil {
+		delete(l.secrets, name)
+		return
+	}
+	data, _ := o.Object["data"].(map[string]any)
+	text, ok := data[fedapi.KubeconfigKey].(string)
+	if !ok {
+		delete(l.secrets, name)
+		return
+	}
+	content, err := base64.StdEncoding.DecodeString(text)
+	if err != nil { // the API server has decoded it already
+		delete(l.secrets, name)
+		return
+	}
+	l.secrets[name] = content
+}
+
+// joined follows the Cluster objects.
+type joined struct {
+	*loop
+	said string
+}
+
+var _ kube.Follower = (*joined)(nil)
+
+// Listed is for kube.API.Follow.
+func (f *joined) Listed(all []*kube.Object) {
+	f.do(func() {
+		f.said = ""
+		there := map[string]bool{}
+		for _, o := range all {
+			there[o.GetName()] = true
+			f.set(o)
+		}
+		for name := range f.clusters {
+			if !there[name] {
+				delete(f.clusters, name)
+			}
+		}
+		delete(f.unlisted, fedapi.Clusters.Name)
+	})
+}
+
+// Set is for kube.API.Follow.
+func (f *joined) Set(o *kube.Object) { f.do(func() { f.set(o) }) }
+
+// Gone is for kube.API.Follow.
+func (f *joined) Gone(_, name string) { f.do(func() { delete(f.clusters, name) }) }
+
+// Failed is for kube.API.Follow.
+func (f *joined) Failed(err error) {
+	f.do(func() {
+		if f.said != err.Error() {
+			f.said = err.Error()
+			f.Log.Error(fmt.Sprintf("federation's API: clusters: %v; trying again", err))
+		}
+	})
+}
+
+func (f *joined) set(o *kube.Object) {
+	c := &fedapi.Cluster{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, c); err != nil {
+		f.Log.Error(fmt.Sprintf("cluster %s: %v; it stays as it was", o.GetName(), err))
+		return
+	}
+	f.clusters[c.Name] = c
+}

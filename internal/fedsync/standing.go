@@ -1,0 +1,286 @@
+package fedsync
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/placement"
+	"github.com/fedns/fedns/internal/workload"
+)
+
+// A cluster is asked every heartbeat whether it is ready, and is out of reach when
+// it has been silent for three: one lost packet isn't an outage.
+const (
+	heartbeat = 2 * time.Second
+	misses    = 3
+)
+
+// retold is how often a heartbeat is written that changes nothing else: often
+// enough for people, too seldom to be work.
+const retold = 5 * time.Minute
+
+// A pulse is what heartbeats say of a cluster.
+type pulse struct {
+	heard  bool // there was one
+	missed int
+	since  time.Time // it has been in reach, or out of it
+	ready  bool      // it says that it is
+	why    string    // it isn't
+	at     time.Time // of the last
+	find   findings
+}
+
+// findings are what is asked seldom.
+type findings struct {
+	version, region string
+	zones           []string
+}
+
+func (p *pulse) reachable() bool { return p.heard && p.missed < misses }
+
+// beat asks a cluster how it is until ctx ends.
+func (m *member) beat(ctx context.Context) {
+	t := time.NewTicker(heartbeat)
+	defer t.Stop()
+	var found findings
+	var asked time.Time
+	for {
+		call, end := context.WithTimeout(ctx, heartbeat)
+		err := m.api.Ready(call)
+		end()
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil && time.Since(asked) > retold {
+			if f, ok := m.ask(ctx); ok {
+				found, asked = f, time.Now()
+			}
+		}
+		m.tell(func() { m.felt(err, found) })
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+var nodes = fedapi.Kind{Version: "v1", Name: "Node", Resource: "nodes"}
+
+// ask finds out what changes seldom.
+func (m *member) ask(ctx context.Context) (f findings, ok bool) {
+	version, err := m.api.Version(ctx)
+	if err != nil {
+		return f, false
+	}
+	f.version = version
+	all, err := m.api.List(ctx, nodes, "", "")
+	if err != nil {
+		return f, kube.Refused(err) // then it's known as well as it ever will be
+	}
+	for _, n := range all {
+		labels := n.GetLabels()
+		if r := labels["topology.kubernetes.io/region"]; r != "" && f.region == "" {
+			f.region = r
+		}
+		if z := labels["topology.kubernetes.io/zone"]; z != "" && !slices.Contains(f.zones, z) {
+			f.zones = append(f.zones, z)
+		}
+	}
+	slices.Sort(f.zones)
+	return f, true
+}
+
+// felt takes in a heartbeat.
+func (m *member) felt(err error, found findings) {
+	p := &m.pulse
+	was := p.reachable()
+	// Who answers, if only to say that it isn't ready or doesn't know us, is there.
+	if err == nil || kube.Answered(err) {
+		p.missed, p.heard = 0, true
+	} else {
+		p.missed++
+	}
+	if p.ready, p.why, p.at = err == nil, "", time.Now(); err != nil {
+		p.why = err.Error()
+	}
+	if found.version != "" {
+		p.find = found
+	}
+	if now := p.reachable(); now != was {
+		p.since = p.at
+		if now {
+			m.Log.Info(fmt.Sprintf("cluster %s: in reach", m.name))
+		} else {
+			m.Log.Warn(fmt.Sprintf("cluster %s: out of reach: %v", m.name, err))
+		}
+	}
+}
+
+// describe tells the table how the clusters stand, if that has changed, and writes
+// it on the Cluster objects.
+func (l *loop) describe(now time.Time) {
+	dark := 0
+	for _, m := range l.members {
+		if !m.pulse.reachable() {
+			dark++
+		}
+	}
+	// When most are out of reach, it is fedsync that is cut off.
+	isolated := 2*dark > len(l.members)
+	var all []*workload.Member
+	changed := len(l.table.Members()) != len(l.clusters)
+	for name, c := range l.clusters {
+		d := &workload.Member{Name: name, Labels: c.Labels, Lists: func(*workload.Sort) bool { return false }, Lacks: func(*workload.Sort) bool { return false }}
+		for _, t := range c.Spec.Taints {
+			d.Taints = append(d.Taints, placement.Taint{Key: t.Key, Value: t.Value, Effect: placement.Effect(t.Effect)})
+		}
+		d.Evacuated = evacuated(c.Spec.Drain, now)
+		if m := l.members[name]; m != nil {
+			d.Reachable = m.pulse.reachable()
+			d.Lost = !d.Reachable && !isolated && now.Sub(m.pulse.since) > l.LostAfter
+			d.Lists = func(s *workload.Sort) bool { return m.listed[s] }
+			d.Lacks = func(s *workload.Sort) bool { return m.lacks[s] }
+			clusterUp.WithLabelValues(name).Set(number(d.Reachable))
+			l.proclaim(c, m, now)
+		}
+		all = append(all, d)
+		i := slices.IndexFunc(l.table.Members(), func(o *workload.Member) bool { return o.Name == name })
+		changed = changed || i < 0 || !same(l.table.Members()[i], d) || l.news(name)
+	}
+	if changed {
+		l.table.SetMembers(all)
+	}
+}
+
+// news says whether the table knows another connection to a cluster than the one
+// there is.
+func (l *loop) news(name string) bool {
+	m := l.members[name]
+	if l.known[name] == m {
+		return false
+	}
+	l.known[name] = m
+	return true
+}
+
+func same(a, b *workload.Member) bool {
+	if len(a.Labels) != len(b.Labels) || a.Evacuated != b.Evacuated || a.Reachable != b.Reachable || a.Lost != b.Lost || !slices.Equal(a.Taints, b.Taints) {
+		return false
+	}
+	for k, v := range a.Labels {
+		if w, ok := b.Labels[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
+// evacuated says whether a cluster's replicas are to be elsewhere by now.
+func evacuated(d *fedapi.Drain, now time.Time) bool {
+	return d != nil && d.EvacuateAfter != nil && !now.Before(d.EvacuateAfter.Time) && (d.Until == nil || now.Before(d.Until.Time))
+}
+
+// noted says whether something about a cluster is new.
+func (l *loop) noted(name, what string) bool {
+	if l.troubles[name] == what {
+		return false
+	}
+	l.troubles[name] = what
+	return what != ""
+}
+
+// absent writes on a Cluster object why it can't be reached at all.
+func (l *loop) absent(c *fedapi.Cluster, why string) {
+	clusterUp.WithLabelValues(c.Name).Set(0)
+	l.publish(c, c.Status, []metav1.Condition{
+		{Type: fedapi.Ready, Status: metav1.ConditionFalse, Reason: "NoCredentials", Message: why},
+		{Type: fedapi.Offline, Status: metav1.ConditionUnknown, Reason: "NoCredentials", Message: why},
+	})
+}
+
+// proclaim writes on a Cluster object how the cluster is, when that has changed.
+func (l *loop) proclaim(c *fedapi.Cluster, m *member, now time.Time) {
+	p := &m.pulse
+	if p.at.IsZero() {
+		return
+	}
+	ready := metav1.Condition{Type: fedapi.Ready, Status: metav1.ConditionTrue, Reason: "Ready", Message: "/readyz says ok"}
+	offline := metav1.Condition{Type: fedapi.Offline, Status: metav1.ConditionFalse, Reason: "Reachable", Message: "its API answers"}
+	switch {
+	case !p.reachable():
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "Offline", "its API can't be reached"
+		offline.Status, offline.Reason, offline.Message = metav1.ConditionTrue, "Unreachable", p.why
+		if !p.heard && p.missed < misses {
+			return // it has hardly been asked
+		}
+	case !p.ready && p.missed == 0:
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotReady", p.why
+	}
+	next := c.Status
+	if p.find.version != "" {
+		next.KubernetesVersion, next.Region, next.Zones = p.find.version, p.find.region, p.find.zones
+	}
+	if p.missed == 0 && (c.Status.LastHeartbeatTime == nil || now.Sub(c.Status.LastHeartbeatTime.Time) > retold) {
+		next.LastHeartbeatTime = &metav1.Time{Time: p.at.UTC().Truncate(time.Second)}
+	}
+	l.publish(c, next, []metav1.Condition{ready, offline})
+}
+
+// publish writes the status of a Cluster object, if it is another.
+func (l *loop) publish(c *fedapi.Cluster, next fedapi.ClusterStatus, conditions []metav1.Condition) {
+	f := flight{cluster: "cluster/" + c.Name}
+	if t := l.tries[f]; l.preview || l.flights[f] || t != nil && time.Now().Before(t.until) {
+		return
+	}
+	now := metav1.Time{Time: time.Now().UTC().Truncate(time.Second)}
+	next.Conditions = slices.Clone(conditions)
+	for i := range next.Conditions {
+		n := &next.Conditions[i]
+		n.LastTransitionTime = now
+		for _, was := range c.Status.Conditions {
+			if was.Type == n.Type && was.Status == n.Status {
+				n.LastTransitionTime = was.LastTransitionTime
+			}
+		}
+	}
+	if equalStatus(c.Status, next) {
+		return
+	}
+	c.Status = next // until the watch says so; a failure says otherwise
+	l.desk.put(f, l.flights, func(ctx context.Context) error {
+		_, err := l.api.Merge(ctx, fedapi.Clusters, "", c.Name, map[string]any{"metadata": map[string]any{"uid": c.UID}, "status": next}, agent, "status")
+		return err
+	}, func(f flight, err error) {
+		delete(l.flights, f)
+		if err == nil || kube.IsNotFound(err) || kube.IsConflict(err) {
+			delete(l.tries, f)
+			return
+		}
+		c.Status = fedapi.ClusterStatus{}
+		t := l.tries[f]
+		if t == nil {
+			t = &try{}
+			l.tries[f] = t
+		}
+		t.again(err, time.Now())
+	})
+}
+
+func equalStatus(a, b fedapi.ClusterStatus) bool {
+	return slices.Equal(a.Conditions, b.Conditions) && a.KubernetesVersion == b.KubernetesVersion && a.Region == b.Region &&
+		slices.Equal(a.Zones, b.Zones) && a.LastHeartbeatTime.Equal(b.LastHeartbeatTime)
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

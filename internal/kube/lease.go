@@ -1,0 +1,84 @@
+package kube
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// A Lease is what one of several processes holds to lead.
+type Lease struct {
+	Namespace, Name string
+	Holder          string        // who asks for it; no two may say the same
+	Duration        time.Duration // without a word from its holder, it is free
+}
+
+// Lead waits until the lease is held, calls lead, and ends the context it gave when
+// the lease is lost. It returns when lead has.
+func (a *API) Lead(ctx context.Context, l Lease, lead func(context.Context)) error {
+	config := rest.CopyConfig(a.REST)
+	config.Timeout = l.Duration / 3 // a call that hangs must not cost the lease
+	config.NegotiatedSerializer = nil
+	client, err := coordination.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	lock := &watched{Interface: &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
+		Client:     client,
+		LockConfig: resourcelock.ResourceLockConfig{Identity: l.Holder},
+	}}
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock: lock, LeaseDuration: l.Duration, RenewDeadline: l.Duration * 2 / 3, RetryPeriod: l.Duration / 6,
+		ReleaseOnCancel: true, Name: l.Name,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(held context.Context) {
+				defer close(done)
+				lead(held)
+				cancel() // who stops by itself lets go
+			},
+			OnStoppedLeading: func() {},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	elector.Run(ctx)
+	if lock.held.Load() {
+		<-done
+	}
+	return nil
+}
+
+// watched is a lock that remembers whether it was ever held: an elector that is
+// told to stop doesn't say whether it has called who leads.
+type watched struct {
+	resourcelock.Interface
+	held atomic.Bool
+}
+
+// Create is for electors.
+func (w *watched) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	return w.noted(r, w.Interface.Create(ctx, r))
+}
+
+// Update is for electors.
+func (w *watched) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	return w.noted(r, w.Interface.Update(ctx, r))
+}
+
+func (w *watched) noted(r resourcelock.LeaderElectionRecord, err error) error {
+	if err == nil && r.HolderIdentity == w.Identity() {
+		w.held.Store(true)
+	}
+	return err
+}

@@ -1,0 +1,108 @@
+package workload
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// A Record is what became of a federated object, as it is written on it in
+// fedns.io/status.
+type Record struct {
+	Clusters   []Standing  `json:"clusters,omitempty"`
+	Conditions []Condition `json:"conditions,omitempty"`
+}
+
+// A State is how an object stands in a cluster.
+type State string
+
+// The states of an object in a cluster.
+const (
+	Applied     State = "Applied"     // it is there as it should be
+	Pending     State = "Pending"     // a step is under way, or will be tried again
+	Failed      State = "Failed"      // the cluster refuses it
+	NameTaken   State = "NameTaken"   // an object of that name is there, and isn't ours
+	Unreachable State = "Unreachable" // nothing can be said or done there now
+	NotServed   State = "NotServed"   // the cluster has no such kind
+	Deleting    State = "Deleting"    // it is on its way out there
+	Waiting     State = "Waiting"     // for an operator to confirm a deletion
+)
+
+// A Standing is how an object stands in one cluster.
+type Standing struct {
+	Cluster string `json:"name"`
+	State   State  `json:"state"`
+	// Applied is a hash of what was applied last, and At is when.
+	Applied string     `json:"applied,omitempty"`
+	At      *time.Time `json:"at,omitempty"`
+	Scale   Scale      `json:"scale,omitempty"`
+	Error   string     `json:"error,omitempty"`
+}
+
+// A Condition is one as Kubernetes has them.
+type Condition struct {
+	Type    string    `json:"type"`
+	Status  string    `json:"status"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message,omitempty"`
+	Since   time.Time `json:"lastTransitionTime"`
+}
+
+// Propagated is the condition that a federated object is in every cluster that it
+// is for, as it should be.
+const Propagated = "Propagated"
+
+// holds says whether an object may be in a cluster, by what was written of it.
+func (r *Record) holds(cluster string) bool {
+	i := slices.IndexFunc(r.Clusters, func(s Standing) bool { return s.Cluster == cluster })
+	return i >= 0 && r.Clusters[i].State != NameTaken && r.Clusters[i].State != NotServed
+}
+
+func (r *Record) standing(cluster string) Standing {
+	i := slices.IndexFunc(r.Clusters, func(s Standing) bool { return s.Cluster == cluster })
+	if i < 0 {
+		return Standing{Cluster: cluster}
+	}
+	return r.Clusters[i]
+}
+
+// Next is the record after now: what hasn't changed keeps its time.
+func (r Record) Next(standings []Standing, reason, message string, now time.Time) Record {
+	now = now.UTC().Truncate(time.Second)
+	next := Record{}
+	for _, s := range standings {
+		was := r.standing(s.Cluster)
+		if s.State == Applied {
+			if was.State == Applied && was.Applied == s.Applied && was.At != nil {
+				s.At = was.At
+			} else {
+				s.At = &now
+			}
+		} else {
+			s.Applied, s.At = was.Applied, was.At
+		}
+		next.Clusters = append(next.Clusters, s)
+	}
+	slices.SortFunc(next.Clusters, func(a, b Standing) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	c := Condition{Type: Propagated, Status: "True", Reason: reason, Message: message, Since: now}
+	if reason != string(Applied) {
+		c.Status = "False"
+	}
+	for _, was := range r.Conditions {
+		if was.Type == c.Type && was.Status == c.Status {
+			c.Since = was.Since
+		}
+	}
+	next.Conditions = []Condition{c}
+	return next
+}
+
+// String is the record as it is written.
+func (r Record) String() string {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("a record isn't JSON: " + err.Error())
+	}
+	return string(b)
+}

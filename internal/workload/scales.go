@@ -1,0 +1,146 @@
+package workload
+
+import (
+	"github.com/fedns/fedns/internal/placement"
+	"github.com/fedns/fedns/internal/replica"
+)
+
+// A Room is what is known of how many pods of a workload a cluster has room for.
+type Room struct {
+	replica.Estimate
+	replica.Limit
+}
+
+// scales splits what is split, over the clusters that the object is for. A cluster
+// that isn't in it gets none.
+func (v *View) scales(decided map[string]placement.Decision) map[string]Scale {
+	if len(v.Scale) == 0 {
+		return nil
+	}
+	out := map[string]Scale{}
+	if len(v.Unclear) > 0 {
+		for c, h := range v.Haves {
+			if h.Ours {
+				out[c] = h.Scale
+			}
+		}
+		return out
+	}
+	var clusters []replica.Cluster
+	for _, m := range v.Members {
+		if d := decided[m.Name]; d.Place && !m.Lost && !m.Lacks(v.Sort) {
+			clusters = append(clusters, v.cluster(m, d))
+		}
+	}
+	key := v.Want.Namespace + "/" + v.Name
+	switch v.Scale[0] {
+	case "replicas":
+		for c, s := range replica.Split(v.preferences, v.total("replicas"), clusters, key) {
+			out[c] = Scale{"replicas": s.Asked()}
+		}
+		v.scaledByOthers(out)
+	case "parallelism":
+		v.jobs(out, clusters, key)
+	default:
+		v.autoscalers(out, clusters, key)
+	}
+	return out
+}
+
+// total is what the federated object says; one, if it says nothing.
+func (v *View) total(field string) int64 {
+	if n, ok := v.Total[field]; ok {
+		return n
+	}
+	return 1
+}
+
+func (v *View) cluster(m *Member, d placement.Decision) replica.Cluster {
+	c := replica.Cluster{Name: m.Name, Current: v.current(m.Name)[v.Scale[len(v.Scale)-1]]}
+	switch v.Scale[0] {
+	case "parallelism":
+		c.Current = v.current(m.Name)["parallelism"]
+	case "replicas":
+		if r, ok := v.Rooms[m.Name]; ok {
+			c.Current, c.Capacity = min(c.Current, r.Held), r.Room()
+		}
+	}
+	c.Ceiling = d.Replicas.Ceiling(c.Current)
+	return c
+}
+
+// current is what a cluster was given. That isn't what it has: what was scaled
+// there by hand goes back, and nothing follows from it for the others.
+func (v *View) current(cluster string) Scale {
+	h := v.Haves[cluster]
+	if h != nil && !h.Ours {
+		return nil
+	}
+	if h == nil {
+		for _, m := range v.Members {
+			if m.Name == cluster && m.Lists(v.Sort) && m.Reachable {
+				return nil
+			}
+		}
+	}
+	if s := v.Asked[cluster]; s != nil {
+		return s
+	}
+	if s := v.Record.standing(cluster).Scale; s != nil {
+		return s
+	}
+	if h == nil {
+		return nil
+	}
+	return h.Scale
+}
+
+// scaledByOthers leaves replicas alone where a HorizontalPodAutoscaler sees to them.
+func (v *View) scaledByOthers(out map[string]Scale) {
+	for c := range out {
+		least, theirs := v.Scaler(c)
+		if !theirs {
+			continue
+		}
+		if h := v.Haves[c]; h != nil && h.Ours {
+			out[c] = h.Scale
+		} else {
+			out[c] = Scale{"replicas": max(least, 1)}
+		}
+	}
+}
+
+func (v *View) jobs(out map[string]Scale, clusters []replica.Cluster, key string) {
+	var completions *int64
+	if n, ok := v.Total["completions"]; ok {
+		completions = &n
+	}
+	var all []replica.JobCluster
+	for _, c := range clusters {
+		j := replica.JobCluster{Cluster: c}
+		if n, ok := v.current(c.Name)["completions"]; ok {
+			j.Completions = &n
+		}
+		all = append(all, j)
+	}
+	for c, s := range replica.Job(v.preferences, v.total("parallelism"), completions, all, key) {
+		switch {
+		case s.Completions != nil && *s.Completions > 0:
+			out[c] = Scale{"parallelism": s.Parallelism, "completions": *s.Completions}
+		case s.Completions == nil && (s.Parallelism > 0 || v.total("parallelism") == 0):
+			out[c] = Scale{"parallelism": s.Parallelism}
+		}
+	}
+}
+
+func (v *View) autoscalers(out map[string]Scale, clusters []replica.Cluster, key string) {
+	var all []replica.AutoscalerCluster
+	for _, c := range clusters {
+		all = append(all, replica.AutoscalerCluster{Cluster: c, Min: v.current(c.Name)["minReplicas"]})
+	}
+	for c, r := range replica.Autoscaler(v.preferences, v.total("minReplicas"), v.total("maxReplicas"), all, key) {
+		if r.Max > 0 {
+			out[c] = Scale{"minReplicas": r.Min, "maxReplicas": r.Max}
+		}
+	}
+}

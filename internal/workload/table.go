@@ -1,0 +1,412 @@
+package workload
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/replica"
+)
+
+// A Table is all that is wanted and all that is there. It has one owner and no
+// locks.
+type Table struct {
+	Federation string
+	// Keep is that live objects are kept whole, for a preview to show them.
+	Keep bool
+
+	members []*Member // by name
+	wants   map[Key]*Want
+	inside  map[string]map[Key]bool // wants by namespace
+	haves   map[Key]map[string]*Have
+	bases   map[Key]map[string]Base
+	asked   map[Key]map[string]Scale
+	rooms   map[Key]map[string]Room
+	dirty   map[Key]bool
+	// namespaces and autoscalers are found by what they are about.
+	namespaces  map[string]Key
+	autoscalers map[string]map[Key]bool // by namespace
+}
+
+// NewTable makes one in which nothing is known.
+func NewTable(federation string) *Table {
+	return &Table{
+		Federation: federation,
+		wants:      map[Key]*Want{}, inside: map[string]map[Key]bool{}, haves: map[Key]map[string]*Have{},
+		bases: map[Key]map[string]Base{}, asked: map[Key]map[string]Scale{}, rooms: map[Key]map[string]Room{}, dirty: map[Key]bool{},
+		namespaces: map[string]Key{}, autoscalers: map[string]map[Key]bool{},
+	}
+}
+
+// SetMembers says which clusters there are, and how they stand. What is known of
+// those that have gone is forgotten.
+func (t *Table) SetMembers(members []*Member) {
+	t.members = slices.Clone(members)
+	slices.SortFunc(t.members, func(a, b *Member) int { return cmp.Compare(a.Name, b.Name) })
+	known := func(c string) bool {
+		return slices.ContainsFunc(members, func(m *Member) bool { return m.Name == c })
+	}
+	for k, by := range t.haves {
+		for c := range by {
+			if !known(c) {
+				t.Gone(c, k)
+				delete(t.bases[k], c)
+				delete(t.asked[k], c)
+				delete(t.rooms[k], c)
+			}
+		}
+	}
+	for k := range t.wants {
+		t.dirty[k] = true
+	}
+}
+
+// Members are the clusters, by name.
+func (t *Table) Members() []*Member { return t.members }
+
+// Want says what is wanted of an object.
+func (t *Table) Want(w *Want) {
+	was := t.wants[w.Key]
+	t.wants[w.Key] = w
+	if t.inside[w.Namespace] == nil {
+		t.inside[w.Namespace] = map[Key]bool{}
+	}
+	t.inside[w.Namespace][w.Key] = true
+	t.note(w.Key)
+	t.touch(w.Key)
+	if was != nil && was.Target != w.Target {
+		t.scaled(w.Namespace, was.Target)
+	}
+}
+
+// note remembers what other plans are looked up by.
+func (t *Table) note(k Key) {
+	switch k.Kind.Name {
+	case "Namespace":
+		t.namespaces[k.Name] = k
+	case "HorizontalPodAutoscaler":
+		if t.autoscalers[k.Namespace] == nil {
+			t.autoscalers[k.Namespace] = map[Key]bool{}
+		}
+		t.autoscalers[k.Namespace][k] = true
+	}
+}
+
+// Unwant says that a federated object is gone.
+func (t *Table) Unwant(k Key) {
+	if w := t.wants[k]; w != nil {
+		t.touch(k)
+		delete(t.wants, k)
+		delete(t.inside[k.Namespace], k)
+		if n, ok := t.namespaces[k.Namespace]; ok {
+			t.dirty[n] = true // its own deletion may have waited for this one
+		}
+	}
+	delete(t.bases, k)
+	delete(t.asked, k)
+	delete(t.rooms, k)
+}
+
+// Wanted is what is wanted under a key; nil: nothing.
+func (t *Table) Wanted(k Key) *Want { return t.wants[k] }
+
+// Wants are the keys of all federated objects of a sort; nil: of all sorts.
+func (t *Table) Wants(s *Sort) []Key {
+	var out []Key
+	for k := range t.wants {
+		if s == nil || k.Sort == s {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, compareKeys)
+	return out
+}
+
+// Inside are the federated objects in a namespace.
+func (t *Table) Inside(namespace string) []Key {
+	return slices.SortedFunc(maps.Keys(t.inside[namespace]), compareKeys)
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Order, b.Order), cmp.Compare(a.Kind.Name, b.Kind.Name), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// touch has a plan made anew, and those that depend on it.
+func (t *Table) touch(k Key) {
+	t.dirty[k] = true
+	switch k.Kind.Name {
+	case "Namespace":
+		for o := range t.inside[k.Name] {
+			t.dirty[o] = true
+		}
+	case "HorizontalPodAutoscaler":
+		if w := t.wants[k]; w != nil {
+			t.scaled(k.Namespace, w.Target)
+		}
+		for _, h := range t.haves[k] {
+			t.scaled(k.Namespace, h.Target)
+		}
+	}
+}
+
+// scaled has plans of what a HorizontalPodAutoscaler scales made anew.
+func (t *Table) scaled(namespace, target string) {
+	for k := range t.inside[namespace] {
+		if k.workload() && target == k.Kind.Name+" "+k.Name {
+			t.dirty[k] = true
+		}
+	}
+}
+
+// Have says what a cluster has under a key. What comes late, and is older than
+// what is known, is dropped.
+func (t *Table) Have(cluster string, k Key, o Object) {
+	was := t.haves[k][cluster]
+	h := t.observe(cluster, k, o)
+	if was != nil && was.UID == h.UID && older(h.Version, was.Version) {
+		return
+	}
+	t.put(cluster, k, h)
+}
+
+func (t *Table) observe(cluster string, k Key, o Object) *Have {
+	var template *Template
+	if w := t.wants[k]; w != nil {
+		template = w.Template
+	}
+	h := Observe(k, o, template, t.bases[k][cluster], t.Federation)
+	if t.Keep {
+		h.Live = o
+	}
+	return h
+}
+
+func (t *Table) put(cluster string, k Key, h *Have) {
+	was := t.haves[k][cluster]
+	if t.haves[k] == nil {
+		t.haves[k] = map[string]*Have{}
+	}
+	t.haves[k][cluster] = h
+	t.note(k)
+	t.touch(k)
+	if was != nil && was.Target != h.Target {
+		t.scaled(k.Namespace, was.Target)
+	}
+}
+
+// Wrote says what a cluster has under a key after something was written there.
+// However it spells it, that is what was asked for.
+func (t *Table) Wrote(cluster string, k Key, o Object) {
+	w := t.wants[k]
+	if w == nil {
+		t.Have(cluster, k, o)
+		return
+	}
+	h := t.observe(cluster, k, o)
+	if len(h.Scale) > 0 {
+		if t.asked[k] == nil {
+			t.asked[k] = map[string]Scale{}
+		}
+		t.asked[k][cluster] = h.Scale
+	}
+	if h.Applied == w.Template.Hash {
+		if t.bases[k] == nil {
+			t.bases[k] = map[string]Base{}
+		}
+		t.bases[k][cluster] = Base{Template: w.Template.Hash, Seen: h.Seen}
+		h.Drift = nil
+	}
+	if was := t.haves[k][cluster]; was != nil && was.UID == h.UID && older(h.Version, was.Version) {
+		return
+	}
+	t.put(cluster, k, h)
+}
+
+// older compares resourceVersions, which are numbers that grow (KEP-5504).
+func older(a, b string) bool {
+	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+	return len(a) < len(b) || len(a) == len(b) && a < b
+}
+
+// Gone says that a cluster has nothing under a key.
+func (t *Table) Gone(cluster string, k Key) {
+	if t.haves[k][cluster] == nil {
+		return
+	}
+	t.touch(k)
+	delete(t.haves[k], cluster)
+	if len(t.haves[k]) == 0 {
+		delete(t.haves, k)
+	}
+}
+
+// Listed says all that a cluster has of a sort.
+func (t *Table) Listed(cluster string, s *Sort, all map[Key]Object) {
+	for k, by := range t.haves {
+		if k.Sort == s && by[cluster] != nil && all[k] == nil {
+			t.Gone(cluster, k)
+		}
+	}
+	for k, o := range all {
+		t.Have(cluster, k, o)
+	}
+	for k := range t.wants {
+		if k.Sort == s {
+			t.dirty[k] = true // a cluster that has just been listed may lack it
+		}
+	}
+}
+
+// Known is what a cluster has under a key; nil: nothing.
+func (t *Table) Known(cluster string, k Key) *Have { return t.haves[k][cluster] }
+
+// Pods says how the pods of a workload stand in a cluster.
+func (t *Table) Pods(cluster string, k Key, s replica.State, now time.Time) {
+	was, known := t.rooms[k][cluster]
+	r := Room{s.Estimate(now), was.Next(s, now)}
+	if !known && r.Room() == nil && r.Held == s.Spec {
+		return
+	}
+	if t.rooms[k] == nil {
+		t.rooms[k] = map[string]Room{}
+	}
+	t.rooms[k][cluster] = r
+	if r.Room() == nil && r.Held == s.Spec {
+		delete(t.rooms[k], cluster)
+	}
+	t.dirty[k] = true
+}
+
+// Behind calls yield for each workload whose pods in a cluster have to be looked
+// at: fewer are ready than should be, or it had no room for them.
+func (t *Table) Behind(yield func(cluster string, w *Want, spec, ready int64)) {
+	for k, by := range t.haves {
+		w := t.wants[k]
+		if w == nil || !k.workload() {
+			continue
+		}
+		for c, h := range by {
+			ready, _ := number(h.Part.Status, "readyReplicas")
+			spec := h.Scale["replicas"]
+			if _, narrow := t.rooms[k][c]; h.Ours && (spec > ready || narrow) {
+				yield(c, w, spec, ready)
+			}
+		}
+	}
+}
+
+// Touch has a plan made anew.
+func (t *Table) Touch(k Key) { t.dirty[k] = true }
+
+// Dirty takes the keys whose plans have to be made anew, what others need first.
+func (t *Table) Dirty() []Key {
+	out := slices.SortedFunc(maps.Keys(t.dirty), compareKeys)
+	clear(t.dirty)
+	return out
+}
+
+// Plan makes the plan of a federated object.
+func (t *Table) Plan(k Key) Plan { return t.PlanOf(t.wants[k]) }
+
+// PlanOf makes the plan of what is wanted, instead of what the table has of it.
+func (t *Table) PlanOf(w *Want) Plan {
+	k := w.Key
+	v := View{Want: w, Members: t.members, Haves: t.haves[k], Asked: t.asked[k], Rooms: t.rooms[k]}
+	if k.Namespaced {
+		v.Namespace = t.wants[t.namespaces[k.Namespace]]
+	}
+	v.Scaler = t.scaler(k)
+	if v.Deleting && k.Kind.Name == "Namespace" && len(t.inside[k.Name]) > 0 {
+		return Plan{} // what is in it goes first
+	}
+	return Make(v)
+}
+
+// scaler finds the HorizontalPodAutoscalers of a workload.
+func (t *Table) scaler(k Key) func(cluster string) (least int64, ok bool) {
+	if !k.workload() || len(t.autoscalers[k.Namespace]) == 0 {
+		return func(string) (int64, bool) { return 0, false }
+	}
+	target := k.Kind.Name + " " + k.Name
+	return func(cluster string) (int64, bool) {
+		for a := range t.autoscalers[k.Namespace] {
+			if h := t.haves[a][cluster]; h != nil && h.Target == target {
+				return h.Scale["minReplicas"], true
+			}
+		}
+		return 0, false
+	}
+}
+
+// Status is what a federated object's status should be; nil: as it is, or nothing
+// to tell.
+func (t *Table) Status(k Key) Object {
+	w := t.wants[k]
+	if w == nil || w.Deleting {
+		return nil
+	}
+	var parts []Part
+	current := true
+	for c, h := range t.haves[k] {
+		if !h.Ours {
+			continue
+		}
+		p := h.Part
+		p.Cluster = c
+		parts = append(parts, p)
+		current = current && h.Applied == w.Template.Hash
+	}
+	now := k.Status(parts, w.Generation, current && len(parts) > 0)
+	if now == nil {
+		return nil
+	}
+	if have := w.Part.Status; have == nil && blank(now) || len(Diff(now, have)) == 0 {
+		return nil
+	}
+	return now
+}
+
+// blank says that a status tells nothing: zeros, and no addresses.
+func blank(s Object) bool {
+	for _, v := range s {
+		switch v := v.(type) {
+		case int64:
+			if v != 0 {
+				return false
+			}
+		case map[string]any:
+			if len(v) != 0 {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// A Stray is an object of ours that no federated object asks for.
+type Stray struct {
+	Cluster string
+	Key
+	UID string
+}
+
+// Strays lists them.
+func (t *Table) Strays() []Stray {
+	var out []Stray
+	for k, by := range t.haves {
+		if t.wants[k] != nil {
+			continue
+		}
+		for c, h := range by {
+			if h.Ours && !h.Deleting {
+				out = append(out, Stray{c, k, h.UID})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Stray) int { return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), compareKeys(a.Key, b.Key)) })
+	return out
+}
