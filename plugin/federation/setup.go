@@ -56,6 +56,9 @@ func setup(c *caddy.Controller) error {
 	heed()
 	var mute func()
 	c.OnStartup(func() (err error) {
+		if f.config.Handler("cache") != nil {
+			clogger.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.domains[0].name)
+		}
 		f.start()
 		if mute, err = st.start(); err != nil {
 			f.stop() // nobody calls OnShutdown of what hasn't started

@@ -363,6 +363,9 @@ func TestDigSubnet(t *testing.T) {
 func TestCacheInFront(t *testing.T) {
 	w := newWorld(t)
 	s := start(t, strings.Replace(w.corefile(nearest...), " errors\n", " errors\n cache 60\n", 1))
+	if want := "[WARNING] plugin/federation: plugin cache is in the server block of example.com."; !strings.Contains(s.Log(), want) {
+		t.Errorf("the log lacks %q:\n%s", want, s.Log())
+	}
 	for range 3 {
 		for local, want := range map[string]string{"127.0.10.1": belgium, "127.0.20.1": edo, "127.0.30.1": iowa} {
 			for _, network := range []string{"udp", "tcp"} {
