@@ -193,6 +193,8 @@ func (l *locator) follow(ctx context.Context, board *names.Board, places func() 
 		case <-ctx.Done():
 			return
 		}
+	} else {
+		geoBuilt.DeleteLabelValues(l.federation) // a configuration before may have had one
 	}
 	for {
 		l.rebuild(board, places)
