@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fedns/fedns/test/serve"
 )
 
 // The addresses of the article's shards, by region.
@@ -122,7 +124,7 @@ func TestNslookup(t *testing.T) {
 		{"unknown", "apache.mynamespace.myfederation.svc.example.com", []string{"NXDOMAIN"}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			out, err := exec.Command(tool(t, "nslookup"), append(append([]string{"-port=" + port}, strings.Fields(tt.args)...), host)...).CombinedOutput()
+			out, err := exec.Command(serve.Tool(t, "nslookup"), append(append([]string{"-port=" + port}, strings.Fields(tt.args)...), host)...).CombinedOutput()
 			if (err != nil) != tt.fails {
 				t.Errorf("nslookup: %v", err)
 			}

@@ -25,7 +25,7 @@ func newInternet(t *testing.T, hosts ...string) *internet {
 		t.Skip("network namespaces can only be made by root")
 	}
 	n := &internet{prefix: fmt.Sprintf("fedns-%d-", os.Getpid()), hosts: map[string]string{}}
-	ip := tool(t, "ip")
+	ip := serve.Tool(t, "ip")
 	hub := n.namespace(t, "hub")
 	output(t, ip, "-n", hub, "link", "add", "hub", "type", "bridge")
 	output(t, ip, "-n", hub, "link", "set", "hub", "up")
@@ -45,9 +45,9 @@ func newInternet(t *testing.T, hosts ...string) *internet {
 func (n *internet) namespace(t *testing.T, host string) string {
 	t.Helper()
 	ns := n.prefix + host
-	output(t, tool(t, "ip"), "netns", "add", ns)
+	output(t, serve.Tool(t, "ip"), "netns", "add", ns)
 	t.Cleanup(func() { // its links go with it
-		if out, err := exec.Command(tool(t, "ip"), "netns", "delete", ns).CombinedOutput(); err != nil {
+		if out, err := exec.Command(serve.Tool(t, "ip"), "netns", "delete", ns).CombinedOutput(); err != nil {
 			t.Errorf("ip netns delete %s: %v\n%s", ns, err, out)
 		}
 	})
@@ -62,13 +62,13 @@ func (n *internet) on(host string, args ...string) []string {
 // start runs a program on a host until the test ends.
 func (n *internet) start(t *testing.T, host string, args ...string) {
 	t.Helper()
-	serve.Program(t, tool(t, "ip"), n.on(host, args...)...) // which becomes the program
+	serve.Program(t, serve.Tool(t, "ip"), n.on(host, args...)...) // which becomes the program
 }
 
 // dig asks a host, from another one.
 func (n *internet) dig(t *testing.T, from, to string, args ...string) printed {
 	t.Helper()
-	return printed(output(t, tool(t, "ip"), n.on(from, append([]string{tool(t, "dig"), "-r", "@" + n.hosts[to], "+time=5", "+tries=1"}, args...)...)...))
+	return printed(output(t, serve.Tool(t, "ip"), n.on(from, append([]string{serve.Tool(t, "dig"), "-r", "@" + n.hosts[to], "+time=5", "+tries=1"}, args...)...)...))
 }
 
 // TestDelegation has the domain delegated from its parent, with glue, and a
@@ -79,7 +79,7 @@ func TestDelegation(t *testing.T) {
 	parent := func(host, zone, text string) {
 		dir := t.TempDir()
 		write(t, dir, "zone", text)
-		n.start(t, host, tool(t, "nsd"), "-d", "-c", write(t, dir, "nsd.conf", nsdConf(dir, n.hosts[host], 53, map[string]string{zone: "zone"})))
+		n.start(t, host, serve.Tool(t, "nsd"), "-d", "-c", write(t, dir, "nsd.conf", nsdConf(dir, n.hosts[host], 53, map[string]string{zone: "zone"})))
 	}
 	parent("root", ".", fmt.Sprintf(`
 .                86400 IN SOA ns.root. nobody.root. 1 1800 900 604800 86400
@@ -104,12 +104,12 @@ ns1.example.com. 86400 IN A   %s
 	// No apex file: what stands there by itself has to agree with the parent.
 	n.start(t, "fedns", bin, "-conf", write(t, dir, "Corefile",
 		"example.com {\n bind "+n.hosts["fedns"]+"\n federation myfederation {\n"+serve.ArticleMembers(t)+" }\n errors\n}\n"))
-	n.start(t, "unbound", tool(t, "unbound"), "-d", "-p", "-c", write(t, dir, "unbound.conf",
+	n.start(t, "unbound", serve.Tool(t, "unbound"), "-d", "-p", "-c", write(t, dir, "unbound.conf",
 		unboundConf(n.hosts["unbound"], 53)+"server:\n  root-hints: "+write(t, dir, "hints",
 			". 3600000 NS ns.root.\nns.root. 3600000 A "+n.hosts["root"]+"\n")+"\n"))
 	for _, host := range []string{"root", "com", "fedns", "unbound"} {
 		serve.Eventually(t, 15*time.Second, host+" answers", func() bool {
-			out, _ := exec.Command(tool(t, "ip"), n.on("client", tool(t, "dig"), "-r", "@"+n.hosts[host], "+time=1", "+tries=1", "+norec", "version.bind", "CH", "TXT")...).CombinedOutput()
+			out, _ := exec.Command(serve.Tool(t, "ip"), n.on("client", serve.Tool(t, "dig"), "-r", "@"+n.hosts[host], "+time=1", "+tries=1", "+norec", "version.bind", "CH", "TXT")...).CombinedOutput()
 			return strings.Contains(string(out), "->>HEADER<<-")
 		})
 	}

@@ -219,11 +219,11 @@ func consultant(t *testing.T, rrs []dns.RR) string {
 	}
 	zone := write(t, dir, "example.com.zone", text.String())
 	// A second opinion of the zone as such: CNAMEs alone, glue, TTLs of a set.
-	out := output(t, tool(t, "named-checkzone"), "-i", "local", "-k", "fail", "-n", "fail", "-m", "fail", "-M", "fail", "-S", "fail", "-r", "fail", "example.com", zone)
+	out := output(t, serve.Tool(t, "named-checkzone"), "-i", "local", "-k", "fail", "-n", "fail", "-m", "fail", "-M", "fail", "-S", "fail", "-r", "fail", "example.com", zone)
 	printed(out).check(t, "OK", "!warning", "!TTL set to")
 	port := fedtest.Port(t)
 	conf := write(t, dir, "nsd.conf", nsdConf(dir, "127.0.0.1", port, map[string]string{"example.com": filepath.Base(zone)}))
-	serve.Program(t, tool(t, "nsd"), "-d", "-c", conf)
+	serve.Program(t, serve.Tool(t, "nsd"), "-d", "-c", conf)
 	addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
 	answers(t, addr, "example.com")
 	return addr

@@ -50,26 +50,6 @@ func (p place) write(t testing.TB, dir string, objects ...fedtest.Object) {
 	fedtest.WriteManifest(t, filepath.Join(dir, p.name, "cluster.json"), append(all, objects...)...)
 }
 
-// tool finds a program of others.
-func tool(t testing.TB, name string) string {
-	t.Helper()
-	if p, err := exec.LookPath(name); err == nil {
-		return p
-	}
-	for _, dir := range []string{"/usr/sbin", "/sbin"} { // not in everybody's PATH
-		if p := filepath.Join(dir, name); executable(p) {
-			return p
-		}
-	}
-	t.Fatalf("%s is not installed\nhint: run make peers", name)
-	return ""
-}
-
-func executable(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
-}
-
 // output runs a program to its end and gives what it printed.
 func output(t testing.TB, name string, args ...string) string {
 	t.Helper()
@@ -87,7 +67,7 @@ func dig(t testing.TB, addr string, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return output(t, tool(t, "dig"), append([]string{"-r", "@" + host, "-p", port, "+time=3", "+tries=1"}, args...)...)
+	return output(t, serve.Tool(t, "dig"), append([]string{"-r", "@" + host, "-p", port, "+time=3", "+tries=1"}, args...)...)
 }
 
 // A printed is what a program printed.

@@ -126,7 +126,7 @@ func TestStubDomain(t *testing.T) {
 func dnsmasq(t *testing.T, fedns string) string {
 	host, port, _ := net.SplitHostPort(fedns)
 	own := strconv.Itoa(fedtest.Port(t))
-	serve.Program(t, tool(t, "dnsmasq"),
+	serve.Program(t, serve.Tool(t, "dnsmasq"),
 		"--keep-in-foreground", "--cache-size=1000", "--no-negcache", "--dns-loop-detect", "--log-facility=-",
 		"--server=/example.com/"+host+"#"+port,
 		// Of the test: nothing of this host's configuration, and a port of its own.
@@ -143,7 +143,7 @@ func unbound(t *testing.T, kind, fedns string) string {
 	own := fedtest.Port(t)
 	conf := unboundConf("127.0.0.1", own) +
 		fmt.Sprintf("%[1]s-zone:\n  name: example.com\n  %[1]s-addr: %s@%s\n", kind, host, port)
-	serve.Program(t, tool(t, "unbound"), "-d", "-p", "-c", write(t, t.TempDir(), "unbound.conf", conf))
+	serve.Program(t, serve.Tool(t, "unbound"), "-d", "-p", "-c", write(t, t.TempDir(), "unbound.conf", conf))
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(own))
 }
 

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -35,4 +36,24 @@ func Program(t testing.TB, name string, args ...string) {
 			t.Logf("%s printed:\n%s", filepath.Base(name), log.String())
 		}
 	})
+}
+
+// Tool finds a program of others.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	if p, err := exec.LookPath(name); err == nil {
+		return p
+	}
+	for _, dir := range []string{"/usr/sbin", "/sbin"} { // not in everybody's PATH
+		if p := filepath.Join(dir, name); executable(p) {
+			return p
+		}
+	}
+	t.Fatalf("%s is not installed\nhint: run make peers", name)
+	return ""
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
