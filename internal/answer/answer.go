@@ -65,6 +65,9 @@ type Answer struct {
 	Target     bool           // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
 	Why        string         // the reason, where there is no record
 	Stale      bool           // a shard that is or could be in it is only last known to be so
+	Inside     bool           // the name is in a cluster's own domain
+	Away       bool           // such a name leads to that of Scope, in the federation's domain, and on from there
+	Near       uint32         // the TTL of the CNAME that leads there
 	// Depth is how many labels before the domain exist, counted from the right:
 	// the closest encloser of a name that doesn't (RFC 4592).
 	Depth int
@@ -85,10 +88,14 @@ func (a *Answer) End() topology.Scope {
 	return s
 }
 
-// Chain lists the wider scopes that CNAMEs lead to, in order.
+// Chain lists the scopes that CNAMEs lead to, in order: each wider than the one
+// before.
 func (a *Answer) Chain() iter.Seq[topology.Scope] {
 	return func(yield func(topology.Scope) bool) {
 		s := a.Scope
+		if a.Away && !yield(s) {
+			return
+		}
 		for range a.Steps {
 			if s = s.Up(); !yield(s) {
 				return
@@ -105,8 +112,12 @@ func (a *Answer) Ports() iter.Seq[uint16] {
 		}
 		// Both labels were read when the answer was resolved.
 		port, proto, end := a.Path.Port[1:], a.Path.Proto[1:], a.End()
-		for i := range a.Service.Ports {
-			if p := &a.Service.Ports[i]; p.Name == port && p.Proto == proto && p.In(end) && !yield(p.Number) {
+		ports := a.Service.Ports
+		if a.Inside && !a.Away {
+			ports = a.Service.Local.Ports
+		}
+		for i := range ports {
+			if p := &ports[i]; p.Name == port && p.Proto == proto && p.In(end) && !yield(p.Number) {
 				return
 			}
 		}
@@ -203,9 +214,16 @@ func inside(f *names.Federation, m Member, p Path, t Type, now time.Duration) An
 		return a
 	}
 	a.Depth += 2 // kind and federation
+	a.find(m, t, now)
+	return a
+}
+
+// find answers for names at and below the federation's, in the scope that was asked.
+func (a *Answer) find(m Member, t Type, now time.Duration) {
+	f, p := a.Federation, &a.Path
 	if p.Namespace == "" {
 		a.Outcome, a.Why = NoData, "empty non-terminal"
-		return a
+		return
 	}
 	// Nearly every question is for a service that there is: it is looked up first,
 	// and why there is none afterwards.
@@ -216,18 +234,17 @@ func inside(f *names.Federation, m Member, p Path, t Type, now time.Duration) An
 	case a.Service != nil:
 		a.Depth += 2 // namespace and service
 		a.service(m, t, now)
-		return a
+		return
 	case !f.Namespace(p.Kind, p.Namespace):
 		a.Outcome, a.Why = missing(f), "no such namespace"
-		return a
+		return
 	}
 	a.Depth++
 	if p.Service == "" {
 		a.Outcome, a.Why = NoData, "empty non-terminal"
-		return a
+		return
 	}
 	a.Outcome, a.Why = missing(f), "no member has the service"
-	return a
 }
 
 // known counts the labels of a scope, from the right, that exist.
@@ -282,6 +299,17 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 			return
 		}
 	}
+	if a.Inside {
+		if l := a.Service.Local; l != nil && l.Port(port, proto) {
+			a.local(l, port, m, t, now)
+			return
+		}
+		if !a.Federation.Home.Known {
+			a.Outcome = NotReady
+			return
+		}
+		a.Scope, a.Away = a.Federation.Home.Scope, true
+	}
 	end := a.Scope
 	ok := false
 	for {
@@ -294,11 +322,15 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 	}
 	a.typ, a.width = t, end.Width()
 	a.TTL, a.Stale = ttl(a.Service, end, m, now), stale(a.Service, end)
+	a.Near = min(a.TTL, InsideTTL)
 	switch {
-	case a.Steps > 0 && (t == TypeCNAME || t == TypeANY):
+	case (a.Steps > 0 || a.Away) && (t == TypeCNAME || t == TypeANY):
 		// The CNAME itself is what was asked for; it isn't followed (RFC 1034
 		// section 3.6.2).
-		a.Steps, a.Outcome, a.Why = 1, Found, ""
+		if a.Steps = 1; a.Away {
+			a.Steps = 0
+		}
+		a.Outcome, a.Why = Found, ""
 		return
 	case !ok:
 		a.Outcome, a.Why = NoData, a.Service.Down

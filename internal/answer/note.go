@@ -49,6 +49,10 @@ func (a *Answer) Notes() iter.Seq[Note] {
 		switch {
 		case a.Outcome == NoData:
 			yield(Note{Code: NoteOther, text: a.Why})
+		case a.Outcome == Found && a.Away && a.Steps == 0:
+			yield(Note{Code: NoteOther, text: "no healthy shard in this cluster"})
+		case a.Outcome == Found && a.Away:
+			yield(Note{Code: NoteOther, text: "no healthy shard in this cluster, nor in ", scoped: true, scope: a.Scope})
 		case a.Outcome == Found && a.Steps > 0:
 			yield(Note{Code: NoteOther, text: "no healthy shard in ", scoped: true, scope: a.Scope})
 		}

@@ -37,16 +37,23 @@ func parse(labels []string) Path {
 		return p
 	}
 	p.Scope = labels[mark+1:]
-	left := labels[:mark]
-	for _, field := range []*string{&p.Federation, &p.Namespace, &p.Service, &p.Proto, &p.Port} {
+	if left := labels[:mark]; len(left) > 0 {
+		p.Federation = left[len(left)-1]
+		p.host(left[:len(left)-1])
+	}
+	return p
+}
+
+// host reads the labels before the federation's.
+func (p *Path) host(left []string) {
+	for _, field := range []*string{&p.Namespace, &p.Service, &p.Proto, &p.Port} {
 		if len(left) == 0 {
-			return p
+			return
 		}
 		*field = left[len(left)-1]
 		left = left[:len(left)-1]
 	}
 	p.extra = len(left) > 0
-	return p
 }
 
 // key is the service a path leads to.

@@ -40,6 +40,11 @@ func (c *call) clusters(ctx context.Context) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Federation, m.Cluster, state, strings.TrimPrefix(heard(m.ViewAgeSeconds), "heard "), where(m.Places), strings.Join(shards, ", "))
 	}
 	w.Flush()
+	for _, m := range all.Clusters {
+		if m.Warning != "" {
+			c.printf("cluster %s: %s\n", m.Cluster, m.Warning)
+		}
+	}
 	for _, f := range all.Isolated {
 		c.printf("federation %s: isolated; more than half of its clusters are silent at once, and all that is known stays\n", f)
 	}

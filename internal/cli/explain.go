@@ -129,6 +129,9 @@ func shard(s *report.Shard) string {
 	if at := where(s.Places); at != "" {
 		parts[0] += " in " + at
 	}
+	if s.Inside != nil && len(s.Inside.Addresses) > 0 {
+		parts = append(parts, "inside at "+strings.Join(s.Inside.Addresses, " "))
+	}
 	parts = append(parts, plural(e.Endpoints, "ready endpoint"))
 	for _, x := range []struct {
 		is   bool

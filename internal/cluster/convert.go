@@ -52,9 +52,10 @@ func (d *draft) problem(format string, args ...any) {
 	d.problems = append(d.problems, fmt.Sprintf(format, args...))
 }
 
-// service makes what is kept of a Service. Problems are for the log; whatever
+// service makes what is kept of a Service; of one of the cluster whose own domain is
+// answered here, also how its pods reach it. Problems are for the log; whatever
 // they are about is left out.
-func service(o *corev1.Service) (*shard.Service, []string) {
+func service(o *corev1.Service, local bool) (*shard.Service, []string) {
 	d := begin(&o.ObjectMeta, names.Svc)
 	d.NotReady = o.Spec.PublishNotReadyAddresses
 	d.Balancer = o.Spec.Type == corev1.ServiceTypeLoadBalancer
@@ -67,6 +68,9 @@ func service(o *corev1.Service) (*shard.Service, []string) {
 	}
 	if o.Spec.Type == corev1.ServiceTypeExternalName {
 		return d.Service, d.problems // an alias of somewhere else: no addresses, whatever is written on it
+	}
+	if local {
+		d.inside(&o.Spec)
 	}
 	if d.annotated(o.Annotations) {
 		return d.Service, d.problems
@@ -242,6 +246,25 @@ func (d *draft) address(where, s string) {
 	}
 }
 
+// inside takes what the cluster's own pods reach a Service at.
+func (d *draft) inside(o *corev1.ServiceSpec) {
+	ips := o.ClusterIPs
+	if len(ips) == 0 && o.ClusterIP != "" {
+		ips = []string{o.ClusterIP} // manifests that were written by hand say but one
+	}
+	for _, ip := range ips {
+		if d.Headless = ip == corev1.ClusterIPNone; d.Headless {
+			return
+		}
+		a, err := netip.ParseAddr(ip)
+		if err != nil {
+			d.problem("spec.clusterIP: %q is not an IP address; left out", ip)
+			continue
+		}
+		d.Inside = append(d.Inside, a.Unmap())
+	}
+}
+
 // host spells the name of a load balancer: what can be looked up, in one spelling.
 func host(s string) (string, error) {
 	n, err := fqdn.Parse(s)
@@ -283,8 +306,9 @@ func (d *draft) backend(b *networkingv1.IngressBackend) {
 }
 
 // slice makes what is kept of an EndpointSlice; false: it belongs to no Service. Endpoints that are alike become one: a thousand pods in three zones
-// are a few entries, and compare equal while only pods change.
-func slice(o *discoveryv1.EndpointSlice) (*shard.Slice, bool) {
+// are a few entries, and compare equal while only pods change. With pods, each is one
+// of its own.
+func slice(o *discoveryv1.EndpointSlice, pods bool) (*shard.Slice, bool) {
 	s := &shard.Slice{}
 	s.Key = shard.SliceKey{Namespace: intern(o.Namespace), Name: o.Name}
 	s.Service = intern(o.Labels[discoveryv1.LabelServiceName])
@@ -293,10 +317,21 @@ func slice(o *discoveryv1.EndpointSlice) (*shard.Slice, bool) {
 	}
 	all := make([]shard.Endpoint, 0, len(o.Endpoints))
 	for i := range o.Endpoints {
-		all = append(all, endpoint(&o.Endpoints[i]))
+		e := endpoint(&o.Endpoints[i])
+		if pods {
+			e.Addr = pod(&o.Endpoints[i])
+		}
+		all = append(all, e)
+	}
+	if pods {
+		for i := range o.Ports {
+			if p, ok := endpointPort(&o.Ports[i]); ok {
+				s.Ports = append(s.Ports, p)
+			}
+		}
 	}
 	slices.SortFunc(all, func(a, b shard.Endpoint) int {
-		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Node, b.Node), compareBool(a.Ready, b.Ready))
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Node, b.Node), compareBool(a.Ready, b.Ready), a.Addr.Compare(b.Addr))
 	})
 	few := slices.Compact(all)
 	if len(few) < len(o.Endpoints) {
@@ -317,6 +352,47 @@ func endpoint(e *discoveryv1.Endpoint) shard.Endpoint {
 		out.Node = intern(*e.NodeName)
 	}
 	return out
+}
+
+// headless says whether the endpoints of a slice may be those of a headless Service,
+// whose addresses are the pods'. Of the slices that it writes, Kubernetes says so;
+// others are few.
+func headless(o *metav1.ObjectMeta) bool {
+	_, is := o.Labels[corev1.IsHeadlessService]
+	return is || o.Labels[discoveryv1.LabelManagedBy] != sliceController
+}
+
+// sliceController is what slices are labelled with that Kubernetes makes of Services
+// and their pods.
+const sliceController = "endpointslice-controller.k8s.io"
+
+// pod is the address of an endpoint. Others than the first mean nothing to anybody
+// (the API says so).
+func pod(e *discoveryv1.Endpoint) netip.Addr {
+	if len(e.Addresses) == 0 {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(e.Addresses[0])
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{} // a name, where the slice has those
+	}
+	return a.Unmap()
+}
+
+// endpointPort makes what is kept of a port of a slice; false: it has no name, or number.
+func endpointPort(p *discoveryv1.EndpointPort) (shard.Port, bool) {
+	if p.Name == nil || p.Port == nil || *p.Port < 1 || *p.Port > 65535 {
+		return shard.Port{}, false
+	}
+	name, err := fqdn.Label(*p.Name)
+	if err != nil {
+		return shard.Port{}, false // its Service has said so
+	}
+	proto := corev1.ProtocolTCP
+	if p.Protocol != nil && *p.Protocol != "" {
+		proto = *p.Protocol
+	}
+	return shard.Port{Name: intern(name), Proto: intern(fqdn.Lower(string(proto))), Number: uint16(*p.Port)}, true
 }
 
 func compareBool(a, b bool) int {

@@ -61,7 +61,7 @@ func TestAddresses(t *testing.T) {
 			if tt.ingress != "" {
 				text += "status: {loadBalancer: {ingress: " + tt.ingress + "}}\n"
 			}
-			s, problems := service(decoded(t, text).service())
+			s, problems := service(decoded(t, text).service(), false)
 			if got := fmt.Sprint(s.Addrs); got != tt.addrs {
 				t.Errorf("addresses %s, not %s", got, tt.addrs)
 			}
@@ -97,7 +97,7 @@ spec:
   - {name: no_label, port: 5}
   - {name: none, port: 0}
   - {name: most, port: 65536}
-`).service())
+`).service(), false)
 	want := &shard.Service{
 		Key:     names.Key{Namespace: "shop", Name: "web"},
 		Created: 1714521600, Deleting: true, NotReady: true, TTL: 60, Policy: "nearest within 5% 2", Weight: 7, Port: 1,
@@ -123,7 +123,7 @@ func TestProbeAnnotations(t *testing.T) {
 		if tt.at != "" {
 			text += "\n    fedns.io/probe-address: " + tt.at
 		}
-		s, problems := service(decoded(t, text+"\nspec: {ports: [{port: 53, protocol: UDP}, {port: 80}]}").service())
+		s, problems := service(decoded(t, text+"\nspec: {ports: [{port: 53, protocol: UDP}, {port: 80}]}").service(), false)
 		if !strings.HasPrefix(s.Probe, tt.want) || (s.Probe == "") != (tt.want == "") || s.ProbeAt.String() != tt.wantAt || s.Port != 80 {
 			t.Errorf("%+v: %q at %v, port %d", tt, s.Probe, s.ProbeAt, s.Port)
 		}
@@ -193,14 +193,14 @@ endpoints:
 		},
 	}
 	for range 50 {
-		got, ok := slice(o)
+		got, ok := slice(o, false)
 		if !ok || !reflect.DeepEqual(got, want) {
 			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
 		rand.Shuffle(len(o.Endpoints), func(i, j int) { o.Endpoints[i], o.Endpoints[j] = o.Endpoints[j], o.Endpoints[i] })
 	}
 	delete(o.Labels, discoveryv1.LabelServiceName)
-	if _, ok := slice(o); ok {
+	if _, ok := slice(o, false); ok {
 		t.Error("a slice of no service is taken")
 	}
 }
@@ -218,6 +218,69 @@ func TestNode(t *testing.T) {
 	} {
 		if got := node("n", tt.labels); got != tt.want {
 			t.Errorf("%v: %+v, not %+v", tt.labels, got, tt.want)
+		}
+	}
+}
+
+// How a cluster's own pods reach a Service is kept of the one cluster in which they
+// ask here.
+func TestInside(t *testing.T) {
+	for _, tt := range []struct {
+		spec     string
+		inside   string
+		headless bool
+		problems int
+	}{
+		{"clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, 'fd00::1']", "[10.0.0.1 fd00::1]", false, 0},
+		{"clusterIP: 10.0.0.1", "[10.0.0.1]", false, 0},
+		{"type: LoadBalancer", "[]", false, 0}, // none yet
+		{"clusterIP: None", "[]", true, 0},
+		{"clusterIP: None, clusterIPs: [None]", "[]", true, 0},
+		{"clusterIP: nonsense", "[]", false, 1},
+		{"type: ExternalName, externalName: x.example, clusterIP: 10.0.0.1", "[]", false, 0},
+	} {
+		o := decoded(t, "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {"+tt.spec+"}\n").service()
+		s, problems := service(o, true)
+		if fmt.Sprint(s.Inside) != tt.inside || s.Headless != tt.headless || len(problems) != tt.problems {
+			t.Errorf("%s: %v, headless %v, problems %q", tt.spec, s.Inside, s.Headless, problems)
+		}
+		if s, _ = service(o, false); s.Inside != nil || s.Headless {
+			t.Errorf("%s, of another cluster: %v, headless %v", tt.spec, s.Inside, s.Headless)
+		}
+	}
+}
+
+// Pods are kept one by one only where their addresses may be asked for.
+func TestPods(t *testing.T) {
+	for _, tt := range []struct {
+		labels   string
+		headless bool
+	}{
+		{"endpointslice.kubernetes.io/managed-by: endpointslice-controller.k8s.io, service.kubernetes.io/headless: ''", true},
+		{"endpointslice.kubernetes.io/managed-by: endpointslice-controller.k8s.io", false},
+		{"x: written-by-hand", true},
+	} {
+		o := decoded(t, `
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web, `+tt.labels+`}}
+ports: [{name: http, port: 8080}, {name: dns, port: 53, protocol: UDP}, {port: 1}, {name: no_label, port: 2}]
+endpoints:
+- {zone: a, addresses: [10.1.0.2, 10.9.9.9], conditions: {ready: true}}
+- {zone: a, addresses: [10.1.0.1], conditions: {ready: true}}
+- {zone: a, addresses: [10.1.0.1], conditions: {ready: true}}
+- {zone: a, addresses: [a.name], conditions: {ready: true}}
+`).slice()
+		if headless(&o.ObjectMeta) != tt.headless {
+			t.Errorf("%s: headless %v", tt.labels, !tt.headless)
+		}
+		s, _ := slice(o, tt.headless)
+		want := "[{a  true invalid IP}] []"
+		if tt.headless {
+			want = "[{a  true invalid IP} {a  true 10.1.0.1} {a  true 10.1.0.2}] [{http tcp 8080} {dns udp 53}]"
+		}
+		if got := fmt.Sprint(s.Endpoints, s.Ports); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.labels, got, want)
 		}
 	}
 }

@@ -30,6 +30,7 @@ type object struct {
 	Spec       struct {
 		Type                     corev1.ServiceType           `json:"type"`
 		ClusterIP                string                       `json:"clusterIP"`
+		ClusterIPs               []string                     `json:"clusterIPs"`
 		ExternalIPs              []string                     `json:"externalIPs"`
 		PublishNotReadyAddresses bool                         `json:"publishNotReadyAddresses"`
 		Ports                    []objectPort                 `json:"ports"`
@@ -42,6 +43,7 @@ type object struct {
 		} `json:"loadBalancer"`
 	} `json:"status"`
 	Endpoints []objectEndpoint `json:"endpoints"`
+	Ports     []objectPort     `json:"ports"` // of the endpoints
 	Items     []object         `json:"items"`
 }
 
@@ -66,6 +68,7 @@ type objectIngress struct {
 }
 
 type objectEndpoint struct {
+	Addresses  []string `json:"addresses"`
 	Conditions struct {
 		Ready       *bool `json:"ready"`
 		Terminating *bool `json:"terminating"`
@@ -81,6 +84,7 @@ var versions = map[string]string{
 	"Node":          "v1",
 	"EndpointSlice": "discovery.k8s.io/v1",
 	"Ingress":       "networking.k8s.io/v1",
+	"Namespace":     "v1",
 }
 
 func (o *object) counts() bool {
@@ -100,7 +104,7 @@ func (o *object) meta() metav1.ObjectMeta {
 
 func (o *object) service() *corev1.Service {
 	s := &corev1.Service{ObjectMeta: o.meta()}
-	s.Spec.Type, s.Spec.ClusterIP = o.Spec.Type, o.Spec.ClusterIP
+	s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs = o.Spec.Type, o.Spec.ClusterIP, o.Spec.ClusterIPs
 	s.Spec.ExternalIPs, s.Spec.PublishNotReadyAddresses = o.Spec.ExternalIPs, o.Spec.PublishNotReadyAddresses
 	for _, p := range o.Spec.Ports {
 		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port})
@@ -124,9 +128,13 @@ func (o *object) slice() *discoveryv1.EndpointSlice {
 	s := &discoveryv1.EndpointSlice{ObjectMeta: o.meta()}
 	for _, e := range o.Endpoints {
 		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{
-			NodeName: e.NodeName, Zone: e.Zone,
+			Addresses: e.Addresses, NodeName: e.NodeName, Zone: e.Zone,
 			Conditions: discoveryv1.EndpointConditions{Ready: e.Conditions.Ready, Terminating: e.Conditions.Terminating},
 		})
+	}
+	for i := range o.Ports {
+		p := &o.Ports[i]
+		s.Ports = append(s.Ports, discoveryv1.EndpointPort{Name: &p.Name, Protocol: &p.Protocol, Port: &p.Port})
 	}
 	return s
 }
@@ -282,6 +290,8 @@ func (d *decoder) document() error {
 			err = d.value(&o.Status)
 		case "endpoints":
 			err = d.value(&o.Endpoints)
+		case "ports":
+			err = d.value(&o.Ports)
 		case "items":
 			items = true
 			early, err = d.items(&o)
@@ -376,7 +386,7 @@ func (d *decoder) walk(o *object) error {
 		return nil
 	case o.Metadata.Name == "":
 		return &located{d.start, fmt.Errorf("a %s without a name", o.Kind)}
-	case o.Kind != "Node" && o.Metadata.Namespace == "":
+	case o.Kind != "Node" && o.Kind != "Namespace" && o.Metadata.Namespace == "":
 		o.Metadata.Namespace = metav1.NamespaceDefault
 	}
 	d.yield(o)

@@ -31,7 +31,7 @@ func TestDecode(t *testing.T) {
 		{"nothing", "x.json", " \n", ""},
 		{"none of ours", "x.json", `{"apiVersion":"serving.knative.dev/v1","kind":"Service","spec":{"ports":"all"},"status":[1]}`, ""},
 		{"none of ours in a List", "x.json", `{"kind":"List","items":[{"apiVersion":"example.com/v1","kind":"Port","spec":5,"metadata":{"labels":3}},` + svc + `]}`, "Service n/a"},
-		{"YAML", "x.yaml", "---\n# a comment\n---\nkind: Namespace\napiVersion: v1\nmetadata: {name: shop}\n--- # next\napiVersion: v1\nkind: Service\nmetadata:\n  name: a\n---\n\n", "Service default/a"},
+		{"YAML", "x.yaml", "---\n# a comment\n---\nkind: Namespace\napiVersion: v1\nmetadata: {name: shop}\n--- # next\napiVersion: v1\nkind: Service\nmetadata:\n  name: a\n---\n\n", "Namespace /shop, Service default/a"},
 		{"YAML, not a marker", "x.yml", "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations:\n    x: |\n      ---\n      y\n", "Service default/a"},
 		{"YAML, CR LF", "x.yml", "apiVersion: v1\r\nkind: Node\r\nmetadata:\r\n  name: a\r\n---\r\napiVersion: v1\r\nkind: Node\r\nmetadata:\r\n  name: b\r\n", "Node /a, Node /b"},
 		{"YAML List", "x.yaml", "apiVersion: v1\nitems:\n- apiVersion: networking.k8s.io/v1\n  kind: Ingress\n  metadata: {name: a, namespace: shop}\nkind: List\n", "Ingress shop/a"},
@@ -86,11 +86,11 @@ func FuzzDecode(f *testing.F) {
 			}
 			switch o.Kind {
 			case "Service":
-				service(o.service())
+				service(o.service(), true)
 			case "Ingress":
 				ingress(o.ingress())
 			case "EndpointSlice":
-				slice(o.slice())
+				slice(o.slice(), true)
 			}
 		})
 		var le *lineError

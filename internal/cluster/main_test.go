@@ -83,7 +83,7 @@ func (v *view) report(changes ...shard.Change) {
 		v.objects[s.Key.Kind.String()+" "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Addrs)
 	}
 	setSlice := func(s *shard.Slice) {
-		v.objects["slice "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Service, s.Endpoints)
+		v.objects["slice "+s.Key.Namespace+"/"+s.Key.Name] = strings.ReplaceAll(fmt.Sprint(s.Service, s.Endpoints), " invalid IP", "") // of most, no pod is kept
 	}
 	setNode := func(n shard.Node) { v.objects["node "+n.Name] = n.Region + "/" + n.Zone }
 	for _, c := range changes {
@@ -118,6 +118,8 @@ func (v *view) report(changes ...shard.Change) {
 					setNode(n)
 				}
 			})
+		case shard.Shadowed:
+			v.objects["shadow"] = fmt.Sprint(c.Is)
 		case shard.Silent:
 			v.said, v.silence = append(v.said, "silent"), append(v.silence, c.For)
 		case shard.Fresh:

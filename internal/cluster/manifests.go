@@ -39,6 +39,7 @@ type FolderConfig struct {
 	Cluster    topology.ClusterName
 	Dir        string
 	Selector   labels.Selector // of Services and Ingresses; nil: all
+	Local      bool            // the cluster's own domain is answered here
 	Log        *slog.Logger    // nil: the default one
 }
 
@@ -66,6 +67,7 @@ type content struct {
 	services []chosen[*shard.Service]
 	slices   []chosen[*shard.Slice]
 	nodes    []shard.Node
+	shadow   bool // something is in a namespace with the federation's name, or is it
 }
 
 // A chosen object is one that the selector has looked at. Those it doesn't want
@@ -139,6 +141,9 @@ func (f *Folder) Run(ctx context.Context, report func(...shard.Change)) {
 func (f *Folder) tell(m *whole, report func(...shard.Change)) {
 	for _, resource := range []string{"services", "ingresses", "slices", "nodes"} {
 		clusterLists.WithLabelValues(f.Federation, string(f.Cluster), resource).Inc()
+	}
+	if f.Local {
+		report(shard.Shadowed{Is: m.shadow})
 	}
 	report(
 		shard.ServiceList{Kind: names.Svc, Services: m.services},
@@ -253,6 +258,9 @@ func (f *Folder) read(path string, file *file) (changed bool) {
 
 func (f *Folder) take(c *content, o *object) {
 	wanted := f.Selector.Matches(labels.Set(o.Metadata.Labels))
+	if o.Metadata.Namespace == f.Federation || o.Kind == "Namespace" && o.Metadata.Name == f.Federation {
+		c.shadow = true
+	}
 	switch o.Kind {
 	case "Service", "Ingress":
 		s := &shard.Service{}
@@ -264,14 +272,15 @@ func (f *Folder) take(c *content, o *object) {
 				s.Key.Kind = names.Ing
 			}
 		case o.Kind == "Service":
-			s, problems = service(o.service())
+			s, problems = service(o.service(), f.Local)
 		default:
 			s, problems = ingress(o.ingress())
 		}
 		f.gripes.say(s.Key.String(), problems)
 		c.services = append(c.services, chosen[*shard.Service]{s, wanted})
 	case "EndpointSlice":
-		if s, ok := slice(o.slice()); ok {
+		e := o.slice()
+		if s, ok := slice(e, f.Local && headless(&e.ObjectMeta)); ok {
 			c.slices = append(c.slices, chosen[*shard.Slice]{s, wanted})
 		}
 	case "Node":

@@ -14,6 +14,7 @@ type whole struct {
 	services, ingresses []*shard.Service
 	slices              []*shard.Slice
 	nodes               []shard.Node
+	shadow              bool
 }
 
 // merge puts the files together, in the order of their names: of an object that
@@ -22,8 +23,10 @@ func (f *Folder) merge() *whole {
 	services := pile[names.Key, chosen[*shard.Service]]{folder: f}
 	endpoints := pile[shard.SliceKey, chosen[*shard.Slice]]{folder: f}
 	nodes := pile[string, shard.Node]{folder: f}
+	shadow := false
 	for _, name := range slices.Sorted(maps.Keys(f.files)) {
 		c := &f.files[name].content
+		shadow = shadow || c.shadow
 		for _, s := range c.services {
 			services.add(s.object.Key, s, name)
 		}
@@ -34,7 +37,7 @@ func (f *Folder) merge() *whole {
 			nodes.add(n.Name, n, name)
 		}
 	}
-	m := &whole{nodes: nodes.all}
+	m := &whole{nodes: nodes.all, shadow: shadow}
 	for _, s := range services.all {
 		switch {
 		case !s.wanted:

@@ -12,6 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -44,7 +45,7 @@ func (w *Watcher) resources(a *api) []*resource {
 			},
 			watch: services.Watch,
 			set: func(o any) (shard.Change, []string) {
-				s, problems := service(o.(*corev1.Service))
+				s, problems := service(o.(*corev1.Service), w.Local)
 				return shard.ServiceSet{Service: s}, problems
 			},
 			gone: func(namespace, name string) shard.Change {
@@ -78,7 +79,8 @@ func (w *Watcher) resources(a *api) []*resource {
 			},
 			watch: endpointSlices.Watch,
 			set: func(o any) (shard.Change, []string) {
-				s, ok := slice(o.(*discoveryv1.EndpointSlice))
+				e := o.(*discoveryv1.EndpointSlice)
+				s, ok := slice(e, w.Local && headless(&e.ObjectMeta))
 				if !ok {
 					return nil, nil
 				}
@@ -112,7 +114,31 @@ func (w *Watcher) resources(a *api) []*resource {
 	if !w.Nodes {
 		list = list[:3]
 	}
+	if w.Local {
+		list = append(list, w.namesake(a))
+	}
 	return list
+}
+
+// namesake is the namespace that has the federation's name, which there shouldn't be.
+func (w *Watcher) namesake(a *api) *resource {
+	namespaces := a.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces"))
+	only := func(o metav1.ListOptions) metav1.ListOptions {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, w.Federation).String()
+		return o
+	}
+	return &resource{
+		name: "namespaces", optional: true, sample: &metav1.PartialObjectMetadata{},
+		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return namespaces.List(ctx, only(o))
+		},
+		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return namespaces.Watch(ctx, only(o))
+		},
+		set:  func(any) (shard.Change, []string) { return shard.Shadowed{Is: true}, nil },
+		gone: func(_, _ string) shard.Change { return shard.Shadowed{} },
+		all:  func(sets []shard.Change) shard.Change { return shard.Shadowed{Is: len(sets) > 0} },
+	}
 }
 
 func collect[S, T any](sets []shard.Change, of func(S) T) []T {

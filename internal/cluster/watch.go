@@ -52,6 +52,7 @@ type Config struct {
 	Context    string          // "": the kubeconfig's current one
 	Selector   labels.Selector // of Services, Ingresses and EndpointSlices; nil: all
 	Nodes      bool            // false: nobody needs them, and they count as listed
+	Local      bool            // the cluster's own domain is answered here
 	Heartbeat  Heartbeat
 	Log        *slog.Logger // nil: the default one
 }

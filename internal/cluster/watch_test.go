@@ -61,13 +61,13 @@ func serve(t *testing.T) *apiServer {
 
 var kinds = map[string][2]string{ // kind, version
 	"services": {"Service", "v1"}, "ingresses": {"Ingress", "networking.k8s.io/v1"},
-	"endpointslices": {"EndpointSlice", "discovery.k8s.io/v1"}, "nodes": {"PartialObjectMetadata", "meta.k8s.io/v1"},
+	"endpointslices": {"EndpointSlice", "discovery.k8s.io/v1"}, "nodes": {"PartialObjectMetadata", "meta.k8s.io/v1"}, "namespaces": {"PartialObjectMetadata", "meta.k8s.io/v1"},
 }
 
 func (s *apiServer) object(resource, name, fields string, version int) string {
 	k := kinds[resource]
 	namespace := "shop"
-	if resource == "nodes" {
+	if resource == "nodes" || resource == "namespaces" {
 		namespace = ""
 	}
 	o := map[string]any{}
@@ -109,7 +109,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if resource == "readyz" {
 		verb = "get"
 	}
-	s.asked = append(s.asked, verb+" "+resource+"?"+q.Get("labelSelector")+" "+r.UserAgent())
+	s.asked = append(s.asked, verb+" "+resource+"?"+q.Get("labelSelector")+q.Get("fieldSelector")+" "+r.UserAgent())
 	code, slow := s.refuse[resource], s.slow
 	if all := s.refuse[""]; all != 0 {
 		code = all
@@ -433,6 +433,36 @@ func TestWatcherForbidden(t *testing.T) {
 	eventually(t, "a warning", func() bool { return j.has("WARN cluster gce-us: nodes: ") == 2 })
 	if v.String() != filled || j.has("ERROR") > 0 {
 		t.Errorf("%s, log: %q", v, j.all())
+	}
+}
+
+// The cluster whose own domain is answered is asked for the namespace that it must not
+// have, by its name, and for how its pods reach Services; it may refuse the former.
+func TestWatcherLocal(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		s := serve(t)
+		s.fill()
+		if refused {
+			s.refuse["namespaces"] = http.StatusForbidden
+		}
+		v, j, w := s.follow(t, func(c *Config) { c.Local = true })
+		const pod = "node n1 us/; %sslice shop/web-1 web[{us-a  true 10.0.0.1}]; svc shop/web [192.0.2.1]"
+		v.becomes(t, fmt.Sprintf(pod, "shadow false; "))
+		if refused {
+			eventually(t, "complete lists", func() bool { return v.says("fresh") == 1 })
+			if j.has("WARN cluster gce-us: namespaces: ") != 1 || j.has("ERROR") > 0 {
+				t.Errorf("log: %q", j.all())
+			}
+			continue
+		}
+		eventually(t, "watches", func() bool { return s.watching() == 5 })
+		if s.count("watch namespaces?metadata.name="+w.Federation+" ") == 0 {
+			t.Errorf("asked %q", s.asked)
+		}
+		s.set("namespaces", "fed", "")
+		v.becomes(t, fmt.Sprintf(pod, "shadow true; "))
+		s.remove("namespaces", "fed")
+		v.becomes(t, fmt.Sprintf(pod, "shadow false; "))
 	}
 }
 

@@ -38,6 +38,7 @@ const (
 	Drained      Reason = "drained"
 	ForcedDown   Reason = "forced down"
 	ForcedUp     Reason = "forced up"
+	NoInside     Reason = "no address inside the cluster"
 )
 
 // An Order is what an operator says of a shard.

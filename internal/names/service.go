@@ -68,8 +68,23 @@ type Service struct {
 	// Active is the region that is answered from under a failover policy; "" where
 	// there is no such policy, or no shard is up.
 	Active string
+	// Local is the shard of the cluster whose own domain is answered here, as the pods
+	// there reach it; nil where that isn't up, or there is no such cluster.
+	Local *Local
 
 	regions []Run // of Shards, by Freeze
+}
+
+// A Local is a shard as the pods of its own cluster reach it.
+type Local struct {
+	Shards []Shard // an entry for each address, no matter where
+	Ports  []Port
+	Stale  bool // it is only last known to be so
+}
+
+// Port says whether the shard has a port, if one is asked.
+func (l *Local) Port(name, proto string) bool {
+	return name == "" || slices.ContainsFunc(l.Ports, func(p Port) bool { return p.Name == name && p.Proto == proto })
 }
 
 // A Run is the part of a service's shards that stands in one region.

@@ -56,11 +56,20 @@ type Federation struct {
 	// then is an unknown name an unknown name.
 	Settled bool
 
+	// Home is where the cluster stands whose own domain is answered here.
+	Home Home
+
 	tolerances map[int]int // how many services have a policy with each; never changed
 
 	services   trie[Key, *Service]
 	namespaces trie[space, int] // how many services each has
 	kinds      [len(Kinds)]int  // how many services of each kind
+}
+
+// A Home is a cluster that some names speak of.
+type Home struct {
+	Scope topology.Scope // whose name is the closest to all of the cluster
+	Known bool           // it has been listed, or had its time
 }
 
 // A space is a namespace in names of one kind.
@@ -166,6 +175,9 @@ func (s *Service) within() int {
 
 // Topology sets the known scopes.
 func (e *Edit) Topology(m *topology.Map) { e.next.Map = m }
+
+// Home sets where the cluster stands whose own domain is answered here.
+func (e *Edit) Home(h Home) { e.next.Home = h }
 
 // Standing sets how far the members are known.
 func (e *Edit) Standing(heard, settled bool) { e.next.Heard, e.next.Settled = heard, settled }

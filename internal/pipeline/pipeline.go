@@ -215,6 +215,8 @@ type Standing struct {
 	Heard  time.Time
 	Places []topology.Place
 	Shards map[shard.Standing]int
+	// Shadowed is set where a namespace of the cluster has the federation's name.
+	Shadowed bool
 }
 
 // Clusters gives the standing of the members of a federation, and whether this
@@ -227,6 +229,7 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 		for j, m := range w.federations[federation].Members {
 			s := Standing{Name: m.Name, Listed: t.Complete(j), Quiet: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.Standing]int{}}
 			_, s.Silent = t.Silent(j)
+			s.Shadowed = t.Shadowed(j)
 			for st, n := range tally {
 				if st.Cluster == m.Name {
 					s.Shards[st] = n

@@ -104,6 +104,16 @@ type Shard struct {
 	Addresses []string `json:"addresses"`
 	Hostnames []string `json:"hostnames,omitempty"`
 	Evidence  Evidence `json:"evidence"`
+	// Inside is how its own cluster reaches it, where a name of that cluster's own domain
+	// is explained.
+	Inside *Inside `json:"inside,omitempty"`
+}
+
+// An Inside is a shard as the pods of its cluster reach it.
+type Inside struct {
+	Verdict   string   `json:"verdict"`
+	Reason    string   `json:"reason"`
+	Addresses []string `json:"addresses"`
 }
 
 // Evidence is all that is known of a shard.

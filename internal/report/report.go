@@ -27,6 +27,7 @@ type Cluster struct {
 	ViewAgeSeconds *float64 `json:"view_age_seconds"` // nil: never heard
 	Places         []Place  `json:"places"`
 	Shards         []Tally  `json:"shards"`
+	Warning        string   `json:"warning,omitempty"` // what an operator should see to
 }
 
 // A Place is a region and, within it, a zone; "" where it isn't known.

@@ -47,6 +47,8 @@ type member struct {
 	seen    map[string]int            // zone label of endpoints, and how often
 	places  []topology.Place          // where the cluster is, sorted
 	region  string                    // of zones that no node tells of
+	shadow  bool                      // it has a namespace with the federation's name, as it says
+	shadows int                       // services in that namespace
 }
 
 func (m *member) complete() bool { return m.listed == listAll }
@@ -141,11 +143,12 @@ type NoticeKind string
 
 // The kinds of notices.
 const (
-	BadLabel        NoticeKind = "label"    // a topology label that can't be part of a name
-	BadAddress      NoticeKind = "address"  // an address outside the cluster's range
-	Disagreement    NoticeKind = "disagree" // members' annotations that differ
-	ScopeClash      NoticeKind = "scope"    // a zone and a region of one name
-	UnknownOverride NoticeKind = "override" // an order about a cluster that isn't there
+	BadLabel        NoticeKind = "label"     // a topology label that can't be part of a name
+	BadAddress      NoticeKind = "address"   // an address outside the cluster's range
+	Disagreement    NoticeKind = "disagree"  // members' annotations that differ
+	ScopeClash      NoticeKind = "scope"     // a zone and a region of one name
+	UnknownOverride NoticeKind = "override"  // an order about a cluster that isn't there
+	NameClash       NoticeKind = "namespace" // a namespace that has the federation's name
 )
 
 // label makes part of a name of a topology label's value; what can't be one is

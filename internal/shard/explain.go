@@ -29,6 +29,15 @@ type Explained struct {
 	Addrs    []netip.Addr
 	Hosts    []string // load balancers' names
 	Checks   []Checked
+	// Inside is how its own cluster reaches it, of the one whose own domain is answered
+	// here.
+	Inside *Inside
+}
+
+// An Inside is a shard as the pods of its own cluster reach it.
+type Inside struct {
+	Verdict health.Verdict
+	Addrs   []netip.Addr
 }
 
 // A Checked is a probe with what it has come to.
@@ -52,6 +61,9 @@ func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.Clust
 		m := t.members[f.cluster]
 		if lost != nil && lost(m.Name) {
 			f.verdict = health.Verdict{State: health.Down, Why: "lost, as asked"}
+			if f.near != nil {
+				f.near.verdict = f.verdict
+			}
 		}
 		x := Explained{
 			Cluster: m.Name, Evidence: f.evidence, Verdict: f.verdict, Places: slices.Clone(f.places),
@@ -59,6 +71,9 @@ func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.Clust
 		}
 		for _, c := range f.checks {
 			x.Checks = append(x.Checks, Checked{c, t.checked(c)})
+		}
+		if f.near != nil {
+			x.Inside = &Inside{f.near.verdict, slices.Clone(f.near.addrs)}
 		}
 		e.Shards = append(e.Shards, x)
 	}

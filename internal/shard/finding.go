@@ -20,6 +20,7 @@ type finding struct {
 	addrs    []netip.Addr     // that are answered for it then
 	ordered  []netip.Addr     // addresses that an operator's order takes out
 	checks   []Check
+	near     *near // of the cluster whose own domain is answered here
 }
 
 // findings judges the shards of a service in the clusters that count, and says
@@ -147,26 +148,14 @@ func (t *Table) conclude(f *finding, k names.Key, panicking bool) {
 		})
 	}
 	policy := health.Policy{Hold: t.policy.Hold, Keep: t.policy.Keep, Isolated: t.isolated}
-	base := health.Judge(f.evidence, policy)
-	var stay []topology.Place
-	out, raised := health.NoOrder, false
-	for _, p := range t.everywhere(f, m) {
-		standing := base.State == health.Up && slices.Contains(f.places, p)
-		switch o := t.order(k, m, p); {
-		case o == health.Raise:
-			stay, raised = append(stay, p), raised || !standing
-		case o != health.NoOrder:
-			out = o
-		case standing:
-			stay = append(stay, p)
-		}
+	if m.Name == t.policy.Local.Cluster && k.Kind == names.Svc {
+		f.near = t.near(f, k, policy)
 	}
-	switch {
-	case base.State == health.Up && len(stay) == 0:
-		f.evidence.Order = out
+	base := health.Judge(f.evidence, policy)
+	stay, order := t.ordered(f, k, base)
+	switch f.evidence.Order = order; order {
+	case health.Drain, health.Shut:
 		f.ordered = f.addrs
-	case base.State != health.Up && len(stay) > 0:
-		f.evidence.Order = health.Raise
 	}
 	f.verdict = base
 	if f.evidence.Order != health.NoOrder {
@@ -175,6 +164,31 @@ func (t *Table) conclude(f *finding, k names.Key, panicking bool) {
 	if f.verdict.State == health.Up {
 		f.places = stay
 	}
+}
+
+// ordered gives the places where a shard stays, and the order that says otherwise than
+// a verdict on it, if one does. An order is about places: one that speaks of some of
+// them only leaves the others.
+func (t *Table) ordered(f *finding, k names.Key, base health.Verdict) (stay []topology.Place, order health.Order) {
+	m := t.members[f.cluster]
+	out := health.NoOrder
+	for _, p := range t.everywhere(f, m) {
+		switch o := t.order(k, m, p); {
+		case o == health.Raise:
+			stay = append(stay, p)
+		case o != health.NoOrder:
+			out = o
+		case base.State == health.Up && slices.Contains(f.places, p):
+			stay = append(stay, p)
+		}
+	}
+	switch {
+	case base.State == health.Up && len(stay) == 0:
+		return stay, out
+	case base.State != health.Up && len(stay) > 0:
+		return stay, health.Raise
+	}
+	return stay, health.NoOrder
 }
 
 // everywhere are the places that an order may be about: where the shard is, and

@@ -142,7 +142,7 @@ func (d *decision) keep(lost []names.Shard) *names.Service {
 		*s = *d.new
 	} else {
 		*s = *d.old
-		s.Shards = nil
+		s.Shards, s.Local = nil, nil
 	}
 	s.Shards = append(slices.Clone(s.Shards), lost...)
 	s.Down = ""

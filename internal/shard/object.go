@@ -30,6 +30,10 @@ type Service struct {
 	Port     uint16         // its first TCP port, named or not: where a probe goes
 	Probe    string         // how it is to be probed; "": as configured
 	ProbeAt  netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
+
+	// Of a Service of the cluster whose own domain is answered here.
+	Inside   []netip.Addr `json:",omitempty"` // at which its pods reach it
+	Headless bool         `json:",omitempty"` // they reach its pods instead
 }
 
 // A Port is a named port of a Service, in the spelling of names.
@@ -43,6 +47,7 @@ func (s *Service) equal(o *Service) bool {
 		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL && s.Policy == o.Policy && s.Weight == o.Weight &&
 		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt &&
 		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&
+		slices.Equal(s.Inside, o.Inside) && s.Headless == o.Headless &&
 		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Backends, o.Backends)
 }
 
@@ -54,6 +59,7 @@ type Slice struct {
 	Key       SliceKey
 	Service   string // the Service's name, in the slice's namespace
 	Endpoints []Endpoint
+	Ports     []Port `json:",omitempty"` // of the endpoints, where these have addresses
 }
 
 // An Endpoint stands for all endpoints of a slice that are alike in what counts.
@@ -61,12 +67,15 @@ type Endpoint struct {
 	Zone  string // as the slice says, or ""
 	Node  string // only where Zone is ""
 	Ready bool   // and not terminating
+	// Addr is the pod's, where somebody asks for it: of headless Services in the cluster
+	// whose own domain is answered here.
+	Addr netip.Addr `json:",omitzero"`
 }
 
 func (s *Slice) key() names.Key { return names.Key{Namespace: s.Key.Namespace, Name: s.Service} }
 
 func (s *Slice) equal(o *Slice) bool {
-	return s.Key == o.Key && s.Service == o.Service && slices.Equal(s.Endpoints, o.Endpoints)
+	return s.Key == o.Key && s.Service == o.Service && slices.Equal(s.Endpoints, o.Endpoints) && slices.Equal(s.Ports, o.Ports)
 }
 
 // A Node says where the pods on it stand; labels as they are.
@@ -98,6 +107,8 @@ type (
 	NodeSet   struct{ Node }
 	NodeGone  struct{ Name string }
 	NodeList  struct{ Nodes []Node }
+	// Shadowed says whether the cluster has a namespace with the federation's name.
+	Shadowed struct{ Is bool }
 	// Silent says that nothing can be learned of the cluster any more, and for how
 	// long that has been so. What is known of it ages from then on.
 	Silent struct{ For time.Duration }
@@ -115,5 +126,6 @@ func (SliceList) change()   {}
 func (NodeSet) change()     {}
 func (NodeGone) change()    {}
 func (NodeList) change()    {}
+func (Shadowed) change()    {}
 func (Silent) change()      {}
 func (Fresh) change()       {}

@@ -21,6 +21,14 @@ type Policy struct {
 	Guard Guard
 	// Choice is how answers are chosen, for services that don't say it themselves.
 	Choice names.Policy
+	Local  Local
+}
+
+// Local says which member is the cluster whose own domain is answered here; none, if
+// it is zero.
+type Local struct {
+	Cluster   topology.ClusterName
+	Namespace string // which the cluster must not have: the federation's name
 }
 
 // A Guard bounds what may be withdrawn at once: more than Percent of all

@@ -61,6 +61,7 @@ func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federati
 	if t.scopes || t.standing {
 		heard := slices.ContainsFunc(t.members, (*member).complete)
 		e.Standing(heard, t.Settled())
+		e.Home(t.home())
 	}
 	t.scopes, t.standing = false, false
 	for _, m := range t.members {
@@ -159,6 +160,9 @@ func (t *Table) compose(s *service, fs []finding) *names.Service {
 	ports := map[Port][]topology.Place{}
 	ups := map[topology.Place]bool{}
 	for _, f := range fs {
+		if f.near != nil {
+			out.Local = f.near.freeze()
+		}
 		reasons[f.verdict.Why]++
 		var places []topology.Place
 		if f.verdict.State == health.Up {

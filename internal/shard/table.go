@@ -135,6 +135,9 @@ func (t *Table) Apply(cluster int, c Change) {
 			}
 		})
 		t.heard(cluster, listNodes)
+	case Shadowed:
+		m.shadow = c.Is
+		t.overshadow(cluster)
 	}
 }
 
@@ -376,6 +379,10 @@ func (t *Table) link(cluster int, o *Service) {
 	for _, b := range o.Backends {
 		fronts[b] = append(fronts[b], o.Key)
 	}
+	if o.Key.Namespace == t.policy.Local.Namespace {
+		t.members[cluster].shadows++
+		t.overshadow(cluster)
+	}
 }
 
 func (t *Table) unlink(cluster int, o *Service) {
@@ -395,6 +402,9 @@ func (t *Table) unlink(cluster int, o *Service) {
 		if len(fronts[b]) == 0 {
 			delete(fronts, b)
 		}
+	}
+	if o.Key.Namespace == t.policy.Local.Namespace {
+		t.members[cluster].shadows--
 	}
 }
 

@@ -30,8 +30,11 @@ const (
 
 // A Domain is what is said of a domain itself in answers about names in it.
 type Domain struct {
-	Labels int // of its name
+	Name   []byte // its labels on the wire, without the last byte
+	Labels int    // how many
 	SOA    SOA
+	// Lead is where the names of a cluster's own domain lead; nil for other domains.
+	Lead *Domain
 }
 
 // A SOA is the record of that type that negative answers carry (RFC 2308).
@@ -59,6 +62,7 @@ type reply struct {
 	owner      uint16 // where the name stands that records are of
 	// Where the domain, and the region before it, stand in lower case; 0: nowhere yet.
 	lowDomain, lowRegion uint16
+	away                 bool // the domain is that where the question's leads
 
 	data int // where the data of the record that was begun last begins
 }
@@ -133,9 +137,12 @@ func (r *reply) records(a *answer.Answer, serial, turn uint32) (truncated, ok bo
 		return false, a.Outcome == answer.NotReady || r.soa(serial)
 	}
 	s := a.Scope
+	if r.away = a.Away; r.away && !r.lead(s, a.Near) {
+		return false, false
+	}
 	for range a.Steps {
 		s = s.Up()
-		if !r.cname(a, s) {
+		if r.away && !r.lead(s, a.TTL) || !r.away && !r.cname(a, s) {
 			return false, false
 		}
 	}
@@ -229,6 +236,50 @@ func (r *reply) cname(a *answer.Answer, to topology.Scope) bool {
 	return whole <= maxName && r.end()
 }
 
+// lead leads from the name written last, in a cluster's own domain or from there, to
+// the one in a scope of the federation's domain.
+func (r *reply) lead(to topology.Scope, ttl uint32) bool {
+	r.header(r.owner, typeCNAME, ttl)
+	r.owner = uint16(len(r.b))
+	r.wire(0, r.inside())
+	whole := r.length(0, r.inside()) + len(r.d.Lead.Name) + 1
+	if to.Zone != "" {
+		r.label(to.Zone)
+		whole += 1 + len(to.Zone)
+	}
+	switch {
+	case to.Region == "":
+		r.outer()
+	case r.lowRegion != 0:
+		r.b = binary.BigEndian.AppendUint16(r.b, 0xc000|r.lowRegion)
+		whole += 1 + len(to.Region)
+	default:
+		r.lowRegion = uint16(len(r.b))
+		r.label(to.Region)
+		r.outer()
+		whole += 1 + len(to.Region)
+	}
+	r.an++
+	return whole <= maxName && r.end()
+}
+
+// inside is the index of the label where a cluster's domain begins: those before it,
+// FEDERATION.svc included, are the same in the federation's.
+func (r *reply) inside() int { return r.domain() + 2 }
+
+// outer ends a name with the domain where the question's leads.
+func (r *reply) outer() {
+	switch name := r.d.Lead.Name; {
+	case len(name) == 0:
+		r.b = append(r.b, 0)
+	case r.lowDomain != 0:
+		r.b = binary.BigEndian.AppendUint16(r.b, 0xc000|r.lowDomain)
+	default:
+		r.lowDomain = uint16(len(r.b))
+		r.b = append(append(r.b, name...), 0)
+	}
+}
+
 // length is how long labels of the question are on the wire.
 func (r *reply) length(from, to int) int { return int(r.q.starts[to]) - int(r.q.starts[from]) }
 
@@ -293,12 +344,16 @@ func (r *reply) srv(a *answer.Answer, turn uint32) bool {
 		r.b = append(r.b, 0, 0, 0, 0) // priority, weight
 		r.b = binary.BigEndian.AppendUint16(r.b, p)
 		target = uint16(len(r.b))
-		r.wire(port, host)
-		if label != "" {
-			r.label(label)
+		if r.away {
+			r.leads(port, a.End())
+		} else {
+			r.wire(port, host)
+			if label != "" {
+				r.label(label)
+			}
+			r.wire(rest, r.q.count)
+			r.b = append(r.b, 0)
 		}
-		r.wire(rest, r.q.count)
-		r.b = append(r.b, 0)
 		if !r.end() {
 			return false
 		}
@@ -316,6 +371,18 @@ func (r *reply) srv(a *answer.Answer, turn uint32) bool {
 	return true
 }
 
+// leads writes, whole, the name from a label on that a question of a cluster's own domain
+// leads to in a scope.
+func (r *reply) leads(from int, to topology.Scope) {
+	r.wire(from, r.inside())
+	for _, l := range [...]string{to.Zone, to.Region} {
+		if l != "" {
+			r.label(l)
+		}
+	}
+	r.b = append(append(r.b, r.d.Lead.Name...), 0)
+}
+
 // hinfo stands for all records of a name (RFC 8482 section 4.2).
 func (r *reply) hinfo(a *answer.Answer) bool {
 	const says = "\x07RFC8482\x00"
@@ -329,7 +396,10 @@ func (r *reply) hinfo(a *answer.Answer) bool {
 // there is nothing, and for how long (RFC 2308 section 3).
 func (r *reply) soa(serial uint32) bool {
 	s := &r.d.SOA
-	r.point(r.domain())
+	if r.away {
+		s = &r.d.Lead.SOA
+	}
+	r.zone()
 	r.fields(typeSOA, s.TTL)
 	r.target(&s.MName)
 	r.target(&s.RName)
@@ -345,6 +415,15 @@ func (r *reply) target(t *Target) {
 	r.b = append(r.b, t.Labels...)
 	if t.Absolute {
 		r.b = append(r.b, 0)
+		return
+	}
+	r.zone()
+}
+
+// zone ends a name with the domain whose SOA record it is about.
+func (r *reply) zone() {
+	if r.away {
+		r.outer()
 		return
 	}
 	r.point(r.domain())

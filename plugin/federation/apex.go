@@ -27,6 +27,7 @@ type apex struct {
 	owners map[string]bool // names with records
 	rrs    []dns.RR        // all but SOA
 	wire   wire.Domain     // the domain as package wire has it
+	leads  *apex           // of a cluster's own domain: that of the domain its names lead to
 }
 
 // owned says which names belong to the federations of a domain, whatever their
@@ -96,8 +97,46 @@ func readApex(domain fqdn.Name, r io.Reader, path string, o owned) (*apex, error
 	if ns == 0 {
 		return nil, fmt.Errorf("apex file %q: has no NS record for %s", path, domain)
 	}
-	a.wire = wire.Domain{Labels: len(fqdn.Labels(string(domain))), SOA: packed(domain, a.zone.SOA)}
+	a.wire = wire.Domain{Name: labels(domain), Labels: len(fqdn.Labels(string(domain))), SOA: packed(domain, a.zone.SOA)}
 	return a, nil
+}
+
+// within is the apex of the domain that a federation has inside a cluster: that of the
+// federation's own, with its name servers and numbers.
+func (a *apex) within(domain fqdn.Name) (*apex, error) {
+	var b strings.Builder
+	soa := *a.zone.SOA
+	soa.Hdr.Name = string(domain)
+	fmt.Fprintln(&b, &soa)
+	for _, rr := range a.rrs {
+		if ns, ok := rr.(*dns.NS); ok && ns.Hdr.Name == string(a.domain) {
+			own := *ns
+			own.Hdr.Name = string(domain)
+			fmt.Fprintln(&b, &own)
+		}
+	}
+	in, err := readApex(domain, strings.NewReader(b.String()), "(of "+string(a.domain)+")", owned{})
+	if err != nil {
+		return nil, err
+	}
+	in.leads, in.wire.Lead = a, &a.wire
+	return in, nil
+}
+
+// show has an apex answered from, also by the domains inside clusters that lead there.
+func (f *Federation) show(d *domain, a *apex) error {
+	d.apex.Store(a)
+	for _, o := range f.domains {
+		if o.lead != d {
+			continue
+		}
+		in, err := a.within(o.name)
+		if err != nil {
+			return err
+		}
+		o.apex.Store(in)
+	}
+	return nil
 }
 
 // Errors of static records at names that are the federations'.
@@ -155,6 +194,9 @@ func (a *apex) speaks(name string, labels []string, federated *answer.Answer) bo
 	if federated.Outcome != answer.NameError {
 		return a.owners[name]
 	}
+	if a.leads != nil {
+		return false // a cluster's own domain has none but its own
+	}
 	for i, l := range labels {
 		if a.exists[name] {
 			return len(labels)-i >= federated.Depth
@@ -168,6 +210,16 @@ func (a *apex) speaks(name string, labels []string, federated *answer.Answer) bo
 // exists only because names below it do.
 func (a *apex) owns(name string) bool   { return a.owners[name] }
 func (a *apex) hollow(name string) bool { return a.exists[name] && !a.owners[name] }
+
+// labels is a name on the wire, without its last byte.
+func labels(name fqdn.Name) []byte {
+	b := make([]byte, 256)
+	n, err := dns.PackDomainName(string(name), b, 0, nil, false)
+	if err != nil {
+		panic("federation: a name that was parsed can't be packed: " + err.Error())
+	}
+	return b[:n-1]
+}
 
 // packed is a SOA record as package wire writes it.
 func packed(domain fqdn.Name, soa *dns.SOA) wire.SOA {

@@ -38,6 +38,7 @@ type stanza struct {
 	status   string // address and port; "": not served
 	resolver *resolver
 	guards   guards
+	local    localCluster
 	geography
 	lenient bool
 	fall    fall.F
@@ -83,6 +84,9 @@ func parse(c *caddy.Controller) ([]stanza, error) {
 			return nil, err
 		}
 		for _, o := range out {
+			if s.local.cluster != "" && s.local.zone() == o.local.zone() {
+				return nil, c.Errf("local: the names of federation %q in %s stand twice", s.name, o.local.domain)
+			}
 			for _, z := range s.zones {
 				if o.name == s.name && slices.Contains(o.zones, z) {
 					return nil, c.Errf("federation %q stands twice under %s", s.name, z)
@@ -105,7 +109,8 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 		return s, c.Errf("federation: name: %v", err)
 	}
 	s.name = name
-	s.zones = plugin.OriginsFromArgsOrServerBlock(c.RemainingArgs(), c.ServerBlockKeys)
+	args := c.RemainingArgs()
+	s.zones = plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys)
 	for c.NextBlock() {
 		if err := s.property(c); err != nil {
 			return s, err
@@ -120,11 +125,16 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 	if s.resolver == nil {
 		s.resolver = hostResolver()
 	}
+	if s.local.cluster != "" {
+		if err := s.localize(c, len(args) > 0); err != nil {
+			return s, err
+		}
+	}
 	return s, s.scopes(c)
 }
 
 // properties lists what a stanza may hold, for whoever mistyped.
-const properties = "cluster, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, policy, geo, nets, ecs, fast, cookies, rrl, lenient, fallthrough"
+const properties = "cluster, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, policy, geo, nets, ecs, local, fast, cookies, rrl, lenient, fallthrough"
 
 func (s *stanza) property(c *caddy.Controller) error {
 	switch p := c.Val(); p {
@@ -151,6 +161,8 @@ func (s *stanza) property(c *caddy.Controller) error {
 		return s.health(c)
 	case "policy", "geo", "nets", "ecs":
 		return s.choice(c)
+	case "local":
+		return s.locality(c)
 	case "fast", "cookies", "rrl":
 		return s.fast(c)
 	case "resolver":

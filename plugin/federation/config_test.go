@@ -14,8 +14,14 @@ import (
 // parsed parses stanzas as they stand in the block of example.com.
 func parsed(t testing.TB, text string) ([]stanza, error) {
 	t.Helper()
+	return parsedUnder(t, text, "example.com.:1053")
+}
+
+// parsedUnder parses stanzas of a block with these keys.
+func parsedUnder(t testing.TB, text string, keys ...string) ([]stanza, error) {
+	t.Helper()
 	c := caddy.NewTestController("dns", text)
-	c.ServerBlockKeys = []string{"example.com.:1053"}
+	c.ServerBlockKeys = keys
 	return parse(c)
 }
 

@@ -243,15 +243,15 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain) (size int, o counted) {
 		return 0, o
 	}
 	apex, snapshot := d.apex.Load(), d.of.board.Load()
-	a := answer.Resolve(snapshot, d.members, labels, answer.Type(q.Type), r.now)
+	a := d.resolve(snapshot, labels, answer.Type(q.Type), r.now)
 	if a.Service != nil && a.TTL > 0 {
 		network, _ := q.EDNS.Subnet()
 		r.x.Scope = d.of.choose(&a, p.From.Addr(), network)
-		o = counted{success, uint8(a.Scope.Width())}
+		o = counted{success, scoped(&a)}
 		switch {
 		case a.Outcome == answer.NoData:
 			o.outcome = nodata
-		case a.Steps > 0:
+		case a.Steps > 0 || a.Away:
 			o.outcome = fallback
 		}
 	} else {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/rrl"
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/internal/udp"
@@ -59,8 +60,20 @@ const (
 	outcomes
 )
 
-// noScope stands for the scope of names that have none, behind those of topology.
-const noScope = uint8(topology.Zonal) + 1
+// What else names are counted by, behind the scopes of topology: those in a cluster's
+// own domain, and those that have no scope.
+const (
+	localScope = uint8(topology.Zonal) + 1 + iota
+	noScope
+)
+
+// scoped is what an answer about a service is counted by: see Answer.Place.
+func scoped(a *answer.Answer) uint8 {
+	if a.Inside {
+		return localScope
+	}
+	return uint8(a.Scope.Width())
+}
 
 // counted is an outcome, in numbers.
 type counted struct{ outcome, scope uint8 }
@@ -118,7 +131,10 @@ func newTally(h *fast) *tally {
 	for o, name := range [outcomes]string{"success", "fallback", "nodata", "nxdomain", "servfail", "refused"} {
 		for s := range t.outcomes[o] {
 			scope := "none"
-			if uint8(s) != noScope {
+			switch {
+			case uint8(s) == localScope:
+				scope = "local"
+			case uint8(s) != noScope:
 				scope = topology.Width(s).String()
 			}
 			set(&t.outcomes[o][s], answers, h.addr, name, scope)

@@ -1,6 +1,6 @@
 // Package federation is the CoreDNS plugin: a Corefile in, DNS messages out.
 //
-// It decides nothing about names: answer.Resolve does, from the snapshot that
+// It decides nothing about names: package answer does, from the snapshot that
 // package pipeline keeps. Here are the stanza (config.go, setup.go), the way of a
 // question (this file), what it looks like on the wire (reply.go, edns.go), and
 // the static records beside the federated ones (apex.go).
@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -63,6 +64,17 @@ type domain struct {
 	file    string // the apex file, or "" for the default apex
 	owned   owned  // what the apex file must keep away from
 	fall    fall.F
+	// lead is where the names of a cluster's own domain lead when there is no shard in
+	// it: the federation's first domain. It is nil for all other domains.
+	lead *domain
+}
+
+// resolve answers for a name with these labels before the domain.
+func (d *domain) resolve(s *names.Snapshot, labels []string, t answer.Type, now time.Duration) answer.Answer {
+	if d.lead != nil {
+		return answer.Inside(s, d.members[0], labels, t, now)
+	}
+	return answer.Resolve(s, d.members, labels, t, now)
 }
 
 // Name implements plugin.Handler.
@@ -178,7 +190,7 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 	if len(labels) == 0 {
 		return q.static(ctx)
 	}
-	a := answer.Resolve(q.snapshot, q.domain.members, labels, answer.Type(q.QType()), pipeline.Now())
+	a := q.domain.resolve(q.snapshot, labels, answer.Type(q.QType()), pipeline.Now())
 	if a.Service != nil && a.TTL > 0 {
 		if a.Policy().Choice != names.All {
 			from, _ := netip.ParseAddr(q.IP())

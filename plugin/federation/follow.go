@@ -42,7 +42,9 @@ func (f *Federation) followed(ctx context.Context) []followed {
 			if err != nil {
 				return err
 			}
-			d.apex.Store(a)
+			if err := f.show(d, a); err != nil {
+				return err
+			}
 			f.pipe.Renew(ctx)
 			clogger.Infof("apex file %q: %d static records of %s", d.file, len(a.rrs), d.name)
 			return nil

@@ -8,5 +8,5 @@ import (
 
 var answers = promauto.NewCounterVec(prometheus.CounterOpts{
 	Namespace: plugin.Namespace, Subsystem: pluginName, Name: "answers_total",
-	Help: "Answers by outcome (success, fallback, nodata, nxdomain, servfail, delegation, refused) and scope (zonal, regional, global, apex, none).",
+	Help: "Answers by outcome (success, fallback, nodata, nxdomain, servfail, delegation, refused) and scope (zonal, regional, global, local, apex, none).",
 }, []string{"server", "outcome", "scope"})

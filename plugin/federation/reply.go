@@ -51,18 +51,22 @@ func (q *query) refuse(rcode int) (*dns.Msg, outcome) {
 func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 	m := q.message()
 	q.annotate(m, a)
-	owner := q.QName() // in the case it was asked in
+	owner, ttl := q.QName(), a.TTL // in the case it was asked in
+	apex := q.apex
+	if a.Away {
+		apex, ttl = apex.leads, a.Near
+	}
 	for c := range a.Chain() {
 		target := q.name(a.Path.At(c))
 		if !legal(target) {
 			continue // a short name can lead to one that is too long to exist
 		}
-		m.Answer = append(m.Answer, &dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: target})
-		owner = target
+		m.Answer = append(m.Answer, &dns.CNAME{Hdr: header(owner, dns.TypeCNAME, ttl), Target: target})
+		owner, ttl = target, a.TTL
 	}
 	if a.Outcome == answer.NoData {
-		m.Ns = []dns.RR{q.soa(true)}
-		return m, outcome{"nodata", a.Scope.Width().String()}
+		m.Ns = []dns.RR{apex.soa(q.snapshot.Serial, true)}
+		return m, outcome{"nodata", a.Place()}
 	}
 	switch q.QType() {
 	case dns.TypeA, dns.TypeAAAA:
@@ -85,10 +89,10 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 			m.Answer = append(m.Answer, any8482(owner, a.TTL))
 		}
 	}
-	if a.Steps > 0 {
-		return m, outcome{"fallback", a.Scope.Width().String()}
+	if a.Steps > 0 || a.Away {
+		return m, outcome{"fallback", a.Place()}
 	}
-	return m, outcome{"success", a.Scope.Width().String()}
+	return m, outcome{"success", a.Place()}
 }
 
 // annotate adds what a client is told beside the records.
@@ -121,12 +125,16 @@ func any8482(owner string, ttl uint32) dns.RR {
 	return &dns.HINFO{Hdr: header(owner, dns.TypeHINFO, ttl), Cpu: "RFC8482"}
 }
 
-// name makes an absolute name of one under the domain.
+// name makes an absolute name of one that an answer leads to.
 func (q *query) name(rel string) string {
-	if q.domain.name == fqdn.Root {
+	d := q.domain
+	if d.lead != nil {
+		d = d.lead
+	}
+	if d.name == fqdn.Root {
 		return rel + "."
 	}
-	return rel + "." + string(q.domain.name)
+	return rel + "." + string(d.name)
 }
 
 // legal says whether a name is short enough to be one (RFC 1035 section 2.3.4).
@@ -147,6 +155,9 @@ func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {
 		return m, outcome{"success", "apex"}
 	}
 	rrs, ns, extra, result := q.apex.zone.Lookup(context.WithValue(ctx, following{}, q), q.Request, q.Request.Name())
+	if result == file.NameError && q.Request.Name() == string(q.domain.name) {
+		result = file.NoData // it exists, even if all its records are SOA and NS
+	}
 	switch result {
 	case file.Delegation:
 		// A referral is not ours to be authoritative for; a CNAME that leads to one is.
@@ -216,9 +227,11 @@ func (q *query) notReady(a *answer.Answer) *dns.Msg {
 
 // soa is the domain's SOA record with the serial of the snapshot; of a negative
 // answer, with the TTL that RFC 2308 section 3 asks for.
-func (q *query) soa(negative bool) dns.RR {
-	soa := *q.apex.zone.SOA
-	soa.Serial = q.snapshot.Serial
+func (q *query) soa(negative bool) dns.RR { return q.apex.soa(q.snapshot.Serial, negative) }
+
+func (a *apex) soa(serial uint32, negative bool) dns.RR {
+	soa := *a.zone.SOA
+	soa.Serial = serial
 	if negative {
 		soa.Hdr.Ttl = min(soa.Hdr.Ttl, soa.Minttl)
 	}

@@ -48,7 +48,13 @@ func (w *world) cluster(name string, objects ...fedtest.Object) {
 // folder, and waits until it is ready.
 func (w *world) serving(text string) *Federation {
 	w.t.Helper()
-	stanzas, err := parsed(w.t, strings.ReplaceAll(text, "DIR", w.dir))
+	return w.servingUnder(text, "example.com.:1053")
+}
+
+// servingUnder is serving with the keys of the server block.
+func (w *world) servingUnder(text string, keys ...string) *Federation {
+	w.t.Helper()
+	stanzas, err := parsedUnder(w.t, strings.ReplaceAll(text, "DIR", w.dir), keys...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/fedns/fedns/internal/fqdn"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/rrl"
+	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -103,6 +104,9 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 	byDomain := map[string][]stanza{}
 	var federations []pipeline.Federation
 	for i, s := range stanzas {
+		if s.local.cluster != "" {
+			s.policy.Local = shard.Local{Cluster: s.local.cluster, Namespace: s.name}
+		}
 		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Overrides: s.override, State: s.state}
 		for _, src := range s.clusters {
 			open, err := src.open(&s)
@@ -119,17 +123,26 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		f.locators = append(f.locators, &locator{
 			geography: s.geography, federation: s.name, index: i, policy: s.policy.Choice, clusters: s.clusters, told: map[string]bool{},
 		})
+		member := answer.Member{Index: i, TTL: s.ttl, Degraded: s.degraded, Lenient: s.lenient, Policy: s.policy.Choice}
 		for _, z := range s.zones {
 			d, err := f.add(z)
 			if err != nil {
 				return nil, err
 			}
-			d.members = append(d.members, answer.Member{Index: i, TTL: s.ttl, Degraded: s.degraded, Lenient: s.lenient, Policy: s.policy.Choice})
+			d.members = append(d.members, member)
 			d.fall.Zones = append(d.fall.Zones, s.fall.Zones...)
 			byDomain[z] = append(byDomain[z], s)
 		}
+		if s.local.cluster != "" {
+			if err := f.addLocal(&s, member); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for _, d := range f.domains {
+		if d.lead != nil {
+			continue // it has no records of its own
+		}
 		under := byDomain[string(d.name)]
 		file, err := apexOf(string(d.name), under)
 		if err != nil {
@@ -145,7 +158,9 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.apex.Store(a)
+		if err := f.show(d, a); err != nil {
+			return nil, err
+		}
 	}
 	g, err := guardsOf(stanzas)
 	if err != nil {
@@ -181,6 +196,23 @@ func (f *Federation) add(zone string) (*domain, error) {
 	return d, nil
 }
 
+// addLocal makes the domain that a federation has inside a cluster.
+func (f *Federation) addLocal(s *stanza, m answer.Member) error {
+	n, err := fqdn.Parse(s.local.zone())
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(f.domains, func(d *domain) bool { return d.name == n }) {
+		return fmt.Errorf("local: %s is a domain of another federation already", n)
+	}
+	lead, err := f.add(s.zones[0])
+	if err != nil {
+		return err
+	}
+	f.domains = append(f.domains, &domain{name: n, members: []answer.Member{m}, fall: s.fall, lead: lead})
+	return nil
+}
+
 func (s *source) open(of *stanza) (pipeline.Source, error) {
 	sel, err := cluster.ParseSelector(of.selector)
 	if err != nil {
@@ -188,7 +220,7 @@ func (s *source) open(of *stanza) (pipeline.Source, error) {
 	}
 	if s.manifests != "" {
 		return cluster.NewFolder(cluster.FolderConfig{
-			Federation: of.name, Cluster: s.Name, Dir: s.manifests, Selector: sel, Log: logger(),
+			Federation: of.name, Cluster: s.Name, Dir: s.manifests, Selector: sel, Local: s.Name == of.local.cluster, Log: logger(),
 		})
 	}
 	return cluster.NewWatcher(cluster.Config{
@@ -196,6 +228,7 @@ func (s *source) open(of *stanza) (pipeline.Source, error) {
 		Heartbeat: of.beat,
 		// With both configured, nothing is left to learn from nodes.
 		Nodes: s.Region == "" || len(s.Zones) == 0,
+		Local: s.Name == of.local.cluster,
 		Log:   logger(),
 	})
 }

@@ -136,7 +136,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 	}
 	out.Service = &report.Subject{
 		Federation: a.Federation.Name, Kind: a.Path.Kind.String(), Namespace: a.Path.Namespace, Name: a.Path.Service,
-		Scope: a.Scope.Width().String(), Place: report.Place(a.Scope),
+		Scope: a.Place(), Place: report.Place(a.Scope),
 	}
 	i := slices.Index(snapshot.Federations, a.Federation)
 	e, known, err := s.known(ctx, i, a.Service.Key, nil)
@@ -187,7 +187,7 @@ func (q *query) wire(ctx context.Context, labels []string) (*dns.Msg, outcome) {
 // resolve asks for the addresses at a name, whatever was asked for: the way there
 // doesn't depend on the type, and only addresses are led to by all of it.
 func (q *query) resolve(labels []string) answer.Answer {
-	return answer.Resolve(q.snapshot, q.domain.members, labels, answer.TypeA, pipeline.Now())
+	return q.domain.resolve(q.snapshot, labels, answer.TypeA, pipeline.Now())
 }
 
 // context is one in which records can be followed through the whole server.
@@ -267,10 +267,14 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 	case label.scope == "apex":
 		return report.IsStatic, "a name that a wildcard of the static records of " + domain + " covers", ""
 	case a.Service != nil && (a.Outcome == answer.Found || a.Outcome == answer.NoData) && (a.Path.Proto == "" || a.Path.Port != ""):
-		if len(a.Service.In(a.End())) == 0 { // else it speaks of the type that resolve asks for
+		local := a.Inside && !a.Away
+		if !local && len(a.Service.In(a.End())) == 0 { // else it speaks of the type that resolve asks for
 			why = a.Why
 		}
 		about = fmt.Sprintf("%s of federation %s, in %s", a.Service.Key, a.Federation.Name, a.Scope)
+		if a.Inside {
+			about = fmt.Sprintf("%s of federation %s, for pods of cluster %s", a.Service.Key, a.Federation.Name, s.stanzas[a.Index].local.cluster)
+		}
 		if a.Path.Port != "" {
 			return report.IsPort, fmt.Sprintf("port %s.%s of %s", a.Path.Port, a.Path.Proto, about), why
 		}
@@ -353,7 +357,17 @@ func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, 
 		for _, addr := range x.Addrs {
 			sh.Addresses = append(sh.Addresses, addr.String())
 		}
+		if in := x.Inside; in != nil && a.Inside {
+			sh.Inside = &report.Inside{Verdict: in.Verdict.State.String(), Reason: string(in.Verdict.Why), Addresses: []string{}}
+			for _, addr := range in.Addrs {
+				sh.Inside.Addresses = append(sh.Inside.Addresses, addr.String())
+			}
+			sh.InScope = true
+		}
 		sh.InAnswer, sh.Rule = r.of(x)
+		if a.Inside {
+			sh.InAnswer, sh.Rule = r.inside(x, sh.InAnswer, sh.Rule)
+		}
 		if o := known.orders.about(a.Service.Key, x); o != nil {
 			sh.Evidence.Order = o.String()
 		}

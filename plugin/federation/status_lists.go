@@ -3,6 +3,7 @@ package federation
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -32,6 +33,9 @@ func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
 			c := report.Cluster{
 				Federation: st.name, Cluster: string(m.Name), Listed: m.Listed, Silent: m.Silent,
 				SilentSeconds: m.Quiet.Seconds(), ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
+			}
+			if m.Shadowed {
+				c.Warning = fmt.Sprintf("namespace %q has the federation's name, and its pods' short names lead here", st.name)
 			}
 			for t, n := range m.Shards {
 				c.Shards = append(c.Shards, report.Tally{Verdict: t.State.String(), Reason: string(t.Why), Stale: t.Stale, Count: n})

@@ -217,3 +217,37 @@ func span(d time.Duration) string {
 	}
 	return s
 }
+
+// inside says the same of a question in a cluster's own domain; in and rule are what
+// holds outside, where the name leads if that cluster has no shard.
+func (r *ruling) inside(x *shard.Explained, in bool, rule string) (bool, string) {
+	home := r.stanza.local.cluster
+	away := r.answer.Away
+	switch {
+	case x.Cluster != home && away:
+		return in, rule
+	case x.Cluster != home:
+		return false, fmt.Sprintf("not in the answer: the shard of cluster %s itself comes first", home)
+	case x.Inside == nil:
+		return in, rule
+	}
+	v := x.Inside.Verdict
+	switch {
+	case v.State == health.Up && !away && slices.ContainsFunc(x.Inside.Addrs, func(a netip.Addr) bool { return r.replied[a] }):
+		why := "up in this cluster"
+		if v.Why == health.ForcedUp {
+			why = r.ordered("forced up", x)
+		}
+		if v.Stale {
+			why += fmt.Sprintf(" when last heard; cluster silent for %s", span(x.Evidence.Quiet))
+		}
+		return true, "in the answer: " + why
+	case v.State == health.Up && !away:
+		return false, "not in the answer: up in this cluster, but without what was asked for"
+	case v.State == health.Up:
+		return in, rule + "; up in this cluster, but without the port"
+	}
+	inner := *x
+	inner.Verdict = v
+	return in, "not up in this cluster: " + r.down(&inner) + "; " + rule
+}

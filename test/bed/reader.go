@@ -22,7 +22,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: `+readerName+`}
 rules:
-- {apiGroups: [""], resources: [services, nodes], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [services, nodes, namespaces], verbs: [get, list, watch]}
 - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}
 - {apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [get, list, watch]}
 `)

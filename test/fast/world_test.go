@@ -34,6 +34,10 @@ func manifests(t testing.TB, dir string) []string {
 	port := func(name, proto string, number int) object {
 		return object{"name": name, "protocol": proto, "port": number}
 	}
+	inside := func(o object, ips ...string) object { // as the pods of its cluster reach it
+		o["spec"].(object)["clusterIP"], o["spec"].(object)["clusterIPs"] = ips[0], ips
+		return o
+	}
 	slice := func(name string, ready bool, zones ...string) object {
 		return fedtest.Slice("shop", name, ready, zones...)
 	}
@@ -52,10 +56,11 @@ func manifests(t testing.TB, dir string) []string {
 	// Paris stands in two zones, of which one has no pods of web.
 	paris := []object{
 		fedtest.Node("a", "eu", "eu-a"), fedtest.Node("b", "eu", "eu-b"),
-		service("web", "192.0.2.1", "2001:db8::1"), slice("web", true, "eu-a"),
-		service("down", "192.0.2.1"), slice("down", false, "eu-a"),
+		inside(service("web", "192.0.2.1", "2001:db8::1"), "10.0.0.1", "fd00::1"), slice("web", true, "eu-a"),
+		inside(service("down", "192.0.2.1"), "10.0.0.2"), slice("down", false, "eu-a"),
+		inside(service("pods"), "None"), slice("pods", true, "eu-a"),
 		service("six", "2001:db8::6", "2001:db8::7"), slice("six", true, "eu-a", "eu-b"),
-		ports(service("ports", "192.0.2.20"), port("http", "TCP", 80), port("dns", "UDP", 53)), slice("ports", true, "eu-a"),
+		inside(ports(service("ports", "192.0.2.20"), port("http", "TCP", 80), port("dns", "UDP", 53)), "10.0.0.3"), slice("ports", true, "eu-a"),
 		ports(service("plain", "192.0.2.21"), object{"port": 80}), slice("plain", true, "eu-a"),
 		annotated(service("own", "192.0.2.22"), "fedns.io/ttl", "7s"), slice("own", true, "eu-b"),
 		service("pending"), slice("pending", true, "eu-a"),
@@ -190,6 +195,17 @@ func world(t testing.TB) []block {
 	for i := range out {
 		out[i].names, out[i].core = names, core // of the vectors below, all are asked
 	}
+	// Inside two clusters: one with shards in two zones, and one that only leads away, to
+	// names that are nearly too long.
+	for i, l := range []struct{ cluster, keys, zones, domain string }{
+		{"paris", "example.com:PORT fed.svc.cluster.local:PORT", "", "example.com"},
+		{"moon", ".:PORT", deep, deep},
+		{"oslo", "cluster.local:PORT .:PORT", "", ""},
+	} {
+		b := block{host: fmt.Sprint("127.0.54.", 5+i), cookies: true, domains: []string{l.domain, "fed.svc.cluster.local"}, names: local, core: local[:12]}
+		b.text = l.keys + " {\n bind " + b.host + "\n federation fed " + l.zones + " {\n" + clusters + "  local " + l.cluster + " cluster.local\n  WAY\n }\n}\n"
+		out = append(out, b)
+	}
 	for i, v := range fedtest.Vectors(t) {
 		if len(v.Clusters) == 0 || len(v.Resolve) > 0 {
 			continue // in the background: two servers learn it at two times
@@ -245,6 +261,18 @@ var names = func() (out []string) {
 	}
 	return append(out, "", "ns1", "ns9", "mail", "txt.deep", "deep", "anything", "anything.else", "anything.us", "anything.svc", "x.wild", "wild", "host.lab", "lab", "ns.lab", "into", "to",
 		"away", "gone", "www", "led", "srv", "x.tree", "y.tree", "tree", "x.other", "many", "text", "nobody", "many.many", "www.deep", "ns8.deep", "deep.deep", "*", "*.wild", "*.svc", "x.shop.fed.svc.*", "_http._tcp")
+}()
+
+// local are all that is asked in a cluster's own domain, with that left out.
+var local = func() []string {
+	out := []string{"web.shop", "down.shop", "six.shop", "ports.shop", "pods.shop", "pending.shop", "nobody.shop", "shop", "_http._tcp.ports.shop", "_metrics._tcp.ports.shop", "_http._tcp.pods.shop", "",
+		"own.shop", "plain.shop", "front.shop", "web.nowhere", "nowhere", "x.web.shop", "_tcp.ports.shop", "_dns._udp.ports.shop", "_none._tcp.ports.shop", "_http._tcp.down.shop", "_http._udp.web.shop", "x._http._tcp.web.shop",
+		"*", "*.shop", "ns1", "a.b.c.d.e.f.g"}
+	for _, n := range sizes {
+		out = append(out, fmt.Sprintf("big%d.shop", n), fmt.Sprintf("_http._tcp.big%d.shop", n))
+	}
+	long := strings.Repeat("x", 63)
+	return append(out, long+"."+long)
 }()
 
 // core are the names that are asked in every way.

@@ -46,6 +46,8 @@ func TestRefused(t *testing.T) {
 	for _, tt := range []struct{ name, stanza, want string }{
 		{"no cluster", "ttl 60s", `federation "fed": has no cluster`},
 		{"unknown property", folder(dir) + "registry all", `unknown property "registry"`},
+		{"local of no member", folder(dir) + "local paris cluster.local", `"paris" is no cluster of federation "fed"; it has c`},
+		{"local without a key", folder(dir) + "local c cluster.local", `add "fed.svc.cluster.local:`},
 		{"missing kubeconfig", "cluster c {\n kubeconfig " + dir + "/nowhere ctx\n}", "nowhere: no such file"},
 		{"missing folder", folder(dir + "/nowhere"), "nowhere: no such file"},
 		{"ttl", folder(dir) + "ttl 0s", "out of range"},

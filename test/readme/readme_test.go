@@ -49,7 +49,7 @@ func blocks(t *testing.T, language string) []string {
 // example starts corefile.example, on a free port.
 func example(t *testing.T) *serve.Server {
 	t.Helper()
-	return serve.Start(t, strings.ReplaceAll(read(t, "corefile.example"), ".com:1053 {", ".com:PORT {"))
+	return serve.Start(t, strings.ReplaceAll(read(t, "corefile.example"), ":1053", ":PORT"))
 }
 
 // Every `$ command` of a console block prints what the block shows below it,
@@ -120,7 +120,9 @@ func TestCorefiles(t *testing.T) {
 	}
 	for i, b := range blocks(t, "corefile") {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			b = regexp.MustCompile(`(?m)^([\w.]+):(\d+) \{$`).ReplaceAllString(b, "$1:PORT {\n    bind 127.0.0.1")
+			b = regexp.MustCompile(`(?m)^([\w.]+):\d+( [\w.]+)?(?::\d+)? \{$`).ReplaceAllStringFunc(b, func(keys string) string {
+				return regexp.MustCompile(`:\d+`).ReplaceAllString(keys, ":PORT") + "\n    bind 127.0.0.1"
+			})
 			b = strings.NewReplacer("/etc/fedns/", dir+"/", "127.0.0.1:8181", "READY", "127.0.0.1:9153", "METRICS", "127.0.0.1:8053", fmt.Sprint("127.0.0.1:", fedtest.Port(t)), "forward . 192.0.2.53 198.51.100.53", "forward . 127.0.0.1:1").Replace(b)
 			s := serve.Launch(t, b)
 			serve.Eventually(t, 10*time.Second, "it answers", func() bool {

@@ -1,0 +1,43 @@
+package answer
+
+import (
+	"time"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// InsideTTL, in seconds, is the longest TTL of what stands in a cluster's own domain.
+// It is what CoreDNS gives the same addresses there. Pods that come or go make the
+// name lead elsewhere, in both directions: whoever remembers one answer for minutes
+// asks a service that has gone, or another continent for one that is next door.
+const InsideTTL = 5
+
+// Inside answers the question for a type of a name in the domain that a federation has
+// within a cluster, FEDERATION.svc.CLUSTERDOMAIN; labels are those before it. The
+// cluster's own shard comes first; without it, the name leads to that of the place
+// where the cluster stands.
+func Inside(s *names.Snapshot, m Member, labels []string, t Type, now time.Duration) Answer {
+	f := s.Federations[m.Index]
+	a := Answer{Federation: f, Index: m.Index, Inside: true, Why: "no such name", rule: m.Policy}
+	a.Path = Path{Federation: f.Name, Kind: names.Svc, hasKind: true}
+	a.Path.host(labels)
+	a.find(m, t, now)
+	return a
+}
+
+// local answers from the cluster's own shard.
+func (a *Answer) local(l *names.Local, port string, m Member, t Type, now time.Duration) {
+	// A zone's answer: nobody is closer, so that no policy has to choose.
+	a.run, a.width, a.typ = l.Shards, topology.Zonal, t
+	a.TTL, a.Stale = min(ttl(a.Service, topology.Global, m, now), InsideTTL), l.Stale
+	a.records(port, t)
+}
+
+// Place says, for whoever counts, what an answer speaks of: a scope, or a cluster.
+func (a *Answer) Place() string {
+	if a.Inside {
+		return "local"
+	}
+	return a.Scope.Width().String()
+}

@@ -1,0 +1,119 @@
+package shard
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A near is what is known of a shard as the pods of its own cluster reach it.
+type near struct {
+	verdict health.Verdict
+	addrs   []netip.Addr
+	ports   []Port
+}
+
+// near judges a shard by the address that it has inside its cluster. All else counts
+// as it does outside: whoever drains a cluster means its own pods, too.
+func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
+	p := t.piece(f.cluster, k)
+	n := &near{addrs: p.object.Inside, ports: p.object.Ports}
+	if p.object.Headless {
+		n.addrs, n.ports = p.pods()
+	}
+	e := f.evidence
+	e.Addresses, e.Refused, e.Unresolved, e.Balancer = len(n.addrs), 0, 0, false
+	base := health.Judge(e, policy)
+	if _, e.Order = t.ordered(f, k, base); e.Order != health.NoOrder {
+		base = health.Judge(e, policy)
+	}
+	if n.verdict = base; base.State == health.Down && base.Why == health.Internal {
+		n.verdict.Why = health.NoInside
+		if e.Endpoints == 0 && p.object.Headless {
+			n.verdict.Why = health.NoEndpoint
+		}
+	}
+	return n
+}
+
+// pods are the addresses of the endpoints that count, and their ports: of a headless
+// Service its own ports are nobody's.
+func (p *piece) pods() (addrs []netip.Addr, ports []Port) {
+	for _, sl := range p.slices {
+		counts := false
+		for _, e := range sl.Endpoints {
+			if (e.Ready || p.object.NotReady) && e.Addr.IsValid() {
+				addrs, counts = append(addrs, e.Addr), true
+			}
+		}
+		if counts {
+			ports = append(ports, sl.Ports...)
+		}
+	}
+	return addrs, ports
+}
+
+// freeze is what is answered of it: nil where it isn't up.
+func (n *near) freeze() *names.Local {
+	if n.verdict.State != health.Up {
+		return nil
+	}
+	out := &names.Local{Stale: n.verdict.Stale}
+	addrs := slices.Clone(n.addrs)
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	for _, a := range slices.Compact(addrs) {
+		out.Shards = append(out.Shards, names.Shard{Addr: a})
+	}
+	for _, p := range n.ports {
+		out.Ports = append(out.Ports, names.Port{Name: p.Name, Proto: p.Proto, Number: p.Number})
+	}
+	slices.SortFunc(out.Ports, func(a, b names.Port) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Number, b.Number))
+	})
+	out.Ports = slices.CompactFunc(out.Ports, func(a, b names.Port) bool {
+		return a.Name == b.Name && a.Proto == b.Proto && a.Number == b.Number
+	})
+	return out
+}
+
+// home says where the cluster stands whose own domain is answered here. One in a single
+// zone is in that zone; over several zones, it is in their region as a whole, since
+// the name of any one of them would send all of its pods to that one.
+func (t *Table) home() names.Home {
+	for _, m := range t.members {
+		if m.Name != t.policy.Local.Cluster {
+			continue
+		}
+		h := names.Home{Known: m.complete() || t.waived}
+		if len(m.places) > 0 {
+			h.Scope = topology.Scope(m.places[0])
+		}
+		for _, p := range m.places {
+			for !h.Scope.Holds(p) {
+				h.Scope = h.Scope.Up()
+			}
+		}
+		return h
+	}
+	return names.Home{Known: t.Settled()} // it isn't a member now
+}
+
+// Shadowed says whether the cluster whose own domain is answered here has a namespace
+// with the federation's name. Pods in it look for SERVICE.NAMESPACE as
+// SERVICE.NAMESPACE.THEIRS.svc first, and that is a federated name then.
+func (t *Table) Shadowed(cluster int) bool {
+	m := t.members[cluster]
+	return m.Name == t.policy.Local.Cluster && (m.shadow || m.shadows > 0)
+}
+
+func (t *Table) overshadow(cluster int) {
+	if t.Shadowed(cluster) {
+		t.standing = true // it is told with the next publication, and mustn't wait for another's sake
+		t.notice(t.members[cluster].Name, NameClash, fmt.Sprintf("namespace %q has the federation's name: what pods in it ask for as SERVICE.NAMESPACE is taken for the federation's, and may lead out of the cluster; give one of them another name", t.policy.Local.Namespace))
+	}
+}

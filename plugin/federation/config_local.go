@@ -1,0 +1,92 @@
+package federation
+
+import (
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/plugin"
+	coreparse "github.com/coredns/coredns/plugin/pkg/parse"
+
+	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A localCluster is what a stanza says of the cluster whose pods ask here.
+type localCluster struct {
+	cluster    topology.ClusterName // "": nothing is said
+	domain     fqdn.Name            // of the cluster
+	federation string
+}
+
+// zone is where the federation stands in the cluster's domain: a namespace of its own,
+// by its name.
+func (l localCluster) zone() string { return l.federation + ".svc." + string(l.domain) }
+
+const localGrammar = "local CLUSTER CLUSTERDOMAIN, such as local gce-us-central1 cluster.local"
+
+// locality reads the property local.
+func (s *stanza) locality(c *caddy.Controller) error {
+	args := c.RemainingArgs()
+	if len(args) != 2 {
+		return c.Err("local: needs a cluster and its domain: " + localGrammar)
+	}
+	if s.local.cluster != "" {
+		return c.Errf("local: stands twice; a server answers inside one cluster")
+	}
+	domain, err := fqdn.Parse(args[1])
+	if err == nil && domain == fqdn.Root {
+		return c.Errf("local: %q is no cluster's domain: %s", args[1], localGrammar)
+	}
+	if err != nil {
+		return c.Errf("local: %v", err)
+	}
+	s.local = localCluster{topology.ClusterName(args[0]), domain, s.name}
+	return nil
+}
+
+// localize checks what local says, once all of the stanza has been read. named is
+// whether the stanza names its domains itself: else they are the block's keys, but for
+// those that are there for the cluster's sake.
+func (s *stanza) localize(c *caddy.Controller, named bool) error {
+	l := s.local
+	if !s.has(string(l.cluster)) {
+		var known []string
+		for _, src := range s.clusters {
+			known = append(known, string(src.Name))
+		}
+		return c.Errf("local: %q is no cluster of federation %q; it has %s", l.cluster, s.name, strings.Join(known, ", "))
+	}
+	if _, err := fqdn.Parse(l.zone()); err != nil {
+		return c.Errf("local: %v", err)
+	}
+	if !named {
+		s.zones = slices.DeleteFunc(slices.Clone(s.zones), func(z string) bool {
+			_, inside := l.domain.Under(z)
+			return inside
+		})
+		if len(s.zones) == 0 {
+			return c.Errf("local: every key of the server block is in the cluster's domain %s; add the federation's own domain to the keys, or say it: federation %s example.com", l.domain, s.name)
+		}
+	}
+	if slices.Contains(s.zones, l.zone()) {
+		return c.Errf("local: %s is a domain of federation %q already", l.zone(), s.name)
+	}
+	keys := plugin.Zones(plugin.OriginsFromArgsOrServerBlock(nil, c.ServerBlockKeys))
+	if keys.Matches(l.zone()) == "" {
+		return c.Errf("local: this server block isn't asked for names in %s; add %q to its keys", l.zone(), strings.TrimSuffix(l.zone(), ".")+port(c.ServerBlockKeys))
+	}
+	return nil
+}
+
+// port is the port of the first of a block's keys, with its colon.
+func port(keys []string) string {
+	for _, k := range keys {
+		_, rest := coreparse.Transport(k)
+		if _, port, err := net.SplitHostPort(rest); err == nil {
+			return ":" + port
+		}
+	}
+	return ""
+}
