@@ -174,7 +174,7 @@ func (l *loop) pass(ctx context.Context, now time.Time) {
 	}
 	if now.Sub(l.looked) > podsEvery {
 		l.looked = now
-		l.pods(ctx, now)
+		l.pods(now)
 	}
 	l.gate.pass(now)
 	l.tell(now)

@@ -1,16 +1,18 @@
 package fedsync
 
 import (
-	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/replica"
 	"github.com/fedns/fedns/internal/workload"
 )
 
-// podsEvery is how often the pods of workloads that aren't ready are looked at.
-// That they have no room is believed after a minute.
+// podsEvery is how often the pods of clusters are looked at in which something
+// isn't ready. That they have no room is believed after a minute.
 const podsEvery = 15 * time.Second
 
 var podKind = fedapi.Kind{Version: "v1", Name: "Pod", Resource: "pods", Namespaced: true}
@@ -18,16 +20,18 @@ var podKind = fedapi.Kind{Version: "v1", Name: "Pod", Resource: "pods", Namespac
 // A lookup is a workload whose pods are to be looked at.
 type lookup struct {
 	workload.Key
-	selector    string
+	selector    labels.Selector
 	spec, ready int64
+	narrow      bool // it had no room for all when it was last looked at
 }
 
-// pods looks at the pods of what has fewer ready than it should.
-func (l *loop) pods(ctx context.Context, now time.Time) {
+// pods looks for pods that no node has room for, in clusters in which a workload has
+// fewer ready than it should: one call for all of a cluster's.
+func (l *loop) pods(now time.Time) {
 	by := map[string][]lookup{}
-	l.table.Behind(func(cluster string, w *workload.Want, spec, ready int64) {
-		if w.PodSelector != "" {
-			by[cluster] = append(by[cluster], lookup{w.Key, w.PodSelector, spec, ready})
+	l.table.Behind(func(cluster string, w *workload.Want, spec, ready int64, narrow bool) {
+		if s, err := labels.Parse(w.PodSelector); err == nil && w.PodSelector != "" {
+			by[cluster] = append(by[cluster], lookup{w.Key, s, spec, ready, narrow})
 		}
 	})
 	for c, all := range by {
@@ -37,42 +41,53 @@ func (l *loop) pods(ctx context.Context, now time.Time) {
 		}
 		m.looking = true
 		l.wg.Go(func() {
-			for _, p := range all {
-				list, err := m.api.List(m.ctx, podKind, p.Namespace, p.selector)
-				if err != nil {
-					break // it will be looked at again
+			pending, err := m.api.ListWhere(m.ctx, podKind, "", "status.phase=Pending")
+			m.tell(func() { m.looking = false })
+			if err != nil {
+				return // it will be looked at again
+			}
+			waiting := map[string][]*kube.Object{}
+			for i := range pending {
+				if p := &pending[i]; !unschedulable(p.Object).IsZero() {
+					waiting[p.GetNamespace()] = append(waiting[p.GetNamespace()], p)
 				}
+			}
+			for _, p := range all {
 				s := replica.State{Spec: p.spec, Ready: p.ready}
-				for i := range list {
-					if pod, ok := podOf(list[i].Object); ok {
-						s.Pods = append(s.Pods, pod)
+				for _, o := range waiting[p.Namespace] {
+					if p.selector.Matches(labels.Set(o.GetLabels())) {
+						s.Pods = append(s.Pods, replica.Pod{Unschedulable: unschedulable(o.Object)})
 					}
+				}
+				if len(s.Pods) == 0 && !p.narrow {
+					continue
+				}
+				for range p.ready {
+					s.Pods = append(s.Pods, replica.Pod{Running: true})
 				}
 				m.tell(func() { m.table.Pods(m.name, p.Key, s, now) })
 			}
-			m.tell(func() { m.looking = false })
 		})
 	}
 }
 
-// podOf is what counts of a pod; false: it is on its way out, or over.
-func podOf(o workload.Object) (p replica.Pod, ok bool) {
+// unschedulable is since when no node has room for a pod; zero: one has, or it is
+// on its way out.
+func unschedulable(o workload.Object) time.Time {
 	metadata, _ := o["metadata"].(map[string]any)
 	status, _ := o["status"].(map[string]any)
-	if metadata["deletionTimestamp"] != nil || status["phase"] == "Succeeded" || status["phase"] == "Failed" {
-		return p, false
+	if metadata["deletionTimestamp"] != nil {
+		return time.Time{}
 	}
-	p.Running = status["phase"] == "Running"
 	conditions, _ := status["conditions"].([]any)
 	for _, c := range conditions {
 		c, _ := c.(map[string]any)
+		since, _ := c["lastTransitionTime"].(string)
 		if c["type"] == "PodScheduled" && c["status"] == "False" && c["reason"] == "Unschedulable" {
-			if t, err := time.Parse(time.RFC3339, textOf(c["lastTransitionTime"])); err == nil {
-				p.Unschedulable = t
+			if t, err := time.Parse(time.RFC3339, since); err == nil {
+				return t
 			}
 		}
 	}
-	return p, true
+	return time.Time{}
 }
-
-func textOf(v any) string { s, _ := v.(string); return s }

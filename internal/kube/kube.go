@@ -259,9 +259,17 @@ const pageSize = 500
 // List gives all objects of a kind, or an error. namespace "" is all of them;
 // selector is one of labels, "" is all.
 func (a *API) List(ctx context.Context, k Kind, namespace, selector string) ([]Object, error) {
+	return a.list(ctx, k, namespace, metav1.ListOptions{LabelSelector: selector})
+}
+
+// ListWhere is List by a selector of fields, such as status.phase=Pending.
+func (a *API) ListWhere(ctx context.Context, k Kind, namespace, fields string) ([]Object, error) {
+	return a.list(ctx, k, namespace, metav1.ListOptions{FieldSelector: fields})
+}
+
+func (a *API) list(ctx context.Context, k Kind, namespace string, options metav1.ListOptions) ([]Object, error) {
 	var all []Object
-	options := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
-	for {
+	for options.Limit = pageSize; ; {
 		list, err := a.dyn.Resource(resource(k)).Namespace(namespace).List(ctx, options)
 		if err != nil {
 			return nil, err

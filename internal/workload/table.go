@@ -280,8 +280,8 @@ func (t *Table) Pods(cluster string, k Key, s replica.State, now time.Time) {
 }
 
 // Behind calls yield for each workload whose pods in a cluster have to be looked
-// at: fewer are ready than should be, or it had no room for them.
-func (t *Table) Behind(yield func(cluster string, w *Want, spec, ready int64)) {
+// at: fewer are ready than should be, or, narrow, it had no room for them.
+func (t *Table) Behind(yield func(cluster string, w *Want, spec, ready int64, narrow bool)) {
 	for k, by := range t.haves {
 		w := t.wants[k]
 		if w == nil || !k.workload() {
@@ -291,7 +291,7 @@ func (t *Table) Behind(yield func(cluster string, w *Want, spec, ready int64)) {
 			ready, _ := number(h.Part.Status, "readyReplicas")
 			spec := h.Scale["replicas"]
 			if _, narrow := t.rooms[k][c]; h.Ours && (spec > ready || narrow) {
-				yield(c, w, spec, ready)
+				yield(c, w, spec, ready, narrow)
 			}
 		}
 	}
