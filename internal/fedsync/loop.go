@@ -36,6 +36,7 @@ type loop struct {
 	flights  map[flight]bool
 	tries    map[flight]*try
 	reports  map[workload.Key]*report
+	untold   map[workload.Key]bool // reports with something new
 	desk     *desk
 	gate     gate
 	preview  bool
@@ -85,7 +86,7 @@ func newLoop(ctx context.Context, api *kube.API, c Config) (*loop, error) {
 		Config: c, api: api, sorts: all, table: workload.NewTable(c.Federation),
 		calls: make(chan func(), 256), over: ctx.Done(),
 		unlisted: map[string]bool{fedapi.Clusters.Name: true}, clusters: map[string]*fedapi.Cluster{}, secrets: map[string][]byte{},
-		members: map[string]*member{}, known: map[string]*member{}, troubles: map[string]string{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
+		members: map[string]*member{}, known: map[string]*member{}, troubles: map[string]string{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{}, untold: map[workload.Key]bool{},
 	}
 	l.gate.init(l)
 	l.desk = newDesk(api)
@@ -204,6 +205,7 @@ func (l *loop) plan(now time.Time) {
 		}
 		p := l.table.Plan(k)
 		l.reports[k] = l.reports[k].next(p, now)
+		l.untold[k] = true
 		if l.preview {
 			continue
 		}
@@ -224,6 +226,7 @@ func (l *loop) plan(now time.Time) {
 // forget lets go of what was known of an object that is gone.
 func (l *loop) forget(k workload.Key) {
 	delete(l.reports, k)
+	delete(l.untold, k)
 	l.gate.clear(k)
 	for f := range l.tries {
 		if f.Key == k {
@@ -359,8 +362,9 @@ const (
 
 // tell writes what has become of objects, where it is something new.
 func (l *loop) tell(now time.Time) {
-	for k, r := range l.reports {
-		if r.since.IsZero() || now.Sub(r.last) < settled && now.Sub(r.since) < overdue {
+	for k := range l.untold {
+		r := l.reports[k]
+		if now.Sub(r.last) < settled && now.Sub(r.since) < overdue {
 			continue
 		}
 		w := l.table.Wanted(k)
@@ -375,6 +379,7 @@ func (l *loop) tell(now time.Time) {
 			continue
 		}
 		r.since = time.Time{}
+		delete(l.untold, k)
 		l.events(w, r, notes)
 		if w.Deleting && !w.Finalizer {
 			continue
@@ -478,6 +483,7 @@ func (l *loop) filed(f flight, err error) {
 	}
 	if r := l.reports[f.Key]; r != nil && r.since.IsZero() {
 		r.since = time.Now()
+		l.untold[f.Key] = true
 	}
 	l.table.Touch(f.Key)
 }

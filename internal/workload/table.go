@@ -25,6 +25,7 @@ type Table struct {
 	asked   map[Key]map[string]Scale
 	rooms   map[Key]map[string]Room
 	dirty   map[Key]bool
+	loose   map[Key]bool // in clusters, and not wanted
 	// namespaces and autoscalers are found by what they are about.
 	namespaces  map[string]Key
 	autoscalers map[string]map[Key]bool // by namespace
@@ -35,7 +36,7 @@ func NewTable(federation string) *Table {
 	return &Table{
 		Federation: federation,
 		wants:      map[Key]*Want{}, inside: map[string]map[Key]bool{}, haves: map[Key]map[string]*Have{},
-		bases: map[Key]map[string]Base{}, asked: map[Key]map[string]Scale{}, rooms: map[Key]map[string]Room{}, dirty: map[Key]bool{},
+		bases: map[Key]map[string]Base{}, asked: map[Key]map[string]Scale{}, rooms: map[Key]map[string]Room{}, dirty: map[Key]bool{}, loose: map[Key]bool{},
 		namespaces: map[string]Key{}, autoscalers: map[string]map[Key]bool{},
 	}
 }
@@ -70,6 +71,7 @@ func (t *Table) Members() []*Member { return t.members }
 func (t *Table) Want(w *Want) {
 	was := t.wants[w.Key]
 	t.wants[w.Key] = w
+	delete(t.loose, w.Key)
 	if t.inside[w.Namespace] == nil {
 		t.inside[w.Namespace] = map[Key]bool{}
 	}
@@ -99,6 +101,9 @@ func (t *Table) Unwant(k Key) {
 	if w := t.wants[k]; w != nil {
 		t.touch(k)
 		delete(t.wants, k)
+		if len(t.haves[k]) > 0 {
+			t.loose[k] = true
+		}
 		delete(t.inside[k.Namespace], k)
 		if n, ok := t.namespaces[k.Namespace]; ok {
 			t.dirty[n] = true // its own deletion may have waited for this one
@@ -189,6 +194,9 @@ func (t *Table) put(cluster string, k Key, h *Have) {
 		t.haves[k] = map[string]*Have{}
 	}
 	t.haves[k][cluster] = h
+	if t.wants[k] == nil {
+		t.loose[k] = true
+	}
 	t.note(k)
 	t.touch(k)
 	if was != nil && was.Target != h.Target {
@@ -239,6 +247,7 @@ func (t *Table) Gone(cluster string, k Key) {
 	delete(t.haves[k], cluster)
 	if len(t.haves[k]) == 0 {
 		delete(t.haves, k)
+		delete(t.loose, k)
 	}
 }
 
@@ -397,11 +406,8 @@ type Stray struct {
 // Strays lists them.
 func (t *Table) Strays() []Stray {
 	var out []Stray
-	for k, by := range t.haves {
-		if t.wants[k] != nil {
-			continue
-		}
-		for c, h := range by {
+	for k := range t.loose {
+		for c, h := range t.haves[k] {
 			if h.Ours && !h.Deleting {
 				out = append(out, Stray{c, k, h.UID})
 			}
