@@ -57,11 +57,17 @@ type stats struct {
 	serial   uint32
 	services []int // by federation
 	tally    []map[shard.Standing]int
-	listed   [][]bool
-	silent   [][]bool
+	members  [][]seen
 	isolated []bool
 	held     []int // services of which the guard keeps addresses
 	panics   []int // services of which probes are ignored
+}
+
+// seen is how a member stands.
+type seen struct {
+	name           string
+	source         Source
+	listed, silent bool
 }
 
 func (w *worker) count(s *names.Snapshot) *stats {
@@ -69,12 +75,12 @@ func (w *worker) count(s *names.Snapshot) *stats {
 	for i, t := range w.tables {
 		st.services = append(st.services, s.Federations[i].Size())
 		st.tally = append(st.tally, t.Tally())
-		listed, silent := make([]bool, len(w.federations[i].Members)), make([]bool, len(w.federations[i].Members))
-		for j := range listed {
-			listed[j] = t.Complete(j)
-			_, silent[j] = t.Silent(j)
+		var members []seen
+		for j, m := range w.seated(i) {
+			_, silent := t.Silent(j)
+			members = append(members, seen{string(m.Name), m.Source, t.Complete(j), silent})
 		}
-		st.listed, st.silent = append(st.listed, listed), append(st.silent, silent)
+		st.members = append(st.members, members)
 		st.isolated, st.held = append(st.isolated, t.Isolated()), append(st.held, t.Held())
 		st.panics = append(st.panics, t.Panics())
 	}
@@ -151,11 +157,6 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 				ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{f.Name}, labels...)...)
 			}
-			for _, m := range f.Members {
-				if at := m.Source.Heard(); !at.IsZero() {
-					gauge(ageDesc, time.Since(at).Seconds(), string(m.Name))
-				}
-			}
 			if st == nil {
 				continue
 			}
@@ -167,9 +168,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(isolatedDesc, bit(st.isolated[i]))
 			gauge(guardDesc, float64(st.held[i]))
 			gauge(panicDesc, float64(st.panics[i]))
-			for j, m := range f.Members {
-				gauge(listedDesc, bit(st.listed[i][j]), string(m.Name))
-				gauge(silentDesc, bit(st.silent[i][j]), string(m.Name))
+			for _, m := range st.members[i] {
+				if at := m.source.Heard(); !at.IsZero() {
+					gauge(ageDesc, time.Since(at).Seconds(), m.name)
+				}
+				gauge(listedDesc, bit(m.listed), m.name)
+				gauge(silentDesc, bit(m.silent), m.name)
 			}
 		}
 	}

@@ -56,6 +56,13 @@ type Member struct {
 	Source Source
 	// Identity tells the same source of the same cluster in another pipeline.
 	Identity string
+	// Origin is the word of the configuration that it is a member by.
+	Origin string
+	// Left is called when it is no member any more and its source has ended; it may
+	// be nil.
+	Left func()
+
+	registered bool // a registry told of it
 }
 
 // A Federation is the configuration of one.
@@ -68,6 +75,9 @@ type Federation struct {
 	Overrides string
 	// State is a folder in which to keep what is known; "": it isn't kept.
 	State string
+
+	orders  []override.Order // of a registry
+	expects bool             // a registry will tell of more members
 }
 
 // A Pipeline keeps one board up to date.
@@ -85,6 +95,7 @@ type Pipeline struct {
 // A report is what a source, or a resolver, has to say.
 type report struct {
 	federation, cluster int
+	from                *seat // of a source: whose it is
 	changes             []shard.Change
 	host                string // of a resolver: whose addresses these are
 	addrs               []netip.Addr
@@ -209,6 +220,7 @@ func (p *Pipeline) Trouble(ctx context.Context, federation int) (isolated bool, 
 // A Standing is how a member stands.
 type Standing struct {
 	Name   topology.ClusterName
+	Origin string // as the Member has it
 	Listed bool
 	Silent bool
 	Quiet  time.Duration // since the silence began
@@ -226,8 +238,8 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 		t := w.tables[federation]
 		isolated = t.Isolated()
 		tally := t.Tally()
-		for j, m := range w.federations[federation].Members {
-			s := Standing{Name: m.Name, Listed: t.Complete(j), Quiet: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.Standing]int{}}
+		for j, m := range w.seated(federation) {
+			s := Standing{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), Quiet: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.Standing]int{}}
 			_, s.Silent = t.Silent(j)
 			s.Shadowed = t.Shadowed(j)
 			for st, n := range tally {
@@ -264,7 +276,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 	defer cancel()
 	defer watch(p)()
 
-	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}}
+	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now()}
 	w.prober = probe.New(func(t probe.Target, r probe.Result) {
 		p.send(ctx, report{found: &finding{t, r.State}})
 	})
@@ -281,6 +293,9 @@ func (p *Pipeline) Run(ctx context.Context) {
 type worker struct {
 	*Pipeline
 	tables  []*shard.Table
+	seats   [][]*seat                       // by federation and index in the table; nil: nobody's
+	drains  [][]override.Order              // of registries, by federation
+	filed   [][]override.Order              // of files
 	hosts   []map[string]context.CancelFunc // the resolvers that run, by federation and name
 	prober  *probe.Prober
 	targets map[probe.Target][]wanted
@@ -288,6 +303,7 @@ type worker struct {
 	saved   map[string][]netip.Addr // of load balancers' names, from the disk
 	ctx     context.Context
 	wg      *sync.WaitGroup
+	began   time.Duration
 	renew   bool
 	oldest  time.Time // when the oldest report that isn't shown yet came
 	shown   time.Time
@@ -303,7 +319,10 @@ func (w *worker) open(i int) {
 		clusters[j] = m.Cluster
 	}
 	t := shard.NewTable(clusters, f.Policy)
-	w.tables = append(w.tables, t)
+	t.Expect(f.expects)
+	w.tables, w.seats = append(w.tables, t), append(w.seats, nil)
+	w.drains, w.filed = append(w.drains, f.orders), append(w.filed, nil)
+	w.override(i)
 	w.hosts = append(w.hosts, map[string]context.CancelFunc{})
 	w.keepers = append(w.keepers, nil)
 	for j, m := range f.Members {
@@ -328,11 +347,7 @@ func (w *worker) open(i int) {
 		w.wg.Go(func() { w.followOverrides(w.ctx, i) })
 	}
 	for j, m := range f.Members {
-		w.wg.Go(func() {
-			m.Source.Run(w.ctx, func(c ...shard.Change) {
-				w.send(w.ctx, report{federation: i, cluster: j, changes: c})
-			})
-		})
+		w.sit(i, j, m)
 	}
 }
 
@@ -362,8 +377,6 @@ func (w *worker) show() {
 }
 
 func (w *worker) loop() {
-	grace := time.NewTimer(Grace)
-	defer grace.Stop()
 	due := time.NewTimer(time.Hour)
 	due.Stop()
 	defer due.Stop()
@@ -381,13 +394,12 @@ func (w *worker) loop() {
 		case <-due.C:
 			waiting = false
 		case <-holds.C:
+			w.waive()
 			for _, t := range w.tables {
 				t.Advance(Now())
 			}
 		case <-marks.C:
 			w.mark()
-		case <-grace.C:
-			w.waive()
 		case <-w.ctx.Done():
 			return
 		}
@@ -412,6 +424,7 @@ func (w *worker) untilDeadline() time.Duration {
 			next = min(next, max(at-Now(), time.Millisecond))
 		}
 	}
+	w.overdue(func(_, _ int, _ *seat, at time.Duration) { next = min(next, max(at-Now(), time.Millisecond)) })
 	return next
 }
 
@@ -435,7 +448,8 @@ func (w *worker) take(r report) {
 	case r.inspect != nil:
 		r.inspect(w)
 	case r.orders != nil:
-		t.Override(*r.orders)
+		w.filed[r.federation] = *r.orders
+		w.override(r.federation)
 	case r.found != nil:
 		w.found(w.targets[r.found.target], r.found.state)
 	case r.based != nil:
@@ -445,6 +459,8 @@ func (w *worker) take(r report) {
 	case r.host != "":
 		t.Resolved(r.host, r.addrs)
 		w.learn(r)
+	case w.seats[r.federation][r.cluster] != r.from:
+		// It has left meanwhile.
 	default:
 		w.learn(r)
 		for _, c := range r.changes {
@@ -465,7 +481,7 @@ func (w *worker) holdings() Estate {
 	for i, f := range w.federations {
 		e.Leads[f.Name] = w.tables[i].Leads()
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
-		for j, m := range f.Members {
+		for j, m := range w.seated(i) {
 			if w.tables[i].Complete(j) {
 				h := Holding{Changes: w.tables[i].Holdings(j)}
 				h.Since, h.Silent = w.tables[i].Silent(j)
@@ -487,21 +503,6 @@ func (w *worker) dirty() bool {
 	}
 	w.oldest = time.Time{} // what was reported changes nothing
 	return false
-}
-
-// waive stops waiting for members that have not been listed.
-func (w *worker) waive() {
-	for i, t := range w.tables {
-		if t.Settled() {
-			continue
-		}
-		for j, m := range w.federations[i].Members {
-			if !t.Complete(j) {
-				w.log.Warn("cluster " + string(m.Name) + ": not listed within " + Grace.String() + "; going on without it")
-			}
-		}
-		t.Waive()
-	}
 }
 
 // publish shows what the tables hold now.

@@ -28,6 +28,7 @@ type keeper struct {
 	pending []state.Record // learned since the last publication
 	early   []state.Record // learned of clusters that have not been listed yet
 	making  bool           // a base is being made
+	anew    bool           // the file tells of a member that has left
 	since   []state.Record // published while it is
 	retry   time.Time      // when to try again
 	failed  string         // why it has to be tried
@@ -56,7 +57,7 @@ func (w *worker) restore(i int) {
 	}
 	n := 0
 	var oldest time.Duration
-	for j, m := range f.Members {
+	for j, m := range f.Members { // those that sit down after this
 		saved := snapshot.Clusters[m.Identity]
 		if saved == nil || w.tables[i].Complete(j) {
 			continue
@@ -89,7 +90,7 @@ func (w *worker) learn(r report) {
 		k.pending = append(k.pending, rec)
 		return
 	}
-	rec.Cluster = w.federations[r.federation].Members[r.cluster].Identity
+	rec.Cluster = r.from.Identity
 	for _, c := range r.changes {
 		switch c := c.(type) {
 		case shard.Silent:
@@ -105,13 +106,21 @@ func (w *worker) learn(r report) {
 	}
 }
 
+// forget drops what hasn't been written of a member that has left, and has the rest
+// go with the next base: should it join again, nothing is known of it.
+func (k *keeper) forget(identity string) {
+	of := func(r state.Record) bool { return r.Cluster == identity }
+	k.pending, k.early, k.since = slices.DeleteFunc(k.pending, of), slices.DeleteFunc(k.early, of), slices.DeleteFunc(k.since, of)
+	k.anew = true
+}
+
 // mark notes how fresh the clusters are.
 func (w *worker) mark() {
 	for i, k := range w.keepers {
 		if k == nil {
 			continue
 		}
-		for j, m := range w.federations[i].Members {
+		for j, m := range w.seated(i) {
 			if w.tables[i].Complete(j) {
 				k.pending = append(k.pending, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j)})
 			}
@@ -144,7 +153,7 @@ func (w *worker) keep(i int) {
 		k.since = append(k.since, k.pending...)
 	}
 	k.pending = nil
-	if !k.making && (k.journal == nil && !time.Now().Before(k.retry) || k.journal != nil && k.journal.Outgrown()) {
+	if !k.making && (k.journal == nil && !time.Now().Before(k.retry) || k.journal != nil && (k.anew || k.journal.Outgrown())) {
 		w.makeBase(i)
 	}
 }
@@ -153,7 +162,7 @@ func (w *worker) keep(i int) {
 func (w *worker) makeBase(i int) {
 	k, f := w.keepers[i], w.federations[i]
 	records := []state.Record{{At: time.Now(), Hosts: w.tables[i].Resolutions(), Serial: w.board.Load().Serial}}
-	for j, m := range f.Members {
+	for j, m := range w.seated(i) {
 		if w.tables[i].Complete(j) {
 			records = append(records, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j)})
 		}
@@ -165,7 +174,7 @@ func (w *worker) makeBase(i int) {
 	k.early = slices.DeleteFunc(k.early, func(r state.Record) bool {
 		return w.listed(i, r.Cluster)
 	})
-	k.making, k.since = true, slices.Clone(k.early)
+	k.making, k.anew, k.since = true, false, slices.Clone(k.early)
 	w.wg.Go(func() {
 		base, err := state.NewBase(k.dir, f.Name, records)
 		if !w.send(w.ctx, report{federation: i, based: &based{base, err}}) && base != nil {
@@ -176,7 +185,7 @@ func (w *worker) makeBase(i int) {
 
 // listed says whether the cluster of an identity has been listed.
 func (w *worker) listed(i int, identity string) bool {
-	for j, m := range w.federations[i].Members {
+	for j, m := range w.seated(i) {
 		if m.Identity == identity {
 			return w.tables[i].Complete(j)
 		}

@@ -18,6 +18,20 @@ type Cluster struct {
 	Addresses []netip.Prefix // none: it may announce any address
 }
 
+// Equal says whether two say the same.
+func (c *Cluster) Equal(o *Cluster) bool {
+	return c.Name == o.Name && c.Region == o.Region && slices.Equal(c.Zones, o.Zones) && slices.Equal(c.Addresses, o.Addresses)
+}
+
+// ParseRange reads a range of addresses: a network in CIDR notation, or one address.
+func ParseRange(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
+}
+
 // may says whether the cluster may announce an address.
 func (c *Cluster) may(a netip.Addr) bool {
 	return len(c.Addresses) == 0 || slices.ContainsFunc(c.Addresses, func(p netip.Prefix) bool { return p.Contains(a) })
@@ -35,6 +49,8 @@ const (
 // A member is a cluster's part of the table that isn't a service's.
 type member struct {
 	Cluster
+	vacant  bool // there is none, any more
+	waived  bool // it had its time to be listed
 	silent  bool
 	since   time.Duration // when the silence began
 	counts  time.Duration // since when it counts towards the hold

@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -78,23 +77,27 @@ func (t *Table) Isolated() bool { return t.isolated }
 // that was never listed, though it had its time, is silent too. When isolation
 // ends, the others are likely to be heard next: their holds begin then.
 func (t *Table) isolate(now time.Duration) {
-	n := 0
+	n, all := 0, 0
 	for _, m := range t.members {
-		if m.silent || t.waived && !m.complete() {
+		if m.vacant {
+			continue
+		}
+		all++
+		if m.silent || m.waived && !m.complete() {
 			n++
 		}
 	}
-	isolated := 2*n > len(t.members)
+	isolated := 2*n > all
 	if isolated == t.isolated {
 		return
 	}
 	t.isolated = isolated
 	if isolated {
 		t.cried = true
-		t.say("isolated: %d of %d clusters are silent at once; all that is known stays", n, len(t.members))
+		t.say("isolated: %d of %d clusters are silent at once; all that is known stays", n, all)
 	} else if t.cried {
 		t.cried = false
-		t.say("no longer isolated: %d of %d clusters are silent", n, len(t.members))
+		t.say("no longer isolated: %d of %d clusters are silent", n, all)
 	}
 	for i, m := range t.members {
 		if m.silent {
@@ -148,17 +151,13 @@ func (t *Table) Deadline() (at time.Duration, ok bool) {
 	return at, ok
 }
 
-// Override sets the orders that hold now. Those that name no member are noticed.
+// Override sets the orders that hold now. Those that name no member are noticed
+// with the next publication.
 func (t *Table) Override(orders []override.Order) {
 	if slices.Equal(orders, t.orders) {
 		return
 	}
-	t.orders = slices.Clone(orders)
-	for _, o := range orders {
-		if o.Subject.Kind == override.Cluster && !slices.ContainsFunc(t.members, func(m *member) bool { return string(m.Name) == o.Subject.Name }) {
-			t.notice("", UnknownOverride, fmt.Sprintf("override %q: there is no cluster of this name", o.Subject))
-		}
-	}
+	t.orders, t.unchecked = slices.Clone(orders), true
 	for i := range t.members {
 		t.touchAll(i)
 	}

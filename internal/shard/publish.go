@@ -43,8 +43,11 @@ func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federati
 				t.forget(s, i)
 			}
 		}
+		t.pardon(&d)
 		ds = append(ds, d)
 	}
+	clear(t.excused)
+	t.strangers()
 	// A map keeps the room it once needed, and to walk through that costs as much
 	// as the entries did: after a first listing, each change would.
 	t.dirty = map[names.Key]bool{}

@@ -33,7 +33,10 @@ type Table struct {
 	dirty    map[names.Key]bool
 	scopes   bool // the places of a member have changed
 	standing bool // a member has been listed for the first time, or had its time
-	waived   bool // members had their time to be listed
+
+	expecting bool         // more members may come whose names aren't known yet
+	excused   map[int]bool // members of which something goes by an order
+	unchecked bool         // whether the orders are about members
 
 	rehost  bool // hosts has gained or lost a name
 	recheck bool // checks has gained or lost one
@@ -89,20 +92,13 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		labels:    map[string]string{},
 		dirty:     map[names.Key]bool{},
 		told:      map[Notice]bool{},
+		excused:   map[int]bool{},
 		tally:     map[Standing]int{},
 		scopes:    true,
 		standing:  true,
 	}
 	for _, c := range clusters {
-		m := &member{
-			Cluster: c,
-			nodes:   map[string]topology.Place{},
-			slices:  map[SliceKey]names.Key{},
-			fronts:  map[names.Key][]names.Key{},
-			seen:    map[string]int{},
-		}
-		m.locate()
-		t.members = append(t.members, m)
+		t.members = append(t.members, newMember(c))
 	}
 	return t
 }
@@ -141,10 +137,19 @@ func (t *Table) Apply(cluster int, c Change) {
 	}
 }
 
-// Waive stops waiting for members that have not been listed yet.
+// Waive stops waiting for members that have not been listed yet, and for those
+// that may come.
 func (t *Table) Waive() {
-	if !t.waived {
-		t.waived, t.standing = true, true
+	t.Expect(false)
+	for i := range t.members {
+		t.Miss(i)
+	}
+}
+
+// Miss stops waiting for one member.
+func (t *Table) Miss(cluster int) {
+	if m := t.members[cluster]; !m.complete() && !m.waived {
+		m.waived, t.standing = true, true
 	}
 }
 
@@ -153,7 +158,7 @@ func (t *Table) Complete(cluster int) bool { return t.members[cluster].complete(
 
 // Settled says whether every member has been listed or had its time.
 func (t *Table) Settled() bool {
-	return t.waived || !slices.ContainsFunc(t.members, func(m *member) bool { return !m.complete() })
+	return !t.expecting && !slices.ContainsFunc(t.members, func(m *member) bool { return !m.complete() && !m.waived && !m.vacant })
 }
 
 // Holdings is all the table holds of a cluster, as the lists that would make it

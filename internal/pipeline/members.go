@@ -1,0 +1,157 @@
+package pipeline
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/shard"
+)
+
+// Begin gives a federation, before Run, the members that a registry told of earlier,
+// with its orders. listed is whether the registry has ever been listed; else names
+// that aren't known are waited for until it has been, or Grace is over.
+func (p *Pipeline) Begin(federation int, ms []Member, orders []override.Order, listed bool) {
+	f := &p.federations[federation]
+	for _, m := range ms {
+		m.registered = true
+		f.Members = append(f.Members, m)
+	}
+	f.orders, f.expects = orders, !listed
+}
+
+// Members makes those that a registry tells of the members of a federation, beside
+// those of its configuration, and its orders hold from then on. A member of the
+// same identity stays as it is, source and all, and only what is said of it changes;
+// the sources of the others are ended and started. listed is as in Begin. It is
+// false if p or ctx has ended.
+func (p *Pipeline) Members(ctx context.Context, federation int, ms []Member, orders []override.Order, listed bool) bool {
+	return p.inspect(ctx, func(w *worker) {
+		if listed {
+			w.tables[federation].Expect(false)
+		}
+		w.enlist(federation, ms, orders)
+	})
+}
+
+// A seat is a member at its index in the table, with what runs for it.
+type seat struct {
+	Member
+	end    func()        // ends its source
+	since  time.Duration // when its listing began to be waited for
+	waived bool          // it has had its time
+}
+
+// seated are the members of a federation, by index.
+func (w *worker) seated(federation int) iter.Seq2[int, *seat] {
+	return func(yield func(int, *seat) bool) {
+		for j, s := range w.seats[federation] {
+			if s != nil && !yield(j, s) {
+				return
+			}
+		}
+	}
+}
+
+// sit gives a member its seat, and starts its source.
+func (w *worker) sit(i, j int, m Member) {
+	ctx, cancel := context.WithCancel(w.ctx)
+	s := &seat{Member: m, end: cancel, since: Now()}
+	if j == len(w.seats[i]) {
+		w.seats[i] = append(w.seats[i], nil)
+	}
+	w.seats[i][j] = s
+	w.wg.Go(func() {
+		m.Source.Run(ctx, func(c ...shard.Change) {
+			w.send(ctx, report{federation: i, cluster: j, from: s, changes: c})
+		})
+		if w.ctx.Err() == nil && m.Left != nil {
+			m.Left()
+		}
+	})
+}
+
+// leave takes a member out. Its source ends in its own time; what it still says
+// comes from nobody.
+func (w *worker) leave(i, j int) {
+	s := w.seats[i][j]
+	s.end()
+	w.seats[i][j] = nil
+	w.tables[i].Leave(j, Now())
+	if k := w.keepers[i]; k != nil {
+		k.forget(s.Identity)
+	}
+	notices.DeletePartialMatch(prometheus.Labels{"federation": w.federations[i].Name, "cluster": string(s.Name)})
+}
+
+func (w *worker) enlist(i int, ms []Member, orders []override.Order) {
+	t := w.tables[i]
+	for j, s := range w.seated(i) {
+		if !s.registered {
+			continue
+		}
+		at := slices.IndexFunc(ms, func(m Member) bool { return m.Identity == s.Identity })
+		if at < 0 {
+			w.leave(i, j)
+			continue
+		}
+		if now := ms[at].Cluster; !now.Equal(&s.Cluster) {
+			s.Cluster = now
+			t.Change(j, now)
+		}
+	}
+	for _, m := range ms {
+		if slices.ContainsFunc(w.seats[i], func(s *seat) bool { return s != nil && s.Identity == m.Identity }) {
+			continue
+		}
+		m.registered = true
+		w.sit(i, t.Join(m.Cluster), m)
+	}
+	w.drains[i] = orders
+	w.override(i)
+}
+
+// override has a table follow what a registry and the file of overrides order: what
+// stands in the file is the last word, since whoever writes it is nearer.
+func (w *worker) override(i int) {
+	w.tables[i].Override(slices.Concat(w.drains[i], w.filed[i]))
+}
+
+// overdue calls late for each member that hasn't been listed, and is still waited
+// for, with the moment when its time is over; with nil for those of a registry that
+// hasn't been listed itself.
+func (w *worker) overdue(late func(federation, cluster int, s *seat, at time.Duration)) {
+	for i, t := range w.tables {
+		if t.Settled() {
+			continue
+		}
+		if t.Expecting() {
+			late(i, 0, nil, w.began+Grace)
+		}
+		for j, s := range w.seated(i) {
+			if !s.waived && !t.Complete(j) {
+				late(i, j, s, s.since+Grace)
+			}
+		}
+	}
+}
+
+// waive stops waiting for members whose time is over.
+func (w *worker) waive() {
+	now := Now()
+	w.overdue(func(i, j int, s *seat, at time.Duration) {
+		switch {
+		case now < at:
+		case s == nil:
+			w.tables[i].Expect(false)
+		default:
+			s.waived = true
+			w.log.Warn("cluster " + string(s.Name) + ": not listed within " + Grace.String() + "; going on without it")
+			w.tables[i].Miss(j)
+		}
+	})
+}

@@ -1,0 +1,128 @@
+package shard
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// Members come and go in place: an index keeps its member for as long as that is
+// one, so that nothing that is known of the others has to be carried anywhere.
+
+func newMember(c Cluster) *member {
+	m := &member{
+		Cluster: c,
+		nodes:   map[string]topology.Place{},
+		slices:  map[SliceKey]names.Key{},
+		fronts:  map[names.Key][]names.Key{},
+		seen:    map[string]int{},
+	}
+	m.locate()
+	return m
+}
+
+// Join adds a member of which nothing is known yet, and gives its index: that of
+// one that has left, if there is.
+func (t *Table) Join(c Cluster) int {
+	m := newMember(c)
+	t.scopes, t.standing, t.unchecked = true, true, true
+	for i, o := range t.members {
+		if o.vacant && !t.excused[i] { // else what is published still speaks of the one before
+			t.members[i] = m
+			return i
+		}
+	}
+	t.members = append(t.members, m)
+	for _, s := range t.services {
+		s.pieces = append(s.pieces, nil)
+	}
+	return len(t.members) - 1
+}
+
+// Leave takes a member out, with all that is known of it. That is an operator's
+// order: the guard doesn't hold it up.
+func (t *Table) Leave(cluster int, now time.Duration) {
+	m := t.members[cluster]
+	for k, s := range t.services {
+		p := s.pieces[cluster]
+		if p == nil {
+			continue
+		}
+		if m.settled {
+			s.note(p.places, nil, now)
+		}
+		if p.object != nil {
+			t.unlink(cluster, p.object)
+		}
+		t.count(cluster, p, health.Verdict{})
+		t.relink(k, p, nil)
+		s.pieces[cluster] = nil
+		t.dirty[k] = true
+	}
+	maps.DeleteFunc(t.told, func(n Notice, _ bool) bool { return n.Cluster == m.Name })
+	t.members[cluster] = &member{vacant: true}
+	t.excuse(cluster)
+	t.scopes, t.standing, t.unchecked = true, true, true
+	t.isolate(now)
+}
+
+// Change takes in that the configuration says something else of a member. What
+// goes by that is an operator's order too.
+func (t *Table) Change(cluster int, c Cluster) {
+	m := t.members[cluster]
+	m.Cluster = c
+	t.scopes = m.locate() || t.scopes
+	t.touchAll(cluster)
+	t.excuse(cluster)
+}
+
+// excuse lets what goes of a cluster in the next publication go unguarded, and what
+// the guard has kept of it.
+func (t *Table) excuse(cluster int) {
+	t.excused[cluster] = true
+	for k := range t.guard.held {
+		t.dirty[k] = true
+	}
+}
+
+// pardon notes in a decision which addresses go by an order about their cluster.
+func (t *Table) pardon(d *decision) {
+	if len(t.excused) == 0 || d.old == nil {
+		return
+	}
+	for _, s := range d.old.Shards {
+		if t.excused[int(s.Cluster)] {
+			d.ordered = append(d.ordered, s.Addr)
+		}
+	}
+}
+
+// Expect says whether more members may come whose names aren't known yet: until
+// then, the table isn't settled.
+func (t *Table) Expect(more bool) {
+	if t.expecting != more {
+		t.expecting, t.standing = more, true
+	}
+}
+
+// Expecting says whether more members may come.
+func (t *Table) Expecting() bool { return t.expecting }
+
+// strangers notices orders that name no member, once it is known who is one.
+func (t *Table) strangers() {
+	if !t.unchecked || !t.Settled() {
+		return
+	}
+	t.unchecked = false
+	for _, o := range t.orders {
+		if o.Subject.Kind == override.Cluster && !slices.ContainsFunc(t.members, func(m *member) bool { return string(m.Name) == o.Subject.Name }) {
+			t.notice("", UnknownOverride, fmt.Sprintf("override %q: there is no cluster of this name", o.Subject))
+		}
+	}
+}
