@@ -35,15 +35,29 @@ type api struct {
 	metadata   metadata.Interface
 }
 
-// newAPI reads a kubeconfig's content. It does not call anybody.
-func newAPI(path, context string, content []byte) (*api, error) {
-	config, err := restConfig(path, context, content)
+// Credentials are the content of a kubeconfig, with where it is from.
+type credentials struct {
+	path    string // of the file; what it names may be files beside it
+	inline  bool   // it isn't a file, and can't name any
+	content []byte
+}
+
+func (k *credentials) String() string {
+	if k.inline {
+		return "kubeconfig"
+	}
+	return fmt.Sprintf("kubeconfig %q", k.path)
+}
+
+// newAPI reads credentials. It does not call anybody.
+func newAPI(k credentials, context string) (*api, error) {
+	config, err := k.rest(context)
 	if err != nil {
 		return nil, err
 	}
 	base, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("kubeconfig %q: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", &k, err)
 	}
 	a := &api{readyz: base.JoinPath("readyz").String()}
 	heart := rest.CopyConfig(config)
@@ -60,7 +74,7 @@ func newAPI(path, context string, content []byte) (*api, error) {
 		func() (err error) { a.metadata, err = metadata.NewForConfigAndClient(config, a.http); return },
 	} {
 		if err := make(); err != nil {
-			return nil, fmt.Errorf("kubeconfig %q: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", &k, err)
 		}
 	}
 	return a, nil
@@ -79,10 +93,10 @@ func dial(config *rest.Config) {
 	config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
 }
 
-func restConfig(path, context string, content []byte) (*rest.Config, error) {
-	kubeconfig, err := clientcmd.Load(content)
+func (k *credentials) rest(context string) (*rest.Config, error) {
+	kubeconfig, err := clientcmd.Load(k.content)
 	if err != nil {
-		return nil, fmt.Errorf("kubeconfig %q: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", k, err)
 	}
 	has := slices.Sorted(maps.Keys(kubeconfig.Contexts))
 	if context == "" {
@@ -90,28 +104,32 @@ func restConfig(path, context string, content []byte) (*rest.Config, error) {
 	}
 	switch {
 	case len(has) == 0:
-		return nil, fmt.Errorf("kubeconfig %q: it has no contexts", path)
+		return nil, fmt.Errorf("%s: it has no contexts", k)
 	case context == "":
-		return nil, fmt.Errorf("kubeconfig %q: it has no current-context; name one of: %s", path, strings.Join(has, ", "))
+		return nil, fmt.Errorf("%s: it has no current-context; name one of: %s", k, strings.Join(has, ", "))
 	case kubeconfig.Contexts[context] == nil:
-		return nil, fmt.Errorf("kubeconfig %q: context %q isn't there; it has: %s", path, context, strings.Join(has, ", "))
+		return nil, fmt.Errorf("%s: context %q isn't there; it has: %s", k, context, strings.Join(has, ", "))
 	}
 	c := kubeconfig.Contexts[context]
 	switch server := kubeconfig.Clusters[c.Cluster]; {
 	case server == nil:
-		return nil, fmt.Errorf("kubeconfig %q: context %q: cluster %q isn't there", path, context, c.Cluster)
+		return nil, fmt.Errorf("%s: context %q: cluster %q isn't there", k, context, c.Cluster)
 	case server.Server == "": // client-go would turn to localhost
-		return nil, fmt.Errorf("kubeconfig %q: cluster %q: it has no server", path, c.Cluster)
+		return nil, fmt.Errorf("%s: cluster %q: it has no server", k, c.Cluster)
 	case c.AuthInfo != "" && kubeconfig.AuthInfos[c.AuthInfo] == nil:
-		return nil, fmt.Errorf("kubeconfig %q: context %q: user %q isn't there", path, context, c.AuthInfo)
+		return nil, fmt.Errorf("%s: context %q: user %q isn't there", k, context, c.AuthInfo)
 	}
-	// Certificates and tokens may be files beside the kubeconfig.
-	if err := clientcmd.ResolveConfigPaths(kubeconfig, filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("kubeconfig %q: %w", path, err)
+	if k.inline {
+		err = selfContained(kubeconfig)
+	} else { // certificates and tokens may be files beside it
+		err = clientcmd.ResolveConfigPaths(kubeconfig, filepath.Dir(k.path))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k, err)
 	}
 	config, err := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, context, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("kubeconfig %q: context %q: %w", path, context, err)
+		return nil, fmt.Errorf("%s: context %q: %w", k, context, err)
 	}
 	config.UserAgent = "fedns"
 	config.ContentType = "application/vnd.kubernetes.protobuf"

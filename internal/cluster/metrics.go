@@ -3,6 +3,8 @@ package cluster
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fedns/fedns/internal/topology"
 )
 
 var (
@@ -27,3 +29,10 @@ var (
 		Help:      "Counter of manifests, or whole folders, that could not be read.",
 	}, []string{"federation", "cluster"})
 )
+
+// Forget drops what is counted of a cluster that is no member any more.
+func Forget(federation string, cluster topology.ClusterName) {
+	for _, v := range []*prometheus.CounterVec{clusterErrors, clusterLists, manifestErrors} {
+		v.DeletePartialMatch(prometheus.Labels{"federation": federation, "cluster": string(cluster)})
+	}
+}

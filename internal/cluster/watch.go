@@ -48,7 +48,8 @@ var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 
 type Config struct {
 	Federation string
 	Cluster    topology.ClusterName
-	Kubeconfig string
+	Kubeconfig string          // a file
+	Given      *Given          // in its place, if it isn't nil
 	Context    string          // "": the kubeconfig's current one
 	Selector   labels.Selector // of Services, Ingresses and EndpointSlices; nil: all
 	Nodes      bool            // false: nobody needs them, and they count as listed
@@ -82,6 +83,9 @@ func NewWatcher(c Config) (*Watcher, error) {
 	c.Heartbeat = c.Heartbeat.orDefault()
 	w := &Watcher{Config: c, rotation: rotation, lull: lull, pulse: pulse{timeout: c.Heartbeat.Timeout}}
 	w.gripes.init(c.Log, "cluster "+string(c.Cluster)+": ")
+	if c.Given != nil {
+		return w, nil // Run waits for it
+	}
 	var err error
 	if w.info, err = os.Stat(c.Kubeconfig); err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
@@ -89,11 +93,16 @@ func NewWatcher(c Config) (*Watcher, error) {
 	if w.content, err = os.ReadFile(c.Kubeconfig); err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
-	if w.api, err = newAPI(c.Kubeconfig, c.Context, w.content); err != nil {
+	if w.api, err = w.open(w.content); err != nil {
 		return nil, err
 	}
 	w.standing = newStanding(c.Log, string(c.Cluster), w.resources(w.api))
 	return w, nil
+}
+
+// open is the way to the API that a kubeconfig's content leads to.
+func (w *Watcher) open(content []byte) (*api, error) {
+	return newAPI(credentials{path: w.Kubeconfig, inline: w.Given != nil, content: content}, w.Context)
 }
 
 // Quiet keeps client-go from logging: what it would say is said by the Watcher,
@@ -121,9 +130,30 @@ func (w *Watcher) Run(ctx context.Context, report func(...shard.Change)) {
 	if !w.Nodes {
 		report(shard.NodeList{})
 	}
+	a := w.api
+	if a == nil {
+		if a = w.await(ctx); a == nil {
+			return
+		}
+		w.standing = newStanding(w.Log, string(w.Cluster), w.resources(a))
+	}
 	w.pulse.beat = time.Now() // silence is counted from here
-	for a := w.api; a != nil; {
+	for a != nil {
 		a = w.generation(ctx, a, report)
+	}
+}
+
+// await waits for a first kubeconfig; nil: ctx has ended.
+func (w *Watcher) await(ctx context.Context) *api {
+	for {
+		if a := w.rotated(); a != nil {
+			return a
+		}
+		select {
+		case <-w.Given.changed:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 
@@ -144,12 +174,20 @@ func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.C
 
 	rotation := time.NewTicker(w.rotation)
 	defer rotation.Stop()
+	var given <-chan struct{}
+	if w.Given != nil {
+		given = w.Given.changed
+	}
 	look := time.NewTicker(w.Heartbeat.Timeout / 50) // a silence isn't noticed much later than it is one
 	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-given:
+			if next := w.rotated(); next != nil {
+				return next
+			}
 		case <-rotation.C:
 			if next := w.rotated(); next != nil {
 				return next
@@ -172,7 +210,7 @@ func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.C
 // again is the way to the API as before, but with new connections: those of a
 // silence may be dead without knowing it.
 func (w *Watcher) again(a *api) *api {
-	next, err := newAPI(w.Kubeconfig, w.Context, w.content)
+	next, err := w.open(w.content)
 	if err != nil { // a file that it names has gone; a has read it
 		return a
 	}
@@ -211,13 +249,27 @@ func (w *Watcher) rotated() *api {
 		return nil
 	}
 	w.broken = ""
-	if a != nil {
+	switch {
+	case a == nil:
+	case w.Given == nil:
 		w.Log.Info(fmt.Sprintf("cluster %s: kubeconfig %q has changed", w.Cluster, w.Kubeconfig))
+	case w.api != nil:
+		w.Log.Info(fmt.Sprintf("cluster %s: %s has changed", w.Cluster, w.Given.origin))
+	}
+	if a != nil {
+		w.api = a
 	}
 	return a
 }
 
 func (w *Watcher) reread() (*api, error) {
+	if w.Given != nil {
+		content := w.Given.get()
+		if len(content) == 0 || bytes.Equal(content, w.content) {
+			return nil, nil
+		}
+		return w.take(content)
+	}
 	info, err := os.Stat(w.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
@@ -233,7 +285,11 @@ func (w *Watcher) reread() (*api, error) {
 	if bytes.Equal(content, w.content) {
 		return nil, nil
 	}
-	a, err := newAPI(w.Kubeconfig, w.Context, content)
+	return w.take(content)
+}
+
+func (w *Watcher) take(content []byte) (*api, error) {
+	a, err := w.open(content)
 	if err != nil {
 		return nil, err
 	}

@@ -82,6 +82,9 @@ func (l *lists) WatchWithContext(ctx context.Context, o metav1.ListOptions) (wat
 		}
 		return nil, err
 	}
+	if f, ok := l.Follower.(interface{ Watching() }); ok {
+		f.Watching() // for who keeps account of failures
+	}
 	return w, nil
 }
 

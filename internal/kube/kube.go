@@ -1,5 +1,5 @@
-// Package kube is one Kubernetes API as fedctl and fedsync use it: objects of any
-// kind, written by server-side apply.
+// Package kube is one Kubernetes API as fedctl, fedsync and the registry use it:
+// objects of any kind, written by server-side apply.
 //
 // It decides nothing, keeps nothing, and retries nothing but what the server asks
 // to have retried (429).
@@ -69,6 +69,10 @@ type Config struct {
 	// server's priority and fairness.
 	QPS   float32
 	Burst int
+	// Beats is for an API that is only asked whether it is ready: a request that
+	// times out leaves an HTTP/2 connection as it is, and the next would try its
+	// luck with the same dead one. HTTP/1.1 begins with a new one.
+	Beats bool
 }
 
 // An API is the way to one.
@@ -98,6 +102,9 @@ func Open(c Config) (*API, error) {
 	}
 	config.UserAgent = c.Agent
 	config.QPS, config.Burst = c.QPS, c.Burst
+	if c.Beats {
+		config.NextProtos = []string{"http/1.1"}
+	}
 	if c.QPS == 0 {
 		config.QPS = -1
 	}
