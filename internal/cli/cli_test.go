@@ -408,15 +408,15 @@ func TestClusters(t *testing.T) {
 	d := newDesk(t)
 	age := 0.25
 	d.answers["clusters"] = report.Clusters{Isolated: []string{"fed"}, Clusters: []report.Cluster{
-		{Federation: "fed", Cluster: "eu", Listed: true, ViewAgeSeconds: &age, Places: []report.Place{{Region: "eu", Zone: "eu-a"}}, Shards: []report.Tally{{Verdict: "up", Reason: "ready", Count: 3}}},
-		{Federation: "fed", Cluster: "us", Listed: true, Silent: true, SilentSeconds: 72, ViewAgeSeconds: &age, Places: []report.Place{{Region: "us"}}, Shards: []report.Tally{{Verdict: "up", Reason: "ready", Stale: true, Count: 1}}},
-		{Federation: "fed", Cluster: "ap"},
+		{Federation: "fed", Cluster: "eu", Source: "kubeconfig", Listed: true, ViewAgeSeconds: &age, Places: []report.Place{{Region: "eu", Zone: "eu-a"}}, Shards: []report.Tally{{Verdict: "up", Reason: "ready", Count: 3}}},
+		{Federation: "fed", Cluster: "us", Source: "registry", Listed: true, Silent: true, SilentSeconds: 72, ViewAgeSeconds: &age, Places: []report.Place{{Region: "us"}}, Shards: []report.Tally{{Verdict: "up", Reason: "ready", Stale: true, Count: 1}}},
+		{Federation: "fed", Cluster: "ap", Source: "manifests"},
 	}}
 	out, _, code := d.run("clusters")
-	if want := `FEDERATION  CLUSTER  STATE             HEARD        PLACES   SHARDS
-fed         eu       listed            0.2s ago     eu-a.eu  3 up (ready)
-fed         us       silent for 1m12s  0.2s ago     us       1 up (ready, when last heard)
-fed         ap       not listed yet    never heard           
+	if want := `FEDERATION  CLUSTER  SOURCE      STATE             HEARD        PLACES   SHARDS
+fed         eu       kubeconfig  listed            0.2s ago     eu-a.eu  3 up (ready)
+fed         us       registry    silent for 1m12s  0.2s ago     us       1 up (ready, when last heard)
+fed         ap       manifests   not listed yet    never heard           
 federation fed: isolated; more than half of its clusters are silent at once, and all that is known stays
 `; out != want || code != 0 {
 		t.Errorf("exit %d\n%swant\n%s", code, out, want)

@@ -20,7 +20,7 @@ func (c *call) clusters(ctx context.Context) error {
 		return c.print(all)
 	}
 	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FEDERATION\tCLUSTER\tSTATE\tHEARD\tPLACES\tSHARDS")
+	fmt.Fprintln(w, "FEDERATION\tCLUSTER\tSOURCE\tSTATE\tHEARD\tPLACES\tSHARDS")
 	for _, m := range all.Clusters {
 		state := "listed"
 		switch {
@@ -37,7 +37,7 @@ func (c *call) clusters(ctx context.Context) error {
 			}
 			shards = append(shards, s)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Federation, m.Cluster, state, strings.TrimPrefix(heard(m.ViewAgeSeconds), "heard "), where(m.Places), strings.Join(shards, ", "))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Federation, m.Cluster, m.Source, state, strings.TrimPrefix(heard(m.ViewAgeSeconds), "heard "), where(m.Places), strings.Join(shards, ", "))
 	}
 	w.Flush()
 	for _, m := range all.Clusters {

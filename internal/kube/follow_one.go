@@ -57,7 +57,7 @@ func (a *API) FollowOne(ctx context.Context, k Kind, namespace, name string, tel
 // with the object as it is: its own version may be older than what the server
 // remembers.
 func (a *API) watchOne(ctx context.Context, k Kind, namespace, name string, tell func(*Object)) error {
-	w, err := a.dyn.Resource(k.resource()).Namespace(namespace).Watch(ctx, metav1.ListOptions{
+	w, err := a.dyn.Resource(resource(k)).Namespace(namespace).Watch(ctx, metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String(),
 	})
 	if err != nil {

@@ -21,6 +21,7 @@ type Clusters struct {
 type Cluster struct {
 	Federation     string   `json:"federation"`
 	Cluster        string   `json:"cluster"`
+	Source         string   `json:"source"` // the word of the Corefile that it is a member by
 	Listed         bool     `json:"listed"`
 	Silent         bool     `json:"silent"`
 	SilentSeconds  float64  `json:"silent_seconds"`

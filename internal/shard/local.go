@@ -89,7 +89,7 @@ func (t *Table) home() names.Home {
 		if m.Name != t.policy.Local.Cluster {
 			continue
 		}
-		h := names.Home{Known: m.complete() || t.waived}
+		h := names.Home{Known: m.complete() || m.waived}
 		if len(m.places) > 0 {
 			h.Scope = topology.Scope(m.places[0])
 		}

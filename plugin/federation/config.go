@@ -24,21 +24,23 @@ import (
 
 // A stanza is what the Corefile says of one federation.
 type stanza struct {
-	name     string
-	zones    []string
-	clusters []source
-	selector string
-	apex     string
-	ttl      uint32 // seconds
-	degraded uint32 // seconds
-	policy   shard.Policy
-	beat     cluster.Heartbeat
-	state    string // folder
-	override string // file
-	status   string // address and port; "": not served
-	resolver *resolver
-	guards   guards
-	local    localCluster
+	name            string
+	zones           []string
+	clusters        []source
+	registry        string // kubeconfig; "": there is none
+	registryContext string
+	selector        string
+	apex            string
+	ttl             uint32 // seconds
+	degraded        uint32 // seconds
+	policy          shard.Policy
+	beat            cluster.Heartbeat
+	state           string // folder
+	override        string // file
+	status          string // address and port; "": not served
+	resolver        *resolver
+	guards          guards
+	local           localCluster
 	geography
 	lenient bool
 	fall    fall.F
@@ -56,6 +58,14 @@ type source struct {
 // identity tells the same source across a reload.
 func (s *source) identity(federation, selector string) string {
 	return fmt.Sprintf("%q", []string{federation, string(s.Name), s.kubeconfig, s.context, s.manifests, selector})
+}
+
+// origin is the property that says where its objects come from.
+func (s *source) origin() string {
+	if s.manifests != "" {
+		return "manifests"
+	}
+	return "kubeconfig"
 }
 
 const (
@@ -116,8 +126,8 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 			return s, err
 		}
 	}
-	if len(s.clusters) == 0 {
-		return s, c.Errf("federation %q: has no cluster; say at least one: cluster NAME { kubeconfig FILE CONTEXT } or cluster NAME { manifests DIR }", s.name)
+	if len(s.clusters) == 0 && s.registry == "" {
+		return s, c.Errf("federation %q: has no cluster; say at least one: cluster NAME { kubeconfig FILE CONTEXT } or cluster NAME { manifests DIR }, or a registry FILE CONTEXT", s.name)
 	}
 	if s.degraded > s.ttl {
 		s.degraded = s.ttl
@@ -134,12 +144,14 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 }
 
 // properties lists what a stanza may hold, for whoever mistyped.
-const properties = "cluster, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, policy, geo, nets, ecs, local, fast, cookies, rrl, lenient, fallthrough"
+const properties = "cluster, registry, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, policy, geo, nets, ecs, local, fast, cookies, rrl, lenient, fallthrough"
 
 func (s *stanza) property(c *caddy.Controller) error {
 	switch p := c.Val(); p {
 	case "cluster":
 		return s.cluster(c)
+	case "registry":
+		return s.registered(c)
 	case "select":
 		args := c.RemainingArgs()
 		if len(args) == 0 {
@@ -327,7 +339,7 @@ func (s *source) property(c *caddy.Controller) error {
 			return fail("needs at least one range, such as 203.0.113.0/24")
 		}
 		for _, a := range args {
-			prefix, err := network(a)
+			prefix, err := shard.ParseRange(a)
 			if err != nil {
 				return fail("%q is not a range of addresses, such as 203.0.113.0/24", a)
 			}
@@ -337,15 +349,6 @@ func (s *source) property(c *caddy.Controller) error {
 		return c.Errf("cluster %q: unknown property %q; it has %s", s.Name, p, clusterProperties)
 	}
 	return nil
-}
-
-// network reads a network in CIDR notation, or one address.
-func network(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	return p.Masked(), err
 }
 
 // scopes checks that names of regions and zones don't collide, as far as the

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -54,7 +55,7 @@ func (s *stanza) subnets(c *caddy.Controller, args []string) error {
 	}
 	s.geography.ecs = args[0] == "on"
 	for _, a := range args[1:] {
-		p, err := network(a)
+		p, err := shard.ParseRange(a)
 		if err != nil {
 			return c.Errf("ecs: %q is neither an address nor a network, such as 192.0.2.0/24", a)
 		}

@@ -51,7 +51,8 @@ func (s *stanza) locality(c *caddy.Controller) error {
 // those that are there for the cluster's sake.
 func (s *stanza) localize(c *caddy.Controller, named bool) error {
 	l := s.local
-	if !s.has(string(l.cluster)) {
+	has := slices.ContainsFunc(s.clusters, func(src source) bool { return src.Name == l.cluster })
+	if !has && s.registry == "" { // members of a registry come and go
 		var known []string
 		for _, src := range s.clusters {
 			known = append(known, string(src.Name))

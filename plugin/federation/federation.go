@@ -45,6 +45,7 @@ type Federation struct {
 	stop     func()        // ends what start has started
 
 	locators []*locator // by federation
+	books    []*book    // by federation; nil: it has no registry
 
 	// For the fast path.
 	config    *dnsserver.Config

@@ -20,6 +20,7 @@ import (
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/geodb"
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -49,7 +50,7 @@ type locator struct {
 	federation string
 	index      int          // in the snapshot
 	policy     names.Policy // of the federation
-	clusters   []source
+	sites      atomic.Pointer[[]site]
 
 	mu   sync.Mutex // guards db
 	db   *geodb.DB
@@ -58,6 +59,19 @@ type locator struct {
 	known map[string]geo.Place // the regions of the federation, for rebuild
 
 	now atomic.Pointer[located]
+}
+
+// A site is where a cluster is, by an operator's word.
+type site struct {
+	shard.Cluster
+	location *geo.Point // nil: as its region is known
+}
+
+func sitesOf(clusters []source) (out []site) {
+	for _, c := range clusters {
+		out = append(out, site{c.Cluster, c.location})
+	}
+	return out
 }
 
 // located is a state of a locator. It never changes.
@@ -71,6 +85,7 @@ type located struct {
 	settled    bool
 	tolerances []int
 	db         *geodb.DB
+	sites      *[]site
 }
 
 // client gives what an answer is chosen by for a client at an address, and how long
@@ -254,12 +269,12 @@ func (l *locator) rebuild(board *names.Board, places func() map[topology.Cluster
 	if p := l.policy; p.Choice == names.Nearest && p.Within > 0 && !slices.Contains(tolerances, p.Within) {
 		tolerances = append(tolerances, p.Within)
 	}
-	last := l.now.Load()
-	if last != nil && last.settled == f.Settled && last.scopes == f.Map && last.db == db && slices.Equal(last.tolerances, tolerances) {
+	last, sites := l.now.Load(), l.sites.Load()
+	if last != nil && last.sites == sites && last.settled == f.Settled && last.scopes == f.Map && last.db == db && slices.Equal(last.tolerances, tolerances) {
 		return
 	}
-	next := &located{scopes: f.Map, settled: f.Settled, tolerances: tolerances, db: db, within: tolerances}
-	next.atlas = geo.NewAtlas(l.regions(f, places()), tolerances...)
+	next := &located{scopes: f.Map, settled: f.Settled, tolerances: tolerances, db: db, sites: sites, within: tolerances}
+	next.atlas = geo.NewAtlas(l.regions(f, *sites, places()), tolerances...)
 	var layers []iter.Seq2[netip.Prefix, geo.Place]
 	if db != nil {
 		layers = append(layers, db.Each)
@@ -275,7 +290,7 @@ func (l *locator) rebuild(board *names.Board, places func() map[topology.Cluster
 
 // regions are those of the federation, with where they are: by an operator's word,
 // or as the big clouds say.
-func (l *locator) regions(f *names.Federation, places map[topology.ClusterName][]topology.Place) map[string]geo.Place {
+func (l *locator) regions(f *names.Federation, sites []site, places map[topology.ClusterName][]topology.Place) map[string]geo.Place {
 	out := map[string]geo.Place{}
 	for _, s := range f.Map.Scopes() {
 		if s.Region != "" {
@@ -300,7 +315,7 @@ func (l *locator) regions(f *names.Federation, places map[topology.ClusterName][
 			out[r] = geo.Place{Point: info.Point, Source: geo.Cloud}
 		}
 	}
-	for _, c := range l.clusters {
+	for _, c := range sites {
 		if c.location == nil {
 			continue
 		}

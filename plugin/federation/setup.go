@@ -117,12 +117,19 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 				Cluster:  src.Cluster,
 				Source:   open,
 				Identity: src.identity(s.name, s.selector),
+				Origin:   src.origin(),
 			})
 		}
 		federations = append(federations, fed)
-		f.locators = append(f.locators, &locator{
-			geography: s.geography, federation: s.name, index: i, policy: s.policy.Choice, clusters: s.clusters, told: map[string]bool{},
-		})
+		l := &locator{geography: s.geography, federation: s.name, index: i, policy: s.policy.Choice, told: map[string]bool{}}
+		sites := sitesOf(s.clusters)
+		l.sites.Store(&sites)
+		f.locators = append(f.locators, l)
+		b, err := newBook(s, i, l)
+		if err != nil {
+			return nil, err
+		}
+		f.books = append(f.books, b)
 		member := answer.Member{Index: i, TTL: s.ttl, Degraded: s.degraded, Lenient: s.lenient, Policy: s.policy.Choice}
 		for _, z := range s.zones {
 			d, err := f.add(z)
@@ -258,6 +265,12 @@ func (f *Federation) start() {
 		f.pipe.Inherit(o.pipe.Bequeath(ctx))
 	}
 	var wg sync.WaitGroup
+	for _, b := range f.books {
+		if b != nil {
+			b.begin(f.pipe, old)
+			wg.Go(func() { b.run(ctx, f.pipe) })
+		}
+	}
 	wg.Go(func() { f.pipe.Run(ctx) })
 	wg.Go(func() { f.follow(ctx) })
 	for i, l := range f.locators {

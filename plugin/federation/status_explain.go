@@ -58,23 +58,18 @@ func (s *status) questioning(v url.Values) (questioning, error) {
 		}
 	}
 	for _, name := range v["without"] {
-		if !slices.ContainsFunc(s.stanzas, func(st stanza) bool { return st.has(name) }) {
-			var known []string
-			for _, st := range s.stanzas {
-				for _, c := range st.clusters {
-					known = append(known, string(c.Name))
-				}
+		var known []string
+		for i := range s.stanzas {
+			for _, c := range s.f.clusters(&s.stanzas[i], i) {
+				known = append(known, string(c.Name))
 			}
+		}
+		if !slices.Contains(known, name) {
 			return q, bad("without: there is no cluster %q", name).with("known clusters: " + strings.Join(known, ", "))
 		}
 		q.lost = append(q.lost, topology.ClusterName(name))
 	}
 	return q, nil
-}
-
-// has says whether a cluster of this name is configured.
-func (s *stanza) has(cluster string) bool {
-	return slices.ContainsFunc(s.clusters, func(c source) bool { return string(c.Name) == cluster })
 }
 
 // indifferent is what there is to say of a client for as long as no policy looks
@@ -311,7 +306,9 @@ func (s *status) known(ctx context.Context, federation int, k names.Key, lost []
 	}
 	// A file that can't be read leaves orders that only the pipeline knows: the
 	// verdicts tell of them, without their reasons.
-	known.orders, _ = known.stanza.orders(time.Now())
+	now := time.Now()
+	file, _ := known.stanza.orders(now)
+	known.orders = append(s.f.books[federation].orders(now), file...)
 	return e, known, nil
 }
 

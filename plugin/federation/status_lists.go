@@ -31,7 +31,7 @@ func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
 		}
 		for _, m := range all {
 			c := report.Cluster{
-				Federation: st.name, Cluster: string(m.Name), Listed: m.Listed, Silent: m.Silent,
+				Federation: st.name, Cluster: string(m.Name), Source: m.Origin, Listed: m.Listed, Silent: m.Silent,
 				SilentSeconds: m.Quiet.Seconds(), ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
 			}
 			if m.Shadowed {
@@ -163,7 +163,7 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 			Federation: st.name, Domains: st.zones, Clusters: []string{}, Scopes: places(f.Map.Scopes()[1:]), Services: f.Size(),
 			Heard: f.Heard, Settled: f.Settled, Isolated: isolated, GuardHeldServices: held, Overrides: []report.Order{},
 		}
-		for _, c := range st.clusters {
+		for _, c := range s.f.clusters(&st, i) {
 			r.Clusters = append(r.Clusters, string(c.Name))
 		}
 		if st.override != "" {

@@ -178,11 +178,11 @@ func (s *status) subject(asked []*names.Federation, only []string, sub override.
 		}
 	}
 	if sub.Kind == override.Cluster {
-		for _, st := range s.stanzas {
+		for i, st := range s.stanzas {
 			if len(only) > 0 && !slices.Contains(only, st.name) {
 				continue
 			}
-			for _, c := range st.clusters {
+			for _, c := range s.f.clusters(&st, i) {
 				known = append(known, string(c.Name))
 			}
 		}

@@ -45,7 +45,8 @@ func TestRefused(t *testing.T) {
 	dir := shop(t, "192.0.2.1")
 	for _, tt := range []struct{ name, stanza, want string }{
 		{"no cluster", "ttl 60s", `federation "fed": has no cluster`},
-		{"unknown property", folder(dir) + "registry all", `unknown property "registry"`},
+		{"unknown property", folder(dir) + "members all", `unknown property "members"; it has cluster, registry,`},
+		{"missing registry", folder(dir) + "registry " + dir + "/nowhere ctx", "registry: kubeconfig: open " + dir + "/nowhere: no such file"},
 		{"local of no member", folder(dir) + "local paris cluster.local", `"paris" is no cluster of federation "fed"; it has c`},
 		{"local without a key", folder(dir) + "local c cluster.local", `add "fed.svc.cluster.local:`},
 		{"missing kubeconfig", "cluster c {\n kubeconfig " + dir + "/nowhere ctx\n}", "nowhere: no such file"},

@@ -115,8 +115,10 @@ func TestExample(t *testing.T) {
 func TestCorefiles(t *testing.T) {
 	dir := t.TempDir()
 	kubeconfig := "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\ncontexts: [{name: gce-us-central1, context: {cluster: c}}]\n"
-	if err := os.WriteFile(filepath.Join(dir, "kubeconfig"), []byte(kubeconfig), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{"kubeconfig": kubeconfig, "federation.kubeconfig": strings.ReplaceAll(kubeconfig, "gce-us-central1", "federation")} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for i, b := range blocks(t, "corefile") {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -195,7 +197,7 @@ func TestMake(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	text := read(t, "README.md")
 	var sources strings.Builder
-	for _, f := range []string{"internal/cluster/metrics.go", "internal/probe/metrics.go", "internal/pipeline/metrics.go", "plugin/federation/metrics.go"} {
+	for _, f := range []string{"internal/cluster/metrics.go", "internal/probe/metrics.go", "internal/pipeline/metrics.go", "internal/registry/metrics.go", "plugin/federation/metrics.go"} {
 		sources.WriteString(read(t, f))
 	}
 	found := regexp.MustCompile(`(?:Name: |desc\()"(\w+)"`).FindAllStringSubmatch(sources.String(), -1)

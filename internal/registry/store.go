@@ -1,0 +1,112 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fedns/fedns/internal/fedapi"
+)
+
+// What is kept on disk is what a start needs while the federation's API is down: the
+// members, and what leads to them. That includes credentials, so that nobody else
+// may read the file.
+type kept struct {
+	Format   string `json:"format"`
+	Version  int    `json:"version"`
+	Registry string `json:"registry"` // of whose members it tells
+	Clusters []line `json:"clusters"`
+}
+
+type line struct {
+	Name       string             `json:"name"`
+	Spec       fedapi.ClusterSpec `json:"spec"`
+	Kubeconfig []byte             `json:"kubeconfig,omitempty"`
+	Lost       bool               `json:"lost,omitempty"`
+}
+
+const (
+	format  = "fedns-registry"
+	version = 1
+)
+
+// file is where the members of a federation are kept; "": nowhere.
+func (c *Config) file() string {
+	if c.State == "" {
+		return ""
+	}
+	return filepath.Join(c.State, c.Federation+".registry")
+}
+
+// save writes the file, whole or not at all.
+func save(path, of string, entries map[string]entry) error {
+	k := kept{Format: format, Version: version, Registry: of, Clusters: []line{}}
+	for name, e := range entries {
+		k.Clusters = append(k.Clusters, line{name, e.spec, e.kubeconfig, e.lost})
+	}
+	text, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // nothing, once it has been renamed
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return err
+}
+
+// load reads the file. One that can't be used is set aside, under a name that the
+// error tells.
+func load(path, of string) (map[string]entry, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	entries, err := parse(text, of)
+	if err == nil {
+		return entries, nil
+	}
+	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405.000"))
+	if renamed := os.Rename(path, aside); renamed != nil {
+		return nil, fmt.Errorf("%q: %w; and it can't be set aside: %w", path, err, renamed)
+	}
+	return nil, fmt.Errorf("%q: %w; set aside as %q", path, err, aside)
+}
+
+func parse(text []byte, of string) (map[string]entry, error) {
+	var k kept
+	if err := json.Unmarshal(text, &k); err != nil {
+		return nil, err
+	}
+	switch {
+	case k.Format != format:
+		return nil, errors.New("it isn't what fedns keeps of a registry")
+	case k.Version != version:
+		return nil, fmt.Errorf("it is of version %d; this server knows version %d", k.Version, version)
+	case k.Registry != of:
+		return nil, fmt.Errorf("it is of the registry %s, not of %s", k.Registry, of)
+	}
+	out := map[string]entry{}
+	for _, l := range k.Clusters {
+		good, wrong := take(fedapi.ClusterSpec{}, word{spec: l.Spec})
+		out[l.Name] = entry{good, l.Kubeconfig, wrong, l.Lost}
+	}
+	return out, nil
+}

@@ -1,0 +1,180 @@
+package federation
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/coredns/caddy"
+
+	"github.com/fedns/fedns/internal/cluster"
+	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/registry"
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// registered reads where the Cluster objects are.
+func (s *stanza) registered(c *caddy.Controller) error {
+	args := c.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return c.Err("registry: needs a kubeconfig of the federation's API and a context: registry FILE [CONTEXT]")
+	}
+	if s.registry != "" {
+		return c.Errf("registry: federation %q has one", s.name)
+	}
+	s.registry = path(c, args[0])
+	if len(args) == 2 {
+		s.registryContext = args[1]
+	}
+	return nil
+}
+
+// A book keeps the members of one federation those of its registry.
+type book struct {
+	*registry.Registry
+	stanza  stanza
+	index   int // of the federation
+	pages   map[topology.ClusterName]*page
+	locator *locator
+}
+
+// A page is a member's source, and what leads to it.
+type page struct {
+	source  pipeline.Source
+	given   *cluster.Given
+	content []byte
+}
+
+// newBook makes the book of a stanza; nil: it has no registry.
+func newBook(s stanza, index int, l *locator) (*book, error) {
+	if s.registry == "" {
+		return nil, nil
+	}
+	var taken []topology.ClusterName
+	for _, c := range s.clusters {
+		taken = append(taken, c.Name)
+	}
+	r, err := registry.New(registry.Config{
+		Federation: s.name, Kubeconfig: s.registry, Context: s.registryContext, State: s.state, Taken: taken,
+		Check: cluster.Check, Period: s.beat.Period, Timeout: s.beat.Timeout, Log: logger(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	return &book{Registry: r, stanza: s, index: index, pages: map[topology.ClusterName]*page{}, locator: l}, nil
+}
+
+// begin gives a pipeline that hasn't run yet the members that are known from before:
+// from those of another configuration, or from the disk.
+func (b *book) begin(pipe *pipeline.Pipeline, old []*Federation) {
+	inherited := false
+	for _, o := range old {
+		for _, other := range o.books {
+			inherited = inherited || other != nil && b.Inherit(other.Registry)
+		}
+	}
+	if !inherited {
+		b.Load()
+	}
+	v := b.Now()
+	pipe.Begin(b.index, b.members(v), v.Orders, v.Listed)
+	b.locate(v)
+}
+
+// run follows the registry until ctx ends.
+func (b *book) run(ctx context.Context, pipe *pipeline.Pipeline) {
+	b.Run(ctx, func(v *registry.View) {
+		b.locate(v)
+		pipe.Members(ctx, b.index, b.members(v), v.Orders, v.Listed)
+	})
+}
+
+// members are those of a view, each with one source for as long as it is one.
+func (b *book) members(v *registry.View) (out []pipeline.Member) {
+	for _, m := range v.Members {
+		p := b.pages[m.Name]
+		if p == nil {
+			var err error
+			if p, err = b.page(m.Name); err != nil {
+				clogger.Errorf("federation %s: registry: cluster %s: %v", b.stanza.name, m.Name, err)
+				continue
+			}
+			b.pages[m.Name] = p
+		}
+		if m.Kubeconfig != nil && !bytes.Equal(m.Kubeconfig, p.content) {
+			p.content = m.Kubeconfig
+			p.given.Set(m.Kubeconfig)
+		}
+		out = append(out, pipeline.Member{
+			Cluster: m.Cluster, Source: p.source, Identity: b.identity(m.Name), Origin: "registry",
+			Left: func() { cluster.Forget(b.stanza.name, m.Name) },
+		})
+	}
+	for name := range b.pages {
+		if !slices.ContainsFunc(v.Members, func(m registry.Member) bool { return m.Name == name }) {
+			delete(b.pages, name)
+		}
+	}
+	return out
+}
+
+// page makes the source of a member. It looks at the nodes whatever is said of
+// regions and zones now: that may be taken back.
+func (b *book) page(name topology.ClusterName) (*page, error) {
+	sel, err := cluster.ParseSelector(b.stanza.selector)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{given: cluster.NewGiven("the kubeconfig in its Secret")}
+	p.source, err = cluster.NewWatcher(cluster.Config{
+		Federation: b.stanza.name, Cluster: name, Given: p.given, Selector: sel, Heartbeat: b.stanza.beat, Nodes: true,
+		Local: name == b.stanza.local.cluster, Log: logger(),
+	})
+	return p, err
+}
+
+// identity tells the same member across a reload. Who joins again under a name is
+// the same: what its Secret leads to is what counts.
+func (b *book) identity(name topology.ClusterName) string {
+	return fmt.Sprintf("%q", []string{b.stanza.name, string(name), "registry", b.Kubeconfig, b.Context, b.stanza.selector})
+}
+
+// locate tells where the members are.
+func (b *book) locate(v *registry.View) {
+	sites := sitesOf(b.stanza.clusters)
+	for _, m := range v.Members {
+		sites = append(sites, site{m.Cluster, m.Location})
+	}
+	b.locator.sites.Store(&sites)
+}
+
+// orders are those of the registry that hold now; b may be nil.
+func (b *book) orders(now time.Time) orders {
+	if b == nil {
+		return nil
+	}
+	var out orders
+	for _, o := range b.Now().Orders {
+		if !o.Expired(now) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// clusters are the members of a federation, as they are configured now.
+func (f *Federation) clusters(s *stanza, index int) []shard.Cluster {
+	var out []shard.Cluster
+	for _, c := range s.clusters {
+		out = append(out, c.Cluster)
+	}
+	if b := f.books[index]; b != nil {
+		for _, m := range b.Now().Members {
+			out = append(out, m.Cluster)
+		}
+	}
+	return out
+}
