@@ -33,7 +33,7 @@ var layers = map[string][]string{
 	"internal/cluster":   {"internal/fqdn", "internal/names", "internal/probe", "internal/shard", "internal/topology"},
 	"internal/fedtest":   {"internal/names", "internal/shard", "internal/topology"},
 	"internal/report":    {"internal/override"},
-	"internal/cli":       {"internal/geo", "internal/override", "internal/report"},
+	"internal/cli":       {"internal/geo", "internal/override", "internal/report", "internal/file", "internal/hint"},
 	"internal/cookie":    {},
 	"internal/rrl":       {},
 	"internal/udp":       {},
@@ -49,6 +49,8 @@ var layers = map[string][]string{
 	"internal/workload":  {"internal/fedapi", "internal/placement", "internal/replica"},
 	"internal/fedsync":   {"internal/fedapi", "internal/kube", "internal/placement", "internal/replica", "internal/workload"},
 	"cmd/fedsync":        {"internal/fedapi", "internal/fedsync"},
+	"internal/hint":      {},
+	"internal/file":      {"internal/hint"},
 }
 
 // pure packages neither read the clock nor touch the world; time is an argument.

@@ -14,7 +14,10 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
+
+	"github.com/fedns/fedns/internal/hint"
 )
 
 // An Env is what a command knows of the world.
@@ -25,35 +28,47 @@ type Env struct {
 	Version        string
 }
 
-// A command is one of fedctl's.
-type command struct {
-	name  string
-	args  string // as usage shows them
-	what  string
-	min   int // positional arguments
-	max   int
-	flags []string // beside those of all commands
-	run   func(*call, context.Context) error
+// An action is a command with its flags, made for one call.
+type action interface {
+	declare(*flag.FlagSet)
+	run(context.Context) error
 }
 
-var orderFlags = []string{"reason", "until", "for", "dry-run", "force"}
+// A command is one of fedctl's.
+type command struct {
+	name     string // of one word or two
+	args     string // as usage shows them
+	what     string
+	min, max int // positional arguments
+	make     func(*call) action
+}
 
-// commands is filled in by init: help prints it.
-var commands []command
+// A group of commands is about one thing.
+type group struct {
+	about    string
+	commands []command
+}
+
+// groups is filled in by init: help prints it.
+var groups []group
 
 func init() {
-	order := "SUBJECT --reason TEXT [--until TIME | --for DURATION] [--dry-run] [--force]"
-	commands = []command{
-		{"explain", "NAME [--type T] [--client IP] [--without CLUSTER]...", "what a name is answered with, and why", 1, 1, []string{"type", "client", "without"}, (*call).explain},
-		{"regions", "", "the regions of the big clouds that are known by name, and where they are", 0, 0, nil, (*call).regions},
-		{"clusters", "", "how the member clusters stand", 0, 0, nil, (*call).clusters},
-		{"drain", order, "take shards out of the answers", 1, 1, orderFlags, (*call).order},
-		{"down", order, "the same, for what is broken", 1, 1, orderFlags, (*call).order},
-		{"up", order, "answer with shards whatever their state", 1, 1, orderFlags, (*call).order},
-		{"failback", order, "go back to the region that failover prefers: SUBJECT is a region or a service", 1, 1, orderFlags, (*call).order},
-		{"undrain", "SUBJECT", "take back what was ordered about a subject", 1, 1, nil, (*call).undrain},
-		{"overrides", "[--prune]", "list the orders; --prune removes those that have expired", 0, 0, []string{"prune"}, (*call).overrides},
-		{"version", "", "of fedctl, and of the server if it can be asked", 0, 0, nil, (*call).version},
+	order := "SUBJECT --reason TEXT"
+	groups = []group{
+		{"a running fedns", []command{
+			{"explain", "NAME", "what a name is answered with, and why", 1, 1, func(c *call) action { return &explain{asking: asking{call: c}} }},
+			{"clusters", "", "how the member clusters stand", 0, 0, func(c *call) action { return &clusters{asking{call: c}} }},
+			{"regions", "", "the regions of the big clouds that are known by name", 0, 0, func(c *call) action { return &regions{asking{call: c}} }},
+			{"version", "", "of fedctl, and of the server if it can be asked", 0, 0, func(c *call) action { return &version{asking{call: c}} }},
+		}},
+		{"orders to it; SUBJECT is cluster/NAME, region/NAME, zone/NAME or service/NAMESPACE/NAME", []command{
+			{"drain", order, "take shards out of the answers", 1, 1, newOrder},
+			{"down", order, "the same, for what is broken", 1, 1, newOrder},
+			{"up", order, "answer with shards whatever their state", 1, 1, newOrder},
+			{"failback", order, "go back to the region that failover prefers", 1, 1, newOrder},
+			{"undrain", "SUBJECT", "take back what was ordered about a subject", 1, 1, func(c *call) action { return &undrain{editing{asking{call: c}, ""}} }},
+			{"overrides", "", "list the orders", 0, 0, func(c *call) action { return &overrides{editing: editing{asking{call: c}, ""}} }},
+		}},
 	}
 }
 
@@ -62,14 +77,7 @@ type call struct {
 	Env
 	command
 	positional []string
-
-	server, file      string
-	json              bool
-	qtype, client     string
-	without           list
-	reason, until     string
-	duration          time.Duration
-	dry, force, prune bool
+	given      map[string]bool // flags that were
 }
 
 // list is a flag that may be given several times.
@@ -78,27 +86,16 @@ type list []string
 func (l *list) String() string     { return strings.Join(*l, ",") }
 func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 
-// defaultServer is where fedns serves its status unless it is told otherwise.
-const defaultServer = "http://127.0.0.1:8053"
-
-// everywhere are the flags of all commands.
-var everywhere = []string{"server", "file", "json"}
-
-// A problem is an error with what may help.
+// A problem is an error in how a command was called.
 type problem struct {
 	error
-	hint  string
-	usage bool // it is in how the command was called
+	hint string
 }
 
 func (p *problem) Unwrap() error { return p.error }
 
-func wrong(hint, format string, v ...any) error {
-	return &problem{error: fmt.Errorf(format, v...), hint: hint}
-}
-
 func misused(c *command, format string, v ...any) error {
-	return &problem{error: fmt.Errorf(format, v...), hint: "usage: fedctl " + strings.TrimSpace(c.name+" "+c.args), usage: true}
+	return &problem{fmt.Errorf(format, v...), "usage: fedctl " + strings.TrimSpace(c.name+" "+c.args) + " [flags]; fedctl help " + c.name + " lists them"}
 }
 
 // Run runs fedctl with its arguments, and gives what the process exits with: 0,
@@ -110,41 +107,46 @@ func Run(ctx context.Context, env Env, args []string) int {
 	}
 	fmt.Fprintln(env.Stderr, "fedctl: error: "+err.Error())
 	var p *problem
-	if !errors.As(err, &p) {
-		return 1
-	}
-	if p.hint != "" {
+	if errors.As(err, &p) {
 		fmt.Fprintln(env.Stderr, "fedctl: hint: "+p.hint)
-	}
-	if p.usage {
 		return 2
+	}
+	var h *hint.Error
+	if errors.As(err, &h) && h.Hint != "" {
+		fmt.Fprintln(env.Stderr, "fedctl: hint: "+h.Hint)
 	}
 	return 1
 }
 
 func run(ctx context.Context, env Env, args []string) error {
-	c := &call{Env: env}
-	fs := flag.NewFlagSet("fedctl", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // errors are printed by Run, in our words
-	fs.StringVar(&c.server, "server", "", "")
-	fs.StringVar(&c.file, "file", "", "")
-	fs.BoolVar(&c.json, "json", false, "")
-	fs.StringVar(&c.qtype, "type", "", "")
-	fs.StringVar(&c.client, "client", "", "")
-	fs.Var(&c.without, "without", "")
-	fs.StringVar(&c.reason, "reason", "", "")
-	fs.StringVar(&c.until, "until", "", "")
-	fs.DurationVar(&c.duration, "for", 0, "")
-	fs.BoolVar(&c.dry, "dry-run", false, "")
-	fs.BoolVar(&c.force, "force", false, "")
-	fs.BoolVar(&c.prune, "prune", false, "")
-	// Package flag stops at the first argument that is none: go on behind it.
-	for rest := args; ; {
-		if err := fs.Parse(rest); errors.Is(err, flag.ErrHelp) {
+	words, asked := spoken(args)
+	if len(words) == 0 || words[0] == "help" {
+		if len(words) == 0 && !asked {
+			return &problem{errors.New("no command is given"), "fedctl help lists them"}
+		}
+		if len(words) < 2 {
 			help(env.Stdout)
 			return nil
-		} else if err != nil {
-			return &problem{error: err, hint: "fedctl --help lists commands and flags", usage: true}
+		}
+		words, asked = words[1:], true
+	}
+	k, n := find(words)
+	if k == nil {
+		return &problem{fmt.Errorf("there is no command %q", strings.Join(words[:n], " ")), "fedctl help lists them"}
+	}
+	c := &call{Env: env, command: *k, given: map[string]bool{}}
+	a := k.make(c)
+	fs := flag.NewFlagSet("fedctl", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // errors are printed by Run, in our words
+	a.declare(fs)
+	if asked {
+		c.help(fs)
+		return nil
+	}
+	// Package flag stops at the first argument that is none: go on behind it.
+	for rest := args; ; {
+		if err := fs.Parse(rest); err != nil {
+			return c.unparsed(err)
 		}
 		if rest = fs.Args(); len(rest) == 0 {
 			break
@@ -152,54 +154,105 @@ func run(ctx context.Context, env Env, args []string) error {
 		c.positional = append(c.positional, rest[0])
 		rest = rest[1:]
 	}
-	if len(c.positional) == 0 {
-		return &problem{error: errors.New("no command is given"), hint: "fedctl --help lists them", usage: true}
+	c.positional = c.positional[n:]
+	if got := len(c.positional); got < k.min {
+		return misused(k, "%s: an argument is missing", k.name)
+	} else if got > k.max {
+		return misused(k, "%s: %q is one argument too many", k.name, c.positional[k.max])
 	}
-	name := c.positional[0]
-	c.positional = c.positional[1:]
-	if name == "help" {
-		help(env.Stdout)
-		return nil
+	fs.Visit(func(f *flag.Flag) { c.given[f.Name] = true })
+	return a.run(ctx)
+}
+
+// unparsed says what package flag says, in our words.
+func (c *call) unparsed(err error) error {
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		return misused(&c.command, "%s: has no flag --%s", c.name, strings.TrimPrefix(name, "-"))
 	}
-	i := slices.IndexFunc(commands, func(k command) bool { return k.name == name })
-	if i < 0 {
-		return &problem{error: fmt.Errorf("there is no command %q", name), hint: "fedctl --help lists them", usage: true}
-	}
-	c.command = commands[i]
-	if n := len(c.positional); n < c.min {
-		return misused(&c.command, "%s: an argument is missing", name)
-	} else if n > c.max {
-		return misused(&c.command, "%s: %q is one argument too many", name, c.positional[c.max])
-	}
-	var alien string
-	fs.Visit(func(f *flag.Flag) {
-		if !slices.Contains(everywhere, f.Name) && !slices.Contains(c.flags, f.Name) {
-			alien = f.Name
+	return misused(&c.command, "%s: %v", c.name, err)
+}
+
+// spoken gives the arguments that are no flags, and whether help is asked for.
+// Flags may stand before the command, whose flags they are: which of them are
+// followed by a value is what all commands have to agree on.
+func spoken(args []string) (words []string, help bool) {
+	lone := alone()
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if a == "--" {
+			return append(words, args[i+1:]...), help
 		}
-	})
-	if alien != "" {
-		return misused(&c.command, "%s: has no flag --%s", name, alien)
+		name := strings.TrimLeft(a, "-")
+		if name == a || a == "-" {
+			words = append(words, a)
+			continue
+		}
+		if name == "h" || name == "help" {
+			help = true
+		} else if !strings.Contains(name, "=") && !lone[name] {
+			i++
+		}
 	}
-	if c.server == "" {
-		c.server = env.Getenv("FEDNS_SERVER")
+	return words, help
+}
+
+// alone are the flags that stand for themselves.
+func alone() map[string]bool {
+	out := map[string]bool{}
+	for _, g := range groups {
+		for _, k := range g.commands {
+			fs := flag.NewFlagSet("", flag.ContinueOnError)
+			k.make(&call{}).declare(fs)
+			fs.VisitAll(func(f *flag.Flag) {
+				if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+					out[f.Name] = true
+				}
+			})
+		}
 	}
-	if c.server == "" {
-		c.server = defaultServer
+	return out
+}
+
+// find gives the command that words begin with, and how many of them it is.
+func find(words []string) (*command, int) {
+	for _, g := range groups {
+		for i, k := range g.commands {
+			name := strings.Fields(k.name)
+			if len(words) >= len(name) && slices.Equal(words[:len(name)], name) {
+				return &g.commands[i], len(name)
+			}
+		}
 	}
-	return c.run(c, ctx)
+	return nil, min(len(words), 2)
 }
 
 func help(w io.Writer) {
-	fmt.Fprint(w, "fedctl asks a running fedns what it answers and why, and gives it orders.\n\n")
-	for _, c := range commands {
-		fmt.Fprintf(w, "  fedctl %s\n        %s\n", strings.TrimSpace(c.name+" "+c.args), c.what)
+	fmt.Fprint(w, "fedctl asks a running fedns what it answers and why, and gives it orders.\n")
+	for _, g := range groups {
+		fmt.Fprintf(w, "\n%s\n", strings.ToUpper(g.about[:1])+g.about[1:])
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, c := range g.commands {
+			fmt.Fprintf(t, "  fedctl %s\t%s\n", strings.TrimSpace(c.name+" "+c.args), c.what)
+		}
+		t.Flush()
 	}
-	fmt.Fprint(w, `
-SUBJECT is cluster/NAME, region/NAME, zone/NAME or service/NAMESPACE/NAME; TIME is
-as 2026-01-31T15:04:05Z, DURATION as 90m. Flags may stand anywhere:
+	fmt.Fprint(w, "\nfedctl help COMMAND lists its flags, which may stand anywhere.\n")
+}
 
-  --server URL   of fedns's status; default $FEDNS_SERVER, then `+defaultServer+`
-  --file PATH    the file of overrides; default: the one the server reads
-  --json         for programs
-`)
+// help prints what there is to know of a command.
+func (c *call) help(fs *flag.FlagSet) {
+	c.printf("fedctl %s [flags]\n  %s\n\n", strings.TrimSpace(c.name+" "+c.args), c.what)
+	t := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	fs.VisitAll(func(f *flag.Flag) {
+		value, usage := flag.UnquoteUsage(f)
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0s" && f.DefValue != "0" {
+			usage += "; default " + f.DefValue
+		}
+		dashes := "--"
+		if len(f.Name) == 1 {
+			dashes = "-"
+		}
+		fmt.Fprintf(t, "  %s\t%s\n", strings.TrimSpace(dashes+f.Name+" "+value), usage)
+	})
+	t.Flush()
 }

@@ -121,9 +121,39 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	d.want("")
-	for _, args := range [][]string{{"--help"}, {"help"}, {"drain", "-h"}} {
-		if out, _, code := d.run(args...); code != 0 || !strings.Contains(out, "fedctl explain NAME") {
-			t.Errorf("%q: exit %d, %s", args, code, out)
+	for _, tt := range []struct{ args, want string }{
+		{"--help", "fedctl explain NAME"},
+		{"drain -h", "fedctl drain SUBJECT --reason TEXT [flags]"},
+		{"--reason x --help drain", "--until TIME"},
+	} {
+		if out, _, code := d.run(strings.Split(tt.args, " ")...); code != 0 || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: exit %d, %s", tt.args, code, out)
+		}
+	}
+}
+
+// A flag stands for itself in all commands that have it, or in none: it may stand
+// before the command, and nobody knows then whose it is.
+func TestFlagsAgree(t *testing.T) {
+	followed := map[string]string{}
+	lone := alone()
+	for _, g := range groups {
+		for _, k := range g.commands {
+			fs := flag.NewFlagSet("", flag.ContinueOnError)
+			k.make(&call{}).declare(fs)
+			fs.VisitAll(func(f *flag.Flag) {
+				if b, ok := f.Value.(interface{ IsBoolFlag() bool }); !ok || !b.IsBoolFlag() {
+					followed[f.Name] = k.name
+				}
+				if f.Usage == "" {
+					t.Errorf("%s: --%s isn't explained", k.name, f.Name)
+				}
+			})
+		}
+	}
+	for name, command := range followed {
+		if lone[name] {
+			t.Errorf("--%s is followed by a value in %s, and by none elsewhere", name, command)
 		}
 	}
 }

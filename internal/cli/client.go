@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedns/fedns/internal/hint"
 	"github.com/fedns/fedns/internal/report"
 )
 
@@ -18,11 +20,38 @@ import (
 // answered at once.
 const patience = 30 * time.Second
 
+// defaultServer is where fedns serves its status unless it is told otherwise.
+const defaultServer = "http://127.0.0.1:8053"
+
+// asking is what commands have in common that ask a server.
+type asking struct {
+	*call
+	server string
+	json   bool
+}
+
+func (c *asking) declare(fs *flag.FlagSet) {
+	c.at(fs)
+	fs.BoolVar(&c.json, "json", false, "print what the server said, for programs")
+}
+
+// at declares the flag that says which server; its default is one of the
+// environment.
+func (c *asking) at(fs *flag.FlagSet) {
+	if c.Getenv != nil {
+		c.server = c.Getenv("FEDNS_SERVER")
+	}
+	if c.server == "" {
+		c.server = defaultServer
+	}
+	fs.StringVar(&c.server, "server", c.server, "`URL` of fedns's status; $FEDNS_SERVER says it, too")
+}
+
 // errUnreachable says that the server could not be asked at all.
 var errUnreachable = errors.New("can't be asked")
 
 // get asks the server for a report.
-func (c *call) get(ctx context.Context, what string, v url.Values, into any) error {
+func (c *asking) get(ctx context.Context, what string, v url.Values, into any) error {
 	base := strings.TrimSuffix(c.server, "/")
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
@@ -40,22 +69,22 @@ func (c *call) get(ctx context.Context, what string, v url.Values, into any) err
 		if errors.As(err, &u) {
 			err = u.Err
 		}
-		return wrong("does its Corefile say `status`? --server URL, or FEDNS_SERVER, says where", "server %s %w: %v", c.server, errUnreachable, err)
+		return hint.Errorf("does its Corefile say `status`? --server URL, or FEDNS_SERVER, says where", "server %s %w: %v", c.server, errUnreachable, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return wrong("", "server %s %w: %v", c.server, errUnreachable, err)
+		return hint.Errorf("", "server %s %w: %v", c.server, errUnreachable, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		var e report.Error
 		if json.Unmarshal(body, &e) != nil || e.Error == "" {
-			return wrong("is that the status of fedns?", "server %s %w: it says %s", c.server, errUnreachable, resp.Status)
+			return hint.Errorf("is that the status of fedns?", "server %s %w: it says %s", c.server, errUnreachable, resp.Status)
 		}
-		return wrong(e.Hint, "%s", e.Error)
+		return hint.Errorf(e.Hint, "%s", e.Error)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return wrong("is that the status of fedns?", "server %s %w: %v", c.server, errUnreachable, err)
+		return hint.Errorf("is that the status of fedns?", "server %s %w: %v", c.server, errUnreachable, err)
 	}
 	return nil
 }

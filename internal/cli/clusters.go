@@ -11,7 +11,9 @@ import (
 	"github.com/fedns/fedns/internal/report"
 )
 
-func (c *call) clusters(ctx context.Context) error {
+type clusters struct{ asking }
+
+func (c *clusters) run(ctx context.Context) error {
 	var all report.Clusters
 	if err := c.get(ctx, "clusters", nil, &all); err != nil {
 		return err
@@ -51,7 +53,9 @@ func (c *call) clusters(ctx context.Context) error {
 	return nil
 }
 
-func (c *call) version(ctx context.Context) error {
+type version struct{ asking }
+
+func (c *version) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // it is only by the way
 	defer cancel()
 	out := struct {

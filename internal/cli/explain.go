@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/url"
 	"strings"
@@ -10,7 +11,20 @@ import (
 	"github.com/fedns/fedns/internal/report"
 )
 
-func (c *call) explain(ctx context.Context) error {
+type explain struct {
+	asking
+	qtype, client string
+	without       list
+}
+
+func (c *explain) declare(fs *flag.FlagSet) {
+	c.asking.declare(fs)
+	fs.StringVar(&c.qtype, "type", "", "`TYPE` of record; default A")
+	fs.StringVar(&c.client, "client", "", "`IP` of a client, or its network: what it would be answered")
+	fs.Var(&c.without, "without", "what would be if `CLUSTER` were lost; may be given several times")
+}
+
+func (c *explain) run(ctx context.Context) error {
 	v := url.Values{"name": c.positional}
 	if c.qtype != "" {
 		v.Set("type", c.qtype)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/fedns/fedns/internal/file"
+	"github.com/fedns/fedns/internal/hint"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -27,7 +29,7 @@ func readLines(path string) ([]line, error) {
 		return nil, err
 	}
 	if _, err := override.Parse(string(raw)); err != nil {
-		return nil, wrong("mend it by hand; until then fedns goes by what it said before", "overrides %s: %w", path, err)
+		return nil, hint.Errorf("mend it by hand; until then fedns goes by what it said before", "overrides %s: %w", path, err)
 	}
 	var out []line
 	for text := range strings.Lines(string(raw)) {
@@ -50,7 +52,7 @@ func edit(ctx context.Context, path string, change func([]line) ([]line, error))
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	unlock, err := lock(ctx, path+".lock")
+	unlock, err := file.Lock(ctx, path+".lock")
 	if err != nil {
 		return err
 	}
@@ -63,17 +65,17 @@ func edit(ctx context.Context, path string, change func([]line) ([]line, error))
 	if err != nil {
 		return err
 	}
-	text := join(after)
-	if text == join(before) {
+	all := text(after)
+	if all == text(before) {
 		return nil
 	}
-	if _, err := override.Parse(text); err != nil {
+	if _, err := override.Parse(all); err != nil {
 		return fmt.Errorf("overrides %s: what was to be written can't be read: %w", path, err)
 	}
-	return replace(path, text)
+	return file.Replace(path, all, 0o644)
 }
 
-func join(lines []line) string {
+func text(lines []line) string {
 	var b strings.Builder
 	for _, l := range lines {
 		b.WriteString(l.text + "\n")
@@ -91,51 +93,4 @@ func without(lines []line, gone func(*override.Order) bool) (kept []line, remove
 		kept = append(kept, l)
 	}
 	return kept, removed
-}
-
-// replace puts text in the place of a file, with the file's mode and owner.
-func replace(path, text string) (err error) {
-	mode := fs.FileMode(0o644)
-	info, err := os.Stat(path)
-	switch {
-	case err == nil:
-		mode = info.Mode().Perm()
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err = tmp.WriteString(text); err == nil {
-		err = tmp.Chmod(mode)
-	}
-	if err == nil && info != nil {
-		err = sameOwner(info, tmp)
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	// The name is on the disk when its folder is.
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -10,12 +11,43 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/fedns/fedns/internal/hint"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/report"
 )
 
+// editing is what commands have in common that edit a file of overrides.
+type editing struct {
+	asking
+	file string
+}
+
+func (c *editing) declare(fs *flag.FlagSet) {
+	c.asking.declare(fs)
+	fs.StringVar(&c.file, "file", "", "`PATH` of the file of overrides; default: the one the server reads")
+}
+
+// order is drain, down, up and failback.
+type order struct {
+	editing
+	reason, until string
+	duration      time.Duration
+	dry, force    bool
+}
+
+func newOrder(c *call) action { return &order{editing: editing{asking{call: c}, ""}} }
+
+func (c *order) declare(fs *flag.FlagSet) {
+	c.editing.declare(fs)
+	fs.StringVar(&c.reason, "reason", "", "`TEXT` for whoever finds the order")
+	fs.StringVar(&c.until, "until", "", "`TIME` it ends by itself, such as 2026-01-31T15:04:05Z")
+	fs.DurationVar(&c.duration, "for", 0, "`DURATION` it holds, such as 90m")
+	fs.BoolVar(&c.dry, "dry-run", false, "show what would change, and change nothing")
+	fs.BoolVar(&c.force, "force", false, "even if it can't be known what would change, or a service would have no shard left")
+}
+
 // wanted makes the order that the command line spells.
-func (c *call) wanted() (o override.Order, err error) {
+func (c *order) wanted() (o override.Order, err error) {
 	o.Action, o.Reason = override.Action(c.name), strings.TrimSpace(c.reason)
 	if o.Subject, err = override.ParseSubject(c.positional[0]); err != nil {
 		return o, misused(&c.command, "%s: %v", c.name, err)
@@ -57,7 +89,7 @@ type target struct {
 }
 
 // target finds the file. Where only the file matters, the server may be away.
-func (c *call) target(ctx context.Context) (t target, err error) {
+func (c *editing) target(ctx context.Context) (t target, err error) {
 	var s report.Snapshot
 	if t.failed = c.get(ctx, "snapshot", nil, &s); t.failed != nil {
 		if t.path = c.file; t.path == "" {
@@ -87,17 +119,16 @@ func (c *call) target(ctx context.Context) (t target, err error) {
 			fmt.Fprintf(c.Stderr, "fedctl: hint: the server reads %s; is that the same file?\n", strings.Join(files, ", "))
 		}
 	case len(files) == 0:
-		return t, wrong("give the federation one in the Corefile: overrides FILE", "the server has no file of overrides")
+		return t, hint.Errorf("give the federation one in the Corefile: overrides FILE", "the server has no file of overrides")
 	case len(files) > 1:
-		return t, wrong("--file "+strings.Join(files, ", or --file "), "the server has %d files of overrides", len(files))
+		return t, hint.Errorf("--file "+strings.Join(files, ", or --file "), "the server has %d files of overrides", len(files))
 	default:
 		t.path, t.federations = files[0], of[files[0]]
 	}
 	return t, nil
 }
 
-// order runs drain, down, up and failback.
-func (c *call) order(ctx context.Context) error {
+func (c *order) run(ctx context.Context) error {
 	o, err := c.wanted()
 	if err != nil {
 		return err
@@ -121,7 +152,7 @@ func (c *call) order(ctx context.Context) error {
 		p, err = c.preview(ctx, t, o)
 		switch {
 		case err != nil && !c.force:
-			return nil, wrong("--force orders it unseen", "%s: what it would change is not known: %w", what, err)
+			return nil, hint.Errorf("--force orders it unseen", "%s: what it would change is not known: %w", what, err)
 		case err == nil && !c.force:
 			if err := refusal(what, p); err != nil {
 				return nil, err
@@ -140,7 +171,7 @@ func (c *call) order(ctx context.Context) error {
 }
 
 // preview asks the server what an order would change.
-func (c *call) preview(ctx context.Context, t target, o override.Order) (*report.Preview, error) {
+func (c *order) preview(ctx context.Context, t target, o override.Order) (*report.Preview, error) {
 	if t.failed != nil {
 		return nil, t.failed
 	}
@@ -154,11 +185,11 @@ func (c *call) preview(ctx context.Context, t target, o override.Order) (*report
 // refusal says why an order must not be given without being forced.
 func refusal(what string, p *report.Preview) error {
 	if len(p.Unknown) > 0 { // there is one order, and so one subject
-		u, hint := p.Unknown[0], ""
+		u, known := p.Unknown[0], ""
 		if len(u.Known) > 0 {
-			hint = "known: " + strings.Join(u.Known, ", ") + "; "
+			known = "known: " + strings.Join(u.Known, ", ") + "; "
 		}
-		return wrong(hint+"--force orders it all the same", "%s: the server knows no %s", what, u.Subject)
+		return hint.Errorf(known+"--force orders it all the same", "%s: the server knows no %s", what, u.Subject)
 	}
 	if p.Orphaned == 0 {
 		return nil
@@ -167,12 +198,12 @@ func refusal(what string, p *report.Preview) error {
 	if more := p.Orphaned - len(p.Orphans); more > 0 {
 		list += fmt.Sprintf(" and %d more", more)
 	}
-	return wrong("--dry-run shows what would change; --force orders it all the same",
+	return hint.Errorf("--dry-run shows what would change; --force orders it all the same",
 		"%s: would leave %s without any shard: %s", what, plural(p.Orphaned, "service"), list)
 }
 
 // show says what an order changes; path is "" if it was not given.
-func (c *call) show(what string, p *report.Preview, path string, o override.Order) error {
+func (c *order) show(what string, p *report.Preview, path string, o override.Order) error {
 	if c.json {
 		return c.print(struct {
 			Order   string          `json:"order"`
@@ -226,7 +257,9 @@ func leads(l report.Leads) string {
 	return s
 }
 
-func (c *call) undrain(ctx context.Context) error {
+type undrain struct{ editing }
+
+func (c *undrain) run(ctx context.Context) error {
 	sub, err := override.ParseSubject(c.positional[0])
 	if err != nil {
 		return misused(&c.command, "undrain: %v", err)
@@ -241,11 +274,11 @@ func (c *call) undrain(ctx context.Context) error {
 		if len(removed) > 0 {
 			return kept, nil
 		}
-		hint := "there are no orders at all"
+		help := "there are no orders at all"
 		if subjects := about(lines); len(subjects) > 0 {
-			hint = "there are orders about " + strings.Join(subjects, ", ")
+			help = "there are orders about " + strings.Join(subjects, ", ")
 		}
-		return nil, wrong(hint, "undrain %s: %s says nothing about it", sub, t.path)
+		return nil, hint.Errorf(help, "undrain %s: %s says nothing about it", sub, t.path)
 	})
 	if err != nil {
 		return err
@@ -277,7 +310,17 @@ func reports(list []override.Order, now time.Time) []report.Order {
 	return out
 }
 
-func (c *call) overrides(ctx context.Context) error {
+type overrides struct {
+	editing
+	prune bool
+}
+
+func (c *overrides) declare(fs *flag.FlagSet) {
+	c.editing.declare(fs)
+	fs.BoolVar(&c.prune, "prune", false, "remove those that have expired")
+}
+
+func (c *overrides) run(ctx context.Context) error {
 	t, err := c.target(ctx)
 	if err != nil {
 		return err

@@ -7,7 +7,9 @@ import (
 )
 
 // regions prints the table of regions that needs no location in the Corefile.
-func (c *call) regions(context.Context) error {
+type regions struct{ asking }
+
+func (c *regions) run(context.Context) error {
 	list := geo.Regions()
 	if c.json {
 		return c.print(list)

@@ -1,20 +1,22 @@
 //go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
 
-package cli
+package file
 
 import (
 	"context"
 	"errors"
 	"io/fs"
 	"os"
+
+	"github.com/fedns/fedns/internal/hint"
 )
 
-// lock makes a file that nobody else may have made. It is left behind by whoever
+// Lock makes a file that nobody else may have made. It is left behind by whoever
 // is killed meanwhile.
-func lock(_ context.Context, path string) (unlock func(), err error) {
+func Lock(_ context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, wrong("remove it if no other fedctl is running", "%s: somebody else is editing", path)
+		return nil, hint.Errorf("remove it if no other fedctl is running", "%s: somebody else is editing", path)
 	}
 	if err != nil {
 		return nil, err

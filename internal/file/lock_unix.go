@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package cli
+package file
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/fedns/fedns/internal/hint"
 )
 
 const (
@@ -19,10 +21,10 @@ const (
 	lockRetry    = 20 * time.Millisecond
 )
 
-// lock takes a lock beside the file that is to be edited: the file itself is
+// Lock takes a lock beside the file that is to be edited: the file itself is
 // replaced. It is the kernel's, and gone with whoever held it; its file stays, for
 // removing it would let two in at once.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
+func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
@@ -57,7 +59,7 @@ func sameOwner(of fs.FileInfo, f *os.File) error {
 		return nil
 	}
 	if err := f.Chown(int(want.Uid), int(want.Gid)); err != nil {
-		return wrong("run fedctl as who owns the file, or as root", "overrides %s: would change its owner: %w", of.Name(), err)
+		return hint.Errorf("run fedctl as who owns the file, or as root", "%s: would change its owner: %w", of.Name(), err)
 	}
 	return nil
 }
