@@ -1,13 +1,16 @@
-// Command fedctl asks a running fedns what it answers and why, and gives it
-// orders.
+// Command fedctl asks a running fedns what it answers and why, gives it orders, and
+// keeps the clusters of a federation.
 package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"k8s.io/klog/v2"
 
 	"github.com/fedns/fedns/internal/cli"
 )
@@ -17,7 +20,12 @@ var version = "devel"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := cli.Run(ctx, cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now, Version: version}, os.Args[1:])
+	// client-go's own words: what went wrong is said once, by the command.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	info, err := os.Stderr.Stat()
+	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
+	code := cli.Run(ctx, cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal, Getenv: os.Getenv, Now: time.Now, Version: version}, os.Args[1:])
 	stop()
 	os.Exit(code)
 }

@@ -1,5 +1,5 @@
 // Package cli has fedctl's commands: what an operator asks of a running fedns,
-// and orders of it.
+// orders to it, and the federation's API with its clusters.
 //
 // What is asked goes to the status server of fedns. What is ordered goes into its
 // file of overrides, which is edited here and followed there: an order holds
@@ -23,6 +23,7 @@ import (
 // An Env is what a command knows of the world.
 type Env struct {
 	Stdout, Stderr io.Writer
+	Terminal       bool // Stderr is one: a line there can be written over
 	Getenv         func(string) string
 	Now            func() time.Time
 	Version        string
@@ -68,6 +69,13 @@ func init() {
 			{"failback", order, "go back to the region that failover prefers", 1, 1, newOrder},
 			{"undrain", "SUBJECT", "take back what was ordered about a subject", 1, 1, func(c *call) action { return &undrain{editing{asking{call: c}, ""}} }},
 			{"overrides", "", "list the orders", 0, 0, func(c *call) action { return &overrides{editing: editing{asking{call: c}, ""}} }},
+		}},
+		{"the API of a federation, and its clusters", []command{
+			{"init", "NAME --host-cluster-context C --dns-zone-name D", "set one up, or renew it", 1, 1, func(c *call) action { return &initialize{reaching: reaching{call: c}} }},
+			{"join", "CLUSTER --cluster-context X", "make a cluster a member, or renew what it has", 1, 1, func(c *call) action { return &join{reaching: reaching{call: c}} }},
+			{"unjoin", "CLUSTER", "take a cluster out, first of all out of the answers", 1, 1, func(c *call) action { return &unjoin{reaching: reaching{call: c}} }},
+			{"get clusters", "", "the members, as kubectl shows them", 0, 0, func(c *call) action { return &getClusters{reaching: reaching{call: c}} }},
+			{"deinit", "NAME --yes", "remove what init made", 1, 1, func(c *call) action { return &deinit{reaching: reaching{call: c}} }},
 		}},
 	}
 }
@@ -227,7 +235,7 @@ func find(words []string) (*command, int) {
 }
 
 func help(w io.Writer) {
-	fmt.Fprint(w, "fedctl asks a running fedns what it answers and why, and gives it orders.\n")
+	fmt.Fprint(w, "fedctl asks a running fedns what it answers and why, gives it orders, and keeps\nthe clusters of a federation.\n")
 	for _, g := range groups {
 		fmt.Fprintf(w, "\n%s\n", strings.ToUpper(g.about[:1])+g.about[1:])
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

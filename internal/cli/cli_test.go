@@ -110,6 +110,29 @@ func TestUsage(t *testing.T) {
 		{"drain cluster/a --reason x --for soon", "soon"},
 		{"undrain a", "none of cluster/NAME"},
 		{"overrides --force", "has no flag --force"},
+		{"get", `there is no command "get"`},
+		{"get pods", `there is no command "get pods"`},
+		{"get clusters x", "too many"},
+		{"get clusters -o html", "none of wide, json and yaml"},
+		{"init", "an argument is missing"},
+		{"init a.b --dns-zone-name d", "its name is a label in others"},
+		{"init fed", `--dns-zone-name "" is not a domain`},
+		{"init fed --dns-zone-name example.com.", "is not a domain"},
+		{"init fed --dns-zone-name d", "--host-cluster-context is missing"},
+		{"init fed --dns-zone-name d --api x --host-cluster-context y", "exclude each other"},
+		{"init fed --dns-zone-name d --api-server-service-type NodePort", "needs --api-server-advertise-address"},
+		{"init fed --dns-zone-name d --api-server-service-type Magic", `"Magic" is none of`},
+		{"init fed --dns-zone-name d --api-server-port 30000", "is for --api-server-service-type NodePort"},
+		{"init fed --dns-zone-name d --api-server-advertise-address h:x", `"x" is not a port`},
+		{"init fed --dns-zone-name d --dry-run -o html", "none of yaml and json"},
+		{"init fed --dns-zone-name d --kind Deployment", "is not a kind"},
+		{"join A_b", "can't be called"},
+		{"join a --location here", "not a latitude"},
+		{"join a --location=91,0", "not a latitude"},
+		{"join a --addresses 10.0.0.0/33", "neither an address nor a network"},
+		{"join a --cluster-server 10.0.0.1:6443", "not a URL"},
+		{"unjoin a --drain-wait -1s", "is over already"},
+		{"deinit fed", "--yes is missing"},
 	} {
 		var args []string
 		if tt.args != "" {
@@ -123,8 +146,11 @@ func TestUsage(t *testing.T) {
 	d.want("")
 	for _, tt := range []struct{ args, want string }{
 		{"--help", "fedctl explain NAME"},
+		{"help", "fedctl get clusters"},
 		{"drain -h", "fedctl drain SUBJECT --reason TEXT [flags]"},
 		{"--reason x --help drain", "--until TIME"},
+		{"help get clusters", "--context CONTEXT"},
+		{"help init", "--etcd-storage SIZE"},
 	} {
 		if out, _, code := d.run(strings.Split(tt.args, " ")...); code != 0 || !strings.Contains(out, tt.want) {
 			t.Errorf("%s: exit %d, %s", tt.args, code, out)

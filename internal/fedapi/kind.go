@@ -3,6 +3,8 @@ package fedapi
 import (
 	"fmt"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // A Kind is a kind of objects as an API serves it.
@@ -34,4 +36,14 @@ func (k Kind) APIVersion() string {
 		return k.Version
 	}
 	return k.Group + "/" + k.Version
+}
+
+// New is an object of this kind, with nothing but its name.
+func (k Kind) New(namespace, name string) *unstructured.Unstructured {
+	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": k.APIVersion(), "kind": k.Name}}
+	if k.Namespaced {
+		o.SetNamespace(namespace)
+	}
+	o.SetName(name)
+	return o
 }

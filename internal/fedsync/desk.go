@@ -91,7 +91,7 @@ func (d *desk) work(ctx context.Context, do func(func())) {
 // fields: what isn't said goes. The UID keeps it from making an object anew that
 // has just gone.
 func mark(ctx context.Context, api *kube.API, w *workload.Want, finalizer bool, record *workload.Record) error {
-	o := kube.New(w.Kind, w.Key.Namespace, w.Name)
+	o := w.Kind.New(w.Key.Namespace, w.Name)
 	o.SetUID(types.UID(w.UID))
 	if finalizer {
 		o.SetFinalizers([]string{fedapi.Finalizer})
@@ -134,7 +134,7 @@ func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note
 		namespace = "default" // where Kubernetes has events of what is in no namespace
 	}
 	now := time.Now().UTC()
-	o := kube.New(events, namespace, fmt.Sprintf("%s.%x", w.Name, now.UnixNano()))
+	o := events.New(namespace, fmt.Sprintf("%s.%x", w.Name, now.UnixNano()))
 	o.Object["involvedObject"] = map[string]any{
 		"apiVersion": w.APIVersion(), "kind": w.Kind.Name, "namespace": w.Key.Namespace, "name": w.Name, "uid": w.UID, "resourceVersion": w.Version,
 	}

@@ -113,7 +113,7 @@ func name(ctx context.Context, api *kube.API, c Config) (string, error) {
 				return n, nil
 			}
 			return "", fmt.Errorf(`ConfigMap %s/federation: has no "name"; fedctl init writes it, or say -federation NAME`, fedapi.System)
-		case kube.IsNotFound(err):
+		case kube.Missing(err):
 			return "", fmt.Errorf("the federation has no name: there is no ConfigMap %s/federation; run fedctl init, or say -federation NAME", fedapi.System)
 		case kube.Refused(err):
 			return "", fmt.Errorf("ConfigMap %s/federation: %w", fedapi.System, err)

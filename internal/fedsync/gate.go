@@ -221,7 +221,7 @@ func (g *gate) write(now time.Time) {
 		if id == "" {
 			return g.api.Delete(ctx, configMaps, fedapi.System, waitingName, "")
 		}
-		o := kube.New(configMaps, fedapi.System, waitingName)
+		o := configMaps.New(fedapi.System, waitingName)
 		o.SetAnnotations(map[string]string{digestOf: id})
 		o.Object["data"] = data
 		_, _, err := g.api.Apply(ctx, configMaps, o, kube.How{Manager: agent, Force: true})

@@ -468,7 +468,7 @@ func (l *loop) mark(w *workload.Want, finalizer bool, record *workload.Record) {
 // the watch.
 func (l *loop) filed(f flight, err error) {
 	delete(l.flights, f)
-	if err == nil || kube.IsNotFound(err) {
+	if err == nil || kube.Missing(err) {
 		delete(l.tries, f)
 	} else {
 		t := l.tries[f]
@@ -476,7 +476,7 @@ func (l *loop) filed(f flight, err error) {
 			t = &try{}
 			l.tries[f] = t
 		}
-		if !kube.IsConflict(err) && (t.err == nil || t.err.Error() != err.Error()) {
+		if !kube.Conflict(err) && (t.err == nil || t.err.Error() != err.Error()) {
 			l.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, err))
 		}
 		t.again(err, time.Now())

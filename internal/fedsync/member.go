@@ -220,7 +220,7 @@ func (m *member) execute(ctx context.Context, s workload.Step) result {
 		_, err := m.api.Merge(ctx, s.Kind, s.Namespace, s.Name, map[string]any{"metadata": map[string]any{
 			"uid": s.UID, "labels": map[string]any{fedapi.ManagedBy: nil}, "annotations": nothing,
 		}}, agent, "")
-		if kube.IsNotFound(err) {
+		if kube.Missing(err) {
 			err = nil
 		}
 		return result{err: err}
@@ -229,7 +229,7 @@ func (m *member) execute(ctx context.Context, s workload.Step) result {
 	o.SetUID(types.UID(s.UID)) // one that has gone is not made by an update
 	o.SetResourceVersion(s.Version)
 	got, _, err := m.api.Apply(ctx, s.Kind, o, kube.How{Manager: agent, Force: true})
-	return result{got: got, err: err, soon: kube.IsConflict(err)}
+	return result{got: got, err: err, soon: kube.Conflict(err)}
 }
 
 // create makes an object where there is none of that name. A stranger that comes
@@ -239,20 +239,20 @@ func (m *member) create(ctx context.Context, s workload.Step) result {
 	if err == nil {
 		return result{got: got, stranger: true}
 	}
-	if !kube.IsNotFound(err) {
+	if !kube.Missing(err) {
 		return result{err: err}
 	}
 	got, created, err := m.api.Apply(ctx, s.Kind, &kube.Object{Object: s.Object}, kube.How{Manager: agent})
 	if err != nil {
 		// Without force, a conflict says that somebody else was faster.
-		return result{err: err, soon: kube.IsConflict(err) || kube.IsNotFound(err)}
+		return result{err: err, soon: kube.Conflict(err) || kube.Missing(err)}
 	}
 	if created {
 		return result{got: got}
 	}
 	// Nothing of ours stays: what a manager no longer applies goes, and what others
 	// had stays as it was.
-	got, _, err = m.api.Apply(ctx, s.Kind, kube.New(s.Kind, s.Namespace, s.Name), kube.How{Manager: agent, Force: true})
+	got, _, err = m.api.Apply(ctx, s.Kind, s.Kind.New(s.Namespace, s.Name), kube.How{Manager: agent, Force: true})
 	return result{got: got, stranger: true, err: err}
 }
 
@@ -264,7 +264,7 @@ func (m *member) empty(ctx context.Context, namespace string) error {
 			continue
 		}
 		all, err := m.api.List(ctx, s.Kind, namespace, "")
-		if kube.IsNotFound(err) {
+		if kube.Missing(err) {
 			continue // it has no such kind
 		}
 		if err != nil {

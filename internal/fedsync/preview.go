@@ -147,7 +147,7 @@ func (l *loop) fields(ctx context.Context, p *Preview) error {
 		}
 		was, err := api.Get(ctx, s.Kind, s.Namespace, s.Name)
 		switch {
-		case kube.IsNotFound(err):
+		case kube.Missing(err):
 			continue // all of it is new
 		case err != nil:
 			return fmt.Errorf("cluster %q: %s: %w", s.Cluster, s.Key, err)

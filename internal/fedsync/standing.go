@@ -102,7 +102,7 @@ func (m *member) felt(err error, found findings) {
 	p := &m.pulse
 	was := p.reachable()
 	// Who answers, if only to say that it isn't ready or doesn't know us, is there.
-	if err == nil || kube.Answered(err) {
+	if err == nil || kube.Reached(err) {
 		p.missed, p.heard = 0, true
 	} else {
 		p.missed++
@@ -259,7 +259,7 @@ func (l *loop) publish(c *fedapi.Cluster, next fedapi.ClusterStatus, conditions 
 		return err
 	}, func(f flight, err error) {
 		delete(l.flights, f)
-		if err == nil || kube.IsNotFound(err) || kube.IsConflict(err) {
+		if err == nil || kube.Missing(err) || kube.Conflict(err) {
 			delete(l.tries, f)
 			return
 		}

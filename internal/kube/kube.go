@@ -39,16 +39,6 @@ type Object = unstructured.Unstructured
 // A Kind is a kind of objects as an API serves it.
 type Kind = fedapi.Kind
 
-// New is an object of a kind, with nothing but its name.
-func New(k Kind, namespace, name string) *Object {
-	o := &Object{Object: map[string]any{"apiVersion": k.APIVersion(), "kind": k.Name}}
-	if k.Namespaced {
-		o.SetNamespace(namespace)
-	}
-	o.SetName(name)
-	return o
-}
-
 func resource(k Kind) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
 }
@@ -109,6 +99,8 @@ func Open(c Config) (*API, error) {
 		config.QPS = -1
 	}
 	config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	// What servers think of kinds and fields is for those who write them.
+	config.WarningHandlerWithContext = rest.NoWarnings{}
 	config.ContentType = runtime.ContentTypeJSON
 	config.NegotiatedSerializer = serializer.NewCodecFactory(statuses).WithoutConversion()
 	a := &API{Server: config.Host, REST: config}

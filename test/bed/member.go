@@ -44,10 +44,11 @@ func (b *Bed) startControllers(t testing.TB, c *Cluster) func() {
 		fmt.Sprintf("--secure-port=%d", port),
 		"--cert-dir="+filepath.Join(c.dir, "controller-manager"),
 		"--service-account-private-key-file="+b.key,
-		// What makes and unmakes pods and endpoints, and nothing else. The node
+		// What makes and unmakes pods, endpoints and tokens, and nothing else. The node
 		// lifecycle is here because nodes keep their not-ready taint without it.
 		"--controllers=deployment-controller,replicaset-controller,daemonset-controller,endpointslice-controller,"+
-			"namespace-controller,serviceaccount-controller,garbage-collector-controller,node-lifecycle-controller",
+			"statefulset-controller,persistentvolumeclaim-protection-controller,namespace-controller,serviceaccount-controller,"+
+			"serviceaccount-token-controller,garbage-collector-controller,node-lifecycle-controller",
 	))
 }
 

@@ -135,7 +135,7 @@ func (w *world) install(t *testing.T) {
 // cluster writes a Cluster object, as all of its spec.
 func (w *world) cluster(t *testing.T, name, spec string) {
 	t.Helper()
-	o := kube.New(fedapi.Clusters, "", name)
+	o := fedapi.Clusters.New("", name)
 	var fields map[string]any
 	if err := json.Unmarshal([]byte("{"+spec+"}"), &fields); err != nil {
 		t.Fatal(err)

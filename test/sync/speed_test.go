@@ -51,14 +51,14 @@ func TestFigures(t *testing.T) {
 	w.fed.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
 	each(t, objects, func(ctx context.Context, i int) error {
 		name := fmt.Sprint("web", i)
-		d := kube.New(deployments, "shop", name)
+		d := deployments.New("shop", name)
 		labels := map[string]any{"app": name}
 		d.Object["spec"] = map[string]any{
 			"replicas": int64(5), "selector": map[string]any{"matchLabels": labels},
 			"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": map[string]any{
 				"containers": []any{map[string]any{"name": "web", "image": "nginx:1"}}}},
 		}
-		s := kube.New(services, "shop", name)
+		s := services.New("shop", name)
 		s.Object["spec"] = map[string]any{"selector": labels, "ports": []any{map[string]any{"name": "http", "port": int64(80)}}}
 		if _, err := fed.Create(ctx, deployments, d, "test"); err != nil {
 			return err
@@ -154,7 +154,7 @@ func count(t *testing.T, c *bed.Cluster, k fedapi.Kind) int {
 func change(t *testing.T, fed *kube.API, apis []*kube.API, i int) time.Duration {
 	t.Helper()
 	name, value := "settings", fmt.Sprint("v", i)
-	o := kube.New(configMaps, "shop", name)
+	o := configMaps.New("shop", name)
 	o.Object["data"] = map[string]any{"value": value}
 	if _, _, err := fed.Apply(t.Context(), configMaps, o, kube.How{Manager: "test", Force: true}); err != nil {
 		t.Fatal(err)

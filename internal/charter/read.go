@@ -1,0 +1,63 @@
+package charter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/hint"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/ledger"
+)
+
+// ErrNone says that an API is no federation's.
+var ErrNone = errors.New("isn't the API of a federation")
+
+func isNone(err error) bool   { return errors.Is(err, ErrNone) }
+func isNoKind(err error) bool { return errors.Is(err, kube.ErrNoKind) }
+
+// Read asks an API whose it is.
+func Read(ctx context.Context, api *kube.API) (Charter, error) {
+	o, err := api.Get(ctx, kube.ConfigMaps, fedapi.System, configName)
+	if kube.Missing(err) {
+		return Charter{}, hint.Errorf("fedctl init makes it one; --context says which context is the federation's", "%s %w", api.Server, ErrNone)
+	}
+	if err != nil {
+		return Charter{}, fmt.Errorf("%s: %w", api.Server, err)
+	}
+	data, _ := o.Object["data"].(map[string]any)
+	text := func(key string) string { s, _ := data[key].(string); return s }
+	if text("name") == "" {
+		return Charter{}, hint.Errorf("fedctl init makes it one", "%s %w: ConfigMap %s/%s has no name", api.Server, ErrNone, fedapi.System, configName)
+	}
+	return Charter{Federation: text("name"), Domain: text("domain"), Hosted: text("hosted") == "true"}, nil
+}
+
+// Strike takes a charter out of an API that stays. It is for a federation without
+// clusters: their objects go with their kind.
+func Strike(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
+	var errs []error
+	for _, k := range []kube.Kind{kube.ClusterRoleBindings, kube.ClusterRoles, kube.Definitions} {
+		_, err := ledger.DropAll(ctx, api, k, "", federation)
+		errs = append(errs, err)
+	}
+	for _, k := range []kube.Kind{kube.RoleBindings, kube.Roles, kube.Secrets, kube.ServiceAccounts, kube.ConfigMaps} {
+		_, err := ledger.DropAll(ctx, api, k, fedapi.System, federation)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", err
+	}
+	return ledger.DropNamespace(ctx, api, fedapi.System)
+}
+
+// Identity is what tells one cluster from another, whatever its address: the UID
+// of a namespace that every cluster has and nobody can make anew.
+func Identity(ctx context.Context, api *kube.API) (string, error) {
+	o, err := api.Get(ctx, kube.Namespaces, "", "kube-system")
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", api.Server, err)
+	}
+	return string(o.GetUID()), nil
+}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"time"
+
+	"github.com/fedns/fedns/internal/charter"
+	"github.com/fedns/fedns/internal/enrol"
+	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/hint"
+	"github.com/fedns/fedns/internal/host"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kubeconfig"
+	"github.com/fedns/fedns/internal/ledger"
+)
+
+type deinit struct {
+	reaching
+	hostName   string // context
+	yes, force bool
+	timeout    time.Duration
+}
+
+func (c *deinit) declare(fs *flag.FlagSet) {
+	c.files(fs)
+	fs.StringVar(&c.hostName, "host-cluster-context", "", "`C` of the cluster that the API was set up in; not for one made with --api")
+	fs.BoolVar(&c.yes, "yes", false, "mean it: the federation's objects go, too")
+	fs.BoolVar(&c.force, "force", false, "even if it has clusters, or that can't be known")
+	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up; it can be run again")
+}
+
+func (c *deinit) run(ctx context.Context) error {
+	name := c.positional[0]
+	if !c.yes {
+		return misused(&c.command, "deinit: --yes is missing: the API of federation %s goes, with all that is in it", name)
+	}
+	p := c.progress()
+	defer p.end()
+	return bounded(ctx, c.timeout, func(ctx context.Context) error {
+		var server, kept string
+		var err error
+		if c.hostName != "" {
+			server, kept, err = c.raze(ctx, name, p)
+		} else {
+			server, kept, err = c.strike(ctx, name, p)
+		}
+		if err != nil {
+			return err
+		}
+		p.end()
+		if kept != "" {
+			c.printf("namespace %s stays: %s\n", fedapi.System, kept)
+		}
+		removed, err := c.find().Remove(ctx, name, server)
+		if err != nil {
+			return err
+		}
+		c.printf("federation %s is gone\n", name)
+		if removed {
+			c.printf("context %q is, too\n", name)
+		}
+		return nil
+	})
+}
+
+// raze removes an API from its host cluster.
+func (c *deinit) raze(ctx context.Context, name string, p *progress) (server, kept string, err error) {
+	api, _, err := c.open(c.hostName)
+	if err != nil {
+		return "", "", err
+	}
+	defer api.Close()
+	admin, err := host.Admin(ctx, api, name)
+	if err != nil && !kube.Missing(err) {
+		return "", "", err
+	}
+	if admin == nil && !c.force {
+		return "", "", hint.Errorf("--force removes what is left of one", "%s: there is no federation %s", api.Server, name)
+	}
+	if admin != nil {
+		e, err := kubeconfig.EndpointOf(admin)
+		if err != nil {
+			return "", "", err
+		}
+		server = e.Server
+		if !c.force {
+			home, err := c.reach(admin)
+			if err != nil {
+				return "", "", err
+			}
+			defer home.Close()
+			if err := c.empty(ctx, home, name); err != nil {
+				return "", "", err
+			}
+		}
+	}
+	p.say("what stands in the host cluster")
+	kept, err = host.Raze(ctx, api, name)
+	return server, kept, err
+}
+
+// strike takes the federation out of an API that stays.
+func (c *deinit) strike(ctx context.Context, name string, p *progress) (server, kept string, err error) {
+	api, cut, err := c.open(name)
+	if err != nil {
+		return "", "", err
+	}
+	defer api.Close()
+	whose, err := charter.Read(ctx, api)
+	if err != nil {
+		return "", "", err
+	}
+	if whose.Federation != name {
+		return "", "", hint.Errorf("", "context %q leads to federation %s", name, whose.Federation)
+	}
+	if whose.Hosted {
+		return "", "", hint.Errorf("--host-cluster-context C", "federation %s has an API of its own, in a host cluster: which one?", name)
+	}
+	if !c.force {
+		if err := c.empty(ctx, api, name); err != nil {
+			return "", "", err
+		}
+	}
+	p.say("what stands in its API")
+	kept, err = charter.Strike(ctx, api, name)
+	return cut.Endpoint.Server, kept, err
+}
+
+// empty makes sure that no cluster is joined: what is in it would be left, with
+// rights that nobody needs.
+func (c *deinit) empty(ctx context.Context, home *kube.API, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	names, err := enrol.Clusters(ctx, home)
+	if err != nil {
+		return hint.Errorf("--force doesn't ask", "federation %s: whether it has clusters can't be known: %w", name, err)
+	}
+	if len(names) > 0 {
+		return hint.Errorf("fedctl unjoin each of them first; --force leaves in them what is there", "federation %s has clusters: %s", name, ledger.Some(names))
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/fedns/fedns/internal/charter"
+	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kubeconfig"
+)
+
+// reaching is what commands have in common that reach the API of a federation.
+type reaching struct {
+	*call
+	kubeconfig, context string
+}
+
+func (c *reaching) declare(fs *flag.FlagSet) {
+	c.files(fs)
+	fs.StringVar(&c.context, "context", "", "`CONTEXT` of the federation; default: the current one")
+}
+
+func (c *reaching) files(fs *flag.FlagSet) {
+	fs.StringVar(&c.kubeconfig, "kubeconfig", "", "`FILE`; default $KUBECONFIG, then ~/.kube/config")
+}
+
+// hostFlag is of the commands of the first federations, in which the clusters'
+// credentials were kept in the host cluster. They are in the federation's API now.
+func hostFlag(fs *flag.FlagSet) {
+	fs.String("host-cluster-context", "", "`C`, accepted as kubefed had it; it isn't needed")
+}
+
+func (c *reaching) find() kubeconfig.Files { return kubeconfig.Find(c.kubeconfig, c.Getenv) }
+
+// open reaches the API of a context of the operator's.
+func (c *reaching) open(name string) (*kube.API, *kubeconfig.Context, error) {
+	cut, err := c.find().Context(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	api, err := c.reach(cut.Content)
+	return api, cut, err
+}
+
+func (c *reaching) reach(content []byte) (*kube.API, error) {
+	return kube.Open(kube.Config{Content: content, Agent: "fedctl/" + c.Version})
+}
+
+// federation reaches the federation's, and asks which one it is.
+func (c *reaching) federation(ctx context.Context) (*kube.API, charter.Charter, error) {
+	api, _, err := c.open(c.context)
+	if err != nil {
+		return nil, charter.Charter{}, err
+	}
+	whose, err := charter.Read(ctx, api)
+	if err != nil {
+		api.Close()
+		return nil, whose, err
+	}
+	return api, whose, nil
+}
+
+// label is what federations are called: it is one in every name.
+var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// subdomain is what clusters may be called, and zones.
+var subdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
+
+// longest is how long a cluster's name may be: those of its Secrets are longer.
+const longest = 200
+
+func (c *call) clusterName() (string, error) {
+	name := c.positional[0]
+	if !subdomain.MatchString(name) || len(name) > longest {
+		return "", misused(&c.command, "%s: a cluster can't be called %q; small letters, digits, dashes and dots can stand in its name", c.name, name)
+	}
+	return name, nil
+}
+
+// kinds reads the flags of that name.
+func (c *call) kinds(list []string) (out []kube.Kind, err error) {
+	for _, text := range list {
+		k, err := fedapi.ParseKind(text)
+		if err != nil {
+			return nil, misused(&c.command, "%s: --kind: %v", c.name, err)
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+// render prints objects for --dry-run.
+func (c *call) render(objects []*kube.Object, format string) error {
+	switch format {
+	case "":
+		for _, o := range objects {
+			name := o.GetName()
+			if ns := o.GetNamespace(); ns != "" {
+				name = ns + "/" + name
+			}
+			c.printf("would make %s %s\n", o.GetKind(), name)
+		}
+		return nil
+	case "yaml", "json":
+		text, err := kube.Print(objects, format)
+		if err != nil {
+			return err
+		}
+		c.printf("%s", text)
+		return nil
+	}
+	return misused(&c.command, "%s: -o %q is none of yaml and json", c.name, format)
+}
+
+// A progress shows what is waited for: on a terminal in one line, else in a line
+// for each change.
+type progress struct {
+	*call
+	last string
+}
+
+func (c *call) progress() *progress { return &progress{call: c} }
+
+func (p *progress) say(what string) {
+	switch {
+	case what == p.last:
+	case p.Terminal:
+		fmt.Fprintf(p.Stderr, "\r\x1b[K%s: %s", p.name, what)
+	default:
+		fmt.Fprintf(p.Stderr, "%s: %s\n", p.name, what)
+	}
+	p.last = what
+}
+
+// end leaves the line empty.
+func (p *progress) end() {
+	if p.Terminal && p.last != "" {
+		fmt.Fprint(p.Stderr, "\r\x1b[K")
+	}
+}
+
+// errInterrupted is what a command ends with after Ctrl-C.
+var errInterrupted = errors.New("interrupted")
+
+// bounded runs what must come to an end.
+func bounded(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := do(within)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", errInterrupted, err)
+	case within.Err() != nil:
+		return fmt.Errorf("not within %s (--timeout): %w", limit, err)
+	}
+	return err
+}

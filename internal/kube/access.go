@@ -1,0 +1,137 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// A Right is something one may do. Resource may have a subresource: "pods/exec".
+type Right struct{ Verb, Group, Resource, Namespace, Name string }
+
+func (r Right) String() string {
+	s := r.Verb + " " + r.Resource
+	if r.Group != "" {
+		s += "." + r.Group
+	}
+	if r.Name != "" {
+		s += " " + r.Name
+	}
+	if r.Namespace != "" {
+		s += " in " + r.Namespace
+	}
+	return s
+}
+
+// May asks whether whoever asks has a right.
+func (a *API) May(ctx context.Context, r Right) (bool, error) {
+	resource, sub, _ := strings.Cut(r.Resource, "/")
+	review := map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": map[string]any{
+		"resourceAttributes": map[string]any{"verb": r.Verb, "group": r.Group, "resource": resource, "subresource": sub, "namespace": r.Namespace, "name": r.Name},
+	}}
+	body, err := json.Marshal(review)
+	if err != nil {
+		return false, err
+	}
+	raw, err := a.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").Timeout(callTimeout).Body(body).Do(ctx).Raw()
+	if err != nil {
+		return false, err
+	}
+	var answer struct{ Status struct{ Allowed bool } }
+	err = json.Unmarshal(raw, &answer)
+	return answer.Status.Allowed, err
+}
+
+// Token asks for a token of a service account, for as long as that or as the
+// server allows, and says when it expires.
+func (a *API) Token(ctx context.Context, namespace, account string, life time.Duration) (token string, expires time.Time, err error) {
+	body, err := json.Marshal(map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": map[string]any{
+		"expirationSeconds": int64(life / time.Second),
+	}})
+	if err != nil {
+		return "", expires, err
+	}
+	raw, err := a.at(a.rest.Post(), ServiceAccounts, namespace, account).SubResource("token").Body(body).Do(ctx).Raw()
+	if err != nil {
+		return "", expires, err
+	}
+	var answer struct {
+		Status struct {
+			Token               string
+			ExpirationTimestamp time.Time
+		}
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return "", expires, err
+	}
+	if answer.Status.Token == "" {
+		return "", expires, fmt.Errorf("service account %s/%s: the server gave no token", namespace, account)
+	}
+	return answer.Status.Token, answer.Status.ExpirationTimestamp, nil
+}
+
+// A Table is a list as kubectl prints it: the server makes the columns.
+type Table struct {
+	Columns []string
+	Rows    [][]string
+}
+
+// Table lists a kind for people; wide adds the columns that aren't for everyone.
+func (a *API) Table(ctx context.Context, k Kind, namespace string, wide bool) (*Table, error) {
+	raw, err := a.at(a.rest.Get(), k, namespace, "").SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	var list metav1.Table
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, err
+	}
+	t := &Table{}
+	var shown []int
+	for i, c := range list.ColumnDefinitions {
+		if c.Priority == 0 || wide {
+			shown = append(shown, i)
+			t.Columns = append(t.Columns, c.Name)
+		}
+	}
+	for _, r := range list.Rows {
+		var row []string
+		for _, i := range shown {
+			cell := ""
+			if i < len(r.Cells) && r.Cells[i] != nil {
+				cell = fmt.Sprint(r.Cells[i])
+			}
+			row = append(row, cell)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, nil
+}
+
+// Namespaced gives every kind that lives in namespaces and can be listed. An API
+// that can't say all of it is an error: what isn't listed may be there.
+func (a *API) Namespaced(ctx context.Context) ([]Kind, error) {
+	lists, err := a.disc.ServerPreferredNamespacedResourcesWithContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []Kind
+	for _, list := range lists {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range list.APIResources {
+			if !strings.Contains(r.Name, "/") && slices.Contains(r.Verbs, "list") {
+				out = append(out, Kind{Group: gv.Group, Version: gv.Version, Name: r.Kind, Resource: r.Name, Namespaced: true})
+			}
+		}
+	}
+	return out, nil
+}

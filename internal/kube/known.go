@@ -1,0 +1,39 @@
+package kube
+
+// Kinds that need no asking: every API of these years serves them so.
+var (
+	Namespaces          = Kind{Version: "v1", Name: "Namespace", Resource: "namespaces"}
+	Services            = Kind{Version: "v1", Name: "Service", Resource: "services", Namespaced: true}
+	Secrets             = Kind{Version: "v1", Name: "Secret", Resource: "secrets", Namespaced: true}
+	ConfigMaps          = Kind{Version: "v1", Name: "ConfigMap", Resource: "configmaps", Namespaced: true}
+	ServiceAccounts     = Kind{Version: "v1", Name: "ServiceAccount", Resource: "serviceaccounts", Namespaced: true}
+	Pods                = Kind{Version: "v1", Name: "Pod", Resource: "pods", Namespaced: true}
+	VolumeClaims        = Kind{Version: "v1", Name: "PersistentVolumeClaim", Resource: "persistentvolumeclaims", Namespaced: true}
+	Deployments         = Kind{Group: "apps", Version: "v1", Name: "Deployment", Resource: "deployments", Namespaced: true}
+	StatefulSets        = Kind{Group: "apps", Version: "v1", Name: "StatefulSet", Resource: "statefulsets", Namespaced: true}
+	ReplicaSets         = Kind{Group: "apps", Version: "v1", Name: "ReplicaSet", Resource: "replicasets", Namespaced: true}
+	DaemonSets          = Kind{Group: "apps", Version: "v1", Name: "DaemonSet", Resource: "daemonsets", Namespaced: true}
+	Jobs                = Kind{Group: "batch", Version: "v1", Name: "Job", Resource: "jobs", Namespaced: true}
+	Autoscalers         = Kind{Group: "autoscaling", Version: "v2", Name: "HorizontalPodAutoscaler", Resource: "horizontalpodautoscalers", Namespaced: true}
+	Ingresses           = Kind{Group: "networking.k8s.io", Version: "v1", Name: "Ingress", Resource: "ingresses", Namespaced: true}
+	Roles               = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "Role", Resource: "roles", Namespaced: true}
+	RoleBindings        = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "RoleBinding", Resource: "rolebindings", Namespaced: true}
+	ClusterRoles        = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "ClusterRole", Resource: "clusterroles"}
+	ClusterRoleBindings = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "ClusterRoleBinding", Resource: "clusterrolebindings"}
+	Definitions         = Kind{Group: "apiextensions.k8s.io", Version: "v1", Name: "CustomResourceDefinition", Resource: "customresourcedefinitions"}
+)
+
+var known = []Kind{
+	Namespaces, Services, Secrets, ConfigMaps, ServiceAccounts, Pods, VolumeClaims, Deployments, StatefulSets, ReplicaSets,
+	DaemonSets, Jobs, Autoscalers, Ingresses, Roles, RoleBindings, ClusterRoles, ClusterRoleBindings, Definitions,
+}
+
+// Known gives the kind of an object, if it is one of those that need no asking.
+func Known(o *Object) (Kind, bool) {
+	for _, k := range known {
+		if k.APIVersion() == o.GetAPIVersion() && k.Name == o.GetKind() {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}

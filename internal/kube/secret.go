@@ -1,0 +1,28 @@
+package kube
+
+import "encoding/base64"
+
+// NewSecret makes a Secret.
+func NewSecret(namespace, name string, data map[string][]byte) *Object {
+	o := Secrets.New(namespace, name)
+	o.Object["type"] = "Opaque"
+	coded := map[string]any{}
+	for k, v := range data {
+		coded[k] = base64.StdEncoding.EncodeToString(v)
+	}
+	o.Object["data"] = coded
+	return o
+}
+
+// SecretData is what a Secret holds; what isn't base64 no API server gave.
+func SecretData(o *Object) map[string][]byte {
+	out := map[string][]byte{}
+	data, _ := o.Object["data"].(map[string]any)
+	for k, v := range data {
+		s, _ := v.(string)
+		if raw, err := base64.StdEncoding.DecodeString(s); err == nil {
+			out[k] = raw
+		}
+	}
+	return out
+}
