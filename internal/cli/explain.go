@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/fedns/fedns/internal/report"
 )
@@ -49,6 +50,9 @@ func (c *explain) run(ctx context.Context) error {
 	if e.Note != "" {
 		c.printf("  note: %s\n", e.Note)
 	}
+	if e.Host != nil {
+		c.claims(e.Host)
+	}
 	if e.Client != nil {
 		c.who(e.Client)
 	}
@@ -59,6 +63,23 @@ func (c *explain) run(ctx context.Context) error {
 		c.view(e.Without, false)
 	}
 	return nil
+}
+
+// claims prints who claims a host, and who holds it.
+func (c *call) claims(h *report.Host) {
+	for _, cl := range h.Claims {
+		who := "namespace " + cl.Namespace + " of federation " + cl.Federation
+		if cl.Created != 0 {
+			who += " claims it since " + time.Unix(cl.Created, 0).UTC().Format(time.DateTime)
+		} else {
+			who += " claims it"
+		}
+		if cl.Refused != "" {
+			c.printf("  %s; refused: %s\n", who, cl.Refused)
+		} else {
+			c.printf("  %s, and holds it\n", who)
+		}
+	}
 }
 
 // who prints who asks, and which regions are close to it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/dynamic"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	networkingv1 "k8s.io/client-go/kubernetes/typed/networking/v1"
@@ -33,6 +34,7 @@ type api struct {
 	networking networkingv1.NetworkingV1Interface
 	discovery  discoveryv1.DiscoveryV1Interface
 	metadata   metadata.Interface
+	dynamic    dynamic.Interface
 }
 
 // Credentials are the content of a kubeconfig, with where it is from.
@@ -71,6 +73,7 @@ func newAPI(k credentials, context string) (*api, error) {
 		func() (err error) { a.core, err = corev1.NewForConfigAndClient(config, a.http); return },
 		func() (err error) { a.networking, err = networkingv1.NewForConfigAndClient(config, a.http); return },
 		func() (err error) { a.discovery, err = discoveryv1.NewForConfigAndClient(config, a.http); return },
+		func() (err error) { a.dynamic, err = dynamic.NewForConfigAndClient(config, a.http); return },
 		func() (err error) { a.metadata, err = metadata.NewForConfigAndClient(config, a.http); return },
 	} {
 		if err := make(); err != nil {
@@ -134,7 +137,7 @@ func (k *credentials) rest(context string) (*rest.Config, error) {
 	config.UserAgent = "fedns"
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
-	// Four calls after an outage, and each waits for its own backoff: a limit on
+	// A handful of calls after an outage, and each waits for its own backoff: a limit on
 	// top would only make recovery slower.
 	config.QPS = -1
 	dial(config)

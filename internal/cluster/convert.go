@@ -105,9 +105,9 @@ func ingress(o *networkingv1.Ingress) (*shard.Service, []string) {
 				d.backend(&http.Paths[j].Backend)
 			}
 		}
+		d.claim(&o.Spec.Rules[i], o.Spec.DefaultBackend)
 	}
-	slices.SortFunc(d.Backends, func(a, b names.Key) int { return cmp.Compare(a.Name, b.Name) })
-	d.Backends = slices.Compact(d.Backends)
+	d.Backends = tidy(d.Backends)
 	if !d.annotated(o.Annotations) {
 		for _, in := range o.Status.LoadBalancer.Ingress {
 			d.entry(in.IP, in.Hostname)
@@ -300,9 +300,67 @@ func (d *draft) port(p *corev1.ServicePort) {
 }
 
 func (d *draft) backend(b *networkingv1.IngressBackend) {
-	if b.Service != nil && b.Service.Name != "" {
-		d.Backends = append(d.Backends, names.Key{Namespace: d.Key.Namespace, Name: b.Service.Name})
+	if k, ok := d.leads(b); ok {
+		d.Backends = append(d.Backends, k)
 	}
+}
+
+// leads is the Service that a backend is, if it is one.
+func (d *draft) leads(b *networkingv1.IngressBackend) (k names.Key, ok bool) {
+	if b == nil || b.Service == nil || b.Service.Name == "" {
+		return k, false
+	}
+	return names.Key{Namespace: d.Key.Namespace, Name: intern(b.Service.Name)}, true
+}
+
+// claim takes the host of a rule, with where the rule leads.
+func (d *draft) claim(r *networkingv1.IngressRule, fallback *networkingv1.IngressBackend) {
+	if r.Host == "" {
+		return
+	}
+	h, err := claimed(r.Host)
+	if err != nil {
+		d.problem("spec.rules: host %v; left out", err)
+		return
+	}
+	i := slices.IndexFunc(d.Claims, func(c shard.Claim) bool { return c.Host == h })
+	if i < 0 {
+		i = len(d.Claims)
+		d.Claims = append(d.Claims, shard.Claim{Host: h})
+	}
+	c := &d.Claims[i]
+	if r.HTTP == nil { // all of it goes where nothing else does
+		if k, ok := d.leads(fallback); ok {
+			c.Backends = append(c.Backends, k)
+		}
+	} else {
+		for j := range r.HTTP.Paths {
+			if k, ok := d.leads(&r.HTTP.Paths[j].Backend); ok {
+				c.Backends = append(c.Backends, k)
+			}
+		}
+	}
+	c.Backends = tidy(c.Backends)
+}
+
+// claimed spells a host that an object claims, which may begin with an asterisk.
+func claimed(s string) (string, error) {
+	behind, wild := strings.CutPrefix(s, "*.")
+	h, err := host(behind)
+	if err != nil {
+		return "", err
+	}
+	if wild {
+		h = "*." + h
+	}
+	return intern(h), nil
+}
+
+func tidy(ks []names.Key) []names.Key {
+	slices.SortFunc(ks, func(a, b names.Key) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(ks)
 }
 
 // slice makes what is kept of an EndpointSlice; false: it belongs to no Service. Endpoints that are alike become one: a thousand pods in three zones

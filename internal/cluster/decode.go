@@ -35,9 +35,15 @@ type object struct {
 		PublishNotReadyAddresses bool                         `json:"publishNotReadyAddresses"`
 		Ports                    []objectPort                 `json:"ports"`
 		DefaultBackend           *networkingv1.IngressBackend `json:"defaultBackend"`
-		Rules                    []networkingv1.IngressRule   `json:"rules"`
+		Rules                    []objectRule                 `json:"rules"`
+		Listeners                []objectListener             `json:"listeners"`
+		Hostnames                []string                     `json:"hostnames"`
+		ParentRefs               []objectParent               `json:"parentRefs"`
 	} `json:"spec"`
 	Status struct {
+		Addresses []objectAddress `json:"addresses"`
+		Parents   []objectWord    `json:"parents"`
+
 		LoadBalancer struct {
 			Ingress []objectIngress `json:"ingress"`
 		} `json:"loadBalancer"`
@@ -67,6 +73,13 @@ type objectIngress struct {
 	Hostname string `json:"hostname"`
 }
 
+// An objectRule is one of an Ingress, or of a route.
+type objectRule struct {
+	Host        string                             `json:"host"`
+	HTTP        *networkingv1.HTTPIngressRuleValue `json:"http"`
+	BackendRefs []objectBackend                    `json:"backendRefs"`
+}
+
 type objectEndpoint struct {
 	Addresses  []string `json:"addresses"`
 	Conditions struct {
@@ -85,6 +98,9 @@ var versions = map[string]string{
 	"EndpointSlice": "discovery.k8s.io/v1",
 	"Ingress":       "networking.k8s.io/v1",
 	"Namespace":     "v1",
+	"Gateway":       gatewayAPI,
+	"HTTPRoute":     gatewayAPI,
+	"GRPCRoute":     gatewayAPI,
 }
 
 func (o *object) counts() bool {
@@ -117,7 +133,10 @@ func (o *object) service() *corev1.Service {
 
 func (o *object) ingress() *networkingv1.Ingress {
 	i := &networkingv1.Ingress{ObjectMeta: o.meta()}
-	i.Spec.DefaultBackend, i.Spec.Rules = o.Spec.DefaultBackend, o.Spec.Rules
+	i.Spec.DefaultBackend = o.Spec.DefaultBackend
+	for _, r := range o.Spec.Rules {
+		i.Spec.Rules = append(i.Spec.Rules, networkingv1.IngressRule{Host: r.Host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: r.HTTP}})
+	}
 	for _, in := range o.Status.LoadBalancer.Ingress {
 		i.Status.LoadBalancer.Ingress = append(i.Status.LoadBalancer.Ingress, networkingv1.IngressLoadBalancerIngress{IP: in.IP, Hostname: in.Hostname})
 	}

@@ -325,7 +325,7 @@ func TestHungWatch(t *testing.T) {
 	eventually(t, "the change", func() bool { s.edit(); return v.String() == changed })
 	v.told(t, lists, "fresh")
 	if len(j.all()) != 1 || counted(w, closed)+counted(w, other)+counted(w, unreachable) > 0 {
-		t.Errorf("log: %q", j.all())
+		t.Errorf("closed %v, other %v, unreachable %v, log: %q", counted(w, closed), counted(w, other), counted(w, unreachable), j.all())
 	}
 }
 

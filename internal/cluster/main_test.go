@@ -60,6 +60,7 @@ type view struct {
 	objects map[string]string
 	lists   map[string]int
 	said    []string        // what came beside objects: "list svc", "silent", "fresh"
+	forgone int             // lists of the Gateway API
 	silence []time.Duration // of each silence, at its report
 }
 
@@ -85,6 +86,9 @@ func (v *view) report(changes ...shard.Change) {
 	setSlice := func(s *shard.Slice) {
 		v.objects["slice "+s.Key.Namespace+"/"+s.Key.Name] = strings.ReplaceAll(fmt.Sprint(s.Service, s.Endpoints), " invalid IP", "") // of most, no pod is kept
 	}
+	setFront := func(f *shard.Front) {
+		v.objects[f.Key.String()] = fmt.Sprint(f.Object.Addrs, f.Hostnames)
+	}
 	setNode := func(n shard.Node) { v.objects["node "+n.Name] = n.Region + "/" + n.Zone }
 	for _, c := range changes {
 		switch c := c.(type) {
@@ -108,6 +112,24 @@ func (v *view) report(changes ...shard.Change) {
 					setSlice(s)
 				}
 			})
+		case shard.FrontSet:
+			setFront(c.Front)
+		case shard.FrontGone:
+			delete(v.objects, string(c.Key.Kind)+" "+c.Key.Namespace+"/"+c.Key.Name)
+		case shard.FrontList:
+			was := v.said
+			replace(string(c.Kind), func() {
+				for _, f := range c.Fronts {
+					setFront(f)
+				}
+			})
+			if len(c.Fronts) == 0 { // nearly every cluster says so
+				v.said = was
+				delete(v.lists, string(c.Kind))
+			}
+		case shard.Forgone:
+			v.forgone++
+		case shard.Awaited:
 		case shard.NodeSet:
 			setNode(c.Node)
 		case shard.NodeGone:

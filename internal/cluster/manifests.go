@@ -65,6 +65,7 @@ type file struct {
 // content is what a file holds, or held when it could be read last.
 type content struct {
 	services []chosen[*shard.Service]
+	fronts   []chosen[*shard.Front]
 	slices   []chosen[*shard.Slice]
 	nodes    []shard.Node
 	shadow   bool // something is in a namespace with the federation's name, or is it
@@ -145,13 +146,16 @@ func (f *Folder) tell(m *whole, report func(...shard.Change)) {
 	if f.Local {
 		report(shard.Shadowed{Is: m.shadow})
 	}
-	report(
-		shard.ServiceList{Kind: names.Svc, Services: m.services},
+	changes := []shard.Change{shard.ServiceList{Kind: names.Svc, Services: m.services}}
+	for _, k := range shard.GatewayAPI { // before what makes the cluster known
+		changes = append(changes, shard.FrontList{Kind: k, Fronts: m.fronts[k]})
+	}
+	report(append(changes,
 		shard.ServiceList{Kind: names.Ing, Services: m.ingresses},
 		shard.SliceList{Slices: m.slices},
 		shard.NodeList{Nodes: m.nodes},
 		shard.Fresh{},
-	)
+	)...)
 }
 
 // look finds the files that have changed, reads them, and says whether anything
@@ -278,6 +282,12 @@ func (f *Folder) take(c *content, o *object) {
 		}
 		f.gripes.say(s.Key.String(), problems)
 		c.services = append(c.services, chosen[*shard.Service]{s, wanted})
+	case "Gateway", "HTTPRoute", "GRPCRoute":
+		s, problems := o.front()
+		if wanted {
+			f.gripes.say(s.Key.String(), problems)
+		}
+		c.fronts = append(c.fronts, chosen[*shard.Front]{s, wanted})
 	case "EndpointSlice":
 		e := o.slice()
 		if s, ok := slice(e, f.Local && headless(&e.ObjectMeta)); ok {

@@ -12,6 +12,7 @@ import (
 // A whole is what all files hold together.
 type whole struct {
 	services, ingresses []*shard.Service
+	fronts              map[shard.FrontKind][]*shard.Front
 	slices              []*shard.Slice
 	nodes               []shard.Node
 	shadow              bool
@@ -21,6 +22,7 @@ type whole struct {
 // is in several, the last counts.
 func (f *Folder) merge() *whole {
 	services := pile[names.Key, chosen[*shard.Service]]{folder: f}
+	fronts := pile[shard.FrontKey, chosen[*shard.Front]]{folder: f}
 	endpoints := pile[shard.SliceKey, chosen[*shard.Slice]]{folder: f}
 	nodes := pile[string, shard.Node]{folder: f}
 	shadow := false
@@ -30,6 +32,9 @@ func (f *Folder) merge() *whole {
 		for _, s := range c.services {
 			services.add(s.object.Key, s, name)
 		}
+		for _, s := range c.fronts {
+			fronts.add(s.object.Key, s, name)
+		}
 		for _, s := range c.slices {
 			endpoints.add(s.object.Key, s, name)
 		}
@@ -37,7 +42,12 @@ func (f *Folder) merge() *whole {
 			nodes.add(n.Name, n, name)
 		}
 	}
-	m := &whole{nodes: nodes.all, shadow: shadow}
+	m := &whole{nodes: nodes.all, shadow: shadow, fronts: map[shard.FrontKind][]*shard.Front{}}
+	for _, s := range fronts.all {
+		if k := s.object.Key.Kind; s.wanted {
+			m.fronts[k] = append(m.fronts[k], s.object)
+		}
+	}
 	for _, s := range services.all {
 		switch {
 		case !s.wanted:

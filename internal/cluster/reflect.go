@@ -12,6 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -25,6 +26,7 @@ import (
 type resource struct {
 	name     string
 	optional bool // a cluster that won't give it counts as having none
+	extra    bool // and many don't even know it: nothing waits for it then
 	selected bool // the selector applies
 	sample   runtime.Object
 	list     func(context.Context, metav1.ListOptions) (runtime.Object, error)
@@ -32,6 +34,7 @@ type resource struct {
 	set      func(any) (shard.Change, []string) // nil: it is none of ours
 	gone     func(namespace, name string) shard.Change
 	all      func([]shard.Change) shard.Change // the complete list, from what set gave
+	none     shard.Change                      // the list can't be had, if it is extra
 }
 
 func (w *Watcher) resources(a *api) []*resource {
@@ -117,6 +120,9 @@ func (w *Watcher) resources(a *api) []*resource {
 	if w.Local {
 		list = append(list, w.namesake(a))
 	}
+	for _, k := range shard.GatewayAPI {
+		list = append(list, w.gatewayResource(a, k))
+	}
 	return list
 }
 
@@ -141,6 +147,32 @@ func (w *Watcher) namesake(a *api) *resource {
 	}
 }
 
+// gatewayResource is one of the Gateway API's.
+func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
+	r := a.dynamic.Resource(gatewayVersion.WithResource(plural(k)))
+	return &resource{
+		name: plural(k), optional: true, extra: true, selected: true, sample: &unstructured.Unstructured{},
+		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return r.List(ctx, o)
+		},
+		watch: r.Watch,
+		set: func(o any) (shard.Change, []string) {
+			f, problems, err := unstructuredFront(o.(*unstructured.Unstructured))
+			if err != nil {
+				return nil, []string{err.Error() + "; left out"}
+			}
+			return shard.FrontSet{Front: f}, problems
+		},
+		gone: func(namespace, name string) shard.Change {
+			return shard.FrontGone{Key: shard.FrontKey{Kind: k, Namespace: namespace, Name: name}}
+		},
+		all: func(sets []shard.Change) shard.Change {
+			return shard.FrontList{Kind: k, Fronts: collect(sets, func(s shard.FrontSet) *shard.Front { return s.Front })}
+		},
+		none: shard.Forgone{Kind: k},
+	}
+}
+
 func collect[S, T any](sets []shard.Change, of func(S) T) []T {
 	out := make([]T, 0, len(sets))
 	for _, s := range sets {
@@ -157,6 +189,23 @@ type listener struct {
 	wg      *sync.WaitGroup
 	listing sync.RWMutex // read-held during a list, which no one else waits for
 	report  func(...shard.Change)
+	// Of an extra resource: it has been told that there is none, or that it can't be
+	// had, and when that was heard last.
+	absent, forgone bool
+	shunned         time.Time
+}
+
+// pause puts off a question for what isn't there, or isn't given.
+func (l *listener) pause(ctx context.Context) {
+	if l.shunned.IsZero() {
+		return
+	}
+	wait := time.NewTimer(time.Until(l.shunned.Add(l.pace)))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+	}
 }
 
 // settle waits for a list that is under way: a reflector that stops doesn't.
@@ -169,6 +218,7 @@ func (l *listener) settle() {
 func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	l.listing.RLock()
 	defer l.listing.RUnlock()
+	l.pause(ctx)
 	if o.ResourceVersion == "0" {
 		// That would be the state of any moment: of before an outage, from a server
 		// whose cache is still behind. A first list is to be the present one.
@@ -188,6 +238,7 @@ func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (r
 
 // WatchWithContext is for reflectors.
 func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	l.pause(ctx)
 	call, end := context.WithCancelCause(ctx)
 	patience := time.AfterFunc(l.lull, func() { end(errHung) })
 	w, err := l.watch(call, l.options(o))
@@ -264,9 +315,18 @@ func (l *listener) trouble(ctx context.Context, err error) {
 		return
 	}
 	w := why(err)
+	if l.extra && apierrors.IsNotFound(err) {
+		// It can be believed at once: a server that is starting says 503 instead for
+		// as long as it doesn't know what it has.
+		l.without()
+		return
+	}
 	l.count(ctx, w)
+	var answered *apierrors.StatusError
 	switch {
 	case w == gone:
+	case l.extra && (w == other || w != unauthorized && errors.As(err, &answered)): // the API is there, and this isn't
+		l.forgo(err)
 	case l.optional && (w == forbidden || apierrors.IsNotFound(err)):
 		final, first := l.standing.refuse(l.name, err)
 		if first {
@@ -278,6 +338,37 @@ func (l *listener) trouble(ctx context.Context, err error) {
 		}
 	default:
 		l.standing.failed(l.name, w, err)
+	}
+}
+
+// without notes that the cluster doesn't know an extra resource: it has none.
+func (l *listener) without() {
+	l.shunned = time.Now()
+	l.standing.works(l.name)
+	if !l.absent {
+		l.absent = true
+		l.standing.listed(l.name, 0)
+		l.report(l.all(nil))
+		l.standing.reported(l.name)
+	}
+}
+
+// forgo notes that the cluster won't give an extra resource now. Nothing waits for
+// it; what is known stays, unless there is nothing and it is final.
+func (l *listener) forgo(err error) {
+	if !l.forgone {
+		l.forgone = true
+		l.report(l.none)
+		l.standing.reported(l.name)
+	}
+	l.standing.spare(l.name)
+	final, first := l.standing.refuse(l.name, err)
+	if first {
+		l.standing.listed(l.name, 0)
+		l.report(l.all(nil))
+	}
+	if final {
+		l.shunned = time.Now()
 	}
 }
 
@@ -385,6 +476,10 @@ func (s *store) Replace(list []any, _ string) error {
 		list[i] = nil // a decoded object can go as soon as it has been read
 	}
 	clusterLists.WithLabelValues(s.Federation, string(s.Cluster), s.name).Inc()
+	if s.absent {
+		s.Log.Info(fmt.Sprintf("cluster %s: %s: the cluster has them now, %d of ours", s.Cluster, s.name, len(sets)))
+	}
+	s.absent, s.forgone, s.shunned = false, false, time.Time{}
 	s.standing.listed(s.name, len(sets))
 	s.report(s.all(sets))
 	s.standing.reported(s.name)

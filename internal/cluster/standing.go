@@ -84,6 +84,7 @@ type standing struct {
 	mu      sync.Mutex       // guards the rest
 	failing map[string]fault // by resource
 	needed  []string         // resources that can't be done without
+	extra   map[string]bool  // resources of the Gateway API, of which is spoken as one
 	refused map[string]bool  // resources that can be done without, and have to be
 	strikes map[string]int   // refusals in a row since the needed resources are there
 	why     reason           // as logged
@@ -103,12 +104,15 @@ type fault struct {
 
 func newStanding(log *slog.Logger, name string, resources []*resource) *standing {
 	s := &standing{
-		log: log, prefix: "cluster " + name + ": ", failing: map[string]fault{}, refused: map[string]bool{}, strikes: map[string]int{},
+		log: log, prefix: "cluster " + name + ": ", failing: map[string]fault{}, extra: map[string]bool{}, refused: map[string]bool{}, strikes: map[string]int{},
 		waiting: map[string]bool{}, counts: map[string]int{}, changed: make(chan struct{}, 1),
 	}
 	for _, r := range resources {
 		s.waiting[r.name] = true
 		s.order = append(s.order, r.name)
+		if r.extra {
+			s.extra[r.name] = true
+		}
 		if !r.optional {
 			s.needed = append(s.needed, r.name)
 		}
@@ -116,7 +120,7 @@ func newStanding(log *slog.Logger, name string, resources []*resource) *standing
 	return s
 }
 
-// failed notes that a call went wrong. All four resources fail together as a
+// failed notes that a call went wrong. All resources fail together as a
 // rule, one after another; that is one line, when the first does.
 func (s *standing) failed(resource string, w reason, err error) {
 	s.mu.Lock()
@@ -152,8 +156,10 @@ func (s *standing) refuse(resource string, err error) (final, first bool) {
 		return false, false
 	}
 	if !s.refused[resource] {
+		if name, first := s.named(resource); first {
+			s.log.Warn(fmt.Sprintf("%s%s: %v; going on without", s.prefix, name, err))
+		}
 		s.refused[resource] = true
-		s.log.Warn(fmt.Sprintf("%s%s: %v; going on without", s.prefix, resource, err))
 	}
 	s.recovered(resource)
 	return true, s.waiting[resource]
@@ -166,9 +172,32 @@ func (s *standing) works(resource string) {
 	delete(s.strikes, resource)
 	if s.refused[resource] {
 		delete(s.refused, resource)
-		s.log.Info(s.prefix + resource + ": no longer refused")
+		if name, last := s.named(resource); last {
+			s.log.Info(s.prefix + name + ": no longer refused")
+		}
 	}
 	s.recovered(resource)
+}
+
+// spare notes that a resource is done without for now, whatever was wrong with it.
+func (s *standing) spare(resource string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recovered(resource)
+}
+
+// named is what a resource is called in the log, and whether nothing else of that
+// name is refused.
+func (s *standing) named(resource string) (name string, alone bool) {
+	if !s.extra[resource] {
+		return resource, true
+	}
+	for r := range s.extra {
+		if s.refused[r] {
+			return "the Gateway API", false
+		}
+	}
+	return "the Gateway API", true
 }
 
 func (s *standing) recovered(resource string) {
@@ -245,6 +274,9 @@ func (s *standing) listed(resource string, n int) {
 	}
 	var all []string
 	for _, r := range s.order {
+		if s.extra[r] && s.counts[r] == 0 {
+			continue // most clusters have none
+		}
 		all = append(all, fmt.Sprintf("%d %s", s.counts[r], r))
 	}
 	s.log.Info(s.prefix + "listed " + strings.Join(all, ", "))

@@ -35,6 +35,10 @@ const pageSize = 500
 // minutes when they are rotated.
 const rotation = 5 * time.Second
 
+// pace is how often it is asked for kinds that a cluster doesn't know, or doesn't
+// give: somebody may install them, or allow it.
+const pace = 10 * time.Second
+
 // lull is how long a watch may say nothing. API servers send a bookmark about once
 // a minute, so two in a row are missing by then. Servers that send none only have
 // their watches opened again a little more often than they end by themselves.
@@ -51,7 +55,7 @@ type Config struct {
 	Kubeconfig string          // a file
 	Given      *Given          // in its place, if it isn't nil
 	Context    string          // "": the kubeconfig's current one
-	Selector   labels.Selector // of Services, Ingresses and EndpointSlices; nil: all
+	Selector   labels.Selector // of all but Nodes; nil: all
 	Nodes      bool            // false: nobody needs them, and they count as listed
 	Local      bool            // the cluster's own domain is answered here
 	Heartbeat  Heartbeat
@@ -64,6 +68,7 @@ type Watcher struct {
 	api      *api
 	rotation time.Duration
 	lull     time.Duration
+	pace     time.Duration
 	content  []byte      // of the kubeconfig that api is of
 	info     os.FileInfo // of the file, when it was last looked at
 	broken   string      // what is wrong with a newer kubeconfig
@@ -81,7 +86,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 		c.Selector = labels.Everything()
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
-	w := &Watcher{Config: c, rotation: rotation, lull: lull, pulse: pulse{timeout: c.Heartbeat.Timeout}}
+	w := &Watcher{Config: c, rotation: rotation, lull: lull, pace: pace, pulse: pulse{timeout: c.Heartbeat.Timeout}}
 	w.gripes.init(c.Log, "cluster "+string(c.Cluster)+": ")
 	if c.Given != nil {
 		return w, nil // Run waits for it
@@ -127,6 +132,7 @@ func moment(n *atomic.Int64) time.Time {
 
 // Run reports what the cluster has, until ctx ends. It can be called once.
 func (w *Watcher) Run(ctx context.Context, report func(...shard.Change)) {
+	report(shard.Awaited{})
 	if !w.Nodes {
 		report(shard.NodeList{})
 	}

@@ -40,6 +40,7 @@ type apiServer struct {
 	refuse  map[string]int               // status by resource; "": all of them
 	token   string                       // the only good one; "": any
 	streams bool                         // lists can be streamed
+	gateway bool                         // the Gateway API is installed
 	slow    chan struct{}                // lists wait for it
 	paused  chan struct{}                // every request waits for it
 	watches map[chan string]string       // lines to send, and the resource
@@ -62,6 +63,7 @@ func serve(t *testing.T) *apiServer {
 var kinds = map[string][2]string{ // kind, version
 	"services": {"Service", "v1"}, "ingresses": {"Ingress", "networking.k8s.io/v1"},
 	"endpointslices": {"EndpointSlice", "discovery.k8s.io/v1"}, "nodes": {"PartialObjectMetadata", "meta.k8s.io/v1"}, "namespaces": {"PartialObjectMetadata", "meta.k8s.io/v1"},
+	"gateways": {"Gateway", gatewayAPI}, "httproutes": {"HTTPRoute", gatewayAPI}, "grpcroutes": {"GRPCRoute", gatewayAPI},
 }
 
 func (s *apiServer) object(resource, name, fields string, version int) string {
@@ -114,6 +116,9 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if all := s.refuse[""]; all != 0 {
 		code = all
 	}
+	if code == 0 && strings.Contains(r.URL.Path, "/gateway.networking.k8s.io/") && !s.gateway {
+		code = http.StatusNotFound
+	}
 	if s.token != "" && r.Header.Get("Authorization") != "Bearer "+s.token {
 		code = http.StatusUnauthorized
 	}
@@ -151,7 +156,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case code != 0:
 		w.WriteHeader(code)
-		reason := map[int]string{401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 422: "Invalid", 429: "TooManyRequests", 410: "Expired"}[code]
+		reason := map[int]string{503: "ServiceUnavailable", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 422: "Invalid", 429: "TooManyRequests", 410: "Expired"}[code]
 		io.WriteString(w, status(code, reason))
 	case verb == "get":
 		io.WriteString(w, "ok")
@@ -239,6 +244,7 @@ func (s *apiServer) follow(t *testing.T, change func(*Config)) (*view, *journal,
 	}
 	w.rotation = 10 * time.Millisecond
 	w.lull = cmp.Or(s.lull, w.lull)
+	w.pace = 20 * time.Millisecond
 	return during(t, w.Run), j, w
 }
 
@@ -283,7 +289,10 @@ func TestWatcher(t *testing.T) {
 					t.Errorf("%d lists of %s", n, kind)
 				}
 			}
-			if j.has("INFO cluster gce-us: listed 1 services, 0 ingresses, 1 slices, 1 nodes") != 1 || len(j.all()) != 1 {
+			eventually(t, "a line in the log", func() bool {
+				return j.has("INFO cluster gce-us: listed 1 services, 0 ingresses, 1 slices, 1 nodes") == 1
+			})
+			if len(j.all()) != 1 {
 				t.Errorf("log: %q", j.all())
 			}
 

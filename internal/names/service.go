@@ -20,14 +20,15 @@ type Kind uint8
 
 // The kinds of names.
 const (
-	Svc Kind = iota // Services
-	Ing             // Ingresses
+	Svc  Kind = iota // Services
+	Ing              // Ingresses and Gateways
+	Host             // hosts that Ingresses and routes claim: no label, the name is their own
 )
 
-// Kinds lists every kind.
+// Kinds lists every kind that is a label.
 var Kinds = [...]Kind{Svc, Ing}
 
-func (k Kind) String() string { return [...]string{"svc", "ing"}[k] }
+func (k Kind) String() string { return [...]string{"svc", "ing", "host"}[k] }
 
 // KindOf gives the kind that a label spells.
 func KindOf(label string) (Kind, bool) {
@@ -40,15 +41,19 @@ func KindOf(label string) (Kind, bool) {
 	return 0, false
 }
 
-// A Key names a service within a federation.
+// A Key names a service within a federation. That of a host has the whole name,
+// without the last dot, and the namespace that holds it.
 type Key struct {
 	Namespace, Name string
 	Kind            Kind
 }
 
 func (k Key) String() string {
-	if k.Kind == Ing {
+	switch k.Kind {
+	case Ing:
 		return "ingress " + k.Namespace + "/" + k.Name
+	case Host:
+		return "host " + k.Name + " of namespace " + k.Namespace
 	}
 	return k.Namespace + "/" + k.Name
 }

@@ -64,6 +64,8 @@ type Federation struct {
 	services   trie[Key, *Service]
 	namespaces trie[space, int] // how many services each has
 	kinds      [len(Kinds)]int  // how many services of each kind
+
+	hosts hosts
 }
 
 // A Home is a cluster that some names speak of.
@@ -87,6 +89,12 @@ func NewFederation(name string) *Federation {
 
 // Service finds a known service, or nil.
 func (f *Federation) Service(k Key) *Service {
+	if k.Kind == Host {
+		if s := f.Host(k.Name); s != nil && s.Key == k {
+			return s
+		}
+		return nil
+	}
 	s, _ := f.services.get(k.hash(), k)
 	return s
 }
@@ -124,6 +132,10 @@ func (f *Federation) Edit() *Edit {
 
 // Set puts a frozen service in, in place of the one of its key.
 func (e *Edit) Set(s *Service) {
+	if s.Key.Kind == Host {
+		e.setHost(s)
+		return
+	}
 	h := s.Key.hash()
 	old, ok := e.next.services.get(h, s.Key)
 	if !ok {
@@ -135,6 +147,10 @@ func (e *Edit) Set(s *Service) {
 
 // Remove takes a service out, if it is there.
 func (e *Edit) Remove(k Key) {
+	if k.Kind == Host {
+		e.removeHost(k)
+		return
+	}
 	h := k.hash()
 	old, ok := e.next.services.get(h, k)
 	if !ok {

@@ -61,6 +61,8 @@ type stats struct {
 	isolated []bool
 	held     []int // services of which the guard keeps addresses
 	panics   []int // services of which probes are ignored
+	hosts    []int
+	refused  []int // claims on hosts
 }
 
 // seen is how a member stands.
@@ -83,6 +85,7 @@ func (w *worker) count(s *names.Snapshot) *stats {
 		st.members = append(st.members, members)
 		st.isolated, st.held = append(st.isolated, t.Isolated()), append(st.held, t.Held())
 		st.panics = append(st.panics, t.Panics())
+		st.hosts, st.refused = append(st.hosts, s.Federations[i].HostCount()), append(st.refused, t.Refused())
 	}
 	return st
 }
@@ -123,6 +126,8 @@ var (
 	guardDesc    = desc("guard_held_services", "Services of which the guard holds withdrawals back.", "federation")
 	panicDesc    = desc("panic_services", "Services of which probes fail for so many shards that they are ignored.", "federation")
 	serialDesc   = desc("snapshot_serial", "Serial of the snapshot that is answered from.", "federation")
+	hostsDesc    = desc("snapshot_hosts", "Hosts of Ingresses and routes in the snapshot that is answered from.", "federation")
+	refusedDesc  = desc("host_conflicts", "Claims on hosts that are refused: another namespace holds the host, or something else stands there.", "federation")
 	servicesDesc = desc("snapshot_services", "Services in the snapshot that is answered from.", "federation")
 )
 
@@ -135,7 +140,7 @@ func bit(b bool) float64 {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, panicDesc, serialDesc, servicesDesc} {
+	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, panicDesc, serialDesc, servicesDesc, hostsDesc, refusedDesc} {
 		ch <- d
 	}
 }
@@ -162,6 +167,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			}
 			gauge(serialDesc, float64(st.serial))
 			gauge(servicesDesc, float64(st.services[i]))
+			gauge(hostsDesc, float64(st.hosts[i]))
+			gauge(refusedDesc, float64(st.refused[i]))
 			for s, n := range st.tally[i] {
 				gauge(shardsDesc, float64(n), string(s.Cluster), s.State.String(), string(s.Why), strconv.FormatBool(s.Stale))
 			}

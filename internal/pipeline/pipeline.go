@@ -71,6 +71,8 @@ type Federation struct {
 	Members  []Member
 	Resolver Resolver // for load balancers' hostnames
 	Policy   shard.Policy
+	// Hosts says which hosts of Ingresses and routes are answered; nil: none.
+	Hosts shard.Admits
 	// Overrides is a file of what operators order; "": there is none.
 	Overrides string
 	// State is a folder in which to keep what is known; "": it isn't kept.
@@ -197,6 +199,12 @@ func (p *Pipeline) Explain(ctx context.Context, federation int, k names.Key, los
 	return e, ok
 }
 
+// Claims gives who claims a host, the holder first. ok is false if p has ended.
+func (p *Pipeline) Claims(ctx context.Context, host string) (claims []shard.Claimed, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) { claims = w.arbiter.Claims(host) })
+	return claims, ok
+}
+
 // Preview gives the services of a federation that would be answered otherwise with
 // more orders, and the orders that hold now.
 func (p *Pipeline) Preview(ctx context.Context, federation int, more []override.Order) (changed []shard.Preview, current []override.Order, ok bool) {
@@ -276,7 +284,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 	defer cancel()
 	defer watch(p)()
 
-	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now()}
+	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now(), arbiter: shard.NewArbiter()}
 	w.prober = probe.New(func(t probe.Target, r probe.Result) {
 		p.send(ctx, report{found: &finding{t, r.State}})
 	})
@@ -296,6 +304,7 @@ type worker struct {
 	seats   [][]*seat                       // by federation and index in the table; nil: nobody's
 	drains  [][]override.Order              // of registries, by federation
 	filed   [][]override.Order              // of files
+	arbiter *shard.Arbiter                  // of hosts that several claim
 	hosts   []map[string]context.CancelFunc // the resolvers that run, by federation and name
 	prober  *probe.Prober
 	targets map[probe.Target][]wanted
@@ -319,6 +328,7 @@ func (w *worker) open(i int) {
 		clusters[j] = m.Cluster
 	}
 	t := shard.NewTable(clusters, f.Policy)
+	t.Serve(f.Name, f.Hosts, w.arbiter)
 	t.Expect(f.expects)
 	w.tables, w.seats = append(w.tables, t), append(w.seats, nil)
 	w.drains, w.filed = append(w.drains, f.orders), append(w.filed, nil)
@@ -456,6 +466,7 @@ func (w *worker) take(r report) {
 		w.based(r.federation, r.based)
 	case r.renew:
 		w.renew = true
+		w.arbiter.Again()
 	case r.host != "":
 		t.Resolved(r.host, r.addrs)
 		w.learn(r)

@@ -11,7 +11,8 @@ type Explanation struct {
 	Serial  uint32   `json:"serial"`
 	Client  *Client  `json:"client,omitempty"`
 	Domain  string   `json:"domain,omitempty"`
-	Service *Subject `json:"service,omitempty"` // of a service's name, or a port's
+	Service *Subject `json:"service,omitempty"` // of a service's name, a port's, or a host
+	Host    *Host    `json:"host,omitempty"`    // who claims the name for an Ingress or a route
 	View
 	Without *View    `json:"without,omitempty"` // as if clusters were lost
 	Lost    []string `json:"lost,omitempty"`    // these
@@ -21,6 +22,7 @@ type Explanation struct {
 const (
 	IsService    = "service"
 	IsPort       = "port"
+	IsHost       = "host"
 	IsApex       = "apex"
 	IsStatic     = "static"
 	IsDelegation = "delegation"
@@ -57,6 +59,21 @@ type Subject struct {
 	Name       string `json:"name"`
 	Scope      string `json:"scope"` // zonal, regional, global
 	Place             // the scope's
+}
+
+// A Host is a name that Ingresses and routes claim: that of the question, or of the
+// wildcard that covers it.
+type Host struct {
+	Name   string  `json:"name"`
+	Claims []Claim `json:"claims"` // the holder's first
+}
+
+// A Claim is a namespace's.
+type Claim struct {
+	Federation string `json:"federation"`
+	Namespace  string `json:"namespace"`
+	Created    int64  `json:"created,omitempty"` // of its oldest object, in Unix seconds; 0: it isn't known
+	Refused    string `json:"refused,omitempty"` // why; "": it holds the host
 }
 
 // A View is an answer and the shards behind it.

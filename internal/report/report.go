@@ -96,6 +96,7 @@ type Federation struct {
 	Clusters          []string `json:"clusters"`
 	Scopes            []Place  `json:"scopes"` // but the global one
 	Services          int      `json:"services"`
+	Hosts             int      `json:"hosts"`
 	Heard             bool     `json:"heard"`
 	Settled           bool     `json:"settled"`
 	Isolated          bool     `json:"isolated"`

@@ -43,8 +43,15 @@ const (
 	listIngresses
 	listSlices
 	listNodes
-	listAll = listServices | listIngresses | listSlices | listNodes
+	listGateways
+	listHTTPRoutes
+	listGRPCRoutes
+	listAll        = listServices | listIngresses | listSlices | listNodes
+	listGatewayAPI = listGateways | listHTTPRoutes | listGRPCRoutes
 )
+
+// listOf gives the lists of the Gateway API by the kind of their objects.
+var listOf = map[FrontKind]int{Gateway: listGateways, HTTPRoute: listHTTPRoutes, GRPCRoute: listGRPCRoutes}
 
 // A member is a cluster's part of the table that isn't a service's.
 type member struct {
@@ -56,6 +63,7 @@ type member struct {
 	counts  time.Duration // since when it counts towards the hold
 	expired bool          // the silence has lasted longer than the hold
 	listed  int           // bits of the lists that have come
+	needed  int           // those that make the cluster known
 	settled bool          // was listed at an earlier publication: what changes now is news
 	nodes   map[string]topology.Place
 	slices  map[SliceKey]names.Key
@@ -65,9 +73,10 @@ type member struct {
 	region  string                    // of zones that no node tells of
 	shadow  bool                      // it has a namespace with the federation's name, as it says
 	shadows int                       // services in that namespace
+	facade
 }
 
-func (m *member) complete() bool { return m.listed == listAll }
+func (m *member) complete() bool { return m.listed&m.needed == m.needed }
 
 // locate works out the places of a cluster from its configuration, its nodes and
 // its endpoints, and says whether they changed.

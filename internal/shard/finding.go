@@ -26,6 +26,9 @@ type finding struct {
 // findings judges the shards of a service in the clusters that count, and says
 // what was decided about the service as a whole.
 func (t *Table) findings(s *service, now time.Duration) (fs []finding, note string) {
+	if !t.arbiter.holds(t, s.key) {
+		return nil, ""
+	}
 	ready, failing := 0, 0
 	for i, p := range s.pieces {
 		if p == nil || p.object == nil || !t.members[i].complete() {
@@ -222,7 +225,7 @@ func (t *Table) endpoints(cluster int, p *piece) (n int, places []topology.Place
 			}
 		}
 	}
-	if p.object.Key.Kind == names.Ing {
+	if p.object.Key.Kind != names.Svc {
 		visible := false
 		for _, b := range p.object.Backends {
 			if bp := t.piece(cluster, b); bp != nil {

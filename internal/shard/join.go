@@ -22,6 +22,8 @@ func newMember(c Cluster) *member {
 		slices:  map[SliceKey]names.Key{},
 		fronts:  map[names.Key][]names.Key{},
 		seen:    map[string]int{},
+		needed:  listAll,
+		facade:  newFacade(),
 	}
 	m.locate()
 	return m
@@ -64,9 +66,12 @@ func (t *Table) Leave(cluster int, now time.Duration) {
 		t.relink(k, p, nil)
 		s.pieces[cluster] = nil
 		t.dirty[k] = true
+		if k.Kind == names.Host {
+			t.arbiter.contest(t, k)
+		}
 	}
 	maps.DeleteFunc(t.told, func(n Notice, _ bool) bool { return n.Cluster == m.Name })
-	t.members[cluster] = &member{vacant: true}
+	t.members[cluster] = &member{vacant: true, needed: listAll}
 	t.excuse(cluster)
 	t.scopes, t.standing, t.unchecked = true, true, true
 	t.isolate(now)

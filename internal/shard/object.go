@@ -27,6 +27,7 @@ type Service struct {
 	Policy   string         // how answers are chosen, as names.ParsePolicy reads it; "": as configured
 	Weight   uint16         // of its shard, where answers are drawn by weight
 	Backends []names.Key    // the Services that an Ingress leads to
+	Claims   []Claim        `json:",omitempty"` // the hosts of an Ingress
 	Port     uint16         // its first TCP port, named or not: where a probe goes
 	Probe    string         // how it is to be probed; "": as configured
 	ProbeAt  netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
@@ -48,7 +49,8 @@ func (s *Service) equal(o *Service) bool {
 		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt &&
 		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&
 		slices.Equal(s.Inside, o.Inside) && s.Headless == o.Headless &&
-		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Backends, o.Backends)
+		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Backends, o.Backends) &&
+		slices.EqualFunc(s.Claims, o.Claims, Claim.equal)
 }
 
 // A SliceKey names an EndpointSlice within a cluster.
@@ -104,9 +106,22 @@ type (
 	SliceSet  struct{ *Slice }
 	SliceGone struct{ Key SliceKey }
 	SliceList struct{ Slices []*Slice }
-	NodeSet   struct{ Node }
-	NodeGone  struct{ Name string }
-	NodeList  struct{ Nodes []Node }
+	FrontSet  struct{ *Front }
+	FrontGone struct{ Key FrontKey }
+	// FrontList holds all objects of one kind of the Gateway API.
+	FrontList struct {
+		Kind   FrontKind
+		Fronts []*Front
+	}
+	// Awaited says that lists of the Gateway API are to come: the cluster isn't known
+	// before. A source that says nothing has none, or sends them with the others.
+	Awaited struct{}
+	// Forgone says that such a list can't be had. The cluster counts as listed
+	// without it, and what is known stays.
+	Forgone  struct{ Kind FrontKind }
+	NodeSet  struct{ Node }
+	NodeGone struct{ Name string }
+	NodeList struct{ Nodes []Node }
 	// Shadowed says whether the cluster has a namespace with the federation's name.
 	Shadowed struct{ Is bool }
 	// Silent says that nothing can be learned of the cluster any more, and for how
@@ -123,6 +138,11 @@ func (ServiceList) change() {}
 func (SliceSet) change()    {}
 func (SliceGone) change()   {}
 func (SliceList) change()   {}
+func (FrontSet) change()    {}
+func (FrontGone) change()   {}
+func (FrontList) change()   {}
+func (Awaited) change()     {}
+func (Forgone) change()     {}
 func (NodeSet) change()     {}
 func (NodeGone) change()    {}
 func (NodeList) change()    {}

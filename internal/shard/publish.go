@@ -32,11 +32,17 @@ func (c Transition) String() string {
 // and which shards came up or went down. now is on the clock of Silence. f stays
 // as it is.
 func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federation, []Transition) {
+	t.arbiter.settle()
 	e := f.Edit()
 	var moved []Transition
 	ds := make([]decision, 0, len(t.dirty))
 	for k := range t.dirty {
 		d := decision{key: k, old: f.Service(k)}
+		if d.old != nil && t.arbiter.lost(t, k) {
+			for _, s := range d.old.Shards { // by a rule, and nothing that the guard is for
+				d.ordered = append(d.ordered, s.Addr)
+			}
+		}
 		if s := t.services[k]; s != nil {
 			t.judge(s, &d, now, &moved)
 			for i := range t.members {
@@ -194,8 +200,15 @@ func (t *Table) compose(s *service, fs []finding) *names.Service {
 	if len(out.Shards) == 0 {
 		out.Down = excuse(reasons)
 	}
+	if s.key.Kind == names.Host && out.Policy == nil {
+		out.Policy = &nearest
+	}
 	return out.Freeze()
 }
+
+// nearest is how hosts are answered that don't say it otherwise: as a load balancer
+// for the world.
+var nearest = names.Policy{Choice: names.Nearest}
 
 // note remembers the places where a shard came or went.
 func (s *service) note(before, after []topology.Place, now time.Duration) {

@@ -21,6 +21,10 @@ type Table struct {
 	hosts    map[string]*host
 	checks   map[Check]*check
 	orders   []override.Order
+	name     string // of the federation
+	arbiter  *Arbiter
+	admits   Admits
+	refused  int // claims on hosts that are refused
 	isolated bool
 	cried    bool // isolation has been said
 	guard    guard
@@ -94,6 +98,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		told:      map[Notice]bool{},
 		excused:   map[int]bool{},
 		tally:     map[Standing]int{},
+		arbiter:   NewArbiter(),
 		scopes:    true,
 		standing:  true,
 	}
@@ -108,11 +113,35 @@ func (t *Table) Apply(cluster int, c Change) {
 	m := t.members[cluster]
 	switch c := c.(type) {
 	case ServiceSet:
-		t.setService(cluster, c.Service)
+		if c.Service.Key.Kind == names.Ing {
+			t.setIngress(cluster, c.Service)
+		} else {
+			t.setService(cluster, c.Service)
+		}
 	case ServiceGone:
-		t.dropService(cluster, c.Key)
+		if c.Key.Kind == names.Ing {
+			t.dropIngress(cluster, c.Key)
+		} else {
+			t.dropService(cluster, c.Key)
+		}
 	case ServiceList:
-		t.listServices(cluster, c)
+		if c.Kind == names.Ing {
+			t.listIngresses(cluster, c.Services)
+		} else {
+			t.listServices(cluster, c.Services)
+		}
+	case FrontSet:
+		t.setFront(cluster, c.Front)
+	case FrontGone:
+		t.dropFront(cluster, c.Key)
+	case FrontList:
+		t.listFronts(cluster, c)
+	case Awaited:
+		if !m.complete() {
+			m.needed |= listGatewayAPI
+		}
+	case Forgone:
+		t.heard(cluster, listOf[c.Kind])
 	case SliceSet:
 		t.setSlice(cluster, c.Slice)
 	case SliceGone:
@@ -135,6 +164,7 @@ func (t *Table) Apply(cluster int, c Change) {
 		m.shadow = c.Is
 		t.overshadow(cluster)
 	}
+	t.restore(cluster)
 }
 
 // Waive stops waiting for members that have not been listed yet, and for those
@@ -164,15 +194,15 @@ func (t *Table) Settled() bool {
 // Holdings is all the table holds of a cluster, as the lists that would make it
 // so. A table that applies them knows what this one does.
 func (t *Table) Holdings(cluster int) []Change {
-	var services [len(names.Kinds)][]*Service
+	var services []*Service
 	var endpoints []*Slice
 	for _, s := range t.services {
 		p := s.pieces[cluster]
 		if p == nil {
 			continue
 		}
-		if p.object != nil {
-			services[s.key.Kind] = append(services[s.key.Kind], p.object)
+		if p.object != nil && s.key.Kind == names.Svc {
+			services = append(services, p.object)
 		}
 		endpoints = append(endpoints, p.slices...)
 	}
@@ -181,15 +211,29 @@ func (t *Table) Holdings(cluster int) []Change {
 	for name, p := range m.nodes {
 		nodes = append(nodes, Node{Name: name, Region: p.Region, Zone: p.Zone})
 	}
-	out := []Change{NodeList{nodes}, SliceList{endpoints}}
-	for _, k := range names.Kinds {
-		out = append(out, ServiceList{k, services[k]})
+	out := []Change{
+		NodeList{nodes}, SliceList{endpoints}, ServiceList{names.Svc, services},
+		ServiceList{names.Ing, slices.Collect(maps.Values(m.ingresses))},
+	}
+	for _, k := range GatewayAPI {
+		var list []*Front
+		for _, f := range m.objects {
+			if f.Key.Kind == k {
+				list = append(list, f)
+			}
+		}
+		if len(list) > 0 { // without, the lists above say it all
+			out = append(out, FrontList{k, list})
+		}
 	}
 	return out
 }
 
 // Dirty says whether there is something to publish.
-func (t *Table) Dirty() bool { return len(t.dirty) > 0 || t.scopes || t.standing }
+func (t *Table) Dirty() bool {
+	t.arbiter.settle()
+	return len(t.dirty) > 0 || t.scopes || t.standing
+}
 
 // Said gives the changes of state of the table as a whole since the last call.
 func (t *Table) Said() []string {
@@ -272,6 +316,9 @@ func (t *Table) heard(cluster, list int) {
 	if m.complete() {
 		t.standing, t.scopes = true, true
 		t.touchAll(cluster)
+		for k := range m.claiming {
+			t.arbiter.contest(t, k)
+		}
 	}
 }
 
@@ -356,6 +403,7 @@ func (t *Table) setService(cluster int, o *Service) {
 	p.object = o
 	t.link(cluster, p.object)
 	t.touch(cluster, s.key)
+	t.contest(cluster, s.key)
 }
 
 func (t *Table) dropService(cluster int, k names.Key) {
@@ -366,7 +414,15 @@ func (t *Table) dropService(cluster int, k names.Key) {
 	t.unlink(cluster, p.object)
 	p.object = nil
 	t.touch(cluster, k)
+	t.contest(cluster, k)
 	t.sweep(cluster, k)
+}
+
+// contest has it decided anew who holds a host, if it is one.
+func (t *Table) contest(cluster int, k names.Key) {
+	if k.Kind == names.Host && t.members[cluster].complete() {
+		t.arbiter.contest(t, k)
+	}
 }
 
 // link and unlink keep what is looked up by a service's hosts and backends.
@@ -413,18 +469,48 @@ func (t *Table) unlink(cluster int, o *Service) {
 	}
 }
 
-func (t *Table) listServices(cluster int, l ServiceList) {
-	have := make(map[names.Key]bool, len(l.Services))
-	for _, o := range l.Services {
+func (t *Table) listServices(cluster int, list []*Service) {
+	have := make(map[names.Key]bool, len(list))
+	for _, o := range list {
 		have[o.Key] = true
 		t.setService(cluster, o)
 	}
 	for k, s := range t.services {
-		if p := s.pieces[cluster]; k.Kind == l.Kind && p != nil && p.object != nil && !have[k] {
+		if p := s.pieces[cluster]; k.Kind == names.Svc && p != nil && p.object != nil && !have[k] {
 			t.dropService(cluster, k)
 		}
 	}
-	t.heard(cluster, map[names.Kind]int{names.Svc: listServices, names.Ing: listIngresses}[l.Kind])
+	t.heard(cluster, listServices)
+}
+
+func (t *Table) listIngresses(cluster int, list []*Service) {
+	have := make(map[names.Key]bool, len(list))
+	for _, o := range list {
+		have[o.Key] = true
+		t.setIngress(cluster, o)
+	}
+	for k := range t.members[cluster].ingresses {
+		if !have[k] {
+			t.dropIngress(cluster, k)
+		}
+	}
+	t.restore(cluster) // before it is judged
+	t.heard(cluster, listIngresses)
+}
+
+func (t *Table) listFronts(cluster int, l FrontList) {
+	have := make(map[FrontKey]bool, len(l.Fronts))
+	for _, f := range l.Fronts {
+		have[f.Key] = true
+		t.setFront(cluster, f)
+	}
+	for k := range t.members[cluster].objects {
+		if k.Kind == l.Kind && !have[k] {
+			t.dropFront(cluster, k)
+		}
+	}
+	t.restore(cluster)
+	t.heard(cluster, listOf[l.Kind])
 }
 
 func (t *Table) setSlice(cluster int, sl *Slice) {

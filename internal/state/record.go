@@ -34,7 +34,8 @@ type Record struct {
 // base ends: before it, a file is worth nothing.
 const (
 	format  = "fedns-state"
-	version = 1
+	version = 2 // since there are hosts and objects of the Gateway API
+	oldest  = 1 // version that can be read
 )
 
 type line struct {
@@ -61,6 +62,9 @@ type change struct {
 	SliceSet    *shard.Slice    `json:"sliceSet,omitempty"`
 	SliceGone   *shard.SliceKey `json:"sliceGone,omitempty"`
 	SliceList   *[]*shard.Slice `json:"sliceList,omitempty"`
+	FrontSet    *shard.Front    `json:"frontSet,omitempty"`
+	FrontGone   *shard.FrontKey `json:"frontGone,omitempty"`
+	FrontList   *frontList      `json:"frontList,omitempty"`
 	NodeSet     *shard.Node     `json:"nodeSet,omitempty"`
 	NodeGone    *string         `json:"nodeGone,omitempty"`
 	NodeList    *[]shard.Node   `json:"nodeList,omitempty"`
@@ -69,6 +73,11 @@ type change struct {
 type serviceList struct {
 	Kind     names.Kind       `json:"kind"`
 	Services []*shard.Service `json:"services"`
+}
+
+type frontList struct {
+	Kind   shard.FrontKind `json:"kind"`
+	Fronts []*shard.Front  `json:"fronts"`
 }
 
 // encode makes lines of changes; what says how fresh they are isn't kept with
@@ -90,6 +99,12 @@ func encode(changes []shard.Change) []change {
 			e.SliceGone = &c.Key
 		case shard.SliceList:
 			e.SliceList = &c.Slices
+		case shard.FrontSet:
+			e.FrontSet = c.Front
+		case shard.FrontGone:
+			e.FrontGone = &c.Key
+		case shard.FrontList:
+			e.FrontList = &frontList{c.Kind, c.Fronts}
 		case shard.NodeSet:
 			e.NodeSet = &c.Node
 		case shard.NodeGone:
@@ -120,6 +135,12 @@ func decode(changes []change) ([]shard.Change, error) {
 			out = append(out, shard.SliceGone{Key: *e.SliceGone})
 		case e.SliceList != nil:
 			out = append(out, shard.SliceList{Slices: *e.SliceList})
+		case e.FrontSet != nil:
+			out = append(out, shard.FrontSet{Front: e.FrontSet})
+		case e.FrontGone != nil:
+			out = append(out, shard.FrontGone{Key: *e.FrontGone})
+		case e.FrontList != nil:
+			out = append(out, shard.FrontList{Kind: e.FrontList.Kind, Fronts: e.FrontList.Fronts})
 		case e.NodeSet != nil:
 			out = append(out, shard.NodeSet{Node: *e.NodeSet})
 		case e.NodeGone != nil:

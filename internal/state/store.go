@@ -84,8 +84,8 @@ func read(r io.Reader) (*Snapshot, error) {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		case n == 1 && l.Format != format:
 			return nil, errors.New("it isn't a state of fedns")
-		case n == 1 && l.Version != version:
-			return nil, fmt.Errorf("it is of version %d; this server knows version %d", l.Version, version)
+		case n == 1 && (l.Version < oldest || l.Version > version):
+			return nil, fmt.Errorf("it is of version %d; this server knows versions %d to %d", l.Version, oldest, version)
 		case n == 1:
 		case l.End:
 			ended = true

@@ -22,7 +22,11 @@ var (
 func everything() []Record {
 	s := &shard.Service{Key: web, Created: 7, Balancer: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Hosts: []string{"lb.example"},
 		Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}}, TTL: 60, Port: 80, Probe: "tcp", ProbeAt: netip.MustParseAddrPort("192.0.2.9:1")}
-	ing := &shard.Service{Key: names.Key{Namespace: "shop", Name: "front", Kind: names.Ing}, Backends: []names.Key{web}}
+	ing := &shard.Service{Key: names.Key{Namespace: "shop", Name: "front", Kind: names.Ing}, Backends: []names.Key{web}, Claims: []shard.Claim{{Host: "shop.example.com", Backends: []names.Key{web}}}}
+	route := &shard.Front{Key: shard.FrontKey{Kind: shard.HTTPRoute, Namespace: "shop", Name: "r"}, Object: ing, Hostnames: []string{"shop.example.com"},
+		Parents: []shard.Parent{{Namespace: "shop", Name: "g", Section: "s", Port: 1, Word: shard.Accepted}}, Weighs: true}
+	gateway := &shard.Front{Key: shard.FrontKey{Kind: shard.Gateway, Namespace: "shop", Name: "g"}, Object: ing,
+		Listeners: []shard.Listener{{Name: "s", Host: "*.example.com", Port: 1, From: shard.Selected, Only: []shard.FrontKind{shard.GRPCRoute}}}}
 	sl := &shard.Slice{Key: shard.SliceKey{Namespace: "shop", Name: "web-x"}, Service: "web", Endpoints: []shard.Endpoint{{Zone: "a", Ready: true}, {Node: "n"}}}
 	n := shard.Node{Name: "n", Region: "eu", Zone: "a"}
 	return []Record{
@@ -31,6 +35,7 @@ func everything() []Record {
 			shard.SliceList{Slices: []*shard.Slice{sl}}, shard.NodeList{Nodes: []shard.Node{n}},
 			shard.ServiceSet{Service: s}, shard.ServiceGone{Key: web}, shard.SliceSet{Slice: sl}, shard.SliceGone{Key: sl.Key},
 			shard.NodeSet{Node: n}, shard.NodeGone{Name: "n"},
+			shard.FrontList{Kind: shard.HTTPRoute, Fronts: []*shard.Front{route}}, shard.FrontSet{Front: gateway}, shard.FrontGone{Key: gateway.Key},
 		}},
 		{Cluster: "c", At: at.Add(time.Minute), Silent: 20 * time.Second, Changes: []shard.Change{}},
 	}
@@ -76,6 +81,25 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// A file of a server that knew no hosts is as good as ever.
+func TestOlder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, everything()[:1], nil)
+	name := filepath.Join(dir, "fed.state")
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(whole), "\n")
+	lines[0] = string(must(seal(line{Format: format, Version: 1})))
+	if err := os.WriteFile(name, []byte(strings.Join(lines, "")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Load(dir, "fed"); err != nil || len(got.Clusters["c"].Records) != 1 {
+		t.Errorf("%v, error %v", got, err)
+	}
+}
+
 func TestMissing(t *testing.T) {
 	got, err := Load(t.TempDir(), "fed")
 	if err != nil || len(got.Clusters) > 0 {
@@ -103,7 +127,7 @@ func TestDamaged(t *testing.T) {
 		{"foreign", "PNG\x00\x01 something else entirely\n", "line 1"},
 		{"foreign, without a line", "x", "ends in the middle"},
 		{"another program's", string(must(seal(line{Format: "other", Version: 1}))), "isn't a state"},
-		{"of the future", string(future) + strings.Join(lines[1:], ""), "version 2; this server knows version 1"},
+		{"of the future", string(future) + strings.Join(lines[1:], ""), "version 3; this server knows versions 1 to 2"},
 		{"a bit flipped", strings.Replace(string(whole), "192.0.2.1", "192.0.2.2", 1), "checksum"},
 		{"a bit flipped behind the base", strings.TrimSuffix(string(whole), "}\n") + ")\n", "checksum"},
 		{"cut within the base", string(whole[:len(whole)/2]), "ends in the middle"},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/coredns/coredns/plugin/file"
@@ -25,6 +26,7 @@ type apex struct {
 	zone   *file.Zone
 	exists map[string]bool // names, in lower case, with records or with names below
 	owners map[string]bool // names with records
+	cuts   map[string]bool // names of delegations and DNAMEs: what is below isn't the domain's
 	rrs    []dns.RR        // all but SOA
 	wire   wire.Domain     // the domain as package wire has it
 	leads  *apex           // of a cluster's own domain: that of the domain its names lead to
@@ -53,6 +55,7 @@ func readApex(domain fqdn.Name, r io.Reader, path string, o owned) (*apex, error
 		zone:   file.NewZone(string(domain), path),
 		exists: map[string]bool{string(domain): true},
 		owners: map[string]bool{},
+		cuts:   map[string]bool{},
 	}
 	a.zone.Upstream = upstream.New()
 	p := dns.NewZoneParser(r, string(domain), path)
@@ -84,6 +87,9 @@ func readApex(domain fqdn.Name, r io.Reader, path string, o owned) (*apex, error
 			a.rrs = append(a.rrs, rr)
 		}
 		a.owners[h.Name] = true
+		if h.Rrtype == dns.TypeDNAME || h.Rrtype == dns.TypeNS && rel != "" {
+			a.cuts[h.Name] = true
+		}
 		for labels := fqdn.Labels(rel); len(labels) > 0; labels = labels[1:] {
 			a.exists[strings.Join(labels, ".")+"."+string(domain)] = true
 		}
@@ -147,16 +153,8 @@ var (
 
 // clash finds a record that would contradict what is answered from clusters.
 func (o owned) clash(labels []string, rr dns.RR) error {
-	// FEDERATION.KIND with at most a zone and a region behind it, and all below.
-	for i, l := range labels {
-		if _, ok := names.KindOf(l); !ok || i == 0 || len(labels)-i > 3 {
-			continue
-		}
-		for _, f := range o.federations {
-			if labels[i-1] == f {
-				return errFederated
-			}
-		}
+	if o.federated(labels) {
+		return errFederated
 	}
 	switch rr.Header().Rrtype {
 	case dns.TypeDNAME:
@@ -185,6 +183,29 @@ func (o owned) clash(labels []string, rr dns.RR) error {
 	return nil
 }
 
+// federated says whether a name is one that services have: FEDERATION.KIND with at
+// most a zone and a region behind it, or below.
+func (o owned) federated(labels []string) bool {
+	for i, l := range labels {
+		if _, ok := names.KindOf(l); ok && i > 0 && len(labels)-i <= 3 && slices.Contains(o.federations, labels[i-1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// depth is how many labels of a name, in lower case, exist in the static records,
+// from the right; labels are those before the domain.
+func (a *apex) depth(name string, labels []string) int {
+	for i, l := range labels {
+		if a.exists[name] {
+			return len(labels) - i
+		}
+		name = name[len(l)+1:]
+	}
+	return 0
+}
+
 // speaks says whether the static records may have something for a name, in lower
 // case, that the federations have no record of; labels are those before the domain. Where a federated name stands, or may turn out
 // to, only static records of that very name count. Else a wildcard may apply, but
@@ -197,13 +218,7 @@ func (a *apex) speaks(name string, labels []string, federated *answer.Answer) bo
 	if a.leads != nil {
 		return false // a cluster's own domain has none but its own
 	}
-	for i, l := range labels {
-		if a.exists[name] {
-			return len(labels)-i >= federated.Depth
-		}
-		name = name[len(l)+1:]
-	}
-	return federated.Depth == 0
+	return a.depth(name, labels) >= federated.Depth
 }
 
 // owns says whether a name, in lower case, has static records; hollow, whether it

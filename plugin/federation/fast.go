@@ -243,7 +243,7 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain) (size int, o counted) {
 		return 0, o
 	}
 	apex, snapshot := d.apex.Load(), d.of.board.Load()
-	a := d.resolve(snapshot, labels, answer.Type(q.Type), r.now)
+	a := d.resolve(snapshot, apex, q.Name(), labels, answer.Type(q.Type), r.now)
 	if a.Service != nil && a.TTL > 0 {
 		network, _ := q.EDNS.Subnet()
 		r.x.Scope = d.of.choose(&a, p.From.Addr(), network)

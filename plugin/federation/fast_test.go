@@ -28,6 +28,7 @@ func reading(t testing.TB) (udp.Responder, map[string]func() int) {
 			}
 			objects = append(objects, svc, fedtest.Slice("shop", s, ready, c.zone))
 		}
+		objects = append(objects, fedtest.Ingress("shop", "front", c.addr, [2]string{"shop.example.com", "web"}, [2]string{"*.wild.example.com", "web"}))
 		w.cluster(c.name, objects...)
 	}
 	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nrrl on 1000000000\n}")
@@ -61,6 +62,11 @@ func reading(t testing.TB) (udp.Responder, map[string]func() int) {
 		"nearest":         {"near.shop.fed.svc.example.com.", dns.TypeA, true},
 		"weighted":        {"drawn.shop.fed.svc.example.com.", dns.TypeA, false},
 		"failover":        {"first.shop.fed.svc.example.com.", dns.TypeA, false},
+		"a host":          {"shop.example.com.", dns.TypeA, true},
+		"none at a host":  {"Shop.Example.com.", dns.TypeTXT, true},
+		"below wildcard":  {"a.b.wild.example.com.", dns.TypeA, false},
+		"above wildcard":  {"wild.example.com.", dns.TypeA, false},
+		"below a host":    {"x.shop.example.com.", dns.TypeA, false},
 		"upper case":      {"WEB.SHOP.FED.SVC.AS-C.AS.EXAMPLE.COM.", dns.TypeA, false},
 	} {
 		m := new(dns.Msg).SetQuestion(q.name, q.t)

@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -68,14 +67,6 @@ type domain struct {
 	// lead is where the names of a cluster's own domain lead when there is no shard in
 	// it: the federation's first domain. It is nil for all other domains.
 	lead *domain
-}
-
-// resolve answers for a name with these labels before the domain.
-func (d *domain) resolve(s *names.Snapshot, labels []string, t answer.Type, now time.Duration) answer.Answer {
-	if d.lead != nil {
-		return answer.Inside(s, d.members[0], labels, t, now)
-	}
-	return answer.Resolve(s, d.members, labels, t, now)
 }
 
 // Name implements plugin.Handler.
@@ -191,7 +182,7 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 	if len(labels) == 0 {
 		return q.static(ctx)
 	}
-	a := q.domain.resolve(q.snapshot, labels, answer.Type(q.QType()), pipeline.Now())
+	a := q.resolve(labels, answer.Type(q.QType()))
 	if a.Service != nil && a.TTL > 0 {
 		if a.Policy().Choice != names.All {
 			from, _ := netip.ParseAddr(q.IP())

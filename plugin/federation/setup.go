@@ -107,7 +107,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		if s.local.cluster != "" {
 			s.policy.Local = shard.Local{Cluster: s.local.cluster, Namespace: s.name}
 		}
-		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Overrides: s.override, State: s.state}
+		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Overrides: s.override, State: s.state, Hosts: f.admits(i)}
 		for _, src := range s.clusters {
 			open, err := src.open(&s)
 			if err != nil {
@@ -156,8 +156,8 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			return nil, err
 		}
 		var a *apex
+		d.owned = ownedBy(under)
 		if d.file = file; file != "" {
-			d.owned = ownedBy(under)
 			a, err = openApex(d.name, file, d.owned)
 		} else {
 			a, err = defaultApex(d.name, listen)

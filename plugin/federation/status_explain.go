@@ -111,7 +111,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 	out.Domain = string(q.domain.name)
 	m, label := q.wire(s.context(ctx), labels)
 	out.Reply = replied(m, label)
-	a := q.resolve(labels)
+	a := q.addressed(labels)
 	out.Is, out.About, out.Why = s.kind(q, labels, &a, label)
 	if label == (outcome{"servfail", "apex"}) && s.server.Load() == nil {
 		out.Note = "this server has not been asked anything over DNS yet, and so can't follow CNAMEs to other names here"
@@ -119,7 +119,12 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 	for _, c := range asked.lost {
 		out.Lost = append(out.Lost, string(c))
 	}
-	if out.Is != report.IsService && out.Is != report.IsPort {
+	host, err := s.claims(ctx, q, &a)
+	if err != nil {
+		return nil, err
+	}
+	out.Host = host
+	if out.Is != report.IsService && out.Is != report.IsPort && out.Is != report.IsHost {
 		if len(asked.lost) > 0 {
 			out.Without = &report.View{Reply: out.Reply} // what exists doesn't depend on who is up
 		}
@@ -130,7 +135,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 		*out.Client = s.f.locators[a.Index].describe(asked.client)
 	}
 	out.Service = &report.Subject{
-		Federation: a.Federation.Name, Kind: a.Path.Kind.String(), Namespace: a.Path.Namespace, Name: a.Path.Service,
+		Federation: a.Federation.Name, Kind: a.Service.Key.Kind.String(), Namespace: a.Service.Key.Namespace, Name: a.Service.Key.Name,
 		Scope: a.Place(), Place: report.Place(a.Scope),
 	}
 	i := slices.Index(snapshot.Federations, a.Federation)
@@ -152,7 +157,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 		panic("federation: a domain has gone from the configuration while it was in use")
 	}
 	m, label = q.wire(s.context(ctx), labels)
-	a = q.resolve(labels)
+	a = q.addressed(labels)
 	out.Without = &report.View{Reply: replied(m, label)}
 	s.view(out.Without, q, &a, m, after, known)
 	return out, nil
@@ -179,11 +184,9 @@ func (q *query) wire(ctx context.Context, labels []string) (*dns.Msg, outcome) {
 	return q.reply(ctx, labels)
 }
 
-// resolve asks for the addresses at a name, whatever was asked for: the way there
+// addressed asks for the addresses at a name, whatever was asked for: the way there
 // doesn't depend on the type, and only addresses are led to by all of it.
-func (q *query) resolve(labels []string) answer.Answer {
-	return q.domain.resolve(q.snapshot, labels, answer.TypeA, pipeline.Now())
-}
+func (q *query) addressed(labels []string) answer.Answer { return q.resolve(labels, answer.TypeA) }
 
 // context is one in which records can be followed through the whole server.
 func (s *status) context(ctx context.Context) context.Context {
@@ -263,7 +266,7 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 		return report.IsStatic, "a name that a wildcard of the static records of " + domain + " covers", ""
 	case a.Service != nil && (a.Outcome == answer.Found || a.Outcome == answer.NoData) && (a.Path.Proto == "" || a.Path.Port != ""):
 		local := a.Inside && !a.Away
-		if !local && len(a.Service.In(a.End())) == 0 { // else it speaks of the type that resolve asks for
+		if !local && len(a.Service.In(a.End())) == 0 { // else it speaks of the type that addressed asks for
 			why = a.Why
 		}
 		about = fmt.Sprintf("%s of federation %s, in %s", a.Service.Key, a.Federation.Name, a.Scope)
@@ -272,6 +275,13 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 		}
 		if a.Path.Port != "" {
 			return report.IsPort, fmt.Sprintf("port %s.%s of %s", a.Path.Port, a.Path.Proto, about), why
+		}
+		if k := a.Service.Key; k.Kind == names.Host {
+			about = fmt.Sprintf("%s of federation %s", k, a.Federation.Name)
+			if k.Name+"." != q.Request.Name() {
+				about = "covered by " + about
+			}
+			return report.IsHost, about, why
 		}
 		if a.Service.Key.Kind == names.Svc {
 			about = "service " + about
@@ -283,6 +293,26 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 		return report.IsNotReady, "may be a name: not every cluster has been listed yet", a.Why
 	}
 	return report.IsUnknown, "no name of " + domain, a.Why
+}
+
+// claims are those on the host that a name is, or would be.
+func (s *status) claims(ctx context.Context, q *query, a *answer.Answer) (*report.Host, error) {
+	host := strings.TrimSuffix(q.Request.Name(), ".")
+	if a.Service != nil && a.Service.Key.Kind == names.Host {
+		host = a.Service.Key.Name
+	}
+	all, ok := s.f.pipe.Claims(ctx, host)
+	if !ok {
+		return nil, errEnded
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	out := &report.Host{Name: host}
+	for _, c := range all {
+		out.Claims = append(out.Claims, report.Claim{Federation: c.Federation, Namespace: c.Namespace, Created: c.Created, Refused: c.Refused})
+	}
+	return out, nil
 }
 
 // A knowledge is what the pipeline says of the clusters of a federation.

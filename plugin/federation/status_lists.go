@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -91,7 +92,7 @@ func (s *status) services(_ context.Context, v url.Values) (any, error) {
 		if v.Has("federation") && v.Get("federation") != f.Name {
 			continue
 		}
-		for svc := range f.Services() {
+		for svc := range every(f) {
 			k := svc.Key
 			if v.Has("namespace") && v.Get("namespace") != k.Namespace {
 				continue
@@ -130,6 +131,19 @@ func (s *status) service(snapshot *names.Snapshot, federation int, svc *names.Se
 	return out
 }
 
+// every lists the services of a federation and its hosts.
+func every(f *names.Federation) iter.Seq[*names.Service] {
+	return func(yield func(*names.Service) bool) {
+		for _, list := range [...]iter.Seq[*names.Service]{f.Services(), f.Hosts()} {
+			for svc := range list {
+				if !yield(svc) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // home is the first domain that a federation stands under.
 func (f *Federation) home(federation int) *domain {
 	for _, d := range f.domains {
@@ -144,6 +158,9 @@ func (f *Federation) home(federation int) *domain {
 
 // spell gives the name of a service in a scope.
 func spell(d *domain, federation string, k names.Key, scope topology.Scope) string {
+	if k.Kind == names.Host {
+		return k.Name + "."
+	}
 	p := answer.Path{Service: k.Name, Namespace: k.Namespace, Federation: federation, Kind: k.Kind}
 	return p.Host(scope) + "." + string(d.name)
 }
@@ -160,7 +177,7 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 		}
 		f := snapshot.Federations[i]
 		r := report.Federation{
-			Federation: st.name, Domains: st.zones, Clusters: []string{}, Scopes: places(f.Map.Scopes()[1:]), Services: f.Size(),
+			Federation: st.name, Domains: st.zones, Clusters: []string{}, Scopes: places(f.Map.Scopes()[1:]), Services: f.Size(), Hosts: f.HostCount(),
 			Heard: f.Heard, Settled: f.Settled, Isolated: isolated, GuardHeldServices: held, Overrides: []report.Order{},
 		}
 		for _, c := range s.f.clusters(&st, i) {

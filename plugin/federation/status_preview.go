@@ -117,6 +117,10 @@ func (s *status) compare(federation int, f *names.Federation, c shard.Preview) [
 	}
 	out := []report.NameChange{}
 	d := s.f.home(federation)
+	if c.After.Key.Kind == names.Host {
+		scopes = map[topology.Scope]bool{topology.Global: true}
+		d, _ = s.f.domain(c.After.Key.Name + ".")
+	}
 	if d == nil {
 		return out
 	}
@@ -142,7 +146,7 @@ func (d *domain) leads(federation int, f *names.Federation, name string) report.
 		}
 	}
 	rel, _ := d.name.Under(name)
-	a := answer.Resolve(&names.Snapshot{Federations: all}, member, fqdn.Labels(rel), answer.TypeA, pipeline.Now())
+	a := resolve(&names.Snapshot{Federations: all}, member, d.apex.Load(), name, fqdn.Labels(rel), answer.TypeA, pipeline.Now())
 	out := report.Leads{Addresses: []string{}}
 	if a.Steps > 0 {
 		out.To = a.Path.At(a.End()) + "." + string(d.name)
@@ -171,7 +175,7 @@ func (s *status) subject(asked []*names.Federation, only []string, sub override.
 				known = append(known, scope.Region)
 			}
 		}
-		for _, k := range names.Kinds {
+		for _, k := range append(names.Kinds[:], names.Host) {
 			if sub.Kind == override.Service && f.Service(names.Key{Namespace: sub.Namespace, Name: sub.Name, Kind: k}) != nil {
 				return nil, true
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/fqdn"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/topology"
@@ -24,15 +25,15 @@ const batch = 500
 func (f *Federation) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 	for _, d := range f.domains {
 		if string(d.name) == zone && d.lead == nil { // what a cluster's pods are told is nobody else's affair
-			return d.transfer(f.board.Load(), serial), nil
+			return d.transfer(f, serial), nil
 		}
 	}
 	return nil, transfer.ErrNotAuthoritative
 }
 
-func (d *domain) transfer(s *names.Snapshot, serial uint32) <-chan []dns.RR {
-	a := d.apex.Load()
-	q := query{domain: d, apex: a, snapshot: s}
+func (d *domain) transfer(f *Federation, serial uint32) <-chan []dns.RR {
+	a, s := d.apex.Load(), f.board.Load()
+	q := query{domain: d, apex: a, snapshot: s, of: f}
 	soa := q.soa(false)
 	ch := make(chan []dns.RR)
 	go func() {
@@ -70,8 +71,31 @@ func (q *query) records() iter.Seq[dns.RR] {
 					}
 				}
 			}
+			for svc := range f.Hosts() {
+				for _, rr := range q.hosted(svc) {
+					if !yield(rr) {
+						return
+					}
+				}
+			}
 		}
 	}
+}
+
+// hosted gives the records of a host, if it is in the domain.
+func (q *query) hosted(svc *names.Service) (out []dns.RR) {
+	owner := svc.Key.Name + "."
+	d, rel := q.of.domain(owner)
+	if d != q.domain {
+		return nil
+	}
+	for _, t := range [...]answer.Type{answer.TypeA, answer.TypeAAAA} {
+		a := resolve(q.snapshot, d.members, q.apex, owner, fqdn.Labels(rel), t, pipeline.Now())
+		if a.Service == svc {
+			out = q.addresses(out, owner, &a, t == answer.TypeA)
+		}
+	}
+	return out
 }
 
 // at gives the records of a service in one scope, of its ports, and of the short

@@ -25,6 +25,7 @@ rules:
 - {apiGroups: [""], resources: [services, nodes, namespaces], verbs: [get, list, watch]}
 - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}
 - {apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [get, list, watch]}
+- {apiGroups: [gateway.networking.k8s.io], resources: [gateways, httproutes, grpcroutes], verbs: [get, list, watch]}
 `)
 	c.Restore(t)
 	path := filepath.Join(c.dir, "readonly.kubeconfig")

@@ -65,6 +65,11 @@ func manifests(t testing.TB, dir string) []string {
 		annotated(service("own", "192.0.2.22"), "fedns.io/ttl", "7s"), slice("own", true, "eu-b"),
 		service("pending"), slice("pending", true, "eu-a"),
 		fedtest.Service(long, long, "192.0.2.23"), fedtest.Slice(long, long, true, "eu-a"),
+		fedtest.Ingress("shop", "hosts", "192.0.2.61", [2]string{"shop.example.com", "web"}, [2]string{"*.any.example.com", "web"}, [2]string{"a.host.below.example.com", "web"},
+			[2]string{"mail.example.com", "web"}, [2]string{"*.wild.example.com", "web"}, [2]string{"host.lab.example.com", "web"}, [2]string{"us.example.com", "six"},
+			[2]string{"anything.example.com", "down"}, [2]string{"x.shop.fed.svc.example.com", "web"}, [2]string{"open.sub.example.com", "web"}),
+		fedtest.Gateway("shop", "gateway", "2001:db8::62"),
+		fedtest.Route("HTTPRoute", "shop", "route", "gateway", "web", "shop.example.com", "six.example.com"),
 		{
 			"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
 			"metadata": object{"name": "front", "namespace": "shop", "labels": object{"fedns.io/export": "true"}},
@@ -81,6 +86,7 @@ func manifests(t testing.TB, dir string) []string {
 		"lyon": {
 			fedtest.Node("c", "eu", "eu-c"), fedtest.Node("z", "eu", "z"),
 			service("web", "192.0.2.2", "192.0.2.1"), slice("web", true, "eu-c", "z"),
+			fedtest.Ingress("shop", "hosts", "192.0.2.63", [2]string{"shop.example.com", "web"}),
 			ports(service("ports", "192.0.2.25", "2001:db8::25"), port("http", "TCP", 8080), port("metrics", "TCP", 9100)), slice("ports", true, "eu-c"),
 		},
 		"ohio": {
@@ -91,13 +97,15 @@ func manifests(t testing.TB, dir string) []string {
 		"oslo": {
 			fedtest.Node("n", "north", ""), // a region without zones
 			service("web", "192.0.2.4", "2001:db8::4"), slice("web", true, ""),
+			fedtest.Ingress("shop", "hosts", "192.0.2.64", [2]string{"shop.example.com", "web"}, [2]string{"*.any.example.com", "web"}),
 		},
 		"moon": {fedtest.Node("n", far, "far-a"), service("web", "192.0.2.5"), slice("web", false, "far-a"), service("down", "192.0.2.5"), slice("down", false, "far-a")},
 	}
 	for name, objects := range clusters {
 		fedtest.WriteManifest(t, filepath.Join(dir, name, "all.json"), objects...)
 	}
-	fedtest.WriteManifest(t, filepath.Join(dir, "lab", "all.json"), fedtest.Node("n", "lab", "lab-a"), service("web", "198.51.100.1"), slice("web", true, "lab-a"))
+	fedtest.WriteManifest(t, filepath.Join(dir, "lab", "all.json"), fedtest.Node("n", "lab", "lab-a"), service("web", "198.51.100.1"), slice("web", true, "lab-a"),
+		fedtest.Ingress("lab", "hosts", "198.51.100.9", [2]string{"shop.example.com", "web"}, [2]string{"open.sub.example.com", "web"}))
 	return slices.Sorted(maps.Keys(clusters))
 }
 
@@ -259,6 +267,7 @@ var names = func() (out []string) {
 	for _, s := range []string{"", ".eu", ".eu-b", ".us-a", ".far-a", ".far-a." + far} {
 		out = append(out, long+"."+long+".fed.svc"+s)
 	}
+	out = append(out, "shop", "x.shop", "x.any", "y.x.any", "any", "*.any", "x.*.any", "host.below", "a.host.below", "b.host.below", "below", "x.below", "six", "open", "x.open")
 	return append(out, "", "ns1", "ns9", "mail", "txt.deep", "deep", "anything", "anything.else", "anything.us", "anything.svc", "x.wild", "wild", "host.lab", "lab", "ns.lab", "into", "to",
 		"away", "gone", "www", "led", "srv", "x.tree", "y.tree", "tree", "x.other", "many", "text", "nobody", "many.many", "www.deep", "ns8.deep", "deep.deep", "*", "*.wild", "*.svc", "x.shop.fed.svc.*", "_http._tcp")
 }()
@@ -279,5 +288,5 @@ var local = func() []string {
 var core = []string{
 	"web.shop.fed.svc", "web.shop.fed.svc.eu-a.eu", "web.shop.fed.svc.us-a", "web.shop.fed.svc.us", "down.shop.fed.svc.eu", "six.shop.fed.svc.eu-b", "_http._tcp.ports.shop.fed.svc",
 	"_metrics._tcp.ports.shop.fed.svc.eu-a", "nobody.shop.fed.svc", "shop.fed.svc", "web.shop.fed.svc.mars", "big30.shop.fed.svc", "big74.shop.fed.svc.us", "big200.shop.fed.svc", "front.shop.fed.ing",
-	"", "mail", "anything", "lab", "host.lab", "www", "led", "gone", "many",
+	"shop", "x.any", "any", "six", "", "mail", "anything", "lab", "host.lab", "www", "led", "gone", "many",
 }

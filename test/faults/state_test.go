@@ -70,7 +70,7 @@ func TestDamagedState(t *testing.T) {
 		{"cut between lines of the base", append(bytes.Clone(first), '\n'), "it ends before it begins to be complete"},
 		{"without its first line", rest, "it isn't a state of fedns"},
 		{"empty", nil, "it ends before it begins to be complete"},
-		{"of a future version", append(sealed(`{"format":"fedns-state","version":2}`), rest...), "it is of version 2; this server knows version 1"},
+		{"of a future version", append(sealed(`{"format":"fedns-state","version":3}`), rest...), "it is of version 3; this server knows versions 1 to 2"},
 		{"of another program", sealed(`{"format":"something-else","version":1}`), "it isn't a state of fedns"},
 		{"a picture", []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00"), "not a line of a state"},
 		{"zeros", make([]byte, 1<<16), "the file ends in the middle"},

@@ -79,8 +79,12 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	resource := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
 	k, ok := kinds[resource]
-	if !ok {
-		return // readyz, say
+	switch {
+	case resource == "readyz":
+		return
+	case !ok:
+		w.WriteHeader(http.StatusNotFound)
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	q := r.URL.Query()

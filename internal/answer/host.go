@@ -1,0 +1,77 @@
+package answer
+
+import (
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/names"
+)
+
+// Hosting says whether any of the members' federations has hosts.
+func Hosting(s *names.Snapshot, members []Member) bool {
+	for i := range members {
+		if s.Federations[members[i].Index].HostCount() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// OrHost answers for a name that Resolve finds in no federation: a is what it says,
+// and stays so unless a host stands there. name is absolute, in lower case,
+// labels are those before the domain, and static is how many of them, from the
+// right, exist in the static records: a wildcard ends above what exists (RFC 4592
+// section 3.3.1).
+func (a Answer) OrHost(s *names.Snapshot, members []Member, name string, labels []string, static int, t Type, now time.Duration) Answer {
+	name = strings.TrimSuffix(name, ".")
+	if h, ok := hosted(s, members, name, false, t, now); ok {
+		return h
+	}
+	encloser, depth := name, len(labels)
+	for depth > 0 && !reached(s, members, encloser) {
+		l := labels[len(labels)-depth]
+		encloser = encloser[min(len(l)+1, len(encloser)):]
+		depth--
+	}
+	if depth == len(labels) && a.Outcome != NoData {
+		return Answer{Outcome: NoData, Path: a.Path, Depth: depth, Why: "empty non-terminal"}
+	}
+	if a.Outcome == NameError && depth >= max(a.Depth, static) {
+		if h, ok := hosted(s, members, encloser, true, t, now); ok {
+			return h
+		}
+	}
+	a.Depth = max(a.Depth, depth)
+	return a
+}
+
+// reached says whether a host stands at a name or below it.
+func reached(s *names.Snapshot, members []Member, name string) bool {
+	for i := range members {
+		if s.Federations[members[i].Index].Hosted(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// hosted answers for a host, or for the wildcard below a name.
+func hosted(s *names.Snapshot, members []Member, name string, wildcard bool, t Type, now time.Duration) (a Answer, ok bool) {
+	for i := range members {
+		m := &members[i]
+		f := s.Federations[m.Index]
+		svc := (*names.Service)(nil)
+		if wildcard {
+			svc = f.Wildcard(name)
+		} else {
+			svc = f.Host(name)
+		}
+		if svc == nil {
+			continue
+		}
+		a = Answer{Federation: f, Index: m.Index, Service: svc, rule: m.Policy}
+		a.service(*m, t, now)
+		return a, true
+	}
+	return a, false
+}

@@ -1,0 +1,105 @@
+package answer_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// Hosts stand beside federated names and static records as RFC 4592 and RFC 8020
+// have it.
+func TestHost(t *testing.T) {
+	host := func(name, addr string) *names.Service {
+		s := &names.Service{Key: names.Key{Namespace: "shop", Name: name, Kind: names.Host}, Policy: &names.Policy{Choice: names.Nearest}}
+		if addr == "" {
+			s.Down = "no shard is up"
+		} else {
+			s.Shards = []names.Shard{{Addr: netip.MustParseAddr(addr), Place: topology.Place{Region: "eu"}}}
+		}
+		return s.Freeze()
+	}
+	federation := func(name string, settled bool, services ...*names.Service) *names.Federation {
+		e := names.NewFederation(name).Edit()
+		for _, s := range services {
+			e.Set(s)
+		}
+		e.Topology(topology.New([]topology.Place{{Region: "eu", Zone: "eu-a"}}))
+		e.Standing(true, settled)
+		return e.Done()
+	}
+	web := (&names.Service{Key: names.Key{Namespace: "shop", Name: "web"}, Down: "it isn't up"}).Freeze()
+	hosts := []*names.Service{
+		host("shop.example.com", "192.0.2.1"), host("down.example.com", ""), host("a.deep.er.example.com", "192.0.2.2"),
+		host("*.wild.example.com", "192.0.2.3"), host("sub.wild.example.com", "192.0.2.4"), host("*.all.example.com", "2001:db8::1"), host("eu.example.com", "192.0.2.5"), web,
+	}
+	for _, tt := range []struct {
+		name    string
+		static  int // labels that exist in static records
+		settled bool
+		t       answer.Type
+		want    string
+	}{
+		{"shop", 0, true, answer.TypeA, "success 192.0.2.1"},
+		{"shop", 0, false, answer.TypeA, "success 192.0.2.1"},
+		{"shop", 0, true, answer.TypeAAAA, "nodata: no shard has an address of this family"},
+		{"shop", 0, true, 16, "nodata: services have addresses only"},
+		{"shop", 0, true, answer.TypeCNAME, "nodata: services have addresses only"},
+		{"shop", 0, true, answer.TypeSRV, "nodata: services have addresses only"},
+		{"shop", 1, true, answer.TypeA, "success 192.0.2.1"}, // static records stand below
+		{"x.shop", 0, true, answer.TypeA, "nxdomain depth 1"},
+		{"down", 0, true, answer.TypeA, "nodata: no shard is up"},
+		{"er", 0, true, answer.TypeA, "nodata: empty non-terminal"},
+		{"deep.er", 0, false, answer.TypeA, "nodata: empty non-terminal"},
+		{"b.deep.er", 0, true, answer.TypeA, "nxdomain depth 2"},
+		{"a.deep.er", 0, true, answer.TypeA, "success 192.0.2.2"},
+		{"wild", 0, true, answer.TypeA, "nodata: empty non-terminal"},
+		{"x.wild", 0, true, answer.TypeA, "success 192.0.2.3"},
+		{"y.x.wild", 0, true, answer.TypeA, "success 192.0.2.3"},
+		{"*.wild", 0, true, answer.TypeA, "success 192.0.2.3"},
+		{"x.*.wild", 0, true, answer.TypeA, "nxdomain depth 2"},
+		{"sub.wild", 0, true, answer.TypeA, "success 192.0.2.4"},
+		{"x.sub.wild", 0, true, answer.TypeA, "nxdomain depth 2"},
+		{"x.wild", 0, false, answer.TypeA, "notready"}, // a host may turn out to stand there
+		{"x.wild", 1, true, answer.TypeA, "success 192.0.2.3"},
+		{"y.x.wild", 2, true, answer.TypeA, "nxdomain depth 1"}, // a static name is closer
+		{"x.wild", 2, true, answer.TypeA, "nxdomain depth 1"},
+		{"x.all", 0, true, answer.TypeA, "nodata: no shard has an address of this family"},
+		{"eu", 0, true, answer.TypeA, "success 192.0.2.5"}, // where a region's names stand below
+		{"web.shop.fed.svc", 0, true, answer.TypeA, "nodata: it isn't up"},
+		{"none", 0, true, answer.TypeA, "nxdomain depth 0"},
+		{"x.svc", 0, true, answer.TypeA, "nxdomain depth 1"},
+		{"none", 0, false, answer.TypeA, "notready"},
+	} {
+		s := &names.Snapshot{Federations: []*names.Federation{federation("two", true), federation("fed", tt.settled, hosts...)}}
+		members := []answer.Member{{Index: 0, TTL: 60, Degraded: 30}, {Index: 1, TTL: 180, Degraded: 30}}
+		rel := labels(tt.name)
+		a := answer.Resolve(s, members, rel, tt.t, now)
+		if a.Federation == nil {
+			a = a.OrHost(s, members, tt.name+".example.com.", rel, tt.static, tt.t, now)
+		}
+		got := a.Outcome.String()
+		switch a.Outcome {
+		case answer.Found:
+			for addr := range a.Addrs(tt.t == answer.TypeA, 0) {
+				got += " " + addr.String()
+			}
+			if a.TTL != 180 || a.Index != 1 || a.Policy().Choice != names.Nearest {
+				t.Errorf("%s: TTL %d of federation %d", tt.name, a.TTL, a.Index)
+			}
+		case answer.NoData:
+			got += ": " + a.Why
+		case answer.NameError:
+			got += fmt.Sprint(" depth ", a.Depth)
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	if none := (&names.Snapshot{Federations: []*names.Federation{federation("fed", true, web)}}); answer.Hosting(none, plain) {
+		t.Error("hosts where there is none")
+	}
+}

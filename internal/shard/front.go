@@ -1,0 +1,454 @@
+package shard
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/fedns/fedns/internal/names"
+)
+
+// A FrontKind is a kind of objects that lead clients to Services.
+type FrontKind string
+
+// The kinds. Ingresses are kept as Services, whose kind is names.Ing.
+const (
+	Ingress   FrontKind = "Ingress"
+	Gateway   FrontKind = "Gateway"
+	HTTPRoute FrontKind = "HTTPRoute"
+	GRPCRoute FrontKind = "GRPCRoute"
+)
+
+// GatewayAPI lists the kinds of the Gateway API, which a cluster may not have.
+var GatewayAPI = [...]FrontKind{Gateway, HTTPRoute, GRPCRoute}
+
+// A FrontKey names a front within a cluster.
+type FrontKey struct {
+	Kind            FrontKind
+	Namespace, Name string
+}
+
+func (k FrontKey) String() string { return string(k.Kind) + " " + k.Namespace + "/" + k.Name }
+
+// A Front is what is kept of an object of the Gateway API.
+type Front struct {
+	Key FrontKey
+	// Object is what a Gateway announces, and what either says of how that is
+	// answered; of a route, Backends is where it leads.
+	Object    *Service
+	Listeners []Listener // of a Gateway
+	Hostnames []string   // of a route; none: those of the listeners
+	Parents   []Parent   // of a route
+	Weighs    bool       // a route that says what a shard weighs
+}
+
+// A Listener is one of a Gateway that routes can be attached to.
+type Listener struct {
+	Name string
+	Host string // "": any
+	Port uint16
+	From From
+	Only []FrontKind // none: every kind
+}
+
+// A From says from which namespaces a listener lets routes in.
+type From uint8
+
+// The namespaces.
+const (
+	Same     From = iota // that of the Gateway
+	AnyWhere             // all
+	Selected             // those whose labels are right, which only the cluster's own controller knows
+	Nowhere              // none
+)
+
+// A Parent is a Gateway that a route wants to be attached to.
+type Parent struct {
+	Namespace, Name string
+	Section         string // the listener's name; "": any
+	Port            uint16 // the listener's; 0: any
+	Word            Word
+}
+
+// A Word is what a cluster's controller says of a route at a parent.
+type Word uint8
+
+// The words.
+const (
+	Unsaid Word = iota // nothing, as in manifests that are written by hand
+	Accepted
+	Rejected
+)
+
+func (f *Front) equal(o *Front) bool {
+	return f.Key == o.Key && f.Weighs == o.Weighs && f.Object.equal(o.Object) && slices.Equal(f.Hostnames, o.Hostnames) && slices.Equal(f.Parents, o.Parents) &&
+		slices.EqualFunc(f.Listeners, o.Listeners, func(a, b Listener) bool {
+			return a.Name == b.Name && a.Host == b.Host && a.Port == b.Port && a.From == b.From && slices.Equal(a.Only, b.Only)
+		})
+}
+
+// A Claim is a host of an Ingress, with the Services that its rules lead to.
+type Claim struct {
+	Host     string // in lower case, without a last dot
+	Backends []names.Key
+}
+
+func (c Claim) equal(o Claim) bool { return c.Host == o.Host && slices.Equal(c.Backends, o.Backends) }
+
+// A facade is all objects of one cluster that lead to Services, and what is looked
+// up among them.
+type facade struct {
+	ingresses map[names.Key]*Service
+	objects   map[FrontKey]*Front
+	through   map[names.Key][]FrontKey // Gateway, by the key of its name, to the routes that want to be attached
+	claimed   map[FrontKey][]string    // object to the hosts that it claims
+	claiming  map[names.Key][]FrontKey // host to the objects that claim it
+	stale     map[names.Key]bool       // Gateways whose routes have changed
+}
+
+func newFacade() facade {
+	return facade{
+		ingresses: map[names.Key]*Service{}, objects: map[FrontKey]*Front{}, through: map[names.Key][]FrontKey{},
+		claimed: map[FrontKey][]string{}, claiming: map[names.Key][]FrontKey{}, stale: map[names.Key]bool{},
+	}
+}
+
+// ing is the key of the name that a Gateway has, which an Ingress may share.
+func ing(namespace, name string) names.Key {
+	return names.Key{Namespace: namespace, Name: name, Kind: names.Ing}
+}
+
+func frontOf(k names.Key) FrontKey { return FrontKey{Ingress, k.Namespace, k.Name} }
+
+func (t *Table) setIngress(cluster int, o *Service) {
+	m := t.members[cluster]
+	if was := m.ingresses[o.Key]; was != nil && was.equal(o) {
+		return
+	}
+	m.ingresses[o.Key] = o
+	m.stale[o.Key] = true
+	t.claim(cluster, frontOf(o.Key))
+}
+
+func (t *Table) dropIngress(cluster int, k names.Key) {
+	m := t.members[cluster]
+	if m.ingresses[k] == nil {
+		return
+	}
+	delete(m.ingresses, k)
+	m.stale[k] = true
+	t.claim(cluster, frontOf(k))
+}
+
+func (t *Table) setFront(cluster int, f *Front) {
+	m := t.members[cluster]
+	was := m.objects[f.Key]
+	if was != nil && was.equal(f) {
+		return
+	}
+	m.objects[f.Key] = f
+	t.moved(cluster, f.Key, was, f)
+}
+
+func (t *Table) dropFront(cluster int, k FrontKey) {
+	m := t.members[cluster]
+	was := m.objects[k]
+	if was == nil {
+		return
+	}
+	delete(m.objects, k)
+	t.moved(cluster, k, was, nil)
+}
+
+// moved follows a change of a front: nil where it wasn't there, or isn't.
+func (t *Table) moved(cluster int, k FrontKey, was, is *Front) {
+	m := t.members[cluster]
+	if k.Kind == Gateway {
+		at := ing(k.Namespace, k.Name)
+		m.stale[at] = true
+		for _, r := range m.through[at] {
+			t.claim(cluster, r)
+		}
+		return
+	}
+	for _, f := range [...]*Front{was, is} {
+		if f == nil {
+			continue
+		}
+		for _, p := range f.Parents {
+			at := ing(p.Namespace, p.Name)
+			m.stale[at] = true
+			m.through[at] = slices.DeleteFunc(m.through[at], func(r FrontKey) bool { return r == k })
+			if f == is {
+				m.through[at] = append(m.through[at], k)
+			}
+			if len(m.through[at]) == 0 {
+				delete(m.through, at)
+			}
+		}
+	}
+	t.claim(cluster, k)
+}
+
+// claim follows which hosts an object claims, and has all of them put together anew.
+func (t *Table) claim(cluster int, k FrontKey) {
+	m := t.members[cluster]
+	was, is := m.claimed[k], t.claims(m, k)
+	key := func(host string) names.Key {
+		return names.Key{Namespace: k.Namespace, Name: host, Kind: names.Host}
+	}
+	for _, h := range was {
+		if !slices.Contains(is, h) {
+			at := key(h)
+			m.claiming[at] = slices.DeleteFunc(m.claiming[at], func(o FrontKey) bool { return o == k })
+			if len(m.claiming[at]) == 0 {
+				delete(m.claiming, at)
+			}
+			m.stale[at] = true
+		}
+	}
+	for _, h := range is {
+		at := key(h)
+		if !slices.Contains(was, h) {
+			m.claiming[at] = append(m.claiming[at], k)
+		}
+		m.stale[at] = true
+	}
+	if len(is) == 0 {
+		delete(m.claimed, k)
+	} else {
+		m.claimed[k] = is
+	}
+}
+
+// claims are the hosts that an object claims, of those that could be served.
+func (t *Table) claims(m *member, k FrontKey) []string {
+	var out []string
+	add := func(host string) {
+		if ours, _ := t.admit(host); ours && !slices.Contains(out, host) {
+			out = append(out, host)
+		}
+	}
+	if k.Kind == Ingress {
+		if o := m.ingresses[k.asIng()]; o != nil {
+			for _, c := range o.Claims {
+				add(c.Host)
+			}
+		}
+		return out
+	}
+	for _, a := range m.attachments(m.objects[k]) {
+		for _, h := range a.hosts {
+			add(h)
+		}
+	}
+	return out
+}
+
+func (k FrontKey) asIng() names.Key { return ing(k.Namespace, k.Name) }
+
+// restore puts together anew what has become stale: the names of Ingresses and
+// Gateways, and hosts. It is done once for a change, which may be of a thousand
+// routes through one Gateway.
+func (t *Table) restore(cluster int) {
+	m := t.members[cluster]
+	if len(m.stale) == 0 {
+		return
+	}
+	for k := range m.stale {
+		o := m.front(k)
+		if k.Kind == names.Host {
+			o = m.host(k)
+		}
+		if o != nil {
+			t.setService(cluster, o)
+		} else {
+			t.dropService(cluster, k)
+		}
+	}
+	m.stale = map[names.Key]bool{}
+}
+
+// front is what is announced by the name of an Ingress, a Gateway or both; nil: there
+// is neither.
+func (m *member) front(k names.Key) *Service {
+	var parts []*Service
+	if o := m.ingresses[k]; o != nil {
+		parts = append(parts, o)
+	}
+	if g := m.objects[FrontKey{Gateway, k.Namespace, k.Name}]; g != nil {
+		o := g.Object
+		if backends := m.behind(g); len(backends) > 0 {
+			o = &Service{}
+			*o = *g.Object
+			o.Backends = backends
+		}
+		parts = append(parts, o)
+	}
+	return merged(k, parts)
+}
+
+// behind are the Services that the routes attached to a Gateway lead to.
+func (m *member) behind(g *Front) []names.Key {
+	var out []names.Key
+	for _, k := range m.through[g.Key.asIng()] {
+		if r := m.objects[k]; r != nil && slices.ContainsFunc(m.attachments(r), func(a attachment) bool { return a.gateway == g }) {
+			out = append(out, r.Object.Backends...)
+		}
+	}
+	return tidy(out)
+}
+
+// host is what is announced by a host; nil: nobody claims it.
+func (m *member) host(k names.Key) *Service {
+	var parts []*Service
+	for _, f := range m.claiming[k] {
+		if f.Kind == Ingress {
+			o := *m.ingresses[f.asIng()]
+			o.Backends = nil
+			for _, c := range o.Claims {
+				if c.Host == k.Name {
+					o.Backends = c.Backends
+				}
+			}
+			parts = append(parts, &o)
+			continue
+		}
+		r := m.objects[f]
+		for _, a := range m.attachments(r) {
+			if !slices.Contains(a.hosts, k.Name) {
+				continue
+			}
+			o := *a.gateway.Object
+			o.Created, o.Deleting, o.Backends = r.Object.Created, o.Deleting || r.Object.Deleting, r.Object.Backends
+			o.TTL, o.Policy, o.Probe = cmp.Or(r.Object.TTL, o.TTL), cmp.Or(r.Object.Policy, o.Policy), cmp.Or(r.Object.Probe, o.Probe)
+			if r.Weighs {
+				o.Weight = r.Object.Weight
+			}
+			parts = append(parts, &o)
+		}
+	}
+	return merged(k, parts)
+}
+
+// merged makes one of what several objects announce by one name: all of their
+// addresses and all of their backends. Of the rest, what the oldest says.
+func merged(k names.Key, parts []*Service) *Service {
+	if len(parts) == 0 {
+		return nil
+	}
+	if len(parts) == 1 && parts[0].Key == k {
+		return parts[0]
+	}
+	slices.SortStableFunc(parts, func(a, b *Service) int {
+		return cmp.Or(compareAge(a.Created, b.Created), cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
+	})
+	out := *parts[0]
+	out.Key, out.Claims, out.Ports = k, nil, nil
+	out.Addrs, out.Hosts, out.Backends = slices.Clone(out.Addrs), slices.Clone(out.Hosts), slices.Clone(out.Backends)
+	for _, p := range parts[1:] {
+		out.Addrs, out.Hosts = append(out.Addrs, p.Addrs...), append(out.Hosts, p.Hosts...)
+		out.Backends = append(out.Backends, p.Backends...)
+		out.Deleting = out.Deleting && p.Deleting
+		out.TTL, out.Policy, out.Probe = cmp.Or(out.TTL, p.TTL), cmp.Or(out.Policy, p.Policy), cmp.Or(out.Probe, p.Probe)
+	}
+	slices.SortFunc(out.Addrs, netip.Addr.Compare)
+	slices.Sort(out.Hosts)
+	out.Addrs, out.Hosts, out.Backends = slices.Compact(out.Addrs), slices.Compact(out.Hosts), tidy(out.Backends)
+	return &out
+}
+
+// compareAge sorts by when something was created, in Unix seconds. What doesn't say
+// it is taken for the youngest: to leave a date out must not be a way to the front.
+func compareAge(a, b int64) int {
+	return cmp.Compare(uint64(a-1), uint64(b-1))
+}
+
+func tidy(ks []names.Key) []names.Key {
+	slices.SortFunc(ks, func(a, b names.Key) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(ks)
+}
+
+// An attachment is of a route to a Gateway, with the hosts that it serves there.
+type attachment struct {
+	gateway *Front
+	hosts   []string
+}
+
+// attachments are those of a route; none of what is no route. Each Gateway comes once.
+func (m *member) attachments(r *Front) []attachment {
+	var out []attachment
+	if r == nil {
+		return nil
+	}
+	for _, p := range r.Parents {
+		g := m.objects[FrontKey{Gateway, p.Namespace, p.Name}]
+		if g == nil {
+			continue
+		}
+		for i := range g.Listeners {
+			l := &g.Listeners[i]
+			hosts, ok := l.serves(r.Hostnames)
+			if !ok || !l.lets(g, r, p) {
+				continue
+			}
+			at := slices.IndexFunc(out, func(a attachment) bool { return a.gateway == g })
+			if at < 0 {
+				at = len(out)
+				out = append(out, attachment{gateway: g})
+			}
+			out[at].hosts = append(out[at].hosts, hosts...)
+		}
+	}
+	return out
+}
+
+// lets says whether a listener of a Gateway lets a route in. Where namespaces are
+// chosen by their labels, the word of the cluster's own controller is needed.
+func (l *Listener) lets(g, r *Front, p Parent) bool {
+	switch {
+	case p.Word == Rejected, p.Section != "" && p.Section != l.Name, p.Port != 0 && p.Port != l.Port:
+		return false
+	case len(l.Only) > 0 && !slices.Contains(l.Only, r.Key.Kind):
+		return false
+	}
+	switch l.From {
+	case AnyWhere:
+		return true
+	case Same:
+		return r.Key.Namespace == g.Key.Namespace
+	case Selected:
+		return p.Word == Accepted
+	}
+	return false
+}
+
+// serves gives the hosts of a route that a listener serves: what both allow. It is
+// false if there is nothing that both do; a route and a listener that say nothing
+// serve whatever comes, and no host by name.
+func (l *Listener) serves(hostnames []string) (hosts []string, ok bool) {
+	if len(hostnames) == 0 {
+		if l.Host == "" {
+			return nil, true
+		}
+		return []string{l.Host}, true
+	}
+	for _, h := range hostnames {
+		switch {
+		case l.Host == "" || h == l.Host || covers(l.Host, h):
+			hosts = append(hosts, h)
+		case covers(h, l.Host):
+			hosts = append(hosts, l.Host)
+		}
+	}
+	return hosts, len(hosts) > 0
+}
+
+// covers says whether a host is a wildcard that stands for another, too.
+func covers(wildcard, host string) bool {
+	behind, ok := strings.CutPrefix(wildcard, "*")
+	return ok && len(host) > len(behind) && strings.HasSuffix(host, behind)
+}

@@ -1,0 +1,206 @@
+package shard
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/fedns/fedns/internal/names"
+)
+
+// Admits says whether a host is in a domain of the federation, and if so, what else
+// stands there and comes first; "": nothing.
+type Admits func(host string) (ours bool, against string)
+
+// Serve lets the table answer hosts. Federations that may stand under one domain
+// share an arbiter.
+func (t *Table) Serve(federation string, admits Admits, a *Arbiter) {
+	t.name, t.admits, t.arbiter = federation, admits, a
+}
+
+func (t *Table) admit(host string) (ours bool, against string) {
+	if t.admits == nil {
+		return false, ""
+	}
+	return t.admits(host)
+}
+
+// Refused counts the claims on hosts that are refused.
+func (t *Table) Refused() int { return t.refused }
+
+// An Arbiter decides which namespace holds a host that several claim: the one with
+// the oldest object that does. It belongs to the owner of the tables that share it.
+type Arbiter struct {
+	contests map[string]*contest
+	open     map[string]bool // that are to be decided
+}
+
+// NewArbiter is one that nobody has turned to.
+func NewArbiter() *Arbiter { return &Arbiter{map[string]*contest{}, map[string]bool{}} }
+
+// A contest is about one host. Mostly there is one claim.
+type contest struct{ claims []*claimant }
+
+// A claimant is a namespace of a federation that claims a host.
+type claimant struct {
+	table   *Table
+	key     names.Key
+	created int64  // of its oldest object
+	against string // what comes first, whoever else claims the host
+	decided bool
+	refused string // why; "": it holds the host
+}
+
+// contest has a host decided anew for which a claim has come, gone or changed.
+func (a *Arbiter) contest(t *Table, k names.Key) {
+	c := a.contests[k.Name]
+	if c == nil {
+		c = &contest{}
+		a.contests[k.Name] = c
+	}
+	if !slices.ContainsFunc(c.claims, func(o *claimant) bool { return o.table == t && o.key == k }) {
+		c.claims = append(c.claims, &claimant{table: t, key: k})
+	}
+	a.open[k.Name] = true
+}
+
+// Again has all hosts decided anew: what stands beside them has changed.
+func (a *Arbiter) Again() {
+	for h := range a.contests {
+		a.open[h] = true
+	}
+}
+
+// holds says whether a service may be answered: no host that is refused.
+func (a *Arbiter) holds(t *Table, k names.Key) bool {
+	if k.Kind != names.Host {
+		return true
+	}
+	c := a.contests[k.Name]
+	return c != nil && slices.ContainsFunc(c.claims, func(o *claimant) bool {
+		return o.table == t && o.key == k && o.decided && o.refused == ""
+	})
+}
+
+// lost says whether a host is held by others.
+func (a *Arbiter) lost(t *Table, k names.Key) bool {
+	c := a.contests[k.Name]
+	return k.Kind == names.Host && c != nil && !a.holds(t, k) &&
+		slices.ContainsFunc(c.claims, func(o *claimant) bool { return o.decided && o.refused == "" })
+}
+
+// settle decides what is open.
+func (a *Arbiter) settle() {
+	if len(a.open) == 0 {
+		return
+	}
+	for _, h := range slices.Sorted(maps.Keys(a.open)) {
+		c := a.contests[h]
+		if c.decide(); len(c.claims) == 0 {
+			delete(a.contests, h)
+		}
+	}
+	a.open = map[string]bool{}
+}
+
+func (c *contest) decide() {
+	c.claims = slices.DeleteFunc(c.claims, func(o *claimant) bool {
+		gone := !o.look()
+		if gone {
+			o.rule("")
+			o.table.dirty[o.key] = true
+		}
+		return gone
+	})
+	slices.SortFunc(c.claims, func(a, b *claimant) int {
+		return cmp.Or(compareAge(a.created, b.created), cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.table.name, b.table.name))
+	})
+	var holder *claimant
+	for _, o := range c.claims {
+		why := o.against
+		switch {
+		case why != "":
+		case holder == nil:
+			holder = o
+		default:
+			why = holder.outranks(o)
+		}
+		if o.decided && o.refused == why {
+			continue
+		}
+		switch {
+		case why != "":
+			o.table.say("%s: refused: %s", o.key, why)
+		case o.decided:
+			o.table.say("%s: holds it now", o.key)
+		}
+		o.rule(why)
+		o.decided = true
+		o.table.dirty[o.key] = true
+	}
+}
+
+// rule notes whether a claim is refused.
+func (o *claimant) rule(why string) {
+	if o.refused != "" {
+		o.table.refused--
+	}
+	if o.refused = why; why != "" {
+		o.table.refused++
+	}
+}
+
+// look finds out how old a claim is, and what is against it; false: it is none any
+// more.
+func (o *claimant) look() bool {
+	s := o.table.services[o.key]
+	if s == nil {
+		return false
+	}
+	found := false
+	for i, p := range s.pieces {
+		if p == nil || p.object == nil || !o.table.members[i].complete() {
+			continue
+		}
+		if !found || compareAge(p.object.Created, o.created) < 0 {
+			o.created = p.object.Created
+		}
+		found = true
+	}
+	_, o.against = o.table.admit(o.key.Name)
+	return found
+}
+
+// outranks says why a host isn't another's.
+func (o *claimant) outranks(other *claimant) string {
+	text := "namespace " + o.key.Namespace
+	if o.table != other.table {
+		text += " of federation " + o.table.name
+	}
+	if o.created == other.created {
+		return text + " holds it, of the same age and first by name"
+	}
+	return text + " holds it, and is older"
+}
+
+// A Claimed is a claim on a host, and what has become of it.
+type Claimed struct {
+	Federation, Namespace string
+	Created               int64  // Unix seconds; 0: it isn't said
+	Refused               string // why; "": it holds the host
+}
+
+// Claims are those on a host, the holder's first.
+func (a *Arbiter) Claims(host string) []Claimed {
+	a.settle()
+	c := a.contests[host]
+	if c == nil {
+		return nil
+	}
+	out := make([]Claimed, 0, len(c.claims))
+	for _, o := range c.claims {
+		out = append(out, Claimed{o.table.name, o.key.Namespace, o.created, o.refused})
+	}
+	slices.SortStableFunc(out, func(a, b Claimed) int { return min(len(a.Refused), 1) - min(len(b.Refused), 1) })
+	return out
+}

@@ -1,0 +1,82 @@
+package federation
+
+import (
+	"time"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/shard"
+)
+
+// orHost has a host answer for a name, in lower case, that is no federated one: a is
+// what the federations say. labels are those before the domain. Static records come
+// first: a host where some stand is refused, and until that is published, they have
+// changed just now.
+func orHost(a *answer.Answer, s *names.Snapshot, members []answer.Member, static *apex, name string, labels []string, t answer.Type, now time.Duration) {
+	if a.Federation == nil && answer.Hosting(s, members) && !static.owns(name) {
+		*a = a.OrHost(s, members, name, labels, static.depth(name, labels), t, now)
+	}
+}
+
+// resolve answers for a name of the domain, in lower case, from what clusters say;
+// labels are those before it, and static are its records.
+func (d *domain) resolve(s *names.Snapshot, static *apex, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
+	if d.lead != nil {
+		return answer.Inside(s, d.members[0], labels, t, now)
+	}
+	return resolve(s, d.members, static, name, labels, t, now)
+}
+
+// resolve is that for some of a domain's federations.
+func resolve(s *names.Snapshot, members []answer.Member, static *apex, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
+	a := answer.Resolve(s, members, labels, t, now)
+	orHost(&a, s, members, static, name, labels, t, now)
+	return a
+}
+
+func (q *query) resolve(labels []string, t answer.Type) answer.Answer {
+	return q.domain.resolve(q.snapshot, q.apex, q.Request.Name(), labels, t, pipeline.Now())
+}
+
+// admits says for a federation which hosts are answered: those in a domain of its
+// own, unless the name belongs to somebody else.
+func (f *Federation) admits(federation int) shard.Admits {
+	return func(host string) (ours bool, against string) {
+		name := host + "."
+		d, rel := f.domain(name)
+		if d == nil || !d.has(federation) {
+			return false, ""
+		}
+		return true, d.apex.Load().against(d.owned, name, fqdn.Labels(rel))
+	}
+}
+
+// has says whether a federation stands under the domain.
+func (d *domain) has(federation int) bool {
+	for _, m := range d.members {
+		if m.Index == federation {
+			return true
+		}
+	}
+	return false
+}
+
+// against says what keeps a host from being answered at a name; "": nothing.
+func (a *apex) against(o owned, name string, labels []string) string {
+	switch {
+	case len(labels) == 0:
+		return "it is the domain itself"
+	case o.federated(labels):
+		return "names of services stand there"
+	case a.owns(name):
+		return "static records stand there"
+	}
+	for _, l := range labels {
+		if name = name[len(l)+1:]; a.cuts[name] {
+			return "static records delegate what is below " + name
+		}
+	}
+	return ""
+}
