@@ -15,6 +15,7 @@ run: build ## start fedns over corefile.example, on 127.0.0.1:1053
 	@echo 'fedns answers on 127.0.0.1:1053 until Ctrl-C. In another terminal, try:'
 	@echo '  dig @127.0.0.1 -p 1053 nginx.mynamespace.myfederation.svc.us-central1-a.us-central1.example.com'
 	@echo '  dig @127.0.0.1 -p 1053 nginx.mynamespace.myfederation.svc.europe-west1.example.com   # no pods: follows the global name'
+	@echo '  dig @127.0.0.1 -p 1053 shop.example.com   # a host of Ingresses'
 	@echo '  dig @127.0.0.1 -p 1053 SRV _http._tcp.nginx.mynamespace.myfederation.svc.example.com'
 	@exec bin/fedns -conf corefile.example
 
