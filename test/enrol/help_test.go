@@ -3,6 +3,7 @@ package enrol
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/test/serve"
 )
 
 func yaml(t *testing.T, o *kube.Object) string {
@@ -134,4 +136,20 @@ spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 			t.Fatal(err)
 		}
 	}
+	// What the controllers and the kubelets make of it comes by and by, and is a part of
+	// how things stand.
+	serve.Eventually(t, 60*time.Second, "the pods of "+ns+" are ready", func() bool {
+		slices, err := api.List(t.Context(), endpointSlices, ns, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready := 0
+		for _, s := range slices {
+			ends, _ := s.Object["endpoints"].([]any)
+			ready += strings.Count(fmt.Sprint(ends...), "ready:true")
+		}
+		return ready == 2
+	})
 }
+
+var endpointSlices = kube.Kind{Group: "discovery.k8s.io", Version: "v1", Name: "EndpointSlice", Resource: "endpointslices", Namespaced: true}

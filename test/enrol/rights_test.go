@@ -32,16 +32,11 @@ func rights(t *testing.T, d *desk) {
 	_, inHome := served(t, home)
 
 	// Gateways aren't served by a cluster of ours; the right is there all the same.
-	reads := []string{"services", "nodes", "endpointslices", "ingresses"}
+	reads := []string{"services", "nodes", "namespaces", "endpointslices", "ingresses"}
 	reader := kubeconfig(home, enrol.Reader("us"))
 	allowed(t, reader, inMember, func(r kube.Right) bool {
-		switch {
-		case slices.Contains(reads, r.Resource) && (r.Group == "" || r.Group == "discovery.k8s.io" || r.Group == "networking.k8s.io"):
-			return slices.Contains([]string{"get", "list", "watch"}, r.Verb)
-		case r.Resource == "namespaces" && r.Group == "":
-			return r.Verb == "get"
-		}
-		return false
+		return slices.Contains(reads, r.Resource) && (r.Group == "" || r.Group == "discovery.k8s.io" || r.Group == "networking.k8s.io") &&
+			slices.Contains([]string{"get", "list", "watch"}, r.Verb)
 	})
 	var ten []string
 	for _, k := range enrol.Propagated {
@@ -105,7 +100,7 @@ func rights(t *testing.T, d *desk) {
 	}
 	_, err = reader.List(t.Context(), kube.Services, "", "")
 	done("fedns lists services", err)
-	for _, k := range []kube.Kind{kube.Secrets, kube.ConfigMaps, kube.Deployments, kube.Pods, kube.Namespaces} {
+	for _, k := range []kube.Kind{kube.Secrets, kube.ConfigMaps, kube.Deployments, kube.Pods} {
 		_, err = reader.List(t.Context(), k, "", "")
 		refused("fedns lists "+k.Resource, err)
 	}
