@@ -235,6 +235,10 @@ type Standing struct {
 	Heard  time.Time
 	Places []topology.Place
 	Shards map[shard.Standing]int
+	Index  int             // as shards of snapshots have it
+	Order  *override.Order // the one about it that counts; nil: there is none
+	// Lifetime is how long answers with it may be remembered.
+	Lifetime shard.Lifetime
 	// Shadowed is set where a namespace of the cluster has the federation's name.
 	Shadowed bool
 }
@@ -245,10 +249,13 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 	ok = p.inspect(ctx, func(w *worker) {
 		t := w.tables[federation]
 		isolated = t.Isolated()
-		tally := t.Tally()
+		tally, lifetimes := t.Tally(), t.Lifetimes()
 		for j, m := range w.seated(federation) {
-			s := Standing{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), Quiet: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.Standing]int{}}
+			s := Standing{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), Quiet: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.Standing]int{}, Index: j, Lifetime: lifetimes[j]}
 			_, s.Silent = t.Silent(j)
+			if o, ok := t.OrderOn(j); ok {
+				s.Order = &o
+			}
 			s.Shadowed = t.Shadowed(j)
 			for st, n := range tally {
 				if st.Cluster == m.Name {

@@ -28,7 +28,11 @@ type Cluster struct {
 	ViewAgeSeconds *float64 `json:"view_age_seconds"` // nil: never heard
 	Places         []Place  `json:"places"`
 	Shards         []Tally  `json:"shards"`
-	Warning        string   `json:"warning,omitempty"` // what an operator should see to
+	Answers        int      `json:"answers"` // services, and hosts, that are answered with it at this moment
+	// TTL is the longest that an answer with it may be remembered, in seconds.
+	TTL     uint32 `json:"ttl"`
+	Order   string `json:"order,omitempty"`   // the order about it that counts
+	Warning string `json:"warning,omitempty"` // what an operator should see to
 }
 
 // A Place is a region and, within it, a zone; "" where it isn't known.

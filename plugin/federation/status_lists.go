@@ -30,13 +30,22 @@ func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
 		if isolated {
 			out.Isolated = append(out.Isolated, st.name)
 		}
+		// Not what the table holds, which is shown a moment later: what is answered.
+		answers := answering(s.f.board.Load().Federations[i])
 		for _, m := range all {
 			c := report.Cluster{
 				Federation: st.name, Cluster: string(m.Name), Source: m.Origin, Listed: m.Listed, Silent: m.Silent,
 				SilentSeconds: m.Quiet.Seconds(), ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
+				Answers: answers[m.Index], TTL: m.Lifetime.Own,
 			}
 			if m.Shadowed {
 				c.Warning = fmt.Sprintf("namespace %q has the federation's name, and its pods' short names lead here", st.name)
+			}
+			if m.Lifetime.Default {
+				c.TTL = max(c.TTL, st.ttl)
+			}
+			if m.Order != nil {
+				c.Order = m.Order.String()
 			}
 			for t, n := range m.Shards {
 				c.Shards = append(c.Shards, report.Tally{Verdict: t.State.String(), Reason: string(t.Why), Stale: t.Stale, Count: n})
@@ -48,6 +57,25 @@ func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
 		}
 	}
 	return out, nil
+}
+
+// answering counts the services, and hosts, that are answered with each cluster, by
+// index.
+func answering(f *names.Federation) map[int]int {
+	out := map[int]int{}
+	var seen []uint16
+	for _, all := range []iter.Seq[*names.Service]{f.Services(), f.Hosts()} {
+		for svc := range all {
+			seen = seen[:0]
+			for _, x := range svc.Shards {
+				if !slices.Contains(seen, x.Cluster) {
+					seen = append(seen, x.Cluster)
+					out[int(x.Cluster)]++
+				}
+			}
+		}
+	}
+	return out
 }
 
 // age is how long ago something was, in seconds; nil if it never was.
