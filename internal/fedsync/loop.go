@@ -107,9 +107,6 @@ func (l *loop) do(f func()) {
 // run is the owner. When it returns, nothing it started is left.
 func (l *loop) run(ctx context.Context) {
 	defer l.wg.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	l.over = ctx.Done()
 	l.follow(ctx)
 	for range desks {
 		l.wg.Go(func() { l.desk.work(ctx, l.do) })
@@ -129,7 +126,7 @@ func (l *loop) run(ctx context.Context) {
 		case now := <-clock.C:
 			l.pass(ctx, now)
 		}
-		if l.complete() {
+		if l.complete() && l.introduced() {
 			l.plan(time.Now())
 		}
 	}
@@ -153,6 +150,18 @@ func (l *loop) drain() {
 // complete says whether all that the federation's API has is known: before that,
 // nothing can be said to be missing.
 func (l *loop) complete() bool { return len(l.unlisted) == 0 }
+
+// introduced says whether the table has been told of every cluster there is. Before
+// that, what is to be deleted everywhere would seem to be nowhere.
+func (l *loop) introduced() bool {
+	members := l.table.Members()
+	for name := range l.clusters {
+		if !slices.ContainsFunc(members, func(m *workload.Member) bool { return m.Name == name }) {
+			return false
+		}
+	}
+	return true
+}
 
 // pass does what time asks for.
 func (l *loop) pass(ctx context.Context, now time.Time) {

@@ -80,6 +80,7 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 // foresee makes all plans. ready says that every cluster has been heard.
 func (l *loop) foresee() (ready bool, p Preview) {
 	ready = true
+	l.describe(time.Now()) // a cluster that has just been reached is one
 	for name := range l.clusters {
 		m := l.members[name]
 		switch {
