@@ -33,7 +33,7 @@ var layers = map[string][]string{
 	"internal/cluster":    {"internal/fqdn", "internal/names", "internal/probe", "internal/shard", "internal/topology"},
 	"internal/fedtest":    {"internal/names", "internal/shard", "internal/topology"},
 	"internal/report":     {"internal/override"},
-	"internal/cli":        {"internal/geo", "internal/override", "internal/report", "internal/file", "internal/hint", "internal/account", "internal/charter", "internal/enrol", "internal/fedapi", "internal/host", "internal/kube", "internal/kubeconfig", "internal/ledger"},
+	"internal/cli":        {"internal/account", "internal/charter", "internal/enrol", "internal/fedapi", "internal/fedsync", "internal/file", "internal/geo", "internal/hint", "internal/host", "internal/kube", "internal/kubeconfig", "internal/ledger", "internal/override", "internal/report", "internal/workload"},
 	"internal/cookie":     {},
 	"internal/rrl":        {},
 	"internal/udp":        {},

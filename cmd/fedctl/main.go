@@ -23,9 +23,16 @@ func main() {
 	// client-go's own words: what went wrong is said once, by the command.
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
-	info, err := os.Stderr.Stat()
-	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
-	code := cli.Run(ctx, cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal, Getenv: os.Getenv, Now: time.Now, Version: version}, os.Args[1:])
+	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal(os.Stderr), Getenv: os.Getenv, Now: time.Now, Version: version}
+	if terminal(os.Stdin) && env.Terminal {
+		env.Stdin = os.Stdin
+	}
+	code := cli.Run(ctx, env, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -23,7 +23,8 @@ import (
 // An Env is what a command knows of the world.
 type Env struct {
 	Stdout, Stderr io.Writer
-	Terminal       bool // Stderr is one: a line there can be written over
+	Stdin          io.Reader // nil: nobody is there to be asked
+	Terminal       bool      // Stderr is one: a line there can be written over
 	Getenv         func(string) string
 	Now            func() time.Time
 	Version        string
@@ -77,6 +78,10 @@ func init() {
 			{"get clusters", "", "the members, as kubectl shows them", 0, 0, func(c *call) action { return &getClusters{reaching: reaching{call: c}} }},
 			{"deinit", "NAME --yes", "remove what init made", 1, 1, func(c *call) action { return &deinit{reaching: reaching{call: c}} }},
 		}},
+		{"the objects of a federation, which fedsync keeps in its clusters", []command{
+			{"plan", "", "what fedsync would do now, and why", 0, 0, func(c *call) action { return &plan{steering: steering{reaching: reaching{call: c}}} }},
+			{"confirm", "", "show the deletions that wait for an operator, and let them go", 0, 0, func(c *call) action { return &confirm{steering: steering{reaching: reaching{call: c}}} }},
+		}},
 	}
 }
 
@@ -102,6 +107,11 @@ type problem struct {
 
 func (p *problem) Unwrap() error { return p.error }
 
+// An exit is a result that isn't an error, and that scripts ask for.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
 func misused(c *command, format string, v ...any) error {
 	return &problem{fmt.Errorf(format, v...), "usage: fedctl " + strings.TrimSpace(c.name+" "+c.args) + " [flags]; fedctl help " + c.name + " lists them"}
 }
@@ -112,6 +122,10 @@ func Run(ctx context.Context, env Env, args []string) int {
 	err := run(ctx, env, args)
 	if err == nil {
 		return 0
+	}
+	var silent exit
+	if errors.As(err, &silent) {
+		return int(silent)
 	}
 	fmt.Fprintln(env.Stderr, "fedctl: error: "+err.Error())
 	var p *problem
