@@ -64,11 +64,11 @@ func init() {
 			{"version", "", "of fedctl, and of the server if it can be asked", 0, 0, func(c *call) action { return &version{asking{call: c}} }},
 		}},
 		{"orders to it; SUBJECT is cluster/NAME, region/NAME, zone/NAME or service/NAMESPACE/NAME", []command{
-			{"drain", order, "take shards out of the answers", 1, 1, newOrder},
+			{"drain", order, "take shards out of the answers, and with --evacuate a cluster's replicas elsewhere", 1, 1, newDrain},
 			{"down", order, "the same, for what is broken", 1, 1, newOrder},
 			{"up", order, "answer with shards whatever their state", 1, 1, newOrder},
 			{"failback", order, "go back to the region that failover prefers", 1, 1, newOrder},
-			{"undrain", "SUBJECT", "take back what was ordered about a subject", 1, 1, func(c *call) action { return &undrain{editing{asking{call: c}, ""}} }},
+			{"undrain", "SUBJECT", "take back what was ordered about a subject", 1, 1, newUndrain},
 			{"overrides", "", "list the orders", 0, 0, func(c *call) action { return &overrides{editing: editing{asking{call: c}, ""}} }},
 		}},
 		{"the API of a federation, and its clusters", []command{

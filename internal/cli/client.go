@@ -32,19 +32,28 @@ type asking struct {
 
 func (c *asking) declare(fs *flag.FlagSet) {
 	c.at(fs)
+	c.form(fs)
+}
+
+// form declares the flag that says how to print.
+func (c *asking) form(fs *flag.FlagSet) {
 	fs.BoolVar(&c.json, "json", false, "print what the server said, for programs")
 }
 
 // at declares the flag that says which server; its default is one of the
 // environment.
 func (c *asking) at(fs *flag.FlagSet) {
+	fs.StringVar(&c.server, "server", c.usualServer(), "`URL` of fedns's status; $FEDNS_SERVER says it, too")
+}
+
+// usualServer is asked where none is named.
+func (c *call) usualServer() string {
 	if c.Getenv != nil {
-		c.server = c.Getenv("FEDNS_SERVER")
+		if s := c.Getenv("FEDNS_SERVER"); s != "" {
+			return s
+		}
 	}
-	if c.server == "" {
-		c.server = defaultServer
-	}
-	fs.StringVar(&c.server, "server", c.server, "`URL` of fedns's status; $FEDNS_SERVER says it, too")
+	return defaultServer
 }
 
 // errUnreachable says that the server could not be asked at all.

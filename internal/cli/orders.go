@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/url"
@@ -24,6 +25,11 @@ type editing struct {
 
 func (c *editing) declare(fs *flag.FlagSet) {
 	c.asking.declare(fs)
+	c.which(fs)
+}
+
+// which declares the flag that says which file.
+func (c *editing) which(fs *flag.FlagSet) {
 	fs.StringVar(&c.file, "file", "", "`PATH` of the file of overrides; default: the one the server reads")
 }
 
@@ -39,6 +45,11 @@ func newOrder(c *call) action { return &order{editing: editing{asking{call: c}, 
 
 func (c *order) declare(fs *flag.FlagSet) {
 	c.editing.declare(fs)
+	c.terms(fs)
+}
+
+// terms declares the flags that say for what, and how long.
+func (c *order) terms(fs *flag.FlagSet) {
 	fs.StringVar(&c.reason, "reason", "", "`TEXT` for whoever finds the order")
 	fs.StringVar(&c.until, "until", "", "`TIME` it ends by itself, such as 2026-01-31T15:04:05Z")
 	fs.DurationVar(&c.duration, "for", 0, "`DURATION` it holds, such as 90m")
@@ -257,18 +268,8 @@ func leads(l report.Leads) string {
 	return s
 }
 
-type undrain struct{ editing }
-
-func (c *undrain) run(ctx context.Context) error {
-	sub, err := override.ParseSubject(c.positional[0])
-	if err != nil {
-		return misused(&c.command, "undrain: %v", err)
-	}
-	t, err := c.target(ctx)
-	if err != nil {
-		return err
-	}
-	var removed []override.Order
+// takeBack removes the orders about a subject from a file.
+func (c *editing) takeBack(ctx context.Context, t target, sub override.Subject) (removed []override.Order, err error) {
 	err = edit(ctx, t.path, func(lines []line) (kept []line, err error) {
 		kept, removed = without(lines, func(o *override.Order) bool { return o.Subject == sub })
 		if len(removed) > 0 {
@@ -278,11 +279,18 @@ func (c *undrain) run(ctx context.Context) error {
 		if subjects := about(lines); len(subjects) > 0 {
 			help = "there are orders about " + strings.Join(subjects, ", ")
 		}
-		return nil, hint.Errorf(help, "undrain %s: %s says nothing about it", sub, t.path)
+		if sub.Kind == override.Cluster {
+			help += "; with --context, the federation's API is looked at, too"
+		}
+		return nil, hint.Errorf(help, "undrain %s: %s %w", sub, t.path, errSilent)
 	})
-	if err != nil {
-		return err
-	}
+	return removed, err
+}
+
+// errSilent is that a file has no orders about a subject.
+var errSilent = errors.New("says nothing about it")
+
+func (c *editing) told(removed []override.Order) error {
 	if c.json {
 		return c.print(reports(removed, c.Now()))
 	}

@@ -75,6 +75,10 @@ type ClusterStatus struct {
 	LastHeartbeatTime *metav1.Time       `json:"lastHeartbeatTime,omitempty"`
 }
 
+// Returning, an annotation of a Cluster, is that its replicas may come back while it
+// is still drained: fedctl undrain has begun.
+const Returning = "fedns.io/returning"
+
 // Conditions of a Cluster, as the first federation had them.
 const (
 	Ready   = "Ready"   // its API says that it is
