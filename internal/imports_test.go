@@ -57,6 +57,7 @@ var layers = map[string][]string{
 	"internal/charter":    {"deploy", "internal/account", "internal/fedapi", "internal/hint", "internal/kube", "internal/ledger"},
 	"internal/host":       {"internal/fedapi", "internal/hint", "internal/kube", "internal/kubeconfig", "internal/ledger"},
 	"internal/enrol":      {"internal/account", "internal/charter", "internal/fedapi", "internal/hint", "internal/kube", "internal/kubeconfig", "internal/ledger"},
+	"internal/geotest":    {"internal/geo"},
 }
 
 // pure packages neither read the clock nor touch the world; time is an argument.
@@ -82,6 +83,7 @@ var homes = map[string][]string{
 	"github.com/dchest/":     {"internal/cookie", "internal/rrl"},
 	"golang.org/x/":          {"internal/udp"},
 	"github.com/oschwald/":   {"internal/geodb"},
+	"github.com/maxmind/":    {"internal/geotest"},
 }
 
 func TestImports(t *testing.T) {

@@ -23,32 +23,10 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/fedns/fedns/internal/geo"
+	"github.com/fedns/fedns/internal/geotest"
 )
 
-// The layouts are those that MaxMind documents: what we don't read is there as well.
-func city(country, continent string, lat, lon float64) mmdbtype.Map {
-	r := land(country, continent)
-	r["city"] = mmdbtype.Map{"geoname_id": mmdbtype.Uint32(1), "names": mmdbtype.Map{"en": mmdbtype.String("A city")}}
-	r["location"] = mmdbtype.Map{
-		"accuracy_radius": mmdbtype.Uint16(20), "time_zone": mmdbtype.String("Europe/Paris"),
-		"latitude": mmdbtype.Float64(lat), "longitude": mmdbtype.Float64(lon),
-	}
-	return r
-}
-
-func land(country, continent string) mmdbtype.Map {
-	r := mmdbtype.Map{
-		"registered_country":  mmdbtype.Map{"iso_code": mmdbtype.String("US"), "geoname_id": mmdbtype.Uint32(6252001)},
-		"represented_country": mmdbtype.Map{"iso_code": mmdbtype.String("US"), "type": mmdbtype.String("military")},
-	}
-	if country != "" {
-		r["country"] = mmdbtype.Map{"iso_code": mmdbtype.String(country), "names": mmdbtype.Map{"en": mmdbtype.String("A country")}}
-	}
-	if continent != "" {
-		r["continent"] = mmdbtype.Map{"code": mmdbtype.String(continent), "names": mmdbtype.Map{"en": mmdbtype.String("A continent")}}
-	}
-	return r
-}
+var city, land = geotest.City, geotest.Land
 
 // database is the bytes of one, by networks.
 func database(t testing.TB, o mmdbwriter.Options, networks map[string]mmdbtype.DataType) []byte {
