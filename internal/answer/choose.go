@@ -85,6 +85,16 @@ func (a *Answer) suits(s *names.Shard) bool {
 	return a.typ != TypeA && a.typ != TypeAAAA || s.Addr.Is4() == (a.typ == TypeA)
 }
 
+// suited says whether one of the entries from one to before another suits.
+func (a *Answer) suited(from, to int) bool {
+	for i := from; i < to; i++ {
+		if a.suits(&a.run[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 // candidate says whether entry i of a stretch is the first of a shard that could be
 // picked.
 func (a *Answer) candidate(from, i int) bool {
@@ -113,7 +123,7 @@ func (a *Answer) nearest(c *Client, p names.Policy) {
 			continue
 		}
 		run := a.Service.Regions()[at]
-		if !slices.ContainsFunc(a.run[run.From:run.To], func(s names.Shard) bool { return a.suits(&s) }) {
+		if !a.suited(run.From, run.To) {
 			continue
 		}
 		if reach < 0 {
@@ -251,14 +261,25 @@ func (a *Answer) picked(s *names.Shard) bool {
 // it has, in that or in another.
 func (a *Answer) repeated(stretches []stretch, i int) bool {
 	last := len(stretches) - 1
-	own := a.run[stretches[last].from:]
-	same := func(o names.Shard) bool { return o.Addr == own[i].Addr && a.picked(&o) }
+	from := int(stretches[last].from)
+	addr := a.run[from+i].Addr
 	for _, st := range stretches[:last] {
-		if slices.ContainsFunc(a.run[st.from:st.to], same) {
+		if a.given(addr, int(st.from), int(st.to)) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(own[:i], same)
+	return a.given(addr, from, from+i)
+}
+
+// given says whether one of the entries from one to before another has an address,
+// and is of a shard that was picked.
+func (a *Answer) given(addr netip.Addr, from, to int) bool {
+	for i := from; i < to; i++ {
+		if s := &a.run[i]; s.Addr == addr && a.picked(s) {
+			return true
+		}
+	}
+	return false
 }
 
 // all is the stretch of the whole run.
@@ -266,12 +287,18 @@ func (a *Answer) all() stretch { return stretch{0, uint16(len(a.run))} }
 
 // Has says whether there is an address of a family among those that were chosen.
 func (a *Answer) Has(v4 bool) bool {
-	if a.pick.n == 0 && a.pick.shards == 0 {
-		// Entries that repeat an address are as good as any here.
-		return slices.ContainsFunc(a.run, func(s names.Shard) bool { return s.Addr.Is4() == v4 })
+	if a.pick.n == 0 {
+		return a.has(a.all(), v4)
 	}
-	for range a.Addrs(v4, 0) {
-		return true
+	return slices.ContainsFunc(a.pick.stretches[:a.pick.n], func(st stretch) bool { return a.has(st, v4) })
+}
+
+// has is Has of a stretch. Entries that repeat an address are as good as any here.
+func (a *Answer) has(st stretch, v4 bool) bool {
+	for i := st.from; i < st.to; i++ {
+		if s := &a.run[i]; s.Addr.Is4() == v4 && a.picked(s) {
+			return true
+		}
 	}
 	return false
 }

@@ -31,7 +31,7 @@ func reading(t testing.TB) (udp.Responder, map[string]func() int) {
 		objects = append(objects, fedtest.Ingress("shop", "front", c.addr, [2]string{"shop.example.com", "web"}, [2]string{"*.wild.example.com", "web"}))
 		w.cluster(c.name, objects...)
 	}
-	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nrrl on 1000000000\n}")
+	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nnets 2001:db8::/32 eu\nrrl on 1000000000\n}")
 	for tick := time.Tick(time.Millisecond); !f.Ready(); {
 		<-tick
 	}
@@ -51,29 +51,40 @@ func reading(t testing.TB) (udp.Responder, map[string]func() int) {
 		name string
 		t    uint16
 		edns bool
+		from string // the client subnet
 	}{
-		"addresses":       {"web.shop.fed.svc.example.com.", dns.TypeA, false},
-		"with EDNS":       {"web.shop.fed.svc.eu-a.eu.example.com.", dns.TypeA, true},
-		"a chain":         {"web.shop.fed.svc.as-c.as.example.com.", dns.TypeA, true},
-		"no such service": {"none.shop.fed.svc.example.com.", dns.TypeA, true},
-		"no such family":  {"web.shop.fed.svc.example.com.", dns.TypeAAAA, false},
-		"ANY":             {"web.shop.fed.svc.example.com.", dns.TypeANY, false},
-		"an empty name":   {"fed.svc.example.com.", dns.TypeA, false},
-		"nearest":         {"near.shop.fed.svc.example.com.", dns.TypeA, true},
-		"weighted":        {"drawn.shop.fed.svc.example.com.", dns.TypeA, false},
-		"failover":        {"first.shop.fed.svc.example.com.", dns.TypeA, false},
-		"a host":          {"shop.example.com.", dns.TypeA, true},
-		"none at a host":  {"Shop.Example.com.", dns.TypeTXT, true},
-		"below wildcard":  {"a.b.wild.example.com.", dns.TypeA, false},
-		"above wildcard":  {"wild.example.com.", dns.TypeA, false},
-		"below a host":    {"x.shop.example.com.", dns.TypeA, false},
-		"upper case":      {"WEB.SHOP.FED.SVC.AS-C.AS.EXAMPLE.COM.", dns.TypeA, false},
+		"addresses":       {"web.shop.fed.svc.example.com.", dns.TypeA, false, ""},
+		"with EDNS":       {"web.shop.fed.svc.eu-a.eu.example.com.", dns.TypeA, true, ""},
+		"a chain":         {"web.shop.fed.svc.as-c.as.example.com.", dns.TypeA, true, ""},
+		"no such service": {"none.shop.fed.svc.example.com.", dns.TypeA, true, ""},
+		"no such family":  {"web.shop.fed.svc.example.com.", dns.TypeAAAA, false, ""},
+		"ANY":             {"web.shop.fed.svc.example.com.", dns.TypeANY, false, ""},
+		"an empty name":   {"fed.svc.example.com.", dns.TypeA, false, ""},
+		"nearest":         {"near.shop.fed.svc.example.com.", dns.TypeA, true, ""},
+		"nearest to IPv4": {"near.shop.fed.svc.example.com.", dns.TypeA, true, "198.51.100.0/24"},
+		"nearest to IPv6": {"near.shop.fed.svc.example.com.", dns.TypeA, true, "2001:db8:1::/48"},
+		"weighted":        {"drawn.shop.fed.svc.example.com.", dns.TypeA, false, ""},
+		"failover":        {"first.shop.fed.svc.example.com.", dns.TypeA, false, ""},
+		"a host":          {"shop.example.com.", dns.TypeA, true, ""},
+		"none at a host":  {"Shop.Example.com.", dns.TypeTXT, true, ""},
+		"below wildcard":  {"a.b.wild.example.com.", dns.TypeA, false, ""},
+		"above wildcard":  {"wild.example.com.", dns.TypeA, false, ""},
+		"below a host":    {"x.shop.example.com.", dns.TypeA, false, ""},
+		"upper case":      {"WEB.SHOP.FED.SVC.AS-C.AS.EXAMPLE.COM.", dns.TypeA, false, ""},
 	} {
 		m := new(dns.Msg).SetQuestion(q.name, q.t)
 		if q.edns {
 			m.SetEdns0(1232, true)
 			o := m.IsEdns0()
 			o.Option = append(o.Option, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708"}, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
+		}
+		if q.from != "" {
+			n := netip.MustParsePrefix(q.from)
+			e := &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: uint8(n.Bits()), Address: n.Addr().AsSlice()}
+			if n.Addr().Is6() {
+				e.Family = 2
+			}
+			m.IsEdns0().Option = append(m.IsEdns0().Option, e)
 		}
 		query, err := m.Pack()
 		if err != nil {
