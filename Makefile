@@ -40,6 +40,8 @@ bench-peers: build ## fedns beside other name servers: answers a second, what on
 	test/peers.sh race
 	go run ./test/race
 	go run ./test/race -flood
+	go run ./test/race -flood -subnets -servers fedns,fedns-nearest -rounds 9 -seconds 4
+	go run ./test/race -flood -subnets -global -servers fedns,fedns-nearest -rounds 9 -seconds 4
 	go run ./test/race -latency -rounds 9 -seconds 4 -data bin/latency.json
 	go run ./test/race/plot bin/latency.json >bin/latency.svg
 	@echo 'bin/latency.svg: the picture of the last part'

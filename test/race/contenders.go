@@ -14,8 +14,8 @@ import (
 )
 
 // A contender is a server that can be raced. In its arguments, files and
-// environment PORT stands for the port it is to serve, DIR for a folder of its own
-// and ZONE for the zone file.
+// environment PORT stands for the port it is to serve, DIR for a folder of its own,
+// ZONE for the zone file and WHERE for the database of where networks are.
 type contender struct {
 	name    string
 	program string // looked for where Debian puts it; of ours, in build
@@ -26,6 +26,7 @@ type contender struct {
 	env     []string
 	files   map[string]string // under DIR, with the folders they lie in
 	fixed   bool              // answers without reading the question
+	nearest bool              // gives the shards of the region that is closest to the client
 }
 
 // oneThread is what the others are told in their configuration.
@@ -147,6 +148,13 @@ guardian=no
 		files: map[string]string{"Corefile": "FEDERATION"},
 	},
 	{
+		name: "fedns-nearest", nearest: true,
+		build: (*race).fedns,
+		args:  []string{"-conf", "DIR/Corefile"},
+		env:   oneThread,
+		files: map[string]string{"Corefile": "FEDERATION policy nearest\n  geo WHERE"},
+	},
+	{
 		name:  "fedns-slow", // every answer the whole way through CoreDNS
 		build: (*race).fedns,
 		args:  []string{"-conf", "DIR/Corefile"},
@@ -204,7 +212,7 @@ func find(program, debian string) (string, error) {
 // prepare writes a contender's files and gives its arguments.
 func (r *race) prepare(c contender, port int) (args []string, err error) {
 	dir := filepath.Join(r.dir, c.name)
-	fill := strings.NewReplacer("PORT", fmt.Sprint(port), "DIR", dir, "ZONE", filepath.Join(r.dir, "zone"))
+	fill := strings.NewReplacer("PORT", fmt.Sprint(port), "DIR", dir, "ZONE", filepath.Join(r.dir, "zone"), "WHERE", filepath.Join(r.dir, "where.mmdb"))
 	for name, text := range c.files {
 		if options, ok := strings.CutPrefix(text, "FEDERATION"); ok {
 			text = corefile(r.dir, strings.TrimSpace(options))

@@ -39,10 +39,6 @@ const (
 	kinds
 )
 
-// share is how many of a hundred questions are of a kind. Clients ask for the name
-// of their region first; the short cuts and the mistakes are few.
-var share = [kinds]int{regional: 60, zonal: 20, global: 10, moved: 5, unknown: 5}
-
 // A question is a name whose addresses are asked for, with what the answer is to
 // be: addresses, or the target of a CNAME, or, with neither, NXDOMAIN.
 type question struct {
@@ -50,7 +46,21 @@ type question struct {
 	name   string
 	addrs  []string
 	target string
+	parts  []part // of a global name's addresses
 }
+
+// A part is the addresses of a region.
+type part struct {
+	region string
+	addrs  []string
+}
+
+// A mix is how many of a hundred questions are of each kind.
+type mix [kinds]int
+
+// usual is what is asked unless something else is measured. Clients ask for the name
+// of their region first; the short cuts and the mistakes are few.
+var usual = mix{regional: 60, zonal: 20, global: 10, moved: 5, unknown: 5}
 
 // A federation is one state of a federation in the forms that its servers read,
 // with questions about it.
@@ -58,6 +68,7 @@ type federation struct {
 	records   []string // of the zone file
 	manifests [][]fedtest.Object
 	questions []*question
+	clients   []client // of the questions, one for each; none: who asks asks for itself
 }
 
 // Of addresses there are as many as the range for benchmarks has (RFC 2544), and
@@ -65,7 +76,7 @@ type federation struct {
 const minServices, maxServices = 20, 1 << 17 / 8
 
 // generate makes up a federation and questions: the same ones every time.
-func generate(services, questions int) *federation {
+func generate(services, questions int, of mix) *federation {
 	r := rand.New(rand.NewPCG(2, 1000))
 	f := &federation{manifests: make([][]fedtest.Object, len(places))}
 	for i, p := range places {
@@ -79,8 +90,8 @@ func generate(services, questions int) *federation {
 	}
 	for range questions {
 		n, k := r.IntN(100), kind(0)
-		for n >= share[k] {
-			n -= share[k]
+		for n >= of[k] {
+			n -= of[k]
 			k++
 		}
 		f.questions = append(f.questions, pools[k][r.IntN(len(pools[k]))])
@@ -128,6 +139,11 @@ func (f *federation) service(i int, r *rand.Rand) []*question {
 			zone.kind, zone.addrs, zone.target = zonal, []string{addr}, ""
 			region.kind, region.addrs, region.target = regional, append(region.addrs, addr), ""
 			all.addrs = append(all.addrs, addr)
+			if n := len(all.parts); n == 0 || all.parts[n-1].region != p[0] {
+				all.parts = append(all.parts, part{region: p[0]})
+			}
+			last := &all.parts[len(all.parts)-1]
+			last.addrs = append(last.addrs, addr)
 		}
 	}
 	asked = append(asked, all)
@@ -160,8 +176,12 @@ func (f *federation) write(dir string) error {
 		return err
 	}
 	if err := lines(filepath.Join(dir, "questions"), func(put func(...any)) {
-		for _, q := range f.questions {
-			put(q.name, " A")
+		for i, q := range f.questions {
+			if len(f.clients) > 0 {
+				put(q.name, " A ", f.clients[i].subnet)
+			} else {
+				put(q.name, " A")
+			}
 		}
 	}); err != nil {
 		return err

@@ -13,19 +13,19 @@ import (
 
 // The federation is the same every time: figures of two days are of one thing.
 func TestGenerateIsDeterministic(t *testing.T) {
-	a, b := generate(100, 5000), generate(100, 5000)
+	a, b := generate(100, 5000, usual), generate(100, 5000, usual)
 	if !reflect.DeepEqual(a, b) {
 		t.Error("two federations of the same size differ")
 	}
 	// More questions are about the same names.
-	if c := generate(100, 10); !reflect.DeepEqual(a.records, c.records) || !reflect.DeepEqual(a.questions[:10], c.questions) {
+	if c := generate(100, 10, usual); !reflect.DeepEqual(a.records, c.records) || !reflect.DeepEqual(a.questions[:10], c.questions) {
 		t.Error("the federation depends on how much is asked")
 	}
 }
 
 func TestGenerateCounts(t *testing.T) {
 	const services, questions = 1000, 50_000
-	f := generate(services, questions)
+	f := generate(services, questions, usual)
 	for i, objects := range f.manifests {
 		if want := 1 + 2*services; len(objects) != want { // a node; of each service itself and its slice
 			t.Errorf("%s has %d objects, want %d", places[i][1], len(objects), want)
@@ -39,8 +39,8 @@ func TestGenerateCounts(t *testing.T) {
 		got[q.kind]++
 	}
 	for k, n := range got {
-		if percent := 100 * float64(n) / questions; percent < float64(share[k])-1 || percent > float64(share[k])+1 {
-			t.Errorf("of 100 questions %.1f are of kind %d, want %d", percent, k, share[k])
+		if percent := 100 * float64(n) / questions; percent < float64(usual[k])-1 || percent > float64(usual[k])+1 {
+			t.Errorf("of 100 questions %.1f are of kind %d, want %d", percent, k, usual[k])
 		}
 	}
 	// About a fifth of the shards is down; the names of zones tell.
@@ -59,7 +59,7 @@ func TestGenerateCounts(t *testing.T) {
 // an address is one shard's.
 func TestGenerateSizes(t *testing.T) {
 	var got [kinds]int
-	for _, q := range generate(minServices, 2000).questions {
+	for _, q := range generate(minServices, 2000, usual).questions {
 		got[q.kind]++
 	}
 	if slices.Contains(got[:], 0) {
@@ -74,7 +74,7 @@ func TestGenerateSizes(t *testing.T) {
 // reads, and a Corefile with a folder for each cluster.
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
-	f := generate(50, 3000)
+	f := generate(50, 3000, usual)
 	if err := f.write(dir); err != nil {
 		t.Fatal(err)
 	}

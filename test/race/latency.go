@@ -27,7 +27,7 @@ func (r *race) latency(ctx context.Context) error {
 	fmt.Printf("server on CPU %s, %s questions a second from CPU %s, %d at once, %d s each after %d s to get warm, %d rounds\n",
 		serverCPU, thousands(float64(r.rate)), askerCPU, r.burst, r.seconds, warm, r.rounds)
 	run := &record.Run{Machine: r.machine, Services: len(r.fed.manifests[0]) / 2, Rate: r.rate, Burst: r.burst, Seconds: r.seconds}
-	fmt.Printf("\n%-5s  %-10s%s  others  codes\n", "round", "", quantileHeader)
+	fmt.Printf("\n%-5s  %-13s%s  others  codes\n", "round", "", quantileHeader)
 	for round := 1; round <= r.rounds; round++ {
 		for _, c := range r.field {
 			t, err := r.turn(ctx, asker, c)
@@ -35,13 +35,13 @@ func (r *race) latency(ctx context.Context) error {
 				return ctx.Err()
 			}
 			if err != nil {
-				fmt.Printf("%5d  %-10s  %v\n", round, c.name, err)
+				fmt.Printf("%5d  %-13s  %v\n", round, c.name, err)
 				continue
 			}
 			t.Round = round
 			run.Turns = append(run.Turns, t)
-			fmt.Printf("%5d  %-10s%s  %6d  %5.0f%%  %s\n", round, c.name, quantiles(t.Quantile), t.Lost(), 100*t.Others, codes(t))
-			fmt.Printf("%5s  %-10s%s\n", "", "  asked", quantiles(func(p float64) time.Duration { return t.Lag.Quantile(p, t.Sent) }))
+			fmt.Printf("%5d  %-13s%s  %6d  %5.0f%%  %s\n", round, c.name, quantiles(t.Quantile), t.Lost(), 100*t.Others, codes(t))
+			fmt.Printf("%5s  %-13s%s\n", "", "  asked", quantiles(func(p float64) time.Duration { return t.Lag.Quantile(p, t.Sent) }))
 		}
 	}
 	if len(run.Turns) == 0 {
@@ -51,14 +51,14 @@ func (r *race) latency(ctx context.Context) error {
 	fmt.Println("\"others\" is what neither server nor asker used of their cores, in percent of one; more than a few spoil a turn")
 	fmt.Printf("\"asked\" is how late a question was sent, and part of the answer's time; the asker's clock moves by %d ns, a look at it takes %d ns\n", step, look)
 
-	fmt.Printf("\nmedians of the rounds\n%-17s%s\n", "", quantileHeader)
+	fmt.Printf("\nmedians of the rounds\n%-20s%s\n", "", quantileHeader)
 	for _, s := range run.Servers() {
 		var lost []int64
 		for _, t := range run.Of(s) {
 			lost = append(lost, t.Lost())
 		}
 		slices.Sort(lost)
-		fmt.Printf("%-17s%s  %6d\n", s, quantiles(func(p float64) time.Duration {
+		fmt.Printf("%-20s%s  %6d\n", s, quantiles(func(p float64) time.Duration {
 			return run.Quantile(s, p).Median
 		}), lost[len(lost)/2])
 	}

@@ -22,7 +22,7 @@ func TestAskKeepsItsPace(t *testing.T) {
 	}
 	t.Parallel()
 	r := &race{dir: t.TempDir(), compiled: map[string]string{}}
-	r.fed = generate(minServices, 100)
+	r.fed = generate(minServices, 100, usual)
 	if err := r.fed.write(r.dir); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@
 //	go run ./test/race             # how many answers a second, and what one costs
 //	go run ./test/race -flood      # the same with an asker that is faster than any server
 //	go run ./test/race -latency    # how long an answer takes at a fixed rate
+//	go run ./test/race -flood -subnets -global -servers fedns,fedns-nearest
+//	                               # what it costs to answer by where a client is
 //
 // It needs Linux, two cores, and what it can find of the servers; one that isn't
 // there, or doesn't start, is told so in its line. What it prints on one machine in
@@ -21,10 +23,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/internal/geotest"
 )
 
 func main() {
@@ -86,6 +90,8 @@ func run(ctx context.Context, args []string) error {
 	fs.StringVar(&r.program, "fedns", filepath.Join(r.root, "bin", "fedns"), "the fedns that races")
 	fs.IntVar(&r.rounds, "rounds", 3, "how often everybody is measured, in turn")
 	fs.IntVar(&r.seconds, "seconds", 6, "how long each time")
+	subnets := fs.Bool("subnets", false, "with -flood or -latency, have questions say for which network they are asked (EDNS client subnet)")
+	worldwide := fs.Bool("global", false, "ask for global names only: those that a policy chooses shards for")
 	fs.BoolVar(&r.flood, "flood", false, "ask with a program that is faster than dnsperf, which is slower than the best servers")
 	fs.IntVar(&r.rate, "rate", 50_000, "with -latency, questions a second")
 	fs.IntVar(&r.burst, "burst", 1, "with -latency, how many of them are sent at once")
@@ -111,6 +117,8 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("-services %d: there can be %d to %d", *services, minServices, maxServices)
 	case r.rounds < 1 || r.seconds < 1 || r.rate < 1 || r.burst < 1:
 		return errors.New("-rounds, -seconds, -rate and -burst begin at 1")
+	case *subnets && !r.flood && !*latency:
+		return hinted(errors.New("-subnets: dnsperf asks for one network only"), "add -flood or -latency, which ask with programs of our own")
 	case runtime.NumCPU() < 2:
 		return hinted(errors.New("one CPU isn't enough"), "a server has one to itself, and the asker another")
 	}
@@ -137,14 +145,30 @@ func run(ctx context.Context, args []string) error {
 	}
 
 	const questions = 200_000
-	r.fed = generate(*services, questions)
+	asked := usual
+	if *worldwide {
+		asked = mix{global: 100}
+	}
+	r.fed = generate(*services, questions, asked)
+	where := networks(geotest.HalfV4, geotest.HalfV6)
+	if *subnets {
+		r.fed.clients = clients(where, questions)
+	}
 	if err := r.fed.write(r.dir); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(r.field, func(c contender) bool { return c.nearest }) {
+		if err := writeNetworks(r.dir, where); err != nil {
+			return err
+		}
 	}
 	r.machine = r.describe()
 	fmt.Println(r.machine)
 	fmt.Printf("%d services in %d clusters, %d records; %d questions: of 100, %d regional, %d zonal, %d global, %d CNAME, %d unknown\n",
-		*services, len(places), len(r.fed.records), questions, share[regional], share[zonal], share[global], share[moved], share[unknown])
+		*services, len(places), len(r.fed.records), questions, asked[regional], asked[zonal], asked[global], asked[moved], asked[unknown])
+	if *subnets {
+		fmt.Printf("each for a network of its own, of %d that are known; one in %d is IPv6\n", len(where), perV6)
+	}
 	if *latency {
 		return r.latency(ctx)
 	}

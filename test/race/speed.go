@@ -50,7 +50,7 @@ func (r *race) speed(ctx context.Context) error {
 				return ctx.Err()
 			}
 			if err != nil {
-				fmt.Printf("%-10s  %v\n", c.name, err)
+				fmt.Printf("%-13s  %v\n", c.name, err)
 				continue
 			}
 			l.round = round
@@ -138,15 +138,15 @@ func newLap(server, report string, used usage) (*lap, error) {
 	return l, nil
 }
 
-const lapHeader = "            answers/s  µs CPU each   busy  others   lost  MB resident  bytes  codes"
+const lapHeader = "               answers/s  µs CPU each   busy  others   lost  MB resident  bytes  codes"
 
 func (l *lap) String() string {
-	return fmt.Sprintf("%-10s %10s  %11.2f  %4.0f%%  %5.0f%%  %5.0f  %11.0f  %5.0f  %s",
+	return fmt.Sprintf("%-13s %10s  %11.2f  %4.0f%%  %5.0f%%  %5.0f  %11.0f  %5.0f  %s",
 		l.server, thousands(l.qps), l.cpu, 100*l.busy, 100*l.others, l.lost, l.rss, l.bytes, l.codes)
 }
 
 // marks are who the others are compared with.
-var marks = []string{"floor", "gdnsd", "coredns"}
+var marks = []string{"floor", "gdnsd", "coredns", "fedns"}
 
 // summary is the tables of medians, and the laps themselves for the notes.
 func summary(laps []lap) string {
@@ -164,17 +164,17 @@ func summary(laps []lap) string {
 	fmt.Fprintln(&b, "busy: the server, of its core; who wasn't could have done more: the asker was the slower, and CPU is what to compare")
 	fmt.Fprintln(&b, "others: of one core, what neither server nor asker used of their two; more than a few percent spoil a lap")
 
-	fmt.Fprintf(&b, "\ncompared  ")
+	fmt.Fprintf(&b, "\ncompared     ")
 	for _, m := range marks {
 		fmt.Fprintf(&b, "  %22s", m)
 	}
-	fmt.Fprintf(&b, "\n          ")
+	fmt.Fprintf(&b, "\n             ")
 	for range marks {
 		fmt.Fprintf(&b, "  %11s %10s", "answers/s", "CPU each")
 	}
 	fmt.Fprintln(&b)
 	for _, s := range servers {
-		fmt.Fprintf(&b, "%-10s", s)
+		fmt.Fprintf(&b, "%-13s", s)
 		for _, m := range marks {
 			answers, cpu := "-", "-"
 			if q, ok := ratio(laps, s, m, func(l lap) float64 { return l.qps }); ok {
