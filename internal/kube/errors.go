@@ -2,9 +2,12 @@ package kube
 
 import (
 	"errors"
+	"net/http"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Missing says that what was asked for isn't there.
@@ -25,9 +28,22 @@ func (r Refusal) Error() string { return string(r) }
 // use until something is changed.
 func Refused(err error) bool {
 	var own Refusal
-	return errors.As(err, &own) || Forbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
+	return errors.As(err, &own) || untyped(err) || Forbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
 		apierrors.IsMethodNotSupported(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsUnsupportedMediaType(err)
 }
+
+// untyped says that a server knows a field of an applied object not, such as an
+// older one. It says so as if it were in trouble, with 500.
+func untyped(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && status.Status().Code == http.StatusInternalServerError && strings.HasPrefix(status.Status().Message, "failed to create typed patch object")
+}
+
+// terminating is how the API server says it (corev1.NamespaceTerminatingCause).
+const terminating metav1.CauseType = "NamespaceTerminating"
+
+// Terminating says that the namespace is on its way out.
+func Terminating(err error) bool { return apierrors.HasStatusCause(err, terminating) }
 
 // Reached says that an error came from a server: one that doesn't answer gives
 // errors without a status.

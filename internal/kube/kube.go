@@ -280,6 +280,17 @@ func (a *API) list(ctx context.Context, k Kind, namespace string, options metav1
 	}
 }
 
+// Revision is how far the store behind an API has come, as the resourceVersion of a
+// list. One that falls says that the store was restored from an older copy, or lost:
+// a watch from where it was then hears nothing, and no error either.
+func (a *API) Revision(ctx context.Context, k Kind) (string, error) {
+	list, err := a.dyn.Resource(resource(k)).List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	return list.GetResourceVersion(), nil
+}
+
 // Create makes an object, by the field manager named.
 func (a *API) Create(ctx context.Context, k Kind, o *Object, manager string) (*Object, error) {
 	body, err := json.Marshal(o.Object)
@@ -393,4 +404,28 @@ func object(r rest.Result) (*Object, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// Shared says whether anybody but a manager has a say in what an object is: in its
+// spec, its data or its labels. Annotations and statuses are written by controllers.
+func Shared(o *Object, manager string) bool {
+	for _, m := range o.GetManagedFields() {
+		if m.Manager == manager && m.Operation == metav1.ManagedFieldsOperationApply || m.Subresource == "status" || m.FieldsV1 == nil {
+			continue
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields); err != nil {
+			return true // whatever it is, it isn't ours
+		}
+		var metadata map[string]json.RawMessage
+		if raw := fields["f:metadata"]; raw != nil && json.Unmarshal(raw, &metadata) != nil {
+			return true
+		}
+		delete(fields, "f:metadata")
+		delete(fields, "f:status")
+		if _, labels := metadata["f:labels"]; labels || len(fields) > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -20,17 +21,18 @@ type Lease struct {
 }
 
 // Lead waits until the lease is held, calls lead, and ends the context it gave when
-// the lease is lost. It returns when lead has.
+// the lease is lost, or ctx ends. It returns when lead has, and lets go of the lease
+// then and not before: the next one begins when this one has ended.
 func (a *API) Lead(ctx context.Context, l Lease, lead func(context.Context)) error {
 	config := rest.CopyConfig(a.REST)
-	config.Timeout = l.Duration / 3 // a call that hangs must not cost the lease
 	config.NegotiatedSerializer = nil
-	client, err := coordination.NewForConfig(config)
+	// A call that hangs must not cost the lease.
+	client, err := coordination.NewForConfigAndClient(config, &http.Client{Transport: a.http.Transport, Timeout: l.Duration / 3})
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	hold, release := context.WithCancel(context.WithoutCancel(ctx))
+	defer release()
 	done := make(chan struct{})
 	lock := &watched{Interface: &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
@@ -43,8 +45,11 @@ func (a *API) Lead(ctx context.Context, l Lease, lead func(context.Context)) err
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(held context.Context) {
 				defer close(done)
+				held, end := context.WithCancel(held)
+				defer end()
+				defer context.AfterFunc(ctx, end)()
 				lead(held)
-				cancel() // who stops by itself lets go
+				release() // who stops by itself lets go
 			},
 			OnStoppedLeading: func() {},
 		},
@@ -52,7 +57,12 @@ func (a *API) Lead(ctx context.Context, l Lease, lead func(context.Context)) err
 	if err != nil {
 		return err
 	}
-	elector.Run(ctx)
+	defer context.AfterFunc(ctx, func() {
+		if !lock.held.Load() {
+			release()
+		}
+	})()
+	elector.Run(hold)
 	if lock.held.Load() {
 		<-done
 	}

@@ -1,0 +1,92 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+func TestShared(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		fields string // of managedFields
+		want   bool
+	}{
+		{"nobody", ``, false},
+		{"ours alone", `{"manager":"fedsync","operation":"Apply","fieldsV1":{"f:data":{"f:a":{}},"f:metadata":{"f:labels":{}}}}`, false},
+		{"a controller's annotation and status", `{"manager":"fedsync","operation":"Apply","fieldsV1":{"f:spec":{}}},{"manager":"kube-controller-manager","operation":"Update","fieldsV1":{"f:metadata":{"f:annotations":{}},"f:status":{}}},{"manager":"kube-controller-manager","operation":"Update","subresource":"status","fieldsV1":{"f:status":{}}}`, false},
+		{"somebody's data", `{"manager":"fedsync","operation":"Apply","fieldsV1":{"f:data":{}}},{"manager":"kubectl","operation":"Update","fieldsV1":{"f:data":{"f:b":{}}}}`, true},
+		{"somebody's labels", `{"manager":"kubectl","operation":"Update","fieldsV1":{"f:metadata":{"f:labels":{"f:kubernetes.io/metadata.name":{}}}}}`, true},
+		{"ours, but not applied", `{"manager":"fedsync","operation":"Update","fieldsV1":{"f:data":{}}}`, true},
+	} {
+		o := &Object{}
+		if err := o.UnmarshalJSON([]byte(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","managedFields":[` + test.fields + `]}}`)); err != nil {
+			t.Fatal(err)
+		}
+		if got := Shared(o, "fedsync"); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	r := schema.GroupResource{Resource: "configmaps"}
+	status := func(code int32, message string) error {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: code, Message: message}}
+	}
+	terminating := apierrors.NewForbidden(r, "a", errors.New("x"))
+	terminating.ErrStatus.Details.Causes = append(terminating.ErrStatus.Details.Causes, metav1.StatusCause{Type: "NamespaceTerminating"})
+	for _, test := range []struct {
+		err                                      error
+		refused, conflict, notFound, terminating bool
+	}{
+		{err: apierrors.NewForbidden(r, "a", errors.New("x")), refused: true},
+		{err: fmt.Errorf("wrapped: %w", apierrors.NewUnauthorized("x")), refused: true},
+		{err: apierrors.NewInvalid(schema.GroupKind{}, "a", nil), refused: true},
+		{err: apierrors.NewConflict(r, "a", errors.New("x")), conflict: true},
+		{err: apierrors.NewAlreadyExists(r, "a"), conflict: true},
+		{err: apierrors.NewNotFound(r, "a"), notFound: true},
+		{err: terminating, refused: true, terminating: true},
+		{err: status(http.StatusInternalServerError, "failed to create typed patch object (ns/a; v1): .spec.new: field not declared in schema"), refused: true},
+		{err: status(http.StatusInternalServerError, "etcdserver: request timed out")},
+		{err: apierrors.NewTooManyRequests("x", 1)},
+		{err: errors.New("connection refused")},
+		{err: fmt.Errorf("%w: why", Refusal("no")), refused: true},
+	} {
+		if Refused(test.err) != test.refused || Conflict(test.err) != test.conflict || Missing(test.err) != test.notFound || Terminating(test.err) != test.terminating {
+			t.Errorf("%v: refused %v, conflict %v, not found %v, terminating %v", test.err, Refused(test.err), Conflict(test.err), Missing(test.err), Terminating(test.err))
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	const good = `{"current-context":"c","contexts":[{"name":"c","context":{"cluster":"x","user":"u"}},{"name":"lost","context":{"cluster":"y"}}],"clusters":[{"name":"x","cluster":{"server":"https://127.0.0.1:1"}}],"users":[{"name":"u","user":{"token":"t"}}]}`
+	for _, test := range []struct{ name, content, context, want string }{
+		{"good", good, "", ""},
+		{"no YAML", "{", "", "kubeconfig: "},
+		{"empty", "", "", "no current-context"},
+		{"another context", good, "nowhere", `context "nowhere" isn't there`},
+		{"a context without a cluster", good, "lost", `cluster "y" has no server`},
+		{"a program", strings.Replace(good, `"token":"t"`, `"exec":{"apiVersion":"client.authentication.k8s.io/v1","command":"evil"}`, 1), "", "names files or programs"},
+		{"a file", strings.Replace(good, `"token":"t"`, `"tokenFile":"/etc/passwd"`, 1), "", "names files or programs"},
+	} {
+		api, err := Open(Config{Content: []byte(test.content), Context: test.context, Inline: true})
+		if err == nil {
+			api.Close()
+		}
+		if text := fmt.Sprint(err); test.want == "" && err != nil || !strings.Contains(text, test.want) && test.want != "" {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+	if _, err := Open(Config{Kubeconfig: filepath.Join(t.TempDir(), "none")}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that isn't there: %v", err)
+	}
+}
