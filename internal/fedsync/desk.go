@@ -34,20 +34,31 @@ func newDesk(api *kube.API) *desk {
 
 // put has a write done for a flight, unless one is under way, and tells how it
 // ended.
-func (d *desk) put(f flight, flights map[flight]bool, write func(context.Context) error, done func(flight, error)) {
+func (d *desk) put(f flight, flights map[flight]bool, write func(context.Context) (*kube.Object, error), done func(flight, *kube.Object, error)) {
 	if flights[f] {
 		return
 	}
 	flights[f] = true
 	d.push(func(ctx context.Context, do func(func())) {
-		err := write(ctx)
-		do(func() { done(f, err) })
+		got, err := write(ctx)
+		do(func() { done(f, got, err) })
 	})
 }
+
+// crowd is how many writes may wait before no more events are taken: nobody reads
+// thousands of them.
+const crowd = 1000
 
 // post has a write done of which nobody waits to hear: an event that is lost is no
 // harm.
 func (d *desk) post(write func(context.Context) error) {
+	d.mu.Lock()
+	full := len(d.queue) >= crowd
+	d.mu.Unlock()
+	if full {
+		lostEvents.Inc()
+		return
+	}
 	d.push(func(ctx context.Context, _ func(func())) {
 		if err := write(ctx); err != nil {
 			lostEvents.Inc()
@@ -81,6 +92,7 @@ func (d *desk) work(ctx context.Context, do func(func())) {
 			return
 		}
 		f := d.queue[0]
+		d.queue[0] = nil // it holds objects
 		d.queue = d.queue[1:]
 		d.mu.Unlock()
 		f(ctx, do)
@@ -90,20 +102,17 @@ func (d *desk) work(ctx context.Context, do func(func())) {
 // mark writes the finalizer and the record by server-side apply, as one set of
 // fields: what isn't said goes. The UID keeps it from making an object anew that
 // has just gone.
-func mark(ctx context.Context, api *kube.API, w *workload.Want, finalizer bool, record *workload.Record) error {
+func mark(ctx context.Context, api *kube.API, w *workload.Want, finalizer bool, record *workload.Record) (*kube.Object, error) {
 	o := w.Kind.New(w.Key.Namespace, w.Name)
 	o.SetUID(types.UID(w.UID))
 	if finalizer {
 		o.SetFinalizers([]string{fedapi.Finalizer})
 	}
-	if record == nil && finalizer && len(w.Record.Clusters) > 0 {
-		record = &w.Record
-	}
 	if record != nil {
 		o.SetAnnotations(map[string]string{fedapi.StatusOf: record.String()})
 	}
-	_, _, err := api.Apply(ctx, w.Kind, o, kube.How{Manager: agent, Force: true})
-	return err
+	got, _, err := api.Apply(ctx, w.Kind, o, kube.How{Manager: agent, Force: true})
+	return got, err
 }
 
 // finalize tells the API server that nothing is left in a Namespace. Where a
@@ -134,7 +143,7 @@ func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note
 		namespace = "default" // where Kubernetes has events of what is in no namespace
 	}
 	now := time.Now().UTC()
-	o := events.New(namespace, fmt.Sprintf("%s.%x", w.Name, now.UnixNano()))
+	o := events.New(namespace, fmt.Sprintf("%.200s.%x", w.Name, now.UnixNano()))
 	o.Object["involvedObject"] = map[string]any{
 		"apiVersion": w.APIVersion(), "kind": w.Kind.Name, "namespace": w.Key.Namespace, "name": w.Name, "uid": w.UID, "resourceVersion": w.Version,
 	}

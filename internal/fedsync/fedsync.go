@@ -146,16 +146,31 @@ func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.Sort, erro
 	for _, s := range all {
 		k, err := find(ctx, api, c, s.Kind)
 		if errors.Is(err, kube.ErrNoKind) {
-			c.Log.Warn(fmt.Sprintf("federation's API: %v; it is left out", err))
-			continue
-		}
-		if err != nil {
+			c.Log.Warn(fmt.Sprintf("federation's API: %v; looked for again from time to time", err))
+			k = s.Kind
+			k.Resource = "" // which nobody knows yet
+		} else if err != nil {
 			return nil, err
 		}
 		s.Kind = k
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// begin finds out where the federation's API has its objects from.
+func begin(ctx context.Context, api *kube.API, c Config) (origin, error) {
+	for {
+		o, err := originOf(ctx, api)
+		if err == nil || ctx.Err() != nil {
+			return o, ctx.Err()
+		}
+		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(patience):
+		}
+	}
 }
 
 // find asks until there is an answer.

@@ -22,12 +22,13 @@ const gather = 500 * time.Millisecond
 // window is how long a deletion counts.
 const window = time.Minute
 
-// Deletions that wait are listed in a ConfigMap, for an operator to see. What has
-// been confirmed is written there as an annotation.
+// Deletions that wait are listed in a ConfigMap of fedapi.System, for an operator to
+// see: a key for each cluster. DigestOf is an annotation with a digest of the list;
+// another, Confirmed, of the same value lets them go.
 const (
-	waitingName    = "fedsync-waiting"
-	digestOf       = "fedns.io/digest"
-	confirmed      = "fedns.io/confirmed"
+	WaitingName    = "fedsync-waiting"
+	DigestOf       = "fedns.io/digest"
+	Confirmed      = "fedns.io/confirmed"
 	strayPatience  = 10 * time.Second // an object whose federated one hasn't come by then has none
 	waitingRewrite = time.Second      // a list that grows isn't written for each line
 )
@@ -37,13 +38,16 @@ var configMaps = fedapi.Kind{Version: "v1", Name: "ConfigMap", Resource: "config
 // A gate lets deletions through, unless there are too many at once.
 type gate struct {
 	*loop
-	waiting map[flight]waiting
-	done    map[string][]time.Time // by cluster
-	allowed map[flight]bool
-	strays  map[flight]time.Time // when first seen
-	written string               // digest of what is in the ConfigMap, as far as is known
-	heardOf bool
-	at      time.Time
+	waiting  map[flight]waiting
+	launched map[flight]bool                 // let through, and under way
+	done     map[string]map[flight]time.Time // let through within the window, by cluster
+	allowed  map[flight]bool                 // by an operator
+	strays   map[flight]time.Time            // when first seen
+	began    time.Time
+	listed   time.Time // when the list was last made
+	// written is the digest in the ConfigMap, and confirmed what an operator has
+	// confirmed there, as far as is known.
+	written, confirmed string
 }
 
 type waiting struct {
@@ -53,27 +57,27 @@ type waiting struct {
 }
 
 func (g *gate) init(l *loop) {
-	*g = gate{loop: l, waiting: map[flight]waiting{}, done: map[string][]time.Time{}, allowed: map[flight]bool{}, strays: map[flight]time.Time{}}
+	*g = gate{
+		loop: l, waiting: map[flight]waiting{}, launched: map[flight]bool{}, done: map[string]map[flight]time.Time{},
+		allowed: map[flight]bool{}, strays: map[flight]time.Time{}, began: time.Now(),
+	}
 }
 
 func (g *gate) add(s workload.Step, now time.Time) {
 	f := flight{s.Cluster, s.Key}
-	if w, ok := g.waiting[f]; ok {
-		w.step = s
-		g.waiting[f] = w
-		return
+	w, ok := g.waiting[f]
+	if !ok {
+		w.since = now
 	}
-	g.waiting[f] = waiting{step: s, since: now}
+	w.step = s
+	g.waiting[f] = w
 }
 
 // clear takes back what was to be deleted under a key: the plan is made anew.
 func (g *gate) clear(k workload.Key) {
 	for c := range g.members {
 		f := flight{c, k}
-		if w, ok := g.waiting[f]; ok && !w.held {
-			w.step = workload.Step{}
-			g.waiting[f] = w
-		} else if ok {
+		if w, ok := g.waiting[f]; ok {
 			w.step = workload.Step{}
 			g.waiting[f] = w
 		}
@@ -86,15 +90,28 @@ func (g *gate) leave(cluster string) {
 			delete(g.waiting, f)
 		}
 	}
+	for f := range g.launched {
+		if f.cluster == cluster {
+			delete(g.launched, f)
+		}
+	}
 	delete(g.done, cluster)
 }
 
 // holds says whether a deletion waits for an operator.
 func (g *gate) holds(f flight) bool { return g.waiting[f].held }
 
-// spent counts a deletion that was carried out.
-func (g *gate) spent(cluster string, now time.Time) {
-	g.done[cluster] = append(g.done[cluster], now)
+// open lets a deletion through.
+func (g *gate) open(s workload.Step, now time.Time) {
+	f := flight{s.Cluster, s.Key}
+	if g.done[s.Cluster] == nil {
+		g.done[s.Cluster] = map[flight]time.Time{}
+	}
+	if !g.allowed[f] {
+		g.done[s.Cluster][f] = now
+	}
+	g.launched[f] = true
+	g.launch(s)
 }
 
 // pass lets go what may go.
@@ -103,49 +120,59 @@ func (g *gate) pass(now time.Time) {
 	for f, w := range g.waiting {
 		if w.step.Verb == "" { // the last plan doesn't ask for it any more
 			delete(g.waiting, f)
+			delete(g.allowed, f)
 			continue
 		}
 		by[f.cluster] = append(by[f.cluster], f)
 	}
 	for c, all := range by {
-		g.done[c] = slices.DeleteFunc(g.done[c], func(t time.Time) bool { return now.Sub(t) > window })
+		maps.DeleteFunc(g.done[c], func(_ flight, t time.Time) bool { return now.Sub(t) > window })
+		count := len(g.done[c])
 		oldest := now
-		fresh := 0
 		for _, f := range all {
 			if w := g.waiting[f]; w.since.Before(oldest) {
 				oldest = w.since
 			}
-			if !g.allowed[f] {
-				fresh++
+			if _, again := g.done[c][f]; !again && !g.allowed[f] {
+				count++
 			}
 		}
-		open := now.Sub(oldest) >= gather && fresh+len(g.done[c]) <= g.MaxDeletes
+		if now.Sub(oldest) < gather {
+			continue
+		}
 		for _, f := range all {
 			w := g.waiting[f]
 			switch {
-			case open || g.allowed[f]:
+			// One that has been tried has been let through before.
+			case g.allowed[f] || g.tries[f] != nil || !w.held && count <= g.MaxDeletes:
 				delete(g.waiting, f)
+				g.open(w.step, now)
 				delete(g.allowed, f)
-				g.launch(w.step)
-			case now.Sub(oldest) >= gather && !w.held:
+			case !w.held: // and stays so: what once was too much isn't less by the minute
 				w.held = true
 				g.waiting[f] = w
 				g.table.Touch(f.Key)
 			}
 		}
 	}
-	g.look(now)
-	g.write(now)
+	if now.Sub(g.listed) < waitingRewrite {
+		return
+	}
+	g.listed = now
+	g.seek(now)
+	lines, flights := g.list(now)
+	g.confirm(lines, flights)
+	g.write(lines, len(flights), now)
 }
 
-// look finds objects of ours that no federated object asks for. Nothing is done
+// seek finds objects of ours that no federated object asks for. Nothing is done
 // about them unless an operator says so: the federation's API may have lost its
 // memory, and they are all there is left.
-func (g *gate) look(now time.Time) {
+func (g *gate) seek(now time.Time) {
 	there := map[flight]string{}
 	for _, s := range g.table.Strays() {
 		m := g.members[s.Cluster]
-		if m == nil || !m.listed[s.Sort] || !m.pulse.reachable() {
+		if m == nil || !m.listed[s.Sort] || !m.reachable() {
 			continue
 		}
 		there[flight{s.Cluster, s.Key}] = s.UID
@@ -155,15 +182,17 @@ func (g *gate) look(now time.Time) {
 			delete(g.strays, f)
 		}
 	}
-	for f, uid := range there {
-		since, ok := g.strays[f]
-		if !ok {
-			g.strays[f] = now
-			continue
-		}
-		if now.Sub(since) > strayPatience && g.allowed[f] && !g.flights[f] {
+	for f := range g.allowed {
+		if _, waits := g.waiting[f]; !waits && there[f] == "" {
 			delete(g.allowed, f)
-			g.launch(workload.Step{Cluster: f.cluster, Key: f.Key, Verb: workload.Delete, UID: uid, Why: "no federated object of that name is there, and an operator has confirmed it"})
+		}
+	}
+	for f, uid := range there {
+		if _, ok := g.strays[f]; !ok {
+			g.strays[f] = now
+		}
+		if g.allowed[f] && !g.flights[f] && !g.waits(f, now) {
+			g.open(workload.Step{Cluster: f.cluster, Key: f.Key, Verb: workload.Delete, UID: uid, Why: "no federated object of that name is there, and an operator has confirmed it"}, now)
 		}
 	}
 }
@@ -178,7 +207,7 @@ func (g *gate) list(now time.Time) (lines map[string][]string, flights map[fligh
 		}
 	}
 	for f, since := range g.strays {
-		if now.Sub(since) > strayPatience && !g.allowed[f] && !g.flights[f] {
+		if now.Sub(since) > strayPatience && !g.allowed[f] {
 			flights[f] = true
 			lines[f.cluster] = append(lines[f.cluster], f.Key.String()+": no federated object of that name is there")
 		}
@@ -189,7 +218,20 @@ func (g *gate) list(now time.Time) (lines map[string][]string, flights map[fligh
 	return lines, flights
 }
 
-func digest(lines map[string][]string) string {
+// confirm lets what waits go, if an operator has confirmed just that.
+func (g *gate) confirm(lines map[string][]string, flights map[flight]bool) {
+	if g.confirmed == "" || g.confirmed != g.digest(lines, flights) {
+		return // or of another list than the one that waits
+	}
+	g.Log.Info(fmt.Sprintf("%d deletions have been confirmed", len(flights)))
+	for f := range flights {
+		g.allowed[f] = true
+		g.table.Touch(f.Key)
+	}
+}
+
+// digest tells lists apart, also two that read the same and mean other objects.
+func (g *gate) digest(lines map[string][]string, flights map[flight]bool) string {
 	if len(lines) == 0 {
 		return ""
 	}
@@ -197,66 +239,65 @@ func digest(lines map[string][]string) string {
 	for _, c := range slices.Sorted(maps.Keys(lines)) {
 		fmt.Fprintf(h, "%s\n%s\n", c, strings.Join(lines[c], "\n"))
 	}
+	var all []string
+	for f := range flights {
+		if have := g.table.Known(f.cluster, f.Key); have != nil {
+			all = append(all, have.UID)
+		}
+	}
+	slices.Sort(all)
+	fmt.Fprint(h, strings.Join(all, "\n"))
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // write keeps the ConfigMap of what waits.
-func (g *gate) write(now time.Time) {
-	lines, flights := g.list(now)
-	waitingDeletes.Set(float64(len(flights)))
-	id := digest(lines)
-	f := flight{cluster: waitingName}
-	if id == g.written || now.Sub(g.at) < waitingRewrite || g.flights[f] {
+func (g *gate) write(lines map[string][]string, count int, now time.Time) {
+	waitingDeletes.Set(float64(count))
+	_, flights := g.list(now)
+	id := g.digest(lines, flights)
+	f := flight{cluster: WaitingName}
+	if id == g.written || g.flights[f] || g.waits(f, now) {
 		return
 	}
-	g.at = now
+	if id == "" && now.Sub(g.began) < 2*strayPatience {
+		return // what waited before this one began is only being found again
+	}
 	if id != "" {
-		g.Log.Warn(fmt.Sprintf("%d deletions wait for an operator: fedctl confirm shows them", len(flights)))
+		g.Log.Warn(fmt.Sprintf("%d deletions wait for an operator: fedctl confirm shows them", count))
 	}
 	data := map[string]any{}
 	for c, l := range lines {
 		data[c] = strings.Join(l, "\n") + "\n"
 	}
-	g.desk.put(f, g.flights, func(ctx context.Context) error {
+	g.desk.put(f, g.flights, func(ctx context.Context) (*kube.Object, error) {
 		if id == "" {
-			return g.api.Delete(ctx, configMaps, fedapi.System, waitingName, "")
+			return nil, g.api.Delete(ctx, configMaps, fedapi.System, WaitingName, "")
 		}
-		o := configMaps.New(fedapi.System, waitingName)
-		o.SetAnnotations(map[string]string{digestOf: id})
+		o := configMaps.New(fedapi.System, WaitingName)
+		o.SetAnnotations(map[string]string{DigestOf: id})
 		o.Object["data"] = data
-		_, _, err := g.api.Apply(ctx, configMaps, o, kube.How{Manager: agent, Force: true})
-		return err
-	}, func(f flight, err error) {
+		got, _, err := g.api.Apply(ctx, configMaps, o, kube.How{Manager: agent, Force: true})
+		return got, err
+	}, func(f flight, _ *kube.Object, err error) {
 		delete(g.flights, f)
 		if err != nil {
-			g.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; trying again", fedapi.System, waitingName, err))
+			if _, news := g.failed(f, err, soonest, ""); news {
+				g.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; trying again", fedapi.System, WaitingName, err))
+			}
 			return
 		}
+		delete(g.tries, f)
 		g.written = id
 	})
 }
 
 // heard takes in a ConfigMap of federation-system; nil: it is gone.
 func (g *gate) heard(name string, o *kube.Object) {
-	if name != waitingName {
+	if name != WaitingName {
 		return
 	}
-	if o == nil {
-		g.written = ""
-		return
-	}
-	annotations := o.GetAnnotations()
-	g.written = annotations[digestOf]
-	if annotations[confirmed] == "" {
-		return
-	}
-	lines, flights := g.list(time.Now())
-	if annotations[confirmed] != digest(lines) {
-		return // of another list than the one that waits
-	}
-	g.Log.Info(fmt.Sprintf("%d deletions have been confirmed", len(flights)))
-	for f := range flights {
-		g.allowed[f] = true
-		g.table.Touch(f.Key)
+	g.written, g.confirmed = "", ""
+	if o != nil {
+		g.written, g.confirmed = o.GetAnnotations()[DigestOf], o.GetAnnotations()[Confirmed]
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fedns/fedns/internal/fedapi"
@@ -20,28 +20,35 @@ const tick = 100 * time.Millisecond
 // A loop owns what is known. Everything but do is for its own goroutine.
 type loop struct {
 	Config
-	api   *kube.API
-	sorts []*workload.Sort
-	table *workload.Table
-	calls chan func()
-	over  <-chan struct{}
-	wg    sync.WaitGroup
+	api    *kube.API
+	origin origin // of the federation's API
+	// forgotten is that this API has another one by now.
+	forgotten atomic.Bool
+	sorts     []*workload.Sort
+	table     *workload.Table
+	calls     chan func()
+	life      context.Context
+	end       func()
+	wg        sync.WaitGroup
 
 	unlisted map[string]bool // of the federation's API: names of sorts, and clusters
 	clusters map[string]*fedapi.Cluster
 	secrets  map[string][]byte // kubeconfigs, by the name of the Secret
 	members  map[string]*member
 	known    map[string]*member // as the table has been told
-	troubles map[string]string  // why a cluster isn't a member, as it was said last
+	troubles map[string]trouble // why clusters aren't members
 	flights  map[flight]bool
 	tries    map[flight]*try
 	reports  map[workload.Key]*report
-	untold   map[workload.Key]bool // reports with something new
+	mustered bool                  // the table knows the clusters: without them, all would be deleted everywhere
+	untold   map[workload.Key]bool // of the reports, those with something new
+	contests map[flight]*contest
 	desk     *desk
 	gate     gate
 	preview  bool
 	swept    time.Time // when names that were taken were last looked at
 	looked   time.Time // when pods were
+	cleared  time.Time // when contests that are over were last forgotten
 }
 
 // A flight is a step, or with cluster "" a write to the federation's API, that is
@@ -56,38 +63,75 @@ type try struct {
 	count int
 	until time.Time
 	err   error
+	what  string // of the step: another one needn't wait
 }
 
-// longest is how long a step that fails again and again waits.
-const longest = time.Minute
+// A step that fails again and again waits, for longest at the most; a write to the
+// federation's API for soonest, since there is only one and all wait for it.
+const (
+	longest = time.Minute
+	soonest = 10 * time.Second
+)
 
-func (t *try) again(err error, now time.Time) {
+func (t *try) again(err error, now time.Time, most time.Duration) {
 	wait := 200 * time.Millisecond << min(t.count, 10)
 	t.count++
-	t.until, t.err = now.Add(min(wait, longest)), err
+	t.until, t.err = now.Add(min(wait, most)), err
+}
+
+// failed notes that something has to be tried again, and says whether its error is
+// another one than before.
+func (l *loop) failed(f flight, err error, most time.Duration, what string) (t *try, news bool) {
+	t = l.tries[f]
+	if t == nil || t.what != what {
+		t = &try{what: what}
+		l.tries[f] = t
+	}
+	news = t.err == nil || t.err.Error() != err.Error()
+	t.again(err, time.Now(), most)
+	return t, news
+}
+
+// waits says whether something has to wait before it is tried again.
+func (l *loop) waits(f flight, now time.Time) bool {
+	t := l.tries[f]
+	return t != nil && now.Before(t.until)
 }
 
 // keep keeps the federation's objects until ctx ends.
 func keep(ctx context.Context, api *kube.API, c Config) error {
-	l, err := newLoop(ctx, api, c)
-	if err != nil {
-		return err
+	for {
+		l, err := newLoop(ctx, ctx, api, c)
+		if err != nil {
+			return err
+		}
+		l.run()
+		if ctx.Err() != nil || !l.forgotten.Load() {
+			return nil
+		}
 	}
-	l.run(ctx)
-	return nil
 }
 
-func newLoop(ctx context.Context, api *kube.API, c Config) (*loop, error) {
+// newLoop makes a loop that ends with life; asking for what it needs to begin ends
+// with ctx.
+func newLoop(ctx, life context.Context, api *kube.API, c Config) (*loop, error) {
 	all, err := sorts(ctx, api, c)
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{
-		Config: c, api: api, sorts: all, table: workload.NewTable(c.Federation),
-		calls: make(chan func(), 256), over: ctx.Done(),
-		unlisted: map[string]bool{fedapi.Clusters.Name: true}, clusters: map[string]*fedapi.Cluster{}, secrets: map[string][]byte{},
-		members: map[string]*member{}, known: map[string]*member{}, troubles: map[string]string{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{}, untold: map[workload.Key]bool{},
+	own, err := begin(ctx, api, c)
+	if err != nil {
+		return nil, err
 	}
+	life, end := context.WithCancel(life)
+	l := &loop{
+		Config: c, api: api, origin: own, end: end, sorts: all, table: workload.NewTable(c.Federation),
+		calls: make(chan func(), 256), life: life,
+		unlisted: map[string]bool{fedapi.Clusters.Name: true}, clusters: map[string]*fedapi.Cluster{}, secrets: map[string][]byte{},
+		members: map[string]*member{}, known: map[string]*member{}, troubles: map[string]trouble{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
+		untold: map[workload.Key]bool{}, contests: map[flight]*contest{},
+	}
+	l.table.Sorts = all
 	l.gate.init(l)
 	l.desk = newDesk(api)
 	for _, s := range all {
@@ -100,14 +144,22 @@ func newLoop(ctx context.Context, api *kube.API, c Config) (*loop, error) {
 func (l *loop) do(f func()) {
 	select {
 	case l.calls <- f:
-	case <-l.over:
+	case <-l.life.Done():
 	}
 }
 
 // run is the owner. When it returns, nothing it started is left.
-func (l *loop) run(ctx context.Context) {
-	defer l.wg.Wait()
+func (l *loop) run() {
+	ctx := l.life
+	defer func() {
+		l.end()
+		l.wg.Wait()
+		forgetAll()
+	}()
 	l.follow(ctx)
+	if !l.preview {
+		l.wg.Go(func() { l.guard(ctx) })
+	}
 	for range desks {
 		l.wg.Go(func() { l.desk.work(ctx, l.do) })
 	}
@@ -126,7 +178,7 @@ func (l *loop) run(ctx context.Context) {
 		case now := <-clock.C:
 			l.pass(ctx, now)
 		}
-		if l.complete() && l.introduced() {
+		if l.complete() && l.mustered {
 			l.plan(time.Now())
 		}
 	}
@@ -148,20 +200,8 @@ func (l *loop) drain() {
 }
 
 // complete says whether all that the federation's API has is known: before that,
-// nothing can be said to be missing.
+// nothing can be said to be missing. Sorts that it refuses to list stand aside.
 func (l *loop) complete() bool { return len(l.unlisted) == 0 }
-
-// introduced says whether the table has been told of every cluster there is. Before
-// that, what is to be deleted everywhere would seem to be nowhere.
-func (l *loop) introduced() bool {
-	members := l.table.Members()
-	for name := range l.clusters {
-		if !slices.ContainsFunc(members, func(m *workload.Member) bool { return m.Name == name }) {
-			return false
-		}
-	}
-	return true
-}
 
 // pass does what time asks for.
 func (l *loop) pass(ctx context.Context, now time.Time) {
@@ -171,10 +211,13 @@ func (l *loop) pass(ctx context.Context, now time.Time) {
 	for f, t := range l.tries {
 		if !t.until.IsZero() && now.After(t.until) && !l.flights[f] {
 			t.until = time.Time{}
-			l.table.Touch(f.Key)
+			if f.Sort != nil {
+				l.table.Touch(f.Key)
+			}
 		}
 	}
 	l.muster(ctx, now)
+	l.mustered = true
 	if l.preview {
 		return
 	}
@@ -186,6 +229,7 @@ func (l *loop) pass(ctx context.Context, now time.Time) {
 		l.looked = now
 		l.pods(now)
 	}
+	l.calm(now)
 	l.gate.pass(now)
 	l.tell(now)
 }
@@ -193,16 +237,27 @@ func (l *loop) pass(ctx context.Context, now time.Time) {
 // recheck is how often names that others have taken are looked at again.
 const recheck = time.Minute
 
-// sweep forgets what isn't ours, so that it is looked for again.
+// sweep looks again at what isn't ours: nobody tells of it.
 func (l *loop) sweep() {
 	for _, k := range l.table.Wants(nil) {
 		for c := range l.members {
 			if h := l.table.Known(c, k); h != nil && !h.Ours && h.Target == "" {
-				l.table.Gone(c, k)
+				l.look(c, k)
 			}
 		}
 	}
 }
+
+// look asks a cluster what it has under a name.
+func (l *loop) look(cluster string, k workload.Key) {
+	if m := l.members[cluster]; m == nil || !m.listed[k.Sort] || !m.pulse.reachable() || l.flights[flight{cluster, k}] {
+		return
+	}
+	l.launch(workload.Step{Cluster: cluster, Key: k, Verb: look, Why: "it isn't ours"})
+}
+
+// look is the verb of asking; no plan has it.
+const look workload.Verb = "look"
 
 // plan makes the plans that are out of date, and starts what follows.
 func (l *loop) plan(now time.Time) {
@@ -212,17 +267,19 @@ func (l *loop) plan(now time.Time) {
 			l.forget(k)
 			continue
 		}
-		p := l.table.Plan(k)
-		l.reports[k] = l.reports[k].next(p, now)
-		l.untold[k] = true
 		if l.preview {
 			continue
 		}
+		p := l.table.Plan(k)
 		if p.Hold {
-			l.mark(w, true, nil)
+			l.intend(w, now)
 			continue
 		}
+		r := l.reports[k].next(p, now)
+		l.reports[k] = r
+		l.untold[k] = true
 		l.gate.clear(k)
+		l.recall(k, p.Steps)
 		for _, s := range p.Steps {
 			l.start(s, now)
 		}
@@ -232,27 +289,80 @@ func (l *loop) plan(now time.Time) {
 	}
 }
 
+// intend writes the finalizer on a federated object, and with it where it is going
+// to be: if fedsync ends before it has said what became of it, the next one knows
+// where to look.
+func (l *loop) intend(w *workload.Want, now time.Time) {
+	ready := *w
+	ready.Finalizer = true
+	p := l.table.PlanOf(&ready)
+	reason, message := verdict(&ready, p.Standings)
+	record := w.Record.Next(w.UID, p.Standings, reason, message, now)
+	l.mark(w, true, &record)
+}
+
+// recall takes back steps that wait and aren't in the plan any more.
+func (l *loop) recall(k workload.Key, steps []workload.Step) {
+	for c, m := range l.members {
+		f := flight{c, k}
+		if !l.flights[f] || slices.ContainsFunc(steps, func(s workload.Step) bool { return s.Cluster == c }) {
+			continue
+		}
+		if m.queue.drop(k) {
+			delete(l.flights, f)
+			delete(l.gate.launched, f)
+		}
+	}
+}
+
 // forget lets go of what was known of an object that is gone.
 func (l *loop) forget(k workload.Key) {
-	delete(l.reports, k)
+	if r := l.reports[k]; r != nil {
+		r.count(k, nil)
+		delete(l.reports, k)
+	}
 	delete(l.untold, k)
 	l.gate.clear(k)
 	for f := range l.tries {
-		if f.Key == k {
+		if f.Key == k && !l.gate.allowed[f] {
 			delete(l.tries, f)
 		}
 	}
 }
 
+// what tells steps apart that mean something else.
+func what(s workload.Step) string { return string(s.Verb) + " " + s.Hash + " " + s.Scale.String() }
+
 // start has a step done, unless one for the same object is under way or it has to
 // wait.
 func (l *loop) start(s workload.Step, now time.Time) {
 	f := flight{s.Cluster, s.Key}
-	if t := l.tries[f]; l.flights[f] || t != nil && now.Before(t.until) {
+	if l.flights[f] {
+		m := l.members[s.Cluster]
+		switch passed := l.gate.launched[f]; {
+		case s.Verb == workload.Delete && !passed:
+			if !m.queue.drop(s.Key) {
+				return // it is planned anew when this one has ended
+			}
+			delete(l.flights, f)
+		case m.queue.replace(s) && s.Verb != workload.Delete:
+			delete(l.gate.launched, f)
+			return
+		default:
+			return
+		}
+	}
+	if t := l.tries[f]; t != nil && t.what != what(s) {
+		delete(l.tries, f) // what failed is asked for no more
+	}
+	if l.waits(f, now) {
 		return
 	}
 	if s.Verb == workload.Delete {
 		l.gate.add(s, now)
+		return
+	}
+	if l.contested(s, now) {
 		return
 	}
 	l.launch(s)
@@ -263,9 +373,62 @@ func (l *loop) launch(s workload.Step) {
 	if m == nil {
 		return
 	}
+	l.flights[flight{s.Cluster, s.Key}] = true
+	m.queue.push(s)
+}
+
+// A contest is somebody who changes again and again what fedsync puts right.
+type contest struct {
+	count int
+	last  time.Time
+	until time.Time
+}
+
+// patient is how often in a row drift is put right at once; peace is how long there
+// has to be none before that counts anew.
+const (
+	patient = 5
+	peace   = 10 * time.Minute
+)
+
+// contested says whether a step that puts something right has to wait: who writes
+// what fedsync writes may never stop, and two that never stop are a load.
+func (l *loop) contested(s workload.Step, now time.Time) bool {
+	if !s.Drift && s.Verb != workload.Adopt {
+		return false
+	}
 	f := flight{s.Cluster, s.Key}
-	l.flights[f] = true
-	m.queue.push(job{step: s, order: s.Order})
+	c := l.contests[f]
+	if c == nil {
+		c = &contest{}
+		l.contests[f] = c
+	}
+	if now.Before(c.until) {
+		return true
+	}
+	c.count++
+	c.last = now
+	if over := c.count - patient; over >= 0 {
+		c.until = now.Add(min(time.Second<<min(over, 6), longest))
+	}
+	return false
+}
+
+// calm ends the waiting of contests, and forgets those that are over.
+func (l *loop) calm(now time.Time) {
+	if now.Sub(l.cleared) < time.Second {
+		return
+	}
+	l.cleared = now
+	for f, c := range l.contests {
+		if !c.until.IsZero() && now.After(c.until) {
+			c.until = time.Time{}
+			l.table.Touch(f.Key)
+		}
+		if now.Sub(c.last) > peace {
+			delete(l.contests, f)
+		}
+	}
 }
 
 // finish hears how a step ended.
@@ -275,224 +438,94 @@ func (l *loop) finish(m *member, s workload.Step, r result) {
 	}
 	f := flight{s.Cluster, s.Key}
 	delete(l.flights, f)
-	now := time.Now()
-	stepsTotal.WithLabelValues(s.Cluster, string(s.Verb), r.outcome()).Inc()
+	delete(l.gate.launched, f)
 	l.Log.Debug(fmt.Sprintf("cluster %s: %s %s: %s", s.Cluster, s.Verb, s.Key, s.Why), "outcome", r.outcome())
+	if s.Verb == look {
+		switch {
+		case r.err != nil: // it is looked at again
+		case r.got == nil:
+			l.table.Gone(s.Cluster, s.Key)
+		default:
+			l.table.Have(s.Cluster, s.Key, r.got.Object)
+		}
+		l.table.Touch(s.Key) // steps may have waited for it
+		return
+	}
+	stepsTotal.WithLabelValues(s.Cluster, string(s.Verb), r.outcome()).Inc()
 	switch {
 	case r.err != nil:
-		t := l.tries[f]
-		if t == nil {
-			t = &try{}
-			l.tries[f] = t
-		}
-		if said := t.err != nil && t.err.Error() == r.err.Error(); !said && !r.soon {
+		t, news := l.failed(f, r.err, longest, what(s))
+		if news && !r.soon {
 			l.Log.Warn(fmt.Sprintf("cluster %s: %s %s: %v; trying again", s.Cluster, s.Verb, s.Key, r.err))
 		}
-		t.again(r.err, now)
 		if r.soon {
 			t.count = min(t.count, 3)
+			l.again(s)
 		}
-	case s.Verb == workload.Delete, s.Verb == workload.Release:
+	case s.Verb == workload.Delete:
 		delete(l.tries, f)
-		l.gate.spent(s.Cluster, now)
-	case r.stranger:
+		return // the watch tells when it is gone
+	case s.Verb == workload.Release:
+		delete(l.tries, f)
+		if h := l.table.Known(s.Cluster, s.Key); h != nil && !h.Ours {
+			l.table.Gone(s.Cluster, s.Key) // of what has but one mark, no watch tells
+		}
+		return
+	case r.taken:
 		delete(l.tries, f)
 		l.table.Have(s.Cluster, s.Key, r.got.Object)
 	default:
 		delete(l.tries, f)
-		l.table.Wrote(s.Cluster, s.Key, r.got.Object)
-	}
-	if r.err == nil && (s.Verb == workload.Delete || s.Verb == workload.Release) {
-		return // the watch tells when it is gone
+		l.table.Wrote(s.Cluster, s.Key, r.got.Object, s.Share)
 	}
 	l.table.Touch(s.Key)
+}
+
+// again looks at what a step was planned upon, if nobody tells when it changes: an
+// object or a namespace that isn't ours.
+func (l *loop) again(s workload.Step) {
+	if h := l.table.Known(s.Cluster, s.Key); h != nil && !h.Ours {
+		l.look(s.Cluster, s.Key)
+	}
+	if w := l.table.Home(s.Key); w != nil {
+		if h := l.table.Known(s.Cluster, w.Key); h != nil && !h.Ours {
+			l.look(s.Cluster, w.Key)
+		}
+	}
 }
 
 // bury ends the deletion of a federated object whose like are gone.
 func (l *loop) bury(w *workload.Want, p workload.Plan) {
 	if w.Kind.Name == "Namespace" {
-		inside := l.table.Inside(w.Name)
-		for _, k := range inside {
-			if o := l.table.Wanted(k); !o.Deleting {
-				l.desk.put(flight{"", k}, l.flights, func(ctx context.Context) error {
-					return l.api.Delete(ctx, k.Kind, k.Namespace, k.Name, uid(o.UID))
+		for _, k := range l.table.Inside(w.Name) {
+			if o := l.table.Wanted(k); !o.Deleting && !l.waits(flight{"", k}, time.Now()) {
+				l.desk.put(flight{"", k}, l.flights, func(ctx context.Context) (*kube.Object, error) {
+					return nil, l.api.Delete(ctx, k.Kind, k.Namespace, k.Name, uid(o.UID))
 				}, l.filed)
 			}
-		}
-		if len(inside) > 0 {
-			return
 		}
 	}
 	if !p.Done {
 		return
 	}
-	for f := range l.flights {
-		if f.Key == w.Key && f.cluster != "" {
+	for c := range l.members {
+		f := flight{c, w.Key}
+		if l.flights[f] {
 			return // what is under way may yet make one
+		}
+		// A cluster that was released gets one try.
+		i := slices.IndexFunc(p.Steps, func(s workload.Step) bool { return s.Cluster == c })
+		if i >= 0 && l.tries[f] == nil && !l.gate.holds(f) {
+			return
 		}
 	}
 	if w.Finalizer {
 		l.mark(w, false, nil)
 		return
 	}
-	if w.Terminating {
-		l.desk.put(flight{"", w.Key}, l.flights, func(ctx context.Context) error {
-			return finalize(ctx, l.api, w)
+	if w.Terminating && !l.waits(flight{"", w.Key}, time.Now()) {
+		l.desk.put(flight{"", w.Key}, l.flights, func(ctx context.Context) (*kube.Object, error) {
+			return nil, finalize(ctx, l.api, w)
 		}, l.filed)
 	}
-}
-
-// A report is what there is to say of a federated object.
-type report struct {
-	plan  workload.Plan
-	since time.Time // when there first was something that hasn't been told
-	last  time.Time
-	notes map[string]bool // told as events
-}
-
-// next is the report after another plan.
-func (r *report) next(p workload.Plan, now time.Time) *report {
-	if r == nil {
-		r = &report{notes: map[string]bool{}}
-	}
-	r.plan, r.last = p, now
-	if r.since.IsZero() {
-		r.since = now
-	}
-	return r
-}
-
-// Status is told when nothing has changed for settled, and at the latest after
-// overdue: one write for all that happens to an object at once.
-const (
-	settled = 300 * time.Millisecond
-	overdue = time.Second
-)
-
-// tell writes what has become of objects, where it is something new.
-func (l *loop) tell(now time.Time) {
-	for k := range l.untold {
-		r := l.reports[k]
-		if now.Sub(r.last) < settled && now.Sub(r.since) < overdue {
-			continue
-		}
-		w := l.table.Wanted(k)
-		if w == nil || r.plan.Hold || l.flights[flight{"", k}] {
-			continue
-		}
-		if t := l.tries[flight{"", k}]; t != nil && now.Before(t.until) {
-			continue
-		}
-		standings, notes, flying := l.standings(w, r.plan)
-		if flying && now.Sub(r.since) < overdue {
-			continue
-		}
-		r.since = time.Time{}
-		delete(l.untold, k)
-		l.events(w, r, notes)
-		if w.Deleting && !w.Finalizer {
-			continue
-		}
-		reason, message := verdict(standings)
-		record := w.Record.Next(standings, reason, message, now)
-		if record.String() != w.Record.String() {
-			l.mark(w, w.Finalizer, &record)
-			continue // the answer to that brings the next turn
-		}
-		if status := l.table.Status(k); status != nil {
-			l.desk.put(flight{"", k}, l.flights, func(ctx context.Context) error {
-				_, err := l.api.Merge(ctx, k.Kind, k.Namespace, k.Name, map[string]any{"metadata": map[string]any{"uid": w.UID}, "status": status}, agent, "status")
-				return err
-			}, l.filed)
-		}
-	}
-}
-
-// standings are those of the plan, with what became of its steps.
-func (l *loop) standings(w *workload.Want, p workload.Plan) (out []workload.Standing, notes []workload.Note, flying bool) {
-	notes = slices.Clone(p.Notes)
-	for _, s := range p.Standings {
-		f := flight{s.Cluster, w.Key}
-		flying = flying || l.flights[f]
-		if l.gate.holds(f) {
-			s.State, s.Error = workload.Waiting, fmt.Sprintf("more than %d deletions at once wait for an operator: fedctl confirm", l.MaxDeletes)
-			notes = append(notes, workload.Note{Warning: true, Reason: "DeletionWaits", Text: "cluster " + s.Cluster + ": " + s.Error})
-		} else if t := l.tries[f]; t != nil && t.err != nil && (s.State == workload.Pending || s.State == workload.Deleting) {
-			s.Error = t.err.Error()
-			if kube.Refused(t.err) {
-				s.State = workload.Failed
-				notes = append(notes, workload.Note{Warning: true, Reason: "Refused", Text: "cluster " + s.Cluster + ": " + s.Error})
-			}
-		}
-		out = append(out, s)
-	}
-	return out, notes, flying
-}
-
-// verdict is the worst of the standings, and where it is so.
-func verdict(standings []workload.Standing) (reason, message string) {
-	if len(standings) == 0 {
-		return "NoCluster", "no cluster is chosen for it"
-	}
-	worst := []workload.State{workload.Waiting, workload.NameTaken, workload.Failed, workload.NotServed, workload.Unreachable, workload.Deleting, workload.Pending}
-	for _, state := range worst {
-		var in []string
-		for _, s := range standings {
-			if s.State == state {
-				in = append(in, s.Cluster)
-			}
-		}
-		if len(in) > 0 {
-			return string(state), "in " + strings.Join(in, ", ")
-		}
-	}
-	return string(workload.Applied), ""
-}
-
-// events tells what hasn't been told yet.
-func (l *loop) events(w *workload.Want, r *report, notes []workload.Note) {
-	now := map[string]bool{}
-	for _, n := range notes {
-		id := n.Reason + "\x00" + n.Text
-		if now[id] = true; r.notes[id] {
-			continue
-		}
-		l.Log.Warn(fmt.Sprintf("%s: %s: %s", w.Key, n.Reason, n.Text))
-		l.desk.post(func(ctx context.Context) error { return event(ctx, l.api, w, n) })
-	}
-	r.notes = now
-}
-
-// mark writes the finalizer and the record of a federated object.
-func (l *loop) mark(w *workload.Want, finalizer bool, record *workload.Record) {
-	if t := l.tries[flight{"", w.Key}]; t != nil && time.Now().Before(t.until) {
-		return
-	}
-	l.desk.put(flight{"", w.Key}, l.flights, func(ctx context.Context) error {
-		return mark(ctx, l.api, w, finalizer, record)
-	}, l.filed)
-}
-
-// filed hears how a write to the federation's API ended. What it changed comes by
-// the watch.
-func (l *loop) filed(f flight, err error) {
-	delete(l.flights, f)
-	if err == nil || kube.Missing(err) {
-		delete(l.tries, f)
-	} else {
-		t := l.tries[f]
-		if t == nil {
-			t = &try{}
-			l.tries[f] = t
-		}
-		if !kube.Conflict(err) && (t.err == nil || t.err.Error() != err.Error()) {
-			l.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, err))
-		}
-		t.again(err, time.Now())
-	}
-	if r := l.reports[f.Key]; r != nil && r.since.IsZero() {
-		r.since = time.Now()
-		l.untold[f.Key] = true
-	}
-	l.table.Touch(f.Key)
 }

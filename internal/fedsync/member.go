@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,9 +29,11 @@ type member struct {
 	queue   *queue
 	stop    func()
 	ctx     context.Context
+	began   time.Time
 
 	listed  map[*workload.Sort]bool
 	lacks   map[*workload.Sort]bool
+	denies  map[*workload.Sort]string // why it doesn't let a sort be listed
 	pulse   pulse
 	looking bool // at pods
 }
@@ -43,15 +46,16 @@ func (l *loop) startMember(ctx context.Context, name string, content []byte) (*m
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	m := &member{
-		loop: l, name: name, content: content, api: api, queue: newQueue(), ctx: ctx,
-		listed: map[*workload.Sort]bool{}, lacks: map[*workload.Sort]bool{},
+		loop: l, name: name, content: content, api: api, queue: newQueue(), ctx: ctx, began: time.Now(),
+		listed: map[*workload.Sort]bool{}, lacks: map[*workload.Sort]bool{}, denies: map[*workload.Sort]string{},
 	}
 	m.pulse.since = time.Now()
 	release := m.queue.closeWith(ctx)
 	m.stop = func() { cancel(); release() }
 	var all sync.WaitGroup
 	for _, s := range l.sorts {
-		all.Go(func() { m.follow(ctx, s) })
+		kind := s.Kind // it may be told how the federation's API serves it, later
+		all.Go(func() { m.follow(ctx, s, kind) })
 	}
 	if !l.preview {
 		for range workers {
@@ -68,23 +72,15 @@ func (l *loop) startMember(ctx context.Context, name string, content []byte) (*m
 
 // follow hears what the cluster has of a sort: what is ours, and autoscalers
 // whosever they are, since they say who scales.
-func (m *member) follow(ctx context.Context, s *workload.Sort) {
-	kind := s.Kind
+func (m *member) follow(ctx context.Context, s *workload.Sort, kind fedapi.Kind) {
 	for wait := patience; ; wait = min(2*wait, time.Minute) {
 		found, err := m.api.Find(ctx, kind.Group, kind.Version, kind.Name)
 		if err == nil {
 			kind = found
-			m.tell(func() { delete(m.lacks, s) })
 			break
 		}
 		if errors.Is(err, kube.ErrNoKind) {
-			m.tell(func() {
-				if !m.lacks[s] {
-					m.Log.Warn(fmt.Sprintf("cluster %s: %v; looked for again from time to time", m.name, err))
-					m.lacks[s] = true
-					m.dirty(s)
-				}
-			})
+			m.tell(func() { m.missing(s, err) })
 		}
 		select {
 		case <-ctx.Done():
@@ -106,6 +102,43 @@ func (m *member) tell(f func()) {
 			f()
 		}
 	})
+}
+
+// missing hears that the cluster serves no such kind.
+func (m *member) missing(s *workload.Sort, err error) {
+	if m.lacks[s] {
+		return
+	}
+	m.Log.Warn(fmt.Sprintf("cluster %s: %v; looked for again from time to time", m.name, err))
+	m.lacks[s] = true
+	delete(m.listed, s)
+	delete(m.denies, s)
+	m.table.Listed(m.name, s, nil) // what there was has gone with it
+}
+
+// denied hears that the cluster doesn't let a sort be listed.
+func (m *member) denied(s *workload.Sort, err error) {
+	if m.denies[s] == err.Error() {
+		return
+	}
+	m.denies[s] = err.Error()
+	delete(m.listed, s)
+	m.dirty(s)
+	if s.Kind.Name == "Namespace" || s.Kind.Name == "HorizontalPodAutoscaler" {
+		for _, k := range m.table.Wants(nil) {
+			m.table.Touch(k)
+		}
+	}
+}
+
+// known says whether all is known of the sorts that can be known.
+func (m *member) known() bool {
+	for _, s := range m.sorts {
+		if !m.listed[s] && !m.lacks[s] && m.denies[s] == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // dirty has all plans of a sort made anew.
@@ -132,8 +165,17 @@ func (f *there) Listed(all []*kube.Object) {
 		for _, o := range all {
 			by[workload.Key{Sort: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}] = o.Object
 		}
+		// Plans of workloads wait for it to be known who scales.
+		first := !f.listed[f.sort] && f.sort.Kind.Name == "HorizontalPodAutoscaler"
 		f.listed[f.sort] = true
+		delete(f.lacks, f.sort)
+		delete(f.denies, f.sort)
 		f.table.Listed(f.name, f.sort, by)
+		if first {
+			for _, k := range f.table.Wants(nil) {
+				f.table.Touch(k)
+			}
+		}
 	})
 }
 
@@ -152,6 +194,13 @@ func (f *there) Gone(namespace, name string) {
 // Failed is for kube.API.Follow.
 func (f *there) Failed(err error) {
 	f.tell(func() {
+		switch {
+		case kube.Missing(err): // its definition has been deleted
+			f.missing(f.sort, err)
+			return
+		case kube.Refused(err):
+			f.denied(f.sort, err)
+		}
 		if f.said != err.Error() {
 			f.said = err.Error()
 			f.Log.Warn(fmt.Sprintf("cluster %s: %s: %v; trying again", f.name, f.sort.Kind, err))
@@ -161,10 +210,10 @@ func (f *there) Failed(err error) {
 
 // A result is how a step ended.
 type result struct {
-	got      *kube.Object
-	stranger bool // there is an object of that name, and it isn't ours
-	soon     bool // what is missing will be there in a moment
-	err      error
+	got   *kube.Object
+	taken bool // there was an object of that name already
+	soon  bool // what is in the way will be gone in a moment
+	err   error
 }
 
 func (r result) outcome() string {
@@ -173,7 +222,7 @@ func (r result) outcome() string {
 		return "refused"
 	case r.err != nil:
 		return "failed"
-	case r.stranger:
+	case r.taken:
 		return "taken"
 	}
 	return "done"
@@ -182,12 +231,12 @@ func (r result) outcome() string {
 // work does steps until ctx ends.
 func (m *member) work(ctx context.Context) {
 	for {
-		j, ok := m.queue.pop()
+		s, ok := m.queue.pop()
 		if !ok {
 			return
 		}
-		r := m.execute(ctx, j.step)
-		m.do(func() { m.finish(m, j.step, r) })
+		r := m.execute(ctx, s)
+		m.do(func() { m.finish(m, s, r) })
 		if r.err != nil && !kube.Refused(r.err) && !r.soon {
 			// The cluster is in trouble: every worker that finds it so waits a little
 			// before it asks for more.
@@ -206,6 +255,12 @@ const rest = 500 * time.Millisecond
 // execute does one step. Each can be done again after it was cut off anywhere.
 func (m *member) execute(ctx context.Context, s workload.Step) result {
 	switch s.Verb {
+	case look:
+		got, err := m.api.Get(ctx, s.Kind, s.Namespace, s.Name)
+		if kube.Missing(err) {
+			return result{}
+		}
+		return result{got: got, err: err}
 	case workload.Create:
 		return m.create(ctx, s)
 	case workload.Delete:
@@ -223,7 +278,7 @@ func (m *member) execute(ctx context.Context, s workload.Step) result {
 		if kube.Missing(err) {
 			err = nil
 		}
-		return result{err: err}
+		return result{err: err, soon: kube.Conflict(err)}
 	}
 	o := &kube.Object{Object: s.Object}
 	o.SetUID(types.UID(s.UID)) // one that has gone is not made by an update
@@ -237,7 +292,7 @@ func (m *member) execute(ctx context.Context, s workload.Step) result {
 func (m *member) create(ctx context.Context, s workload.Step) result {
 	got, err := m.api.Get(ctx, s.Kind, s.Namespace, s.Name)
 	if err == nil {
-		return result{got: got, stranger: true}
+		return result{got: got, taken: true}
 	}
 	if !kube.Missing(err) {
 		return result{err: err}
@@ -245,42 +300,51 @@ func (m *member) create(ctx context.Context, s workload.Step) result {
 	got, created, err := m.api.Apply(ctx, s.Kind, &kube.Object{Object: s.Object}, kube.How{Manager: agent})
 	if err != nil {
 		// Without force, a conflict says that somebody else was faster.
-		return result{err: err, soon: kube.Conflict(err) || kube.Missing(err)}
+		return result{err: err, soon: kube.Conflict(err) || kube.Missing(err) || kube.Terminating(err)}
 	}
-	if created {
+	if created || !kube.Shared(got, agent) {
+		// Not created, and yet only ours: a call of ours that was cut off, by the end
+		// of a fedsync or a cluster that hung, was carried out later.
 		return result{got: got}
 	}
 	// Nothing of ours stays: what a manager no longer applies goes, and what others
 	// had stays as it was.
 	got, _, err = m.api.Apply(ctx, s.Kind, s.Kind.New(s.Namespace, s.Name), kube.How{Manager: agent, Force: true})
-	return result{got: got, stranger: true, err: err}
+	return result{got: got, taken: true, err: err}
 }
 
-// empty says whether a Namespace holds nothing that isn't ours, since all that it
-// holds goes with it.
+// usual are objects that each cluster makes in every namespace.
+var usual = []struct{ kind, name string }{
+	{"ConfigMap", "kube-root-ca.crt"}, {"ServiceAccount", "default"}, {"Event", ""}, {"Endpoints", ""}, {"EndpointSlice", ""},
+}
+
+// empty says whether a Namespace holds nothing any more but what the cluster makes
+// by itself, since all that it holds goes with it.
 func (m *member) empty(ctx context.Context, namespace string) error {
-	for _, s := range m.sorts {
-		if !s.Namespaced {
-			continue
+	var err error
+	asked := m.api.Holds(ctx, namespace, func(k fedapi.Kind, o *kube.Object) bool {
+		if workload.Owned(o.Object) || o.Object["type"] == "kubernetes.io/service-account-token" || o.GetDeletionTimestamp() != nil {
+			return true
 		}
-		all, err := m.api.List(ctx, s.Kind, namespace, "")
-		if kube.Missing(err) {
-			continue // it has no such kind
-		}
-		if err != nil {
-			return err
-		}
-		for _, o := range all {
-			k := workload.Key{Sort: s, Namespace: namespace, Name: o.GetName()}
-			if workload.Federated(k, o.Object) && o.GetLabels()[fedapi.ManagedBy] != fedapi.Fedsync {
-				return fmt.Errorf("%w: it holds %s, which isn't ours", errInhabited, k)
+		for _, u := range usual {
+			if k.Name == u.kind && (u.name == "" || u.name == o.GetName()) {
+				return true
 			}
 		}
-	}
-	return nil
+		err = fmt.Errorf("%w: it holds %s %s, which would be lost", errInhabited, k.Name, o.GetName())
+		return false
+	})
+	return errors.Join(asked, err)
 }
 
 var errInhabited = kube.Refusal("the namespace stays")
+
+// A trouble is why a cluster isn't a member.
+type trouble struct {
+	why     string
+	content []byte // the kubeconfig that is of no use
+	since   time.Time
+}
 
 // muster makes the members be those that the Cluster objects speak of, and tells
 // the table how they stand.
@@ -289,38 +353,65 @@ func (l *loop) muster(ctx context.Context, now time.Time) {
 		if l.clusters[name] == nil {
 			l.Log.Info(fmt.Sprintf("cluster %s: has left; what is there stays", name))
 			l.dismiss(m)
+		}
+	}
+	for name := range l.troubles {
+		if l.clusters[name] == nil {
+			delete(l.troubles, name)
+		}
+	}
+	for name := range l.known {
+		if l.clusters[name] == nil {
+			delete(l.known, name)
+			for _, r := range l.reports {
+				r.counted = slices.DeleteFunc(slices.Clone(r.counted), func(s workload.Standing) bool { return s.Cluster == name })
+			}
 			forgetMember(name)
 		}
 	}
 	for name, c := range l.clusters {
 		content, missing := l.credentials(c)
-		m := l.members[name]
+		m, was := l.members[name], l.troubles[name]
 		switch {
 		case missing != "":
-			if l.noted(name, missing) {
-				l.Log.Error(fmt.Sprintf("cluster %s: %s", name, missing))
-			}
-			l.absent(c, missing)
+			l.wanting(c, trouble{why: missing}, now)
 			continue // one that is there goes on with the credentials it has
 		case m != nil && bytes.Equal(m.content, content):
+			delete(l.troubles, name)
+			continue
+		case was.content != nil && bytes.Equal(was.content, content):
+			l.wanting(c, was, now)
 			continue
 		}
 		next, err := l.startMember(ctx, name, content)
 		if err != nil {
-			if l.noted(name, err.Error()) {
-				l.Log.Error(fmt.Sprintf("cluster %s: %v", name, err))
-			}
-			l.absent(c, err.Error())
+			l.wanting(c, trouble{why: err.Error(), content: content}, now)
 			continue
 		}
-		l.noted(name, "")
+		delete(l.troubles, name)
 		if m != nil {
 			l.Log.Info(fmt.Sprintf("cluster %s: has other credentials", name))
+			next.pulse.since = m.pulse.since
 			l.dismiss(m)
 		}
 		l.members[name] = next
 	}
 	l.describe(now)
+}
+
+// wanting notes why a cluster can't be made a member.
+func (l *loop) wanting(c *fedapi.Cluster, t trouble, now time.Time) {
+	was, there := l.troubles[c.Name]
+	if t.since = now; there {
+		t.since = was.since
+	}
+	l.troubles[c.Name] = t
+	if t.why != was.why {
+		l.Log.Error(fmt.Sprintf("cluster %s: %s", c.Name, t.why))
+	}
+	if l.members[c.Name] == nil {
+		l.absent(c, t.why)
+	}
 }
 
 // dismiss ends what is under way in a cluster.
@@ -336,6 +427,11 @@ func (l *loop) dismiss(m *member) {
 	for f := range l.tries {
 		if f.cluster == m.name {
 			delete(l.tries, f)
+		}
+	}
+	for f := range l.contests {
+		if f.cluster == m.name {
+			delete(l.contests, f)
 		}
 	}
 	l.gate.leave(m.name)

@@ -4,7 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 var (
 	stepsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "fedsync_steps_total", Help: "Steps carried out, by cluster, verb and outcome (done, taken, refused, failed).",
+		Name: "fedsync_steps_total", Help: "Steps carried out, by cluster, verb and outcome: done, taken, refused or failed.",
 	}, []string{"cluster", "verb", "outcome"})
 	clusterUp = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "fedsync_cluster_reachable", Help: "Whether a cluster's API answers.",
@@ -19,8 +19,8 @@ var (
 		Name: "fedsync_lost_events_total", Help: "Events that could not be written.",
 	})
 	objects = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "fedsync_objects", Help: "Federated objects in clusters, by cluster and state.",
-	}, []string{"cluster", "state"})
+		Name: "fedsync_objects", Help: "Federated objects in clusters, by cluster, kind and state.",
+	}, []string{"cluster", "kind", "state"})
 )
 
 // Metrics are fedsync's, for a registry.
@@ -34,4 +34,11 @@ func forgetMember(name string) {
 	of := prometheus.Labels{"cluster": name}
 	stepsTotal.DeletePartialMatch(of)
 	objects.DeletePartialMatch(of)
+}
+
+// forgetAll drops what only one that leads knows.
+func forgetAll() {
+	clusterUp.Reset()
+	objects.Reset()
+	waitingDeletes.Set(0)
 }

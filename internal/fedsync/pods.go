@@ -36,7 +36,7 @@ func (l *loop) pods(now time.Time) {
 	})
 	for c, all := range by {
 		m := l.members[c]
-		if m == nil || m.looking || !m.pulse.reachable() {
+		if m == nil || m.looking || !m.reachable() {
 			continue
 		}
 		m.looking = true

@@ -38,16 +38,15 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 	if c.Federation, err = name(ctx, api, c); err != nil {
 		return Preview{}, err
 	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	l, err := newLoop(ctx, api, c)
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	l, err := newLoop(ctx, life, api, c)
 	if err != nil {
 		cancel()
 		return Preview{}, err
 	}
 	l.preview, l.table.Keep = true, true
-	l.over = run.Done()
 	done := make(chan struct{})
-	go func() { defer close(done); l.run(run) }()
+	go func() { defer close(done); l.run() }()
 	defer func() { cancel(); <-done }()
 
 	look := time.NewTicker(tick)
@@ -58,8 +57,8 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 		answered := make(chan struct{})
 		l.do(func() {
 			defer close(answered)
-			if complete = l.complete(); complete {
-				ready, p = l.foresee()
+			if complete = l.complete() && l.mustered; complete {
+				ready, p = l.foresee(final)
 			}
 		})
 		<-answered
@@ -77,26 +76,27 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 	}
 }
 
-// foresee makes all plans. ready says that every cluster has been heard.
-func (l *loop) foresee() (ready bool, p Preview) {
+// foresee makes all plans. ready says that every cluster has been heard; without
+// that there are none, unless it is the final try.
+func (l *loop) foresee(final bool) (ready bool, p Preview) {
+	l.describe(time.Now())
 	ready = true
-	l.describe(time.Now()) // a cluster that has just been reached is one
 	for name := range l.clusters {
 		m := l.members[name]
 		switch {
 		case m == nil:
-			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, l.troubles[name]))
-			ready = ready && l.troubles[name] != "" // else it hasn't been started yet
-		case len(m.listed)+len(m.lacks) < len(l.sorts) || !m.pulse.reachable():
-			why := "hasn't been listed"
-			if m.pulse.why != "" {
-				why = m.pulse.why
-			}
+			why := l.troubles[name].why
+			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, why))
+			ready = ready && why != "" // else it hasn't been started yet
+		case m.twin() != "":
+			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, m.twin()))
+		case !m.known() || !m.reachable():
+			why := cmp.Or(m.pulse.why, "hasn't been listed")
 			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, why))
 			ready = ready && m.pulse.missed >= misses
 		}
 	}
-	if !ready {
+	if !ready && !final {
 		return ready, p
 	}
 	deletes := map[string]int{}
@@ -162,6 +162,11 @@ func (l *loop) fields(ctx context.Context, p *Preview) error {
 			continue
 		}
 		s.Changes = workload.Compare(comparable(was), comparable(now))
+		if s.Kind.Name == "Secret" {
+			for i := range s.Changes {
+				s.Changes[i].Was, s.Changes[i].Now = hide(s.Changes[i].Was), hide(s.Changes[i].Now)
+			}
+		}
 	}
 	p.Steps = slices.DeleteFunc(p.Steps, func(s workload.Step) bool {
 		if s.Verb == "" {
@@ -171,6 +176,14 @@ func (l *loop) fields(ctx context.Context, p *Preview) error {
 		return false
 	})
 	return nil
+}
+
+// hide keeps what is secret out of terminals and logs.
+func hide(value string) string {
+	if value == "" {
+		return ""
+	}
+	return "(not shown)"
 }
 
 // dryRunTime bounds the asking of all clusters.

@@ -10,46 +10,79 @@ import (
 
 // A job is a step that waits for a worker.
 type job struct {
-	step  workload.Step
-	order int // what others need comes first
-	seq   int
+	step workload.Step
+	seq  int
 }
 
-// A queue holds the steps of one cluster.
+// A queue holds the steps of one cluster: one for each object at most, the one that
+// was planned last.
 type queue struct {
 	mu    sync.Mutex
 	ready sync.Cond
 	jobs  jobs
+	by    map[workload.Key]*job
 	seq   int
 	over  bool
 }
 
 func newQueue() *queue {
-	q := &queue{}
+	q := &queue{by: map[workload.Key]*job{}}
 	q.ready.L = &q.mu
 	return q
 }
 
-func (q *queue) push(j job) {
+func (q *queue) push(s workload.Step) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	j.seq = q.seq
+	j := &job{s, q.seq}
 	q.seq++
+	q.by[s.Key] = j
 	heap.Push(&q.jobs, j)
 	q.ready.Signal()
 }
 
-// pop waits for a job; false: there will be none.
-func (q *queue) pop() (job, bool) {
+// replace puts another step in the place of one that still waits; false: none does.
+func (q *queue) replace(s workload.Step) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	j := q.by[s.Key]
+	if j != nil {
+		j.step = s
+	}
+	return j != nil
+}
+
+// drop takes back a step that still waits; false: none does.
+func (q *queue) drop(k workload.Key) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	j := q.by[k]
+	if j == nil {
+		return false
+	}
+	delete(q.by, k)
+	for i, o := range q.jobs {
+		if o == j {
+			heap.Remove(&q.jobs, i)
+			break
+		}
+	}
+	return true
+}
+
+// pop waits for a step; false: there will be none.
+func (q *queue) pop() (workload.Step, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.jobs) == 0 && !q.over {
 		q.ready.Wait()
 	}
 	if q.over {
-		return job{}, false
+		return workload.Step{}, false
 	}
-	return heap.Pop(&q.jobs).(job), true
+	j := heap.Pop(&q.jobs).(*job)
+	delete(q.by, j.step.Key)
+	return j.step, true
 }
 
 // closeWith ends waiting when ctx ends.
@@ -62,21 +95,22 @@ func (q *queue) closeWith(ctx context.Context) (stop func() bool) {
 	})
 }
 
-type jobs []job
+// jobs are a heap: what others need comes first.
+type jobs []*job
 
 func (j jobs) Len() int { return len(j) }
 func (j jobs) Less(a, b int) bool {
-	if j[a].order != j[b].order {
-		return j[a].order < j[b].order
+	if x, y := j[a].step.Order, j[b].step.Order; x != y {
+		return x < y
 	}
 	return j[a].seq < j[b].seq
 }
 func (j jobs) Swap(a, b int) { j[a], j[b] = j[b], j[a] }
-func (j *jobs) Push(x any)   { *j = append(*j, x.(job)) }
+func (j *jobs) Push(x any)   { *j = append(*j, x.(*job)) }
 func (j *jobs) Pop() any {
 	old := *j
 	last := old[len(old)-1]
-	old[len(old)-1] = job{}
+	old[len(old)-1] = nil
 	*j = old[:len(old)-1]
 	return last
 }

@@ -3,7 +3,9 @@ package fedsync
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -15,9 +17,37 @@ import (
 // follow hears of all that the federation's API has.
 func (l *loop) follow(ctx context.Context) {
 	for _, s := range l.sorts {
-		l.wg.Go(func() { l.api.Follow(ctx, s.Kind, "", &wanted{loop: l, sort: s}) })
+		f := &wanted{loop: l, sort: s}
+		if kind := s.Kind; kind.Resource != "" {
+			l.wg.Go(func() { l.api.Follow(ctx, kind, "", f) })
+			continue
+		}
+		delete(l.unlisted, s.Kind.Name)
+		l.table.Dark(s, true)
+		kind := s.Kind
+		l.wg.Go(func() { f.await(ctx, kind) })
 	}
 	l.wg.Go(func() { l.api.Follow(ctx, fedapi.Clusters, "", &joined{loop: l}) })
+}
+
+// await follows a sort from when the federation's API serves it.
+func (f *wanted) await(ctx context.Context, kind fedapi.Kind) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(recheck):
+		}
+		found, err := f.api.Find(ctx, kind.Group, kind.Version, kind.Name)
+		if err == nil {
+			f.do(func() { f.sort.Kind = found })
+			f.api.Follow(ctx, found, "", f)
+			return
+		}
+		if !errors.Is(err, kube.ErrNoKind) {
+			f.Failed(err)
+		}
+	}
 }
 
 // wanted follows the federated objects of a sort.
@@ -48,13 +78,28 @@ func (f *wanted) Listed(all []*kube.Object) {
 				f.gone(k)
 			}
 		}
+		if !there[f.key(fedapi.System, WaitingName)] && f.sort.Kind.Name == "ConfigMap" {
+			f.gate.heard(WaitingName, nil)
+		}
+		for name := range f.secrets {
+			if !there[f.key(fedapi.System, name)] && f.sort.Kind.Name == "Secret" {
+				f.secret(name, nil)
+			}
+		}
+		f.table.Dark(f.sort, false)
 		delete(f.unlisted, f.sort.Kind.Name)
 	})
 }
 
 // Set is for kube.API.Follow.
 func (f *wanted) Set(o *kube.Object) {
-	f.do(func() { f.set(f.key(o.GetNamespace(), o.GetName()), o) })
+	f.do(func() {
+		k := f.key(o.GetNamespace(), o.GetName())
+		if w := f.table.Wanted(k); w != nil && w.UID == string(o.GetUID()) && workload.Older(o.GetResourceVersion(), w.Version) {
+			return // an answer to a write came first
+		}
+		f.set(k, o)
+	})
 }
 
 // Gone is for kube.API.Follow.
@@ -65,6 +110,12 @@ func (f *wanted) Gone(namespace, name string) {
 // Failed is for kube.API.Follow.
 func (f *wanted) Failed(err error) {
 	f.do(func() {
+		// Without the Secrets there are no clusters; what else isn't shown holds up
+		// only itself.
+		if f.unlisted[f.sort.Kind.Name] && f.sort.Kind.Name != "Secret" && (kube.Refused(err) || kube.Missing(err)) {
+			f.table.Dark(f.sort, true)
+			delete(f.unlisted, f.sort.Kind.Name)
+		}
 		if f.said != err.Error() {
 			f.said = err.Error()
 			f.Log.Error(fmt.Sprintf("federation's API: %s: %v; trying again", f.sort.Kind, err))
@@ -82,11 +133,12 @@ func (f *wanted) set(k workload.Key, o *kube.Object) {
 			f.gate.heard(k.Name, o)
 		}
 	}
-	if !workload.Federated(k, o.Object) {
+	w := workload.NewWant(k, o.Object, f.Federation)
+	if !workload.Federated(k, o.Object) && !w.Finalizer {
 		f.table.Unwant(k)
 		return
 	}
-	f.table.Want(workload.NewWant(k, o.Object, f.Federation))
+	f.table.Want(w)
 }
 
 func (f *wanted) gone(k workload.Key) {

@@ -40,9 +40,34 @@ type pulse struct {
 type findings struct {
 	version, region string
 	zones           []string
+	origin
 }
 
 func (p *pulse) reachable() bool { return p.heard && p.missed < misses }
+
+// reachable says whether steps can be done in a cluster: its API answers, and it is
+// known which cluster it is.
+func (m *member) reachable() bool {
+	return m.pulse.reachable() && m.pulse.find.version != "" && m.twin() == ""
+}
+
+// twin is what else the cluster is, if it was joined twice, or is the federation's
+// API itself: it would be told to be two things at once.
+func (m *member) twin() string {
+	id := m.pulse.find.identity
+	if id == "" {
+		return ""
+	}
+	if id == m.origin.identity {
+		return "it is the federation's own API"
+	}
+	for name, o := range m.members {
+		if name < m.name && o.pulse.find.identity == id {
+			return "it is the same as cluster " + name
+		}
+	}
+	return ""
+}
 
 // beat asks a cluster how it is until ctx ends.
 func (m *member) beat(ctx context.Context) {
@@ -50,6 +75,7 @@ func (m *member) beat(ctx context.Context) {
 	defer t.Stop()
 	var found findings
 	var asked time.Time
+	failed := false
 	for {
 		call, end := context.WithTimeout(ctx, heartbeat)
 		err := m.api.Ready(call)
@@ -57,9 +83,10 @@ func (m *member) beat(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil && time.Since(asked) > retold {
+		failed = failed || err != nil
+		if err == nil && (failed || time.Since(asked) > retold) {
 			if f, ok := m.ask(ctx); ok {
-				found, asked = f, time.Now()
+				found, asked, failed = f, time.Now(), false
 			}
 		}
 		m.tell(func() { m.felt(err, found) })
@@ -80,6 +107,9 @@ func (m *member) ask(ctx context.Context) (f findings, ok bool) {
 		return f, false
 	}
 	f.version = version
+	if f.origin, err = originOf(ctx, m.api); err != nil {
+		return f, false
+	}
 	all, err := m.api.List(ctx, nodes, "", "")
 	if err != nil {
 		return f, kube.Refused(err) // then it's known as well as it ever will be
@@ -111,14 +141,29 @@ func (m *member) felt(err error, found findings) {
 		p.why = err.Error()
 	}
 	if found.version != "" {
+		if p.find.lost(found.origin) {
+			m.Log.Warn(fmt.Sprintf("cluster %s: has lost what it held, or was restored from an older copy: it is listed anew", m.name))
+			m.content = nil // the next muster makes it a member anew
+		}
 		p.find = found
 	}
 	if now := p.reachable(); now != was {
 		p.since = p.at
 		if now {
 			m.Log.Info(fmt.Sprintf("cluster %s: in reach", m.name))
+			m.heal()
 		} else {
 			m.Log.Warn(fmt.Sprintf("cluster %s: out of reach: %v", m.name, err))
+		}
+	}
+}
+
+// heal has what failed while the cluster was out of reach tried at once.
+func (m *member) heal() {
+	for f, t := range m.tries {
+		if f.cluster == m.name && !kube.Refused(t.err) {
+			delete(m.tries, f)
+			m.table.Touch(f.Key)
 		}
 	}
 }
@@ -127,13 +172,13 @@ func (m *member) felt(err error, found findings) {
 // it on the Cluster objects.
 func (l *loop) describe(now time.Time) {
 	dark := 0
-	for _, m := range l.members {
-		if !m.pulse.reachable() {
+	for name := range l.clusters {
+		if m := l.members[name]; m == nil || !m.reachable() {
 			dark++
 		}
 	}
 	// When most are out of reach, it is fedsync that is cut off.
-	isolated := 2*dark > len(l.members)
+	isolated := 2*dark > len(l.clusters)
 	var all []*workload.Member
 	changed := len(l.table.Members()) != len(l.clusters)
 	for name, c := range l.clusters {
@@ -142,17 +187,21 @@ func (l *loop) describe(now time.Time) {
 			d.Taints = append(d.Taints, placement.Taint{Key: t.Key, Value: t.Value, Effect: placement.Effect(t.Effect)})
 		}
 		d.Evacuated = evacuated(c.Spec.Drain, now)
+		since := l.troubles[name].since
 		if m := l.members[name]; m != nil {
-			d.Reachable = m.pulse.reachable()
-			d.Lost = !d.Reachable && !isolated && now.Sub(m.pulse.since) > l.LostAfter
+			d.Reachable = m.reachable()
 			d.Lists = func(s *workload.Sort) bool { return m.listed[s] }
 			d.Lacks = func(s *workload.Sort) bool { return m.lacks[s] }
+			d.Denies = func(s *workload.Sort) string { return m.denies[s] }
+			since = m.pulse.since
 			clusterUp.WithLabelValues(name).Set(number(d.Reachable))
 			l.proclaim(c, m, now)
 		}
+		d.Lost = !d.Reachable && !isolated && now.Sub(since) > l.LostAfter
 		all = append(all, d)
 		i := slices.IndexFunc(l.table.Members(), func(o *workload.Member) bool { return o.Name == name })
-		changed = changed || i < 0 || !same(l.table.Members()[i], d) || l.news(name)
+		news := l.news(name)
+		changed = changed || i < 0 || !same(l.table.Members()[i], d) || news
 	}
 	if changed {
 		l.table.SetMembers(all)
@@ -163,7 +212,7 @@ func (l *loop) describe(now time.Time) {
 // there is.
 func (l *loop) news(name string) bool {
 	m := l.members[name]
-	if l.known[name] == m {
+	if was, told := l.known[name]; told && was == m {
 		return false
 	}
 	l.known[name] = m
@@ -185,15 +234,6 @@ func same(a, b *workload.Member) bool {
 // evacuated says whether a cluster's replicas are to be elsewhere by now.
 func evacuated(d *fedapi.Drain, now time.Time) bool {
 	return d != nil && d.EvacuateAfter != nil && !now.Before(d.EvacuateAfter.Time) && (d.Until == nil || now.Before(d.Until.Time))
-}
-
-// noted says whether something about a cluster is new.
-func (l *loop) noted(name, what string) bool {
-	if l.troubles[name] == what {
-		return false
-	}
-	l.troubles[name] = what
-	return what != ""
 }
 
 // absent writes on a Cluster object why it can't be reached at all.
@@ -220,6 +260,8 @@ func (l *loop) proclaim(c *fedapi.Cluster, m *member, now time.Time) {
 		if !p.heard && p.missed < misses {
 			return // it has hardly been asked
 		}
+	case m.twin() != "":
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "Twin", m.twin()+"; nothing is done there"
 	case !p.ready && p.missed == 0:
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotReady", p.why
 	}
@@ -236,7 +278,7 @@ func (l *loop) proclaim(c *fedapi.Cluster, m *member, now time.Time) {
 // publish writes the status of a Cluster object, if it is another.
 func (l *loop) publish(c *fedapi.Cluster, next fedapi.ClusterStatus, conditions []metav1.Condition) {
 	f := flight{cluster: "cluster/" + c.Name}
-	if t := l.tries[f]; l.preview || l.flights[f] || t != nil && time.Now().Before(t.until) {
+	if l.preview || l.flights[f] || l.waits(f, time.Now()) {
 		return
 	}
 	now := metav1.Time{Time: time.Now().UTC().Truncate(time.Second)}
@@ -254,22 +296,18 @@ func (l *loop) publish(c *fedapi.Cluster, next fedapi.ClusterStatus, conditions 
 		return
 	}
 	c.Status = next // until the watch says so; a failure says otherwise
-	l.desk.put(f, l.flights, func(ctx context.Context) error {
-		_, err := l.api.Merge(ctx, fedapi.Clusters, "", c.Name, map[string]any{"metadata": map[string]any{"uid": c.UID}, "status": next}, agent, "status")
-		return err
-	}, func(f flight, err error) {
+	l.desk.put(f, l.flights, func(ctx context.Context) (*kube.Object, error) {
+		return l.api.Merge(ctx, fedapi.Clusters, "", c.Name, map[string]any{"metadata": map[string]any{"uid": c.UID}, "status": next}, agent, "status")
+	}, func(f flight, _ *kube.Object, err error) {
 		delete(l.flights, f)
 		if err == nil || kube.Missing(err) || kube.Conflict(err) {
 			delete(l.tries, f)
 			return
 		}
 		c.Status = fedapi.ClusterStatus{}
-		t := l.tries[f]
-		if t == nil {
-			t = &try{}
-			l.tries[f] = t
+		if _, news := l.failed(f, err, soonest, ""); news {
+			l.Log.Warn(fmt.Sprintf("federation's API: status of cluster %s: %v; trying again", c.Name, err))
 		}
-		t.again(err, time.Now())
 	})
 }
 

@@ -53,15 +53,14 @@ func (p Part) Waits() bool {
 func Follow(ctx context.Context, api *kube.API, c Config, interval time.Duration, look func(Survey) (enough bool)) error {
 	c.Log = cmp.Or(c.Log, slog.Default())
 	run, cancel := context.WithCancel(ctx)
-	l, err := newLoop(run, api, c)
+	l, err := newLoop(run, run, api, c)
 	if err != nil {
 		cancel()
 		return err
 	}
 	l.preview = true
-	l.over = run.Done()
 	done := make(chan struct{})
-	go func() { defer close(done); l.run(run) }()
+	go func() { defer close(done); l.run() }()
 	defer func() { cancel(); <-done }()
 	clock := time.NewTicker(interval)
 	defer clock.Stop()
@@ -86,7 +85,7 @@ func Follow(ctx context.Context, api *kube.API, c Config, interval time.Duration
 
 // survey looks at all workloads; nil: what there is isn't known yet.
 func (l *loop) survey() *Survey {
-	if !l.complete() {
+	if !l.complete() || !l.mustered {
 		return nil
 	}
 	l.describe(time.Now()) // a cluster that has just been reached is one
@@ -94,13 +93,15 @@ func (l *loop) survey() *Survey {
 	for name := range l.clusters {
 		m := l.members[name]
 		switch {
-		case m == nil && l.troubles[name] == "":
+		case m == nil && l.troubles[name].why == "":
 			return nil // it hasn't been started yet
 		case m == nil:
-			s.Unknown[name] = l.troubles[name]
+			s.Unknown[name] = l.troubles[name].why
+		case m.twin() != "":
+			s.Unknown[name] = m.twin()
 		case m.pulse.missed >= misses:
 			s.Unknown[name] = m.pulse.why
-		case len(m.listed)+len(m.lacks) < len(l.sorts) || !m.pulse.reachable():
+		case !m.known() || !m.reachable():
 			return nil
 		}
 	}

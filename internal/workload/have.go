@@ -12,6 +12,9 @@ type Have struct {
 	UID     string
 	Version string // its resourceVersion
 	Ours    bool   // made by fedsync, for this federation
+	// Marked is that one of our two marks was taken off: it is put on again, but
+	// that alone is no reason to delete it.
+	Marked bool
 	// Others is the federation that it was made for, if that is another one.
 	Others   string
 	Deleting bool
@@ -25,6 +28,8 @@ type Have struct {
 	Part Part
 	// Target is what a HorizontalPodAutoscaler scales: "Deployment web".
 	Target string
+	// Ended is that it is a Job which is complete or has failed.
+	Ended bool
 	// Live is the object itself, if it was asked for.
 	Live Object
 }
@@ -52,12 +57,14 @@ func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
 		Deleting: at(o, "metadata", "deletionTimestamp") != nil,
 		Applied:  text(o, "metadata", "annotations", fedapi.Applied),
 	}
-	if text(o, "metadata", "labels", fedapi.ManagedBy) == fedapi.Fedsync {
-		of := text(o, "metadata", "annotations", fedapi.Federation)
-		h.Ours = of == federation
-		if !h.Ours {
-			h.Others = of
-		}
+	labelled := text(o, "metadata", "labels", fedapi.ManagedBy) == fedapi.Fedsync
+	switch of := text(o, "metadata", "annotations", fedapi.Federation); {
+	case of == federation:
+		h.Ours, h.Marked = labelled, !labelled
+	case of == "":
+		h.Marked = labelled
+	case labelled:
+		h.Others = of
 	}
 	for _, f := range k.Scale {
 		if n, ok := number(o, "spec", f); ok {
@@ -71,6 +78,7 @@ func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
 	if k.status != nil {
 		h.Part.Status = part(object(o, "status"), k.kept)
 	}
+	h.Ended = k.Kind.Name == "Job" && ended(object(o, "status"))
 	if k.Kind.Name == "HorizontalPodAutoscaler" {
 		h.Target = text(o, "spec", "scaleTargetRef", "kind") + " " + text(o, "spec", "scaleTargetRef", "name")
 	}

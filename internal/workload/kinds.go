@@ -24,8 +24,9 @@ type Sort struct {
 	// strip takes away what belongs to one API server and not to the object.
 	strip func(spec map[string]any)
 	// status puts the statuses of the clusters' objects together; nil: there is
-	// nothing to tell.
-	status func(all []Part) map[string]any
+	// nothing to tell. was is what the federated object says now, and all says that
+	// every cluster that should have it has it.
+	status func(parts []Part, was Object, all bool) map[string]any
 	// kept are the fields of a status that status needs.
 	kept []string
 }
@@ -70,7 +71,7 @@ func Kinds() []*Sort {
 // Other is a kind that is copied as it is.
 func Other(k fedapi.Kind) *Sort { return &Sort{Kind: k, Order: 2} }
 
-// Workloads says whether pods come of objects of this kind, and a count of them is
+// workload says whether pods come of objects of this kind, and a count of them is
 // split.
 func (s *Sort) workload() bool { return slices.Contains(s.Scale, "replicas") }
 
@@ -96,6 +97,7 @@ var own = []struct{ kind, namespace, name string }{
 	{"Namespace", "", "default"},
 	{"Service", "default", "kubernetes"},
 	{"ConfigMap", "", "kube-root-ca.crt"},
+	{"CustomResourceDefinition", "", "clusters." + fedapi.Group}, // of the federation itself
 }
 
 // Federated says whether an object is one to be kept in the clusters: not what
@@ -112,10 +114,11 @@ func Federated(k Key, o Object) bool {
 	if k.Kind.Name == "Secret" && text(o, "type") == "kubernetes.io/service-account-token" {
 		return false
 	}
-	for _, r := range mapsOf(at(o, "metadata", "ownerReferences")) {
-		if r["controller"] == true {
-			return false
-		}
-	}
-	return true
+	// A Namespace is where others' objects are, whoever made it.
+	return k.Kind.Name == "Namespace" || !Owned(o)
+}
+
+// Owned says whether a controller made an object out of another one.
+func Owned(o Object) bool {
+	return slices.ContainsFunc(mapsOf(at(o, "metadata", "ownerReferences")), func(r map[string]any) bool { return r["controller"] == true })
 }

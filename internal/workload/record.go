@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
 // A Record is what became of a federated object, as it is written on it in
 // fedns.io/status.
 type Record struct {
+	// UID is of the object it speaks of: it may have been copied with another one.
+	UID        string      `json:"uid,omitempty"`
 	Clusters   []Standing  `json:"clusters,omitempty"`
 	Conditions []Condition `json:"conditions,omitempty"`
 }
@@ -27,6 +30,7 @@ const (
 	NotServed   State = "NotServed"   // the cluster has no such kind
 	Deleting    State = "Deleting"    // it is on its way out there
 	Waiting     State = "Waiting"     // for an operator to confirm a deletion
+	Finished    State = "Finished"    // a Job that has run there and is gone; it isn't run again
 )
 
 // A Standing is how an object stands in one cluster.
@@ -38,6 +42,8 @@ type Standing struct {
 	At      *time.Time `json:"at,omitempty"`
 	Scale   Scale      `json:"scale,omitempty"`
 	Error   string     `json:"error,omitempty"`
+	// Final is the status of a Job that has ended, for when it is gone.
+	Final Object `json:"final,omitempty"`
 }
 
 // A Condition is one as Kubernetes has them.
@@ -53,10 +59,21 @@ type Condition struct {
 // is for, as it should be.
 const Propagated = "Propagated"
 
+// longestError is how much of an error is written: what matters comes first, and
+// annotations of an object are 256 KiB at most.
+const longestError = 400
+
 // holds says whether an object may be in a cluster, by what was written of it.
 func (r *Record) holds(cluster string) bool {
 	i := slices.IndexFunc(r.Clusters, func(s Standing) bool { return s.Cluster == cluster })
-	return i >= 0 && r.Clusters[i].State != NameTaken && r.Clusters[i].State != NotServed
+	if i < 0 {
+		return false
+	}
+	switch r.Clusters[i].State {
+	case NameTaken, NotServed, Finished:
+		return false
+	}
+	return true
 }
 
 func (r *Record) standing(cluster string) Standing {
@@ -68,11 +85,14 @@ func (r *Record) standing(cluster string) Standing {
 }
 
 // Next is the record after now: what hasn't changed keeps its time.
-func (r Record) Next(standings []Standing, reason, message string, now time.Time) Record {
+func (r Record) Next(uid string, standings []Standing, reason, message string, now time.Time) Record {
 	now = now.UTC().Truncate(time.Second)
-	next := Record{}
+	next := Record{UID: uid}
 	for _, s := range standings {
 		was := r.standing(s.Cluster)
+		if s.Error = strings.ToValidUTF8(s.Error, "?"); len(s.Error) > longestError {
+			s.Error = strings.ToValidUTF8(s.Error[:longestError], "") + "..."
+		}
 		if s.State == Applied {
 			if was.State == Applied && was.Applied == s.Applied && was.At != nil {
 				s.At = was.At
@@ -81,6 +101,9 @@ func (r Record) Next(standings []Standing, reason, message string, now time.Time
 			}
 		} else {
 			s.Applied, s.At = was.Applied, was.At
+			if s.Scale == nil && s.State != NameTaken && s.State != NotServed {
+				s.Scale = was.Scale // what it was given counts until it is given something else
+			}
 		}
 		next.Clusters = append(next.Clusters, s)
 	}
@@ -90,7 +113,7 @@ func (r Record) Next(standings []Standing, reason, message string, now time.Time
 		c.Status = "False"
 	}
 	for _, was := range r.Conditions {
-		if was.Type == c.Type && was.Status == c.Status {
+		if was.Type == c.Type && was.Status == c.Status && !was.Since.IsZero() {
 			c.Since = was.Since
 		}
 	}

@@ -1,6 +1,8 @@
 package workload
 
 import (
+	"maps"
+
 	"github.com/fedns/fedns/internal/placement"
 	"github.com/fedns/fedns/internal/replica"
 )
@@ -11,16 +13,16 @@ type Room struct {
 	replica.Limit
 }
 
-// scales splits what is split, over the clusters that the object is for. A cluster
+// shares splits what is split, over the clusters that the object is for. A cluster
 // that isn't in it gets none.
-func (v *View) scales(decided map[string]placement.Decision) map[string]Scale {
+func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 	if len(v.Scale) == 0 {
 		return nil
 	}
 	out := map[string]Scale{}
-	if len(v.Unclear) > 0 {
+	if len(v.unclear()) > 0 {
 		for c, h := range v.Haves {
-			if h.Ours {
+			if out[c] = v.given(c); out[c] == nil {
 				out[c] = h.Scale
 			}
 		}
@@ -28,7 +30,7 @@ func (v *View) scales(decided map[string]placement.Decision) map[string]Scale {
 	}
 	var clusters []replica.Cluster
 	for _, m := range v.Members {
-		if d := decided[m.Name]; d.Place && !m.Lost && !m.Lacks(v.Sort) {
+		if d := decided[m.Name]; d.Place && !m.Lost && !m.Lacks(v.Sort) && !v.taken(m.Name) {
 			clusters = append(clusters, v.cluster(m, d))
 		}
 	}
@@ -38,13 +40,19 @@ func (v *View) scales(decided map[string]placement.Decision) map[string]Scale {
 		for c, s := range replica.Split(v.preferences, v.total("replicas"), clusters, key) {
 			out[c] = Scale{"replicas": s.Asked()}
 		}
-		v.scaledByOthers(out)
 	case "parallelism":
 		v.jobs(out, clusters, key)
 	default:
 		v.autoscalers(out, clusters, key)
 	}
 	return out
+}
+
+// taken says whether an object that isn't ours, and is to stay so, has the name in a
+// cluster.
+func (v *View) taken(cluster string) bool {
+	h := v.Haves[cluster]
+	return h != nil && !h.Ours && !h.Marked && !v.Adopt
 }
 
 // total is what the federated object says; one, if it says nothing.
@@ -73,20 +81,20 @@ func (v *View) cluster(m *Member, d placement.Decision) replica.Cluster {
 // there by hand goes back, and nothing follows from it for the others.
 func (v *View) current(cluster string) Scale {
 	h := v.Haves[cluster]
-	if h != nil && !h.Ours {
+	if h != nil && !h.Ours && !h.Marked {
 		return nil
 	}
 	if h == nil {
+		if over, _ := v.over(cluster); over {
+			return v.given(cluster) // what it has done needn't be done elsewhere
+		}
 		for _, m := range v.Members {
-			if m.Name == cluster && m.Lists(v.Sort) && m.Reachable {
+			if m.Name == cluster && m.knows(v.Sort) {
 				return nil
 			}
 		}
 	}
-	if s := v.Asked[cluster]; s != nil {
-		return s
-	}
-	if s := v.Record.standing(cluster).Scale; s != nil {
+	if s := v.given(cluster); s != nil {
 		return s
 	}
 	if h == nil {
@@ -95,19 +103,33 @@ func (v *View) current(cluster string) Scale {
 	return h.Scale
 }
 
-// scaledByOthers leaves replicas alone where a HorizontalPodAutoscaler sees to them.
-func (v *View) scaledByOthers(out map[string]Scale) {
+// given is what a cluster was asked to have last.
+func (v *View) given(cluster string) Scale {
+	if s := v.Asked[cluster]; s != nil {
+		return s
+	}
+	return v.Record.standing(cluster).Scale
+}
+
+// scales are the shares, except where a HorizontalPodAutoscaler sees to the
+// replicas: there they are as they are. What it does changes nobody's share.
+func (v *View) scales(shares map[string]Scale) map[string]Scale {
+	if !v.workload() {
+		return shares
+	}
+	out := maps.Clone(shares)
 	for c := range out {
 		least, theirs := v.Scaler(c)
 		if !theirs {
 			continue
 		}
-		if h := v.Haves[c]; h != nil && h.Ours {
+		if h := v.Haves[c]; h != nil && len(h.Scale) > 0 {
 			out[c] = h.Scale
-		} else {
+		} else if least >= 0 {
 			out[c] = Scale{"replicas": max(least, 1)}
 		}
 	}
+	return out
 }
 
 func (v *View) jobs(out map[string]Scale, clusters []replica.Cluster, key string) {

@@ -9,36 +9,37 @@ var (
 	deploymentCounts = []string{"replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"}
 	replicaSetCounts = []string{"replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"}
 	daemonSetCounts  = []string{"desiredNumberScheduled", "currentNumberScheduled", "numberMisscheduled", "numberReady", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"}
-	jobFields        = []string{"active", "succeeded", "failed", "ready", "startTime", "completionTime", "conditions"}
+	jobFields        = []string{"active", "succeeded", "failed", "ready", "terminating", "startTime", "completionTime", "conditions"}
 )
 
 // Status puts the parts of the clusters together, in the order of their names; nil:
-// there is nothing to tell of such objects. current says that every cluster has
-// what the federated object of that generation asks for.
-func (s *Sort) Status(parts []Part, generation int64, current bool) Object {
+// there is nothing to tell of such objects. was is the status that the federated
+// object of that generation has. all says that every cluster which should have it
+// has it; that it was seen is said once their own controllers have.
+func (s *Sort) Status(parts []Part, was Object, generation int64, all bool) Object {
 	if s.status == nil {
 		return nil
 	}
 	parts = slices.Clone(parts)
 	slices.SortFunc(parts, func(a, b Part) int { return cmp.Compare(a.Cluster, b.Cluster) })
-	out := s.status(parts)
+	out := s.status(parts, was, all)
 	if s.Kind.Name == "Service" || s.Kind.Name == "Ingress" || s.Kind.Name == "Job" {
 		return out
 	}
 	for _, p := range parts {
 		if seen, _ := number(p.Status, "observedGeneration"); seen < p.Generation {
-			current = false // its controller hasn't looked yet
+			all = false // its controller hasn't looked yet
 		}
 	}
-	if current {
+	if all && len(parts) > 0 {
 		out["observedGeneration"] = generation
 	}
 	return out
 }
 
 // sums adds counts up.
-func sums(fields ...string) func([]Part) map[string]any {
-	return func(parts []Part) map[string]any {
+func sums(fields ...string) func([]Part, Object, bool) map[string]any {
+	return func(parts []Part, _ Object, _ bool) map[string]any {
 		out := map[string]any{}
 		for _, f := range fields {
 			var sum int64
@@ -53,8 +54,8 @@ func sums(fields ...string) func([]Part) map[string]any {
 }
 
 // balancers is the union of the addresses of load balancers.
-func balancers(parts []Part) map[string]any {
-	all := []any{}
+func balancers(parts []Part, _ Object, _ bool) map[string]any {
+	var all []any
 	var seen []string
 	for _, p := range parts {
 		for _, in := range mapsOf(at(p.Status, "loadBalancer", "ingress")) {
@@ -65,50 +66,78 @@ func balancers(parts []Part) map[string]any {
 		}
 	}
 	if len(all) == 0 {
-		return map[string]any{"loadBalancer": map[string]any{}}
+		return map[string]any{"loadBalancer": map[string]any{"ingress": nil}} // null takes away what a patch would leave
 	}
 	return map[string]any{"loadBalancer": map[string]any{"ingress": all}}
 }
 
-// jobs adds the counts up. A Job has failed when a cluster's has, and is complete
-// when all are.
-func jobs(parts []Part) map[string]any {
-	out := sums("active", "succeeded", "failed", "ready")(parts)
-	var started, completed string
-	var done, broken []map[string]any
+// ended says whether a Job is complete or has failed.
+func ended(status Object) bool {
+	return condition(status, "Complete") != nil || condition(status, "Failed") != nil
+}
+
+// condition is the one of that type, if it is true.
+func condition(status Object, kind string) map[string]any {
+	for _, c := range mapsOf(status["conditions"]) {
+		if c["type"] == kind && c["status"] == "True" {
+			return c
+		}
+	}
+	return nil
+}
+
+// jobs adds the counts up. A Job is about to fail when a cluster's has failed, and
+// has failed when nothing of it runs any more; it is complete when all are.
+//
+// An API server lets no Job say what can't be: counts don't fall, a start doesn't
+// move, and one that has ended stays so.
+func jobs(parts []Part, was Object, all bool) map[string]any {
+	if ended(was) {
+		return was
+	}
+	out := sums("active", "succeeded", "failed", "ready", "terminating")(parts, was, all)
+	for _, f := range []string{"succeeded", "failed"} {
+		if before, _ := number(was, f); before > out[f].(int64) {
+			out[f] = before // by a cluster that has left
+		}
+	}
+	started, completed := text(was, "startTime"), ""
+	var broken map[string]any
+	running, first := len(parts) == 0, ""
+	var done map[string]any
 	for _, p := range parts {
-		if t := text(p.Status, "startTime"); t != "" && (started == "" || t < started) {
-			started = t
+		if t := text(p.Status, "startTime"); t != "" && (first == "" || t < first) {
+			first = t
 		}
 		completed = max(completed, text(p.Status, "completionTime"))
-		for _, c := range mapsOf(p.Status["conditions"]) {
-			if c["status"] != "True" {
-				continue
-			}
-			switch c["type"] {
-			case "Complete":
-				done = append(done, c)
-			case "Failed":
-				broken = append(broken, c)
-			}
+		if c := condition(p.Status, "Failed"); c != nil && broken == nil {
+			broken = c
 		}
+		if c := condition(p.Status, "Complete"); c != nil {
+			done = c
+		}
+		running = running || !ended(p.Status)
 	}
-	if started != "" {
-		out["startTime"] = started
+	if started = cmp.Or(started, first); started == "" {
+		return out
 	}
-	// The API server wants to see that a Job was about to end before it ends.
+	out["startTime"] = started
+	// Before it ends, a Job says that it is about to.
 	switch {
-	case len(broken) > 0:
-		out["conditions"] = []any{ending(broken[0], "FailureTarget"), clone(broken[0])}
-	case len(parts) > 0 && len(done) == len(parts):
-		out["conditions"] = []any{ending(done[0], "SuccessCriteriaMet"), clone(done[0])}
+	case broken != nil && (running || !all):
+		out["conditions"] = []any{as(broken, "FailureTarget")}
+	case broken != nil:
+		out["conditions"] = []any{as(broken, "FailureTarget"), as(broken, "Failed")}
+	case all && !running:
+		out["conditions"] = []any{as(done, "SuccessCriteriaMet"), as(done, "Complete")}
 		out["completionTime"] = completed
 	}
 	return out
 }
 
-func ending(c map[string]any, as string) any {
-	e := clone(c).(map[string]any)
-	e["type"] = as
-	return e
+// as is a condition under another type.
+func as(c map[string]any, kind string) any {
+	out := clone(c).(map[string]any)
+	out["type"] = kind
+	return out
 }

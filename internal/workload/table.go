@@ -14,6 +14,8 @@ import (
 // locks.
 type Table struct {
 	Federation string
+	// Sorts are those that are kept, where it isn't told from what is there.
+	Sorts []*Sort
 	// Keep is that live objects are kept whole, for a preview to show them.
 	Keep bool
 
@@ -24,8 +26,13 @@ type Table struct {
 	bases   map[Key]map[string]Base
 	asked   map[Key]map[string]Scale
 	rooms   map[Key]map[string]Room
+	finals  map[Key]map[string]Object
 	dirty   map[Key]bool
-	loose   map[Key]bool // in clusters, and not wanted
+	loose   map[Key]bool // what is there and not wanted
+	// tenants counts objects of ours in the clusters, by namespace and cluster.
+	tenants map[string]map[string]int
+	// dark are sorts of which it isn't known what is wanted.
+	dark map[*Sort]bool
 	// namespaces and autoscalers are found by what they are about.
 	namespaces  map[string]Key
 	autoscalers map[string]map[Key]bool // by namespace
@@ -36,7 +43,8 @@ func NewTable(federation string) *Table {
 	return &Table{
 		Federation: federation,
 		wants:      map[Key]*Want{}, inside: map[string]map[Key]bool{}, haves: map[Key]map[string]*Have{},
-		bases: map[Key]map[string]Base{}, asked: map[Key]map[string]Scale{}, rooms: map[Key]map[string]Room{}, dirty: map[Key]bool{}, loose: map[Key]bool{},
+		bases: map[Key]map[string]Base{}, asked: map[Key]map[string]Scale{}, rooms: map[Key]map[string]Room{}, dirty: map[Key]bool{},
+		finals: map[Key]map[string]Object{}, loose: map[Key]bool{}, tenants: map[string]map[string]int{}, dark: map[*Sort]bool{},
 		namespaces: map[string]Key{}, autoscalers: map[string]map[Key]bool{},
 	}
 }
@@ -53,13 +61,40 @@ func (t *Table) SetMembers(members []*Member) {
 		for c := range by {
 			if !known(c) {
 				t.Gone(c, k)
-				delete(t.bases[k], c)
-				delete(t.asked[k], c)
-				delete(t.rooms[k], c)
 			}
 		}
 	}
+	forget(t.bases, known)
+	forget(t.asked, known)
+	forget(t.rooms, known)
+	forget(t.finals, known)
 	for k := range t.wants {
+		t.dirty[k] = true
+	}
+}
+
+// forget drops what is remembered of clusters that aren't there.
+func forget[V any](what map[Key]map[string]V, known func(cluster string) bool) {
+	for k, by := range what {
+		for c := range by {
+			if !known(c) {
+				delete(by, c)
+			}
+		}
+		if len(by) == 0 {
+			delete(what, k)
+		}
+	}
+}
+
+// Dark says whether it isn't known what is wanted of a sort. Nothing follows from
+// its absence then.
+func (t *Table) Dark(s *Sort, dark bool) {
+	if t.dark[s] == dark {
+		return
+	}
+	t.dark[s] = dark
+	for _, k := range t.namespaces {
 		t.dirty[k] = true
 	}
 }
@@ -70,12 +105,18 @@ func (t *Table) Members() []*Member { return t.members }
 // Want says what is wanted of an object.
 func (t *Table) Want(w *Want) {
 	was := t.wants[w.Key]
+	if was != nil && was.UID != w.UID {
+		// Another object of that name: nothing of it has been anywhere yet.
+		delete(t.asked, w.Key)
+		delete(t.finals, w.Key)
+		delete(t.rooms, w.Key)
+	}
 	t.wants[w.Key] = w
-	delete(t.loose, w.Key)
 	if t.inside[w.Namespace] == nil {
 		t.inside[w.Namespace] = map[Key]bool{}
 	}
 	t.inside[w.Namespace][w.Key] = true
+	delete(t.loose, w.Key)
 	t.note(w.Key)
 	t.touch(w.Key)
 	if was != nil && was.Target != w.Target {
@@ -101,21 +142,48 @@ func (t *Table) Unwant(k Key) {
 	if w := t.wants[k]; w != nil {
 		t.touch(k)
 		delete(t.wants, k)
-		if len(t.haves[k]) > 0 {
-			t.loose[k] = true
-		}
 		delete(t.inside[k.Namespace], k)
 		if n, ok := t.namespaces[k.Namespace]; ok {
 			t.dirty[n] = true // its own deletion may have waited for this one
+		}
+		if len(t.inside[k.Namespace]) == 0 {
+			delete(t.inside, k.Namespace)
+		}
+		if len(t.haves[k]) > 0 {
+			t.loose[k] = true
 		}
 	}
 	delete(t.bases, k)
 	delete(t.asked, k)
 	delete(t.rooms, k)
+	delete(t.finals, k)
+	t.unnote(k)
+}
+
+// unnote forgets what nobody wants and nobody has.
+func (t *Table) unnote(k Key) {
+	if t.wants[k] != nil || len(t.haves[k]) > 0 {
+		return
+	}
+	if t.namespaces[k.Name] == k {
+		delete(t.namespaces, k.Name)
+	}
+	delete(t.autoscalers[k.Namespace], k)
+	if len(t.autoscalers[k.Namespace]) == 0 {
+		delete(t.autoscalers, k.Namespace)
+	}
 }
 
 // Wanted is what is wanted under a key; nil: nothing.
 func (t *Table) Wanted(k Key) *Want { return t.wants[k] }
+
+// Home is the federated Namespace that an object is in; nil: there is none.
+func (t *Table) Home(k Key) *Want {
+	if !k.Namespaced {
+		return nil
+	}
+	return t.wants[t.namespaces[k.Namespace]]
+}
 
 // Wants are the keys of all federated objects of a sort; nil: of all sorts.
 func (t *Table) Wants(s *Sort) []Key {
@@ -170,7 +238,7 @@ func (t *Table) scaled(namespace, target string) {
 func (t *Table) Have(cluster string, k Key, o Object) {
 	was := t.haves[k][cluster]
 	h := t.observe(cluster, k, o)
-	if was != nil && was.UID == h.UID && older(h.Version, was.Version) {
+	if was != nil && was.UID == h.UID && Older(h.Version, was.Version) {
 		return
 	}
 	t.put(cluster, k, h)
@@ -193,9 +261,17 @@ func (t *Table) put(cluster string, k Key, h *Have) {
 	if t.haves[k] == nil {
 		t.haves[k] = map[string]*Have{}
 	}
+	t.count(k, cluster, was, -1)
 	t.haves[k][cluster] = h
+	t.count(k, cluster, h, 1)
 	if t.wants[k] == nil {
 		t.loose[k] = true
+	}
+	if h.Ours && h.Ended {
+		if t.finals[k] == nil {
+			t.finals[k] = map[string]Object{}
+		}
+		t.finals[k][cluster] = h.Part.Status
 	}
 	t.note(k)
 	t.touch(k)
@@ -204,20 +280,41 @@ func (t *Table) put(cluster string, k Key, h *Have) {
 	}
 }
 
-// Wrote says what a cluster has under a key after something was written there.
-// However it spells it, that is what was asked for.
-func (t *Table) Wrote(cluster string, k Key, o Object) {
+// count keeps tenants.
+func (t *Table) count(k Key, cluster string, h *Have, by int) {
+	if h == nil || !h.Ours || !k.Namespaced {
+		return
+	}
+	if t.tenants[k.Namespace] == nil {
+		t.tenants[k.Namespace] = map[string]int{}
+	}
+	n := t.tenants[k.Namespace][cluster] + by
+	if n != 0 {
+		t.tenants[k.Namespace][cluster] = n
+		return
+	}
+	if delete(t.tenants[k.Namespace], cluster); len(t.tenants[k.Namespace]) == 0 {
+		delete(t.tenants, k.Namespace)
+	}
+	if home, ok := t.namespaces[k.Namespace]; ok {
+		t.dirty[home] = true // it may have waited to be empty
+	}
+}
+
+// Wrote says what a cluster has under a key after something was written there, with
+// the share that it was given. However it spells it, that is what was asked for.
+func (t *Table) Wrote(cluster string, k Key, o Object, share Scale) {
 	w := t.wants[k]
 	if w == nil {
 		t.Have(cluster, k, o)
 		return
 	}
 	h := t.observe(cluster, k, o)
-	if len(h.Scale) > 0 {
+	if len(share) > 0 {
 		if t.asked[k] == nil {
 			t.asked[k] = map[string]Scale{}
 		}
-		t.asked[k][cluster] = h.Scale
+		t.asked[k][cluster] = share
 	}
 	if h.Applied == w.Template.Hash {
 		if t.bases[k] == nil {
@@ -226,14 +323,14 @@ func (t *Table) Wrote(cluster string, k Key, o Object) {
 		t.bases[k][cluster] = Base{Template: w.Template.Hash, Seen: h.Seen}
 		h.Drift = nil
 	}
-	if was := t.haves[k][cluster]; was != nil && was.UID == h.UID && older(h.Version, was.Version) {
+	if was := t.haves[k][cluster]; was != nil && was.UID == h.UID && Older(h.Version, was.Version) {
 		return
 	}
 	t.put(cluster, k, h)
 }
 
-// older compares resourceVersions, which are numbers that grow (KEP-5504).
-func older(a, b string) bool {
+// Older compares resourceVersions, which are numbers that grow (KEP-5504).
+func Older(a, b string) bool {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	return len(a) < len(b) || len(a) == len(b) && a < b
 }
@@ -244,22 +341,27 @@ func (t *Table) Gone(cluster string, k Key) {
 		return
 	}
 	t.touch(k)
+	t.count(k, cluster, t.haves[k][cluster], -1)
 	delete(t.haves[k], cluster)
 	if len(t.haves[k]) == 0 {
 		delete(t.haves, k)
 		delete(t.loose, k)
+		t.unnote(k)
 	}
 }
 
 // Listed says all that a cluster has of a sort.
 func (t *Table) Listed(cluster string, s *Sort, all map[Key]Object) {
 	for k, by := range t.haves {
-		if k.Sort == s && by[cluster] != nil && all[k] == nil {
+		// What isn't ours isn't in the list, and is known from elsewhere.
+		if h := by[cluster]; k.Sort == s && h != nil && all[k] == nil && (h.Ours || h.Target != "") {
 			t.Gone(cluster, k)
 		}
 	}
+	// A list has the last word, even if what it has is older: the cluster may have
+	// been restored from a copy.
 	for k, o := range all {
-		t.Have(cluster, k, o)
+		t.put(cluster, k, t.observe(cluster, k, o))
 	}
 	for k := range t.wants {
 		if k.Sort == s {
@@ -322,20 +424,49 @@ func (t *Table) Plan(k Key) Plan { return t.PlanOf(t.wants[k]) }
 // PlanOf makes the plan of what is wanted, instead of what the table has of it.
 func (t *Table) PlanOf(w *Want) Plan {
 	k := w.Key
-	v := View{Want: w, Members: t.members, Haves: t.haves[k], Asked: t.asked[k], Rooms: t.rooms[k]}
+	v := View{Want: w, Members: t.members, Haves: t.haves[k], Asked: t.asked[k], Rooms: t.rooms[k], Finals: t.finals[k], Foresee: t.Keep}
 	if k.Namespaced {
-		v.Namespace = t.wants[t.namespaces[k.Namespace]]
+		v.Namespace, v.Homes = t.Home(k), t.haves[t.namespaces[k.Namespace]]
 	}
 	v.Scaler = t.scaler(k)
-	if v.Deleting && k.Kind.Name == "Namespace" && len(t.inside[k.Name]) > 0 {
-		return Plan{} // what is in it goes first
+	if k.Kind.Name == "Namespace" {
+		v.Tenants = func(cluster string) bool { return t.tenants[k.Name][cluster] > 0 }
+		if p, wait := t.inhabited(w); wait && !t.Keep {
+			return p
+		}
+	}
+	if t.Keep && v.Namespace != nil && v.Namespace.Deleting {
+		leaving := *w
+		leaving.Deleting = true
+		v.Want = &leaving
 	}
 	return Make(v)
 }
 
+// inhabited says whether a Namespace that is being deleted has to wait for what is
+// in it.
+func (t *Table) inhabited(w *Want) (p Plan, wait bool) {
+	if !w.Deleting {
+		return p, false
+	}
+	for s, dark := range t.dark {
+		if dark && s.Namespaced {
+			p.Notes = append(p.Notes, Note{true, "DeletionWaits", "deletion waits: whether it holds a " + s.Kind.Name + " can't be asked of the federation's API"})
+		}
+	}
+	slices.SortFunc(p.Notes, func(a, b Note) int { return cmp.Compare(a.Text, b.Text) })
+	for _, s := range w.Record.Clusters {
+		p.Standings = append(p.Standings, Standing{Cluster: s.Cluster, State: Deleting})
+	}
+	return p, len(t.inside[w.Name]) > 0 || len(p.Notes) > 0
+}
+
+// unseen is that there may be HorizontalPodAutoscalers.
+const unseen = -1
+
 // scaler finds the HorizontalPodAutoscalers of a workload.
 func (t *Table) scaler(k Key) func(cluster string) (least int64, ok bool) {
-	if !k.workload() || len(t.autoscalers[k.Namespace]) == 0 {
+	if !k.workload() {
 		return func(string) (int64, bool) { return 0, false }
 	}
 	target := k.Kind.Name + " " + k.Name
@@ -345,55 +476,70 @@ func (t *Table) scaler(k Key) func(cluster string) (least int64, ok bool) {
 				return h.Scale["minReplicas"], true
 			}
 		}
-		return 0, false
+		return unseen, t.scalersUnseen(cluster)
 	}
+}
+
+// scalersUnseen says whether a cluster hasn't said yet what autoscalers it has.
+func (t *Table) scalersUnseen(cluster string) bool {
+	i := slices.IndexFunc(t.Sorts, func(s *Sort) bool { return s.Kind.Name == "HorizontalPodAutoscaler" })
+	j := slices.IndexFunc(t.members, func(m *Member) bool { return m.Name == cluster })
+	if i < 0 || j < 0 {
+		return false
+	}
+	s, m := t.Sorts[i], t.members[j]
+	return !m.Lists(s) && !m.Lacks(s) && m.denies(s) == ""
 }
 
 // Status is what a federated object's status should be; nil: as it is, or nothing
-// to tell.
-func (t *Table) Status(k Key) Object {
+// to tell. all says that every cluster has what it should have of it.
+func (t *Table) Status(k Key, all bool) Object {
 	w := t.wants[k]
-	if w == nil || w.Deleting {
+	if w == nil || w.Deleting || k.status == nil {
 		return nil
 	}
 	var parts []Part
-	current := true
 	for c, h := range t.haves[k] {
-		if !h.Ours {
+		if h.Ours && w.Balanced {
+			p := h.Part
+			p.Cluster = c
+			parts = append(parts, p)
+		}
+	}
+	for _, m := range t.members {
+		if h := t.haves[k][m.Name]; h != nil {
 			continue
 		}
-		p := h.Part
-		p.Cluster = c
-		parts = append(parts, p)
-		current = current && h.Applied == w.Template.Hash
-	}
-	now := k.Status(parts, w.Generation, current && len(parts) > 0)
-	if now == nil {
-		return nil
-	}
-	if have := w.Part.Status; have == nil && blank(now) || len(Diff(now, have)) == 0 {
-		return nil
-	}
-	return now
-}
-
-// blank says that a status tells nothing: zeros, and no addresses.
-func blank(s Object) bool {
-	for _, v := range s {
-		switch v := v.(type) {
-		case int64:
-			if v != 0 {
-				return false
-			}
-		case map[string]any:
-			if len(v) != 0 {
-				return false
-			}
-		default:
-			return false
+		v := View{Want: w, Finals: t.finals[k]}
+		if f := v.final(m.Name); f != nil {
+			parts = append(parts, Part{Cluster: m.Name, Status: f})
 		}
 	}
-	return true
+	now := k.Status(parts, w.Part.Status, w.Generation, all)
+	for f, v := range now {
+		if have := w.Part.Status[f]; !(blank(v) && blank(have)) && jsonOf(said(v)) != jsonOf(have) {
+			return now
+		}
+	}
+	return nil
+}
+
+// blank says that a part of a status tells nothing: zero, and no addresses.
+func blank(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case int64:
+		return v == 0
+	case map[string]any:
+		for _, e := range v {
+			if !blank(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // A Stray is an object of ours that no federated object asks for.
@@ -407,6 +553,9 @@ type Stray struct {
 func (t *Table) Strays() []Stray {
 	var out []Stray
 	for k := range t.loose {
+		if t.dark[k.Sort] {
+			continue
+		}
 		for c, h := range t.haves[k] {
 			if h.Ours && !h.Deleting {
 				out = append(out, Stray{c, k, h.UID})

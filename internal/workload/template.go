@@ -51,7 +51,7 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 	t := Object{}
 	for field, v := range o {
 		if field != "metadata" && field != "status" {
-			t[field] = clone(v)
+			t[field] = said(v)
 		}
 	}
 	t["apiVersion"], t["kind"], t["metadata"] = k.APIVersion(), k.Kind.Name, metadata
@@ -69,6 +69,27 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 	hash := hashOf(t)
 	annotations[fedapi.Applied] = hash
 	return &Template{Object: t, Hash: hash}
+}
+
+// said is a copy without nulls: an API server writes some for what nobody said.
+func said(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			if e != nil {
+				out[k] = said(e)
+			}
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = said(e)
+		}
+		return out
+	}
+	return v
 }
 
 // hashOf is short: it tells versions of one object apart, not all objects there are.
@@ -110,11 +131,13 @@ func stripService(spec map[string]any) {
 	for _, p := range mapsOf(spec["ports"]) {
 		delete(p, "nodePort")
 	}
-	if families, _ := spec["ipFamilies"].([]any); spec["ipFamilyPolicy"] == "SingleStack" && len(families) < 2 && !slices.Contains(families, any("IPv6")) {
+	if families, _ := spec["ipFamilies"].([]any); len(families) < 2 && !slices.Contains(families, any("IPv6")) {
 		// That is what an API server fills in by itself; a cluster of the other
-		// family fills in its own.
-		delete(spec, "ipFamilyPolicy")
+		// family, or of both, fills in its own.
 		delete(spec, "ipFamilies")
+		if spec["ipFamilyPolicy"] == "SingleStack" {
+			delete(spec, "ipFamilyPolicy")
+		}
 	}
 }
 

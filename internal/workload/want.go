@@ -34,6 +34,11 @@ type Want struct {
 	// Record is what was last written of it.
 	Record Record
 	Part   Part
+	// Once is that it is a Job which each cluster takes away when it has ended:
+	// where it isn't, it may have run.
+	Once bool
+	// Balanced is that it is a Service which may have addresses of load balancers.
+	Balanced bool
 	// Terminating is that it is a Namespace which an API server holds until it is
 	// told that nothing is left in it.
 	Terminating bool
@@ -72,12 +77,14 @@ func NewWant(k Key, o Object, federation string) *Want {
 	if k.Kind.Name == "HorizontalPodAutoscaler" {
 		w.Target = text(o, "spec", "scaleTargetRef", "kind") + " " + text(o, "spec", "scaleTargetRef", "name")
 	}
+	w.Once = k.Kind.Name == "Job" && at(o, "spec", "ttlSecondsAfterFinished") != nil
+	w.Balanced = k.Kind.Name != "Service" || text(o, "spec", "type") == "LoadBalancer"
 	w.PodSelector = podSelector(object(o, "spec", "selector"))
 	w.Part.Status = part(object(o, "status"), k.kept)
 	w.Part.Generation = w.Generation
 	if s := annotations[fedapi.StatusOf]; s != "" {
-		if err := json.Unmarshal([]byte(s), &w.Record); err != nil {
-			w.Record = Record{} // somebody else's scribble: it is written anew
+		if err := json.Unmarshal([]byte(s), &w.Record); err != nil || w.Record.UID != w.UID {
+			w.Record = Record{} // somebody else's scribble, or another object's: it is written anew
 		}
 	}
 	var err error

@@ -1,0 +1,112 @@
+package workload
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestStatus(t *testing.T) {
+	const done = `"conditions":[{"type":"SuccessCriteriaMet","status":"True"},{"type":"Complete","status":"True"}]`
+	for _, test := range []struct {
+		name, kind, was string
+		parts           map[string]string
+		all             bool
+		want            string
+	}{
+		{"Deployments add up", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,"replicas":2,"readyReplicas":1}`, "b": `{"observedGeneration":1,"replicas":3}`}, true,
+			`{"availableReplicas":0,"observedGeneration":7,"readyReplicas":1,"replicas":5,"unavailableReplicas":0,"updatedReplicas":0}`},
+		{"one that isn't everywhere isn't observed", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,"replicas":2}`}, false,
+			`{"availableReplicas":0,"readyReplicas":0,"replicas":2,"unavailableReplicas":0,"updatedReplicas":0}`},
+		{"nor is one that a controller hasn't looked at", "ReplicaSet", `{}`, map[string]string{"a": `{"replicas":2}`}, true,
+			`{"availableReplicas":0,"fullyLabeledReplicas":0,"readyReplicas":0,"replicas":2}`},
+		{"load balancers are united, in the order of the clusters", "Service", `{}`, map[string]string{"b": `{"loadBalancer":{"ingress":[{"ip":"1"},{"hostname":"h"}]}}`, "a": `{"loadBalancer":{"ingress":[{"ip":"2"},{"ip":"1"}]}}`}, true,
+			`{"loadBalancer":{"ingress":[{"ip":"2"},{"ip":"1"},{"hostname":"h"}]}}`},
+		{"none is said to be none", "Ingress", `{}`, map[string]string{"a": `{}`}, true, `{"loadBalancer":{"ingress":null}}`},
+		{"a Job that runs", "Job", `{}`, map[string]string{"a": `{"active":1,"startTime":"2026-01-02"}`, "b": `{"succeeded":2,"startTime":"2026-01-01","completionTime":"2026-01-05",` + done + `}`}, true,
+			`{"active":1,"failed":0,"ready":0,"startTime":"2026-01-01","succeeded":2,"terminating":0}`},
+		{"a Job that is complete", "Job", `{"startTime":"2026-01-03"}`, map[string]string{"a": `{"succeeded":1,"startTime":"2026-01-02","completionTime":"2026-01-04",` + done + `}`, "b": `{"succeeded":2,"startTime":"2026-01-01","completionTime":"2026-01-05",` + done + `}`}, true,
+			`{"active":0,"completionTime":"2026-01-05","conditions":[{"status":"True","type":"SuccessCriteriaMet"},{"status":"True","type":"Complete"}],"failed":0,"ready":0,"startTime":"2026-01-03","succeeded":3,"terminating":0}`},
+		{"but not where it hasn't begun", "Job", `{}`, map[string]string{"a": `{"succeeded":1,"startTime":"2026-01-02","completionTime":"2026-01-04",` + done + `}`}, false,
+			`{"active":0,"failed":0,"ready":0,"startTime":"2026-01-02","succeeded":1,"terminating":0}`},
+		{"one that failed, while another runs", "Job", `{}`, map[string]string{"a": `{"failed":1,"startTime":"2026-01-02","conditions":[{"type":"Failed","status":"True","reason":"X"}]}`, "b": `{"active":1,"startTime":"2026-01-02"}`}, true,
+			`{"active":1,"conditions":[{"reason":"X","status":"True","type":"FailureTarget"}],"failed":1,"ready":0,"startTime":"2026-01-02","succeeded":0,"terminating":0}`},
+		{"one that failed", "Job", `{}`, map[string]string{"a": `{"failed":1,"startTime":"2026-01-02","conditions":[{"type":"Failed","status":"True","reason":"X"}]}`, "b": `{"succeeded":1,"startTime":"2026-01-02","completionTime":"2026-01-05",` + done + `}`}, true,
+			`{"active":0,"conditions":[{"reason":"X","status":"True","type":"FailureTarget"},{"reason":"X","status":"True","type":"Failed"}],"failed":1,"ready":0,"startTime":"2026-01-02","succeeded":1,"terminating":0}`},
+		{"counts don't fall with a cluster that leaves", "Job", `{"succeeded":5,"failed":1}`, map[string]string{"a": `{"succeeded":2,"startTime":"2026-01-02"}`}, true,
+			`{"active":0,"failed":1,"ready":0,"startTime":"2026-01-02","succeeded":5,"terminating":0}`},
+		{"what has ended stays so", "Job", `{"succeeded":2,` + done + `}`, map[string]string{"a": `{"active":4}`}, true, `{"conditions":[{"status":"True","type":"SuccessCriteriaMet"},{"status":"True","type":"Complete"}],"succeeded":2}`},
+		{"a Job that is nowhere", "Job", `{}`, nil, true, `{"active":0,"failed":0,"ready":0,"succeeded":0,"terminating":0}`},
+		{"nothing is told of these", "ConfigMap", `{}`, map[string]string{"a": `{}`}, true, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var parts []Part
+			for c, s := range test.parts {
+				parts = append(parts, Part{Cluster: c, Generation: 1, Status: parse(t, s)})
+			}
+			got := kind(t, test.kind).Status(parts, parse(t, test.was), 7, test.all)
+			text := ""
+			if got != nil {
+				text = jsonOf(got)
+			}
+			if text != test.want {
+				t.Errorf("got  %s\nwant %s", text, test.want)
+			}
+		})
+	}
+}
+
+// TestCompare holds Diff to what it says of itself.
+func TestCompare(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := anything(t, 3), anything(t, 3)
+		want, have := Object{"x": a}, Object{"x": b}
+		if d := Diff(want, want); len(d) != 0 {
+			t.Fatalf("something differs from itself: %v", d)
+		}
+		if d := Compare(want, want); len(d) != 0 {
+			t.Fatalf("something differs from itself: %v", d)
+		}
+		if same := jsonOf(a) == jsonOf(b); same != (len(Compare(have, want)) == 0) && !sorted(a, b) {
+			t.Fatalf("%s and %s: %v", jsonOf(a), jsonOf(b), Compare(have, want))
+		}
+		more, ok := clone(b).(map[string]any)
+		if !ok {
+			return
+		}
+		more["added"] = "by others"
+		if x, y := Diff(want, have), Diff(want, Object{"x": more}); len(x) == 0 && len(y) != 0 {
+			t.Fatalf("what others add is taken for a change: %v", y)
+		}
+	})
+}
+
+// sorted says that the order of named elements may be all that differs.
+func sorted(a, b any) bool { return len(jsonOf(a)) == len(jsonOf(b)) }
+
+// anything is a value as JSON has them, without null.
+func anything(t *rapid.T, depth int) any {
+	n := 3
+	if depth > 0 {
+		n = 6
+	}
+	switch rapid.IntRange(0, n-1).Draw(t, "kind") {
+	case 0:
+		return rapid.SampledFrom([]string{"a", "b"}).Draw(t, "string")
+	case 1:
+		return int64(rapid.IntRange(0, 3).Draw(t, "number"))
+	case 2:
+		return rapid.Bool().Draw(t, "bool")
+	case 3:
+		out := map[string]any{}
+		for _, k := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"name", "port", "k"}), 0, 3, rapid.ID[string]).Draw(t, "keys") {
+			out[k] = anything(t, depth-1)
+		}
+		return out
+	}
+	out := []any{}
+	for range rapid.IntRange(0, 3).Draw(t, "length") {
+		out = append(out, anything(t, depth-1))
+	}
+	return out
+}
