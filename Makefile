@@ -8,7 +8,7 @@ FUZZTIME ?= 30s
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build bin/fedns and bin/fedctl
+build: ## build bin/fedns, bin/fedsync and bin/fedctl
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
 
 run: build ## start fedns over corefile.example, on 127.0.0.1:1053
@@ -53,9 +53,10 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-soak: kube ## what takes long: 200 kills, a minute of flapping, 100 reloads, loads, each fuzz target for ten minutes
+soak: kube ## what takes long: 300 kills, a minute of flapping, 100 reloads, loads, each fuzz target for ten minutes
 	go test -count=1 -timeout 30m ./test/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
 	go test -count=1 -timeout 30m ./test/faults -run '^TestFaults' -kills 200 -flaps 1m
+	go test -count=1 -timeout 30m ./test/sync -run '^TestFaults' -kills 100
 	$(MAKE) fuzz FUZZTIME=10m
 
 kube: ## build the real control planes that tests start, into bin/kube

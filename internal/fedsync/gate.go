@@ -160,9 +160,9 @@ func (g *gate) pass(now time.Time) {
 	}
 	g.listed = now
 	g.seek(now)
-	lines, flights := g.list(now)
-	g.confirm(lines, flights)
-	g.write(lines, len(flights), now)
+	g.confirm(g.list(now))
+	lines, flights := g.list(now) // without what has just been confirmed
+	g.write(lines, flights, now)
 }
 
 // seek finds objects of ours that no federated object asks for. Nothing is done
@@ -251,9 +251,8 @@ func (g *gate) digest(lines map[string][]string, flights map[flight]bool) string
 }
 
 // write keeps the ConfigMap of what waits.
-func (g *gate) write(lines map[string][]string, count int, now time.Time) {
-	waitingDeletes.Set(float64(count))
-	_, flights := g.list(now)
+func (g *gate) write(lines map[string][]string, flights map[flight]bool, now time.Time) {
+	waitingDeletes.Set(float64(len(flights)))
 	id := g.digest(lines, flights)
 	f := flight{cluster: WaitingName}
 	if id == g.written || g.flights[f] || g.waits(f, now) {
@@ -263,7 +262,7 @@ func (g *gate) write(lines map[string][]string, count int, now time.Time) {
 		return // what waited before this one began is only being found again
 	}
 	if id != "" {
-		g.Log.Warn(fmt.Sprintf("%d deletions wait for an operator: fedctl confirm shows them", count))
+		g.Log.Warn(fmt.Sprintf("%d deletions wait for an operator: fedctl confirm shows them", len(flights)))
 	}
 	data := map[string]any{}
 	for c, l := range lines {

@@ -46,7 +46,7 @@ func (b *Bed) startControllers(t testing.TB, c *Cluster) func() {
 		"--service-account-private-key-file="+b.key,
 		// What makes and unmakes pods, endpoints and tokens, and nothing else. The node
 		// lifecycle is here because nodes keep their not-ready taint without it.
-		"--controllers=deployment-controller,replicaset-controller,daemonset-controller,endpointslice-controller,"+
+		"--controllers=deployment-controller,replicaset-controller,daemonset-controller,endpointslice-controller,job-controller,ttl-after-finished-controller,"+
 			"statefulset-controller,persistentvolumeclaim-protection-controller,namespace-controller,serviceaccount-controller,"+
 			"serviceaccount-token-controller,garbage-collector-controller,node-lifecycle-controller",
 	))
