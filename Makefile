@@ -32,9 +32,10 @@ check: ## formatting, vet, staticcheck, tidy go.mod, builds for other systems
 	for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os go build -o /dev/null ./cmd/fedns || exit; done
 	go run $(STATICCHECK) ./...
 
-bench: build kube ## the figures of the README: change to answer, size, cost of a change and of an answer
+bench: build kube ## the figures of the README: change to answer, size, cost of a change and of an answer, workloads
 	go test -run '^$$' -bench . -benchmem ./internal/names ./internal/answer ./internal/shard ./internal/probe ./internal/wire ./plugin/federation
 	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/bench -figures
+	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/operate -figures
 
 bench-peers: build ## fedns beside other name servers: answers a second, what one costs, how long it takes
 	test/peers.sh race
