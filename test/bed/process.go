@@ -7,10 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
+
+	"github.com/fedns/fedns/internal/fedtest"
 )
 
 // A process is one program of a control plane. It can be killed and started
@@ -23,7 +24,7 @@ type process struct {
 	log  string // file; restarts append to it
 
 	cmd  *exec.Cmd
-	gone chan struct{} // closed when cmd has been reaped
+	gone <-chan struct{} // closed when cmd has been reaped
 }
 
 // launch starts a program of b, and kills it when t ends. A test that failed
@@ -57,25 +58,12 @@ func (p *process) start(t testing.TB) {
 	defer log.Close()
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = dieWithParent()
 	// Nothing of the developer's own: kwok reads ~/.kwok, and any client may
 	// read KUBECONFIG or a proxy's address.
 	cmd.Env = []string{"HOME=" + p.home}
 
-	// "With its parent" means the thread that started it, so that thread has
-	// to last as long: this goroutine keeps it until the program is gone.
-	started, gone := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // why it ended is in its log
-			close(gone)
-		}
-	}()
-	if err := <-started; err != nil {
+	gone, err := fedtest.Start(cmd)
+	if err != nil {
 		t.Fatalf("%s: %v", p.name, err)
 	}
 	p.cmd, p.gone = cmd, gone

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fedns/fedns/internal/fedtest"
 )
 
 // Program runs somebody else's program until the test ends, and shows what it printed
@@ -16,14 +18,10 @@ func Program(t testing.TB, name string, args ...string) {
 	cmd := exec.Command(name, args...)
 	var log Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
+	done, err := fedtest.Start(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // how it ended is told by what it printed
-		close(done)
-	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 		select {

@@ -47,7 +47,7 @@ type Server struct {
 	ready, metrics string // host:port
 	cmd            *exec.Cmd
 	log            *Buffer
-	done           chan struct{}
+	done           <-chan struct{}
 }
 
 // Start starts fedns over a Corefile and waits until it is ready. In the text,
@@ -74,7 +74,6 @@ func Launch(t testing.TB, corefile string, under ...string) *Server {
 		metrics: fmt.Sprint("127.0.0.1:", fedtest.Port(t)),
 		Dir:     fedtest.Root(),
 		log:     &Buffer{},
-		done:    make(chan struct{}),
 	}
 	s.Corefile = filepath.Join(t.TempDir(), "Corefile")
 	s.Write(t, corefile)
@@ -82,14 +81,10 @@ func Launch(t testing.TB, corefile string, under ...string) *Server {
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Dir = s.Dir
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	if s.done, err = fedtest.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
 	s.Pid = s.cmd.Process.Pid
-	go func() {
-		_ = s.cmd.Wait() // how it ended is told by Exited and the log
-		close(s.done)
-	}()
 	t.Cleanup(func() {
 		s.Stop()
 		if t.Failed() {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package bed
+package fedtest
 
 import "syscall"
 
