@@ -2,20 +2,19 @@ package enrol
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedns/fedns/internal/fedtest"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/bed"
-	"github.com/fedns/fedns/test/serve"
+	"github.com/fedns/fedns/test/kubelet"
 )
 
 // A federation's API in a host cluster. No kubelet runs here: the test starts the
@@ -30,6 +29,10 @@ func TestHost(t *testing.T) {
 	const articles = "gke_company-project_us-east1-b_gce-us-east1-b"
 	d := newDesk(t, map[string]*bed.Cluster{articles: host})
 	api := d.open(articles)
+	eventually(t, "the node takes pods", func() bool { // its taint would go sooner or later
+		n, err := host.Client.CoreV1().Nodes().Get(t.Context(), "node", metav1.GetOptions{})
+		return err == nil && len(n.Spec.Taints) == 0
+	})
 	before := everything(t, api)
 	flags := []string{"--host-cluster-context=" + articles, "--dns-zone-name=example.com"}
 	init := func(more ...string) []string {
@@ -79,27 +82,12 @@ func TestHost(t *testing.T) {
 			out, errs, code := d.fedctl(up...)
 			run <- fmt.Sprintf("exit %d\n%s%s", code, out, errs)
 		}()
-		eventually(t, "the manifests are there", func() bool {
-			ok, err := api.Exists(t.Context(), kube.Deployments, "federation-system", "federation-apiserver")
-			return err == nil && ok
-		})
-		var objects []*kube.Object
-		for _, x := range []struct {
-			kind kube.Kind
-			name string
-		}{{kube.StatefulSets, "federation-etcd"}, {kube.Deployments, "federation-apiserver"}, {kube.Secrets, "federation-etcd"}, {kube.Secrets, "federation-apiserver"}} {
-			o, err := api.Get(t.Context(), x.kind, "federation-system", x.name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			objects = append(objects, o)
-		}
-		i := newInstance(whole, objects, port)
-		i.run(whole)
+		i := kubelet.New(whole, "federation", kubelet.Objects(t, api, "federation"), port)
+		i.Run(whole)
 		if said := <-run; !strings.HasPrefix(said, "exit 0\n") || !strings.Contains(said, `context "federation" in `) || !strings.Contains(said, "init: federation-etcd has no ready pod") {
 			t.Fatalf("it says\n%s", said)
 		}
-		i.healthy(t)
+		i.Healthy(t)
 	})
 	if t.Failed() {
 		return
@@ -211,8 +199,8 @@ func TestDryRun(t *testing.T) {
 			}
 		}
 	}
-	i := newInstance(t, objects, port)
-	i.run(t)
+	i := kubelet.New(t, "federation", objects, port)
+	i.Run(t)
 	var admin []byte
 	for _, o := range objects {
 		if o.GetName() == "federation-admin" {
@@ -221,7 +209,7 @@ func TestDryRun(t *testing.T) {
 	}
 	own := d.open("", admin...)
 	eventually(t, "its API is ready", func() bool { return own.Ready(t.Context()) == nil })
-	i.healthy(t)
+	i.Healthy(t)
 	// Secrets are encrypted where they lie.
 	secret := kube.NewSecret("default", "x", map[string][]byte{"k": []byte("a word nobody else has")})
 	if _, err := own.Create(t.Context(), kube.Secrets, secret, "test"); err != nil {
@@ -237,7 +225,7 @@ func TestDryRun(t *testing.T) {
 		}
 		return err
 	}
-	if err := filepath.WalkDir(i.data, walk); err != nil {
+	if err := filepath.WalkDir(i.Data, walk); err != nil {
 		t.Fatal(err)
 	}
 
@@ -249,93 +237,5 @@ func TestDryRun(t *testing.T) {
 	out = d.kubectl("--context=host", "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", file)
 	if !strings.Contains(out, "cluster.fedns.io/eu serverside-applied") {
 		t.Errorf("kubectl says\n%s", out)
-	}
-}
-
-// An instance is etcd and an API server as manifests have them, but on loopback.
-type instance struct {
-	etcd, api          []string
-	data               string
-	etcdHealth, apiURL string
-}
-
-func newInstance(t testing.TB, objects []*kube.Object, port int) *instance {
-	t.Helper()
-	dir := t.TempDir()
-	i := &instance{data: filepath.Join(dir, "data")}
-	client, peer, health := fedtest.Port(t), fedtest.Port(t), fedtest.Port(t)
-	i.etcdHealth = fmt.Sprintf("http://127.0.0.1:%d", health)
-	i.apiURL = fmt.Sprintf("https://127.0.0.1:%d", port)
-	elsewhere := strings.NewReplacer(
-		"/etc/etcd/pki", filepath.Join(dir, "federation-etcd"),
-		"/etc/kubernetes/pki", filepath.Join(dir, "federation-apiserver"),
-		"/var/lib/etcd/data", i.data,
-		"//0.0.0.0:2379", fmt.Sprintf("//127.0.0.1:%d", client),
-		"//federation-etcd.federation-system.svc:2379", fmt.Sprintf("//127.0.0.1:%d", client),
-		"//127.0.0.1:2380", fmt.Sprintf("//127.0.0.1:%d", peer),
-		"//0.0.0.0:2381", i.etcdHealth[len("http:"):],
-		"--secure-port=6443", fmt.Sprintf("--secure-port=%d", port),
-	)
-	for _, o := range objects {
-		switch o.GetKind() {
-		case "Secret":
-			if err := os.MkdirAll(filepath.Join(dir, o.GetName()), 0o700); err != nil {
-				t.Error(err)
-			}
-			for name, value := range kube.SecretData(o) {
-				if err := os.WriteFile(filepath.Join(dir, o.GetName(), name), value, 0o600); err != nil {
-					t.Error(err)
-				}
-			}
-		case "StatefulSet", "Deployment":
-			containers, _, err := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
-			if err != nil || len(containers) != 1 {
-				t.Errorf("%s: %d containers, %v", o.GetName(), len(containers), err)
-				continue
-			}
-			command, _, err := unstructured.NestedStringSlice(containers[0].(map[string]any), "command")
-			if err != nil {
-				t.Error(err)
-			}
-			for n := range command {
-				command[n] = elsewhere.Replace(command[n])
-			}
-			if o.GetKind() == "StatefulSet" {
-				i.etcd = command
-			} else {
-				i.api = append(command, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1")
-			}
-		}
-	}
-	return i
-}
-
-// run runs both until the test ends.
-func (i *instance) run(t testing.TB) {
-	t.Helper()
-	serve.Program(t, program(i.etcd[0]), i.etcd[1:]...)
-	serve.Program(t, program(i.api[0]), i.api[1:]...)
-}
-
-// healthy asks what the probes of the manifests ask: without credentials.
-func (i *instance) healthy(t *testing.T) {
-	t.Helper()
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
-	for _, url := range []string{i.etcdHealth + "/livez", i.etcdHealth + "/readyz", i.apiURL + "/livez", i.apiURL + "/readyz"} {
-		resp, err := client.Get(url)
-		if err != nil {
-			t.Errorf("%s: %v", url, err)
-			continue
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s", url, resp.Status)
-		}
-	}
-	if resp, err := client.Get(i.apiURL + "/api/v1/secrets"); err == nil {
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusForbidden {
-			t.Errorf("without credentials, Secrets are %s", resp.Status)
-		}
 	}
 }
