@@ -183,18 +183,6 @@ func inline(c *clientcmdapi.Cluster, a *clientcmdapi.AuthInfo) bool {
 // Close lets go of idle connections.
 func (a *API) Close() { utilnet.CloseIdleConnectionsFor(a.http.Transport) }
 
-// Ready asks whether the API server is ready: nil, or why it isn't.
-func (a *API) Ready(ctx context.Context) error {
-	body, err := a.rest.Get().AbsPath("/readyz").Timeout(callTimeout).Do(ctx).Raw()
-	if err != nil {
-		return err
-	}
-	if s := strings.TrimSpace(string(body)); !strings.EqualFold(s, "ok") {
-		return fmt.Errorf("readyz: %q", s)
-	}
-	return nil
-}
-
 // Version is that of the API server, such as v1.36.3.
 func (a *API) Version(ctx context.Context) (string, error) {
 	body, err := a.rest.Get().AbsPath("/version").Timeout(callTimeout).Do(ctx).Raw()
