@@ -19,6 +19,12 @@ run: build ## start fedns over corefile.example, on 127.0.0.1:1053
 	@echo '  dig @127.0.0.1 -p 1053 SRV _http._tcp.nginx.mynamespace.myfederation.svc.example.com'
 	@exec bin/fedns -conf corefile.example
 
+demo: ## the life of a federation in the terminal: real API servers, from init to the end of it
+	@[ -e bin/kube/stages.yaml ] || echo 'First etcd, Kubernetes and kwok are built, once: about six minutes.'
+	@$(MAKE) -s --no-print-directory kube
+	@mkdir -p bin/test && go test -c -o bin/test/walk ./test/walk
+	@exec bin/test/walk -test.run '^TestWalk$$' -test.timeout 10m -narrate
+
 unit: ## the quick tests, with the race detector
 	go test -race ./cmd/... ./internal/... ./plugin/...
 
@@ -69,4 +75,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run unit test check bench bench-peers fuzz soak kube peers clean
+.PHONY: help build run demo unit test check bench bench-peers fuzz soak kube peers clean

@@ -147,6 +147,9 @@ func (c *Cluster) Pause() {
 // Resume undoes Pause. It does nothing to an API server that is gone.
 func (c *Cluster) Resume() { _ = c.api.signal(syscall.SIGCONT) }
 
+// Pid is the process number of the API server.
+func (c *Cluster) Pid() int { return c.api.cmd.Process.Pid }
+
 // Kill ends the API server: its connections break and new ones are refused.
 func (c *Cluster) Kill(t testing.TB) {
 	t.Helper()
