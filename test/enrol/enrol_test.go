@@ -20,6 +20,7 @@ import (
 	"github.com/fedns/fedns/internal/fedapi"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/bed"
+	"github.com/fedns/fedns/test/serve"
 )
 
 // The names of contexts that cloud providers make.
@@ -351,16 +352,17 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 		d.must("--context=federation", "join", "us", "--cluster-context", eks)
 		ctx, cancel := context.WithCancel(t.Context())
 		api := d.open("federation")
-		eventuallyThen(t, cancel, func() bool {
-			o, err := api.Get(t.Context(), fedapi.Clusters, "", "us")
-			if err != nil {
-				return false
-			}
-			reason, _, _ := unstructured.NestedString(o.Object, "spec", "drain", "reason")
-			return reason == "unjoin"
-		})
-		if _, errs, code := d.fedctlIn(ctx, "--context=federation", "unjoin", "us", "--cluster-context", eks); code == 0 || !strings.Contains(errs, "interrupted") || !strings.Contains(errs, "answers that name it to expire") {
-			t.Errorf("exit %d, %s", code, errs)
+		var said serve.Buffer
+		eventuallyThen(t, cancel, func() bool { return strings.Contains(said.String(), "answers that name it to expire") })
+		if _, code := d.fedctlTo(ctx, &said, "--context=federation", "unjoin", "us", "--cluster-context", eks); code == 0 || !strings.Contains(said.String(), "interrupted") {
+			t.Errorf("exit %d, %s", code, said.String())
+		}
+		o, err := api.Get(t.Context(), fedapi.Clusters, "", "us")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reason, _, _ := unstructured.NestedString(o.Object, "spec", "drain", "reason"); reason != "unjoin" {
+			t.Errorf("it is drained for %q", reason)
 		}
 		// A running fedns is asked until it has heard, and for its longest TTL.
 		var asked atomic.Int32
@@ -380,18 +382,17 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 		ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		_, errs, code := d.fedctlIn(ctx, "--context=federation", "unjoin", "us", "--cluster-context", eks, "--server", status.URL)
-		said := regexp.MustCompile(`to expire, until (\S+)`).FindStringSubmatch(errs)
-		if code == 0 || said == nil || asked.Load() < 4 {
+		until := regexp.MustCompile(`to expire, until (\S+)`).FindStringSubmatch(errs)
+		if code == 0 || until == nil || asked.Load() < 4 {
 			t.Fatalf("exit %d, asked %d times, %s", code, asked.Load(), errs)
 		}
-		end, err := time.ParseInLocation(time.DateTime, time.Now().Format(time.DateOnly)+" "+said[1], time.Local)
+		end, err := time.ParseInLocation(time.DateTime, time.Now().Format(time.DateOnly)+" "+until[1], time.Local)
 		if wait := (time.Until(end) + 24*time.Hour) % (24 * time.Hour); err != nil || wait < 59*time.Minute || wait > time.Hour {
 			t.Errorf("it waits for %v, %v", wait, err)
 		}
 		// Joined again, it isn't drained.
 		d.must("--context=federation", "join", "us", "--cluster-context", eks)
-		o, err := api.Get(t.Context(), fedapi.Clusters, "", "us")
-		if err != nil {
+		if o, err = api.Get(t.Context(), fedapi.Clusters, "", "us"); err != nil {
 			t.Fatal(err)
 		}
 		if drain, ok, _ := unstructured.NestedMap(o.Object, "spec", "drain"); ok {

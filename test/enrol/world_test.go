@@ -23,6 +23,7 @@ import (
 	"github.com/fedns/fedns/internal/fedtest"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/bed"
+	"github.com/fedns/fedns/test/serve"
 )
 
 // A desk is an operator's: a kubeconfig with a context for each cluster.
@@ -58,11 +59,18 @@ func (d *desk) fedctl(args ...string) (stdout, stderr string, code int) {
 }
 
 func (d *desk) fedctlIn(ctx context.Context, args ...string) (stdout, stderr string, code int) {
-	var out, errs bytes.Buffer
+	var errs serve.Buffer
+	stdout, code = d.fedctlTo(ctx, &errs, args...)
+	return stdout, errs.String(), code
+}
+
+// fedctlTo has it tell somebody who listens meanwhile.
+func (d *desk) fedctlTo(ctx context.Context, errs *serve.Buffer, args ...string) (stdout string, code int) {
+	var out bytes.Buffer
 	// A server that isn't there: nobody asks one that happens to run here.
 	env := map[string]string{"KUBECONFIG": d.kubeconfig, "FEDNS_SERVER": "http://127.0.0.1:1"}
-	code = cli.Run(ctx, cli.Env{Stdout: &out, Stderr: &errs, Getenv: func(k string) string { return env[k] }, Now: time.Now, Version: "test"}, args)
-	return out.String(), errs.String(), code
+	code = cli.Run(ctx, cli.Env{Stdout: &out, Stderr: errs, Getenv: func(k string) string { return env[k] }, Now: time.Now, Version: "test"}, args)
+	return out.String(), code
 }
 
 // must runs it, and it has to work.
