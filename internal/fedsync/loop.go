@@ -464,11 +464,14 @@ func (l *loop) finish(m *member, s workload.Step, r result) {
 		}
 	case s.Verb == workload.Delete:
 		delete(l.tries, f)
+		l.table.Going(s.Cluster, s.Key, s.UID)
 		return // the watch tells when it is gone
 	case s.Verb == workload.Release:
 		delete(l.tries, f)
-		if h := l.table.Known(s.Cluster, s.Key); h != nil && !h.Ours {
+		if h := l.table.Known(s.Cluster, s.Key); h != nil && !h.Ours || r.got == nil {
 			l.table.Gone(s.Cluster, s.Key) // of what has but one mark, no watch tells
+		} else {
+			l.table.Have(s.Cluster, s.Key, r.got.Object)
 		}
 		return
 	case r.taken:

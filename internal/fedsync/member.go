@@ -272,13 +272,13 @@ func (m *member) execute(ctx context.Context, s workload.Step) result {
 		return result{err: m.api.Delete(ctx, s.Kind, s.Namespace, s.Name, types.UID(s.UID))}
 	case workload.Release:
 		nothing := map[string]any{fedapi.Federation: nil, fedapi.Applied: nil}
-		_, err := m.api.Merge(ctx, s.Kind, s.Namespace, s.Name, map[string]any{"metadata": map[string]any{
+		got, err := m.api.Merge(ctx, s.Kind, s.Namespace, s.Name, map[string]any{"metadata": map[string]any{
 			"uid": s.UID, "labels": map[string]any{fedapi.ManagedBy: nil}, "annotations": nothing,
 		}}, agent, "")
 		if kube.Missing(err) {
-			err = nil
+			got, err = nil, nil
 		}
-		return result{err: err, soon: kube.Conflict(err)}
+		return result{got: got, err: err, soon: kube.Conflict(err)}
 	}
 	o := &kube.Object{Object: s.Object}
 	o.SetUID(types.UID(s.UID)) // one that has gone is not made by an update

@@ -350,6 +350,16 @@ func (t *Table) Gone(cluster string, k Key) {
 	}
 }
 
+// Going says that a cluster has been told to delete an object. Until it tells that the
+// object is gone, it isn't told again.
+func (t *Table) Going(cluster string, k Key, uid string) {
+	if h := t.haves[k][cluster]; h != nil && h.UID == uid {
+		going := *h
+		going.Deleting = true
+		t.haves[k][cluster] = &going
+	}
+}
+
 // Listed says all that a cluster has of a sort.
 func (t *Table) Listed(cluster string, s *Sort, all map[Key]Object) {
 	for k, by := range t.haves {
