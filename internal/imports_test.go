@@ -56,7 +56,7 @@ var layers = map[string][]string{
 	"internal/account":    {"internal/fedapi", "internal/kube", "internal/ledger"},
 	"internal/charter":    {"deploy", "internal/account", "internal/fedapi", "internal/hint", "internal/kube", "internal/ledger"},
 	"internal/host":       {"internal/fedapi", "internal/hint", "internal/kube", "internal/kubeconfig", "internal/ledger"},
-	"internal/enrol":      {"internal/account", "internal/charter", "internal/fedapi", "internal/hint", "internal/kube", "internal/kubeconfig", "internal/ledger"},
+	"internal/enrol":      {"internal/workload", "internal/account", "internal/charter", "internal/fedapi", "internal/hint", "internal/kube", "internal/kubeconfig", "internal/ledger"},
 	"internal/geotest":    {"internal/geo"},
 }
 

@@ -18,14 +18,17 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kubeconfig"
 	"github.com/fedns/fedns/internal/ledger"
+	"github.com/fedns/fedns/internal/workload"
 )
 
-// Propagated are the kinds that fedsync keeps in members, namespaces last: what is
-// in them goes first.
-var Propagated = []kube.Kind{
-	kube.Ingresses, kube.Autoscalers, kube.Jobs, kube.DaemonSets, kube.Deployments, kube.ReplicaSets,
-	kube.Services, kube.ConfigMaps, kube.Secrets, kube.Namespaces,
-}
+// Propagated are the kinds that fedsync keeps in members, in the order in which they
+// are taken away: what others need goes last.
+var Propagated = func() (out []kube.Kind) {
+	for _, s := range slices.Backward(workload.Kinds()) {
+		out = append(out, s.Kind)
+	}
+	return out
+}()
 
 // A Member is a cluster of a federation, as the operator reaches both.
 type Member struct {
