@@ -60,10 +60,10 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-soak: kube ## what takes long: 300 kills, a minute of flapping, 100 reloads, loads, each fuzz target for ten minutes
+soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, each fuzz target for ten minutes
 	go test -count=1 -timeout 30m ./test/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
 	go test -count=1 -timeout 30m ./test/faults -run '^TestFaults' -kills 200 -flaps 1m
-	go test -count=1 -timeout 30m ./test/sync -run '^TestFaults' -kills 100
+	go test -count=1 -timeout 30m ./test/sync -run '^TestFaults' -kills 100 -down 1m
 	$(MAKE) fuzz FUZZTIME=10m
 
 kube: ## build the real control planes that tests start, into bin/kube

@@ -20,7 +20,10 @@ import (
 	"github.com/fedns/fedns/test/serve"
 )
 
-var kills = flag.Int("kills", 12, "how often fedsync is killed while objects change")
+var (
+	kills = flag.Int("kills", 12, "how often fedsync is killed while objects change")
+	down  = flag.Duration("down", 8*time.Second, "how long the federation's API is down, and the Lease with it")
+)
 
 // TestFaults has what can break, break. No pods are needed for that; namespaces go
 // only where a controller takes them away, and so are kept.
@@ -38,6 +41,7 @@ func TestFaults(t *testing.T) {
 		{"a dead member", deadMember},
 		{"a member that hangs", hungMember},
 		{"the federation's API is down", fedDown},
+		{"the federation's API is down for longer than a Lease", leaseDown},
 		{"two of them", leaders},
 		{"killed", killed},
 	} {
@@ -221,6 +225,42 @@ func fedDown(t *testing.T, w *world) {
 }
 
 // leaders has two of them, kills the one that leads, and stops the other.
+// leaseDown: who can't renew its Lease stops, keeps everything, and goes on by itself
+// once the API is back.
+func leaseDown(t *testing.T, w *world) {
+	w.stop()
+	usual := w.args
+	w.start(t, append(slices.Clone(usual), "-lease", "3s")...)
+	w.fed.Apply(t, configMap("hung", "leased", "", "blue"))
+	for _, m := range w.members {
+		there(t, m, "configmap", "hung", "leased")
+	}
+	held := &world{fed: w.members["tokyo"], members: w.members} // all but the federation's API
+	// Its last word may still be on its way.
+	var before string
+	serve.Eventually(t, within, "nothing is written", func() bool {
+		was := before
+		before = dump(t, held)
+		return was == before
+	})
+	w.fed.Kill(t)
+	for end := time.Now().Add(*down); time.Now().Before(end); time.Sleep(250 * time.Millisecond) { // between two looks
+		if now := dump(t, held); now != before {
+			t.Fatalf("something was written:\n%s", changed(before, now))
+		}
+	}
+	if !strings.Contains(w.log.String(), "no longer leading") {
+		t.Errorf("it leads without a Lease:\n%s", w.log.String())
+	}
+	w.fed.Start(t)
+	w.fed.Apply(t, configMap("hung", "later", "", "blue"))
+	for _, m := range w.members {
+		there(t, m, "configmap", "hung", "later")
+	}
+	w.stop()
+	w.start(t, usual...)
+}
+
 func leaders(t *testing.T, w *world) {
 	w.stop()
 	bin, err := binary()
