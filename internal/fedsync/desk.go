@@ -134,8 +134,6 @@ func finalize(ctx context.Context, api *kube.API, w *workload.Want) error {
 	return err
 }
 
-var events = fedapi.Kind{Version: "v1", Name: "Event", Resource: "events", Namespaced: true}
-
 // event makes an Event of a federated object.
 func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note) error {
 	namespace := w.Key.Namespace
@@ -143,7 +141,7 @@ func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note
 		namespace = "default" // where Kubernetes has events of what is in no namespace
 	}
 	now := time.Now().UTC()
-	o := events.New(namespace, fmt.Sprintf("%.200s.%x", w.Name, now.UnixNano()))
+	o := kube.Events.New(namespace, fmt.Sprintf("%.200s.%x", w.Name, now.UnixNano()))
 	o.Object["involvedObject"] = map[string]any{
 		"apiVersion": w.APIVersion(), "kind": w.Kind.Name, "namespace": w.Key.Namespace, "name": w.Name, "uid": w.UID, "resourceVersion": w.Version,
 	}
@@ -154,7 +152,7 @@ func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note
 	o.Object["reason"], o.Object["message"], o.Object["count"] = n.Reason, n.Text, int64(1)
 	o.Object["source"] = map[string]any{"component": agent}
 	o.Object["firstTimestamp"], o.Object["lastTimestamp"] = now.Format(time.RFC3339), now.Format(time.RFC3339)
-	_, err := api.Create(ctx, events, o, agent)
+	_, err := api.Create(ctx, kube.Events, o, agent)
 	return err
 }
 

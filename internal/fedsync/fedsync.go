@@ -102,10 +102,9 @@ func name(ctx context.Context, api *kube.API, c Config) (string, error) {
 	if c.Federation != "" {
 		return c.Federation, nil
 	}
-	maps := fedapi.Kind{Version: "v1", Name: "ConfigMap", Resource: "configmaps", Namespaced: true}
 	told := false
 	for {
-		o, err := api.Get(ctx, maps, fedapi.System, "federation")
+		o, err := api.Get(ctx, kube.ConfigMaps, fedapi.System, "federation")
 		switch {
 		case err == nil:
 			data, _ := o.Object["data"].(map[string]any)

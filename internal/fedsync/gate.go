@@ -33,8 +33,6 @@ const (
 	waitingRewrite = time.Second      // a list that grows isn't written for each line
 )
 
-var configMaps = fedapi.Kind{Version: "v1", Name: "ConfigMap", Resource: "configmaps", Namespaced: true}
-
 // A gate lets deletions through, unless there are too many at once.
 type gate struct {
 	*loop
@@ -270,12 +268,12 @@ func (g *gate) write(lines map[string][]string, flights map[flight]bool, now tim
 	}
 	g.desk.put(f, g.flights, func(ctx context.Context) (*kube.Object, error) {
 		if id == "" {
-			return nil, g.api.Delete(ctx, configMaps, fedapi.System, WaitingName, "")
+			return nil, g.api.Delete(ctx, kube.ConfigMaps, fedapi.System, WaitingName, "")
 		}
-		o := configMaps.New(fedapi.System, WaitingName)
+		o := kube.ConfigMaps.New(fedapi.System, WaitingName)
 		o.SetAnnotations(map[string]string{DigestOf: id})
 		o.Object["data"] = data
-		got, _, err := g.api.Apply(ctx, configMaps, o, kube.How{Manager: agent, Force: true})
+		got, _, err := g.api.Apply(ctx, kube.ConfigMaps, o, kube.How{Manager: agent, Force: true})
 		return got, err
 	}, func(f flight, _ *kube.Object, err error) {
 		delete(g.flights, f)

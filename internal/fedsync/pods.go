@@ -5,7 +5,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/fedns/fedns/internal/fedapi"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/replica"
 	"github.com/fedns/fedns/internal/workload"
@@ -14,8 +13,6 @@ import (
 // podsEvery is how often the pods of clusters are looked at in which something
 // isn't ready. That they have no room is believed after a minute.
 const podsEvery = 15 * time.Second
-
-var podKind = fedapi.Kind{Version: "v1", Name: "Pod", Resource: "pods", Namespaced: true}
 
 // A lookup is a workload whose pods are to be looked at.
 type lookup struct {
@@ -41,7 +38,7 @@ func (l *loop) pods(now time.Time) {
 		}
 		m.looking = true
 		l.wg.Go(func() {
-			pending, err := m.api.ListWhere(m.ctx, podKind, "", "status.phase=Pending")
+			pending, err := m.api.ListWhere(m.ctx, kube.Pods, "", "status.phase=Pending")
 			m.tell(func() { m.looking = false })
 			if err != nil {
 				return // it will be looked at again

@@ -98,8 +98,6 @@ func (m *member) beat(ctx context.Context) {
 	}
 }
 
-var nodes = fedapi.Kind{Version: "v1", Name: "Node", Resource: "nodes"}
-
 // ask finds out what changes seldom.
 func (m *member) ask(ctx context.Context) (f findings, ok bool) {
 	version, err := m.api.Version(ctx)
@@ -110,7 +108,7 @@ func (m *member) ask(ctx context.Context) (f findings, ok bool) {
 	if f.origin, err = originOf(ctx, m.api); err != nil {
 		return f, false
 	}
-	all, err := m.api.List(ctx, nodes, "", "")
+	all, err := m.api.List(ctx, kube.Nodes, "", "")
 	if err != nil {
 		return f, kube.Refused(err) // then it's known as well as it ever will be
 	}

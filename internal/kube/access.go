@@ -116,7 +116,10 @@ func (a *API) Table(ctx context.Context, k Kind, namespace string, wide bool) (*
 
 // Namespaced gives every kind that lives in namespaces and can be listed. An API
 // that can't say all of it is an error: what isn't listed may be there.
-func (a *API) Namespaced(ctx context.Context) ([]Kind, error) {
+func (a *API) Namespaced(ctx context.Context) ([]Kind, error) { return a.namespaced(ctx, "list") }
+
+// namespaced gives the kinds in namespaces for which an API has all of these verbs.
+func (a *API) namespaced(ctx context.Context, verbs ...string) ([]Kind, error) {
 	lists, err := a.disc.ServerPreferredNamespacedResourcesWithContext(ctx)
 	if err != nil {
 		return nil, err
@@ -128,7 +131,8 @@ func (a *API) Namespaced(ctx context.Context) ([]Kind, error) {
 			return nil, err
 		}
 		for _, r := range list.APIResources {
-			if !strings.Contains(r.Name, "/") && slices.Contains(r.Verbs, "list") {
+			lacks := func(verb string) bool { return !slices.Contains(r.Verbs, verb) }
+			if !strings.Contains(r.Name, "/") && !slices.ContainsFunc(verbs, lacks) {
 				out = append(out, Kind{Group: gv.Group, Version: gv.Version, Name: r.Kind, Resource: r.Name, Namespaced: true})
 			}
 		}

@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Clear deletes all that a namespace holds, of every kind, and fails while
 // something is left. It is what the namespace controller does where there is one:
 // a federation's API need not have it.
 func (a *API) Clear(ctx context.Context, namespace string) error {
-	kinds, err := a.held()
+	kinds, err := a.held(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,7 +39,7 @@ func (a *API) Clear(ctx context.Context, namespace string) error {
 // Holds calls yield for all that a namespace holds, of every kind that may be
 // listed, until it returns false.
 func (a *API) Holds(ctx context.Context, namespace string, yield func(Kind, *Object) bool) error {
-	kinds, err := a.held()
+	kinds, err := a.held(ctx)
 	if err != nil {
 		return err
 	}
@@ -64,21 +62,10 @@ func (a *API) Holds(ctx context.Context, namespace string, yield func(Kind, *Obj
 
 // held are the kinds of what namespaces hold, each in one version. What can't be
 // deleted as a collection is no object that is kept, but made up when it is asked for.
-func (a *API) held() (kinds []Kind, err error) {
-	lists, err := a.disc.ServerPreferredNamespacedResources()
+func (a *API) held(ctx context.Context) ([]Kind, error) {
+	kinds, err := a.namespaced(ctx, "list", "deletecollection")
 	if err != nil {
 		return nil, fmt.Errorf("what namespaces may hold: %w", err)
-	}
-	for _, list := range lists {
-		gv, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range list.APIResources {
-			if slices.Contains(r.Verbs, "deletecollection") && slices.Contains(r.Verbs, "list") {
-				kinds = append(kinds, Kind{Group: gv.Group, Version: gv.Version, Name: r.Kind, Resource: r.Name, Namespaced: true})
-			}
-		}
 	}
 	return kinds, nil
 }

@@ -7,6 +7,8 @@ var (
 	Secrets             = Kind{Version: "v1", Name: "Secret", Resource: "secrets", Namespaced: true}
 	ConfigMaps          = Kind{Version: "v1", Name: "ConfigMap", Resource: "configmaps", Namespaced: true}
 	ServiceAccounts     = Kind{Version: "v1", Name: "ServiceAccount", Resource: "serviceaccounts", Namespaced: true}
+	Nodes               = Kind{Version: "v1", Name: "Node", Resource: "nodes"}
+	Events              = Kind{Version: "v1", Name: "Event", Resource: "events", Namespaced: true}
 	Pods                = Kind{Version: "v1", Name: "Pod", Resource: "pods", Namespaced: true}
 	VolumeClaims        = Kind{Version: "v1", Name: "PersistentVolumeClaim", Resource: "persistentvolumeclaims", Namespaced: true}
 	Deployments         = Kind{Group: "apps", Version: "v1", Name: "Deployment", Resource: "deployments", Namespaced: true}

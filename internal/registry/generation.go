@@ -171,7 +171,7 @@ func (g *generation) follow(api *kube.API) {
 				g.do(func() { g.changed = g.roster.refused(name, err) || g.changed })
 			}
 		}
-		g.wg.Go(func() { api.FollowOne(ctx, secrets, fedapi.System, name, told, failed) })
+		g.wg.Go(func() { api.FollowOne(ctx, kube.Secrets, fedapi.System, name, told, failed) })
 	}
 }
 

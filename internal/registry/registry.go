@@ -15,8 +15,6 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 )
 
-var secrets = kube.Kind{Version: "v1", Name: "Secret", Resource: "secrets", Namespaced: true}
-
 const (
 	// period and timeout are those of the members' heartbeats, by default: a federation
 	// that is silent withdraws nothing, so that nobody needs to know sooner.
