@@ -28,7 +28,7 @@ func (w *world) uids(t testing.TB) map[string]string {
 func TestConfirm(t *testing.T) {
 	b := bed.New(t)
 	all := b.APIs(t, "lyon", "paris")
-	w := federate(t, b, all...)
+	w := newWorld(t, b, all...)
 	if out := w.must(t, "confirm"); out != "no deletion waits\n" {
 		t.Errorf("%s", out)
 	}
@@ -37,14 +37,14 @@ func TestConfirm(t *testing.T) {
 	for i := range 60 {
 		fmt.Fprintf(&text, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d, namespace: shop}\n", i)
 	}
-	w.fed.Apply(t, text.String())
+	w.Fed.Apply(t, text.String())
 	w.settle(t)
 	before := w.uids(t)
 	if len(before) != 2*61 {
 		t.Fatalf("there are %d objects", len(before))
 	}
-	w.start(t)
-	kubectl(t, w.fed, "delete", "-n", "shop", "configmap", "--all", "--wait=false")
+	w.Start(t)
+	kubectl(t, w.Fed, "delete", "-n", "shop", "configmap", "--all", "--wait=false")
 	var out string
 	serve.Eventually(t, within, "120 deletions wait", func() bool {
 		out = w.must(t, "confirm")
@@ -54,8 +54,8 @@ func TestConfirm(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	// By the digest of another list, nothing goes.
-	kubectl(t, w.fed, "annotate", "-n", fedapi.System, "configmap", "fedsync-waiting", "fedns.io/confirmed=0123456789abcdef")
-	kubectl(t, w.fed, "create", "configmap", "-n", "shop", "later")
+	kubectl(t, w.Fed, "annotate", "-n", fedapi.System, "configmap", "fedsync-waiting", "fedns.io/confirmed=0123456789abcdef")
+	kubectl(t, w.Fed, "create", "configmap", "-n", "shop", "later")
 	for _, c := range all {
 		eventually(t, c, "configmap", "shop", "later", "{.metadata.name}", "later") // fedsync has heard of both by now
 	}
@@ -75,22 +75,22 @@ func TestConfirm(t *testing.T) {
 func TestForgotten(t *testing.T) {
 	b := bed.New(t)
 	all := b.APIs(t, "lyon", "paris")
-	w := federate(t, b, all...)
+	w := newWorld(t, b, all...)
 	const rest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rest, namespace: shop}\n"
-	w.fed.Apply(t, shop+"---\n"+rest)
+	w.Fed.Apply(t, shop+"---\n"+rest)
 	w.settle(t)
 	before := w.uids(t)
-	w.start(t)
-	w.fed.Kill(t)
-	w.fed.StartOn(t, bed.New(t))
-	w.fed.Apply(t, deploy.Clusters)
-	w.fed.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+fedapi.System+"}\n")
+	w.Start(t)
+	w.Fed.Kill(t)
+	w.Fed.StartOn(t, bed.New(t))
+	w.Fed.Apply(t, deploy.Clusters)
+	w.Fed.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+fedapi.System+"}\n")
 	serve.Eventually(t, within, "clusters are served", func() bool {
 		_, err := w.kubectlErr("get", "clusters.fedns.io")
 		return err == nil
 	})
 	for _, c := range all {
-		w.join(t, c, "")
+		w.Join(t, c, "")
 	}
 	var out string
 	serve.Eventually(t, 2*within, "all is listed as nobody's", func() bool {
@@ -103,7 +103,7 @@ func TestForgotten(t *testing.T) {
 	if got := w.uids(t); !maps.Equal(got, before) {
 		t.Fatalf("%v are left of %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(before)))
 	}
-	w.fed.Apply(t, shop)
+	w.Fed.Apply(t, shop)
 	serve.Eventually(t, within, "only the rest is nobody's", func() bool {
 		out = w.must(t, "confirm")
 		return strings.Count(out, "\n  ") == 2 && strings.Contains(out, "cluster lyon: 1 deletion\n  ConfigMap shop/rest: no federated object of that name is there\n")

@@ -21,7 +21,7 @@ func (w *world) fedctl(t testing.TB, args ...string) (stdout, stderr string, cod
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), bin, append([]string{"--kubeconfig", w.fed.Kubeconfig, "--federation", "prod"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), bin, append([]string{"--kubeconfig", w.Fed.Kubeconfig, "--federation", "prod"}, args...)...)
 	cmd.Env = append(os.Environ(), "FEDNS_SERVER=127.0.0.1:1")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -194,9 +194,9 @@ func TestMotion(t *testing.T) {
 	b := bed.New(t)
 	all := b.Members(t, "paris", "lyon", "tokyo")
 	zones := map[string][3]string{"paris": {"eu", "eu-a", "192.0.2.1"}, "lyon": {"eu", "eu-b", "192.0.2.2"}, "tokyo": {"ap", "ap-a", "192.0.2.3"}}
-	w := federate(t, b, all...)
-	w.fed.Apply(t, shared)
-	w.start(t)
+	w := newWorld(t, b, all...)
+	w.Fed.Apply(t, shared)
+	w.Start(t)
 	m := &watchman{t: t, cluster: map[string]string{}, ready: map[string]int{}, replicas: map[string]int{}, expires: map[string]time.Time{}, first: map[string]int{}, answered: map[string]bool{}}
 	for _, c := range all {
 		at := zones[c.Name]
@@ -223,7 +223,7 @@ func TestMotion(t *testing.T) {
     }
     errors
 }
-`, w.fed.Kubeconfig, status))
+`, w.Fed.Kubeconfig, status))
 	addrs := func(name string) string {
 		return strings.Join(slices.Sorted(slices.Values(serve.Addrs(s.Ask(t, name, dns.TypeA)))), " ")
 	}
@@ -288,7 +288,7 @@ func TestMotion(t *testing.T) {
 		if n, ok := m.first["192.0.2.1"]; ok && n != 2 {
 			t.Errorf("it was answered with %d ready replicas", n)
 		}
-		if spec := field(w.fed, "cluster", "", "paris", "{.spec.drain}{.metadata.annotations}"); strings.Contains(spec, "reason") || strings.Contains(spec, fedapi.Returning) {
+		if spec := field(w.Fed, "cluster", "", "paris", "{.spec.drain}{.metadata.annotations}"); strings.Contains(spec, "reason") || strings.Contains(spec, fedapi.Returning) {
 			t.Errorf("left behind: %s", spec)
 		}
 	})
@@ -311,12 +311,12 @@ func (w *world) readable(t testing.TB, c *bed.Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.fed.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s}\nstringData: {kubeconfig: %s}\n", c.Name, fedapi.System, text))
+	w.Fed.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s}\nstringData: {kubeconfig: %s}\n", c.Name, fedapi.System, text))
 }
 
 func (w *world) drainOf(t testing.TB, cluster string) (d fedapi.Drain) {
 	t.Helper()
-	if text := field(w.fed, "cluster", "", cluster, "{.spec.drain}"); text != "" {
+	if text := field(w.Fed, "cluster", "", cluster, "{.spec.drain}"); text != "" {
 		if err := json.Unmarshal([]byte(text), &d); err != nil {
 			t.Fatal(err)
 		}
@@ -331,7 +331,7 @@ func (w *world) background(t testing.TB, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, append([]string{"--kubeconfig", w.fed.Kubeconfig, "--federation", "prod"}, args...)...)
+	cmd := exec.Command(bin, append([]string{"--kubeconfig", w.Fed.Kubeconfig, "--federation", "prod"}, args...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

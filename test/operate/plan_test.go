@@ -45,7 +45,7 @@ func (w *world) plan(t testing.TB, args ...string) (p plan) {
 func (w *world) kept(t testing.TB) map[string]workload.Object {
 	t.Helper()
 	out := map[string]workload.Object{}
-	for name, c := range w.members {
+	for name, c := range w.Members {
 		api := open(t, c)
 		for _, s := range workload.Kinds() {
 			all, err := api.List(t.Context(), s.Kind, "", fedapi.ManagedBy+"="+fedapi.Fedsync)
@@ -91,8 +91,8 @@ func TestPlan(t *testing.T) {
 	b := bed.New(t)
 	all := b.APIs(t, "lyon", "paris", "tokyo")
 	lyon, paris, tokyo := all[0], all[1], all[2]
-	w := federate(t, b, all...)
-	w.fed.Apply(t, shop+`
+	w := newWorld(t, b, all...)
+	w.Fed.Apply(t, shop+`
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -132,7 +132,7 @@ data: {a: "1"}
 	}
 
 	// New objects, one of which has its name taken somewhere.
-	w.fed.Apply(t, `
+	w.Fed.Apply(t, `
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: fresh, namespace: shop}
@@ -145,17 +145,17 @@ data: {a: "1"}
 `)
 	lyon.Apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: taken, namespace: shop}\ndata: {b: theirs}\n")
 	// Another image, and another number.
-	kubectl(t, w.fed, "set", "image", "-n", "shop", "deployment/web", "web=nginx:2")
-	kubectl(t, w.fed, "scale", "-n", "shop", "deployment/api", "--replicas=11")
+	kubectl(t, w.Fed, "set", "image", "-n", "shop", "deployment/web", "web=nginx:2")
+	kubectl(t, w.Fed, "scale", "-n", "shop", "deployment/api", "--replicas=11")
 	// By hand in clusters: changed, added to, scaled, deleted.
 	kubectl(t, paris, "patch", "-n", "shop", "configmap", "settings", "-p", `{"data":{"color":"red","more":"x"}}`)
 	kubectl(t, tokyo, "delete", "-n", "shop", "configmap", "settings")
 	kubectl(t, tokyo, "patch", "-n", "shop", "service", "web", "-p", `{"spec":{"ports":[{"name":"http","port":80,"protocol":"TCP","targetPort":8080}]}}`)
 	kubectl(t, lyon, "scale", "-n", "shop", "deployment/web", "--replicas=0")
 	// Elsewhere, or nowhere.
-	kubectl(t, w.fed, "annotate", "-n", "shop", "configmap", "wide", `fedns.io/cluster-selector=[{"key":"name","operator":"=","values":["paris"]}]`)
-	kubectl(t, w.fed, "delete", "-n", "shop", "secret", "going", "--wait=false")
-	kubectl(t, w.fed, "delete", "-n", "old", "configmap", "inside", "--wait=false")
+	kubectl(t, w.Fed, "annotate", "-n", "shop", "configmap", "wide", `fedns.io/cluster-selector=[{"key":"name","operator":"=","values":["paris"]}]`)
+	kubectl(t, w.Fed, "delete", "-n", "shop", "secret", "going", "--wait=false")
+	kubectl(t, w.Fed, "delete", "-n", "old", "configmap", "inside", "--wait=false")
 
 	before := w.kept(t)
 	p := w.plan(t)
@@ -167,7 +167,7 @@ data: {a: "1"}
 	if !strings.Contains(strings.Join(p.Notes, "\n"), "ConfigMap shop/taken: NameTaken: cluster lyon") || len(p.Unknown)+len(p.Confirm) > 0 {
 		t.Errorf("notes %q, unknown %q, to confirm %q", p.Notes, p.Unknown, p.Confirm)
 	}
-	mark := len(w.log.String())
+	mark := len(w.Log.String())
 	w.settle(t)
 
 	var steps []string
@@ -193,7 +193,7 @@ data: {a: "1"}
 		}
 	}
 	slices.Sort(steps)
-	if got := did(t, w.log.String()[mark:]); !slices.Equal(got, steps) {
+	if got := did(t, w.Log.String()[mark:]); !slices.Equal(got, steps) {
 		t.Errorf("the run did\n%s\nand the plan was\n%s", strings.Join(got, "\n"), strings.Join(steps, "\n"))
 	}
 	if !verbs["create"] || !verbs["update"] || !verbs["delete"] || len(steps) < 12 {
@@ -240,8 +240,8 @@ data: {a: "1"}
 func TestPlanUnreachable(t *testing.T) {
 	b := bed.New(t)
 	all := b.APIs(t, "lyon", "paris")
-	w := federate(t, b, all...)
-	w.fed.Apply(t, shop)
+	w := newWorld(t, b, all...)
+	w.Fed.Apply(t, shop)
 	all[1].Kill(t)
 	p := w.plan(t)
 	for _, s := range p.Steps {
@@ -257,7 +257,7 @@ func TestPlanUnreachable(t *testing.T) {
 	if !strings.Contains(out, "not known:\n  cluster paris: ") || stderr != "" {
 		t.Errorf("%s%s", out, stderr)
 	}
-	w.fed.Kill(t)
+	w.Fed.Kill(t)
 	if _, stderr, code := w.fedctl(t, "plan"); code != 1 || !strings.Contains(stderr, "connection refused") || !strings.Contains(stderr, "hint: ") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
@@ -278,10 +278,10 @@ func equal(a, b workload.Object) bool { return len(workload.Compare(a, b)) == 0 
 // settle runs fedsync until there is nothing left to do, and ends it.
 func (w *world) settle(t testing.TB) {
 	t.Helper()
-	w.start(t, "-debug")
-	api := open(t, w.fed)
+	w.Start(t, "-debug")
+	api := open(t, w.Fed)
 	serve.Eventually(t, 2*within, "all is where it should be", func() bool { return w.settled(t, api) })
-	w.stop()
+	w.Stop()
 }
 
 // settled says whether every federated object says that it is where it should be,

@@ -42,13 +42,13 @@ func TestFigures(t *testing.T) {
 		names = append(names, fmt.Sprint("m", i))
 	}
 	all := b.APIs(t, names...)
-	w := federate(t, b, all...)
-	fed := open(t, w.fed)
+	w := newWorld(t, b, all...)
+	fed := open(t, w.Fed)
 	var apis []*kube.API
 	for _, c := range all {
 		apis = append(apis, open(t, c))
 	}
-	w.fed.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
+	w.Fed.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
 	each(t, objects, func(ctx context.Context, i int) error {
 		name := fmt.Sprint("web", i)
 		d := deployments.New("shop", name)
@@ -69,8 +69,8 @@ func TestFigures(t *testing.T) {
 
 	apisUsed, etcdUsed := children(t, "kube-apiserver"), children(t, "etcd")
 	begin := time.Now()
-	w.start(t)
-	pid := w.cmd.Process.Pid
+	w.Start(t)
+	pid := w.Cmd.Process.Pid
 	until(t, "every member has every object", func() bool {
 		for i := range apis {
 			for _, k := range []fedapi.Kind{deployments, services} {
@@ -105,7 +105,7 @@ func TestFigures(t *testing.T) {
 	t.Logf("a change is in every member after %s (median), %s (p99), %s (longest), of %d", took[len(took)/2], took[len(took)*99/100], took[len(took)-1], changes)
 
 	versions := func() (out []string) {
-		for _, c := range append(slices.Clone(all), w.fed) {
+		for _, c := range append(slices.Clone(all), w.Fed) {
 			for _, k := range []string{"deployments", "services", "configmaps", "namespaces"} {
 				out = append(out, c.Name+" "+k+" "+strings.TrimSpace(kubectl(t, c, "get", k, "-A", "-o", `jsonpath={range .items[*]}{.metadata.name}{"="}{.metadata.resourceVersion}{" "}{end}`)))
 			}

@@ -21,8 +21,8 @@ func TestFollow(t *testing.T) {
 	b := bed.New(t)
 	all := b.APIs(t, "lyon", "paris")
 	lyon, paris := all[0], all[1]
-	w := federate(t, b, all...)
-	w.fed.Apply(t, shop)
+	w := newWorld(t, b, all...)
+	w.Fed.Apply(t, shop)
 	w.settle(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -33,7 +33,7 @@ func TestFollow(t *testing.T) {
 		away
 	)
 	stage := begun
-	err := fedsync.Follow(ctx, open(t, w.fed), config, 50*time.Millisecond, func(s fedsync.Survey) bool {
+	err := fedsync.Follow(ctx, open(t, w.Fed), config, 50*time.Millisecond, func(s fedsync.Survey) bool {
 		if len(s.Workloads) != 1 || len(s.Workloads[0].In) != 2 || s.Workloads[0].Total != 7 {
 			t.Errorf("%+v", s)
 			return true
@@ -67,7 +67,7 @@ func TestFollow(t *testing.T) {
 	}
 	ended, end := context.WithCancel(ctx)
 	end()
-	if err := fedsync.Follow(ended, open(t, w.fed), config, time.Second, func(fedsync.Survey) bool { return false }); !errors.Is(err, context.Canceled) {
+	if err := fedsync.Follow(ended, open(t, w.Fed), config, time.Second, func(fedsync.Survey) bool { return false }); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended: %v", err)
 	}
 }

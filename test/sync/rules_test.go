@@ -15,7 +15,7 @@ import (
 )
 
 func badInput(t *testing.T, w *world) {
-	w.fed.Apply(t, ns("bad")+deployment("bad", "web", inParisAndTokyo, 4))
+	w.Fed.Apply(t, ns("bad")+deployment("bad", "web", inParisAndTokyo, 4))
 	w.shares(t, "bad", "web", "2 2", "paris", "tokyo")
 	for _, bad := range []struct{ key, value, text string }{
 		{"fedns.io/preferences", `{"clusters":`, "not JSON"},
@@ -24,8 +24,8 @@ func badInput(t *testing.T, w *world) {
 		{"fedns.io/cluster-selector", `[{"key":"name","operator":"near","values":["paris"]}]`, `operator "near"`},
 		{"fedns.io/tolerations", `[{"operator":"Sometimes"}]`, `operator "Sometimes"`},
 	} {
-		before := field(t, w.fed, "deployment", "bad", "web", `metadata/annotations/`+strings.ReplaceAll(bad.key, "/", `\/`))
-		annotate(t, w.fed, "deployment", "bad", "web", bad.key, bad.value)
+		before := field(t, w.Fed, "deployment", "bad", "web", `metadata/annotations/`+strings.ReplaceAll(bad.key, "/", `\/`))
+		annotate(t, w.Fed, "deployment", "bad", "web", bad.key, bad.value)
 		w.says(t, "bad", "web", workload.BadAnnotation, bad.text)
 		serve.Eventually(t, within, "the condition says so", func() bool {
 			c := w.record(t, "deployment", "bad", "web").Conditions
@@ -34,87 +34,87 @@ func badInput(t *testing.T, w *world) {
 		if got := w.replicas(t, "bad", "web", "paris", "tokyo"); got != "2 2" {
 			t.Errorf("%s %s: replicas are %s, want those of the last good plan", bad.key, bad.value, got)
 		}
-		annotate(t, w.fed, "deployment", "bad", "web", bad.key, before)
+		annotate(t, w.Fed, "deployment", "bad", "web", bad.key, before)
 	}
-	annotate(t, w.fed, "deployment", "bad", "web", "fedns.io/preferences", `{"rebalance":true,"clusters":{"pariss":{"weight":1},"paris":{"weight":3},"tokyo":{"weight":1}}}`)
+	annotate(t, w.Fed, "deployment", "bad", "web", "fedns.io/preferences", `{"rebalance":true,"clusters":{"pariss":{"weight":1},"paris":{"weight":3},"tokyo":{"weight":1}}}`)
 	w.says(t, "bad", "web", "UnknownCluster", "pariss")
 	w.shares(t, "bad", "web", "3 1", "paris", "tokyo")
 
 	// A namespace whose selector can't be read takes nothing away.
-	annotate(t, w.fed, "namespace", "", "bad", "fedns.io/cluster-selector", "all of them")
+	annotate(t, w.Fed, "namespace", "", "bad", "fedns.io/cluster-selector", "all of them")
 	w.says(t, "default", "bad", workload.BadAnnotation, "not JSON")
-	w.fed.Apply(t, ns("bad-after"))
-	for _, m := range w.members {
+	w.Fed.Apply(t, ns("bad-after"))
+	for _, m := range w.Members {
 		there(t, m, "namespace", "", "bad-after")
 		there(t, m, "namespace", "", "bad")
 	}
-	if get(t, w.members["paris"], "deployment", "bad", "web") == nil {
+	if get(t, w.Members["paris"], "deployment", "bad", "web") == nil {
 		t.Error("a namespace's bad selector took what is in it away")
 	}
-	annotate(t, w.fed, "namespace", "", "bad", "fedns.io/cluster-selector", "")
-	remove(t, w.fed, "namespace", "", "bad-after")
+	annotate(t, w.Fed, "namespace", "", "bad", "fedns.io/cluster-selector", "")
+	remove(t, w.Fed, "namespace", "", "bad-after")
 }
 
 func places(t *testing.T, w *world) {
-	paris, tokyo, oslo := w.members["paris"], w.members["tokyo"], w.members["oslo"]
-	w.fed.Apply(t, ns("place")+configMap("place", "a", "", "blue")+deployment("place", "web", inParisAndTokyo, 6))
-	for _, m := range w.members {
+	paris, tokyo, oslo := w.Members["paris"], w.Members["tokyo"], w.Members["oslo"]
+	w.Fed.Apply(t, ns("place")+configMap("place", "a", "", "blue")+deployment("place", "web", inParisAndTokyo, 6))
+	for _, m := range w.Members {
 		there(t, m, "configmap", "place", "a")
 	}
 	w.shares(t, "place", "web", "3 3", "paris", "tokyo")
 
 	t.Run("selector", func(t *testing.T) {
-		annotate(t, w.fed, "configmap", "place", "a", "fedns.io/cluster-selector", `[{"key":"name","operator":"!=","values":["tokyo"]}]`)
+		annotate(t, w.Fed, "configmap", "place", "a", "fedns.io/cluster-selector", `[{"key":"name","operator":"!=","values":["tokyo"]}]`)
 		gone(t, tokyo, "configmap", "place", "a")
 		there(t, oslo, "configmap", "place", "a")
-		annotate(t, w.fed, "configmap", "place", "a", "fedns.io/cluster-selector", "")
+		annotate(t, w.Fed, "configmap", "place", "a", "fedns.io/cluster-selector", "")
 		there(t, tokyo, "configmap", "place", "a")
 	})
 	t.Run("selector of a namespace", func(t *testing.T) {
-		w.fed.Apply(t, ns("place-two")+configMap("place-two", "a", "", "blue"))
+		w.Fed.Apply(t, ns("place-two")+configMap("place-two", "a", "", "blue"))
 		there(t, tokyo, "configmap", "place-two", "a")
-		annotate(t, w.fed, "namespace", "", "place-two", "fedns.io/cluster-selector", `[{"key":"name","operator":"!=","values":["tokyo"]}]`)
+		annotate(t, w.Fed, "namespace", "", "place-two", "fedns.io/cluster-selector", `[{"key":"name","operator":"!=","values":["tokyo"]}]`)
 		gone(t, tokyo, "namespace", "", "place-two")
 		there(t, oslo, "configmap", "place-two", "a")
-		annotate(t, w.fed, "namespace", "", "place-two", "fedns.io/cluster-selector", "")
+		annotate(t, w.Fed, "namespace", "", "place-two", "fedns.io/cluster-selector", "")
 		there(t, tokyo, "configmap", "place-two", "a")
 	})
 	t.Run("taints", func(t *testing.T) {
 		// The label is to see that fedsync has seen the taint.
-		patch(t, w.fed, "clusters", "", "oslo", `{"metadata":{"labels":{"full":"yes"}},"spec":{"taints":[{"key":"full","effect":"NoSchedule"}]}}`)
-		w.fed.Apply(t, configMap("place", "seen", `fedns.io/tolerations: '[{"operator":"Exists"}]', fedns.io/cluster-selector: '[{"key":"full","operator":"exists"}]'`, "blue"))
+		patch(t, w.Fed, "clusters", "", "oslo", `{"metadata":{"labels":{"full":"yes"}},"spec":{"taints":[{"key":"full","effect":"NoSchedule"}]}}`)
+		w.Fed.Apply(t, configMap("place", "seen", `fedns.io/tolerations: '[{"operator":"Exists"}]', fedns.io/cluster-selector: '[{"key":"full","operator":"exists"}]'`, "blue"))
 		there(t, oslo, "configmap", "place", "seen")
-		w.fed.Apply(t, configMap("place", "b", "", "blue")+configMap("place", "c", `fedns.io/tolerations: '[{"operator":"Exists"}]'`, "blue"))
+		w.Fed.Apply(t, configMap("place", "b", "", "blue")+configMap("place", "c", `fedns.io/tolerations: '[{"operator":"Exists"}]'`, "blue"))
 		there(t, oslo, "configmap", "place", "c")
 		there(t, paris, "configmap", "place", "b")
 		w.stands(t, "configmap", "place", "b", "tokyo", workload.Applied)
 		if get(t, oslo, "configmap", "place", "b") != nil {
 			t.Error("a taint was ignored")
 		}
-		patch(t, w.fed, "configmap", "place", "a", `{"data":{"color":"green"}}`)
+		patch(t, w.Fed, "configmap", "place", "a", `{"data":{"color":"green"}}`)
 		eventually(t, oslo, "configmap", "place", "a", "data/color", "green") // what is there stays, and is kept
-		patch(t, w.fed, "clusters", "", "oslo", `{"spec":{"taints":null}}`)
+		patch(t, w.Fed, "clusters", "", "oslo", `{"spec":{"taints":null}}`)
 		there(t, oslo, "configmap", "place", "b")
 	})
 	t.Run("evacuation", func(t *testing.T) {
 		at := time.Now().Add(1500 * time.Millisecond).UTC()
-		patch(t, w.fed, "clusters", "", "tokyo", fmt.Sprintf(`{"spec":{"drain":{"reason":"test","evacuateAfter":%q}}}`, at.Format(time.RFC3339)))
+		patch(t, w.Fed, "clusters", "", "tokyo", fmt.Sprintf(`{"spec":{"drain":{"reason":"test","evacuateAfter":%q}}}`, at.Format(time.RFC3339)))
 		w.shares(t, "place", "web", "6 0", "paris", "tokyo")
 		if time.Now().Before(at.Truncate(time.Second)) {
 			t.Error("they went before the time")
 		}
 		there(t, tokyo, "configmap", "place", "a")
-		patch(t, w.fed, "clusters", "", "tokyo", `{"spec":{"drain":null}}`)
-		annotate(t, w.fed, "deployment", "place", "web", "fedns.io/preferences", `{"rebalance":true,"clusters":{"*":{"weight":1}}}`)
+		patch(t, w.Fed, "clusters", "", "tokyo", `{"spec":{"drain":null}}`)
+		annotate(t, w.Fed, "deployment", "place", "web", "fedns.io/preferences", `{"rebalance":true,"clusters":{"*":{"weight":1}}}`)
 		w.shares(t, "place", "web", "3 3", "paris", "tokyo")
 	})
 	// Three namespaces go; a few at a time, for -max-deletes counts what goes.
-	remove(t, w.fed, "namespace", "", "place-two")
-	gone(t, w.fed, "namespace", "", "place-two")
+	remove(t, w.Fed, "namespace", "", "place-two")
+	gone(t, w.Fed, "namespace", "", "place-two")
 }
 
 func autoscalers(t *testing.T, w *world) {
-	paris, tokyo := w.members["paris"], w.members["tokyo"]
+	paris, tokyo := w.Members["paris"], w.Members["tokyo"]
 	scaler := func(name, target, annotations string, least, most int) string {
 		return fmt.Sprintf(`
 apiVersion: autoscaling/v2
@@ -127,10 +127,10 @@ spec:
   metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
 `, name, annotations, target, least, most)
 	}
-	w.fed.Apply(t, ns("scale")+deployment("scale", "web", inParisAndTokyo, 4)+deployment("scale", "own", inParisAndTokyo, 4))
+	w.Fed.Apply(t, ns("scale")+deployment("scale", "web", inParisAndTokyo, 4)+deployment("scale", "own", inParisAndTokyo, 4))
 	w.shares(t, "scale", "web", "2 2", "paris", "tokyo")
 	w.shares(t, "scale", "own", "2 2", "paris", "tokyo")
-	w.fed.Apply(t, scaler("web", "web", inParisAndTokyo, 4, 9))
+	w.Fed.Apply(t, scaler("web", "web", inParisAndTokyo, 4, 9))
 	paris.Apply(t, scaler("theirs", "own", "", 1, 9))
 	there(t, paris, "horizontalpodautoscaler", "scale", "web")
 	there(t, tokyo, "horizontalpodautoscaler", "scale", "web")
@@ -142,7 +142,7 @@ spec:
 	// else it has to write.
 	for _, name := range []string{"web", "own"} {
 		patch(t, paris, "deployment", "scale", name, `{"spec":{"replicas":5}}`, "scale")
-		patch(t, w.fed, "deployment", "scale", name, `{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"nginx:2"}]}}}}`)
+		patch(t, w.Fed, "deployment", "scale", name, `{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"nginx:2"}]}}}}`)
 		eventually(t, paris, "deployment", "scale", name, "spec/template/spec/containers/0/image", "nginx:2")
 		w.stands(t, "deployment", "scale", name, "paris", workload.Applied)
 		if got := field(t, paris, "deployment", "scale", name, "spec/replicas"); got != "5" {
@@ -168,12 +168,12 @@ spec:
 ---
 `, name, inParisAndTokyo, completions, more)
 	}
-	paris, tokyo := w.members["paris"], w.members["tokyo"]
-	w.fed.Apply(t, ns("work")+job("plain", 4, "")+job("short", 3, "ttlSecondsAfterFinished: 0"))
-	eventually(t, w.fed, "job", "work", "plain", "status/succeeded", "4")
-	eventually(t, w.fed, "job", "work", "plain", "status/conditions/1/type", "Complete")
-	eventually(t, w.fed, "job", "work", "short", "status/succeeded", "3")
-	eventually(t, w.fed, "job", "work", "short", "status/conditions/1/type", "Complete")
+	paris, tokyo := w.Members["paris"], w.Members["tokyo"]
+	w.Fed.Apply(t, ns("work")+job("plain", 4, "")+job("short", 3, "ttlSecondsAfterFinished: 0"))
+	eventually(t, w.Fed, "job", "work", "plain", "status/succeeded", "4")
+	eventually(t, w.Fed, "job", "work", "plain", "status/conditions/1/type", "Complete")
+	eventually(t, w.Fed, "job", "work", "short", "status/succeeded", "3")
+	eventually(t, w.Fed, "job", "work", "short", "status/conditions/1/type", "Complete")
 	if got := field(t, paris, "job", "work", "plain", "spec/completions") + field(t, tokyo, "job", "work", "plain", "spec/completions"); got != "22" {
 		t.Errorf("completions of 4 are split into %q", got)
 	}
@@ -182,12 +182,12 @@ spec:
 	remove(t, paris, "job", "work", "plain")
 	w.stands(t, "job", "work", "plain", "paris", workload.Finished)
 	// Not even by a fedsync that has seen nothing of it.
-	w.stop()
-	w.restart(t)
-	w.fed.Apply(t, configMap("work", "after", "", "blue"))
+	w.Stop()
+	w.Restart(t)
+	w.Fed.Apply(t, configMap("work", "after", "", "blue"))
 	for _, m := range []string{"paris", "tokyo"} {
 		w.stands(t, "configmap", "work", "after", m, workload.Applied)
-		if get(t, w.members[m], "job", "work", "short") != nil {
+		if get(t, w.Members[m], "job", "work", "short") != nil {
 			t.Errorf("%s: a Job that had ended runs again", m)
 		}
 	}
@@ -197,8 +197,8 @@ spec:
 }
 
 func namespaceDeleted(t *testing.T, w *world) {
-	paris := w.members["paris"]
-	w.fed.Apply(t, ns("lost")+configMap("lost", "a", "", "blue")+deployment("lost", "web", inParisAndTokyo, 2))
+	paris := w.Members["paris"]
+	w.Fed.Apply(t, ns("lost")+configMap("lost", "a", "", "blue")+deployment("lost", "web", inParisAndTokyo, 2))
 	w.stands(t, "configmap", "lost", "a", "paris", workload.Applied)
 	there(t, paris, "deployment", "lost", "web")
 	uid := field(t, paris, "namespace", "", "lost", "metadata/uid")
@@ -221,17 +221,17 @@ func namespaceDeleted(t *testing.T, w *world) {
 }
 
 func orphans(t *testing.T, w *world) {
-	w.fed.Apply(t, ns("left")+configMap("left", "a", "fedns.io/orphan: 'true'", "blue")+configMap("left", "b", "", "blue"))
-	for _, m := range w.members {
+	w.Fed.Apply(t, ns("left")+configMap("left", "a", "fedns.io/orphan: 'true'", "blue")+configMap("left", "b", "", "blue"))
+	for _, m := range w.Members {
 		there(t, m, "configmap", "left", "a")
 		there(t, m, "configmap", "left", "b")
 	}
-	remove(t, w.fed, "configmap", "left", "a")
-	gone(t, w.fed, "configmap", "left", "a")
-	annotate(t, w.fed, "namespace", "", "left", "fedns.io/orphan", "true")
-	remove(t, w.fed, "namespace", "", "left")
-	gone(t, w.fed, "namespace", "", "left")
-	for _, m := range w.members {
+	remove(t, w.Fed, "configmap", "left", "a")
+	gone(t, w.Fed, "configmap", "left", "a")
+	annotate(t, w.Fed, "namespace", "", "left", "fedns.io/orphan", "true")
+	remove(t, w.Fed, "namespace", "", "left")
+	gone(t, w.Fed, "namespace", "", "left")
+	for _, m := range w.Members {
 		for _, name := range []string{"a", "b"} {
 			if got := field(t, m, "configmap", "left", name, "data/color"); got != "blue" {
 				t.Errorf("%s: what was to be left is %q", m.Name, got)
@@ -248,37 +248,37 @@ func tooMany(t *testing.T, w *world) {
 	for i := range maxDeletes + 3 {
 		text += configMap("many", fmt.Sprint("m-", i), "", "blue")
 	}
-	w.fed.Apply(t, text)
-	for _, m := range w.members {
+	w.Fed.Apply(t, text)
+	for _, m := range w.Members {
 		serve.Eventually(t, within, "all are there", func() bool { return len(ours(t, m, "configmap", "many")) == maxDeletes+3 })
 	}
 	for i := range maxDeletes + 3 {
-		remove(t, w.fed, "configmap", "many", fmt.Sprint("m-", i))
+		remove(t, w.Fed, "configmap", "many", fmt.Sprint("m-", i))
 	}
 	waiting := func() string {
-		return field(t, w.fed, "configmap", fedapi.System, "fedsync-waiting", "data/paris")
+		return field(t, w.Fed, "configmap", fedapi.System, "fedsync-waiting", "data/paris")
 	}
 	serve.Eventually(t, within, "they wait", func() bool { return strings.Count(waiting(), "\n") == maxDeletes+3 })
 	w.stands(t, "configmap", "many", "m-0", "paris", workload.Waiting)
-	if n := len(ours(t, w.members["paris"], "configmap", "many")); n != maxDeletes+3 {
+	if n := len(ours(t, w.Members["paris"], "configmap", "many")); n != maxDeletes+3 {
 		t.Errorf("%d are left, want all", n)
 	}
 	// A list that is deleted by hand is written anew; another digest confirms nothing.
-	remove(t, w.fed, "configmap", fedapi.System, "fedsync-waiting")
+	remove(t, w.Fed, "configmap", fedapi.System, "fedsync-waiting")
 	serve.Eventually(t, within, "they still wait", func() bool { return strings.Count(waiting(), "\n") == maxDeletes+3 })
-	annotate(t, w.fed, "configmap", fedapi.System, "fedsync-waiting", "fedns.io/confirmed", "another")
+	annotate(t, w.Fed, "configmap", fedapi.System, "fedsync-waiting", "fedns.io/confirmed", "another")
 	// The next fedsync asks again, and for the same.
-	w.stop()
-	w.restart(t)
+	w.Stop()
+	w.Restart(t)
 	serve.Eventually(t, within, "they still wait", func() bool { return w.metric(t, "fedsync_waiting_deletions") == float64(3*(maxDeletes+3)) })
-	if n := len(ours(t, w.members["paris"], "configmap", "many")); n != maxDeletes+3 {
+	if n := len(ours(t, w.Members["paris"], "configmap", "many")); n != maxDeletes+3 {
 		t.Errorf("%d are left, want all", n)
 	}
 	w.confirm(t)
-	for _, m := range w.members {
+	for _, m := range w.Members {
 		serve.Eventually(t, within, "they are gone", func() bool { return len(ours(t, m, "configmap", "many")) == 0 })
 	}
-	gone(t, w.fed, "configmap", "many", "m-0")
+	gone(t, w.Fed, "configmap", "many", "m-0")
 }
 
 const gadgets = `
@@ -296,17 +296,17 @@ spec:
 // otherKinds begins with a kind that isn't served anywhere: not even by the
 // federation's API, when fedsync began.
 func otherKinds(t *testing.T, w *world) {
-	paris, tokyo, oslo := w.members["paris"], w.members["tokyo"], w.members["oslo"]
-	for _, c := range []*bed.Cluster{w.fed, paris, oslo} {
+	paris, tokyo, oslo := w.Members["paris"], w.Members["tokyo"], w.Members["oslo"]
+	for _, c := range []*bed.Cluster{w.Fed, paris, oslo} {
 		c.Apply(t, gadgets)
 	}
 	serve.Eventually(t, within, "gadgets are served", func() bool {
-		_, err := api(t, w.fed).List(t.Context(), kinds["gadget"], "", "")
+		_, err := api(t, w.Fed).List(t.Context(), kinds["gadget"], "", "")
 		return err == nil
 	})
-	w.stop()
-	w.restart(t) // rather than wait for a minute
-	w.fed.Apply(t, ns("other")+"apiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: g, namespace: other}\nspec: {size: 3, parts: [a, b]}\n")
+	w.Stop()
+	w.Restart(t) // rather than wait for a minute
+	w.Fed.Apply(t, ns("other")+"apiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: g, namespace: other}\nspec: {size: 3, parts: [a, b]}\n")
 	eventually(t, paris, "gadget", "other", "g", "spec/size", "3")
 	w.stands(t, "gadget", "other", "g", "paris", workload.Applied)
 	w.stands(t, "gadget", "other", "g", "tokyo", workload.NotServed)
@@ -322,14 +322,14 @@ func otherKinds(t *testing.T, w *world) {
 	w.stands(t, "gadget", "other", "g", "oslo", workload.NotServed)
 	oslo.Apply(t, gadgets)
 	eventually(t, oslo, "gadget", "other", "g", "spec/size", "3")
-	remove(t, w.fed, "gadget", "other", "g")
-	for _, c := range []*bed.Cluster{w.fed, paris, tokyo, oslo} {
+	remove(t, w.Fed, "gadget", "other", "g")
+	for _, c := range []*bed.Cluster{w.Fed, paris, tokyo, oslo} {
 		gone(t, c, "gadget", "other", "g")
 	}
 }
 
 func rights(t *testing.T, w *world) {
-	oslo := w.members["oslo"]
+	oslo := w.Members["oslo"]
 	t.Run("a kind that may not be listed", func(t *testing.T) {
 		oslo.Apply(t, `
 apiVersion: rbac.authorization.k8s.io/v1
@@ -350,53 +350,53 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: fedns}]
 			t.Fatal(err)
 		}
 		w.credentials(t, "oslo", string(config))
-		w.fed.Apply(t, ns("few")+configMap("few", "a", "", "blue")+"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: few}\nstringData: {a: b}\n")
+		w.Fed.Apply(t, ns("few")+configMap("few", "a", "", "blue")+"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: few}\nstringData: {a: b}\n")
 		there(t, oslo, "configmap", "few", "a")
-		there(t, w.members["paris"], "secret", "few", "s")
+		there(t, w.Members["paris"], "secret", "few", "s")
 		if s := w.stands(t, "secret", "few", "s", "oslo", workload.Failed); !strings.Contains(s.Error, "forbidden") {
 			t.Errorf("it says %q, want that it is forbidden", s.Error)
 		}
 	})
 	t.Run("credentials that aren't any", func(t *testing.T) {
 		w.credentials(t, "oslo", "nonsense")
-		w.fed.Apply(t, configMap("few", "b", "", "blue"))
+		w.Fed.Apply(t, configMap("few", "b", "", "blue"))
 		there(t, oslo, "configmap", "few", "b") // it goes on with those it has
-		w.stop()
-		w.restart(t)
-		eventually(t, w.fed, "clusters", "", "oslo", "status/conditions/0/reason", "NoCredentials")
-		w.fed.Apply(t, configMap("few", "c", "", "blue"))
-		there(t, w.members["paris"], "configmap", "few", "c")
+		w.Stop()
+		w.Restart(t)
+		eventually(t, w.Fed, "clusters", "", "oslo", "status/conditions/0/reason", "NoCredentials")
+		w.Fed.Apply(t, configMap("few", "c", "", "blue"))
+		there(t, w.Members["paris"], "configmap", "few", "c")
 		w.stands(t, "configmap", "few", "a", "oslo", workload.Unreachable)
-		remove(t, w.fed, "secret", fedapi.System, "oslo-fedsync")
+		remove(t, w.Fed, "secret", fedapi.System, "oslo-fedsync")
 	})
 	t.Run("good ones", func(t *testing.T) {
-		w.join(t, oslo, "")
+		w.Join(t, oslo, "")
 		there(t, oslo, "configmap", "few", "c")
 		there(t, oslo, "secret", "few", "s")
-		eventually(t, w.fed, "clusters", "", "oslo", "status/conditions/0/status", "True")
+		eventually(t, w.Fed, "clusters", "", "oslo", "status/conditions/0/status", "True")
 	})
 	t.Run("a cluster that is joined twice", func(t *testing.T) {
 		config, err := os.ReadFile(oslo.Kubeconfig)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.fed.Apply(t, "apiVersion: fedns.io/v1alpha1\nkind: Cluster\nmetadata: {name: zwilling}\nspec: {secretRef: {name: zwilling}}\n")
+		w.Fed.Apply(t, "apiVersion: fedns.io/v1alpha1\nkind: Cluster\nmetadata: {name: zwilling}\nspec: {secretRef: {name: zwilling}}\n")
 		w.credentials(t, "zwilling", string(config))
-		eventually(t, w.fed, "clusters", "", "zwilling", "status/conditions/0/reason", "Twin")
-		remove(t, w.fed, "clusters", "", "zwilling")
+		eventually(t, w.Fed, "clusters", "", "zwilling", "status/conditions/0/reason", "Twin")
+		remove(t, w.Fed, "clusters", "", "zwilling")
 	})
 	t.Run("a cluster that leaves and comes back", func(t *testing.T) {
-		remove(t, w.fed, "clusters", "", "oslo")
+		remove(t, w.Fed, "clusters", "", "oslo")
 		serve.Eventually(t, within, "its metrics are gone", func() bool {
 			return w.metric(t, `fedsync_cluster_reachable{cluster="oslo"}`) == 0 && !strings.Contains(w.scrape(t), `cluster="oslo"`)
 		})
 		patch(t, oslo, "configmap", "few", "a", `{"data":{"color":"red"}}`)
-		w.fed.Apply(t, configMap("few", "d", "", "blue"))
+		w.Fed.Apply(t, configMap("few", "d", "", "blue"))
 		w.stands(t, "configmap", "few", "d", "paris", workload.Applied)
 		if field(t, oslo, "configmap", "few", "a", "data/color") != "red" || get(t, oslo, "configmap", "few", "d") != nil {
 			t.Error("a cluster that had left was written to")
 		}
-		w.join(t, oslo, "")
+		w.Join(t, oslo, "")
 		eventually(t, oslo, "configmap", "few", "a", "data/color", "blue")
 		there(t, oslo, "configmap", "few", "d")
 	})
@@ -406,8 +406,8 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: fedns}]
 func room(t *testing.T, w *world) {
 	// A node of 32 cores has room for four pods that want eight; half of the twelve
 	// were asked for in each.
-	w.members["tokyo"].AddNode(t, "n2", "ap", "ap-b")
-	w.members["tokyo"].AddNode(t, "n3", "ap", "ap-b")
+	w.Members["tokyo"].AddNode(t, "n2", "ap", "ap-b")
+	w.Members["tokyo"].AddNode(t, "n3", "ap", "ap-b")
 	serve.Eventually(t, 2*time.Minute, "tokyo, which has room, gets what has none in paris", func() bool {
 		return w.replicas(t, "narrow", "wide", "paris", "tokyo") == "4 8"
 	})
@@ -417,13 +417,13 @@ func room(t *testing.T, w *world) {
 func rest(t *testing.T, w *world) {
 	versions := func() string {
 		var all []string
-		for _, c := range []*bed.Cluster{w.fed, w.members["paris"], w.members["tokyo"], w.members["oslo"]} {
+		for _, c := range []*bed.Cluster{w.Fed, w.Members["paris"], w.Members["tokyo"], w.Members["oslo"]} {
 			for _, s := range workload.Kinds() {
 				for _, o := range list(t, c, strings.ToLower(s.Kind.Name), "") {
 					all = append(all, c.Name+" "+s.Kind.Name+" "+o.GetNamespace()+"/"+o.GetName()+" "+o.GetResourceVersion())
 				}
 			}
-			if c == w.fed {
+			if c == w.Fed {
 				for _, o := range list(t, c, "clusters", "") {
 					all = append(all, "Cluster "+o.GetName()+" "+o.GetResourceVersion())
 				}
@@ -431,7 +431,7 @@ func rest(t *testing.T, w *world) {
 		}
 		return strings.Join(all, "\n")
 	}
-	gone(t, w.fed, "configmap", fedapi.System, "fedsync-waiting") // what the last fedsync had to ask
+	gone(t, w.Fed, "configmap", fedapi.System, "fedsync-waiting") // what the last fedsync had to ask
 	var before string
 	serve.Eventually(t, 2*time.Minute, "nothing happens for two seconds", func() bool {
 		now := versions()
@@ -487,8 +487,8 @@ func ours(t testing.TB, c *bed.Cluster, kind, ns string) (names []string) {
 func (w *world) confirm(t testing.TB) {
 	t.Helper()
 	digest := `metadata/annotations/fedns.io\/digest`
-	there(t, w.fed, "configmap", fedapi.System, "fedsync-waiting")
-	annotate(t, w.fed, "configmap", fedapi.System, "fedsync-waiting", "fedns.io/confirmed", field(t, w.fed, "configmap", fedapi.System, "fedsync-waiting", digest))
+	there(t, w.Fed, "configmap", fedapi.System, "fedsync-waiting")
+	annotate(t, w.Fed, "configmap", fedapi.System, "fedsync-waiting", "fedns.io/confirmed", field(t, w.Fed, "configmap", fedapi.System, "fedsync-waiting", digest))
 }
 
 // credentials writes the kubeconfig of a cluster.
@@ -498,5 +498,5 @@ func (w *world) credentials(t testing.TB, cluster, kubeconfig string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.fed.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s-fedsync, namespace: %s}\nstringData: {kubeconfig: %s}\n", cluster, fedapi.System, text))
+	w.Fed.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s-fedsync, namespace: %s}\nstringData: {kubeconfig: %s}\n", cluster, fedapi.System, text))
 }

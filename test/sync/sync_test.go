@@ -21,9 +21,9 @@ func TestSync(t *testing.T) {
 	paris, tokyo, oslo := alive[0], alive[1], alive[2]
 	paris.AddNode(t, "n1", "eu", "eu-a")
 	tokyo.AddNode(t, "n1", "ap", "ap-a")
-	w := federate(t, b, paris, tokyo, oslo)
-	w.fed.Apply(t, ns("narrow")+strings.Replace(deployment("narrow", "wide", inParisAndTokyo, 12), `"nginx:1"`, `"nginx:1", resources: {requests: {cpu: 8}}`, 1)) // looked at in the end
-	w.start(t, "-debug", "-max-deletes", fmt.Sprint(maxDeletes), "-kind", "example.com/v1/Gadget")
+	w := newWorld(t, b, paris, tokyo, oslo)
+	w.Fed.Apply(t, ns("narrow")+strings.Replace(deployment("narrow", "wide", inParisAndTokyo, 12), `"nginx:1"`, `"nginx:1", resources: {requests: {cpu: 8}}`, 1)) // looked at in the end
+	w.Start(t, "-debug", "-max-deletes", fmt.Sprint(maxDeletes), "-kind", "example.com/v1/Gadget")
 
 	for _, test := range []struct {
 		name string
@@ -54,8 +54,8 @@ func TestSync(t *testing.T) {
 const inParisAndTokyo = `fedns.io/cluster-selector: '[{"key":"name","operator":"in","values":["paris","tokyo"]}]'`
 
 func keeps(t *testing.T, w *world) {
-	paris, tokyo := w.members["paris"], w.members["tokyo"]
-	w.fed.Apply(t, ns("shop")+deployment("shop", "web", inParisAndTokyo, 7)+configMap("shop", "settings", "note: mine", "blue")+`
+	paris, tokyo := w.Members["paris"], w.Members["tokyo"]
+	w.Fed.Apply(t, ns("shop")+deployment("shop", "web", inParisAndTokyo, 7)+configMap("shop", "settings", "note: mine", "blue")+`
 apiVersion: apps/v1
 kind: ReplicaSet
 metadata: {name: alone, namespace: shop}
@@ -76,18 +76,18 @@ kind: Ingress
 metadata: {name: web, namespace: shop}
 spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 `)
-	for _, m := range w.members {
+	for _, m := range w.Members {
 		eventually(t, m, "configmap", "shop", "settings", "data/color", "blue")
 		eventually(t, m, "secret", "shop", "password", "data/password", "c2VjcmV0")
 		eventually(t, m, "ingress", "shop", "web", `metadata/labels/fedns.io\/export`, "true")
 		there(t, m, "daemonset", "shop", "agent")
 		there(t, m, "replicaset", "shop", "alone")
 	}
-	eventually(t, w.fed, "deployment", "shop", "web", "status/readyReplicas", "7")
+	eventually(t, w.Fed, "deployment", "shop", "web", "status/readyReplicas", "7")
 	serve.Eventually(t, within, "the Deployment's generation is observed", func() bool {
-		return field(t, w.fed, "deployment", "shop", "web", "status/observedGeneration") == field(t, w.fed, "deployment", "shop", "web", "metadata/generation")
+		return field(t, w.Fed, "deployment", "shop", "web", "status/observedGeneration") == field(t, w.Fed, "deployment", "shop", "web", "metadata/generation")
 	})
-	eventually(t, w.fed, "daemonset", "shop", "agent", "status/numberReady", "2")
+	eventually(t, w.Fed, "daemonset", "shop", "agent", "status/numberReady", "2")
 	if s := w.stands(t, "configmap", "shop", "settings", "oslo", workload.Applied); s.Applied == "" || s.At == nil {
 		t.Errorf("a ConfigMap stands as %+v, want a hash and a time", s)
 	}
@@ -95,7 +95,7 @@ spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 		t.Errorf("an annotation of the federated object is %q in a member", got)
 	}
 	sum := 0
-	for _, m := range w.members {
+	for _, m := range w.Members {
 		var n int
 		_, _ = fmt.Sscan(field(t, m, "replicaset", "shop", "alone", "spec/replicas"), &n) // what isn't there is none
 		sum += n
@@ -123,18 +123,18 @@ spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 	})
 	t.Run("what others add stays", func(t *testing.T) {
 		patch(t, paris, "configmap", "shop", "settings", `{"data":{"theirs":"x"},"metadata":{"labels":{"theirs":"x"}}}`)
-		patch(t, w.fed, "configmap", "shop", "settings", `{"data":{"color":"green","more":"1"}}`)
+		patch(t, w.Fed, "configmap", "shop", "settings", `{"data":{"color":"green","more":"1"}}`)
 		eventually(t, paris, "configmap", "shop", "settings", "data", `{"color":"green","more":"1","theirs":"x"}`)
-		patch(t, w.fed, "configmap", "shop", "settings", `{"data":{"more":null}}`)
+		patch(t, w.Fed, "configmap", "shop", "settings", `{"data":{"more":null}}`)
 		eventually(t, paris, "configmap", "shop", "settings", "data", `{"color":"green","theirs":"x"}`)
 		if got := field(t, paris, "deployment", "shop", "web", `metadata/annotations/deployment.kubernetes.io\/revision`); got == "" {
 			t.Error("the Deployment controller's annotation is gone")
 		}
 	})
 	t.Run("what is deleted goes everywhere", func(t *testing.T) {
-		remove(t, w.fed, "configmap", "shop", "settings")
-		gone(t, w.fed, "configmap", "shop", "settings")
-		for _, m := range w.members {
+		remove(t, w.Fed, "configmap", "shop", "settings")
+		gone(t, w.Fed, "configmap", "shop", "settings")
+		for _, m := range w.Members {
 			if get(t, m, "configmap", "shop", "settings") != nil {
 				t.Errorf("%s: it was there when the federated one had gone", m.Name)
 			}
@@ -143,8 +143,8 @@ spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 }
 
 func services(t *testing.T, w *world) {
-	paris, tokyo := w.members["paris"], w.members["tokyo"]
-	w.fed.Apply(t, ns("net")+`
+	paris, tokyo := w.Members["paris"], w.Members["tokyo"]
+	w.Fed.Apply(t, ns("net")+`
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: net, annotations: {fedns.io/ttl: 60s}}
@@ -160,7 +160,7 @@ kind: Service
 metadata: {name: elsewhere, namespace: net}
 spec: {type: ExternalName, externalName: example.com}
 `)
-	for _, m := range w.members {
+	for _, m := range w.Members {
 		eventually(t, m, "service", "net", "web", `metadata/annotations/fedns.io\/ttl`, "60s")
 		eventually(t, m, "service", "net", "headless", `metadata/labels/fedns.io\/export`, "false")
 		eventually(t, m, "service", "net", "headless", "spec/clusterIP", "None")
@@ -186,33 +186,33 @@ spec: {type: ExternalName, externalName: example.com}
 		}
 		return "[" + strings.Join(out, ",") + "]"
 	}
-	eventually(t, w.fed, "service", "net", "web", "status/loadBalancer/ingress", ip("192.0.2.1", "192.0.2.9", "192.0.2.2"))
+	eventually(t, w.Fed, "service", "net", "web", "status/loadBalancer/ingress", ip("192.0.2.1", "192.0.2.9", "192.0.2.2"))
 	status(paris, "null")
-	eventually(t, w.fed, "service", "net", "web", "status/loadBalancer/ingress", ip("192.0.2.2", "192.0.2.9"))
+	eventually(t, w.Fed, "service", "net", "web", "status/loadBalancer/ingress", ip("192.0.2.2", "192.0.2.9"))
 	status(tokyo, "null")
-	eventually(t, w.fed, "service", "net", "web", "status/loadBalancer/ingress", "")
-	patch(t, w.fed, "service", "net", "web", `{"spec":{"ports":[{"port":80,"targetPort":8080}]}}`)
+	eventually(t, w.Fed, "service", "net", "web", "status/loadBalancer/ingress", "")
+	patch(t, w.Fed, "service", "net", "web", `{"spec":{"ports":[{"port":80,"targetPort":8080}]}}`)
 	eventually(t, paris, "service", "net", "web", "spec/ports/0/targetPort", "8080")
 	if after := own(paris); after != before {
 		t.Errorf("the member's own address and ports were %s, and are %s", before, after)
 	}
 	status(paris, ip("192.0.2.1"))
-	eventually(t, w.fed, "service", "net", "web", "status/loadBalancer/ingress", ip("192.0.2.1"))
-	patch(t, w.fed, "service", "net", "web", `{"spec":{"type":"ExternalName","externalName":"example.net","externalTrafficPolicy":null,"clusterIP":null,"clusterIPs":null}}`)
-	for _, m := range w.members {
+	eventually(t, w.Fed, "service", "net", "web", "status/loadBalancer/ingress", ip("192.0.2.1"))
+	patch(t, w.Fed, "service", "net", "web", `{"spec":{"type":"ExternalName","externalName":"example.net","externalTrafficPolicy":null,"clusterIP":null,"clusterIPs":null}}`)
+	for _, m := range w.Members {
 		eventually(t, m, "service", "net", "web", "spec/externalName", "example.net")
 		w.stands(t, "service", "net", "web", m.Name, workload.Applied)
 	}
 }
 
 func namesTaken(t *testing.T, w *world) {
-	paris, tokyo := w.members["paris"], w.members["tokyo"]
+	paris, tokyo := w.Members["paris"], w.Members["tokyo"]
 	// One of a stranger, one of another federation, and a namespace of a stranger.
 	paris.Apply(t, ns("taken")+configMap("taken", "a", "", "theirs"))
 	tokyo.Apply(t, ns("taken")+strings.Replace(configMap("taken", "a", "fedns.io/federation: test", "theirs"), "{name: a,", "{name: a, labels: {fedns.io/managed-by: fedsync},", 1))
 	rv := field(t, paris, "configmap", "taken", "a", "metadata/resourceVersion")
-	w.fed.Apply(t, ns("taken")+configMap("taken", "a", "", "ours")+configMap("taken", "b", "", "ours"))
-	eventually(t, w.members["oslo"], "configmap", "taken", "a", "data/color", "ours")
+	w.Fed.Apply(t, ns("taken")+configMap("taken", "a", "", "ours")+configMap("taken", "b", "", "ours"))
+	eventually(t, w.Members["oslo"], "configmap", "taken", "a", "data/color", "ours")
 	w.stands(t, "configmap", "taken", "a", "paris", workload.NameTaken)
 	if s := w.stands(t, "configmap", "taken", "a", "tokyo", workload.NameTaken); !strings.Contains(s.Error, `federation "test"`) {
 		t.Errorf("it says %q, want the other federation's name", s.Error)
@@ -230,16 +230,16 @@ func namesTaken(t *testing.T, w *world) {
 		t.Errorf("it was said %d times", n)
 	}
 
-	annotate(t, w.fed, "configmap", "taken", "a", "fedns.io/adopt", "true")
-	for _, m := range w.members {
+	annotate(t, w.Fed, "configmap", "taken", "a", "fedns.io/adopt", "true")
+	for _, m := range w.Members {
 		eventually(t, m, "configmap", "taken", "a", "data/color", "ours")
 		eventually(t, m, "configmap", "taken", "a", `metadata/annotations/fedns.io\/federation`, "prod")
 	}
 	// The namespace isn't ours in paris and tokyo, and stays with what is in it.
 	paris.Apply(t, configMap("taken", "theirs", "", "theirs"))
-	remove(t, w.fed, "namespace", "", "taken")
-	gone(t, w.fed, "namespace", "", "taken")
-	gone(t, w.members["oslo"], "namespace", "", "taken")
+	remove(t, w.Fed, "namespace", "", "taken")
+	gone(t, w.Fed, "namespace", "", "taken")
+	gone(t, w.Members["oslo"], "namespace", "", "taken")
 	gone(t, paris, "configmap", "taken", "a")
 	if field(t, paris, "configmap", "taken", "theirs", "data/color") != "theirs" {
 		t.Error("a stranger's object went with the federated namespace")
@@ -247,7 +247,7 @@ func namesTaken(t *testing.T, w *world) {
 }
 
 func refusals(t *testing.T, w *world) {
-	paris, tokyo := w.members["paris"], w.members["tokyo"]
+	paris, tokyo := w.Members["paris"], w.Members["tokyo"]
 	tokyo.Apply(t, `
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
@@ -268,7 +268,7 @@ spec: {policyName: no-red, validationActions: [Deny]}
 		}
 		return err != nil
 	})
-	w.fed.Apply(t, ns("strict")+configMap("strict", "a", "", "red")+configMap("strict", "b", "", "blue"))
+	w.Fed.Apply(t, ns("strict")+configMap("strict", "a", "", "red")+configMap("strict", "b", "", "blue"))
 	eventually(t, paris, "configmap", "strict", "a", "data/color", "red")
 	eventually(t, tokyo, "configmap", "strict", "b", "data/color", "blue")
 	if s := w.stands(t, "configmap", "strict", "a", "tokyo", workload.Failed); !strings.Contains(s.Error, "no red here") {
@@ -276,7 +276,7 @@ spec: {policyName: no-red, validationActions: [Deny]}
 	}
 	w.says(t, "strict", "a", "Refused", "no red here")
 	// Another version is tried at once, whatever became of the last one.
-	patch(t, w.fed, "configmap", "strict", "a", `{"data":{"color":"blue"}}`)
+	patch(t, w.Fed, "configmap", "strict", "a", `{"data":{"color":"blue"}}`)
 	eventually(t, tokyo, "configmap", "strict", "a", "data/color", "blue")
 	w.stands(t, "configmap", "strict", "a", "tokyo", workload.Applied)
 	if n := w.events(t, "strict", "a", "Refused", ""); n != 1 {
@@ -285,7 +285,7 @@ spec: {policyName: no-red, validationActions: [Deny]}
 
 	// What a cluster can't change: a selector that differs from the adopted one's.
 	paris.Apply(t, strings.Replace(deployment("strict", "web", "", 1), "app: web", "app: other", 2))
-	w.fed.Apply(t, deployment("strict", "web", "fedns.io/adopt: 'true'", 3))
+	w.Fed.Apply(t, deployment("strict", "web", "fedns.io/adopt: 'true'", 3))
 	if s := w.stands(t, "deployment", "strict", "web", "paris", workload.Failed); !strings.Contains(s.Error, "immutable") {
 		t.Errorf("it says %q, want that the selector is immutable", s.Error)
 	}
@@ -320,12 +320,12 @@ spec: {policyName: paint}
 		tokyo.Apply(t, configMap("default", name, "", "white"))
 		return field(t, tokyo, "configmap", "default", name, "data/color") == "grey"
 	})
-	w.fed.Apply(t, configMap("strict", "white", "", "white"))
+	w.Fed.Apply(t, configMap("strict", "white", "", "white"))
 	w.stands(t, "configmap", "strict", "white", "tokyo", workload.Applied)
 	rv := field(t, tokyo, "configmap", "strict", "white", "metadata/resourceVersion")
 	patch(t, tokyo, "configmap", "strict", "white", `{"metadata":{"labels":{"theirs":"x"}}}`) // it is seen again
 	steps := w.metric(t, "fedsync_steps_total")
-	w.fed.Apply(t, configMap("strict", "after", "", "blue"))
+	w.Fed.Apply(t, configMap("strict", "after", "", "blue"))
 	w.stands(t, "configmap", "strict", "after", "tokyo", workload.Applied)
 	if more := w.metric(t, "fedsync_steps_total") - steps; more > 3 {
 		t.Errorf("%v steps for one ConfigMap in three clusters (version %s)", more, rv)

@@ -7,145 +7,28 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/yaml"
 
-	"github.com/fedns/fedns/deploy"
 	"github.com/fedns/fedns/internal/fedapi"
-	"github.com/fedns/fedns/internal/fedtest"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/workload"
 	"github.com/fedns/fedns/test/bed"
+	"github.com/fedns/fedns/test/federate"
 	"github.com/fedns/fedns/test/serve"
 )
 
-// binary builds fedsync once.
-var binary = sync.OnceValues(func() (string, error) { return serve.Build("fedsync") })
+// A world is a federation, with what these tests ask of it.
+type world struct{ *federate.World }
 
-// A world is a federation's API, its members, and a fedsync that may run.
-type world struct {
-	fed     *bed.Cluster
-	members map[string]*bed.Cluster
-	cmd     *exec.Cmd
-	done    chan struct{}
-	log     *serve.Buffer
-	metrics string
-	args    []string
-}
-
-// federate makes a federation's API and joins members to it, with all rights.
-func federate(t testing.TB, b *bed.Bed, members ...*bed.Cluster) *world {
+func newWorld(t testing.TB, b *bed.Bed, members ...*bed.Cluster) *world {
 	t.Helper()
-	w := &world{fed: b.API(t, "federation"), members: map[string]*bed.Cluster{}, log: &serve.Buffer{}}
-	w.prepare(t)
-	for _, m := range members {
-		w.join(t, m, "")
-	}
-	t.Cleanup(func() {
-		w.stop()
-		if t.Failed() {
-			t.Logf("fedsync printed:\n%s", w.log.String())
-		}
-	})
-	return w
-}
-
-// prepare makes an API a federation's.
-func (w *world) prepare(t testing.TB) {
-	t.Helper()
-	w.fed.Apply(t, deploy.Clusters)
-	w.fed.Apply(t, ns(fedapi.System))
-	serve.Eventually(t, 10*time.Second, "clusters are served", func() bool {
-		_, err := api(t, w.fed).List(t.Context(), fedapi.Clusters, "", "")
-		return err == nil
-	})
-}
-
-// join makes a Cluster object and its Secret; spec is more of its YAML, in flow
-// style, such as "region: us,".
-func (w *world) join(t testing.TB, m *bed.Cluster, spec string) {
-	t.Helper()
-	w.members[m.Name] = m
-	config, err := os.ReadFile(m.Kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(string(config))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.fed.Apply(t, fmt.Sprintf(`
-apiVersion: v1
-kind: Secret
-metadata: {name: %[1]s-fedsync, namespace: %[2]s}
-stringData: {kubeconfig: %[3]s}
----
-apiVersion: fedns.io/v1alpha1
-kind: Cluster
-metadata: {name: %[1]s, labels: {name: %[1]s}}
-spec: {%[4]s secretRef: {name: %[1]s}}
-`, m.Name, fedapi.System, text, spec))
-}
-
-// start starts fedsync.
-func (w *world) start(t testing.TB, args ...string) {
-	t.Helper()
-	bin, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.metrics = fmt.Sprint("127.0.0.1:", fedtest.Port(t))
-	w.args = args
-	w.cmd, w.done = w.launch(t, bin, append([]string{"-lease", "0", "-listen", w.metrics}, args...)...)
-}
-
-// restart starts it as it was started last.
-func (w *world) restart(t testing.TB) {
-	t.Helper()
-	w.start(t, w.args...)
-}
-
-func (w *world) launch(t testing.TB, bin string, args ...string) (*exec.Cmd, chan struct{}) {
-	t.Helper()
-	cmd := exec.Command(bin, append([]string{"-kubeconfig", w.fed.Kubeconfig, "-federation", "prod"}, args...)...)
-	cmd.Stdout, cmd.Stderr = w.log, w.log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // how it ended is told by what it printed
-		close(done)
-	}()
-	return cmd, done
-}
-
-// stop ends fedsync as an operator would.
-func (w *world) stop() { w.end(syscall.SIGTERM) }
-
-// kill ends it without a warning.
-func (w *world) kill() { w.end(syscall.SIGKILL) }
-
-func (w *world) end(with syscall.Signal) {
-	if w.cmd == nil {
-		return
-	}
-	_ = w.cmd.Process.Signal(with) // it may have ended by itself
-	select {
-	case <-w.done:
-	case <-time.After(10 * time.Second):
-		_ = w.cmd.Process.Kill()
-		<-w.done
-	}
-	w.cmd = nil
+	return &world{federate.New(t, b, members...)}
 }
 
 // kinds are those that tests ask for, by the names that people use.
@@ -295,7 +178,7 @@ func annotate(t testing.TB, c *bed.Cluster, kind, ns, name, key, value string) {
 // record is what fedns.io/status says of a federated object.
 func (w *world) record(t testing.TB, kind, ns, name string) (r workload.Record) {
 	t.Helper()
-	s := field(t, w.fed, kind, ns, name, `metadata/annotations/fedns.io\/status`)
+	s := field(t, w.Fed, kind, ns, name, `metadata/annotations/fedns.io\/status`)
 	if s == "" {
 		return r
 	}
@@ -331,7 +214,7 @@ func (w *world) says(t testing.TB, ns, name, reason, text string) {
 // events counts them.
 func (w *world) events(t testing.TB, ns, name, reason, text string) (n int) {
 	t.Helper()
-	all, err := api(t, w.fed).List(t.Context(), kinds["event"], ns, "")
+	all, err := api(t, w.Fed).List(t.Context(), kinds["event"], ns, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +241,7 @@ func list(t testing.TB, c *bed.Cluster, kind, ns string) []kube.Object {
 // scrape is what /metrics says; "": it isn't up.
 func (w *world) scrape(t testing.TB) string {
 	t.Helper()
-	r, err := http.Get("http://" + w.metrics + "/metrics")
+	r, err := http.Get("http://" + w.Metrics + "/metrics")
 	if err != nil {
 		return ""
 	}
@@ -417,7 +300,7 @@ func (w *world) replicas(t testing.TB, ns, name string, members ...string) strin
 	t.Helper()
 	var out []string
 	for _, m := range members {
-		out = append(out, field(t, w.members[m], "deployment", ns, name, "spec/replicas"))
+		out = append(out, field(t, w.Members[m], "deployment", ns, name, "spec/replicas"))
 	}
 	return strings.Join(out, " ")
 }
