@@ -46,6 +46,9 @@ func newDesk(t *testing.T) *desk {
 		defer d.mu.Unlock()
 		d.asked = append(d.asked, strings.TrimPrefix(r.URL.RequestURI(), "/api/v1/"))
 		a := d.answers[strings.TrimPrefix(r.URL.Path, "/api/v1/")]
+		if now, ok := a.(func() report.Snapshot); ok {
+			a = now()
+		}
 		if e, ok := a.(report.Error); ok || a == nil {
 			w.WriteHeader(http.StatusBadRequest)
 			a = e

@@ -97,6 +97,7 @@ type target struct {
 	path        string
 	federations []string // none: all of them
 	failed      error    // why the server can't be asked
+	mute        bool     // it doesn't say what it goes by
 }
 
 // target finds the file. Where only the file matters, the server may be away.
@@ -110,15 +111,18 @@ func (c *editing) target(ctx context.Context) (t target, err error) {
 	}
 	var files []string
 	of := map[string][]string{}
+	t.mute = true
 	for _, f := range s.Federations {
 		if f.OverridesFile == "" {
 			continue
 		}
+		t.mute = t.mute && f.InForce == nil && f.Overrides == nil
 		if of[f.OverridesFile] == nil {
 			files = append(files, f.OverridesFile)
 		}
 		of[f.OverridesFile] = append(of[f.OverridesFile], f.Federation)
 	}
+	t.mute = t.mute && len(files) > 0
 	switch {
 	case c.file != "":
 		abs, err := filepath.Abs(c.file)
@@ -157,7 +161,13 @@ func (c *order) run(ctx context.Context) error {
 		return c.show(what, p, "", o)
 	}
 	var p *report.Preview
+	var before, after []line
 	err = edit(ctx, t.path, func(lines []line) ([]line, error) {
+		if t.failed == nil {
+			if err := c.read(ctx, t); err != nil {
+				return nil, fmt.Errorf("%s: nothing is written: %w", what, err)
+			}
+		}
 		// Asked for while nobody else can edit: two orders that are harmless one by
 		// one may not be so together.
 		p, err = c.preview(ctx, t, o)
@@ -173,12 +183,39 @@ func (c *order) run(ctx context.Context) error {
 			return old.Subject == o.Subject && (old.Action == override.Failback) == (o.Action == override.Failback)
 		})
 		// At the end: the last order counts, and this one does.
-		return append(kept, line{text: o.String(), order: &o}), nil
+		before, after = lines, append(kept, line{text: o.String(), order: &o})
+		return after, nil
 	})
 	if err != nil {
 		return err
 	}
+	if t.failed != nil {
+		fmt.Fprintf(c.Stderr, "fedctl: hint: whether it is in force isn't known: %v\n", t.failed)
+		return c.show(what, p, t.path, o)
+	}
+	err = c.follows(ctx, t, func(inForce []string) bool { return slices.Contains(inForce, o.String()) })
+	if errors.Is(err, errElsewhere) {
+		if undone := c.undo(ctx, t, before, after, o); undone != nil {
+			return fmt.Errorf("%s: written to %s, and can't be taken back (%v): %w", what, t.path, undone, err)
+		}
+		return fmt.Errorf("%s: taken back: %w", what, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: it stands in %s: %w", what, t.path, err)
+	}
 	return c.show(what, p, t.path, o)
+}
+
+// undo has a file be as it was before an order was written to it. What others have
+// written since stays.
+func (c *order) undo(ctx context.Context, t target, before, after []line, o override.Order) error {
+	return edit(ctx, t.path, func(now []line) ([]line, error) {
+		if text(now) == text(after) {
+			return before, nil
+		}
+		kept, _ := without(now, func(old *override.Order) bool { return *old == o })
+		return kept, nil
+	})
 }
 
 // preview asks the server what an order would change.
@@ -272,8 +309,11 @@ func leads(l report.Leads) string {
 func (c *editing) takeBack(ctx context.Context, t target, sub override.Subject) (removed []override.Order, err error) {
 	err = edit(ctx, t.path, func(lines []line) (kept []line, err error) {
 		kept, removed = without(lines, func(o *override.Order) bool { return o.Subject == sub })
+		if len(removed) > 0 && t.failed == nil {
+			err = c.read(ctx, t)
+		}
 		if len(removed) > 0 {
-			return kept, nil
+			return kept, err
 		}
 		help := "there are no orders at all"
 		if subjects := about(lines); len(subjects) > 0 {
@@ -284,6 +324,15 @@ func (c *editing) takeBack(ctx context.Context, t target, sub override.Subject) 
 		}
 		return nil, hint.Errorf(help, "undrain %s: %s %w", sub, t.path, errSilent)
 	})
+	if err != nil || t.failed != nil {
+		return removed, err
+	}
+	err = c.follows(ctx, t, func(inForce []string) bool {
+		return !slices.ContainsFunc(removed, func(o override.Order) bool { return slices.Contains(inForce, o.String()) })
+	})
+	if err != nil {
+		err = fmt.Errorf("undrain %s: taken out of %s: %w", sub, t.path, err)
+	}
 	return removed, err
 }
 

@@ -225,6 +225,18 @@ func (p *Pipeline) Trouble(ctx context.Context, federation int) (isolated bool, 
 	return isolated, held, ok
 }
 
+// InForce gives the orders that the snapshot of the serial has, the last of them the
+// one that counts. ok is false if p has ended.
+func (p *Pipeline) InForce(ctx context.Context, federation int) (orders []override.Order, serial uint32, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) {
+		orders, serial = w.inForce[federation], w.board.Load().Serial
+		if t := w.tables[federation]; !t.Dirty() {
+			orders = t.Orders() // they changed nothing that is answered
+		}
+	})
+	return orders, serial, ok
+}
+
 // A Standing is how a member stands.
 type Standing struct {
 	Name   topology.ClusterName
@@ -311,6 +323,7 @@ type worker struct {
 	seats   [][]*seat                       // by federation and index in the table; nil: nobody's
 	drains  [][]override.Order              // of registries, by federation
 	filed   [][]override.Order              // of files
+	inForce [][]override.Order              // in the snapshot that is shown; read only
 	arbiter *shard.Arbiter                  // of hosts that several claim
 	hosts   []map[string]context.CancelFunc // the resolvers that run, by federation and name
 	prober  *probe.Prober
@@ -338,7 +351,7 @@ func (w *worker) open(i int) {
 	t.Serve(f.Name, f.Hosts, w.arbiter)
 	t.Expect(f.expects)
 	w.tables, w.seats = append(w.tables, t), append(w.seats, nil)
-	w.drains, w.filed = append(w.drains, f.orders), append(w.filed, nil)
+	w.drains, w.filed, w.inForce = append(w.drains, f.orders), append(w.filed, nil), append(w.inForce, nil)
 	w.override(i)
 	w.hosts = append(w.hosts, map[string]context.CancelFunc{})
 	w.keepers = append(w.keepers, nil)
@@ -534,6 +547,7 @@ func (w *worker) publish() {
 		if t.Dirty() {
 			var m []shard.Transition
 			changed[i], m = t.Publish(current.Federations[i], Now())
+			w.inForce[i] = t.Orders()
 			moved = append(moved, m...)
 		}
 		settled = settled && t.Settled()

@@ -91,6 +91,7 @@ type Snapshot struct {
 	Services    int               `json:"services"`
 	Federations []Federation      `json:"federations"`
 	Versions    map[string]string `json:"versions"`
+	Host        string            `json:"host,omitempty"` // the server's own name for where it runs
 }
 
 // A Federation is one of a snapshot.
@@ -108,8 +109,14 @@ type Federation struct {
 	OverridesFile     string   `json:"overrides_file,omitempty"`
 	// OverridesError says why the file can't be read: the last good orders hold
 	// then, and Overrides doesn't have them.
-	OverridesError string  `json:"overrides_error,omitempty"`
-	Overrides      []Order `json:"overrides"` // that have not expired
+	OverridesError string `json:"overrides_error,omitempty"`
+	// OverridesDigest is the SHA-256 of what the file holds; one that isn't there holds
+	// nothing. Who edits a file finds out by it whether it is the one that is read.
+	OverridesDigest string  `json:"overrides_digest,omitempty"`
+	Overrides       []Order `json:"overrides"` // that have not expired
+	// InForce are the orders that the snapshot of that serial has, whoever gave them;
+	// the last that speaks of a shard counts. nil: the server doesn't say.
+	InForce []Order `json:"in_force"`
 }
 
 // An Order is an operator's.
@@ -119,6 +126,8 @@ type Order struct {
 	Until       int64    `json:"until,omitempty"`        // 0: until it is taken back
 	LeftSeconds *float64 `json:"left_seconds,omitempty"` // negative: it has expired
 	Reason      string   `json:"reason"`
+	Line        string   `json:"line,omitempty"`   // as a file of overrides has it
+	Source      string   `json:"source,omitempty"` // the word of the Corefile that it is given by: overrides, or registry
 }
 
 // A Preview is what orders would change, beside those that hold.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -198,6 +199,9 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 	now := time.Now()
 	snapshot := s.f.board.Load()
 	out := report.Snapshot{Serial: snapshot.Serial, Services: snapshot.Size(), Federations: []report.Federation{}, Versions: versions()}
+	if host, err := os.Hostname(); err == nil {
+		out.Host = host
+	}
 	for i, st := range s.stanzas {
 		isolated, held, ok := s.f.pipe.Trouble(ctx, i)
 		if !ok {
@@ -220,9 +224,14 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 			if err != nil {
 				r.OverridesError = err.Error()
 			}
+			r.OverridesDigest = st.digest()
 			for _, o := range orders {
 				r.Overrides = append(r.Overrides, report.OrderOf(o, now))
 			}
+		}
+		r.InForce, out.Serial, ok = s.inForce(ctx, i, now)
+		if !ok {
+			return nil, errEnded
 		}
 		out.Federations = append(out.Federations, r)
 	}

@@ -1,6 +1,9 @@
 package federation
 
 import (
+	"context"
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -8,6 +11,7 @@ import (
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/report"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -30,6 +34,32 @@ func (s *stanza) orders(now time.Time) (orders, error) {
 	}
 	all, err := override.Parse(string(content))
 	return slices.DeleteFunc(all, func(o override.Order) bool { return o.Expired(now) }), err
+}
+
+// digest tells what a federation's file of overrides holds from what another does;
+// "": there is none, or it can't be read.
+func (s *stanza) digest() string {
+	content, err := os.ReadFile(s.override)
+	if err != nil && !os.IsNotExist(err) {
+		return ""
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(content))
+}
+
+// inForce are the orders that the snapshot of the serial has, with who gave them.
+func (s *status) inForce(ctx context.Context, federation int, now time.Time) (out []report.Order, serial uint32, ok bool) {
+	list, serial, ok := s.f.pipe.InForce(ctx, federation)
+	registered := s.f.books[federation].orders(now)
+	out = []report.Order{}
+	for _, o := range list {
+		r := report.OrderOf(o, now)
+		r.Line, r.Source = o.String(), "overrides"
+		if slices.Contains(registered, o) {
+			r.Source = "registry"
+		}
+		out = append(out, r)
+	}
+	return out, serial, ok
 }
 
 // about is the order that decided on a shard: the last that speaks of it and says

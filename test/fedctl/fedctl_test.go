@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -280,4 +282,75 @@ func TestStatusReload(t *testing.T) {
 	if log := other.Log(); !strings.Contains(log, "address already in use") || !strings.Contains(log, p.status) {
 		t.Errorf("it says\n%s", log)
 	}
+}
+
+// The server of another host names a file that is here, too, and isn't the one that it
+// reads: nothing is ordered here, and nothing is said to be done.
+func TestElsewhere(t *testing.T) {
+	p := start(t)
+	here := filepath.Join(t.TempDir(), "overrides")
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resp, err := http.Get("http://" + p.status + r.URL.RequestURI())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(resp.StatusCode)
+		_, _ = w.Write(bytes.ReplaceAll(body, []byte(p.overrides), []byte(here)))
+	}))
+	defer front.Close()
+	there := func(name string) {
+		t.Helper()
+		if _, err := os.Stat(here); !os.IsNotExist(err) {
+			text, _ := os.ReadFile(here)
+			if len(text) > 0 {
+				t.Errorf("%s: left behind: %q", name, text)
+			}
+		}
+		p.taken(0, web, "192.0.2.1 192.0.2.2")
+	}
+	// Both are empty, so that only the server's silence tells.
+	_, stderr, code := p.fedctl("--server", front.URL, "drain", "cluster/eu", "--reason", "x")
+	if code != 1 || !strings.Contains(stderr, "drain cluster/eu: taken back: "+here+" isn't the file that the server reads") || !strings.Contains(stderr, "hint: run fedctl there") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	there("both empty")
+	if err := os.WriteFile(p.overrides, []byte("# theirs\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"drain", "cluster/eu"}, {"drain", "cluster/eu", "--force"}, {"up", "zone/us-a", "--force"}} {
+		_, stderr, code := p.fedctl(append(args, "--server", front.URL, "--reason", "x")...)
+		if code != 1 || !strings.Contains(stderr, "nothing is written") {
+			t.Errorf("%q: exit %d, %s", args, code, stderr)
+		}
+		there(args[0])
+	}
+	if err := os.WriteFile(here, []byte("drain cluster/eu reason \"here\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := p.fedctl("undrain", "cluster/eu", "--server", front.URL); code != 1 || !strings.Contains(stderr, "isn't the file that the server reads") {
+		t.Errorf("undrain: exit %d, %s", code, stderr)
+	}
+	if text, _ := os.ReadFile(here); string(text) != "drain cluster/eu reason \"here\"\n" {
+		t.Errorf("undrain has left %q", text)
+	}
+	// Where it is the file, what is reported is in force.
+	p.must("drain", "cluster/eu", "--reason", "x")
+	p.taken(0, web, "192.0.2.2")
+	var s report.Snapshot
+	resp, err := http.Get("http://" + p.status + "/api/v1/snapshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil || len(s.Federations[0].InForce) != 1 || s.Federations[0].InForce[0].Source != "overrides" || s.Federations[0].InForce[0].Line != `drain cluster/eu reason "x"` {
+		t.Errorf("%v: %+v", err, s.Federations)
+	}
+	p.must("undrain", "cluster/eu")
+	p.taken(0, web, "192.0.2.1 192.0.2.2")
 }
