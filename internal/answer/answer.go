@@ -50,6 +50,7 @@ type Member struct {
 	Degraded uint32 // seconds; the TTL while what is answered changed lately
 	Lenient  bool   // an unknown scope of a known service leads one step up
 	Policy   names.Policy
+	Answers  int // how many addresses of a family an answer may have; 0: any number
 }
 
 // An Answer is what is known about a name, or at its end where it leads on.
@@ -76,7 +77,9 @@ type Answer struct {
 	run   []names.Shard  // of the service at the end of the chain
 	width topology.Width // of that end
 	rule  names.Policy   // of the federation
-	pick  pick           // of the run
+	limit int            // how many addresses of a family it may have; 0: any number
+
+	picks [names.Families]pick // of the run
 }
 
 // End is the scope whose records are the answer's.
@@ -199,7 +202,7 @@ func missing(f *names.Federation) Outcome {
 
 // inside answers for names at and below the federation's label.
 func inside(f *names.Federation, m Member, p Path, t Type, now time.Duration) Answer {
-	a := Answer{Path: p, Federation: f, Index: m.Index, Depth: len(p.Scope), Why: "no such name", rule: m.Policy}
+	a := Answer{Path: p, Federation: f, Index: m.Index, Depth: len(p.Scope), Why: "no such name", rule: m.Policy, limit: m.Answers}
 	scope, ok := f.Map.Scope(p.Scope...)
 	if !ok {
 		if !m.Lenient {

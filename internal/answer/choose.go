@@ -1,8 +1,6 @@
 package answer
 
 import (
-	"iter"
-	"net/netip"
 	"slices"
 
 	"github.com/fedns/fedns/internal/geo"
@@ -18,19 +16,18 @@ type Client struct {
 	Draw    uint64      // by chance
 }
 
-// A pick is a part of a run: some stretches of it, one after the other, and in them
-// the entries of some clusters. The zero pick is the whole run.
+// A pick is a part of the shards, for one family of addresses: those in some regions,
+// one after the other, and in them those of some clusters. The zero pick is all of
+// them.
 type pick struct {
-	stretches [maxPick]stretch
-	n         int
-	clusters  [maxPick]uint16
-	shards    int // how many clusters there are; 0: every one
+	regions  [maxPick]uint16 // of the service, by index
+	clusters [maxPick]uint16
+	n        uint8 // how many regions there are; 0: every one
+	shards   uint8 // how many clusters there are; 0: every one
 }
 
 // maxPick bounds what a policy can pick without a place in the heap for it.
 const maxPick = names.MaxCount
-
-type stretch struct{ from, to uint16 }
 
 // Policy is what the answer is chosen by: the service's policy, or the
 // federation's. Names of a region hold its shards, whatever its distance, and those of a zone all of
@@ -50,45 +47,51 @@ func (a *Answer) Policy() names.Policy {
 }
 
 // Choose picks the shards that a client gets, as the policy says. Without it, it gets
-// them all.
+// them all. What is picked has addresses of the family that is asked for, where there
+// are any; where both are asked for, each is picked on its own.
 func (a *Answer) Choose(c *Client) {
-	a.pick = pick{}
-	switch p := a.Policy(); p.Choice {
-	case names.All:
+	a.picks = [names.Families]pick{}
+	p := a.Policy()
+	if p.Choice == names.All {
 		return
-	case names.Nearest:
-		a.nearest(c, p)
-	case names.Weighted:
-		a.weighted(c.Draw, max(1, p.Count))
-	case names.Failover:
-		for _, r := range a.Service.Regions() {
-			if r.Region == a.Service.Active {
-				a.pick.add(r)
+	}
+	for f := range names.Family(names.Families) {
+		if a.typ == TypeA && f != names.IPv4 || a.typ == TypeAAAA && f != names.IPv6 {
+			continue
+		}
+		switch p.Choice {
+		case names.Nearest:
+			a.nearest(f, c, p)
+		case names.Weighted:
+			a.weighted(f, c.Draw, max(1, p.Count))
+		case names.Failover:
+			for i, r := range a.Service.Regions() {
+				if r.Region == a.Service.Active[f] && a.suited(f, r.From, r.To) {
+					a.picks[f].add(i)
+				}
 			}
 		}
 	}
-	if a.Outcome == Found && (a.typ == TypeA || a.typ == TypeAAAA) && !a.Has(a.typ == TypeA) {
-		a.Outcome, a.Why = NoData, "no shard that was chosen has an address of this family"
-	}
 }
 
-func (p *pick) add(r names.Run) {
+// add picks a region, by index.
+func (p *pick) add(region int) {
 	if p.n < maxPick {
-		p.stretches[p.n] = stretch{uint16(r.From), uint16(r.To)}
+		p.regions[p.n] = uint16(region)
 		p.n++
 	}
 }
 
-// suits says whether an entry has an address of the family that was asked for. To
-// choose by it keeps one family from being denied where another shard has it.
-func (a *Answer) suits(s *names.Shard) bool {
-	return a.typ != TypeA && a.typ != TypeAAAA || s.Addr.Is4() == (a.typ == TypeA)
+// take picks a cluster.
+func (p *pick) take(cluster uint16) {
+	p.clusters[p.shards] = cluster
+	p.shards++
 }
 
-// suited says whether one of the entries from one to before another suits.
-func (a *Answer) suited(from, to int) bool {
+// suited says whether one of the entries from one to before another is of a family.
+func (a *Answer) suited(f names.Family, from, to int) bool {
 	for i := from; i < to; i++ {
-		if a.suits(&a.run[i]) {
+		if names.FamilyOf(a.run[i].Addr) == f {
 			return true
 		}
 	}
@@ -97,13 +100,13 @@ func (a *Answer) suited(from, to int) bool {
 
 // candidate says whether entry i of a stretch is the first of a shard that could be
 // picked.
-func (a *Answer) candidate(from, i int) bool {
+func (a *Answer) candidate(f names.Family, from, i int) bool {
 	s := &a.run[i]
-	if !a.suits(s) || a.pick.has(s.Cluster) {
+	if names.FamilyOf(s.Addr) != f || a.picks[f].has(s.Cluster) {
 		return false
 	}
 	for j := from; j < i; j++ {
-		if o := &a.run[j]; o.Cluster == s.Cluster && a.suits(o) {
+		if o := &a.run[j]; o.Cluster == s.Cluster && names.FamilyOf(o.Addr) == f {
 			return false
 		}
 	}
@@ -112,10 +115,11 @@ func (a *Answer) candidate(from, i int) bool {
 
 // nearest picks the closest region that has a shard, with those that are hardly
 // farther, and if a number is asked for the next ones until it is reached.
-func (a *Answer) nearest(c *Client, p names.Policy) {
+func (a *Answer) nearest(f names.Family, c *Client, p names.Policy) {
 	reach := -1 // the last place in the order that counts as the closest
+	picked := &a.picks[f]
 	for i, index := range c.Ranking.Order() {
-		if reach >= 0 && i > reach && (p.Count == 0 || a.pick.shards >= p.Count) {
+		if reach >= 0 && i > reach && (p.Count == 0 || int(picked.shards) >= p.Count) {
 			return
 		}
 		at := slices.IndexFunc(a.Service.Regions(), func(r names.Run) bool { return r.Region == c.Regions[index] })
@@ -123,7 +127,7 @@ func (a *Answer) nearest(c *Client, p names.Policy) {
 			continue
 		}
 		run := a.Service.Regions()[at]
-		if !a.suited(run.From, run.To) {
+		if !a.suited(f, run.From, run.To) {
 			continue
 		}
 		if reach < 0 {
@@ -132,11 +136,10 @@ func (a *Answer) nearest(c *Client, p names.Policy) {
 				reach = c.Ranking.Reach(i, p.Within)
 			}
 		}
-		a.pick.add(run)
-		for j := run.From; p.Count > 0 && j < run.To && a.pick.shards < p.Count; j++ {
-			if a.candidate(run.From, j) {
-				a.pick.clusters[a.pick.shards] = a.run[j].Cluster
-				a.pick.shards++
+		picked.add(at)
+		for j := run.From; p.Count > 0 && j < run.To && int(picked.shards) < p.Count; j++ {
+			if a.candidate(f, run.From, j) {
+				picked.take(a.run[j].Cluster)
 			}
 		}
 	}
@@ -144,17 +147,17 @@ func (a *Answer) nearest(c *Client, p names.Policy) {
 
 // weighted draws n shards by weight, each at most once. Where none weighs anything,
 // all weigh the same.
-func (a *Answer) weighted(draw uint64, n int) {
+func (a *Answer) weighted(f names.Family, draw uint64, n int) {
 	even := false // nothing weighs anything
 	for range min(n, maxPick) {
 		total, count := uint64(0), uint64(0)
 		for i := range a.run {
-			if a.candidate(0, i) {
+			if a.candidate(f, 0, i) {
 				total += uint64(a.run[i].Weight)
 				count++
 			}
 		}
-		if a.pick.shards == 0 {
+		if a.picks[f].shards == 0 {
 			even = total == 0
 		}
 		if count == 0 || total == 0 && !even {
@@ -166,7 +169,7 @@ func (a *Answer) weighted(draw uint64, n int) {
 		draw = mix(draw)
 		at := draw % total // total is far below 2^63: the bias is far below what could be measured
 		for i := range a.run {
-			if !a.candidate(0, i) {
+			if !a.candidate(f, 0, i) {
 				continue
 			}
 			weight := uint64(a.run[i].Weight)
@@ -174,8 +177,7 @@ func (a *Answer) weighted(draw uint64, n int) {
 				weight = 1
 			}
 			if at < weight {
-				a.pick.clusters[a.pick.shards] = a.run[i].Cluster
-				a.pick.shards++
+				a.picks[f].take(a.run[i].Cluster)
 				break
 			}
 			at -= weight
@@ -195,110 +197,4 @@ func mix(x uint64) uint64 {
 // has says whether a cluster was picked already; of none, none was.
 func (p *pick) has(cluster uint16) bool {
 	return slices.Contains(p.clusters[:p.shards], cluster)
-}
-
-// Addrs are the addresses of one family that were chosen, each once. They begin with
-// another one as turn grows; where closer regions come first, those of each region do.
-func (a *Answer) Addrs(v4 bool, turn uint32) iter.Seq[netip.Addr] {
-	return func(yield func(netip.Addr) bool) {
-		if a.pick.n == 0 && a.pick.shards == 0 {
-			a.rotate(a.all(), turn, yield, func(s *names.Shard, _ int) bool {
-				return s.Widest <= a.width && s.Addr.Is4() == v4
-			})
-			return
-		}
-		whole := [1]stretch{a.all()}
-		stretches := a.pick.stretches[:a.pick.n]
-		if len(stretches) == 0 {
-			stretches = whole[:]
-		}
-		for at, st := range stretches {
-			if !a.rotate(st, turn, yield, func(s *names.Shard, i int) bool {
-				return s.Addr.Is4() == v4 && a.picked(s) && !a.repeated(stretches[:at+1], i)
-			}) {
-				return
-			}
-		}
-	}
-}
-
-// rotate yields the addresses of a stretch that are ok, from one on that depends on
-// turn; it is false once yield is.
-func (a *Answer) rotate(st stretch, turn uint32, yield func(netip.Addr) bool, ok func(s *names.Shard, i int) bool) bool {
-	n := 0
-	run := a.run[st.from:st.to]
-	for i := range run {
-		if ok(&run[i], i) {
-			n++
-		}
-	}
-	if n == 0 {
-		return true
-	}
-	skip := int(turn % uint32(n))
-	// The first pass gives those from skip on, the second the others.
-	for pass := range 2 {
-		k := 0
-		for i := range run {
-			if !ok(&run[i], i) {
-				continue
-			}
-			if (k >= skip) == (pass == 0) && !yield(run[i].Addr) {
-				return false
-			}
-			k++
-		}
-	}
-	return true
-}
-
-// picked says whether an entry is of a shard that was picked.
-func (a *Answer) picked(s *names.Shard) bool {
-	return a.pick.shards == 0 || a.pick.has(s.Cluster)
-}
-
-// repeated says whether entry i of the last stretch has an address that one before
-// it has, in that or in another.
-func (a *Answer) repeated(stretches []stretch, i int) bool {
-	last := len(stretches) - 1
-	from := int(stretches[last].from)
-	addr := a.run[from+i].Addr
-	for _, st := range stretches[:last] {
-		if a.given(addr, int(st.from), int(st.to)) {
-			return true
-		}
-	}
-	return a.given(addr, from, from+i)
-}
-
-// given says whether one of the entries from one to before another has an address,
-// and is of a shard that was picked.
-func (a *Answer) given(addr netip.Addr, from, to int) bool {
-	for i := from; i < to; i++ {
-		if s := &a.run[i]; s.Addr == addr && a.picked(s) {
-			return true
-		}
-	}
-	return false
-}
-
-// all is the stretch of the whole run.
-func (a *Answer) all() stretch { return stretch{0, uint16(len(a.run))} }
-
-// Has says whether there is an address of a family among those that were chosen.
-func (a *Answer) Has(v4 bool) bool {
-	if a.pick.n == 0 {
-		return a.has(a.all(), v4)
-	}
-	return slices.ContainsFunc(a.pick.stretches[:a.pick.n], func(st stretch) bool { return a.has(st, v4) })
-}
-
-// has is Has of a stretch. Entries that repeat an address are as good as any here.
-func (a *Answer) has(st stretch, v4 bool) bool {
-	for i := st.from; i < st.to; i++ {
-		if s := &a.run[i]; s.Addr.Is4() == v4 && a.picked(s) {
-			return true
-		}
-	}
-	return false
 }

@@ -386,10 +386,11 @@ func TestChoose(t *testing.T) {
 		{"failover c a", -5, web, true, "a", "2001:db8::1"},
 		{"failover x y", -5, web, false, "", every4}, // none of the list is up
 		{"failover x y", -5, web, true, "", every6},
-		{"failover c a", -5, web, true, "c", ""}, // c has no IPv6
-		{"failover d a", -5, web, false, "d", ""},
+		// A region without the family isn't answered from, whatever is remembered of it.
+		{"failover c a", -5, web, true, "c", every6},
+		{"failover d a", -5, web, false, "d", every4},
 	} {
-		s := holding(e.entries, []string{"none/n1", "b/b3"}, func(s *names.Service) { s.Active = tt.active })
+		s := holding(e.entries, []string{"none/n1", "b/b3"}, func(s *names.Service) { s.Active = [2]string{tt.active, tt.active} })
 		c := answer.Client{}
 		if !math.IsNaN(tt.lon) {
 			c = e.client(geo.Point{Lon: tt.lon})
@@ -399,7 +400,7 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%s of %s at %v, IPv6 %v: %q, want %q", tt.policy, tt.name, tt.lon, tt.v6, got, tt.want)
 		}
 		// What a service says itself comes before what the federation says.
-		s = holding(e.entries, []string{"none/n1", "b/b3"}, func(s *names.Service) { s.Active, s.Policy = tt.active, &p })
+		s = holding(e.entries, []string{"none/n1", "b/b3"}, func(s *names.Service) { s.Active, s.Policy = [2]string{tt.active, tt.active}, &p })
 		for _, other := range []string{"all", "nearest 1", "weighted", "failover a"} {
 			if got := strings.Join(sorted(chosen(s, policy(t, other), tt.name, !tt.v6, c)), " "); got != tt.want {
 				t.Errorf("annotated %s, where the configuration says %s, of %s at %v: %q, want %q", tt.policy, other, tt.name, tt.lon, got, tt.want)
@@ -408,21 +409,33 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// An answer without a record says why.
-func TestChooseNoData(t *testing.T) {
+// Each family goes its own way: who asks for one gets it wherever it is, and behind an
+// SRV record stand those that the target's own name would be answered with.
+func TestChooseByFamily(t *testing.T) {
 	e := five()
-	s := holding(e.entries, nil, func(s *names.Service) { s.Active = "c" })
-	a := answer.Resolve(s, ruled(policy(t, "failover c a")), labels(web), answer.TypeAAAA, now)
-	a.Choose(&answer.Client{})
-	if a.Outcome != answer.NoData || a.Why != "no shard that was chosen has an address of this family" {
-		t.Errorf("%s: %s", a.Outcome, a.Why)
-	}
-	// SRV records have both families behind them: the closest region with either.
-	a = answer.Resolve(s, ruled(policy(t, "nearest")), labels(web), answer.TypeANY, now)
-	c := e.client(geo.Point{Lon: 65})
-	a.Choose(&c)
-	if a.Outcome != answer.Found || a.Has(true) || !a.Has(false) {
-		t.Errorf("%s, IPv4 %v, IPv6 %v; want the closest region's", a.Outcome, a.Has(true), a.Has(false))
+	at := e.client(geo.Point{Lon: 65}) // next to c, which has no IPv6
+	at.Draw = 7
+	for _, text := range []string{"all", "nearest", "nearest 1", "nearest within 5% 2", "weighted", "weighted 2", "failover c a", "failover x"} {
+		s := holding(e.entries, nil, func(s *names.Service) {
+			if text == "failover c a" {
+				s.Active = [names.Families]string{"c", "a"}
+			}
+		})
+		both := answer.Resolve(s, ruled(policy(t, text)), labels(web), answer.TypeANY, now)
+		both.Choose(&at)
+		for _, v4 := range []bool{true, false} {
+			got := chosen(s, policy(t, text), web, v4, at)
+			if len(got) == 0 {
+				t.Errorf("%s, IPv4 %v: nothing, though a shard is up that has it", text, v4)
+			}
+			var beside []string
+			for addr := range both.Addrs(v4, 0) {
+				beside = append(beside, addr.String())
+			}
+			if !slices.Equal(beside, got) {
+				t.Errorf("%s, IPv4 %v: %q beside other records, %q on their own", text, v4, beside, got)
+			}
+		}
 	}
 }
 
@@ -618,7 +631,7 @@ func TestFailover(t *testing.T) {
 // TestChooseAllocs: an answer is chosen without anything on the heap.
 func TestChooseAllocs(t *testing.T) {
 	e := five()
-	s := holding(e.entries, []string{"none/n1"}, func(s *names.Service) { s.Active = "b" })
+	s := holding(e.entries, []string{"none/n1"}, func(s *names.Service) { s.Active = [2]string{"b", "b"} })
 	c := e.client(geo.Point{Lon: 22})
 	for _, text := range []string{"all", "nearest", "nearest within 5%", "nearest within 10% 3", "weighted", "weighted 3", "failover b a", "failover b a failback manual"} {
 		members := ruled(policy(t, text))

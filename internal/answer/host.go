@@ -69,7 +69,7 @@ func hosted(s *names.Snapshot, members []Member, name string, wildcard bool, t T
 		if svc == nil {
 			continue
 		}
-		a = Answer{Federation: f, Index: m.Index, Service: svc, rule: m.Policy}
+		a = Answer{Federation: f, Index: m.Index, Service: svc, rule: m.Policy, limit: m.Answers}
 		a.service(*m, t, now)
 		return a, true
 	}

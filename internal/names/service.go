@@ -70,15 +70,35 @@ type Service struct {
 	Down   string   // why no shard is up; "" while one is
 	Silent []Silent // shards of clusters that have gone silent
 	Note   string   // what else was decided about it, for whoever asks why; mostly ""
-	// Active is the region that is answered from under a failover policy; "" where
-	// there is no such policy, or no shard is up.
-	Active string
+	// Active is the region that addresses of each family are answered from under a
+	// failover policy; "" where there is no such policy, or no region of its list has one.
+	Active [Families]string
 	// Local is the shard of the cluster whose own domain is answered here, as the pods
 	// there reach it; nil where that isn't up, or there is no such cluster.
 	Local *Local
 
 	regions []Run // of Shards, by Freeze
 }
+
+// A Family is one of addresses.
+type Family uint8
+
+// The families, and how many there are.
+const (
+	IPv4 Family = iota
+	IPv6
+	Families = 2
+)
+
+// FamilyOf is that of an address.
+func FamilyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+func (f Family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
 
 // A Local is a shard as the pods of its own cluster reach it.
 type Local struct {
@@ -98,6 +118,11 @@ type Run struct {
 	From, To int
 }
 
+// Stands says whether an address of a family is up in a region.
+func (s *Service) Stands(f Family, region string) bool {
+	return slices.ContainsFunc(s.Shards, func(sh Shard) bool { return sh.Place.Region == region && FamilyOf(sh.Addr) == f })
+}
+
 // Regions lists the regions where a shard is up, with their parts of Shards.
 func (s *Service) Regions() []Run { return s.regions }
 
@@ -109,6 +134,7 @@ type Shard struct {
 	// Widest is the widest scope in which this entry is the first with its
 	// address, so that wider scopes count an address once.
 	Widest  topology.Width
+	Only    bool   // no other entry has its address
 	Cluster uint16 // entries of one cluster are one shard
 	Weight  uint16 // of the shard
 }
@@ -151,9 +177,9 @@ func (s *Service) Freeze() *Service {
 	})
 	s.Shards = slices.CompactFunc(s.Shards, func(a, b Shard) bool { return a.Place == b.Place && a.Addr == b.Addr })
 	s.regions = nil
+	s.repetitions()
 	for i := range s.Shards {
 		sh := &s.Shards[i]
-		sh.Widest = s.widest(i)
 		if n := len(s.regions); n > 0 && s.regions[n-1].Region == sh.Place.Region {
 			s.regions[n-1].To = i + 1
 		} else {
@@ -163,21 +189,48 @@ func (s *Service) Freeze() *Service {
 	return s
 }
 
-// widest looks back for the same address. A service has a handful of shards, so
-// that a scan is cheaper than a map.
-func (s *Service) widest(i int) topology.Width {
-	w := topology.Worldwide
-	for b := range s.Shards[:i] {
-		before := &s.Shards[b]
-		if before.Addr != s.Shards[i].Addr {
-			continue
-		}
-		if before.Place.Region == s.Shards[i].Place.Region {
-			return topology.Zonal
-		}
-		w = topology.Regional
+// few is up to how many entries a scan is cheaper than a map.
+const few = 16
+
+// repetitions finds entries with one address.
+func (s *Service) repetitions() {
+	type met struct{ first, last int }
+	var seen map[netip.Addr]met
+	if len(s.Shards) > few {
+		seen = make(map[netip.Addr]met, len(s.Shards))
 	}
-	return w
+	find := func(i int) (m met, ok bool) {
+		if seen != nil {
+			m, ok = seen[s.Shards[i].Addr]
+			return m, ok
+		}
+		for j := range s.Shards[:i] {
+			if s.Shards[j].Addr != s.Shards[i].Addr {
+				continue
+			}
+			if m.last = j; !ok {
+				m.first, ok = j, true
+			}
+		}
+		return m, ok
+	}
+	for i := range s.Shards {
+		sh := &s.Shards[i]
+		m, again := find(i)
+		sh.Only, sh.Widest = !again, topology.Worldwide
+		if !again {
+			m.first = i
+		} else {
+			s.Shards[m.first].Only = false
+			sh.Widest = topology.Regional
+			if s.Shards[m.last].Place.Region == sh.Place.Region { // they are sorted by it
+				sh.Widest = topology.Zonal
+			}
+		}
+		if m.last = i; seen != nil {
+			seen[sh.Addr] = m
+		}
+	}
 }
 
 // In is the run of entries whose places the scope holds. Entries whose Widest is

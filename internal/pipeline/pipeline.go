@@ -157,7 +157,7 @@ type Estate struct {
 	Clusters map[string]Holding
 	Hosts    map[string][]netip.Addr // of load balancers' names
 	// Leads are the regions that failover policies have come to, by federation.
-	Leads map[string]map[names.Key]string
+	Leads map[string]map[names.Key][names.Families]string
 }
 
 // A Holding is what is known of one cluster.
@@ -284,7 +284,7 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 // report replaces it.
 func (p *Pipeline) Inherit(e Estate) {
 	if p.estate.Clusters == nil {
-		p.estate = Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Leads: map[string]map[names.Key]string{}}
+		p.estate = Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Leads: map[string]map[names.Key][names.Families]string{}}
 	}
 	maps.Copy(p.estate.Clusters, e.Clusters)
 	maps.Copy(p.estate.Hosts, e.Hosts)
@@ -508,7 +508,7 @@ func (w *worker) take(r report) {
 }
 
 func (w *worker) holdings() Estate {
-	e := Estate{Serial: w.board.Load().Serial, Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Leads: map[string]map[names.Key]string{}}
+	e := Estate{Serial: w.board.Load().Serial, Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Leads: map[string]map[names.Key][names.Families]string{}}
 	for i, f := range w.federations {
 		e.Leads[f.Name] = w.tables[i].Leads()
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())

@@ -63,7 +63,7 @@ func TestChoiceOfMembers(t *testing.T) {
 			if s.Policy != nil {
 				got = s.Policy.String()
 			}
-			if got != tt.want || s.Active != tt.active {
+			if got != tt.want || s.Active != [2]string{tt.active, ""} {
 				t.Errorf("policy %q, active %q; want %q, %q", got, s.Active, tt.want, tt.active)
 			}
 			for _, sh := range s.Shards {

@@ -86,8 +86,7 @@ func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.Clust
 	if len(fs) > 0 {
 		e.Answered = t.compose(s, fs)
 		e.Answered.Note = note
-		l, _ := t.lead(s, e.Answered, now)
-		e.Answered.Active = l.active
+		t.lead(s, e.Answered, now)
 	}
 	return e
 }

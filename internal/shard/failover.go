@@ -8,8 +8,10 @@ import (
 	"github.com/fedns/fedns/internal/override"
 )
 
-// A lead is what a failover policy remembers of a service: which region is
-// answered from, and since when those preferred to it are up.
+// A lead is what a failover policy remembers of the addresses of one family that a
+// service has: which region is answered from, and since when those preferred to it are
+// up. Each family goes its own way: a region without an address of the one that is
+// asked for has nothing to answer with.
 type lead struct {
 	active string
 	policy names.Policy
@@ -65,17 +67,14 @@ func (l lead) next(p names.Policy, up, back func(region string) bool, now time.D
 	return n, wake
 }
 
-// lead decides for a service that is about to be answered so.
-func (t *Table) lead(s *service, out *names.Service, now time.Duration) (l lead, wake time.Duration) {
+// lead decides for a service that is about to be answered so, and says so in it.
+func (t *Table) lead(s *service, out *names.Service, now time.Duration) (l [names.Families]lead, wake time.Duration) {
 	p := t.policy.Choice
 	if out.Policy != nil {
 		p = *out.Policy
 	}
 	if p.Choice != names.Failover {
-		return lead{}, 0
-	}
-	up := func(region string) bool {
-		return slices.ContainsFunc(out.Regions(), func(r names.Run) bool { return r.Region == region })
+		return l, 0
 	}
 	back := func(region string) bool {
 		return slices.ContainsFunc(t.orders, func(o override.Order) bool {
@@ -83,24 +82,36 @@ func (t *Table) lead(s *service, out *names.Service, now time.Duration) (l lead,
 				o.Subject.Kind == override.Service && o.Subject.Namespace == s.key.Namespace && o.Subject.Name == s.key.Name)
 		})
 	}
-	return s.lead.next(p, up, back, now)
+	for f := range l {
+		up := func(region string) bool { return out.Stands(names.Family(f), region) }
+		var at time.Duration
+		if l[f], at = s.lead[f].next(p, up, back, now); at > 0 && (wake == 0 || at < wake) {
+			wake = at
+		}
+		out.Active[f] = l[f].active
+	}
+	return l, wake
 }
 
-// Leads are the regions that failover policies have come to, by service: a new table
+// Leads are the regions that failover policies have come to, by service and family: a new table
 // goes on from there.
-func (t *Table) Leads() map[names.Key]string {
-	out := map[names.Key]string{}
+func (t *Table) Leads() map[names.Key][names.Families]string {
+	out := map[names.Key][names.Families]string{}
 	for k, s := range t.services {
-		if s.lead.active != "" {
-			out[k] = s.lead.active
+		var active [names.Families]string
+		for f := range active {
+			active[f] = s.lead[f].active
+		}
+		if active != ([names.Families]string{}) {
+			out[k] = active
 		}
 	}
 	return out
 }
 
 // Follow takes over what another table had come to.
-func (t *Table) Follow(leads map[names.Key]string) {
-	for k, region := range leads {
-		t.inherited[k] = region
+func (t *Table) Follow(leads map[names.Key][names.Families]string) {
+	for k, active := range leads {
+		t.inherited[k] = active
 	}
 }

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -65,5 +66,64 @@ func TestLead(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A region is up for the family that it has addresses of. The way back of one family is
+// no affair of the other.
+func TestLeadByFamily(t *testing.T) {
+	clusters := []Cluster{{Name: "us", Region: "us", Zones: []string{"us-a"}}, {Name: "eu", Region: "eu", Zones: []string{"eu-a"}}, {Name: "as", Region: "as", Zones: []string{"as-a"}}}
+	p, err := names.ParsePolicy(strings.Fields("failover us eu failback delayed 10s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := NewTable(clusters, Policy{Choice: p})
+	for i := range clusters {
+		for _, c := range []Change{ServiceList{Kind: names.Svc}, ServiceList{Kind: names.Ing}, SliceList{}, NodeList{}} {
+			table.Apply(i, c)
+		}
+	}
+	key := names.Key{Namespace: "shop", Name: "web"}
+	set := func(cluster int, addrs ...string) {
+		o := &Service{Key: key, Balancer: true}
+		for _, a := range addrs {
+			o.Addrs = append(o.Addrs, netip.MustParseAddr(a))
+		}
+		table.Apply(cluster, ServiceSet{o})
+		table.Apply(cluster, SliceSet{&Slice{Key: SliceKey{"shop", "web-x"}, Service: "web", Endpoints: []Endpoint{{Ready: true}}}})
+	}
+	f, second := names.NewFederation("fed"), time.Second
+	want := func(at time.Duration, v4, v6 string) {
+		t.Helper()
+		f, _ = table.Publish(f, at)
+		if got := f.Service(key).Active; got != [names.Families]string{v4, v6} {
+			t.Errorf("after %v: %q, want %q", at, got, []string{v4, v6})
+		}
+	}
+	set(0, "2001:db8::1")
+	set(1, "192.0.2.2")
+	set(2, "192.0.2.3", "2001:db8::3")
+	want(second, "eu", "us")
+	set(0, "2001:db8::1", "192.0.2.1") // it gets the other family: a region that has come back
+	want(2*second, "eu", "us")
+	set(1, "2001:db8::2")
+	want(3*second, "us", "us") // and the one that was answered from has lost it
+	set(0, "192.0.2.1")
+	want(4*second, "us", "eu")
+	set(0, "192.0.2.1", "2001:db8::1")
+	want(5*second, "us", "eu")
+	if at, ok := table.Deadline(); !ok || at != 15*second {
+		t.Errorf("it is to be looked at again at %v, %v; want when the time is over", at, ok)
+	}
+	table.Advance(15 * second)
+	want(15*second, "us", "us")
+	set(0, "192.0.2.1")
+	set(1, "192.0.2.2")
+	want(16*second, "us", "") // none of the list: everybody who has it
+
+	next := NewTable(clusters, Policy{Choice: p})
+	next.Follow(table.Leads())
+	if got := next.inherited[key]; got != [names.Families]string{"us", ""} {
+		t.Errorf("a reload goes on from %q", got)
 	}
 }

@@ -135,13 +135,15 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		p.places = places
 	}
 	if len(fs) == 0 {
-		s.recent, s.lead = nil, lead{}
+		s.recent, s.lead = nil, [names.Families]lead{}
 		delete(t.wakes, s.key)
 		return
 	}
 	s.recent = slices.DeleteFunc(s.recent, func(r names.Recent) bool { return r.Until <= now })
-	if region, ok := t.inherited[s.key]; ok {
-		s.lead.active = region
+	if active, ok := t.inherited[s.key]; ok {
+		for f, region := range active {
+			s.lead[f].active = region
+		}
 		delete(t.inherited, s.key)
 	}
 	d.new = t.compose(s, fs)
@@ -151,7 +153,6 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 	if s.lead, wake = t.lead(s, d.new, now); wake > 0 {
 		t.wakes[s.key] = wake
 	}
-	d.new.Active = s.lead.active
 	for _, f := range fs {
 		d.ordered = append(d.ordered, f.ordered...)
 	}

@@ -31,8 +31,8 @@ type Table struct {
 	panics   map[names.Key]bool // services of which probes are ignored
 	labels   map[string]string  // value of a topology label to its part of a name
 
-	wakes     map[names.Key]time.Duration // when time alone may change the lead of a service
-	inherited map[names.Key]string        // leads of a table before this one, until they are asked for
+	wakes     map[names.Key]time.Duration          // when time alone may change the lead of a service
+	inherited map[names.Key][names.Families]string // leads of a table before this one, until they are asked for
 
 	dirty    map[names.Key]bool
 	scopes   bool // the places of a member have changed
@@ -64,7 +64,7 @@ type service struct {
 	key    names.Key
 	pieces []*piece
 	recent []names.Recent
-	lead   lead
+	lead   [names.Families]lead
 }
 
 // A piece is a shard with what it rests on. Slices may come before their Service.
@@ -89,7 +89,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		checks:    map[Check]*check{},
 		panics:    map[names.Key]bool{},
 		wakes:     map[names.Key]time.Duration{},
-		inherited: map[names.Key]string{},
+		inherited: map[names.Key][names.Families]string{},
 		guard:     guard{held: map[names.Key]time.Duration{}, recent: map[gone]time.Duration{}},
 		services:  map[names.Key]*service{},
 		hosts:     map[string]*host{},
