@@ -81,6 +81,20 @@ func (a *Answer) Held(v4 bool) (n, of int) {
 	return of, of
 }
 
+// Both is an answer of which addresses of both families are chosen, whatever was asked.
+func (a *Answer) Both() Answer {
+	both := *a
+	both.typ = TypeANY
+	return both
+}
+
+// Every is Addrs without a bound: all that were chosen.
+func (a *Answer) Every(v4 bool) iter.Seq[netip.Addr] {
+	whole := *a
+	whole.limit = 0
+	return whole.Addrs(v4, 0)
+}
+
 // tally counts the addresses of each stretch, and of all.
 func (a *Answer) tally(f names.Family, sts []stretch) (all int) {
 	for at := range sts {
@@ -97,6 +111,10 @@ func (a *Answer) tally(f names.Family, sts []stretch) (all int) {
 
 // deal yields the addresses of the stretches.
 func (a *Answer) deal(f names.Family, sts []stretch, turn uint32, yield func(netip.Addr) bool) {
+	if list, ok := a.listed(f, sts); ok {
+		a.dealListed(list, turn, yield)
+		return
+	}
 	if all := a.tally(f, sts); a.limit > 0 && all > a.limit {
 		a.cut(f, sts, turn, yield)
 		return
@@ -119,6 +137,50 @@ func (a *Answer) deal(f names.Family, sts []stretch, turn uint32, yield func(net
 				}
 				k++
 			}
+		}
+	}
+}
+
+// listed are the addresses of the stretches, where they are known without looking at
+// each entry: of a service with thousands of addresses, an answer costs what it has.
+func (a *Answer) listed(f names.Family, sts []stretch) (list []int32, ok bool) {
+	p := &a.picks[f]
+	if len(a.run) == 0 || p.shards > 0 || len(sts) > 1 || a.width == topology.Zonal {
+		return nil, false
+	}
+	switch {
+	case p.n == 1:
+		return a.Service.Firsts(f, topology.Regional, sts[0].from, sts[0].to)
+	case a.width == topology.Worldwide:
+		return a.Service.Firsts(f, a.width, 0, len(a.Service.Shards))
+	}
+	region := a.End().Region
+	for _, r := range a.Service.Regions() {
+		if r.Region == region {
+			return a.Service.Firsts(f, a.width, r.From, r.To)
+		}
+	}
+	return nil, false
+}
+
+// dealListed is deal of such a list, and gives the same.
+func (a *Answer) dealListed(list []int32, turn uint32, yield func(netip.Addr) bool) {
+	n, skip := len(list), 0
+	switch {
+	case n == 0:
+		return
+	case a.limit > 0 && n > a.limit:
+		n, skip = a.limit, spread(turn, n)
+	default:
+		skip = int(turn % uint32(n))
+	}
+	for i := range n {
+		k := skip + i*len(list)/n
+		if k >= len(list) {
+			k -= len(list)
+		}
+		if !yield(a.Service.Shards[list[k]].Addr) {
+			return
 		}
 	}
 }

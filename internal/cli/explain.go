@@ -161,6 +161,9 @@ func shard(s *report.Shard) string {
 	for _, h := range s.Hostnames {
 		parts[0] += " " + h
 	}
+	if len(s.LeftOut) > 0 {
+		parts = append(parts, "left out here: "+strings.Join(s.LeftOut, " "))
+	}
 	if at := where(s.Places); at != "" {
 		parts[0] += " in " + at
 	}

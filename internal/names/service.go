@@ -78,6 +78,9 @@ type Service struct {
 	Local *Local
 
 	regions []Run // of Shards, by Freeze
+	// firsts are, where there are many shards, the indexes of those that are the first with their address
+	// in the world, or in their region: by family.
+	firsts [Families][2][]int32
 }
 
 // A Family is one of addresses.
@@ -186,11 +189,12 @@ func (s *Service) Freeze() *Service {
 			s.regions = append(s.regions, Run{sh.Place.Region, i, i + 1})
 		}
 	}
+	s.index()
 	return s
 }
 
-// few is up to how many entries a scan is cheaper than a map.
-const few = 16
+// few is up to how many entries a scan is cheaper than what would spare it.
+const few = 32
 
 // repetitions finds entries with one address.
 func (s *Service) repetitions() {
@@ -231,6 +235,34 @@ func (s *Service) repetitions() {
 			seen[sh.Addr] = m
 		}
 	}
+}
+
+// index lists the entries that come first with their addresses, if there are many.
+func (s *Service) index() {
+	s.firsts = [Families][2][]int32{}
+	if len(s.Shards) <= few {
+		return
+	}
+	for i := range s.Shards {
+		sh := &s.Shards[i]
+		for w := sh.Widest; w <= topology.Regional; w++ {
+			list := &s.firsts[FamilyOf(sh.Addr)][w]
+			*list = append(*list, int32(i))
+		}
+	}
+}
+
+// Firsts lists which of the shards in a region, or in all of them, are the first there
+// with their address, of one family: indexes of Shards, from one to before another. It
+// is false where there are so few shards that looking at each is as good.
+func (s *Service) Firsts(f Family, w topology.Width, from, to int) (list []int32, ok bool) {
+	if len(s.Shards) <= few || w > topology.Regional {
+		return nil, false
+	}
+	list = s.firsts[f][w]
+	i, _ := slices.BinarySearch(list, int32(from))
+	j, _ := slices.BinarySearch(list, int32(to))
+	return list[i:j], true
 }
 
 // In is the run of entries whose places the scope holds. Entries whose Widest is

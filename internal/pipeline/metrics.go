@@ -61,6 +61,7 @@ type stats struct {
 	isolated []bool
 	held     []int // services of which the guard keeps addresses
 	panics   []int // services of which probes are ignored
+	crowded  []int // services with more addresses than an answer may have
 	hosts    []int
 	refused  []int // claims on hosts
 }
@@ -85,6 +86,7 @@ func (w *worker) count(s *names.Snapshot) *stats {
 		st.members = append(st.members, members)
 		st.isolated, st.held = append(st.isolated, t.Isolated()), append(st.held, t.Held())
 		st.panics = append(st.panics, t.Panics())
+		st.crowded = append(st.crowded, t.Crowded())
 		st.hosts, st.refused = append(st.hosts, s.Federations[i].HostCount()), append(st.refused, t.Refused())
 	}
 	return st
@@ -124,6 +126,7 @@ var (
 	silentDesc   = desc("cluster_silent", "1 while nothing can be learned of a cluster.", "federation", "cluster")
 	isolatedDesc = desc("isolated", "1 while more than half of the clusters are silent, and all that is known stays.", "federation")
 	guardDesc    = desc("guard_held_services", "Services of which the guard holds withdrawals back.", "federation")
+	crowdedDesc  = desc("crowded_services", "Services with more addresses of one family than an answer may have.", "federation")
 	panicDesc    = desc("panic_services", "Services of which probes fail for so many shards that they are ignored.", "federation")
 	serialDesc   = desc("snapshot_serial", "Serial of the snapshot that is answered from.", "federation")
 	hostsDesc    = desc("snapshot_hosts", "Hosts of Ingresses and routes in the snapshot that is answered from.", "federation")
@@ -140,7 +143,7 @@ func bit(b bool) float64 {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, panicDesc, serialDesc, servicesDesc, hostsDesc, refusedDesc} {
+	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, panicDesc, crowdedDesc, serialDesc, servicesDesc, hostsDesc, refusedDesc} {
 		ch <- d
 	}
 }
@@ -175,6 +178,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(isolatedDesc, bit(st.isolated[i]))
 			gauge(guardDesc, float64(st.held[i]))
 			gauge(panicDesc, float64(st.panics[i]))
+			gauge(crowdedDesc, float64(st.crowded[i]))
 			for _, m := range st.members[i] {
 				if at := m.source.Heard(); !at.IsZero() {
 					gauge(ageDesc, time.Since(at).Seconds(), m.name)

@@ -119,6 +119,7 @@ type Shard struct {
 	Rule      string   `json:"rule"`      // what kept it in the answer, or took it out
 	Places    []Place  `json:"places"`
 	Addresses []string `json:"addresses"`
+	LeftOut   []string `json:"left_out,omitempty"` // addresses for which the reply has no room; other replies have them
 	Hostnames []string `json:"hostnames,omitempty"`
 	Evidence  Evidence `json:"evidence"`
 	// Inside is how its own cluster reaches it, where a name of that cluster's own domain

@@ -174,6 +174,7 @@ const (
 	ScopeClash      NoticeKind = "scope"     // a zone and a region of one name
 	UnknownOverride NoticeKind = "override"  // an order about a cluster that isn't there
 	NameClash       NoticeKind = "namespace" // a namespace that has the federation's name
+	Crowded         NoticeKind = "answers"   // more addresses than an answer may have
 )
 
 // label makes part of a name of a topology label's value; what can't be one is

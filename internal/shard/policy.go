@@ -20,7 +20,9 @@ type Policy struct {
 	Guard Guard
 	// Choice is how answers are chosen, for services that don't say it themselves.
 	Choice names.Policy
-	Local  Local
+	// Answers is how many addresses of one family an answer has at most; 0: any number.
+	Answers int
+	Local   Local
 }
 
 // Local says which member is the cluster whose own domain is answered here; none, if

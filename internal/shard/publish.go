@@ -137,6 +137,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 	if len(fs) == 0 {
 		s.recent, s.lead = nil, [names.Families]lead{}
 		delete(t.wakes, s.key)
+		delete(t.crowded, s.key)
 		return
 	}
 	s.recent = slices.DeleteFunc(s.recent, func(r names.Recent) bool { return r.Until <= now })
@@ -148,6 +149,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 	}
 	d.new = t.compose(s, fs)
 	d.new.Note = note
+	t.crowd(d.new)
 	delete(t.wakes, s.key)
 	var wake time.Duration
 	if s.lead, wake = t.lead(s, d.new, now); wake > 0 {

@@ -29,6 +29,7 @@ type Table struct {
 	cried    bool // isolation has been said
 	guard    guard
 	panics   map[names.Key]bool // services of which probes are ignored
+	crowded  map[names.Key]bool // services with more addresses than an answer may have
 	labels   map[string]string  // value of a topology label to its part of a name
 
 	wakes     map[names.Key]time.Duration          // when time alone may change the lead of a service
@@ -88,6 +89,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		policy:    policy,
 		checks:    map[Check]*check{},
 		panics:    map[names.Key]bool{},
+		crowded:   map[names.Key]bool{},
 		wakes:     map[names.Key]time.Duration{},
 		inherited: map[names.Key][names.Families]string{},
 		guard:     guard{held: map[names.Key]time.Duration{}, recent: map[gone]time.Duration{}},

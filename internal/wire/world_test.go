@@ -79,8 +79,8 @@ type realm struct {
 }
 
 // realms are the domains that are asked for: one that has been listed, one that
-// hasn't, the root, one with a long name whose servers are elsewhere, and one that
-// takes any scope.
+// hasn't, the root, one with a long name whose servers are elsewhere, one that
+// takes any scope, and one whose answers have few addresses.
 var realms = func() []realm {
 	settled := &names.Snapshot{Serial: serial, Federations: []*names.Federation{federation(true)}}
 	early := &names.Snapshot{Serial: serial, Federations: []*names.Federation{federation(false)}}
@@ -88,6 +88,7 @@ var realms = func() []realm {
 	away := soa
 	away.MName, away.RName = target("ns."+far+".example.net", true), target("", false)
 	strict, lenient := []answer.Member{{TTL: 180, Degraded: 30}}, []answer.Member{{TTL: 180, Degraded: 30, Lenient: true}}
+	bounded := []answer.Member{{TTL: 180, Degraded: 30, Answers: answer.DefaultAnswers}}
 	return []realm{
 		{"example.com.", wire.Domain{Labels: 2, SOA: soa}, settled, strict},
 		{"example.com.", wire.Domain{Labels: 2, SOA: soa}, early, strict},
@@ -95,6 +96,7 @@ var realms = func() []realm {
 		{"com.", wire.Domain{Labels: 1, SOA: soa}, settled, strict},
 		{strings.Repeat("a", 48) + ".example.com.", wire.Domain{Labels: 3, SOA: away}, settled, strict},
 		{"example.com.", wire.Domain{Labels: 2, SOA: soa}, settled, lenient},
+		{"example.com.", wire.Domain{Labels: 2, SOA: soa}, settled, bounded},
 	}
 }()
 

@@ -16,6 +16,7 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/fall"
 
+	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/cluster"
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/shard"
@@ -83,6 +84,8 @@ const (
 var defaultPolicy = shard.Policy{
 	Hold:  5 * time.Minute,
 	Guard: shard.Guard{Percent: 50, Time: 10 * time.Second, Min: 20},
+
+	Answers: answer.DefaultAnswers,
 }
 
 // parse reads the stanzas of one server block.
@@ -144,7 +147,7 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 }
 
 // properties lists what a stanza may hold, for whoever mistyped.
-const properties = "cluster, registry, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, policy, geo, nets, ecs, local, fast, cookies, rrl, lenient, fallthrough"
+const properties = "cluster, registry, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, policy, answers, geo, nets, ecs, local, fast, cookies, rrl, lenient, fallthrough"
 
 func (s *stanza) property(c *caddy.Controller) error {
 	switch p := c.Val(); p {
@@ -173,6 +176,16 @@ func (s *stanza) property(c *caddy.Controller) error {
 		return s.health(c)
 	case "policy", "geo", "nets", "ecs":
 		return s.choice(c)
+	case "answers":
+		args := c.RemainingArgs()
+		if len(args) != 1 {
+			return c.Errf("answers: needs how many addresses an answer has at most, such as %d", answer.DefaultAnswers)
+		}
+		n, err := strconv.Atoi(args[0])
+		if err != nil || n < 1 || n > answer.MaxAnswers {
+			return c.Errf("answers: %q is not a number of addresses from 1 to %d", args[0], answer.MaxAnswers)
+		}
+		s.policy.Answers = n
 	case "local":
 		return s.locality(c)
 	case "fast", "cookies", "rrl":

@@ -94,7 +94,13 @@ const both = "cluster eu {\nmanifests DIR/eu\n}\ncluster us {\nmanifests DIR/us\
 
 func (f *Federation) ask(t testing.TB, m *dns.Msg) (*dns.Msg, int) {
 	t.Helper()
-	rec := dnstest.NewRecorder(&test.ResponseWriter{})
+	return f.askBy(t, &test.ResponseWriter{}, m)
+}
+
+// askBy is ask over the transport of a writer.
+func (f *Federation) askBy(t testing.TB, w dns.ResponseWriter, m *dns.Msg) (*dns.Msg, int) {
+	t.Helper()
+	rec := dnstest.NewRecorder(w)
 	rcode, err := f.ServeDNS(context.Background(), rec, m)
 	if err != nil {
 		t.Fatal(err)

@@ -130,7 +130,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			return nil, err
 		}
 		f.books = append(f.books, b)
-		member := answer.Member{Index: i, TTL: s.ttl, Degraded: s.degraded, Lenient: s.lenient, Policy: s.policy.Choice}
+		member := answer.Member{Index: i, TTL: s.ttl, Degraded: s.degraded, Lenient: s.lenient, Policy: s.policy.Choice, Answers: s.policy.Answers}
 		for _, z := range s.zones {
 			d, err := f.add(z)
 			if err != nil {

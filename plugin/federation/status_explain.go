@@ -373,7 +373,7 @@ func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, 
 		out.Chain = append(out.Chain, q.name(a.Path.At(c)))
 	}
 	out.GuardHeld = e.Held
-	r := ruling{knowledge: known, answer: a, qtype: q.QType(), replied: addresses(m), held: e.Held, from: map[netip.Addr]topology.ClusterName{}}
+	r := ruling{knowledge: known, answer: a, qtype: q.QType(), replied: addresses(m), chosen: q.chosen(a, e, addresses(m)), held: e.Held, from: map[netip.Addr]topology.ClusterName{}}
 	for i := range e.Shards {
 		x := &e.Shards[i]
 		sh := report.Shard{
@@ -392,6 +392,13 @@ func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, 
 			sh.InScope = true
 		}
 		sh.InAnswer, sh.Rule = r.of(x)
+		left := r.leftOut(x)
+		if sh.Inside != nil && !a.Away {
+			left = r.missing(x.Inside.Addrs)
+		}
+		for _, addr := range left {
+			sh.LeftOut = append(sh.LeftOut, addr.String())
+		}
 		if a.Inside {
 			sh.InAnswer, sh.Rule = r.inside(x, sh.InAnswer, sh.Rule)
 		}
@@ -405,6 +412,32 @@ func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, 
 			out.Absent = append(out.Absent, string(c.Name))
 		}
 	}
+}
+
+// chosen are the addresses that the policy chose for who asks, of which an answer may
+// have room for some only. A draw can't be made again: there, they are those of the
+// shards that are in the reply.
+func (q *query) chosen(a *answer.Answer, e shard.Explanation, replied map[netip.Addr]bool) map[netip.Addr]bool {
+	out := map[netip.Addr]bool{}
+	if a.Policy().Choice == names.Weighted {
+		for _, x := range e.Shards {
+			if slices.ContainsFunc(x.Addrs, func(a netip.Addr) bool { return replied[a] }) {
+				for _, addr := range x.Addrs {
+					out[addr] = true
+				}
+			}
+		}
+		return out
+	}
+	all := a.Both()
+	from, _ := netip.ParseAddr(q.IP())
+	q.of.choose(&all, from, q.client)
+	for _, v4 := range []bool{true, false} {
+		for addr := range all.Every(v4) {
+			out[addr] = true
+		}
+	}
+	return out
 }
 
 // addresses are those of a message, wherever they stand in it.

@@ -24,6 +24,7 @@ type ruling struct {
 	answer  *answer.Answer
 	qtype   uint16
 	replied map[netip.Addr]bool                 // addresses in the reply
+	chosen  map[netip.Addr]bool                 // what the policy chose, whether or not there is room for it
 	held    bool                                // the guard keeps addresses of the service
 	from    map[netip.Addr]topology.ClusterName // which shard an address was first seen at
 }
@@ -59,6 +60,9 @@ func (r *ruling) of(x *shard.Explained) (in bool, rule string) {
 	}
 	if c, all := r.counted(x); all {
 		return false, fmt.Sprintf("counted already: its address is there from cluster %s", c)
+	}
+	if out := r.leftOut(x); len(out) > 0 {
+		leads += fmt.Sprintf(", but for %d of its addresses: %s", len(out), r.room())
 	}
 	if x.Verdict.Stale {
 		return true, fmt.Sprintf("kept: %s when last heard%s; cluster silent for %s, %s", up, leads, span(x.Evidence.Quiet), r.patience(x))
@@ -153,6 +157,9 @@ func (r *ruling) lacking(x *shard.Explained, here []topology.Place) string {
 	t := dns.Type(r.qtype).String()
 	if r.qtype == dns.TypeA || r.qtype == dns.TypeAAAA {
 		if slices.ContainsFunc(x.Addrs, func(a netip.Addr) bool { return a.Is4() == (r.qtype == dns.TypeA) }) {
+			if len(r.leftOut(x)) > 0 {
+				return r.room()
+			}
 			if p := r.answer.Policy(); p.Choice != names.All {
 				return fmt.Sprintf("policy %q chose others", p)
 			}
@@ -161,6 +168,30 @@ func (r *ruling) lacking(x *shard.Explained, here []topology.Place) string {
 		return "without an address for " + t
 	}
 	return "type " + t + " asks for no address"
+}
+
+// leftOut are the addresses of a shard that could be in the reply, and for which there is
+// no room in it. Other replies have them.
+func (r *ruling) leftOut(x *shard.Explained) []netip.Addr { return r.missing(x.Addrs) }
+
+func (r *ruling) missing(addrs []netip.Addr) (out []netip.Addr) {
+	if r.qtype != dns.TypeA && r.qtype != dns.TypeAAAA {
+		return nil
+	}
+	if n, of := r.answer.Held(r.qtype == dns.TypeA); n == of {
+		return nil
+	}
+	for _, a := range addrs {
+		if a.Is4() == (r.qtype == dns.TypeA) && r.chosen[a] && !r.replied[a] {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// room says why an address isn't there that could be.
+func (r *ruling) room() string {
+	return fmt.Sprintf("an answer has at most %d (answers), and others have their turn", r.stanza.policy.Answers)
 }
 
 // patience says why a silent cluster is still believed.
@@ -240,6 +271,9 @@ func (r *ruling) inside(x *shard.Explained, in bool, rule string) (bool, string)
 		}
 		if v.Stale {
 			why += fmt.Sprintf(" when last heard; cluster silent for %s", span(x.Evidence.Quiet))
+		}
+		if out := r.missing(x.Inside.Addrs); len(out) > 0 {
+			why += fmt.Sprintf(", but for %d of its addresses: %s", len(out), r.room())
 		}
 		return true, "in the answer: " + why
 	case v.State == health.Up && !away:

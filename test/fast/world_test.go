@@ -179,25 +179,25 @@ func world(t testing.TB) []block {
 	out := []block{
 		{
 			domains: []string{"example.com"}, corners: true, cookies: true,
-			text: "example.com:PORT {\n bind ADDR\n prometheus METRICS\n federation fed {\n" + clusters + "  apex " + db + "\n  cookies " + secrets + "\n  WAY\n }\n ready READY\n}\n",
+			text: "example.com:PORT {\n bind ADDR\n prometheus METRICS\n federation fed {\n" + clusters + "  answers 2000\n  apex " + db + "\n  cookies " + secrets + "\n  WAY\n }\n ready READY\n}\n",
 		},
 		{
 			host: "127.0.54.1", domains: []string{"example.com"},
-			text: "example.com:PORT {\n bind 127.0.54.1\n nsid server one\n federation fed {\n" + clusters + "  lenient\n  cookies off\n  WAY\n }\n}\n",
+			text: "example.com:PORT {\n bind 127.0.54.1\n nsid server one\n federation fed {\n" + clusters + "  answers 2000\n  lenient\n  cookies off\n  WAY\n }\n}\n",
 		},
 		{
 			host: "127.0.54.2", elsewhere: true, cookies: true, domains: []string{"example.com", "sub.example.com"},
-			text: "example.com:PORT {\n bind 127.0.54.2\n any\n federation fed {\n" + clusters + "  fallthrough\n  WAY\n }\n" +
+			text: "example.com:PORT {\n bind 127.0.54.2\n any\n federation fed {\n" + clusters + "  answers 2000\n  fallthrough\n  WAY\n }\n" +
 				" federation two example.com sub.example.com {\n" + lab + "  ttl 60s\n  fallthrough\n }\n file " + behind + "\n}\n" +
 				"deep.sub.example.com:PORT {\n bind 127.0.54.2\n file " + other + "\n}\n",
 		},
 		{
 			host: "127.0.54.3", cookies: true, domains: []string{deep},
-			text: deep + ":PORT {\n bind 127.0.54.3\n federation fed {\n" + clusters + "  WAY\n }\n}\n",
+			text: deep + ":PORT {\n bind 127.0.54.3\n federation fed {\n" + clusters + "  answers 2000\n  WAY\n }\n}\n",
 		},
 		{
 			host: "127.0.54.4", cookies: true, domains: []string{""},
-			text: ".:PORT {\n bind 127.0.54.4\n federation fed {\n" + clusters + "  WAY\n }\n}\n",
+			text: ".:PORT {\n bind 127.0.54.4\n federation fed {\n" + clusters + "  answers 2000\n  WAY\n }\n}\n",
 		},
 	}
 	for i := range out {
@@ -211,7 +211,7 @@ func world(t testing.TB) []block {
 		{"oslo", "cluster.local:PORT .:PORT", "", ""},
 	} {
 		b := block{host: fmt.Sprint("127.0.54.", 5+i), cookies: true, domains: []string{l.domain, "fed.svc.cluster.local"}, names: local, core: local[:12]}
-		b.text = l.keys + " {\n bind " + b.host + "\n federation fed " + l.zones + " {\n" + clusters + "  local " + l.cluster + " cluster.local\n  WAY\n }\n}\n"
+		b.text = l.keys + " {\n bind " + b.host + "\n federation fed " + l.zones + " {\n" + clusters + "  answers 2000\n  local " + l.cluster + " cluster.local\n  WAY\n }\n}\n"
 		out = append(out, b)
 	}
 	for i, v := range fedtest.Vectors(t) {

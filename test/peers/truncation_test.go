@@ -24,7 +24,7 @@ func crowd(n int) (addrs, sorted []string) {
 	return addrs, sorted
 }
 
-// TestTruncation has a service that is too large for a datagram: no answer over
+// TestTruncation has a service that is too large for a datagram, of which an operator wants all: no answer over
 // UDP is larger than the client takes, nor than crosses networks in one piece, and
 // TCP has it all.
 func TestTruncation(t *testing.T) {
@@ -35,7 +35,7 @@ func TestTruncation(t *testing.T) {
 		fedtest.Service("shop", "some", ips[:20]...), fedtest.Slice("shop", "some", true, "eu-a"),
 	)
 	place{"lyon", "fr", []string{"fr-a"}}.write(t, dir)
-	s := startFedns(t, "example.com:PORT {\n bind ADDR\n federation prod {\n"+serve.Members(dir, "paris", "lyon")+" }\n ready READY\n}\n")
+	s := startFedns(t, "example.com:PORT {\n bind ADDR\n federation prod {\n answers 2000\n"+serve.Members(dir, "paris", "lyon")+" }\n ready READY\n}\n")
 
 	const big, led, some = "big.shop.prod.svc.example.com", "big.shop.prod.svc.fr-a.fr.example.com", "some.shop.prod.svc.example.com"
 	for _, tt := range []struct {

@@ -1,0 +1,20 @@
+package answer
+
+import (
+	"iter"
+	"net/netip"
+
+	"github.com/fedns/fedns/internal/names"
+)
+
+// Slowly is Addrs without the lists of those that come first.
+func Slowly(a *Answer, v4 bool, turn uint32) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		short := *a
+		s := &names.Service{}
+		*s = *a.Service
+		s.Shards = nil // so that it seems to have few; the run is the answer's
+		short.Service = s
+		short.deal(family(v4), []stretch{{to: len(a.run)}}, turn, yield)
+	}
+}

@@ -1,0 +1,42 @@
+package shard
+
+import (
+	"fmt"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// crowd follows which services have more addresses than an answer may have, and says
+// so once: clients see some of them at a time, and secondaries the same ones always.
+func (t *Table) crowd(s *names.Service) {
+	limit := t.policy.Answers
+	if limit == 0 {
+		return
+	}
+	most := count(s.Shards)
+	if s.Local != nil {
+		most = max(most, count(s.Local.Shards))
+	}
+	if most <= limit {
+		delete(t.crowded, s.Key)
+		return
+	}
+	t.crowded[s.Key] = true
+	t.notice("", Crowded, fmt.Sprintf("%s has more addresses than an answer may have: each has %d of them, in turn, and zone transfers always the same (answers %d)", s.Key, limit, limit))
+}
+
+// count is how many addresses there are of the family that has more.
+func count(shards []names.Shard) int {
+	var n [names.Families]int
+	for i := range shards {
+		if s := &shards[i]; s.Widest == topology.Worldwide {
+			n[names.FamilyOf(s.Addr)]++
+		}
+	}
+	return max(n[names.IPv4], n[names.IPv6])
+}
+
+// Crowded counts the services that have more addresses of one family than an answer
+// may have.
+func (t *Table) Crowded() int { return len(t.crowded) }
