@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -155,16 +157,36 @@ func TestColdStart(t *testing.T) {
 }
 
 // A folder that can't be written to costs the persistence only, and is tried again.
+// Each publication that isn't kept is counted, and the trouble said once.
 func TestStateNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "state")
+		if err := os.WriteFile(dir, nil, 0o644); err != nil { // a file in its place
+			t.Fatal(err)
+		}
+		errors := measured(t, "state_errors_total")
 		p, s, l, _ := trio(t, Federation{State: dir}, true)
 		time.Sleep(time.Second)
 		s[0].say <- []shard.Change{slice(false)}
 		time.Sleep(minGap)
 		wantUp(t, p, "without a disk", 2)
+		wantFailing(t, true)
+		const changes = 21
+		for i := range changes {
+			s[0].say <- []shard.Change{slice(i%2 == 0)}
+			time.Sleep(minGap)
+			synctest.Wait()
+		}
+		time.Sleep(3 * stateRetry)
+		synctest.Wait()
 		if n := strings.Count(l.String(), "its state can't be kept"); n != 1 {
 			t.Errorf("said %d times:\n%s", n, l)
+		}
+		if n := measured(t, "state_errors_total") - errors; n < changes {
+			t.Errorf("%v errors for %d changes", n, changes)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
 		}
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -176,6 +198,180 @@ func TestStateNotKept(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(dir, "fed.state")); err != nil {
 			t.Error(err)
+		}
+		wantFailing(t, false)
+	})
+}
+
+func wantFailing(t *testing.T, want bool) {
+	t.Helper()
+	if got := measured(t, "state_failing"); got != bit(want) {
+		t.Errorf("state_failing %v, want %v", got, want)
+	}
+}
+
+// measured is the value of a counter or gauge of the federation; 0 if there is none.
+func measured(t *testing.T, name string) float64 {
+	t.Helper()
+	all, err := prometheus.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		if f.GetName() == "coredns_federation_"+name {
+			m := f.Metric[0]
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return 0
+}
+
+// A file that is removed while the server runs, with its folder or without, is missed
+// without anything happening, and written anew at once; that is said once, and once
+// when it is over. A server that starts then knows it all.
+func TestStateLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "state")
+		file := filepath.Join(dir, "fed.state")
+		f := Federation{State: dir, Policy: shard.Policy{Hold: time.Minute}}
+		_, s, l, end := trio(t, f, true)
+		times := 0
+		for _, lose := range []func(string) error{os.Remove, func(string) error { return os.RemoveAll(dir) }, func(string) error { return os.Truncate(file, 10) }} {
+			time.Sleep(checkPeriod)
+			synctest.Wait()
+			if err := lose(file); err != nil {
+				t.Fatal(err)
+			}
+			times++
+			time.Sleep(checkPeriod + time.Millisecond)
+			synctest.Wait()
+			if n := strings.Count(l.String(), "it is written anew"); n != times {
+				t.Errorf("said %d times, want %d:\n%s", n, times, l)
+			}
+			if n := strings.Count(l.String(), "can be kept again"); n != times {
+				t.Errorf("over %d times, want %d:\n%s", n, times, l)
+			}
+			wantFailing(t, false)
+		}
+		s[1].say <- []shard.Change{slice(false)}
+		time.Sleep(minGap)
+		synctest.Wait()
+		end()
+		p, _, l, _ := trio(t, f, false)
+		wantUp(t, p, "after a restart", 2)
+		if strings.Contains(l.String(), "can't") {
+			t.Errorf("the log says\n%s", l)
+		}
+	})
+}
+
+// Two servers that keep their state in one file don't go on taking it from each other
+// as fast as they can, nor say so each time.
+func TestStateOfTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "fed.state")
+		_, _, l, _ := trio(t, Federation{State: dir}, true)
+		time.Sleep(2 * quarrel)
+		for range 100 { // the other one
+			if err := os.WriteFile(file, []byte("something else"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(checkPeriod)
+		}
+		synctest.Wait()
+		if n := strings.Count(l.String(), "its state can't be kept"); n != losses+1 || !strings.Contains(l.String(), "does another server keep its state there?") {
+			t.Errorf("said %d times:\n%s", n, l)
+		}
+		wantFailing(t, true)
+		time.Sleep(2 * quarrel)
+		synctest.Wait()
+		if n := strings.Count(l.String(), "can be kept again"); n != losses+1 {
+			t.Errorf("over %d times:\n%s", n, l)
+		}
+		wantFailing(t, false)
+	})
+}
+
+// During a reload there are two pipelines of one file: the newer one writes, and the
+// older one does again should it stay.
+func TestStateOfReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		f := Federation{State: dir}
+		_, s, l, endOld := trio(t, f, true)
+		_, t2, l2, endNew := trio(t, f, true)
+		for range 10 {
+			s[0].say <- []shard.Change{slice(false)}
+			t2[0].say <- []shard.Change{slice(true)}
+			time.Sleep(checkPeriod)
+			synctest.Wait()
+		}
+		endNew()
+		s[0].say <- []shard.Change{slice(false)}
+		time.Sleep(2 * checkPeriod)
+		synctest.Wait()
+		endOld()
+		for _, text := range []string{l.String(), l2.String()} {
+			if strings.Contains(text, "its state") {
+				t.Errorf("the log says\n%s", text)
+			}
+		}
+		p, _, _, _ := trio(t, f, false)
+		wantUp(t, p, "as the older one knew it", 2)
+	})
+}
+
+// Of a damaged state, what is whole is answered; a name that isn't there may be one that
+// was lost, until its cluster has been listed again or had its time. A restart in between
+// knows that, too.
+func TestColdStartDamaged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "fed.state")
+		f := Federation{State: dir, Policy: shard.Policy{Hold: time.Minute}}
+		_, _, _, end := trio(t, f, true)
+		time.Sleep(time.Second)
+		end()
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := strings.Index(string(text), "192.0.2.2")
+		text[at] ^= 1
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 {
+			p, s, l, end := trio(t, f, false)
+			wantUp(t, p, "with what is whole", 2)
+			if said := strings.Contains(l.String(), "checksum is wrong"); said != (i == 0) || said && !strings.Contains(l.String(), "level=ERROR") {
+				t.Errorf("the log says\n%s", l)
+			}
+			fed := p.Board().Load().Federations[0]
+			if ready(p) || fed.Settled {
+				t.Error("it is ready")
+			}
+			if i == 0 {
+				time.Sleep(time.Second)
+				end()
+				continue
+			}
+			for i := range s {
+				s[i].say <- append(nothing[:4:4], service("192.0.2."+string(rune('1'+i))), slice(true), shard.Fresh{})
+			}
+			time.Sleep(minGap)
+			wantUp(t, p, "listed again", 3)
+			if !ready(p) || !p.Board().Load().Federations[0].Settled {
+				t.Error("it isn't ready")
+			}
+			time.Sleep(time.Second)
+			end()
+		}
+		p, _, _, _ := trio(t, f, false)
+		wantUp(t, p, "from the file after that", 3)
+		if !ready(p) {
+			t.Error("it still doubts")
 		}
 	})
 }

@@ -133,7 +133,7 @@ func (w *worker) overdue(late func(federation, cluster int, s *seat, at time.Dur
 			late(i, 0, nil, w.began+Grace)
 		}
 		for j, s := range w.seated(i) {
-			if !s.waived && !t.Complete(j) {
+			if !s.waived && (!t.Complete(j) || t.Doubtful(j)) {
 				late(i, j, s, s.since+Grace)
 			}
 		}

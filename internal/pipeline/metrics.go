@@ -44,7 +44,7 @@ var (
 	}, []string{"federation"})
 	stateErrors = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "state_errors_total",
-		Help: "Reads and writes of the state on disk that failed.",
+		Help: "Reads of the state on disk that found it damaged, and publications that could not be written to it.",
 	}, []string{"federation"})
 	lookupErrors = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "hostname_errors_total",
@@ -127,6 +127,7 @@ var (
 	isolatedDesc = desc("isolated", "1 while more than half of the clusters are silent, and all that is known stays.", "federation")
 	guardDesc    = desc("guard_held_services", "Services of which the guard holds withdrawals back.", "federation")
 	crowdedDesc  = desc("crowded_services", "Services with more addresses of one family than an answer may have.", "federation")
+	unkeptDesc   = desc("state_failing", "1 while what is known can't be kept on disk.", "federation")
 	panicDesc    = desc("panic_services", "Services of which probes fail for so many shards that they are ignored.", "federation")
 	serialDesc   = desc("snapshot_serial", "Serial of the snapshot that is answered from.", "federation")
 	hostsDesc    = desc("snapshot_hosts", "Hosts of Ingresses and routes in the snapshot that is answered from.", "federation")
@@ -143,7 +144,7 @@ func bit(b bool) float64 {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, panicDesc, crowdedDesc, serialDesc, servicesDesc, hostsDesc, refusedDesc} {
+	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, unkeptDesc, panicDesc, crowdedDesc, serialDesc, servicesDesc, hostsDesc, refusedDesc} {
 		ch <- d
 	}
 }
@@ -174,6 +175,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(refusedDesc, float64(st.refused[i]))
 			for s, n := range st.tally[i] {
 				gauge(shardsDesc, float64(n), string(s.Cluster), s.State.String(), string(s.Why), strconv.FormatBool(s.Stale))
+			}
+			if f.State != "" {
+				gauge(unkeptDesc, bit(p.unkept[i].Load()))
 			}
 			gauge(isolatedDesc, bit(st.isolated[i]))
 			gauge(guardDesc, float64(st.held[i]))

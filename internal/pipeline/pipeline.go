@@ -90,6 +90,7 @@ type Pipeline struct {
 	ready       chan struct{} // closed once every member has been listed or had its time
 	reports     chan report
 	stats       atomic.Pointer[stats]
+	unkept      []atomic.Bool // by federation: its state can't be kept
 	estate      Estate        // what is known before the sources speak
 	done        chan struct{} // closed when Run returns
 }
@@ -116,6 +117,7 @@ func New(federations []Federation, log *slog.Logger) *Pipeline {
 		log:         log,
 		ready:       make(chan struct{}),
 		reports:     make(chan report, 64),
+		unkept:      make([]atomic.Bool, len(federations)),
 		done:        make(chan struct{}),
 	}
 	empty := make([]*names.Federation, len(federations))
@@ -366,7 +368,8 @@ func (w *worker) open(i int) {
 	}
 	t.Follow(w.estate.Leads[f.Name])
 	if f.State != "" {
-		w.keepers[i] = &keeper{dir: f.State}
+		w.keepers[i] = &keeper{dir: f.State, name: f.Name, failing: &w.unkept[i]}
+		w.keepers[i].open()
 		w.restore(i)
 	}
 	maps.Copy(w.saved, w.estate.Hosts)
@@ -393,8 +396,8 @@ func (w *worker) begin() {
 
 func (w *worker) close() {
 	for _, k := range w.keepers {
-		if k != nil && k.journal != nil {
-			k.journal.Close()
+		if k != nil {
+			k.close()
 		}
 	}
 }
@@ -413,6 +416,8 @@ func (w *worker) loop() {
 	waiting := false
 	marks := time.NewTicker(markPeriod)
 	defer marks.Stop()
+	checks := time.NewTicker(checkPeriod)
+	defer checks.Stop()
 	holds := time.NewTimer(time.Hour)
 	defer holds.Stop()
 	for {
@@ -430,6 +435,8 @@ func (w *worker) loop() {
 			}
 		case <-marks.C:
 			w.mark()
+		case <-checks.C:
+			w.checkStates()
 		case <-w.ctx.Done():
 			return
 		}
@@ -499,6 +506,9 @@ func (w *worker) take(r report) {
 			case shard.Silent:
 				t.Silence(r.cluster, Now()-c.For)
 			case shard.Fresh:
+				if k := w.keepers[r.federation]; k != nil && t.Doubtful(r.cluster) {
+					k.anew = true // the file says that it is
+				}
 				t.Refresh(r.cluster, Now())
 			default:
 				t.Apply(r.cluster, c)

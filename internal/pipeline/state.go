@@ -1,8 +1,11 @@
 package pipeline
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fedns/fedns/internal/shard"
@@ -13,8 +16,15 @@ const (
 	// markPeriod is how often the state says how fresh it is: a restart can't tell
 	// the age of what it finds better than that.
 	markPeriod = 5 * time.Second
+	// checkPeriod is how often it is looked whether the file is still there, where
+	// nothing is written to it.
+	checkPeriod = time.Second
 	// stateRetry follows a write that failed, of a full disk for example.
-	stateRetry = 10 * time.Second
+	stateRetry = 5 * time.Second
+	// A file that has been lost more than so often, each time within quarrel of the one
+	// before, is written by somebody else too: to be quicker than he is leads nowhere.
+	losses  = 3
+	quarrel = time.Minute
 	// serialSlack is for publications that were shown when the server was killed,
 	// and not written yet.
 	serialSlack = 2
@@ -24,6 +34,7 @@ const (
 // worker, but for the making of a base.
 type keeper struct {
 	dir     string
+	name    string // of the federation
 	journal *state.Journal
 	pending []state.Record // learned since the last publication
 	early   []state.Record // learned of clusters that have not been listed yet
@@ -32,6 +43,50 @@ type keeper struct {
 	since   []state.Record // published while it is
 	retry   time.Time      // when to try again
 	failed  string         // why it has to be tried
+	lost    time.Time      // when the file was last found to be lost
+	losses  int            // how often so lately
+	quiet   time.Time      // it isn't over before
+	failing *atomic.Bool   // for the gauge
+}
+
+// keeping are the keepers of this process by what they keep, the newest last: it is
+// the one that writes. During a reload there are two of one file.
+var keeping struct {
+	sync.Mutex
+	list []*keeper
+}
+
+func (k *keeper) open() {
+	keeping.Lock()
+	defer keeping.Unlock()
+	keeping.list = append(keeping.list, k)
+}
+
+func (k *keeper) close() {
+	keeping.Lock()
+	keeping.list = slices.DeleteFunc(keeping.list, func(o *keeper) bool { return o == k })
+	keeping.Unlock()
+	k.cease()
+}
+
+// cease lets go of the file.
+func (k *keeper) cease() {
+	if k.journal != nil {
+		k.journal.Close()
+		k.journal = nil
+	}
+}
+
+// writes says whether the file is this keeper's.
+func (k *keeper) writes() bool {
+	keeping.Lock()
+	defer keeping.Unlock()
+	for _, o := range slices.Backward(keeping.list) {
+		if o.dir == k.dir && o.name == k.name {
+			return o == k
+		}
+	}
+	return false
 }
 
 // A based is a base that has been made, or not.
@@ -48,6 +103,11 @@ func (w *worker) restore(i int) {
 	if err != nil {
 		stateErrors.WithLabelValues(f.Name).Inc()
 		w.log.Error(err.Error())
+	} else if snapshot.Torn > 0 {
+		w.log.Warn("federation "+f.Name+": the state on disk ends in the middle of a line, as if the server had been killed while it wrote, or the file been cut; it is used up to there", "bytes", snapshot.Torn)
+	}
+	if err := state.Sweep(f.State, f.Name); err != nil {
+		w.log.Warn("federation " + f.Name + ": its state: " + err.Error())
 	}
 	if s := snapshot.Serial; s != 0 && int32(s+serialSlack-w.estate.Serial) > 0 {
 		w.estate.Serial = s + serialSlack
@@ -69,6 +129,9 @@ func (w *worker) restore(i int) {
 		}
 		age := max(time.Since(saved.Heard()), 0) // a clock that was set back makes nothing younger
 		w.tables[i].Silence(j, Now()-age)
+		if saved.Doubtful() {
+			w.tables[i].Doubt(j)
+		}
 		oldest = max(oldest, age)
 		n++
 	}
@@ -143,20 +206,55 @@ func (w *worker) keep(i int) {
 	if k == nil {
 		return
 	}
-	k.pending = append(k.pending, state.Record{At: time.Now(), Serial: w.board.Load().Serial})
-	if k.journal != nil {
-		if err := k.journal.Append(k.pending); err != nil {
+	pending := append(k.pending, state.Record{At: time.Now(), Serial: w.board.Load().Serial})
+	k.pending = nil
+	switch {
+	case !k.writes():
+		k.cease() // of a reload's, which knows all this too
+		return
+	case k.journal != nil:
+		if err := k.journal.Append(pending); err != nil {
+			k.cease() // a line may have been written in part: nothing can follow it
 			w.stateFailed(i, err)
 		}
+	case k.failed != "" && !k.making:
+		stateErrors.WithLabelValues(k.name).Inc()
 	}
 	if k.making {
-		k.since = append(k.since, k.pending...)
+		k.since = append(k.since, pending...)
 	}
-	k.pending = nil
-	if !k.making && (k.journal == nil && !time.Now().Before(k.retry) || k.journal != nil && (k.anew || k.journal.Outgrown())) {
+	w.renewBase(i)
+}
+
+// checkStates finds out whether the files are still there, and tries again what has
+// failed.
+func (w *worker) checkStates() {
+	for i, k := range w.keepers {
+		if k == nil || !k.writes() {
+			continue
+		}
+		if k.journal != nil {
+			if err := k.journal.Check(); err != nil {
+				k.cease()
+				w.stateFailed(i, err)
+			} else if !k.outdated() {
+				w.stateKept(i)
+			}
+		}
+		w.renewBase(i)
+	}
+}
+
+// renewBase begins a base where one is needed.
+func (w *worker) renewBase(i int) {
+	k := w.keepers[i]
+	if !k.making && !time.Now().Before(k.retry) && (k.journal == nil || k.outdated()) {
 		w.makeBase(i)
 	}
 }
+
+// outdated says whether there is a file that is good, but should be a shorter one.
+func (k *keeper) outdated() bool { return k.anew || k.journal.Outgrown() }
 
 // makeBase begins a file of all that is known now.
 func (w *worker) makeBase(i int) {
@@ -164,7 +262,7 @@ func (w *worker) makeBase(i int) {
 	records := []state.Record{{At: time.Now(), Hosts: w.tables[i].Resolutions(), Serial: w.board.Load().Serial}}
 	for j, m := range w.seated(i) {
 		if w.tables[i].Complete(j) {
-			records = append(records, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j)})
+			records = append(records, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j), Doubtful: w.tables[i].Doubtful(j)})
 		}
 	}
 	if len(records) == 1 {
@@ -197,37 +295,64 @@ func (w *worker) listed(i int, identity string) bool {
 func (w *worker) based(i int, b *based) {
 	k := w.keepers[i]
 	k.making = false
-	if b.err != nil {
-		w.stateFailed(i, b.err)
+	since := k.since
+	k.since = nil
+	if !k.writes() {
+		if b.base != nil {
+			b.base.Discard()
+		}
 		return
 	}
-	j, err := b.base.Journal(k.since)
-	k.since = nil
+	err := b.err
+	var j *state.Journal
+	if err == nil {
+		j, err = b.base.Journal(since)
+	}
 	if err != nil {
+		k.anew = true // what there is goes on until then
 		w.stateFailed(i, err)
 		return
 	}
-	if k.journal != nil {
-		k.journal.Close()
-	}
+	k.cease()
 	k.journal = j
-	if k.failed != "" {
-		w.log.Info("federation " + w.federations[i].Name + ": its state can be kept again")
-		k.failed = ""
+	w.stateKept(i)
+}
+
+// stateFailed costs the persistence only, and is tried again. A file that is gone is
+// written anew at once: nothing says that it can't be.
+func (w *worker) stateFailed(i int, err error) {
+	k := w.keepers[i]
+	now := time.Now()
+	k.retry, k.quiet = now.Add(stateRetry), now
+	text := err.Error()
+	if errors.Is(err, state.ErrLost) {
+		text += "; it is written anew"
+		if now.Sub(k.lost) >= quarrel {
+			k.losses = 0
+		}
+		k.lost = now
+		if k.losses++; k.losses > losses {
+			k.quiet = now.Add(quarrel)
+			text += ", as often before: does another server keep its state there?"
+		} else {
+			k.retry = now
+		}
+	}
+	k.failing.Store(true)
+	stateErrors.WithLabelValues(k.name).Inc()
+	if k.failed != text {
+		k.failed = text
+		w.log.Error("federation " + k.name + ": its state can't be kept: " + text)
 	}
 }
 
-// stateFailed costs the persistence only, and is tried again.
-func (w *worker) stateFailed(i int, err error) {
+// stateKept notes that all that is known is on disk.
+func (w *worker) stateKept(i int) {
 	k := w.keepers[i]
-	if k.journal != nil {
-		k.journal.Close() // a line may have been written in part: nothing can follow it
-		k.journal = nil
+	if k.failed == "" || time.Now().Before(k.quiet) {
+		return
 	}
-	k.retry, k.since = time.Now().Add(stateRetry), nil
-	stateErrors.WithLabelValues(w.federations[i].Name).Inc()
-	if k.failed != err.Error() {
-		k.failed = err.Error()
-		w.log.Error("federation " + w.federations[i].Name + ": its state can't be kept: " + k.failed)
-	}
+	w.log.Info("federation " + k.name + ": its state can be kept again")
+	k.failed = ""
+	k.failing.Store(false)
 }

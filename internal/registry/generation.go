@@ -69,9 +69,7 @@ func (g *generation) run(ctx context.Context, tell func(*View)) *generation {
 			g.changed = true
 		case <-look.C:
 			g.over = g.rotated()
-			if g.unkept != "" {
-				g.keep(g.Now())
-			}
+			g.rekeep()
 		case <-ctx.Done():
 		}
 		g.up.Store(g.listed && !g.silent && !g.failing)

@@ -55,6 +55,7 @@ type Registry struct {
 	silent  bool      // beats don't come
 	failing bool      // Cluster objects can't be read
 	unkept  string    // why what is believed couldn't be written to disk
+	kept    int       // size of what was; 0: nothing was
 }
 
 // New reads the kubeconfig. It calls nobody yet.
@@ -167,7 +168,10 @@ func (r *Registry) keep(v *View) {
 	if path == "" || !v.Listed && len(v.entries) == 0 {
 		return
 	}
-	err := save(path, r.Name(), v.entries)
+	size, err := save(path, r.Name(), v.entries)
+	if err == nil {
+		r.kept = size
+	}
 	switch {
 	case err != nil && r.unkept == "":
 		r.unkept = err.Error()
@@ -175,6 +179,17 @@ func (r *Registry) keep(v *View) {
 	case err == nil && r.unkept != "":
 		r.unkept = ""
 		r.Log.Info(r.prefix() + "the members can be kept again")
+	}
+}
+
+// rekeep writes what is believed again where that failed, or what was written is gone.
+func (r *Registry) rekeep() {
+	gone := r.unkept == "" && r.kept > 0 && !stands(r.file(), r.kept)
+	if gone {
+		r.Log.Error(fmt.Sprintf("%s%q has been removed, replaced or cut by somebody else; it is written anew", r.prefix(), r.file()))
+	}
+	if gone || r.unkept != "" {
+		r.keep(r.Now())
 	}
 }
 

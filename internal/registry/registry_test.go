@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -332,17 +334,37 @@ func TestUnkept(t *testing.T) {
 	f.write(path, "one")
 	f.clusters["a"] = key + "}"
 	state := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(state, nil, 0o600); err != nil { // a file in its place
+		t.Fatal(err)
+	}
 	r, l, _ := run(t, Config{Kubeconfig: path, State: state})
 	eventually(t, l, "it can't be kept", func() bool { return strings.Contains(l.String(), "the members can't be kept") })
 	if len(r.Now().Members) != 1 {
 		t.Error("and nothing is believed either")
 	}
-	if err := os.Mkdir(state, 0o700); err != nil {
+	if err := errors.Join(os.Remove(state), os.Mkdir(state, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, l, "it can be kept", func() bool { return strings.Contains(l.String(), "can be kept again") })
 	text, err := os.ReadFile(filepath.Join(state, "fed.registry"))
 	if err != nil || !json.Valid(text) {
 		t.Errorf("%v: %s", err, text)
+	}
+	// And it is there again when it, or its folder, has been taken away.
+	for n, lose := range []func() error{
+		func() error { return os.Remove(filepath.Join(state, "fed.registry")) },
+		func() error { return os.Rename(state, state+"-old") }, // at one stroke
+		func() error { return os.Truncate(filepath.Join(state, "fed.registry"), 5) },
+	} {
+		if err := lose(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, l, "it is there again", func() bool {
+			now, err := os.ReadFile(filepath.Join(state, "fed.registry"))
+			return err == nil && bytes.Equal(now, text)
+		})
+		if said := strings.Count(l.String(), "it is written anew"); said != n+1 {
+			t.Errorf("said %d times, want %d:\n%s", said, n+1, l)
+		}
 	}
 }

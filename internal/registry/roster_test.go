@@ -261,7 +261,7 @@ func TestStore(t *testing.T) {
 	r.set("b", word{spec: fedapi.ClusterSpec{SecretRef: &fedapi.SecretRef{Name: "b"}}})
 	r.secret("key", true, []byte("one"))
 	want := brief(r.view(moment))
-	if err := save(path, "x", r.view(moment).entries); err != nil {
+	if _, err := save(path, "x", r.view(moment).entries); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {

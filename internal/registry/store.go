@@ -41,19 +41,24 @@ func (c *Config) file() string {
 	return filepath.Join(c.State, c.Federation+".registry")
 }
 
-// save writes the file, whole or not at all.
-func save(path, of string, entries map[string]entry) error {
+// save writes the file, whole or not at all, in a folder that it makes where there is
+// none (any more), and gives its size.
+func save(path, of string, entries map[string]entry) (size int, err error) {
 	k := kept{Format: format, Version: version, Registry: of, Clusters: []line{}}
 	for name, e := range entries {
 		k.Clusters = append(k.Clusters, line{name, e.spec, e.kubeconfig, e.lost})
 	}
 	text, err := json.Marshal(k)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, err
+	}
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // 0600
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer os.Remove(f.Name()) // nothing, once it has been renamed
 	_, err = f.Write(text)
@@ -66,7 +71,14 @@ func save(path, of string, entries map[string]entry) error {
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
-	return err
+	return len(text), err
+}
+
+// stands says whether a file is there of the size of what was written. During a reload,
+// another registry may have put its own there, which is as good.
+func stands(path string, size int) bool {
+	there, err := os.Stat(path)
+	return err == nil && there.Size() == int64(size)
 }
 
 // load reads the file. One that can't be used is set aside, under a name that the

@@ -64,6 +64,7 @@ type member struct {
 	expired bool          // the silence has lasted longer than the hold
 	listed  int           // bits of the lists that have come
 	needed  int           // those that make the cluster known
+	doubted bool          // some of what was known of it was lost: what isn't there may be
 	settled bool          // was listed at an earlier publication: what changes now is news
 	nodes   map[string]topology.Place
 	slices  map[SliceKey]names.Key
@@ -77,6 +78,9 @@ type member struct {
 }
 
 func (m *member) complete() bool { return m.listed&m.needed == m.needed }
+
+// awaited says whether it is waited for: what it has may decide about any name.
+func (m *member) awaited() bool { return (!m.complete() || m.doubted) && !m.waived && !m.vacant }
 
 // locate works out the places of a cluster from its configuration, its nodes and
 // its endpoints, and says whether they changed.

@@ -155,6 +155,10 @@ func (t *Table) conclude(f *finding, k names.Key, panicking bool) {
 		f.near = t.near(f, k, policy)
 	}
 	base := health.Judge(f.evidence, policy)
+	if m.doubted && base.State != health.Up && base.Why != health.ProbeFails && base.Why != health.ClusterGone {
+		f.evidence.Listed = false // what it lacks may be what was lost
+		base = health.Judge(f.evidence, policy)
+	}
 	stay, order := t.ordered(f, k, base)
 	switch f.evidence.Order = order; order {
 	case health.Drain, health.Shut:

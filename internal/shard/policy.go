@@ -55,6 +55,10 @@ func (t *Table) Silence(cluster int, since time.Duration) {
 // Refresh notes that what is known of a cluster is its present state, now.
 func (t *Table) Refresh(cluster int, now time.Duration) {
 	m := t.members[cluster]
+	if m.doubted {
+		m.doubted, t.standing = false, true
+		t.touchAll(cluster)
+	}
 	if !m.silent {
 		return
 	}

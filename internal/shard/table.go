@@ -180,17 +180,28 @@ func (t *Table) Waive() {
 
 // Miss stops waiting for one member.
 func (t *Table) Miss(cluster int) {
-	if m := t.members[cluster]; !m.complete() && !m.waived {
+	if m := t.members[cluster]; m.awaited() {
 		m.waived, t.standing = true, true
 	}
 }
+
+// Doubt notes that some of what was known of a cluster was lost, until it is refreshed:
+// what is known to be up is, and of the rest nothing is known.
+func (t *Table) Doubt(cluster int) {
+	t.members[cluster].doubted = true
+	t.standing = true
+	t.touchAll(cluster)
+}
+
+// Doubtful says whether that is so.
+func (t *Table) Doubtful(cluster int) bool { return t.members[cluster].doubted }
 
 // Complete says whether a cluster has been listed.
 func (t *Table) Complete(cluster int) bool { return t.members[cluster].complete() }
 
 // Settled says whether every member has been listed or had its time.
 func (t *Table) Settled() bool {
-	return !t.expecting && !slices.ContainsFunc(t.members, func(m *member) bool { return !m.complete() && !m.waived && !m.vacant })
+	return !t.expecting && !slices.ContainsFunc(t.members, (*member).awaited)
 }
 
 // Holdings is all the table holds of a cluster, as the lists that would make it

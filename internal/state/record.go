@@ -2,16 +2,20 @@
 // starts while their APIs are down can answer from it.
 //
 // A file is a base, complete lists of each cluster, and behind it a journal of
-// what changed since: a line each, with a checksum. Each publication is appended
-// as it is made; when the journal has outgrown the base, the file is made anew
-// beside the old one and renamed over it.
+// what changed since: a line each, with a checksum. The lists are written a line an
+// object, so that damage costs the objects that it hits and nothing else. Each
+// publication is appended as it is made; when the journal has outgrown the base, the
+// file is made anew beside the old one and renamed over it.
 package state
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,13 +32,16 @@ type Record struct {
 	Changes []shard.Change
 	Hosts   map[string][]netip.Addr
 	Serial  uint32 // that was shown; 0: none was
+	// Doubtful says of lists that some of them was lost: they are of what is there, and
+	// not of all that is.
+	Doubtful bool
 }
 
 // The lines of a file. The first says what the file is, and one says where the
-// base ends: before it, a file is worth nothing.
+// base ends: without it, what isn't there isn't known to be nowhere.
 const (
 	format  = "fedns-state"
-	version = 2 // since there are hosts and objects of the Gateway API
+	version = 3 // since lists come in parts; 2: since there are hosts and objects of the Gateway API
 	oldest  = 1 // version that can be read
 )
 
@@ -44,6 +51,8 @@ type line struct {
 
 	End bool `json:"end,omitempty"` // of the base
 
+	Part bool `json:"part,omitempty"` // of the cluster's lists, which all such lines make together
+
 	Cluster string    `json:"cluster,omitempty"`
 	At      time.Time `json:"at,omitzero"`
 	Silent  float64   `json:"silent,omitempty"` // seconds
@@ -52,22 +61,37 @@ type line struct {
 	Hosts map[string][]netip.Addr `json:"hosts,omitempty"`
 
 	Serial uint32 `json:"serial,omitempty"`
+
+	Doubtful bool `json:"doubtful,omitempty"`
 }
 
 // A change is a shard.Change as JSON has it: one of the fields is set.
 type change struct {
-	ServiceSet  *shard.Service  `json:"serviceSet,omitempty"`
-	ServiceGone *names.Key      `json:"serviceGone,omitempty"`
-	ServiceList *serviceList    `json:"serviceList,omitempty"`
-	SliceSet    *shard.Slice    `json:"sliceSet,omitempty"`
-	SliceGone   *shard.SliceKey `json:"sliceGone,omitempty"`
-	SliceList   *[]*shard.Slice `json:"sliceList,omitempty"`
-	FrontSet    *shard.Front    `json:"frontSet,omitempty"`
-	FrontGone   *shard.FrontKey `json:"frontGone,omitempty"`
-	FrontList   *frontList      `json:"frontList,omitempty"`
-	NodeSet     *shard.Node     `json:"nodeSet,omitempty"`
-	NodeGone    *string         `json:"nodeGone,omitempty"`
-	NodeList    *[]shard.Node   `json:"nodeList,omitempty"`
+	ServiceSet  *shard.Service     `json:"serviceSet,omitempty"`
+	ServiceGone *names.Key         `json:"serviceGone,omitempty"`
+	ServiceList *serviceList       `json:"serviceList,omitempty"`
+	SliceSet    *shard.Slice       `json:"sliceSet,omitempty"`
+	SliceGone   *shard.SliceKey    `json:"sliceGone,omitempty"`
+	SliceList   list[*shard.Slice] `json:"sliceList,omitzero"`
+	FrontSet    *shard.Front       `json:"frontSet,omitempty"`
+	FrontGone   *shard.FrontKey    `json:"frontGone,omitempty"`
+	FrontList   *frontList         `json:"frontList,omitempty"`
+	NodeSet     *shard.Node        `json:"nodeSet,omitempty"`
+	NodeGone    *string            `json:"nodeGone,omitempty"`
+	NodeList    list[shard.Node]   `json:"nodeList,omitzero"`
+}
+
+// A list is one that may have nothing in it: null is such a list too.
+type list[T any] struct {
+	is    bool
+	items []T
+}
+
+func (l list[T]) MarshalJSON() ([]byte, error) { return json.Marshal(l.items) }
+
+func (l *list[T]) UnmarshalJSON(text []byte) error {
+	l.is = true
+	return json.Unmarshal(text, &l.items)
 }
 
 type serviceList struct {
@@ -98,7 +122,7 @@ func encode(changes []shard.Change) []change {
 		case shard.SliceGone:
 			e.SliceGone = &c.Key
 		case shard.SliceList:
-			e.SliceList = &c.Slices
+			e.SliceList = list[*shard.Slice]{true, c.Slices}
 		case shard.FrontSet:
 			e.FrontSet = c.Front
 		case shard.FrontGone:
@@ -110,7 +134,7 @@ func encode(changes []shard.Change) []change {
 		case shard.NodeGone:
 			e.NodeGone = &c.Name
 		case shard.NodeList:
-			e.NodeList = &c.Nodes
+			e.NodeList = list[shard.Node]{true, c.Nodes}
 		default:
 			continue
 		}
@@ -123,6 +147,8 @@ func decode(changes []change) ([]shard.Change, error) {
 	out := make([]shard.Change, 0, len(changes))
 	for _, e := range changes {
 		switch {
+		case e.hollow():
+			return nil, errors.New("a list with nothing in one of its places")
 		case e.ServiceSet != nil:
 			out = append(out, shard.ServiceSet{Service: e.ServiceSet})
 		case e.ServiceGone != nil:
@@ -133,8 +159,8 @@ func decode(changes []change) ([]shard.Change, error) {
 			out = append(out, shard.SliceSet{Slice: e.SliceSet})
 		case e.SliceGone != nil:
 			out = append(out, shard.SliceGone{Key: *e.SliceGone})
-		case e.SliceList != nil:
-			out = append(out, shard.SliceList{Slices: *e.SliceList})
+		case e.SliceList.is:
+			out = append(out, shard.SliceList{Slices: e.SliceList.items})
 		case e.FrontSet != nil:
 			out = append(out, shard.FrontSet{Front: e.FrontSet})
 		case e.FrontGone != nil:
@@ -145,13 +171,20 @@ func decode(changes []change) ([]shard.Change, error) {
 			out = append(out, shard.NodeSet{Node: *e.NodeSet})
 		case e.NodeGone != nil:
 			out = append(out, shard.NodeGone{Name: *e.NodeGone})
-		case e.NodeList != nil:
-			out = append(out, shard.NodeList{Nodes: *e.NodeList})
+		case e.NodeList.is:
+			out = append(out, shard.NodeList{Nodes: e.NodeList.items})
 		default:
-			return nil, fmt.Errorf("a change of no known kind")
+			return nil, errors.New("a change of no known kind")
 		}
 	}
 	return out, nil
+}
+
+// hollow says whether a list has a null in it, which no server writes.
+func (e *change) hollow() bool {
+	return e.ServiceList != nil && slices.Contains(e.ServiceList.Services, nil) ||
+		slices.Contains(e.SliceList.items, nil) ||
+		e.FrontList != nil && slices.Contains(e.FrontList.Fronts, nil)
 }
 
 // seal writes a line: checksum, space, JSON.
@@ -172,7 +205,7 @@ func unseal(text []byte) (l line, err error) {
 		return l, fmt.Errorf("not a line of a state")
 	}
 	sum, err := strconv.ParseUint(string(text[:8]), 16, 32)
-	if err != nil {
+	if err != nil || bytes.ContainsAny(text[:8], "ABCDEF") { // seal writes small ones
 		return l, fmt.Errorf("not a line of a state")
 	}
 	if crc32.ChecksumIEEE(text[9:]) != uint32(sum) {
@@ -181,6 +214,94 @@ func unseal(text []byte) (l line, err error) {
 	return l, json.Unmarshal(text[9:], &l)
 }
 
+// parts are the lines of a record of complete lists: the lists without what is in
+// them, a line for each object, and once more how fresh they are, which is worth
+// nothing less than all of them.
+func (r Record) parts() []line {
+	part := func(c ...shard.Change) line { return line{Part: true, Cluster: r.Cluster, Changes: encode(c)} }
+	var lists []shard.Change
+	var out []line
+	for _, c := range r.Changes {
+		switch c := c.(type) {
+		case shard.ServiceList:
+			lists = append(lists, shard.ServiceList{Kind: c.Kind})
+			for i := range c.Services {
+				out = append(out, part(shard.ServiceList{Kind: c.Kind, Services: c.Services[i : i+1]}))
+			}
+		case shard.SliceList:
+			lists = append(lists, shard.SliceList{})
+			for i := range c.Slices {
+				out = append(out, part(shard.SliceList{Slices: c.Slices[i : i+1]}))
+			}
+		case shard.FrontList:
+			lists = append(lists, shard.FrontList{Kind: c.Kind})
+			for i := range c.Fronts {
+				out = append(out, part(shard.FrontList{Kind: c.Kind, Fronts: c.Fronts[i : i+1]}))
+			}
+		case shard.NodeList:
+			lists = append(lists, shard.NodeList{})
+			for i := range c.Nodes {
+				out = append(out, part(shard.NodeList{Nodes: c.Nodes[i : i+1]}))
+			}
+		default:
+			panic(fmt.Sprintf("state: a base is made of lists, not of %T", c))
+		}
+	}
+	head, end := part(lists...), part()
+	head.At, head.Silent, head.Doubtful = r.At, r.Silent.Seconds(), r.Doubtful
+	end.At, end.Silent, end.Doubtful = head.At, head.Silent, head.Doubtful
+	return append(append([]line{head}, out...), end)
+}
+
+// nothing are the lists of a cluster that has nothing.
+func nothing() []shard.Change {
+	return []shard.Change{shard.NodeList{}, shard.SliceList{}, shard.ServiceList{Kind: names.Svc}, shard.ServiceList{Kind: names.Ing}}
+}
+
+// merge adds parts to lists.
+func merge(lists, parts []shard.Change) []shard.Change {
+	for _, p := range parts {
+		i := slices.IndexFunc(lists, func(l shard.Change) bool { return sameList(l, p) })
+		if i < 0 {
+			lists = append(lists, p)
+			continue
+		}
+		switch l := lists[i].(type) {
+		case shard.ServiceList:
+			l.Services = append(l.Services, p.(shard.ServiceList).Services...)
+			lists[i] = l
+		case shard.SliceList:
+			l.Slices = append(l.Slices, p.(shard.SliceList).Slices...)
+			lists[i] = l
+		case shard.FrontList:
+			l.Fronts = append(l.Fronts, p.(shard.FrontList).Fronts...)
+			lists[i] = l
+		case shard.NodeList:
+			l.Nodes = append(l.Nodes, p.(shard.NodeList).Nodes...)
+			lists[i] = l
+		}
+	}
+	return lists
+}
+
+func sameList(a, b shard.Change) bool {
+	switch a := a.(type) {
+	case shard.ServiceList:
+		b, ok := b.(shard.ServiceList)
+		return ok && a.Kind == b.Kind
+	case shard.SliceList:
+		_, ok := b.(shard.SliceList)
+		return ok
+	case shard.FrontList:
+		b, ok := b.(shard.FrontList)
+		return ok && a.Kind == b.Kind
+	case shard.NodeList:
+		_, ok := b.(shard.NodeList)
+		return ok
+	}
+	return false
+}
+
 func (r Record) line() line {
-	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial}
+	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial, Doubtful: r.Doubtful}
 }

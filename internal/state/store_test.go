@@ -1,10 +1,14 @@
 package state
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +22,8 @@ var (
 	at  = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 )
 
-// everything is a record of each kind of change.
+// everything is the lists of a cluster, a record of each other kind of change, and one of
+// none.
 func everything() []Record {
 	s := &shard.Service{Key: web, Created: 7, Balancer: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Hosts: []string{"lb.example"},
 		Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}}, TTL: 60, Port: 80, Probe: "tcp", ProbeAt: netip.MustParseAddrPort("192.0.2.9:1")}
@@ -33,6 +38,9 @@ func everything() []Record {
 		{Cluster: "c", At: at, Changes: []shard.Change{
 			shard.ServiceList{Services: []*shard.Service{s}}, shard.ServiceList{Kind: names.Ing, Services: []*shard.Service{ing}},
 			shard.SliceList{Slices: []*shard.Slice{sl}}, shard.NodeList{Nodes: []shard.Node{n}},
+			shard.FrontList{Kind: shard.HTTPRoute, Fronts: []*shard.Front{route}},
+		}},
+		{Cluster: "c", At: at, Changes: []shard.Change{
 			shard.ServiceSet{Service: s}, shard.ServiceGone{Key: web}, shard.SliceSet{Slice: sl}, shard.SliceGone{Key: sl.Key},
 			shard.NodeSet{Node: n}, shard.NodeGone{Name: "n"},
 			shard.FrontList{Kind: shard.HTTPRoute, Fronts: []*shard.Front{route}}, shard.FrontSet{Front: gateway}, shard.FrontGone{Key: gateway.Key},
@@ -107,6 +115,269 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// Lists come back whole from the parts that they are written in, whatever there is in
+// them.
+func TestParts(t *testing.T) {
+	many := Record{Cluster: "c", At: at, Silent: 3 * time.Second, Doubtful: true, Changes: []shard.Change{shard.NodeList{}, shard.SliceList{}, shard.ServiceList{Kind: names.Svc}, shard.ServiceList{Kind: names.Ing}}}
+	for i := range 300 {
+		key := names.Key{Namespace: "shop", Name: fmt.Sprint("web", i)}
+		many.Changes = merge(many.Changes, []shard.Change{shard.ServiceList{Services: []*shard.Service{{Key: key}}}, shard.NodeList{Nodes: []shard.Node{{Name: key.Name}}}})
+	}
+	none := Record{Cluster: "d", At: at, Changes: nothing()}
+	dir := t.TempDir()
+	write(t, dir, []Record{many, none}, nil)
+	got, err := Load(dir, "fed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := got.Clusters["c"].Records; len(r) != 1 || !same(r[0], many) {
+		t.Errorf("read back as\n%+v\nnot\n%+v", r, many)
+	}
+	if r := got.Clusters["d"].Records; len(r) != 1 || !same(r[0], none) {
+		t.Errorf("a cluster that has nothing: %+v", r)
+	}
+	if !got.Clusters["c"].Doubtful() || got.Clusters["d"].Doubtful() {
+		t.Error("what is doubtful isn't kept")
+	}
+}
+
+// same compares records but for whether a list of nothing is nil.
+func same(a, b Record) bool {
+	lines := func(r Record) string {
+		var out []byte
+		for _, l := range r.parts() {
+			out = append(out, must(seal(l))...)
+		}
+		return string(out)
+	}
+	return lines(a) == lines(b)
+}
+
+// A file of the format before, whose lists are a line each, is as good as ever.
+func TestListsInOneLine(t *testing.T) {
+	dir := t.TempDir()
+	var text []byte
+	text = append(text, must(seal(line{Format: format, Version: 2}))...)
+	text = append(text, must(seal(everything()[0].line()))...)
+	text = append(text, must(seal(line{Cluster: "empty", At: at, Changes: encode(nothing())}))...) // lists that were nil
+	text = append(text, must(seal(line{End: true}))...)
+	for _, r := range everything()[1:] {
+		text = append(text, must(seal(r.line()))...)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "fed.state"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(dir, "fed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := everything(); !reflect.DeepEqual(got.Clusters["c"].Records, want) {
+		t.Errorf("read back as\n%+v\nnot\n%+v", got.Clusters["c"].Records, want)
+	}
+	if r := got.Clusters["empty"].Records; len(r) != 1 || !reflect.DeepEqual(r[0].Changes, nothing()) {
+		t.Errorf("a cluster that has nothing: %+v", r)
+	}
+}
+
+// services are what a table knows after all that a file says.
+func services(s *Snapshot) map[string]bool {
+	out := map[string]bool{}
+	for c, saved := range s.Clusters {
+		table := shard.NewTable([]shard.Cluster{{Name: "c"}}, shard.Policy{})
+		for _, r := range saved.Records {
+			for _, ch := range r.Changes {
+				table.Apply(0, ch)
+			}
+		}
+		if !table.Complete(0) {
+			continue
+		}
+		for _, h := range table.Holdings(0) {
+			if l, ok := h.(shard.ServiceList); ok && l.Kind == names.Svc {
+				for _, o := range l.Services {
+					out[c+" "+o.Key.Name] = true
+				}
+			}
+		}
+	}
+	return out
+}
+
+// three writes a file of two clusters with services web0 to web4 each, and of web5 in
+// the journal of the first.
+func three(t *testing.T) (dir string, whole string) {
+	dir = t.TempDir()
+	var base []Record
+	for _, c := range []string{"c", "d"} {
+		r := Record{Cluster: c, At: at, Changes: nothing()}
+		for i := range 5 {
+			r.Changes = merge(r.Changes, []shard.Change{shard.ServiceList{Services: []*shard.Service{{Key: names.Key{Namespace: "shop", Name: fmt.Sprint("web", i)}}}}})
+		}
+		base = append(base, r)
+	}
+	write(t, dir, base, []Record{
+		{Cluster: "c", At: at.Add(time.Second), Changes: []shard.Change{shard.ServiceSet{Service: &shard.Service{Key: names.Key{Namespace: "shop", Name: "web5"}}}}},
+		{Serial: 12, At: at},
+	})
+	text, err := os.ReadFile(filepath.Join(dir, "fed.state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, string(text)
+}
+
+// A bit that is flipped, wherever it is, costs the line it is in: one object at most,
+// of one cluster; or two, where it is what parts them. It is said, what there was is kept, and what isn't known any more is
+// told from what isn't there.
+func TestFlipped(t *testing.T) {
+	_, whole := three(t)
+	for i := range len(whole) {
+		flipped := []byte(whole)
+		flipped[i] ^= 1 << (i % 8)
+		s, err := read(strings.NewReader(string(flipped)))
+		if i == len(whole)-1 { // the last newline: a line that was being written
+			if err != nil || s.Torn == 0 {
+				t.Fatalf("the last byte: error %v, torn %d", err, s.Torn)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), "is used") {
+			t.Fatalf("byte %d: error %v", i, err)
+		}
+		most := 1
+		if whole[i] == '\n' {
+			most = 2
+		}
+		if got := services(s); len(got) < 11-most {
+			t.Fatalf("byte %d: %d of 11 services are left: %v", i, len(got), got)
+		}
+		for name, c := range s.Clusters {
+			if !c.Doubtful() {
+				t.Fatalf("byte %d: all is known of cluster %s", i, name)
+			}
+			if c.Heard().IsZero() {
+				t.Fatalf("byte %d: nobody knows when cluster %s was heard", i, name)
+			}
+		}
+	}
+}
+
+// Of a file that was cut, all that is left is used, and nothing else; and that it was cut
+// is said, wherever that isn't between two lines behind the base.
+func TestCut(t *testing.T) {
+	dir, whole := three(t)
+	base := strings.Index(whole, `{"end":true}`) + len(`{"end":true}`) + 1
+	name := filepath.Join(dir, "fed.state")
+	for cut := range len(whole) {
+		s, err := read(strings.NewReader(whole[:cut]))
+		left := strings.Count(whole[:max(strings.LastIndex(whole[:cut], "\n"), 0)], `"name":"web`)
+		left += strings.Count(whole[:max(strings.LastIndex(whole[:cut], "\n"), 0)], `"Name":"web`)
+		if got := services(s); len(got) != left {
+			t.Fatalf("cut at %d: %d services, want %d: %v", cut, len(got), left, got)
+		}
+		switch {
+		case cut < base && err == nil:
+			t.Fatalf("cut at %d, within the base: no error", cut)
+		case cut >= base && (err != nil || s.Torn != cut-1-strings.LastIndex(whole[:cut], "\n")):
+			t.Fatalf("cut at %d, behind the base: error %v, torn %d", cut, err, s.Torn)
+		}
+	}
+	if err := os.WriteFile(name, []byte(whole[:base/2]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Load(dir, "fed")
+	if err == nil || !strings.Contains(err.Error(), "ends in the middle") || !strings.Contains(err.Error(), "the rest is used; set aside as") || !s.Damaged {
+		t.Errorf("cut in half: %v", err)
+	}
+	aside, _ := filepath.Glob(name + ".damaged-*")
+	if len(aside) != 1 {
+		t.Fatalf("set aside: %v", aside)
+	}
+	for _, f := range []string{name, aside[0]} { // it stays in its place until there is a better one
+		if text, err := os.ReadFile(f); string(text) != whole[:base/2] {
+			t.Errorf("%s has %d bytes of %d, error %v", f, len(text), base/2, err)
+		}
+	}
+}
+
+// What is done to the file of a server that runs is found out, before something is
+// written where no one will look for it, and without.
+func TestLost(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		do   func(name string) error
+	}{
+		{"removed", os.Remove},
+		{"renamed", func(name string) error { return os.Rename(name, name+"-old") }},
+		{"its folder removed", func(name string) error { return os.RemoveAll(filepath.Dir(name)) }},
+		{"its folder renamed", func(name string) error { return os.Rename(filepath.Dir(name), filepath.Dir(name)+"-old") }},
+		{"emptied", func(name string) error { return os.Truncate(name, 0) }},
+		{"cut", func(name string) error { return os.Truncate(name, 100) }},
+		{"replaced by a copy", func(name string) error {
+			text, err := os.ReadFile(name)
+			if err == nil {
+				err = os.WriteFile(name+"-new", text, 0o644)
+			}
+			if err == nil {
+				err = os.Rename(name+"-new", name)
+			}
+			return err
+		}},
+		{"written to by another", func(name string) error {
+			f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteString("x")
+				f.Close()
+			}
+			return err
+		}},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			j := write(t, dir, everything()[:1], nil)
+			if err := j.Check(); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.do(filepath.Join(dir, "fed.state")); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.Check(); !errors.Is(err, ErrLost) {
+				t.Errorf("looked at: %v", err)
+			}
+			if err := j.Append(everything()[1:]); !errors.Is(err, ErrLost) {
+				t.Errorf("written to: %v", err)
+			}
+			write(t, dir, everything()[:1], everything()[1:])
+			if s, err := Load(dir, "fed"); err != nil || len(s.Clusters["c"].Records) != 3 {
+				t.Errorf("anew: %v, error %v", s, err)
+			}
+		})
+	}
+}
+
+// What a server has left behind that was killed while it made a base goes; what is
+// another's stays.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, everything()[:1], nil)
+	for _, name := range []string{".fed.state-12", ".other.state-12", "fed.state.damaged-12"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(Sweep(dir, "fed"), Sweep(dir+"/none", "fed")); err != nil {
+		t.Fatal(err)
+	}
+	left := []string{}
+	files, err := os.ReadDir(dir)
+	for _, f := range files {
+		left = append(left, f.Name())
+	}
+	if want := []string{".other.state-12", "fed.state", "fed.state.damaged-12"}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("left: %v, error %v", left, err)
+	}
+}
+
 // What can't be used is set aside with an error, and the next file is none the
 // worse for it.
 func TestDamaged(t *testing.T) {
@@ -127,11 +398,10 @@ func TestDamaged(t *testing.T) {
 		{"foreign", "PNG\x00\x01 something else entirely\n", "line 1"},
 		{"foreign, without a line", "x", "ends in the middle"},
 		{"another program's", string(must(seal(line{Format: "other", Version: 1}))), "isn't a state"},
-		{"of the future", string(future) + strings.Join(lines[1:], ""), "version 3; this server knows versions 1 to 2"},
-		{"a bit flipped", strings.Replace(string(whole), "192.0.2.1", "192.0.2.2", 1), "checksum"},
-		{"a bit flipped behind the base", strings.TrimSuffix(string(whole), "}\n") + ")\n", "checksum"},
-		{"cut within the base", string(whole[:len(whole)/2]), "ends in the middle"},
-		{"without the end of the base", lines[0] + lines[1], "ends before"},
+		{"of the future", string(future) + strings.Join(lines[1:], ""), "version 4; this server knows versions 1 to 3"},
+		{"a first line, and half of one", lines[0] + lines[1][:20], "ends in the middle"},
+		{"no line that is whole", strings.ReplaceAll(string(whole), "{", "["), "checksum"},
+		{"without its first line", strings.Join(lines[1:], ""), "isn't a state"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			if err := os.WriteFile(name, []byte(tt.text), 0o644); err != nil {
@@ -179,28 +449,40 @@ func TestTorn(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := Load(dir, "fed")
-		if err != nil || len(got.Clusters["c"].Records) != 1 {
+		if err != nil || len(got.Clusters["c"].Records) != 2 {
 			t.Fatalf("cut at %d of %d: %v, %v", cut, len(whole), got, err)
 		}
 	}
 }
 
+// A file is never much larger than what is known: three times that, and 64 KiB.
 func TestOutgrown(t *testing.T) {
-	j := write(t, t.TempDir(), everything()[:1], nil)
-	n := 0
-	for ; !j.Outgrown(); n++ {
-		if err := j.Append(everything()[:1]); err != nil {
-			t.Fatal(err)
+	dir := t.TempDir()
+	for _, r := range []int{1, 1000} {
+		lists := Record{Cluster: "c", At: at, Changes: nothing()}
+		for range r {
+			lists.Changes = merge(lists.Changes, everything()[0].Changes)
 		}
-	}
-	if n < 1000 {
-		t.Errorf("a new base after %d records", n)
+		j := write(t, dir, []Record{lists}, nil)
+		live := j.size
+		n := 0
+		for ; !j.Outgrown(); n++ {
+			if err := j.Append(everything()[1:]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n < 20 {
+			t.Errorf("a new base of %d objects after %d records", r, n)
+		}
+		if most := 3*live + 64<<10 + 4<<10; j.size > most {
+			t.Errorf("%d bytes for %d that are known, want %d at most", j.size, live, most)
+		}
 	}
 }
 
 func FuzzRead(f *testing.F) {
 	dir := f.TempDir()
-	b, err := NewBase(dir, "fed", everything())
+	b, err := NewBase(dir, "fed", everything()[:1])
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -215,19 +497,69 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(string(whole))
 	f.Add("00000000 {}\n")
+	f.Add(string(must(seal(everything()[0].line()))))
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := read(strings.NewReader(text))
-		if err != nil {
-			return
+		if (err != nil) != s.Damaged && len(s.Clusters) > 0 {
+			t.Errorf("error %v, damaged %v", err, s.Damaged)
 		}
-		table := shard.NewTable([]shard.Cluster{{Name: "c"}}, shard.Policy{})
-		for _, saved := range s.Clusters {
+		// Nothing is made up: each object stands in a line that is whole.
+		stands := map[string]bool{}
+		for l := range strings.SplitSeq(text, "\n") {
+			l, err := unseal([]byte(l))
+			changes, wrong := decode(l.Changes)
+			if err != nil || wrong != nil {
+				continue
+			}
+			for k := range objects(l.Cluster, changes) {
+				stands[k] = true
+			}
+		}
+		for c, saved := range s.Clusters {
 			saved.Heard()
+			table := shard.NewTable([]shard.Cluster{{Name: "c"}}, shard.Policy{})
 			for _, r := range saved.Records {
+				for k := range objects(c, r.Changes) {
+					if !stands[k] {
+						t.Errorf("%s is made up", k)
+					}
+				}
 				for _, c := range r.Changes {
 					table.Apply(0, c)
 				}
 			}
 		}
 	})
+}
+
+// objects spells what changes bring.
+func objects(cluster string, changes []shard.Change) map[string]bool {
+	out := map[string]bool{}
+	add := func(v any) {
+		text, err := json.Marshal(v)
+		out[fmt.Sprintf("%s %T %s %v", cluster, v, text, err)] = true
+	}
+	for _, c := range changes {
+		switch c := c.(type) {
+		case shard.ServiceList:
+			for _, o := range c.Services {
+				add(o)
+			}
+		case shard.SliceList:
+			for _, o := range c.Slices {
+				add(o)
+			}
+		case shard.FrontList:
+			for _, o := range c.Fronts {
+				add(o)
+			}
+		case shard.NodeList:
+			for _, o := range c.Nodes {
+				add(o)
+			}
+		default:
+			add(c)
+		}
+	}
+	return out
 }

@@ -474,6 +474,7 @@ func TestFaults(t *testing.T) {
 		{"5 cut off", cutOff},
 		{"6 killed during churn", killed},
 		{"6 killed, one cluster listed late", killedEarly},
+		{"6 the state is lost while it runs", stateLost},
 		{"8 APIs that refuse", refusing},
 		{"9 flapping endpoint", flapping},
 		{"7 empty etcd", forgetful}, // the last: it doesn't leave the clusters as they were

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,9 @@ func mount(t *testing.T, dir, options string) {
 		t.Fatalf("mount: %v\n%s", err, out)
 	}
 	t.Cleanup(func() {
+		if mounts, err := os.ReadFile("/proc/self/mounts"); err != nil || !bytes.Contains(mounts, []byte(" "+dir+" ")) {
+			return // the test has done it
+		}
 		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v\n%s", err, out)
 		}
@@ -70,7 +74,7 @@ func TestDamagedState(t *testing.T) {
 		{"cut between lines of the base", append(bytes.Clone(first), '\n'), "it ends before it begins to be complete"},
 		{"without its first line", rest, "it isn't a state of fedns"},
 		{"empty", nil, "it ends before it begins to be complete"},
-		{"of a future version", append(sealed(`{"format":"fedns-state","version":3}`), rest...), "it is of version 3; this server knows versions 1 to 2"},
+		{"of a future version", append(sealed(`{"format":"fedns-state","version":4}`), rest...), "it is of version 4; this server knows versions 1 to 3"},
 		{"of another program", sealed(`{"format":"something-else","version":1}`), "it isn't a state of fedns"},
 		{"a picture", []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00"), "not a line of a state"},
 		{"zeros", make([]byte, 1<<16), "the file ends in the middle"},
@@ -186,4 +190,130 @@ func TestFullState(t *testing.T) {
 		t.Error("the state lacks what came while the disk was full")
 	}
 	row(t, "room again", "kept again by itself", "so", time.Since(begin))
+}
+
+// What is done to the file of a server that runs, and to its folder: it is noticed, said,
+// measured, and mended; a start without any API within reach answers all the same.
+func stateLost(t *testing.T, w *world) {
+	if os.Geteuid() != 0 {
+		t.Skip("file systems can only be mounted by root")
+	}
+	var links []*link
+	var members []member
+	for _, c := range w.clusters {
+		l, m := join(t, c)
+		links, members = append(links, l), append(members, m)
+	}
+	dir := filepath.Join(t.TempDir(), "state")
+	mount(t, dir, "size=4m")
+	file := filepath.Join(dir, "myfederation.state")
+	config := corefile("heartbeat 200ms 600ms\n hold 5m\n guard off\n state "+dir+"\n", members...)
+	// restarted gives a server that was started while no API is within reach.
+	restarted := func(s server) server {
+		t.Helper()
+		for _, l := range links {
+			l.cut()
+		}
+		s.Kill()
+		return server{Server: serve.Launch(t, config), dial: net.Dial}
+	}
+	mended := func() {
+		for _, l := range links {
+			l.mend(t)
+		}
+	}
+	s := start(t, config)
+	s.becomes(t, healed, "web", everywhere)
+	saved(t, dir)
+	for _, r := range []struct {
+		what string
+		do   func() error
+	}{
+		{"the file is removed", func() error { return os.Remove(file) }},
+		{"the file is cut in half", func() error {
+			info, err := os.Stat(file)
+			if err != nil {
+				return err
+			}
+			return os.Truncate(file, info.Size()/2)
+		}},
+		{"the folder is unmounted", func() error { return exec.Command("umount", "-l", dir).Run() }},
+		{"the folder is removed", func() error { return os.RemoveAll(dir) }},
+	} {
+		begin := time.Now()
+		before := s.metric(t, "state_errors_total")
+		if err := r.do(); err != nil {
+			t.Fatalf("%s: %v", r.what, err)
+		}
+		serve.Eventually(t, 10*time.Second, r.what+", and it is counted", func() bool { return s.metric(t, "state_errors_total") > before })
+		serve.Eventually(t, 10*time.Second, r.what+", and that is over", func() bool { return s.metric(t, "state_failing") == 0 })
+		saved(t, dir)
+		took := time.Since(begin)
+		s = restarted(s)
+		s.becomes(t, 2*time.Second, "web", everywhere)
+		if strings.Contains(s.Log(), "[ERROR] plugin/federation: state") {
+			t.Errorf("%s, and the file after that:\n%s", r.what, s.Log())
+		}
+		mended()
+		s.fresh(t, 2*healed, "web")
+		serve.Eventually(t, 10*time.Second, "the state is kept", func() bool { return s.metric(t, "state_failing") == 0 })
+		saved(t, dir)
+		row(t, "while it runs, "+r.what, "written anew, said; a start without an API answers", "so", took)
+	}
+
+	// Half a file, and no API: what is whole is answered, and the rest isn't denied.
+	begin := time.Now()
+	for _, l := range links {
+		l.cut()
+	}
+	s.Kill()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	lost := 0
+	for i, l := range lines {
+		if bytes.Contains(l, []byte(`"192.0.2.3"`)) {
+			lines[i], lost = bytes.Replace(l, []byte("192.0.2.3"), []byte("192.0.2.4"), 1), lost+1
+		}
+	}
+	if lost == 0 {
+		t.Fatal("no line has the address")
+	}
+	write(t, file, string(bytes.Join(lines, nil)))
+	s = server{Server: serve.Launch(t, config), dial: net.Dial}
+	s.becomes(t, 2*time.Second, "web", "192.0.2.1 192.0.2.2")
+	if a := s.ask("nobody-knows"); a.what != "SERVFAIL" {
+		t.Errorf("a name that may have been lost: %v", a)
+	}
+	if line := s.logs(t, time.Second, "checksum is wrong"); !strings.Contains(line, "the rest is used; set aside as") {
+		t.Errorf("it says %q", line)
+	}
+	mended()
+	s.becomes(t, 2*healed, "web", everywhere)
+	s.becomes(t, 2*healed, "nobody-knows", "NXDOMAIN")
+	row(t, "a start without an API, a line of the state damaged", "the rest is answered", "so", time.Since(begin))
+
+	// A folder that can only be read.
+	begin = time.Now()
+	s.fresh(t, 2*healed, "web")
+	saved(t, dir)
+	for _, args := range [][]string{{"--bind", dir, dir}, {"-o", "remount,bind,ro", dir}} {
+		if out, err := exec.Command("mount", args...).CombinedOutput(); err != nil {
+			t.Fatalf("mount %v: %v\n%s", args, err, out)
+		}
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v\n%s", err, out)
+		}
+	})
+	s = restarted(s)
+	s.becomes(t, 2*time.Second, "web", everywhere)
+	line := s.logs(t, 10*time.Second, "its state can't be kept")
+	if !strings.Contains(line, "read-only file system") || s.metric(t, "state_failing") != 1 {
+		t.Errorf("it says %q, and state_failing is %v", line, s.metric(t, "state_failing"))
+	}
+	row(t, "a start without an API, the folder of the state read-only", "answers from it, said, measured", fmt.Sprintf("%q", line), time.Since(begin))
 }
