@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -18,9 +19,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/klog/v2"
 
 	"github.com/fedns/fedns/internal/fedapi"
 	"github.com/fedns/fedns/internal/fedsync"
+	"github.com/fedns/fedns/internal/plainlog"
 )
 
 // version is set by the Makefile.
@@ -44,8 +47,15 @@ func main() {
 		fmt.Fprintf(os.Stderr, "fedsync: error: %v\nfedsync: hint: fedsync -help lists the flags\n", err)
 		os.Exit(2)
 	}
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintf(os.Stderr, "fedsync: error: %v\n", err)
+	// What libraries say has the same form.
+	klog.SetSlogLogger(o.Log)
+	plainlog.Standard(os.Stderr)
+	switch err := run(ctx, o); {
+	case err == nil:
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		o.Log.Info("ended by a signal")
+	default:
+		fmt.Fprintln(os.Stderr, "[FATAL] "+err.Error())
 		os.Exit(1)
 	}
 }
@@ -90,7 +100,7 @@ func parse(args []string) (o options, err error) {
 	if *debugging {
 		level = slog.LevelDebug
 	}
-	o.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	o.Log = plainlog.New(os.Stderr, level)
 	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("%q isn't a flag", f.Arg(0))
@@ -120,6 +130,7 @@ func run(ctx context.Context, o options) error {
 		}
 		return err
 	}
+	o.Log.Info(fmt.Sprintf("fedsync %s (%s %s/%s), %s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, reaches(o)))
 	if o.listen != "" {
 		end, err := serve(o.listen, o.Log)
 		if err != nil {
@@ -128,6 +139,18 @@ func run(ctx context.Context, o options) error {
 		defer end()
 	}
 	return fedsync.Run(ctx, o.Config)
+}
+
+// reaches is what leads to the federation's API.
+func reaches(o options) string {
+	out := "kubeconfig " + o.Kubeconfig
+	if o.Kubeconfig == "" {
+		out = "without a kubeconfig"
+	}
+	if o.Context != "" {
+		out += ", context " + o.Context
+	}
+	return out
 }
 
 // serve answers /metrics and /healthz until end is called.

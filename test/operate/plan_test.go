@@ -6,7 +6,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,18 +66,14 @@ func (w *world) kept(t testing.TB) map[string]workload.Object {
 	return out
 }
 
-var stepLine = regexp.MustCompile(`msg=("(?:[^"\\]|\\.)*") outcome=(\w+)`)
+var stepLine = regexp.MustCompile(`(?m)^\[DEBUG\] (cluster .*) outcome="(\w+)"$`)
 
 // did are the steps that a fedsync with -debug has carried out.
 func did(t testing.TB, log string) (steps []string) {
 	t.Helper()
 	for _, m := range stepLine.FindAllStringSubmatch(log, -1) {
-		text, err := strconv.Unquote(m[1])
-		if err != nil {
-			t.Fatal(err)
-		}
 		if m[2] == "done" {
-			steps = append(steps, text)
+			steps = append(steps, m[1])
 		}
 	}
 	slices.Sort(steps)

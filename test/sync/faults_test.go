@@ -111,9 +111,9 @@ func foretold(t *testing.T, w *world) {
 	w.shares(t, "told", "web", w.replicas(t, "told", "web", "paris"), "paris")
 	var done []string
 	for line := range strings.Lines(w.Log.String()) {
-		_, step, ok := strings.Cut(line, `level=DEBUG msg="`)
-		step, outcome, _ := strings.Cut(step, `" outcome=`)
-		if ok && strings.HasPrefix(step, "cluster ") && outcome != "taken\n" { // what is taken is asked for, and left
+		step, ok := strings.CutPrefix(line, "[DEBUG] ")
+		step, outcome, _ := strings.Cut(step, " outcome=")
+		if ok && strings.HasPrefix(step, "cluster ") && outcome != "\"taken\"\n" { // what is taken is asked for, and left
 			done = append(done, step)
 		}
 	}

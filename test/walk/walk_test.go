@@ -390,7 +390,7 @@ func (w *walk) allowed(logs ...string) {
 			w.t.Fatal(err)
 		}
 		for line := range strings.Lines(string(text)) {
-			if strings.Contains(strings.ToLower(line), "forbidden") || strings.Contains(line, "level=ERROR") {
+			if strings.Contains(strings.ToLower(line), "forbidden") || strings.Contains(line, "[ERROR]") {
 				w.t.Errorf("%s: %s", log, line)
 			}
 		}
