@@ -3,14 +3,17 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
+	"strings"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
+
+	"github.com/fedns/fedns/plugin/federation"
 )
 
 // version is set by the Makefile.
@@ -18,17 +21,32 @@ var version = "devel"
 
 func main() {
 	if err := dnsserver.SetDirectives(directives); err != nil {
-		panic(err) // two lines of the list below have one name
+		panic(err) // two lines of the list have one name
 	}
+	federation.Version = version
+	flag.BoolVar(&federation.SharePorts, "share", false, "Start although another process answers at an address of the Corefile, for a restart without a gap")
+	flag.Parse()
 	// CoreDNS's own -version speaks of CoreDNS only.
-	if slices.ContainsFunc(os.Args[1:], func(a string) bool { return a == "-version" || a == "--version" }) {
+	if said("version") == "true" {
 		fmt.Print(versions())
 		return
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	coremain.Run()
+	if runtime.GOOS == "windows" || said("plugins") == "true" {
+		coremain.Run() // being a service there is CoreDNS's affair
+		return
+	}
+	start()
+}
+
+// said is the value of one of CoreDNS's flags.
+func said(name string) string {
+	if f := flag.Lookup(name); f != nil {
+		return f.Value.String()
+	}
+	return ""
 }
 
 // gcPercent is how much garbage may lie about, in percent of what lives. What lives
@@ -39,15 +57,34 @@ const gcPercent = 50
 // versions says what this program is made of, for whoever reports a fault.
 func versions() string {
 	out := fmt.Sprintf("fedns %s, %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	for _, m := range parts() {
+		out += fmt.Sprintf("  %s %s\n", m.Path, m.Version)
+	}
+	return out
+}
+
+// parts are the modules whose versions matter.
+func parts() (out []*debug.Module) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return out
+		return nil
 	}
 	for _, m := range info.Deps {
 		switch m.Path {
 		case "github.com/coredns/coredns", "github.com/miekg/dns", "k8s.io/client-go":
-			out += fmt.Sprintf("  %s %s\n", m.Path, m.Version)
+			out = append(out, m)
 		}
 	}
 	return out
+}
+
+// greeting is the first line of the log: who this is, and what it goes by.
+func greeting(corefile string) string {
+	made := []string{runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH}
+	for _, m := range parts() {
+		if strings.HasSuffix(m.Path, "/coredns") {
+			made = append([]string{"CoreDNS " + strings.TrimPrefix(m.Version, "v")}, made...)
+		}
+	}
+	return fmt.Sprintf("fedns %s (%s), Corefile %s", version, strings.Join(made, ", "), corefile)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/transport"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/sockets"
 	"github.com/fedns/fedns/internal/udp"
 )
 
@@ -44,16 +45,19 @@ type fastListener struct {
 
 func init() { listeners.served = sync.NewCond(&listeners) }
 
-// heed has settle called once this configuration has started. Each must say so:
-// caddy forgets its hooks when a signal makes it reload, though not when the reload
-// plugin does.
-func heed() {
+// heed has settle called once this configuration has started.
+func heed() { onStart(pluginName, settle) }
+
+// onStart has something done once a configuration has started. Each must say so: caddy
+// forgets its hooks when a signal makes it reload, though not when the reload plugin
+// does.
+func onStart(name string, do func(*caddy.Instance)) {
 	defer func() {
 		_ = recover() // it panics where it has not forgotten
 	}()
-	caddy.RegisterEventHook(pluginName, func(event caddy.EventName, info any) error {
+	caddy.RegisterEventHook(name, func(event caddy.EventName, info any) error {
 		if inst, ok := info.(*caddy.Instance); ok && event == caddy.InstanceStartupEvent {
-			settle(inst)
+			do(inst)
 		}
 		return nil
 	})
@@ -115,6 +119,7 @@ func settle(inst *caddy.Instance) {
 	if len(fresh) > 0 {
 		all, err := blocks(inst.Caddyfile())
 		asked := map[string]bool{}
+		var shared []string
 		for _, f := range fresh {
 			for _, addr := range f.addresses {
 				if asked[addr] {
@@ -128,12 +133,18 @@ func settle(inst *caddy.Instance) {
 				if reason == nil || errors.Is(reason, errOff) {
 					continue
 				}
+				if errors.Is(reason, errShared) {
+					shared = append(shared, addr)
+				}
 				what := ""
 				if on {
 					what = " for some domains"
 				}
 				clogger.Warningf("no fast path on %s: %v; the plugin chain answers%s", addr, reason, what)
 			}
+		}
+		if len(shared) > 0 {
+			await(inst, fresh, shared)
 		}
 	}
 	maps.DeleteFunc(listeners.servers, func(c caddy.Context, _ map[string]*dnsserver.Server) bool {
@@ -142,7 +153,45 @@ func settle(inst *caddy.Instance) {
 	sweep(func(f *Federation) bool { return !slices.Contains(list, f) })
 }
 
-var errOff = errors.New("it is off")
+var (
+	errOff    = errors.New("it is off")
+	errShared = errors.New("another process answers there too, and comes first until it ends")
+)
+
+// sharedPoll is how often it is looked whether another process still shares an address:
+// until it has gone, the chain answers what of the questions comes here.
+const sharedPoll = 500 * time.Millisecond
+
+// await settles once more when nobody else is left at addresses: the kernel numbers the
+// sockets of an address in the order they were bound, whosever they are, and those that
+// questions are steered to have to come behind CoreDNS's own and before nobody's.
+func await(inst *caddy.Instance, fs []*Federation, shared []string) {
+	lead := fs[0] // they start and end together
+	lead.tasks.Go(func() {
+		tick := time.NewTicker(sharedPoll)
+		defer tick.Stop()
+		for slices.ContainsFunc(shared, func(addr string) bool { return sharedWith(inst, addr) }) {
+			select {
+			case <-tick.C:
+			case <-lead.ending.Done():
+				return
+			}
+		}
+		listeners.Lock()
+		for _, f := range fs {
+			f.settled = false
+		}
+		listeners.Unlock()
+		settle(inst)
+	})
+}
+
+// sharedWith says whether another process has sockets at the address of a server.
+func sharedWith(inst *caddy.Instance, addr string) bool {
+	host, port := listenHost(addr)
+	local, _ := locate(inst, host, port)
+	return local != nil && len(sockets.Others("udp", local.AddrPort())) > 0
+}
 
 // listen has an address answered for all of fs that can. reason is why others can't,
 // or, if it isn't on, why none can.
@@ -191,6 +240,9 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) (o
 	n := processors()
 	key := local.String()
 	l := listeners.open[key]
+	if l == nil && len(sockets.Others("udp", local.AddrPort())) > 0 {
+		return false, errShared
+	}
 	if l != nil && l.others != others {
 		// The kernel counts sockets in the order they were bound: ours come last again.
 		l.close()

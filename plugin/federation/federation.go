@@ -10,6 +10,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/coredns/caddy"
@@ -42,6 +43,8 @@ type Federation struct {
 
 	instance caddy.Context // of the configuration it is part of
 	stop     func()        // ends what start has started
+	ending   context.Context
+	tasks    sync.WaitGroup // what stop waits for
 
 	locators []*locator // by federation
 	books    []*book    // by federation; nil: it has no registry

@@ -257,6 +257,7 @@ var running struct {
 // the others: until it returns, the old handlers answer.
 func (f *Federation) start() {
 	ctx, cancel := context.WithCancel(context.Background())
+	f.ending = ctx
 	running.Lock()
 	old := slices.DeleteFunc(slices.Clone(running.list), func(o *Federation) bool { return o.instance == f.instance })
 	running.list = append(running.list, f)
@@ -264,20 +265,19 @@ func (f *Federation) start() {
 	for _, o := range old {
 		f.pipe.Inherit(o.pipe.Bequeath(ctx))
 	}
-	var wg sync.WaitGroup
 	for _, b := range f.books {
 		if b != nil {
 			b.begin(f.pipe, old)
-			wg.Go(func() { b.run(ctx, f.pipe) })
+			f.tasks.Go(func() { b.run(ctx, f.pipe) })
 		}
 	}
-	wg.Go(func() { f.pipe.Run(ctx) })
-	wg.Go(func() { f.follow(ctx) })
+	f.tasks.Go(func() { f.pipe.Run(ctx) })
+	f.tasks.Go(func() { f.follow(ctx) })
 	for i, l := range f.locators {
 		for _, o := range old {
 			l.inherit(o.locators)
 		}
-		wg.Go(func() {
+		f.tasks.Go(func() {
 			l.follow(ctx, f.board, func() map[topology.ClusterName][]topology.Place {
 				out := map[topology.ClusterName][]topology.Place{}
 				all, _, _ := f.pipe.Clusters(ctx, i)
@@ -293,7 +293,7 @@ func (f *Federation) start() {
 		running.list = slices.DeleteFunc(running.list, func(o *Federation) bool { return o == f })
 		running.Unlock()
 		cancel()
-		wg.Wait()
+		f.tasks.Wait()
 	})
 	patience := courtesy
 	if len(old) > 0 {

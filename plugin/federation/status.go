@@ -22,6 +22,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/report"
+	"github.com/fedns/fedns/internal/sockets"
 )
 
 // A status tells over HTTP what a server block answers, and why. It reads what
@@ -167,6 +168,10 @@ func (s *status) enter(addr string) error {
 	if d == nil {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
+			var taken *sockets.Taken
+			if errors.As(sockets.Look("tcp", addr, false), &taken) {
+				return fmt.Errorf("%w; end that, or give the status another address", taken)
+			}
 			return err
 		}
 		d = &door{}

@@ -238,14 +238,17 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 	return out, nil
 }
 
+// Version is that of the program, which sets it before the start; Go's own idea of it
+// isn't one, unless it was fetched as a module.
+var Version = "devel"
+
 // versions says what this program is made of.
 func versions() map[string]string {
-	out := map[string]string{"go": runtime.Version()}
+	out := map[string]string{"fedns": Version, "go": runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return out
 	}
-	out["fedns"] = info.Main.Version
 	for _, m := range info.Deps {
 		switch m.Path {
 		case "github.com/coredns/coredns", "github.com/miekg/dns", "k8s.io/client-go":

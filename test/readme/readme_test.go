@@ -49,7 +49,48 @@ func blocks(t *testing.T, language string) []string {
 // example starts corefile.example, on a free port.
 func example(t *testing.T) *serve.Server {
 	t.Helper()
-	return serve.Start(t, strings.ReplaceAll(read(t, "corefile.example"), ":1053", ":PORT"))
+	s, _ := exampleAt(t)
+	return s
+}
+
+// exampleAt also says where its status is, which is on a free port as well.
+func exampleAt(t *testing.T) (s *serve.Server, status string) {
+	t.Helper()
+	status = fmt.Sprint("127.0.0.1:", fedtest.Port(t))
+	return serve.Start(t, strings.NewReplacer(":1053", ":PORT", "127.0.0.1:8053", status).Replace(read(t, "corefile.example"))), status
+}
+
+// What fedctl is shown to print it does print over corefile.example, line for line,
+// whatever the numbers of the moment.
+func TestExplain(t *testing.T) {
+	s, status := exampleAt(t)
+	fedctl, err := serve.Build("fedctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It is the first that asks: nobody has over DNS.
+	ages := regexp.MustCompile(`\d+\.\d+s ago|snapshot \d+|\s+`)
+	told := 0
+	for _, b := range blocks(t, "text") {
+		command, shown, ok := strings.Cut(strings.TrimPrefix(b, "$ "), "\n")
+		if !strings.HasPrefix(b, "$ fedctl explain ") && !strings.HasPrefix(b, "$ fedctl services") || !ok {
+			continue
+		}
+		told++
+		out, err := exec.Command(fedctl, append(strings.Fields(command)[1:], "--server", "http://"+status)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s%s", command, err, out, s.Log())
+		}
+		got := ages.ReplaceAllString(string(out), " ")
+		for line := range strings.Lines(shown) {
+			if want := strings.TrimSpace(ages.ReplaceAllString(line, " ")); want != "..." && !strings.Contains(got, want) {
+				t.Errorf("%s: doesn't print %q but\n%s", command, want, out)
+			}
+		}
+	}
+	if told == 0 {
+		t.Error("the README shows nothing that fedctl prints")
+	}
 }
 
 // Every `$ command` of a console block prints what the block shows below it,
