@@ -48,7 +48,7 @@ var layers = map[string][]string{
 	"internal/replica":    {},
 	"internal/workload":   {"internal/fedapi", "internal/placement", "internal/replica"},
 	"internal/fedsync":    {"internal/fedapi", "internal/kube", "internal/placement", "internal/replica", "internal/workload"},
-	"cmd/fedsync":         {"internal/fedapi", "internal/fedsync", "internal/plainlog"},
+	"cmd/fedsync":         {"internal/fedapi", "internal/fedsync", "internal/kube", "internal/plainlog"},
 	"internal/hint":       {},
 	"internal/file":       {"internal/hint"},
 	"internal/kubeconfig": {"internal/file", "internal/hint"},

@@ -23,6 +23,7 @@ import (
 
 	"github.com/fedns/fedns/internal/fedapi"
 	"github.com/fedns/fedns/internal/fedsync"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/plainlog"
 )
 
@@ -55,7 +56,7 @@ func main() {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		o.Log.Info("ended by a signal")
 	default:
-		fmt.Fprintln(os.Stderr, "[FATAL] "+err.Error())
+		fmt.Fprintln(os.Stderr, "[FATAL] "+kube.Plain(err))
 		os.Exit(1)
 	}
 }

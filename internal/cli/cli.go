@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/hint"
+	"github.com/fedns/fedns/internal/kube"
 )
 
 // An Env is what a command knows of the world.
@@ -117,7 +118,7 @@ func misused(c *command, format string, v ...any) error {
 }
 
 // Run runs fedctl with its arguments, and gives what the process exits with: 0,
-// 1 for what went wrong, 2 for what was asked wrongly.
+// 1 for what went wrong, 2 for what was asked wrongly, and what a command says of its own.
 func Run(ctx context.Context, env Env, args []string) int {
 	err := run(ctx, env, args)
 	if err == nil {
@@ -127,15 +128,19 @@ func Run(ctx context.Context, env Env, args []string) int {
 	if errors.As(err, &silent) {
 		return int(silent)
 	}
-	fmt.Fprintln(env.Stderr, "fedctl: error: "+err.Error())
+	fmt.Fprintln(env.Stderr, "fedctl: error: "+kube.Plain(err))
 	var p *problem
 	if errors.As(err, &p) {
 		fmt.Fprintln(env.Stderr, "fedctl: hint: "+p.hint)
 		return 2
 	}
 	var h *hint.Error
+	help := kube.Advice(err)
 	if errors.As(err, &h) && h.Hint != "" {
-		fmt.Fprintln(env.Stderr, "fedctl: hint: "+h.Hint)
+		help = h.Hint
+	}
+	if help != "" {
+		fmt.Fprintln(env.Stderr, "fedctl: hint: "+help)
 	}
 	return 1
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"flag"
+	"fmt"
 	"time"
 
 	"github.com/fedns/fedns/internal/charter"
@@ -20,6 +21,8 @@ type deinit struct {
 	hostName   string // context
 	yes, force bool
 	timeout    time.Duration
+	dry        bool
+	output     string
 }
 
 func (c *deinit) declare(fs *flag.FlagSet) {
@@ -28,11 +31,16 @@ func (c *deinit) declare(fs *flag.FlagSet) {
 	fs.BoolVar(&c.yes, "yes", false, "mean it: the federation's objects go, too")
 	fs.BoolVar(&c.force, "force", false, "even if it has clusters, or that can't be known")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up; it can be run again")
+	fs.BoolVar(&c.dry, "dry-run", false, "remove nothing; say what would be removed, with -o as objects")
+	fs.StringVar(&c.output, "o", "", "`FORMAT` of --dry-run: yaml or json")
 }
 
 func (c *deinit) run(ctx context.Context) error {
 	name := c.positional[0]
-	if !c.yes {
+	if err := c.formatted(c.output, c.dry); err != nil {
+		return err
+	}
+	if !c.yes && !c.dry {
 		return misused(&c.command, "deinit: --yes is missing: the API of federation %s goes, with all that is in it", name)
 	}
 	p := c.progress()
@@ -49,8 +57,11 @@ func (c *deinit) run(ctx context.Context) error {
 			return err
 		}
 		p.end()
-		if kept != "" {
+		if kept != "" && c.output == "" {
 			c.printf("namespace %s stays: %s\n", fedapi.System, kept)
+		}
+		if c.dry {
+			return c.unmade(name)
 		}
 		removed, err := c.find().Remove(ctx, name, server)
 		if err != nil {
@@ -96,8 +107,38 @@ func (c *deinit) raze(ctx context.Context, name string, p *progress) (server, ke
 		}
 	}
 	p.say("what stands in the host cluster")
+	if c.dry {
+		var r *kube.Rehearsal
+		api, r = api.Rehearse()
+		defer func() { err = c.after(err, fmt.Sprintf("the host cluster, context %q", c.hostName), r, p) }()
+	}
 	kept, err = host.Raze(ctx, api, name)
 	return server, kept, err
+}
+
+// after prints what a rehearsal that went well would have removed.
+func (c *deinit) after(err error, where string, r *kube.Rehearsal, p *progress) error {
+	p.end()
+	if err != nil {
+		return err
+	}
+	return c.foretold(where, r, c.output)
+}
+
+// unmade ends a dry run.
+func (c *deinit) unmade(name string) error {
+	if c.output != "" {
+		return nil
+	}
+	has, err := c.find().Has(name)
+	if err != nil {
+		return err
+	}
+	if has {
+		c.printf("would remove context %q, in kubeconfig %s\n", name, c.find())
+	}
+	c.printf("nothing is done\n")
+	return nil
 }
 
 // strike takes the federation out of an API that stays.
@@ -123,6 +164,11 @@ func (c *deinit) strike(ctx context.Context, name string, p *progress) (server, 
 		}
 	}
 	p.say("what stands in its API")
+	if c.dry {
+		var r *kube.Rehearsal
+		api, r = api.Rehearse()
+		defer func() { err = c.after(err, fmt.Sprintf("the API of federation %s", name), r, p) }()
+	}
 	kept, err = charter.Strike(ctx, api, name)
 	return cut.Endpoint.Server, kept, err
 }

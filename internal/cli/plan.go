@@ -30,11 +30,14 @@ func (c *plan) declare(fs *flag.FlagSet) {
 	fs.IntVar(&c.maxDeletes, "max-deletes", fedsync.DefaultMaxDeletes, "`N`, as fedsync has it: more deletions in a cluster wait for an operator")
 	fs.Var(&c.kinds, "kind", "`GROUP/VERSION/KIND` that fedsync keeps, too; may be given several times")
 	fs.BoolVar(&c.json, "json", false, "print the steps as data, for programs")
-	fs.BoolVar(&c.exit, "exit-code", false, "exit with 3 if there is anything to do")
+	fs.BoolVar(&c.exit, "exit-code", false, "exit with 3 if there is anything to do, with 4 if a cluster couldn't be asked what there is")
 }
 
-// anythingToDo is what plan --exit-code exits with; 1 and 2 are for errors.
-const anythingToDo = 3
+// What plan --exit-code exits with; 1 and 2 are for errors.
+const (
+	anythingToDo = 3
+	notAllAsked  = 4 // whatever else there is to do: nobody can say that it is all
+)
 
 func (c *plan) run(ctx context.Context) error {
 	config := fedsync.Config{MaxDeletes: c.maxDeletes, LostAfter: fedsync.DefaultLostAfter, Log: slog.New(slog.DiscardHandler)} // what it would log is in the preview
@@ -71,10 +74,15 @@ func (c *plan) run(ctx context.Context) error {
 	} else if err = p.Print(c.Stdout); err == nil && len(p.Steps) > 0 {
 		c.printf("%s; nothing is done\n", tally(p.Steps))
 	}
-	if err == nil && c.exit && len(p.Steps) > 0 {
+	switch {
+	case err != nil || !c.exit:
+		return err
+	case len(p.Unknown) > 0:
+		return exit(notAllAsked)
+	case len(p.Steps) > 0:
 		return exit(anythingToDo)
 	}
-	return err
+	return nil
 }
 
 // tally counts steps by what they do.

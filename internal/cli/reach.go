@@ -99,11 +99,7 @@ func (c *call) render(objects []*kube.Object, format string) error {
 	switch format {
 	case "":
 		for _, o := range objects {
-			name := o.GetName()
-			if ns := o.GetNamespace(); ns != "" {
-				name = ns + "/" + name
-			}
-			c.printf("would make %s %s\n", o.GetKind(), name)
+			c.printf("would make %s\n", titled(o))
 		}
 		return nil
 	case "yaml", "json":
@@ -115,6 +111,48 @@ func (c *call) render(objects []*kube.Object, format string) error {
 		return nil
 	}
 	return misused(&c.command, "%s: -o %q is none of yaml and json", c.name, format)
+}
+
+// foretold prints what a rehearsal would have done to an API.
+func (c *call) foretold(where string, r *kube.Rehearsal, format string) error {
+	switch format {
+	case "":
+		lines := 0
+		for _, x := range []struct {
+			verb string
+			list []*kube.Object
+		}{{"change", r.Changed()}, {"remove", r.Removed()}} {
+			for _, o := range x.list {
+				c.printf("would %s %s, in %s\n", x.verb, titled(o), where)
+				lines++
+			}
+		}
+		if lines == 0 {
+			c.printf("there is nothing to remove in %s\n", where)
+		}
+		return nil
+	case "yaml":
+		c.printf("# To be removed from %s:\n", where)
+	}
+	return c.render(r.Removed(), format)
+}
+
+func titled(o *kube.Object) string {
+	if ns := o.GetNamespace(); ns != "" {
+		return o.GetKind() + " " + ns + "/" + o.GetName()
+	}
+	return o.GetKind() + " " + o.GetName()
+}
+
+// formatted makes sure that -o says something that render knows.
+func (c *call) formatted(format string, dry bool) error {
+	switch {
+	case format != "" && format != "yaml" && format != "json":
+		return misused(&c.command, "%s: -o %q is none of yaml and json", c.name, format)
+	case format != "" && !dry:
+		return misused(&c.command, "%s: -o goes with --dry-run", c.name)
+	}
+	return nil
 }
 
 // A progress shows what is waited for: on a terminal in one line, else in a line

@@ -23,6 +23,8 @@ type unjoin struct {
 	wait     time.Duration
 	kindList list
 	timeout  time.Duration
+	dry      bool
+	output   string
 }
 
 // defaultWait is the longest that answers are remembered by default.
@@ -39,6 +41,8 @@ func (c *unjoin) declare(fs *flag.FlagSet) {
 	fs.DurationVar(&c.wait, "drain-wait", defaultWait, "`DURATION` that answers with the cluster may be remembered; fedns is asked for services with more; 0 doesn't wait")
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that was propagated to it, too; may be given several times")
 	fs.DurationVar(&c.timeout, "timeout", 15*time.Minute, "`DURATION` after which it is given up; it can be run again")
+	fs.BoolVar(&c.dry, "dry-run", false, "remove nothing; say what would be removed, with -o as objects")
+	fs.StringVar(&c.output, "o", "", "`FORMAT` of --dry-run: yaml or json")
 }
 
 func (c *unjoin) run(ctx context.Context) error {
@@ -48,6 +52,9 @@ func (c *unjoin) run(ctx context.Context) error {
 	}
 	if c.wait < 0 {
 		return misused(&c.command, "unjoin: --drain-wait %s is over already", c.wait)
+	}
+	if err := c.formatted(c.output, c.dry); err != nil {
+		return err
 	}
 	f := enrol.Farewell{Orphan: c.orphan, Wait: c.wait}
 	if f.Kinds, err = c.kinds(c.kindList); err != nil {
@@ -75,6 +82,9 @@ func (c *unjoin) run(ctx context.Context) error {
 		if f.Wait > 0 {
 			c.ask(ctx, whose, name, &f)
 		}
+		if c.dry {
+			return c.rehearse(ctx, m, f, away, p)
+		}
 		notes, err := m.Unjoin(ctx, f, p.say)
 		p.end()
 		for _, n := range notes {
@@ -89,6 +99,44 @@ func (c *unjoin) run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// rehearse goes all the way, and removes nothing.
+func (c *unjoin) rehearse(ctx context.Context, m *enrol.Member, f enrol.Farewell, away error, p *progress) error {
+	wait := f.Wait
+	f.Wait, f.Drained = 0, nil
+	var there, here *kube.Rehearsal
+	m.Home, here = m.Home.Rehearse()
+	if m.API != nil {
+		m.API, there = m.API.Rehearse()
+	}
+	notes, err := m.Unjoin(ctx, f, p.say)
+	p.end()
+	if err != nil {
+		return err
+	}
+	if c.output == "" {
+		c.printf("cluster %s would leave the answers of federation %s, and %s later:\n", m.Cluster, m.Federation, span(wait.Seconds()))
+	}
+	if err := c.foretold(fmt.Sprintf("the API of federation %s", m.Federation), here, c.output); err != nil {
+		return err
+	}
+	if there != nil {
+		if err := c.foretold(fmt.Sprintf("cluster %s, context %q", m.Cluster, c.cluster), there, c.output); err != nil {
+			return err
+		}
+	}
+	if c.output != "" {
+		return nil
+	}
+	for _, n := range notes {
+		c.printf("%s\n", n)
+	}
+	if away != nil {
+		c.printf("what was made in the cluster would stay: %v\n", away)
+	}
+	c.printf("nothing is done\n")
+	return nil
 }
 
 // reachTime is for a cluster to say anything.

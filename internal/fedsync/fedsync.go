@@ -119,7 +119,7 @@ func name(ctx context.Context, api *kube.API, c Config) (string, error) {
 		}
 		if !told {
 			told = true
-			c.Log.Error(fmt.Sprintf("federation's API %s: %v; trying again", api.Server, err))
+			c.Log.Error(fmt.Sprintf("federation's API %s: %v; trying again", api.Server, kube.Plain(err)))
 		}
 		select {
 		case <-ctx.Done():
@@ -145,7 +145,7 @@ func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.Sort, erro
 	for _, s := range all {
 		k, err := find(ctx, api, c, s.Kind)
 		if errors.Is(err, kube.ErrNoKind) {
-			c.Log.Warn(fmt.Sprintf("federation's API: %v; looked for again from time to time", err))
+			c.Log.Warn(fmt.Sprintf("federation's API: %v; looked for again from time to time", kube.Plain(err)))
 			k = s.Kind
 			k.Resource = "" // which nobody knows yet
 		} else if err != nil {
@@ -164,7 +164,7 @@ func begin(ctx context.Context, api *kube.API, c Config) (origin, error) {
 		if err == nil || ctx.Err() != nil {
 			return o, ctx.Err()
 		}
-		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", err))
+		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", kube.Plain(err)))
 		select {
 		case <-ctx.Done():
 		case <-time.After(patience):
@@ -182,7 +182,7 @@ func find(ctx context.Context, api *kube.API, c Config, k fedapi.Kind) (fedapi.K
 		if ctx.Err() != nil {
 			return k, ctx.Err()
 		}
-		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", err))
+		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", kube.Plain(err)))
 		select {
 		case <-ctx.Done():
 			return k, ctx.Err()

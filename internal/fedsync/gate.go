@@ -279,7 +279,7 @@ func (g *gate) write(lines map[string][]string, flights map[flight]bool, now tim
 		delete(g.flights, f)
 		if err != nil {
 			if _, news := g.failed(f, err, soonest, ""); news {
-				g.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; trying again", fedapi.System, WaitingName, err))
+				g.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; trying again", fedapi.System, WaitingName, kube.Plain(err)))
 			}
 			return
 		}

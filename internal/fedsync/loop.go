@@ -456,7 +456,7 @@ func (l *loop) finish(m *member, s workload.Step, r result) {
 	case r.err != nil:
 		t, news := l.failed(f, r.err, longest, what(s))
 		if news && !r.soon {
-			l.Log.Warn(fmt.Sprintf("cluster %s: %s %s: %v; trying again", s.Cluster, s.Verb, s.Key, r.err))
+			l.Log.Warn(fmt.Sprintf("cluster %s: %s %s: %v; trying again", s.Cluster, s.Verb, s.Key, kube.Plain(r.err)))
 		}
 		if r.soon {
 			t.count = min(t.count, 3)

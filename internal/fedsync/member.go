@@ -109,7 +109,7 @@ func (m *member) missing(s *workload.Sort, err error) {
 	if m.lacks[s] {
 		return
 	}
-	m.Log.Warn(fmt.Sprintf("cluster %s: %v; looked for again from time to time", m.name, err))
+	m.Log.Warn(fmt.Sprintf("cluster %s: %v; looked for again from time to time", m.name, kube.Plain(err)))
 	m.lacks[s] = true
 	delete(m.listed, s)
 	delete(m.denies, s)
@@ -203,7 +203,7 @@ func (f *there) Failed(err error) {
 		}
 		if f.said != err.Error() {
 			f.said = err.Error()
-			f.Log.Warn(fmt.Sprintf("cluster %s: %s: %v; trying again", f.name, f.sort.Kind, err))
+			f.Log.Warn(fmt.Sprintf("cluster %s: %s: %v; trying again", f.name, f.sort.Kind, kube.Plain(err)))
 		}
 	})
 }

@@ -194,7 +194,7 @@ func (l *loop) filed(f flight, got *kube.Object, err error) {
 	if err == nil || kube.Missing(err) {
 		delete(l.tries, f)
 	} else if _, news := l.failed(f, err, soonest, ""); news && !kube.Conflict(err) {
-		l.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, err))
+		l.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, kube.Plain(err)))
 	}
 	if w := l.table.Wanted(f.Key); got != nil && w != nil && w.UID == string(got.GetUID()) && workload.Older(w.Version, got.GetResourceVersion()) {
 		l.table.Want(workload.NewWant(f.Key, got.Object, l.Federation))

@@ -118,7 +118,7 @@ func (f *wanted) Failed(err error) {
 		}
 		if f.said != err.Error() {
 			f.said = err.Error()
-			f.Log.Error(fmt.Sprintf("federation's API: %s: %v; trying again", f.sort.Kind, err))
+			f.Log.Error(fmt.Sprintf("federation's API: %s: %v; trying again", f.sort.Kind, kube.Plain(err)))
 		}
 	})
 }
@@ -210,7 +210,7 @@ func (f *joined) Failed(err error) {
 	f.do(func() {
 		if f.said != err.Error() {
 			f.said = err.Error()
-			f.Log.Error(fmt.Sprintf("federation's API: clusters: %v; trying again", err))
+			f.Log.Error(fmt.Sprintf("federation's API: clusters: %v; trying again", kube.Plain(err)))
 		}
 	})
 }

@@ -151,7 +151,7 @@ func (m *member) felt(err error, found findings) {
 			m.Log.Info(fmt.Sprintf("cluster %s: in reach", m.name))
 			m.heal()
 		} else {
-			m.Log.Warn(fmt.Sprintf("cluster %s: out of reach: %v", m.name, err))
+			m.Log.Warn(fmt.Sprintf("cluster %s: out of reach: %v", m.name, kube.Plain(err)))
 		}
 	}
 }
@@ -304,7 +304,7 @@ func (l *loop) publish(c *fedapi.Cluster, next fedapi.ClusterStatus, conditions 
 		}
 		c.Status = fedapi.ClusterStatus{}
 		if _, news := l.failed(f, err, soonest, ""); news {
-			l.Log.Warn(fmt.Sprintf("federation's API: status of cluster %s: %v; trying again", c.Name, err))
+			l.Log.Warn(fmt.Sprintf("federation's API: status of cluster %s: %v; trying again", c.Name, kube.Plain(err)))
 		}
 	})
 }

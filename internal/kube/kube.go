@@ -74,6 +74,8 @@ type API struct {
 	rest rest.Interface
 	dyn  dynamic.Interface
 	disc *discovery.DiscoveryClient
+
+	rehearsal *Rehearsal // nil: what is written is meant
 }
 
 // dialTimeout is how long a server may take to accept a connection; client-go's
@@ -227,7 +229,8 @@ func (a *API) Find(ctx context.Context, group, version, kind string) (Kind, erro
 
 // Get gives an object as it is.
 func (a *API) Get(ctx context.Context, k Kind, namespace, name string) (*Object, error) {
-	return object(a.at(a.rest.Get(), k, namespace, name).Do(ctx))
+	o, err := object(a.at(a.rest.Get(), k, namespace, name).Do(ctx))
+	return a.rehearsal.found(k, o, err)
 }
 
 // Exists asks whether there is an object, without fetching it.
@@ -263,7 +266,7 @@ func (a *API) list(ctx context.Context, k Kind, namespace string, options metav1
 		}
 		all = append(all, list.Items...)
 		if options.Continue = list.GetContinue(); options.Continue == "" {
-			return all, nil
+			return a.rehearsal.left(all), nil
 		}
 	}
 }
@@ -285,7 +288,8 @@ func (a *API) Create(ctx context.Context, k Kind, o *Object, manager string) (*O
 	if err != nil {
 		return nil, err
 	}
-	return object(a.at(a.rest.Post(), k, o.GetNamespace(), "").Param("fieldManager", manager).Body(body).Do(ctx))
+	a.rehearsal.change(k, o.GetNamespace(), o.GetName())
+	return object(a.rehearsal.write(a.at(a.rest.Post(), k, o.GetNamespace(), "").Param("fieldManager", manager)).Body(body).Do(ctx))
 }
 
 // How says how to apply.
@@ -307,6 +311,9 @@ func (a *API) Apply(ctx context.Context, k Kind, o *Object, how How) (got *Objec
 		Param("fieldManager", how.Manager).Param("force", fmt.Sprint(how.Force)).Body(body)
 	if how.DryRun {
 		r = r.Param("dryRun", metav1.DryRunAll)
+	} else {
+		r = a.rehearsal.write(r)
+		a.rehearsal.change(k, o.GetNamespace(), o.GetName())
 	}
 	if how.Subresource != "" {
 		r = r.SubResource(how.Subresource)
@@ -325,7 +332,8 @@ func (a *API) Merge(ctx context.Context, k Kind, namespace, name string, patch a
 	if err != nil {
 		return nil, err
 	}
-	r := a.at(a.rest.Patch(types.MergePatchType), k, namespace, name).Param("fieldManager", manager).Body(body)
+	r := a.rehearsal.write(a.at(a.rest.Patch(types.MergePatchType), k, namespace, name).Param("fieldManager", manager)).Body(body)
+	a.rehearsal.change(k, namespace, name)
 	if subresource != "" {
 		r = r.SubResource(subresource)
 	}
@@ -338,7 +346,8 @@ func (a *API) Put(ctx context.Context, k Kind, o *Object, subresource string) (*
 	if err != nil {
 		return nil, err
 	}
-	r := a.at(a.rest.Put(), k, o.GetNamespace(), o.GetName()).Body(body)
+	r := a.rehearsal.write(a.at(a.rest.Put(), k, o.GetNamespace(), o.GetName())).Body(body)
+	a.rehearsal.change(k, o.GetNamespace(), o.GetName())
 	if subresource != "" {
 		r = r.SubResource(subresource)
 	}
@@ -350,6 +359,9 @@ func (a *API) Put(ctx context.Context, k Kind, o *Object, subresource string) (*
 func (a *API) Delete(ctx context.Context, k Kind, namespace, name string, uid types.UID) error {
 	background := metav1.DeletePropagationBackground
 	options := metav1.DeleteOptions{PropagationPolicy: &background}
+	if a.rehearsal != nil {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
 	if uid != "" {
 		options.Preconditions = &metav1.Preconditions{UID: &uid}
 	}
@@ -360,6 +372,9 @@ func (a *API) Delete(ctx context.Context, k Kind, namespace, name string, uid ty
 	err = a.at(a.rest.Delete(), k, namespace, name).Body(body).Do(ctx).Error()
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) && uid != "" {
 		return nil
+	}
+	if err == nil {
+		a.rehearsal.remove(k, namespace, name, uid)
 	}
 	return err
 }

@@ -1,12 +1,19 @@
 package kube
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -88,5 +95,29 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := Open(Config{Kubeconfig: filepath.Join(t.TempDir(), "none")}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that isn't there: %v", err)
+	}
+}
+
+// What Go and API servers say of calls that come to nothing is put into words.
+func TestPlain(t *testing.T) {
+	dead := &url.Error{Op: "Get", URL: "https://127.0.0.1:1/api?timeout=30s", Err: &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}}
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "federation",
+		errors.New(`User "jane" cannot get resource "configmaps" in API group "" in the namespace "federation-system"`))
+	for _, tt := range []struct {
+		err          error
+		want, advice string
+	}{
+		{fmt.Errorf("https://127.0.0.1:1: %w", dead), "https://127.0.0.1:1: can't be reached: connection refused", "does its API server run"},
+		{&url.Error{Op: "Get", URL: "https://x/", Err: context.DeadlineExceeded}, "can't be reached: it didn't answer in time", "does its API server run"},
+		{&url.Error{Op: "Get", URL: "https://x/", Err: io.EOF}, "can't be reached: it closed the connection", "does its API server run"},
+		{&url.Error{Op: "Get", URL: "https://x/", Err: &net.OpError{Op: "dial", Err: &net.DNSError{Name: "x", IsNotFound: true}}}, `can't be reached: there is no host "x"`, "does its API server run"},
+		{&url.Error{Op: "Get", URL: "https://x/", Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, "can't be reached: its certificate isn't accepted: x509: certificate signed by unknown authority", "does its API server run"},
+		{fmt.Errorf("https://x: %w", forbidden), `https://x: forbidden: user "jane" may not get configmaps in namespace federation-system`, "somebody with more rights"},
+		{fmt.Errorf("https://x: %w", apierrors.NewUnauthorized("Unauthorized")), "https://x: its credentials aren't accepted (401)", "has its token"},
+		{errors.New("anything else"), "anything else", ""},
+	} {
+		if got := Plain(tt.err); got != tt.want || !strings.HasPrefix(Advice(tt.err), tt.advice) || tt.advice == "" && Advice(tt.err) != "" {
+			t.Errorf("%v:\n%s; %s\nwant\n%s; %s", tt.err, got, Advice(tt.err), tt.want, tt.advice)
+		}
 	}
 }

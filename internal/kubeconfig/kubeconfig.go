@@ -8,6 +8,7 @@ package kubeconfig
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -53,6 +54,14 @@ type Endpoint struct {
 	Insecure   bool // its certificate isn't looked at
 }
 
+// missing are the files if none of them is there.
+func (f Files) missing() bool {
+	return !slices.ContainsFunc(f.paths, func(p string) bool {
+		_, err := os.Stat(p)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
+}
+
 func (f Files) load() (*clientcmdapi.Config, error) {
 	config, err := (&clientcmd.ClientConfigLoadingRules{Precedence: f.paths, WarnIfAllMissing: false}).Load()
 	if err != nil {
@@ -73,16 +82,19 @@ func (f Files) Context(name string) (*Context, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.missing() {
+		return nil, hint.Errorf("--kubeconfig FILE, or KUBECONFIG, says where it is", "kubeconfig %s isn't there", f)
+	}
 	if name == "" {
 		if name = config.CurrentContext; name == "" {
-			return nil, fmt.Errorf("kubeconfig %s: it has no current-context; name one", f)
+			return nil, hint.Errorf("--context names one; it has "+has(config), "kubeconfig %s: it has no current-context", f)
 		}
 	}
 	context := config.Contexts[name]
 	if context == nil {
-		known := "it has none at all"
-		if len(config.Contexts) > 0 {
-			known = "known: " + strings.Join(slices.Sorted(maps.Keys(config.Contexts)), ", ")
+		known := "known: " + has(config)
+		if len(config.Contexts) == 0 {
+			known = "it has none at all"
 		}
 		return nil, hint.Errorf(known, "kubeconfig %s: context %q isn't there", f, name)
 	}
@@ -102,6 +114,14 @@ func (f Files) Context(name string) (*Context, error) {
 		return nil, fmt.Errorf("kubeconfig %s: context %q: %w", f, name, err)
 	}
 	return &Context{name, content, endpoint(config.Clusters[context.Cluster])}, nil
+}
+
+// has lists the contexts of a kubeconfig.
+func has(config *clientcmdapi.Config) string {
+	if len(config.Contexts) == 0 {
+		return "none at all"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(config.Contexts)), ", ")
 }
 
 // Pick reads what --api has: a context of these files, a kubeconfig (its current

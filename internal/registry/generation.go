@@ -142,7 +142,7 @@ func (g *generation) answered(err error) {
 		g.missed = true
 		if !g.silent {
 			g.silent = true
-			g.Log.Error(fmt.Sprintf("%ssilent: the members stay as they are; %v", g.prefix(), err))
+			g.Log.Error(fmt.Sprintf("%ssilent: the members stay as they are; %v", g.prefix(), kube.Plain(err)))
 		}
 	}
 }
@@ -250,7 +250,7 @@ func (f *follower) Failed(err error) {
 	f.do(func() {
 		if !f.failing {
 			f.failing = true
-			f.Log.Error(fmt.Sprintf("%sCluster objects can't be read: %v; the members stay as they are", f.prefix(), err))
+			f.Log.Error(fmt.Sprintf("%sCluster objects can't be read: %v; the members stay as they are", f.prefix(), kube.Plain(err)))
 		}
 	})
 }

@@ -45,7 +45,7 @@ func (t *Taken) Error() string {
 	for _, h := range t.By {
 		by = append(by, h.String())
 	}
-	return fmt.Sprintf("%s/%s is answered by %s already", t.Address, t.Network, strings.Join(by, ", "))
+	return fmt.Sprintf("%s/%s: address already in use, by %s", t.Address, t.Network, strings.Join(by, ", "))
 }
 
 // Look says whether anybody but this process answers at an address, such as

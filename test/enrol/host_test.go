@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -238,4 +239,49 @@ func TestDryRun(t *testing.T) {
 	if !strings.Contains(out, "cluster.fedns.io/eu serverside-applied") {
 		t.Errorf("kubectl says\n%s", out)
 	}
+
+	// The way out changes nothing either, and says what would go; then just that goes.
+	d.must("--context=member", "join", "eu", "--cluster-context", "host", "--region=eu")
+	before := everything(t, api)
+	out = d.must("--context=member", "unjoin", "eu", "--cluster-context", "host", "--dry-run")
+	for _, want := range []string{
+		"would change Cluster eu, in the API of federation member\n",
+		"would remove Cluster eu, in the API of federation member\n",
+		"would remove Secret federation-system/eu.cluster, in the API of federation member\n",
+		"would remove ClusterRole fedns-member, in cluster eu, context \"host\"\n",
+		"nothing is done\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("unjoin --dry-run doesn't say %q but\n%s", want, out)
+		}
+	}
+	d.mustNot("federation member has clusters: eu", "deinit", "member", "--dry-run")
+	d.mustNot("none of yaml and json", "--context=member", "unjoin", "eu", "--cluster-context", "host", "--dry-run", "-o", "html")
+	d.mustNot("-o goes with --dry-run", "--context=member", "unjoin", "eu", "--cluster-context", "host", "-o", "yaml")
+	same(t, api, before)
+	listed, err := kube.Parse(d.must("--context=member", "unjoin", "eu", "--cluster-context", "host", "--dry-run", "-o", "yaml"))
+	if err != nil || len(listed) == 0 {
+		t.Fatalf("unjoin --dry-run -o yaml: %d objects, %v", len(listed), err)
+	}
+	d.must("--context=member", "unjoin", "eu", "--cluster-context", "host", "--drain-wait=0")
+	after := everything(t, api)
+	for _, o := range listed {
+		if left := d.kubectl("--context=host", "get", strings.ToLower(o.GetKind()), o.GetName(), "-n", "federation-system", "--ignore-not-found", "-o", "name"); left != "" {
+			t.Errorf("%s %s was to be removed, and is there", o.GetKind(), o.GetName())
+		}
+	}
+	if gone := len(before) - len(after); gone != len(listed) {
+		t.Errorf("%d objects were listed, %d are gone", len(listed), gone)
+	}
+	before = after
+	out = d.must("deinit", "member", "--dry-run")
+	if !strings.Contains(out, "would remove CustomResourceDefinition clusters.fedns.io, in the API of federation member\n") || !strings.Contains(out, `would remove context "member"`) || !strings.HasSuffix(out, "nothing is done\n") {
+		t.Errorf("deinit --dry-run says\n%s", out)
+	}
+	d.must("deinit", "member", "--dry-run", "-o", "json")
+	same(t, api, before)
+	if !slices.Contains(d.contexts(), "member") {
+		t.Error("the context has gone")
+	}
+	d.must("deinit", "member", "--yes")
 }

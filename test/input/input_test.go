@@ -190,7 +190,9 @@ func TestReloadPortTaken(t *testing.T) {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	dir := shop(t, "192.0.2.1")
-	s := serve.Start(t, block(folder(dir)))
+	// With -share, it doesn't look before it starts.
+	s := serve.Launch(t, block(folder(dir)), "sh", "-c", `exec "$0" -share "$@"`)
+	s.WaitReady(t)
 	s.Write(t, block(folder(dir))+"example.net:"+port+" {\n bind ADDR\n federation fed {\n"+folder(dir)+"}\n}\n")
 	s.Reload(t)
 	serve.Eventually(t, 20*time.Second, "the log says that the reload failed", func() bool {

@@ -252,7 +252,16 @@ func TestPlanUnreachable(t *testing.T) {
 	if !strings.Contains(out, "not known:\n  cluster paris: ") || stderr != "" {
 		t.Errorf("%s%s", out, stderr)
 	}
+	// Nobody can say that this is all.
+	for _, args := range [][]string{{"plan", "--exit-code"}, {"plan", "--exit-code", "--json"}} {
+		if _, stderr, code := w.fedctl(t, args...); code != 4 || stderr != "" {
+			t.Errorf("%v: exit %d, %s", args, code, stderr)
+		}
+	}
 	w.Fed.Kill(t)
+	if _, stderr, code := w.fedctl(t, "plan", "--exit-code"); code != 1 || !strings.Contains(stderr, "can't be reached: connection refused") || strings.Contains(stderr, "dial tcp") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
 	if _, stderr, code := w.fedctl(t, "plan"); code != 1 || !strings.Contains(stderr, "connection refused") || !strings.Contains(stderr, "hint: ") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}

@@ -81,7 +81,7 @@ func TestSecond(t *testing.T) {
 				}
 				return
 			}
-			said := regexp.MustCompile(`\[FATAL\] .*` + regexp.QuoteMeta(tt.at) + `/(udp|tcp) is answered by fedns \(pid ` + fmt.Sprint(tt.by.Pid) + `\) already`)
+			said := regexp.MustCompile(`\[FATAL\] .*` + regexp.QuoteMeta(tt.at) + `/(udp|tcp): address already in use, by fedns \(pid ` + fmt.Sprint(tt.by.Pid) + `\)`)
 			if !said.MatchString(s.Log()) {
 				t.Errorf("it doesn't name %s and pid %d:\n%s", tt.at, tt.by.Pid, s.Log())
 			}
@@ -110,7 +110,7 @@ func TestAnotherProgram(t *testing.T) {
 	defer c.Close()
 	s := serve.Launch(t, strings.ReplaceAll(block(""), "PORT", fmt.Sprint(port)))
 	ended(t, s)
-	if want := fmt.Sprintf("127.0.0.1:%d/udp is answered by start.test (pid ", port); !strings.Contains(s.Log(), want) {
+	if want := fmt.Sprintf("127.0.0.1:%d/udp: address already in use, by start.test (pid ", port); !strings.Contains(s.Log(), want) {
 		t.Errorf("it says\n%s", s.Log())
 	}
 }
@@ -181,7 +181,7 @@ func TestReload(t *testing.T) {
 	done(2) // other addresses, which overlap with those it has
 	s.Write(t, corefile+at(other, "example.org:PORT {\nbind ADDR\nforward . 127.0.0.1:9\n}\n"))
 	s.Reload(t)
-	want := fmt.Sprintf("%s/udp is answered by fedns (pid %d) already", other.Addr, other.Pid)
+	want := fmt.Sprintf("%s/udp: address already in use, by fedns (pid %d)", other.Addr, other.Pid)
 	serve.Eventually(t, 20*time.Second, "the reload is refused", func() bool { return strings.Contains(s.Log(), want) })
 	if m := s.Ask(t, name, dns.TypeA); len(serve.Addrs(m)) != 1 {
 		t.Errorf("it answers %v", m)
