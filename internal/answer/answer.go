@@ -176,7 +176,7 @@ func above(s *names.Snapshot, members []Member, p Path) Answer {
 			return Answer{Outcome: NoData, Path: p, Depth: known + 1, Why: "empty non-terminal"}
 		}
 	}
-	a.Why = "no such name"
+	a.Why = NoName
 	a.Outcome = a.missing(s, members)
 	return a
 }
@@ -202,7 +202,7 @@ func missing(f *names.Federation) Outcome {
 
 // inside answers for names at and below the federation's label.
 func inside(f *names.Federation, m Member, p Path, t Type, now time.Duration) Answer {
-	a := Answer{Path: p, Federation: f, Index: m.Index, Depth: len(p.Scope), Why: "no such name", rule: m.Policy, limit: m.Answers}
+	a := Answer{Path: p, Federation: f, Index: m.Index, Depth: len(p.Scope), Why: NoName, rule: m.Policy, limit: m.Answers}
 	scope, ok := f.Map.Scope(p.Scope...)
 	if !ok {
 		if !m.Lenient {
@@ -298,7 +298,7 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 		}
 		a.Depth++
 		if a.Path.extra {
-			a.Outcome, a.Why = missing(a.Federation), "no such name"
+			a.Outcome, a.Why = missing(a.Federation), NoName
 			return
 		}
 	}

@@ -19,7 +19,7 @@ const InsideTTL = 5
 // where the cluster stands.
 func Inside(s *names.Snapshot, m Member, labels []string, t Type, now time.Duration) Answer {
 	f := s.Federations[m.Index]
-	a := Answer{Federation: f, Index: m.Index, Inside: true, Why: "no such name", rule: m.Policy, limit: m.Answers}
+	a := Answer{Federation: f, Index: m.Index, Inside: true, Why: NoName, rule: m.Policy, limit: m.Answers}
 	a.Path = Path{Federation: f.Name, Kind: names.Svc, hasKind: true}
 	a.Path.host(labels)
 	a.find(m, t, now)

@@ -13,6 +13,10 @@ const (
 	NoteNotReady uint16 = 14
 )
 
+// NoName is why a name doesn't exist that isn't formed like a service's: what that
+// says has been said by the response code.
+const NoName = "no such name"
+
 // A Note is what a client is told beside the records, as an extended error
 // (RFC 8914).
 type Note struct {
@@ -47,7 +51,7 @@ func (a *Answer) Notes() iter.Seq[Note] {
 			return
 		}
 		switch {
-		case a.Outcome == NoData:
+		case a.Outcome == NoData, a.Outcome == NameError && a.Why != NoName:
 			yield(Note{Code: NoteOther, text: a.Why})
 		case a.Outcome == Found && a.Away && a.Steps == 0:
 			yield(Note{Code: NoteOther, text: "no healthy shard in this cluster"})

@@ -177,6 +177,7 @@ func shard(s *report.Shard) string {
 	}{
 		{e.Deleting, "being deleted"},
 		{e.Refused > 0, fmt.Sprintf("%d refused: outside its range", e.Refused)},
+		{e.Unusable > 0, fmt.Sprintf("%d that nobody can use", e.Unusable)},
 		{e.Unresolved > 0, fmt.Sprintf("%d unresolved", e.Unresolved)},
 		{e.Silent, "silent for " + span(e.SilentSeconds)},
 	} {

@@ -222,6 +222,9 @@ func (d *draft) entry(ip, hostname string) {
 	switch {
 	case ip != "":
 		d.address(where, ip)
+		if hostname != "" {
+			d.problem("%s: hostname %q stands beside ip %s, which counts; left out", where, hostname, ip)
+		}
 	case hostname != "":
 		h, err := host(hostname)
 		if err != nil {

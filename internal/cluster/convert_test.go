@@ -35,7 +35,7 @@ func TestAddresses(t *testing.T) {
 		{"both families", "type: LoadBalancer", "[{ip: 192.0.2.1}, {ip: '2001:db8::1'}]", "", "[192.0.2.1 2001:db8::1]", "[]", true, ""},
 		{"mapped is IPv4", "type: LoadBalancer", "[{ip: '::ffff:192.0.2.1'}, {ip: 192.0.2.1}]", "", "[192.0.2.1]", "[]", true, ""},
 		{"hostname", "type: LoadBalancer", "[{hostname: LB.Example.NET.}, {hostname: lb.example.net}]", "", "[]", "[lb.example.net]", true, ""},
-		{"IP beside hostname", "type: LoadBalancer", "[{ip: 192.0.2.1, hostname: lb.example.net}]", "", "[192.0.2.1]", "[]", true, ""},
+		{"IP beside hostname", "type: LoadBalancer", "[{ip: 192.0.2.1, hostname: lb.example.net}]", "", "[192.0.2.1]", "[]", true, `hostname "lb.example.net" stands beside ip 192.0.2.1, which counts`},
 		{"bad hostname", "type: LoadBalancer", "[{hostname: 'lb example'}, {ip: 192.0.2.1}]", "", "[192.0.2.1]", "[]", true, "lb example"},
 		{"bad IP", "type: LoadBalancer", "[{ip: 192.0.2.300}]", "", "[]", "[]", true, `"192.0.2.300" is not an IP address`},
 		{"zone in an IP", "type: LoadBalancer", "[{ip: 'fe80::1%eth0'}]", "", "[]", "[]", true, "has a zone"},

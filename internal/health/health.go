@@ -29,9 +29,11 @@ const (
 	Ready        Reason = "ready"
 	Deleting     Reason = "being deleted"
 	NoEndpoint   Reason = "no ready endpoint"
+	NoneBehind   Reason = "no ready endpoint in the exported Services behind it"
 	Internal     Reason = "no external address"
 	Pending      Reason = "load balancer pending"
 	Unresolved   Reason = "load-balancer hostname does not resolve"
+	Unusable     Reason = "addresses that nobody can use"
 	OutsideRange Reason = "addresses outside the cluster's range"
 	ProbeFails   Reason = "probe fails"
 	ClusterGone  Reason = "cluster silent beyond hold"
@@ -58,9 +60,11 @@ type Evidence struct {
 	Listed    bool // its cluster has been listed completely, at least once
 	Deleting  bool // the object is on its way out
 	Endpoints int  // endpoints that count
+	Hidden    bool // it also leads to Services that aren't exported, whose endpoints don't
 	// What became of the places an address can come from.
 	Addresses  int  // usable addresses
 	Refused    int  // addresses outside the range the cluster may announce
+	Unusable   int  // addresses at which nobody can reach anything: loopback, multicast and their like
 	Unresolved int  // hostnames without an address
 	Balancer   bool // a load balancer is to give an address
 
@@ -137,12 +141,16 @@ func readiness(e Evidence) Verdict {
 		why = Deleting
 	case e.Addresses == 0 && e.Refused > 0:
 		why = OutsideRange
+	case e.Addresses == 0 && e.Unusable > 0:
+		why = Unusable
 	case e.Addresses == 0 && e.Unresolved > 0:
 		why = Unresolved
 	case e.Addresses == 0 && e.Balancer:
 		why = Pending
 	case e.Addresses == 0:
 		why = Internal
+	case e.Endpoints == 0 && e.Hidden:
+		why = NoneBehind
 	case e.Endpoints == 0:
 		why = NoEndpoint
 	default:

@@ -144,6 +144,7 @@ type Evidence struct {
 	Endpoints      int      `json:"endpoints"`
 	Addresses      int      `json:"addresses"`
 	Refused        int      `json:"refused"`    // outside the cluster's range
+	Unusable       int      `json:"unusable"`   // loopback, multicast and their like
 	Unresolved     int      `json:"unresolved"` // hostnames without an address
 	Balancer       bool     `json:"balancer"`
 	Probe          string   `json:"probe"`

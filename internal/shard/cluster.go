@@ -70,6 +70,7 @@ type member struct {
 	slices  map[SliceKey]names.Key
 	fronts  map[names.Key][]names.Key // Service to the Ingresses that lead to it
 	seen    map[string]int            // zone label of endpoints, and how often
+	astray  map[string]bool           // zones of nodes without a region that have been noticed
 	places  []topology.Place          // where the cluster is, sorted
 	region  string                    // of zones that no node tells of
 	shadow  bool                      // it has a namespace with the federation's name, as it says
@@ -115,6 +116,11 @@ func (m *member) locate() bool {
 					places[topology.Place{Region: region, Zone: z}] = true
 				}
 			}
+			for _, p := range m.nodes {
+				if p.Region == "" && p.Zone != "" && !anywhere(places, p.Zone) {
+					places[topology.Place{Region: region, Zone: p.Zone}] = true
+				}
+			}
 		}
 		if len(places) == 0 {
 			places[topology.Place{Region: region}] = true
@@ -149,7 +155,10 @@ func (m *member) place(zone string) (p topology.Place, ok bool) {
 			return p, true
 		}
 	}
-	return topology.Place{Region: m.region, Zone: zone}, len(m.Zones) == 0 && m.region != ""
+	if m.region == "" && len(m.Zones) == 0 {
+		return topology.Place{}, true // nobody knows where it is, but it is none of the others
+	}
+	return topology.Place{Region: m.region, Zone: zone}, len(m.Zones) == 0
 }
 
 // own are the places of a shard of which no zone is known: the cluster's.
@@ -173,7 +182,7 @@ type NoticeKind string
 // The kinds of notices.
 const (
 	BadLabel        NoticeKind = "label"     // a topology label that can't be part of a name
-	BadAddress      NoticeKind = "address"   // an address outside the cluster's range
+	BadAddress      NoticeKind = "address"   // an address outside the cluster's range, or that nobody can use
 	Disagreement    NoticeKind = "disagree"  // members' annotations that differ
 	ScopeClash      NoticeKind = "scope"     // a zone and a region of one name
 	UnknownOverride NoticeKind = "override"  // an order about a cluster that isn't there

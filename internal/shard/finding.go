@@ -78,7 +78,10 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 	}
 	take := func(list []netip.Addr) {
 		for _, a := range list {
-			switch {
+			switch what := unusable(a); {
+			case what != "":
+				f.evidence.Unusable++
+				t.notice(m.Name, BadAddress, fmt.Sprintf("%s announces %s, %s, where nobody can reach it; left out", o.Key, a, what))
 			case !m.may(a):
 				f.evidence.Refused++
 				t.notice(m.Name, BadAddress, fmt.Sprintf("%s announces %s, outside the addresses of cluster %q; left out", o.Key, a, m.Name))
@@ -97,6 +100,7 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 	}
 	f.evidence.Addresses = len(f.addrs)
 	f.evidence.Endpoints, f.places = t.endpoints(cluster, p)
+	f.evidence.Hidden = slices.ContainsFunc(o.Backends, func(b names.Key) bool { return t.piece(cluster, b) == nil })
 	f.evidence.Probe = t.probe(&f, o)
 	return f
 }

@@ -109,8 +109,18 @@ func TestHostHealth(t *testing.T) {
 	b.wantHosts("api.example.com shop 192.0.2.1 192.0.2.2; free.example.com shop 192.0.2.1 192.0.2.2; shop.example.com shop 192.0.2.2")
 	b.apply(1, shard.SliceSet{Slice: slice(web)})
 	b.wantHosts("api.example.com shop 192.0.2.1 192.0.2.2; free.example.com shop 192.0.2.1 192.0.2.2; shop.example.com shop")
-	if s := b.fed.Host(host); s.Down != "no shard is up: no ready endpoint in 2 clusters" {
+	// "gone" isn't exported: it may well have endpoints, which nobody looks at.
+	if s := b.fed.Host(host); s.Down != "no shard is up: no ready endpoint in the exported Services behind it in 2 clusters" {
 		t.Error(s.Down)
+	}
+	for i := range 2 {
+		b.apply(i, shard.ServiceSet{Service: service(names.Key{Namespace: "shop", Name: "gone"})})
+	}
+	if s := b.publish().fed.Host(host); s.Down != "no shard is up: no ready endpoint in 2 clusters" {
+		t.Error(s.Down)
+	}
+	for i := range 2 {
+		b.apply(i, shard.ServiceGone{Key: names.Key{Namespace: "shop", Name: "gone"}})
 	}
 	b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))})
 	// The policy and the TTL are the oldest object's that says any.

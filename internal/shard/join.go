@@ -22,6 +22,7 @@ func newMember(c Cluster) *member {
 		slices:  map[SliceKey]names.Key{},
 		fronts:  map[names.Key][]names.Key{},
 		seen:    map[string]int{},
+		astray:  map[string]bool{},
 		needed:  listAll,
 		facade:  newFacade(),
 	}

@@ -27,6 +27,7 @@ func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
 		n.addrs, n.ports = p.pods()
 	}
 	e := f.evidence
+	n.addrs, e.Unusable = t.reachable(f.cluster, k, n.addrs)
 	e.Addresses, e.Refused, e.Unresolved, e.Balancer = len(n.addrs), 0, 0, false
 	base := health.Judge(e, policy)
 	if _, e.Order = t.ordered(f, k, base); e.Order != health.NoOrder {
@@ -39,6 +40,19 @@ func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
 		}
 	}
 	return n
+}
+
+// reachable leaves out of addresses inside the cluster those that nobody can use.
+func (t *Table) reachable(cluster int, k names.Key, list []netip.Addr) (out []netip.Addr, unusables int) {
+	for _, a := range list {
+		if what := unusable(a); what != "" {
+			unusables++
+			t.notice(t.members[cluster].Name, BadAddress, fmt.Sprintf("%s has %s inside the cluster, %s, where no pod can reach it; left out", k, a, what))
+			continue
+		}
+		out = append(out, a)
+	}
+	return out, unusables
 }
 
 // pods are the addresses of the endpoints that count, and their ports: of a headless

@@ -73,6 +73,8 @@ func TestLocal(t *testing.T) {
 		{"headless", headless, []shard.Endpoint{pod("10.1.0.2", true), pod("10.1.0.1", true), pod("10.1.0.3", false)}, "10.1.0.1 10.1.0.2 http/8080", "ready"},
 		{"headless, not ready", headless, []shard.Endpoint{pod("10.1.0.3", false)}, "-", "no ready endpoint"},
 		{"headless, which all count", func(o *shard.Service) { headless(o); o.NotReady = true }, []shard.Endpoint{pod("10.1.0.3", false)}, "10.1.0.3 http/8080", "ready"},
+		{"nobody can use it", func(o *shard.Service) { o.Inside = []netip.Addr{netip.MustParseAddr("127.0.0.1")} }, []shard.Endpoint{up}, "-", "addresses that nobody can use"},
+		{"headless, some that nobody can use", headless, []shard.Endpoint{pod("169.254.1.1", true), pod("10.1.0.1", true)}, "10.1.0.1 http/8080", "ready"},
 		{"headless, without addresses", headless, []shard.Endpoint{up}, "-", "no address inside the cluster"},
 	} {
 		b := here(t, local, tt.change, tt.es...)

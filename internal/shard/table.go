@@ -377,10 +377,15 @@ func (t *Table) setNodes(cluster int, change func(map[string]topology.Place)) {
 }
 
 func (t *Table) standsAt(m *member, n Node) topology.Place {
-	return topology.Place{
+	p := topology.Place{
 		Region: t.label(m, "region of node "+n.Name, n.Region),
 		Zone:   t.label(m, "zone of node "+n.Name, n.Zone),
 	}
+	if p.Region == "" && p.Zone != "" && n.Region == "" && m.Region == "" && !m.astray[p.Zone] {
+		m.astray[p.Zone] = true // once for a zone, which may have a thousand nodes
+		t.notice(m.Name, BadLabel, fmt.Sprintf("node %s is in zone %q and has no label topology.kubernetes.io/region: the zone has no names unless the cluster's other nodes are all in one region; `region` of the cluster says it, too", n.Name, p.Zone))
+	}
+	return p
 }
 
 // row finds a service's row, or makes it.

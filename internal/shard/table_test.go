@@ -129,6 +129,11 @@ func TestPlaces(t *testing.T) {
 		{"zones configured, region of the nodes", shard.Cluster{Zones: []string{"x"}}, []shard.Node{n1}, []shard.Endpoint{ready("")}, "us/x 192.0.2.1"},
 		{"upper case is lowered", shard.Cluster{}, []shard.Node{{Name: "n", Region: "US", Zone: "US-A"}}, []shard.Endpoint{ready("US-A")}, "us/us-a 192.0.2.1"},
 		{"a zone that can't be named is none of the others", shard.Cluster{}, []shard.Node{n1}, []shard.Endpoint{ready("us.a")}, "us/ 192.0.2.1"},
+		{"a node without a region, of the only one", shard.Cluster{}, []shard.Node{n1, {Name: "m", Zone: "us-b"}}, []shard.Endpoint{onNode("m")}, "us/us-b 192.0.2.1"},
+		{"a node without a region, of no other", shard.Cluster{}, []shard.Node{{Name: "m", Zone: "us-b"}}, []shard.Endpoint{ready("us-b")}, "/ 192.0.2.1"},
+		{"a node without a region, of one of two", shard.Cluster{}, []shard.Node{n1, {Name: "e", Region: "eu", Zone: "eu-a"}, {Name: "m", Zone: "x"}}, []shard.Endpoint{onNode("m")}, "/ 192.0.2.1"},
+		{"its zone, of one of two", shard.Cluster{}, []shard.Node{n1, {Name: "e", Region: "eu", Zone: "eu-a"}, {Name: "m", Zone: "x"}}, []shard.Endpoint{ready("x")}, "/ 192.0.2.1"},
+		{"beside one that is known", shard.Cluster{}, []shard.Node{n1, {Name: "e", Region: "eu", Zone: "eu-a"}, {Name: "m", Zone: "x"}}, []shard.Endpoint{ready("x"), ready("us-a")}, "/ 192.0.2.1, us/us-a 192.0.2.1"},
 		{"no endpoint ready", shard.Cluster{}, []shard.Node{n1}, []shard.Endpoint{{Zone: "us-a"}}, ""},
 		{"stretched over two regions", shard.Cluster{}, []shard.Node{n1, {Name: "e", Region: "eu", Zone: "eu-a"}}, []shard.Endpoint{ready("us-a"), ready("eu-a")}, "eu/eu-a 192.0.2.1, us/us-a 192.0.2.1"},
 	} {
@@ -217,6 +222,24 @@ func TestFirstListing(t *testing.T) {
 	}
 }
 
+// A node that says its zone and no region is noticed, once for the zone, unless the
+// configuration says the region.
+func TestAstray(t *testing.T) {
+	nodes := []shard.Node{{Name: "n1", Region: "us", Zone: "us-a"}, {Name: "m1", Zone: "us-b"}, {Name: "m2", Zone: "us-b"}}
+	b := newBed(t, shard.Cluster{Name: "c"}, shard.Cluster{Name: "d", Region: "us"}).apply(0, lists(nodes...)...).apply(1, lists(nodes...)...)
+	ns := b.table.Notices()
+	if len(ns) != 1 || ns[0].Cluster != "c" || ns[0].Kind != shard.BadLabel || !strings.Contains(ns[0].Text, `node m1 is in zone "us-b" and has no label topology.kubernetes.io/region`) {
+		t.Errorf("noticed: %v", ns)
+	}
+	if _, ok := b.publish().fed.Map.Scope("us-b", "us"); !ok {
+		t.Error("the zone isn't in the cluster's only region")
+	}
+	b.apply(0, shard.NodeSet{Node: shard.Node{Name: "m1", Region: "us", Zone: "us-b"}}, shard.NodeSet{Node: nodes[2]})
+	if ns := b.table.Notices(); len(ns) > 0 {
+		t.Errorf("noticed again: %v", ns)
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	b := newBed(t, shard.Cluster{Name: "c", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}).apply(0, lists()...)
 	b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))}, shard.ServiceSet{Service: service(web, "192.0.2.1", "198.51.100.1")})
@@ -230,6 +253,47 @@ func TestAddresses(t *testing.T) {
 	if got := b.fed.Service(web).Down; !strings.Contains(got, "outside the cluster's range") {
 		t.Errorf("the reason is %q", got)
 	}
+}
+
+// An address at which nobody can reach anything isn't announced, wherever it comes
+// from; one that somebody may reach is.
+func TestUnusable(t *testing.T) {
+	for _, tt := range []struct{ addr, what string }{
+		{"0.0.0.0", "an unspecified address"}, {"0.1.2.3", "an unspecified address"}, {"::", "an unspecified address"},
+		{"127.0.0.1", "a loopback address"}, {"127.255.255.254", "a loopback address"}, {"::1", "a loopback address"},
+		{"224.0.0.1", "a multicast address"}, {"239.255.255.250", "a multicast address"}, {"ff02::1", "a multicast address"}, {"ff0e::1", "a multicast address"},
+		{"169.254.0.1", "a link-local address"}, {"169.254.169.254", "a link-local address"}, {"fe80::1", "a link-local address"}, {"febf::1", "a link-local address"},
+		{"255.255.255.255", "the broadcast address"},
+		{"::ffff:127.0.0.1", "a loopback address"}, {"::ffff:0.0.0.0", "an unspecified address"}, {"::ffff:169.254.1.1", "a link-local address"},
+		{"1.0.0.1", ""}, {"126.255.255.255", ""}, {"128.0.0.1", ""}, {"169.253.255.255", ""}, {"169.255.0.1", ""}, {"223.255.255.255", ""}, {"240.0.0.1", ""},
+		{"255.255.255.254", ""}, {"10.0.0.1", ""}, {"172.16.0.1", ""}, {"192.168.1.1", ""}, {"100.64.0.1", ""}, {"192.0.2.1", ""},
+		{"::2", ""}, {"fc00::1", ""}, {"fec0::1", ""}, {"2001:db8::1", ""},
+	} {
+		announced := service(web)
+		announced.Addrs = []netip.Addr{netip.MustParseAddr(tt.addr)}
+		resolved := service(web)
+		resolved.Hosts = []string{"lb.example.net"}
+		for from, s := range map[string]*shard.Service{"said": announced, "resolved": resolved} {
+			b := newBed(t, shard.Cluster{Name: "c"}).apply(0, lists()...)
+			b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))}, shard.ServiceSet{Service: s})
+			b.table.Resolved("lb.example.net", announced.Addrs)
+			if tt.what == "" {
+				b.want(web, "/ "+tt.addr)
+				continue
+			}
+			b.want(web, "")
+			b.wantNotice("shop/web announces " + tt.addr + ", " + tt.what + ", where nobody can reach it; left out")
+			if got := b.fed.Service(web).Down; got != "no shard is up: addresses that nobody can use in 1 cluster" {
+				t.Errorf("%s, %s: the reason is %q", tt.addr, from, got)
+			}
+			if got := b.table.Explain(web, 0, nil).Shards[0].Evidence.Unusable; got != 1 {
+				t.Errorf("%s, %s: explained as %d unusable addresses", tt.addr, from, got)
+			}
+		}
+	}
+	b := newBed(t, shard.Cluster{Name: "c"}).apply(0, lists()...)
+	b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))}, shard.ServiceSet{Service: service(web, "127.0.0.1", "192.0.2.1")})
+	b.want(web, "/ 192.0.2.1") // it takes only itself out
 }
 
 func TestHosts(t *testing.T) {

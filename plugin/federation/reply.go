@@ -167,7 +167,7 @@ func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {
 	case file.NameError:
 		m.Rcode = dns.RcodeNameError
 		m.Answer = rrs
-		q.deny(m, "no such name")
+		q.deny(m, answer.NoName)
 		return m, outcome{"nxdomain", "apex"}
 	case file.ServerFailure:
 		m.Rcode = dns.RcodeServerFailure
@@ -211,7 +211,7 @@ func (q *query) negative(rcode int, why string) *dns.Msg {
 // long (RFC 2308 section 3), and why that is so.
 func (q *query) deny(m *dns.Msg, why string) {
 	m.Ns = []dns.RR{q.soa(true)}
-	if m.Rcode == dns.RcodeSuccess {
+	if m.Rcode == dns.RcodeSuccess || why != answer.NoName {
 		q.explain(m, dns.ExtendedErrorCodeOther, why)
 	}
 }

@@ -248,6 +248,11 @@ func TestReasons(t *testing.T) {
 		{"web.shop.fed.svc.us.example.com.", dns.TypeA, "0 no shard is up: no ready endpoint in 2 clusters"},
 		{"fed.svc.example.com.", dns.TypeA, "0 empty non-terminal"},
 		{"nope.example.com.", dns.TypeA, ""},
+		{"nope.shop.fed.svc.example.com.", dns.TypeA, "0 no member has the service"},
+		{"web.nope.fed.svc.eu.example.com.", dns.TypeA, "0 no such namespace"},
+		{"web.shop.nope.svc.example.com.", dns.TypeA, "0 no federation of this name"},
+		{"web.shop.fed.svc.nope.example.com.", dns.TypeA, "0 no member in this zone or region"},
+		{"_nope._tcp.web.shop.fed.svc.example.com.", dns.TypeSRV, "0 no port of this name"},
 		{"web.shop.fed.svc.example.com.", dns.TypeNXNAME, "30 NXNAME can't be asked for"},
 	} {
 		if got := ede(f.dig(t, tt.name, tt.qtype)); got != tt.want {

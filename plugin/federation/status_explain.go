@@ -465,7 +465,7 @@ func (k *knowledge) evidence(x *shard.Explained) report.Evidence {
 	e := x.Evidence
 	out := report.Evidence{
 		Listed: e.Listed, Silent: e.Silent, SilentSeconds: e.Quiet.Seconds(), Deleting: e.Deleting, Endpoints: e.Endpoints, Addresses: e.Addresses,
-		Refused: e.Refused, Unresolved: e.Unresolved, Balancer: e.Balancer, Probe: e.Probe.String(),
+		Refused: e.Refused, Unusable: e.Unusable, Unresolved: e.Unresolved, Balancer: e.Balancer, Probe: e.Probe.String(),
 	}
 	for _, c := range k.standing {
 		if c.Name == x.Cluster {

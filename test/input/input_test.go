@@ -134,6 +134,26 @@ func TestForeignAddress(t *testing.T) {
 	}
 }
 
+// What nobody can reach is announced by nobody; it is logged once, and counted.
+func TestUnusableAddress(t *testing.T) {
+	dir := shop(t, "192.0.2.1", "127.0.0.1", "fe80::1", "::ffff:169.254.1.1")
+	s := serve.Start(t, block(folder(dir)))
+	if got := serve.Addrs(s.Ask(t, name, dns.TypeA)); len(got) != 1 || got[0] != "192.0.2.1" {
+		t.Errorf("answered with %v", got)
+	}
+	if got := serve.Addrs(s.Ask(t, name, dns.TypeAAAA)); len(got) != 0 {
+		t.Errorf("answered with %v", got)
+	}
+	for _, want := range []string{"127.0.0.1, a loopback address", "fe80::1, a link-local address", "169.254.1.1, a link-local address"} {
+		if n := strings.Count(s.Log(), "shop/web announces "+want+", where nobody can reach it; left out"); n != 1 {
+			t.Errorf("%s: logged %d times:\n%s", want, n, s.Log())
+		}
+	}
+	if n := s.Metric(t, `coredns_federation_notices_total{cluster="c",federation="fed",kind="address"}`); n != 3 {
+		t.Errorf("counted %v times", n)
+	}
+}
+
 // A load balancer's name that doesn't resolve takes only itself out.
 func TestDeadHostname(t *testing.T) {
 	dir := shop(t, "192.0.2.1", "gone.example.net")
