@@ -1,9 +1,12 @@
 package shard
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fedns/fedns/internal/names"
@@ -12,30 +15,81 @@ import (
 
 // A guard keeps withdrawals from being believed too fast: a federation that loses
 // most of its addresses at once has rather lost its sources than its shards.
+//
+// What counts is what goes and has nothing in its place: a Service whose cluster gives
+// it another address has lost none. And a Service waits only if so many of the others'
+// addresses go: what one does by itself, however often and with however many, is its
+// own affair.
 type guard struct {
 	held   map[names.Key]time.Duration // services of which addresses stay for now, and since when
-	recent map[gone]time.Duration      // what went lately and is not back, and when
+	recent map[gone]time.Duration      // what went lately and has nothing in its place, and when
 	total  int                         // addresses that are answered
+	up     int                         // services that have some
+	down   map[names.Key]time.Duration // services that had some lately, and when they lost them
 }
 
 // A gone is an address of a service that isn't answered at a place any more.
 type gone struct {
-	key   names.Key
-	addr  netip.Addr
-	place topology.Place
+	key     names.Key
+	cluster uint16
+	addr    netip.Addr
+	place   topology.Place
 }
 
-// lately counts the addresses that went, each once wherever it went.
-func (g *guard) lately() int {
+// lately counts the addresses that went, by service, each once wherever it went.
+func (g *guard) lately() map[names.Key]int {
 	if len(g.recent) == 0 {
-		return 0
+		return nil
 	}
 	seen := make(map[gone]bool, len(g.recent))
+	out := map[names.Key]int{}
 	for x := range g.recent {
-		x.place = topology.Place{}
-		seen[x] = true
+		if x.place = (topology.Place{}); !seen[x] {
+			seen[x] = true
+			out[x.key]++
+		}
 	}
-	return len(seen)
+	return out
+}
+
+// settle forgets what went of a service and is answered again, or has something in its
+// place: one that comes and goes isn't many that go.
+func (g *guard) settle(d *decision, now *names.Service) {
+	if len(g.recent) == 0 || now == nil {
+		return
+	}
+	for _, s := range now.Shards {
+		delete(g.recent, gone{d.key, s.Cluster, s.Addr, s.Place})
+	}
+	for at, n := range d.spare {
+		for x := range g.recent {
+			if n > 0 && x.key == d.key && x.cluster == at.cluster && x.place == at.place {
+				delete(g.recent, x)
+				n--
+			}
+		}
+	}
+}
+
+// count keeps the numbers of what is answered.
+func (g *guard) count(d *decision, out *names.Service, now time.Duration) {
+	was, is := addresses(d.old), addresses(out)
+	g.total += is - was
+	switch {
+	case was == 0 && is > 0:
+		g.up++
+		delete(g.down, d.key)
+	case was > 0 && is == 0:
+		if g.up--; len(d.lost) > 0 {
+			g.down[d.key] = now
+		}
+	}
+}
+
+// A spot is a place that a cluster's shard is answered at.
+type spot struct {
+	cluster uint16
+	place   topology.Place
 }
 
 // A decision is what judging a service has come to, before the guard.
@@ -43,21 +97,39 @@ type decision struct {
 	key      names.Key
 	old, new *names.Service // nil: not known
 	ordered  []netip.Addr   // addresses that go by an operator's order
+	lost     []names.Shard  // entries that would go, not by an order, and have nothing in their place
+	spare    map[spot]int   // entries that come, and are in the place of none of those that go
 }
 
-// lost are the entries that would go, and not by an order: an address that is
-// answered elsewhere still is lost to the names of its place.
-func (d *decision) lost() []names.Shard {
-	var out []names.Shard
-	if d.old == nil {
-		return nil
+// weigh works out what is lost. An address that is answered elsewhere still is lost to
+// the names of its place.
+func (d *decision) weigh() {
+	has := func(s *names.Service, x names.Shard) bool {
+		return s != nil && slices.ContainsFunc(s.Shards, func(o names.Shard) bool { return o.Addr == x.Addr && o.Place == x.Place })
 	}
-	for _, s := range d.old.Shards {
-		if !slices.Contains(d.ordered, s.Addr) && (d.new == nil || !slices.ContainsFunc(d.new.Shards, func(n names.Shard) bool { return n.Addr == s.Addr && n.Place == s.Place })) {
-			out = append(out, s)
+	if d.new != nil {
+		for _, s := range d.new.Shards {
+			if !has(d.old, s) {
+				if d.spare == nil {
+					d.spare = map[spot]int{}
+				}
+				d.spare[spot{s.Cluster, s.Place}]++
+			}
 		}
 	}
-	return out
+	if d.old == nil {
+		return
+	}
+	for _, s := range d.old.Shards {
+		if slices.Contains(d.ordered, s.Addr) || has(d.new, s) {
+			continue
+		}
+		if at := (spot{s.Cluster, s.Place}); d.spare[at] > 0 {
+			d.spare[at]--
+			continue
+		}
+		d.lost = append(d.lost, s)
+	}
 }
 
 // addresses counts the addresses of a service.
@@ -78,61 +150,135 @@ func distinct(shards []names.Shard) int {
 	return n
 }
 
+// A loss is what goes of all addresses within the guard's time.
+type loss struct {
+	Guard
+	going, of int               // addresses
+	lately    map[names.Key]int // addresses by service, of what went before
+	who       map[names.Key]bool
+	services  int // that have addresses, or had some lately
+}
+
+// many says whether too much goes at once for a service's share of it to be believed:
+// more than the guard's share of all addresses, and no less of the others alone. That is
+// of the other services, or of their addresses, which aren't one service's then. The only
+// service there is has no others.
+func (l *loss) many(d *decision) bool {
+	if l.Percent <= 0 || l.going <= l.Min || l.going*100 <= l.Percent*l.of {
+		return false
+	}
+	lately := l.lately[d.key]
+	own, all := distinct(d.lost)+lately, addresses(d.old)+lately
+	others := len(l.who)
+	if l.who[d.key] {
+		others--
+	}
+	least := func(n, of int) bool { return n*100 >= l.Percent*of }
+	return l.of == all || least(others, l.services-1) || others > 1 && least(l.going-own, l.of-all)
+}
+
 // watch decides which withdrawals wait, and gives for each decision what is
 // published of it.
 func (t *Table) watch(ds []decision, now time.Duration) []*names.Service {
 	g, p := &t.guard, t.policy.Guard
 	maps.DeleteFunc(g.recent, func(_ gone, at time.Duration) bool { return now-at >= p.Time })
-	pending := 0
+	maps.DeleteFunc(g.down, func(_ names.Key, at time.Duration) bool { return now-at >= p.Time })
+	l := loss{Guard: p, of: g.total, lately: g.lately(), who: map[names.Key]bool{}, services: g.up + len(g.down)}
 	for i := range ds {
-		if _, held := g.held[ds[i].key]; !held {
-			pending += distinct(ds[i].lost())
+		d := &ds[i]
+		d.weigh()
+		if _, held := g.held[d.key]; !held && len(d.lost) > 0 {
+			l.going += distinct(d.lost)
+			l.who[d.key] = true
 		}
+	}
+	for k, n := range l.lately {
+		l.going, l.of = l.going+n, l.of+n
+		l.who[k] = true
+	}
+	for k := range g.held {
+		l.who[k] = true
 	}
 	// Of services that are held, at least one address each would go; exactly how
 	// many doesn't matter any more.
-	lately := g.lately()
-	going := pending + lately + len(g.held)
-	trips := p.Percent > 0 && going > p.Min && going*100 > p.Percent*(g.total+lately)
+	l.going += len(g.held)
 
 	out := make([]*names.Service, len(ds))
-	held, waited := 0, len(g.held)
+	waited := len(g.held)
+	if waited == 0 && slices.ContainsFunc(ds, func(d decision) bool { return len(d.lost) > 0 && l.many(&d) }) {
+		t.say("guard: %d of %d addresses would go within %s: %s; they stay until they have been gone for that long", l.going, l.of, p.Time, t.cause(ds, &l))
+	}
 	for i := range ds {
 		d := &ds[i]
 		out[i] = d.new
-		lost := d.lost()
 		since, holding := g.held[d.key]
 		switch {
-		case len(lost) == 0:
+		case len(d.lost) == 0:
 			delete(g.held, d.key)
 		case holding && now-since >= p.Time:
 			delete(g.held, d.key)
-		case holding || trips:
-			if !holding {
-				g.held[d.key] = now
-				held += distinct(lost)
-			}
-			out[i] = d.keep(lost)
+		case holding:
+			out[i] = d.keep(d.lost)
+		case l.many(d):
+			g.held[d.key] = now
+			out[i] = d.keep(d.lost)
 		case p.Percent > 0:
-			for _, l := range lost {
-				g.recent[gone{d.key, l.Addr, l.Place}] = now
+			for _, s := range d.lost {
+				g.recent[gone{d.key, s.Cluster, s.Addr, s.Place}] = now
 			}
 		}
-		if len(g.recent) > 0 && out[i] != nil {
-			for _, s := range out[i].Shards { // one that comes and goes isn't many that go
-				delete(g.recent, gone{d.key, s.Addr, s.Place})
-			}
-		}
-		g.total += addresses(out[i]) - addresses(d.old)
-	}
-	if held > 0 {
-		t.say("guard: %d of %d addresses would go within %s; they stay until they have been gone for that long", held, g.total, p.Time)
+		g.settle(d, out[i])
+		g.count(d, out[i], now)
 	}
 	if waited > 0 && len(g.held) == 0 {
 		t.scopes = true // those that were kept can go
 		t.say("guard: nothing is held back any more")
 	}
 	return out
+}
+
+// few is how many clusters and services are named where there may be thousands.
+const few = 3
+
+// cause says whose addresses go, the most first, before anything is done about it.
+func (t *Table) cause(ds []decision, l *loss) string {
+	clusters, services := map[string]int{}, map[string]int{}
+	for i := range ds {
+		for j, s := range ds[i].lost {
+			if !slices.ContainsFunc(ds[i].lost[:j], func(o names.Shard) bool { return o.Addr == s.Addr }) {
+				clusters[string(t.members[s.Cluster].Name)]++
+				services[ds[i].key.String()]++
+			}
+		}
+	}
+	for k, n := range l.lately {
+		services[k.String()] += n
+	}
+	seen := map[gone]bool{}
+	for x := range t.guard.recent {
+		if x.place = (topology.Place{}); !seen[x] {
+			seen[x] = true
+			clusters[string(t.members[x.cluster].Name)]++
+		}
+	}
+	delete(clusters, "") // one that has left, by an order
+	return fmt.Sprintf("of clusters %s; of services %s", most(clusters), most(services))
+}
+
+// most spells what has the largest numbers.
+func most(counts map[string]int) string {
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	var parts []string
+	for _, n := range names[:min(few, len(names))] {
+		parts = append(parts, fmt.Sprintf("%s (%d)", n, counts[n]))
+	}
+	text := strings.Join(parts, ", ")
+	if more := len(names) - few; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // keep is what is published of a service whose losses wait.

@@ -92,7 +92,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		crowded:   map[names.Key]bool{},
 		wakes:     map[names.Key]time.Duration{},
 		inherited: map[names.Key][names.Families]string{},
-		guard:     guard{held: map[names.Key]time.Duration{}, recent: map[gone]time.Duration{}},
+		guard:     guard{held: map[names.Key]time.Duration{}, recent: map[gone]time.Duration{}, down: map[names.Key]time.Duration{}},
 		services:  map[names.Key]*service{},
 		hosts:     map[string]*host{},
 		labels:    map[string]string{},
