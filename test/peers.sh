@@ -12,7 +12,6 @@ if [ "${1:-}" = race ]; then
 	need dnsperf dnsperf
 	need gdnsd gdnsd
 	need knotd knot
-	need named bind9
 	need pdns_server "pdns-server pdns-backend-bind"
 	need gcc "gcc libc6-dev"
 	need taskset util-linux
@@ -20,6 +19,7 @@ fi
 need dig bind9-dnsutils
 need nslookup bind9-dnsutils
 need nsd nsd
+need named bind9
 need unbound unbound
 need dnsmasq dnsmasq-base
 need ip iproute2

@@ -91,6 +91,12 @@ func (a *Answer) End() topology.Scope {
 	return s
 }
 
+// Bare says that the name at the end of the chain exists and has no record of any
+// type: nothing of the service, or of the port, is up there.
+func (a *Answer) Bare() bool {
+	return a.Outcome == NoData && a.Service != nil && a.TTL > 0 && !a.Target
+}
+
 // Chain lists the scopes that CNAMEs lead to, in order: each wider than the one
 // before.
 func (a *Answer) Chain() iter.Seq[topology.Scope] {

@@ -231,7 +231,8 @@ func (r *responder) domain(name string) *fastDomain {
 func (r *responder) answer(p *udp.Packet, d *fastDomain) (size int, o counted) {
 	q := &r.q
 	switch q.Type {
-	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME, dns.TypeDS:
+	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME, dns.TypeDS,
+		dns.TypeHINFO: // which names have that have nothing else: see bare
 		return 0, o
 	case dns.TypeANY:
 		if d.any {

@@ -15,7 +15,10 @@ import (
 // first: a host where some stand is refused, and until that is published, they have
 // changed just now.
 func orHost(a *answer.Answer, s *names.Snapshot, members []answer.Member, static *apex, name string, labels []string, t answer.Type, now time.Duration) {
-	if a.Federation == nil && answer.Hosting(s, members) && !static.owns(name) {
+	// A name that looks like a service's and doesn't exist, in a region that nobody has,
+	// say, is below a wildcard like any other: secondaries can't know its looks.
+	none := a.Federation == nil || a.Outcome == answer.NameError && a.Service == nil
+	if none && answer.Hosting(s, members) && !static.owns(name) {
 		*a = a.OrHost(s, members, name, labels, static.depth(name, labels), t, now)
 	}
 }

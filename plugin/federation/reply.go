@@ -64,6 +64,10 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 		m.Answer = append(m.Answer, &dns.CNAME{Hdr: header(owner, dns.TypeCNAME, ttl), Target: target})
 		owner, ttl = target, a.TTL
 	}
+	if a.Bare() && q.QType() == dns.TypeHINFO {
+		m.Answer = append(m.Answer, bare(owner, a.TTL))
+		return m, outcome{"success", a.Place()}
+	}
 	if a.Outcome == answer.NoData {
 		m.Ns = []dns.RR{apex.soa(q.snapshot.Serial, true)}
 		return m, outcome{"nodata", a.Place()}
@@ -123,6 +127,15 @@ func header(owner string, t uint16, ttl uint32) dns.RR_Header {
 // any8482 stands for all records of a name (RFC 8482 section 4.2).
 func any8482(owner string, ttl uint32) dns.RR {
 	return &dns.HINFO{Hdr: header(owner, dns.TypeHINFO, ttl), Cpu: "RFC8482"}
+}
+
+// bare is the one record of a name that exists and has nothing to lead to. A zone
+// can't say otherwise that it exists: a secondary would have NXDOMAIN for it, or
+// what a wildcard says. A record below it would do by RFC 4592 section 2.2.2, but
+// not for CoreDNS, which has wildcards answer for empty non-terminals. It is of a
+// type that nobody asks for, so that it is in nobody's way.
+func bare(owner string, ttl uint32) dns.RR {
+	return &dns.HINFO{Hdr: header(owner, dns.TypeHINFO, ttl), Cpu: "down"}
 }
 
 // name makes an absolute name of one that an answer leads to.

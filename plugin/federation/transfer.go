@@ -93,6 +93,9 @@ func (q *query) hosted(svc *names.Service) (out []dns.RR) {
 		a := resolve(q.snapshot, d.members, q.apex, owner, fqdn.Labels(rel), t, pipeline.Now())
 		if a.Service == svc {
 			out = q.addresses(out, owner, &a, t == answer.TypeA)
+			if a.Bare() {
+				return []dns.RR{bare(owner, a.TTL)} // of either family
+			}
 		}
 	}
 	return out
@@ -139,6 +142,9 @@ func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []
 			if target := q.name(a.Path.At(c)); legal(target) {
 				return []dns.RR{&dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: target}}
 			}
+		}
+		if a.Bare() {
+			return []dns.RR{bare(owner, a.TTL)} // whatever the type
 		}
 		switch t {
 		case answer.TypeSRV:
