@@ -8,3 +8,8 @@ import _ "embed"
 //
 //go:embed clusters.yaml
 var Clusters string
+
+// Orders is the CustomResourceDefinition of Order objects.
+//
+//go:embed orders.yaml
+var Orders string

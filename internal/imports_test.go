@@ -39,7 +39,7 @@ var layers = map[string][]string{
 	"internal/udp":        {},
 	"internal/fedapi":     {},
 	"internal/kube":       {"internal/fedapi"},
-	"internal/registry":   {"internal/fedapi", "internal/geo", "internal/kube", "internal/override", "internal/shard", "internal/topology"},
+	"internal/registry":   {"internal/fedapi", "internal/geo", "internal/kube", "internal/override", "internal/report", "internal/shard", "internal/topology"},
 	"internal/wire":       {"internal/answer", "internal/cookie", "internal/topology"},
 	"plugin/federation":   {"internal/health", "internal/override", "internal/report", "internal/probe", "internal/answer", "internal/cluster", "internal/cookie", "internal/geo", "internal/geodb", "internal/rrl", "internal/udp", "internal/wire", "internal/fqdn", "internal/names", "internal/pipeline", "internal/plainlog", "internal/registry", "internal/shard", "internal/sockets", "internal/topology"},
 	"cmd/fedns":           {"internal/plainlog", "plugin/federation"},

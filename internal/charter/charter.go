@@ -1,5 +1,4 @@
-// Package charter is what makes an API that of a federation: the kind Cluster, a
-// namespace, the name of the federation and its domain, and what fedns and fedsync
+// Package charter is what makes an API that of a federation: its kinds, a namespace, the name of the federation and its domain, and what fedns and fedsync
 // may do there.
 package charter
 
@@ -48,9 +47,9 @@ const fedsyncRole = "fedns.io:fedsync"
 // Objects are those of the API of a federation, the namespace but, in the order to
 // write them.
 func (c Charter) Objects() ([]*kube.Object, error) {
-	crd, err := kube.Parse(deploy.Clusters)
+	crd, err := kube.Parse(deploy.Clusters + "\n---\n" + deploy.Orders)
 	if err != nil {
-		return nil, fmt.Errorf("clusters.yaml: %w", err)
+		return nil, fmt.Errorf("deploy: %w", err)
 	}
 	config := kube.ConfigMaps.New(fedapi.System, configName)
 	data := map[string]any{"name": c.Federation, "domain": c.Domain}
@@ -165,7 +164,7 @@ func (c Charter) Lay(ctx context.Context, l *ledger.Ledger, say func(string)) (t
 			return t, err
 		}
 	}
-	say("the kind Cluster to be served")
+	say("the kinds Cluster and Order to be served")
 	if err := established(ctx, l.API); err != nil {
 		return t, err
 	}
@@ -211,18 +210,21 @@ func define(ctx context.Context, l *ledger.Ledger, o *kube.Object) error {
 const servedStep = 100 * time.Millisecond
 
 func established(ctx context.Context, api *kube.API) error {
-	for {
-		_, err := api.List(ctx, fedapi.Clusters, "", "")
-		if err == nil {
-			return nil
-		}
-		if !kube.Missing(err) {
-			return fmt.Errorf("clusters.fedns.io: %w", err)
-		}
-		select {
-		case <-time.After(servedStep):
-		case <-ctx.Done():
-			return fmt.Errorf("the kind Cluster isn't served yet: %w", context.Cause(ctx))
+	for _, k := range []kube.Kind{fedapi.Clusters, fedapi.Orders} {
+		for {
+			_, err := api.List(ctx, k, "", "")
+			if err == nil {
+				break
+			}
+			if !kube.Missing(err) {
+				return fmt.Errorf("%s.%s: %w", k.Resource, k.Group, err)
+			}
+			select {
+			case <-time.After(servedStep):
+			case <-ctx.Done():
+				return fmt.Errorf("the kind %s isn't served yet: %w", k.Name, context.Cause(ctx))
+			}
 		}
 	}
+	return nil
 }

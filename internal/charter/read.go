@@ -34,12 +34,19 @@ func Read(ctx context.Context, api *kube.API) (Charter, error) {
 	return Charter{Federation: text("name"), Domain: text("domain"), Hosted: text("hosted") == "true"}, nil
 }
 
+// eventsNamespace is where events of what is in no namespace are.
+const eventsNamespace = "default"
+
 // Strike takes a charter out of an API that stays. It is for a federation without
 // clusters: their objects go with their kind.
 func Strike(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
 	var errs []error
 	for _, k := range []kube.Kind{kube.ClusterRoleBindings, kube.ClusterRoles, kube.Definitions} {
 		_, err := ledger.DropAll(ctx, api, k, "", federation)
+		errs = append(errs, err)
+	}
+	for _, k := range []kube.Kind{kube.RoleBindings, kube.Roles} {
+		_, err := ledger.DropAll(ctx, api, k, eventsNamespace, federation)
 		errs = append(errs, err)
 	}
 	for _, k := range []kube.Kind{kube.RoleBindings, kube.Roles, kube.Secrets, kube.ServiceAccounts, kube.ConfigMaps} {

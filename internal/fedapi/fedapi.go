@@ -18,6 +18,9 @@ const (
 // Clusters is the kind of Cluster objects.
 var Clusters = Kind{Group: Group, Version: Version, Name: "Cluster", Resource: "clusters"}
 
+// Orders is the kind of Order objects.
+var Orders = Kind{Group: Group, Version: Version, Name: "Order", Resource: "orders"}
+
 // KubeconfigKey is the key of a cluster's Secret.
 const KubeconfigKey = "kubeconfig"
 
@@ -66,13 +69,17 @@ type Drain struct {
 	EvacuateAfter *metav1.Time `json:"evacuateAfter,omitempty"`
 }
 
-// A ClusterStatus is what fedsync found.
+// A ClusterStatus is what fedsync and fedns found.
 type ClusterStatus struct {
 	Conditions        []metav1.Condition `json:"conditions,omitempty"`
 	KubernetesVersion string             `json:"kubernetesVersion,omitempty"`
 	Region            string             `json:"region,omitempty"`
 	Zones             []string           `json:"zones,omitempty"`
 	LastHeartbeatTime *metav1.Time       `json:"lastHeartbeatTime,omitempty"`
+	// Shards is how many are up, of how many: "12/14". fedns writes it, and what each
+	// server has made of the drain.
+	Shards  string               `json:"shards,omitempty"`
+	Servers map[string]Statement `json:"servers,omitempty"`
 }
 
 // Returning, an annotation of a Cluster, is that its replicas may come back while it
@@ -83,7 +90,13 @@ const Returning = "fedns.io/returning"
 const (
 	Ready   = "Ready"   // its API says that it is
 	Offline = "Offline" // its API can't be reached
+	Valid   = "Valid"   // its spec can be gone by
+	Heard   = "Heard"   // fedns hears from its API
+	Drained = "Drained" // its shards are taken out of the answers
 )
+
+// AndDrained is added to the reason of Ready while a cluster is drained.
+const AndDrained = ",Drained"
 
 // What operators write on a federated object.
 const (

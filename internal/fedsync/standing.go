@@ -1,6 +1,7 @@
 package fedsync
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -263,14 +264,31 @@ func (l *loop) proclaim(c *fedapi.Cluster, m *member, now time.Time) {
 	case !p.ready && p.missed == 0:
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotReady", p.why
 	}
+	if drained(c, now) {
+		ready.Reason += fedapi.AndDrained
+	}
 	next := c.Status
 	if p.find.version != "" {
-		next.KubernetesVersion, next.Region, next.Zones = p.find.version, p.find.region, p.find.zones
+		next.KubernetesVersion, next.Region, next.Zones = p.find.version, cmp.Or(c.Spec.Region, p.find.region), p.find.zones
+		if len(c.Spec.Zones) > 0 {
+			next.Zones = c.Spec.Zones
+		}
 	}
 	if p.missed == 0 && (c.Status.LastHeartbeatTime == nil || now.Sub(c.Status.LastHeartbeatTime.Time) > retold) {
 		next.LastHeartbeatTime = &metav1.Time{Time: p.at.UTC().Truncate(time.Second)}
 	}
 	l.publish(c, next, []metav1.Condition{ready, offline})
+}
+
+// drained says whether a cluster's shards are taken out of the answers: by its drain,
+// or, as fedns says, by another order.
+func drained(c *fedapi.Cluster, now time.Time) bool {
+	if d := c.Spec.Drain; d != nil && (d.Until == nil || now.Before(d.Until.Time)) {
+		return true
+	}
+	return c.Spec.Drain == nil && slices.ContainsFunc(c.Status.Conditions, func(s metav1.Condition) bool {
+		return s.Type == fedapi.Drained && s.Status == metav1.ConditionTrue
+	})
 }
 
 // publish writes the status of a Cluster object, if it is another.
@@ -293,9 +311,10 @@ func (l *loop) publish(c *fedapi.Cluster, next fedapi.ClusterStatus, conditions 
 	if equalStatus(c.Status, next) {
 		return
 	}
+	next.Conditions = append(next.Conditions, others(c.Status.Conditions)...)
 	c.Status = next // until the watch says so; a failure says otherwise
 	l.desk.put(f, l.flights, func(ctx context.Context) (*kube.Object, error) {
-		return l.api.Merge(ctx, fedapi.Clusters, "", c.Name, map[string]any{"metadata": map[string]any{"uid": c.UID}, "status": next}, agent, "status")
+		return apply(ctx, l.api, c, next)
 	}, func(f flight, _ *kube.Object, err error) {
 		delete(l.flights, f)
 		if err == nil || kube.Missing(err) || kube.Conflict(err) {
@@ -309,8 +328,57 @@ func (l *loop) publish(c *fedapi.Cluster, next fedapi.ClusterStatus, conditions 
 	})
 }
 
+// own are the conditions that fedsync writes; the others are fedns's.
+var own = []string{fedapi.Ready, fedapi.Offline}
+
+func others(all []metav1.Condition) (out []metav1.Condition) {
+	for _, c := range all {
+		if !slices.Contains(own, c.Type) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// apply writes what is fedsync's in a status, and nothing else: fedns writes there, too.
+func apply(ctx context.Context, api *kube.API, c *fedapi.Cluster, s fedapi.ClusterStatus) (*kube.Object, error) {
+	var conditions []any
+	for _, n := range s.Conditions {
+		if slices.Contains(own, n.Type) {
+			conditions = append(conditions, map[string]any{"type": n.Type, "status": string(n.Status), "reason": n.Reason, "message": n.Message, "lastTransitionTime": n.LastTransitionTime.UTC().Format(time.RFC3339)})
+		}
+	}
+	status := map[string]any{"conditions": conditions}
+	for name, text := range map[string]string{"kubernetesVersion": s.KubernetesVersion, "region": s.Region} {
+		if text != "" {
+			status[name] = text
+		}
+	}
+	if len(s.Zones) > 0 {
+		status["zones"] = s.Zones
+	}
+	if s.LastHeartbeatTime != nil {
+		status["lastHeartbeatTime"] = s.LastHeartbeatTime.UTC().Format(time.RFC3339)
+	}
+	o := fedapi.Clusters.New("", c.Name)
+	o.Object["metadata"].(map[string]any)["uid"] = string(c.UID)
+	o.Object["status"] = status
+	got, _, err := api.Apply(ctx, fedapi.Clusters, o, kube.How{Manager: agent, Force: true, Subresource: "status"})
+	return got, err
+}
+
 func equalStatus(a, b fedapi.ClusterStatus) bool {
-	return slices.Equal(a.Conditions, b.Conditions) && a.KubernetesVersion == b.KubernetesVersion && a.Region == b.Region &&
+	mine := func(all []metav1.Condition) (out []metav1.Condition) {
+		for _, kind := range own {
+			for _, c := range all {
+				if c.Type == kind {
+					out = append(out, c)
+				}
+			}
+		}
+		return out
+	}
+	return slices.Equal(mine(a.Conditions), mine(b.Conditions)) && a.KubernetesVersion == b.KubernetesVersion && a.Region == b.Region &&
 		slices.Equal(a.Zones, b.Zones) && a.LastHeartbeatTime.Equal(b.LastHeartbeatTime)
 }
 

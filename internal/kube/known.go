@@ -22,6 +22,7 @@ var (
 	RoleBindings        = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "RoleBinding", Resource: "rolebindings", Namespaced: true}
 	ClusterRoles        = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "ClusterRole", Resource: "clusterroles"}
 	ClusterRoleBindings = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "ClusterRoleBinding", Resource: "clusterrolebindings"}
+	Leases              = Kind{Group: "coordination.k8s.io", Version: "v1", Name: "Lease", Resource: "leases", Namespaced: true}
 	Definitions         = Kind{Group: "apiextensions.k8s.io", Version: "v1", Name: "CustomResourceDefinition", Resource: "customresourcedefinitions"}
 )
 

@@ -49,6 +49,10 @@ func (r *Registry) begin(ctx context.Context) *generation {
 	}
 	g.wg.Go(func() { g.beat(beats) })
 	g.wg.Go(func() { api.Follow(g.ctx, fedapi.Clusters, "", &follower{g}) })
+	g.wg.Go(func() { api.Follow(g.ctx, fedapi.Orders, "", &orderFollower{g}) })
+	if r.turns.Add(1) == 1 {
+		r.roster.awaiting = !r.roster.listed
+	}
 	return g
 }
 
@@ -205,8 +209,10 @@ func (f *follower) Listed(all []*kube.Object) {
 			}
 			words[o.GetName()] = said(o)
 		}
+		f.seen.clusters(all)
 		changed, lost := f.roster.list(words)
 		f.changed = changed || f.changed
+		f.changed = f.roster.settle() || f.changed
 		if len(lost) > 0 {
 			f.Log.Error(fmt.Sprintf("%shas lost %d of %d members at once (%s); they stay until it tells of them again, or of their deletion. %s",
 				f.prefix(), len(lost), len(f.roster.entries), strings.Join(lost, ", "), f.remedy()))
@@ -230,6 +236,7 @@ func (f *follower) Set(o *kube.Object) {
 	}
 	f.do(func() {
 		f.works()
+		f.seen.cluster(o)
 		f.changed = f.roster.set(o.GetName(), said(o)) || f.changed
 	})
 }
@@ -238,6 +245,7 @@ func (f *follower) Set(o *kube.Object) {
 func (f *follower) Gone(_, name string) {
 	f.do(func() {
 		f.works()
+		f.seen.goneCluster(name)
 		f.changed = f.roster.gone(name) || f.changed
 	})
 }
@@ -267,7 +275,7 @@ func (f *follower) works() {
 // said is what an object says. The API has checked its form, by a schema that may be
 // another version's, and is laxer about times: what can't be read is wrong.
 func said(o *kube.Object) word {
-	w := word{wrong: map[string]string{}}
+	w := word{wrong: map[string]string{}, uid: string(o.GetUID()), generation: o.GetGeneration()}
 	spec, _ := o.Object["spec"].(map[string]any)
 	for key, value := range spec {
 		text, err := json.Marshal(map[string]any{key: value})

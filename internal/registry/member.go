@@ -3,7 +3,8 @@
 //
 // What it is told it believes field by field: what is wrong keeps what was right
 // before. Its own silence says nothing: while the API can't be reached, or has lost
-// its memory, the members stay. It reads, and never writes there.
+// its memory, the members stay. What it has made of orders, and how the members stand, it writes
+// there, where it may.
 package registry
 
 import (
@@ -119,12 +120,15 @@ var fields = []field{
 	},
 }
 
+// drainMark stands in the reason of a cluster's drain, for who finds it elsewhere.
+func drainMark(name string) string { return "spec.drain of Cluster " + name }
+
 // drain is the order that says so.
 func drain(name string, d *fedapi.Drain) *override.Order {
 	if d == nil {
 		return nil
 	}
-	o := &override.Order{Action: override.Drain, Subject: override.Subject{Kind: override.Cluster, Name: name}, Reason: "spec.drain of Cluster " + name}
+	o := &override.Order{Action: override.Drain, Subject: override.Subject{Kind: override.Cluster, Name: name}, Reason: drainMark(name)}
 	if d.Until != nil {
 		o.Until = d.Until.UTC()
 	}

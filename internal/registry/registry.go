@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,9 @@ type Config struct {
 	// Check says what is wrong with a kubeconfig that leads to a member.
 	Check           func([]byte) error
 	Period, Timeout time.Duration // of the heartbeat; 0: the default
-	Log             *slog.Logger
+	// Server says what is made of what is told; nil: nothing is written to the API.
+	Server Server
+	Log    *slog.Logger
 }
 
 // A Registry follows the Cluster objects of one federation.
@@ -45,6 +48,8 @@ type Registry struct {
 	roster *roster
 	look   time.Duration // rotation, but for tests
 	now    atomic.Pointer[View]
+	seen   seenStatuses
+	turns  atomic.Int64 // how often a generation has begun
 	heard  atomic.Int64 // Unix nanoseconds
 	up     atomic.Bool
 
@@ -56,6 +61,11 @@ type Registry struct {
 	failing bool      // Cluster objects can't be read
 	unkept  string    // why what is believed couldn't be written to disk
 	kept    int       // size of what was; 0: nothing was
+	without bool      // there are no Orders, or no right to read them
+
+	mu   sync.Mutex // guards the rest
+	name string     // of its Lease; "": it has none yet
+	heir bool       // another configuration goes on under the name
 }
 
 // New reads the kubeconfig. It calls nobody yet.
@@ -93,7 +103,10 @@ func (r *Registry) Inherit(o *Registry) bool {
 		return false
 	}
 	v := o.Now()
-	r.roster.restore(v.entries, v.Listed)
+	r.roster.restore(v.entries, v.posted, v.Listed)
+	o.mu.Lock()
+	r.name, o.heir = o.name, o.name != ""
+	o.mu.Unlock()
 	r.now.Store(r.roster.view(time.Now()))
 	return true
 }
@@ -104,14 +117,14 @@ func (r *Registry) Load() {
 	if path == "" {
 		return
 	}
-	entries, err := load(path, r.Name())
+	entries, orders, err := load(path, r.Name())
 	if err != nil {
 		r.Log.Error(r.prefix() + err.Error())
 	}
 	if len(entries) == 0 {
 		return
 	}
-	r.roster.restore(entries, false)
+	r.roster.restore(entries, orders, false)
 	r.now.Store(r.roster.view(time.Now()))
 	r.Log.Info(fmt.Sprintf("%s%d members as kept in %q, until it is listed", r.prefix(), len(entries), path))
 }
@@ -122,6 +135,11 @@ func (r *Registry) prefix() string { return "federation " + r.Federation + ": re
 // It can be called once.
 func (r *Registry) Run(ctx context.Context, tell func(*View)) {
 	defer watch(r)()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if r.Server != nil {
+		wg.Go(func() { newReporter(r).run(ctx) })
+	}
 	for _, o := range r.Now().Orders {
 		r.Log.Info("override: " + o.String())
 	}
@@ -168,7 +186,7 @@ func (r *Registry) keep(v *View) {
 	if path == "" || !v.Listed && len(v.entries) == 0 {
 		return
 	}
-	size, err := save(path, r.Name(), v.entries)
+	size, err := save(path, r.Name(), v.entries, v.posted)
 	if err == nil {
 		r.kept = size
 	}

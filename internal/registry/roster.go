@@ -15,6 +15,8 @@ import (
 type entry struct {
 	spec       fedapi.ClusterSpec
 	kubeconfig []byte
+	uid        string            // of the object
+	generation int64             // of what it says
 	wrong      map[string]string // by field
 	lost       bool              // the API has forgotten it, and too many at once to be believed
 }
@@ -34,6 +36,9 @@ type roster struct {
 	seen    map[string]seen // Secrets, as they were last
 	listed  bool
 	check   func(kubeconfig []byte) error
+	orders  map[string]posted
+	// awaiting is that Orders are still to be listed, for the first time.
+	awaiting bool
 }
 
 // seen is a Secret; a second object may name the same one.
@@ -43,13 +48,15 @@ type seen struct {
 }
 
 func newRoster(check func([]byte) error) *roster {
-	return &roster{entries: map[string]*entry{}, taken: map[string]bool{}, seen: map[string]seen{}, check: check}
+	return &roster{entries: map[string]*entry{}, taken: map[string]bool{}, seen: map[string]seen{}, check: check, orders: map[string]posted{}}
 }
 
 // A word is what an object says, with what can't be read of it, by field.
 type word struct {
-	spec  fedapi.ClusterSpec
-	wrong map[string]string
+	spec       fedapi.ClusterSpec
+	wrong      map[string]string
+	uid        string
+	generation int64
 }
 
 // set takes in what an object says.
@@ -75,10 +82,11 @@ func (r *roster) set(name string, w word) bool {
 		}
 	}
 	e.spec, e.wrong, e.lost = good, wrong, false
+	e.uid, e.generation = w.uid, w.generation
 	if s, ok := r.seen[e.secret()]; ok && e.secret() != old.secret() {
 		r.secret(e.secret(), s.there, s.content)
 	}
-	return old.wrong == nil || old.lost || text(&good) != text(&old.spec) || !maps.Equal(e.wrong, old.wrong)
+	return old.wrong == nil || old.lost || e.uid != old.uid || e.generation != old.generation || text(&good) != text(&old.spec) || !maps.Equal(e.wrong, old.wrong)
 }
 
 // gone takes in that an object was deleted, by word and not by absence.
@@ -185,6 +193,7 @@ type View struct {
 	wrong   []Problem
 	lost    int
 	entries map[string]entry
+	posted  []posted // Order objects, as they were made
 }
 
 // A Problem is something wrong with an object.
@@ -193,10 +202,10 @@ type Problem struct{ Cluster, Field, Why string }
 // view works out what holds at a moment of the wall clock; until next, if nothing
 // else happens.
 func (r *roster) view(now time.Time) *View {
-	v := &View{Listed: r.listed, entries: map[string]entry{}}
+	v := &View{Listed: r.listed && !r.awaiting, entries: map[string]entry{}, posted: r.inTurn()}
 	for _, name := range slices.Sorted(maps.Keys(r.entries)) {
 		e := r.entries[name]
-		v.entries[name] = entry{e.spec, e.kubeconfig, maps.Clone(e.wrong), e.lost}
+		v.entries[name] = entry{e.spec, e.kubeconfig, e.uid, e.generation, maps.Clone(e.wrong), e.lost}
 		for _, f := range slices.Sorted(maps.Keys(e.wrong)) {
 			v.wrong = append(v.wrong, Problem{name, f, e.wrong[f]})
 		}
@@ -212,17 +221,30 @@ func (r *roster) view(now time.Time) *View {
 		if m.drain == nil || m.drain.Expired(now) {
 			continue
 		}
-		v.Orders = append(v.Orders, *m.drain)
-		if at := m.drain.Until; !at.IsZero() && (v.next.IsZero() || at.Before(v.next)) {
-			v.next = at
+		v.order(*m.drain)
+	}
+	for _, p := range v.posted {
+		if p.holds(now) {
+			v.order(p.order)
 		}
 	}
 	return v
 }
 
+// order adds one that holds.
+func (v *View) order(o override.Order) {
+	v.Orders = append(v.Orders, o)
+	if at := o.Until; !at.IsZero() && (v.next.IsZero() || at.Before(v.next)) {
+		v.next = at
+	}
+}
+
 // restore takes over what was believed before.
-func (r *roster) restore(entries map[string]entry, listed bool) {
+func (r *roster) restore(entries map[string]entry, orders []posted, listed bool) {
 	r.listed = listed
+	for _, p := range orders {
+		r.orders[p.Name] = p
+	}
 	for name, e := range entries {
 		e.wrong = maps.Clone(e.wrong)
 		if e.wrong == nil {

@@ -261,18 +261,18 @@ func TestStore(t *testing.T) {
 	r.set("b", word{spec: fedapi.ClusterSpec{SecretRef: &fedapi.SecretRef{Name: "b"}}})
 	r.secret("key", true, []byte("one"))
 	want := brief(r.view(moment))
-	if _, err := save(path, "x", r.view(moment).entries); err != nil {
+	if _, err := save(path, "x", r.view(moment).entries, nil); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	entries, err := load(path, "x")
+	entries, _, err := load(path, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
 	again := rosterOf()
-	again.restore(entries, false)
+	again.restore(entries, nil, false)
 	if got := brief(again.view(moment)); got != want {
 		t.Errorf("read again: %s\nwant %s", got, want)
 	}
@@ -283,10 +283,10 @@ func TestStore(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := load(path, "x"); err == nil || !strings.Contains(err.Error(), "set aside as") {
+		if _, _, err := load(path, "x"); err == nil || !strings.Contains(err.Error(), "set aside as") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if entries, err := load(path, "x"); err != nil || entries != nil {
+		if entries, _, err := load(path, "x"); err != nil || entries != nil {
 			t.Errorf("%s: it is still there: %v", name, err)
 		}
 	}

@@ -9,16 +9,18 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/override"
 )
 
 // What is kept on disk is what a start needs while the federation's API is down: the
 // members, and what leads to them. That includes credentials, so that nobody else
 // may read the file.
 type kept struct {
-	Format   string `json:"format"`
-	Version  int    `json:"version"`
-	Registry string `json:"registry"` // of whose members it tells
-	Clusters []line `json:"clusters"`
+	Format   string   `json:"format"`
+	Version  int      `json:"version"`
+	Registry string   `json:"registry"` // of whose members it tells
+	Clusters []line   `json:"clusters"`
+	Orders   []posted `json:"orders,omitempty"`
 }
 
 type line struct {
@@ -43,10 +45,15 @@ func (c *Config) file() string {
 
 // save writes the file, whole or not at all, in a folder that it makes where there is
 // none (any more), and gives its size.
-func save(path, of string, entries map[string]entry) (size int, err error) {
+func save(path, of string, entries map[string]entry, orders []posted) (size int, err error) {
 	k := kept{Format: format, Version: version, Registry: of, Clusters: []line{}}
 	for name, e := range entries {
 		k.Clusters = append(k.Clusters, line{name, e.spec, e.kubeconfig, e.lost})
+	}
+	for _, p := range orders {
+		if p.Line != "" && !p.Dry {
+			k.Orders = append(k.Orders, p)
+		}
 	}
 	text, err := json.Marshal(k)
 	if err != nil {
@@ -83,42 +90,50 @@ func stands(path string, size int) bool {
 
 // load reads the file. One that can't be used is set aside, under a name that the
 // error tells.
-func load(path, of string) (map[string]entry, error) {
+func load(path, of string) (map[string]entry, []posted, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	entries, err := parse(text, of)
+	entries, orders, err := parse(text, of)
 	if err == nil {
-		return entries, nil
+		return entries, orders, nil
 	}
 	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405.000"))
 	if renamed := os.Rename(path, aside); renamed != nil {
-		return nil, fmt.Errorf("%q: %w; and it can't be set aside: %w", path, err, renamed)
+		return nil, nil, fmt.Errorf("%q: %w; and it can't be set aside: %w", path, err, renamed)
 	}
-	return nil, fmt.Errorf("%q: %w; set aside as %q", path, err, aside)
+	return nil, nil, fmt.Errorf("%q: %w; set aside as %q", path, err, aside)
 }
 
-func parse(text []byte, of string) (map[string]entry, error) {
+func parse(text []byte, of string) (map[string]entry, []posted, error) {
 	var k kept
 	if err := json.Unmarshal(text, &k); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	switch {
 	case k.Format != format:
-		return nil, errors.New("it isn't what fedns keeps of a registry")
+		return nil, nil, errors.New("it isn't what fedns keeps of a registry")
 	case k.Version != version:
-		return nil, fmt.Errorf("it is of version %d; this server knows version %d", k.Version, version)
+		return nil, nil, fmt.Errorf("it is of version %d; this server knows version %d", k.Version, version)
 	case k.Registry != of:
-		return nil, fmt.Errorf("it is of the registry %s, not of %s", k.Registry, of)
+		return nil, nil, fmt.Errorf("it is of the registry %s, not of %s", k.Registry, of)
 	}
 	out := map[string]entry{}
 	for _, l := range k.Clusters {
 		good, wrong := take(fedapi.ClusterSpec{}, word{spec: l.Spec})
-		out[l.Name] = entry{good, l.Kubeconfig, wrong, l.Lost}
+		out[l.Name] = entry{spec: good, kubeconfig: l.Kubeconfig, wrong: wrong, lost: l.Lost}
 	}
-	return out, nil
+	for i := range k.Orders {
+		p := &k.Orders[i]
+		read, err := override.Parse(p.Line)
+		if err != nil || len(read) != 1 {
+			return nil, nil, fmt.Errorf("Order %s: %q isn't an order: %w", p.Name, p.Line, err)
+		}
+		p.order = read[0]
+	}
+	return out, k.Orders, nil
 }

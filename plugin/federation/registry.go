@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
 	"github.com/coredns/caddy"
 
 	"github.com/fedns/fedns/internal/cluster"
+	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/registry"
+	"github.com/fedns/fedns/internal/report"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -39,6 +42,7 @@ type book struct {
 	index   int // of the federation
 	pages   map[topology.ClusterName]*page
 	locator *locator
+	status  *status
 }
 
 // A page is a member's source, and what leads to it.
@@ -83,6 +87,38 @@ func (b *book) begin(pipe *pipeline.Pipeline, old []*Federation) {
 	pipe.Begin(b.index, b.members(v), v.Orders, v.Listed)
 	b.locate(v)
 }
+
+// A server is what a registry's API is told of: how this server goes by it.
+type server struct{ *book }
+
+var _ registry.Server = server{}
+
+// InForce implements registry.Server.
+func (s server) InForce(ctx context.Context) ([]override.Order, uint32, bool) {
+	return s.status.f.pipe.InForce(ctx, s.index)
+}
+
+// Clusters implements registry.Server.
+func (s server) Clusters(ctx context.Context) ([]report.Cluster, error) {
+	all, err := s.status.clusters(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all.(report.Clusters).Clusters, func(c report.Cluster) bool { return c.Federation != s.stanza.name }), nil
+}
+
+// Preview implements registry.Server.
+func (s server) Preview(ctx context.Context, o override.Order) (*report.Preview, error) {
+	out, err := s.status.preview(ctx, url.Values{"order": {o.String()}, "federation": {s.stanza.name}, "limit": {"20"}})
+	if err != nil {
+		return nil, err
+	}
+	p := out.(report.Preview)
+	return &p, nil
+}
+
+// Version implements registry.Server.
+func (server) Version() string { return versions()["fedns"] }
 
 // run follows the registry until ctx ends.
 func (b *book) run(ctx context.Context, pipe *pipeline.Pipeline) {

@@ -182,6 +182,13 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 	if g.limit.limited() {
 		f.limiter.table = rrl.New(g.limit.Limit, seed())
 	}
+	told := newStatus(f, stanzas)
+	for _, b := range f.books {
+		if b != nil {
+			b.status = told
+			b.Server = server{b}
+		}
+	}
 	f.pipe = pipeline.New(federations, logger())
 	f.board, f.ready = f.pipe.Board(), f.pipe.Ready()
 	return f, nil

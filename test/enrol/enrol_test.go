@@ -140,7 +140,7 @@ func TestFederation(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want := regexp.MustCompile(`^NAME +STATUS +VERSION +AGE\ncluster-europe-west1-b +Ready +v1\.36\.3 +\d+m?\d*s\nus +Ready +v1\.36\.3 +\d+m?\d*s\n$`)
+		want := regexp.MustCompile(`^NAME +STATUS +DRAIN +REGION +SHARDS +HEARD +AGE\ncluster-europe-west1-b +Ready +eu +\d+m?\d*s\nus +Ready +eu +\d+m?\d*s\n$`)
 		theirs, ours := d.kubectl("--context=federation", "get", "clusters"), d.must("--context=federation", "get", "clusters")
 		if !want.MatchString(theirs) {
 			t.Errorf("kubectl prints\n%s", theirs)

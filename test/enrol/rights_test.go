@@ -59,8 +59,20 @@ func rights(t *testing.T, d *desk) {
 	// In the API of the federation.
 	fedns := kubeconfig(home, "federation-fedns")
 	allowed(t, fedns, inHome, func(r kube.Right) bool {
-		return r.Group == "fedns.io" && r.Resource == "clusters" && slices.Contains([]string{"get", "list", "watch"}, r.Verb)
+		switch r.Group + "/" + r.Resource {
+		case "fedns.io/clusters", "fedns.io/orders":
+			return slices.Contains([]string{"get", "list", "watch"}, r.Verb)
+		case "fedns.io/clusters/status", "fedns.io/orders/status":
+			return r.Verb == "patch"
+		}
+		return false
 	})
+	for _, r := range []kube.Right{{Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: fedapi.System}, {Verb: "create", Resource: "events", Namespace: "default"}} {
+		may(t, fedns, r, true)
+	}
+	for _, r := range []kube.Right{{Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: "default"}, {Verb: "create", Resource: "events", Namespace: fedapi.System}, {Verb: "create", Group: "fedns.io", Resource: "orders"}, {Verb: "patch", Group: "fedns.io", Resource: "clusters"}} {
+		may(t, fedns, r, false)
+	}
 	fedsync := kubeconfig(home, "federation-fedsync")
 	for _, r := range []kube.Right{{Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}, {Verb: "create", Resource: "serviceaccounts/token"}, {Verb: "create", Resource: "pods"}, {Verb: "delete", Group: "fedns.io", Resource: "clusters"}, {Verb: "create", Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings"}} {
 		may(t, fedsync, r, false)

@@ -198,9 +198,9 @@ func (w *walk) programs() (fedns, fedsync *job) {
 	fedns = w.background("fedns", "-conf", "Corefile")
 	w.say("fedsync keeps the same objects in all clusters.")
 	fedsync = w.background("fedsync", "-kubeconfig", "fedsync.kubeconfig", "-context", "myfederation", "-listen", fmt.Sprint("127.0.0.1:", fedtest.Port(w.t)))
-	want := []string{"NAME STATUS VERSION AGE"}
+	want := []string{"NAME STATUS DRAIN REGION SHARDS HEARD AGE"}
 	for _, s := range sites {
-		want = append(want, s.name+" Ready * *")
+		want = append(want, s.name+" Ready * * True *")
 	}
 	w.until("kubectl --context=myfederation get clusters", rows(want...))
 	return fedns, fedsync

@@ -1,0 +1,36 @@
+package fedapi
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// A Server is a fedns that follows a federation, as its Lease says.
+type Server struct {
+	Name, Version string
+	Renewed       time.Time
+	Duration      time.Duration // without a word from it, it is gone
+}
+
+// Live says whether a server has said so lately.
+func (s Server) Live(now time.Time) bool { return now.Before(s.Renewed.Add(s.Duration)) }
+
+// ServerOf reads a server's Lease. Those that are held to lead are others.
+func ServerOf(o *unstructured.Unstructured, federation string) (s Server, ok bool) {
+	l := o.GetLabels()
+	if l[ServerLabel] != "true" || l[Federation] != federation {
+		return s, false
+	}
+	s.Name, s.Version = o.GetName(), o.GetAnnotations()[ServerVersion]
+	s.Renewed, s.Duration = Term(o)
+	return s, true
+}
+
+// Term is when a Lease was renewed last, and for how long.
+func Term(o *unstructured.Unstructured) (renewed time.Time, length time.Duration) {
+	text, _, _ := unstructured.NestedString(o.Object, "spec", "renewTime")
+	renewed, _ = time.Parse(time.RFC3339Nano, text) // a wrong one is long ago
+	seconds, _, _ := unstructured.NestedInt64(o.Object, "spec", "leaseDurationSeconds")
+	return renewed, time.Duration(seconds) * time.Second
+}

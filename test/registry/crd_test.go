@@ -1,0 +1,178 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fedns/fedns/deploy"
+	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/test/bed"
+	"github.com/fedns/fedns/test/serve"
+)
+
+// was is the kind Cluster as it was before anything was checked, from the same text.
+func was(text string) string {
+	var kept []string
+	skip := -1
+	for _, line := range strings.Split(text, "\n") {
+		indent := len(line) - len(strings.TrimLeft(line, " -"))
+		if skip >= 0 && (indent > skip || strings.HasPrefix(strings.TrimLeft(line, " "), "- rule")) {
+			continue
+		}
+		skip = -1
+		if strings.Contains(line, "x-kubernetes-validations:") {
+			skip = indent
+			continue
+		}
+		if word := strings.TrimSpace(line); strings.HasPrefix(word, "maxItems:") || strings.HasPrefix(word, "maxLength:") {
+			continue
+		}
+		kept = append(kept, line)
+	}
+	return strings.Join(kept, "\n")
+}
+
+// The API refuses what can't be gone by, and says which field; what was there before it
+// was checked stays, and its status can be written.
+func TestDefinitions(t *testing.T) {
+	c := bed.New(t).API(t, "federation")
+	api, err := kube.Open(kube.Config{Kubeconfig: c.Kubeconfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	served := func(k kube.Kind) {
+		t.Helper()
+		serve.Eventually(t, 20*time.Second, k.Resource+" are served", func() bool {
+			_, err := api.List(t.Context(), k, "", "")
+			return err == nil
+		})
+	}
+	apply := func(k kube.Kind, name, spec, sub string) error {
+		o := k.New("", name)
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(spec), &fields); err != nil {
+			t.Fatal(spec, err)
+		}
+		part := "spec"
+		if sub != "" {
+			part = sub
+		}
+		o.Object[part] = fields
+		_, _, err := api.Apply(t.Context(), k, o, kube.How{Manager: "test", Force: true, Subresource: sub})
+		return err
+	}
+	c.Apply(t, was(deploy.Clusters))
+	served(fedapi.Clusters)
+	const broken = `{"region":"a.b","zones":["z","z"],"location":"91 0","addresses":["x"],"drain":{"until":"2030-01-01T00:00:00Z","evacuateAfter":"2031-01-01T00:00:00Z"}}`
+	if err := apply(fedapi.Clusters, "broken", broken, ""); err != nil {
+		t.Fatalf("before: %v", err)
+	}
+	c.Apply(t, deploy.Clusters)
+	c.Apply(t, deploy.Orders)
+	served(fedapi.Orders)
+	serve.Eventually(t, 20*time.Second, "what is wrong is refused", func() bool { return apply(fedapi.Clusters, "probe", `{"region":"a.b"}`, "") != nil })
+
+	for _, tt := range []struct {
+		kind kube.Kind
+		spec string
+		want string // "": it is taken
+	}{
+		{fedapi.Clusters, `{}`, ""},
+		{fedapi.Clusters, `{"region":"US-East1","zones":["a","B-1"],"location":"","addresses":[]}`, ""},
+		{fedapi.Clusters, `{"region":""}`, ""},
+		{fedapi.Clusters, `{"region":"us.east"}`, "spec.region"},
+		{fedapi.Clusters, `{"region":"svc"}`, "spec.region"},
+		{fedapi.Clusters, `{"region":"-a"}`, "spec.region"},
+		{fedapi.Clusters, `{"zones":["a","a_b"]}`, "spec.zones[1]"},
+		{fedapi.Clusters, `{"zones":["a","b","A"]}`, "spec.zones"},
+		{fedapi.Clusters, `{"location":"60.17 24.94"}`, ""},
+		{fedapi.Clusters, `{"location":"-60.17, -170"}`, ""},
+		{fedapi.Clusters, `{"location":" 60   +24.94 "}`, ""},
+		{fedapi.Clusters, `{"location":"60,24"}`, ""},
+		{fedapi.Clusters, `{"location":"6e1 2.4e1"}`, ""},
+		{fedapi.Clusters, `{"location":"91 24"}`, "latitude"},
+		{fedapi.Clusters, `{"location":"-91,0"}`, "latitude"},
+		{fedapi.Clusters, `{"location":"60 181"}`, "longitude"},
+		{fedapi.Clusters, `{"location":"60"}`, "spec.location"},
+		{fedapi.Clusters, `{"location":"60 24 1"}`, "spec.location"},
+		{fedapi.Clusters, `{"location":"Paris"}`, "spec.location"},
+		{fedapi.Clusters, `{"addresses":["203.0.113.7","203.0.113.0/24","2001:db8::/32","2001:db8::1"]}`, ""},
+		{fedapi.Clusters, `{"addresses":["203.0.113.0/33"]}`, "spec.addresses[0]"},
+		{fedapi.Clusters, `{"addresses":["203.0.113"]}`, "spec.addresses[0]"},
+		{fedapi.Clusters, `{"addresses":["203.0.113.7","203.0.113.7"]}`, "twice"},
+		{fedapi.Clusters, `{"taints":[{"key":"a","effect":"NoSchedule"},{"key":"a","effect":"NoExecute"}]}`, ""},
+		{fedapi.Clusters, `{"taints":[{"key":"a","effect":"NoSchedule"},{"key":"a","value":"b","effect":"NoSchedule"}]}`, "spec.taints"},
+		{fedapi.Clusters, `{"drain":{"until":"2030-01-01T00:00:00Z","evacuateAfter":"2029-01-01T00:00:00Z"}}`, ""},
+		{fedapi.Clusters, `{"drain":{"until":"2030-01-01T00:00:00Z","evacuateAfter":"2030-01-01T00:00:00Z"}}`, "spec.drain.until"},
+		{fedapi.Clusters, `{"drain":{"evacuateAfter":"2030-01-01T00:00:00Z"}}`, ""},
+		{fedapi.Orders, `{"action":"Drain","subject":"cluster/paris","reason":"x"}`, ""},
+		{fedapi.Orders, `{"action":"Up","subject":"service/shop/web","reason":"x","until":"2030-01-01T00:00:00Z"}`, ""},
+		{fedapi.Orders, `{"action":"Failback","subject":"region/eu","reason":"x"}`, ""},
+		{fedapi.Orders, `{"action":"Failback","subject":"zone/eu","reason":"x"}`, "gone back to"},
+		{fedapi.Orders, `{"action":"drain","subject":"zone/eu","reason":"x"}`, "spec.action"},
+		{fedapi.Orders, `{"action":"Drain","subject":"service/web","reason":"x"}`, "spec.subject"},
+		{fedapi.Orders, `{"action":"Drain","subject":"planet/earth","reason":"x"}`, "spec.subject"},
+		{fedapi.Orders, `{"action":"Drain","subject":"zone/eu","reason":""}`, "spec.reason"},
+		{fedapi.Orders, `{"action":"Drain","subject":"zone/eu"}`, "reason"},
+		{fedapi.Orders, `{"action":"Drain","subject":"zone/eu","reason":"x","until":"tomorrow"}`, "spec.until"},
+	} {
+		err := apply(tt.kind, "one", tt.spec, "")
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s %s: %v", tt.kind.Name, tt.spec, err)
+		case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s %s: %v, want %q", tt.kind.Name, tt.spec, err, tt.want)
+		}
+	}
+
+	// What was wrong before it was checked.
+	if err := apply(fedapi.Clusters, "broken", `{"shards":"1/2","conditions":[{"type":"Ready","status":"True","reason":"Ready,Drained"}],"servers":{"a":{"state":"InForce","generation":1}}}`, "status"); err != nil {
+		t.Errorf("its status: %v", err)
+	}
+	if _, err := api.Merge(t.Context(), fedapi.Clusters, "", "broken", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}}, "test", ""); err != nil {
+		t.Errorf("its labels: %v", err)
+	}
+	if _, err := api.Merge(t.Context(), fedapi.Clusters, "", "broken", map[string]any{"spec": map[string]any{"region": "c.d"}}, "test", ""); err == nil {
+		t.Error("its region can be made wrong otherwise")
+	}
+	table, err := api.Table(t.Context(), fedapi.Clusters, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.ToUpper(strings.Join(table.Columns, " ")); got != "NAME STATUS DRAIN REGION SHARDS HEARD AGE" || !strings.Contains(fmt.Sprint(table.Rows), "broken Ready,Drained   1/2") {
+		t.Errorf("%s\n%v", got, table.Rows)
+	}
+
+	// Every field is documented, and so says kubectl explain.
+	for _, text := range []string{deploy.Clusters, deploy.Orders} {
+		all, err := kube.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := all[0].Object["spec"].(map[string]any)["versions"].([]any)[0].(map[string]any)
+		documented(t, all[0].GetName(), v["schema"].(map[string]any)["openAPIV3Schema"].(map[string]any))
+	}
+}
+
+func documented(t *testing.T, at string, s map[string]any) {
+	t.Helper()
+	for name, p := range object(s["properties"]) {
+		f := object(p)
+		if d, _ := f["description"].(string); d == "" {
+			t.Errorf("%s.%s has no description", at, name)
+		}
+		documented(t, at+"."+name, f)
+		documented(t, at+"."+name+"[]", object(f["items"]))
+		documented(t, at+"."+name+"{}", object(f["additionalProperties"]))
+	}
+}
+
+func object(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
+}
