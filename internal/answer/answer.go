@@ -18,10 +18,11 @@ import (
 type Outcome uint8
 
 // The outcomes. NotReady stands for NameError while a member that might know
-// the name has not been listed.
+// the name has not been listed, and for any other while something that the answer
+// depends on isn't known yet.
 const (
 	NameError Outcome = iota // the name does not exist
-	NotReady                 // whether it exists is not known yet
+	NotReady                 // what there is isn't known yet
 	NoData                   // it exists; the type doesn't
 	Found                    // there are records, at the end of the chain if there is one
 )
@@ -66,6 +67,7 @@ type Answer struct {
 	Target     bool           // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
 	Why        string         // the reason, where there is no record
 	Stale      bool           // a shard that is or could be in it is only last known to be so
+	Awaits     string         // what isn't known yet of the shards that could be in it; "": nothing
 	Inside     bool           // the name is in a cluster's own domain
 	Away       bool           // such a name leads to that of Scope, in the federation's domain, and on from there
 	Near       uint32         // the TTL of the CNAME that leads there
@@ -76,6 +78,7 @@ type Answer struct {
 	typ   Type
 	run   []names.Shard  // of the service at the end of the chain
 	width topology.Width // of that end
+	short uint32         // the TTL while something isn't known
 	rule  names.Policy   // of the federation
 	limit int            // how many addresses of a family it may have; 0: any number
 
@@ -310,6 +313,10 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 	}
 	if a.Inside {
 		if l := a.Service.Local; l != nil && l.Port(port, proto) {
+			if l.Await != "" {
+				a.Wait(l.Await)
+				return
+			}
 			a.local(l, port, m, t, now)
 			return
 		}
@@ -323,7 +330,12 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 	ok := false
 	for {
 		a.run = a.Service.In(end)
-		if ok = up(a.Service, a.run, end, port, proto); ok || end == topology.Global {
+		ok = up(a.Service, a.run, end, port, proto)
+		if what := held(a.Federation, a.Service, end, ok); what != "" {
+			a.Wait(what)
+			return
+		}
+		if ok || end == topology.Global {
 			break
 		}
 		end = end.Up()
@@ -331,6 +343,9 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 	}
 	a.typ, a.width = t, end.Width()
 	a.TTL, a.Stale = ttl(a.Service, end, m, now), stale(a.Service, end)
+	if a.short, a.Awaits = m.Degraded, awaited(a.Federation, a.Service, end); a.Awaits != "" {
+		a.Shorten()
+	}
 	a.Near = min(a.TTL, InsideTTL)
 	switch {
 	case (a.Steps > 0 || a.Away) && (t == TypeCNAME || t == TypeANY):
@@ -349,6 +364,47 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 		return
 	}
 	a.records(port, t)
+}
+
+// Wait makes of an answer that there is none before something is known.
+func (a *Answer) Wait(what string) {
+	a.Outcome, a.Awaits, a.Why = NotReady, what, what
+	a.Steps, a.Away, a.Target = 0, false, false
+}
+
+// Shorten gives an answer the degraded TTL: something that it depends on isn't known.
+func (a *Answer) Shorten() { a.TTL = min(a.TTL, a.short) }
+
+// held says what has to be known before there is an answer in a scope; "": nothing. A
+// shard that may turn out to be up, or not to be, is part of it. What a member has that
+// has not been listed matters only where nothing else is up: else the one that can't
+// be reached would hold up all others.
+func held(f *names.Federation, s *names.Service, scope topology.Scope, up bool) string {
+	for i := range s.Awaits {
+		if w := &s.Awaits[i]; w.Hold && scope.Holds(w.Place) {
+			return w.What
+		}
+	}
+	if !up {
+		for i := range f.Unlisted {
+			if w := &f.Unlisted[i]; w.Hold && scope.Holds(w.Place) {
+				return w.What
+			}
+		}
+	}
+	return ""
+}
+
+// awaited says what isn't known yet of the shards that could be in a scope.
+func awaited(f *names.Federation, s *names.Service, scope topology.Scope) string {
+	for _, list := range [...][]names.Await{s.Awaits, f.Unlisted} {
+		for i := range list {
+			if scope.Holds(list[i].Place) {
+				return list[i].What
+			}
+		}
+	}
+	return ""
 }
 
 // up says whether a shard of the run that is the scope's is up, and has the port if

@@ -258,6 +258,64 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
+// In the beginning there is no answer that depends on what isn't known yet, and one at
+// once that doesn't; later, what is known is answered, for a short time. Members that
+// have not been listed hold up only names where nobody is up.
+func TestHeld(t *testing.T) {
+	place := func(region, zone string) topology.Place { return topology.Place{Region: region, Zone: zone} }
+	addr := netip.MustParseAddr("192.0.2.1")
+	us, eu, as := place("us", "us1"), place("eu", "eu1"), place("as", "as1")
+	type list = []names.Await
+	for _, tt := range []struct {
+		name     string
+		awaits   list // of s, which is up in eu
+		unlisted list
+		want     string // of s in us1, us, eu1, eu, the world, and of d, which is down, in eu1 and the world
+	}{
+		{"nothing", nil, nil, "180 180 180 180 180 nodata nodata"},
+		{"a shard", list{{Place: us, What: "x", Hold: true}}, nil, "x x 180 180 x nodata nodata"},
+		{"a shard that is up", list{{Place: eu, What: "x", Hold: true}}, nil, "x x x x x nodata nodata"},
+		{"a shard, later", list{{Place: us, What: "x"}}, nil, "30x 30x 180 180 30x nodata nodata"},
+		{"a member", nil, list{{Place: us, What: "x", Hold: true}}, "x x 180 180 30x x x"},
+		{"a member elsewhere", nil, list{{Place: as, What: "x", Hold: true}}, "30x 30x 180 180 30x x x"},
+		{"a member beside the one that is up", nil, list{{Place: eu, What: "x", Hold: true}}, "30x 30x 30x 30x 30x x x"},
+		{"a member of which it isn't known where it is", nil, list{{What: "x", Hold: true}}, "30x 30x 180 180 30x x x"},
+		{"a member, later", nil, list{{Place: us, What: "x"}}, "30x 30x 180 180 30x nodatax nodatax"},
+	} {
+		e := names.NewFederation("fed").Edit()
+		e.Topology(topology.New([]topology.Place{us, eu, as}))
+		e.Standing(true, true, tt.unlisted)
+		svc := &names.Service{Key: names.Key{Namespace: "n", Name: "s"}, Shards: []names.Shard{{Place: eu, Addr: addr}}, Awaits: tt.awaits}
+		e.Set(svc.Freeze())
+		e.Set((&names.Service{Key: names.Key{Namespace: "n", Name: "d"}, Down: "no shard is up"}).Freeze())
+		var s *names.Snapshot
+		s = s.Next(unix, []*names.Federation{e.Done()})
+		var got []string
+		for _, name := range []string{"s.n.fed.svc.us1.us", "s.n.fed.svc.us", "s.n.fed.svc.eu1.eu", "s.n.fed.svc.eu", "s.n.fed.svc", "d.n.fed.svc.eu1.eu", "d.n.fed.svc"} {
+			a := answer.Resolve(s, plain, labels(name), answer.TypeA, now)
+			switch a.Outcome {
+			case answer.NotReady:
+				for n := range a.Notes() {
+					if n.Code != answer.NoteNotReady || n.String() != a.Awaits {
+						t.Errorf("%s: %s: note %d %s", tt.name, name, n.Code, n)
+					}
+				}
+				if n := slices.Collect(a.Addrs(true, 0)); a.Steps > 0 || a.Target {
+					t.Errorf("%s: %s: it isn't known, and leads to %v", tt.name, name, n)
+				}
+				got = append(got, a.Awaits)
+			case answer.NoData:
+				got = append(got, "nodata"+a.Awaits)
+			default:
+				got = append(got, fmt.Sprint(a.TTL)+a.Awaits)
+			}
+		}
+		if g := strings.Join(got, " "); g != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, g, tt.want)
+		}
+	}
+}
+
 // The order of the addresses rotates from answer to answer; the set doesn't.
 func TestRotation(t *testing.T) {
 	s := blog(t)
@@ -383,7 +441,7 @@ func large(n int) *names.Snapshot {
 		e.Set(s.Freeze())
 	}
 	e.Topology(topology.New(places))
-	e.Standing(true, true)
+	e.Standing(true, true, nil)
 	var s *names.Snapshot
 	return s.Next(unix, []*names.Federation{e.Done()})
 }

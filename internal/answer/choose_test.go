@@ -55,7 +55,7 @@ func holding(entries []entry, more []string, change func(*names.Service)) *names
 	edit := names.NewFederation("fed").Edit()
 	edit.Set(s.Freeze())
 	edit.Topology(topology.New(places))
-	edit.Standing(true, true)
+	edit.Standing(true, true, nil)
 	var none *names.Snapshot
 	return none.Next(unix, []*names.Federation{edit.Done()})
 }

@@ -28,7 +28,7 @@ func TestHost(t *testing.T) {
 			e.Set(s)
 		}
 		e.Topology(topology.New([]topology.Place{{Region: "eu", Zone: "eu-a"}}))
-		e.Standing(true, settled)
+		e.Standing(true, settled, nil)
 		return e.Done()
 	}
 	web := (&names.Service{Key: names.Key{Namespace: "shop", Name: "web"}, Down: "it isn't up"}).Freeze()

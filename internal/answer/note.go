@@ -41,7 +41,11 @@ func (n Note) String() string { return string(n.Append(nil)) }
 func (a *Answer) Notes() iter.Seq[Note] {
 	return func(yield func(Note) bool) {
 		if a.Outcome == NotReady {
-			yield(Note{Code: NoteNotReady, text: "not every cluster has been listed yet"})
+			n := Note{Code: NoteNotReady, text: a.Awaits}
+			if n.text == "" {
+				n.text = "not every cluster has been listed yet"
+			}
+			yield(n)
 			return
 		}
 		if a.Stale && !yield(Note{Code: NoteStale, text: "a cluster is silent; this is what it said last"}) {
@@ -49,6 +53,13 @@ func (a *Answer) Notes() iter.Seq[Note] {
 		}
 		if a.Service != nil && a.Service.Note != "" && !yield(Note{Code: NoteOther, text: a.Service.Note}) {
 			return
+		}
+		none := "no healthy shard in "
+		if a.Awaits != "" && (a.Outcome == NoData || a.Steps > 0) {
+			none = "no shard is known to be healthy in "
+			if !yield(Note{Code: NoteOther, text: a.Awaits}) {
+				return
+			}
 		}
 		switch {
 		case a.Outcome == NoData, a.Outcome == NameError && a.Why != NoName:
@@ -58,7 +69,7 @@ func (a *Answer) Notes() iter.Seq[Note] {
 		case a.Outcome == Found && a.Away:
 			yield(Note{Code: NoteOther, text: "no healthy shard in this cluster, nor in ", scoped: true, scope: a.Scope})
 		case a.Outcome == Found && a.Steps > 0:
-			yield(Note{Code: NoteOther, text: "no healthy shard in ", scoped: true, scope: a.Scope})
+			yield(Note{Code: NoteOther, text: none, scoped: true, scope: a.Scope})
 		}
 	}
 }

@@ -41,6 +41,8 @@ const (
 	ForcedDown   Reason = "forced down"
 	ForcedUp     Reason = "forced up"
 	NoInside     Reason = "no address inside the cluster"
+	NotLookedUp  Reason = "load-balancer hostname not looked up yet"
+	NotProbed    Reason = "no result of a probe yet"
 )
 
 // An Order is what an operator says of a shard.
@@ -67,6 +69,10 @@ type Evidence struct {
 	Unusable   int  // addresses at which nobody can reach anything: loopback, multicast and their like
 	Unresolved int  // hostnames without an address
 	Balancer   bool // a load balancer is to give an address
+	// What isn't known yet of what is asked beside the cluster.
+	Unlooked int  // hostnames that haven't been looked up, and of which nothing is known
+	Recalled int  // hostnames whose addresses are those of an earlier process
+	Unasked  bool // the probes have come to nothing yet
 
 	Silent bool          // nothing can be learned of the cluster now
 	Quiet  time.Duration // how long that has been so
@@ -86,6 +92,9 @@ type Verdict struct {
 	State State
 	Why   Reason
 	Stale bool // it is the last known state of a cluster that has gone silent
+	// Awaits is what isn't known yet, and may change the verdict or the addresses of
+	// the shard; "": nothing.
+	Awaits Reason
 	// Hold is how long the verdict holds if nothing is heard; 0: until something is.
 	Hold time.Duration
 }
@@ -103,6 +112,12 @@ type Verdict struct {
 // An operator's order comes before all of these, but for a cluster that was never
 // listed: nothing is known there to be ordered about.
 func Judge(e Evidence, p Policy) Verdict {
+	v := judge(e, p)
+	v.Awaits = awaits(e, v)
+	return v
+}
+
+func judge(e Evidence, p Policy) Verdict {
 	if !e.Listed {
 		return Verdict{State: Unknown, Why: NotListed}
 	}
@@ -132,13 +147,33 @@ func Judge(e Evidence, p Policy) Verdict {
 	return v
 }
 
+// awaits says what could change a verdict that isn't known yet: nothing, where it
+// stands whatever that turns out to be.
+func awaits(e Evidence, v Verdict) Reason {
+	alive := e.Endpoints > 0 && !e.Deleting || e.Order == Raise
+	switch {
+	case !e.Listed, e.Order == Drain, e.Order == Shut, v.Why == ClusterGone, !alive:
+		return ""
+	case e.Unlooked > 0, e.Recalled > 0:
+		return NotLookedUp
+	case e.Unasked && v.State == Up && v.Why != ForcedUp:
+		return NotProbed
+	}
+	return ""
+}
+
 // readiness is the verdict on what the cluster last said: up if an endpoint is
-// ready and an address is known, and down for the first thing that is lacking.
+// ready and an address is known, and down for the first thing that is lacking. It is
+// unknown while all that lacks is an answer of the resolver.
 func readiness(e Evidence) Verdict {
 	why := Ready
 	switch {
 	case e.Deleting:
 		why = Deleting
+	case e.Addresses == 0 && e.Unlooked > 0 && e.Endpoints > 0:
+		return Verdict{State: Unknown, Why: NotLookedUp}
+	case e.Addresses == 0 && e.Unlooked > 0:
+		why = NoEndpoint
 	case e.Addresses == 0 && e.Refused > 0:
 		why = OutsideRange
 	case e.Addresses == 0 && e.Unusable > 0:

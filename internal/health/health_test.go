@@ -22,6 +22,18 @@ func TestReadiness(t *testing.T) {
 		{"hostname dead", Evidence{Listed: true, Endpoints: 1, Balancer: true, Unresolved: 1}, Verdict{State: Down, Why: Unresolved}},
 		{"address not its own", Evidence{Listed: true, Endpoints: 1, Balancer: true, Refused: 1}, Verdict{State: Down, Why: OutsideRange}},
 		{"ClusterIP", Evidence{Listed: true, Endpoints: 1}, Verdict{State: Down, Why: Internal}},
+		{"hostname not looked up", Evidence{Listed: true, Endpoints: 1, Balancer: true, Unlooked: 1}, Verdict{State: Unknown, Why: NotLookedUp, Awaits: NotLookedUp}},
+		{"nor another, which is dead", Evidence{Listed: true, Endpoints: 1, Balancer: true, Unlooked: 1, Unresolved: 1}, Verdict{State: Unknown, Why: NotLookedUp, Awaits: NotLookedUp}},
+		{"nor another, which isn't", Evidence{Listed: true, Endpoints: 1, Addresses: 1, Unlooked: 1}, Verdict{State: Up, Why: Ready, Awaits: NotLookedUp}},
+		{"hostname not looked up, and no pods", Evidence{Listed: true, Balancer: true, Unlooked: 1}, Verdict{State: Down, Why: NoEndpoint}},
+		{"hostname not looked up, on its way out", Evidence{Listed: true, Deleting: true, Endpoints: 1, Unlooked: 1}, Verdict{State: Down, Why: Deleting}},
+		{"hostname not looked up, drained", Evidence{Listed: true, Endpoints: 1, Unlooked: 1, Order: Drain}, Verdict{State: Down, Why: Drained}},
+		{"hostname not looked up, silent", Evidence{Listed: true, Endpoints: 1, Unlooked: 1, Silent: true}, Verdict{State: Unknown, Why: NotLookedUp, Awaits: NotLookedUp, Stale: true, Hold: time.Minute}},
+		{"hostname not looked up, silent for long", Evidence{Listed: true, Endpoints: 1, Unlooked: 1, Silent: true, Quiet: time.Hour}, Verdict{State: Down, Why: ClusterGone}},
+		{"hostname of an earlier process", Evidence{Listed: true, Endpoints: 1, Addresses: 1, Recalled: 1}, Verdict{State: Up, Why: Ready, Awaits: NotLookedUp}},
+		{"not probed", Evidence{Listed: true, Endpoints: 1, Addresses: 1, Unasked: true}, Verdict{State: Up, Why: Ready, Awaits: NotProbed}},
+		{"not probed, no pods", Evidence{Listed: true, Addresses: 1, Unasked: true}, Verdict{State: Down, Why: NoEndpoint}},
+		{"not probed, up by order", Evidence{Listed: true, Addresses: 1, Unasked: true, Order: Raise}, Verdict{State: Up, Why: ForcedUp}},
 	} {
 		if got := Judge(tt.e, Policy{Hold: time.Minute}); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)

@@ -69,6 +69,7 @@ type Service struct {
 	Recent []Recent // shards that came up or went down lately
 	Down   string   // why no shard is up; "" while one is
 	Silent []Silent // shards of clusters that have gone silent
+	Awaits []Await  // shards of which something isn't known yet
 	Note   string   // what else was decided about it, for whoever asks why; mostly ""
 	// Active is the region that addresses of each family are answered from under a
 	// failover policy; "" where there is no such policy, or no region of its list has one.
@@ -107,7 +108,8 @@ func (f Family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
 type Local struct {
 	Shards []Shard // an entry for each address, no matter where
 	Ports  []Port
-	Stale  bool // it is only last known to be so
+	Stale  bool   // it is only last known to be so
+	Await  string // what has to be known before it is answered; "": nothing
 }
 
 // Port says whether the shard has a port, if one is asked.
@@ -164,6 +166,15 @@ type Recent struct {
 type Silent struct {
 	Place topology.Place
 	Stale bool // its last known state is answered still
+}
+
+// An Await is something that isn't known yet, where answers depend on it.
+type Await struct {
+	Place topology.Place
+	What  string // for whoever asks why
+	// Hold says that nothing is answered in its place before it is known: the server
+	// has only just started. Later, what is known is answered, for a short time.
+	Hold bool
 }
 
 // Freeze sorts what a builder has put together. Inputs in any order give the

@@ -55,6 +55,9 @@ type Federation struct {
 	// Settled is set once every member has been listed or had its time; only
 	// then is an unknown name an unknown name.
 	Settled bool
+	// Unlisted are the places of members that have not been listed yet. One of which it
+	// isn't known where it is counts for the whole federation.
+	Unlisted []Await
 
 	// Home is where the cluster stands whose own domain is answered here.
 	Home Home
@@ -196,7 +199,9 @@ func (e *Edit) Topology(m *topology.Map) { e.next.Map = m }
 func (e *Edit) Home(h Home) { e.next.Home = h }
 
 // Standing sets how far the members are known.
-func (e *Edit) Standing(heard, settled bool) { e.next.Heard, e.next.Settled = heard, settled }
+func (e *Edit) Standing(heard, settled bool, unlisted []Await) {
+	e.next.Heard, e.next.Settled, e.next.Unlisted = heard, settled, unlisted
+}
 
 // Done gives the federation. The edit is over with it.
 func (e *Edit) Done() *Federation {

@@ -24,8 +24,10 @@ const (
 	// often than maxRefresh (a TTL of a day would keep a dead address for one).
 	minRefresh = 5 * time.Second
 	maxRefresh = 5 * time.Minute
-	// retry follows a lookup that failed.
-	retry = 5 * time.Second
+	// A lookup that failed is tried again soon, and then less and less often: answers
+	// may wait for it, and a resolver may have started just now, too.
+	firstRetry = 200 * time.Millisecond
+	retry      = 5 * time.Second
 )
 
 // followHosts starts a resolver for each hostname that a table has come to need,
@@ -62,6 +64,7 @@ func (p *Pipeline) resolve(ctx context.Context, federation int, host string) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var last string // error, so that each is logged once
+	again := firstRetry
 	for {
 		select {
 		case <-timer.C:
@@ -75,6 +78,7 @@ func (p *Pipeline) resolve(ctx context.Context, federation int, host string) {
 		wait := retry
 		switch {
 		case err == nil:
+			again = firstRetry
 			slices.SortFunc(addrs, netip.Addr.Compare)
 			p.send(ctx, report{federation: federation, host: host, addrs: addrs})
 			wait = min(max(ttl, minRefresh), maxRefresh)
@@ -84,6 +88,8 @@ func (p *Pipeline) resolve(ctx context.Context, federation int, host string) {
 			last = ""
 		case errors.Is(err, ErrNoHost):
 			p.send(ctx, report{federation: federation, host: host})
+		default:
+			wait, again = again, min(2*again, retry)
 		}
 		if err != nil {
 			lookupErrors.WithLabelValues(f.Name).Inc()

@@ -121,37 +121,47 @@ func (w *worker) override(i int) {
 	w.tables[i].Override(slices.Concat(w.drains[i], w.filed[i]))
 }
 
-// overdue calls late for each member that hasn't been listed, and is still waited
-// for, with the moment when its time is over; with nil for those of a registry that
-// hasn't been listed itself.
-func (w *worker) overdue(late func(federation, cluster int, s *seat, at time.Duration)) {
+// overdue calls late for all that is waited for, with the moment when its time is over
+// and what has to be done then: members that haven't been listed, the registry, and
+// what else has to be known in the beginning.
+func (w *worker) overdue(late func(at time.Duration, giveUp func())) {
 	for i, t := range w.tables {
-		if t.Settled() {
+		if t.Settled() && t.Begun() {
 			continue
 		}
 		if t.Expecting() {
-			late(i, 0, nil, w.began+Grace)
+			late(w.began+Grace, func() { t.Expect(false) })
 		}
 		for j, s := range w.seated(i) {
 			if !s.waived && (!t.Complete(j) || t.Doubtful(j)) {
-				late(i, j, s, s.since+Grace)
+				late(s.since+Grace, func() {
+					s.waived = true
+					w.log.Warn("cluster " + string(s.Name) + ": not listed within " + Grace.String() + "; going on without it")
+					t.Miss(j)
+				})
 			}
+		}
+		if !t.Begun() {
+			late(w.began+Grace, func() { w.beginAnyway(i) })
 		}
 	}
 }
 
-// waive stops waiting for members whose time is over.
+// beginAnyway answers for a federation from what is known.
+func (w *worker) beginAnyway(i int) {
+	t := w.tables[i]
+	if n := t.Holding(); n > 0 {
+		w.log.Warn("federation "+w.federations[i].Name+": not everything is known within "+Grace.String()+" that answers depend on; going on without it", "services", n)
+	}
+	t.Begin()
+}
+
+// waive stops waiting for what has had its time.
 func (w *worker) waive() {
 	now := Now()
-	w.overdue(func(i, j int, s *seat, at time.Duration) {
-		switch {
-		case now < at:
-		case s == nil:
-			w.tables[i].Expect(false)
-		default:
-			s.waived = true
-			w.log.Warn("cluster " + string(s.Name) + ": not listed within " + Grace.String() + "; going on without it")
-			w.tables[i].Miss(j)
+	w.overdue(func(at time.Duration, giveUp func()) {
+		if now >= at {
+			giveUp()
 		}
 	})
 }

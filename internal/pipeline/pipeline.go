@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/probe"
@@ -27,7 +28,8 @@ const (
 	// any client can tell apart, and bound what a flapping cluster can cost.
 	minGap = 20 * time.Millisecond
 	// Grace is how long a member may take to be listed before unknown names are
-	// taken to be unknown without it. Longer than a TCP connection takes to time
+	// taken to be unknown without it, and what else has to be learned at the start
+	// before answers are given without that. Longer than a TCP connection takes to time
 	// out, shorter than a kubelet's patience with a server that isn't ready.
 	Grace = 10 * time.Second
 	// drain bounds how many reports are taken in before a snapshot is shown, so
@@ -87,7 +89,7 @@ type Pipeline struct {
 	federations []Federation
 	log         *slog.Logger
 	board       names.Board
-	ready       chan struct{} // closed once every member has been listed or had its time
+	ready       chan struct{} // closed once all that answers depend on is known, or had its time
 	reports     chan report
 	stats       atomic.Pointer[stats]
 	unkept      []atomic.Bool // by federation: its state can't be kept
@@ -132,7 +134,9 @@ func New(federations []Federation, log *slog.Logger) *Pipeline {
 // Board shows the current snapshot.
 func (p *Pipeline) Board() *names.Board { return &p.board }
 
-// Ready is closed once every member has been listed, or has had its time.
+// Ready is closed once every member has been listed and what is asked then is known
+// (the addresses of load balancers' names, the first results of probes), or has had
+// its time.
 func (p *Pipeline) Ready() <-chan struct{} { return p.ready }
 
 // Renew shows a snapshot with the next serial, for a change of what is answered
@@ -158,8 +162,14 @@ type Estate struct {
 	Serial   uint32
 	Clusters map[string]Holding
 	Hosts    map[string][]netip.Addr // of load balancers' names
+	// Probed is what probes have come to, by federation.
+	Probed map[string]map[shard.Check]health.Probe
 	// Leads are the regions that failover policies have come to, by federation.
 	Leads map[string]map[names.Key][names.Families]string
+}
+
+func emptyEstate() Estate {
+	return Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Leads: map[string]map[names.Key][names.Families]string{}}
 }
 
 // A Holding is what is known of one cluster.
@@ -167,6 +177,7 @@ type Holding struct {
 	Changes []shard.Change // complete lists
 	Silent  bool
 	Since   time.Duration // when the silence began
+	Begun   bool          // it was answered from
 }
 
 // Bequeath gives what p knows. It is empty when p has ended.
@@ -286,11 +297,12 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 // report replaces it.
 func (p *Pipeline) Inherit(e Estate) {
 	if p.estate.Clusters == nil {
-		p.estate = Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Leads: map[string]map[names.Key][names.Families]string{}}
+		p.estate = emptyEstate()
 	}
 	maps.Copy(p.estate.Clusters, e.Clusters)
 	maps.Copy(p.estate.Hosts, e.Hosts)
 	maps.Copy(p.estate.Leads, e.Leads)
+	maps.Copy(p.estate.Probed, e.Probed)
 	if int32(e.Serial-p.estate.Serial) > 0 {
 		p.estate.Serial = e.Serial
 	}
@@ -365,19 +377,25 @@ func (w *worker) open(i int) {
 		if h.Silent {
 			t.Silence(j, h.Since)
 		}
+		if h.Begun {
+			t.Carry(j)
+		}
 	}
 	t.Follow(w.estate.Leads[f.Name])
+	t.Believe(w.estate.Probed[f.Name])
 	if f.State != "" {
 		w.keepers[i] = &keeper{dir: f.State, name: f.Name, failing: &w.unkept[i]}
 		w.keepers[i].open()
 		w.restore(i)
 	}
-	maps.Copy(w.saved, w.estate.Hosts)
-	for name, addrs := range w.saved {
+	for name, addrs := range w.estate.Hosts {
 		t.Resolved(name, addrs)
 	}
+	for name, addrs := range w.saved {
+		t.Recall(name, addrs)
+	}
 	if f.Overrides != "" {
-		w.wg.Go(func() { w.followOverrides(w.ctx, i) })
+		w.openOverrides(i)
 	}
 	for j, m := range f.Members {
 		w.sit(i, j, m)
@@ -421,6 +439,10 @@ func (w *worker) loop() {
 	holds := time.NewTimer(time.Hour)
 	defer holds.Stop()
 	for {
+		if !waiting && w.dirty() { // what has been learned while the last one was shown
+			due.Reset(minGap)
+			waiting = true
+		}
 		holds.Reset(w.untilDeadline())
 		select {
 		case r := <-w.reports:
@@ -461,7 +483,7 @@ func (w *worker) untilDeadline() time.Duration {
 			next = min(next, max(at-Now(), time.Millisecond))
 		}
 	}
-	w.overdue(func(_, _ int, _ *seat, at time.Duration) { next = min(next, max(at-Now(), time.Millisecond)) })
+	w.overdue(func(at time.Duration, _ func()) { next = min(next, max(at-Now(), time.Millisecond)) })
 	return next
 }
 
@@ -518,13 +540,14 @@ func (w *worker) take(r report) {
 }
 
 func (w *worker) holdings() Estate {
-	e := Estate{Serial: w.board.Load().Serial, Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Leads: map[string]map[names.Key][names.Families]string{}}
+	e := emptyEstate()
+	e.Serial = w.board.Load().Serial
 	for i, f := range w.federations {
-		e.Leads[f.Name] = w.tables[i].Leads()
+		e.Leads[f.Name], e.Probed[f.Name] = w.tables[i].Leads(), w.tables[i].Probed()
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
 		for j, m := range w.seated(i) {
 			if w.tables[i].Complete(j) {
-				h := Holding{Changes: w.tables[i].Holdings(j)}
+				h := Holding{Changes: w.tables[i].Holdings(j), Begun: w.tables[i].Begun()}
 				h.Since, h.Silent = w.tables[i].Silent(j)
 				e.Clusters[m.Identity] = h
 			}
@@ -560,7 +583,7 @@ func (w *worker) publish() {
 			w.inForce[i] = t.Orders()
 			moved = append(moved, m...)
 		}
-		settled = settled && t.Settled()
+		settled = settled && t.Begun()
 	}
 	next := current.Next(began.Unix(), changed)
 	w.board.Show(next)

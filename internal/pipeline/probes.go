@@ -42,6 +42,7 @@ func (w *worker) followChecks() {
 		for _, c := range t.Checks() {
 			tg, ok := target(c)
 			if !ok {
+				t.Idle(c)
 				continue
 			}
 			if w.targets[tg] == nil {
@@ -52,7 +53,8 @@ func (w *worker) followChecks() {
 	}
 	w.prober.Set(all)
 	for tg, ws := range w.targets {
-		if r, ok := w.prober.Result(tg); ok {
+		// A target that has only just been added may be known from before.
+		if r, ok := w.prober.Result(tg); ok && r.State != health.Unprobed {
 			w.found(ws, r.State)
 		}
 	}

@@ -132,6 +132,7 @@ func (w *worker) restore(i int) {
 		if saved.Doubtful() {
 			w.tables[i].Doubt(j)
 		}
+		w.tables[i].Carry(j)
 		oldest = max(oldest, age)
 		n++
 	}

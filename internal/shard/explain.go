@@ -60,7 +60,7 @@ func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.Clust
 		f := &fs[i]
 		m := t.members[f.cluster]
 		if lost != nil && lost(m.Name) {
-			f.verdict = health.Verdict{State: health.Down, Why: "lost, as asked"}
+			f.verdict, f.open = health.Verdict{State: health.Down, Why: "lost, as asked"}, nil
 			if f.near != nil {
 				f.near.verdict = f.verdict
 			}

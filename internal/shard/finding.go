@@ -20,7 +20,9 @@ type finding struct {
 	addrs    []netip.Addr     // that are answered for it then
 	ordered  []netip.Addr     // addresses that an operator's order takes out
 	checks   []Check
-	near     *near // of the cluster whose own domain is answered here
+	near     *near            // of the cluster whose own domain is answered here
+	open     []topology.Place // where it matters what the verdict awaits
+	hold     bool             // nothing is answered there before that is known
 }
 
 // findings judges the shards of a service in the clusters that count, and says
@@ -93,26 +95,31 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 	take(o.Addrs)
 	for _, name := range o.Hosts {
 		h := t.hosts[name]
-		if len(h.addrs) == 0 {
+		switch {
+		case len(h.addrs) == 0 && !h.looked:
+			f.evidence.Unlooked++
+		case len(h.addrs) == 0:
 			f.evidence.Unresolved++
+		case !h.looked:
+			f.evidence.Recalled++
 		}
 		take(h.addrs)
 	}
 	f.evidence.Addresses = len(f.addrs)
 	f.evidence.Endpoints, f.places = t.endpoints(cluster, p)
 	f.evidence.Hidden = slices.ContainsFunc(o.Backends, func(b names.Key) bool { return t.piece(cluster, b) == nil })
-	f.evidence.Probe = t.probe(&f, o)
+	f.evidence.Probe, f.evidence.Unasked = t.probe(&f, o)
 	return f
 }
 
 // probe sums up the probes of a shard's addresses: one that passes is enough, and
-// it takes all of them to fail.
-func (t *Table) probe(f *finding, o *Service) health.Probe {
+// it takes all of them to fail. unasked is set while some have come to nothing yet.
+func (t *Table) probe(f *finding, o *Service) (sum health.Probe, unasked bool) {
 	failing, passing := 0, 0
 	for _, a := range f.addrs {
 		c, ok := t.check(o, a)
 		if !ok {
-			return health.Unprobed
+			return health.Unprobed, false
 		}
 		if !slices.Contains(f.checks, c) {
 			f.checks = append(f.checks, c)
@@ -122,22 +129,25 @@ func (t *Table) probe(f *finding, o *Service) health.Probe {
 			failing++
 		case health.Passing:
 			passing++
+		default:
+			known := t.checks[c]
+			unasked = unasked || known == nil || !known.idle
 		}
 	}
 	switch {
 	case passing > 0:
-		return health.Passing
+		return health.Passing, unasked
 	case failing > 0 && failing == len(f.addrs):
-		return health.Failing
+		return health.Failing, unasked
 	}
-	return health.Unprobed
+	return health.Unprobed, unasked
 }
 
 func (t *Table) checked(c Check) health.Probe {
 	if known := t.checks[c]; known != nil {
 		return known.state
 	}
-	return health.Unprobed
+	return t.probed[c]
 }
 
 // conclude judges a finding, in the order of what may overrule what: readiness
@@ -145,7 +155,7 @@ func (t *Table) checked(c Check) health.Probe {
 func (t *Table) conclude(f *finding, k names.Key, panicking bool) {
 	m := t.members[f.cluster]
 	if panicking {
-		f.evidence.Probe = health.Unprobed
+		f.evidence.Probe, f.evidence.Unasked = health.Unprobed, false
 	} else if f.evidence.Probe == health.Passing {
 		// Of several addresses, those that fail are left out.
 		o := t.piece(f.cluster, k).object
@@ -172,31 +182,38 @@ func (t *Table) conclude(f *finding, k names.Key, panicking bool) {
 	if f.evidence.Order != health.NoOrder {
 		f.verdict = health.Judge(f.evidence, policy)
 	}
-	if f.verdict.State == health.Up {
+	if f.verdict.State == health.Up || f.verdict.Awaits != "" {
 		f.places = stay
 	}
+	for _, p := range stay {
+		if a := f.verdict.Awaits; a != "" && !(a == health.NotProbed && t.order(k, m, p) == health.Raise) {
+			f.open = append(f.open, p)
+		}
+	}
+	f.hold = t.holds(f, t.piece(f.cluster, k))
 }
 
 // ordered gives the places where a shard stays, and the order that says otherwise than
 // a verdict on it, if one does. An order is about places: one that speaks of some of
-// them only leaves the others.
+// them only leaves the others. A shard that may yet turn out to be up counts as one.
 func (t *Table) ordered(f *finding, k names.Key, base health.Verdict) (stay []topology.Place, order health.Order) {
 	m := t.members[f.cluster]
 	out := health.NoOrder
+	alive := base.State == health.Up || base.State == health.Unknown && base.Awaits != ""
 	for _, p := range t.everywhere(f, m) {
 		switch o := t.order(k, m, p); {
 		case o == health.Raise:
 			stay = append(stay, p)
 		case o != health.NoOrder:
 			out = o
-		case base.State == health.Up && slices.Contains(f.places, p):
+		case alive && slices.Contains(f.places, p):
 			stay = append(stay, p)
 		}
 	}
 	switch {
-	case base.State == health.Up && len(stay) == 0:
+	case alive && len(stay) == 0:
 		return stay, out
-	case base.State != health.Up && len(stay) > 0:
+	case !alive && len(stay) > 0:
 		return stay, health.Raise
 	}
 	return stay, health.NoOrder

@@ -16,6 +16,7 @@ type near struct {
 	verdict health.Verdict
 	addrs   []netip.Addr
 	ports   []Port
+	hold    bool
 }
 
 // near judges a shard by the address that it has inside its cluster. All else counts
@@ -29,6 +30,7 @@ func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
 	e := f.evidence
 	n.addrs, e.Unusable = t.reachable(f.cluster, k, n.addrs)
 	e.Addresses, e.Refused, e.Unresolved, e.Balancer = len(n.addrs), 0, 0, false
+	e.Unlooked, e.Recalled = 0, 0
 	base := health.Judge(e, policy)
 	if _, e.Order = t.ordered(f, k, base); e.Order != health.NoOrder {
 		base = health.Judge(e, policy)
@@ -39,6 +41,7 @@ func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
 			n.verdict.Why = health.NoEndpoint
 		}
 	}
+	n.hold = n.verdict.Awaits != "" && t.beginning && !p.carried
 	return n
 }
 
@@ -78,6 +81,9 @@ func (n *near) freeze() *names.Local {
 		return nil
 	}
 	out := &names.Local{Stale: n.verdict.Stale}
+	if n.hold {
+		out.Await = string(n.verdict.Awaits)
+	}
 	addrs := slices.Clone(n.addrs)
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	for _, a := range slices.Compact(addrs) {

@@ -164,6 +164,7 @@ func (t *Table) Override(orders []override.Order) {
 		return
 	}
 	t.orders, t.unchecked = slices.Clone(orders), true
+	t.standing = true // they are about members that have not been listed, too
 	for i := range t.members {
 		t.touchAll(i)
 	}
@@ -203,6 +204,7 @@ type Check struct {
 // A check is what has become of a Check.
 type check struct {
 	state health.Probe
+	idle  bool // nothing is to be expected of it
 	users map[names.Key]int
 }
 
@@ -220,6 +222,18 @@ func (t *Table) ChecksChanged() bool {
 	changed := t.recheck
 	t.recheck = false
 	return changed
+}
+
+// Idle notes that something that the table wants probed isn't.
+func (t *Table) Idle(c Check) {
+	known := t.checks[c]
+	if known == nil || known.idle {
+		return
+	}
+	known.idle = true
+	for k := range known.users {
+		t.dirty[k] = true
+	}
 }
 
 // Checked takes in what a probe has come to.
@@ -261,7 +275,7 @@ func (t *Table) relink(k names.Key, p *piece, checks []Check) {
 	for _, c := range checks {
 		known := t.checks[c]
 		if known == nil {
-			known = &check{users: map[names.Key]int{}}
+			known = &check{state: t.probed[c], users: map[names.Key]int{}}
 			t.checks[c] = known
 			t.recheck = true
 		}

@@ -69,13 +69,14 @@ func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federati
 	}
 	if t.scopes || t.standing {
 		heard := slices.ContainsFunc(t.members, (*member).complete)
-		e.Standing(heard, t.Settled())
+		e.Standing(heard, t.Settled(), t.unlisted())
 		e.Home(t.home())
 	}
 	t.scopes, t.standing = false, false
 	for _, m := range t.members {
 		m.settled = m.complete()
 	}
+	t.begun()
 	slices.SortFunc(moved, func(a, b Transition) int {
 		return cmp.Or(cmp.Compare(a.Key.String(), b.Key.String()), cmp.Compare(a.Cluster, b.Cluster))
 	})
@@ -120,16 +121,21 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 				places = fs[at].places
 			}
 		}
-		if m.settled && (v.State == health.Up || p.verdict.State == health.Up) {
+		// What a shard turns out to be that hasn't been answered is no change of it.
+		news := m.settled && !(t.beginning && !p.carried && p.verdict.Awaits != "")
+		if news && (v.State == health.Up || p.verdict.State == health.Up) {
 			s.note(p.places, places, now)
 		}
-		if m.settled && v.State != p.verdict.State && (v.State != health.Unknown || p.verdict.State == health.Up) {
+		was, is := p.verdict.State == health.Up, v.State == health.Up
+		// What has never been up doesn't go down.
+		if news && (was != is || p.lived && p.verdict.State == health.Unknown && v.State == health.Down) {
 			to := v
-			if to.State == health.Unknown {
+			if to == (health.Verdict{}) {
 				to = health.Verdict{State: health.Down, Why: "gone"}
 			}
 			*moved = append(*moved, Transition{s.key, m.Name, p.verdict, to})
 		}
+		p.lived = (p.lived || v.State == health.Up) && v != (health.Verdict{})
 		t.count(i, p, v)
 		t.relink(s.key, p, checks)
 		p.places = places
@@ -138,6 +144,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		s.recent, s.lead = nil, [names.Families]lead{}
 		delete(t.wakes, s.key)
 		delete(t.crowded, s.key)
+		delete(t.holding, s.key)
 		return
 	}
 	s.recent = slices.DeleteFunc(s.recent, func(r names.Recent) bool { return r.Until <= now })
@@ -145,7 +152,10 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		for f, region := range active {
 			s.lead[f].active = region
 		}
+		s.follows = true
 		delete(t.inherited, s.key)
+	} else if t.beginning && !s.led() {
+		s.lead = [names.Families]lead{} // the first to be listed isn't the one that is preferred
 	}
 	d.new = t.compose(s, fs)
 	d.new.Note = note
@@ -155,6 +165,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 	if s.lead, wake = t.lead(s, d.new, now); wake > 0 {
 		t.wakes[s.key] = wake
 	}
+	t.await(d.new)
 	for _, f := range fs {
 		d.ordered = append(d.ordered, f.ordered...)
 	}
@@ -194,6 +205,9 @@ func (t *Table) compose(s *service, fs []finding) *names.Service {
 			for _, place := range where {
 				out.Silent = append(out.Silent, names.Silent{Place: place, Stale: f.verdict.Stale})
 			}
+		}
+		for _, place := range f.open {
+			out.Awaits = append(out.Awaits, names.Await{Place: place.Canonical(), What: string(f.verdict.Awaits), Hold: f.hold})
 		}
 		for _, port := range s.pieces[f.cluster].object.Ports {
 			ports[port] = append(ports[port], places...)

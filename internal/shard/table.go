@@ -39,6 +39,7 @@ type Table struct {
 	scopes   bool // the places of a member have changed
 	standing bool // a member has been listed for the first time, or had its time
 
+	starting               // see begin.go
 	expecting bool         // more members may come whose names aren't known yet
 	excused   map[int]bool // members of which something goes by an order
 	unchecked bool         // whether the orders are about members
@@ -66,6 +67,8 @@ type service struct {
 	pieces []*piece
 	recent []names.Recent
 	lead   [names.Families]lead
+	// follows is set where a table before this one had decided on the lead.
+	follows bool
 }
 
 // A piece is a shard with what it rests on. Slices may come before their Service.
@@ -75,12 +78,15 @@ type piece struct {
 	slices  []*Slice
 	verdict health.Verdict
 	places  []topology.Place // where it was up at the last publication
+	carried bool             // it was answered before this table began
+	lived   bool             // it has been up
 }
 
 // A host is the name of a load balancer.
 type host struct {
-	addrs []netip.Addr
-	users map[names.Key]int
+	addrs  []netip.Addr
+	looked bool // up, by this process
+	users  map[names.Key]int
 }
 
 // NewTable is the table of a federation's members, by index.
@@ -103,6 +109,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		arbiter:   NewArbiter(),
 		scopes:    true,
 		standing:  true,
+		starting:  begin(),
 	}
 	for _, c := range clusters {
 		t.members = append(t.members, newMember(c))
@@ -287,11 +294,12 @@ func (t *Table) HostsChanged() bool {
 	return changed
 }
 
-// Resolutions are the addresses of the load balancers' names that have some.
+// Resolutions are the addresses of the load balancers' names of which something is
+// known: that one has none, perhaps.
 func (t *Table) Resolutions() map[string][]netip.Addr {
 	out := map[string][]netip.Addr{}
 	for name, h := range t.hosts {
-		if len(h.addrs) > 0 {
+		if h.looked || len(h.addrs) > 0 {
 			out[name] = h.addrs
 		}
 	}
@@ -301,10 +309,10 @@ func (t *Table) Resolutions() map[string][]netip.Addr {
 // Resolved takes in the addresses of a load balancer's name; none: it has none.
 func (t *Table) Resolved(name string, addrs []netip.Addr) {
 	h := t.hosts[name]
-	if h == nil || slices.Equal(h.addrs, addrs) {
+	if h == nil || h.looked && slices.Equal(h.addrs, addrs) {
 		return
 	}
-	h.addrs = slices.Clone(addrs)
+	h.addrs, h.looked = slices.Clone(addrs), true
 	for k := range h.users {
 		t.dirty[k] = true
 	}

@@ -19,7 +19,7 @@ func crowded(n int) *names.Snapshot {
 	eu, us := topology.Place{Region: "eu", Zone: "eu-a"}, topology.Place{Region: "us", Zone: "us-a"}
 	e := names.NewFederation("fed").Edit()
 	e.Topology(topology.New([]topology.Place{eu, us, {Region: "lone", Zone: "lone-a"}}))
-	e.Standing(true, true)
+	e.Standing(true, true, nil)
 	for i := range n {
 		b := [4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}
 		s := &names.Service{

@@ -28,7 +28,7 @@ func federation(settled bool) *names.Federation {
 	e.Topology(topology.New([]topology.Place{
 		eu, {Region: "eu", Zone: "eu-b"}, {Region: "eu", Zone: "z"}, us, {Region: "us", Zone: "z"}, {Region: far, Zone: "far-a"}, {Region: "lone"},
 	}))
-	e.Standing(true, settled)
+	e.Standing(true, settled, nil)
 	http := []names.Port{{Name: "http", Proto: "tcp", Number: 80}, {Name: "http", Proto: "tcp", Number: 8080, Places: []topology.Place{us}}, {Name: "dns", Proto: "udp", Number: 53, Places: []topology.Place{eu}}}
 	set := func(key names.Key, change func(*names.Service), shards ...names.Shard) {
 		s := &names.Service{Key: key, Ports: http, Shards: shards}

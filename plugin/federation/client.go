@@ -21,6 +21,13 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 		return 0
 	case names.Nearest:
 		l := f.locators[a.Index]
+		if l.waits(a) {
+			a.Wait(unlocated)
+			return 0
+		}
+		if l.lacks() {
+			a.Shorten()
+		}
 		if !subnet.IsValid() || !l.believes(from) {
 			c, _ := l.client(from.WithZone(""))
 			a.Choose(&c)

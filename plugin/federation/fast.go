@@ -250,6 +250,8 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain) (size int, o counted) {
 		r.x.Scope = d.of.choose(&a, p.From.Addr(), network)
 		o = counted{success, scoped(&a)}
 		switch {
+		case a.Outcome == answer.NotReady:
+			o = counted{servfail, noScope}
 		case a.Outcome == answer.NoData:
 			o.outcome = nodata
 		case a.Steps > 0 || a.Away:
@@ -267,7 +269,7 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain) (size int, o counted) {
 		default:
 			o = counted{nxdomain, noScope}
 		}
-		if o.outcome != nodata && len(d.fall.Zones) > 0 && d.fall.Through(strings.Clone(q.Name())) {
+		if others(&a) && len(d.fall.Zones) > 0 && d.fall.Through(strings.Clone(q.Name())) {
 			return 0, o
 		}
 		a.Service = nil

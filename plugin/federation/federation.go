@@ -57,6 +57,8 @@ type Federation struct {
 	jar       atomic.Pointer[cookie.Jar]
 	limiter   limiter
 	settled   bool // its sockets have been seen to; listeners guards it
+
+	begun atomic.Bool // it was ready
 }
 
 // A domain is a DNS zone with the federations that live under it.
@@ -75,12 +77,25 @@ type domain struct {
 // Name implements plugin.Handler.
 func (f *Federation) Name() string { return pluginName }
 
-// Ready implements ready.Readiness: every member has been listed, or had its time, and
-// it has been worked out where clients and regions are.
-func (f *Federation) Ready() bool {
+// Ready implements ready.Readiness: all that answers depend on is known, or had its
+// time. It stays so, and is so from the beginning in a reload: until the new
+// configuration is ready, the one before answers.
+func (f *Federation) Ready() bool { return f.begins() || succeeds(f) }
+
+// begins says whether all that answers depend on is known: every member has been listed,
+// what is asked then has been answered, and it has been worked out where clients and
+// regions are.
+func (f *Federation) begins() bool {
+	if f.begun.Load() {
+		return true
+	}
 	select {
 	case <-f.ready:
-		return !slices.ContainsFunc(f.locators, func(l *locator) bool { return !l.settled(f.board) })
+		if slices.ContainsFunc(f.locators, func(l *locator) bool { return !l.ready() }) {
+			return false
+		}
+		f.begun.Store(true)
+		return true
 	default:
 		return false
 	}
@@ -191,7 +206,9 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 			from, _ := netip.ParseAddr(q.IP())
 			q.scope = q.of.choose(&a, from, q.client)
 		}
-		return q.federated(&a)
+		if a.Outcome != answer.NotReady {
+			return q.federated(&a)
+		}
 	}
 	if q.apex.speaks(q.Request.Name(), labels, &a) {
 		// A CNAME to a name that doesn't exist is NXDOMAIN with the CNAME (RFC 6604):
@@ -203,10 +220,16 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 	switch {
 	case a.Outcome == answer.NoData:
 		return q.negative(dns.RcodeSuccess, a.Why), outcome{"nodata", "none"}
-	case q.domain.fall.Through(q.Request.Name()):
+	case others(&a) && q.domain.fall.Through(q.Request.Name()):
 		return nil, outcome{}
 	case a.Outcome == answer.NotReady:
 		return q.notReady(&a), outcome{"servfail", "none"}
 	}
 	return q.negative(dns.RcodeNameError, a.Why), outcome{"nxdomain", "none"}
+}
+
+// others says whether a name may be another plugin's: one that is none here. One below
+// a federation's label is nobody else's before it is known what stands there.
+func others(a *answer.Answer) bool {
+	return a.Outcome == answer.NameError || a.Outcome == answer.NotReady && a.Federation == nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/geodb"
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -60,6 +61,9 @@ type locator struct {
 	known map[string]geo.Place // the regions of the federation, for rebuild
 
 	now atomic.Pointer[located]
+	// begun is set once all regions have been taken in, or had their time: nothing waits
+	// for the locator from then on.
+	begun atomic.Bool
 }
 
 // A site is where a cluster is, by an operator's word.
@@ -174,14 +178,38 @@ func (l *locator) inherit(old []*locator) {
 	}
 }
 
-// settled says whether the locator has taken in the regions that are answered, if it
-// has anything to do with them.
-func (l *locator) settled(board *names.Board) bool {
-	if l.database == "" && len(l.nets) == 0 {
-		return true
+// ready says whether the locator has taken in the regions that are answered, if it
+// has anything to do with them, or had its time.
+func (l *locator) ready() bool { return l.begun.Load() || l.database == "" && len(l.nets) == 0 }
+
+// unlocated is what a client is told before it is known where clients are.
+const unlocated = "where clients and regions are isn't known yet"
+
+// waits says whether an answer depends on where clients are, and that isn't known
+// because the server has only just started.
+func (l *locator) waits(a *answer.Answer) bool {
+	if l.ready() || len(a.Service.Regions()) < 2 && a.Policy().Count == 0 {
+		return false
 	}
 	t := l.now.Load()
-	return t != nil && t.scopes == board.Load().Federations[l.index].Map
+	return t == nil || t.scopes != a.Federation.Map
+}
+
+// lacks says whether the locator has a database that hasn't been read, or couldn't be.
+func (l *locator) lacks() bool {
+	if l.database == "" {
+		return false
+	}
+	t := l.now.Load()
+	return t == nil || t.db == nil
+}
+
+// giveUp has answers wait no longer.
+func (l *locator) giveUp() {
+	if !l.ready() {
+		clogger.Warningf("federation %s: geo: it isn't known within %s where clients and regions are; going on without it", l.federation, pipeline.Grace)
+	}
+	l.begun.Store(true)
 }
 
 // rebuildPoll is how often it is looked whether regions have come or gone.
@@ -195,6 +223,7 @@ const settlePoll = 20 * time.Millisecond
 func (l *locator) follow(ctx context.Context, board *names.Board, places func() map[topology.ClusterName][]topology.Place) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	defer time.AfterFunc(pipeline.Grace, l.giveUp).Stop()
 	read := make(chan struct{}, 1) // a database was, or couldn't be
 	if l.database != "" {
 		wg.Go(func() {
@@ -219,6 +248,8 @@ func (l *locator) follow(ctx context.Context, board *names.Board, places func() 
 		wait := rebuildPoll
 		if t := l.now.Load(); t == nil || !t.settled {
 			wait = settlePoll
+		} else {
+			l.begun.Store(true)
 		}
 		again := time.NewTimer(wait)
 		select {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -45,10 +46,18 @@ func (r *resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, time.
 	var addrs []netip.Addr
 	var ttl uint32
 	var failed error
-	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		m, err := r.ask(ctx, host, t)
-		if err != nil {
-			failed = err
+	// Both at once: answers wait for this when the server starts.
+	types := [...]uint16{dns.TypeA, dns.TypeAAAA}
+	var replies [len(types)]*dns.Msg
+	var errs [len(types)]error
+	var wg sync.WaitGroup
+	for i, t := range types {
+		wg.Go(func() { replies[i], errs[i] = r.ask(ctx, host, t) })
+	}
+	wg.Wait()
+	for i, m := range replies {
+		if errs[i] != nil {
+			failed = errs[i]
 			continue
 		}
 		for _, rr := range m.Answer {

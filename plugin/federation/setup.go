@@ -304,12 +304,26 @@ func (f *Federation) start() {
 	})
 	patience := courtesy
 	if len(old) > 0 {
-		patience = pipeline.Grace
+		patience += pipeline.Grace
 	}
-	select {
-	case <-f.ready:
-	case <-time.After(patience):
+	for end := time.Now().Add(patience); !f.begins() && time.Now().Before(end); {
+		time.Sleep(beginPoll)
 	}
+	if len(old) > 0 { // nothing that was answered may wait for anything now
+		for _, l := range f.locators {
+			l.begun.Store(true)
+		}
+	}
+}
+
+// beginPoll is how exactly it is seen that a start is over.
+const beginPoll = 2 * time.Millisecond
+
+// succeeds says whether f takes the place of a configuration that is ready.
+func succeeds(f *Federation) bool {
+	running.Lock()
+	defer running.Unlock()
+	return slices.ContainsFunc(running.list, func(o *Federation) bool { return o.instance != f.instance && o.begins() })
 }
 
 // listenAddrs are the addresses at which the default apex says that this server

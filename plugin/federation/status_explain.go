@@ -264,9 +264,9 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 		return report.IsUnknown, "no name of " + domain, a.Why
 	case label.scope == "apex":
 		return report.IsStatic, "a name that a wildcard of the static records of " + domain + " covers", ""
-	case a.Service != nil && (a.Outcome == answer.Found || a.Outcome == answer.NoData) && (a.Path.Proto == "" || a.Path.Port != ""):
+	case a.Service != nil && (a.Outcome != answer.NameError) && (a.Path.Proto == "" || a.Path.Port != ""):
 		local := a.Inside && !a.Away
-		if !local && len(a.Service.In(a.End())) == 0 { // else it speaks of the type that addressed asks for
+		if a.Outcome == answer.NotReady || !local && len(a.Service.In(a.End())) == 0 { // else it speaks of the type that addressed asks for
 			why = a.Why
 		}
 		about = fmt.Sprintf("%s of federation %s, in %s", a.Service.Key, a.Federation.Name, a.Scope)

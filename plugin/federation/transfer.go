@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -25,11 +26,19 @@ const batch = 500
 func (f *Federation) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 	for _, d := range f.domains {
 		if string(d.name) == zone && d.lead == nil { // what a cluster's pods are told is nobody else's affair
-			return d.transfer(f, serial), nil
+			select {
+			case <-f.ready:
+				return d.transfer(f, serial), nil
+			default:
+				return nil, errNotReady
+			}
 		}
 	}
 	return nil, transfer.ErrNotAuthoritative
 }
+
+// errNotReady is SERVFAIL: a secondary would keep for hours what isn't the whole zone.
+var errNotReady = errors.New("not everything is known yet that stands in the zone")
 
 func (d *domain) transfer(f *Federation, serial uint32) <-chan []dns.RR {
 	a, s := d.apex.Load(), f.board.Load()

@@ -1,0 +1,130 @@
+package shard
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+)
+
+// starting is what a table that has just been made has to wait for: the lists of its
+// members, and what is asked only then, such as the addresses of load balancers' names
+// and the first results of probes. Until then nothing is said that depends on it.
+// What becomes unknown later holds nothing up: whoever asks has had answers before.
+type starting struct {
+	beginning bool
+	holding   map[names.Key]bool     // services of which something is waited for
+	probed    map[Check]health.Probe // as a table before this one knew it
+}
+
+func begin() starting {
+	return starting{beginning: true, holding: map[names.Key]bool{}, probed: map[Check]health.Probe{}}
+}
+
+// Begun says whether all that was waited for is known, or had its time. It stays so.
+func (t *Table) Begun() bool { return !t.beginning }
+
+// Carry notes that all that is known of a cluster by now was answered before, by an
+// earlier process or another table: it goes on being answered, whatever isn't known
+// of it.
+func (t *Table) Carry(cluster int) {
+	for _, s := range t.services {
+		if p := s.pieces[cluster]; p != nil {
+			p.carried = true
+		}
+	}
+}
+
+// Recall takes in which addresses a load balancer's name had for an earlier process.
+func (t *Table) Recall(name string, addrs []netip.Addr) {
+	h := t.hosts[name]
+	if h == nil || h.looked || slices.Equal(h.addrs, addrs) {
+		return
+	}
+	h.addrs = slices.Clone(addrs)
+	for k := range h.users {
+		t.dirty[k] = true
+	}
+}
+
+// Probed are the checks that have come to something; Believe takes over those of
+// another table, until they are asked anew.
+func (t *Table) Probed() map[Check]health.Probe {
+	out := map[Check]health.Probe{}
+	for c, known := range t.checks {
+		if known.state != health.Unprobed {
+			out[c] = known.state
+		}
+	}
+	return out
+}
+
+// Believe takes over what another table knew of checks.
+func (t *Table) Believe(probed map[Check]health.Probe) { maps.Copy(t.probed, probed) }
+
+// holds says whether nothing is answered of a shard before it is known what its
+// verdict awaits.
+func (t *Table) holds(f *finding, p *piece) bool {
+	e := &f.evidence
+	return t.beginning && !p.carried && f.verdict.Awaits != "" && (e.Unlooked > 0 || e.Unasked)
+}
+
+// await notes whether a service waits for something.
+func (t *Table) await(s *names.Service) {
+	if slices.ContainsFunc(s.Awaits, func(w names.Await) bool { return w.Hold }) || s.Local != nil && s.Local.Await != "" {
+		t.holding[s.Key] = true
+	} else {
+		delete(t.holding, s.Key)
+	}
+}
+
+// begun ends the beginning when nothing is waited for any more.
+func (t *Table) begun() {
+	if t.beginning && t.Settled() && len(t.holding) == 0 {
+		t.beginning, t.probed = false, nil
+	}
+}
+
+// Holding counts the services of which something is waited for.
+func (t *Table) Holding() int { return len(t.holding) }
+
+// Begin ends the beginning, whatever isn't known yet.
+func (t *Table) Begin() {
+	if !t.beginning {
+		return
+	}
+	t.beginning, t.probed, t.standing = false, nil, true
+	for k := range t.holding {
+		t.dirty[k] = true
+	}
+	clear(t.holding)
+}
+
+// unlisted is where members are that have not been listed, and could have shards that
+// are up.
+func (t *Table) unlisted() (out []names.Await) {
+	const what = "a cluster has not been listed yet"
+	if t.expecting {
+		out = append(out, names.Await{What: "the registry has not been listed yet", Hold: t.beginning})
+	}
+	for _, m := range t.members {
+		if m.vacant || m.complete() && !m.doubted {
+			continue
+		}
+		for _, p := range m.own() {
+			if o := t.order(names.Key{}, m, p); o == health.Drain || o == health.Shut {
+				continue // whatever it has isn't answered
+			}
+			out = append(out, names.Await{Place: p.Canonical(), What: what, Hold: t.beginning && !m.waived})
+		}
+	}
+	return out
+}
+
+// led says whether it was decided before this table began where a failover policy
+// answers from.
+func (s *service) led() bool {
+	return s.follows || slices.ContainsFunc(s.pieces, func(p *piece) bool { return p != nil && p.carried })
+}

@@ -1,0 +1,208 @@
+package shard_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// awaits prints what isn't known of web, "region/zone what" each, and an exclamation
+// mark where nothing is answered before it is.
+func (b *bed) awaits() string {
+	var out []string
+	print := func(list []names.Await) {
+		for _, w := range list {
+			hold := ""
+			if w.Hold {
+				hold = "!"
+			}
+			out = append(out, fmt.Sprintf("%s/%s %s%s", w.Place.Region, w.Place.Zone, w.What, hold))
+		}
+	}
+	if s := b.fed.Service(web); s != nil {
+		print(s.Awaits)
+	}
+	print(b.fed.Unlisted)
+	return strings.Join(out, "; ")
+}
+
+// What has to be known before a server that has just started answers: what a shard's
+// verdict or addresses depend on, and nothing else. Once it is known, or had its time,
+// that is over for good.
+func TestBeginning(t *testing.T) {
+	const lookup, probe, listing = "load-balancer hostname not looked up yet", "no result of a probe yet", "a cluster has not been listed yet"
+	lb := []netip.Addr{netip.MustParseAddr("192.0.2.7")}
+	balanced := func(addrs ...string) shard.Change {
+		s := service(web, addrs...)
+		s.Hosts = []string{"lb.example"}
+		return shard.ServiceSet{Service: s}
+	}
+	down := shard.Endpoint{Zone: "a"}
+	order := func(action override.Action, kind override.Kind, name string) override.Order {
+		return override.Order{Action: action, Subject: override.Subject{Kind: kind, Name: name}}
+	}
+	for _, tt := range []struct {
+		name    string
+		probe   string
+		changes []shard.Change
+		orders  []override.Order
+		want    string // with Begun's opposite: what is waited for
+		begun   bool
+		later   string // the same after its time
+	}{
+		{"nothing", "", nil, nil, "", true, ""},
+		{"an address that the cluster says itself", "", []shard.Change{shard.ServiceSet{Service: service(web, "192.0.2.1")}, shard.SliceSet{Slice: slice(web, ready("a"))}}, nil, "", true, ""},
+		{"a hostname", "", []shard.Change{balanced(), shard.SliceSet{Slice: slice(web, ready("a"))}}, nil, "r/a " + lookup + "!", false, "r/a " + lookup},
+		{"a hostname, with pods in two zones", "", []shard.Change{balanced(), shard.SliceSet{Slice: slice(web, ready("a"), ready("b"))}}, nil, "r/a " + lookup + "!; r/b " + lookup + "!", false, "r/a " + lookup + "; r/b " + lookup},
+		{"a hostname beside an address", "", []shard.Change{balanced("192.0.2.1"), shard.SliceSet{Slice: slice(web, ready("a"))}}, nil, "r/a " + lookup + "!", false, "r/a " + lookup},
+		{"a hostname without pods", "", []shard.Change{balanced(), shard.SliceSet{Slice: slice(web, down)}}, nil, "", true, ""},
+		{"a hostname in a cluster that is drained", "", []shard.Change{balanced(), shard.SliceSet{Slice: slice(web, ready("a"))}}, []override.Order{order(override.Drain, override.Cluster, "c")}, "", true, ""},
+		{"a hostname, one of its zones drained", "", []shard.Change{balanced(), shard.SliceSet{Slice: slice(web, ready("a"), ready("b"))}}, []override.Order{order(override.Drain, override.Zone, "a")}, "r/b " + lookup + "!", false, "r/b " + lookup},
+		{"a hostname without pods, by order", "", []shard.Change{balanced(), shard.SliceSet{Slice: slice(web, down)}}, []override.Order{order(override.Up, override.Zone, "a")}, "r/a " + lookup + "!", false, "r/a " + lookup},
+		{"a probe", "tcp", []shard.Change{shard.ServiceSet{Service: service(web, "192.0.2.1")}, shard.SliceSet{Slice: slice(web, ready("a"))}}, nil, "r/a " + probe + "!", false, "r/a " + probe},
+		{"a probe of a shard without pods", "tcp", []shard.Change{shard.ServiceSet{Service: service(web, "192.0.2.1")}, shard.SliceSet{Slice: slice(web, down)}}, nil, "", true, ""},
+		{"a probe of a shard that is up by order", "tcp", []shard.Change{shard.ServiceSet{Service: service(web, "192.0.2.1")}, shard.SliceSet{Slice: slice(web, ready("a"))}}, []override.Order{order(override.Up, override.Zone, "a")}, "", true, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBedWith(t, shard.Policy{Hold: time.Minute, Probe: tt.probe}, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a", "b"}})
+			b.table.Override(tt.orders)
+			if b.publish(); b.table.Begun() {
+				t.Error("begun before anything has been listed")
+			}
+			if got := b.awaits(); len(tt.orders) == 0 && got != "r/a "+listing+"!; r/b "+listing+"!" {
+				t.Errorf("before it is listed: %q", got)
+			}
+			b.apply(0, lists()...).apply(0, tt.changes...).publish()
+			if got := b.awaits(); got != tt.want || b.table.Begun() != tt.begun {
+				t.Errorf("waits for %q, begun %v; want %q, %v", got, b.table.Begun(), tt.want, tt.begun)
+			}
+			b.table.Begin()
+			if b.publish(); b.awaits() != tt.later || !b.table.Begun() || b.table.Holding() > 0 {
+				t.Errorf("after its time: %q, begun %v, want %q", b.awaits(), b.table.Begun(), tt.later)
+			}
+			b.table.Resolved("lb.example", lb)
+			b.table.Checked(check(1), health.Passing)
+			b.table.Checked(check(7), health.Passing)
+			if b.publish(); b.awaits() != "" {
+				t.Errorf("still waits for %q", b.awaits())
+			}
+		})
+	}
+}
+
+// What is learned in the beginning of what hasn't been answered is no change: no answer
+// is short-lived for it, and no line says so. Addresses that turn up are probed before
+// they are answered.
+func TestBeginningIsNoNews(t *testing.T) {
+	b := newBedWith(t, shard.Policy{Probe: "tcp"}, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a"}}).apply(0, lists()...)
+	s := service(web)
+	s.Hosts = []string{"lb.example"}
+	b.apply(0, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready("a"))}).publish()
+	b.table.Resolved("lb.example", []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")})
+	if b.publish(); b.table.Begun() || b.awaits() != "r/a no result of a probe yet!" {
+		t.Errorf("resolved: begun %v, waits for %q", b.table.Begun(), b.awaits())
+	}
+	b.table.Checked(check(1), health.Failing)
+	b.table.Checked(check(2), health.Passing)
+	b.want(web, "r/a 192.0.2.2")
+	if !b.table.Begun() || len(b.moved) > 0 || len(b.fed.Service(web).Recent) > 0 {
+		t.Errorf("begun %v, moved %q, recent %v", b.table.Begun(), b.moved, b.fed.Service(web).Recent)
+	}
+	// Later it is one.
+	b.table.Checked(check(2), health.Failing)
+	if b.publish(); !slices.Equal(b.moved, []string{"shop/web in c: down (probe fails)"}) || len(b.fed.Service(web).Recent) == 0 {
+		t.Errorf("moved %q, recent %v", b.moved, b.fed.Service(web).Recent)
+	}
+}
+
+// Once begun, nothing is held up: not by a member that joins, by a new hostname or by a
+// new address to be probed. What is known is answered.
+func TestBegunForGood(t *testing.T) {
+	b := three(t, shard.Policy{Hold: time.Minute})
+	if !b.table.Begun() {
+		t.Fatal("not begun")
+	}
+	i := b.table.Join(shard.Cluster{Name: "c3", Region: "r0", Zones: []string{"z0"}})
+	if b.publish(); !b.table.Begun() || b.table.Settled() || b.awaits() != "r0/z0 a cluster has not been listed yet" {
+		t.Errorf("one joins: begun %v, waits for %q", b.table.Begun(), b.awaits())
+	}
+	s := service(web)
+	s.Hosts = []string{"lb.example"}
+	b.apply(i, lists()...).apply(i, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready("z0"))})
+	if b.publish(); !b.table.Begun() || b.awaits() != "r0/z0 load-balancer hostname not looked up yet" || len(b.moved) > 0 {
+		t.Errorf("it has a hostname: begun %v, waits for %q, moved %q", b.table.Begun(), b.awaits(), b.moved)
+	}
+	b.table.Resolved("lb.example", nil)
+	if b.publish(); b.awaits() != "" || len(b.moved) > 0 {
+		t.Errorf("it doesn't resolve: waits for %q, moved %q", b.awaits(), b.moved)
+	}
+}
+
+// A table that takes over what another has answered goes on answering, whatever it
+// doesn't know itself; what is new waits.
+func TestCarried(t *testing.T) {
+	p := shard.Policy{Hold: time.Minute, Probe: "tcp"}
+	b := newBedWith(t, p, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a"}}).apply(0, lists()...)
+	s := service(web)
+	s.Hosts = []string{"lb.example"}
+	b.apply(0, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready("a"))})
+	b.table.Recall("lb.example", []netip.Addr{netip.MustParseAddr("192.0.2.1")})
+	b.table.Carry(0)
+	b.want(web, "r/a 192.0.2.1")
+	if b.awaits() != "r/a load-balancer hostname not looked up yet" || !b.table.Begun() {
+		t.Errorf("begun %v, waits for %q", b.table.Begun(), b.awaits())
+	}
+	b.table.Resolved("lb.example", []netip.Addr{netip.MustParseAddr("192.0.2.1")})
+	if b.publish(); b.awaits() != "r/a no result of a probe yet" {
+		t.Errorf("confirmed: waits for %q", b.awaits())
+	}
+	b.table.Checked(check(1), health.Failing)
+	b.want(web, "")
+
+	heir := newBedWith(t, p, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a"}}).apply(0, b.table.Holdings(0)...)
+	heir.table.Believe(b.table.Probed())
+	for name, addrs := range b.table.Resolutions() {
+		heir.table.Resolved(name, addrs)
+	}
+	heir.table.Carry(0)
+	heir.want(web, "") // what fails its probes doesn't come back by a reload
+	if heir.awaits() != "" || !heir.table.Begun() {
+		t.Errorf("the heir: begun %v, waits for %q", heir.table.Begun(), heir.awaits())
+	}
+}
+
+// Where a failover policy answers from isn't decided by who is listed first.
+func TestBeginningOfLead(t *testing.T) {
+	manual := names.Policy{Choice: names.Failover, Regions: []string{"r1", "r0"}, Failback: names.Failback{Manual: true}}
+	var cs []shard.Cluster
+	for i := range 2 {
+		cs = append(cs, shard.Cluster{Name: topology.ClusterName(fmt.Sprint("c", i)), Region: fmt.Sprint("r", i), Zones: []string{fmt.Sprint("z", i)}})
+	}
+	b := newBedWith(t, shard.Policy{Hold: time.Minute, Choice: manual}, cs...)
+	active := func(when, want string) {
+		t.Helper()
+		if got := b.publish().fed.Service(web).Active[0]; got != want {
+			t.Errorf("%s: answered from %q, want %q", when, got, want)
+		}
+	}
+	list := func(i int, e shard.Endpoint) {
+		b.apply(i, lists()...).apply(i, shard.ServiceSet{Service: service(web, fmt.Sprint("192.0.2.", i))}, shard.SliceSet{Slice: slice(web, e)})
+	}
+	list(0, ready("z0"))
+	active("the second is listed first", "r0")
+	list(1, ready("z1"))
+	active("the first is listed", "r1")
+	b.apply(1, shard.SliceSet{Slice: slice(web, shard.Endpoint{Zone: "z1"})})
+	active("the first goes", "r0")
+	b.apply(1, shard.SliceSet{Slice: slice(web, ready("z1"))})
+	active("it is back, and nobody has said so", "r0")
+}
