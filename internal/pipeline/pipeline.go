@@ -317,7 +317,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 	defer cancel()
 	defer watch(p)()
 
-	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now(), arbiter: shard.NewArbiter()}
+	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now(), changes: newGatherer(p.log), arbiter: shard.NewArbiter()}
 	w.prober = probe.New(func(t probe.Target, r probe.Result) {
 		p.send(ctx, report{found: &finding{t, r.State}})
 	})
@@ -341,6 +341,7 @@ type worker struct {
 	arbiter *shard.Arbiter                  // of hosts that several claim
 	hosts   []map[string]context.CancelFunc // the resolvers that run, by federation and name
 	prober  *probe.Prober
+	changes *gatherer
 	targets map[probe.Target][]wanted
 	keepers []*keeper               // by federation; nil: its state isn't kept
 	saved   map[string][]netip.Addr // of load balancers' names, from the disk
@@ -413,6 +414,7 @@ func (w *worker) begin() {
 }
 
 func (w *worker) close() {
+	w.changes.close()
 	for _, k := range w.keepers {
 		if k != nil {
 			k.close()
@@ -452,6 +454,7 @@ func (w *worker) loop() {
 			waiting = false
 		case <-holds.C:
 			w.waive()
+			w.changes.flush(Now())
 			for _, t := range w.tables {
 				t.Advance(Now())
 			}
@@ -478,6 +481,9 @@ func (w *worker) loop() {
 // is due may have to wait for the next publication.
 func (w *worker) untilDeadline() time.Duration {
 	next := time.Hour
+	if at, ok := w.changes.due(); ok {
+		next = min(next, max(at-Now(), time.Millisecond))
+	}
 	for _, t := range w.tables {
 		if at, ok := t.Deadline(); ok {
 			next = min(next, max(at-Now(), time.Millisecond))
@@ -608,19 +614,9 @@ func (w *worker) publish() {
 	}
 }
 
-// many is how many changes of state are logged by name; more at once are the
-// affair of a cluster, not of a service.
-const many = 20
-
-// tell logs changes of state and what operators should know, a line each.
+// tell logs changes of state and what operators should know.
 func (w *worker) tell(moved []shard.Transition) {
-	if len(moved) > many {
-		w.log.Info("shards changed state at once", "count", len(moved), "first", moved[0].String(), "last", moved[len(moved)-1].String())
-	} else {
-		for _, m := range moved {
-			w.log.Info("shard " + m.String())
-		}
-	}
+	w.changes.add(moved, Now())
 	for i, t := range w.tables {
 		for _, s := range t.Said() {
 			w.log.Warn("federation " + w.federations[i].Name + ": " + s)

@@ -258,7 +258,7 @@ func TestRenew(t *testing.T) {
 	})
 }
 
-// Changes of state are logged by name, a crowd of them in one line.
+// A change of state is logged by name, at once.
 func TestLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newScript()
