@@ -66,11 +66,13 @@ func init() {
 		}},
 		{"orders to it; SUBJECT is cluster/NAME, region/NAME, zone/NAME or service/NAMESPACE/NAME", []command{
 			{"drain", order, "take shards out of the answers, and with --evacuate a cluster's replicas elsewhere", 1, 1, newDrain},
-			{"down", order, "the same, for what is broken", 1, 1, newOrder},
-			{"up", order, "answer with shards whatever their state", 1, 1, newOrder},
-			{"failback", order, "go back to the region that failover prefers", 1, 1, newOrder},
+			{"down", order, "the same, for what is broken", 1, 1, newPosting},
+			{"up", order, "answer with shards whatever their state", 1, 1, newPosting},
+			{"failback", order, "go back to the region that failover prefers", 1, 1, newPosting},
 			{"undrain", "SUBJECT", "take back what was ordered about a subject", 1, 1, newUndrain},
-			{"overrides", "", "list the orders", 0, 0, func(c *call) action { return &overrides{editing: editing{asking{call: c}, ""}} }},
+			{"overrides", "", "list the orders", 0, 0, func(c *call) action {
+				return &overrides{call: c, editing: editing{asking{call: c}, ""}, steering: steering{reaching: reaching{call: c}}}
+			}},
 		}},
 		{"the API of a federation, and its clusters", []command{
 			{"init", "NAME --host-cluster-context C --dns-zone-name D", "set one up, or renew it", 1, 1, func(c *call) action { return &initialize{reaching: reaching{call: c}} }},

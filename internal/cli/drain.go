@@ -39,6 +39,9 @@ func (c *drain) declare(fs *flag.FlagSet) {
 }
 
 func (c *drain) run(ctx context.Context) (err error) {
+	if sub, err := override.ParseSubject(c.positional[0]); err == nil && sub.Kind != override.Cluster && !c.evacuate && !c.given["ttl"] && c.posted() {
+		return c.order.post(ctx, &c.moving.steering)
+	}
 	if c.evacuate || c.given["ttl"] || c.federal() {
 		return c.federated(ctx)
 	}
@@ -123,6 +126,19 @@ func (c *drain) federated(ctx context.Context) error {
 // foresee asks the servers what the drain changes, and refuses it if one of them
 // would be left without any shard of a service.
 func (c *drain) foresee(ctx context.Context, m *motion, what string, o override.Order) (first *report.Preview, err error) {
+	if m.board != nil {
+		p, err := m.board.foresee(ctx, c.Now, o)
+		switch {
+		case err != nil && m.lenient && !c.dry:
+			fmt.Fprintf(c.Stderr, "%v; going on without it, as --ttl says\n", err)
+			return &report.Preview{}, nil
+		case err != nil:
+			return nil, hint.Errorf("--ttl DURATION goes on without those that say nothing", "%s: what it would change is not known: %w", what, err)
+		case !c.dry && !c.force:
+			return p, refusal(what, p)
+		}
+		return p, nil
+	}
 	err = m.each(func(s *asking) error {
 		var p report.Preview
 		if err := s.get(ctx, "preview", url.Values{"order": {o.String()}, "federation": {m.federation}}, &p); err != nil {
@@ -200,6 +216,9 @@ func holding(d *fedapi.Drain, now time.Time) bool {
 
 // withdrawn waits until no server answers with the cluster any more.
 func (m *motion) withdrawn(ctx context.Context) error {
+	if m.board != nil {
+		return m.confirmed(ctx)
+	}
 	return m.progress.until(ctx, m.timeout, func(ctx context.Context) (bool, string, error) {
 		why := ""
 		err := m.each(func(s *asking) error {
@@ -226,6 +245,41 @@ func (m *motion) withdrawn(ctx context.Context) error {
 		}
 		return err == nil && why == "", why, err
 	})
+}
+
+// confirmed waits until every server that is there says in the API that it answers
+// nothing with the cluster any more.
+func (m *motion) confirmed(ctx context.Context) error {
+	err := m.progress.until(ctx, m.timeout, func(ctx context.Context) (bool, string, error) {
+		servers, err := serving(ctx, m.api, m.federation, m.Now())
+		if err != nil {
+			return false, "", err
+		}
+		c, err := m.get(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		for _, name := range servers {
+			switch s, said := c.Status.Servers[name]; {
+			case !said || s.Generation != c.Generation:
+				return false, fmt.Sprintf("server %s hasn't said yet that it has the drain", name), nil
+			case s.State == fedapi.Overruled:
+				return false, "", hint.Errorf("fedctl undrain cluster/"+m.cluster+" takes that back; then again", "server %s: %s", name, s.Message)
+			case s.State != fedapi.InForce:
+				return false, fmt.Sprintf("server %s: %s", name, s.Message), nil
+			case s.Answers > 0:
+				return false, fmt.Sprintf("server %s answers %s with it still", name, plural(int(s.Answers), "service")), nil
+			default:
+				m.board.ttl = max(m.board.ttl, time.Duration(s.TTLSeconds)*time.Second)
+			}
+		}
+		return true, "", nil
+	})
+	if err != nil && m.lenient && ctx.Err() == nil {
+		fmt.Fprintf(m.Stderr, "%v; going on without it, as --ttl says\n", err)
+		return nil
+	}
+	return err
 }
 
 // evacuate has replicas go to the other clusters, from when the last answer that

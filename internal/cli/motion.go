@@ -63,7 +63,8 @@ type motion struct {
 	api      *kube.API
 	cluster  string
 	asked    []*asking
-	lenient  bool // servers that can't be asked are left out
+	lenient  bool   // servers that can't be asked are left out
+	board    *board // nil: servers are asked at their addresses, not in the API
 	progress *progress
 }
 
@@ -77,8 +78,15 @@ func (c *moving) begin(ctx context.Context, cluster string) (*motion, error) {
 		m.asked = append(m.asked, &asking{call: c.call, server: s})
 	}
 	var err error
-	m.api, err = c.home(ctx)
-	return m, err
+	if m.api, err = c.home(ctx); err != nil || len(c.servers) > 0 || c.Getenv != nil && c.Getenv("FEDNS_SERVER") != "" {
+		return m, err
+	}
+	// Who says in the API that it is there is asked there. Those of an older version
+	// don't, and the usual address is asked.
+	if live, err := serving(ctx, m.api, m.federation, c.Now()); err == nil && len(live) > 0 {
+		m.board = &board{API: m.api, progress: m.progress, federation: m.federation, servers: live}
+	}
+	return m, nil
 }
 
 func (m *motion) end() {
@@ -203,6 +211,9 @@ func (m *motion) view(ctx context.Context, s *asking) (*report.Cluster, error) {
 // lifetime is how long answers with the cluster may be remembered, the longest of
 // all servers.
 func (m *motion) lifetime(ctx context.Context) (ttl time.Duration, err error) {
+	if m.board != nil {
+		return m.board.ttl, nil
+	}
 	err = m.each(func(s *asking) error {
 		v, err := m.view(ctx, s)
 		if err == nil {

@@ -41,8 +41,6 @@ type order struct {
 	dry, force    bool
 }
 
-func newOrder(c *call) action { return &order{editing: editing{asking{call: c}, ""}} }
-
 func (c *order) declare(fs *flag.FlagSet) {
 	c.editing.declare(fs)
 	c.terms(fs)
@@ -368,16 +366,37 @@ func reports(list []override.Order, now time.Time) []report.Order {
 }
 
 type overrides struct {
+	*call
 	editing
+	steering
 	prune bool
 }
 
 func (c *overrides) declare(fs *flag.FlagSet) {
 	c.editing.declare(fs)
+	c.steering.declare(fs)
 	fs.BoolVar(&c.prune, "prune", false, "remove those that have expired")
 }
 
 func (c *overrides) run(ctx context.Context) error {
+	if c.posted() {
+		b, err := c.board(ctx)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		all, err := b.list(ctx, c.Now())
+		if err != nil {
+			return err
+		}
+		if c.json {
+			return c.print(all)
+		}
+		c.tell(b, all)
+		if c.file == "" && !c.given["server"] {
+			return nil
+		}
+	}
 	t, err := c.target(ctx)
 	if err != nil {
 		return err

@@ -52,7 +52,21 @@ func (c *undrain) run(ctx context.Context) error {
 
 func (c *undrain) federated(ctx context.Context, sub override.Subject) error {
 	if sub.Kind != override.Cluster {
-		return misused(&c.command, "undrain %s: with --context, it is for a cluster: cluster/NAME", sub)
+		b, err := c.board(ctx)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		taken, err := b.takeDown(ctx, c.Now, sub)
+		if err == nil && len(taken) == 0 {
+			return fmt.Errorf("undrain %s: no Order in the API of federation %s %w", sub, b.federation, errSilent)
+		}
+		for _, name := range taken {
+			if err == nil {
+				c.printf("Order %s: taken back\n", name)
+			}
+		}
+		return err
 	}
 	m, err := c.begin(ctx, sub.Name)
 	if err != nil {
@@ -76,6 +90,22 @@ func (c *undrain) federated(ctx context.Context, sub override.Subject) error {
 			return err
 		}
 		fmt.Fprintf(c.Stderr, "Cluster %s: spec.drain taken back\n", m.cluster)
+		if err := m.returned(ctx); err != nil {
+			return err
+		}
+	}
+	if m.board != nil {
+		taken, err := m.board.takeDown(ctx, c.Now, sub)
+		switch {
+		case err != nil:
+			return err
+		case drain == nil && len(taken) == 0:
+			return fmt.Errorf("cluster %s isn't drained by its Cluster object, and no Order %w", m.cluster, errSilent)
+		}
+		for _, name := range taken {
+			c.printf("Order %s: taken back\n", name)
+		}
+		return nil
 	}
 	removed, err := c.filed(ctx, sub)
 	switch {
@@ -126,6 +156,34 @@ func (m *motion) comeBack(ctx context.Context) error {
 		fmt.Fprintf(m.Stderr, "cluster %s: the plan gives it no replicas: without \"rebalance\", they stay where they are\n", m.cluster)
 	} else {
 		fmt.Fprintf(m.Stderr, "cluster %s: %s there\n", m.cluster, came.here)
+	}
+	return nil
+}
+
+// returned waits until every server that says in the API what it goes by says that the
+// drain isn't in force any more.
+func (m *motion) returned(ctx context.Context) error {
+	if m.board == nil {
+		return nil
+	}
+	err := m.progress.until(ctx, m.timeout, func(ctx context.Context) (bool, string, error) {
+		servers, err := serving(ctx, m.api, m.federation, m.Now())
+		if err != nil {
+			return false, "", err
+		}
+		c, err := m.get(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		for _, name := range servers {
+			if s, said := c.Status.Servers[name]; said && (s.Generation != c.Generation || s.State != fedapi.NotInForce) {
+				return false, fmt.Sprintf("server %s goes by the drain still", name), nil
+			}
+		}
+		return true, "", nil
+	})
+	if err != nil {
+		return fmt.Errorf("cluster %s: its drain is taken back, and still in force somewhere: %w", m.cluster, err)
 	}
 	return nil
 }

@@ -120,7 +120,8 @@ func newWorld(t *testing.T) *world {
 // install makes the API one of a federation.
 func (w *world) install(t *testing.T) {
 	t.Helper()
-	w.fed.Apply(t, deploy.Clusters)
+	// The schema of before, which lets through what servers have to cope with.
+	w.fed.Apply(t, was(deploy.Clusters))
 	w.fed.Apply(t, rights)
 	var err error
 	if w.admin, err = kube.Open(kube.Config{Kubeconfig: w.fed.Kubeconfig}); err != nil {
