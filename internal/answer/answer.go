@@ -116,26 +116,6 @@ func (a *Answer) Chain() iter.Seq[topology.Scope] {
 	}
 }
 
-// Ports are the port numbers of the SRV records.
-func (a *Answer) Ports() iter.Seq[uint16] {
-	return func(yield func(uint16) bool) {
-		if a.Outcome != Found || !a.Target || a.Path.Port == "" {
-			return
-		}
-		// Both labels were read when the answer was resolved.
-		port, proto, end := a.Path.Port[1:], a.Path.Proto[1:], a.End()
-		ports := a.Service.Ports
-		if a.Inside && !a.Away {
-			ports = a.Service.Local.Ports
-		}
-		for i := range ports {
-			if p := &ports[i]; p.Name == port && p.Proto == proto && p.In(end) && !yield(p.Number) {
-				return
-			}
-		}
-	}
-}
-
 // Resolve answers the question for a type of a name: labels stand before the
 // domain, in lower case, leftmost first; members are the federations under the
 // domain; now is on the clock of Recent.Until. labels must not change while the answer is in
@@ -290,9 +270,12 @@ func strange(labels []string) topology.Scope {
 // service answers for a known service, or a port of it, in a scope.
 func (a *Answer) service(m Member, t Type, now time.Duration) {
 	port, proto := "", ""
+	if a.Inside && a.Path.Port == "" && a.pod(m, t, now) {
+		return
+	}
 	if a.Path.Proto != "" {
 		var ok bool
-		if proto, ok = bare(a.Path.Proto); !ok || !a.Service.Proto(proto) {
+		if proto, ok = bare(a.Path.Proto); !ok || !a.Service.Proto(proto) && !a.near(proto) {
 			a.Outcome, a.Why = missing(a.Federation), "no port of this protocol"
 			return
 		}
@@ -301,7 +284,7 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 			a.Outcome, a.Why = NoData, "empty non-terminal"
 			return
 		}
-		if port, ok = bare(a.Path.Port); !ok || !a.Service.Port(port, proto) {
+		if port, ok = bare(a.Path.Port); !ok || !a.Service.Port(port, proto) && !(a.Inside && a.Service.Local != nil && a.Service.Local.Port(port, proto)) {
 			a.Outcome, a.Why = missing(a.Federation), "no port of this name"
 			return
 		}
@@ -317,7 +300,7 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 				a.Wait(l.Await)
 				return
 			}
-			a.local(l, port, m, t, now)
+			a.local(l, port, m, t, now, l.Shards)
 			return
 		}
 		if !a.Federation.Home.Known {
@@ -405,6 +388,12 @@ func awaited(f *names.Federation, s *names.Service, scope topology.Scope) string
 		}
 	}
 	return ""
+}
+
+// near says whether a pod of the cluster that asks has a port of a protocol, whatever its
+// Service says.
+func (a *Answer) near(proto string) bool {
+	return a.Inside && a.Service.Local != nil && slices.ContainsFunc(a.Service.Local.Ports, func(p names.Port) bool { return p.Proto == proto })
 }
 
 // up says whether a shard of the run that is the scope's is up, and has the port if

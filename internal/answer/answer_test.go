@@ -109,8 +109,8 @@ func line(a answer.Answer) string {
 	for c := range a.Chain() {
 		out += " -> " + a.Path.At(c)
 	}
-	for p := range a.Ports() {
-		out += fmt.Sprint(" port ", p)
+	for p := range a.Targets(0) {
+		out += fmt.Sprint(" port ", p.Port)
 	}
 	return out
 }

@@ -27,11 +27,31 @@ func Inside(s *names.Snapshot, m Member, labels []string, t Type, now time.Durat
 }
 
 // local answers from the cluster's own shard.
-func (a *Answer) local(l *names.Local, port string, m Member, t Type, now time.Duration) {
+func (a *Answer) local(l *names.Local, port string, m Member, t Type, now time.Duration, run []names.Shard) {
 	// A zone's answer: nobody is closer, so that no policy has to choose.
-	a.run, a.width, a.typ = l.Shards, topology.Zonal, t
+	a.run, a.width, a.typ = run, topology.Zonal, t
 	a.TTL, a.Stale = min(ttl(a.Service, topology.Global, m, now), InsideTTL), l.Stale
 	a.records(port, t)
+}
+
+// pod answers for a pod of a headless service; false: there is none of this label.
+func (a *Answer) pod(m Member, t Type, now time.Duration) bool {
+	l := a.Service.Local
+	if l == nil || a.Path.Proto == "" || a.Path.Proto[0] == '_' {
+		return false
+	}
+	if l.Await != "" {
+		a.Wait(l.Await)
+		return true
+	}
+	pod := l.Target(a.Path.Proto)
+	if pod == nil {
+		return false
+	}
+	a.Path.Pod, a.Path.Proto = a.Path.Proto, ""
+	a.Depth++
+	a.local(l, "", m, t, now, pod.Shards)
+	return true
 }
 
 // Place says, for whoever counts, what an answer speaks of: a scope, or a cluster.

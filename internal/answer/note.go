@@ -64,10 +64,14 @@ func (a *Answer) Notes() iter.Seq[Note] {
 		switch {
 		case a.Outcome == NoData, a.Outcome == NameError && a.Why != NoName:
 			yield(Note{Code: NoteOther, text: a.Why})
+		case a.Outcome == Found && a.Away && a.Steps == 0 && a.Service.Local != nil:
+			yield(Note{Code: NoteOther, text: "no ready endpoint with this port in this cluster"})
 		case a.Outcome == Found && a.Away && a.Steps == 0:
 			yield(Note{Code: NoteOther, text: "no healthy shard in this cluster"})
 		case a.Outcome == Found && a.Away:
 			yield(Note{Code: NoteOther, text: "no healthy shard in this cluster, nor in ", scoped: true, scope: a.Scope})
+		case a.Outcome == Found && a.Steps > 0 && a.Path.Port != "" && len(a.Service.In(a.Scope)) > 0:
+			yield(Note{Code: NoteOther, text: "no ready endpoint with this port in ", scoped: true, scope: a.Scope})
 		case a.Outcome == Found && a.Steps > 0:
 			yield(Note{Code: NoteOther, text: none, scoped: true, scope: a.Scope})
 		}

@@ -15,6 +15,7 @@ type Path struct {
 	Port, Proto, Service, Namespace, Federation string
 	Kind                                        names.Kind
 	Scope                                       []string // zone and region, region, short zone, or none
+	Pod                                         string   // in a cluster's own domain, in the place of Proto: a pod of the service
 
 	hasKind bool
 	extra   bool // more labels than any name has

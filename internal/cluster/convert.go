@@ -381,18 +381,19 @@ func slice(o *discoveryv1.EndpointSlice, pods bool) (*shard.Slice, bool) {
 		e := endpoint(&o.Endpoints[i])
 		if pods {
 			e.Addr = pod(&o.Endpoints[i])
+			if h := o.Endpoints[i].Hostname; h != nil && e.Addr.IsValid() {
+				if l, err := fqdn.Label(*h); err == nil { // else it is named by its address
+					e.Hostname = intern(l)
+				}
+			}
 		}
 		all = append(all, e)
 	}
-	if pods {
-		for i := range o.Ports {
-			if p, ok := endpointPort(&o.Ports[i]); ok {
-				s.Ports = append(s.Ports, p)
-			}
-		}
+	for i := range o.Ports {
+		s.Ports = append(s.Ports, endpointPort(&o.Ports[i]))
 	}
 	slices.SortFunc(all, func(a, b shard.Endpoint) int {
-		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Node, b.Node), compareBool(a.Ready, b.Ready), a.Addr.Compare(b.Addr))
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Node, b.Node), compareBool(a.Ready, b.Ready), a.Addr.Compare(b.Addr), cmp.Compare(a.Hostname, b.Hostname))
 	})
 	few := slices.Compact(all)
 	if len(few) < len(o.Endpoints) {
@@ -440,20 +441,26 @@ func pod(e *discoveryv1.Endpoint) netip.Addr {
 	return a.Unmap()
 }
 
-// endpointPort makes what is kept of a port of a slice; false: it has no name, or number.
-func endpointPort(p *discoveryv1.EndpointPort) (shard.Port, bool) {
-	if p.Name == nil || p.Port == nil || *p.Port < 1 || *p.Port > 65535 {
-		return shard.Port{}, false
+// endpointPort makes what is kept of a port of a slice. One without a name, or with one
+// that can't be asked for, is kept without: a slice that has only such ports has none of
+// those that can. Number 0 is none.
+func endpointPort(p *discoveryv1.EndpointPort) (out shard.Port) {
+	if p.Port != nil && *p.Port > 0 && *p.Port <= 65535 {
+		out.Number = uint16(*p.Port)
+	}
+	if p.Name == nil {
+		return out
 	}
 	name, err := fqdn.Label(*p.Name)
 	if err != nil {
-		return shard.Port{}, false // its Service has said so
+		return out // its Service has said so
 	}
 	proto := corev1.ProtocolTCP
 	if p.Protocol != nil && *p.Protocol != "" {
 		proto = *p.Protocol
 	}
-	return shard.Port{Name: intern(name), Proto: intern(fqdn.Lower(string(proto))), Number: uint16(*p.Port)}, true
+	out.Name, out.Proto = intern(name), intern(fqdn.Lower(string(proto)))
+	return out
 }
 
 func compareBool(a, b bool) int {

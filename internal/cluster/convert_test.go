@@ -267,17 +267,17 @@ metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: we
 ports: [{name: http, port: 8080}, {name: dns, port: 53, protocol: UDP}, {port: 1}, {name: no_label, port: 2}]
 endpoints:
 - {zone: a, addresses: [10.1.0.2, 10.9.9.9], conditions: {ready: true}}
-- {zone: a, addresses: [10.1.0.1], conditions: {ready: true}}
-- {zone: a, addresses: [10.1.0.1], conditions: {ready: true}}
+- {zone: a, addresses: [10.1.0.1], hostname: Pod-1, conditions: {ready: true}}
+- {zone: a, addresses: [10.1.0.1], hostname: pod-1, conditions: {ready: true}}
 - {zone: a, addresses: [a.name], conditions: {ready: true}}
 `).slice()
 		if headless(&o.ObjectMeta) != tt.headless {
 			t.Errorf("%s: headless %v", tt.labels, !tt.headless)
 		}
 		s, _ := slice(o, tt.headless)
-		want := "[{a  true invalid IP}] []"
+		want := "[{a  true invalid IP }] [{http tcp 8080} {dns udp 53} {  1} {  2}]"
 		if tt.headless {
-			want = "[{a  true invalid IP} {a  true 10.1.0.1} {a  true 10.1.0.2}] [{http tcp 8080} {dns udp 53}]"
+			want = "[{a  true invalid IP } {a  true 10.1.0.1 pod-1} {a  true 10.1.0.2 }] [{http tcp 8080} {dns udp 53} {  1} {  2}]"
 		}
 		if got := fmt.Sprint(s.Endpoints, s.Ports); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.labels, got, want)

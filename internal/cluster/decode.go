@@ -86,6 +86,7 @@ type objectEndpoint struct {
 		Ready       *bool `json:"ready"`
 		Terminating *bool `json:"terminating"`
 	} `json:"conditions"`
+	Hostname *string `json:"hostname"`
 	NodeName *string `json:"nodeName"`
 	Zone     *string `json:"zone"`
 }
@@ -147,7 +148,7 @@ func (o *object) slice() *discoveryv1.EndpointSlice {
 	s := &discoveryv1.EndpointSlice{ObjectMeta: o.meta()}
 	for _, e := range o.Endpoints {
 		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{
-			Addresses: e.Addresses, NodeName: e.NodeName, Zone: e.Zone,
+			Addresses: e.Addresses, Hostname: e.Hostname, NodeName: e.NodeName, Zone: e.Zone,
 			Conditions: discoveryv1.EndpointConditions{Ready: e.Conditions.Ready, Terminating: e.Conditions.Terminating},
 		})
 	}

@@ -84,7 +84,7 @@ func (v *view) report(changes ...shard.Change) {
 		v.objects[s.Key.Kind.String()+" "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Addrs)
 	}
 	setSlice := func(s *shard.Slice) {
-		v.objects["slice "+s.Key.Namespace+"/"+s.Key.Name] = strings.ReplaceAll(fmt.Sprint(s.Service, s.Endpoints), " invalid IP", "") // of most, no pod is kept
+		v.objects["slice "+s.Key.Namespace+"/"+s.Key.Name] = strings.NewReplacer(" invalid IP", "", " }", "}").Replace(fmt.Sprint(s.Service, s.Endpoints)) // of most, no pod is kept
 	}
 	setFront := func(f *shard.Front) {
 		v.objects[f.Key.String()] = fmt.Sprint(f.Object.Addrs, f.Hostnames)

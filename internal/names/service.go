@@ -10,6 +10,7 @@ package names
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fedns/fedns/internal/topology"
@@ -106,10 +107,28 @@ func (f Family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
 
 // A Local is a shard as the pods of its own cluster reach it.
 type Local struct {
-	Shards []Shard // an entry for each address, no matter where
-	Ports  []Port
-	Stale  bool   // it is only last known to be so
-	Await  string // what has to be known before it is answered; "": nothing
+	Shards  []Shard // an entry for each address, no matter where
+	Ports   []Port
+	Targets []Target // the pods of a headless Service, by their labels; nil for others
+	Stale   bool     // it is only last known to be so
+	Await   string   // what has to be known before it is answered; "": nothing
+}
+
+// A Target is a pod with a name of its own, below its Service's (Kubernetes
+// DNS-Based Service Discovery, section 2.4).
+type Target struct {
+	Label  string
+	Shards []Shard // its addresses
+	Ports  []Port  // that can be reached at these
+}
+
+// Target finds the pod of a label, or nil.
+func (l *Local) Target(label string) *Target {
+	i, ok := slices.BinarySearchFunc(l.Targets, label, func(t Target, label string) int { return strings.Compare(t.Label, label) })
+	if !ok {
+		return nil
+	}
+	return &l.Targets[i]
 }
 
 // Port says whether the shard has a port, if one is asked.

@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,7 +14,8 @@ import (
 type near struct {
 	verdict health.Verdict
 	addrs   []netip.Addr
-	ports   []Port
+	ports   []names.Port
+	targets []names.Target // of a headless Service
 	hold    bool
 }
 
@@ -23,10 +23,20 @@ type near struct {
 // as it does outside: whoever drains a cluster means its own pods, too.
 func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
 	p := t.piece(f.cluster, k)
-	n := &near{addrs: p.object.Inside, ports: p.object.Ports}
+	n := &near{addrs: p.object.Inside}
 	if p.object.Headless {
-		n.addrs, n.ports = p.pods()
+		n.addrs, n.targets = p.pods()
+		for i := range n.targets {
+			n.ports = append(n.ports, n.targets[i].Ports...)
+		}
+	} else {
+		for _, o := range p.object.Ports {
+			if p.serves(o) {
+				n.ports = append(n.ports, names.Port{Name: o.Name, Proto: o.Proto, Number: o.Number})
+			}
+		}
 	}
+	n.ports = sortPorts(n.ports)
 	e := f.evidence
 	n.addrs, e.Unusable = t.reachable(f.cluster, k, n.addrs)
 	e.Addresses, e.Refused, e.Unresolved, e.Balancer = len(n.addrs), 0, 0, false
@@ -58,29 +68,12 @@ func (t *Table) reachable(cluster int, k names.Key, list []netip.Addr) (out []ne
 	return out, unusables
 }
 
-// pods are the addresses of the endpoints that count, and their ports: of a headless
-// Service its own ports are nobody's.
-func (p *piece) pods() (addrs []netip.Addr, ports []Port) {
-	for _, sl := range p.slices {
-		counts := false
-		for _, e := range sl.Endpoints {
-			if (e.Ready || p.object.NotReady) && e.Addr.IsValid() {
-				addrs, counts = append(addrs, e.Addr), true
-			}
-		}
-		if counts {
-			ports = append(ports, sl.Ports...)
-		}
-	}
-	return addrs, ports
-}
-
 // freeze is what is answered of it: nil where it isn't up.
 func (n *near) freeze() *names.Local {
 	if n.verdict.State != health.Up {
 		return nil
 	}
-	out := &names.Local{Stale: n.verdict.Stale}
+	out := &names.Local{Stale: n.verdict.Stale, Ports: n.ports, Targets: n.targets}
 	if n.hold {
 		out.Await = string(n.verdict.Awaits)
 	}
@@ -89,15 +82,6 @@ func (n *near) freeze() *names.Local {
 	for _, a := range slices.Compact(addrs) {
 		out.Shards = append(out.Shards, names.Shard{Addr: a})
 	}
-	for _, p := range n.ports {
-		out.Ports = append(out.Ports, names.Port{Name: p.Name, Proto: p.Proto, Number: p.Number})
-	}
-	slices.SortFunc(out.Ports, func(a, b names.Port) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Number, b.Number))
-	})
-	out.Ports = slices.CompactFunc(out.Ports, func(a, b names.Port) bool {
-		return a.Name == b.Name && a.Proto == b.Proto && a.Number == b.Number
-	})
 	return out
 }
 

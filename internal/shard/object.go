@@ -61,7 +61,9 @@ type Slice struct {
 	Key       SliceKey
 	Service   string // the Service's name, in the slice's namespace
 	Endpoints []Endpoint
-	Ports     []Port `json:",omitempty"` // of the endpoints, where these have addresses
+	// Ports are those of the endpoints, by the names that their Service has for them. Where
+	// there is none, the slice says nothing of ports, and has those of its Service.
+	Ports []Port `json:",omitempty"`
 }
 
 // An Endpoint stands for all endpoints of a slice that are alike in what counts.
@@ -71,7 +73,8 @@ type Endpoint struct {
 	Ready bool   // and not terminating
 	// Addr is the pod's, where somebody asks for it: of headless Services in the cluster
 	// whose own domain is answered here.
-	Addr netip.Addr `json:",omitzero"`
+	Addr     netip.Addr `json:",omitzero"`
+	Hostname string     `json:",omitempty"` // of the same
 }
 
 func (s *Slice) key() names.Key { return names.Key{Namespace: s.Key.Namespace, Name: s.Service} }

@@ -210,7 +210,7 @@ func (t *Table) compose(s *service, fs []finding) *names.Service {
 			out.Awaits = append(out.Awaits, names.Await{Place: place.Canonical(), What: string(f.verdict.Awaits), Hold: f.hold})
 		}
 		for _, port := range s.pieces[f.cluster].object.Ports {
-			ports[port] = append(ports[port], places...)
+			ports[port] = append(ports[port], t.serving(&f, s.pieces[f.cluster], port, places)...)
 		}
 	}
 	out.Ports = freezePorts(ports, ups)

@@ -382,8 +382,8 @@ func (r *realm) model(q *wire.Question, a *answer.Answer, turn uint32) model {
 		m.Answer = append(m.Answer, addrs(owner, q.Type == dns.TypeA)...)
 	case q.Type == dns.TypeSRV:
 		host := strings.SplitN(owner, ".", 3)[2]
-		for p := range a.Ports() {
-			m.Answer = append(m.Answer, &dns.SRV{Hdr: head(owner, dns.TypeSRV, a.TTL), Port: p, Target: host})
+		for p := range a.Targets(0) {
+			m.Answer = append(m.Answer, &dns.SRV{Hdr: head(owner, dns.TypeSRV, a.TTL), Port: p.Port, Target: host})
 		}
 		m.Extra = append(addrs(host, true), addrs(host, false)...)
 	case q.Type == dns.TypeANY && a.Target:

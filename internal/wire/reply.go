@@ -155,6 +155,9 @@ func (r *reply) records(a *answer.Answer, serial, turn uint32) (truncated, ok bo
 		r.an += max(n, 0)
 		return n < 0, true
 	case typeSRV:
+		if a.Pods() {
+			return false, r.pods(a, turn)
+		}
 		return false, r.srv(a, turn)
 	case typeANY:
 		if a.Target {
@@ -339,11 +342,8 @@ func (r *reply) srv(a *answer.Answer, turn uint32) bool {
 		}
 	}
 	target := uint16(0)
-	for p := range a.Ports() {
-		r.header(r.owner, typeSRV, a.TTL)
-		r.b = append(r.b, 0, 0, 0, 0) // priority, weight
-		r.b = binary.BigEndian.AppendUint16(r.b, p)
-		target = uint16(len(r.b))
+	for t := range a.Targets(turn) {
+		target = r.service(a, &t)
 		if r.away {
 			r.leads(port, a.End())
 		} else {
@@ -368,6 +368,45 @@ func (r *reply) srv(a *answer.Answer, turn uint32) bool {
 		return true
 	}
 	r.ar += v4 + v6
+	return true
+}
+
+// service begins an SRV record, up to its target, and says where that stands.
+func (r *reply) service(a *answer.Answer, t *answer.Target) (target uint16) {
+	r.header(r.owner, typeSRV, a.TTL)
+	r.b = append(r.b, 0, 0, 0, 0) // priority, weight
+	r.b = binary.BigEndian.AppendUint16(r.b, t.Port)
+	return uint16(len(r.b))
+}
+
+// pods is srv of a cluster's own headless Service: each record leads to a pod, whose
+// addresses are those of its own name.
+func (r *reply) pods(a *answer.Answer, turn uint32) bool {
+	const port = 2                   // labels: _PORT._PROTO
+	var targets [Payload / 20]uint16 // no record is shorter
+	for t := range a.Targets(turn) {
+		target := r.service(a, &t)
+		r.label(t.Pod.Label)
+		r.wire(port, r.q.count)
+		r.b = append(r.b, 0)
+		if !r.end() || len(r.b)-int(target) > maxName {
+			return false
+		}
+		targets[r.an] = target
+		r.an++
+	}
+	began, i := len(r.b), 0
+	for t := range a.Targets(turn) {
+		r.owner = targets[i]
+		for _, s := range t.Pod.Shards {
+			if !r.address(a.TTL, s.Addr) {
+				r.b, r.ar = r.b[:began], 0 // dispensable
+				return true
+			}
+			r.ar++
+		}
+		i++
+	}
 	return true
 }
 

@@ -112,7 +112,12 @@ func TestLocal(t *testing.T) {
 
 		{"_http._tcp.web" + in, dns.TypeSRV, "NOERROR; SRV 0 0 80 web.shop.fed.svc.cluster.local.", ""},
 		{"_http._tcp.web" + in, dns.TypeA, "NOERROR; SOA", ""},
-		{"_http._tcp.headless" + in, dns.TypeSRV, "NOERROR; SRV 0 0 8080 headless.shop.fed.svc.cluster.local.", ""},
+		{"_http._tcp.headless" + in, dns.TypeSRV, "NOERROR; SRV 0 0 8080 10-1-0-1.headless.shop.fed.svc.cluster.local.; SRV 0 0 8080 10-1-0-2.headless.shop.fed.svc.cluster.local.", ""},
+		{"10-1-0-2.headless" + in, dns.TypeA, "NOERROR; A 10.1.0.2", ""},
+		{"10-1-0-2.headless" + in, dns.TypeAAAA, "NOERROR; SOA", "0 no shard has an address of this family"},
+		{"10-1-0-3.headless" + in, dns.TypeA, "NXDOMAIN; SOA", ""}, // it isn't ready
+		{"10-1-0-1.early" + in, dns.TypeA, "NOERROR; A 10.1.0.1", ""},
+		{"10-1-0-1.web" + in, dns.TypeA, "NXDOMAIN; SOA", ""}, // not headless
 		{"_dns._udp.headless" + in, dns.TypeSRV, "NOERROR; CNAME _dns._udp.headless.shop.fed.svc.eu-a.eu.example.com.; CNAME _dns._udp.headless.shop.fed.svc.eu.example.com.; CNAME _dns._udp.headless.shop.fed.svc.example.com.; SOA", ""},
 		{"_http._tcp.gone" + in, dns.TypeSRV, "NOERROR; CNAME _http._tcp.gone.shop.fed.svc.eu-a.eu.example.com.; CNAME _http._tcp.gone.shop.fed.svc.eu.example.com.; CNAME _http._tcp.gone.shop.fed.svc.example.com.; SRV 0 0 80 gone.shop.fed.svc.example.com.", ""},
 		{"_https._tcp.web" + in, dns.TypeSRV, "NXDOMAIN; SOA", ""},
@@ -120,7 +125,7 @@ func TestLocal(t *testing.T) {
 
 		{"nobody" + in, dns.TypeA, "NXDOMAIN; SOA", ""},
 		{"web.nowhere.fed.svc.cluster.local.", dns.TypeA, "NXDOMAIN; SOA", ""},
-		{"pod.headless" + in, dns.TypeA, "NXDOMAIN; SOA", ""}, // pods have no names of their own
+		{"pod.headless" + in, dns.TypeA, "NXDOMAIN; SOA", ""}, // no pod's
 		{"x._http._tcp.web" + in, dns.TypeSRV, "NXDOMAIN; SOA", ""},
 		{"shop.fed.svc.cluster.local.", dns.TypeA, "NOERROR; SOA", "0 empty non-terminal"},
 		{"fed.svc.cluster.local.", dns.TypeA, "NOERROR; SOA", ""},
@@ -414,7 +419,7 @@ func TestLocalExplained(t *testing.T) {
 		},
 		"_dns._udp.headless" + in: {
 			"port _dns._udp of shop/headless of federation fed, for pods of cluster eu",
-			"eu: not in the answer: no external address; up in this cluster, but without the port", "us: not in the answer: up in zone us-a, where the name leads, but without port _dns._udp",
+			"eu: not in the answer: no external address; up in this cluster, but without the port", "us: not in the answer: up in zone us-a, where the name leads, but without a ready endpoint for port _dns._udp",
 		},
 		"alias" + in: {
 			"service shop/alias of federation fed, for pods of cluster eu",

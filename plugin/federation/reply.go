@@ -83,8 +83,20 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 			next, _ := dns.NextLabel(target, 0)
 			target = target[next:]
 		}
-		for p := range a.Ports() {
-			m.Answer = append(m.Answer, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p, Target: target})
+		for t := range a.Targets(q.turn) {
+			to := target
+			if t.Pod != nil {
+				if to = t.Pod.Label + "." + target; !legal(to) {
+					continue
+				}
+				for _, s := range t.Pod.Shards {
+					m.Extra = append(m.Extra, address(to, a.TTL, s.Addr))
+				}
+			}
+			m.Answer = append(m.Answer, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: t.Port, Target: to})
+		}
+		if a.Pods() {
+			break
 		}
 		m.Extra = q.addresses(m.Extra, target, a, true)
 		m.Extra = q.addresses(m.Extra, target, a, false)

@@ -273,6 +273,9 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 		if a.Inside {
 			about = fmt.Sprintf("%s of federation %s, for pods of cluster %s", a.Service.Key, a.Federation.Name, s.stanzas[a.Index].local.cluster)
 		}
+		if a.Path.Pod != "" {
+			about = fmt.Sprintf("pod %s of %s", a.Path.Pod, about)
+		}
 		if a.Path.Port != "" {
 			return report.IsPort, fmt.Sprintf("port %s.%s of %s", a.Path.Port, a.Path.Proto, about), why
 		}

@@ -150,7 +150,7 @@ func (r *ruling) lacking(x *shard.Explained, here []topology.Place) string {
 			return "_"+o.Name == p.Port && "_"+o.Proto == p.Proto && (o.Places == nil || slices.ContainsFunc(o.Places, func(q topology.Place) bool { return slices.Contains(here, q) }))
 		})
 		if !has {
-			return fmt.Sprintf("without port %s.%s", p.Port, p.Proto)
+			return fmt.Sprintf("without a ready endpoint for port %s.%s", p.Port, p.Proto)
 		}
 		return "a port has SRV records only"
 	}

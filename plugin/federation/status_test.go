@@ -316,7 +316,7 @@ func varied(t testing.TB) *status {
 		svc("sleepy", "192.0.2.5"), slice("sleepy", false, "eu-a"),
 		svc("pending"), slice("pending", true, "eu-a"),
 		svc("drained", "192.0.2.6"), slice("drained", true, "eu-b"),
-		extra, slice("ports", true, "eu-a"),
+		extra, withPorts(slice("ports", true, "eu-a"), "http 80 TCP", "dns 53 UDP"),
 		svc("quiet", "192.0.2.70"), slice("quiet", false, "eu-a"))
 	w.cluster("b", fedtest.Node("n", "us", "us-a"),
 		svc("web", "192.0.2.2"), slice("web", true, "us-a"),

@@ -157,8 +157,8 @@ func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []
 		}
 		switch t {
 		case answer.TypeSRV:
-			for p := range a.Ports() {
-				out = append(out, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p, Target: q.name(strings.Join(labels[2:], "."))})
+			for p := range a.Targets(q.turn) {
+				out = append(out, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p.Port, Target: q.name(strings.Join(labels[2:], "."))})
 			}
 		default:
 			out = q.addresses(out, owner, &a, t == answer.TypeA)

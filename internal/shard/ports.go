@@ -1,0 +1,154 @@
+package shard
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// has says whether the endpoints of a slice have a port of their Service.
+func (sl *Slice) has(p Port) bool {
+	return len(sl.Ports) == 0 || slices.ContainsFunc(sl.Ports, func(o Port) bool { return o.Name == p.Name && o.Proto == p.Proto })
+}
+
+// ready gives the endpoints that count.
+func (p *piece) ready(yield func(*Slice, *Endpoint) bool) {
+	notReady := p.object != nil && p.object.NotReady
+	for _, sl := range p.slices {
+		for i := range sl.Endpoints {
+			if e := &sl.Endpoints[i]; (e.Ready || notReady) && !yield(sl, e) {
+				return
+			}
+		}
+	}
+}
+
+// serving gives those of the places of a shard where a port of its Service is ready: not those
+// whose endpoints all lack it. Where no endpoint is known, an operator has said that the
+// shard is up, and means all of it.
+func (t *Table) serving(f *finding, p *piece, port Port, places []topology.Place) []topology.Place {
+	if !slices.ContainsFunc(p.slices, func(sl *Slice) bool { return !sl.has(port) }) {
+		return places
+	}
+	if !p.serves(port) {
+		return nil
+	}
+	m := t.members[f.cluster]
+	var all, having []topology.Place
+	for sl, e := range p.ready {
+		if place, ok := t.where(m, *e); ok {
+			all = append(all, place)
+			if sl.has(port) {
+				having = append(having, place)
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(places), func(at topology.Place) bool {
+		return slices.Contains(all, at) && !slices.Contains(having, at)
+	})
+}
+
+// serves says whether an endpoint that counts has a port, or none is known.
+func (p *piece) serves(port Port) bool {
+	none := true
+	for sl := range p.ready {
+		if none = false; sl.has(port) {
+			return true
+		}
+	}
+	return none
+}
+
+// pods are the addresses of the endpoints that count, and these with their names and
+// ports: of a headless Service its own ports are nobody's.
+func (p *piece) pods() (addrs []netip.Addr, targets []names.Target) {
+	type key struct {
+		host string
+		addr netip.Addr
+	}
+	ports := map[key][]names.Port{} // what several slices say of one address adds up
+	for sl, e := range p.ready {
+		if !e.Addr.IsValid() {
+			continue
+		}
+		k := key{e.Hostname, e.Addr}
+		if _, ok := ports[k]; !ok {
+			if addrs = append(addrs, e.Addr); unusable(e.Addr) != "" {
+				continue
+			}
+			ports[k] = nil
+		}
+		for _, o := range sl.Ports {
+			if o.Name != "" && o.Number != 0 {
+				ports[k] = append(ports[k], names.Port{Name: o.Name, Proto: o.Proto, Number: o.Number})
+			}
+		}
+	}
+	byLabel := map[string]*names.Target{}
+	add := func(label string, addr netip.Addr, ports []names.Port) {
+		g := byLabel[label]
+		if g == nil {
+			g = &names.Target{Label: label, Ports: ports}
+			byLabel[label] = g
+		}
+		g.Shards = append(g.Shards, names.Shard{Addr: addr})
+	}
+	mixed := map[string]bool{} // hostnames of pods that differ in their ports
+	first := map[string][]names.Port{}
+	for k, list := range ports {
+		ports[k] = sortPorts(list)
+		if before, ok := first[k.host]; !ok {
+			first[k.host] = ports[k]
+		} else if k.host != "" && !slices.EqualFunc(before, ports[k], samePort) {
+			mixed[k.host] = true
+		}
+	}
+	for k, list := range ports {
+		switch {
+		case k.host == "":
+			add(label(k.addr), k.addr, list)
+		case mixed[k.host]: // the name is theirs, but leads to nobody's port in particular
+			add(k.host, k.addr, nil)
+			add(label(k.addr), k.addr, list)
+		default:
+			add(k.host, k.addr, list)
+		}
+	}
+	for _, g := range byLabel {
+		slices.SortFunc(g.Shards, func(a, b names.Shard) int { return a.Addr.Compare(b.Addr) })
+		g.Shards = slices.CompactFunc(g.Shards, func(a, b names.Shard) bool { return a.Addr == b.Addr })
+		targets = append(targets, *g)
+	}
+	slices.SortFunc(targets, func(a, b names.Target) int { return strings.Compare(a.Label, b.Label) })
+	return addrs, targets
+}
+
+// label is the name that a pod without one has, the one that CoreDNS gives it: its
+// address with dashes. A label can't begin or end with one.
+func label(a netip.Addr) string {
+	s := strings.NewReplacer(".", "-", ":", "-").Replace(a.String())
+	if strings.HasPrefix(s, "-") {
+		s = "0" + s
+	}
+	if strings.HasSuffix(s, "-") {
+		s += "0"
+	}
+	return s
+}
+
+// sortPorts sorts ports, and leaves one of each name: whoever has two by one name can't
+// say which is meant.
+func sortPorts(list []names.Port) []names.Port {
+	slices.SortFunc(list, func(a, b names.Port) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Number, b.Number))
+	})
+	return slices.CompactFunc(list, func(a, b names.Port) bool { return a.Name == b.Name && a.Proto == b.Proto })
+}
+
+func samePort(a, b names.Port) bool {
+	return a.Name == b.Name && a.Proto == b.Proto && a.Number == b.Number
+}
