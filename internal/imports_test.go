@@ -30,7 +30,7 @@ var layers = map[string][]string{
 	"internal/probe":      {"internal/health"},
 	"internal/pipeline":   {"internal/health", "internal/names", "internal/override", "internal/probe", "internal/shard", "internal/state", "internal/topology"},
 	"internal/state":      {"internal/names", "internal/shard"},
-	"internal/cluster":    {"internal/fqdn", "internal/names", "internal/probe", "internal/shard", "internal/topology"},
+	"internal/cluster":    {"internal/fqdn", "internal/health", "internal/names", "internal/probe", "internal/shard", "internal/topology"},
 	"internal/fedtest":    {"internal/names", "internal/shard", "internal/topology"},
 	"internal/report":     {"internal/override"},
 	"internal/cli":        {"internal/account", "internal/charter", "internal/enrol", "internal/fedapi", "internal/fedsync", "internal/file", "internal/geo", "internal/hint", "internal/host", "internal/kube", "internal/kubeconfig", "internal/ledger", "internal/override", "internal/report", "internal/workload"},

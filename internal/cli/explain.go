@@ -185,6 +185,9 @@ func shard(s *report.Shard) string {
 			parts = append(parts, x.what)
 		}
 	}
+	for _, s := range e.Closed {
+		parts = append(parts, "nobody comes in by "+s)
+	}
 	for _, p := range e.Probes {
 		parts = append(parts, fmt.Sprintf("probe %s of %s %s", p.Spec, p.Target, p.State))
 	}

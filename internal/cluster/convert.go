@@ -29,6 +29,7 @@ const (
 	annotationWeight    = "fedns.io/weight"
 	annotationProbe     = "fedns.io/probe"
 	annotationProbeAt   = "fedns.io/probe-address"
+	annotationFront     = "fedns.io/front"
 )
 
 // Where nodes say that they stand: today's label first, then the one before it.
@@ -59,6 +60,7 @@ func service(o *corev1.Service, local bool) (*shard.Service, []string) {
 	d := begin(&o.ObjectMeta, names.Svc)
 	d.NotReady = o.Spec.PublishNotReadyAddresses
 	d.Balancer = o.Spec.Type == corev1.ServiceTypeLoadBalancer
+	d.Spread = o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
 	for i := range o.Spec.Ports {
 		p := &o.Spec.Ports[i]
 		if d.Port == 0 && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP) && p.Port > 0 && p.Port <= 65535 {
@@ -88,6 +90,57 @@ func service(o *corev1.Service, local bool) (*shard.Service, []string) {
 	return d.Service, d.problems
 }
 
+// annotationIngressClass is how Ingresses named their class before they had a field for it.
+const annotationIngressClass = "kubernetes.io/ingress.class"
+
+// fronted takes which Service clients come in by.
+func (d *draft) fronted(annotations map[string]string) {
+	front, err := front(annotations)
+	if err != nil {
+		d.problem("%v; ignored", err)
+	}
+	d.Front = front
+}
+
+// front reads which Service an object names as the one that clients come in by; zero: none.
+func front(annotations map[string]string) (k names.Key, err error) {
+	s, ok := annotations[annotationFront]
+	if !ok {
+		return k, nil
+	}
+	namespace, name, ok := strings.Cut(s, "/")
+	for _, part := range [...]string{namespace, name} {
+		if l, err := fqdn.Label(part); err != nil || l != part {
+			ok = false
+		}
+	}
+	if !ok {
+		return k, fmt.Errorf("annotation %s: %q is not NAMESPACE/SERVICE", annotationFront, s)
+	}
+	return names.Key{Namespace: intern(namespace), Name: intern(name)}, nil
+}
+
+// class makes what is kept of the class of Ingresses, or of Gateways.
+func class(kind shard.FrontKind, m *metav1.ObjectMeta) (shard.Class, []string) {
+	c := shard.Class{Key: shard.ClassKey{Kind: kind, Name: intern(m.Name)}}
+	c.Default = kind == shard.Ingress && m.Annotations[networkingv1.AnnotationIsDefaultIngressClass] == "true"
+	var err error
+	if c.Front, err = front(m.Annotations); err != nil {
+		return c, []string{err.Error() + "; ignored"}
+	}
+	return c, nil
+}
+
+// standby makes what is kept of a Service that isn't exported: what it announces, and
+// whether something is there to take it.
+func standby(o *corev1.Service) *shard.Service {
+	s, _ := service(o, false) // what is wrong about it is nobody's business here
+	return &shard.Service{
+		Key: s.Key, Deleting: s.Deleting, NotReady: s.NotReady, Addrs: s.Addrs, Hosts: s.Hosts,
+		Ports: s.Ports, Port: s.Port, Spread: s.Spread,
+	}
+}
+
 // ingressPort is where an Ingress listens: the API knows no other.
 const ingressPort = 80
 
@@ -96,6 +149,12 @@ func ingress(o *networkingv1.Ingress) (*shard.Service, []string) {
 	d := begin(&o.ObjectMeta, names.Ing)
 	d.Balancer = true
 	d.Port = ingressPort
+	d.Class = o.Annotations[annotationIngressClass]
+	if o.Spec.IngressClassName != nil {
+		d.Class = *o.Spec.IngressClassName
+	}
+	d.Class = intern(d.Class)
+	d.fronted(o.Annotations)
 	if o.Spec.DefaultBackend != nil {
 		d.backend(o.Spec.DefaultBackend)
 	}
@@ -407,10 +466,10 @@ func endpoint(e *discoveryv1.Endpoint) shard.Endpoint {
 	isnt := func(p *bool) bool { return p != nil && !*p }
 	is := func(p *bool) bool { return p != nil && *p }
 	out := shard.Endpoint{Ready: !isnt(e.Conditions.Ready) && !is(e.Conditions.Terminating)}
-	switch {
-	case e.Zone != nil && *e.Zone != "":
+	if e.Zone != nil {
 		out.Zone = intern(*e.Zone)
-	case e.NodeName != nil:
+	}
+	if e.NodeName != nil {
 		out.Node = intern(*e.NodeName)
 	}
 	return out
@@ -474,7 +533,7 @@ func compareBool(a, b bool) int {
 }
 
 // node makes what is kept of a Node.
-func node(name string, labels map[string]string) shard.Node {
+func node(name string, labels map[string]string, conditions []corev1.NodeCondition) shard.Node {
 	first := func(keys [2]string) string {
 		for _, k := range keys {
 			if v := labels[k]; v != "" {
@@ -483,7 +542,11 @@ func node(name string, labels map[string]string) shard.Node {
 		}
 		return ""
 	}
-	return shard.Node{Name: name, Region: first(regionLabels), Zone: first(zoneLabels)}
+	// What its cluster knows nothing of any more (Unknown) is lost, too.
+	lost := slices.ContainsFunc(conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue
+	})
+	return shard.Node{Name: name, Region: first(regionLabels), Zone: first(zoneLabels), NotReady: lost}
 }
 
 // intern gives one copy of a string that comes again and again: namespaces, ports

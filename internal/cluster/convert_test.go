@@ -10,6 +10,8 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
 )
@@ -189,7 +191,7 @@ endpoints:
 		Key: shard.SliceKey{Namespace: "shop", Name: "web-1"}, Service: "web",
 		Endpoints: []shard.Endpoint{
 			{Ready: true}, {Node: "n1", Ready: true},
-			{Zone: "a"}, {Zone: "a", Ready: true}, {Zone: "b", Ready: true},
+			{Zone: "a"}, {Zone: "a", Node: "n1", Ready: true}, {Zone: "a", Node: "n2", Ready: true}, {Zone: "b", Ready: true},
 		},
 	}
 	for range 50 {
@@ -209,14 +211,19 @@ func TestNode(t *testing.T) {
 	const now, old = "topology.kubernetes.io/", "failure-domain.beta.kubernetes.io/"
 	for _, tt := range []struct {
 		labels map[string]string
+		status string // of the condition Ready
 		want   shard.Node
 	}{
-		{map[string]string{now + "zone": "us-a", now + "region": "us"}, shard.Node{Name: "n", Region: "us", Zone: "us-a"}},
-		{map[string]string{old + "zone": "us-a", old + "region": "us"}, shard.Node{Name: "n", Region: "us", Zone: "us-a"}},
-		{map[string]string{now + "zone": "US_a.1", old + "zone": "x", old + "region": "eu"}, shard.Node{Name: "n", Region: "eu", Zone: "US_a.1"}},
-		{nil, shard.Node{Name: "n"}},
+		{map[string]string{now + "zone": "us-a", now + "region": "us"}, "True", shard.Node{Name: "n", Region: "us", Zone: "us-a"}},
+		{map[string]string{old + "zone": "us-a", old + "region": "us"}, "", shard.Node{Name: "n", Region: "us", Zone: "us-a"}},
+		{map[string]string{now + "zone": "US_a.1", old + "zone": "x", old + "region": "eu"}, "False", shard.Node{Name: "n", Region: "eu", Zone: "US_a.1", NotReady: true}},
+		{nil, "Unknown", shard.Node{Name: "n", NotReady: true}},
 	} {
-		if got := node("n", tt.labels); got != tt.want {
+		conditions := []corev1.NodeCondition{{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse}}
+		if tt.status != "" {
+			conditions = append(conditions, corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionStatus(tt.status)})
+		}
+		if got := node("n", tt.labels, conditions); got != tt.want {
 			t.Errorf("%v: %+v, not %+v", tt.labels, got, tt.want)
 		}
 	}

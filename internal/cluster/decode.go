@@ -18,6 +18,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/fedns/fedns/internal/shard"
 )
 
 // An object is any of the kinds that count, with what counts of them. One type
@@ -33,6 +35,9 @@ type object struct {
 		ClusterIPs               []string                     `json:"clusterIPs"`
 		ExternalIPs              []string                     `json:"externalIPs"`
 		PublishNotReadyAddresses bool                         `json:"publishNotReadyAddresses"`
+		ExternalTrafficPolicy    string                       `json:"externalTrafficPolicy"`
+		IngressClassName         *string                      `json:"ingressClassName"`
+		GatewayClassName         string                       `json:"gatewayClassName"`
 		Ports                    []objectPort                 `json:"ports"`
 		DefaultBackend           *networkingv1.IngressBackend `json:"defaultBackend"`
 		Rules                    []objectRule                 `json:"rules"`
@@ -41,8 +46,10 @@ type object struct {
 		ParentRefs               []objectParent               `json:"parentRefs"`
 	} `json:"spec"`
 	Status struct {
-		Addresses []objectAddress `json:"addresses"`
-		Parents   []objectWord    `json:"parents"`
+		Addresses  []objectAddress   `json:"addresses"`
+		Parents    []objectWord      `json:"parents"`
+		Conditions []objectCondition `json:"conditions"`
+		Listeners  []objectListening `json:"listeners"`
 
 		LoadBalancer struct {
 			Ingress []objectIngress `json:"ingress"`
@@ -102,7 +109,12 @@ var versions = map[string]string{
 	"Gateway":       gatewayAPI,
 	"HTTPRoute":     gatewayAPI,
 	"GRPCRoute":     gatewayAPI,
+	"GatewayClass":  gatewayAPI,
+	"IngressClass":  "networking.k8s.io/v1",
 }
+
+// clusterScoped are those of the kinds that are in no namespace.
+var clusterScoped = map[string]bool{"Node": true, "Namespace": true, "GatewayClass": true, "IngressClass": true}
 
 func (o *object) counts() bool {
 	v, ok := versions[o.Kind]
@@ -122,6 +134,7 @@ func (o *object) meta() metav1.ObjectMeta {
 func (o *object) service() *corev1.Service {
 	s := &corev1.Service{ObjectMeta: o.meta()}
 	s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs = o.Spec.Type, o.Spec.ClusterIP, o.Spec.ClusterIPs
+	s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicy(o.Spec.ExternalTrafficPolicy)
 	s.Spec.ExternalIPs, s.Spec.PublishNotReadyAddresses = o.Spec.ExternalIPs, o.Spec.PublishNotReadyAddresses
 	for _, p := range o.Spec.Ports {
 		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port})
@@ -132,9 +145,18 @@ func (o *object) service() *corev1.Service {
 	return s
 }
 
+// node makes what is kept of a Node.
+func (o *object) node() shard.Node {
+	var conditions []corev1.NodeCondition
+	for _, c := range o.Status.Conditions {
+		conditions = append(conditions, corev1.NodeCondition{Type: corev1.NodeConditionType(c.Type), Status: corev1.ConditionStatus(c.Status)})
+	}
+	return node(o.Metadata.Name, o.Metadata.Labels, conditions)
+}
+
 func (o *object) ingress() *networkingv1.Ingress {
 	i := &networkingv1.Ingress{ObjectMeta: o.meta()}
-	i.Spec.DefaultBackend = o.Spec.DefaultBackend
+	i.Spec.DefaultBackend, i.Spec.IngressClassName = o.Spec.DefaultBackend, o.Spec.IngressClassName
 	for _, r := range o.Spec.Rules {
 		i.Spec.Rules = append(i.Spec.Rules, networkingv1.IngressRule{Host: r.Host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: r.HTTP}})
 	}
@@ -406,7 +428,7 @@ func (d *decoder) walk(o *object) error {
 		return nil
 	case o.Metadata.Name == "":
 		return &located{d.start, fmt.Errorf("a %s without a name", o.Kind)}
-	case o.Kind != "Node" && o.Kind != "Namespace" && o.Metadata.Namespace == "":
+	case !clusterScoped[o.Kind] && o.Metadata.Namespace == "":
 		o.Metadata.Namespace = metav1.NamespaceDefault
 	}
 	d.yield(o)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
 )
@@ -55,11 +56,34 @@ type objectParent struct {
 
 // An objectWord is what a controller says of a route at a parent.
 type objectWord struct {
-	ParentRef  objectParent `json:"parentRef"`
-	Conditions []struct {
-		Type   string                 `json:"type"`
-		Status metav1.ConditionStatus `json:"status"`
-	} `json:"conditions"`
+	ParentRef  objectParent      `json:"parentRef"`
+	Conditions []objectCondition `json:"conditions"`
+}
+
+// An objectCondition is one of a status.
+type objectCondition struct {
+	Type   string                 `json:"type"`
+	Status metav1.ConditionStatus `json:"status"`
+}
+
+// An objectListening is what a controller says of a listener of a Gateway.
+type objectListening struct {
+	Name       string            `json:"name"`
+	Conditions []objectCondition `json:"conditions"`
+}
+
+// unfit says whether a Gateway's controller says that it, or a listener of it, doesn't
+// serve. What it hasn't said yet (Unknown) says nothing.
+func unfit(conditions []objectCondition) bool {
+	return slices.ContainsFunc(conditions, func(c objectCondition) bool {
+		switch c.Type {
+		case "Accepted", "Programmed":
+			return c.Status == metav1.ConditionFalse
+		case "Conflicted":
+			return c.Status == metav1.ConditionTrue
+		}
+		return false
+	})
 }
 
 type objectBackend struct {
@@ -83,6 +107,17 @@ func (o *object) gateway() (*shard.Front, []string) {
 	d := begin(&m, names.Ing)
 	f := &shard.Front{Key: shard.FrontKey{Kind: shard.Gateway, Namespace: d.Key.Namespace, Name: d.Key.Name}, Object: d.Service}
 	d.Balancer = true
+	d.Class = intern(o.Spec.GatewayClassName)
+	d.fronted(o.Metadata.Annotations)
+	if unfit(o.Status.Conditions) {
+		d.Blocked = health.NotProgrammed
+	}
+	notReady := func(name string) bool {
+		return slices.ContainsFunc(o.Status.Listeners, func(l objectListening) bool { return l.Name == name && unfit(l.Conditions) })
+	}
+	if all := o.Spec.Listeners; d.Blocked == "" && len(all) > 0 && !slices.ContainsFunc(all, func(l objectListener) bool { return !notReady(l.Name) }) {
+		d.Blocked = health.NotListening
+	}
 	if !d.annotated(o.Metadata.Annotations) {
 		for _, a := range o.Status.Addresses {
 			switch a.Type {
@@ -103,7 +138,7 @@ func (o *object) gateway() (*shard.Front, []string) {
 		if l.Protocol == "UDP" || l.Protocol == "TCP" || l.Protocol == "TLS" {
 			continue // their routes know no hosts that could be looked into
 		}
-		out := shard.Listener{Name: intern(l.Name), Port: l.Port, Only: d.kinds(l)}
+		out := shard.Listener{Name: intern(l.Name), Port: l.Port, Only: d.kinds(l), NotReady: notReady(l.Name)}
 		if l.Hostname != "" {
 			h, err := claimed(l.Hostname)
 			if err != nil {

@@ -111,8 +111,8 @@ func TestSilence(t *testing.T) {
 		t.Errorf("log: %q", j.all())
 	}
 
-	// And once more.
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
+	// And once more, with the watches that the Ingress asks for.
+	eventually(t, "watches", func() bool { return s.watching() == 6 })
 	s.pause()
 	v.told(t, lists, "fresh", "silent", lists, "fresh", "silent")
 	s.resume()
@@ -308,13 +308,13 @@ func TestHungWatch(t *testing.T) {
 	s := serve(t)
 	s.lull = 1200 * time.Millisecond // reflectors take less than a second to be an error
 	s.fill()
-	v, j, w := s.follow(t, quick)
+	v, j, w := s.follow(t, nil)
 	v.told(t, lists, "fresh")
 	eventually(t, "watches", func() bool { return s.watching() == 4 })
 	// One goes on talking, and is left alone.
 	for counted(w, hung) < 3 {
 		s.do(func() {
-			s.tell("nodes", `{"type":"BOOKMARK","object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"90"}}}`)
+			s.tell("nodes", `{"type":"BOOKMARK","object":{"kind":"Node","apiVersion":"v1","metadata":{"resourceVersion":"90"}}}`)
 		})
 		time.Sleep(s.lull / 20)
 	}

@@ -127,6 +127,36 @@ func (v *view) report(changes ...shard.Change) {
 				v.said = was
 				delete(v.lists, string(c.Kind))
 			}
+		case shard.StandbySet:
+			v.objects["standby "+c.Service.Key.Namespace+"/"+c.Service.Key.Name] = inFront(c.Service)
+		case shard.StandbyGone:
+			delete(v.objects, "standby "+c.Key.Namespace+"/"+c.Key.Name)
+		case shard.StandbyList:
+			was := v.said
+			replace("standby", func() {
+				for _, o := range c.Services {
+					v.objects["standby "+o.Key.Namespace+"/"+o.Key.Name] = inFront(o)
+				}
+			})
+			if len(c.Services) == 0 {
+				v.said = was
+				delete(v.lists, "standby")
+			}
+		case shard.ClassSet:
+			v.objects["class "+string(c.Class.Key.Kind)+" "+c.Class.Key.Name] = fmt.Sprint(c.Class.Front, c.Class.Default)
+		case shard.ClassGone:
+			delete(v.objects, "class "+string(c.Key.Kind)+" "+c.Key.Name)
+		case shard.ClassList:
+			was, kind := v.said, "class "+string(c.Kind)
+			replace(kind, func() {
+				for _, k := range c.Classes {
+					v.objects[kind+" "+k.Key.Name] = fmt.Sprint(k.Front, k.Default)
+				}
+			})
+			if len(c.Classes) == 0 {
+				v.said = was
+				delete(v.lists, kind)
+			}
 		case shard.Forgone:
 			v.forgone++
 		case shard.Awaited:
@@ -234,4 +264,12 @@ func during(t *testing.T, run func(context.Context, func(...shard.Change))) *vie
 		}
 	})
 	return v
+}
+
+// inFront is what is known of a Service that isn't exported.
+func inFront(o *shard.Service) string {
+	if o.Absent {
+		return "absent"
+	}
+	return fmt.Sprint(o.Addrs, o.Hosts)
 }

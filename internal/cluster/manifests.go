@@ -68,6 +68,7 @@ type content struct {
 	fronts   []chosen[*shard.Front]
 	slices   []chosen[*shard.Slice]
 	nodes    []shard.Node
+	classes  []shard.Class
 	shadow   bool // something is in a namespace with the federation's name, or is it
 }
 
@@ -151,6 +152,9 @@ func (f *Folder) tell(m *whole, report func(...shard.Change)) {
 		changes = append(changes, shard.FrontList{Kind: k, Fronts: m.fronts[k]})
 	}
 	report(append(changes,
+		shard.ClassList{Kind: shard.Ingress, Classes: m.classes[shard.Ingress]},
+		shard.ClassList{Kind: shard.Gateway, Classes: m.classes[shard.Gateway]},
+		shard.StandbyList{Services: m.standby},
 		shard.ServiceList{Kind: names.Ing, Services: m.ingresses},
 		shard.SliceList{Slices: m.slices},
 		shard.NodeList{Nodes: m.nodes},
@@ -270,11 +274,10 @@ func (f *Folder) take(c *content, o *object) {
 		s := &shard.Service{}
 		var problems []string
 		switch {
+		case !wanted && o.Kind == "Ingress":
+			s.Key = names.Key{Namespace: intern(o.Metadata.Namespace), Name: o.Metadata.Name, Kind: names.Ing}
 		case !wanted:
-			s.Key = names.Key{Namespace: intern(o.Metadata.Namespace), Name: o.Metadata.Name}
-			if o.Kind == "Ingress" {
-				s.Key.Kind = names.Ing
-			}
+			s = standby(o.service())
 		case o.Kind == "Service":
 			s, problems = service(o.service(), f.Local)
 		default:
@@ -294,7 +297,12 @@ func (f *Folder) take(c *content, o *object) {
 			c.slices = append(c.slices, chosen[*shard.Slice]{s, wanted})
 		}
 	case "Node":
-		c.nodes = append(c.nodes, node(o.Metadata.Name, o.Metadata.Labels))
+		c.nodes = append(c.nodes, o.node())
+	case "IngressClass", "GatewayClass":
+		m := o.meta()
+		k, problems := class(shard.FrontKind(intern(strings.TrimSuffix(o.Kind, "Class"))), &m)
+		f.gripes.say(o.Kind+" "+m.Name, problems)
+		c.classes = append(c.classes, k)
 	}
 }
 

@@ -22,6 +22,15 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// replace writes a file at once, as a careful editor does.
+func replace(t *testing.T, path, text string) {
+	t.Helper()
+	write(t, path+".new", text)
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func follow(t *testing.T, dir string, selector labels.Selector) (*view, *journal, *Folder) {
 	t.Helper()
 	j := &journal{}

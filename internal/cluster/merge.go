@@ -15,6 +15,8 @@ type whole struct {
 	fronts              map[shard.FrontKind][]*shard.Front
 	slices              []*shard.Slice
 	nodes               []shard.Node
+	standby             []*shard.Service // not exported, but may be in front of others
+	classes             map[shard.FrontKind][]shard.Class
 	shadow              bool
 }
 
@@ -25,6 +27,7 @@ func (f *Folder) merge() *whole {
 	fronts := pile[shard.FrontKey, chosen[*shard.Front]]{folder: f}
 	endpoints := pile[shard.SliceKey, chosen[*shard.Slice]]{folder: f}
 	nodes := pile[string, shard.Node]{folder: f}
+	classes := pile[shard.ClassKey, shard.Class]{folder: f}
 	shadow := false
 	for _, name := range slices.Sorted(maps.Keys(f.files)) {
 		c := &f.files[name].content
@@ -41,15 +44,33 @@ func (f *Folder) merge() *whole {
 		for _, n := range c.nodes {
 			nodes.add(n.Name, n, name)
 		}
+		for _, k := range c.classes {
+			classes.add(k.Key, k, name)
+		}
 	}
-	m := &whole{nodes: nodes.all, shadow: shadow, fronts: map[shard.FrontKind][]*shard.Front{}}
+	m := &whole{nodes: nodes.all, shadow: shadow, fronts: map[shard.FrontKind][]*shard.Front{}, classes: map[shard.FrontKind][]shard.Class{}}
+	named := map[names.Key]bool{} // to be in front
+	for _, k := range classes.all {
+		named[k.Front] = true
+		m.classes[k.Key.Kind] = append(m.classes[k.Key.Kind], k)
+	}
 	for _, s := range fronts.all {
 		if k := s.object.Key.Kind; s.wanted {
+			named[s.object.Object.Front] = true
 			m.fronts[k] = append(m.fronts[k], s.object)
 		}
 	}
 	for _, s := range services.all {
+		if s.wanted {
+			named[s.object.Front] = true
+		}
+	}
+	standing := map[names.Key]bool{}
+	for _, s := range services.all {
 		switch {
+		case !s.wanted && s.object.Key.Kind == names.Svc && (named[s.object.Key] || len(s.object.Addrs)+len(s.object.Hosts) > 0):
+			standing[s.object.Key] = true
+			m.standby = append(m.standby, s.object)
 		case !s.wanted:
 		case s.object.Key.Kind == names.Ing:
 			m.ingresses = append(m.ingresses, s.object)
@@ -57,11 +78,17 @@ func (f *Folder) merge() *whole {
 			m.services = append(m.services, s.object)
 		}
 	}
+	for k := range named {
+		if _, ok := services.at[k]; !ok && k != (names.Key{}) {
+			m.standby = append(m.standby, &shard.Service{Key: k, Absent: true})
+		}
+	}
 	for _, s := range endpoints.all {
 		// In a cluster, slices have the labels of their Service. Those written by
 		// hand often don't, and are meant to go with it all the same.
-		i, ok := services.at[names.Key{Namespace: s.object.Key.Namespace, Name: s.object.Service}]
-		if s.wanted || ok && services.all[i].wanted {
+		k := names.Key{Namespace: s.object.Key.Namespace, Name: s.object.Service}
+		i, ok := services.at[k]
+		if s.wanted || standing[k] || ok && services.all[i].wanted {
 			m.slices = append(m.slices, s.object)
 		}
 	}

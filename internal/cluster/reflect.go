@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,9 +24,12 @@ import (
 // A resource is one of the lists that a cluster is known by.
 type resource struct {
 	name     string
-	optional bool // a cluster that won't give it counts as having none
-	extra    bool // and many don't even know it: nothing waits for it then
-	selected bool // the selector applies
+	optional bool     // a cluster that won't give it counts as having none
+	extra    bool     // and many don't even know it: nothing waits for it then
+	selected bool     // the selector applies
+	seldom   bool     // the log speaks of it only where there are any
+	group    string   // what it is called in the log together with others, if it is extra
+	when     []string // resources of which one has to have an object for this to be asked for; none: always
 	sample   runtime.Object
 	list     func(context.Context, metav1.ListOptions) (runtime.Object, error)
 	watch    func(context.Context, metav1.ListOptions) (watch.Interface, error)
@@ -35,11 +37,11 @@ type resource struct {
 	gone     func(namespace, name string) shard.Change
 	all      func([]shard.Change) shard.Change // the complete list, from what set gave
 	none     shard.Change                      // the list can't be had, if it is extra
+	tell     func(shard.Change)                // in the place of reporting; nil: it is reported
 }
 
 func (w *Watcher) resources(a *api) []*resource {
-	services, ingresses, endpointSlices := a.core.Services(""), a.networking.Ingresses(""), a.discovery.EndpointSlices("")
-	nodes := a.metadata.Resource(corev1.SchemeGroupVersion.WithResource("nodes"))
+	services, ingresses := a.core.Services(""), a.networking.Ingresses("")
 	list := []*resource{
 		{
 			name: "services", selected: true, sample: &corev1.Service{},
@@ -75,47 +77,10 @@ func (w *Watcher) resources(a *api) []*resource {
 				return shard.ServiceList{Kind: names.Ing, Services: collect(sets, func(s shard.ServiceSet) *shard.Service { return s.Service })}
 			},
 		},
-		{
-			name: "slices", selected: true, sample: &discoveryv1.EndpointSlice{},
-			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return endpointSlices.List(ctx, o)
-			},
-			watch: endpointSlices.Watch,
-			set: func(o any) (shard.Change, []string) {
-				e := o.(*discoveryv1.EndpointSlice)
-				s, ok := slice(e, w.Local && headless(&e.ObjectMeta))
-				if !ok {
-					return nil, nil
-				}
-				return shard.SliceSet{Slice: s}, nil
-			},
-			gone: func(namespace, name string) shard.Change {
-				return shard.SliceGone{Key: shard.SliceKey{Namespace: namespace, Name: name}}
-			},
-			all: func(sets []shard.Change) shard.Change {
-				return shard.SliceList{Slices: collect(sets, func(s shard.SliceSet) *shard.Slice { return s.Slice })}
-			},
-		},
-		{
-			// Only the labels of nodes are asked for: their status is written every
-			// few seconds, and is most of what an API server has to say of them.
-			name: "nodes", optional: true, sample: &metav1.PartialObjectMetadata{},
-			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return nodes.List(ctx, o)
-			},
-			watch: nodes.Watch,
-			set: func(o any) (shard.Change, []string) {
-				m := o.(*metav1.PartialObjectMetadata)
-				return shard.NodeSet{Node: node(m.Name, m.Labels)}, nil
-			},
-			gone: func(_, name string) shard.Change { return shard.NodeGone{Name: name} },
-			all: func(sets []shard.Change) shard.Change {
-				return shard.NodeList{Nodes: collect(sets, func(s shard.NodeSet) shard.Node { return s.Node })}
-			},
-		},
 	}
-	if !w.Nodes {
-		list = list[:3]
+	list = append(list, w.chosen(a)...)
+	if w.Nodes {
+		list = append(list, w.nodes(a))
 	}
 	if w.Local {
 		list = append(list, w.namesake(a))
@@ -123,7 +88,28 @@ func (w *Watcher) resources(a *api) []*resource {
 	for _, k := range shard.GatewayAPI {
 		list = append(list, w.gatewayResource(a, k))
 	}
-	return list
+	return append(list, w.ingressClasses(a), w.gatewayClasses(a), w.balancers(a))
+}
+
+// nodes are asked for whole, for their readiness. Kubelets write it every five minutes, or
+// when it changes; their heartbeats are Leases.
+func (w *Watcher) nodes(a *api) *resource {
+	nodes := a.core.Nodes()
+	return &resource{
+		name: "nodes", optional: true, sample: &corev1.Node{},
+		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return nodes.List(ctx, o)
+		},
+		watch: nodes.Watch,
+		set: func(o any) (shard.Change, []string) {
+			n := o.(*corev1.Node)
+			return shard.NodeSet{Node: node(n.Name, n.Labels, n.Status.Conditions)}, nil
+		},
+		gone: func(_, name string) shard.Change { return shard.NodeGone{Name: name} },
+		all: func(sets []shard.Change) shard.Change {
+			return shard.NodeList{Nodes: collect(sets, func(s shard.NodeSet) shard.Node { return s.Node })}
+		},
+	}
 }
 
 // namesake is the namespace that has the federation's name, which there shouldn't be.
@@ -151,7 +137,7 @@ func (w *Watcher) namesake(a *api) *resource {
 func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
 	r := a.dynamic.Resource(gatewayVersion.WithResource(plural(k)))
 	return &resource{
-		name: plural(k), optional: true, extra: true, selected: true, sample: &unstructured.Unstructured{},
+		name: plural(k), group: theGatewayAPI, optional: true, extra: true, selected: true, sample: &unstructured.Unstructured{},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return r.List(ctx, o)
 		},
@@ -186,17 +172,25 @@ func collect[S, T any](sets []shard.Change, of func(S) T) []T {
 type listener struct {
 	*Watcher
 	*resource
-	wg      *sync.WaitGroup
-	listing sync.RWMutex // read-held during a list, which no one else waits for
-	report  func(...shard.Change)
+	wg       *sync.WaitGroup
+	listing  sync.RWMutex // read-held during a list, which no one else waits for
+	report   func(...shard.Change)
+	standing *standing
 	// Of an extra resource: it has been told that there is none, or that it can't be
 	// had, and when that was heard last.
 	absent, forgone bool
 	shunned         time.Time
 }
 
-// pause puts off a question for what isn't there, or isn't given.
+// pause puts off a question for what nobody needs, isn't there, or isn't given.
 func (l *listener) pause(ctx context.Context) {
+	if len(l.when) > 0 {
+		l.demand.await(ctx, l.when, func() {
+			l.standing.listed(l.name, 0)
+			l.say(l.all(nil))
+			l.reported()
+		})
+	}
 	if l.shunned.IsZero() {
 		return
 	}
@@ -205,6 +199,24 @@ func (l *listener) pause(ctx context.Context) {
 	select {
 	case <-wait.C:
 	case <-ctx.Done():
+	}
+}
+
+// reported notes that what is known of a resource has been told in full.
+func (l *listener) reported() {
+	l.standing.reported(l.name)
+	l.demand.reported(l.name)
+}
+
+// say reports a change, if it is one.
+func (l *listener) say(c shard.Change) {
+	switch {
+	case c == nil:
+	case l.tell != nil:
+		l.tell(c)
+	default:
+		l.endpoints.tell(c)
+		l.noteDemand(c)
 	}
 }
 
@@ -331,10 +343,10 @@ func (l *listener) trouble(ctx context.Context, err error) {
 		final, first := l.standing.refuse(l.name, err)
 		if first {
 			l.standing.listed(l.name, 0)
-			l.report(l.all(nil))
+			l.say(l.all(nil))
 		}
 		if final {
-			l.standing.reported(l.name)
+			l.reported()
 		}
 	default:
 		l.standing.failed(l.name, w, err)
@@ -348,8 +360,8 @@ func (l *listener) without() {
 	if !l.absent {
 		l.absent = true
 		l.standing.listed(l.name, 0)
-		l.report(l.all(nil))
-		l.standing.reported(l.name)
+		l.say(l.all(nil))
+		l.reported()
 	}
 }
 
@@ -358,14 +370,14 @@ func (l *listener) without() {
 func (l *listener) forgo(err error) {
 	if !l.forgone {
 		l.forgone = true
-		l.report(l.none)
-		l.standing.reported(l.name)
+		l.say(l.none)
+		l.reported()
 	}
 	l.standing.spare(l.name)
 	final, first := l.standing.refuse(l.name, err)
 	if first {
 		l.standing.listed(l.name, 0)
-		l.report(l.all(nil))
+		l.say(l.all(nil))
 	}
 	if final {
 		l.shunned = time.Now()
@@ -447,7 +459,7 @@ func (s *store) Add(obj any) error { return s.Update(obj) }
 
 func (s *store) Update(obj any) error {
 	if c := s.cut(obj); c.change != nil {
-		s.report(c.change)
+		s.say(c.change)
 		return nil
 	}
 	return s.Delete(obj) // it may have been ours before
@@ -463,7 +475,7 @@ func (s *store) Delete(obj any) error {
 		return err
 	}
 	s.gripes.say(s.name+" "+key, nil)
-	s.report(s.gone(namespace, name))
+	s.say(s.gone(namespace, name))
 	return nil
 }
 
@@ -481,8 +493,8 @@ func (s *store) Replace(list []any, _ string) error {
 	}
 	s.absent, s.forgone, s.shunned = false, false, time.Time{}
 	s.standing.listed(s.name, len(sets))
-	s.report(s.all(sets))
-	s.standing.reported(s.name)
+	s.say(s.all(sets))
+	s.reported()
 	return nil
 }
 

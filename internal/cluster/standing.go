@@ -81,17 +81,18 @@ type standing struct {
 	log    *slog.Logger
 	prefix string // "cluster gce-us: "
 
-	mu      sync.Mutex       // guards the rest
-	failing map[string]fault // by resource
-	needed  []string         // resources that can't be done without
-	extra   map[string]bool  // resources of the Gateway API, of which is spoken as one
-	refused map[string]bool  // resources that can be done without, and have to be
-	strikes map[string]int   // refusals in a row since the needed resources are there
-	why     reason           // as logged
+	mu      sync.Mutex        // guards the rest
+	failing map[string]fault  // by resource
+	needed  []string          // resources that can't be done without
+	extra   map[string]string // resources that many clusters don't have, and what they are called together
+	refused map[string]bool   // resources that can be done without, and have to be
+	strikes map[string]int    // refusals in a row since the needed resources are there
+	why     reason            // as logged
 	since   time.Time
 	waiting map[string]bool // resources not listed yet
 	counts  map[string]int  // of the first lists
 	order   []string        // of resources in the log
+	seldom  map[string]bool // resources that few clusters have any of
 	told    map[string]bool // resources whose complete lists this generation has reported
 	changed chan struct{}   // has something when state gives something better
 }
@@ -104,14 +105,15 @@ type fault struct {
 
 func newStanding(log *slog.Logger, name string, resources []*resource) *standing {
 	s := &standing{
-		log: log, prefix: "cluster " + name + ": ", failing: map[string]fault{}, extra: map[string]bool{}, refused: map[string]bool{}, strikes: map[string]int{},
-		waiting: map[string]bool{}, counts: map[string]int{}, changed: make(chan struct{}, 1),
+		log: log, prefix: "cluster " + name + ": ", failing: map[string]fault{}, extra: map[string]string{}, refused: map[string]bool{}, strikes: map[string]int{},
+		waiting: map[string]bool{}, seldom: map[string]bool{}, counts: map[string]int{}, changed: make(chan struct{}, 1),
 	}
 	for _, r := range resources {
 		s.waiting[r.name] = true
 		s.order = append(s.order, r.name)
+		s.seldom[r.name] = r.seldom || r.extra
 		if r.extra {
-			s.extra[r.name] = true
+			s.extra[r.name] = r.group
 		}
 		if !r.optional {
 			s.needed = append(s.needed, r.name)
@@ -189,16 +191,20 @@ func (s *standing) spare(resource string) {
 // named is what a resource is called in the log, and whether nothing else of that
 // name is refused.
 func (s *standing) named(resource string) (name string, alone bool) {
-	if !s.extra[resource] {
+	group, ok := s.extra[resource]
+	if !ok {
 		return resource, true
 	}
-	for r := range s.extra {
-		if s.refused[r] {
-			return "the Gateway API", false
+	for r, g := range s.extra {
+		if g == group && s.refused[r] {
+			return group, false
 		}
 	}
-	return "the Gateway API", true
+	return group, true
 }
+
+// theGatewayAPI is what its resources are called together.
+const theGatewayAPI = "the Gateway API"
 
 func (s *standing) recovered(resource string) {
 	if s.why == "" {
@@ -274,8 +280,8 @@ func (s *standing) listed(resource string, n int) {
 	}
 	var all []string
 	for _, r := range s.order {
-		if s.extra[r] && s.counts[r] == 0 {
-			continue // most clusters have none
+		if s.seldom[r] && s.counts[r] == 0 {
+			continue
 		}
 		all = append(all, fmt.Sprintf("%d %s", s.counts[r], r))
 	}

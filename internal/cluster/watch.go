@@ -20,7 +20,6 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"github.com/fedns/fedns/internal/shard"
@@ -65,18 +64,20 @@ type Config struct {
 // A Watcher follows a cluster's API.
 type Watcher struct {
 	Config
-	api      *api
-	rotation time.Duration
-	lull     time.Duration
-	pace     time.Duration
-	content  []byte      // of the kubeconfig that api is of
-	info     os.FileInfo // of the file, when it was last looked at
-	broken   string      // what is wrong with a newer kubeconfig
-	standing *standing
-	pulse    pulse
-	shy      bool // it has been said that readyz can't be asked
-	gripes   gripes
-	heard    atomic.Int64 // Unix nanoseconds
+	api       *api
+	rotation  time.Duration
+	lull      time.Duration
+	pace      time.Duration
+	content   []byte      // of the kubeconfig that api is of
+	info      os.FileInfo // of the file, when it was last looked at
+	broken    string      // what is wrong with a newer kubeconfig
+	standing  *standing
+	demand    *demand
+	endpoints *endpoints
+	pulse     pulse
+	shy       bool // it has been said that readyz can't be asked
+	gripes    gripes
+	heard     atomic.Int64 // Unix nanoseconds
 }
 
 // NewWatcher reads the kubeconfig. It calls nobody yet.
@@ -86,7 +87,10 @@ func NewWatcher(c Config) (*Watcher, error) {
 		c.Selector = labels.Everything()
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
-	w := &Watcher{Config: c, rotation: rotation, lull: lull, pace: pace, pulse: pulse{timeout: c.Heartbeat.Timeout}}
+	w := &Watcher{Config: c, rotation: rotation, lull: lull, pace: pace, pulse: pulse{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
+	if w.endpoints = newEndpoints(labelled); !everything(c.Selector) {
+		w.endpoints = newEndpoints(labelled, unmanaged)
+	}
 	w.gripes.init(c.Log, "cluster "+string(c.Cluster)+": ")
 	if c.Given != nil {
 		return w, nil // Run waits for it
@@ -132,7 +136,8 @@ func moment(n *atomic.Int64) time.Time {
 
 // Run reports what the cluster has, until ctx ends. It can be called once.
 func (w *Watcher) Run(ctx context.Context, report func(...shard.Change)) {
-	report(shard.Awaited{})
+	w.endpoints.report = report
+	report(shard.Awaited{Fronts: true})
 	if !w.Nodes {
 		report(shard.NodeList{})
 	}
@@ -171,6 +176,7 @@ func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.C
 	defer a.close()
 	w.pulse.begin(time.Now())
 	w.standing.begin()
+	w.demand.begin()
 	generation, cancel := context.WithCancel(ctx)
 	answers := make(chan error)
 	var heart sync.WaitGroup
@@ -228,14 +234,11 @@ func (w *Watcher) reflect(ctx context.Context, a *api, report func(...shard.Chan
 	var wg sync.WaitGroup
 	var lists []*listener
 	for _, r := range w.resources(a) {
-		l := &listener{Watcher: w, resource: r, wg: &wg, report: report}
+		l := &listener{Watcher: w, resource: r, wg: &wg, report: report, standing: w.standing}
 		lists = append(lists, l)
-		reflector := cache.NewReflectorWithOptions(l, r.sample, &store{l}, cache.ReflectorOptions{
-			Name: string(w.Cluster), TypeDescription: r.name, Backoff: &backoff,
-		})
-		reflector.WatchListPageSize = pageSize
-		wg.Go(func() { reflector.RunWithContext(ctx) })
+		l.run(ctx)
 	}
+	wg.Go(func() { w.follow(ctx, a, &wg) })
 	return func() {
 		wg.Wait()
 		for _, l := range lists {

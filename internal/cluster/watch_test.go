@@ -23,6 +23,8 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -43,12 +45,12 @@ type apiServer struct {
 	gateway bool                         // the Gateway API is installed
 	slow    chan struct{}                // lists wait for it
 	paused  chan struct{}                // every request waits for it
-	watches map[chan string]string       // lines to send, and the resource
+	watches map[chan string]*asking      // lines to send, and of what
 	asked   []string                     // requests, as "list services?query"
 }
 
 func serve(t *testing.T) *apiServer {
-	s := &apiServer{t: t, version: 10, streams: true, objects: map[string]map[string]string{}, refuse: map[string]int{}, watches: map[chan string]string{}}
+	s := &apiServer{t: t, version: 10, streams: true, objects: map[string]map[string]string{}, refuse: map[string]int{}, watches: map[chan string]*asking{}}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.EnableHTTP2 = true
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -62,14 +64,15 @@ func serve(t *testing.T) *apiServer {
 
 var kinds = map[string][2]string{ // kind, version
 	"services": {"Service", "v1"}, "ingresses": {"Ingress", "networking.k8s.io/v1"},
-	"endpointslices": {"EndpointSlice", "discovery.k8s.io/v1"}, "nodes": {"PartialObjectMetadata", "meta.k8s.io/v1"}, "namespaces": {"PartialObjectMetadata", "meta.k8s.io/v1"},
+	"endpointslices": {"EndpointSlice", "discovery.k8s.io/v1"}, "nodes": {"Node", "v1"}, "namespaces": {"PartialObjectMetadata", "meta.k8s.io/v1"},
 	"gateways": {"Gateway", gatewayAPI}, "httproutes": {"HTTPRoute", gatewayAPI}, "grpcroutes": {"GRPCRoute", gatewayAPI},
+	"ingressclasses": {"IngressClass", "networking.k8s.io/v1"}, "gatewayclasses": {"PartialObjectMetadata", "meta.k8s.io/v1"},
 }
 
 func (s *apiServer) object(resource, name, fields string, version int) string {
 	k := kinds[resource]
 	namespace := "shop"
-	if resource == "nodes" || resource == "namespaces" {
+	if resource == "nodes" || resource == "namespaces" || strings.HasSuffix(resource, "classes") {
 		namespace = ""
 	}
 	o := map[string]any{}
@@ -128,8 +131,11 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var lines []string
 	var items []string
+	of := asked(resource, q)
 	for name, fields := range s.objects[resource] {
-		items = append(items, s.object(resource, name, fields, s.version))
+		if o := s.object(resource, name, fields, s.version); of.chooses(o) {
+			items = append(items, o)
+		}
 	}
 	k := kinds[resource]
 	if streamed {
@@ -140,7 +146,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	news := make(chan string, 100)
 	if verb == "watch" && code == 0 {
-		s.watches[news] = resource
+		s.watches[news] = of
 		defer func() { s.mu.Lock(); defer s.mu.Unlock(); delete(s.watches, news) }()
 	}
 	version := s.version
@@ -197,13 +203,45 @@ func (s *apiServer) change(event, resource, name, fields string) {
 	if event == "DELETED" {
 		delete(s.objects[resource], name)
 	}
-	s.tell(resource, fmt.Sprintf(`{"type":%q,"object":%s}`, event, s.object(resource, name, fields, s.version)))
+	o := s.object(resource, name, fields, s.version)
+	for c, of := range s.watches {
+		switch {
+		case of.resource != resource:
+		case of.chooses(o):
+			c <- fmt.Sprintf(`{"type":%q,"object":%s}`, event, o)
+		default: // as it is told to those that have had it
+			c <- fmt.Sprintf(`{"type":"DELETED","object":%s}`, o)
+		}
+	}
+}
+
+// An asking is what a list or a watch asks for.
+type asking struct {
+	resource string
+	labels   labels.Selector
+	fields   fields.Selector
+}
+
+func asked(resource string, q url.Values) *asking {
+	l, _ := labels.Parse(q.Get("labelSelector"))
+	f, _ := fields.ParseSelector(q.Get("fieldSelector"))
+	return &asking{resource, l, f}
+}
+
+func (a *asking) chooses(object string) bool {
+	var o struct {
+		Metadata metav1.ObjectMeta
+		Spec     struct{ Type string }
+	}
+	_ = json.Unmarshal([]byte(object), &o)
+	return a.labels.Matches(labels.Set(o.Metadata.Labels)) && (a.resource != "services" ||
+		a.fields.Matches(fields.Set{"metadata.name": o.Metadata.Name, "metadata.namespace": o.Metadata.Namespace, "spec.type": o.Spec.Type}))
 }
 
 // tell sends a line to the watches of a resource; "" ends them.
 func (s *apiServer) tell(resource, line string) {
-	for c, r := range s.watches {
-		if r == resource {
+	for c, of := range s.watches {
+		if of.resource == resource {
 			c <- line
 		}
 	}
@@ -249,8 +287,8 @@ func (s *apiServer) follow(t *testing.T, change func(*Config)) (*view, *journal,
 }
 
 func (s *apiServer) fill() {
-	s.set("services", "web", `"spec":{"type":"LoadBalancer"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}`)
-	s.set("endpointslices", "web-1", `"metadata":{"labels":{"kubernetes.io/service-name":"web"}},"endpoints":[{"addresses":["10.0.0.1"],"zone":"us-a"}]`)
+	s.set("services", "web", `"metadata":{"labels":{"fedns.io/export":"true"}},"spec":{"type":"LoadBalancer"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}`)
+	s.set("endpointslices", "web-1", `"metadata":{"labels":{"kubernetes.io/service-name":"web","fedns.io/export":"true"}},"endpoints":[{"addresses":["10.0.0.1"],"zone":"us-a"}]`)
 	s.set("endpointslices", "stray", ``)
 	s.set("nodes", "n1", `"metadata":{"labels":{"topology.kubernetes.io/region":"us"}}`)
 }
@@ -261,8 +299,8 @@ const (
 )
 
 func (s *apiServer) edit() {
-	s.set("services", "web", `"spec":{"type":"LoadBalancer"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.2"}]}}`)
-	s.set("ingresses", "front", `"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}`)
+	s.set("services", "web", `"metadata":{"labels":{"fedns.io/export":"true"}},"spec":{"type":"LoadBalancer"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.2"}]}}`)
+	s.set("ingresses", "front", `"metadata":{"labels":{"fedns.io/export":"true"}},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}`)
 	s.remove("nodes", "n1")
 }
 
@@ -281,7 +319,7 @@ func TestWatcher(t *testing.T) {
 			selector, _ := labels.Parse("fedns.io/export=true")
 			v, j, w := s.follow(t, func(c *Config) { c.Selector = selector })
 			v.becomes(t, filled)
-			eventually(t, "watches", func() bool { return s.watching() == 4 })
+			eventually(t, "watches", func() bool { return s.watching() == 5 })
 			s.edit()
 			v.becomes(t, changed)
 			for kind, n := range v.listed() {
@@ -301,12 +339,15 @@ func TestWatcher(t *testing.T) {
 				s.tell("services", `{"type":"BOOKMARK","object":{"kind":"Service","apiVersion":"v1","metadata":{"resourceVersion":"90"}}}`)
 			})
 			eventually(t, "a bookmark is heard", func() bool { return w.Heard().After(heard) })
+			beside := map[string]bool{ // because of the Ingress
+				"list services?spec.type=LoadBalancer": true, "watch services?spec.type=LoadBalancer": true, "list ingressclasses?": true, "watch ingressclasses?": true,
+			}
 			s.do(func() {
 				for _, a := range s.asked {
 					if a == "get readyz? fedns" {
 						continue
 					}
-					if !strings.HasSuffix(a, " fedns") || strings.Contains(a, "nodes?f") || !strings.Contains(a, "nodes?") && !strings.Contains(a, "?fedns.io/export=true ") {
+					if !strings.HasSuffix(a, " fedns") || strings.Contains(a, "nodes?f") || !strings.Contains(a, "nodes?") && !strings.Contains(a, "?fedns.io/export=true ") && !beside[strings.TrimSuffix(a, " fedns")] && !strings.Contains(a, "endpointslices?"+byOthers) {
 						t.Errorf("asked %q", a)
 					}
 				}
@@ -354,7 +395,7 @@ func TestWatcherGone(t *testing.T) {
 	})
 	v.becomes(t, "node n1 us/; slice shop/web-1 web[{us-a  true}]")
 	s.do(func() {
-		s.tell("nodes", `{"type":"BOOKMARK","object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"90"}}}`)
+		s.tell("nodes", `{"type":"BOOKMARK","object":{"kind":"Node","apiVersion":"v1","metadata":{"resourceVersion":"90"}}}`)
 	})
 	s.do(func() { s.tell("nodes", "") })
 	eventually(t, "counters", func() bool { return counted(w, gone) == 1 && counted(w, closed) == 1 })
@@ -385,9 +426,9 @@ func TestWatcherUnauthorized(t *testing.T) {
 	}
 
 	// The kubeconfig is rotated: first to something broken, then to what is good.
-	write(t, w.Kubeconfig, "\tx")
+	replace(t, w.Kubeconfig, "\tx")
 	eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: kubeconfig", "going on with the one before") == 1 })
-	write(t, w.Kubeconfig, insecure(kubeconfig(s.URL, "second")))
+	replace(t, w.Kubeconfig, insecure(kubeconfig(s.URL, "second")))
 	v.becomes(t, changed)
 	eventually(t, "all well", func() bool { return j.has("INFO cluster gce-us: back after ") == 1 })
 	if j.has("ERROR") != 2 {

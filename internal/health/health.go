@@ -43,6 +43,14 @@ const (
 	NoInside     Reason = "no address inside the cluster"
 	NotLookedUp  Reason = "load-balancer hostname not looked up yet"
 	NotProbed    Reason = "no result of a probe yet"
+
+	// What stands between clients and the endpoints.
+	FrontDown     Reason = "the Service in front has no ready endpoint"
+	FrontMissing  Reason = "the Service in front isn't there"
+	NotProgrammed Reason = "gateway not programmed"
+	NotListening  Reason = "listener not ready"
+	NodesNotReady Reason = "nodes of its endpoints not ready"
+	NotLocal      Reason = "externalTrafficPolicy Local without an endpoint on a node"
 )
 
 // An Order is what an operator says of a shard.
@@ -63,11 +71,17 @@ type Evidence struct {
 	Deleting  bool // the object is on its way out
 	Endpoints int  // endpoints that count
 	Hidden    bool // it also leads to Services that aren't exported, whose endpoints don't
+	// Unreached says why ready endpoints don't count, where none does; "": there are none.
+	Unreached Reason
+	// Blocked is what the cluster itself says is in the way; "": nothing.
+	Blocked Reason
 	// What became of the places an address can come from.
 	Addresses  int  // usable addresses
 	Refused    int  // addresses outside the range the cluster may announce
 	Unusable   int  // addresses at which nobody can reach anything: loopback, multicast and their like
 	Unresolved int  // hostnames without an address
+	Behind     int  // addresses behind which nothing is ready to take what comes in
+	Missing    int  // of these, addresses of Services that aren't there
 	Balancer   bool // a load balancer is to give an address
 	// What isn't known yet of what is asked beside the cluster.
 	Unlooked int  // hostnames that haven't been looked up, and of which nothing is known
@@ -170,10 +184,16 @@ func readiness(e Evidence) Verdict {
 	switch {
 	case e.Deleting:
 		why = Deleting
+	case e.Blocked != "":
+		why = e.Blocked
 	case e.Addresses == 0 && e.Unlooked > 0 && e.Endpoints > 0:
 		return Verdict{State: Unknown, Why: NotLookedUp}
 	case e.Addresses == 0 && e.Unlooked > 0:
 		why = NoEndpoint
+	case e.Addresses == 0 && e.Behind > e.Missing:
+		why = FrontDown
+	case e.Addresses == 0 && e.Behind > 0:
+		why = FrontMissing
 	case e.Addresses == 0 && e.Refused > 0:
 		why = OutsideRange
 	case e.Addresses == 0 && e.Unusable > 0:
@@ -184,6 +204,8 @@ func readiness(e Evidence) Verdict {
 		why = Pending
 	case e.Addresses == 0:
 		why = Internal
+	case e.Endpoints == 0 && e.Unreached != "":
+		why = e.Unreached
 	case e.Endpoints == 0 && e.Hidden:
 		why = NoneBehind
 	case e.Endpoints == 0:

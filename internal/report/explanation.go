@@ -147,6 +147,7 @@ type Evidence struct {
 	Unusable       int      `json:"unusable"`   // loopback, multicast and their like
 	Unresolved     int      `json:"unresolved"` // hostnames without an address
 	Balancer       bool     `json:"balancer"`
+	Closed         []string `json:"closed,omitempty"` // Services in front, NAMESPACE/NAME, that let nobody in
 	Probe          string   `json:"probe"`
 	Probes         []Probe  `json:"probes,omitempty"`
 	Order          string   `json:"order,omitempty"` // the line that decided

@@ -46,12 +46,18 @@ const (
 	listGateways
 	listHTTPRoutes
 	listGRPCRoutes
+	listStandby
+	listIngressClasses
+	listGatewayClasses
 	listAll        = listServices | listIngresses | listSlices | listNodes
 	listGatewayAPI = listGateways | listHTTPRoutes | listGRPCRoutes
 )
 
-// listOf gives the lists of the Gateway API by the kind of their objects.
-var listOf = map[FrontKind]int{Gateway: listGateways, HTTPRoute: listHTTPRoutes, GRPCRoute: listGRPCRoutes}
+// listOf gives the lists that a cluster may not have by the kind of their objects.
+var listOf = map[FrontKind]int{
+	Gateway: listGateways, HTTPRoute: listHTTPRoutes, GRPCRoute: listGRPCRoutes,
+	Standby: listStandby, IngressClass: listIngressClasses, GatewayClass: listGatewayClasses,
+}
 
 // A member is a cluster's part of the table that isn't a service's.
 type member struct {
@@ -66,7 +72,7 @@ type member struct {
 	needed  int           // those that make the cluster known
 	doubted bool          // some of what was known of it was lost: what isn't there may be
 	settled bool          // was listed at an earlier publication: what changes now is news
-	nodes   map[string]topology.Place
+	nodes   map[string]node
 	slices  map[SliceKey]names.Key
 	fronts  map[names.Key][]names.Key // Service to the Ingresses that lead to it
 	seen    map[string]int            // zone label of endpoints, and how often
@@ -76,7 +82,21 @@ type member struct {
 	shadow  bool                      // it has a namespace with the federation's name, as it says
 	shadows int                       // services in that namespace
 	facade
+	standby   map[names.Key]*Service    // Services that aren't exported
+	classes   map[ClassKey]names.Key    // of those that name one, the Service in front
+	defaults  map[FrontKind]string      // the class of what names none
+	announced map[Entry][]names.Key     // by what is announced, who does
+	named     map[names.Key][]names.Key // Service to the objects that it is named to be in front of
 }
+
+// A node is what is kept of one.
+type node struct {
+	topology.Place
+	lost bool // NotReady
+}
+
+// takes says whether an endpoint takes what comes; all: whether it is ready or not.
+func (m *member) takes(e *Endpoint, all bool) bool { return all || e.Ready && !m.nodes[e.Node].lost }
 
 func (m *member) complete() bool { return m.listed&m.needed == m.needed }
 
@@ -88,7 +108,8 @@ func (m *member) awaited() bool { return (!m.complete() || m.doubted) && !m.waiv
 func (m *member) locate() bool {
 	regions := map[string]bool{}
 	places := map[topology.Place]bool{}
-	for _, p := range m.nodes {
+	for _, n := range m.nodes {
+		p := n.Place
 		if m.Region != "" {
 			p.Region = m.Region
 		}

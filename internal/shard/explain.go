@@ -29,6 +29,7 @@ type Explained struct {
 	Addrs    []netip.Addr
 	Hosts    []string // load balancers' names
 	Checks   []Checked
+	Closed   []names.Key // Services in front that let nobody in
 	// Inside is how its own cluster reaches it, of the one whose own domain is answered
 	// here.
 	Inside *Inside
@@ -67,7 +68,7 @@ func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.Clust
 		}
 		x := Explained{
 			Cluster: m.Name, Evidence: f.evidence, Verdict: f.verdict, Places: slices.Clone(f.places),
-			Addrs: slices.Clone(f.addrs), Hosts: s.pieces[f.cluster].object.Hosts,
+			Addrs: slices.Clone(f.addrs), Closed: f.closed, Hosts: s.pieces[f.cluster].object.Hosts,
 		}
 		for _, c := range f.checks {
 			x.Checks = append(x.Checks, Checked{c, t.checked(c)})

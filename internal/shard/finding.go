@@ -19,6 +19,7 @@ type finding struct {
 	places   []topology.Place // where it is answered, if it is up
 	addrs    []netip.Addr     // that are answered for it then
 	ordered  []netip.Addr     // addresses that an operator's order takes out
+	closed   []names.Key      // Services in front that let nobody in
 	checks   []Check
 	near     *near            // of the cluster whose own domain is answered here
 	open     []topology.Place // where it matters what the verdict awaits
@@ -78,8 +79,9 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 	if m.silent {
 		f.evidence.Quiet = now - m.counts
 	}
-	take := func(list []netip.Addr) {
+	take := func(list []netip.Addr, by func(netip.Addr) Entry) {
 		for _, a := range list {
+			state, front := t.gate(cluster, o, by(a))
 			switch what := unusable(a); {
 			case what != "":
 				f.evidence.Unusable++
@@ -87,12 +89,20 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 			case !m.may(a):
 				f.evidence.Refused++
 				t.notice(m.Name, BadAddress, fmt.Sprintf("%s announces %s, outside the addresses of cluster %q; left out", o.Key, a, m.Name))
+			case state != open:
+				f.evidence.Behind++
+				if state == missing {
+					f.evidence.Missing++
+				}
+				if !slices.Contains(f.closed, front) {
+					f.closed = append(f.closed, front)
+				}
 			case !slices.Contains(f.addrs, a):
 				f.addrs = append(f.addrs, a)
 			}
 		}
 	}
-	take(o.Addrs)
+	take(o.Addrs, func(a netip.Addr) Entry { return Entry{Addr: a} })
 	for _, name := range o.Hosts {
 		h := t.hosts[name]
 		switch {
@@ -103,10 +113,12 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 		case !h.looked:
 			f.evidence.Recalled++
 		}
-		take(h.addrs)
+		take(h.addrs, func(netip.Addr) Entry { return Entry{Host: name} })
 	}
 	f.evidence.Addresses = len(f.addrs)
-	f.evidence.Endpoints, f.places = t.endpoints(cluster, p)
+	f.evidence.Blocked = o.Blocked
+	r := t.endpoints(cluster, p)
+	f.evidence.Endpoints, f.evidence.Unreached, f.places = r.n, r.why(), r.places
 	f.evidence.Hidden = slices.ContainsFunc(o.Backends, func(b names.Key) bool { return t.piece(cluster, b) == nil })
 	f.evidence.Probe, f.evidence.Unasked = t.probe(&f, o)
 	return f
@@ -234,41 +246,80 @@ func (t *Table) everywhere(f *finding, m *member) []topology.Place {
 	return all
 }
 
-// endpoints counts the endpoints of a shard that count, and says where they are.
-func (t *Table) endpoints(cluster int, p *piece) (n int, places []topology.Place) {
-	m := t.members[cluster]
-	add := func(p *piece, notReady bool) {
-		for i := range p.slices {
-			for _, e := range p.slices[i].Endpoints {
-				if !e.Ready && !notReady {
-					continue
-				}
-				n++
-				if place, ok := t.where(m, e); ok && !slices.Contains(places, place) {
-					places = append(places, place)
-				}
+// A reach is the endpoints of a shard that clients reach.
+type reach struct {
+	n         int
+	places    []topology.Place
+	lost      int // ready endpoints on nodes that aren't
+	elsewhere int // ready endpoints that are on no node, where only nodes' own are reached
+}
+
+// why says why ready endpoints don't count, where none does.
+func (r *reach) why() health.Reason {
+	switch {
+	case r.n > 0:
+		return ""
+	case r.lost > 0:
+		return health.NodesNotReady
+	case r.elsewhere > 0:
+		return health.NotLocal
+	}
+	return ""
+}
+
+// add counts the endpoints of a piece: notReady, those that aren't ready, too;
+// spread, those on nodes only.
+func (t *Table) add(r *reach, m *member, p *piece, notReady, spread bool) {
+	for i := range p.slices {
+		for _, e := range p.slices[i].Endpoints {
+			switch {
+			case !e.Ready && !notReady:
+				continue
+			case !m.takes(&e, notReady):
+				r.lost++
+				continue
+			case spread && e.Node == "":
+				r.elsewhere++
+				continue
+			}
+			r.n++
+			if place, ok := t.where(m, e); ok && !slices.Contains(r.places, place) {
+				r.places = append(r.places, place)
 			}
 		}
 	}
+}
+
+// reached counts the endpoints of a Service.
+func (t *Table) reached(cluster int, p *piece, notReady, spread bool) reach {
+	var r reach
+	t.add(&r, t.members[cluster], p, notReady, spread)
+	return r
+}
+
+// endpoints counts the endpoints of a shard that count, and says where they are.
+func (t *Table) endpoints(cluster int, p *piece) reach {
+	m := t.members[cluster]
+	var r reach
 	if p.object.Key.Kind != names.Svc {
 		visible := false
 		for _, b := range p.object.Backends {
 			if bp := t.piece(cluster, b); bp != nil {
 				visible = true
-				add(bp, bp.object != nil && bp.object.NotReady)
+				t.add(&r, m, bp, bp.object != nil && bp.object.NotReady, false)
 			}
 		}
 		if !visible {
-			n = 1 // its Services aren't exported, so that only its address can speak for it
+			r.n = 1 // its Services aren't exported, so that only its address can speak for it
 		}
 	} else {
-		add(p, p.object.NotReady)
+		t.add(&r, m, p, p.object.NotReady, p.object.Spread)
 	}
-	if len(places) == 0 {
-		places = slices.Clone(m.own())
+	if len(r.places) == 0 {
+		r.places = slices.Clone(m.own())
 	}
-	slices.SortFunc(places, topology.Place.Compare)
-	return n, places
+	slices.SortFunc(r.places, topology.Place.Compare)
+	return r
 }
 
 // where finds the place of an endpoint: by its zone, else by its node's.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
 )
 
@@ -18,6 +19,13 @@ const (
 	Gateway   FrontKind = "Gateway"
 	HTTPRoute FrontKind = "HTTPRoute"
 	GRPCRoute FrontKind = "GRPCRoute"
+)
+
+// What a source may not be able to list, beside those of the Gateway API.
+const (
+	Standby      FrontKind = "Service" // that isn't exported
+	IngressClass FrontKind = "IngressClass"
+	GatewayClass FrontKind = "GatewayClass"
 )
 
 // GatewayAPI lists the kinds of the Gateway API, which a cluster may not have.
@@ -50,6 +58,8 @@ type Listener struct {
 	Port uint16
 	From From
 	Only []FrontKind // none: every kind
+	// NotReady says that the cluster's own controller can't serve it.
+	NotReady bool `json:",omitempty"`
 }
 
 // A From says from which namespaces a listener lets routes in.
@@ -84,7 +94,7 @@ const (
 func (f *Front) equal(o *Front) bool {
 	return f.Key == o.Key && f.Weighs == o.Weighs && f.Object.equal(o.Object) && slices.Equal(f.Hostnames, o.Hostnames) && slices.Equal(f.Parents, o.Parents) &&
 		slices.EqualFunc(f.Listeners, o.Listeners, func(a, b Listener) bool {
-			return a.Name == b.Name && a.Host == b.Host && a.Port == b.Port && a.From == b.From && slices.Equal(a.Only, b.Only)
+			return a.Name == b.Name && a.Host == b.Host && a.Port == b.Port && a.From == b.From && a.NotReady == b.NotReady && slices.Equal(a.Only, b.Only)
 		})
 }
 
@@ -275,14 +285,20 @@ func (t *Table) restore(cluster int) {
 func (m *member) front(k names.Key) *Service {
 	var parts []*Service
 	if o := m.ingresses[k]; o != nil {
+		if ways := m.ways(Ingress, o); len(ways) > 0 {
+			named := *o
+			named.Ways = ways
+			o = &named
+		}
 		parts = append(parts, o)
 	}
 	if g := m.objects[FrontKey{Gateway, k.Namespace, k.Name}]; g != nil {
 		o := g.Object
-		if backends := m.behind(g); len(backends) > 0 {
+		backends, ways := m.behind(g), m.ways(Gateway, o)
+		if len(backends) > 0 || len(ways) > 0 {
 			o = &Service{}
 			*o = *g.Object
-			o.Backends = backends
+			o.Backends, o.Ways = backends, ways
 		}
 		parts = append(parts, o)
 	}
@@ -306,7 +322,7 @@ func (m *member) host(k names.Key) *Service {
 	for _, f := range m.claiming[k] {
 		if f.Kind == Ingress {
 			o := *m.ingresses[f.asIng()]
-			o.Backends = nil
+			o.Backends, o.Ways = nil, m.ways(Ingress, &o)
 			for _, c := range o.Claims {
 				if c.Host == k.Name {
 					o.Backends = c.Backends
@@ -321,6 +337,10 @@ func (m *member) host(k names.Key) *Service {
 				continue
 			}
 			o := *a.gateway.Object
+			o.Ways = m.ways(Gateway, &o)
+			if o.Blocked == "" && slices.Contains(a.shut, k.Name) {
+				o.Blocked = health.NotListening
+			}
 			o.Created, o.Deleting, o.Backends = r.Object.Created, o.Deleting || r.Object.Deleting, r.Object.Backends
 			o.TTL, o.Policy, o.Probe = cmp.Or(r.Object.TTL, o.TTL), cmp.Or(r.Object.Policy, o.Policy), cmp.Or(r.Object.Probe, o.Probe)
 			if r.Weighs {
@@ -344,10 +364,17 @@ func merged(k names.Key, parts []*Service) *Service {
 	slices.SortStableFunc(parts, func(a, b *Service) int {
 		return cmp.Or(compareAge(a.Created, b.Created), cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
 	})
+	oldest := parts[0].Created // whoever may come in: that decides whose a host is
+	if slices.ContainsFunc(parts, func(o *Service) bool { return o.Blocked == "" }) {
+		parts = slices.DeleteFunc(parts, func(o *Service) bool { return o.Blocked != "" })
+	}
 	out := *parts[0]
+	out.Created = oldest
 	out.Key, out.Claims, out.Ports = k, nil, nil
 	out.Addrs, out.Hosts, out.Backends = slices.Clone(out.Addrs), slices.Clone(out.Hosts), slices.Clone(out.Backends)
+	out.Ways = slices.Clone(out.Ways)
 	for _, p := range parts[1:] {
+		out.Ways = append(out.Ways, p.Ways...)
 		out.Addrs, out.Hosts = append(out.Addrs, p.Addrs...), append(out.Hosts, p.Hosts...)
 		out.Backends = append(out.Backends, p.Backends...)
 		out.Deleting = out.Deleting && p.Deleting
@@ -356,6 +383,10 @@ func merged(k names.Key, parts []*Service) *Service {
 	slices.SortFunc(out.Addrs, netip.Addr.Compare)
 	slices.Sort(out.Hosts)
 	out.Addrs, out.Hosts, out.Backends = slices.Compact(out.Addrs), slices.Compact(out.Hosts), tidy(out.Backends)
+	slices.SortFunc(out.Ways, func(a, b Way) int {
+		return cmp.Or(compareEntries(a.Entry, b.Entry), cmp.Compare(a.Front.String(), b.Front.String()))
+	})
+	out.Ways = slices.Compact(out.Ways)
 	return &out
 }
 
@@ -376,6 +407,7 @@ func tidy(ks []names.Key) []names.Key {
 type attachment struct {
 	gateway *Front
 	hosts   []string
+	shut    []string // of these, those that only listeners serve which aren't ready
 }
 
 // attachments are those of a route; none of what is no route. Each Gateway comes once.
@@ -400,10 +432,26 @@ func (m *member) attachments(r *Front) []attachment {
 				at = len(out)
 				out = append(out, attachment{gateway: g})
 			}
-			out[at].hosts = append(out[at].hosts, hosts...)
+			out[at].add(hosts, l.NotReady)
 		}
 	}
 	return out
+}
+
+// add notes that a listener serves hosts.
+func (a *attachment) add(hosts []string, notReady bool) {
+	for _, h := range hosts {
+		first := !slices.Contains(a.hosts, h)
+		if first {
+			a.hosts = append(a.hosts, h)
+		}
+		switch {
+		case !notReady:
+			a.shut = slices.DeleteFunc(a.shut, func(s string) bool { return s == h })
+		case first:
+			a.shut = append(a.shut, h)
+		}
+	}
 }
 
 // lets says whether a listener of a Gateway lets a route in. Where namespaces are

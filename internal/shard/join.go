@@ -9,7 +9,6 @@ import (
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
-	"github.com/fedns/fedns/internal/topology"
 )
 
 // Members come and go in place: an index keeps its member for as long as that is
@@ -18,13 +17,19 @@ import (
 func newMember(c Cluster) *member {
 	m := &member{
 		Cluster: c,
-		nodes:   map[string]topology.Place{},
+		nodes:   map[string]node{},
 		slices:  map[SliceKey]names.Key{},
 		fronts:  map[names.Key][]names.Key{},
 		seen:    map[string]int{},
 		astray:  map[string]bool{},
 		needed:  listAll,
 		facade:  newFacade(),
+
+		standby:   map[names.Key]*Service{},
+		classes:   map[ClassKey]names.Key{},
+		defaults:  map[FrontKind]string{},
+		announced: map[Entry][]names.Key{},
+		named:     map[names.Key][]names.Key{},
 	}
 	m.locate()
 	return m

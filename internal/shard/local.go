@@ -23,15 +23,15 @@ type near struct {
 // as it does outside: whoever drains a cluster means its own pods, too.
 func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
 	p := t.piece(f.cluster, k)
-	n := &near{addrs: p.object.Inside}
+	m, n := t.members[f.cluster], &near{addrs: p.object.Inside}
 	if p.object.Headless {
-		n.addrs, n.targets = p.pods()
+		n.addrs, n.targets = p.pods(m)
 		for i := range n.targets {
 			n.ports = append(n.ports, n.targets[i].Ports...)
 		}
 	} else {
 		for _, o := range p.object.Ports {
-			if p.serves(o) {
+			if p.serves(m, o, false) {
 				n.ports = append(n.ports, names.Port{Name: o.Name, Proto: o.Proto, Number: o.Number})
 			}
 		}
@@ -41,6 +41,8 @@ func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
 	n.addrs, e.Unusable = t.reachable(f.cluster, k, n.addrs)
 	e.Addresses, e.Refused, e.Unresolved, e.Balancer = len(n.addrs), 0, 0, false
 	e.Unlooked, e.Recalled = 0, 0
+	r := t.reached(f.cluster, p, p.object.NotReady, false) // how clients outside come in is no matter
+	e.Endpoints, e.Unreached = r.n, r.why()
 	base := health.Judge(e, policy)
 	if _, e.Order = t.ordered(f, k, base); e.Order != health.NoOrder {
 		base = health.Judge(e, policy)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
 )
 
@@ -18,19 +19,32 @@ type Service struct {
 	Key      names.Key
 	Created  int64 // Unix seconds; the oldest of the members' decides where they disagree
 	Deleting bool
-	Balancer bool           // a load balancer gives it an address
-	NotReady bool           // endpoints count whether they are ready or not
-	Addrs    []netip.Addr   // announced for it
-	Hosts    []string       // names of load balancers, resolved in the background
-	Ports    []Port         // named ports only
-	TTL      uint32         // seconds; 0: as configured
-	Policy   string         // how answers are chosen, as names.ParsePolicy reads it; "": as configured
-	Weight   uint16         // of its shard, where answers are drawn by weight
-	Backends []names.Key    // the Services that an Ingress leads to
-	Claims   []Claim        `json:",omitempty"` // the hosts of an Ingress
-	Port     uint16         // its first TCP port, named or not: where a probe goes
-	Probe    string         // how it is to be probed; "": as configured
-	ProbeAt  netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
+	Balancer bool         // a load balancer gives it an address
+	NotReady bool         // endpoints count whether they are ready or not
+	Addrs    []netip.Addr // announced for it
+	Hosts    []string     // names of load balancers, resolved in the background
+	Ports    []Port       // named ports only
+	TTL      uint32       // seconds; 0: as configured
+	Policy   string       // how answers are chosen, as names.ParsePolicy reads it; "": as configured
+	Weight   uint16       // of its shard, where answers are drawn by weight
+	Backends []names.Key  // the Services that an Ingress leads to
+	Claims   []Claim      `json:",omitempty"` // the hosts of an Ingress
+	// Spread says that only endpoints on the cluster's nodes are reached from outside
+	// (externalTrafficPolicy: Local).
+	Spread bool `json:",omitempty"`
+	// Class is the name of an Ingress's or a Gateway's class; Front the Service that
+	// clients come in by, where an annotation names one.
+	Class string    `json:",omitempty"`
+	Front names.Key `json:",omitzero"`
+	// Absent says of a Service that is named to be in front that it isn't there.
+	Absent bool `json:",omitempty"`
+	// Ways are those addresses and hostnames of which the Service in front is named.
+	Ways []Way `json:",omitempty"`
+	// Blocked is why nothing comes in, as the cluster itself says; "": it doesn't.
+	Blocked health.Reason  `json:",omitempty"`
+	Port    uint16         // its first TCP port, named or not: where a probe goes
+	Probe   string         // how it is to be probed; "": as configured
+	ProbeAt netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
 
 	// Of a Service of the cluster whose own domain is answered here.
 	Inside   []netip.Addr `json:",omitempty"` // at which its pods reach it
@@ -49,6 +63,7 @@ func (s *Service) equal(o *Service) bool {
 		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt &&
 		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&
 		slices.Equal(s.Inside, o.Inside) && s.Headless == o.Headless &&
+		s.Spread == o.Spread && s.Absent == o.Absent && s.Class == o.Class && s.Front == o.Front && s.Blocked == o.Blocked && slices.Equal(s.Ways, o.Ways) &&
 		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Backends, o.Backends) &&
 		slices.EqualFunc(s.Claims, o.Claims, Claim.equal)
 }
@@ -69,7 +84,7 @@ type Slice struct {
 // An Endpoint stands for all endpoints of a slice that are alike in what counts.
 type Endpoint struct {
 	Zone  string // as the slice says, or ""
-	Node  string // only where Zone is ""
+	Node  string // the name, or ""
 	Ready bool   // and not terminating
 	// Addr is the pod's, where somebody asks for it: of headless Services in the cluster
 	// whose own domain is answered here.
@@ -83,8 +98,12 @@ func (s *Slice) equal(o *Slice) bool {
 	return s.Key == o.Key && s.Service == o.Service && slices.Equal(s.Endpoints, o.Endpoints) && slices.Equal(s.Ports, o.Ports)
 }
 
-// A Node says where the pods on it stand; labels as they are.
-type Node struct{ Name, Region, Zone string }
+// A Node says where the pods on it stand, labels as they are, and whether the
+// cluster has lost it.
+type Node struct {
+	Name, Region, Zone string
+	NotReady           bool `json:",omitempty"`
+}
 
 // An Event is what a source reports of one cluster.
 type Event struct {
@@ -116,15 +135,28 @@ type (
 		Kind   FrontKind
 		Fronts []*Front
 	}
-	// Awaited says that lists of the Gateway API are to come: the cluster isn't known
-	// before. A source that says nothing has none, or sends them with the others.
-	Awaited struct{}
+	// Awaited says that lists of the Gateway API are to come, and of what may be in
+	// front: the cluster isn't known before. A source that says nothing has none, or
+	// sends them with the others.
+	Awaited struct{ Fronts bool }
 	// Forgone says that such a list can't be had. The cluster counts as listed
 	// without it, and what is known stays.
-	Forgone  struct{ Kind FrontKind }
-	NodeSet  struct{ Node }
-	NodeGone struct{ Name string }
-	NodeList struct{ Nodes []Node }
+	Forgone struct{ Kind FrontKind }
+	// StandbyList holds all Services that aren't exported but may stand in front of
+	// Ingresses and Gateways. They have no names.
+	StandbyList struct{ Services []*Service }
+	StandbySet  struct{ *Service }
+	StandbyGone struct{ Key names.Key }
+	// ClassList holds all classes of Ingresses, or of Gateways.
+	ClassList struct {
+		Kind    FrontKind
+		Classes []Class
+	}
+	ClassSet  struct{ Class }
+	ClassGone struct{ Key ClassKey }
+	NodeSet   struct{ Node }
+	NodeGone  struct{ Name string }
+	NodeList  struct{ Nodes []Node }
 	// Shadowed says whether the cluster has a namespace with the federation's name.
 	Shadowed struct{ Is bool }
 	// Silent says that nothing can be learned of the cluster any more, and for how
@@ -146,6 +178,12 @@ func (FrontGone) change()   {}
 func (FrontList) change()   {}
 func (Awaited) change()     {}
 func (Forgone) change()     {}
+func (StandbyList) change() {}
+func (StandbySet) change()  {}
+func (StandbyGone) change() {}
+func (ClassList) change()   {}
+func (ClassSet) change()    {}
+func (ClassGone) change()   {}
 func (NodeSet) change()     {}
 func (NodeGone) change()    {}
 func (NodeList) change()    {}

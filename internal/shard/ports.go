@@ -2,6 +2,7 @@ package shard
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,13 +16,17 @@ func (sl *Slice) has(p Port) bool {
 	return len(sl.Ports) == 0 || slices.ContainsFunc(sl.Ports, func(o Port) bool { return o.Name == p.Name && o.Proto == p.Proto })
 }
 
-// ready gives the endpoints that count.
-func (p *piece) ready(yield func(*Slice, *Endpoint) bool) {
-	notReady := p.object != nil && p.object.NotReady
-	for _, sl := range p.slices {
-		for i := range sl.Endpoints {
-			if e := &sl.Endpoints[i]; (e.Ready || notReady) && !yield(sl, e) {
-				return
+// ready gives the endpoints that count: outside, for who comes from outside the cluster.
+func (p *piece) ready(m *member, outside bool) iter.Seq2[*Slice, *Endpoint] {
+	return func(yield func(*Slice, *Endpoint) bool) {
+		notReady := p.object != nil && p.object.NotReady
+		spread := outside && p.object != nil && p.object.Spread
+		for _, sl := range p.slices {
+			for i := range sl.Endpoints {
+				e := &sl.Endpoints[i]
+				if m.takes(e, notReady) && (!spread || e.Node != "") && !yield(sl, e) {
+					return
+				}
 			}
 		}
 	}
@@ -34,12 +39,12 @@ func (t *Table) serving(f *finding, p *piece, port Port, places []topology.Place
 	if !slices.ContainsFunc(p.slices, func(sl *Slice) bool { return !sl.has(port) }) {
 		return places
 	}
-	if !p.serves(port) {
+	m := t.members[f.cluster]
+	if !p.serves(m, port, true) {
 		return nil
 	}
-	m := t.members[f.cluster]
 	var all, having []topology.Place
-	for sl, e := range p.ready {
+	for sl, e := range p.ready(m, true) {
 		if place, ok := t.where(m, *e); ok {
 			all = append(all, place)
 			if sl.has(port) {
@@ -53,9 +58,9 @@ func (t *Table) serving(f *finding, p *piece, port Port, places []topology.Place
 }
 
 // serves says whether an endpoint that counts has a port, or none is known.
-func (p *piece) serves(port Port) bool {
+func (p *piece) serves(m *member, port Port, outside bool) bool {
 	none := true
-	for sl := range p.ready {
+	for sl := range p.ready(m, outside) {
 		if none = false; sl.has(port) {
 			return true
 		}
@@ -65,13 +70,13 @@ func (p *piece) serves(port Port) bool {
 
 // pods are the addresses of the endpoints that count, and these with their names and
 // ports: of a headless Service its own ports are nobody's.
-func (p *piece) pods() (addrs []netip.Addr, targets []names.Target) {
+func (p *piece) pods(m *member) (addrs []netip.Addr, targets []names.Target) {
 	type key struct {
 		host string
 		addr netip.Addr
 	}
 	ports := map[key][]names.Port{} // what several slices say of one address adds up
-	for sl, e := range p.ready {
+	for sl, e := range p.ready(m, false) {
 		if !e.Addr.IsValid() {
 			continue
 		}

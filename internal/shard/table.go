@@ -148,9 +148,28 @@ func (t *Table) Apply(cluster int, c Change) {
 	case Awaited:
 		if !m.complete() {
 			m.needed |= listGatewayAPI
+			if c.Fronts {
+				m.needed |= listStandby | listIngressClasses | listGatewayClasses
+			}
 		}
 	case Forgone:
 		t.heard(cluster, listOf[c.Kind])
+	case StandbySet:
+		t.setStandby(cluster, c.Service)
+	case StandbyGone:
+		t.dropStandby(cluster, c.Key)
+	case StandbyList:
+		t.listStandby(cluster, c.Services)
+		t.restore(cluster)
+		t.heard(cluster, listStandby)
+	case ClassSet:
+		t.setClass(cluster, c.Class)
+	case ClassGone:
+		t.dropClass(cluster, c.Key)
+	case ClassList:
+		t.listClasses(cluster, c)
+		t.restore(cluster) // before it is judged
+		t.heard(cluster, listOf[c.Kind+"Class"])
 	case SliceSet:
 		t.setSlice(cluster, c.Slice)
 	case SliceGone:
@@ -158,11 +177,11 @@ func (t *Table) Apply(cluster int, c Change) {
 	case SliceList:
 		t.listSlices(cluster, c.Slices)
 	case NodeSet:
-		t.setNodes(cluster, func(nodes map[string]topology.Place) { nodes[c.Name] = t.standsAt(m, c.Node) })
+		t.setNodes(cluster, func(nodes map[string]node) { nodes[c.Name] = t.standsAt(m, c.Node) })
 	case NodeGone:
-		t.setNodes(cluster, func(nodes map[string]topology.Place) { delete(nodes, c.Name) })
+		t.setNodes(cluster, func(nodes map[string]node) { delete(nodes, c.Name) })
 	case NodeList:
-		t.setNodes(cluster, func(nodes map[string]topology.Place) {
+		t.setNodes(cluster, func(nodes map[string]node) {
 			clear(nodes)
 			for _, n := range c.Nodes {
 				nodes[n.Name] = t.standsAt(m, n)
@@ -228,12 +247,20 @@ func (t *Table) Holdings(cluster int) []Change {
 	}
 	m := t.members[cluster]
 	nodes := make([]Node, 0, len(m.nodes))
-	for name, p := range m.nodes {
-		nodes = append(nodes, Node{Name: name, Region: p.Region, Zone: p.Zone})
+	for name, n := range m.nodes {
+		nodes = append(nodes, Node{Name: name, Region: n.Region, Zone: n.Zone, NotReady: n.lost})
 	}
 	out := []Change{
 		NodeList{nodes}, SliceList{endpoints}, ServiceList{names.Svc, services},
 		ServiceList{names.Ing, slices.Collect(maps.Values(m.ingresses))},
+	}
+	if len(m.standby) > 0 {
+		out = append(out, StandbyList{slices.Collect(maps.Values(m.standby))})
+	}
+	for _, k := range [...]FrontKind{Ingress, Gateway} {
+		if list := m.classList(k); len(list) > 0 {
+			out = append(out, ClassList{k, list})
+		}
 	}
 	for _, k := range GatewayAPI {
 		var list []*Front
@@ -354,6 +381,9 @@ func (t *Table) touch(cluster int, k names.Key) {
 	for _, front := range m.fronts[k] {
 		t.dirty[front] = true
 	}
+	if o := t.inFront(cluster, k); o != nil {
+		t.reopen(m, o)
+	}
 }
 
 func (t *Table) touchAll(cluster int) {
@@ -365,8 +395,8 @@ func (t *Table) touchAll(cluster int) {
 }
 
 // setNodes changes the nodes of a cluster and follows where it is now. Nodes are
-// written all the time, by their heartbeats; only a change of place counts.
-func (t *Table) setNodes(cluster int, change func(map[string]topology.Place)) {
+// written all the time; only a change of place, and of readiness, counts.
+func (t *Table) setNodes(cluster int, change func(map[string]node)) {
 	m := t.members[cluster]
 	next := maps.Clone(m.nodes)
 	change(next)
@@ -380,11 +410,11 @@ func (t *Table) setNodes(cluster int, change func(map[string]topology.Place)) {
 	}
 	t.scopes = t.scopes || located
 	// A node's zone may stand for its endpoints', whether or not the cluster as
-	// a whole has moved.
+	// a whole has moved; and what is on a node that is lost doesn't count.
 	t.touchAll(cluster)
 }
 
-func (t *Table) standsAt(m *member, n Node) topology.Place {
+func (t *Table) standsAt(m *member, n Node) node {
 	p := topology.Place{
 		Region: t.label(m, "region of node "+n.Name, n.Region),
 		Zone:   t.label(m, "zone of node "+n.Name, n.Zone),
@@ -393,7 +423,7 @@ func (t *Table) standsAt(m *member, n Node) topology.Place {
 		m.astray[p.Zone] = true // once for a zone, which may have a thousand nodes
 		t.notice(m.Name, BadLabel, fmt.Sprintf("node %s is in zone %q and has no label topology.kubernetes.io/region: the zone has no names unless the cluster's other nodes are all in one region; `region` of the cluster says it, too", n.Name, p.Zone))
 	}
-	return p
+	return node{Place: p, lost: n.NotReady}
 }
 
 // row finds a service's row, or makes it.
@@ -424,6 +454,7 @@ func (t *Table) setService(cluster int, o *Service) {
 		if p.object.equal(o) {
 			return
 		}
+		t.reopen(t.members[cluster], p.object)
 		t.unlink(cluster, p.object)
 	}
 	p.object = o
@@ -437,6 +468,7 @@ func (t *Table) dropService(cluster int, k names.Key) {
 	if p == nil || p.object == nil {
 		return
 	}
+	t.reopen(t.members[cluster], p.object)
 	t.unlink(cluster, p.object)
 	p.object = nil
 	t.touch(cluster, k)
@@ -462,12 +494,16 @@ func (t *Table) link(cluster int, o *Service) {
 		}
 		h.users[o.Key]++
 	}
-	fronts := t.members[cluster].fronts
+	m := t.members[cluster]
+	m.announce(o, 1)
 	for _, b := range o.Backends {
-		fronts[b] = append(fronts[b], o.Key)
+		m.fronts[b] = append(m.fronts[b], o.Key)
+	}
+	for _, w := range o.Ways {
+		m.named[w.Front] = append(m.named[w.Front], o.Key)
 	}
 	if o.Key.Namespace == t.policy.Local.Namespace {
-		t.members[cluster].shadows++
+		m.shadows++
 		t.overshadow(cluster)
 	}
 }
@@ -483,15 +519,22 @@ func (t *Table) unlink(cluster int, o *Service) {
 			t.rehost = true
 		}
 	}
-	fronts := t.members[cluster].fronts
-	for _, b := range o.Backends {
-		fronts[b] = slices.DeleteFunc(fronts[b], func(k names.Key) bool { return k == o.Key })
-		if len(fronts[b]) == 0 {
-			delete(fronts, b)
+	m := t.members[cluster]
+	m.announce(o, -1)
+	without := func(index map[names.Key][]names.Key, k names.Key) {
+		index[k] = slices.DeleteFunc(index[k], func(k names.Key) bool { return k == o.Key })
+		if len(index[k]) == 0 {
+			delete(index, k)
 		}
 	}
+	for _, b := range o.Backends {
+		without(m.fronts, b)
+	}
+	for _, w := range o.Ways {
+		without(m.named, w.Front)
+	}
 	if o.Key.Namespace == t.policy.Local.Namespace {
-		t.members[cluster].shadows--
+		m.shadows--
 	}
 }
 

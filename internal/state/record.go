@@ -67,18 +67,24 @@ type line struct {
 
 // A change is a shard.Change as JSON has it: one of the fields is set.
 type change struct {
-	ServiceSet  *shard.Service     `json:"serviceSet,omitempty"`
-	ServiceGone *names.Key         `json:"serviceGone,omitempty"`
-	ServiceList *serviceList       `json:"serviceList,omitempty"`
-	SliceSet    *shard.Slice       `json:"sliceSet,omitempty"`
-	SliceGone   *shard.SliceKey    `json:"sliceGone,omitempty"`
-	SliceList   list[*shard.Slice] `json:"sliceList,omitzero"`
-	FrontSet    *shard.Front       `json:"frontSet,omitempty"`
-	FrontGone   *shard.FrontKey    `json:"frontGone,omitempty"`
-	FrontList   *frontList         `json:"frontList,omitempty"`
-	NodeSet     *shard.Node        `json:"nodeSet,omitempty"`
-	NodeGone    *string            `json:"nodeGone,omitempty"`
-	NodeList    list[shard.Node]   `json:"nodeList,omitzero"`
+	ServiceSet  *shard.Service       `json:"serviceSet,omitempty"`
+	ServiceGone *names.Key           `json:"serviceGone,omitempty"`
+	ServiceList *serviceList         `json:"serviceList,omitempty"`
+	SliceSet    *shard.Slice         `json:"sliceSet,omitempty"`
+	SliceGone   *shard.SliceKey      `json:"sliceGone,omitempty"`
+	SliceList   list[*shard.Slice]   `json:"sliceList,omitzero"`
+	FrontSet    *shard.Front         `json:"frontSet,omitempty"`
+	FrontGone   *shard.FrontKey      `json:"frontGone,omitempty"`
+	FrontList   *frontList           `json:"frontList,omitempty"`
+	StandbySet  *shard.Service       `json:"standbySet,omitempty"`
+	StandbyGone *names.Key           `json:"standbyGone,omitempty"`
+	StandbyList list[*shard.Service] `json:"standbyList,omitzero"`
+	ClassSet    *shard.Class         `json:"classSet,omitempty"`
+	ClassGone   *shard.ClassKey      `json:"classGone,omitempty"`
+	ClassList   *shard.ClassList     `json:"classList,omitempty"`
+	NodeSet     *shard.Node          `json:"nodeSet,omitempty"`
+	NodeGone    *string              `json:"nodeGone,omitempty"`
+	NodeList    list[shard.Node]     `json:"nodeList,omitzero"`
 }
 
 // A list is one that may have nothing in it: null is such a list too.
@@ -129,6 +135,18 @@ func encode(changes []shard.Change) []change {
 			e.FrontGone = &c.Key
 		case shard.FrontList:
 			e.FrontList = &frontList{c.Kind, c.Fronts}
+		case shard.StandbySet:
+			e.StandbySet = c.Service
+		case shard.StandbyGone:
+			e.StandbyGone = &c.Key
+		case shard.StandbyList:
+			e.StandbyList = list[*shard.Service]{true, c.Services}
+		case shard.ClassSet:
+			e.ClassSet = &c.Class
+		case shard.ClassGone:
+			e.ClassGone = &c.Key
+		case shard.ClassList:
+			e.ClassList = &c
 		case shard.NodeSet:
 			e.NodeSet = &c.Node
 		case shard.NodeGone:
@@ -167,6 +185,18 @@ func decode(changes []change) ([]shard.Change, error) {
 			out = append(out, shard.FrontGone{Key: *e.FrontGone})
 		case e.FrontList != nil:
 			out = append(out, shard.FrontList{Kind: e.FrontList.Kind, Fronts: e.FrontList.Fronts})
+		case e.StandbySet != nil:
+			out = append(out, shard.StandbySet{Service: e.StandbySet})
+		case e.StandbyGone != nil:
+			out = append(out, shard.StandbyGone{Key: *e.StandbyGone})
+		case e.StandbyList.is:
+			out = append(out, shard.StandbyList{Services: e.StandbyList.items})
+		case e.ClassSet != nil:
+			out = append(out, shard.ClassSet{Class: *e.ClassSet})
+		case e.ClassGone != nil:
+			out = append(out, shard.ClassGone{Key: *e.ClassGone})
+		case e.ClassList != nil:
+			out = append(out, *e.ClassList)
 		case e.NodeSet != nil:
 			out = append(out, shard.NodeSet{Node: *e.NodeSet})
 		case e.NodeGone != nil:
@@ -183,7 +213,7 @@ func decode(changes []change) ([]shard.Change, error) {
 // hollow says whether a list has a null in it, which no server writes.
 func (e *change) hollow() bool {
 	return e.ServiceList != nil && slices.Contains(e.ServiceList.Services, nil) ||
-		slices.Contains(e.SliceList.items, nil) ||
+		slices.Contains(e.SliceList.items, nil) || slices.Contains(e.StandbyList.items, nil) ||
 		e.FrontList != nil && slices.Contains(e.FrontList.Fronts, nil)
 }
 
@@ -238,6 +268,16 @@ func (r Record) parts() []line {
 			for i := range c.Fronts {
 				out = append(out, part(shard.FrontList{Kind: c.Kind, Fronts: c.Fronts[i : i+1]}))
 			}
+		case shard.StandbyList:
+			lists = append(lists, shard.StandbyList{})
+			for i := range c.Services {
+				out = append(out, part(shard.StandbyList{Services: c.Services[i : i+1]}))
+			}
+		case shard.ClassList:
+			lists = append(lists, shard.ClassList{Kind: c.Kind})
+			for i := range c.Classes {
+				out = append(out, part(shard.ClassList{Kind: c.Kind, Classes: c.Classes[i : i+1]}))
+			}
 		case shard.NodeList:
 			lists = append(lists, shard.NodeList{})
 			for i := range c.Nodes {
@@ -276,6 +316,12 @@ func merge(lists, parts []shard.Change) []shard.Change {
 		case shard.FrontList:
 			l.Fronts = append(l.Fronts, p.(shard.FrontList).Fronts...)
 			lists[i] = l
+		case shard.StandbyList:
+			l.Services = append(l.Services, p.(shard.StandbyList).Services...)
+			lists[i] = l
+		case shard.ClassList:
+			l.Classes = append(l.Classes, p.(shard.ClassList).Classes...)
+			lists[i] = l
 		case shard.NodeList:
 			l.Nodes = append(l.Nodes, p.(shard.NodeList).Nodes...)
 			lists[i] = l
@@ -294,6 +340,12 @@ func sameList(a, b shard.Change) bool {
 		return ok
 	case shard.FrontList:
 		b, ok := b.(shard.FrontList)
+		return ok && a.Kind == b.Kind
+	case shard.StandbyList:
+		_, ok := b.(shard.StandbyList)
+		return ok
+	case shard.ClassList:
+		b, ok := b.(shard.ClassList)
 		return ok && a.Kind == b.Kind
 	case shard.NodeList:
 		_, ok := b.(shard.NodeList)

@@ -33,16 +33,21 @@ func everything() []Record {
 	gateway := &shard.Front{Key: shard.FrontKey{Kind: shard.Gateway, Namespace: "shop", Name: "g"}, Object: ing,
 		Listeners: []shard.Listener{{Name: "s", Host: "*.example.com", Port: 1, From: shard.Selected, Only: []shard.FrontKind{shard.GRPCRoute}}}}
 	sl := &shard.Slice{Key: shard.SliceKey{Namespace: "shop", Name: "web-x"}, Service: "web", Endpoints: []shard.Endpoint{{Zone: "a", Ready: true}, {Node: "n"}}}
-	n := shard.Node{Name: "n", Region: "eu", Zone: "a"}
+	n := shard.Node{Name: "n", Region: "eu", Zone: "a", NotReady: true}
+	front := names.Key{Namespace: "infra", Name: "controller"}
+	standby := &shard.Service{Key: front, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.3")}, Spread: true}
+	class := shard.Class{Key: shard.ClassKey{Kind: shard.Ingress, Name: "nginx"}, Default: true, Front: front}
 	return []Record{
 		{Cluster: "c", At: at, Changes: []shard.Change{
 			shard.ServiceList{Services: []*shard.Service{s}}, shard.ServiceList{Kind: names.Ing, Services: []*shard.Service{ing}},
 			shard.SliceList{Slices: []*shard.Slice{sl}}, shard.NodeList{Nodes: []shard.Node{n}},
 			shard.FrontList{Kind: shard.HTTPRoute, Fronts: []*shard.Front{route}},
+			shard.StandbyList{Services: []*shard.Service{standby}}, shard.ClassList{Kind: shard.Ingress, Classes: []shard.Class{class}},
 		}},
 		{Cluster: "c", At: at, Changes: []shard.Change{
 			shard.ServiceSet{Service: s}, shard.ServiceGone{Key: web}, shard.SliceSet{Slice: sl}, shard.SliceGone{Key: sl.Key},
 			shard.NodeSet{Node: n}, shard.NodeGone{Name: "n"},
+			shard.StandbySet{Service: standby}, shard.StandbyGone{Key: front}, shard.ClassSet{Class: class}, shard.ClassGone{Key: class.Key},
 			shard.FrontList{Kind: shard.HTTPRoute, Fronts: []*shard.Front{route}}, shard.FrontSet{Front: gateway}, shard.FrontGone{Key: gateway.Key},
 		}},
 		{Cluster: "c", At: at.Add(time.Minute), Silent: 20 * time.Second, Changes: []shard.Change{}},
@@ -551,6 +556,14 @@ func objects(cluster string, changes []shard.Change) map[string]bool {
 			}
 		case shard.FrontList:
 			for _, o := range c.Fronts {
+				add(o)
+			}
+		case shard.StandbyList:
+			for _, o := range c.Services {
+				add(o)
+			}
+		case shard.ClassList:
+			for _, o := range c.Classes {
 				add(o)
 			}
 		case shard.NodeList:

@@ -475,6 +475,9 @@ func (k *knowledge) evidence(x *shard.Explained) report.Evidence {
 			out.ViewAgeSeconds = age(c.Heard)
 		}
 	}
+	for _, k := range x.Closed {
+		out.Closed = append(out.Closed, k.Namespace+"/"+k.Name)
+	}
 	for _, c := range x.Checks {
 		out.Probes = append(out.Probes, report.Probe{Target: c.Addr.String(), Spec: c.Spec, State: c.State.String()})
 	}

@@ -94,6 +94,10 @@ func (r *ruling) down(x *shard.Explained) string {
 		return r.ordered(why, x)
 	case health.ClusterGone:
 		return fmt.Sprintf("cluster silent for %s, hold is %s", span(x.Evidence.Quiet), span(r.stanza.policy.Hold))
+	case health.FrontDown, health.FrontMissing:
+		for i, k := range x.Closed {
+			why += []string{": ", ", "}[min(i, 1)] + k.Namespace + "/" + k.Name
+		}
 	case health.ProbeFails:
 		var targets []string
 		for _, c := range x.Checks {

@@ -24,8 +24,8 @@ metadata: {name: `+readerName+`}
 rules:
 - {apiGroups: [""], resources: [services, nodes, namespaces], verbs: [get, list, watch]}
 - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}
-- {apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [get, list, watch]}
-- {apiGroups: [gateway.networking.k8s.io], resources: [gateways, httproutes, grpcroutes], verbs: [get, list, watch]}
+- {apiGroups: [networking.k8s.io], resources: [ingresses, ingressclasses], verbs: [get, list, watch]}
+- {apiGroups: [gateway.networking.k8s.io], resources: [gateways, gatewayclasses, httproutes, grpcroutes], verbs: [get, list, watch]}
 `)
 	c.Restore(t)
 	path := filepath.Join(c.dir, "readonly.kubeconfig")

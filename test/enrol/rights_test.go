@@ -32,7 +32,7 @@ func rights(t *testing.T, d *desk) {
 	_, inHome := served(t, home)
 
 	// Gateways aren't served by a cluster of ours; the right is there all the same.
-	reads := []string{"services", "nodes", "namespaces", "endpointslices", "ingresses"}
+	reads := []string{"services", "nodes", "namespaces", "endpointslices", "ingresses", "ingressclasses"}
 	reader := kubeconfig(home, enrol.Reader("us"))
 	allowed(t, reader, inMember, func(r kube.Right) bool {
 		return slices.Contains(reads, r.Resource) && (r.Group == "" || r.Group == "discovery.k8s.io" || r.Group == "networking.k8s.io") &&

@@ -1,0 +1,268 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/shard"
+)
+
+// Slices are chosen by the Service that they name. An API can't be asked for those of
+// the Services with a label; but the slices that Kubernetes makes carry the labels of
+// their Service, and others are few. So those with the selector's labels are watched,
+// and all that Kubernetes hasn't made: of a cluster with 20,000 Services of which 1,000
+// are exported, 1,000 slices and not 20,000. Those of a Service in front of an Ingress are
+// watched by its name.
+
+// An origin is a watch that slices come from.
+type origin int
+
+const (
+	labelled  origin = iota // with the labels of what is exported
+	unmanaged               // not made by Kubernetes
+	followed                // of Services that are watched by their names
+	origins
+)
+
+// endpoints puts together what the watches tell of slices. What it reports is in the
+// order in which it was told.
+type endpoints struct {
+	mu       sync.Mutex // guards the rest, and is held while reporting
+	report   func(...shard.Change)
+	slices   [origins]map[shard.SliceKey]*shard.Slice
+	listed   [origins]bool
+	needed   []origin
+	exported map[names.Key]bool
+	services map[names.Key]map[shard.SliceKey]bool // slices that are unmanaged, by their Service
+}
+
+func newEndpoints(needed ...origin) *endpoints {
+	e := &endpoints{needed: needed, exported: map[names.Key]bool{}, services: map[names.Key]map[shard.SliceKey]bool{}}
+	for o := range e.slices {
+		e.slices[o] = map[shard.SliceKey]*shard.Slice{}
+	}
+	return e
+}
+
+func serviceOf(s *shard.Slice) names.Key {
+	return names.Key{Namespace: s.Key.Namespace, Name: s.Service}
+}
+
+// wanted is what is reported of a slice; nil: nothing.
+func (e *endpoints) wanted(k shard.SliceKey) *shard.Slice {
+	if s := e.slices[labelled][k]; s != nil {
+		return s
+	}
+	if s := e.slices[followed][k]; s != nil {
+		return s
+	}
+	if s := e.slices[unmanaged][k]; s != nil && e.exported[serviceOf(s)] {
+		return s
+	}
+	return nil
+}
+
+// put keeps a slice, or that there is none, and gives what that changes.
+func (e *endpoints) put(o origin, k shard.SliceKey, s *shard.Slice) []shard.Change {
+	before := e.wanted(k)
+	if was := e.slices[o][k]; was != nil && o == unmanaged {
+		at := serviceOf(was)
+		if delete(e.services[at], k); len(e.services[at]) == 0 {
+			delete(e.services, at)
+		}
+	}
+	if s == nil {
+		delete(e.slices[o], k)
+	} else {
+		e.slices[o][k] = s
+		if o == unmanaged {
+			at := serviceOf(s)
+			if e.services[at] == nil {
+				e.services[at] = map[shard.SliceKey]bool{}
+			}
+			e.services[at][k] = true
+		}
+	}
+	switch after := e.wanted(k); {
+	case after == before:
+		return nil
+	case after == nil:
+		return []shard.Change{shard.SliceGone{Key: k}}
+	default:
+		return []shard.Change{shard.SliceSet{Slice: after}}
+	}
+}
+
+// set notes a slice, and gone that there is none.
+func (e *endpoints) set(o origin, s *shard.Slice) { e.change(o, s.Key, s) }
+
+func (e *endpoints) gone(o origin, k shard.SliceKey) { e.change(o, k, nil) }
+
+func (e *endpoints) change(o origin, k shard.SliceKey, s *shard.Slice) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c := e.put(o, k, s); len(c) > 0 {
+		e.report(c...)
+	}
+}
+
+// list notes all slices of an origin, or all of those that are one Service's, if it isn't
+// zero. Once all origins that are needed have been listed, the list of all is reported.
+func (e *endpoints) list(o origin, of names.Key, all []*shard.Slice) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var changes []shard.Change
+	have := map[shard.SliceKey]bool{}
+	for _, s := range all {
+		have[s.Key] = true
+		changes = append(changes, e.put(o, s.Key, s)...)
+	}
+	for k, s := range e.slices[o] {
+		if !have[k] && (of == names.Key{} || of == serviceOf(s)) {
+			changes = append(changes, e.put(o, k, nil)...)
+		}
+	}
+	e.listed[o] = true
+	if slices.Contains(e.needed, o) && !slices.ContainsFunc(e.needed, func(o origin) bool { return !e.listed[o] }) {
+		changes = []shard.Change{shard.SliceList{Slices: e.all()}}
+	}
+	if len(changes) > 0 {
+		e.report(changes...)
+	}
+}
+
+func (e *endpoints) all() []*shard.Slice {
+	out := make([]*shard.Slice, 0, len(e.slices[labelled]))
+	for o := range e.slices {
+		for k, s := range e.slices[o] {
+			if e.wanted(k) == s {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// tell reports a change together with what it means for slices: those of a Service that
+// is exported from now on come before it.
+func (e *endpoints) tell(c shard.Change) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var before, after []shard.Change
+	export := func(k names.Key, is bool) {
+		if e.exported[k] == is {
+			return
+		}
+		if is {
+			e.exported[k] = true
+		} else {
+			delete(e.exported, k)
+		}
+		for at := range e.services[k] {
+			switch s := e.wanted(at); {
+			case s == nil:
+				after = append(after, shard.SliceGone{Key: at})
+			case is && s == e.slices[unmanaged][at]:
+				before = append(before, shard.SliceSet{Slice: s})
+			}
+		}
+	}
+	switch c := c.(type) {
+	case shard.ServiceSet:
+		if c.Service.Key.Kind == names.Svc {
+			export(c.Service.Key, true)
+		}
+	case shard.ServiceGone:
+		if c.Key.Kind == names.Svc {
+			export(c.Key, false)
+		}
+	case shard.ServiceList:
+		if c.Kind == names.Svc {
+			have := make(map[names.Key]bool, len(c.Services))
+			for _, o := range c.Services {
+				have[o.Key] = true
+				export(o.Key, true)
+			}
+			for k := range e.exported {
+				if !have[k] {
+					export(k, false)
+				}
+			}
+		}
+	}
+	e.report(append(append(before, c), after...)...)
+}
+
+// slices are those of an origin, chosen by labels; all of them tells what they hold.
+func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *resource {
+	api := a.discovery.EndpointSlices(namespace)
+	only := func(o metav1.ListOptions) metav1.ListOptions {
+		o.LabelSelector = selector
+		return o
+	}
+	return &resource{
+		name: name, sample: &discoveryv1.EndpointSlice{},
+		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return api.List(ctx, only(o))
+		},
+		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return api.Watch(ctx, only(o))
+		},
+		set: func(v any) (shard.Change, []string) {
+			e := v.(*discoveryv1.EndpointSlice)
+			s, ok := slice(e, w.Local && headless(&e.ObjectMeta))
+			if !ok {
+				return nil, nil
+			}
+			return shard.SliceSet{Slice: s}, nil
+		},
+		gone: func(namespace, name string) shard.Change {
+			return shard.SliceGone{Key: shard.SliceKey{Namespace: namespace, Name: name}}
+		},
+		all: func(sets []shard.Change) shard.Change {
+			return shard.SliceList{Slices: collect(sets, func(s shard.SliceSet) *shard.Slice { return s.Slice })}
+		},
+		tell: func(c shard.Change) {
+			switch c := c.(type) {
+			case shard.SliceSet:
+				w.endpoints.set(o, c.Slice)
+			case shard.SliceGone:
+				w.endpoints.gone(o, c.Key)
+			case shard.SliceList:
+				w.endpoints.list(o, names.Key{}, c.Slices)
+			}
+		},
+	}
+}
+
+// byOthers selects the slices that Kubernetes hasn't made of Services and pods: those
+// carry no labels of their Service, unless somebody puts them there.
+const byOthers = discoveryv1.LabelManagedBy + "!=" + sliceController
+
+// chosen are the slices of what is exported.
+func (w *Watcher) chosen(a *api) []*resource {
+	out := []*resource{w.slices(a, labelled, "slices", "", w.Selector.String())}
+	if !everything(w.Selector) {
+		others := w.slices(a, unmanaged, "slices of others", "", byOthers)
+		others.seldom = true
+		set := others.set
+		others.set = func(v any) (shard.Change, []string) {
+			if w.Selector.Matches(labels.Set(v.(*discoveryv1.EndpointSlice).Labels)) {
+				return nil, nil // the other watch has it
+			}
+			return set(v)
+		}
+		out = append(out, others)
+	}
+	return out
+}
+
+func everything(s labels.Selector) bool { return s.Empty() }

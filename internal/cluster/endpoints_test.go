@@ -1,0 +1,119 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// choosing is what most federations export.
+func choosing(c *Config) { c.Selector, _ = labels.Parse("fedns.io/export=true") }
+
+const (
+	exported = `"labels":{"fedns.io/export":"true"}`
+	oneReady = `"endpoints":[{"addresses":["10.0.0.1"],"zone":"us-a"}]`
+)
+
+// named makes the labels of a slice: of the Service that it names, and whatever more.
+func named(service string, more ...string) string {
+	all := append([]string{fmt.Sprintf(`"kubernetes.io/service-name":%q`, service)}, more...)
+	return `"metadata":{"labels":{` + strings.Join(all, ",") + `}},` + oneReady
+}
+
+const managed = `"endpointslice.kubernetes.io/managed-by":"` + sliceController + `"`
+
+// Slices go by the Service that they name, whoever made them, and with whatever labels.
+func TestSlicesByService(t *testing.T) {
+	s := serve(t)
+	s.set("services", "web", `"metadata":{`+exported+`}`)
+	s.set("services", "other", `"spec":{}`)
+	s.set("endpointslices", "web-k8s", named("web", managed, `"fedns.io/export":"true"`))
+	s.set("endpointslices", "web-hand", named("web"))
+	s.set("endpointslices", "web-mirror", named("web", `"endpointslice.kubernetes.io/managed-by":"endpointslicemirroring-controller.k8s.io"`))
+	s.set("endpointslices", "other-k8s", named("other", managed))
+	s.set("endpointslices", "other-hand", named("other"))
+	v, j, _ := s.follow(t, choosing)
+	const web = "slice shop/web-hand web[{us-a  true}]; slice shop/web-k8s web[{us-a  true}]; slice shop/web-mirror web[{us-a  true}]; svc shop/web []"
+	v.becomes(t, web)
+	eventually(t, "the log", func() bool {
+		return j.has("INFO cluster gce-us: listed 1 services, 0 ingresses, 1 slices, 3 slices of others, 0 nodes") == 1
+	})
+
+	// A Service that is exported later has its slices at once, and takes them along.
+	s.set("services", "other", `"metadata":{`+exported+`}`)
+	s.set("endpointslices", "other-k8s", named("other", managed, `"fedns.io/export":"true"`)) // which Kubernetes labels anew
+	v.becomes(t, "slice shop/other-hand other[{us-a  true}]; slice shop/other-k8s other[{us-a  true}]; "+strings.Replace(web, "; svc", "; svc shop/other []; svc", 1))
+	s.set("services", "other", `"spec":{}`)
+	s.set("endpointslices", "other-k8s", named("other", managed))
+	v.becomes(t, web)
+
+	// A slice that changes hands.
+	s.set("endpointslices", "web-hand", named("other"))
+	v.becomes(t, strings.Replace(web, "slice shop/web-hand web[{us-a  true}]; ", "", 1))
+	s.set("endpointslices", "web-hand", named("web", `"fedns.io/export":"true"`)) // from the one watch to the other
+	v.becomes(t, web)
+	s.set("endpointslices", "web-hand", named("web"))
+	v.becomes(t, web)
+	s.remove("endpointslices", "web-hand")
+	v.becomes(t, strings.Replace(web, "slice shop/web-hand web[{us-a  true}]; ", "", 1))
+}
+
+// The Service that clients of an Ingress come in by is found by its address, or by its
+// name; no other is watched.
+func TestWatchInFront(t *testing.T) {
+	s := serve(t)
+	balancer := func(ip string) string {
+		return fmt.Sprintf(`"spec":{"type":"LoadBalancer"},"status":{"loadBalancer":{"ingress":[{"ip":%q}]}}`, ip)
+	}
+	s.set("services", "ctl", balancer("192.0.2.7"))
+	s.set("services", "idle", balancer("192.0.2.8"))
+	s.set("services", "bare", `"spec":{"type":"NodePort"}`)
+	for _, name := range []string{"ctl", "idle", "bare"} {
+		s.set("endpointslices", name+"-k8s", named(name, managed))
+	}
+	v, _, _ := s.follow(t, choosing)
+	v.told(t, lists, "fresh")
+	if v.String() != "" {
+		t.Errorf("nothing is exported, and it is known: %s", v)
+	}
+	s.do(func() {
+		if all := strings.Join(s.asked, "\n"); strings.Contains(all, "spec.type") || strings.Contains(all, "classes") {
+			t.Errorf("asked without an Ingress:\n%s", all)
+		}
+	})
+
+	s.set("ingresses", "front", `"metadata":{`+exported+`},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}`)
+	const found = "ing shop/front [192.0.2.7]; slice shop/ctl-k8s ctl[{us-a  true}]; standby shop/ctl [192.0.2.7] []"
+	v.becomes(t, found)
+	s.set("endpointslices", "ctl-k8s", strings.Replace(named("ctl", managed), oneReady, `"endpoints":[]`, 1))
+	v.becomes(t, strings.Replace(found, "{us-a  true}", "", 1))
+	s.set("endpointslices", "ctl-k8s", named("ctl", managed))
+	v.becomes(t, found)
+
+	// By name, directly and by the class.
+	s.set("ingressclasses", "nginx", `"metadata":{"annotations":{"fedns.io/front":"shop/bare"}}`)
+	classes := "class Ingress nginx shop/bare false; " + strings.Replace(found, "; slice", "; slice shop/bare-k8s bare[{us-a  true}]; slice", 1)
+	classes = strings.Replace(classes, "standby shop/ctl", "standby shop/bare [] []; standby shop/ctl", 1)
+	v.becomes(t, classes)
+	s.set("ingresses", "front", `"metadata":{`+exported+`,"annotations":{"fedns.io/front":"shop/nobody"}},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}`)
+	v.becomes(t, classes+"; standby shop/nobody absent")
+	s.remove("services", "bare")
+	v.becomes(t, strings.Replace(classes, "bare [] []", "bare absent", 1)+"; standby shop/nobody absent")
+}
+
+// What is in front is known before the cluster is.
+func TestWatchInFrontFirst(t *testing.T) {
+	s := serve(t)
+	s.set("services", "ctl", `"spec":{"type":"LoadBalancer"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}`)
+	s.set("ingresses", "front", `"metadata":{`+exported+`},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}`)
+	s.set("endpointslices", "ctl-k8s", named("ctl", managed))
+	v, _, _ := s.follow(t, choosing)
+	v.becomes(t, "ing shop/front [192.0.2.7]; slice shop/ctl-k8s ctl[{us-a  true}]; standby shop/ctl [192.0.2.7] []")
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if n := v.lists["standby"]; n != 1 {
+		t.Errorf("%d lists of what is in front", n)
+	}
+}
