@@ -33,8 +33,9 @@ import (
 //     ignored, as unknown ones are (CoreDNS: FORMERR)
 //   - unknown EDNS flags are cleared for every name, the size that is advertised is
 //     the server's own, and BADVERS has both, and DO, whatever follows
-//   - COOKIE, NSID and a client subnet are answered for every name of the domains,
-//     also where another plugin answers, and NSID without setting DO
+//   - NSID and a client subnet are answered for every name of the domains, also
+//     where another plugin answers, and NSID without setting DO; COOKIE for every
+//     question of the address, also where no server block answers
 //   - FORMERR to a client subnet that is put together wrongly has an OPT record, and
 //     one with too few or too many bytes is one (CoreDNS: fills it up)
 //   - a COOKIE of an impossible length is FORMERR also where another plugin would
@@ -62,6 +63,7 @@ type fastDomain struct {
 	zone   string      // that CoreDNS's metrics count it by; "": they aren't asked for
 	nsid   []byte      // what the nsid plugin says this server is
 	any    bool        // the any plugin answers for that type
+	signed []uint16    // types that the tsig plugin has to see
 }
 
 // laneLimit bounds the questions that are in the chain at once. Each holds a few
@@ -69,8 +71,8 @@ type fastDomain struct {
 const laneLimit = 4096
 
 // add has questions for names in a domain answered.
-func (h *fast) add(f *Federation, d *domain, except []string) {
-	fd := fastDomain{domain: d, of: f, labels: len(fqdn.Labels(string(d.name)))}
+func (h *fast) add(f *Federation, d *domain, except []string, signed []uint16) {
+	fd := fastDomain{domain: d, of: f, signed: signed, labels: len(fqdn.Labels(string(d.name)))}
 	fd.nsid, fd.any = identity(f.config), f.config.Handler("any") != nil
 	for _, e := range except {
 		fd.except = append(fd.except, fqdn.Name(e))
@@ -240,7 +242,7 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain) (size int, o counted) {
 		}
 	}
 	labels := q.Labels(d.labels)
-	if len(labels) == 0 {
+	if len(labels) == 0 || slices.Contains(d.signed, q.Type) {
 		return 0, o
 	}
 	apex, snapshot := d.apex.Load(), d.of.board.Load()

@@ -15,6 +15,7 @@ import (
 	"github.com/coredns/coredns/plugin"
 	coreparse "github.com/coredns/coredns/plugin/pkg/parse"
 	"github.com/coredns/coredns/plugin/pkg/transport"
+	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/fqdn"
 	"github.com/fedns/fedns/internal/wire"
@@ -120,11 +121,42 @@ var harmless = map[string]func(args []string) string{
 		return "" // addresses rotate here, too
 	},
 	"tsig": func(args []string) string {
-		if slices.Contains(args, "require") || slices.Contains(args, "require_opcode") {
-			return "tsig requires signatures"
+		for i, a := range args {
+			next := ""
+			if i+1 < len(args) {
+				next = args[i+1]
+			}
+			switch {
+			case a == "require" && next == "all":
+				return "tsig requires signatures of all questions"
+			case a == "require_opcode" && next != "none":
+				// Others than QUERY never come here; that one among them is rare.
+				if slices.Contains(args[i:], "QUERY") || next == "all" {
+					return "tsig requires signatures of all questions"
+				}
+			}
 		}
-		return ""
+		return "" // of the types in signed, it sees every question
 	},
+}
+
+// signed are the types that the tsig plugin of a block wants signatures for: it has
+// to see the questions for these.
+func (b *block) signed() (types []uint16) {
+	tokens := b.tokens["tsig"]
+	for i, t := range tokens {
+		if t.Text != "require" {
+			continue
+		}
+		for _, a := range tokens[i+1:] {
+			n, ok := dns.StringToType[a.Text]
+			if !ok || a.Line != t.Line {
+				break
+			}
+			types = append(types, n)
+		}
+	}
+	return types
 }
 
 // objection says why the questions of a block can't be answered past its plugins;

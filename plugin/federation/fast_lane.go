@@ -7,6 +7,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/cookie"
 	"github.com/fedns/fedns/internal/udp"
 	"github.com/fedns/fedns/internal/wire"
 )
@@ -39,7 +40,7 @@ func (r *responder) later(p *udp.Packet, f func(*letter)) int {
 		return 0
 	}
 	r.tally.chain.add()
-	w := &letter{Letter: p.Keep(), server: r.server, lanes: r.lanes}
+	w := &letter{Letter: p.Keep(), server: r.server, lanes: r.lanes, jar: r.jar.Load()}
 	go func() {
 		defer w.done()
 		f(w)
@@ -53,6 +54,10 @@ type letter struct {
 	*udp.Letter
 	server *dnsserver.Server
 	lanes  chan struct{}
+	jar    *cookie.Jar // nil: no cookies
+
+	cookie *dns.EDNS0_COOKIE // due to the client, whoever answers
+	room   int               // that there is for it
 
 	// Of questions whose OPT record is seen to here.
 	edns   *wire.EDNS
@@ -101,6 +106,16 @@ func (w *letter) serve(query []byte) {
 			w.signature = dns.ErrSecret
 		}
 	}
+	var sound bool
+	if w.cookie, _, sound = recognize(w.jar, m, w.From.Addr().Unmap()); !sound {
+		reply := new(dns.Msg).SetRcode(m, dns.RcodeFormatError)
+		reply.SetEdns0(wire.Payload, false)
+		_ = w.WriteMsg(reply)
+		return
+	}
+	if o := m.IsEdns0(); o != nil {
+		w.room = max(dns.MinMsgSize, int(o.UDPSize()))
+	}
 	ctx := context.WithValue(context.Background(), dnsserver.Key{}, w.server)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
 	ctx = context.WithValue(ctx, admitted{}, true)
@@ -109,6 +124,11 @@ func (w *letter) serve(query []byte) {
 
 // WriteMsg implements dns.ResponseWriter.
 func (w *letter) WriteMsg(m *dns.Msg) error {
+	if w.cookie != nil {
+		if whole := withCookie(m, w.cookie); whole.Len() <= w.room {
+			m = whole
+		}
+	}
 	if t := m.IsTsig(); t != nil {
 		secret, ok := w.server.TsigSecret[t.Hdr.Name]
 		if !ok && t.Error != dns.RcodeBadKey {

@@ -63,8 +63,8 @@ func onStart(name string, do func(*caddy.Instance)) {
 	})
 }
 
-// meet learns which of CoreDNS's servers f is part of. The hook is there to change
-// what is written; nothing is changed.
+// meet learns which of CoreDNS's servers f is part of, by the hook that is there to
+// change what is written.
 func (f *Federation) meet(cfg *dnsserver.Config) {
 	others := cfg.UDPDecorateWriterFunc
 	cfg.UDPDecorateWriterFunc = func(s *dnsserver.Server) dns.DecorateWriter {
@@ -77,10 +77,16 @@ func (f *Federation) meet(cfg *dnsserver.Config) {
 		of[s.Addr] = s
 		listeners.served.Broadcast()
 		listeners.Unlock()
+		var theirs dns.DecorateWriter
 		if others != nil {
-			return others(s)
+			theirs = others(s)
 		}
-		return nil
+		return func(w dns.Writer) dns.Writer {
+			if theirs != nil {
+				w = theirs(w)
+			}
+			return clearWriter{w}
+		}
 	}
 }
 
@@ -218,7 +224,7 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) (o
 				reason = errors.New(why)
 				continue
 			}
-			h.add(f, d, except)
+			h.add(f, d, except, all[f.block].signed())
 			if !slices.Contains(owners, f) {
 				owners = append(owners, f)
 			}

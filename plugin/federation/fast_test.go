@@ -39,7 +39,7 @@ func reading(t testing.TB) (udp.Responder, map[string]func() int) {
 	f.config = &dnsserver.Config{}
 	h := &fast{addr: "dns://127.0.0.1:53", lanes: make(chan struct{}, 1)}
 	for _, d := range f.domains {
-		h.add(f, d, nil)
+		h.add(f, d, nil, nil)
 	}
 	if err := h.guard([]*Federation{f}); err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package federation
 
 import (
 	"context"
-	"encoding/hex"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -72,40 +71,15 @@ func (q *query) admit(ctx context.Context, f *Federation) rrl.Verdict {
 	return verdict
 }
 
-// identify looks at the client's cookie (RFC 7873 section 5.2), and keeps what is
-// due to it. It is false for one of an impossible length.
+// identify looks at the client's cookie, and keeps what is due to it. It is false for one of an impossible length.
 func (q *query) identify(jar *cookie.Jar) bool {
-	o := q.Req.IsEdns0()
-	if o == nil || jar == nil {
+	from, err := netip.ParseAddr(q.IP())
+	if err != nil {
 		return true
 	}
-	for _, option := range o.Option {
-		c, ok := option.(*dns.EDNS0_COOKIE)
-		if !ok {
-			continue
-		}
-		data, err := hex.DecodeString(c.Cookie)
-		if err != nil {
-			return false
-		}
-		client, server, ok := cookie.Split(data)
-		if !ok {
-			return false
-		}
-		from, err := netip.ParseAddr(q.IP())
-		if err != nil {
-			return true
-		}
-		now := uint32(time.Now().Unix())
-		verdict := jar.Check(client, server, from, now)
-		q.holder = verdict != cookie.Bad
-		if verdict != cookie.Good {
-			server = jar.Append(nil, client, from, now)
-		}
-		q.cookie = &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: hex.EncodeToString(client) + hex.EncodeToString(server)}
-		return true // all but the first are ignored (RFC 7873 section 5.2)
-	}
-	return true
+	var sound bool
+	q.cookie, q.holder, sound = recognize(jar, q.Req, from)
+	return sound
 }
 
 // hand gives the client its cookie.

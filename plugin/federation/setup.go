@@ -54,6 +54,7 @@ func setup(c *caddy.Controller) error {
 	f.config, f.block = dnsserver.GetConfig(c), c.ServerBlockIndex
 	f.addresses = addressesOf(c.ServerBlockKeys, f.config.ListenHosts)
 	f.meet(f.config)
+	f.edged(f.config)
 	heed()
 	var mute func()
 	c.OnStartup(func() (err error) {

@@ -44,6 +44,9 @@ func TestAside(t *testing.T) {
 		{"rewrite name old.example.com new.example.com", "rewrite"},
 		{"view v {\n expr client_ip() != ''\n}", "view"},
 		{"transfer {\n to *\n}", ""},
+		{"tsig {\n secret k. c2VjcmV0c2VjcmV0\n require AXFR IXFR\n}", ""},
+		{"tsig {\n secret k. c2VjcmV0c2VjcmV0\n require none\n require_opcode NOTIFY\n}", ""},
+		{"tsig {\n secret k. c2VjcmV0c2VjcmV0\n require all\n}", "tsig"},
 	} {
 		t.Run(tt.plugin, func(t *testing.T) {
 			s := serve.Start(t, "example.com:PORT {\n bind ADDR\n "+tt.plugin+"\n"+article(t, "")+" ready READY\n}\n")

@@ -137,3 +137,40 @@ func flip(digit string) string {
 	}
 	return "0"
 }
+
+// TestCookieEverywhere: cookies are the address's, whoever answers and whatever
+// (RFC 7873 section 5.2).
+func TestCookieEverywhere(t *testing.T) {
+	zone := write(t, t.TempDir(), "acme", "@ 3600 IN SOA ns1 h 1 7200 1800 86400 5\n@ IN NS ns1\nns1 IN A 192.0.2.1\n")
+	block := "example.com:PORT acme.com:PORT {\n bind ADDR\n chaos\n acl {\n  block type LOC\n }\n file " + zone + " acme.com\n"
+	for _, way := range []string{"fast on", "fast off"} {
+		corefile := block + article(t, way) + " ready READY\n}\nother.com:PORT {\n bind ADDR\n file " + zone + " other.com\n}\n"
+		if way == "fast on" {
+			corefile = strings.Replace(corefile, " acl {\n  block type LOC\n }\n", "", 1) // has the fast path step aside
+		}
+		s := serve.Start(t, corefile)
+		answers(t, s.Addr)
+		asked := []string{"SOA acme.com", "A nobody.acme.com", "DNSKEY example.com", "LOC acme.com"}
+		if way == "fast on" {
+			isFast(t, s, "127.0.0.1")
+			asked = append(asked[:3], "A refused.net", "SOA other.com", "CH TXT version.bind")
+		}
+		for _, q := range asked {
+			for _, network := range []string{"+notcp", "+tcp"} {
+				if network == "+tcp" && way == "fast on" && (strings.Contains(q, "refused") || strings.Contains(q, "other") || strings.Contains(q, "CH")) {
+					continue // no plugin of the block sees these
+				}
+				if way == "fast off" && strings.Contains(q, "CH") {
+					continue
+				}
+				out := dig(t, s.Addr, append([]string{network, "+norec", "+cookie=0123456789abcdef"}, strings.Fields(q)...)...)
+				if c, server := cookieOf(t, out); c != "0123456789abcdef" || len(server) != 32 {
+					t.Errorf("%s, %s %s: %s", way, network, q, out)
+				}
+			}
+		}
+		for _, network := range []string{"+notcp", "+tcp"} {
+			check(t, dig(t, s.Addr, network, "+norec", "+nocookie", "+ednsopt=10:ababab", "SOA", "acme.com"), "FORMERR")
+		}
+	}
+}

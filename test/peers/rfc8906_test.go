@@ -75,7 +75,7 @@ var limits = []probe{
 	{"a BADVERS reply advertises no UDP size (RFC 6891 6.2.3)", "+nocookie +edns=1 +noednsneg +noad +norec SOA example.com", []string{"BADVERS", "udp: 0"}},
 	{"a reply advertises the client's UDP size where that is smaller (RFC 6891 6.2.4)", "+nocookie +edns=0 +bufsize=600 +norec SOA example.com", []string{"NOERROR", "udp: 600"}},
 	{"the plugin nsid sets DO (RFC 3225)", "+nocookie +edns=0 +noad +norec +nsid SOA example.com", []string{"NOERROR", "flags: do; udp"}},
-	{"AD comes back where the query is not understood", "+noedns +ad +norec +header-only", []string{"FORMERR", "flags: qr ad;"}},
+	{"AD does not come back where the query is not understood", "+noedns +ad +norec +header-only", []string{"FORMERR", "flags: qr;"}},
 	{"FORMERR and NOTIMP have no OPT record (RFC 6891 7)", "+nocookie +edns=0 +noad +norec +opcode=update SOA example.com", []string{"NOTIMP", "ADDITIONAL: 0"}},
 }
 

@@ -1,0 +1,199 @@
+package federation
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metrics"
+	"github.com/coredns/coredns/request"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/cookie"
+)
+
+// An edge stands before all plugins of a server block, for what holds whatever is
+// asked and whoever answers: how much the client takes, and its cookie.
+type edge struct {
+	next plugin.Handler
+	of   *Federation
+}
+
+// edged puts an edge before the plugins of a configuration.
+func (f *Federation) edged(cfg *dnsserver.Config) {
+	cfg.Plugin = slices.Insert(cfg.Plugin, 0, plugin.Plugin(func(next plugin.Handler) plugin.Handler { return &edge{next, f} }))
+}
+
+// Name implements plugin.Handler.
+func (e *edge) Name() string { return pluginName + "/edge" }
+
+// ServeDNS implements plugin.Handler.
+func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	if loop, _ := ctx.Value(dnsserver.LoopKey{}).(int); loop > 0 || len(r.Question) == 0 {
+		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r) // another plugin asks
+	}
+	w = streamed(w, r)
+	state := request.Request{W: w, Req: r}
+	if t := state.QType(); t == dns.TypeAXFR || t == dns.TypeIXFR {
+		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r) // many messages; who asks has made a connection
+	}
+	from, err := netip.ParseAddr(state.IP())
+	if err != nil {
+		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)
+	}
+	due, _, sound := recognize(e.of.jar.Load(), r, from)
+	if !sound {
+		answers.WithLabelValues(metrics.WithServer(ctx), "refused", "none").Inc()
+		return dns.RcodeSuccess, w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError))
+	}
+	if due == nil {
+		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)
+	}
+	w = &cookieWriter{w, due}
+	rcode, err := plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)
+	if !plugin.ClientWrite(rcode) {
+		// CoreDNS would answer so itself, past all plugins.
+		m := new(dns.Msg).SetRcode(r, rcode)
+		state.SizeAndDo(m)
+		_ = w.WriteMsg(m) // whoever has gone away needs no answer
+		return dns.RcodeSuccess, err
+	}
+	return rcode, err
+}
+
+// recognize looks at the client's cookie (RFC 7873 section 5.2): due is what belongs
+// into every answer, holder says that it was good. It isn't sound if it has an
+// impossible length. A nil jar is for servers without cookies.
+func recognize(jar *cookie.Jar, r *dns.Msg, from netip.Addr) (due *dns.EDNS0_COOKIE, holder, sound bool) {
+	o := r.IsEdns0()
+	if o == nil || jar == nil {
+		return nil, false, true
+	}
+	for _, option := range o.Option {
+		c, ok := option.(*dns.EDNS0_COOKIE)
+		if !ok {
+			continue
+		}
+		data, err := hex.DecodeString(c.Cookie)
+		if err != nil {
+			return nil, false, false
+		}
+		client, server, ok := cookie.Split(data)
+		if !ok {
+			return nil, false, false
+		}
+		now := uint32(time.Now().Unix())
+		verdict := jar.Check(client, server, from, now)
+		if verdict != cookie.Good {
+			server = jar.Append(nil, client, from, now)
+		}
+		return &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: hex.EncodeToString(client) + hex.EncodeToString(server)}, verdict != cookie.Bad, true
+	}
+	return nil, false, true
+}
+
+// A cookieWriter puts a cookie into what is written.
+type cookieWriter struct {
+	dns.ResponseWriter
+	due *dns.EDNS0_COOKIE
+}
+
+// WriteMsg implements dns.ResponseWriter.
+func (w *cookieWriter) WriteMsg(m *dns.Msg) error {
+	return w.ResponseWriter.WriteMsg(withCookie(m, w.due))
+}
+
+// ConnectionState implements dns.ConnectionStater.
+func (w *cookieWriter) ConnectionState() *tls.ConnectionState {
+	return connectionState(w.ResponseWriter)
+}
+
+// withCookie is a message with a cookie, in the place of any that it has. What it
+// shares with m isn't changed: CoreDNS has replies share the OPT record of the query.
+func withCookie(m *dns.Msg, due *dns.EDNS0_COOKIE) *dns.Msg {
+	out := *m
+	out.Extra = slices.Clone(m.Extra)
+	at := slices.IndexFunc(out.Extra, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeOPT })
+	if at < 0 {
+		at = len(out.Extra)
+		if m.IsTsig() != nil {
+			at-- // it has to be the last (RFC 8945 section 5.1)
+		}
+		opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+		opt.SetUDPSize(dns.MinMsgSize)
+		out.Extra = slices.Insert(out.Extra, at, dns.RR(opt))
+	}
+	opt := *out.Extra[at].(*dns.OPT)
+	opt.Option = slices.DeleteFunc(slices.Clone(opt.Option), func(o dns.EDNS0) bool { return o.Option() == dns.EDNS0COOKIE })
+	opt.Option = append(opt.Option, due)
+	out.Extra[at] = &opt
+	return &out
+}
+
+// streamed is a writer by which all of CoreDNS can tell how much a client takes: one
+// that has come over QUIC takes as much as over TCP (RFC 9250 section 4.4), though
+// its address is UDP's, by which CoreDNS goes. But for transfers: CoreDNS ends a
+// stream of QUIC with the first message.
+func streamed(w dns.ResponseWriter, r *dns.Msg) dns.ResponseWriter {
+	s, ok := w.(*request.ScrubWriter)
+	if !ok || r.Question[0].Qtype == dns.TypeAXFR || r.Question[0].Qtype == dns.TypeIXFR {
+		return w
+	}
+	switch s.ResponseWriter.(type) {
+	case *dnsserver.DoQWriter, *dnsserver.DoHWriter:
+	default:
+		return w
+	}
+	from := s.RemoteAddr()
+	if u, ok := from.(interface{ Unwrap() net.Addr }); ok { // behind a proxy
+		from = u.Unwrap()
+	}
+	u, ok := from.(*net.UDPAddr)
+	if !ok {
+		return w
+	}
+	return request.NewScrubWriter(r, &streamWriter{s.ResponseWriter, net.TCPAddr{IP: u.IP, Port: u.Port, Zone: u.Zone}})
+}
+
+// A streamWriter writes to a stream of QUIC.
+type streamWriter struct {
+	dns.ResponseWriter
+	from net.TCPAddr
+}
+
+// RemoteAddr implements dns.ResponseWriter.
+func (w *streamWriter) RemoteAddr() net.Addr { return &w.from }
+
+// ConnectionState implements dns.ConnectionStater.
+func (w *streamWriter) ConnectionState() *tls.ConnectionState {
+	return connectionState(w.ResponseWriter)
+}
+
+func connectionState(w dns.ResponseWriter) *tls.ConnectionState {
+	if c, ok := w.(dns.ConnectionStater); ok {
+		return c.ConnectionState()
+	}
+	return nil
+}
+
+// A clearWriter clears what CoreDNS echoes of the header of a query that it can't
+// answer. No plugin sees such, and they don't come to the fast path.
+type clearWriter struct{ dns.Writer }
+
+// Write implements dns.Writer.
+func (w clearWriter) Write(b []byte) (int, error) {
+	const aa, tc, ra, ad = 0x04, 0x02, 0x80, 0x20
+	if len(b) >= 12 {
+		if rcode := b[3] & 0x0f; rcode == dns.RcodeNotImplemented || rcode == dns.RcodeFormatError {
+			b[2] &^= aa | tc
+			b[3] &^= ra | ad
+		}
+	}
+	return w.Writer.Write(b)
+}
