@@ -30,7 +30,8 @@ var layers = map[string][]string{
 	"internal/probe":      {"internal/health"},
 	"internal/pipeline":   {"internal/health", "internal/names", "internal/override", "internal/probe", "internal/shard", "internal/state", "internal/topology"},
 	"internal/state":      {"internal/names", "internal/shard"},
-	"internal/cluster":    {"internal/fqdn", "internal/health", "internal/names", "internal/probe", "internal/shard", "internal/topology"},
+	"internal/apireply":   {},
+	"internal/cluster":    {"internal/apireply", "internal/fqdn", "internal/health", "internal/names", "internal/probe", "internal/shard", "internal/topology"},
 	"internal/fedtest":    {"internal/names", "internal/shard", "internal/topology"},
 	"internal/report":     {"internal/override"},
 	"internal/cli":        {"internal/account", "internal/charter", "internal/enrol", "internal/fedapi", "internal/fedsync", "internal/file", "internal/geo", "internal/hint", "internal/host", "internal/kube", "internal/kubeconfig", "internal/ledger", "internal/override", "internal/report", "internal/workload"},
@@ -38,7 +39,7 @@ var layers = map[string][]string{
 	"internal/rrl":        {},
 	"internal/udp":        {},
 	"internal/fedapi":     {},
-	"internal/kube":       {"internal/fedapi"},
+	"internal/kube":       {"internal/apireply", "internal/fedapi"},
 	"internal/registry":   {"internal/fedapi", "internal/geo", "internal/kube", "internal/override", "internal/report", "internal/shard", "internal/topology"},
 	"internal/wire":       {"internal/answer", "internal/cookie", "internal/topology"},
 	"plugin/federation":   {"internal/health", "internal/override", "internal/report", "internal/probe", "internal/answer", "internal/cluster", "internal/cookie", "internal/geo", "internal/geodb", "internal/rrl", "internal/udp", "internal/wire", "internal/fqdn", "internal/names", "internal/pipeline", "internal/plainlog", "internal/registry", "internal/shard", "internal/sockets", "internal/topology"},
@@ -74,7 +75,7 @@ const siphash = "github.com/dchest/siphash"
 // homes says where libraries stop.
 var homes = map[string][]string{
 	"k8s.io/api/":            {"internal/cluster"},
-	"k8s.io/apimachinery/":   {"internal/cluster", "internal/fedapi", "internal/fedsync", "internal/kube", "internal/registry"},
+	"k8s.io/apimachinery/":   {"internal/apireply", "internal/cluster", "internal/fedapi", "internal/fedsync", "internal/kube", "internal/registry"},
 	"k8s.io/client-go/":      {"internal/cluster", "internal/kube", "internal/kubeconfig"},
 	"k8s.io/klog/":           {"internal/cluster", "cmd/fedctl", "cmd/fedsync"},
 	"sigs.k8s.io/":           {"internal/cluster", "internal/kube"},

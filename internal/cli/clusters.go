@@ -43,6 +43,9 @@ func (c *clusters) run(ctx context.Context) error {
 	}
 	w.Flush()
 	for _, m := range all.Clusters {
+		if m.Reason != "" {
+			c.printf("cluster %s: can't be read: %s\n", m.Cluster, m.Reason)
+		}
 		if m.Warning != "" {
 			c.printf("cluster %s: %s\n", m.Cluster, m.Warning)
 		}

@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/fedns/fedns/internal/apireply"
 )
 
 // dialTimeout is how long an API server may take to accept a connection. A path
@@ -42,6 +44,7 @@ type credentials struct {
 	path    string // of the file; what it names may be files beside it
 	inline  bool   // it isn't a file, and can't name any
 	content []byte
+	plugin  *apireply.Plugin // for a user by exec; nil: nobody else shares it
 }
 
 func (k *credentials) String() string {
@@ -53,6 +56,9 @@ func (k *credentials) String() string {
 
 // newAPI reads credentials. It does not call anybody.
 func newAPI(k credentials, context string) (*api, error) {
+	if k.plugin == nil {
+		k.plugin = &apireply.Plugin{}
+	}
 	config, err := k.rest(context)
 	if err != nil {
 		return nil, err
@@ -79,6 +85,9 @@ func newAPI(k credentials, context string) (*api, error) {
 		if err := make(); err != nil {
 			return nil, fmt.Errorf("%s: %w", &k, err)
 		}
+	}
+	if config.ExecProvider != nil {
+		a.http.Transport, a.heart.Transport = k.plugin.Outer(a.http.Transport), k.plugin.Outer(a.heart.Transport)
 	}
 	return a, nil
 }
@@ -124,8 +133,13 @@ func (k *credentials) rest(context string) (*rest.Config, error) {
 	}
 	if k.inline {
 		err = selfContained(kubeconfig)
-	} else { // certificates and tokens may be files beside it
-		err = clientcmd.ResolveConfigPaths(kubeconfig, filepath.Dir(k.path))
+	} else { // certificates, tokens and programs may be files beside it
+		// An absolute path even of the folder that is worked in: "./plugin" joined to
+		// "." is "plugin", which would be looked for in $PATH.
+		var folder string
+		if folder, err = filepath.Abs(filepath.Dir(k.path)); err == nil {
+			err = clientcmd.ResolveConfigPaths(kubeconfig, folder)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", k, err)
@@ -140,6 +154,11 @@ func (k *credentials) rest(context string) (*rest.Config, error) {
 	// A handful of calls after an outage, and each waits for its own backoff: a limit on
 	// top would only make recovery slower.
 	config.QPS = -1
+	config.Wrap(apireply.NameThrottling)
+	config.Wrap(apireply.Check)
+	if config.ExecProvider != nil {
+		config.Wrap(k.plugin.Inner)
+	}
 	dial(config)
 	return config, nil
 }

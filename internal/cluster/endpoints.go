@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/fedns/fedns/internal/apireply"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
 )
@@ -210,6 +211,7 @@ func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *re
 	}
 	return &resource{
 		name: name, sample: &discoveryv1.EndpointSlice{},
+		kinds: []apireply.Kind{{APIVersion: "discovery.k8s.io/v1", Name: "EndpointSlice"}},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return api.List(ctx, only(o))
 		},

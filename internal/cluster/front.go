@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/fedns/fedns/internal/apireply"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
 )
@@ -268,11 +269,12 @@ func (d *demand) await(ctx context.Context, resources []string, none func()) {
 func (w *Watcher) balancers(a *api) *resource {
 	services := a.core.Services("")
 	only := func(o metav1.ListOptions) metav1.ListOptions {
-		o.FieldSelector = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
+		o.FieldSelector = and(fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String(), o.FieldSelector)
 		return o
 	}
 	return &resource{
-		name: "balancers", group: "balancers", optional: true, extra: true, sample: &corev1.Service{}, when: []string{"ingresses", "gateways"},
+		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
+		name:  "balancers", group: "balancers", optional: true, extra: true, sample: &corev1.Service{}, when: []string{"ingresses", "gateways"},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return services.List(ctx, only(o))
 		},
@@ -305,6 +307,14 @@ func (w *Watcher) balancers(a *api) *resource {
 	}
 }
 
+// and joins two field selectors, of which the second may be empty.
+func and(a, b string) string {
+	if b == "" {
+		return a
+	}
+	return a + "," + b
+}
+
 // allBalancers notes all Services that have a load balancer.
 func (d *demand) allBalancers(all []*shard.Service) {
 	d.mu.Lock()
@@ -319,7 +329,8 @@ func (d *demand) allBalancers(all []*shard.Service) {
 func (w *Watcher) ingressClasses(a *api) *resource {
 	r := a.networking.IngressClasses()
 	return w.classes(shard.Ingress, shard.IngressClass, &resource{
-		name: "ingressclasses", group: "ingressclasses", when: []string{"ingresses"}, sample: &networkingv1.IngressClass{},
+		kinds: []apireply.Kind{{APIVersion: "networking.k8s.io/v1", Name: "IngressClass"}},
+		name:  "ingressclasses", group: "ingressclasses", when: []string{"ingresses"}, sample: &networkingv1.IngressClass{},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return r.List(ctx, o)
 		},
@@ -330,7 +341,8 @@ func (w *Watcher) ingressClasses(a *api) *resource {
 func (w *Watcher) gatewayClasses(a *api) *resource {
 	r := a.metadata.Resource(gatewayVersion.WithResource("gatewayclasses"))
 	return w.classes(shard.Gateway, shard.GatewayClass, &resource{
-		name: "gatewayclasses", group: theGatewayAPI, when: []string{"gateways"}, sample: &metav1.PartialObjectMetadata{},
+		kinds: []apireply.Kind{apireply.Partial, {APIVersion: gatewayAPI, Name: "GatewayClass"}},
+		name:  "gatewayclasses", group: theGatewayAPI, when: []string{"gateways"}, sample: &metav1.PartialObjectMetadata{},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return r.List(ctx, o)
 		},
@@ -360,6 +372,7 @@ func (w *Watcher) candidate(a *api, k names.Key) *resource {
 	}
 	return &resource{
 		name: "service " + k.Namespace + "/" + k.Name, sample: &corev1.Service{},
+		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return services.List(ctx, only(o))
 		},
@@ -428,7 +441,7 @@ func (w *Watcher) follow(ctx context.Context, a *api, wg *sync.WaitGroup) {
 			for _, r := range [...]*resource{service, its} {
 				its := newStanding(quiet, "", []*resource{r})
 				its.begin()
-				(&listener{Watcher: w, resource: r, wg: wg, report: w.endpoints.report, standing: its}).run(ctx)
+				w.listener(ctx, a, r, wg, its, apireply.Known{}).run(ctx)
 			}
 		}
 		if c := w.demand.first(); c != nil {
@@ -449,6 +462,15 @@ var quiet = slog.New(slog.DiscardHandler)
 func (w *Watcher) noteDemand(c shard.Change) {
 	if w.demand.note(c) {
 		w.Log.Warn(fmt.Sprintf("cluster %s: more than %d Services are in front of its Ingresses and Gateways; the others are taken to be well", w.Cluster, followLimit))
+	}
+}
+
+// listener makes the calls for a resource through a, until ctx ends; known is what has
+// been reported of it.
+func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, s *standing, known apireply.Known) *listener {
+	return &listener{
+		Watcher: w, resource: r, wg: wg, report: w.endpoints.report, standing: s,
+		pages: apireply.List{Kinds: r.kinds}, known: known, at: a, ctx: ctx,
 	}
 }
 

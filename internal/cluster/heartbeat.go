@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fedns/fedns/internal/apireply"
 	"github.com/fedns/fedns/internal/shard"
 )
 
@@ -45,6 +47,7 @@ func (w *Watcher) beat(ctx context.Context, a *api, answers chan<- error) {
 		case <-ctx.Done():
 			return
 		}
+		apireply.Wait(ctx, apireply.Later(err))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -67,9 +70,12 @@ func (a *api) ready(ctx context.Context, timeout time.Duration) error {
 	}
 	defer r.Body.Close()
 	// Read to its end, it leaves a connection for the next question.
-	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, 4096))
+	body, _ := io.ReadAll(io.LimitReader(r.Body, 4096))
 	if r.StatusCode != http.StatusOK {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: int32(r.StatusCode), Message: fmt.Sprintf("GET %s: %s", a.readyz, r.Status)}}
+	}
+	if word := strings.TrimSpace(string(body)); !strings.EqualFold(word, "ok") {
+		return &apireply.Strange{What: fmt.Sprintf("GET %s: %s, and %s, not \"ok\"", a.readyz, r.Status, apireply.Page(body))}
 	}
 	return nil
 }
@@ -151,7 +157,11 @@ func (w *Watcher) answered(now time.Time, err error) {
 	default:
 		w.count(why(err))
 		w.pulse.missed = err
+		w.troubled(why(err), err)
 		return
+	}
+	if failing, _ := w.standing.state(); failing.IsZero() {
+		w.trouble.Store(nil)
 	}
 	w.pulse.beat, w.pulse.missed = now, nil
 	w.hear()
@@ -168,7 +178,7 @@ func (w *Watcher) check(now time.Time, report func(...shard.Change)) (over bool)
 	case beSilent:
 		text := fmt.Sprintf("cluster %s: silent for %s: what is known of it stays", w.Cluster, round(now.Sub(p.silent)))
 		if p.lost && p.missed != nil {
-			text += fmt.Sprintf("; %s: %v", why(p.missed), p.missed)
+			text += fmt.Sprintf("; %s: %s", why(p.missed), apireply.Brief(p.missed))
 		}
 		w.Log.Error(text)
 		report(shard.Silent{For: now.Sub(p.silent)})

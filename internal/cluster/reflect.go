@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/fedns/fedns/internal/apireply"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
 )
@@ -31,6 +34,7 @@ type resource struct {
 	group    string   // what it is called in the log together with others, if it is extra
 	when     []string // resources of which one has to have an object for this to be asked for; none: always
 	sample   runtime.Object
+	kinds    []apireply.Kind // that a list of it may say
 	list     func(context.Context, metav1.ListOptions) (runtime.Object, error)
 	watch    func(context.Context, metav1.ListOptions) (watch.Interface, error)
 	set      func(any) (shard.Change, []string) // nil: it is none of ours
@@ -45,6 +49,7 @@ func (w *Watcher) resources(a *api) []*resource {
 	list := []*resource{
 		{
 			name: "services", selected: true, sample: &corev1.Service{},
+			kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
 			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 				return services.List(ctx, o)
 			},
@@ -62,6 +67,7 @@ func (w *Watcher) resources(a *api) []*resource {
 		},
 		{
 			name: "ingresses", optional: true, selected: true, sample: &networkingv1.Ingress{},
+			kinds: []apireply.Kind{{APIVersion: "networking.k8s.io/v1", Name: "Ingress"}},
 			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 				return ingresses.List(ctx, o)
 			},
@@ -97,6 +103,7 @@ func (w *Watcher) nodes(a *api) *resource {
 	nodes := a.core.Nodes()
 	return &resource{
 		name: "nodes", optional: true, sample: &corev1.Node{},
+		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Node"}},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return nodes.List(ctx, o)
 		},
@@ -121,6 +128,7 @@ func (w *Watcher) namesake(a *api) *resource {
 	}
 	return &resource{
 		name: "namespaces", optional: true, sample: &metav1.PartialObjectMetadata{},
+		kinds: []apireply.Kind{apireply.Partial, {APIVersion: "v1", Name: "Namespace"}},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return namespaces.List(ctx, only(o))
 		},
@@ -138,6 +146,7 @@ func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
 	r := a.dynamic.Resource(gatewayVersion.WithResource(plural(k)))
 	return &resource{
 		name: plural(k), group: theGatewayAPI, optional: true, extra: true, selected: true, sample: &unstructured.Unstructured{},
+		kinds: []apireply.Kind{{APIVersion: gatewayAPI, Name: string(k)}},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return r.List(ctx, o)
 		},
@@ -176,13 +185,19 @@ type listener struct {
 	listing  sync.RWMutex // read-held during a list, which no one else waits for
 	report   func(...shard.Change)
 	standing *standing
+	pages    apireply.List
+	known    apireply.Known // what has been reported; its Watcher keeps it
+	at       *api
+	ctx      context.Context // of the generation: stores are called without one
 	// Of an extra resource: it has been told that there is none, or that it can't be
 	// had, and when that was heard last.
 	absent, forgone bool
 	shunned         time.Time
+	later           time.Time // it isn't to be asked before
 }
 
-// pause puts off a question for what nobody needs, isn't there, or isn't given.
+// pause puts off a question for what nobody needs, isn't there, or isn't given, or while
+// the API has asked for a pause.
 func (l *listener) pause(ctx context.Context) {
 	if len(l.when) > 0 {
 		l.demand.await(ctx, l.when, func() {
@@ -191,6 +206,7 @@ func (l *listener) pause(ctx context.Context) {
 			l.reported()
 		})
 	}
+	apireply.Wait(ctx, time.Until(l.later))
 	if l.shunned.IsZero() {
 		return
 	}
@@ -238,7 +254,7 @@ func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (r
 	}
 	call, end := context.WithTimeoutCause(ctx, l.lull, errHung)
 	defer end()
-	list, err := l.list(call, l.options(o))
+	list, err := l.list(apireply.Expect(call, &l.pages), l.options(o))
 	if err != nil {
 		err = cause(call, err)
 		l.trouble(ctx, err)
@@ -281,9 +297,9 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 	l.wg.Go(func() {
 		defer end(nil)
 		defer patience.Stop()
-		t.run(call, func(e watch.Event) {
+		t.run(call, func(e watch.Event) watch.Event {
 			patience.Reset(l.lull)
-			l.event(ctx, e)
+			return l.event(ctx, e, streamed)
 		}, func() {
 			if cause(call, nil) == errHung {
 				l.count(ctx, hung)
@@ -310,15 +326,32 @@ func (l *listener) options(o metav1.ListOptions) metav1.ListOptions {
 	return o
 }
 
-// event hears what a watch tells. Errors within a watch are counted only: the
-// next call says what has become of the API.
-func (l *listener) event(ctx context.Context, e watch.Event) {
+// event hears what a watch tells, and gives what the reflector is to hear. Errors
+// within a watch are counted only: the next call says what has become of the API.
+func (l *listener) event(ctx context.Context, e watch.Event, streamed bool) watch.Event {
 	if e.Type == watch.Error {
 		l.count(ctx, why(apierrors.FromObject(e.Object)))
-		return
+		return e
+	}
+	err := l.pages.Event(e)
+	if err == nil && reflect.TypeOf(e.Object) != reflect.TypeOf(l.sample) {
+		err = &apireply.Strange{What: fmt.Sprintf("a watch of %s that tells of a %T", l.name, e.Object)}
+	}
+	if err != nil {
+		// A reflector would pass over it, and go on from its version.
+		if streamed {
+			l.count(ctx, why(err)) // the list that follows has the last word
+		} else {
+			l.trouble(ctx, err)
+		}
+		return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}
 	}
 	l.hear()
 	l.standing.works(l.name)
+	if o, ok := e.Object.(metav1.Object); ok && l.name == "services" {
+		l.history.saw(o.GetResourceVersion())
+	}
+	return e
 }
 
 // trouble notes an error of a call, unless it is our own going away.
@@ -329,8 +362,23 @@ func (l *listener) trouble(ctx context.Context, err error) {
 	w := why(err)
 	if l.extra && apierrors.IsNotFound(err) {
 		// It can be believed at once: a server that is starting says 503 instead for
-		// as long as it doesn't know what it has.
-		l.without()
+		// as long as it doesn't know what it has. Somebody else may not know anything.
+		if l.absent {
+			l.without()
+			return
+		}
+		no := l.witness(ctx)
+		if no == nil {
+			l.without()
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		err, w = no, why(no)
+		l.count(ctx, w)
+		l.troubled(w, err)
+		l.standing.failed(l.name, w, err)
 		return
 	}
 	l.count(ctx, w)
@@ -349,8 +397,10 @@ func (l *listener) trouble(ctx context.Context, err error) {
 			l.reported()
 		}
 	default:
+		l.troubled(w, err)
 		l.standing.failed(l.name, w, err)
 	}
+	l.later = time.Now().Add(apireply.Later(err))
 }
 
 // without notes that the cluster doesn't know an extra resource: it has none.
@@ -359,6 +409,7 @@ func (l *listener) without() {
 	l.standing.works(l.name)
 	if !l.absent {
 		l.absent = true
+		clear(l.known)
 		l.standing.listed(l.name, 0)
 		l.say(l.all(nil))
 		l.reported()
@@ -407,15 +458,14 @@ func (t *tap) Stop() {
 
 // run passes events on until the watch has ended; ended is called where that is
 // not the reflector's doing.
-func (t *tap) run(call context.Context, event func(watch.Event), ended func()) {
+func (t *tap) run(call context.Context, event func(watch.Event) watch.Event, ended func()) {
 	defer close(t.out)
 	last := watch.Event{}
 	for e := range t.Interface.ResultChan() {
 		if call.Err() != nil {
 			continue // all that it still has to say is that it was ended
 		}
-		last = e
-		event(last)
+		last = event(e)
 		select {
 		case t.out <- last:
 		case <-t.stop: // nobody reads any more; what still comes is dropped
@@ -436,17 +486,21 @@ type store struct{ *listener }
 var _ cache.TransformingStore = (*store)(nil)
 
 // A cut is an object cut down to what counts of it; nil: none of ours.
-type cut struct{ change shard.Change }
+type cut struct {
+	key    string // NAMESPACE/NAME
+	change shard.Change
+}
 
 func (s *store) cut(obj any) cut {
 	if c, ok := obj.(cut); ok {
 		return c
 	}
 	change, problems := s.set(obj)
-	if key, err := cache.MetaNamespaceKeyFunc(obj); err == nil {
+	key, err := cache.MetaNamespaceKeyFunc(obj)
+	if err == nil {
 		s.gripes.say(s.name+" "+key, problems)
 	}
-	return cut{change}
+	return cut{key, change}
 }
 
 // Transformer makes the reflector's own store, in which it gathers a streamed
@@ -459,6 +513,7 @@ func (s *store) Add(obj any) error { return s.Update(obj) }
 
 func (s *store) Update(obj any) error {
 	if c := s.cut(obj); c.change != nil {
+		s.known[c.key] = true
 		s.say(c.change)
 		return nil
 	}
@@ -475,17 +530,29 @@ func (s *store) Delete(obj any) error {
 		return err
 	}
 	s.gripes.say(s.name+" "+key, nil)
+	delete(s.known, key)
 	s.say(s.gone(namespace, name))
 	return nil
 }
 
-func (s *store) Replace(list []any, _ string) error {
+func (s *store) Replace(list []any, version string) error {
 	sets := make([]shard.Change, 0, len(list))
+	there, ours := make(map[string]bool, len(list)), make(apireply.Known, len(list))
 	for i, o := range list {
-		if c := s.cut(o); c.change != nil {
-			sets = append(sets, c.change)
+		c := s.cut(o)
+		there[c.key] = true
+		if c.change != nil {
+			sets, ours[c.key] = append(sets, c.change), true
 		}
 		list[i] = nil // a decoded object can go as soon as it has been read
+	}
+	if err := s.confirm(there); err != nil {
+		return err
+	}
+	clear(s.known)
+	maps.Copy(s.known, ours)
+	if s.name == "services" {
+		s.history.saw(version)
 	}
 	clusterLists.WithLabelValues(s.Federation, string(s.Cluster), s.name).Inc()
 	if s.absent {
@@ -496,6 +563,47 @@ func (s *store) Replace(list []any, _ string) error {
 	s.say(s.all(sets))
 	s.reported()
 	return nil
+}
+
+// confirm asks by name for some of what a list leaves out. Absence is believed when
+// two answers agree in it: a list may have been cut, or be of somewhere else, in a
+// way that no look at it can find.
+func (s *store) confirm(there map[string]bool) error {
+	if s.name == "namespaces" {
+		return nil // it is asked for by name anyway
+	}
+	for _, key := range s.known.Without(there) {
+		_, name, err := cache.SplitMetaNamespaceKey(key)
+		if err != nil {
+			return err
+		}
+		if err := s.ask(key, name); err != nil {
+			s.trouble(s.ctx, err)
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *store) ask(key, name string) error {
+	call, end := context.WithTimeoutCause(s.ctx, s.lull, errHung)
+	defer end()
+	pages := &apireply.List{Kinds: s.kinds}
+	named := s.options(metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
+	answer, err := s.list(apireply.Expect(call, pages), named)
+	if err != nil {
+		return cause(call, err)
+	}
+	return apireply.Refute(s.name, key, answer)
+}
+
+// witness says whether the API can be believed in that it doesn't know a kind: it
+// gives Services, which all have, to the same question.
+func (l *listener) witness(ctx context.Context) error {
+	call, end := context.WithTimeoutCause(ctx, l.lull, errHung)
+	defer end()
+	_, err := l.at.revision(call, l.Selector.String())
+	return cause(call, err)
 }
 
 func (s *store) Resync() error { return nil }

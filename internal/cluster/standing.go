@@ -15,6 +15,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedns/fedns/internal/apireply"
 )
 
 // A reason is why a call to an API ended badly, in the words of logs and metrics.
@@ -29,6 +31,10 @@ const (
 	closed       reason = "closed" // the watch ended, as each does every few minutes
 	hung         reason = "hung"   // the watch said nothing for so long that we ended it
 	throttled    reason = "throttled"
+	strange      reason = "unexpected" // an answer, and not an API server's
+	redirected   reason = "redirect"   // it leads elsewhere, which isn't followed
+	credential   reason = "credential" // the credential plugin gives none
+	restored     reason = "restored"   // the store behind it went back in time
 	other        reason = "other"
 )
 
@@ -48,6 +54,12 @@ func why(err error) reason {
 	switch {
 	case errors.Is(err, errHung):
 		return hung
+	case errors.Is(err, apireply.ErrStrange):
+		return strange
+	case errors.Is(err, apireply.ErrRedirect):
+		return redirected
+	case errors.Is(err, apireply.ErrCredential):
+		return credential
 	case apierrors.IsUnauthorized(err):
 		return unauthorized
 	case apierrors.IsForbidden(err):
@@ -137,7 +149,7 @@ func (s *standing) failed(resource string, w reason, err error) {
 	}
 	if s.why == "" || !s.held(s.why) {
 		s.why = w
-		s.log.Error(fmt.Sprintf("%s%s: %s: %v", s.prefix, w, resource, err))
+		s.log.Error(fmt.Sprintf("%s%s: %s: %v", s.prefix, w, resource, apireply.Brief(err)))
 	}
 }
 

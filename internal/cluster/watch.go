@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 
+	"github.com/fedns/fedns/internal/apireply"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -42,6 +44,10 @@ const pace = 10 * time.Second
 // a minute, so two in a row are missing by then. Servers that send none only have
 // their watches opened again a little more often than they end by themselves.
 const lull = 150 * time.Second
+
+// relist is how long lists are believed to be whole with what watches have told
+// since.
+const relist = 10 * time.Minute
 
 // backoff is how reflectors wait after an error. client-go's own goes to 30 s and
 // as much again in jitter, and that long a healed cluster would look silent.
@@ -78,6 +84,12 @@ type Watcher struct {
 	shy       bool // it has been said that readyz can't be asked
 	gripes    gripes
 	heard     atomic.Int64 // Unix nanoseconds
+	plugin    *apireply.Plugin
+	trouble   atomic.Pointer[string]    // what is wrong now
+	known     map[string]apireply.Known // by resource, what has been reported
+	history   history
+	relist    time.Duration
+	compared  time.Duration
 }
 
 // NewWatcher reads the kubeconfig. It calls nobody yet.
@@ -87,7 +99,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 		c.Selector = labels.Everything()
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
-	w := &Watcher{Config: c, rotation: rotation, lull: lull, pace: pace, pulse: pulse{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
+	w := &Watcher{Config: c, rotation: rotation, lull: lull, pace: pace, relist: relist, compared: compared, known: map[string]apireply.Known{}, pulse: pulse{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
 	if w.endpoints = newEndpoints(labelled); !everything(c.Selector) {
 		w.endpoints = newEndpoints(labelled, unmanaged)
 	}
@@ -111,7 +123,10 @@ func NewWatcher(c Config) (*Watcher, error) {
 
 // open is the way to the API that a kubeconfig's content leads to.
 func (w *Watcher) open(content []byte) (*api, error) {
-	return newAPI(credentials{path: w.Kubeconfig, inline: w.Given != nil, content: content}, w.Context)
+	if w.plugin == nil || !bytes.Equal(content, w.content) { // what failed with another user's may succeed now
+		w.plugin = &apireply.Plugin{}
+	}
+	return newAPI(credentials{path: w.Kubeconfig, inline: w.Given != nil, content: content, plugin: w.plugin}, w.Context)
 }
 
 // Quiet keeps client-go from logging: what it would say is said by the Watcher,
@@ -120,6 +135,20 @@ func Quiet() { klog.SetLogger(logr.Discard()) }
 
 // Heard is when the API last said anything; zero: never.
 func (w *Watcher) Heard() time.Time { return moment(&w.heard) }
+
+// Trouble is why the cluster can't be read at present; "": it can.
+func (w *Watcher) Trouble() string {
+	if t := w.trouble.Load(); t != nil {
+		return *t
+	}
+	return ""
+}
+
+// troubled notes what is wrong, as a line.
+func (w *Watcher) troubled(why reason, err error) {
+	text := string(why) + ": " + apireply.Brief(err)
+	w.trouble.Store(&text)
+}
 
 func (w *Watcher) hear() { w.heard.Store(time.Now().UnixNano()) }
 
@@ -178,9 +207,10 @@ func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.C
 	w.standing.begin()
 	w.demand.begin()
 	generation, cancel := context.WithCancel(ctx)
-	answers := make(chan error)
+	answers, other := make(chan error), make(chan string)
 	var heart sync.WaitGroup
 	heart.Go(func() { w.beat(generation, a, answers) })
+	heart.Go(func() { w.compare(generation, a, other) })
 	done := w.reflect(generation, a, report)
 	defer func() { cancel(); done(); heart.Wait() }()
 
@@ -190,6 +220,10 @@ func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.C
 	if w.Given != nil {
 		given = w.Given.changed
 	}
+	// A list finds what no watch has told. Clusters that were begun at once aren't
+	// listed at once for ever.
+	anew := time.NewTimer(w.relist*4/5 + rand.N(w.relist*2/5+1))
+	defer anew.Stop()
 	look := time.NewTicker(w.Heartbeat.Timeout / 50) // a silence isn't noticed much later than it is one
 	defer look.Stop()
 	for {
@@ -210,6 +244,15 @@ func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.C
 				return w.again(a)
 			}
 			w.answered(now, err)
+		case what := <-other:
+			w.Log.Error(fmt.Sprintf("cluster %s: %s: it was restored from an older copy, or is another cluster; it is listed anew, and what is known stays until then", w.Cluster, what))
+			w.count(restored)
+			return w.again(a)
+		case <-anew.C:
+			if w.pulse.silent.IsZero() {
+				return w.again(a)
+			}
+			anew.Reset(w.relist)
 		case <-w.standing.changed:
 		case <-look.C:
 		}
@@ -234,7 +277,10 @@ func (w *Watcher) reflect(ctx context.Context, a *api, report func(...shard.Chan
 	var wg sync.WaitGroup
 	var lists []*listener
 	for _, r := range w.resources(a) {
-		l := &listener{Watcher: w, resource: r, wg: &wg, report: report, standing: w.standing}
+		if w.known[r.name] == nil {
+			w.known[r.name] = apireply.Known{}
+		}
+		l := w.listener(ctx, a, r, &wg, w.standing, w.known[r.name])
 		lists = append(lists, l)
 		l.run(ctx)
 	}

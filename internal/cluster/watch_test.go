@@ -33,8 +33,9 @@ import (
 // are JSON templates by resource and name.
 type apiServer struct {
 	*httptest.Server
-	t    *testing.T
-	lull time.Duration // of those who follow; 0: the usual
+	t *testing.T
+	// Of those who follow; 0: the usual.
+	lull, compared, relist time.Duration
 
 	mu      sync.Mutex // guards the rest
 	version int
@@ -47,6 +48,7 @@ type apiServer struct {
 	paused  chan struct{}                // every request waits for it
 	watches map[chan string]*asking      // lines to send, and of what
 	asked   []string                     // requests, as "list services?query"
+	front   http.HandlerFunc             // stands in front, and answers instead
 }
 
 func serve(t *testing.T) *apiServer {
@@ -102,6 +104,11 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	s.mu.Lock()
+	if front := s.front; front != nil {
+		s.mu.Unlock()
+		front(w, r)
+		return
+	}
 	if paused := s.paused; paused != nil {
 		s.mu.Unlock()
 		select {
@@ -281,7 +288,7 @@ func (s *apiServer) follow(t *testing.T, change func(*Config)) (*view, *journal,
 		t.Fatal(err)
 	}
 	w.rotation = 10 * time.Millisecond
-	w.lull = cmp.Or(s.lull, w.lull)
+	w.lull, w.compared, w.relist = cmp.Or(s.lull, w.lull), cmp.Or(s.compared, w.compared), cmp.Or(s.relist, w.relist)
 	w.pace = 20 * time.Millisecond
 	return during(t, w.Run), j, w
 }

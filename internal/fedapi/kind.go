@@ -47,3 +47,9 @@ func (k Kind) New(namespace, name string) *unstructured.Unstructured {
 	o.SetName(name)
 	return o
 }
+
+// Older compares resourceVersions, which are numbers that grow (KEP-5504).
+func Older(a, b string) bool {
+	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+	return len(a) < len(b) || len(a) == len(b) && a < b
+}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/workload"
 )
 
@@ -61,7 +63,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for _, s := range workload.Kinds() {
 			all = append(all, map[string]any{"name": s.Resource, "kind": s.Kind.Name, "namespaced": s.Namespaced})
 		}
-		answer(200, map[string]any{"kind": "APIResourceList", "resources": all})
+		answer(200, map[string]any{"kind": "APIResourceList", "groupVersion": strings.Join(parts[1:], "/"), "resources": all})
 	case q.Get("sendInitialEvents") != "":
 		answer(422, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422})
 	case q.Get("watch") != "":
@@ -77,8 +79,27 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if items == nil {
 			items = []map[string]any{}
 		}
-		answer(200, map[string]any{"kind": "List", "apiVersion": "v1", "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
+		group := parts[1 : len(parts)-1]
+		if i := slices.Index(group, "namespaces"); i >= 0 {
+			group = group[:i]
+		}
+		answer(200, map[string]any{"kind": kindOf(last) + "List", "apiVersion": strings.Join(group, "/"), "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
 	}
+}
+
+// kindOf is the kind of a resource.
+func kindOf(resource string) string {
+	for _, k := range []fedapi.Kind{fedapi.Clusters, kube.Nodes, kube.Pods, kube.Events} {
+		if k.Resource == resource {
+			return k.Name
+		}
+	}
+	for _, s := range workload.Kinds() {
+		if s.Resource == resource {
+			return s.Kind.Name
+		}
+	}
+	return ""
 }
 
 // kubeconfig is one that leads to a server.

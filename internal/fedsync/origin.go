@@ -43,6 +43,10 @@ func (o origin) lost(now origin) bool {
 		now.revision != "" && workload.Older(now.revision, o.revision)
 }
 
+// compared is how often it is asked whether an API's objects are still of the same
+// origin: two calls for one object each.
+const compared = 10 * time.Second
+
 // guard ends a loop whose federation's API comes back with another origin: a new one
 // knows nothing, and does nothing before it has seen all there is.
 func (l *loop) guard(ctx context.Context) {
@@ -58,7 +62,7 @@ func (l *loop) guard(ctx context.Context) {
 		call, end := context.WithTimeout(ctx, heartbeat)
 		err := l.api.Ready(call)
 		end()
-		if failed = failed || err != nil; err != nil || !failed && time.Since(asked) < retold {
+		if failed = failed || err != nil; err != nil || !failed && time.Since(asked) < compared {
 			continue
 		}
 		now, err := originOf(ctx, l.api)

@@ -75,7 +75,7 @@ func (m *member) beat(ctx context.Context) {
 	t := time.NewTicker(heartbeat)
 	defer t.Stop()
 	var found findings
-	var asked time.Time
+	var asked, looked time.Time
 	failed := false
 	for {
 		call, end := context.WithTimeout(ctx, heartbeat)
@@ -87,7 +87,11 @@ func (m *member) beat(ctx context.Context) {
 		failed = failed || err != nil
 		if err == nil && (failed || time.Since(asked) > retold) {
 			if f, ok := m.ask(ctx); ok {
-				found, asked, failed = f, time.Now(), false
+				found, asked, looked, failed = f, time.Now(), time.Now(), false
+			}
+		} else if err == nil && time.Since(looked) > compared {
+			if o, e := originOf(ctx, m.api); e == nil {
+				found.origin, looked = o, time.Now()
 			}
 		}
 		m.tell(func() { m.felt(err, found) })

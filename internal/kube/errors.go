@@ -16,6 +16,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedns/fedns/internal/apireply"
 )
 
 // Missing says that what was asked for isn't there.
@@ -69,7 +71,11 @@ func Plain(err error) string {
 	text := err.Error()
 	var u *url.Error
 	if errors.As(err, &u) {
-		text = strings.ReplaceAll(text, u.Error(), "can't be reached: "+cause(u))
+		said := "can't be reached: " + cause(u)
+		if apireply.Answered(u.Err) {
+			said = u.Err.Error()
+		}
+		text = strings.ReplaceAll(text, u.Error(), said)
 	}
 	text = denial.ReplaceAllStringFunc(text, func(s string) string {
 		m := denial.FindStringSubmatch(s)
@@ -118,6 +124,10 @@ func Advice(err error) string {
 		return "has its token or certificate ended? --kubeconfig and --context say which is taken"
 	case apierrors.IsForbidden(err):
 		return "somebody with more rights has to give it these, or --context names one who has them"
+	case errors.Is(err, apireply.ErrStrange), errors.Is(err, apireply.ErrRedirect):
+		return "is the address in the kubeconfig that of an API server, or does something stand in front of it?"
+	case errors.Is(err, apireply.ErrCredential):
+		return "the user's exec in the kubeconfig says what is run"
 	case errors.As(err, &u):
 		return "does its API server run, and is the address in the kubeconfig right? --context says which is meant"
 	}

@@ -3,15 +3,19 @@ package kube
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/fedns/fedns/internal/apireply"
 )
 
 // A Follower hears what an API has of a kind. Its methods are called by one
@@ -32,12 +36,27 @@ var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 
 // first, and after whatever broke the watch. selector is one of labels or fields,
 // "" is all. The managed fields are left out.
 func (a *API) Follow(ctx context.Context, k Kind, selector string, f Follower) {
-	l := &lists{api: a, kind: k, selector: selector, Follower: f}
+	l := &lists{api: a, kind: k, selector: selector, Follower: f, pages: listOf(k), known: apireply.Known{}}
 	sample := &Object{}
 	sample.SetAPIVersion(k.APIVersion())
 	sample.SetKind(k.Name)
-	r := cache.NewReflectorWithOptions(l, sample, &sink{f}, cache.ReflectorOptions{
-		Name: a.Server, TypeDescription: k.String(), Backoff: &backoff,
+	for ctx.Err() == nil {
+		l.run(ctx, sample)
+	}
+}
+
+// relist is how long a list is believed to be whole with what a watch has told
+// since: a store that went back in time says nothing.
+const relist = 10 * time.Minute
+
+// run follows for as long as a list is believed; lists of kinds that were begun at
+// once don't stay together.
+func (l *lists) run(ctx context.Context, sample *Object) {
+	ctx, end := context.WithTimeout(ctx, relist*4/5+rand.N(relist*2/5))
+	defer end()
+	l.ctx = ctx
+	r := cache.NewReflectorWithOptions(l, sample, &sink{l}, cache.ReflectorOptions{
+		Name: l.api.Server, TypeDescription: l.kind.String(), Backoff: &backoff,
 	})
 	r.WatchListPageSize = pageSize
 	r.RunWithContext(ctx)
@@ -52,6 +71,9 @@ type lists struct {
 	kind     Kind
 	selector string
 	listing  sync.RWMutex
+	pages    *apireply.List
+	known    apireply.Known
+	ctx      context.Context // of run: stores are called without one
 }
 
 // ListWithContext is for reflectors.
@@ -64,7 +86,7 @@ func (l *lists) ListWithContext(ctx context.Context, o metav1.ListOptions) (runt
 		o.ResourceVersion = ""
 	}
 	o.LabelSelector = l.selector
-	list, err := l.api.dyn.Resource(resource(l.kind)).List(ctx, o)
+	list, err := l.api.dyn.Resource(resource(l.kind)).List(apireply.Expect(ctx, l.pages), o)
 	if err != nil {
 		l.failed(ctx, err)
 		return nil, err
@@ -85,7 +107,14 @@ func (l *lists) WatchWithContext(ctx context.Context, o metav1.ListOptions) (wat
 	if f, ok := l.Follower.(interface{ Watching() }); ok {
 		f.Watching() // for who keeps account of failures
 	}
-	return w, nil
+	return apireply.Watch(w, func(e watch.Event) watch.Event {
+		if err := l.pages.Event(e); err != nil {
+			// A reflector would pass over it, and go on from its version.
+			l.failed(ctx, err)
+			return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}
+		}
+		return e
+	}), nil
 }
 
 func (l *lists) failed(ctx context.Context, err error) {
@@ -103,7 +132,7 @@ func (l *lists) List(metav1.ListOptions) (runtime.Object, error) { return nil, e
 func (l *lists) Watch(metav1.ListOptions) (watch.Interface, error) { return nil, errNotUsed }
 
 // A sink hands a reflector's objects on, and keeps none.
-type sink struct{ Follower }
+type sink struct{ *lists }
 
 var _ cache.TransformingStore = (*sink)(nil)
 
@@ -118,8 +147,14 @@ func cut(obj any) *Object {
 	return o
 }
 
-func (s *sink) Add(obj any) error    { s.Set(cut(obj)); return nil }
-func (s *sink) Update(obj any) error { s.Set(cut(obj)); return nil }
+func (s *sink) Add(obj any) error { return s.Update(obj) }
+
+func (s *sink) Update(obj any) error {
+	o := cut(obj)
+	s.known[cache.NewObjectName(o.GetNamespace(), o.GetName()).String()] = true
+	s.Set(o)
+	return nil
+}
 
 func (s *sink) Delete(obj any) error {
 	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
@@ -130,18 +165,47 @@ func (s *sink) Delete(obj any) error {
 	if err != nil {
 		return err
 	}
+	delete(s.known, key)
 	s.Gone(namespace, name)
 	return nil
 }
 
 func (s *sink) Replace(list []any, _ string) error {
 	all := make([]*Object, len(list))
+	there := make(apireply.Known, len(list))
 	for i, o := range list {
 		all[i] = cut(o)
+		there[cache.NewObjectName(all[i].GetNamespace(), all[i].GetName()).String()] = true
 		list[i] = nil
 	}
+	for _, key := range s.known.Without(there) {
+		if err := s.confirm(key); err != nil {
+			s.failed(s.ctx, err)
+			return err
+		}
+	}
+	s.known = there
 	s.Listed(all)
 	return nil
+}
+
+// confirm asks by name for what a list leaves out. Absence is believed when two
+// answers agree in it: a list may have been cut, or be of somewhere else, in a way
+// that no look at it can find.
+func (l *lists) confirm(key string) error {
+	namespace, name, err := cache.SplitMetaNamespaceKey(key)
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithTimeout(l.ctx, callTimeout)
+	defer end()
+	answer, err := l.api.dyn.Resource(resource(l.kind)).Namespace(namespace).List(apireply.Expect(ctx, listOf(l.kind)), metav1.ListOptions{
+		LabelSelector: l.selector, FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String(),
+	})
+	if err != nil {
+		return err
+	}
+	return apireply.Refute(l.kind.String(), key, answer)
 }
 
 func (s *sink) Resync() error { return nil }

@@ -30,6 +30,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/fedns/fedns/internal/apireply"
 	"github.com/fedns/fedns/internal/fedapi"
 )
 
@@ -105,9 +106,17 @@ func Open(c Config) (*API, error) {
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	config.ContentType = runtime.ContentTypeJSON
 	config.NegotiatedSerializer = serializer.NewCodecFactory(statuses).WithoutConversion()
+	config.Wrap(apireply.Check)
+	plugin := &apireply.Plugin{}
+	if config.ExecProvider != nil {
+		config.Wrap(plugin.Inner)
+	}
 	a := &API{Server: config.Host, REST: config}
 	if a.http, err = rest.HTTPClientFor(config); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where(), err)
+	}
+	if config.ExecProvider != nil {
+		a.http.Transport = plugin.Outer(a.http.Transport)
 	}
 	if a.rest, err = rest.UnversionedRESTClientForConfigAndClient(config, a.http); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where(), err)
@@ -197,6 +206,9 @@ func (a *API) Version(ctx context.Context) (string, error) {
 	if err := json.Unmarshal(body, &v); err != nil {
 		return "", fmt.Errorf("version: %w", err)
 	}
+	if v.GitVersion == "" {
+		return "", fmt.Errorf("version: %w", &apireply.Strange{What: "no gitVersion"})
+	}
 	return v.GitVersion, nil
 }
 
@@ -218,6 +230,9 @@ func (a *API) Find(ctx context.Context, group, version, kind string) (Kind, erro
 	if err := json.Unmarshal(body, &list); err != nil {
 		return k, fmt.Errorf("%s: %w", k, err)
 	}
+	if list.Kind != "APIResourceList" || list.GroupVersion != strings.TrimPrefix(group+"/"+version, "/") {
+		return k, fmt.Errorf("%s: %w", k, &apireply.Strange{What: fmt.Sprintf("a %q of %q, not the APIResourceList", apireply.Line(list.Kind), apireply.Line(list.GroupVersion))})
+	}
 	for _, r := range list.APIResources {
 		if r.Kind == kind && !strings.Contains(r.Name, "/") {
 			k.Resource, k.Namespaced = r.Name, r.Namespaced
@@ -230,6 +245,9 @@ func (a *API) Find(ctx context.Context, group, version, kind string) (Kind, erro
 // Get gives an object as it is.
 func (a *API) Get(ctx context.Context, k Kind, namespace, name string) (*Object, error) {
 	o, err := object(a.at(a.rest.Get(), k, namespace, name).Do(ctx))
+	if err == nil && (o.GetAPIVersion() != k.APIVersion() || o.GetKind() != k.Name || o.GetName() == "") {
+		return nil, &apireply.Strange{What: fmt.Sprintf("a %q, not the %s %q", apireply.Line(o.GetAPIVersion()+" "+o.GetKind()), k, name)}
+	}
 	return a.rehearsal.found(k, o, err)
 }
 
@@ -241,6 +259,11 @@ func (a *API) Exists(ctx context.Context, k Kind, namespace, name string) (bool,
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// listOf is what lists of a kind have to say that they are.
+func listOf(k Kind) *apireply.List {
+	return &apireply.List{Kinds: []apireply.Kind{{APIVersion: k.APIVersion(), Name: k.Name}}}
 }
 
 // pageSize bounds an answer: 20,000 objects are 40 calls.
@@ -259,6 +282,7 @@ func (a *API) ListWhere(ctx context.Context, k Kind, namespace, fields string) (
 
 func (a *API) list(ctx context.Context, k Kind, namespace string, options metav1.ListOptions) ([]Object, error) {
 	var all []Object
+	ctx = apireply.Expect(ctx, listOf(k))
 	for options.Limit = pageSize; ; {
 		list, err := a.dyn.Resource(resource(k)).Namespace(namespace).List(ctx, options)
 		if err != nil {
@@ -275,7 +299,7 @@ func (a *API) list(ctx context.Context, k Kind, namespace string, options metav1
 // list. One that falls says that the store was restored from an older copy, or lost:
 // a watch from where it was then hears nothing, and no error either.
 func (a *API) Revision(ctx context.Context, k Kind) (string, error) {
-	list, err := a.dyn.Resource(resource(k)).List(ctx, metav1.ListOptions{Limit: 1})
+	list, err := a.dyn.Resource(resource(k)).List(apireply.Expect(ctx, listOf(k)), metav1.ListOptions{Limit: 1})
 	if err != nil {
 		return "", err
 	}

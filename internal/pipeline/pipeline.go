@@ -256,6 +256,7 @@ type Standing struct {
 	Origin string // as the Member has it
 	Listed bool
 	Silent bool
+	Reason string        // why its source can't be read at present; "": it can
 	Quiet  time.Duration // since the silence began
 	Heard  time.Time
 	Places []topology.Place
@@ -278,6 +279,9 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 		for j, m := range w.seated(federation) {
 			s := Standing{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), Quiet: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.Standing]int{}, Index: j, Lifetime: lifetimes[j]}
 			_, s.Silent = t.Silent(j)
+			if r, ok := m.Source.(interface{ Trouble() string }); ok {
+				s.Reason = r.Trouble()
+			}
 			if o, ok := t.OrderOn(j); ok {
 				s.Order = &o
 			}

@@ -109,10 +109,15 @@ func (g *generation) do(f func()) {
 	}
 }
 
+// compared is how often it is asked whether the store behind the API is the one that
+// has been listed. A watch of one that went back in time hears nothing.
+const compared = 10 * time.Second
+
 // beat asks the API once a period whether it is there. It owes nobody readiness: any
 // answer that isn't about who asks is a sign of life.
 func (g *generation) beat(api *kube.API) {
 	defer api.Close()
+	newest, looked := "", time.Now()
 	tick := time.NewTicker(g.Period)
 	defer tick.Stop()
 	for {
@@ -123,6 +128,19 @@ func (g *generation) beat(api *kube.API) {
 			err = nil
 		}
 		g.do(func() { g.answered(err) })
+		if err == nil && time.Since(looked) > compared {
+			looked = time.Now()
+			now, e := api.Revision(g.ctx, fedapi.Clusters)
+			if e == nil && fedapi.Older(now, newest) {
+				was := newest
+				g.do(func() {
+					g.over = true
+					g.Log.Error(fmt.Sprintf("%sits revision is %s, and was %s: it was restored from an older copy; Cluster objects are listed anew, and the members stay as they are until then", g.prefix(), now, was))
+				})
+			} else if e == nil {
+				newest = now
+			}
+		}
 		select {
 		case <-tick.C:
 		case <-g.ctx.Done():

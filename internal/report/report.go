@@ -25,6 +25,7 @@ type Cluster struct {
 	Listed         bool     `json:"listed"`
 	Silent         bool     `json:"silent"`
 	SilentSeconds  float64  `json:"silent_seconds"`
+	Reason         string   `json:"reason,omitempty"` // why it can't be read at present
 	ViewAgeSeconds *float64 `json:"view_age_seconds"` // nil: never heard
 	Places         []Place  `json:"places"`
 	Shards         []Tally  `json:"shards"`

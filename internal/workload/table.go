@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/fedns/fedns/internal/fedapi"
 	"github.com/fedns/fedns/internal/replica"
 )
 
@@ -329,11 +329,8 @@ func (t *Table) Wrote(cluster string, k Key, o Object, share Scale) {
 	t.put(cluster, k, h)
 }
 
-// Older compares resourceVersions, which are numbers that grow (KEP-5504).
-func Older(a, b string) bool {
-	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
-	return len(a) < len(b) || len(a) == len(b) && a < b
-}
+// Older compares resourceVersions.
+func Older(a, b string) bool { return fedapi.Older(a, b) }
 
 // Gone says that a cluster has nothing under a key.
 func (t *Table) Gone(cluster string, k Key) {

@@ -36,7 +36,7 @@ func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
 		for _, m := range all {
 			c := report.Cluster{
 				Federation: st.name, Cluster: string(m.Name), Source: m.Origin, Listed: m.Listed, Silent: m.Silent,
-				SilentSeconds: m.Quiet.Seconds(), ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
+				SilentSeconds: m.Quiet.Seconds(), Reason: m.Reason, ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
 				Answers: answers[m.Index], TTL: m.Lifetime.Own,
 			}
 			if m.Shadowed {
