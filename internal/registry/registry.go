@@ -60,7 +60,7 @@ type Registry struct {
 	silent  bool      // beats don't come
 	failing bool      // Cluster objects can't be read
 	unkept  string    // why what is believed couldn't be written to disk
-	kept    int       // size of what was; 0: nothing was
+	kept    []byte    // what was; nil: nothing was
 	without bool      // there are no Orders, or no right to read them
 
 	mu   sync.Mutex // guards the rest
@@ -186,9 +186,18 @@ func (r *Registry) keep(v *View) {
 	if path == "" || !v.Listed && len(v.entries) == 0 {
 		return
 	}
-	size, err := save(path, r.Name(), v.entries, v.posted)
+	if r.gone() { // whoever finds it first says so
+		r.Log.Error(fmt.Sprintf("%s%q has been removed, replaced or cut by somebody else; it is written anew", r.prefix(), path))
+	}
+	text, err := spell(r.Name(), v.entries, v.posted)
+	if err == nil && r.unkept == "" && bytes.Equal(text, r.kept) && stands(path, len(text)) {
+		return // it says so already
+	}
 	if err == nil {
-		r.kept = size
+		err = save(path, text)
+	}
+	if err == nil {
+		r.kept = text
 	}
 	switch {
 	case err != nil && r.unkept == "":
@@ -202,13 +211,14 @@ func (r *Registry) keep(v *View) {
 
 // rekeep writes what is believed again where that failed, or what was written is gone.
 func (r *Registry) rekeep() {
-	gone := r.unkept == "" && r.kept > 0 && !stands(r.file(), r.kept)
-	if gone {
-		r.Log.Error(fmt.Sprintf("%s%q has been removed, replaced or cut by somebody else; it is written anew", r.prefix(), r.file()))
-	}
-	if gone || r.unkept != "" {
+	if r.gone() || r.unkept != "" {
 		r.keep(r.Now())
 	}
+}
+
+// gone says whether what was written isn't there any more.
+func (r *Registry) gone() bool {
+	return r.unkept == "" && r.kept != nil && !stands(r.file(), len(r.kept))
 }
 
 // say logs what is new, a line each.

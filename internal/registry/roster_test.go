@@ -261,7 +261,11 @@ func TestStore(t *testing.T) {
 	r.set("b", word{spec: fedapi.ClusterSpec{SecretRef: &fedapi.SecretRef{Name: "b"}}})
 	r.secret("key", true, []byte("one"))
 	want := brief(r.view(moment))
-	if _, err := save(path, "x", r.view(moment).entries, nil); err != nil {
+	text, err := spell("x", r.view(moment).entries, nil)
+	if err == nil {
+		err = save(path, text)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fedns/fedns/internal/fedapi"
@@ -43,11 +45,11 @@ func (c *Config) file() string {
 	return filepath.Join(c.State, c.Federation+".registry")
 }
 
-// save writes the file, whole or not at all, in a folder that it makes where there is
-// none (any more), and gives its size.
-func save(path, of string, entries map[string]entry, orders []posted) (size int, err error) {
+// spell gives what the file is to hold: the same for what is the same.
+func spell(of string, entries map[string]entry, orders []posted) ([]byte, error) {
 	k := kept{Format: format, Version: version, Registry: of, Clusters: []line{}}
-	for name, e := range entries {
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
 		k.Clusters = append(k.Clusters, line{name, e.spec, e.kubeconfig, e.lost})
 	}
 	for _, p := range orders {
@@ -55,17 +57,19 @@ func save(path, of string, entries map[string]entry, orders []posted) (size int,
 			k.Orders = append(k.Orders, p)
 		}
 	}
-	text, err := json.Marshal(k)
-	if err != nil {
-		return 0, err
-	}
+	return json.Marshal(k)
+}
+
+// save writes the file, whole or not at all, in a folder that it makes where there is
+// none (any more).
+func save(path string, text []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return 0, err
+		return err
 	}
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // 0600
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer os.Remove(f.Name()) // nothing, once it has been renamed
 	_, err = f.Write(text)
@@ -78,7 +82,7 @@ func save(path, of string, entries map[string]entry, orders []posted) (size int,
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
-	return len(text), err
+	return err
 }
 
 // stands says whether a file is there of the size of what was written. During a reload,
