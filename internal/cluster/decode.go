@@ -3,6 +3,7 @@ package cluster
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,20 +32,21 @@ type object struct {
 	Kind       string     `json:"kind"`
 	Metadata   objectMeta `json:"metadata"`
 	Spec       struct {
-		Type                     corev1.ServiceType           `json:"type"`
-		ClusterIP                string                       `json:"clusterIP"`
-		ClusterIPs               []string                     `json:"clusterIPs"`
-		ExternalIPs              []string                     `json:"externalIPs"`
-		PublishNotReadyAddresses bool                         `json:"publishNotReadyAddresses"`
-		ExternalTrafficPolicy    string                       `json:"externalTrafficPolicy"`
-		IngressClassName         *string                      `json:"ingressClassName"`
-		GatewayClassName         string                       `json:"gatewayClassName"`
-		Ports                    []objectPort                 `json:"ports"`
-		DefaultBackend           *networkingv1.IngressBackend `json:"defaultBackend"`
-		Rules                    []objectRule                 `json:"rules"`
-		Listeners                []objectListener             `json:"listeners"`
-		Hostnames                []string                     `json:"hostnames"`
-		ParentRefs               []objectParent               `json:"parentRefs"`
+		Type                     corev1.ServiceType    `json:"type"`
+		ClusterIP                string                `json:"clusterIP"`
+		ClusterIPs               []string              `json:"clusterIPs"`
+		ExternalIPs              []string              `json:"externalIPs"`
+		PublishNotReadyAddresses bool                  `json:"publishNotReadyAddresses"`
+		ExternalTrafficPolicy    string                `json:"externalTrafficPolicy"`
+		IngressClassName         *string               `json:"ingressClassName"`
+		GatewayClassName         string                `json:"gatewayClassName"`
+		Ports                    []objectPort          `json:"ports"`
+		DefaultBackend           *objectIngressBackend `json:"defaultBackend"`
+		Backend                  *objectIngressBackend `json:"backend"` // the same, in v1beta1
+		Rules                    []objectRule          `json:"rules"`
+		Listeners                []objectListener      `json:"listeners"`
+		Hostnames                []string              `json:"hostnames"`
+		ParentRefs               []objectParent        `json:"parentRefs"`
 	} `json:"spec"`
 	Status struct {
 		Addresses  []objectAddress   `json:"addresses"`
@@ -82,9 +85,34 @@ type objectIngress struct {
 
 // An objectRule is one of an Ingress, or of a route.
 type objectRule struct {
-	Host        string                             `json:"host"`
-	HTTP        *networkingv1.HTTPIngressRuleValue `json:"http"`
-	BackendRefs []objectBackend                    `json:"backendRefs"`
+	Host string `json:"host"`
+	HTTP *struct {
+		Paths []struct {
+			Backend objectIngressBackend `json:"backend"`
+		} `json:"paths"`
+	} `json:"http"`
+	BackendRefs []objectBackend `json:"backendRefs"`
+}
+
+// An objectIngressBackend is where an Ingress leads: to a Service, or to something else.
+type objectIngressBackend struct {
+	Service *struct {
+		Name string `json:"name"`
+	} `json:"service"`
+	ServiceName string `json:"serviceName"` // the same, in v1beta1
+}
+
+// v1 is the backend in today's words; of a Service, only the name counts.
+func (b *objectIngressBackend) v1() *networkingv1.IngressBackend {
+	switch {
+	case b == nil:
+		return nil
+	case b.Service != nil:
+		return &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: b.Service.Name}}
+	case b.ServiceName != "":
+		return &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: b.ServiceName}}
+	}
+	return &networkingv1.IngressBackend{}
 }
 
 type objectEndpoint struct {
@@ -93,32 +121,85 @@ type objectEndpoint struct {
 		Ready       *bool `json:"ready"`
 		Terminating *bool `json:"terminating"`
 	} `json:"conditions"`
-	Hostname *string `json:"hostname"`
-	NodeName *string `json:"nodeName"`
-	Zone     *string `json:"zone"`
+	Hostname *string           `json:"hostname"`
+	NodeName *string           `json:"nodeName"`
+	Zone     *string           `json:"zone"`
+	Topology map[string]string `json:"topology"` // of v1beta1: labels of the node, and its name
 }
 
-// versions are the kinds that count, in the versions of them that are read. The
-// same word under another group is another kind: Knative has Services too.
-var versions = map[string]string{
-	"Service":       "v1",
-	"Node":          "v1",
-	"EndpointSlice": "discovery.k8s.io/v1",
-	"Ingress":       "networking.k8s.io/v1",
-	"Namespace":     "v1",
-	"Gateway":       gatewayAPI,
-	"HTTPRoute":     gatewayAPI,
-	"GRPCRoute":     gatewayAPI,
-	"GatewayClass":  gatewayAPI,
-	"IngressClass":  "networking.k8s.io/v1",
+// stands gives the node and the zone of an endpoint, in the words of either version.
+func (e *objectEndpoint) stands() (node, zone *string) {
+	node, zone = e.NodeName, e.Zone
+	if z, ok := e.Topology[corev1.LabelTopologyZone]; ok && zone == nil {
+		zone = &z
+	}
+	if n, ok := e.Topology[corev1.LabelHostname]; ok && node == nil {
+		node = &n
+	}
+	return node, zone
+}
+
+// versions are the kinds that count, in the versions of them that are read: those
+// that have the fields that count. The same word under another group is another
+// kind: Knative has Services too.
+var versions = map[string][]string{
+	"Service":       {"v1"},
+	"Node":          {"v1"},
+	"EndpointSlice": {"discovery.k8s.io/v1", "discovery.k8s.io/v1beta1"},
+	"Ingress":       {"networking.k8s.io/v1", "networking.k8s.io/v1beta1", "extensions/v1beta1"},
+	"Namespace":     {"v1"},
+	"Gateway":       {gatewayAPI, "gateway.networking.k8s.io/v1beta1", "gateway.networking.k8s.io/v1alpha2"},
+	"HTTPRoute":     {gatewayAPI, "gateway.networking.k8s.io/v1beta1", "gateway.networking.k8s.io/v1alpha2"},
+	"GRPCRoute":     {gatewayAPI, "gateway.networking.k8s.io/v1alpha2"},
+	"GatewayClass":  {gatewayAPI, "gateway.networking.k8s.io/v1beta1"},
+	"IngressClass":  {"networking.k8s.io/v1", "networking.k8s.io/v1beta1"},
 }
 
 // clusterScoped are those of the kinds that are in no namespace.
 var clusterScoped = map[string]bool{"Node": true, "Namespace": true, "GatewayClass": true, "IngressClass": true}
 
 func (o *object) counts() bool {
-	v, ok := versions[o.Kind]
-	return ok && (o.APIVersion == v || o.APIVersion == "") // which is easily left out by hand
+	read, ok := versions[o.Kind]
+	return ok && (o.APIVersion == "" || slices.Contains(read, o.APIVersion)) // which is easily left out by hand
+}
+
+// builtIn are the groups of Kubernetes' own in which nothing names a host, nor a
+// Service that is to be known.
+var builtIn = []string{
+	"", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "apps", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch",
+	"certificates.k8s.io", "coordination.k8s.io", "events.k8s.io", "flowcontrol.apiserver.k8s.io", "metrics.k8s.io", "node.k8s.io", "policy", "rbac.authorization.k8s.io", "resource.k8s.io",
+	"scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io", "internal.apiserver.k8s.io", "kustomize.config.k8s.io",
+}
+
+// silent are kinds of other groups that don't either.
+var silent = []string{"NetworkPolicy", "ReferenceGrant", "BackendTLSPolicy", "ServiceCIDR", "IPAddress", "Cluster"}
+
+// strange says whether an object that isn't read may well have been meant to count: of
+// a kind that does, in another version or group, or of one that nobody here knows.
+func (o *object) strange() bool {
+	if o.counts() || o.list() || o.Kind == "" {
+		return false
+	}
+	if _, ok := versions[o.Kind]; ok || o.Kind == "Endpoints" {
+		return true
+	}
+	group, _, ok := strings.Cut(o.APIVersion, "/")
+	if !ok {
+		group = ""
+	}
+	return !slices.Contains(builtIn, group) && !slices.Contains(silent, o.Kind)
+}
+
+// unread says what has been left out, and what would be read instead.
+func (o *object) unread() string {
+	text := fmt.Sprintf("%s of %s isn't read", o.Kind, cmp.Or(o.APIVersion, "no version"))
+	if o.Kind == "Endpoints" {
+		return text + ", but EndpointSlice of " + versions["EndpointSlice"][0]
+	}
+	if read, ok := versions[o.Kind]; ok {
+		return text + ", but that of " + strings.Join(read, " and ")
+	}
+	return text + ", nor what it may say of hosts and Services"
 }
 
 func (o *object) list() bool { return strings.HasSuffix(o.Kind, "List") }
@@ -156,9 +237,16 @@ func (o *object) node() shard.Node {
 
 func (o *object) ingress() *networkingv1.Ingress {
 	i := &networkingv1.Ingress{ObjectMeta: o.meta()}
-	i.Spec.DefaultBackend, i.Spec.IngressClassName = o.Spec.DefaultBackend, o.Spec.IngressClassName
+	i.Spec.DefaultBackend, i.Spec.IngressClassName = cmp.Or(o.Spec.DefaultBackend, o.Spec.Backend).v1(), o.Spec.IngressClassName
 	for _, r := range o.Spec.Rules {
-		i.Spec.Rules = append(i.Spec.Rules, networkingv1.IngressRule{Host: r.Host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: r.HTTP}})
+		rule := networkingv1.IngressRule{Host: r.Host}
+		if r.HTTP != nil {
+			rule.HTTP = &networkingv1.HTTPIngressRuleValue{}
+			for j := range r.HTTP.Paths {
+				rule.HTTP.Paths = append(rule.HTTP.Paths, networkingv1.HTTPIngressPath{Backend: *r.HTTP.Paths[j].Backend.v1()})
+			}
+		}
+		i.Spec.Rules = append(i.Spec.Rules, rule)
 	}
 	for _, in := range o.Status.LoadBalancer.Ingress {
 		i.Status.LoadBalancer.Ingress = append(i.Status.LoadBalancer.Ingress, networkingv1.IngressLoadBalancerIngress{IP: in.IP, Hostname: in.Hostname})
@@ -168,9 +256,11 @@ func (o *object) ingress() *networkingv1.Ingress {
 
 func (o *object) slice() *discoveryv1.EndpointSlice {
 	s := &discoveryv1.EndpointSlice{ObjectMeta: o.meta()}
-	for _, e := range o.Endpoints {
+	for i := range o.Endpoints {
+		e := &o.Endpoints[i]
+		node, zone := e.stands()
 		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{
-			Addresses: e.Addresses, Hostname: e.Hostname, NodeName: e.NodeName, Zone: e.Zone,
+			Addresses: e.Addresses, Hostname: e.Hostname, NodeName: node, Zone: zone,
 			Conditions: discoveryv1.EndpointConditions{Ready: e.Conditions.Ready, Terminating: e.Conditions.Terminating},
 		})
 	}
@@ -190,7 +280,8 @@ type lineError struct {
 func (e *lineError) Error() string { return fmt.Sprintf("%d: %v", e.line, e.err) }
 func (e *lineError) Unwrap() error { return e.err }
 
-// decode gives yield every object that counts of a file, in order. The object is
+// decode gives yield every object that counts of a file, and those that are strange, in
+// order. The object is
 // yield's only during the call. What is wrong with the content is a lineError.
 func decode(name string, file io.ReadSeeker, yield func(*object)) error {
 	if filepath.Ext(name) == ".json" {
@@ -424,6 +515,9 @@ func (d *decoder) walk(o *object) error {
 	switch {
 	case o.Kind == "":
 		return &located{d.start, errors.New("an object without a kind")}
+	case o.strange():
+		d.yield(o)
+		return nil
 	case !o.counts():
 		return nil
 	case o.Metadata.Name == "":

@@ -29,7 +29,7 @@ func TestDecode(t *testing.T) {
 		{"typed list, kind last", "x.json", `{"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}],"apiVersion":"v1","kind":"ServiceList"}`, "Service default/a, Service default/b"},
 		{"empty list", "x.json", `{"kind":"List","items":null}`, ""},
 		{"nothing", "x.json", " \n", ""},
-		{"none of ours", "x.json", `{"apiVersion":"serving.knative.dev/v1","kind":"Service","spec":{"ports":"all"},"status":[1]}`, ""},
+		{"another group's, which is only spoken of", "x.json", `{"apiVersion":"serving.knative.dev/v1","kind":"Service","spec":{"ports":"all"},"status":[1]}`, "Service /"},
 		{"none of ours in a List", "x.json", `{"kind":"List","items":[{"apiVersion":"example.com/v1","kind":"Port","spec":5,"metadata":{"labels":3}},` + svc + `]}`, "Service n/a"},
 		{"YAML", "x.yaml", "---\n# a comment\n---\nkind: Namespace\napiVersion: v1\nmetadata: {name: shop}\n--- # next\napiVersion: v1\nkind: Service\nmetadata:\n  name: a\n---\n\n", "Namespace /shop, Service default/a"},
 		{"YAML, not a marker", "x.yml", "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations:\n    x: |\n      ---\n      y\n", "Service default/a"},

@@ -53,10 +53,6 @@ func newEndpoints(needed ...origin) *endpoints {
 	return e
 }
 
-func serviceOf(s *shard.Slice) names.Key {
-	return names.Key{Namespace: s.Key.Namespace, Name: s.Service}
-}
-
 // wanted is what is reported of a slice; nil: nothing.
 func (e *endpoints) wanted(k shard.SliceKey) *shard.Slice {
 	if s := e.slices[labelled][k]; s != nil {
@@ -65,7 +61,7 @@ func (e *endpoints) wanted(k shard.SliceKey) *shard.Slice {
 	if s := e.slices[followed][k]; s != nil {
 		return s
 	}
-	if s := e.slices[unmanaged][k]; s != nil && e.exported[serviceOf(s)] {
+	if s := e.slices[unmanaged][k]; s != nil && e.exported[s.Of()] {
 		return s
 	}
 	return nil
@@ -75,7 +71,7 @@ func (e *endpoints) wanted(k shard.SliceKey) *shard.Slice {
 func (e *endpoints) put(o origin, k shard.SliceKey, s *shard.Slice) []shard.Change {
 	before := e.wanted(k)
 	if was := e.slices[o][k]; was != nil && o == unmanaged {
-		at := serviceOf(was)
+		at := was.Of()
 		if delete(e.services[at], k); len(e.services[at]) == 0 {
 			delete(e.services, at)
 		}
@@ -85,7 +81,7 @@ func (e *endpoints) put(o origin, k shard.SliceKey, s *shard.Slice) []shard.Chan
 	} else {
 		e.slices[o][k] = s
 		if o == unmanaged {
-			at := serviceOf(s)
+			at := s.Of()
 			if e.services[at] == nil {
 				e.services[at] = map[shard.SliceKey]bool{}
 			}
@@ -127,7 +123,7 @@ func (e *endpoints) list(o origin, of names.Key, all []*shard.Slice) {
 		changes = append(changes, e.put(o, s.Key, s)...)
 	}
 	for k, s := range e.slices[o] {
-		if !have[k] && (of == names.Key{} || of == serviceOf(s)) {
+		if !have[k] && (of == names.Key{} || of == s.Of()) {
 			changes = append(changes, e.put(o, k, nil)...)
 		}
 	}

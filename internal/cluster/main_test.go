@@ -170,6 +170,8 @@ func (v *view) report(changes ...shard.Change) {
 					setNode(n)
 				}
 			})
+		case shard.Noticed:
+			v.said = append(v.said, string(c.Kind)+" "+c.Text)
 		case shard.Shadowed:
 			v.objects["shadow"] = fmt.Sprint(c.Is)
 		case shard.Silent:

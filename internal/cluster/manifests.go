@@ -66,10 +66,11 @@ type file struct {
 type content struct {
 	services []chosen[*shard.Service]
 	fronts   []chosen[*shard.Front]
-	slices   []chosen[*shard.Slice]
+	slices   []*shard.Slice
 	nodes    []shard.Node
 	classes  []shard.Class
-	shadow   bool // something is in a namespace with the federation's name, or is it
+	unread   []string // what has been left out, said once for a kind and version
+	shadow   bool     // something is in a namespace with the federation's name, or is it
 }
 
 // A chosen object is one that the selector has looked at. Those it doesn't want
@@ -150,6 +151,9 @@ func (f *Folder) tell(m *whole, report func(...shard.Change)) {
 	changes := []shard.Change{shard.ServiceList{Kind: names.Svc, Services: m.services}}
 	for _, k := range shard.GatewayAPI { // before what makes the cluster known
 		changes = append(changes, shard.FrontList{Kind: k, Fronts: m.fronts[k]})
+	}
+	for _, text := range m.unread {
+		changes = append(changes, shard.Noticed{Kind: shard.Unread, Text: "manifests " + f.Dir + ": " + text})
 	}
 	report(append(changes,
 		shard.ClassList{Kind: shard.Ingress, Classes: m.classes[shard.Ingress]},
@@ -269,6 +273,12 @@ func (f *Folder) take(c *content, o *object) {
 	if o.Metadata.Namespace == f.Federation || o.Kind == "Namespace" && o.Metadata.Name == f.Federation {
 		c.shadow = true
 	}
+	if o.strange() {
+		if text := o.unread(); !slices.Contains(c.unread, text) {
+			c.unread = append(c.unread, text)
+		}
+		return
+	}
 	switch o.Kind {
 	case "Service", "Ingress":
 		s := &shard.Service{}
@@ -294,7 +304,7 @@ func (f *Folder) take(c *content, o *object) {
 	case "EndpointSlice":
 		e := o.slice()
 		if s, ok := slice(e, f.Local && headless(&e.ObjectMeta)); ok {
-			c.slices = append(c.slices, chosen[*shard.Slice]{s, wanted})
+			c.slices = append(c.slices, s)
 		}
 	case "Node":
 		c.nodes = append(c.nodes, o.node())

@@ -249,10 +249,10 @@ func TestFolderSelects(t *testing.T) {
 		t.Fatal(err)
 	}
 	v, j, _ := follow(t, dir, selector)
-	v.becomes(t, "ing default/front []; node n1 /z; slice default/early-1 early[]; slice default/web-1 web[]; svc default/web []")
+	v.becomes(t, "ing default/front []; node n1 /z; slice default/web-1 web[]; svc default/web []")
 	write(t, filepath.Join(dir, "c.yaml"), "")
 	write(t, filepath.Join(dir, "b.yaml"), object("Service", "v1", "taken-back", "")+object("Node", "v1", "n1", "topology.kubernetes.io/zone: w"))
-	v.becomes(t, "ing default/front []; node n1 /w; slice default/early-1 early[]; slice default/web-1 web[]; svc default/web []")
+	v.becomes(t, "ing default/front []; node n1 /w; slice default/web-1 web[]; svc default/web []")
 	if n := j.has("WARN", "a.yaml and again in b.yaml"); n != 1 {
 		t.Errorf("said %d times that two files have the same: %q", n, j.all())
 	}
@@ -268,6 +268,78 @@ func TestFolderProblems(t *testing.T) {
 	v.becomes(t, "svc shop/web [192.0.2.2]")
 	if n := j.has("WARN cluster onprem: shop/web: annotation fedns.io/ttl:"); n != 1 {
 		t.Errorf("said %d times: %q", n, j.all())
+	}
+}
+
+// What isn't read of what may have been meant to count is said, once for a kind and
+// version; older versions with the fields that count are read.
+func TestFolderVersions(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "old.yaml"), `
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+---
+apiVersion: discovery.k8s.io/v1beta1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+endpoints: [{addresses: [10.0.0.1], conditions: {ready: true}, topology: {topology.kubernetes.io/zone: us-a, kubernetes.io/hostname: n1}}]
+---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: Gateway
+metadata: {name: front, namespace: shop}
+status: {addresses: [{value: 192.0.2.7}]}
+---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: HTTPRoute
+metadata: {name: route, namespace: shop}
+spec: {hostnames: [shop.example.com]}
+---
+{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: a, namespace: shop}}
+---
+{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: b, namespace: shop}}
+---
+{apiVersion: v1, kind: Endpoints, metadata: {name: web, namespace: shop}}
+---
+{apiVersion: acme.io/v1, kind: Route, metadata: {name: web, namespace: shop}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: web, namespace: shop}}
+`)
+	v, _, _ := follow(t, dir, nil)
+	v.becomes(t, "Gateway shop/front [192.0.2.7] []; HTTPRoute shop/route [] [shop.example.com]; slice shop/web-1 web[{us-a n1 true}]; svc shop/web []")
+	for _, want := range []string{
+		"Gateway of networking.istio.io/v1 isn't read, but that of gateway.networking.k8s.io/v1 and gateway.networking.k8s.io/v1beta1 and gateway.networking.k8s.io/v1alpha2",
+		"Endpoints of v1 isn't read, but EndpointSlice of discovery.k8s.io/v1",
+		"Route of acme.io/v1 isn't read, nor what it may say of hosts and Services",
+	} {
+		if n := v.says("unread manifests " + dir + ": " + want); n != 1 {
+			t.Errorf("said %d times: %s", n, want)
+		}
+	}
+	for _, s := range v.story() {
+		if strings.HasPrefix(s, "unread ") && (strings.Contains(s, "Deployment") || strings.Contains(s, "ConfigMap")) {
+			t.Errorf("said: %s", s)
+		}
+	}
+}
+
+// An Ingress says where it leads in the words of its version.
+func TestOldIngress(t *testing.T) {
+	for _, version := range []string{"networking.k8s.io/v1beta1", "extensions/v1beta1"} {
+		o := decoded(t, "apiVersion: "+version+`
+kind: Ingress
+metadata: {name: front, namespace: shop}
+spec:
+  backend: {serviceName: rest, servicePort: 80}
+  rules: [{host: shop.example.com, http: {paths: [{path: /, backend: {serviceName: web, servicePort: http}}]}}]
+status: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}
+`)
+		s, problems := ingress(o.ingress())
+		if got := fmt.Sprint(s.Addrs, s.Backends, s.Claims, problems); got != "[192.0.2.1] [shop/rest shop/web] [{shop.example.com [shop/web]}] []" {
+			t.Errorf("%s: %s", version, got)
+		}
 	}
 }
 

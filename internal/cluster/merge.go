@@ -17,6 +17,7 @@ type whole struct {
 	nodes               []shard.Node
 	standby             []*shard.Service // not exported, but may be in front of others
 	classes             map[shard.FrontKind][]shard.Class
+	unread              []string
 	shadow              bool
 }
 
@@ -25,13 +26,19 @@ type whole struct {
 func (f *Folder) merge() *whole {
 	services := pile[names.Key, chosen[*shard.Service]]{folder: f}
 	fronts := pile[shard.FrontKey, chosen[*shard.Front]]{folder: f}
-	endpoints := pile[shard.SliceKey, chosen[*shard.Slice]]{folder: f}
+	endpoints := pile[shard.SliceKey, *shard.Slice]{folder: f}
 	nodes := pile[string, shard.Node]{folder: f}
 	classes := pile[shard.ClassKey, shard.Class]{folder: f}
 	shadow := false
+	var unread []string
 	for _, name := range slices.Sorted(maps.Keys(f.files)) {
 		c := &f.files[name].content
 		shadow = shadow || c.shadow
+		for _, text := range c.unread {
+			if !slices.Contains(unread, text) {
+				unread = append(unread, text)
+			}
+		}
 		for _, s := range c.services {
 			services.add(s.object.Key, s, name)
 		}
@@ -39,7 +46,7 @@ func (f *Folder) merge() *whole {
 			fronts.add(s.object.Key, s, name)
 		}
 		for _, s := range c.slices {
-			endpoints.add(s.object.Key, s, name)
+			endpoints.add(s.Key, s, name)
 		}
 		for _, n := range c.nodes {
 			nodes.add(n.Name, n, name)
@@ -48,7 +55,7 @@ func (f *Folder) merge() *whole {
 			classes.add(k.Key, k, name)
 		}
 	}
-	m := &whole{nodes: nodes.all, shadow: shadow, fronts: map[shard.FrontKind][]*shard.Front{}, classes: map[shard.FrontKind][]shard.Class{}}
+	m := &whole{nodes: nodes.all, unread: unread, shadow: shadow, fronts: map[shard.FrontKind][]*shard.Front{}, classes: map[shard.FrontKind][]shard.Class{}}
 	named := map[names.Key]bool{} // to be in front
 	for _, k := range classes.all {
 		named[k.Front] = true
@@ -86,10 +93,9 @@ func (f *Folder) merge() *whole {
 	for _, s := range endpoints.all {
 		// In a cluster, slices have the labels of their Service. Those written by
 		// hand often don't, and are meant to go with it all the same.
-		k := names.Key{Namespace: s.object.Key.Namespace, Name: s.object.Service}
-		i, ok := services.at[k]
-		if s.wanted || standing[k] || ok && services.all[i].wanted {
-			m.slices = append(m.slices, s.object)
+		k := s.Of()
+		if i, ok := services.at[k]; standing[k] || ok && services.all[i].wanted {
+			m.slices = append(m.slices, s)
 		}
 	}
 	return m

@@ -190,10 +190,12 @@ func readiness(e Evidence) Verdict {
 		return Verdict{State: Unknown, Why: NotLookedUp}
 	case e.Addresses == 0 && e.Unlooked > 0:
 		why = NoEndpoint
-	case e.Addresses == 0 && e.Behind > e.Missing:
+	case e.Addresses == 0 && e.Behind > e.Missing && e.Endpoints > 0: // else the pods are what lacks
 		why = FrontDown
-	case e.Addresses == 0 && e.Behind > 0:
+	case e.Addresses == 0 && e.Behind > 0 && e.Endpoints > 0:
 		why = FrontMissing
+	case e.Addresses == 0 && e.Behind > 0:
+		why = NoEndpoint
 	case e.Addresses == 0 && e.Refused > 0:
 		why = OutsideRange
 	case e.Addresses == 0 && e.Unusable > 0:

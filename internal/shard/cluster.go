@@ -207,6 +207,7 @@ const (
 	Disagreement    NoticeKind = "disagree"  // members' annotations that differ
 	ScopeClash      NoticeKind = "scope"     // a zone and a region of one name
 	UnknownOverride NoticeKind = "override"  // an order about a cluster that isn't there
+	Unread          NoticeKind = "unread"    // an object of a kind or version that isn't read
 	NameClash       NoticeKind = "namespace" // a namespace that has the federation's name
 	Crowded         NoticeKind = "answers"   // more addresses than an answer may have
 )

@@ -92,7 +92,8 @@ type Endpoint struct {
 	Hostname string     `json:",omitempty"` // of the same
 }
 
-func (s *Slice) key() names.Key { return names.Key{Namespace: s.Key.Namespace, Name: s.Service} }
+// Of is the Service that a slice is of.
+func (s *Slice) Of() names.Key { return names.Key{Namespace: s.Key.Namespace, Name: s.Service} }
 
 func (s *Slice) equal(o *Slice) bool {
 	return s.Key == o.Key && s.Service == o.Service && slices.Equal(s.Endpoints, o.Endpoints) && slices.Equal(s.Ports, o.Ports)
@@ -159,6 +160,11 @@ type (
 	NodeList  struct{ Nodes []Node }
 	// Shadowed says whether the cluster has a namespace with the federation's name.
 	Shadowed struct{ Is bool }
+	// Noticed is something that a source has to say of what it was given.
+	Noticed struct {
+		Kind NoticeKind
+		Text string
+	}
 	// Silent says that nothing can be learned of the cluster any more, and for how
 	// long that has been so. What is known of it ages from then on.
 	Silent struct{ For time.Duration }
@@ -188,5 +194,6 @@ func (NodeSet) change()     {}
 func (NodeGone) change()    {}
 func (NodeList) change()    {}
 func (Shadowed) change()    {}
+func (Noticed) change()     {}
 func (Silent) change()      {}
 func (Fresh) change()       {}

@@ -188,6 +188,8 @@ func (t *Table) Apply(cluster int, c Change) {
 			}
 		})
 		t.heard(cluster, listNodes)
+	case Noticed:
+		t.notice(m.Name, c.Kind, c.Text)
 	case Shadowed:
 		m.shadow = c.Is
 		t.overshadow(cluster)
@@ -584,7 +586,7 @@ func (t *Table) listFronts(cluster int, l FrontList) {
 
 func (t *Table) setSlice(cluster int, sl *Slice) {
 	m := t.members[cluster]
-	k := sl.key()
+	k := sl.Of()
 	if was, ok := m.slices[sl.Key]; ok && was != k {
 		t.dropSlice(cluster, sl.Key) // it has been given to another Service
 	}
