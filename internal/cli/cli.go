@@ -60,6 +60,7 @@ func init() {
 	groups = []group{
 		{"a running fedns", []command{
 			{"explain", "NAME", "what a name is answered with, and why", 1, 1, func(c *call) action { return &explain{asking: asking{call: c}} }},
+			{"services", "", "what is answered for, and how each cluster's shard of it stands", 0, 0, func(c *call) action { return &services{asking: asking{call: c}} }},
 			{"clusters", "", "how the member clusters stand", 0, 0, func(c *call) action { return &clusters{asking{call: c}} }},
 			{"regions", "", "the regions of the big clouds that are known by name", 0, 0, func(c *call) action { return &regions{asking{call: c}} }},
 			{"version", "", "of fedctl, and of the server if it can be asked", 0, 0, func(c *call) action { return &version{asking{call: c}} }},

@@ -43,7 +43,14 @@ func (c *explain) run(ctx context.Context) error {
 	if c.json {
 		return c.print(e)
 	}
-	c.printf("%s %s\n  is %s\n", bare(e.Name), e.Type, e.About)
+	word := ""
+	if e.Word != "" {
+		word = ", for " + e.Word
+	}
+	c.printf("%s %s%s\n  is %s\n", bare(e.Name), e.Type, word, e.About)
+	if len(e.Near) > 0 {
+		c.printf("  did you mean %s?\n", strings.Join(e.Near, ", or "))
+	}
 	if e.Why != "" {
 		c.printf("  %s\n", e.Why)
 	}

@@ -212,6 +212,23 @@ func (p *Pipeline) Explain(ctx context.Context, federation int, k names.Key, los
 	return e, ok
 }
 
+// Rows lists the services of a federation, with whether every shard of each is up and
+// fresh. ok is false if p has ended.
+func (p *Pipeline) Rows(ctx context.Context, federation int) (rows map[names.Key]bool, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) { rows = w.tables[federation].Rows() })
+	return rows, ok
+}
+
+// ExplainAll is Explain of several services, at one moment.
+func (p *Pipeline) ExplainAll(ctx context.Context, federation int, keys []names.Key) (es []shard.Explanation, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) {
+		for _, k := range keys {
+			es = append(es, w.tables[federation].Explain(k, Now(), nil))
+		}
+	})
+	return es, ok
+}
+
 // Claims gives who claims a host, the holder first. ok is false if p has ended.
 func (p *Pipeline) Claims(ctx context.Context, host string) (claims []shard.Claimed, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) { claims = w.arbiter.Claims(host) })

@@ -58,7 +58,7 @@ type Services struct {
 	Next     string    `json:"next,omitempty"` // asks for the next page, as after=
 }
 
-// A Service is what is answered for one.
+// A Service is what is answered for one, and what its shards are.
 type Service struct {
 	Federation string    `json:"federation"`
 	Kind       string    `json:"kind"`
@@ -71,6 +71,26 @@ type Service struct {
 	Down       string    `json:"down,omitempty"`   // why no shard is up
 	Silent     bool      `json:"silent,omitempty"` // a cluster that has it is
 	Note       string    `json:"note,omitempty"`
+	Healthy    bool      `json:"healthy"` // every cluster that has it has it up, by a fresh word
+	// Shards are those of all clusters that have it, up or not; Addresses are what is
+	// answered.
+	Shards []ServiceShard `json:"shards"`
+}
+
+// A ServiceShard is one cluster's piece of a service, in short.
+type ServiceShard struct {
+	Cluster string `json:"cluster"`
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason"`
+	Stale   bool   `json:"stale"`
+	// Since is when the verdict and its reason became what they are, as far back as this
+	// configuration of the server goes.
+	Since        int64    `json:"since"`
+	SinceSeconds float64  `json:"since_seconds"`
+	Places       []Place  `json:"places"`
+	Addresses    []string `json:"addresses"`
+	Endpoints    int      `json:"endpoints"`
+	Order        string   `json:"order,omitempty"` // the line that decided
 }
 
 // An Address is one of a shard that is up, where it is.

@@ -25,6 +25,7 @@ type Explained struct {
 	Cluster  topology.ClusterName
 	Evidence health.Evidence
 	Verdict  health.Verdict
+	Since    time.Duration    // when the verdict and its reason became what they are, as far as this table goes back
 	Places   []topology.Place // where it is answered if it is up, and would be if it isn't
 	Addrs    []netip.Addr
 	Hosts    []string // load balancers' names
@@ -68,7 +69,10 @@ func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.Clust
 		}
 		x := Explained{
 			Cluster: m.Name, Evidence: f.evidence, Verdict: f.verdict, Places: slices.Clone(f.places),
-			Addrs: slices.Clone(f.addrs), Closed: f.closed, Hosts: s.pieces[f.cluster].object.Hosts,
+			Addrs: slices.Clone(f.addrs), Closed: f.closed, Hosts: s.pieces[f.cluster].object.Hosts, Since: now,
+		}
+		if p := s.pieces[f.cluster]; p.verdict.State == f.verdict.State && p.verdict.Why == f.verdict.Why {
+			x.Since = p.since
 		}
 		for _, c := range f.checks {
 			x.Checks = append(x.Checks, Checked{c, t.checked(c)})
@@ -90,6 +94,28 @@ func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.Clust
 		t.lead(s, e.Answered, now)
 	}
 	return e
+}
+
+// Rows lists the services that any cluster has, with whether each of their shards is up
+// and fresh: as they were published last, so that nothing is judged anew.
+func (t *Table) Rows() map[names.Key]bool {
+	out := map[names.Key]bool{}
+	for k, s := range t.services {
+		if !t.arbiter.holds(t, k) {
+			continue
+		}
+		there, well := false, true
+		for _, p := range s.pieces {
+			if p != nil && p.object != nil {
+				there = true
+				well = well && p.verdict.State == health.Up && !p.verdict.Stale
+			}
+		}
+		if there {
+			out[k] = well
+		}
+	}
+	return out
 }
 
 // A Preview is what an order would make of a service.

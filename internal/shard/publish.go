@@ -136,6 +136,9 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 			*moved = append(*moved, Transition{s.key, m.Name, p.verdict, to})
 		}
 		p.lived = (p.lived || v.State == health.Up) && v != (health.Verdict{})
+		if v.State != p.verdict.State || v.Why != p.verdict.Why {
+			p.since = now
+		}
 		t.count(i, p, v)
 		t.relink(s.key, p, checks)
 		p.places = places

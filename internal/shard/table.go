@@ -77,6 +77,7 @@ type piece struct {
 	checks  []Check  // the probes it is judged by
 	slices  []*Slice
 	verdict health.Verdict
+	since   time.Duration    // when the verdict and its reason became what they are
 	places  []topology.Place // where it was up at the last publication
 	carried bool             // it was answered before this table began
 	lived   bool             // it has been up

@@ -246,7 +246,7 @@ type route struct {
 
 var routes = map[string]route{
 	"/api/v1/clusters": {nil, (*status).clusters},
-	"/api/v1/services": {[]string{"federation", "namespace", "limit", "after"}, (*status).services},
+	"/api/v1/services": {[]string{"federation", "namespace", "unhealthy", "limit", "after"}, (*status).services},
 	"/api/v1/snapshot": {nil, (*status).snapshot},
 	"/api/v1/explain":  {[]string{"name", "type", "client", "without"}, (*status).explain},
 	"/api/v1/preview":  {[]string{"order", "federation", "limit"}, (*status).preview},

@@ -28,15 +28,23 @@ import (
 // A questioning is one request to explain.
 type questioning struct {
 	name   string // absolute, as it was asked
+	word   string // that was said for it; "": the name itself
 	qtype  uint16
 	client netip.Addr
 	lost   []topology.ClusterName
 }
 
 func (s *status) questioning(v url.Values) (questioning, error) {
-	q := questioning{name: dns.Fqdn(v.Get("name")), qtype: dns.TypeA}
+	q := questioning{qtype: dns.TypeA}
 	if v.Get("name") == "" {
 		return q, bad("name: none is given").with("explain?name=web.shop.fed.svc.example.com")
+	}
+	name, err := s.expand(v.Get("name"), s.f.board.Load())
+	if err != nil {
+		return q, err
+	}
+	if q.name = dns.Fqdn(name); name != v.Get("name") {
+		q.word = v.Get("name")
 	}
 	if _, err := fqdn.Parse(q.name); err != nil {
 		return q, bad("%v", err)
@@ -97,7 +105,7 @@ func (s *status) explain(ctx context.Context, v url.Values) (any, error) {
 
 // explainAt explains the answer of one snapshot, with the evidence of this moment.
 func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *names.Snapshot) (any, error) {
-	out := report.Explanation{Name: asked.name, Type: dns.Type(asked.qtype).String()}
+	out := report.Explanation{Name: asked.name, Word: asked.word, Type: dns.Type(asked.qtype).String()}
 	if asked.client.IsValid() {
 		out.Client = &report.Client{Address: asked.client.String(), Note: indifferent}
 	}
@@ -106,6 +114,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 	if q == nil {
 		out.Is, out.About = report.IsElsewhere, "in none of the domains of this server block; another block or plugin answers, or REFUSED"
 		out.Reply = replied(nil, outcome{})
+		out.Near = s.near(asked.name, snapshot)
 		return out, nil
 	}
 	out.Domain = string(q.domain.name)
@@ -113,8 +122,11 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 	out.Reply = replied(m, label)
 	a := q.addressed(labels)
 	out.Is, out.About, out.Why = s.kind(q, labels, &a, label)
-	if label == (outcome{"servfail", "apex"}) && s.server.Load() == nil {
+	if label == (outcome{"servfail", "apex"}) && s.through() == nil {
 		out.Note = "this server has not been asked anything over DNS yet, and so can't follow CNAMEs to other names here"
+	}
+	if out.Is == report.IsUnknown {
+		out.Near = s.near(asked.name, snapshot)
 	}
 	for _, c := range asked.lost {
 		out.Lost = append(out.Lost, string(c))
@@ -190,10 +202,26 @@ func (q *query) addressed(labels []string) answer.Answer { return q.resolve(labe
 
 // context is one in which records can be followed through the whole server.
 func (s *status) context(ctx context.Context) context.Context {
-	if server := s.server.Load(); server != nil {
+	if server := s.through(); server != nil {
 		return context.WithValue(ctx, dnsserver.Key{}, server)
 	}
 	return ctx
+}
+
+// through is a server of CoreDNS that the questions of this block come by: one that they
+// have come by, or else one that was started for it; nil: it isn't known.
+func (s *status) through() *dnsserver.Server {
+	if server := s.server.Load(); server != nil {
+		return server
+	}
+	listeners.Lock()
+	defer listeners.Unlock()
+	for _, addr := range s.f.addresses {
+		if server := listeners.servers[s.f.instance][addr]; server != nil {
+			return server
+		}
+	}
+	return nil
 }
 
 // A listener takes a reply for a client that isn't there.

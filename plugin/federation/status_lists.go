@@ -11,11 +11,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/report"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -103,36 +106,50 @@ const (
 	largestPage = 10000
 )
 
-// services answers /api/v1/services.
-func (s *status) services(_ context.Context, v url.Values) (any, error) {
+// services answers /api/v1/services: those that are answered, and those that a cluster
+// has and that aren't known well enough for that yet.
+func (s *status) services(ctx context.Context, v url.Values) (any, error) {
 	n, err := limit(v, usualPage, largestPage)
 	if err != nil {
 		return nil, err
 	}
+	unhealthy := false
+	if v.Has("unhealthy") {
+		if unhealthy, err = strconv.ParseBool(cmp.Or(v.Get("unhealthy"), "true")); err != nil {
+			return nil, bad("unhealthy: %q is neither true nor false", v.Get("unhealthy"))
+		}
+	}
 	snapshot := s.f.board.Load()
 	out := report.Services{Serial: snapshot.Serial, Services: []report.Service{}}
-	type entry struct {
-		at         string // its place in the order, and in a cursor
-		federation int
-		service    *names.Service
-	}
-	var all []entry
+	var all []listed
 	for i, f := range snapshot.Federations {
 		if v.Has("federation") && v.Get("federation") != f.Name {
 			continue
 		}
+		rows, ok := s.f.pipe.Rows(ctx, i)
+		if !ok {
+			return nil, errEnded
+		}
+		seen := map[names.Key]*names.Service{}
 		for svc := range every(f) {
-			k := svc.Key
-			if v.Has("namespace") && v.Get("namespace") != k.Namespace {
+			seen[svc.Key] = svc
+		}
+		for k := range rows {
+			if seen[k] == nil {
+				seen[k] = &names.Service{Key: k, Down: "not every cluster that has it has been listed yet"}
+			}
+		}
+		for k, svc := range seen {
+			if v.Has("namespace") && v.Get("namespace") != k.Namespace || unhealthy && rows[k] {
 				continue
 			}
 			out.Total++
 			if at := strings.Join([]string{f.Name, k.Namespace, k.Name, k.Kind.String()}, "/"); at > v.Get("after") {
-				all = append(all, entry{at, i, svc})
+				all = append(all, listed{at, i, svc})
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b entry) int { return cmp.Compare(a.at, b.at) })
+	slices.SortFunc(all, func(a, b listed) int { return cmp.Compare(a.at, b.at) })
 	if len(all) > n {
 		all = all[:n]
 		out.Next = all[n-1].at
@@ -140,13 +157,66 @@ func (s *status) services(_ context.Context, v url.Values) (any, error) {
 	for _, e := range all {
 		out.Services = append(out.Services, s.service(snapshot, e.federation, e.service))
 	}
-	return out, nil
+	return out, s.pieces(ctx, all, out.Services)
+}
+
+// A listed is a service on its way into a page.
+type listed struct {
+	at         string // its place in the order, and in a cursor
+	federation int
+	service    *names.Service
+}
+
+// pieces adds to each service of a page what its shards are.
+func (s *status) pieces(ctx context.Context, page []listed, into []report.Service) error {
+	now, wall := pipeline.Now(), time.Now()
+	for i := range s.stanzas {
+		var keys []names.Key
+		var at []int
+		for j, e := range page {
+			if e.federation == i {
+				keys, at = append(keys, e.service.Key), append(at, j)
+			}
+		}
+		if len(keys) == 0 {
+			continue
+		}
+		es, ok := s.f.pipe.ExplainAll(ctx, i, keys)
+		if !ok {
+			return errEnded
+		}
+		file, _ := s.stanzas[i].orders(wall) // as for explain
+		all := append(s.f.books[i].orders(wall), file...)
+		for j, e := range es {
+			svc := &into[at[j]]
+			svc.Healthy = len(e.Shards) > 0
+			for k := range e.Shards {
+				x := &e.Shards[k]
+				svc.Healthy = svc.Healthy && x.Verdict.State == health.Up && !x.Verdict.Stale
+				ago := max(now-x.Since, 0)
+				piece := report.ServiceShard{
+					Cluster: string(x.Cluster), Verdict: x.Verdict.State.String(), Reason: string(x.Verdict.Why), Stale: x.Verdict.Stale,
+					Since: wall.Add(-ago).Unix(), SinceSeconds: ago.Seconds(),
+					Places: places(x.Places), Addresses: []string{}, Endpoints: x.Evidence.Endpoints,
+				}
+				for _, a := range x.Addrs {
+					piece.Addresses = append(piece.Addresses, a.String())
+				}
+				if o := all.about(keys[j], x); o != nil {
+					piece.Order = o.String()
+				}
+				svc.Shards = append(svc.Shards, piece)
+			}
+		}
+	}
+	return nil
 }
 
 func (s *status) service(snapshot *names.Snapshot, federation int, svc *names.Service) report.Service {
 	out := report.Service{
 		Federation: snapshot.Federations[federation].Name, Kind: svc.Key.Kind.String(), Namespace: svc.Key.Namespace, Name: svc.Key.Name,
 		Addresses: []report.Address{}, Ports: []report.Port{}, TTL: svc.TTL, Down: svc.Down, Silent: len(svc.Silent) > 0, Note: svc.Note,
+		Shards: []report.ServiceShard{},
 	}
 	if d := s.f.home(federation); d != nil {
 		out.Global = spell(d, out.Federation, svc.Key, topology.Global)

@@ -1,0 +1,199 @@
+package federation
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// fewNear is how many names are proposed to whoever mistyped one.
+const fewNear = 3
+
+// kinds are the words for what a name may be of, before NAMESPACE/NAME.
+var kindWords = map[string]names.Kind{
+	"service": names.Svc, "svc": names.Svc, "ingress": names.Ing, "ing": names.Ing, "gateway": names.Ing, "host": names.Host,
+}
+
+// expand gives the name that a shorter word for it means: service/NAMESPACE/NAME or
+// NAMESPACE/NAME, as orders have it; NAME.NAMESPACE; and NAME.NAMESPACE.FEDERATION, which
+// pods ask for. What is none of these, or in one of our domains, is taken as it is. A
+// port (_PORT._PROTO.) may stand before it.
+func (s *status) expand(asked string, snapshot *names.Snapshot) (string, error) {
+	if strings.Contains(asked, "/") {
+		return s.named(asked, snapshot)
+	}
+	lower := strings.ToLower(asked)
+	if d, _ := s.f.domain(dns.Fqdn(lower)); d != nil || strings.HasSuffix(asked, ".") {
+		return asked, nil
+	}
+	labels := strings.Split(lower, ".")
+	port := ""
+	if len(labels) > 2 && strings.HasPrefix(labels[0], "_") && strings.HasPrefix(labels[1], "_") {
+		port, labels = labels[0]+"."+labels[1]+".", labels[2:]
+	}
+	kinds := []names.Kind{names.Svc, names.Ing}
+	if last := len(labels) - 1; last == 3 {
+		k, ok := names.KindOf(labels[last])
+		if !ok {
+			return asked, nil
+		}
+		kinds, labels = []names.Kind{k}, labels[:last]
+	}
+	if len(labels) != 2 && len(labels) != 3 {
+		return asked, nil
+	}
+	for _, kind := range kinds {
+		k := names.Key{Kind: kind, Namespace: labels[1], Name: labels[0]}
+		for i, f := range snapshot.Federations {
+			if len(labels) == 3 && f.Name != labels[2] || f.Service(k) == nil {
+				continue
+			}
+			if l := s.stanzas[i].local; len(labels) == 3 && kind == names.Svc && l.cluster != "" {
+				return port + k.Name + "." + k.Namespace + "." + l.zone(), nil // as the search path of a pod has it
+			}
+			if d := s.f.home(i); d != nil {
+				return port + spell(d, f.Name, k, topology.Global), nil
+			}
+		}
+	}
+	return asked, nil
+}
+
+// named finds what KIND/NAMESPACE/NAME, or NAMESPACE/NAME, is called.
+func (s *status) named(asked string, snapshot *names.Snapshot) (string, error) {
+	parts := strings.Split(asked, "/")
+	k := names.Key{Kind: names.Svc}
+	if len(parts) == 3 {
+		kind, ok := kindWords[strings.ToLower(parts[0])]
+		if !ok {
+			return "", bad("name: %q: %q is no kind of what has a name", asked, parts[0]).with("service/NAMESPACE/NAME, ingress/NAMESPACE/NAME or host/NAMESPACE/HOST")
+		}
+		k.Kind, parts = kind, parts[1:]
+	}
+	if len(parts) != 2 || parts[0] == "" || parts[1] == "" {
+		return "", bad("name: %q is neither a name nor NAMESPACE/NAME", asked).with("service/NAMESPACE/NAME")
+	}
+	k.Namespace, k.Name = parts[0], parts[1]
+	var near []string
+	for i, f := range snapshot.Federations {
+		if d := s.f.home(i); d != nil && f.Service(k) != nil {
+			return spell(d, f.Name, k, topology.Global), nil
+		}
+		for svc := range every(f) {
+			if svc.Key.Kind == k.Kind {
+				near = append(near, svc.Key.Namespace+"/"+svc.Key.Name)
+			}
+		}
+	}
+	help := "fedctl services lists them"
+	if near = closest(k.Namespace+"/"+k.Name, near); len(near) > 0 {
+		help = "did you mean " + strings.Join(near, ", or ") + "?"
+	}
+	return "", (&fault{code: http.StatusNotFound, text: "there is no " + asked}).with(help)
+}
+
+// near are names that somebody may have meant who asked for one that isn't there: of
+// services wherever they are answered, of hosts, and static ones.
+func (s *status) near(asked string, snapshot *names.Snapshot) []string {
+	asked = strings.TrimSuffix(strings.ToLower(asked), ".")
+	first := strings.Split(asked, ".")
+	var all []string
+	type candidate struct {
+		federation int
+		key        names.Key
+		distance   int
+	}
+	var services []candidate
+	for i, f := range snapshot.Federations {
+		for svc := range every(f) {
+			k := svc.Key
+			if k.Kind == names.Host {
+				all = append(all, k.Name)
+				continue
+			}
+			short := k.Name + "." + k.Namespace
+			switch len(first) {
+			case 2:
+				all = append(all, short)
+			case 3:
+				all = append(all, short+"."+f.Name)
+			default:
+				services = append(services, candidate{i, k, distance(strings.Join(first[:min(len(first), 3)], "."), short+"."+f.Name)})
+			}
+		}
+	}
+	slices.SortStableFunc(services, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
+	for _, c := range services[:min(len(services), fewNear)] {
+		d, f := s.f.home(c.federation), snapshot.Federations[c.federation]
+		if d == nil {
+			continue
+		}
+		for _, scope := range f.Map.Scopes() { // the global one among them
+			all = append(all, strings.TrimSuffix(spell(d, f.Name, c.key, scope), "."))
+		}
+	}
+	for _, d := range s.f.domains {
+		if a := d.apex.Load(); a != nil {
+			for name := range a.exists {
+				all = append(all, strings.TrimSuffix(name, "."))
+			}
+		}
+	}
+	return closest(asked, all)
+}
+
+// closest are the few of a list that differ least from a word, if that is little.
+func closest(word string, list []string) []string {
+	type scored struct {
+		text string
+		n    int
+	}
+	most := 1 + len(word)/8
+	var all []scored
+	for _, x := range list {
+		if n := distance(word, x); n > 0 && n <= most {
+			all = append(all, scored{x, n})
+		}
+	}
+	slices.SortFunc(all, func(a, b scored) int { return cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(a.text, b.text)) })
+	var out []string
+	for _, x := range slices.Compact(all) {
+		if len(out) < fewNear && x.n <= all[0].n+1 {
+			out = append(out, x.text)
+		}
+	}
+	return out
+}
+
+// distance is how many letters have to be changed, added, left out, or swapped with the
+// next, to make one word of another (optimal string alignment).
+func distance(a, b string) int {
+	if a == b {
+		return 0
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(row[j]+1, last[j+1]+1, last[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
