@@ -36,11 +36,11 @@ func find(conf string) (*corefile, error) {
 	case errors.Is(err, fs.ErrNotExist) && conf == "":
 		return nil, fmt.Errorf("there is no %s here, in %s; -conf FILE names one, such as corefile.example", name, filepath.Dir(path))
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("Corefile %s isn't there (-conf)", conf)
+		return nil, fmt.Errorf("the Corefile %s isn't there (-conf)", conf)
 	case err != nil:
-		return nil, fmt.Errorf("Corefile %s: %w (-conf)", conf, bare(err))
+		return nil, fmt.Errorf("the Corefile %s: %w (-conf)", conf, bare(err))
 	case len(bytes.TrimSpace(text)) == 0:
-		return nil, fmt.Errorf("Corefile %s is empty; corefile.example shows what can stand in it", name)
+		return nil, fmt.Errorf("the Corefile %s is empty; corefile.example shows what can stand in it", name)
 	}
 	return &corefile{path, text}, nil
 }

@@ -110,7 +110,7 @@ func (b *board) orders(ctx context.Context) (out []postedOrder, err error) {
 			err = json.Unmarshal(text, &o.Order)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("Order %s: %w", o.name, err)
+			return nil, fmt.Errorf("order %s: %w", o.name, err)
 		}
 		out = append(out, o)
 	}
@@ -151,7 +151,7 @@ func (b *board) await(ctx context.Context, now func() time.Time, said func(fedap
 		for _, name := range names {
 			o, err := b.Get(ctx, fedapi.Orders, "", name)
 			if err != nil {
-				return false, "", fmt.Errorf("Order %s: %w", name, err)
+				return false, "", fmt.Errorf("order %s: %w", name, err)
 			}
 			var is fedapi.Order
 			text, err := o.MarshalJSON()
@@ -159,7 +159,7 @@ func (b *board) await(ctx context.Context, now func() time.Time, said func(fedap
 				err = json.Unmarshal(text, &is)
 			}
 			if err != nil {
-				return false, "", fmt.Errorf("Order %s: %w", name, err)
+				return false, "", fmt.Errorf("order %s: %w", name, err)
 			}
 			all = is.Status.Servers
 			for _, s := range servers {
@@ -247,7 +247,7 @@ func (c *order) post(ctx context.Context, to *steering) error {
 	for _, old := range before {
 		if old.Spec.Subject == o.Subject.String() && !old.Spec.DryRun && (old.Spec.Action == "Failback") == (o.Action == override.Failback) {
 			if err := b.Delete(ctx, fedapi.Orders, "", old.name, ""); err != nil {
-				return fmt.Errorf("Order %s, which was before, stays: %w", old.name, err)
+				return fmt.Errorf("order %s, which was before, stays: %w", old.name, err)
 			}
 		}
 	}
@@ -269,7 +269,7 @@ func (b *board) takeDown(ctx context.Context, now func() time.Time, sub override
 	for _, name := range taken {
 		ended := map[string]any{"spec": map[string]any{"until": now().UTC().Add(-time.Second).Format(time.RFC3339)}}
 		if _, err := b.Merge(ctx, fedapi.Orders, "", name, ended, agent, ""); err != nil {
-			return nil, fmt.Errorf("Order %s: %w", name, err)
+			return nil, fmt.Errorf("order %s: %w", name, err)
 		}
 	}
 	if len(taken) > 0 {
@@ -279,7 +279,7 @@ func (b *board) takeDown(ctx context.Context, now func() time.Time, sub override
 	}
 	for _, name := range taken {
 		if err := b.Delete(ctx, fedapi.Orders, "", name, ""); err != nil {
-			return taken, fmt.Errorf("Order %s: %w", name, err)
+			return taken, fmt.Errorf("order %s: %w", name, err)
 		}
 	}
 	return taken, nil
@@ -337,7 +337,7 @@ func (b *board) list(ctx context.Context, now time.Time) (out []listed, err erro
 		}
 		sub, err := override.ParseSubject(p.Spec.Subject)
 		if err != nil {
-			return out, fmt.Errorf("Order %s: %w", p.name, err)
+			return out, fmt.Errorf("order %s: %w", p.name, err)
 		}
 		o := override.Order{Action: override.Action(strings.ToLower(p.Spec.Action)), Subject: sub, Reason: p.Spec.Reason}
 		if p.Spec.Until != nil {

@@ -135,7 +135,7 @@ func parse(text []byte, of string) (map[string]entry, []posted, error) {
 		p := &k.Orders[i]
 		read, err := override.Parse(p.Line)
 		if err != nil || len(read) != 1 {
-			return nil, nil, fmt.Errorf("Order %s: %q isn't an order: %w", p.Name, p.Line, err)
+			return nil, nil, fmt.Errorf("order %s: %q isn't an order: %w", p.Name, p.Line, err)
 		}
 		p.order = read[0]
 	}

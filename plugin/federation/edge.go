@@ -191,6 +191,7 @@ func (w clearWriter) Write(b []byte) (int, error) {
 	const aa, tc, ra, ad = 0x04, 0x02, 0x80, 0x20
 	if len(b) >= 12 {
 		if rcode := b[3] & 0x0f; rcode == dns.RcodeNotImplemented || rcode == dns.RcodeFormatError {
+			b = slices.Clone(b) // which is the caller's
 			b[2] &^= aa | tc
 			b[3] &^= ra | ad
 		}

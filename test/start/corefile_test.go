@@ -70,9 +70,9 @@ func TestNoCorefile(t *testing.T) {
 		want string
 	}{
 		{nil, "[FATAL] there is no Corefile here, in " + dir + "; -conf FILE names one"},
-		{[]string{"-conf", "nowhere"}, "[FATAL] Corefile nowhere isn't there"},
+		{[]string{"-conf", "nowhere"}, "[FATAL] the Corefile nowhere isn't there"},
 		{[]string{"-conf", dir}, "[FATAL] Corefile " + dir + ": is a directory"},
-		{[]string{"-conf", "empty"}, "[FATAL] Corefile empty is empty"},
+		{[]string{"-conf", "empty"}, "[FATAL] the Corefile empty is empty"},
 		{[]string{"Corefile"}, `[FATAL] "Corefile" isn't a flag; -conf FILE names the Corefile`},
 	} {
 		r := run(t, dir, tt.args...)
