@@ -2,14 +2,21 @@ package answer
 
 import (
 	"iter"
+	"net/netip"
+	"slices"
 
 	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
 )
 
 // A Target is what an SRV record leads to.
 type Target struct {
 	Port uint16
 	Pod  *names.Target // a pod, whose label stands before the name behind the port's; nil: that name itself
+	// Narrow says that it leads to the service's name in the scope At instead: where the port
+	// isn't the same everywhere, each record leads to where it is so.
+	Narrow bool
+	At     topology.Scope
 }
 
 // Targets are those of the SRV records, at most as many as an answer may have: of more,
@@ -65,7 +72,101 @@ func (a *Answer) slots() int {
 	case a.Inside && !a.Away:
 		return len(a.Service.Local.Ports)
 	}
+	if a.Parted() {
+		return len(a.Service.Ports) * len(a.run)
+	}
 	return len(a.Service.Ports)
+}
+
+// Parted says whether the port has several numbers in the scope, or isn't ready in all of
+// its places. A name of the whole scope would lead to addresses at which nothing takes what
+// comes for the port; those of a zone are as narrow as names are.
+func (a *Answer) Parted() bool {
+	if a.Path.Port == "" || a.Service == nil || a.Inside && !a.Away || a.width == topology.Zonal {
+		return false
+	}
+	port, proto, end := a.Path.Port[1:], a.Path.Proto[1:], a.End()
+	found := 0
+	for i := range a.Service.Ports {
+		p := &a.Service.Ports[i]
+		if p.Name != port || p.Proto != proto || !p.In(end) {
+			continue
+		}
+		if found++; found > 1 || p.Places != nil && slices.ContainsFunc(a.run, func(s names.Shard) bool { return !slices.Contains(p.Places, s.Place) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// part is slot of an answer that is parted: a port in one place.
+func (a *Answer) part(i int) (t Target, ok bool) {
+	p, i := &a.Service.Ports[i/len(a.run)], i%len(a.run)
+	at := a.run[i].Place
+	if p.Name != a.Path.Port[1:] || p.Proto != a.Path.Proto[1:] || i > 0 && a.run[i-1].Place == at || p.Places != nil && !slices.Contains(p.Places, at) {
+		return t, false
+	}
+	if !a.chosen(at) {
+		return t, false
+	}
+	t = Target{Port: p.Number, At: topology.Scope(at)}
+	t.Narrow = t.At != a.End() && t.At != topology.Global // where no place is known, there is no narrower name
+	return t, true
+}
+
+// chosen says whether the policy has chosen a shard in a place. Where it has chosen none that
+// has the port, all that have it are.
+func (a *Answer) chosen(at topology.Place) bool {
+	some := false
+	for i := range a.run {
+		s := &a.run[i]
+		if !a.picked(i) || !a.ported(s.Place) {
+			continue
+		}
+		if some = true; s.Place == at {
+			return true
+		}
+	}
+	return !some
+}
+
+// ported says whether a place has the port, by any number.
+func (a *Answer) ported(at topology.Place) bool {
+	return slices.ContainsFunc(a.Service.Ports, func(p names.Port) bool {
+		return p.Name == a.Path.Port[1:] && p.Proto == a.Path.Proto[1:] && (p.Places == nil || slices.Contains(p.Places, at))
+	})
+}
+
+// picked says whether entry i of the run is of those that were chosen.
+func (a *Answer) picked(i int) bool {
+	s := &a.run[i]
+	p := &a.picks[names.FamilyOf(s.Addr)]
+	if p.shards > 0 && !p.has(s.Cluster) {
+		return false
+	}
+	if p.n == 0 {
+		return true
+	}
+	regions := a.Service.Regions()
+	return slices.ContainsFunc(p.regions[:p.n], func(r uint16) bool { return regions[r].From <= i && i < regions[r].To })
+}
+
+// Behind are the addresses of a target with a narrower name, as many of each family as an
+// answer may have.
+func (a *Answer) Behind(t *Target) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		var n [names.Families]int
+		for i := range a.run {
+			s := &a.run[i]
+			f := names.FamilyOf(s.Addr)
+			if topology.Scope(s.Place) != t.At || slices.ContainsFunc(a.run[:i], func(o names.Shard) bool { return o.Place == s.Place && o.Addr == s.Addr }) {
+				continue
+			}
+			if n[f]++; (a.limit == 0 || n[f] <= a.limit) && !yield(s.Addr) {
+				return
+			}
+		}
+	}
 }
 
 // slot is one of them; false: it hasn't got the port. Both labels were read when the
@@ -74,11 +175,13 @@ func (a *Answer) slot(i int) (t Target, ok bool) {
 	port, proto := a.Path.Port[1:], a.Path.Proto[1:]
 	var p *names.Port
 	switch local := a.Inside && !a.Away; {
+	case a.Parted():
+		return a.part(i)
 	case a.Pods():
 		t.Pod = &a.Service.Local.Targets[i]
 		for j := range t.Pod.Ports {
 			if q := &t.Pod.Ports[j]; q.Name == port && q.Proto == proto {
-				return Target{q.Number, t.Pod}, true
+				return Target{Port: q.Number, Pod: t.Pod}, true
 			}
 		}
 		return t, false

@@ -383,9 +383,29 @@ func (r *realm) model(q *wire.Question, a *answer.Answer, turn uint32) model {
 	case q.Type == dns.TypeSRV:
 		host := strings.SplitN(owner, ".", 3)[2]
 		for p := range a.Targets(0) {
-			m.Answer = append(m.Answer, &dns.SRV{Hdr: head(owner, dns.TypeSRV, a.TTL), Port: p.Port, Target: host})
+			to := host
+			if p.Narrow {
+				to = under(a.Path.Host(p.At))
+			}
+			if _, err := fqdn.Parse(to); err != nil {
+				out.legal = false
+				return out
+			}
+			m.Answer = append(m.Answer, &dns.SRV{Hdr: head(owner, dns.TypeSRV, a.TTL), Port: p.Port, Target: to})
+			if !a.Parted() {
+				continue
+			}
+			for ip := range a.Behind(&p) {
+				if ip.Is4() {
+					m.Extra = append(m.Extra, &dns.A{Hdr: head(to, dns.TypeA, a.TTL), A: ip.AsSlice()})
+				} else {
+					m.Extra = append(m.Extra, &dns.AAAA{Hdr: head(to, dns.TypeAAAA, a.TTL), AAAA: ip.AsSlice()})
+				}
+			}
 		}
-		m.Extra = append(addrs(host, true), addrs(host, false)...)
+		if !a.Parted() {
+			m.Extra = append(addrs(host, true), addrs(host, false)...)
+		}
 	case q.Type == dns.TypeANY && a.Target:
 		m.Answer = append(m.Answer, &dns.HINFO{Hdr: head(owner, dns.TypeHINFO, a.TTL), Cpu: "RFC8482"})
 	}

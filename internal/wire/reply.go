@@ -155,6 +155,9 @@ func (r *reply) records(a *answer.Answer, serial, turn uint32) (truncated, ok bo
 		r.an += max(n, 0)
 		return n < 0, true
 	case typeSRV:
+		if a.Parted() {
+			return false, r.parted(a, turn)
+		}
 		if a.Pods() {
 			return false, r.pods(a, turn)
 		}
@@ -406,6 +409,54 @@ func (r *reply) pods(a *answer.Answer, turn uint32) bool {
 			r.ar++
 		}
 		i++
+	}
+	return true
+}
+
+// parted is srv where the port isn't the same everywhere: each record leads to the service's
+// name in the place where it is so.
+func (r *reply) parted(a *answer.Answer, turn uint32) bool {
+	const port = 2 // labels: _PORT._PROTO
+	host := r.q.count - r.d.Labels - len(a.Path.Scope)
+	var targets [Payload / 20]uint16 // no record is shorter
+	n := 0
+	for t := range a.Targets(turn) {
+		target := r.service(a, &t)
+		to := a.End()
+		if t.Narrow {
+			to = t.At
+		}
+		if r.away {
+			r.leads(port, to)
+		} else {
+			r.wire(port, host)
+			for _, l := range [...]string{to.Zone, to.Region} {
+				if l != "" {
+					r.label(l)
+				}
+			}
+			r.wire(r.domain(), r.q.count)
+			r.b = append(r.b, 0)
+		}
+		if !r.end() || len(r.b)-int(target) > maxName || n == len(targets) {
+			return false
+		}
+		targets[n] = target
+		n++
+		r.an++
+	}
+	began := len(r.b)
+	n = 0
+	for t := range a.Targets(turn) {
+		r.owner = targets[n]
+		n++
+		for addr := range a.Behind(&t) {
+			if !r.address(a.TTL, addr) {
+				r.b, r.ar = r.b[:began], 0 // dispensable
+				return true
+			}
+			r.ar++
+		}
 	}
 	return true
 }

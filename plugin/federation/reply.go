@@ -85,6 +85,16 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 		}
 		for t := range a.Targets(q.turn) {
 			to := target
+			if t.Narrow {
+				if to = q.name(a.Path.Host(t.At)); !legal(to) {
+					continue
+				}
+			}
+			if a.Parted() {
+				for addr := range a.Behind(&t) {
+					m.Extra = append(m.Extra, address(to, a.TTL, addr))
+				}
+			}
 			if t.Pod != nil {
 				if to = t.Pod.Label + "." + target; !legal(to) {
 					continue
@@ -95,7 +105,7 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 			}
 			m.Answer = append(m.Answer, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: t.Port, Target: to})
 		}
-		if a.Pods() {
+		if a.Pods() || a.Parted() {
 			break
 		}
 		m.Extra = q.addresses(m.Extra, target, a, true)

@@ -158,7 +158,13 @@ func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []
 		switch t {
 		case answer.TypeSRV:
 			for p := range a.Targets(q.turn) {
-				out = append(out, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p.Port, Target: q.name(strings.Join(labels[2:], "."))})
+				target := q.name(strings.Join(labels[2:], "."))
+				if p.Narrow {
+					target = q.name(a.Path.Host(p.At))
+				}
+				if legal(target) {
+					out = append(out, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p.Port, Target: target})
+				}
 			}
 		default:
 			out = q.addresses(out, owner, &a, t == answer.TypeA)

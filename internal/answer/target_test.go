@@ -1,0 +1,80 @@
+package answer_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// Where a port isn't the same everywhere, each record leads to where it is so, and no
+// record to an address at which nothing takes what comes.
+func TestPartedPorts(t *testing.T) {
+	at := func(zone, region string) topology.Place { return topology.Place{Zone: zone, Region: region} }
+	usA, usB, eu, nowhere := at("us-a", "us"), at("us-b", "us"), at("eu-a", "eu"), topology.Place{}
+	shard := func(p topology.Place, cluster uint16, addr string) names.Shard {
+		return names.Shard{Place: p, Cluster: cluster, Addr: netip.MustParseAddr(addr)}
+	}
+	all := []names.Shard{shard(usA, 0, "192.0.2.1"), shard(usA, 0, "2001:db8::1"), shard(usB, 1, "192.0.2.2"), shard(eu, 2, "192.0.2.3")}
+	four := slices.DeleteFunc(slices.Clone(all), func(s names.Shard) bool { return s.Addr.Is6() })
+	port := func(n uint16, places ...topology.Place) names.Port {
+		return names.Port{Name: "web", Proto: "tcp", Number: n, Places: places}
+	}
+	for _, tt := range []struct {
+		name   string
+		shards []names.Shard
+		ports  []names.Port
+		policy string
+		active string
+		asked  string
+		want   string
+	}{
+		{"the same everywhere", all, []names.Port{port(80)}, "all", "", "", "80"},
+		{"listed everywhere", all, []names.Port{port(80, usA, usB, eu)}, "all", "", "", "80"},
+		{"not in us-a", all, []names.Port{port(80, usB, eu)}, "all", "", "", "80 eu-a.eu 192.0.2.3, 80 us-b.us 192.0.2.2"},
+		{"not in us-a, of the region", all, []names.Port{port(80, usB, eu)}, "all", "", "us", "80 us-b.us 192.0.2.2"},
+		{"in one place of the region, and it is asked", all, []names.Port{port(80, usB, eu)}, "all", "", "us-b.us", "80"},
+		{"two numbers", all, []names.Port{port(80, usA, usB), port(8080, eu)}, "all", "", "", "80 us-a.us 192.0.2.1 2001:db8::1, 80 us-b.us 192.0.2.2, 8080 eu-a.eu 192.0.2.3"},
+		{"two numbers, one in the region", all, []names.Port{port(80, usA, usB), port(8080, eu)}, "all", "", "us", "80"},
+		{"failover to one region", four, []names.Port{port(80, usA, usB), port(8080, eu)}, "failover eu us", "eu", "", "8080 eu-a.eu 192.0.2.3"},
+		{"failover to one that hasn't got it", four, []names.Port{port(80, usB)}, "failover eu us", "eu", "", "80 us-b.us 192.0.2.2"},
+		{"of no known place", []names.Shard{shard(nowhere, 0, "192.0.2.1"), shard(eu, 1, "192.0.2.3")}, []names.Port{port(80, eu), port(81, nowhere)}, "all", "", "", "80 eu-a.eu 192.0.2.3, 81"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := names.ParsePolicy(strings.Fields(tt.policy))
+			if err != nil {
+				t.Fatal(err)
+			}
+			svc := &names.Service{Key: names.Key{Namespace: "shop", Name: "multi"}, Shards: slices.Clone(tt.shards), Ports: tt.ports, Policy: &p, Active: [names.Families]string{tt.active, tt.active}}
+			e := names.NewFederation("fed").Edit()
+			e.Topology(topology.New([]topology.Place{usA, usB, eu}))
+			e.Standing(true, true, nil)
+			e.Set(svc.Freeze())
+			var s *names.Snapshot
+			s = s.Next(unix, []*names.Federation{e.Done()})
+			name := strings.TrimSuffix("_web._tcp.multi.shop.fed.svc."+tt.asked, ".")
+			a := answer.Resolve(s, plain, labels(name), answer.TypeSRV, now)
+			a.Choose(&answer.Client{})
+			var got []string
+			for target := range a.Targets(0) {
+				line := fmt.Sprint(target.Port)
+				if target.Narrow {
+					line += " " + strings.TrimPrefix(a.Path.Host(target.At), "multi.shop.fed.svc.")
+					for addr := range a.Behind(&target) {
+						line += " " + addr.String()
+					}
+				}
+				got = append(got, line)
+			}
+			slices.Sort(got)
+			if text := strings.Join(got, ", "); text != tt.want {
+				t.Errorf("%s, want %s", text, tt.want)
+			}
+		})
+	}
+}
