@@ -16,7 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/shard"
 )
 
-// Slices are chosen by the Service that they name. An API can't be asked for those of
+// Slices are chosen by the Service that they name, which has to be exported. An API can't be asked for those of
 // the Services with a label; but the slices that Kubernetes makes carry the labels of
 // their Service, and others are few. So those with the selector's labels are watched,
 // and all that Kubernetes hasn't made: of a cluster with 20,000 Services of which 1,000
@@ -42,11 +42,12 @@ type endpoints struct {
 	listed   [origins]bool
 	needed   []origin
 	exported map[names.Key]bool
-	services map[names.Key]map[shard.SliceKey]bool // slices that are unmanaged, by their Service
+	known    bool                                 // which Services are exported, and a list waits for nothing else
+	services map[names.Key]map[shard.SliceKey]int // slices that are chosen by labels, by their Service: how many watches have each
 }
 
 func newEndpoints(needed ...origin) *endpoints {
-	e := &endpoints{needed: needed, exported: map[names.Key]bool{}, services: map[names.Key]map[shard.SliceKey]bool{}}
+	e := &endpoints{needed: needed, exported: map[names.Key]bool{}, services: map[names.Key]map[shard.SliceKey]int{}}
 	for o := range e.slices {
 		e.slices[o] = map[shard.SliceKey]*shard.Slice{}
 	}
@@ -55,24 +56,23 @@ func newEndpoints(needed ...origin) *endpoints {
 
 // wanted is what is reported of a slice; nil: nothing.
 func (e *endpoints) wanted(k shard.SliceKey) *shard.Slice {
-	if s := e.slices[labelled][k]; s != nil {
-		return s
+	for _, o := range [...]origin{labelled, unmanaged} {
+		if s := e.slices[o][k]; s != nil && e.exported[s.Of()] {
+			return s
+		}
 	}
-	if s := e.slices[followed][k]; s != nil {
-		return s
-	}
-	if s := e.slices[unmanaged][k]; s != nil && e.exported[s.Of()] {
-		return s
-	}
-	return nil
+	return e.slices[followed][k]
 }
 
 // put keeps a slice, or that there is none, and gives what that changes.
 func (e *endpoints) put(o origin, k shard.SliceKey, s *shard.Slice) []shard.Change {
 	before := e.wanted(k)
-	if was := e.slices[o][k]; was != nil && o == unmanaged {
+	if was := e.slices[o][k]; was != nil && o != followed {
 		at := was.Of()
-		if delete(e.services[at], k); len(e.services[at]) == 0 {
+		if e.services[at][k]--; e.services[at][k] == 0 {
+			delete(e.services[at], k)
+		}
+		if len(e.services[at]) == 0 {
 			delete(e.services, at)
 		}
 	}
@@ -80,12 +80,12 @@ func (e *endpoints) put(o origin, k shard.SliceKey, s *shard.Slice) []shard.Chan
 		delete(e.slices[o], k)
 	} else {
 		e.slices[o][k] = s
-		if o == unmanaged {
+		if o != followed {
 			at := s.Of()
 			if e.services[at] == nil {
-				e.services[at] = map[shard.SliceKey]bool{}
+				e.services[at] = map[shard.SliceKey]int{}
 			}
-			e.services[at][k] = true
+			e.services[at][k]++
 		}
 	}
 	switch after := e.wanted(k); {
@@ -112,7 +112,8 @@ func (e *endpoints) change(o origin, k shard.SliceKey, s *shard.Slice) {
 }
 
 // list notes all slices of an origin, or all of those that are one Service's, if it isn't
-// zero. Once all origins that are needed have been listed, the list of all is reported.
+// zero. Once all origins that are needed have been listed, and the Services, the list of all
+// is reported: before that, what it lacks isn't gone.
 func (e *endpoints) list(o origin, of names.Key, all []*shard.Slice) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -128,12 +129,17 @@ func (e *endpoints) list(o origin, of names.Key, all []*shard.Slice) {
 		}
 	}
 	e.listed[o] = true
-	if slices.Contains(e.needed, o) && !slices.ContainsFunc(e.needed, func(o origin) bool { return !e.listed[o] }) {
+	if slices.Contains(e.needed, o) && e.whole() {
 		changes = []shard.Change{shard.SliceList{Slices: e.all()}}
 	}
 	if len(changes) > 0 {
 		e.report(changes...)
 	}
+}
+
+// whole says whether all slices that are chosen by labels are known, and which of them are wanted.
+func (e *endpoints) whole() bool {
+	return e.known && !slices.ContainsFunc(e.needed, func(o origin) bool { return !e.listed[o] })
 }
 
 func (e *endpoints) all() []*shard.Slice {
@@ -167,7 +173,7 @@ func (e *endpoints) tell(c shard.Change) {
 			switch s := e.wanted(at); {
 			case s == nil:
 				after = append(after, shard.SliceGone{Key: at})
-			case is && s == e.slices[unmanaged][at]:
+			case is:
 				before = append(before, shard.SliceSet{Slice: s})
 			}
 		}
@@ -191,6 +197,11 @@ func (e *endpoints) tell(c shard.Change) {
 			for k := range e.exported {
 				if !have[k] {
 					export(k, false)
+				}
+			}
+			if first := !e.known; first {
+				if e.known = true; e.whole() {
+					before = []shard.Change{shard.SliceList{Slices: e.all()}}
 				}
 			}
 		}

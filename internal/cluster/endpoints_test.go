@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/shard"
 )
 
 // choosing is what most federations export.
@@ -115,5 +118,34 @@ func TestWatchInFrontFirst(t *testing.T) {
 	defer v.mu.Unlock()
 	if n := v.lists["standby"]; n != 1 {
 		t.Errorf("%d lists of what is in front", n)
+	}
+}
+
+// What a list lacks isn't gone before it is known which Services are exported.
+func TestSlicesWaitForServices(t *testing.T) {
+	var told []shard.Change
+	e := newEndpoints(labelled, unmanaged)
+	e.report = func(c ...shard.Change) { told = append(told, c...) }
+	web, key := names.Key{Namespace: "shop", Name: "web"}, shard.SliceKey{Namespace: "shop", Name: "web-hand"}
+	hand := &shard.Slice{Key: key, Service: "web"}
+	e.list(labelled, names.Key{}, []*shard.Slice{{Key: shard.SliceKey{Namespace: "shop", Name: "stray"}, Service: "stray"}})
+	e.list(unmanaged, names.Key{}, []*shard.Slice{hand})
+	if len(told) > 0 {
+		t.Fatalf("told too early: %#v", told)
+	}
+	e.tell(shard.ServiceList{Services: []*shard.Service{{Key: web}}})
+	list, ok := told[0].(shard.SliceList)
+	if len(told) != 2 || !ok || len(list.Slices) != 1 || list.Slices[0] != hand {
+		t.Errorf("%#v", told)
+	}
+	// A slice that two watches have goes with the last of them.
+	told = nil
+	e.set(labelled, hand)
+	e.gone(unmanaged, key)
+	e.tell(shard.ServiceGone{Key: web})
+	e.tell(shard.ServiceSet{Service: &shard.Service{Key: web}})
+	e.gone(labelled, key)
+	if got := fmt.Sprintf("%T", told); len(told) != 5 {
+		t.Errorf("%s: %#v", got, told)
 	}
 }

@@ -91,8 +91,7 @@ func (f *Folder) merge() *whole {
 		}
 	}
 	for _, s := range endpoints.all {
-		// In a cluster, slices have the labels of their Service. Those written by
-		// hand often don't, and are meant to go with it all the same.
+		// By the Service that they name, whatever labels they have.
 		k := s.Of()
 		if i, ok := services.at[k]; standing[k] || ok && services.all[i].wanted {
 			m.slices = append(m.slices, s)
