@@ -56,15 +56,15 @@ func TestStranger(t *testing.T) {
 			s.fill()
 			s.set("gateways", "gw", `"status":{"addresses":[{"value":"192.0.2.9"}]}`)
 			v, j, w := s.follow(t, quick)
-			eventually(t, "all of it", func() bool { return v.says("fresh") == 1 && strings.Contains(v.String(), "gw") })
+			eventually(t, "all of it", func() bool { return v.says("fresh") > v.says("silent") && strings.Contains(v.String(), "gw") })
 			was := v.String()
 			s.do(func() { s.front = test.front })
 			s.CloseClientConnections()
-			eventually(t, "a silence", func() bool { return v.says("silent") == 1 })
-			eventually(t, "its reason", func() bool { return strings.Contains(w.Trouble(), test.says) })
-			if counted(w, test.why) == 0 || j.has("ERROR", test.says) == 0 {
-				t.Errorf("%v of %s, log: %q", counted(w, test.why), test.why, j.all())
-			}
+			// A busy machine may lose heartbeats too, so there may be more silences.
+			eventually(t, "a silence", func() bool { return v.says("silent") > 0 && v.says("silent") >= v.says("fresh") })
+			eventually(t, "its reason", func() bool {
+				return strings.Contains(w.Trouble(), test.says) && counted(w, test.why) > 0 && j.has("ERROR", test.says) > 0
+			})
 			for _, l := range j.all() {
 				if strings.Contains(l, "\n") {
 					t.Errorf("not a line: %q", l)
@@ -74,7 +74,7 @@ func TestStranger(t *testing.T) {
 				t.Errorf("%s\nof\n%s", v, was)
 			}
 			s.do(func() { s.front = nil })
-			eventually(t, "fresh again", func() bool { return v.says("fresh") == 2 && w.Trouble() == "" })
+			eventually(t, "fresh again", func() bool { return v.says("fresh") > v.says("silent") && w.Trouble() == "" })
 			if v.String() != was {
 				t.Errorf("afterwards: %s", v)
 			}
