@@ -81,14 +81,14 @@ var wanted = []difference{
 		"COOKIE is answered for every name, also where other plugins answer, and where no server block does: there CoreDNS answers by itself",
 		"COOKIE",
 		func(q *asked, fast, chain view) bool {
-			return q.has(cookie) && (q.b.elsewhere || !q.ours()) && chain["COOKIE"] == ""
+			return q.has(cookie) && (q.ours() && q.b.elsewhere || chain["rcode"] == "REFUSED") && chain["COOKIE"] == ""
 		},
 	},
 	{
 		"a cookie of an impossible length is FORMERR for every name, also where other plugins answer, or no server block (RFC 7873 section 5.2.2)",
 		"rcode answer authority additional AA EDE TC",
 		func(q *asked, fast, chain view) bool {
-			return q.has(cookie) && (q.b.elsewhere || !q.ours()) && fast["rcode"] == "FORMERR"
+			return q.has(cookie) && (q.ours() && q.b.elsewhere || chain["rcode"] == "REFUSED") && fast["rcode"] == "FORMERR"
 		},
 	},
 	{
