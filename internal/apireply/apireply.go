@@ -142,7 +142,7 @@ func failure(r *http.Response) error {
 	}
 	switch r.StatusCode {
 	case http.StatusNotFound:
-		if strings.TrimSpace(string(head)) == "404 page not found" { // for a group that it doesn't know
+		if says := strings.TrimSpace(string(head)); says == "404 page not found" || says == "" { // for a group that it doesn't know
 			return nil
 		}
 		return strange("%s, and %s", r.Status, Page(head))

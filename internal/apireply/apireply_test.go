@@ -123,6 +123,7 @@ func TestAnswers(t *testing.T) {
 		{"a redirect", "text/html", 302, map[string]string{"Location": "https://u:p@login.example.com/start?token=x"}, login, `answered 302 Found, to "https://login.example.com/start": a redirect`, func(err error) bool { return errors.Is(err, ErrRedirect) }},
 		{"not found, by an API server", "application/json", 404, nil, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`, "", nil},
 		{"not found, for a group", "text/plain", 404, nil, "404 page not found\n", "", nil},
+		{"not found, without a word", "", 404, nil, "", "", nil},
 		{"not found, by a page", "text/html", 404, nil, login, "404 Not Found, and HTML", func(err error) bool { return !apierrors.IsNotFound(err) }},
 		{"not found, by anybody", "application/json", 404, nil, "{}", "404 Not Found, and", func(err error) bool { return !apierrors.IsNotFound(err) }},
 		{"gone, by anybody", "text/plain", 410, nil, "bye\nbye", `410 Gone, and "bye bye"`, func(err error) bool { return !apierrors.IsGone(err) }},

@@ -260,11 +260,11 @@ func TestAddresses(t *testing.T) {
 func TestUnusable(t *testing.T) {
 	for _, tt := range []struct{ addr, what string }{
 		{"0.0.0.0", "an unspecified address"}, {"0.1.2.3", "an unspecified address"}, {"::", "an unspecified address"},
-		{"127.0.0.1", "a loopback address"}, {"127.255.255.254", "a loopback address"}, {"::1", "a loopback address"},
+		{"127.0.0.1", "the loopback address"}, {"127.255.255.254", ""}, {"::1", "the loopback address"},
 		{"224.0.0.1", "a multicast address"}, {"239.255.255.250", "a multicast address"}, {"ff02::1", "a multicast address"}, {"ff0e::1", "a multicast address"},
 		{"169.254.0.1", "a link-local address"}, {"169.254.169.254", "a link-local address"}, {"fe80::1", "a link-local address"}, {"febf::1", "a link-local address"},
 		{"255.255.255.255", "the broadcast address"},
-		{"::ffff:127.0.0.1", "a loopback address"}, {"::ffff:0.0.0.0", "an unspecified address"}, {"::ffff:169.254.1.1", "a link-local address"},
+		{"::ffff:127.0.0.1", "the loopback address"}, {"::ffff:0.0.0.0", "an unspecified address"}, {"::ffff:169.254.1.1", "a link-local address"},
 		{"1.0.0.1", ""}, {"126.255.255.255", ""}, {"128.0.0.1", ""}, {"169.253.255.255", ""}, {"169.255.0.1", ""}, {"223.255.255.255", ""}, {"240.0.0.1", ""},
 		{"255.255.255.254", ""}, {"10.0.0.1", ""}, {"172.16.0.1", ""}, {"192.168.1.1", ""}, {"100.64.0.1", ""}, {"192.0.2.1", ""},
 		{"::2", ""}, {"fc00::1", ""}, {"fec0::1", ""}, {"2001:db8::1", ""},

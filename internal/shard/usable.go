@@ -7,6 +7,10 @@ import "net/netip"
 var (
 	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
 	broadcast   = netip.MustParseAddr("255.255.255.255")
+	// The two that stand in a status because something was left at its default. Others of
+	// 127.0.0.0/8 are there on purpose: laboratories on one host have nothing else.
+	loopback4 = netip.MustParseAddr("127.0.0.1")
+	loopback6 = netip.IPv6Loopback()
 )
 
 // unusable says what kind of address it is that nobody can reach a service at from
@@ -17,8 +21,8 @@ func unusable(a netip.Addr) string {
 	switch {
 	case a.IsUnspecified(), thisNetwork.Contains(a):
 		return "an unspecified address"
-	case a.IsLoopback():
-		return "a loopback address"
+	case a == loopback4, a == loopback6:
+		return "the loopback address"
 	case a.IsMulticast():
 		return "a multicast address"
 	case a.IsLinkLocalUnicast():

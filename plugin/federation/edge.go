@@ -72,7 +72,7 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 // impossible length. A nil jar is for servers without cookies.
 func recognize(jar *cookie.Jar, r *dns.Msg, from netip.Addr) (due *dns.EDNS0_COOKIE, holder, sound bool) {
 	o := r.IsEdns0()
-	if o == nil || jar == nil {
+	if o == nil || jar == nil || o.Version() != 0 { // nobody knows what later versions mean by it
 		return nil, false, true
 	}
 	for _, option := range o.Option {

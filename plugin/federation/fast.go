@@ -38,8 +38,7 @@ import (
 //     question of the address, also where no server block answers
 //   - FORMERR to a client subnet that is put together wrongly has an OPT record, and
 //     one with too few or too many bytes is one (CoreDNS: fills it up)
-//   - a COOKIE of an impossible length is FORMERR also where another plugin would
-//     answer
+//   - a COOKIE of an impossible length is FORMERR also where no server block answers
 //   - an answer that fills 512 bytes goes without the COOKIE, rather than without
 //     records
 //   - FORMERR has the question where there is one, and not the AD, RA and TC that came

@@ -87,14 +87,15 @@ var others = []probe{
 	{"no such name", "+nocookie +norec +noad A nobody.mynamespace.myfederation.svc.example.com", []string{"NXDOMAIN", ";; flags: qr aa; QUERY: 1, ANSWER: 0, AUTHORITY: 1, ADDITIONAL: 1", edns}},
 	{"an incremental transfer", "+notcp IXFR=1 example.com", []string{"!\tSOA\t"}},
 
-	// What isn't a plain question, CoreDNS's own sockets have. They have it right.
+	// What isn't a plain question, CoreDNS's own sockets have. They have it right, or what they write is put right.
 	{"unknown opcode", "+noedns +noad +norec +opcode=15 +header-only", []string{"opcode: RESERVED15, status: NOTIMP", ";; flags: qr; QUERY: 0, ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 0"}},
 	{"no question", "+noedns +noad +norec +header-only", []string{"FORMERR", ";; flags: qr; QUERY: 0, ANSWER: 0, "}},
 	{"an update", "+noedns +noad +norec +opcode=update SOA example.com", []string{"opcode: UPDATE, status: NOTIMP", ";; flags: qr;"}},
 	{"a notification", "+noedns +noad +norec +opcode=notify SOA example.com", []string{"opcode: NOTIFY", "status: REFUSED", ";; flags: qr;"}},
-
-	// And these two not quite; it is shown here as it is, so that a change is noticed.
 	{"AD does not come back where the query is not understood", "+noedns +ad +norec +header-only", []string{"FORMERR", ";; flags: qr;"}},
+	{"AD with an unknown opcode", "+noedns +ad +norec +opcode=15 +header-only", []string{"NOTIMP", ";; flags: qr;"}},
+
+	// And this not quite; it is shown here as it is, so that a change is noticed.
 	{"CoreDNS: FORMERR and NOTIMP have no OPT record (RFC 6891 section 7)", "+nocookie +edns=0 +noad +norec +opcode=update SOA example.com", []string{"NOTIMP", "ADDITIONAL: 0"}},
 }
 

@@ -1,7 +1,11 @@
 package fast
 
 import (
+	"bytes"
+	"encoding/binary"
 	"strings"
+
+	"github.com/miekg/dns"
 )
 
 // An asked is a packet with what is known of it.
@@ -21,6 +25,17 @@ func (q *asked) ours() bool {
 		}
 	}
 	return false
+}
+
+// astray says whether a question with a cookie may not come to the federation's
+// server block: another has the name, or none, or it isn't of class IN, and so no
+// more is known of it.
+func (q *asked) astray() bool {
+	if q.has(cookie) {
+		return !q.ours() || q.b.elsewhere
+	}
+	return !q.usual && q.end >= 17 && q.end <= len(q.p) &&
+		binary.BigEndian.Uint16(q.p[q.end-2:]) != dns.ClassINET && bytes.Contains(q.p[q.end:], []byte{0, cookie, 0})
 }
 
 // A difference is one between the two ways that is meant to be: what the fast path
@@ -78,17 +93,17 @@ var wanted = []difference{
 		},
 	},
 	{
-		"COOKIE is answered for every name, also where other plugins answer, and where no server block does: there CoreDNS answers by itself",
+		"COOKIE is answered also where no server block answers (RFC 7873 section 5.2)",
 		"COOKIE",
 		func(q *asked, fast, chain view) bool {
-			return q.has(cookie) && (q.ours() && q.b.elsewhere || chain["rcode"] == "REFUSED") && chain["COOKIE"] == ""
+			return q.astray() && chain["COOKIE"] == ""
 		},
 	},
 	{
-		"a cookie of an impossible length is FORMERR for every name, also where other plugins answer, or no server block (RFC 7873 section 5.2.2)",
+		"a cookie of an impossible length is FORMERR also where no server block answers (RFC 7873 section 5.2.2)",
 		"rcode answer authority additional AA EDE TC",
 		func(q *asked, fast, chain view) bool {
-			return q.has(cookie) && (q.ours() && q.b.elsewhere || chain["rcode"] == "REFUSED") && fast["rcode"] == "FORMERR"
+			return q.astray() && fast["rcode"] == "FORMERR"
 		},
 	},
 	{

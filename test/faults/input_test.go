@@ -2,7 +2,6 @@ package faults
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,11 +70,6 @@ func TestBadInput(t *testing.T) {
 		{"state " + file + "/below", "not a directory"},
 		{"overrides", "needs a file"},
 		{"overrides a b", "needs a file"},
-	}
-	if os.Geteuid() == 0 { // who may write anywhere but there
-		dir := filepath.Join(t.TempDir(), "ro")
-		mount(t, dir, "ro")
-		rows = append(rows, struct{ property, want string }{"state " + dir, "read-only file system"})
 	}
 	for _, r := range rows {
 		t.Run(r.property, func(t *testing.T) {

@@ -274,7 +274,12 @@ spec:
 	})
 	step("without an address of its own", func(t *testing.T) {
 		becomes(t, peers, dns.TypeA, pods(t, here, "peers"))
-		becomes(t, "_http._tcp."+peers, dns.TypeSRV, "8080 at "+peers+".svc.cluster.local.")
+		// Each pod is a target, by its address.
+		var targets []string
+		for _, a := range strings.Fields(pods(t, here, "peers")) {
+			targets = append(targets, "8080 at "+strings.ReplaceAll(a, ".", "-")+"."+peers+".svc.cluster.local.")
+		}
+		becomes(t, "_http._tcp."+peers, dns.TypeSRV, strings.Join(targets, " "))
 	})
 	step("there only", func(t *testing.T) {
 		becomes(t, apache, dns.TypeA, leads(apache, "192.0.2.3"))

@@ -144,7 +144,7 @@ func TestUnusableAddress(t *testing.T) {
 	if got := serve.Addrs(s.Ask(t, name, dns.TypeAAAA)); len(got) != 0 {
 		t.Errorf("answered with %v", got)
 	}
-	for _, want := range []string{"127.0.0.1, a loopback address", "fe80::1, a link-local address", "169.254.1.1, a link-local address"} {
+	for _, want := range []string{"127.0.0.1, the loopback address", "fe80::1, a link-local address", "169.254.1.1, a link-local address"} {
 		if n := strings.Count(s.Log(), "shop/web announces "+want+", where nobody can reach it; left out"); n != 1 {
 			t.Errorf("%s: logged %d times:\n%s", want, n, s.Log())
 		}

@@ -75,9 +75,20 @@ var limits = []probe{
 	{"a BADVERS reply advertises no UDP size (RFC 6891 6.2.3)", "+nocookie +edns=1 +noednsneg +noad +norec SOA example.com", []string{"BADVERS", "udp: 0"}},
 	{"a reply advertises the client's UDP size where that is smaller (RFC 6891 6.2.4)", "+nocookie +edns=0 +bufsize=600 +norec SOA example.com", []string{"NOERROR", "udp: 600"}},
 	{"the plugin nsid sets DO (RFC 3225)", "+nocookie +edns=0 +noad +norec +nsid SOA example.com", []string{"NOERROR", "flags: do; udp"}},
-	{"AD does not come back where the query is not understood", "+noedns +ad +norec +header-only", []string{"FORMERR", "flags: qr;"}},
 	{"FORMERR and NOTIMP have no OPT record (RFC 6891 7)", "+nocookie +edns=0 +noad +norec +opcode=update SOA example.com", []string{"NOTIMP", "ADDITIONAL: 0"}},
 }
+
+// overUDP is what is put right only there, overTCP how it is where it can't be.
+var (
+	overUDP = []probe{
+		{"AD does not come back where the query is not understood", "+noedns +ad +norec +header-only", []string{"FORMERR", "flags: qr;"}},
+		{"nor with an opcode that isn't known", "+noedns +ad +norec +opcode=15 +header-only", []string{"NOTIMP", "flags: qr;"}},
+	}
+	overTCP = []probe{
+		{"AD comes back where the query is not understood", "+noedns +ad +norec +header-only", []string{"FORMERR", "flags: qr ad;"}},
+		{"and with an opcode that isn't known", "+noedns +ad +norec +opcode=15 +header-only", []string{"NOTIMP", "flags: qr ad;"}},
+	}
+)
 
 func TestRFC8906(t *testing.T) {
 	corefile := strings.Replace(article(t, "nsid peers"), "bind ADDR", "bind ADDR ::1", 1)
@@ -87,12 +98,12 @@ func TestRFC8906(t *testing.T) {
 		s                *serve.Server
 		lists            map[string][]probe
 	}{
-		{"udp4", "127.0.0.1", "+notcp", fast, map[string][]probe{"right": probes}},
-		{"udp4, fast off", "127.0.0.1", "+notcp", slow, map[string][]probe{"right": probes, "limits": limits}},
-		{"tcp4", "127.0.0.1", "+tcp", fast, map[string][]probe{"right": probes, "limits": limits}},
-		{"udp6", "::1", "+notcp", fast, map[string][]probe{"right": probes}},
-		{"udp6, fast off", "::1", "+notcp", slow, map[string][]probe{"right": probes, "limits": limits}},
-		{"tcp6", "::1", "+tcp", fast, map[string][]probe{"right": probes, "limits": limits}},
+		{"udp4", "127.0.0.1", "+notcp", fast, map[string][]probe{"right": probes, "header": overUDP}},
+		{"udp4, fast off", "127.0.0.1", "+notcp", slow, map[string][]probe{"right": probes, "limits": limits, "header": overUDP}},
+		{"tcp4", "127.0.0.1", "+tcp", fast, map[string][]probe{"right": probes, "limits": limits, "header": overTCP}},
+		{"udp6", "::1", "+notcp", fast, map[string][]probe{"right": probes, "header": overUDP}},
+		{"udp6, fast off", "::1", "+notcp", slow, map[string][]probe{"right": probes, "limits": limits, "header": overUDP}},
+		{"tcp6", "::1", "+tcp", fast, map[string][]probe{"right": probes, "limits": limits, "header": overTCP}},
 	} {
 		_, port, _ := net.SplitHostPort(way.s.Addr)
 		for name, list := range way.lists {

@@ -41,7 +41,7 @@ func TestStubDomain(t *testing.T) {
 			up(paris, "192.0.2.1", true)
 			up(lyon, "192.0.2.2", true)
 			place{"ohio", "us", []string{"us-a"}}.write(t, dir)
-			fedns := startFedns(t, "example.com:PORT {\n bind ADDR\n federation prod {\n"+serve.Members(dir, "paris", "lyon", "ohio")+"  ttl 1s 1s\n }\n ready READY\n}\n")
+			fedns := startFedns(t, "example.com:PORT {\n bind ADDR\n federation prod {\n"+serve.Members(dir, "paris", "lyon", "ohio")+"  ttl 1s 1s\n  answers 2000\n }\n ready READY\n}\n")
 			front := tt.start(t, fedns.Addr)
 			answers(t, front, "example.com")
 			ask := func(network, rel string, qtype uint16, edns uint16) *dns.Msg {
