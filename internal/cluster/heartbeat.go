@@ -74,7 +74,7 @@ func (a *api) ready(ctx context.Context, timeout time.Duration) error {
 	if r.StatusCode != http.StatusOK {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: int32(r.StatusCode), Message: fmt.Sprintf("GET %s: %s", a.readyz, r.Status)}}
 	}
-	if word := strings.TrimSpace(string(body)); !strings.EqualFold(word, "ok") {
+	if word := strings.TrimSpace(string(body)); word != "" && !strings.EqualFold(word, "ok") {
 		return &apireply.Strange{What: fmt.Sprintf("GET %s: %s, and %s, not \"ok\"", a.readyz, r.Status, apireply.Page(body))}
 	}
 	return nil

@@ -274,7 +274,7 @@ func TestBesideStaticRecords(t *testing.T) {
 	s, status := w.start("eu", "  apex "+db)
 	for name, want := range map[string]string{
 		"ns1": "192.0.2.53", "z.w": "192.0.2.55", "y.w": "192.0.2.1", "deep": "192.0.2.1", "q.deep": "192.0.2.1", "q.x.deep": "NXDOMAIN", "eu": "192.0.2.1", "svc": "192.0.2.1",
-		"www.fed.svc": "NXDOMAIN", "w.n.fed.ing.eu": "NXDOMAIN", "z.y.w": "NXDOMAIN",
+		"www.fed.svc": "NXDOMAIN", "w.n.fed.ing.eu": "NXDOMAIN: no such namespace", "z.y.w": "NXDOMAIN",
 	} {
 		becomes(t, s, stranger, name+".example.com", want)
 	}
