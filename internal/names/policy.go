@@ -54,6 +54,9 @@ func ParsePolicy(words []string) (Policy, error) {
 	if len(words) == 0 {
 		return Policy{}, errors.New("needs " + PolicyGrammar)
 	}
+	if words[0] != "failover" && slices.Contains(words, "failback") {
+		return Policy{}, errors.New("failback: only failover has regions to go back to: failover REGION... failback auto|delayed DURATION|manual")
+	}
 	rest := words[1:]
 	var p Policy
 	var err error

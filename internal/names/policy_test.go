@@ -44,6 +44,8 @@ func TestParsePolicyErrors(t *testing.T) {
 		"nearest 0":                     `"0" is not a number of shards from 1 to 16`,
 		"nearest 2 within 5%":           `"within 5%" is left over`,
 		"weighted -1":                   `"-1" is not a number`,
+		"nearest failback manual":       "failback: only failover has regions to go back to",
+		"failback manual":               "failback: only failover has regions to go back to",
 		"failover":                      "needs at least one region",
 		"failover failback auto":        "needs at least one region",
 		"failover a a":                  `region "a" stands twice`,

@@ -1,7 +1,6 @@
 package federation
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -43,8 +42,9 @@ type stanza struct {
 	guards          guards
 	local           localCluster
 	geography
-	lenient bool
-	fall    fall.F
+	lenient   bool
+	fall      fall.F
+	positions positions
 }
 
 // A source is a cluster with where its objects come from: a kubeconfig and a
@@ -54,6 +54,7 @@ type source struct {
 	kubeconfig, context string
 	manifests           string
 	location            *geo.Point // nil: as its region is known
+	positions           positions
 }
 
 // identity tells the same source across a reload.
@@ -98,11 +99,11 @@ func parse(c *caddy.Controller) ([]stanza, error) {
 		}
 		for _, o := range out {
 			if s.local.cluster != "" && s.local.zone() == o.local.zone() {
-				return nil, c.Errf("local: the names of federation %q in %s stand twice", s.name, o.local.domain)
+				return nil, s.positions.of("local").errorf("local: the names of federation %q in %s stand twice", s.name, o.local.domain)
 			}
 			for _, z := range s.zones {
 				if o.name == s.name && slices.Contains(o.zones, z) {
-					return nil, c.Errf("federation %q stands twice under %s", s.name, z)
+					return nil, s.positions.begin.errorf("federation %q stands twice under %s", s.name, z)
 				}
 			}
 		}
@@ -114,6 +115,7 @@ func parse(c *caddy.Controller) ([]stanza, error) {
 func parseStanza(c *caddy.Controller) (stanza, error) {
 	s := stanza{selector: defaultSelector, ttl: defaultTTL, degraded: defaultDegraded, policy: defaultPolicy}
 	s.geography.ecs = true
+	s.positions.begin = here(c)
 	if !c.NextArg() {
 		return s, c.Err("federation: needs a name: federation NAME [ZONES...]")
 	}
@@ -125,12 +127,13 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 	args := c.RemainingArgs()
 	s.zones = plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys)
 	for c.NextBlock() {
+		s.positions.note(c)
 		if err := s.property(c); err != nil {
 			return s, err
 		}
 	}
 	if len(s.clusters) == 0 && s.registry == "" {
-		return s, c.Errf("federation %q: has no cluster; say at least one: cluster NAME { kubeconfig FILE CONTEXT } or cluster NAME { manifests DIR }, or a registry FILE CONTEXT", s.name)
+		return s, s.positions.begin.errorf("federation %q: has no cluster; say at least one: cluster NAME { kubeconfig FILE CONTEXT } or cluster NAME { manifests DIR }, or a registry FILE CONTEXT", s.name)
 	}
 	if s.degraded > s.ttl {
 		s.degraded = s.ttl
@@ -143,7 +146,7 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 			return s, err
 		}
 	}
-	return s, s.scopes(c)
+	return s, s.scopes()
 }
 
 // properties lists what a stanza may hold, for whoever mistyped.
@@ -270,7 +273,7 @@ func (s *stanza) cluster(c *caddy.Controller) error {
 	if !c.NextArg() || c.Val() == "{" {
 		return c.Err("cluster: needs a name: cluster NAME { ... }")
 	}
-	src := source{Cluster: shard.Cluster{Name: topology.ClusterName(c.Val())}}
+	src := source{Cluster: shard.Cluster{Name: topology.ClusterName(c.Val())}, positions: positions{begin: here(c)}}
 	if slices.ContainsFunc(s.clusters, func(o source) bool { return o.Name == src.Name }) {
 		return c.Errf("cluster %q stands twice in federation %q", src.Name, s.name)
 	}
@@ -279,17 +282,18 @@ func (s *stanza) cluster(c *caddy.Controller) error {
 	}
 	for {
 		if !c.Next() {
-			return c.EOFErr()
+			return src.positions.begin.errorf("cluster %q: unexpected EOF: its block isn't closed", src.Name)
 		}
 		if c.Val() == "}" {
 			break
 		}
+		src.positions.note(c)
 		if err := src.property(c); err != nil {
 			return err
 		}
 	}
 	if src.kubeconfig == "" && src.manifests == "" {
-		return c.Errf("cluster %q: needs a source: kubeconfig FILE CONTEXT, or manifests DIR", src.Name)
+		return src.positions.begin.errorf("cluster %q: needs a source: kubeconfig FILE CONTEXT, or manifests DIR", src.Name)
 	}
 	s.clusters = append(s.clusters, src)
 	return nil
@@ -300,6 +304,9 @@ func (s *source) property(c *caddy.Controller) error {
 	args := c.RemainingArgs()
 	fail := func(format string, v ...any) error {
 		return c.Errf("cluster %q: %s: %s", s.Name, p, fmt.Sprintf(format, v...))
+	}
+	if slices.Contains(args, "}") {
+		return fail("the } that ends the block needs a line of its own")
 	}
 	switch p {
 	case "kubeconfig", "manifests":
@@ -366,11 +373,15 @@ func (s *source) property(c *caddy.Controller) error {
 
 // scopes checks that names of regions and zones don't collide, as far as the
 // configuration says them.
-func (s *stanza) scopes(c *caddy.Controller) error {
+func (s *stanza) scopes() error {
 	for _, r := range s.clusters {
 		for _, z := range s.clusters {
 			if r.Region != "" && slices.Contains(z.Zones, r.Region) {
-				return c.Errf("federation %q: %q is the region of cluster %q and a zone of cluster %q; a name can't be both", s.name, r.Region, r.Name, z.Name)
+				at := r.positions.of("region")
+				if zones := z.positions.of("zones"); zones.after(at) {
+					at = zones
+				}
+				return at.errorf("federation %q: %q is the region of cluster %q and a zone of cluster %q; a name can't be both", s.name, r.Region, r.Name, z.Name)
 			}
 		}
 	}
@@ -403,16 +414,16 @@ func ownedBy(stanzas []stanza) owned {
 	return o
 }
 
-// apexOf finds the one apex file of the stanzas of a domain.
-func apexOf(domain string, stanzas []stanza) (string, error) {
-	found := ""
+// apexOf finds the one apex file of the stanzas of a domain, and where it is said.
+func apexOf(domain string, stanzas []stanza) (file string, at position, err error) {
+	at = stanzas[0].positions.begin
 	for _, s := range stanzas {
-		if s.apex != "" && found != "" && s.apex != found {
-			return "", errors.New("apex: " + domain + " has two: " + found + " and " + s.apex)
+		if s.apex != "" && file != "" && s.apex != file {
+			return "", at, s.positions.of("apex").errorf("apex: %s has two: %s and %s", domain, file, s.apex)
 		}
 		if s.apex != "" {
-			found = s.apex
+			file, at = s.apex, s.positions.of("apex")
 		}
 	}
-	return found, nil
+	return file, at, nil
 }

@@ -91,13 +91,13 @@ func guardsOf(stanzas []stanza) (guards, error) {
 		g.slow = g.slow || s.guards.slow
 		if l := s.guards.limit; l.mode != "" {
 			if g.limit.mode != "" && g.limit != l {
-				return g, errors.New("rrl: the federations of a server block share one limit; say it once")
+				return g, s.positions.of("rrl").errorf("rrl: the federations of a server block share one limit; say it once")
 			}
 			g.limit = l
 		}
 		if f := s.guards.cookies; f != "" {
 			if g.cookies != "" && g.cookies != f {
-				return g, fmt.Errorf("cookies: the federations of a server block share their secrets; it has %s and %s", g.cookies, f)
+				return g, s.positions.of("cookies").errorf("cookies: the federations of a server block share their secrets; it has %s and %s", g.cookies, f)
 			}
 			g.cookies = f
 		}

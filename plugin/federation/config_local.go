@@ -57,10 +57,10 @@ func (s *stanza) localize(c *caddy.Controller, named bool) error {
 		for _, src := range s.clusters {
 			known = append(known, string(src.Name))
 		}
-		return c.Errf("local: %q is no cluster of federation %q; it has %s", l.cluster, s.name, strings.Join(known, ", "))
+		return s.positions.of("local").errorf("local: %q is no cluster of federation %q; it has %s", l.cluster, s.name, strings.Join(known, ", "))
 	}
 	if _, err := fqdn.Parse(l.zone()); err != nil {
-		return c.Errf("local: %v", err)
+		return s.positions.of("local").errorf("local: %v", err)
 	}
 	if !named {
 		s.zones = slices.DeleteFunc(slices.Clone(s.zones), func(z string) bool {
@@ -68,15 +68,15 @@ func (s *stanza) localize(c *caddy.Controller, named bool) error {
 			return inside
 		})
 		if len(s.zones) == 0 {
-			return c.Errf("local: every key of the server block is in the cluster's domain %s; add the federation's own domain to the keys, or say it: federation %s example.com", l.domain, s.name)
+			return s.positions.of("local").errorf("local: every key of the server block is in the cluster's domain %s; add the federation's own domain to the keys, or say it: federation %s example.com", l.domain, s.name)
 		}
 	}
 	if slices.Contains(s.zones, l.zone()) {
-		return c.Errf("local: %s is a domain of federation %q already", l.zone(), s.name)
+		return s.positions.of("local").errorf("local: %s is a domain of federation %q already", l.zone(), s.name)
 	}
 	keys := plugin.Zones(plugin.OriginsFromArgsOrServerBlock(nil, c.ServerBlockKeys))
 	if keys.Matches(l.zone()) == "" {
-		return c.Errf("local: this server block isn't asked for names in %s; add %q to its keys", l.zone(), strings.TrimSuffix(l.zone(), ".")+port(c.ServerBlockKeys))
+		return s.positions.of("local").errorf("local: this server block isn't asked for names in %s; add %q to its keys", l.zone(), strings.TrimSuffix(l.zone(), ".")+port(c.ServerBlockKeys))
 	}
 	return nil
 }

@@ -40,11 +40,11 @@ func setup(c *caddy.Controller) error {
 	}
 	f, err := build(stanzas, listenAddrs(dnsserver.GetConfig(c).ListenHosts))
 	if err != nil {
-		return plugin.Error(pluginName, c.Err(err.Error()))
+		return plugin.Error(pluginName, err)
 	}
 	st := newStatus(f, stanzas)
 	if err := st.claim(c); err != nil {
-		return plugin.Error(pluginName, c.Err(err.Error()))
+		return plugin.Error(pluginName, err)
 	}
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
 		f.Next = next
@@ -112,7 +112,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		for _, src := range s.clusters {
 			open, err := src.open(&s)
 			if err != nil {
-				return nil, fmt.Errorf("cluster %q: %w", src.Name, err)
+				return nil, src.positions.of(src.origin()).errorf("cluster %q: %w", src.Name, err)
 			}
 			fed.Members = append(fed.Members, pipeline.Member{
 				Cluster:  src.Cluster,
@@ -128,14 +128,14 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		f.locators = append(f.locators, l)
 		b, err := newBook(s, i, l)
 		if err != nil {
-			return nil, err
+			return nil, s.positions.of("registry").errorf("%w", err)
 		}
 		f.books = append(f.books, b)
 		member := answer.Member{Index: i, TTL: s.ttl, Degraded: s.degraded, Lenient: s.lenient, Policy: s.policy.Choice, Answers: s.policy.Answers}
 		for _, z := range s.zones {
 			d, err := f.add(z)
 			if err != nil {
-				return nil, err
+				return nil, s.positions.begin.errorf("federation %q: %w", s.name, err)
 			}
 			d.members = append(d.members, member)
 			d.fall.Zones = append(d.fall.Zones, s.fall.Zones...)
@@ -143,7 +143,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		}
 		if s.local.cluster != "" {
 			if err := f.addLocal(&s, member); err != nil {
-				return nil, err
+				return nil, s.positions.of("local").errorf("%w", err)
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			continue // it has no records of its own
 		}
 		under := byDomain[string(d.name)]
-		file, err := apexOf(string(d.name), under)
+		file, at, err := apexOf(string(d.name), under)
 		if err != nil {
 			return nil, err
 		}
@@ -163,11 +163,11 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		} else {
 			a, err = defaultApex(d.name, listen)
 		}
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = f.show(d, a)
 		}
-		if err := f.show(d, a); err != nil {
-			return nil, err
+		if err != nil {
+			return nil, at.errorf("%w", err)
 		}
 	}
 	g, err := guardsOf(stanzas)
@@ -176,7 +176,8 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 	}
 	jar, err := openJar(g.cookies)
 	if err != nil {
-		return nil, err
+		of := slices.IndexFunc(stanzas, func(s stanza) bool { return s.guards.cookies == g.cookies })
+		return nil, stanzas[of].positions.of("cookies").errorf("%w", err)
 	}
 	f.guards = g
 	f.jar.Store(jar)

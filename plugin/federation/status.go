@@ -82,6 +82,12 @@ func (s *status) addrs() []string {
 	return out
 }
 
+// said is where an address is asked for.
+func (s *status) said(addr string) position {
+	i := slices.IndexFunc(s.stanzas, func(st stanza) bool { return st.status == addr })
+	return s.stanzas[i].positions.of("status")
+}
+
 // statusKey is where an instance of CoreDNS keeps which addresses are taken.
 type statusKey struct{}
 
@@ -94,7 +100,7 @@ func (s *status) claim(c *caddy.Controller) error {
 	}
 	for _, a := range s.addrs() {
 		if taken[a] {
-			return fmt.Errorf("status: %s is taken by another server block; give each its own", a)
+			return s.said(a).errorf("status: %s is taken by another server block; give each its own", a)
 		}
 		taken[a] = true
 	}
