@@ -47,6 +47,10 @@ type object struct {
 		Listeners                []objectListener      `json:"listeners"`
 		Hostnames                []string              `json:"hostnames"`
 		ParentRefs               []objectParent        `json:"parentRefs"`
+		ParentRef                *objectParent         `json:"parentRef"`
+		AllowedListeners         struct {
+			Namespaces objectNamespaces `json:"namespaces"`
+		} `json:"allowedListeners"`
 	} `json:"spec"`
 	Status struct {
 		Addresses  []objectAddress   `json:"addresses"`
@@ -151,6 +155,9 @@ var versions = map[string][]string{
 	"Gateway":       {gatewayAPI, "gateway.networking.k8s.io/v1beta1", "gateway.networking.k8s.io/v1alpha2"},
 	"HTTPRoute":     {gatewayAPI, "gateway.networking.k8s.io/v1beta1", "gateway.networking.k8s.io/v1alpha2"},
 	"GRPCRoute":     {gatewayAPI, "gateway.networking.k8s.io/v1alpha2"},
+	"TLSRoute":      {gatewayAPI, "gateway.networking.k8s.io/v1alpha3", "gateway.networking.k8s.io/v1alpha2"},
+	"ListenerSet":   {gatewayAPI, "gateway.networking.k8s.io/v1alpha1"},
+	"XListenerSet":  {gatewayTrials + "/v1alpha1"},
 	"GatewayClass":  {gatewayAPI, "gateway.networking.k8s.io/v1beta1"},
 	"IngressClass":  {"networking.k8s.io/v1", "networking.k8s.io/v1beta1"},
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -21,21 +22,44 @@ var gatewayVersion = schema.GroupVersion{Group: "gateway.networking.k8s.io", Ver
 
 const gatewayAPI = "gateway.networking.k8s.io/v1"
 
-// A objectListener is one of a Gateway.
+// gatewayTrials is the group of what the Gateway API has on trial.
+const gatewayTrials = "gateway.networking.x-k8s.io"
+
+// An objectListener is one of a Gateway or a ListenerSet.
 type objectListener struct {
 	Name          string `json:"name"`
 	Hostname      string `json:"hostname"`
 	Port          uint16 `json:"port"`
 	Protocol      string `json:"protocol"`
 	AllowedRoutes struct {
-		Namespaces struct {
-			From string `json:"from"`
-		} `json:"namespaces"`
-		Kinds []struct {
+		Namespaces objectNamespaces `json:"namespaces"`
+		Kinds      []struct {
 			Group *string `json:"group"`
 			Kind  string  `json:"kind"`
 		} `json:"kinds"`
 	} `json:"allowedRoutes"`
+}
+
+// objectNamespaces says from where something is let in.
+type objectNamespaces struct {
+	From string `json:"from"`
+}
+
+// from reads where something is let in from.
+func (n objectNamespaces) from(unsaid shard.From) (from shard.From, err error) {
+	switch n.From {
+	case "":
+		return unsaid, nil
+	case "Same":
+		return shard.Same, nil
+	case "All":
+		return shard.AnyWhere, nil
+	case "Selector":
+		return shard.Selected, nil
+	case "None":
+		return shard.Nowhere, nil
+	}
+	return shard.Nowhere, fmt.Errorf("from %q is none of All, Same, Selector and None", n.From)
 }
 
 // An objectAddress is one of a Gateway's status; of a Node's, too, which don't count.
@@ -44,7 +68,7 @@ type objectAddress struct {
 	Value string `json:"value"`
 }
 
-// An objectParent is a Gateway that a route wants to be attached to.
+// An objectParent is what a route or a ListenerSet wants to be attached to.
 type objectParent struct {
 	Group       *string `json:"group"`
 	Kind        *string `json:"kind"`
@@ -96,8 +120,11 @@ type objectBackend struct {
 
 // front makes what is kept of an object of the Gateway API.
 func (o *object) front() (*shard.Front, []string) {
-	if o.Kind == string(shard.Gateway) {
+	switch shard.FrontKind(o.Kind) {
+	case shard.Gateway:
 		return o.gateway()
+	case shard.ListenerSet, shard.XListenerSet:
+		return o.listenerSet()
 	}
 	return o.route()
 }
@@ -112,10 +139,11 @@ func (o *object) gateway() (*shard.Front, []string) {
 	if unfit(o.Status.Conditions) {
 		d.Blocked = health.NotProgrammed
 	}
-	notReady := func(name string) bool {
-		return slices.ContainsFunc(o.Status.Listeners, func(l objectListening) bool { return l.Name == name && unfit(l.Conditions) })
+	var err error
+	if f.Sets, err = o.Spec.AllowedListeners.Namespaces.from(shard.Nowhere); err != nil {
+		d.problem("allowedListeners %v; none are let in", err)
 	}
-	if all := o.Spec.Listeners; d.Blocked == "" && len(all) > 0 && !slices.ContainsFunc(all, func(l objectListener) bool { return !notReady(l.Name) }) {
+	if all := o.Spec.Listeners; d.Blocked == "" && len(all) > 0 && !slices.ContainsFunc(all, func(l objectListener) bool { return !o.notReady(l.Name) }) {
 		d.Blocked = health.NotListening
 	}
 	if !d.annotated(o.Metadata.Annotations) {
@@ -131,43 +159,78 @@ func (o *object) gateway() (*shard.Front, []string) {
 		}
 	}
 	for i := range o.Spec.Listeners {
-		l := &o.Spec.Listeners[i]
-		if d.Port == 0 && l.Protocol != "UDP" {
+		if l := &o.Spec.Listeners[i]; d.Port == 0 && l.Protocol != "UDP" {
 			d.Port = l.Port
 		}
-		if l.Protocol == "UDP" || l.Protocol == "TCP" || l.Protocol == "TLS" {
-			continue // their routes know no hosts that could be looked into
+	}
+	f.Listeners = d.listeners(o)
+	return f, d.problems
+}
+
+// listenerSet makes what is kept of a set of listeners. Its Gateway announces what it is
+// reached at.
+func (o *object) listenerSet() (*shard.Front, []string) {
+	m := o.meta()
+	d := begin(&m, names.Ing)
+	f := &shard.Front{Key: shard.FrontKey{Kind: shard.FrontKind(intern(o.Kind)), Namespace: d.Key.Namespace, Name: d.Key.Name}, Object: d.Service}
+	f.Listeners = d.listeners(o)
+	switch p, ok := o.Spec.ParentRef.parent(d.Key.Namespace); {
+	case ok && p.Kind == "":
+		f.Parents = []shard.Parent{{Namespace: p.Namespace, Name: p.Name, Word: said(o.Status.Conditions)}}
+	case o.Spec.ParentRef == nil:
+		d.problem("spec.parentRef is missing; its listeners are nobody's")
+	default:
+		group, kind := o.Spec.ParentRef.of()
+		d.problem("spec.parentRef %q of %q is no Gateway; its listeners are nobody's", kind, group)
+	}
+	if unfit(o.Status.Conditions) {
+		for i := range f.Listeners {
+			f.Listeners[i].NotReady = true
 		}
-		out := shard.Listener{Name: intern(l.Name), Port: l.Port, Only: d.kinds(l), NotReady: notReady(l.Name)}
+	}
+	return f, d.problems
+}
+
+// notReady says whether a controller says so of a listener.
+func (o *object) notReady(listener string) bool {
+	return slices.ContainsFunc(o.Status.Listeners, func(l objectListening) bool { return l.Name == listener && unfit(l.Conditions) })
+}
+
+// listeners are those that routes which know hosts can be attached to.
+func (d *draft) listeners(o *object) (out []shard.Listener) {
+	for i := range o.Spec.Listeners {
+		l := &o.Spec.Listeners[i]
+		if l.Protocol == "UDP" || l.Protocol == "TCP" {
+			continue // their routes know no hosts
+		}
+		listener := shard.Listener{Name: intern(l.Name), Port: l.Port, Only: l.kinds(), NotReady: o.notReady(l.Name)}
 		if l.Hostname != "" {
 			h, err := claimed(l.Hostname)
 			if err != nil {
 				d.problem("listener %s: hostname %v; left out", l.Name, err)
 				continue
 			}
-			out.Host = h
+			listener.Host = h
 		}
-		switch from := l.AllowedRoutes.Namespaces.From; from {
-		case "Same", "":
-		case "All":
-			out.From = shard.AnyWhere
-		case "Selector":
-			out.From = shard.Selected
-		case "None":
-			out.From = shard.Nowhere
-		default:
-			d.problem("listener %s: allowedRoutes from %q is none of All, Same, Selector and None; left out", l.Name, from)
+		var err error
+		if listener.From, err = l.AllowedRoutes.Namespaces.from(shard.Same); err != nil {
+			d.problem("listener %s: allowedRoutes %v; left out", l.Name, err)
 			continue
 		}
-		f.Listeners = append(f.Listeners, out)
+		out = append(out, listener)
 	}
-	return f, d.problems
+	return out
 }
 
-// kinds are those of the routes that a listener takes; none: all that it can.
-func (d *draft) kinds(l *objectListener) (only []shard.FrontKind) {
+// kinds are those of the routes that a listener takes; none: those that speak HTTP. What
+// speaks TLS only, and doesn't look inside, takes no others than TLSRoutes.
+func (l *objectListener) kinds() (only []shard.FrontKind) {
+	tls := l.Protocol == "TLS"
+	if len(l.AllowedRoutes.Kinds) == 0 && tls {
+		return []shard.FrontKind{shard.TLSRoute}
+	}
 	for _, k := range l.AllowedRoutes.Kinds {
-		if k.Group == nil || *k.Group == gatewayVersion.Group {
+		if (k.Group == nil || *k.Group == gatewayVersion.Group) && tls == (k.Kind == string(shard.TLSRoute)) {
 			only = append(only, shard.FrontKind(intern(k.Kind)))
 		}
 	}
@@ -214,12 +277,33 @@ func (o *object) route() (*shard.Front, []string) {
 	return f, d.problems
 }
 
-// parent makes what is kept of a reference to a Gateway, if it is one.
+// parent makes what is kept of a reference to what has listeners, if it is one.
 func (p *objectParent) parent(namespace string) (out shard.Parent, ok bool) {
-	if p.Group != nil && *p.Group != gatewayVersion.Group || p.Kind != nil && *p.Kind != string(shard.Gateway) {
+	if p == nil {
 		return out, false
 	}
-	return shard.Parent{Namespace: intern(cmp.Or(p.Namespace, namespace)), Name: intern(p.Name), Section: intern(p.SectionName), Port: p.Port}, true
+	group, kind := p.of()
+	out = shard.Parent{Namespace: intern(cmp.Or(p.Namespace, namespace)), Name: intern(p.Name), Section: intern(p.SectionName), Port: p.Port}
+	switch {
+	case group == gatewayVersion.Group && kind == shard.Gateway:
+		return out, true
+	case group == gatewayVersion.Group && kind == shard.ListenerSet, group == gatewayTrials && kind == shard.XListenerSet:
+		out.Kind = shard.FrontKind(intern(string(kind)))
+		return out, true
+	}
+	return shard.Parent{}, false
+}
+
+// of is what is referred to, by default a Gateway.
+func (p *objectParent) of() (group string, kind shard.FrontKind) {
+	group, kind = gatewayVersion.Group, shard.Gateway
+	if p.Group != nil {
+		group = *p.Group
+	}
+	if p.Kind != nil {
+		kind = shard.FrontKind(*p.Kind)
+	}
+	return group, kind
 }
 
 // word is what the cluster's controllers say of a route at a parent. Several may
@@ -231,17 +315,28 @@ func (o *object) word(p shard.Parent) shard.Word {
 		if about, ok := w.ParentRef.parent(o.Metadata.Namespace); !ok || about != p {
 			continue
 		}
-		for _, c := range w.Conditions {
-			switch {
-			case c.Type != "Accepted":
-			case c.Status == metav1.ConditionTrue:
-				return shard.Accepted
-			case c.Status == metav1.ConditionFalse:
-				word = shard.Rejected
-			}
+		switch its := said(w.Conditions); its {
+		case shard.Accepted:
+			return its
+		case shard.Rejected:
+			word = its
 		}
 	}
 	return word
+}
+
+// said is what conditions say of whether something is accepted.
+func said(conditions []objectCondition) shard.Word {
+	for _, c := range conditions {
+		switch {
+		case c.Type != "Accepted":
+		case c.Status == metav1.ConditionTrue:
+			return shard.Accepted
+		case c.Status == metav1.ConditionFalse:
+			return shard.Rejected
+		}
+	}
+	return shard.Unsaid
 }
 
 // unstructuredFront makes what is kept of an object as an API gave it.

@@ -42,8 +42,52 @@ func TestFront(t *testing.T) {
 				{"name": "c", "port": 53, "protocol": "UDP"}, {"name": "d", "port": 443, "protocol": "TLS"}, {"name": "e", "hostname": "-.x", "port": 1}, {"name": "f", "port": 2, "allowedRoutes": {"kinds": [{"group": "acme.io", "kind": "HTTPRoute"}], "namespaces": {"from": "Selector"}}}]}`,
 			shard.Front{Object: &shard.Service{Balancer: true, Port: 8080}, Listeners: []shard.Listener{
 				{Name: "a", Port: 8080}, {Name: "b", Host: "*.example.com", Port: 443, From: shard.AnyWhere, Only: []shard.FrontKind{shard.GRPCRoute}},
+				{Name: "d", Port: 443, Only: []shard.FrontKind{shard.TLSRoute}},
 				{Name: "f", Port: 2, From: shard.Selected, Only: []shard.FrontKind{""}},
 			}}, "listener e: hostname",
+		},
+		{
+			"kinds that the protocol can't take", "Gateway", `"spec": {"listeners": [{"name": "a", "port": 443, "protocol": "TLS", "allowedRoutes": {"kinds": [{"kind": "HTTPRoute"}, {"kind": "TLSRoute"}]}},
+				{"name": "b", "port": 443, "protocol": "TLS", "allowedRoutes": {"kinds": [{"kind": "TCPRoute"}]}}, {"name": "c", "port": 443, "protocol": "HTTPS", "allowedRoutes": {"kinds": [{"kind": "TLSRoute"}]}}]}`,
+			shard.Front{Object: &shard.Service{Balancer: true, Port: 443}, Listeners: []shard.Listener{
+				{Name: "a", Port: 443, Only: []shard.FrontKind{shard.TLSRoute}}, {Name: "b", Port: 443, Only: []shard.FrontKind{""}}, {Name: "c", Port: 443, Only: []shard.FrontKind{""}},
+			}}, "",
+		},
+		{
+			"whose sets", "Gateway", `"spec": {"allowedListeners": {"namespaces": {"from": "Same"}}}`,
+			shard.Front{Object: &shard.Service{Balancer: true}, Sets: shard.Same}, "",
+		},
+		{
+			"sets by label", "Gateway", `"spec": {"allowedListeners": {"namespaces": {"from": "Selector", "selector": {}}}}`,
+			shard.Front{Object: &shard.Service{Balancer: true}, Sets: shard.Selected}, "",
+		},
+		{
+			"nobody knows whose sets", "Gateway", `"spec": {"allowedListeners": {"namespaces": {"from": "Some"}}}`,
+			shard.Front{Object: &shard.Service{Balancer: true}, Sets: shard.Nowhere}, `allowedListeners from "Some"`,
+		},
+		{
+			"a set", "ListenerSet", `"spec": {"parentRef": {"name": "gw", "namespace": "infra"}, "listeners": [{"name": "a", "port": 443, "protocol": "TLS", "hostname": "*.example.com"}, {"name": "b", "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}]},
+				"status": {"conditions": [{"type": "Accepted", "status": "True"}], "listeners": [{"name": "b", "conditions": [{"type": "Conflicted", "status": "True"}]}]}`,
+			shard.Front{Object: &shard.Service{}, Parents: []shard.Parent{{Namespace: "infra", Name: "gw", Word: shard.Accepted}}, Listeners: []shard.Listener{
+				{Name: "a", Port: 443, Host: "*.example.com", Only: []shard.FrontKind{shard.TLSRoute}}, {Name: "b", From: shard.AnyWhere, NotReady: true},
+			}}, "",
+		},
+		{
+			"a set that isn't programmed", "XListenerSet", `"spec": {"parentRef": {"kind": "Gateway", "name": "gw"}, "listeners": [{"name": "a", "port": 80, "protocol": "HTTP"}]}, "status": {"conditions": [{"type": "Programmed", "status": "False"}]}`,
+			shard.Front{Object: &shard.Service{}, Parents: []shard.Parent{{Namespace: "shop", Name: "gw"}}, Listeners: []shard.Listener{{Name: "a", Port: 80, NotReady: true}}}, "",
+		},
+		{
+			"a set of something else", "ListenerSet", `"spec": {"parentRef": {"kind": "ListenerSet", "name": "other"}}`,
+			shard.Front{Object: &shard.Service{}}, `spec.parentRef "ListenerSet"`,
+		},
+		{"a set of nothing", "ListenerSet", `"spec": {}`, shard.Front{Object: &shard.Service{}}, "spec.parentRef is missing"},
+		{
+			"parents that are sets", "TLSRoute", `"spec": {"hostnames": ["shop.example.com"], "rules": [{"backendRefs": [{"name": "web", "port": 443}]}],
+				"parentRefs": [{"name": "a", "kind": "ListenerSet"}, {"name": "b", "kind": "XListenerSet", "group": "gateway.networking.x-k8s.io", "sectionName": "tls"}, {"name": "c", "kind": "XListenerSet"}, {"name": "d", "kind": "ListenerSet", "group": "acme.io"}]},
+				"status": {"parents": [{"parentRef": {"name": "a"}, "conditions": [{"type": "Accepted", "status": "False"}]}, {"parentRef": {"name": "a", "kind": "ListenerSet"}, "conditions": [{"type": "Accepted", "status": "True"}]}]}`,
+			shard.Front{Object: &shard.Service{Backends: []names.Key{shop("web")}}, Hostnames: []string{"shop.example.com"}, Parents: []shard.Parent{
+				{Kind: shard.ListenerSet, Namespace: "shop", Name: "a", Word: shard.Accepted}, {Kind: shard.XListenerSet, Namespace: "shop", Name: "b", Section: "tls"},
+			}}, "",
 		},
 		{
 			"backends", "HTTPRoute", `"spec": {"hostnames": ["Shop.example.com", "*.shop.example.com"], "rules": [{"backendRefs": [{"name": "web"}, {"name": "api", "namespace": "other", "kind": "Service"}]}, {"backendRefs": [{"name": "web"}, {"name": "none", "weight": 0}, {"name": "bucket", "kind": "Bucket", "group": "acme.io"}]}, {"filters": []}]}`,
@@ -75,7 +119,7 @@ func TestFront(t *testing.T) {
 				m = map[string]any{}
 			}
 			m["namespace"], m["name"] = "shop", "front"
-			o["kind"], o["apiVersion"], o["metadata"] = tt.kind, gatewayAPI, m
+			o["kind"], o["apiVersion"], o["metadata"] = tt.kind, versions[tt.kind][0], m
 			f, problems, err := unstructuredFront(&unstructured.Unstructured{Object: o})
 			if err != nil {
 				t.Fatal(err)
@@ -83,6 +127,9 @@ func TestFront(t *testing.T) {
 			tt.want.Key = shard.FrontKey{Kind: shard.FrontKind(tt.kind), Namespace: "shop", Name: "front"}
 			tt.want.Object.Key = names.Key{Namespace: "shop", Name: "front", Kind: names.Ing}
 			tt.want.Object.Weight = max(tt.want.Object.Weight, 1)
+			if tt.kind == "Gateway" && !strings.Contains(tt.text, "allowedListeners") {
+				tt.want.Sets = shard.Nowhere
+			}
 			if !reflect.DeepEqual(*f, tt.want) {
 				t.Errorf("%+v %+v\nwant %+v %+v", *f, *f.Object, tt.want, *tt.want.Object)
 			}
@@ -187,4 +234,81 @@ func TestWatcherRefusedGatewayAPI(t *testing.T) {
 			t.Error(v)
 		}
 	}
+}
+
+// What has listeners and routes beside those of HTTP is asked for where there is a
+// Gateway, in the versions of it that are read, until the cluster knows one.
+func TestWatcherListenerSets(t *testing.T) {
+	const exported = `"metadata": {"labels": {"fedns.io/export": "true"}}`
+	for _, streams := range []bool{true, false} {
+		for _, version := range versions["TLSRoute"] {
+			s := serve(t)
+			s.streams, s.gateway = streams, true
+			s.at = map[string]string{"tlsroutes": version, "listenersets": "-"}
+			s.fill()
+			s.set("tlsroutes", "route", routed)
+			s.set("xlistenersets", "set", exported+`, "spec": {"parentRef": {"name": "front"}}`)
+			v, j, w := s.follow(t, nil)
+			eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
+			v.becomes(t, filled)
+			asked := func(resource string) (n int) {
+				s.do(func() {
+					for _, a := range s.asked {
+						if _, what, _ := strings.Cut(a, " "); strings.HasPrefix(what, resource+"?") {
+							n++
+						}
+					}
+				})
+				return n
+			}
+			if n := asked("tlsroutes") + asked("listenersets") + asked("xlistenersets"); n > 0 {
+				t.Errorf("asked %d times without a Gateway", n)
+			}
+			s.set("gateways", "front", exported+`, "status": {"addresses": [{"value": "192.0.2.9"}]}`)
+			v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; XListenerSet shop/set [] []; "+filled)
+			eventually(t, "told of changes", func() bool { return s.watched("tlsroutes") && s.watched("xlistenersets") })
+			s.remove("tlsroutes", "route")
+			s.remove("xlistenersets", "set")
+			v.becomes(t, "Gateway shop/front [192.0.2.9] []; "+filled)
+			s.set("tlsroutes", "route", routed)
+			v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; "+filled)
+			// The version is given up for another: the objects are the same.
+			said, before := len(v.story()), asked("tlsroutes")
+			s.do(func() {
+				s.at["tlsroutes"] = map[bool]string{true: versions["TLSRoute"][1], false: gatewayAPI}[version == gatewayAPI]
+				s.tell("tlsroutes", "")
+			})
+			eventually(t, "told of changes again", func() bool { return asked("tlsroutes") > before && s.watched("tlsroutes") })
+			s.set("tlsroutes", "other", strings.ReplaceAll(routed, "shop.", "other."))
+			v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/other [] [other.example.com]; TLSRoute shop/route [] [shop.example.com]; "+filled)
+			if more := v.story()[said:]; len(more) > 0 {
+				t.Errorf("another version was told of as %q", more)
+			}
+			// ListenerSets come.
+			s.do(func() { s.at["listenersets"] = gatewayAPI })
+			s.set("listenersets", "set", exported+`, "spec": {"parentRef": {"name": "front"}}`)
+			v.becomes(t, "Gateway shop/front [192.0.2.9] []; ListenerSet shop/set [] []; TLSRoute shop/other [] [other.example.com]; TLSRoute shop/route [] [shop.example.com]; "+filled)
+			if j.has("ERROR") > 0 || j.has("WARN") > 0 || counted(w, other) > 0 {
+				t.Errorf("log: %q", j.all())
+			}
+		}
+	}
+}
+
+// A cluster isn't known before what its Gateway is reached by is.
+func TestWatcherAwaitsListenerSets(t *testing.T) {
+	s := serve(t)
+	s.gateway = true
+	s.fill()
+	s.set("gateways", "front", `"status": {"addresses": [{"value": "192.0.2.9"}]}`)
+	s.refuse["tlsroutes"], s.refuse["listenersets"], s.refuse["xlistenersets"] = http.StatusUnauthorized, http.StatusUnauthorized, http.StatusUnauthorized
+	s.set("tlsroutes", "route", routed)
+	v, _, w := s.follow(t, quick)
+	eventually(t, "refusals", func() bool { return counted(w, unauthorized) > 6 })
+	if v.says("fresh") > 0 {
+		t.Error("known before its TLSRoutes")
+	}
+	s.do(func() { clear(s.refuse) })
+	v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; "+filled)
+	eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
 }

@@ -295,7 +295,7 @@ func (f *Folder) take(c *content, o *object) {
 		}
 		f.gripes.say(s.Key.String(), problems)
 		c.services = append(c.services, chosen[*shard.Service]{s, wanted})
-	case "Gateway", "HTTPRoute", "GRPCRoute":
+	case "Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute", "ListenerSet", "XListenerSet":
 		s, problems := o.front()
 		if wanted {
 			f.gripes.say(s.Key.String(), problems)

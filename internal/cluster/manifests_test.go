@@ -325,6 +325,29 @@ spec: {hostnames: [shop.example.com]}
 	}
 }
 
+// TLSRoutes and ListenerSets are read, in each version that they have had.
+func TestFolderListenerSets(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.yaml"), `
+{apiVersion: gateway.networking.k8s.io/v1alpha2, kind: TLSRoute, metadata: {name: a, namespace: shop}, spec: {hostnames: [a.example.com]}}
+---
+{apiVersion: gateway.networking.k8s.io/v1alpha3, kind: TLSRoute, metadata: {name: b, namespace: shop}, spec: {hostnames: [b.example.com]}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: TLSRoute, metadata: {name: c, namespace: shop}, spec: {hostnames: [c.example.com]}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: ListenerSet, metadata: {name: set, namespace: shop}, spec: {parentRef: {name: front}}}
+---
+{apiVersion: gateway.networking.x-k8s.io/v1alpha1, kind: XListenerSet, metadata: {name: set, namespace: shop}, spec: {parentRef: {name: front}}}
+---
+{apiVersion: gateway.networking.x-k8s.io/v1, kind: XListenerSet, metadata: {name: other, namespace: shop}, spec: {parentRef: {name: front}}}
+`)
+	v, _, _ := follow(t, dir, nil)
+	v.becomes(t, "ListenerSet shop/set [] []; TLSRoute shop/a [] [a.example.com]; TLSRoute shop/b [] [b.example.com]; TLSRoute shop/c [] [c.example.com]; XListenerSet shop/set [] []")
+	if want := "unread manifests " + dir + ": XListenerSet of gateway.networking.x-k8s.io/v1 isn't read, but that of gateway.networking.x-k8s.io/v1alpha1"; v.says(want) != 1 {
+		t.Errorf("said %q, not %s", v.story(), want)
+	}
+}
+
 // An Ingress says where it leads in the words of its version.
 func TestOldIngress(t *testing.T) {
 	for _, version := range []string{"networking.k8s.io/v1beta1", "extensions/v1beta1"} {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +17,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/fedns/fedns/internal/apireply"
@@ -141,16 +144,24 @@ func (w *Watcher) namesake(a *api) *resource {
 	}
 }
 
-// gatewayResource is one of the Gateway API's.
+// gatewayResource is one of the Gateway API's. What counts only beside a Gateway is asked
+// for only where there is one.
 func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
-	r := a.dynamic.Resource(gatewayVersion.WithResource(plural(k)))
+	read, when := versions[string(k)], []string{"gateways"}
+	switch k {
+	case shard.Gateway, shard.HTTPRoute, shard.GRPCRoute: // which have been of one version for long
+		read, when = read[:1], nil
+	}
+	r := &versioned{}
+	var kinds []apireply.Kind
+	for _, v := range read {
+		gv, _ := schema.ParseGroupVersion(v) // a constant
+		r.clients = append(r.clients, a.dynamic.Resource(gv.WithResource(plural(k))))
+		kinds = append(kinds, apireply.Kind{APIVersion: v, Name: string(k)})
+	}
 	return &resource{
 		name: plural(k), group: theGatewayAPI, optional: true, extra: true, selected: true, sample: &unstructured.Unstructured{},
-		kinds: []apireply.Kind{{APIVersion: gatewayAPI, Name: string(k)}},
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return r.List(ctx, o)
-		},
-		watch: r.Watch,
+		kinds: kinds, when: when, list: r.list, watch: r.watch,
 		set: func(o any) (shard.Change, []string) {
 			f, problems, err := unstructuredFront(o.(*unstructured.Unstructured))
 			if err != nil {
@@ -166,6 +177,56 @@ func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
 		},
 		none: shard.Forgone{Kind: k},
 	}
+}
+
+// A versioned resource is asked for in the versions of it that can be read, until the
+// cluster knows one. To the cluster they are the same objects, of the same
+// resourceVersions.
+type versioned struct {
+	clients []dynamic.NamespaceableResourceInterface // the best first
+	known   atomic.Int32                             // of these, the one that was known last
+}
+
+func (v *versioned) list(ctx context.Context, o metav1.ListOptions) (list runtime.Object, err error) {
+	err = v.ask(func(c dynamic.NamespaceableResourceInterface) error {
+		l, err := c.List(ctx, o)
+		if err == nil {
+			list = l
+		}
+		return err
+	})
+	return list, err
+}
+
+func (v *versioned) watch(ctx context.Context, o metav1.ListOptions) (w watch.Interface, err error) {
+	if o.SendInitialEvents != nil && *o.SendInitialEvents {
+		return v.clients[v.known.Load()].Watch(ctx, o) // the list that follows finds the version
+	}
+	err = v.ask(func(c dynamic.NamespaceableResourceInterface) (err error) {
+		w, err = c.Watch(ctx, o)
+		return err
+	})
+	return w, err
+}
+
+// ask begins with the version that was known last. Where none is, the error is that of
+// the first: it says so of all.
+func (v *versioned) ask(call func(dynamic.NamespaceableResourceInterface) error) error {
+	at := v.known.Load()
+	err := call(v.clients[at])
+	for i := 0; i < len(v.clients) && apierrors.IsNotFound(err); i++ {
+		if int32(i) == at {
+			continue
+		}
+		switch next := call(v.clients[i]); {
+		case next == nil:
+			v.known.Store(int32(i))
+			return nil
+		case !apierrors.IsNotFound(next):
+			return next
+		}
+	}
+	return err
 }
 
 func collect[S, T any](sets []shard.Change, of func(S) T) []T {

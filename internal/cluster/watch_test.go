@@ -44,6 +44,7 @@ type apiServer struct {
 	token   string                       // the only good one; "": any
 	streams bool                         // lists can be streamed
 	gateway bool                         // the Gateway API is installed
+	at      map[string]string            // the version of a resource that is served, if it isn't that of kinds; "-": none
 	slow    chan struct{}                // lists wait for it
 	paused  chan struct{}                // every request waits for it
 	watches map[chan string]*asking      // lines to send, and of what
@@ -68,11 +69,12 @@ var kinds = map[string][2]string{ // kind, version
 	"services": {"Service", "v1"}, "ingresses": {"Ingress", "networking.k8s.io/v1"},
 	"endpointslices": {"EndpointSlice", "discovery.k8s.io/v1"}, "nodes": {"Node", "v1"}, "namespaces": {"PartialObjectMetadata", "meta.k8s.io/v1"},
 	"gateways": {"Gateway", gatewayAPI}, "httproutes": {"HTTPRoute", gatewayAPI}, "grpcroutes": {"GRPCRoute", gatewayAPI},
+	"tlsroutes": {"TLSRoute", "gateway.networking.k8s.io/v1alpha2"}, "listenersets": {"ListenerSet", gatewayAPI}, "xlistenersets": {"XListenerSet", "gateway.networking.x-k8s.io/v1alpha1"},
 	"ingressclasses": {"IngressClass", "networking.k8s.io/v1"}, "gatewayclasses": {"PartialObjectMetadata", "meta.k8s.io/v1"},
 }
 
 func (s *apiServer) object(resource, name, fields string, version int) string {
-	k := kinds[resource]
+	k := s.kind(resource)
 	namespace := "shop"
 	if resource == "nodes" || resource == "namespaces" || strings.HasSuffix(resource, "classes") {
 		namespace = ""
@@ -89,6 +91,13 @@ func (s *apiServer) object(resource, name, fields string, version int) string {
 	o["kind"], o["apiVersion"], o["metadata"] = k[0], k[1], m
 	out, _ := json.Marshal(o)
 	return string(out)
+}
+
+// kind is what a resource is of, and the version that it is served in.
+func (s *apiServer) kind(resource string) [2]string {
+	k := kinds[resource]
+	k[1] = cmp.Or(s.at[resource], k[1])
+	return k
 }
 
 func status(code int, reason string) string {
@@ -126,7 +135,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if all := s.refuse[""]; all != 0 {
 		code = all
 	}
-	if code == 0 && strings.Contains(r.URL.Path, "/gateway.networking.k8s.io/") && !s.gateway {
+	if code == 0 && strings.Contains(r.URL.Path, "/gateway.networking.") && (!s.gateway || resource != "gatewayclasses" && !strings.Contains(r.URL.Path, "/"+s.kind(resource)[1]+"/")) {
 		code = http.StatusNotFound
 	}
 	if s.token != "" && r.Header.Get("Authorization") != "Bearer "+s.token {
@@ -144,7 +153,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			items = append(items, o)
 		}
 	}
-	k := kinds[resource]
+	k := s.kind(resource)
 	if streamed {
 		for _, i := range items {
 			lines = append(lines, `{"type":"ADDED","object":`+i+`}`)
@@ -264,6 +273,16 @@ func (s *apiServer) watching() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.watches)
+}
+
+// watched says whether a watch of a resource is open.
+func (s *apiServer) watched(resource string) (is bool) {
+	s.do(func() {
+		for _, of := range s.watches {
+			is = is || of.resource == resource
+		}
+	})
+	return is
 }
 
 // insecure makes a kubeconfig trust whoever answers.

@@ -49,6 +49,9 @@ const (
 	listStandby
 	listIngressClasses
 	listGatewayClasses
+	listTLSRoutes
+	listListenerSets
+	listXListenerSets
 	listAll        = listServices | listIngresses | listSlices | listNodes
 	listGatewayAPI = listGateways | listHTTPRoutes | listGRPCRoutes
 )
@@ -56,6 +59,7 @@ const (
 // listOf gives the lists that a cluster may not have by the kind of their objects.
 var listOf = map[FrontKind]int{
 	Gateway: listGateways, HTTPRoute: listHTTPRoutes, GRPCRoute: listGRPCRoutes,
+	TLSRoute: listTLSRoutes, ListenerSet: listListenerSets, XListenerSet: listXListenerSets,
 	Standby: listStandby, IngressClass: listIngressClasses, GatewayClass: listGatewayClasses,
 }
 

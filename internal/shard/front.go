@@ -19,6 +19,11 @@ const (
 	Gateway   FrontKind = "Gateway"
 	HTTPRoute FrontKind = "HTTPRoute"
 	GRPCRoute FrontKind = "GRPCRoute"
+	TLSRoute  FrontKind = "TLSRoute"
+	// More listeners for a Gateway, in an object of their own; the second is what they
+	// were called while they were on trial.
+	ListenerSet  FrontKind = "ListenerSet"
+	XListenerSet FrontKind = "XListenerSet"
 )
 
 // What a source may not be able to list, beside those of the Gateway API.
@@ -29,7 +34,12 @@ const (
 )
 
 // GatewayAPI lists the kinds of the Gateway API, which a cluster may not have.
-var GatewayAPI = [...]FrontKind{Gateway, HTTPRoute, GRPCRoute}
+var GatewayAPI = [...]FrontKind{Gateway, HTTPRoute, GRPCRoute, TLSRoute, ListenerSet, XListenerSet}
+
+func (k FrontKind) listens() bool { return k == Gateway || k.isSet() }
+
+// isSet says whether it is of listeners that a Gateway has beside its own.
+func (k FrontKind) isSet() bool { return k == ListenerSet || k == XListenerSet }
 
 // A FrontKey names a front within a cluster.
 type FrontKey struct {
@@ -45,43 +55,68 @@ type Front struct {
 	// Object is what a Gateway announces, and what either says of how that is
 	// answered; of a route, Backends is where it leads.
 	Object    *Service
-	Listeners []Listener // of a Gateway
+	Listeners []Listener // of a Gateway, or a set
+	Sets      From       // of a Gateway: whose sets of listeners it takes
 	Hostnames []string   // of a route; none: those of the listeners
-	Parents   []Parent   // of a route
+	Parents   []Parent   // of a route; of a set, its Gateway
 	Weighs    bool       // a route that says what a shard weighs
 }
 
-// A Listener is one of a Gateway that routes can be attached to.
+// A Listener is one of a Gateway, or a set, that routes can be attached to.
 type Listener struct {
 	Name string
 	Host string // "": any
 	Port uint16
 	From From
-	Only []FrontKind // none: every kind
+	Only []FrontKind // none: those that speak HTTP
 	// NotReady says that the cluster's own controller can't serve it.
 	NotReady bool `json:",omitempty"`
 }
 
-// A From says from which namespaces a listener lets routes in.
+// A From says from which namespaces a listener lets routes in, or a Gateway sets of
+// listeners.
 type From uint8
 
 // The namespaces.
 const (
-	Same     From = iota // that of the Gateway
+	Same     From = iota // its own
 	AnyWhere             // all
 	Selected             // those whose labels are right, which only the cluster's own controller knows
 	Nowhere              // none
 )
 
-// A Parent is a Gateway that a route wants to be attached to.
+// lets says whether what is in one namespace is let in by what is in another. Where
+// namespaces are chosen by their labels, the word of the cluster's own controller is
+// needed.
+func (f From) lets(into, from string, w Word) bool {
+	switch {
+	case w == Rejected:
+		return false
+	case f == AnyWhere:
+		return true
+	case f == Same:
+		return from == into
+	case f == Selected:
+		return w == Accepted
+	}
+	return false
+}
+
+// A Parent is a Gateway, or a set of listeners, that a route wants to be attached to; or
+// the Gateway of a set.
 type Parent struct {
+	Kind            FrontKind `json:",omitempty"` // "": Gateway
 	Namespace, Name string
 	Section         string // the listener's name; "": any
 	Port            uint16 // the listener's; 0: any
 	Word            Word
 }
 
-// A Word is what a cluster's controller says of a route at a parent.
+func (p Parent) key() FrontKey {
+	return FrontKey{cmp.Or(p.Kind, Gateway), p.Namespace, p.Name}
+}
+
+// A Word is what a cluster's controller says of a route, or a set, at a parent.
 type Word uint8
 
 // The words.
@@ -92,7 +127,7 @@ const (
 )
 
 func (f *Front) equal(o *Front) bool {
-	return f.Key == o.Key && f.Weighs == o.Weighs && f.Object.equal(o.Object) && slices.Equal(f.Hostnames, o.Hostnames) && slices.Equal(f.Parents, o.Parents) &&
+	return f.Key == o.Key && f.Weighs == o.Weighs && f.Sets == o.Sets && f.Object.equal(o.Object) && slices.Equal(f.Hostnames, o.Hostnames) && slices.Equal(f.Parents, o.Parents) &&
 		slices.EqualFunc(f.Listeners, o.Listeners, func(a, b Listener) bool {
 			return a.Name == b.Name && a.Host == b.Host && a.Port == b.Port && a.From == b.From && a.NotReady == b.NotReady && slices.Equal(a.Only, b.Only)
 		})
@@ -111,7 +146,7 @@ func (c Claim) equal(o Claim) bool { return c.Host == o.Host && slices.Equal(c.B
 type facade struct {
 	ingresses map[names.Key]*Service
 	objects   map[FrontKey]*Front
-	through   map[names.Key][]FrontKey // Gateway, by the key of its name, to the routes that want to be attached
+	through   map[FrontKey][]FrontKey  // parent to what wants to be attached
 	claimed   map[FrontKey][]string    // object to the hosts that it claims
 	claiming  map[names.Key][]FrontKey // host to the objects that claim it
 	stale     map[names.Key]bool       // Gateways whose routes have changed
@@ -119,7 +154,7 @@ type facade struct {
 
 func newFacade() facade {
 	return facade{
-		ingresses: map[names.Key]*Service{}, objects: map[FrontKey]*Front{}, through: map[names.Key][]FrontKey{},
+		ingresses: map[names.Key]*Service{}, objects: map[FrontKey]*Front{}, through: map[FrontKey][]FrontKey{},
 		claimed: map[FrontKey][]string{}, claiming: map[names.Key][]FrontKey{}, stale: map[names.Key]bool{},
 	}
 }
@@ -174,21 +209,13 @@ func (t *Table) dropFront(cluster int, k FrontKey) {
 // moved follows a change of a front: nil where it wasn't there, or isn't.
 func (t *Table) moved(cluster int, k FrontKey, was, is *Front) {
 	m := t.members[cluster]
-	if k.Kind == Gateway {
-		at := ing(k.Namespace, k.Name)
-		m.stale[at] = true
-		for _, r := range m.through[at] {
-			t.claim(cluster, r)
-		}
-		return
-	}
 	for _, f := range [...]*Front{was, is} {
 		if f == nil {
 			continue
 		}
 		for _, p := range f.Parents {
-			at := ing(p.Namespace, p.Name)
-			m.stale[at] = true
+			at := p.key()
+			m.outdate(at)
 			m.through[at] = slices.DeleteFunc(m.through[at], func(r FrontKey) bool { return r == k })
 			if f == is {
 				m.through[at] = append(m.through[at], k)
@@ -198,7 +225,39 @@ func (t *Table) moved(cluster int, k FrontKey, was, is *Front) {
 			}
 		}
 	}
-	t.claim(cluster, k)
+	if !k.Kind.listens() {
+		t.claim(cluster, k)
+		return
+	}
+	m.outdate(k)
+	for _, r := range m.routes(k) {
+		t.claim(cluster, r)
+	}
+}
+
+// outdate has the name of a Gateway put together anew, or of that of a set.
+func (m *member) outdate(k FrontKey) {
+	if k.Kind == Gateway {
+		m.stale[k.asIng()] = true
+	} else if s := m.objects[k]; s != nil && k.Kind.isSet() {
+		for _, p := range s.Parents {
+			m.stale[p.key().asIng()] = true
+		}
+	}
+}
+
+// routes are those that want to be attached to a Gateway or a set: to the Gateway's
+// sets, too.
+func (m *member) routes(k FrontKey) []FrontKey {
+	var out []FrontKey
+	for _, c := range m.through[k] {
+		if c.Kind.isSet() {
+			out = append(out, m.through[c]...)
+		} else {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // claim follows which hosts an object claims, and has all of them put together anew.
@@ -308,7 +367,7 @@ func (m *member) front(k names.Key) *Service {
 // behind are the Services that the routes attached to a Gateway lead to.
 func (m *member) behind(g *Front) []names.Key {
 	var out []names.Key
-	for _, k := range m.through[g.Key.asIng()] {
+	for _, k := range m.routes(g.Key) {
 		if r := m.objects[k]; r != nil && slices.ContainsFunc(m.attachments(r), func(a attachment) bool { return a.gateway == g }) {
 			out = append(out, r.Object.Backends...)
 		}
@@ -338,6 +397,9 @@ func (m *member) host(k names.Key) *Service {
 			}
 			o := *a.gateway.Object
 			o.Ways = m.ways(Gateway, &o)
+			if o.Blocked == health.NotListening { // of all its own: that of the host counts
+				o.Blocked = ""
+			}
 			if o.Blocked == "" && slices.Contains(a.shut, k.Name) {
 				o.Blocked = health.NotListening
 			}
@@ -410,21 +472,36 @@ type attachment struct {
 	shut    []string // of these, those that only listeners serve which aren't ready
 }
 
+// gateway is the Gateway that listeners are of, which may be their own object; nil: there
+// is none that takes them.
+func (m *member) gateway(listening *Front) *Front {
+	if listening == nil || listening.Key.Kind == Gateway {
+		return listening
+	}
+	for _, p := range listening.Parents {
+		if g := m.objects[p.key()]; g != nil && g.Key.Kind == Gateway && g.Sets.lets(g.Key.Namespace, listening.Key.Namespace, p.Word) {
+			return g
+		}
+	}
+	return nil
+}
+
 // attachments are those of a route; none of what is no route. Each Gateway comes once.
 func (m *member) attachments(r *Front) []attachment {
 	var out []attachment
-	if r == nil {
+	if r == nil || r.Key.Kind.listens() {
 		return nil
 	}
 	for _, p := range r.Parents {
-		g := m.objects[FrontKey{Gateway, p.Namespace, p.Name}]
+		listening := m.objects[p.key()]
+		g := m.gateway(listening)
 		if g == nil {
 			continue
 		}
-		for i := range g.Listeners {
-			l := &g.Listeners[i]
+		for i := range listening.Listeners {
+			l := &listening.Listeners[i]
 			hosts, ok := l.serves(r.Hostnames)
-			if !ok || !l.lets(g, r, p) {
+			if !ok || !l.lets(listening, r, p) {
 				continue
 			}
 			at := slices.IndexFunc(out, func(a attachment) bool { return a.gateway == g })
@@ -454,24 +531,18 @@ func (a *attachment) add(hosts []string, notReady bool) {
 	}
 }
 
-// lets says whether a listener of a Gateway lets a route in. Where namespaces are
-// chosen by their labels, the word of the cluster's own controller is needed.
-func (l *Listener) lets(g, r *Front, p Parent) bool {
-	switch {
-	case p.Word == Rejected, p.Section != "" && p.Section != l.Name, p.Port != 0 && p.Port != l.Port:
-		return false
-	case len(l.Only) > 0 && !slices.Contains(l.Only, r.Key.Kind):
-		return false
+// lets says whether a listener of a Gateway or a set lets a route in.
+func (l *Listener) lets(its, r *Front, p Parent) bool {
+	return (p.Section == "" || p.Section == l.Name) && (p.Port == 0 || p.Port == l.Port) && l.takes(r.Key.Kind) &&
+		l.From.lets(its.Key.Namespace, r.Key.Namespace, p.Word)
+}
+
+// takes says whether a listener takes routes of a kind.
+func (l *Listener) takes(k FrontKind) bool {
+	if len(l.Only) == 0 {
+		return k == HTTPRoute || k == GRPCRoute
 	}
-	switch l.From {
-	case AnyWhere:
-		return true
-	case Same:
-		return r.Key.Namespace == g.Key.Namespace
-	case Selected:
-		return p.Word == Accepted
-	}
-	return false
+	return slices.Contains(l.Only, k)
 }
 
 // serves gives the hosts of a route that a listener serves: what both allow. It is

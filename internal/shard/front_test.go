@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
 )
@@ -260,6 +261,10 @@ func TestAttachment(t *testing.T) {
 		{"another port", https(""), "shop.example.com", func(r *shard.Front) { r.Parents[0].Port = 80 }, ""},
 		{"rejected", https(""), "shop.example.com", func(r *shard.Front) { r.Parents[0].Word = shard.Rejected }, ""},
 		{"another kind", with(https(""), func(l *shard.Listener) { l.Only = []shard.FrontKind{shard.GRPCRoute} }), "shop.example.com", nil, ""},
+		{"a TLSRoute where HTTP is spoken", https(""), "shop.example.com", func(r *shard.Front) { r.Key.Kind = shard.TLSRoute }, ""},
+		{"a TLSRoute", with(https("*.example.com"), func(l *shard.Listener) { l.Only = []shard.FrontKind{shard.TLSRoute} }), "shop.example.com", func(r *shard.Front) { r.Key.Kind = shard.TLSRoute }, "shop.example.com"},
+		{"a GRPCRoute", https(""), "shop.example.com", func(r *shard.Front) { r.Key.Kind = shard.GRPCRoute }, "shop.example.com"},
+		{"an HTTPRoute where TLS is passed through", with(https(""), func(l *shard.Listener) { l.Only = []shard.FrontKind{shard.TLSRoute} }), "shop.example.com", nil, ""},
 		{"another namespace", https(""), "shop.example.com", func(r *shard.Front) { r.Key.Namespace = "other" }, ""},
 		{"from all", with(https(""), func(l *shard.Listener) { l.From = shard.AnyWhere }), "shop.example.com", func(r *shard.Front) { r.Key.Namespace = "other" }, "shop.example.com"},
 		{"by label, unsaid", with(https(""), func(l *shard.Listener) { l.From = shard.Selected }), "shop.example.com", nil, ""},
@@ -283,6 +288,114 @@ func TestAttachment(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.what, got, tt.want)
 		}
 	}
+}
+
+func listenerSet(kind shard.FrontKind, namespace, name string, gateway shard.Parent, listeners ...shard.Listener) *shard.Front {
+	o := &shard.Service{Key: names.Key{Namespace: namespace, Name: name, Kind: names.Ing}}
+	return &shard.Front{Key: shard.FrontKey{Kind: kind, Namespace: namespace, Name: name}, Object: o, Parents: []shard.Parent{gateway}, Listeners: listeners}
+}
+
+// How routes come to a Gateway through a set of listeners.
+func TestListenerSet(t *testing.T) {
+	const served = "shop.example.com shop 192.0.2.1"
+	for _, tt := range []struct {
+		what         string
+		change       func(gw, set, r *shard.Front)
+		want, wantTo string
+	}{
+		{"from all", nil, served, "eu/ 192.0.2.1"},
+		{"on trial", func(_, set, r *shard.Front) { set.Key.Kind, r.Parents[0].Kind = shard.XListenerSet, shard.XListenerSet }, served, "eu/ 192.0.2.1"},
+		{"by its kind", func(_, _, r *shard.Front) { r.Parents[0].Kind = shard.XListenerSet }, "", "eu/ 192.0.2.1"},
+		{"the Gateway's own listeners aren't the set's", func(_, set, r *shard.Front) { set.Listeners[0].Host, r.Hostnames = host, []string{"own.example.com"} }, "", "eu/ 192.0.2.1"},
+		{"the set's aren't the Gateway's own", func(_, _, r *shard.Front) { r.Parents[0] = shard.Parent{Namespace: "infra", Name: "gw"} }, "", "eu/ 192.0.2.1"},
+		{"from none", func(gw, _, _ *shard.Front) { gw.Sets = shard.Nowhere }, "", "eu/ 192.0.2.1"},
+		{"from another namespace", func(gw, _, _ *shard.Front) { gw.Sets = shard.Same }, "", "eu/ 192.0.2.1"},
+		{"from its own", func(gw, set, r *shard.Front) {
+			gw.Sets, set.Key.Namespace, set.Listeners[0].From, r.Parents[0].Namespace = shard.Same, "infra", shard.AnyWhere, "infra"
+		}, served, "eu/ 192.0.2.1"},
+		{"by label, unsaid", func(gw, _, _ *shard.Front) { gw.Sets = shard.Selected }, "", "eu/ 192.0.2.1"},
+		{"by label, accepted", func(gw, set, _ *shard.Front) { gw.Sets, set.Parents[0].Word = shard.Selected, shard.Accepted }, served, "eu/ 192.0.2.1"},
+		{"rejected", func(_, set, _ *shard.Front) { set.Parents[0].Word = shard.Rejected }, "", "eu/ 192.0.2.1"},
+		{"the route is rejected", func(_, _, r *shard.Front) { r.Parents[0].Word = shard.Rejected }, "", "eu/ 192.0.2.1"},
+		{"the route's namespace is not the set's", func(_, _, r *shard.Front) { r.Key.Namespace = "other" }, "", "eu/ 192.0.2.1"},
+		{"another Gateway", func(_, set, _ *shard.Front) { set.Parents[0].Name = "none" }, "", "eu/ 192.0.2.1"},
+		{"a set of a set", func(_, set, _ *shard.Front) {
+			set.Parents[0] = shard.Parent{Kind: shard.ListenerSet, Namespace: "shop", Name: "set"}
+		}, "", "eu/ 192.0.2.1"},
+		{"another section", func(_, _, r *shard.Front) { r.Parents[0].Section = "own" }, "", "eu/ 192.0.2.1"},
+		{"the right section", func(_, _, r *shard.Front) { r.Parents[0].Section = "tls" }, served, "eu/ 192.0.2.1"},
+		{"a listener that isn't ready", func(_, set, _ *shard.Front) { set.Listeners[0].NotReady = true }, "shop.example.com shop", "eu/ 192.0.2.1"},
+		{"only the Gateway's own aren't", func(gw, _, _ *shard.Front) { gw.Object.Blocked = health.NotListening }, served, ""},
+		{"no endpoint", func(_, _, r *shard.Front) { r.Object.Backends = []names.Key{{Namespace: "shop", Name: "api"}} }, "shop.example.com shop", ""},
+	} {
+		b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
+		gw := gateway("infra", "gw", "192.0.2.1", shard.Listener{Name: "own", Host: "own.example.com", Only: []shard.FrontKind{shard.TLSRoute}})
+		gw.Sets = shard.AnyWhere
+		set := listenerSet(shard.ListenerSet, "shop", "set", shard.Parent{Namespace: "infra", Name: "gw"}, shard.Listener{Name: "tls", Only: []shard.FrontKind{shard.TLSRoute}})
+		r := route(shard.TLSRoute, "shop", "r", []shard.Parent{{Kind: shard.ListenerSet, Namespace: "shop", Name: "set"}}, []string{host}, "web")
+		if tt.change != nil {
+			tt.change(gw, set, r)
+		}
+		b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.ServiceSet{Service: service(names.Key{Namespace: "shop", Name: "api"})}, shard.SliceSet{Slice: slice(web, ready(""))})
+		sets := []shard.Change{shard.FrontSet{Front: gw}, shard.FrontSet{Front: set}, shard.FrontSet{Front: r}}
+		for range 3 { // whichever comes last
+			sets = append(sets[1:], sets[0])
+			b.apply(0, sets...)
+			if got, to := b.hosts(), b.up(gw.Object.Key); got != tt.want || to != tt.wantTo {
+				t.Errorf("%s: %q at %q, want %q at %q", tt.what, got, to, tt.want, tt.wantTo)
+			}
+			heir := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
+			if got := heir.apply(0, b.table.Holdings(0)...).hosts(); got != tt.want {
+				t.Errorf("%s: an heir says %q, want %q", tt.what, got, tt.want)
+			}
+			// Each is needed.
+			for _, c := range sets {
+				k := c.(shard.FrontSet).Front.Key
+				b.apply(0, shard.FrontGone{Key: k})
+				b.wantHosts("")
+				b.apply(0, c)
+				if got := b.hosts(); got != tt.want {
+					t.Errorf("%s: %q after %v has come back, want %q", tt.what, got, k, tt.want)
+				}
+			}
+			for _, c := range sets {
+				b.apply(0, shard.FrontGone{Key: c.(shard.FrontSet).Front.Key})
+			}
+		}
+	}
+}
+
+// A change of a set, or of which a Gateway takes, is one of its routes.
+func TestListenerSetChanges(t *testing.T) {
+	b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
+	any := shard.Listener{Name: "any"}
+	one, two := gateway("shop", "one", "192.0.2.1"), gateway("shop", "two", "192.0.2.2")
+	set := listenerSet(shard.ListenerSet, "shop", "set", shard.Parent{Namespace: "shop", Name: "one"}, any)
+	b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.FrontSet{Front: one}, shard.FrontSet{Front: two}, shard.FrontSet{Front: set},
+		shard.FrontSet{Front: route(shard.HTTPRoute, "shop", "r", []shard.Parent{{Kind: shard.ListenerSet, Namespace: "shop", Name: "set"}, {Namespace: "shop", Name: "two"}}, []string{host}, "web")})
+	b.want(one.Object.Key, "") // by its only route, whose Service is down
+	b.want(two.Object.Key, "eu/ 192.0.2.2")
+	b.wantHosts("shop.example.com shop")
+	moved := *set
+	moved.Parents = []shard.Parent{{Namespace: "shop", Name: "two"}}
+	b.apply(0, shard.FrontSet{Front: &moved})
+	b.want(one.Object.Key, "eu/ 192.0.2.1")
+	b.want(two.Object.Key, "")
+	b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))})
+	b.wantHosts("shop.example.com shop 192.0.2.2")
+	closed := *two
+	closed.Sets = shard.Nowhere
+	b.apply(0, shard.FrontSet{Front: &closed})
+	b.wantHosts("")
+	b.apply(0, shard.FrontSet{Front: two})
+	narrow := moved
+	narrow.Listeners = []shard.Listener{{Name: "any", Host: "a.example.com"}}
+	b.apply(0, shard.FrontSet{Front: &narrow})
+	b.wantHosts("")
+	b.apply(0, shard.FrontList{Kind: shard.ListenerSet, Fronts: []*shard.Front{&moved}})
+	b.wantHosts("shop.example.com shop 192.0.2.2")
+	b.apply(0, shard.FrontList{Kind: shard.ListenerSet})
+	b.wantHosts("")
 }
 
 // A Gateway is up while a route through it is; an Ingress of the same name shares
@@ -325,6 +438,19 @@ func TestAwaited(t *testing.T) {
 	}
 	if b.apply(0, shard.Awaited{}); !b.table.Complete(0) {
 		t.Error("what was known isn't any more")
+	}
+	// A source that asks for all that may be in front has TLSRoutes and ListenerSets, too.
+	b = hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
+	b.apply(0, shard.Awaited{Fronts: true}).apply(0, lists()...)
+	b.apply(0, shard.StandbyList{}, shard.ClassList{Kind: shard.Ingress}, shard.ClassList{Kind: shard.Gateway})
+	for _, k := range shard.GatewayAPI {
+		if b.table.Complete(0) {
+			t.Errorf("complete before the list of each %s", k)
+		}
+		b.apply(0, shard.FrontList{Kind: k})
+	}
+	if !b.table.Complete(0) {
+		t.Error("not complete")
 	}
 }
 

@@ -150,7 +150,7 @@ func (t *Table) Apply(cluster int, c Change) {
 		if !m.complete() {
 			m.needed |= listGatewayAPI
 			if c.Fronts {
-				m.needed |= listStandby | listIngressClasses | listGatewayClasses
+				m.needed |= listStandby | listIngressClasses | listGatewayClasses | listTLSRoutes | listListenerSets | listXListenerSets
 			}
 		}
 	case Forgone:

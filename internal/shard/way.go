@@ -147,7 +147,7 @@ func (m *member) class(k ClassKey, front names.Key) {
 	for key, g := range m.objects {
 		if key.Kind == Gateway && g.Object.Class == k.Name {
 			renew(key)
-			for _, r := range m.through[key.asIng()] {
+			for _, r := range m.routes(key) {
 				renew(r)
 			}
 		}

@@ -25,7 +25,8 @@ rules:
 - {apiGroups: [""], resources: [services, nodes, namespaces], verbs: [get, list, watch]}
 - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}
 - {apiGroups: [networking.k8s.io], resources: [ingresses, ingressclasses], verbs: [get, list, watch]}
-- {apiGroups: [gateway.networking.k8s.io], resources: [gateways, gatewayclasses, httproutes, grpcroutes], verbs: [get, list, watch]}
+- {apiGroups: [gateway.networking.k8s.io], resources: [gateways, gatewayclasses, listenersets, httproutes, grpcroutes, tlsroutes], verbs: [get, list, watch]}
+- {apiGroups: [gateway.networking.x-k8s.io], resources: [xlistenersets], verbs: [get, list, watch]}
 `)
 	c.Restore(t)
 	path := filepath.Join(c.dir, "readonly.kubeconfig")

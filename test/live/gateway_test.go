@@ -112,7 +112,7 @@ func TestGatewayAPI(t *testing.T) {
 	host{s, "other.example.com"}.becomes(t, prompt, "192.0.2.111")
 	front(t, paris, "192.0.2.111", "shop.example.com")
 
-	lyon.Apply(t, role("- {apiGroups: [gateway.networking.k8s.io], resources: [gateways, httproutes, grpcroutes], verbs: [get, list, watch]}"))
+	lyon.Apply(t, role("- {apiGroups: [gateway.networking.k8s.io, gateway.networking.x-k8s.io], resources: [gateways, gatewayclasses, listenersets, xlistenersets, httproutes, grpcroutes, tlsroutes], verbs: [get, list, watch]}"))
 	shop.becomes(t, slow, "192.0.2.102 192.0.2.111")
 	logs(t, s, prompt, "cluster lyon: the Gateway API: no longer refused")
 	for _, line := range []string{"[ERROR]", "silent for"} {
