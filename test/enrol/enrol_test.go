@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedns/fedns/internal/enrol"
@@ -49,6 +50,12 @@ func TestFederation(t *testing.T) {
 	d := newDesk(t, map[string]*bed.Cluster{"home": home, "other/one": other, gke: members[0], eks: members[1]})
 	for _, m := range members {
 		m.AddNode(t, "node", "region-"+m.Name, "zone-"+m.Name)
+	}
+	for _, m := range members { // Kubernetes taints a node until it is ready
+		serve.Eventually(t, 30*time.Second, m.Name+"'s node has no taint", func() bool {
+			n, err := m.Client.CoreV1().Nodes().Get(t.Context(), "node", metav1.GetOptions{})
+			return err == nil && len(n.Spec.Taints) == 0
+		})
 	}
 	before := map[string]map[string]string{}
 	for _, c := range d.contexts() {
