@@ -137,7 +137,7 @@ func standby(o *corev1.Service) *shard.Service {
 	s, _ := service(o, false) // what is wrong about it is nobody's business here
 	return &shard.Service{
 		Key: s.Key, Deleting: s.Deleting, NotReady: s.NotReady, Addrs: s.Addrs, Hosts: s.Hosts,
-		Ports: s.Ports, Port: s.Port, Spread: s.Spread,
+		Ports: s.Ports, Port: s.Port, Spread: s.Spread, Balancer: s.Balancer,
 	}
 }
 

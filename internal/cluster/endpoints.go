@@ -20,16 +20,18 @@ import (
 // the Services with a label; but the slices that Kubernetes makes carry the labels of
 // their Service, and others are few. So those with the selector's labels are watched,
 // and all that Kubernetes hasn't made: of a cluster with 20,000 Services of which 1,000
-// are exported, 1,000 slices and not 20,000. Those of a Service in front of an Ingress are
-// watched by its name.
+// are exported, 1,000 slices and not 20,000. Where an exported Service has no slice with the
+// labels, Kubernetes' own are asked for by its name (see unlabelled.go), and so are those of
+// a Service in front of an Ingress.
 
 // An origin is a watch that slices come from.
 type origin int
 
 const (
-	labelled  origin = iota // with the labels of what is exported
-	unmanaged               // not made by Kubernetes
-	followed                // of Services that are watched by their names
+	labelled   origin = iota // with the labels of what is exported
+	unmanaged                // not made by Kubernetes
+	unlabelled               // made by Kubernetes, of exported Services none of whose slices has the labels
+	followed                 // of Services in front of others
 	origins
 )
 
@@ -43,11 +45,16 @@ type endpoints struct {
 	needed   []origin
 	exported map[names.Key]bool
 	known    bool                                 // which Services are exported, and a list waits for nothing else
-	services map[names.Key]map[shard.SliceKey]int // slices that are chosen by labels, by their Service: how many watches have each
+	services map[names.Key]map[shard.SliceKey]int // slices of exported Services, by their Service: how many watches have each
+	bare     map[names.Key]bool                   // exported Services none of whose slices has the labels
+	bared    chan struct{}                        // has something when there are more of them
 }
 
 func newEndpoints(needed ...origin) *endpoints {
-	e := &endpoints{needed: needed, exported: map[names.Key]bool{}, services: map[names.Key]map[shard.SliceKey]int{}}
+	e := &endpoints{
+		needed: needed, exported: map[names.Key]bool{}, services: map[names.Key]map[shard.SliceKey]int{},
+		bare: map[names.Key]bool{}, bared: make(chan struct{}, 1),
+	}
 	for o := range e.slices {
 		e.slices[o] = map[shard.SliceKey]*shard.Slice{}
 	}
@@ -56,7 +63,7 @@ func newEndpoints(needed ...origin) *endpoints {
 
 // wanted is what is reported of a slice; nil: nothing.
 func (e *endpoints) wanted(k shard.SliceKey) *shard.Slice {
-	for _, o := range [...]origin{labelled, unmanaged} {
+	for _, o := range [...]origin{labelled, unmanaged, unlabelled} {
 		if s := e.slices[o][k]; s != nil && e.exported[s.Of()] {
 			return s
 		}
@@ -75,6 +82,7 @@ func (e *endpoints) put(o origin, k shard.SliceKey, s *shard.Slice) []shard.Chan
 		if len(e.services[at]) == 0 {
 			delete(e.services, at)
 		}
+		defer e.mark(at)
 	}
 	if s == nil {
 		delete(e.slices[o], k)
@@ -86,6 +94,7 @@ func (e *endpoints) put(o origin, k shard.SliceKey, s *shard.Slice) []shard.Chan
 				e.services[at] = map[shard.SliceKey]int{}
 			}
 			e.services[at][k]++
+			defer e.mark(at)
 		}
 	}
 	switch after := e.wanted(k); {
@@ -103,6 +112,19 @@ func (e *endpoints) set(o origin, s *shard.Slice) { e.change(o, s.Key, s) }
 
 func (e *endpoints) gone(o origin, k shard.SliceKey) { e.change(o, k, nil) }
 
+// lost notes that a watch of some Services' slices has none of a name any more. Another
+// of the same origin may have it, under another Service.
+func (e *endpoints) lost(o origin, of func(names.Key) bool, k shard.SliceKey) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.slices[o][k]; s == nil || !of(s.Of()) {
+		return
+	}
+	if c := e.put(o, k, nil); len(c) > 0 {
+		e.report(c...)
+	}
+}
+
 func (e *endpoints) change(o origin, k shard.SliceKey, s *shard.Slice) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -111,10 +133,10 @@ func (e *endpoints) change(o origin, k shard.SliceKey, s *shard.Slice) {
 	}
 }
 
-// list notes all slices of an origin, or all of those that are one Service's, if it isn't
-// zero. Once all origins that are needed have been listed, and the Services, the list of all
-// is reported: before that, what it lacks isn't gone.
-func (e *endpoints) list(o origin, of names.Key, all []*shard.Slice) {
+// list notes all slices of an origin, or, if of isn't nil, all of some Services. Once all
+// origins that are needed have been listed, and the Services, the list of all is reported:
+// before that, what it lacks isn't gone.
+func (e *endpoints) list(o origin, of func(names.Key) bool, all []*shard.Slice) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var changes []shard.Change
@@ -124,17 +146,31 @@ func (e *endpoints) list(o origin, of names.Key, all []*shard.Slice) {
 		changes = append(changes, e.put(o, s.Key, s)...)
 	}
 	for k, s := range e.slices[o] {
-		if !have[k] && (of == names.Key{} || of == s.Of()) {
+		if !have[k] && (of == nil || of(s.Of())) {
 			changes = append(changes, e.put(o, k, nil)...)
 		}
 	}
-	e.listed[o] = true
-	if slices.Contains(e.needed, o) && e.whole() {
-		changes = []shard.Change{shard.SliceList{Slices: e.all()}}
+	if of == nil {
+		e.listed[o] = true
+		if slices.Contains(e.needed, o) && e.whole() {
+			changes = []shard.Change{shard.SliceList{Slices: e.all()}}
+		}
 	}
 	if len(changes) > 0 {
 		e.report(changes...)
 	}
+}
+
+// complete notes that all parts of an origin have been listed, and counts the slices.
+func (e *endpoints) complete(o origin) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.listed[o] {
+		if e.listed[o] = true; e.whole() {
+			e.report(shard.SliceList{Slices: e.all()})
+		}
+	}
+	return len(e.slices[o])
 }
 
 // whole says whether all slices that are chosen by labels are known, and which of them are wanted.
@@ -169,6 +205,7 @@ func (e *endpoints) tell(c shard.Change) {
 		} else {
 			delete(e.exported, k)
 		}
+		e.mark(k)
 		for at := range e.services[k] {
 			switch s := e.wanted(at); {
 			case s == nil:
@@ -209,7 +246,7 @@ func (e *endpoints) tell(c shard.Change) {
 	e.report(append(append(before, c), after...)...)
 }
 
-// slices are those of an origin, chosen by labels; all of them tells what they hold.
+// slices are those of an origin, chosen by labels.
 func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *resource {
 	api := a.discovery.EndpointSlices(namespace)
 	only := func(o metav1.ListOptions) metav1.ListOptions {
@@ -246,7 +283,7 @@ func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *re
 			case shard.SliceGone:
 				w.endpoints.gone(o, c.Key)
 			case shard.SliceList:
-				w.endpoints.list(o, names.Key{}, c.Slices)
+				w.endpoints.list(o, nil, c.Slices)
 			}
 		},
 	}
@@ -256,10 +293,43 @@ func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *re
 // carry no labels of their Service, unless somebody puts them there.
 const byOthers = discoveryv1.LabelManagedBy + "!=" + sliceController
 
+// some are the slices of some Services of a namespace, and of no others, chosen by labels.
+func (w *Watcher) some(a *api, o origin, name, namespace, selector string, of func(names.Key) bool) *resource {
+	r := w.slices(a, o, name, namespace, selector)
+	r.tell = func(c shard.Change) {
+		switch c := c.(type) {
+		case shard.SliceSet:
+			if of(c.Slice.Of()) {
+				w.endpoints.set(o, c.Slice)
+			} else {
+				w.endpoints.lost(o, of, c.Slice.Key)
+			}
+		case shard.SliceGone:
+			w.endpoints.lost(o, of, c.Key)
+		case shard.SliceList:
+			w.endpoints.list(o, of, slices.DeleteFunc(c.Slices, func(s *shard.Slice) bool { return !of(s.Of()) }))
+		}
+	}
+	return r
+}
+
+// those are the slices of some Services that an origin has told of.
+func (e *endpoints) those(o origin, of func(names.Key) bool) apireply.Known {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known := apireply.Known{}
+	for k, s := range e.slices[o] {
+		if of(s.Of()) {
+			known[k.Namespace+"/"+k.Name] = true
+		}
+	}
+	return known
+}
+
 // chosen are the slices of what is exported.
 func (w *Watcher) chosen(a *api) []*resource {
 	out := []*resource{w.slices(a, labelled, "slices", "", w.Selector.String())}
-	if !everything(w.Selector) {
+	if !w.Selector.Empty() {
 		others := w.slices(a, unmanaged, "slices of others", "", byOthers)
 		others.seldom = true
 		set := others.set
@@ -269,9 +339,7 @@ func (w *Watcher) chosen(a *api) []*resource {
 			}
 			return set(v)
 		}
-		out = append(out, others)
+		out = append(out, others, w.slicesByName(a))
 	}
 	return out
 }
-
-func everything(s labels.Selector) bool { return s.Empty() }

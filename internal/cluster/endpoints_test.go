@@ -128,8 +128,8 @@ func TestSlicesWaitForServices(t *testing.T) {
 	e.report = func(c ...shard.Change) { told = append(told, c...) }
 	web, key := names.Key{Namespace: "shop", Name: "web"}, shard.SliceKey{Namespace: "shop", Name: "web-hand"}
 	hand := &shard.Slice{Key: key, Service: "web"}
-	e.list(labelled, names.Key{}, []*shard.Slice{{Key: shard.SliceKey{Namespace: "shop", Name: "stray"}, Service: "stray"}})
-	e.list(unmanaged, names.Key{}, []*shard.Slice{hand})
+	e.list(labelled, nil, []*shard.Slice{{Key: shard.SliceKey{Namespace: "shop", Name: "stray"}, Service: "stray"}})
+	e.list(unmanaged, nil, []*shard.Slice{hand})
 	if len(told) > 0 {
 		t.Fatalf("told too early: %#v", told)
 	}
@@ -147,5 +147,61 @@ func TestSlicesWaitForServices(t *testing.T) {
 	e.gone(labelled, key)
 	if got := fmt.Sprintf("%T", told); len(told) != 5 {
 		t.Errorf("%s: %#v", got, told)
+	}
+}
+
+// Kubernetes' own slices without the labels are asked for together, by the names of their
+// Services, and those of nobody else.
+func TestSlicesByName(t *testing.T) {
+	const n = 2*namesAtOnce + 1
+	s := serve(t)
+	for i := range n {
+		s.set("services", fmt.Sprint("s", i), `"metadata":{`+exported+`}`)
+		s.set("endpointslices", fmt.Sprint("s", i, "-1"), named(fmt.Sprint("s", i), managed))
+		s.set("services", fmt.Sprint("t", i), `"metadata":{`+exported+`}`)
+		s.set("endpointslices", fmt.Sprint("t", i, "-1"), named(fmt.Sprint("t", i), managed, `"fedns.io/export":"true"`))
+	}
+	v, j, _ := s.follow(t, choosing)
+	eventually(t, "all slices", func() bool { return strings.Count(v.String(), "slice ") == 2*n })
+	eventually(t, "one list of them", func() bool { return v.listed()["slice"] == 1 })
+	eventually(t, "the log", func() bool {
+		return j.has(fmt.Sprintf("listed %d services, 0 ingresses, %d slices, %d slices by name", 2*n, n, n)) == 1
+	})
+	watches := 0
+	s.do(func() {
+		for _, a := range s.asked {
+			if strings.Contains(a, "watch endpointslices") && strings.Contains(a, " in (") {
+				watches++
+				if len(a) > 8000 || strings.Contains(a, "t1,") {
+					t.Errorf("asked %q", a)
+				}
+			}
+		}
+	})
+	if watches != 3 {
+		t.Errorf("%d watches by name", watches)
+	}
+}
+
+// Watches by name are of one namespace each, and begun anew where fewer would do.
+func TestByNameBatches(t *testing.T) {
+	var keys []names.Key
+	for i := range namesAtOnce + 1 {
+		keys = append(keys, names.Key{Namespace: "b", Name: fmt.Sprint(i)}, names.Key{Namespace: fmt.Sprintf("a%02d", i%3), Name: fmt.Sprint(i)})
+	}
+	var got []string
+	for _, b := range byNamespace(keys) {
+		got = append(got, fmt.Sprint(b[0].Namespace, " ", len(b)))
+	}
+	if want := "a00 22, a01 22, a02 21, b 64, b 1"; strings.Join(got, ", ") != want {
+		t.Errorf("%q", got)
+	}
+	b := &byName{asked: map[names.Key]bool{}, watches: make([]*listener, byNameLimit-1)}
+	if more, full := b.batches(keys[:2]); len(more) != 2 || !full {
+		t.Error(more, full)
+	}
+	b.asked[keys[0]] = true
+	if more, full := b.batches(keys[:2]); len(more) != 1 || full {
+		t.Error(more, full)
 	}
 }

@@ -240,6 +240,23 @@ func (d *demand) first() []shard.Change {
 	return []shard.Change{shard.StandbyList{Services: all}}
 }
 
+// lists waits until some resources have been listed in this generation, or ctx ends.
+func (d *demand) lists(ctx context.Context, resources ...string) {
+	for {
+		d.mu.Lock()
+		all, changed := !slices.ContainsFunc(resources, func(r string) bool { return !d.listed[r] }), d.changed
+		d.mu.Unlock()
+		if all {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // await waits until one of the resources has an object. none is called once, when it is
 // known that there is none now.
 func (d *demand) await(ctx context.Context, resources []string, none func()) {
@@ -411,8 +428,7 @@ func (w *Watcher) learn(k names.Key, change func(*candidate)) {
 	}
 }
 
-// follow watches each Service that clients may come in by, until ctx ends. How that does
-// is no part of how the cluster does.
+// follow watches each Service that clients may come in by, until ctx ends.
 func (w *Watcher) follow(ctx context.Context, a *api, wg *sync.WaitGroup) {
 	following := map[names.Key]bool{}
 	for {
@@ -428,21 +444,16 @@ func (w *Watcher) follow(ctx context.Context, a *api, wg *sync.WaitGroup) {
 		for _, k := range more {
 			following[k] = true
 			service := w.candidate(a, k)
-			its := w.slices(a, followed, "slices of "+service.name, k.Namespace, discoveryv1.LabelServiceName+"="+k.Name)
+			its := w.some(a, followed, "slices of "+service.name, k.Namespace, discoveryv1.LabelServiceName+"="+k.Name, func(s names.Key) bool { return s == k })
 			tell := its.tell
 			its.tell = func(c shard.Change) {
-				if all, ok := c.(shard.SliceList); ok {
-					w.endpoints.list(followed, k, all.Slices)
-					w.learn(k, func(known *candidate) { known.slices = true })
-					return
-				}
 				tell(c)
+				if _, all := c.(shard.SliceList); all {
+					w.learn(k, func(known *candidate) { known.slices = true })
+				}
 			}
-			for _, r := range [...]*resource{service, its} {
-				its := newStanding(quiet, "", []*resource{r})
-				its.begin()
-				w.listener(ctx, a, r, wg, its, apireply.Known{}).run(ctx)
-			}
+			w.beside(ctx, a, service, wg, w.demand.known(k)).run(ctx)
+			w.beside(ctx, a, its, wg, w.endpoints.those(followed, func(s names.Key) bool { return s == k })).run(ctx)
 		}
 		if c := w.demand.first(); c != nil {
 			w.endpoints.report(c...)
@@ -453,6 +464,16 @@ func (w *Watcher) follow(ctx context.Context, a *api, wg *sync.WaitGroup) {
 			return
 		}
 	}
+}
+
+// known is a Service that is watched by its name, if it is there.
+func (d *demand) known(k names.Key) apireply.Known {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.services[k]; c.service != nil && !c.service.Absent {
+		return apireply.Known{k.Namespace + "/" + k.Name: true}
+	}
+	return apireply.Known{}
 }
 
 // quiet is for what nobody needs to be told of.
@@ -472,6 +493,14 @@ func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.Wa
 		Watcher: w, resource: r, wg: wg, report: w.endpoints.report, standing: s,
 		pages: apireply.List{Kinds: r.kinds}, known: known, at: a, ctx: ctx,
 	}
+}
+
+// beside makes the calls for what counts beside a cluster's lists: how that does is no part
+// of how the cluster does.
+func (w *Watcher) beside(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, known apireply.Known) *listener {
+	its := newStanding(quiet, "", []*resource{r})
+	its.begin()
+	return w.listener(ctx, a, r, wg, its, known)
 }
 
 // run starts a reflector that makes its calls through l, until ctx ends.

@@ -57,25 +57,37 @@ func (f *Folder) merge() *whole {
 	}
 	m := &whole{nodes: nodes.all, unread: unread, shadow: shadow, fronts: map[shard.FrontKind][]*shard.Front{}, classes: map[shard.FrontKind][]shard.Class{}}
 	named := map[names.Key]bool{} // to be in front
+	entries := map[string]bool{}  // that somebody has to stand behind
+	announced := func(o *shard.Service) {
+		named[o.Front] = true
+		for _, e := range announces(o) {
+			entries[e] = true
+		}
+	}
 	for _, k := range classes.all {
 		named[k.Front] = true
 		m.classes[k.Key.Kind] = append(m.classes[k.Key.Kind], k)
 	}
 	for _, s := range fronts.all {
 		if k := s.object.Key.Kind; s.wanted {
-			named[s.object.Object.Front] = true
+			if k == shard.Gateway {
+				announced(s.object.Object)
+			}
 			m.fronts[k] = append(m.fronts[k], s.object)
 		}
 	}
 	for _, s := range services.all {
-		if s.wanted {
-			named[s.object.Front] = true
+		if s.wanted && s.object.Key.Kind == names.Ing {
+			announced(s.object)
 		}
+	}
+	found := func(o *shard.Service) bool {
+		return o.Balancer && slices.ContainsFunc(announces(o), func(e string) bool { return entries[e] })
 	}
 	standing := map[names.Key]bool{}
 	for _, s := range services.all {
 		switch {
-		case !s.wanted && s.object.Key.Kind == names.Svc && (named[s.object.Key] || len(s.object.Addrs)+len(s.object.Hosts) > 0):
+		case !s.wanted && s.object.Key.Kind == names.Svc && (named[s.object.Key] || found(s.object)):
 			standing[s.object.Key] = true
 			m.standby = append(m.standby, s.object)
 		case !s.wanted:

@@ -45,6 +45,7 @@ type resource struct {
 	all      func([]shard.Change) shard.Change // the complete list, from what set gave
 	none     shard.Change                      // the list can't be had, if it is extra
 	tell     func(shard.Change)                // in the place of reporting; nil: it is reported
+	run      func(context.Context)             // in the place of one list and one watch: it has many
 }
 
 func (w *Watcher) resources(a *api) []*resource {

@@ -100,8 +100,8 @@ func NewWatcher(c Config) (*Watcher, error) {
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
 	w := &Watcher{Config: c, rotation: rotation, lull: lull, pace: pace, relist: relist, compared: compared, known: map[string]apireply.Known{}, pulse: pulse{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
-	if w.endpoints = newEndpoints(labelled); !everything(c.Selector) {
-		w.endpoints = newEndpoints(labelled, unmanaged)
+	if w.endpoints = newEndpoints(labelled); !c.Selector.Empty() {
+		w.endpoints = newEndpoints(labelled, unmanaged, unlabelled)
 	}
 	w.gripes.init(c.Log, "cluster "+string(c.Cluster)+": ")
 	if c.Given != nil {
@@ -277,6 +277,10 @@ func (w *Watcher) reflect(ctx context.Context, a *api, report func(...shard.Chan
 	var wg sync.WaitGroup
 	var lists []*listener
 	for _, r := range w.resources(a) {
+		if r.run != nil {
+			wg.Go(func() { r.run(ctx) })
+			continue
+		}
 		if w.known[r.name] == nil {
 			w.known[r.name] = apireply.Known{}
 		}

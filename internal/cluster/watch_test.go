@@ -73,9 +73,12 @@ var kinds = map[string][2]string{ // kind, version
 	"ingressclasses": {"IngressClass", "networking.k8s.io/v1"}, "gatewayclasses": {"PartialObjectMetadata", "meta.k8s.io/v1"},
 }
 
+// home is the namespace of objects whose name has none before it.
+const home = "shop"
+
 func (s *apiServer) object(resource, name, fields string, version int) string {
 	k := s.kind(resource)
-	namespace := "shop"
+	namespace := home
 	if resource == "nodes" || resource == "namespaces" || strings.HasSuffix(resource, "classes") {
 		namespace = ""
 	}
@@ -86,6 +89,9 @@ func (s *apiServer) object(resource, name, fields string, version int) string {
 	m, _ := o["metadata"].(map[string]any)
 	if m == nil {
 		m = map[string]any{}
+	}
+	if in, _, ok := strings.Cut(name, "/"); ok {
+		namespace, name = in, name[len(in)+1:]
 	}
 	m["name"], m["namespace"], m["resourceVersion"] = name, namespace, strconv.Itoa(version)
 	o["kind"], o["apiVersion"], o["metadata"] = k[0], k[1], m
@@ -147,7 +153,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var lines []string
 	var items []string
-	of := asked(resource, q)
+	of := asked(resource, r.URL.Path, q)
 	for name, fields := range s.objects[resource] {
 		if o := s.object(resource, name, fields, s.version); of.chooses(o) {
 			items = append(items, o)
@@ -233,15 +239,20 @@ func (s *apiServer) change(event, resource, name, fields string) {
 
 // An asking is what a list or a watch asks for.
 type asking struct {
-	resource string
-	labels   labels.Selector
-	fields   fields.Selector
+	resource  string
+	namespace string // "": any
+	labels    labels.Selector
+	fields    fields.Selector
 }
 
-func asked(resource string, q url.Values) *asking {
+func asked(resource, path string, q url.Values) *asking {
 	l, _ := labels.Parse(q.Get("labelSelector"))
 	f, _ := fields.ParseSelector(q.Get("fieldSelector"))
-	return &asking{resource, l, f}
+	a := &asking{resource: resource, labels: l, fields: f}
+	if _, in, ok := strings.Cut(path, "/namespaces/"); ok {
+		a.namespace, _, _ = strings.Cut(in, "/")
+	}
+	return a
 }
 
 func (a *asking) chooses(object string) bool {
@@ -250,7 +261,7 @@ func (a *asking) chooses(object string) bool {
 		Spec     struct{ Type string }
 	}
 	_ = json.Unmarshal([]byte(object), &o)
-	return a.labels.Matches(labels.Set(o.Metadata.Labels)) && (a.resource != "services" ||
+	return a.labels.Matches(labels.Set(o.Metadata.Labels)) && (a.namespace == "" || a.namespace == o.Metadata.Namespace) && (a.resource != "services" ||
 		a.fields.Matches(fields.Set{"metadata.name": o.Metadata.Name, "metadata.namespace": o.Metadata.Namespace, "spec.type": o.Spec.Type}))
 }
 
