@@ -80,7 +80,7 @@ func addresses(instance *caddy.Instance) []string {
 // fail ends what can't go on. It says so where a user looks, whatever the log is.
 func fail(err error) {
 	if !caddy.IsUpgrade() { // else nobody looks
-		clog.SetOutput(os.Stderr)
+		clog.SetOutput(plainlog.Lines{To: os.Stderr})
 	}
 	clog.Fatal(err)
 }

@@ -11,7 +11,6 @@ package override
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -105,7 +104,30 @@ func (o Order) String() string {
 	return s + " reason " + strconv.Quote(o.Reason)
 }
 
-// Parse reads a file of overrides. Every wrong line is named in the error, and
+// wrong is what is wrong with a file, line by line.
+type wrong []error
+
+// few is how many wrong lines are named: with more, it isn't a file of overrides.
+const few = 5
+
+func (w wrong) Error() string {
+	var b strings.Builder
+	for i, err := range w {
+		switch {
+		case i == few:
+			fmt.Fprintf(&b, "; and %d more lines", len(w)-few)
+			return b.String()
+		case i > 0:
+			b.WriteString("; ")
+		}
+		b.WriteString(err.Error())
+	}
+	return b.String()
+}
+
+func (w wrong) Unwrap() []error { return w }
+
+// Parse reads a file of overrides. Wrong lines are named in the error, and
 // then no order is given: half of what an operator wrote is not what was meant.
 func Parse(text string) ([]Order, error) {
 	var out []Order
@@ -125,7 +147,7 @@ func Parse(text string) ([]Order, error) {
 		out = append(out, o)
 	}
 	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+		return nil, wrong(errs)
 	}
 	return out, nil
 }

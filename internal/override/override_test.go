@@ -48,7 +48,8 @@ func TestParseErrors(t *testing.T) {
 		`drain cluster/a reason x`:                     "text in quotes",
 		`drain cluster/a reason ""`:                    "text in quotes",
 		`drain cluster/a because "x"`:                  `"because" stands where`,
-		"drain cluster/a reason \"x\"\nfly zone/b\nup": "line 3",
+		"drain cluster/a reason \"x\"\nfly zone/b\nup": `line 2: "fly" is none of drain, down, up, failback; line 3: "" is none`,
+		strings.Repeat("nonsense\n", 7):                "line 5: \"nonsense\" is none of drain, down, up, failback; and 2 more lines",
 	} {
 		if got, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) || got != nil {
 			t.Errorf("%q: %v, error %v, want %q", text, got, err, want)

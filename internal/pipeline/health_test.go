@@ -108,6 +108,43 @@ func TestOverrideFile(t *testing.T) {
 	})
 }
 
+// A path of the file or of the state that is wrong, or where nothing is yet, is never
+// passed over in silence.
+func TestPaths(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "file")
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, tt := range []struct {
+			f    Federation
+			want string
+			ends string
+		}{
+			{Federation{Overrides: file, OverridesAt: "Corefile:7"}, "", ""},
+			{Federation{Overrides: dir + "/orders", OverridesAt: "Corefile:7"}, "level=INFO msg=\"federation fed: overrides " + dir + "/orders (Corefile:7): the file isn't there; it is read once it is", ""},
+			{Federation{Overrides: dir + "/no/orders", OverridesAt: "Corefile:7"}, "level=WARN msg=\"federation fed: overrides " + dir + "/no/orders (Corefile:7): neither the file nor its folder " + dir + "/no is there", ""},
+			{Federation{Overrides: dir, OverridesAt: "Corefile:7"}, "level=ERROR msg=\"overrides " + dir + ": read " + dir + ": is a directory; until it can be read, it orders nothing (Corefile:7)", ""},
+			{Federation{State: dir + "/a/b", StateAt: "Corefile:7"}, "level=INFO msg=\"federation fed: neither the folder of its state, " + dir + "/a/b, nor a state was there; both are made (Corefile:7)", "fed.state"},
+			{Federation{State: dir, StateAt: "Corefile:7"}, "level=INFO msg=\"federation fed: there was no state of it in " + dir + "; one is made (Corefile:7)", "fed.state"},
+			{Federation{State: dir, StateAt: "Corefile:7"}, "msg=\"federation fed: answers from the state on disk", "fed.state"},
+			{Federation{State: file + "/state", StateAt: "Corefile:7"}, "level=ERROR msg=\"federation fed: its state can't be kept: mkdir " + file + ": not a directory (Corefile:7); it needs a folder, not a file", ""},
+		} {
+			_, _, l, end := trio(t, tt.f, true)
+			time.Sleep(2 * stateRetry)
+			synctest.Wait()
+			end()
+			if tt.want == "" && strings.Contains(l.String(), "overrides") || strings.Count(l.String(), tt.want) != 1 && tt.want != "" {
+				t.Errorf("overrides %s, state %s: the log doesn't say, once, %s:\n%s", tt.f.Overrides, tt.f.State, tt.want, l)
+			}
+			if _, err := os.Stat(filepath.Join(tt.f.State, tt.ends)); tt.ends != "" && err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // A server that starts while every API is down answers from the state on disk at
 // once, marks it stale, and lets it go when the hold is over; only when that is
 // most of the clusters is it isolation, and all stays.

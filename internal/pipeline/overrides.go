@@ -2,7 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -27,10 +31,26 @@ type overrideFile struct {
 // openOverrides takes in what is ordered before anything is answered, and follows it.
 func (w *worker) openOverrides(federation int) {
 	o := &overrideFile{Pipeline: w.Pipeline, federation: federation}
+	o.greet()
 	o.look()
 	w.filed[federation] = slices.Clone(o.active) // what it follows is its own
 	w.override(federation)
 	w.wg.Go(func() { o.follow(w.ctx) })
+}
+
+// greet says that the file isn't there, as it needn't be: or the path is wrong.
+func (o *overrideFile) greet() {
+	f := &o.federations[o.federation]
+	if _, err := os.Stat(f.Overrides); !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	what := fmt.Sprintf("federation %s: overrides %s%s: ", f.Name, f.Overrides, said(f.OverridesAt))
+	folder := filepath.Dir(f.Overrides)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		o.log.Warn(what + "neither the file nor its folder " + folder + " is there; is the path right? It is read once it is there")
+		return
+	}
+	o.log.Info(what + "the file isn't there; it is read once it is")
 }
 
 // follow keeps the orders of the federation those of the file that have not expired.
@@ -50,6 +70,18 @@ func (o *overrideFile) follow(ctx context.Context) {
 	}
 }
 
+// instead says what is gone by while the file can't be read.
+func (o *overrideFile) instead(err error) string {
+	out := "the last good ones stay"
+	if !o.known {
+		out = "until it can be read, it orders nothing"
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		out += "; " + self() + " has to be able to read it"
+	}
+	return out
+}
+
 // look reads the file, if it has changed, and says whether the orders that hold have.
 func (o *overrideFile) look() (changed bool) {
 	f := &o.federations[o.federation]
@@ -67,7 +99,7 @@ func (o *overrideFile) look() (changed bool) {
 	case err != nil && err.Error() != o.wrong:
 		o.wrong = err.Error()
 		overrideErrors.WithLabelValues(f.Name).Inc()
-		o.log.Error("overrides " + f.Overrides + ": " + o.wrong + "; the last good ones stay")
+		o.log.Error("overrides " + f.Overrides + ": " + o.wrong + "; " + o.instead(err) + said(f.OverridesAt))
 	case err == nil:
 		o.wrong = ""
 	}

@@ -75,10 +75,12 @@ type Federation struct {
 	Policy   shard.Policy
 	// Hosts says which hosts of Ingresses and routes are answered; nil: none.
 	Hosts shard.Admits
-	// Overrides is a file of what operators order; "": there is none.
-	Overrides string
-	// State is a folder in which to keep what is known; "": it isn't kept.
-	State string
+	// Overrides is a file of what operators order; "": there is none. OverridesAt is
+	// where the configuration says so, for whoever has to mend it.
+	Overrides, OverridesAt string
+	// State is a folder in which to keep what is known; "": it isn't kept. StateAt is as
+	// OverridesAt.
+	State, StateAt string
 
 	orders  []override.Order // of a registry
 	expects bool             // a registry will tell of more members
@@ -406,7 +408,7 @@ func (w *worker) open(i int) {
 	t.Follow(w.estate.Leads[f.Name])
 	t.Believe(w.estate.Probed[f.Name])
 	if f.State != "" {
-		w.keepers[i] = &keeper{dir: f.State, name: f.Name, failing: &w.unkept[i]}
+		w.keepers[i] = &keeper{dir: f.State, at: f.StateAt, name: f.Name, failing: &w.unkept[i]}
 		w.keepers[i].open()
 		w.restore(i)
 	}

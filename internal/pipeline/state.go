@@ -2,10 +2,14 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/fedns/fedns/internal/shard"
@@ -34,6 +38,7 @@ const (
 // worker, but for the making of a base.
 type keeper struct {
 	dir     string
+	at      string // where the configuration says so
 	name    string // of the federation
 	journal *state.Journal
 	pending []state.Record // learned since the last publication
@@ -99,6 +104,14 @@ type based struct {
 // known of. They are silent for as long as they have not been heard.
 func (w *worker) restore(i int) {
 	f := w.federations[i]
+	made, found, unfit := state.Prepare(f.State, f.Name)
+	switch {
+	case unfit != nil: // that is said below; what there is can be read all the same
+	case made:
+		w.log.Info(fmt.Sprintf("federation %s: neither the folder of its state, %s, nor a state was there; both are made%s", f.Name, f.State, said(f.StateAt)))
+	case !found:
+		w.log.Info(fmt.Sprintf("federation %s: there was no state of it in %s; one is made%s", f.Name, f.State, said(f.StateAt)))
+	}
 	snapshot, err := state.Load(f.State, f.Name)
 	if err != nil {
 		stateErrors.WithLabelValues(f.Name).Inc()
@@ -108,6 +121,9 @@ func (w *worker) restore(i int) {
 	}
 	if err := state.Sweep(f.State, f.Name); err != nil {
 		w.log.Warn("federation " + f.Name + ": its state: " + err.Error())
+	}
+	if unfit != nil {
+		w.stateFailed(i, unfit)
 	}
 	if s := snapshot.Serial; s != 0 && int32(s+serialSlack-w.estate.Serial) > 0 {
 		w.estate.Serial = s + serialSlack
@@ -343,8 +359,39 @@ func (w *worker) stateFailed(i int, err error) {
 	stateErrors.WithLabelValues(k.name).Inc()
 	if k.failed != text {
 		k.failed = text
-		w.log.Error("federation " + k.name + ": its state can't be kept: " + text)
+		w.log.Error("federation " + k.name + ": its state can't be kept: " + text + said(k.at) + fit(err))
 	}
+}
+
+// fit says what folder would be right, where it is the folder that is wrong.
+func fit(err error) string {
+	switch {
+	case errors.Is(err, state.ErrLost):
+		return ""
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Sprintf("; it needs a folder that %s may write to", self())
+	case errors.Is(err, fs.ErrNotExist):
+		return "; it needs a folder that can be made"
+	case errors.Is(err, syscall.ENOTDIR):
+		return "; it needs a folder, not a file"
+	}
+	return ""
+}
+
+// said is where the configuration says something, behind what is said of it.
+func said(at string) string {
+	if at == "" {
+		return ""
+	}
+	return " (" + at + ")"
+}
+
+// self is who this process is to a file system.
+func self() string {
+	if uid := os.Getuid(); uid >= 0 {
+		return fmt.Sprintf("user %d, as whom fedns runs,", uid)
+	}
+	return "fedns"
 }
 
 // stateKept notes that all that is known is on disk.

@@ -89,14 +89,19 @@ func oneLine(text string) string {
 }
 
 // Lines passes on what package log writes, for which libraries have no levels: what
-// begins with none gets one.
+// begins with none gets one. What has several lines becomes one.
 type Lines struct{ To io.Writer }
 
 // Write implements io.Writer; it gets a line at a time.
 func (l Lines) Write(p []byte) (int, error) {
 	line := p
-	if !bytes.HasPrefix(p, []byte("[")) {
-		line = []byte(Mark(slog.LevelWarn) + oneLine(string(p)) + "\n")
+	marked := bytes.HasPrefix(p, []byte("["))
+	if !marked || bytes.IndexByte(p, '\n') < len(p)-1 {
+		text := oneLine(string(p)) + "\n"
+		if !marked {
+			text = Mark(slog.LevelWarn) + text
+		}
+		line = []byte(text)
 	}
 	if _, err := l.To.Write(line); err != nil {
 		return 0, err

@@ -17,12 +17,14 @@ func TestLines(t *testing.T) {
 	l.Error("gone")
 	std := log.New(Lines{&b}, "", 0)
 	std.Print("[INFO] SIGUSR1: Reloading")
+	std.Print("[FATAL] one\ntwo")
 	std.Print("http: TLS handshake error")
 	want := `[DEBUG] step step="create Service shop/web"
 [INFO] heard again cluster="paris" after="12"
 [WARNING] two\nlines
 [ERROR] gone
 [INFO] SIGUSR1: Reloading
+[FATAL] one\ntwo
 [WARNING] http: TLS handshake error
 `
 	if b.String() != want {

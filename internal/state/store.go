@@ -207,16 +207,44 @@ type Base struct {
 	size int64
 }
 
-// NewBase writes the lists of all clusters beside the file of a federation, in a folder
-// that it makes where there is none (any more). It may take its time; nothing is
-// replaced before Journal.
-func NewBase(dir, federation string, records []Record) (*Base, error) {
+// Prepare has the state of a federation be kept in a folder, which it makes where there
+// is none, and tries to write there: what won't work is better said at the start than
+// when there is something to keep. made says that there was no folder, found that there
+// is a state.
+func Prepare(dir, federation string) (made, found bool, err error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		made = true
+	}
+	if _, err := os.Stat(path(dir, federation)); err == nil {
+		found = true
+	}
+	f, err := newDraft(dir, federation)
+	if err != nil {
+		return false, found, err
+	}
+	f.Close()
+	return made, found, os.Remove(f.Name())
+}
+
+// newDraft makes an empty file that can take the place of a federation's.
+func newDraft(dir, federation string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	f, err := os.CreateTemp(dir, draft(federation)+"*")
 	if err != nil {
 		return nil, plain(path(dir, federation), err)
+	}
+	return f, nil
+}
+
+// NewBase writes the lists of all clusters beside the file of a federation, in a folder
+// that it makes where there is none (any more). It may take its time; nothing is
+// replaced before Journal.
+func NewBase(dir, federation string, records []Record) (*Base, error) {
+	f, err := newDraft(dir, federation)
+	if err != nil {
+		return nil, err
 	}
 	b := &Base{file: f, name: path(dir, federation)}
 	out := bufio.NewWriterSize(f, 1<<20)

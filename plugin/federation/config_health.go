@@ -2,7 +2,6 @@ package federation
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -78,12 +77,13 @@ func (s *stanza) healthProperty(c *caddy.Controller, p string, args []string) (e
 			return err
 		}
 		s.state = path(c, args[0])
-		return folder(s.state)
+		return isFolder(s.state)
 	case "overrides":
 		if err := needs(len(args) == 1, "a file"); err != nil {
 			return err
 		}
 		s.override = path(c, args[0])
+		return isFile(s.override)
 	case "status":
 		s.status, err = statusAddr(args)
 		return err
@@ -131,8 +131,3 @@ func percent(v string) (int, error) {
 	}
 	return n, nil
 }
-
-// folder makes the folder of the state where there is none. One that can't be written to
-// is no reason not to start: what lies there is answered from, and that it isn't kept is
-// said, and tried again, by who keeps it.
-func folder(dir string) error { return os.MkdirAll(dir, 0o755) }

@@ -16,9 +16,11 @@ type position struct {
 // here is where c reads now.
 func here(c *caddy.Controller) position { return position{c.File(), c.Line()} }
 
+func (p position) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
+
 // errorf is what is wrong there, in the words that c.Errf has for it.
 func (p position) errorf(format string, v ...any) error {
-	return fmt.Errorf("%s:%d - Error during parsing: %w", p.file, p.line, fmt.Errorf(format, v...))
+	return fmt.Errorf("%s - Error during parsing: %w", p, fmt.Errorf(format, v...))
 }
 
 // after says whether p stands behind o, as far as that can be told.

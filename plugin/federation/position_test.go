@@ -50,7 +50,7 @@ func TestErrorsNameTheirLine(t *testing.T) {
 		"registry", "registry a b c", "select", "select a=b=c", "apex", "apex a b", "apex " + dir + "/none", "apex " + file,
 		"ttl", "ttl soon", "ttl 30s 60s", "heartbeat 2s", "heartbeat 5s 2s", "heartbeat 1ms 2s", "hold", "hold 1ms", "silence", "silence maybe",
 		"probe", "probe smoke", "panic", "panic 101%", "guard", "guard 50% 1ms", "guard 50% 10s many", "state", "state " + file, "state " + file + "/state",
-		"overrides", "overrides a b", "status a b", "status nowhere", "resolver", "resolver dns.example", "policy", "policy closest", "policy nearest failback manual", "policy failover us failback",
+		"overrides", "overrides a b", "overrides " + dir, "overrides " + file + "/overrides", "status a b", "status nowhere", "resolver", "resolver dns.example", "policy", "policy closest", "policy nearest failback manual", "policy failover us failback",
 		"answers", "answers 0", "answers many", "geo", "nets", "nets 10.0.0/8 eu", "nets 10.0.0.0/8 e_u", "ecs", "ecs on dns.example",
 		"local", "local c .", "fast", "fast maybe", "cookies", "cookies " + dir + "/none", "rrl", "rrl 100", "rrl on 0", "lenient yes",
 	} {
