@@ -237,6 +237,9 @@ func refusal(what string, p *report.Preview) error {
 		}
 		return hint.Errorf(known+"--force orders it all the same", "%s: the server knows no %s", what, u.Subject)
 	}
+	if len(p.Futile) > 0 {
+		return hint.Errorf("--force orders it all the same, for when that has changed", "%s: it would change nothing: %s", what, p.Futile[0].Why)
+	}
 	if p.Orphaned == 0 {
 		return nil
 	}
@@ -278,6 +281,9 @@ func (c *order) show(what string, p *report.Preview, path string, o override.Ord
 	}
 	for _, u := range p.Unknown {
 		c.printf("the server knows no %s\n", u.Subject)
+	}
+	for _, f := range p.Futile {
+		c.printf("it can't change anything: %s; it needs --force\n", f.Why)
 	}
 	if err := refusal(what, p); err != nil && p.Orphaned > 0 {
 		c.printf("%v; it needs --force\n", err)

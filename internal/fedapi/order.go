@@ -44,7 +44,7 @@ type Statement struct {
 const (
 	InForce    = "InForce"    // its snapshot has it
 	Overruled  = "Overruled"  // that has a later order about the same
-	NotInForce = "NotInForce" // it hasn't
+	NotInForce = "NotInForce" // it hasn't, or to no purpose
 	Previewed  = "Previewed"  // it says what would change
 )
 

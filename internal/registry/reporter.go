@@ -28,6 +28,8 @@ type Server interface {
 	Clusters(context.Context) ([]report.Cluster, error)
 	// Preview is what an order would change.
 	Preview(context.Context, override.Order) (*report.Preview, error)
+	// Futile says why an order can't change anything as things are; "": it may.
+	Futile(override.Order) string
 	// Version is of the program.
 	Version() string
 }
@@ -288,6 +290,11 @@ func (p *reporter) state(ctx context.Context, c *cause, inForce []override.Order
 		if s, settled = c.becomes(inForce); !settled {
 			return
 		}
+		if s.State == fedapi.InForce {
+			if why := p.Server.Futile(c.order); why != "" {
+				s.State, s.Message = fedapi.NotInForce, why
+			}
+		}
 		if c.order.Subject.Kind == override.Cluster && s.State != fedapi.NotInForce {
 			for _, r := range p.clusters(ctx, serial, now) {
 				if r.Cluster == c.order.Subject.Name {
@@ -360,6 +367,9 @@ func (p *reporter) foresee(ctx context.Context, c *cause) fedapi.Statement {
 		if len(u.Known) > 0 {
 			s.Message += "; known: " + strings.Join(u.Known, ", ")
 		}
+	}
+	for _, f := range preview.Futile {
+		s.State, s.Message = fedapi.NotInForce, f.Why
 	}
 	if c.order.Subject.Kind == override.Cluster {
 		all, err := p.Server.Clusters(ctx)

@@ -159,6 +159,7 @@ type Preview struct {
 	Orphans  []string  `json:"orphans"`  // that have a shard now and would have none anywhere; the first
 	Orphaned int       `json:"orphaned"` // how many of these there are
 	Unknown  []Unknown `json:"unknown"`  // subjects that nothing is known of
+	Futile   []Futile  `json:"futile"`   // those of the orders that change nothing, whatever happens
 }
 
 // A Change is a service that would be answered otherwise.
@@ -182,6 +183,12 @@ type Leads struct {
 	To        string   `json:"to,omitempty"` // another name
 	Addresses []string `json:"addresses"`
 	Why       string   `json:"why,omitempty"` // there is none
+}
+
+// A Futile is an order that can't change anything as things are.
+type Futile struct {
+	Order string `json:"order"`
+	Why   string `json:"why"`
 }
 
 // An Unknown is a subject of an order that is no cluster, region, zone or service.

@@ -210,7 +210,7 @@ const (
 	BadAddress      NoticeKind = "address"   // an address outside the cluster's range, or that nobody can use
 	Disagreement    NoticeKind = "disagree"  // members' annotations that differ
 	ScopeClash      NoticeKind = "scope"     // a zone and a region of one name
-	UnknownOverride NoticeKind = "override"  // an order about a cluster that isn't there
+	UnknownOverride NoticeKind = "override"  // an order that changes nothing: its cluster isn't there, or no policy minds it
 	Unread          NoticeKind = "unread"    // an object of a kind or version that isn't read
 	NameClash       NoticeKind = "namespace" // a namespace that has the federation's name
 	Crowded         NoticeKind = "answers"   // more addresses than an answer may have

@@ -125,8 +125,9 @@ func (t *Table) Expect(more bool) {
 // Expecting says whether more members may come.
 func (t *Table) Expecting() bool { return t.expecting }
 
-// strangers notices orders that name no member, once it is known who is one.
-func (t *Table) strangers() {
+// vain notices orders that change nothing, once it is known who is a member: those that
+// name none, and those that are futile.
+func (t *Table) vain(f *names.Federation) {
 	if !t.unchecked || !t.Settled() {
 		return
 	}
@@ -134,6 +135,9 @@ func (t *Table) strangers() {
 	for _, o := range t.orders {
 		if o.Subject.Kind == override.Cluster && !slices.ContainsFunc(t.members, func(m *member) bool { return string(m.Name) == o.Subject.Name }) {
 			t.notice("", UnknownOverride, fmt.Sprintf("override %q: there is no cluster of this name", o.Subject))
+		}
+		if why := Futile(f, t.policy.Choice, o); why != "" {
+			t.notice("", UnknownOverride, fmt.Sprintf("override %q changes nothing: %s", fmt.Sprintf("%s %s", o.Action, o.Subject), why))
 		}
 	}
 }

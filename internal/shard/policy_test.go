@@ -222,6 +222,57 @@ func TestOverrides(t *testing.T) {
 	b.at(0).wantAddrs("forced up", "0 1 2")
 }
 
+// An order to go back where there is nothing to go back to changes nothing, and that is
+// said.
+func TestFutile(t *testing.T) {
+	choice := func(text string) names.Policy {
+		if text == "" {
+			return names.Policy{}
+		}
+		p, err := names.ParsePolicy(strings.Fields(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	for _, tt := range []struct{ usual, own, order, want string }{
+		{"", "", "service/shop/web", "its policy is all; only failover has a region to go back to"},
+		{"nearest", "", "service/shop/web", "its policy is nearest; only failover"},
+		{"failover r0 r1", "weighted 2", "service/shop/web", "its policy is weighted 2; only failover"},
+		{"failover r0 r1", "", "service/shop/web", ""},
+		{"", "failover r0 r1 failback manual", "service/shop/web", ""},
+		{"", "", "service/shop/unknown", ""}, // which is another matter
+		{"", "", "region/r0", "no service has the policy failover"},
+		{"", "failover r0 r1", "region/r0", ""},
+		{"", "failover r0 r1", "region/r2", "no policy failover has the region r2"},
+		{"failover r2 r1", "nearest", "region/r2", ""},
+		{"failover r2 r1", "nearest", "region/r0", "no service has the policy failover"},
+	} {
+		b := three(t, shard.Policy{Choice: choice(tt.usual)})
+		s := service(web, "192.0.2.0")
+		s.Policy = tt.own
+		b.apply(0, shard.ServiceSet{Service: s}).publish()
+		orders, err := override.Parse("failback " + tt.order + ` reason "x"`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := shard.Futile(b.fed, choice(tt.usual), orders[0]); !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("usually %q, own %q: failback %s: %q, want %q", tt.usual, tt.own, tt.order, got, tt.want)
+		}
+		b.table.Override(orders)
+		b.publish()
+		if tt.want != "" {
+			b.wantNotice(fmt.Sprintf(`override "failback %s" changes nothing: %s`, tt.order, tt.want))
+		} else if n := b.table.Notices(); len(n) > 0 {
+			t.Errorf("usually %q, own %q: failback %s: %v", tt.usual, tt.own, tt.order, n)
+		}
+		orders[0].Action = override.Drain
+		if got := shard.Futile(b.fed, choice(tt.usual), orders[0]); got != "" {
+			t.Errorf("drain %s: %q", tt.order, got)
+		}
+	}
+}
+
 // many is a federation of one cluster with n services.
 func many(t *testing.T, n int, p shard.Policy) *bed {
 	b := newBedWith(t, p, shard.Cluster{Name: "c"}, shard.Cluster{Name: "d"}, shard.Cluster{Name: "e"})

@@ -53,7 +53,6 @@ func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federati
 		ds = append(ds, d)
 	}
 	clear(t.excused)
-	t.strangers()
 	// A map keeps the room it once needed, and to walk through that costs as much
 	// as the entries did: after a first listing, each change would.
 	t.dirty = map[names.Key]bool{}
@@ -80,7 +79,9 @@ func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federati
 	slices.SortFunc(moved, func(a, b Transition) int {
 		return cmp.Or(cmp.Compare(a.Key.String(), b.Key.String()), cmp.Compare(a.Cluster, b.Cluster))
 	})
-	return e.Done(), moved
+	next := e.Done()
+	t.vain(next)
+	return next, moved
 }
 
 // atlas is the map of all members' places. A member that has not been listed

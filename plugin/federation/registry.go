@@ -117,6 +117,11 @@ func (s server) Preview(ctx context.Context, o override.Order) (*report.Preview,
 	return &p, nil
 }
 
+// Futile implements registry.Server.
+func (s server) Futile(o override.Order) string {
+	return shard.Futile(s.status.f.board.Load().Federations[s.index], s.stanza.policy.Choice, o)
+}
+
 // Version implements registry.Server.
 func (server) Version() string { return versions()["fedns"] }
 

@@ -35,7 +35,7 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 		return nil, err
 	}
 	now := time.Now()
-	out := report.Preview{Changes: []report.Change{}, Orphans: []string{}, Unknown: []report.Unknown{}}
+	out := report.Preview{Changes: []report.Change{}, Orphans: []string{}, Unknown: []report.Unknown{}, Futile: []report.Futile{}}
 	var more orders
 	for _, line := range v["order"] {
 		read, err := override.Parse(line)
@@ -68,11 +68,12 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 	}
 	snapshot := s.f.board.Load()
 	var asked []*names.Federation
+	var usual []names.Policy
 	for i, st := range s.stanzas {
 		if v.Has("federation") && !slices.Contains(v["federation"], st.name) {
 			continue
 		}
-		asked = append(asked, snapshot.Federations[i])
+		asked, usual = append(asked, snapshot.Federations[i]), append(usual, st.policy.Choice)
 		// What the file says by now is as good as in force: of two operators, the
 		// second must see what the first has done.
 		file, _ := st.orders(now)
@@ -85,9 +86,31 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 	for _, o := range more {
 		if known, ok := s.subject(asked, v["federation"], o.Subject); !ok {
 			out.Unknown = append(out.Unknown, report.Unknown{Subject: o.Subject.String(), Known: known})
+		} else if why := futile(asked, usual, o); why != "" {
+			out.Futile = append(out.Futile, report.Futile{Order: o.String(), Why: why})
 		}
 	}
 	return out, nil
+}
+
+// futile says why an order can't change anything in any of some federations, one of
+// which knows its subject; "": it may.
+func futile(asked []*names.Federation, usual []names.Policy, o override.Order) (why string) {
+	for i, f := range asked {
+		because := shard.Futile(f, usual[i], o)
+		if because == "" && (o.Subject.Kind != override.Service || serves(f, o.Subject)) {
+			return ""
+		}
+		why = cmp.Or(because, why)
+	}
+	return why
+}
+
+// serves says whether a federation has anything of a service's name.
+func serves(f *names.Federation, sub override.Subject) bool {
+	return slices.ContainsFunc(append(names.Kinds[:], names.Host), func(k names.Kind) bool {
+		return f.Service(names.Key{Namespace: sub.Namespace, Name: sub.Name, Kind: k}) != nil
+	})
 }
 
 // changes adds what changes in one federation.
@@ -175,10 +198,8 @@ func (s *status) subject(asked []*names.Federation, only []string, sub override.
 				known = append(known, scope.Region)
 			}
 		}
-		for _, k := range append(names.Kinds[:], names.Host) {
-			if sub.Kind == override.Service && f.Service(names.Key{Namespace: sub.Namespace, Name: sub.Name, Kind: k}) != nil {
-				return nil, true
-			}
+		if sub.Kind == override.Service && serves(f, sub) {
+			return nil, true
 		}
 	}
 	if sub.Kind == override.Cluster {

@@ -673,6 +673,16 @@ func TestPreview(t *testing.T) {
 			t.Errorf("%s: %+v", subject, p)
 		}
 	}
+	for order, want := range map[string]string{
+		"failback service/shop/web": "its policy is all; only failover has a region to go back to",
+		"failback region/eu":        "no service has the policy failover",
+		"drain service/shop/web":    "",
+	} {
+		p := preview(order + ` reason "x"`)
+		if want == "" && len(p.Futile) > 0 || want != "" && (len(p.Futile) != 1 || !strings.Contains(p.Futile[0].Why, want) || p.Futile[0].Order != order+` reason "x"`) {
+			t.Errorf("%s: %+v, want %q", order, p.Futile, want)
+		}
+	}
 	// What the file says already counts, whether or not it has been taken in.
 	file := s.stanzas[0].override
 	if err := os.WriteFile(file, []byte("drain cluster/b reason \"y\"\ndrain cluster/c reason \"y\"\n"), 0o644); err != nil {

@@ -1,9 +1,11 @@
 package geo
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -125,6 +127,22 @@ func TestFailback(t *testing.T) {
 	})
 	if got := from(t, s, "192.0.2.200", "few"); got != iowa {
 		t.Errorf("with the order gone, few is answered with %q", got)
+	}
+
+	// Where nothing can be gone back to, nothing is ordered.
+	bin, err := fedctlBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for subject, want := range map[string]string{"service/shop/every": "it would change nothing: its policy is all", "region/nowhere": "the server knows no region/nowhere", "service/shop/nothing": "the server knows no service/shop/nothing"} {
+		out, err := exec.Command(bin, "failback", subject, "--reason", "x", "--server", status).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), want) {
+			t.Errorf("failback %s: %v, it says\n%swant exit 1 and %q", subject, err, out, want)
+		}
+	}
+	if text, err := os.ReadFile(w.overrides()); err != nil || strings.Contains(string(text), "failback") {
+		t.Errorf("the file says %q, %v", text, err)
 	}
 
 	// The same by the region.

@@ -204,6 +204,17 @@ func TestOrders(t *testing.T) {
 	if err := w.admin.Delete(t.Context(), fedapi.Orders, "", "o", ""); err != nil {
 		t.Fatal(err)
 	}
+	// What would change nothing isn't in force, rehearsed or not.
+	for name, dry := range map[string]string{"back": "", "back-dry": `,"dryRun":true`} {
+		w.order(t, name, `"action":"Failback","subject":"service/shop/web","reason":"test"`+dry)
+		if s := w.stated(t, name, 2, fedapi.NotInForce); !strings.Contains(fmt.Sprint(s.Status.Servers), "its policy is all; only failover has a region to go back to") {
+			t.Errorf("%s: %+v", name, s.Status.Servers)
+		}
+		if err := w.admin.Delete(t.Context(), fedapi.Orders, "", name, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	w.order(t, "q", `"action":"Drain","subject":"region/eu","reason":"test","dryRun":true`)
 	if q := w.stated(t, "q", 2, fedapi.Previewed); one.ask("web") != everywhere {
 		t.Errorf("a dry run is in force: %s", one.ask("web"))
