@@ -40,9 +40,6 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	}
 	w = streamed(w, r)
 	state := request.Request{W: w, Req: r}
-	if t := state.QType(); t == dns.TypeAXFR || t == dns.TypeIXFR {
-		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r) // many messages; who asks has made a connection
-	}
 	from, err := netip.ParseAddr(state.IP())
 	if err != nil {
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)
@@ -52,7 +49,7 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 		answers.WithLabelValues(metrics.WithServer(ctx), "refused", "none").Inc()
 		return dns.RcodeSuccess, w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError))
 	}
-	if due == nil {
+	if t := state.QType(); due == nil || t == dns.TypeAXFR || t == dns.TypeIXFR { // many messages; who asks has made a connection
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)
 	}
 	w = &cookieWriter{w, due}
@@ -188,13 +185,22 @@ type clearWriter struct{ dns.Writer }
 
 // Write implements dns.Writer.
 func (w clearWriter) Write(b []byte) (int, error) {
-	const aa, tc, ra, ad = 0x04, 0x02, 0x80, 0x20
-	if len(b) >= 12 {
-		if rcode := b[3] & 0x0f; rcode == dns.RcodeNotImplemented || rcode == dns.RcodeFormatError {
-			b = slices.Clone(b) // which is the caller's
-			b[2] &^= aa | tc
-			b[3] &^= ra | ad
-		}
+	if unread(b) {
+		b = slices.Clone(b) // which is the caller's
+		clearEcho(b)
 	}
 	return w.Writer.Write(b)
+}
+
+// unread says whether an answer is one to a query that can't be answered.
+func unread(b []byte) bool {
+	return len(b) >= 12 && (b[3]&0x0f == dns.RcodeNotImplemented || b[3]&0x0f == dns.RcodeFormatError)
+}
+
+// clearEcho clears what is of the query, or of a plugin that changes all answers, in
+// the header of one that says that the query can't be answered.
+func clearEcho(b []byte) {
+	const aa, tc, ra, ad = 0x04, 0x02, 0x80, 0x20
+	b[2] &^= aa | tc
+	b[3] &^= ra | ad
 }

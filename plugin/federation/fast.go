@@ -61,8 +61,8 @@ type fastDomain struct {
 	except []fqdn.Name // below it, and other server blocks'
 	zone   string      // that CoreDNS's metrics count it by; "": they aren't asked for
 	nsid   []byte      // what the nsid plugin says this server is
-	any    bool        // the any plugin answers for that type
-	signed []uint16    // types that the tsig plugin has to see
+	needs  []needs     // of the other plugins
+	part   part        // of them that is done here
 }
 
 // laneLimit bounds the questions that are in the chain at once. Each holds a few
@@ -70,9 +70,9 @@ type fastDomain struct {
 const laneLimit = 4096
 
 // add has questions for names in a domain answered.
-func (h *fast) add(f *Federation, d *domain, except []string, signed []uint16) {
-	fd := fastDomain{domain: d, of: f, signed: signed, labels: len(fqdn.Labels(string(d.name)))}
-	fd.nsid, fd.any = identity(f.config), f.config.Handler("any") != nil
+func (h *fast) add(f *Federation, d *domain, except []string, needed []needs, done part) {
+	fd := fastDomain{domain: d, of: f, needs: needed, part: done, labels: len(fqdn.Labels(string(d.name)))}
+	fd.nsid = identity(f.config)
 	for _, e := range except {
 		fd.except = append(fd.except, fqdn.Name(e))
 	}
@@ -148,16 +148,27 @@ func (r *responder) Respond(p *udp.Packet) int {
 	if reading != wire.Foreign && reading != wire.BadVersion {
 		d = r.domain(q.Name())
 	}
+	var need kinds
+	if d != nil {
+		need = d.needed(q, p.From.Addr())
+		if d.part.size > 0 {
+			q.EDNS.Size = min(q.EDNS.Size, d.part.size)
+		}
+	}
 	holder := r.identify(p, d)
 	if r.table != nil && !holder {
 		if verdict := r.table.Take(p.From.Addr(), r.now); verdict != rrl.Pass {
 			r.tally.limited[verdict].add()
 			switch {
 			case r.limit.mode == "observe":
-			case verdict == rrl.Drop || reading == wire.Foreign:
+			case verdict == rrl.Drop || reading == wire.Foreign || need&silent != 0:
 				return 0
 			default:
-				return wire.Truncate(p.Buf, q, &r.x)
+				size := wire.Truncate(p.Buf, q, &r.x)
+				if d != nil {
+					d.part.flags.apply(p.Buf)
+				}
+				return size
 			}
 		}
 	}
@@ -166,16 +177,23 @@ func (r *responder) Respond(p *udp.Packet) int {
 		return wire.Version(p.Buf, q)
 	case d == nil || p.Cut:
 		return r.chain(p)
+	case reading == wire.BadSubnet && need&failed != 0:
+		return r.chain(p)
 	case reading == wire.BadSubnet || reading == wire.BadCookie && r.jar.Load() != nil:
 		size := wire.Refuse(p.Buf, q, wire.FormErr, &r.x)
+		if reading == wire.BadSubnet { // the other is said before any plugin
+			d.part.flags.apply(p.Buf)
+			clearEcho(p.Buf)
+		}
 		r.tally.outcomes[refused][noScope].add()
 		r.tally.count(r, p, d, size, wire.FormErr)
 		return size
 	}
-	size, o := r.answer(p, d)
+	size, o := r.answer(p, d, need)
 	if size == 0 {
 		return r.lane(p, d)
 	}
+	d.part.flags.apply(p.Buf)
 	r.tally.outcomes[o.outcome][o.scope].add()
 	r.tally.count(r, p, d, size, p.Buf[3]&0x0f)
 	return size
@@ -228,20 +246,17 @@ func (r *responder) domain(name string) *fastDomain {
 }
 
 // answer writes the answer to the question in p, if it is one for names of the
-// federations; else its size is 0. It decides as query.reply does.
-func (r *responder) answer(p *udp.Packet, d *fastDomain) (size int, o counted) {
+// federations and none that another plugin needs to see; else its size is 0. It
+// decides as query.reply does.
+func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, o counted) {
 	q := &r.q
 	switch q.Type {
 	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME, dns.TypeDS,
 		dns.TypeHINFO: // which names have that have nothing else: see bare
 		return 0, o
-	case dns.TypeANY:
-		if d.any {
-			return 0, o
-		}
 	}
 	labels := q.Labels(d.labels)
-	if len(labels) == 0 || slices.Contains(d.signed, q.Type) {
+	if len(labels) == 0 || need&whatever == whatever {
 		return 0, o
 	}
 	apex, snapshot := d.apex.Load(), d.of.board.Load()
@@ -274,6 +289,9 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain) (size int, o counted) {
 			return 0, o
 		}
 		a.Service = nil
+	}
+	if need != 0 && need&kindOf(q, &a) != 0 {
+		return 0, o
 	}
 	r.x.Serial = snapshot.Serial
 	r.turn++

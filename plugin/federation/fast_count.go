@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/acl"
 	"github.com/coredns/coredns/plugin/metrics/vars"
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,6 +102,7 @@ type perDomain struct {
 	requests [2][len(countedTypes) + 1]cell // by family, type
 	rcodes   [6]cell
 	do       cell
+	allowed  cell // by acl
 	duration prometheus.Observer
 	request  prometheus.Observer
 	response prometheus.Observer
@@ -150,13 +152,19 @@ func newTally(h *fast) *tally {
 		if h.domains[i].zone != "" {
 			t.domains[i].fill(h.addr, h.domains[i].zone, set)
 		}
+		if h.domains[i].part.allowed {
+			set(&t.domains[i].allowed, acl.RequestAllowCount, h.addr, noView)
+		}
 	}
 	return t
 }
 
-// fill names the counters of CoreDNS for one zone. Nobody has a view here.
+// noView is what is counted as the view: nobody has one here.
+const noView = ""
+
+// fill names the counters of CoreDNS for one zone.
 func (p *perDomain) fill(server, zone string, set func(*cell, *prometheus.CounterVec, ...string)) {
-	const view, proto = "", "udp"
+	const view, proto = noView, "udp"
 	for f, family := range [2]string{"1", "2"} {
 		for i := range p.requests[f] {
 			name := "other"
@@ -189,6 +197,7 @@ func (t *tally) count(r *responder, p *udp.Packet, d *fastDomain, size int, rcod
 	if r.q.EDNS.DO {
 		c.do.add()
 	}
+	c.allowed.add()
 	if t.answered++; t.answered%sample == 0 && c.duration != nil {
 		c.duration.Observe(time.Since(r.began).Seconds())
 		c.request.Observe(float64(p.N))

@@ -144,6 +144,9 @@ func (w *letter) WriteMsg(m *dns.Msg) error {
 	if err != nil {
 		return err
 	}
+	if unread(b) {
+		clearEcho(b)
+	}
 	return w.Letter.Write(b)
 }
 

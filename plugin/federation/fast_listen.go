@@ -214,17 +214,18 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) (o
 		if f.block >= len(all) {
 			return false, errors.New("the Corefile has changed since it was read")
 		}
-		if why := all[f.block].objection(); why != "" {
-			reason = errors.New(why)
-			continue
-		}
 		for _, d := range f.domains {
 			except, why := owns(all, f.block, d.name, host, port)
 			if why != "" {
 				reason = errors.New(why)
 				continue
 			}
-			h.add(f, d, except, all[f.block].signed())
+			needed, done, why := all[f.block].needs(d.name, caddy.ValidDirectives("dns"))
+			if why != "" {
+				reason = errors.New(why)
+				continue
+			}
+			h.add(f, d, except, needed, done)
 			if !slices.Contains(owners, f) {
 				owners = append(owners, f)
 			}

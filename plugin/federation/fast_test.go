@@ -1,10 +1,12 @@
 package federation
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
@@ -13,8 +15,8 @@ import (
 )
 
 // reading is what comes to one socket of a small federation: by name, a packet each,
-// over and over.
-func reading(t testing.TB) (udp.Responder, map[string]func() int) {
+// over and over. Beside it stand plugins.
+func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int) {
 	w := &world{t: t, dir: t.TempDir()}
 	for _, c := range []struct{ name, zone, region, addr string }{
 		{"a", "eu-a", "eu", "192.0.2.1"}, {"b", "us-b", "us", "192.0.2.2"}, {"c", "as-c", "as", "192.0.2.3"},
@@ -38,8 +40,16 @@ func reading(t testing.TB) (udp.Responder, map[string]func() int) {
 	f.stop() // what it does beside would be counted, too; its last snapshot is answered
 	f.config = &dnsserver.Config{}
 	h := &fast{addr: "dns://127.0.0.1:53", lanes: make(chan struct{}, 1)}
+	all, err := blocks(caddy.CaddyfileInput{Contents: []byte("example.com:53 {\n" + plugins + "\n}\n"), ServerTypeName: "dns"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, d := range f.domains {
-		h.add(f, d, nil, nil)
+		needed, done, why := all[0].needs(d.name, nil)
+		if why != "" {
+			t.Fatal(why)
+		}
+		h.add(f, d, nil, needed, done)
 	}
 	if err := h.guard([]*Federation{f}); err != nil {
 		t.Fatal(err)
@@ -100,27 +110,61 @@ func reading(t testing.TB) (udp.Responder, map[string]func() int) {
 	return r, out
 }
 
-// No answer of the fast path allocates anything, whatever is asked.
+// beside are plugins that let all pass that is asked here.
+var beside = map[string]string{
+	"":            "errors",
+	"errors only": "log . {\n class error\n}",
+	"acl":         guarded(1000),
+	"many":        "log . {\n class error\n}\ndnssec other.example.com\nheader {\n response set ra\n}\nbufsize 1000\nrewrite name old.example.com new.example.com\n" + guarded(10),
+}
+
+// guarded is an acl of networks that nobody here is in.
+func guarded(n int) string {
+	b := "acl {\n"
+	for i := range n {
+		b += fmt.Sprintf(" block net 10.%d.%d.0/25\n", i/250, i%250)
+	}
+	return b + " allow net 127.0.0.0/8\n drop\n}"
+}
+
+// No answer of the fast path allocates anything, whatever is asked, and whatever
+// other plugins there are.
 func TestFastAllocations(t *testing.T) {
-	r, questions := reading(t)
-	for name, ask := range questions {
-		r.Begin()
-		if ask() == 0 {
-			t.Errorf("%s: it isn't answered by the fast path", name)
-		}
-		r.End()
-		if n := testing.AllocsPerRun(100, func() {
+	for plugins, text := range beside {
+		r, questions := reading(t, text)
+		for name, ask := range questions {
 			r.Begin()
-			ask()
+			if ask() == 0 {
+				t.Errorf("%s, beside %s: it isn't answered by the fast path", name, plugins)
+			}
 			r.End()
-		}); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
+			if n := testing.AllocsPerRun(100, func() {
+				r.Begin()
+				ask()
+				r.End()
+			}); n != 0 {
+				t.Errorf("%s, beside %s: %v allocations", name, plugins, n)
+			}
 		}
 	}
 }
 
+func BenchmarkBeside(b *testing.B) {
+	for plugins, text := range beside {
+		r, questions := reading(b, text)
+		b.Run(plugins, func(b *testing.B) {
+			b.ReportAllocs()
+			r.Begin()
+			defer r.End()
+			for ask := questions["addresses"]; b.Loop(); {
+				ask()
+			}
+		})
+	}
+}
+
 func BenchmarkFast(b *testing.B) {
-	r, questions := reading(b)
+	r, questions := reading(b, "errors")
 	for name, ask := range questions {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

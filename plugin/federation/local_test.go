@@ -266,7 +266,7 @@ func TestLocalFast(t *testing.T) {
 		f.config = &dnsserver.Config{}
 		h := &fast{addr: "dns://127.0.0.1:53", lanes: make(chan struct{}, 1)}
 		for _, d := range f.domains {
-			h.add(f, d, nil, nil)
+			h.add(f, d, nil, nil, part{})
 		}
 		if err := h.guard([]*Federation{f}); err != nil {
 			t.Fatal(err)
@@ -336,7 +336,7 @@ func (r *responder) local(p *udp.Packet) int {
 	}
 	d := r.domain(r.q.Name())
 	r.identify(p, d)
-	size, _ := r.answer(p, d)
+	size, _ := r.answer(p, d, 0)
 	return size
 }
 

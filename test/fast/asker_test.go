@@ -17,6 +17,8 @@ type asker struct {
 	next    uint16
 	asked   map[uint16]int // what each ID was last used for
 	answers [][]byte
+	sent    []int    // how often each packet was
+	got     []int    // how many answers to each came
 	strange []string // answers that nothing was waiting for
 }
 
@@ -48,6 +50,7 @@ const (
 // where there was none.
 func (a *asker) ask(packets [][]byte) ([][]byte, error) {
 	a.asked, a.answers, a.strange = map[uint16]int{}, make([][]byte, len(packets)), nil
+	a.sent, a.got = make([]int, len(packets)), make([]int, len(packets))
 	var due []int
 	silent := false
 	for i := range packets {
@@ -102,6 +105,7 @@ func (a *asker) some(packets [][]byte, due []int, patience time.Duration) error 
 		if len(p) >= 2 {
 			a.next++
 			a.asked[a.next] = i
+			a.sent[i]++
 			p = append(binary.BigEndian.AppendUint16(nil, a.next), p[2:]...)
 		}
 		if _, err := a.conn.Write(p); err != nil {
@@ -146,9 +150,12 @@ func (a *asker) read(patience time.Duration) (int, error) {
 			continue
 		}
 		i, ok := a.asked[binary.BigEndian.Uint16(buf[:])]
-		if !ok || a.answers[i] != nil {
+		if !ok || a.got[i] == a.sent[i] {
 			a.strange = append(a.strange, fmt.Sprintf("nothing asked for %x", buf[:n]))
 			continue
+		}
+		if a.got[i]++; a.answers[i] != nil {
+			continue // the one that was late on a busy host
 		}
 		a.answers[i] = append([]byte(nil), buf[:n]...)
 		return i, nil
