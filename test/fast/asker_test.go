@@ -58,10 +58,7 @@ func (a *asker) ask(packets [][]byte) ([][]byte, error) {
 		silent = silent || deaf(packets[i])
 	}
 	for try, patience := range []time.Duration{soon, atLast, atLast} {
-		size := atOnce
-		if try > 0 {
-			size = 16
-		}
+		size := [...]int{atOnce, 16, 1}[try] // a socket's buffer holds few long ones
 		for from := 0; from < len(due); from += size {
 			if err := a.some(packets, due[from:min(from+size, len(due))], patience); err != nil {
 				return nil, err
