@@ -17,7 +17,7 @@ import (
 // crowd is an address plan: n addresses, and the same sorted as text.
 func crowd(n int) (addrs, sorted []string) {
 	for i := range n {
-		addrs = append(addrs, fmt.Sprintf("203.0.113.%d", i+1))
+		addrs = append(addrs, fmt.Sprintf("198.18.%d.%d", i/250, i%250+1))
 	}
 	sorted = slices.Clone(addrs)
 	slices.Sort(sorted)
