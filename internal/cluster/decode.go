@@ -158,7 +158,7 @@ var versions = map[string][]string{
 	"TLSRoute":      {gatewayAPI, "gateway.networking.k8s.io/v1alpha3", "gateway.networking.k8s.io/v1alpha2"},
 	"ListenerSet":   {gatewayAPI, "gateway.networking.k8s.io/v1alpha1"},
 	"XListenerSet":  {gatewayTrials + "/v1alpha1"},
-	"GatewayClass":  {gatewayAPI, "gateway.networking.k8s.io/v1beta1"},
+	"GatewayClass":  {gatewayAPI, "gateway.networking.k8s.io/v1beta1", "gateway.networking.k8s.io/v1alpha2"},
 	"IngressClass":  {"networking.k8s.io/v1", "networking.k8s.io/v1beta1"},
 }
 

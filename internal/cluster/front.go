@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
@@ -356,14 +357,16 @@ func (w *Watcher) ingressClasses(a *api) *resource {
 }
 
 func (w *Watcher) gatewayClasses(a *api) *resource {
-	r := a.metadata.Resource(gatewayVersion.WithResource("gatewayclasses"))
+	r, kinds := inVersions("GatewayClass", "gatewayclasses", func(gvr schema.GroupVersionResource) client {
+		c := a.metadata.Resource(gvr)
+		return client{
+			func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return c.List(ctx, o) }, c.Watch,
+		}
+	})
 	return w.classes(shard.Gateway, shard.GatewayClass, &resource{
-		kinds: []apireply.Kind{apireply.Partial, {APIVersion: gatewayAPI, Name: "GatewayClass"}},
+		kinds: append(kinds, apireply.Partial),
 		name:  "gatewayclasses", group: theGatewayAPI, when: []string{"gateways"}, sample: &metav1.PartialObjectMetadata{},
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return r.List(ctx, o)
-		},
-		watch: r.Watch,
+		list: r.list, watch: r.watch,
 	}, func(o any) *metav1.ObjectMeta { return &o.(*metav1.PartialObjectMetadata).ObjectMeta })
 }
 

@@ -9,18 +9,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
 )
 
-// gatewayVersion is what is read of the Gateway API. Its own module would be larger
-// than all that counts of it, which is below.
-var gatewayVersion = schema.GroupVersion{Group: "gateway.networking.k8s.io", Version: "v1"}
-
-const gatewayAPI = "gateway.networking.k8s.io/v1"
+// gatewayGroup is the group of the Gateway API, and gatewayAPI its newest version. Its own
+// module would be larger than all that counts of it, which is below.
+const (
+	gatewayGroup = "gateway.networking.k8s.io"
+	gatewayAPI   = gatewayGroup + "/v1"
+)
 
 // gatewayTrials is the group of what the Gateway API has on trial.
 const gatewayTrials = "gateway.networking.x-k8s.io"
@@ -230,7 +230,7 @@ func (l *objectListener) kinds() (only []shard.FrontKind) {
 		return []shard.FrontKind{shard.TLSRoute}
 	}
 	for _, k := range l.AllowedRoutes.Kinds {
-		if (k.Group == nil || *k.Group == gatewayVersion.Group) && tls == (k.Kind == string(shard.TLSRoute)) {
+		if (k.Group == nil || *k.Group == gatewayGroup) && tls == (k.Kind == string(shard.TLSRoute)) {
 			only = append(only, shard.FrontKind(intern(k.Kind)))
 		}
 	}
@@ -285,9 +285,9 @@ func (p *objectParent) parent(namespace string) (out shard.Parent, ok bool) {
 	group, kind := p.of()
 	out = shard.Parent{Namespace: intern(cmp.Or(p.Namespace, namespace)), Name: intern(p.Name), Section: intern(p.SectionName), Port: p.Port}
 	switch {
-	case group == gatewayVersion.Group && kind == shard.Gateway:
+	case group == gatewayGroup && kind == shard.Gateway:
 		return out, true
-	case group == gatewayVersion.Group && kind == shard.ListenerSet, group == gatewayTrials && kind == shard.XListenerSet:
+	case group == gatewayGroup && kind == shard.ListenerSet, group == gatewayTrials && kind == shard.XListenerSet:
 		out.Kind = shard.FrontKind(intern(string(kind)))
 		return out, true
 	}
@@ -296,7 +296,7 @@ func (p *objectParent) parent(namespace string) (out shard.Parent, ok bool) {
 
 // of is what is referred to, by default a Gateway.
 func (p *objectParent) of() (group string, kind shard.FrontKind) {
-	group, kind = gatewayVersion.Group, shard.Gateway
+	group, kind = gatewayGroup, shard.Gateway
 	if p.Group != nil {
 		group = *p.Group
 	}
@@ -347,6 +347,17 @@ func unstructuredFront(u *unstructured.Unstructured) (*shard.Front, []string, er
 	}
 	f, problems := o.front()
 	return f, problems, nil
+}
+
+// unheard notes that a controller may yet speak of what an API gives: behind manifests
+// there is none.
+func unheard(f *shard.Front) *shard.Front {
+	for i := range f.Parents {
+		if p := &f.Parents[i]; p.Word == shard.Unsaid {
+			p.Word = shard.Unheard
+		}
+	}
+	return f
 }
 
 // plural is what a kind is called in the paths of an API.

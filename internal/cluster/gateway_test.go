@@ -312,3 +312,63 @@ func TestWatcherAwaitsListenerSets(t *testing.T) {
 	v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; "+filled)
 	eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
 }
+
+// An API that has the Gateway API in older versions only gives the same objects.
+func TestWatcherGatewayVersions(t *testing.T) {
+	for _, streams := range []bool{true, false} {
+		for _, version := range versions["HTTPRoute"] {
+			s := serve(t)
+			s.streams, s.gateway = streams, true
+			s.at = map[string]string{"gateways": version, "httproutes": version, "grpcroutes": "-", "tlsroutes": "-", "listenersets": "-", "xlistenersets": "-"}
+			s.fill()
+			s.set("gateways", "front", `"metadata": {"labels": {"fedns.io/export": "true"}}, "spec": {"gatewayClassName": "acme"}, "status": {"addresses": [{"value": "192.0.2.9"}]}`)
+			s.set("httproutes", "route", routed)
+			s.set("gatewayclasses", "acme", `"metadata": {"annotations": {"fedns.io/front": "shop/ctl"}}`)
+			v, j, w := s.follow(t, nil)
+			rest := strings.Replace(filled, "; svc", "; standby shop/ctl absent; svc", 1)
+			const all = "Gateway shop/front [192.0.2.9] []; HTTPRoute shop/route [] [shop.example.com]; class Gateway acme shop/ctl false; "
+			v.becomes(t, all+rest)
+			eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
+			eventually(t, "told of changes", func() bool { return s.watched("gateways") && s.watched("httproutes") && s.watched("gatewayclasses") })
+			s.remove("httproutes", "route")
+			v.becomes(t, strings.Replace(all, "HTTPRoute shop/route [] [shop.example.com]; ", "", 1)+rest)
+			s.set("httproutes", "route", routed)
+			v.becomes(t, all+rest)
+			// It is brought up to date: the objects are the same.
+			said, before := len(v.story()), s.count("watch httproutes")
+			s.do(func() {
+				for _, r := range []string{"gateways", "httproutes"} {
+					s.at[r] = gatewayAPI
+					s.tell(r, "")
+				}
+			})
+			eventually(t, "told of changes again", func() bool { return s.count("watch httproutes") > before && s.watched("httproutes") })
+			s.set("httproutes", "other", strings.ReplaceAll(routed, "shop.", "other."))
+			v.becomes(t, strings.Replace(all, "HTTPRoute", "HTTPRoute shop/other [] [other.example.com]; HTTPRoute", 1)+rest)
+			if more := v.story()[said:]; len(more) > 0 {
+				t.Errorf("another version was told of as %q", more)
+			}
+			if j.has("ERROR") > 0 || j.has("WARN") > 0 || counted(w, other) > 0 {
+				t.Errorf("log: %q", j.all())
+			}
+		}
+	}
+}
+
+// What an API says of a route may be followed by its controller's word; a manifest's isn't.
+func TestUnheard(t *testing.T) {
+	_, _, w := serve(t).follow(t, nil)
+	set := w.gatewayResource(w.api, shard.HTTPRoute).set
+	for status, want := range map[string]shard.Word{
+		"": shard.Unheard, "True": shard.Accepted, "False": shard.Rejected, "Unknown": shard.Unheard,
+	} {
+		o := map[string]any{"metadata": map[string]any{"namespace": "shop", "name": "r"}, "spec": map[string]any{"parentRefs": []any{map[string]any{"name": "gw"}}}}
+		if status != "" {
+			o["status"] = map[string]any{"parents": []any{map[string]any{"parentRef": map[string]any{"name": "gw"}, "conditions": []any{map[string]any{"type": "Accepted", "status": status}}}}}
+		}
+		c, _ := set(&unstructured.Unstructured{Object: o})
+		if got := c.(shard.FrontSet).Front.Parents[0].Word; got != want {
+			t.Errorf("%q: %v, not %v", status, got, want)
+		}
+	}
+}

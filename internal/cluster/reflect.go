@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/fedns/fedns/internal/apireply"
@@ -148,18 +147,17 @@ func (w *Watcher) namesake(a *api) *resource {
 // gatewayResource is one of the Gateway API's. What counts only beside a Gateway is asked
 // for only where there is one.
 func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
-	read, when := versions[string(k)], []string{"gateways"}
+	when := []string{"gateways"}
 	switch k {
-	case shard.Gateway, shard.HTTPRoute, shard.GRPCRoute: // which have been of one version for long
-		read, when = read[:1], nil
+	case shard.Gateway, shard.HTTPRoute, shard.GRPCRoute:
+		when = nil
 	}
-	r := &versioned{}
-	var kinds []apireply.Kind
-	for _, v := range read {
-		gv, _ := schema.ParseGroupVersion(v) // a constant
-		r.clients = append(r.clients, a.dynamic.Resource(gv.WithResource(plural(k))))
-		kinds = append(kinds, apireply.Kind{APIVersion: v, Name: string(k)})
-	}
+	r, kinds := inVersions(string(k), plural(k), func(gvr schema.GroupVersionResource) client {
+		c := a.dynamic.Resource(gvr)
+		return client{
+			func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return c.List(ctx, o) }, c.Watch,
+		}
+	})
 	return &resource{
 		name: plural(k), group: theGatewayAPI, optional: true, extra: true, selected: true, sample: &unstructured.Unstructured{},
 		kinds: kinds, when: when, list: r.list, watch: r.watch,
@@ -168,7 +166,7 @@ func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
 			if err != nil {
 				return nil, []string{err.Error() + "; left out"}
 			}
-			return shard.FrontSet{Front: f}, problems
+			return shard.FrontSet{Front: unheard(f)}, problems
 		},
 		gone: func(namespace, name string) shard.Change {
 			return shard.FrontGone{Key: shard.FrontKey{Kind: k, Namespace: namespace, Name: name}}
@@ -184,16 +182,31 @@ func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
 // cluster knows one. To the cluster they are the same objects, of the same
 // resourceVersions.
 type versioned struct {
-	clients []dynamic.NamespaceableResourceInterface // the best first
-	known   atomic.Int32                             // of these, the one that was known last
+	clients []client     // the best first
+	known   atomic.Int32 // of these, the one that was known last
+}
+
+// A client makes the calls for one version.
+type client struct {
+	list  func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
+}
+
+// inVersions is a resource of a kind, in all versions of it that are read, and what lists
+// of it may say.
+func inVersions(kind, resource string, in func(schema.GroupVersionResource) client) (v *versioned, kinds []apireply.Kind) {
+	v = &versioned{}
+	for _, version := range versions[kind] {
+		gv, _ := schema.ParseGroupVersion(version) // a constant
+		v.clients = append(v.clients, in(gv.WithResource(resource)))
+		kinds = append(kinds, apireply.Kind{APIVersion: version, Name: kind})
+	}
+	return v, kinds
 }
 
 func (v *versioned) list(ctx context.Context, o metav1.ListOptions) (list runtime.Object, err error) {
-	err = v.ask(func(c dynamic.NamespaceableResourceInterface) error {
-		l, err := c.List(ctx, o)
-		if err == nil {
-			list = l
-		}
+	err = v.ask(func(c client) (err error) {
+		list, err = c.list(ctx, o)
 		return err
 	})
 	return list, err
@@ -201,10 +214,10 @@ func (v *versioned) list(ctx context.Context, o metav1.ListOptions) (list runtim
 
 func (v *versioned) watch(ctx context.Context, o metav1.ListOptions) (w watch.Interface, err error) {
 	if o.SendInitialEvents != nil && *o.SendInitialEvents {
-		return v.clients[v.known.Load()].Watch(ctx, o) // the list that follows finds the version
+		return v.clients[v.known.Load()].watch(ctx, o) // the list that follows finds the version
 	}
-	err = v.ask(func(c dynamic.NamespaceableResourceInterface) (err error) {
-		w, err = c.Watch(ctx, o)
+	err = v.ask(func(c client) (err error) {
+		w, err = c.watch(ctx, o)
 		return err
 	})
 	return w, err
@@ -212,7 +225,7 @@ func (v *versioned) watch(ctx context.Context, o metav1.ListOptions) (w watch.In
 
 // ask begins with the version that was known last. Where none is, the error is that of
 // the first: it says so of all.
-func (v *versioned) ask(call func(dynamic.NamespaceableResourceInterface) error) error {
+func (v *versioned) ask(call func(client) error) error {
 	at := v.known.Load()
 	err := call(v.clients[at])
 	for i := 0; i < len(v.clients) && apierrors.IsNotFound(err); i++ {

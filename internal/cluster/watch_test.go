@@ -138,10 +138,14 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.asked = append(s.asked, verb+" "+resource+"?"+q.Get("labelSelector")+q.Get("fieldSelector")+" "+r.UserAgent())
 	code, slow := s.refuse[resource], s.slow
+	served := resource
+	if resource == "gatewayclasses" { // asked for as metadata, which has a version of its own
+		served = "gateways"
+	}
 	if all := s.refuse[""]; all != 0 {
 		code = all
 	}
-	if code == 0 && strings.Contains(r.URL.Path, "/gateway.networking.") && (!s.gateway || resource != "gatewayclasses" && !strings.Contains(r.URL.Path, "/"+s.kind(resource)[1]+"/")) {
+	if code == 0 && strings.Contains(r.URL.Path, "/gateway.networking.") && (!s.gateway || !strings.Contains(r.URL.Path, "/"+s.kind(served)[1]+"/")) {
 		code = http.StatusNotFound
 	}
 	if s.token != "" && r.Header.Get("Authorization") != "Bearer "+s.token {
@@ -319,7 +323,7 @@ func (s *apiServer) follow(t *testing.T, change func(*Config)) (*view, *journal,
 	}
 	w.rotation = 10 * time.Millisecond
 	w.lull, w.compared, w.relist = cmp.Or(s.lull, w.lull), cmp.Or(s.compared, w.compared), cmp.Or(s.relist, w.relist)
-	w.pace = 20 * time.Millisecond
+	w.pace = 50 * time.Millisecond
 	return during(t, w.Run), j, w
 }
 

@@ -43,6 +43,7 @@ const (
 	NoInside     Reason = "no address inside the cluster"
 	NotLookedUp  Reason = "load-balancer hostname not looked up yet"
 	NotProbed    Reason = "no result of a probe yet"
+	NotAttached  Reason = "route not accepted by its gateway's controller yet"
 
 	// What stands between clients and the endpoints.
 	FrontDown     Reason = "the Service in front has no ready endpoint"
@@ -87,6 +88,9 @@ type Evidence struct {
 	Unlooked int  // hostnames that haven't been looked up, and of which nothing is known
 	Recalled int  // hostnames whose addresses are those of an earlier process
 	Unasked  bool // the probes have come to nothing yet
+	// Its controller may yet attach more routes, or sets of listeners; without them, it is
+	// all that is known of it (Unattached: nothing).
+	Unsaid, Unattached bool
 
 	Silent bool          // nothing can be learned of the cluster now
 	Quiet  time.Duration // how long that has been so
@@ -166,7 +170,11 @@ func judge(e Evidence, p Policy) Verdict {
 func awaits(e Evidence, v Verdict) Reason {
 	alive := e.Endpoints > 0 && !e.Deleting || e.Order == Raise
 	switch {
-	case !e.Listed, e.Order == Drain, e.Order == Shut, v.Why == ClusterGone, !alive:
+	case !e.Listed, e.Order == Drain, e.Order == Shut, v.Why == ClusterGone:
+		return ""
+	case e.Unsaid:
+		return NotAttached
+	case !alive:
 		return ""
 	case e.Unlooked > 0, e.Recalled > 0:
 		return NotLookedUp
@@ -178,8 +186,17 @@ func awaits(e Evidence, v Verdict) Reason {
 
 // readiness is the verdict on what the cluster last said: up if an endpoint is
 // ready and an address is known, and down for the first thing that is lacking. It is
-// unknown while all that lacks is an answer of the resolver.
+// unknown while all that lacks is an answer of the resolver, or a controller's word.
 func readiness(e Evidence) Verdict {
+	v := attached(e)
+	if e.Unattached || e.Unsaid && v.State == Down {
+		return Verdict{State: Unknown, Why: NotAttached}
+	}
+	return v
+}
+
+// attached is the verdict on what is attached as far as is known.
+func attached(e Evidence) Verdict {
 	why := Ready
 	switch {
 	case e.Deleting:

@@ -68,7 +68,7 @@ func (t *Table) Believe(probed map[Check]health.Probe) { maps.Copy(t.probed, pro
 // verdict awaits.
 func (t *Table) holds(f *finding, p *piece) bool {
 	e := &f.evidence
-	return t.beginning && !p.carried && f.verdict.Awaits != "" && (e.Unlooked > 0 || e.Unasked)
+	return t.beginning && !p.carried && f.verdict.Awaits != "" && (e.Unlooked > 0 || e.Unasked || e.Unsaid)
 }
 
 // await notes whether a service waits for something.
@@ -84,6 +84,7 @@ func (t *Table) await(s *names.Service) {
 func (t *Table) begun() {
 	if t.beginning && t.Settled() && len(t.holding) == 0 {
 		t.beginning, t.probed = false, nil
+		t.unattach()
 	}
 }
 
@@ -96,10 +97,24 @@ func (t *Table) Begin() {
 		return
 	}
 	t.beginning, t.probed, t.standing = false, nil, true
+	t.unattach()
 	for k := range t.holding {
 		t.dirty[k] = true
 	}
 	clear(t.holding)
+}
+
+// unattach ends the wait for the word of controllers: what none has let in isn't in.
+func (t *Table) unattach() {
+	for i, m := range t.members {
+		m.waits = false
+		for k := range m.unsaid {
+			t.claim(i, k)
+			m.outdateParents(k)
+		}
+		clear(m.unsaid)
+		t.restore(i)
+	}
 }
 
 // unlisted is where members are that have not been listed, and could have shards that

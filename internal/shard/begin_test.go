@@ -206,3 +206,85 @@ func TestBeginningOfLead(t *testing.T) {
 	b.apply(1, shard.SliceSet{Slice: slice(web, ready("z1"))})
 	active("it is back, and nobody has said so", "r0")
 }
+
+// Whether a route is let in where namespaces are chosen by their labels is known by the
+// word of its cluster's controller. It is waited for in the beginning, and no longer.
+func TestBeginningOfRoutes(t *testing.T) {
+	const waits = "route not accepted by its gateway's controller yet"
+	byLabel := shard.Listener{Name: "https", Port: 443, From: shard.Selected}
+	gw := gateway("shop", "gw", "192.0.2.1", byLabel)
+	routed := func(word shard.Word, change func(*shard.Front)) shard.Change {
+		r := route(shard.HTTPRoute, "shop", "r", to("shop", "gw"), []string{host}, "web")
+		r.Parents[0].Word = word
+		if change != nil {
+			change(r)
+		}
+		return shard.FrontSet{Front: r}
+	}
+	inSet := func(r *shard.Front) {
+		r.Parents[0].Kind, r.Parents[0].Name, r.Parents[0].Word = shard.ListenerSet, "set", shard.Accepted
+	}
+	set := func(word shard.Word) shard.Change {
+		s := listenerSet(shard.ListenerSet, "shop", "set", shard.Parent{Namespace: "shop", Name: "gw", Word: word}, shard.Listener{Name: "tls", Port: 443})
+		return shard.FrontSet{Front: s}
+	}
+	other := shard.ServiceSet{Service: ingress("shop", "ing", 1, "192.0.2.2", claim(host, "web"))}
+	others := shard.ServiceSet{Service: ingress("else", "ing", 9, "192.0.2.3", claim(host))}
+	const routes, both, theirs = host + " shop 192.0.2.1", host + " shop 192.0.2.1 192.0.2.2", host + " else 192.0.2.3"
+	for _, tt := range []struct {
+		name    string
+		changes []shard.Change
+		waits   bool
+		hosts   string       // while it is waited for, or at once
+		late    string       // after the time for it
+		heard   shard.Change // in time
+		then    string
+	}{
+		{"unheard", []shard.Change{routed(shard.Unheard, nil)}, true, host + " shop", "", routed(shard.Accepted, nil), routes},
+		{"unheard, then rejected", []shard.Change{routed(shard.Unheard, nil)}, true, host + " shop", "", routed(shard.Rejected, nil), ""},
+		{"of a manifest", []shard.Change{routed(shard.Unsaid, nil)}, false, "", "", routed(shard.Accepted, nil), routes},
+		{"accepted", []shard.Change{routed(shard.Accepted, nil)}, false, routes, routes, routed(shard.Rejected, nil), ""},
+		{"at another section", []shard.Change{routed(shard.Unheard, func(r *shard.Front) { r.Parents[0].Section = "http" })}, false, "", "", routed(shard.Accepted, nil), routes},
+		{"beside an Ingress", []shard.Change{routed(shard.Unheard, nil), other}, true, host + " shop 192.0.2.2", host + " shop 192.0.2.2", routed(shard.Accepted, nil), both},
+		{"beside another namespace's, which is younger", []shard.Change{routed(shard.Unheard, nil), others}, false, theirs, theirs, routed(shard.Accepted, nil), routes},
+		{"through a set that is unheard of", []shard.Change{routed(shard.Unsaid, inSet), set(shard.Unheard)}, true, host + " shop", "", set(shard.Accepted), routes},
+		{"through a set that is accepted", []shard.Change{routed(shard.Unsaid, inSet), set(shard.Accepted)}, false, routes, routes, set(shard.Rejected), ""},
+		{"to a Gateway that isn't there", []shard.Change{routed(shard.Unheard, func(r *shard.Front) { r.Parents[0].Name = "none" })}, false, "", "", routed(shard.Accepted, nil), routes},
+	} {
+		for _, inTime := range []bool{true, false} {
+			b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
+			g := *gw
+			g.Sets = shard.Selected
+			b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))}, shard.FrontSet{Front: &g}).apply(0, tt.changes...)
+			b.wantHosts(tt.hosts)
+			held := ""
+			for s := range b.fed.Hosts() {
+				for _, w := range s.Awaits {
+					if w.Hold {
+						held = w.What
+					}
+				}
+			}
+			if (held == waits) != tt.waits || b.table.Begun() && held != "" {
+				t.Errorf("%s: waits for %q, begun %v", tt.name, held, b.table.Begun())
+			}
+			if inTime {
+				b.apply(0, tt.heard)
+				b.wantHosts(tt.then)
+				if !b.table.Begun() {
+					t.Errorf("%s: not begun when it has been heard", tt.name)
+				}
+				continue
+			}
+			b.table.Begin()
+			b.wantHosts(tt.late)
+			b.apply(0, tt.heard)
+			b.wantHosts(tt.then)
+			b.apply(0, routed(shard.Unheard, nil), set(shard.Unheard)) // what comes now holds up nothing
+			b.publish()
+			if s := b.fed.Service(names.Key{Namespace: "shop", Name: host, Kind: names.Host}); s != nil && len(s.Awaits) > 0 {
+				t.Errorf("%s: %v is waited for later", tt.name, s.Awaits)
+			}
+		}
+	}
+}

@@ -117,6 +117,7 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 	}
 	f.evidence.Addresses = len(f.addrs)
 	f.evidence.Blocked = o.Blocked
+	f.evidence.Unsaid, f.evidence.Unattached = o.Unsaid != settled, o.Unsaid == wholly
 	r := t.endpoints(cluster, p)
 	f.evidence.Endpoints, f.evidence.Unreached, f.places = r.n, r.why(), r.places
 	f.evidence.Hidden = slices.ContainsFunc(o.Backends, func(b names.Key) bool { return t.piece(cluster, b) == nil })

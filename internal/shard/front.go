@@ -85,21 +85,27 @@ const (
 	Nowhere              // none
 )
 
+// A leave is whether something is let in.
+type leave uint8
+
+const (
+	refused leave = iota
+	awaited       // its controller hasn't said so yet
+	granted
+)
+
 // lets says whether what is in one namespace is let in by what is in another. Where
 // namespaces are chosen by their labels, the word of the cluster's own controller is
 // needed.
-func (f From) lets(into, from string, w Word) bool {
+func (f From) lets(into, from string, w Word) leave {
 	switch {
 	case w == Rejected:
-		return false
-	case f == AnyWhere:
-		return true
-	case f == Same:
-		return from == into
-	case f == Selected:
-		return w == Accepted
+	case f == AnyWhere, f == Same && from == into, f == Selected && w == Accepted:
+		return granted
+	case f == Selected && w == Unheard:
+		return awaited
 	}
-	return false
+	return refused
 }
 
 // A Parent is a Gateway, or a set of listeners, that a route wants to be attached to; or
@@ -124,6 +130,7 @@ const (
 	Unsaid Word = iota // nothing, as in manifests that are written by hand
 	Accepted
 	Rejected
+	Unheard // nothing yet, and its controller may speak
 )
 
 func (f *Front) equal(o *Front) bool {
@@ -150,12 +157,14 @@ type facade struct {
 	claimed   map[FrontKey][]string    // object to the hosts that it claims
 	claiming  map[names.Key][]FrontKey // host to the objects that claim it
 	stale     map[names.Key]bool       // Gateways whose routes have changed
+	unsaid    map[FrontKey]bool        // routes that may yet turn out to be attached
+	waits     bool                     // for that
 }
 
 func newFacade() facade {
 	return facade{
 		ingresses: map[names.Key]*Service{}, objects: map[FrontKey]*Front{}, through: map[FrontKey][]FrontKey{},
-		claimed: map[FrontKey][]string{}, claiming: map[names.Key][]FrontKey{}, stale: map[names.Key]bool{},
+		claimed: map[FrontKey][]string{}, claiming: map[names.Key][]FrontKey{}, stale: map[names.Key]bool{}, unsaid: map[FrontKey]bool{},
 	}
 }
 
@@ -235,6 +244,15 @@ func (t *Table) moved(cluster int, k FrontKey, was, is *Front) {
 	}
 }
 
+// outdateParents does so with what a route wants to be attached to.
+func (m *member) outdateParents(route FrontKey) {
+	if r := m.objects[route]; r != nil {
+		for _, p := range r.Parents {
+			m.outdate(p.key())
+		}
+	}
+}
+
 // outdate has the name of a Gateway put together anew, or of that of a set.
 func (m *member) outdate(k FrontKey) {
 	if k.Kind == Gateway {
@@ -307,7 +325,11 @@ func (t *Table) claims(m *member, k FrontKey) []string {
 		}
 		return out
 	}
+	delete(m.unsaid, k)
 	for _, a := range m.attachments(m.objects[k]) {
+		if a.unsaid {
+			m.unsaid[k] = true
+		}
 		for _, h := range a.hosts {
 			add(h)
 		}
@@ -353,26 +375,36 @@ func (m *member) front(k names.Key) *Service {
 	}
 	if g := m.objects[FrontKey{Gateway, k.Namespace, k.Name}]; g != nil {
 		o := g.Object
-		backends, ways := m.behind(g), m.ways(Gateway, o)
-		if len(backends) > 0 || len(ways) > 0 {
+		backends, unsaid := m.behind(g)
+		if ways := m.ways(Gateway, o); len(backends) > 0 || len(ways) > 0 || unsaid != settled {
 			o = &Service{}
 			*o = *g.Object
-			o.Backends, o.Ways = backends, ways
+			o.Backends, o.Ways, o.Unsaid = backends, ways, unsaid
 		}
 		parts = append(parts, o)
 	}
 	return merged(k, parts)
 }
 
-// behind are the Services that the routes attached to a Gateway lead to.
-func (m *member) behind(g *Front) []names.Key {
-	var out []names.Key
+// behind are the Services that the routes attached to a Gateway lead to, and whether more
+// of them may turn out to be attached.
+func (m *member) behind(g *Front) (out []names.Key, unsaid share) {
 	for _, k := range m.routes(g.Key) {
-		if r := m.objects[k]; r != nil && slices.ContainsFunc(m.attachments(r), func(a attachment) bool { return a.gateway == g }) {
-			out = append(out, r.Object.Backends...)
+		attached := false
+		for _, a := range m.attachments(m.objects[k]) {
+			switch {
+			case a.gateway != g:
+			case a.unsaid:
+				unsaid = partly
+			default:
+				attached = true
+			}
+		}
+		if attached {
+			out = append(out, m.objects[k].Object.Backends...)
 		}
 	}
-	return tidy(out)
+	return tidy(out), unsaid
 }
 
 // host is what is announced by a host; nil: nobody claims it.
@@ -396,6 +428,9 @@ func (m *member) host(k names.Key) *Service {
 				continue
 			}
 			o := *a.gateway.Object
+			if a.unsaid {
+				o.Unsaid = wholly
+			}
 			o.Ways = m.ways(Gateway, &o)
 			if o.Blocked == health.NotListening { // of all its own: that of the host counts
 				o.Blocked = ""
@@ -426,12 +461,19 @@ func merged(k names.Key, parts []*Service) *Service {
 	slices.SortStableFunc(parts, func(a, b *Service) int {
 		return cmp.Or(compareAge(a.Created, b.Created), cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
 	})
+	unsaid := parts[0].Unsaid
+	if known := func(o *Service) bool { return o.Unsaid != wholly }; slices.ContainsFunc(parts, known) {
+		all := len(parts)
+		if parts = slices.DeleteFunc(parts, func(o *Service) bool { return !known(o) }); len(parts) < all {
+			unsaid = partly
+		}
+	}
 	oldest := parts[0].Created // whoever may come in: that decides whose a host is
 	if slices.ContainsFunc(parts, func(o *Service) bool { return o.Blocked == "" }) {
 		parts = slices.DeleteFunc(parts, func(o *Service) bool { return o.Blocked != "" })
 	}
 	out := *parts[0]
-	out.Created = oldest
+	out.Created, out.Unsaid = oldest, unsaid
 	out.Key, out.Claims, out.Ports = k, nil, nil
 	out.Addrs, out.Hosts, out.Backends = slices.Clone(out.Addrs), slices.Clone(out.Hosts), slices.Clone(out.Backends)
 	out.Ways = slices.Clone(out.Ways)
@@ -470,23 +512,27 @@ type attachment struct {
 	gateway *Front
 	hosts   []string
 	shut    []string // of these, those that only listeners serve which aren't ready
+	unsaid  bool     // it isn't known yet whether it is one
 }
 
-// gateway is the Gateway that listeners are of, which may be their own object; nil: there
-// is none that takes them.
-func (m *member) gateway(listening *Front) *Front {
+// gateway is the Gateway that listeners are of, which may be their own object, and whether
+// it takes them; nil: there is none.
+func (m *member) gateway(listening *Front) (*Front, leave) {
 	if listening == nil || listening.Key.Kind == Gateway {
-		return listening
+		return listening, granted
 	}
 	for _, p := range listening.Parents {
-		if g := m.objects[p.key()]; g != nil && g.Key.Kind == Gateway && g.Sets.lets(g.Key.Namespace, listening.Key.Namespace, p.Word) {
-			return g
+		if g := m.objects[p.key()]; g != nil && g.Key.Kind == Gateway {
+			if its := g.Sets.lets(g.Key.Namespace, listening.Key.Namespace, p.Word); its != refused {
+				return g, its
+			}
 		}
 	}
-	return nil
+	return nil, refused
 }
 
-// attachments are those of a route; none of what is no route. Each Gateway comes once.
+// attachments are those of a route; none of what is no route. Each Gateway comes once, or
+// once more with what isn't known yet to be attached, as long as that is waited for.
 func (m *member) attachments(r *Front) []attachment {
 	var out []attachment
 	if r == nil || r.Key.Kind.listens() {
@@ -494,20 +540,25 @@ func (m *member) attachments(r *Front) []attachment {
 	}
 	for _, p := range r.Parents {
 		listening := m.objects[p.key()]
-		g := m.gateway(listening)
+		g, taken := m.gateway(listening)
 		if g == nil {
 			continue
 		}
 		for i := range listening.Listeners {
 			l := &listening.Listeners[i]
 			hosts, ok := l.serves(r.Hostnames)
-			if !ok || !l.lets(listening, r, p) {
+			if !ok {
 				continue
 			}
-			at := slices.IndexFunc(out, func(a attachment) bool { return a.gateway == g })
+			its := min(taken, l.lets(listening, r, p))
+			if its == refused || its == awaited && !m.waits {
+				continue
+			}
+			unsaid := its == awaited
+			at := slices.IndexFunc(out, func(a attachment) bool { return a.gateway == g && a.unsaid == unsaid })
 			if at < 0 {
 				at = len(out)
-				out = append(out, attachment{gateway: g})
+				out = append(out, attachment{gateway: g, unsaid: unsaid})
 			}
 			out[at].add(hosts, l.NotReady)
 		}
@@ -532,9 +583,11 @@ func (a *attachment) add(hosts []string, notReady bool) {
 }
 
 // lets says whether a listener of a Gateway or a set lets a route in.
-func (l *Listener) lets(its, r *Front, p Parent) bool {
-	return (p.Section == "" || p.Section == l.Name) && (p.Port == 0 || p.Port == l.Port) && l.takes(r.Key.Kind) &&
-		l.From.lets(its.Key.Namespace, r.Key.Namespace, p.Word)
+func (l *Listener) lets(its, r *Front, p Parent) leave {
+	if (p.Section != "" && p.Section != l.Name) || (p.Port != 0 && p.Port != l.Port) || !l.takes(r.Key.Kind) {
+		return refused
+	}
+	return l.From.lets(its.Key.Namespace, r.Key.Namespace, p.Word)
 }
 
 // takes says whether a listener takes routes of a kind.

@@ -46,6 +46,7 @@ type claimant struct {
 	table   *Table
 	key     names.Key
 	created int64  // of its oldest object
+	unsaid  bool   // it isn't known yet whether it is one
 	against string // what comes first, whoever else claims the host
 	decided bool
 	refused string // why; "": it holds the host
@@ -113,7 +114,7 @@ func (c *contest) decide() {
 		return gone
 	})
 	slices.SortFunc(c.claims, func(a, b *claimant) int {
-		return cmp.Or(compareAge(a.created, b.created), cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.table.name, b.table.name))
+		return cmp.Or(compareBool(a.unsaid, b.unsaid), compareAge(a.created, b.created), cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.table.name, b.table.name))
 	})
 	var holder *claimant
 	for _, o := range c.claims {
@@ -162,8 +163,8 @@ func (o *claimant) look() bool {
 		if p == nil || p.object == nil || !o.table.members[i].complete() {
 			continue
 		}
-		if !found || compareAge(p.object.Created, o.created) < 0 {
-			o.created = p.object.Created
+		if unsaid := p.object.Unsaid == wholly; !found || cmp.Or(compareBool(unsaid, o.unsaid), compareAge(p.object.Created, o.created)) < 0 {
+			o.created, o.unsaid = p.object.Created, unsaid
 		}
 		found = true
 	}
@@ -174,6 +175,9 @@ func (o *claimant) look() bool {
 // outranks says why a host isn't another's.
 func (o *claimant) outranks(other *claimant) string {
 	text := "namespace " + o.key.Namespace
+	if other.unsaid && !o.unsaid {
+		return text + " holds it, and this one's routes aren't accepted yet"
+	}
 	if o.table != other.table {
 		text += " of federation " + o.table.name
 	}
@@ -203,4 +207,15 @@ func (a *Arbiter) Claims(host string) []Claimed {
 	}
 	slices.SortStableFunc(out, func(a, b Claimed) int { return min(len(a.Refused), 1) - min(len(b.Refused), 1) })
 	return out
+}
+
+// compareBool sorts false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }

@@ -39,6 +39,7 @@ func newMember(c Cluster) *member {
 // one that has left, if there is.
 func (t *Table) Join(c Cluster) int {
 	m := newMember(c)
+	m.waits = t.beginning
 	t.scopes, t.standing, t.unchecked = true, true, true
 	for i, o := range t.members {
 		if o.vacant && !t.excused[i] { // else what is published still speaks of the one before

@@ -41,7 +41,9 @@ type Service struct {
 	// Ways are those addresses and hostnames of which the Service in front is named.
 	Ways []Way `json:",omitempty"`
 	// Blocked is why nothing comes in, as the cluster itself says; "": it doesn't.
-	Blocked health.Reason  `json:",omitempty"`
+	Blocked health.Reason `json:",omitempty"`
+	// Unsaid is how much of it rests on what its controller hasn't said yet.
+	Unsaid  share          `json:",omitempty"`
 	Port    uint16         // its first TCP port, named or not: where a probe goes
 	Probe   string         // how it is to be probed; "": as configured
 	ProbeAt netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
@@ -50,6 +52,15 @@ type Service struct {
 	Inside   []netip.Addr `json:",omitempty"` // at which its pods reach it
 	Headless bool         `json:",omitempty"` // they reach its pods instead
 }
+
+// A share is how much of something has a quality.
+type share uint8
+
+const (
+	settled share = iota // nothing
+	partly
+	wholly
+)
 
 // A Port is a named port of a Service, in the spelling of names.
 type Port struct {
@@ -63,7 +74,7 @@ func (s *Service) equal(o *Service) bool {
 		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt &&
 		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&
 		slices.Equal(s.Inside, o.Inside) && s.Headless == o.Headless &&
-		s.Spread == o.Spread && s.Absent == o.Absent && s.Class == o.Class && s.Front == o.Front && s.Blocked == o.Blocked && slices.Equal(s.Ways, o.Ways) &&
+		s.Spread == o.Spread && s.Absent == o.Absent && s.Class == o.Class && s.Front == o.Front && s.Blocked == o.Blocked && s.Unsaid == o.Unsaid && slices.Equal(s.Ways, o.Ways) &&
 		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Backends, o.Backends) &&
 		slices.EqualFunc(s.Claims, o.Claims, Claim.equal)
 }

@@ -113,7 +113,9 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		starting:  begin(),
 	}
 	for _, c := range clusters {
-		t.members = append(t.members, newMember(c))
+		m := newMember(c)
+		m.waits = t.beginning
+		t.members = append(t.members, m)
 	}
 	return t
 }

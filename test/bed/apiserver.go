@@ -32,6 +32,8 @@ type Cluster struct {
 	config *rest.Config
 	reader string // the token of the user ReadOnly writes for
 	api    *process
+
+	gatewayVersion string // of the Gateway API, if it is installed
 }
 
 // API starts a cluster that is an API server and nothing else.

@@ -17,8 +17,12 @@ var gatewayKinds = []string{"Gateway", "HTTPRoute", "GRPCRoute"}
 
 // InstallGatewayAPI gives the cluster the kinds of the Gateway API, by definitions
 // that take anything, and returns when it serves them.
-func (c *Cluster) InstallGatewayAPI(t testing.TB) {
+func (c *Cluster) InstallGatewayAPI(t testing.TB) { c.InstallGatewayAPIOf(t, "v1") }
+
+// InstallGatewayAPIOf does so in one version.
+func (c *Cluster) InstallGatewayAPIOf(t testing.TB, version string) {
 	t.Helper()
+	c.gatewayVersion = version
 	for _, k := range gatewayKinds {
 		one := strings.ToLower(k)
 		c.Apply(t, fmt.Sprintf(`
@@ -32,12 +36,12 @@ spec:
   scope: Namespaced
   names: {kind: %[1]s, listKind: %[1]sList, plural: %[2]ss, singular: %[2]s}
   versions:
-  - name: v1
+  - name: %[3]s
     served: true
     storage: true
     subresources: {status: {}}
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`, k, one))
+`, k, one, version))
 	}
 	for _, k := range gatewayKinds {
 		await(t, c.Name+": "+k+" is served", func(ctx context.Context) error {
@@ -54,7 +58,7 @@ func (c *Cluster) gateway(t testing.TB, kind string) dynamic.NamespaceableResour
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client.Resource(schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: strings.ToLower(kind) + "s"})
+	return client.Resource(schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: c.gatewayVersion, Resource: strings.ToLower(kind) + "s"})
 }
 
 // GatewayAddress sets the address of a Gateway, as its controller would; "" takes it
@@ -66,6 +70,15 @@ func (c *Cluster) GatewayAddress(t testing.TB, ns, name, ip string) {
 		patch = fmt.Sprintf(`{"status":{"addresses":[{"type":"IPAddress","value":%q}]}}`, ip)
 	}
 	if _, err := c.gateway(t, "Gateway").Namespace(ns).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// AcceptRoute has a HTTPRoute accepted by its Gateway's controller, as that would say it.
+func (c *Cluster) AcceptRoute(t testing.TB, ns, name, gateway string) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"status":{"parents":[{"controllerName":"example.com/test","parentRef":{"name":%q},"conditions":[{"type":"Accepted","status":"True"}]}]}}`, gateway)
+	if _, err := c.gateway(t, "HTTPRoute").Namespace(ns).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); err != nil {
 		t.Fatal(err)
 	}
 }

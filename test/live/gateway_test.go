@@ -146,6 +146,58 @@ func TestGatewayAPI(t *testing.T) {
 	shop.becomes(t, slow, "192.0.2.102")
 }
 
+// Of a listener that chooses namespaces by label, routes are waited for in the beginning
+// that no controller has accepted yet; the cluster has an older Gateway API only.
+func TestRouteAwaited(t *testing.T) {
+	paris := bed.New(t).API(t, "paris")
+	web(t, paris, "eu", "eu-a", "192.0.2.1")
+	paris.InstallGatewayAPIOf(t, "v1beta1")
+	paris.Apply(t, `
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: Gateway
+metadata: {namespace: shop, name: front, labels: {fedns.io/export: "true"}}
+spec:
+  gatewayClassName: test
+  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {team: web}}}}}]
+`)
+	paris.GatewayAddress(t, "shop", "front", "192.0.2.101")
+	for _, name := range []string{"shop", "other"} {
+		paris.Apply(t, fmt.Sprintf(`
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: HTTPRoute
+metadata: {namespace: shop, name: %[1]s, labels: {fedns.io/export: "true"}}
+spec:
+  parentRefs: [{name: front}]
+  hostnames: [%[1]s.example.com]
+  rules: [{backendRefs: [{name: web, port: 80}]}]
+`, name))
+	}
+	s := serve.Launch(t, corefile(members(t, paris)...))
+	shop, other := host{s, "shop.example.com"}, host{s, "other.example.com"}
+	why := func() string {
+		m := s.Ask(t, "shop.example.com", dns.TypeA)
+		if o := m.IsEdns0(); o != nil {
+			return dns.RcodeToString[m.Rcode] + " " + o.String()
+		}
+		return dns.RcodeToString[m.Rcode]
+	}
+	listening(t, s)
+	(view{s, "web.shop", "svc"}).becomes(t, prompt, "192.0.2.1", "global") // which needs nobody's word
+	shop.becomes(t, prompt, "SERVFAIL")
+	other.becomes(t, prompt, "SERVFAIL")
+	if ready(t, s) {
+		t.Error("ready, and a route isn't known")
+	}
+	t.Log(why())
+	paris.AcceptRoute(t, "shop", "shop", "front")
+	shop.becomes(t, prompt, "192.0.2.101")
+	s.WaitReady(t)
+	other.becomes(t, prompt, "NXDOMAIN") // nobody has accepted it
+	shop.becomes(t, prompt, "192.0.2.101")
+	paris.AcceptRoute(t, "shop", "other", "front")
+	other.becomes(t, prompt, "192.0.2.101")
+}
+
 // role is fedns's in a member, with more rules.
 func role(more string) string {
 	return `
