@@ -29,12 +29,13 @@ func story(parts ...any) (out []string) {
 	return out
 }
 
+// told waits for a story. That a busy machine has a list made twice is none of it.
 func (v *view) told(t *testing.T, parts ...any) {
 	t.Helper()
 	want := story(parts...)
-	for end := time.Now().Add(10 * time.Second); !slices.Equal(v.story(), want); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !slices.Equal(slices.Compact(v.story()), want); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("after 10 s the story is\n %q\nnot\n %q", v.story(), want)
+			t.Fatalf("after %v the story is\n %q\nnot\n %q", patience, v.story(), want)
 		}
 	}
 }
@@ -54,8 +55,11 @@ func (v *view) recovers(t *testing.T) {
 
 // quick is a heartbeat that a busy machine keeps up, and a test can wait for.
 func quick(c *Config) {
-	c.Heartbeat = Heartbeat{Period: 50 * time.Millisecond, Timeout: 500 * time.Millisecond}
+	c.Heartbeat = Heartbeat{Period: quickTimeout / 6, Timeout: quickTimeout}
 }
+
+// quickTimeout is longer than two cores with ten times their work let a beat wait.
+const quickTimeout = 2500 * time.Millisecond
 
 // pause stops the server where it stands; resume lets it go on.
 func (s *apiServer) pause() { s.do(func() { s.paused = make(chan struct{}) }) }
@@ -90,11 +94,11 @@ func TestSilence(t *testing.T) {
 	s.pause()
 	began := time.Now()
 	v.told(t, lists, "fresh", "silent")
-	if took := time.Since(began); took > 5*time.Second || v.silence[0] < 500*time.Millisecond || v.silence[0] > took+100*time.Millisecond {
+	if took := time.Since(began); v.silence[0] < quickTimeout || v.silence[0] > took+100*time.Millisecond {
 		t.Errorf("silent for %v, reported after %v", v.silence[0], took)
 	}
 	s.whisper()
-	eventually(t, "more lost beats", func() bool { return counted(w, unreachable) > 20 })
+	eventually(t, "more lost beats", func() bool { return counted(w, unreachable) > 8 })
 	v.told(t, lists, "fresh", "silent")
 	if v.String() != filled {
 		t.Errorf("changed in silence: %s", v)
@@ -170,7 +174,7 @@ func TestSilenceOfAResource(t *testing.T) {
 			s.whisper()
 			s.do(func() { s.tell("endpointslices", `{"type":"ERROR","object":`+status(410, "Expired")+`}`) })
 			v.told(t, lists, "fresh", "silent")
-			if v.String() != filled || counted(w, r) == 0 || counted(w, gone) != 1 || j.has("ERROR cluster gce-us: "+string(r)+": slices: ") != 1 || v.silence[0] < 500*time.Millisecond {
+			if v.String() != filled || counted(w, r) == 0 || counted(w, gone) != 1 || j.has("ERROR cluster gce-us: "+string(r)+": slices: ") != 1 || v.silence[0] < quickTimeout {
 				t.Errorf("%s, silent for %v, log: %q", v, v.silence, j.all())
 			}
 			s.refusing(map[string]int{})
@@ -242,7 +246,7 @@ func TestSlowIsNotSilent(t *testing.T) {
 	s.fill()
 	s.slow = make(chan struct{})
 	v, j, _ := s.follow(t, quick)
-	eventually(t, "beats for three timeouts", func() bool { return s.count("get readyz") > 30 })
+	eventually(t, "beats for three timeouts", func() bool { return s.count("get readyz") > 3*6 })
 	if len(v.story()) > 0 || len(j.all()) > 0 {
 		t.Errorf("%q, log: %q", v.story(), j.all())
 	}
@@ -258,7 +262,7 @@ func TestHeartbeatRefused(t *testing.T) {
 		s.refuse["readyz"] = code
 		v, j, w := s.follow(t, quick)
 		v.told(t, lists, "fresh")
-		eventually(t, "beats for three timeouts", func() bool { return s.count("get readyz") > 30 })
+		eventually(t, "beats for three timeouts", func() bool { return s.count("get readyz") > 3*6 })
 		if v.says("silent") > 0 || counted(w, forbidden)+counted(w, other) > 0 || j.has("WARN cluster gce-us: ", "/readyz", "counts as a heartbeat") != 1 || len(j.all()) != 2 {
 			t.Errorf("%q, log: %q", v.story(), j.all())
 		}

@@ -51,6 +51,7 @@ func TestStranger(t *testing.T) {
 		{"Status not found", code(404, "application/json", status(404, "NotFound")), other, "NotFound"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t)
 			s.gateway = true
 			s.fill()

@@ -49,6 +49,7 @@ type apiServer struct {
 	paused  chan struct{}                // every request waits for it
 	watches map[chan string]*asking      // lines to send, and of what
 	asked   []string                     // requests, as "list services?query"
+	told    []telling                    // what changed, for watches that begin at an older version
 	front   http.HandlerFunc             // stands in front, and answers instead
 }
 
@@ -172,6 +173,13 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	news := make(chan string, 100)
 	if verb == "watch" && code == 0 {
+		if since, err := strconv.Atoi(q.Get("resourceVersion")); err == nil && !streamed {
+			for _, t := range s.told {
+				if t.version > since && t.resource == resource {
+					lines = append(lines, t.line(of))
+				}
+			}
+		}
 		s.watches[news] = of
 		defer func() { s.mu.Lock(); defer s.mu.Unlock(); delete(s.watches, news) }()
 	}
@@ -214,7 +222,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// set writes an object, and remove takes it out; with say false watches aren't told.
+// set writes an object, and remove takes it out.
 func (s *apiServer) set(resource, name, fields string) { s.change("MODIFIED", resource, name, fields) }
 func (s *apiServer) remove(resource, name string)      { s.change("DELETED", resource, name, "") }
 
@@ -229,16 +237,27 @@ func (s *apiServer) change(event, resource, name, fields string) {
 	if event == "DELETED" {
 		delete(s.objects[resource], name)
 	}
-	o := s.object(resource, name, fields, s.version)
+	t := telling{s.version, event, resource, s.object(resource, name, fields, s.version)}
+	s.told = append(s.told, t)
 	for c, of := range s.watches {
-		switch {
-		case of.resource != resource:
-		case of.chooses(o):
-			c <- fmt.Sprintf(`{"type":%q,"object":%s}`, event, o)
-		default: // as it is told to those that have had it
-			c <- fmt.Sprintf(`{"type":"DELETED","object":%s}`, o)
+		if of.resource == resource {
+			c <- t.line(of)
 		}
 	}
+}
+
+// A telling is a change, as watches are told of it.
+type telling struct {
+	version                 int
+	event, resource, object string
+}
+
+func (t telling) line(of *asking) string {
+	event := t.event
+	if !of.chooses(t.object) {
+		event = "DELETED" // as it is told to those that have had it
+	}
+	return fmt.Sprintf(`{"type":%q,"object":%s}`, event, t.object)
 }
 
 // An asking is what a list or a watch asks for.
