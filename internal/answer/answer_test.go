@@ -16,10 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 )
 
-const (
-	now  = time.Hour     // on the program's own clock
-	unix = 1_800_000_000 // for serials
-)
+const now = time.Hour // on the program's own clock
 
 var plain = []answer.Member{{TTL: 180, Degraded: 30}}
 
@@ -27,7 +24,7 @@ var plain = []answer.Member{{TTL: 180, Degraded: 30}}
 func publish(name string, t *shard.Table) *names.Snapshot {
 	f, _ := t.Publish(names.NewFederation(name), now)
 	var s *names.Snapshot
-	return s.Next(unix, []*names.Federation{f})
+	return s.Next([]*names.Federation{f})
 }
 
 func labels(rel string) []string {
@@ -233,20 +230,20 @@ func TestNotReady(t *testing.T) {
 	ask := func(name string) string {
 		return answer.Resolve(s, plain, labels(name), answer.TypeA, now).Outcome.String()
 	}
-	s = s.Next(unix, []*names.Federation{f})
+	s = s.Next([]*names.Federation{f})
 	if got := ask("s.n.fed.svc"); got != "notready" {
 		t.Errorf("half a list is answered from: %s", got)
 	}
 	ready.Waive()
 	f, _ = ready.Publish(f, now)
-	s = s.Next(unix, []*names.Federation{f})
+	s = s.Next([]*names.Federation{f})
 	if got := ask("s.n.fed.svc"); got != "notready" {
 		t.Errorf("a federation that never heard from any member says %s", got)
 	}
 
 	ready.Apply(0, shard.NodeList{})
 	f, _ = ready.Publish(f, now)
-	s = s.Next(unix, []*names.Federation{f})
+	s = s.Next([]*names.Federation{f})
 	for name, want := range map[string]string{
 		"s.n.fed.svc": "success", "s.n.fed.svc.r": "success", "s.n.fed.svc.z.r": "success",
 		"s.n.fed.svc.r2": "success", // a member, by its configuration
@@ -289,7 +286,7 @@ func TestHeld(t *testing.T) {
 		e.Set(svc.Freeze())
 		e.Set((&names.Service{Key: names.Key{Namespace: "n", Name: "d"}, Down: "no shard is up"}).Freeze())
 		var s *names.Snapshot
-		s = s.Next(unix, []*names.Federation{e.Done()})
+		s = s.Next([]*names.Federation{e.Done()})
 		var got []string
 		for _, name := range []string{"s.n.fed.svc.us1.us", "s.n.fed.svc.us", "s.n.fed.svc.eu1.eu", "s.n.fed.svc.eu", "s.n.fed.svc", "d.n.fed.svc.eu1.eu", "d.n.fed.svc"} {
 			a := answer.Resolve(s, plain, labels(name), answer.TypeA, now)
@@ -350,7 +347,7 @@ func TestDegradedTTL(t *testing.T) {
 		t.Errorf("transitions: %v", moved)
 	}
 	var s *names.Snapshot
-	s = s.Next(unix, []*names.Federation{f})
+	s = s.Next([]*names.Federation{f})
 	const svc = "nginx.mynamespace.myfederation.svc"
 	for _, tt := range []struct {
 		name string
@@ -385,7 +382,7 @@ func TestTwoFederations(t *testing.T) {
 		return f
 	}
 	var s *names.Snapshot
-	s = s.Next(unix, []*names.Federation{
+	s = s.Next([]*names.Federation{
 		mk("one", shard.Cluster{Name: "a", Region: "eu", Zones: []string{"eu-a"}}),
 		mk("two", shard.Cluster{Name: "b", Region: "us", Zones: []string{"us-a"}}),
 	})
@@ -443,5 +440,5 @@ func large(n int) *names.Snapshot {
 	e.Topology(topology.New(places))
 	e.Standing(true, true, nil)
 	var s *names.Snapshot
-	return s.Next(unix, []*names.Federation{e.Done()})
+	return s.Next([]*names.Federation{e.Done()})
 }

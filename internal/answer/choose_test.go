@@ -57,7 +57,7 @@ func holding(entries []entry, more []string, change func(*names.Service)) *names
 	edit.Topology(topology.New(places))
 	edit.Standing(true, true, nil)
 	var none *names.Snapshot
-	return none.Next(unix, []*names.Federation{edit.Done()})
+	return none.Next([]*names.Federation{edit.Done()})
 }
 
 func policy(t testing.TB, text string) names.Policy {
@@ -618,7 +618,7 @@ func TestFailover(t *testing.T) {
 		}
 		seen[active]++
 		var none *names.Snapshot
-		s := none.Next(unix, []*names.Federation{f})
+		s := none.Next([]*names.Federation{f})
 		if got := chosen(s, p, web, true, answer.Client{}); !slices.Equal(sorted(got), sorted(want)) {
 			t.Fatalf("%v are up: %q, want %q of region %q", up, got, want, active)
 		}

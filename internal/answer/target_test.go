@@ -56,7 +56,7 @@ func TestPartedPorts(t *testing.T) {
 			e.Standing(true, true, nil)
 			e.Set(svc.Freeze())
 			var s *names.Snapshot
-			s = s.Next(unix, []*names.Federation{e.Done()})
+			s = s.Next([]*names.Federation{e.Done()})
 			name := strings.TrimSuffix("_web._tcp.multi.shop.fed.svc."+tt.asked, ".")
 			a := answer.Resolve(s, plain, labels(name), answer.TypeSRV, now)
 			a.Choose(&answer.Client{})

@@ -46,12 +46,13 @@ type FolderConfig struct {
 // A Folder follows manifests as if they were a cluster's API.
 type Folder struct {
 	FolderConfig
-	away   time.Duration
-	files  map[string]*file
-	broken string             // what is wrong with the folder itself
-	twice  map[[2]string]bool // pairs of files that have been said to hold the same
-	gripes gripes
-	heard  atomic.Int64 // Unix nanoseconds
+	away    time.Duration
+	files   map[string]*file
+	broken  string             // what is wrong with the folder itself
+	twice   map[[2]string]bool // pairs of files that have been said to hold the same
+	gripes  gripes
+	heard   atomic.Int64 // Unix nanoseconds
+	changed atomic.Int64 // the same
 }
 
 // A file is one manifest of the folder.
@@ -101,6 +102,26 @@ func NewFolder(c FolderConfig) (*Folder, error) {
 // Heard is when the folder was last looked at without an error; zero: never.
 func (f *Folder) Heard() time.Time { return moment(&f.heard) }
 
+// Changed is when the folder or a file that counts was changed last; zero: it isn't known.
+func (f *Folder) Changed() time.Time { return moment(&f.changed) }
+
+// date notes when what is reported was changed. That files come and go is a change of the
+// folder.
+func (f *Folder) date() {
+	var infos []os.FileInfo
+	if info, err := os.Stat(f.Dir); err == nil {
+		infos = append(infos, info)
+	}
+	for _, file := range f.files {
+		if file.read != nil {
+			infos = append(infos, file.read)
+		}
+	}
+	for _, info := range infos {
+		f.changed.Store(max(f.changed.Load(), info.ModTime().UnixNano()))
+	}
+}
+
 // Run reports what the manifests say, until ctx ends. It can be called once.
 func (f *Folder) Run(ctx context.Context, report func(...shard.Change)) {
 	tick := time.NewTicker(poll)
@@ -142,6 +163,7 @@ func (f *Folder) Run(ctx context.Context, report func(...shard.Change)) {
 }
 
 func (f *Folder) tell(m *whole, report func(...shard.Change)) {
+	f.date()
 	for _, resource := range []string{"services", "ingresses", "slices", "nodes"} {
 		clusterLists.WithLabelValues(f.Federation, string(f.Cluster), resource).Inc()
 	}

@@ -571,6 +571,9 @@ func (s *store) cut(obj any) cut {
 		return c
 	}
 	change, problems := s.set(obj)
+	if o, ok := obj.(metav1.Object); ok && change != nil && s.name != "nodes" { // whose status is written all the time
+		s.date(o)
+	}
 	key, err := cache.MetaNamespaceKeyFunc(obj)
 	if err == nil {
 		s.gripes.say(s.name+" "+key, problems)

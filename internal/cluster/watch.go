@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
@@ -84,6 +85,7 @@ type Watcher struct {
 	shy       bool // it has been said that readyz can't be asked
 	gripes    gripes
 	heard     atomic.Int64 // Unix nanoseconds
+	changed   atomic.Int64 // Unix seconds
 	plugin    *apireply.Plugin
 	trouble   atomic.Pointer[string]    // what is wrong now
 	known     map[string]apireply.Known // by resource, what has been reported
@@ -135,6 +137,30 @@ func Quiet() { klog.SetLogger(logr.Discard()) }
 
 // Heard is when the API last said anything; zero: never.
 func (w *Watcher) Heard() time.Time { return moment(&w.heard) }
+
+// Changed is when an object that counts was changed last, by the clock of the API; zero:
+// that isn't known. What is gone tells no time.
+func (w *Watcher) Changed() time.Time {
+	if n := w.changed.Load(); n != 0 {
+		return time.Unix(n, 0)
+	}
+	return time.Time{}
+}
+
+// date notes when an object was changed.
+func (w *Watcher) date(o metav1.Object) {
+	at := o.GetCreationTimestamp().Time
+	for _, m := range o.GetManagedFields() {
+		if m.Time != nil && m.Time.After(at) {
+			at = m.Time.Time
+		}
+	}
+	for is := at.Unix(); ; {
+		if was := w.changed.Load(); at.IsZero() || is <= was || w.changed.CompareAndSwap(was, is) {
+			return
+		}
+	}
+}
 
 // Trouble is why the cluster can't be read at present; "": it can.
 func (w *Watcher) Trouble() string {

@@ -57,6 +57,7 @@ func (f *Federation) Hosts() iter.Seq[*Service] {
 func (e *Edit) setHost(s *Service) {
 	old := e.next.Host(s.Key.Name)
 	e.tolerate(old, s)
+	e.add(old, s)
 	t, name := e.tree(s.Key.Name)
 	t.set(e.owner, hash(name), name, s)
 	if old == nil {
@@ -72,6 +73,7 @@ func (e *Edit) removeHost(k Key) {
 		return
 	}
 	e.tolerate(old, nil)
+	e.add(old, nil)
 	t, name := e.tree(k.Name)
 	t.remove(e.owner, hash(name), name)
 	e.raise(k.Name, -1)

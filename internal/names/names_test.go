@@ -5,7 +5,10 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -116,27 +119,165 @@ func TestEdit(t *testing.T) {
 	}
 }
 
-func TestSerial(t *testing.T) {
-	var s *Snapshot
-	for i, tt := range []struct {
-		now  int64
-		want uint32
+// One row is one publication: what is answered (a digest), when that was made and when it
+// is learned. The serial is that of the moment, and what it becomes.
+func TestVersion(t *testing.T) {
+	for name, rows := range map[string][]struct {
+		digest      uint64
+		made, now   int64
+		serial, due uint32
 	}{
-		{1000, 1000},
-		{1000, 1001}, // two changes in a second
-		{1000, 1002},
-		{1001, 1003}, // the clock has not caught up
-		{1010, 1010},
-		{900, 1011}, // the clock was set back
+		"changes in one second share what they come to": {
+			{1, 0, 1000, 1000, 1001},
+			{2, 0, 1000, 1000, 1001},
+			{3, 0, 1000, 1000, 1001},
+			{3, 0, 1001, 1000, 1001},
+			{3, 0, 1002, 1001, 1001},
+			{4, 0, 1002, 1002, 1003},
+			{5, 0, 1003, 1003, 1004},
+			{6, 0, 1010, 1010, 1011},
+		},
+		"what is answered stays": {
+			{1, 0, 1000, 1000, 1001},
+			{1, 0, 2000, 1001, 1001},
+			{1, 1500, 2000, 1001, 1001},
+		},
+		"learned late": {
+			{1, 900, 1000, 901, 901},
+			{2, 950, 1000, 951, 951},
+			{3, 950, 1000, 1000, 1001}, // it takes the place of something newer
+			{4, 1000, 1001, 1000, 1001},
+			{5, 1000, 1003, 1003, 1004},
+			{6, 1003, 1003, 1003, 1004},
+			{7, 1004, 1004, 1004, 1005},
+			{8, 2000, 1010, 1010, 1011}, // a clock that is ahead
+		},
+		"the clock is set back": {
+			{1, 0, 1000, 1000, 1001},
+			{1, 0, 1002, 1001, 1001},
+			{2, 0, 900, 1002, 1002},
+			{3, 0, 900, 1003, 1003},
+			{4, 0, 1003, 1003, 1004},
+			{4, 0, 1005, 1004, 1004},
+		},
+		"the clock is at its end": {
+			{1, 0, 1<<32 - 3, 1<<32 - 3, 1<<32 - 2},
+			{2, 0, 1<<32 - 1, 1, 1}, // 0 is left out
+			{3, 0, 1<<32 + 5, 5, 6},
+		},
 	} {
-		s = s.Next(tt.now, nil)
-		if s.Serial != tt.want {
-			t.Fatalf("step %d: serial %d, want %d", i, s.Serial, tt.want)
+		var v Version
+		for i, tt := range rows {
+			v = v.Next(tt.digest, tt.made, tt.now)
+			if v.Serial != tt.serial || v.Due != tt.due || v.Digest != tt.digest || v.Publication != uint64(i+1) {
+				t.Errorf("%s: step %d: %+v, want serial %d, due %d", name, i, v, tt.serial, tt.due)
+			}
 		}
 	}
-	near := &Snapshot{Serial: 1<<32 - 1}
-	if got := near.Next(1<<32-5, nil).Serial; got != 1 {
-		t.Errorf("serial after the last is %d, want 1: 0 is left out", got)
+}
+
+// Servers that learn the same history, each after its own delay of less than a second and
+// in as many publications as it likes, say the same in the end; and no serial goes back,
+// nor stays when what is answered has changed and its second is over.
+func TestVersionsAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		changes := rapid.SliceOfN(rapid.Int64Range(0, 3000), 1, 20).Draw(t, "gaps in ms")
+		type server struct {
+			v     Version
+			delay int64
+		}
+		servers := []*server{{}, {}, {}}
+		for i, s := range servers {
+			s.delay = rapid.Int64Range(0, 999).Draw(t, fmt.Sprint("delay ", i))
+			s.v = s.v.Next(1, 1000, 1_000_500)
+		}
+		at := int64(2_000_000)
+		var made []int64
+		for _, gap := range changes {
+			at += gap
+			made = append(made, at)
+		}
+		for i, s := range servers {
+			for n := 0; n < len(made); {
+				to := rapid.IntRange(n, len(made)-1).Draw(t, fmt.Sprint("publishes up to ", i))
+				if made[to]-made[n] >= 999-s.delay { // it hasn't been learned so late
+					to = n
+				}
+				was := s.v
+				now := (made[to] + s.delay) / 1000
+				s.v = s.v.Next(uint64(to+2), made[to]/1000, now)
+				if later(was.Serial, s.v.Serial) || s.v.At(now+2).Serial == was.Serial {
+					t.Fatalf("from %+v to %+v at %d", was, s.v, now)
+				}
+				n = to + 1
+			}
+		}
+		for _, s := range servers {
+			if v := s.v.At(at/1000 + 3); v.Serial != servers[0].v.At(at/1000+3).Serial || v.Pending() {
+				t.Fatalf("%+v and %+v", servers[0].v, v)
+			}
+		}
+	})
+}
+
+// The digest is of what is answered, in whatever order it was put together, and of
+// nothing else.
+func TestSum(t *testing.T) {
+	us, eu := topology.Place{Region: "us"}, topology.Place{Region: "eu", Zone: "eu-a"}
+	shard := func(p topology.Place, a string) Shard { return Shard{Place: p, Addr: netip.MustParseAddr(a)} }
+	key := Key{Namespace: "shop", Name: "web"}
+	build := func(changes ...func(*Service)) uint64 {
+		s := &Service{Key: key, Shards: []Shard{shard(us, "192.0.2.1"), shard(eu, "192.0.2.2")}, Ports: []Port{{Name: "http", Proto: "tcp", Number: 80}}}
+		for _, change := range changes {
+			change(s)
+		}
+		e := NewFederation("fed").Edit()
+		e.Set(&Service{Key: Key{Namespace: "shop", Name: "gone"}})
+		e.Set(&Service{Key: key})
+		e.Set(s.Freeze())
+		e.Remove(Key{Namespace: "shop", Name: "gone"})
+		e.Topology(topology.New([]topology.Place{us, eu}))
+		return (&Snapshot{Federations: []*Federation{e.Done()}}).Sum(7)
+	}
+	as := build()
+	for name, change := range map[string]func(*Service){
+		"order":    func(s *Service) { slices.Reverse(s.Shards) },
+		"clusters": func(s *Service) { s.Shards[0].Cluster = 3 },
+		"why":      func(s *Service) { s.Down, s.Note = "no shard is up", "n" },
+		"for now":  func(s *Service) { s.Recent = []Recent{{Place: us}}; s.Awaits = []Await{{What: "w"}} },
+		"twice":    func(s *Service) { s.Shards = append(s.Shards, s.Shards[0]) },
+	} {
+		if build(change) != as {
+			t.Errorf("%s: another digest", name)
+		}
+	}
+	seen := map[uint64]string{as: "as it is"}
+	for name, change := range map[string]func(*Service){
+		"address": func(s *Service) { s.Shards[0].Addr = netip.MustParseAddr("192.0.2.9") },
+		"mapped":  func(s *Service) { s.Shards[0].Addr = netip.MustParseAddr("::ffff:192.0.2.1") },
+		"place":   func(s *Service) { s.Shards[0].Place = eu },
+		"zone":    func(s *Service) { s.Shards[1].Place.Zone = "eu-b" },
+		"weight":  func(s *Service) { s.Shards[0].Weight = 9 },
+		"fewer":   func(s *Service) { s.Shards = s.Shards[:1] },
+		"down":    func(s *Service) { s.Shards = nil },
+		"port":    func(s *Service) { s.Ports[0].Number = 81 },
+		"proto":   func(s *Service) { s.Ports[0].Proto = "udp" },
+		"nowhere": func(s *Service) { s.Ports[0].Places = []topology.Place{} },
+		"here":    func(s *Service) { s.Ports[0].Places = []topology.Place{us} },
+		"ttl":     func(s *Service) { s.TTL = 60 },
+		"policy":  func(s *Service) { s.Policy = &Policy{Choice: Nearest} },
+		"active":  func(s *Service) { s.Active[IPv6] = "us" },
+		"silent":  func(s *Service) { s.Silent = []Silent{{Place: us}} },
+		"stale":   func(s *Service) { s.Silent = []Silent{{Place: us, Stale: true}} },
+		"local":   func(s *Service) { s.Local = &Local{} },
+		"inside":  func(s *Service) { s.Local = &Local{Shards: []Shard{shard(us, "10.0.0.1")}} },
+		"pods":    func(s *Service) { s.Local = &Local{Targets: []Target{{Label: "web-0"}}} },
+	} {
+		d := build(change)
+		if other, ok := seen[d]; ok {
+			t.Errorf("%s: the digest is that of %s", name, other)
+		}
+		seen[d] = name
 	}
 }
 

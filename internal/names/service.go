@@ -79,7 +79,8 @@ type Service struct {
 	// there reach it; nil where that isn't up, or there is no such cluster.
 	Local *Local
 
-	regions []Run // of Shards, by Freeze
+	digest  uint64 // of what is answered, by Edit
+	regions []Run  // of Shards, by Freeze
 	// firsts are, where there are many shards, the indexes of those that are the first with their address
 	// in the world, or in their region: by family.
 	firsts [Families][2][]int32

@@ -11,28 +11,29 @@ import (
 
 // A Snapshot is all that is answered at one moment. It never changes.
 type Snapshot struct {
-	Serial      uint32        // of the SOA record: Unix time of the change, or one more than the last
+	Version
 	Federations []*Federation // in the order of the configuration
 }
 
-// Next is the snapshot after s with some federations replaced: those of changed
-// that aren't nil, by index. Its serial is the Unix time now, and later than
-// that of s in any case (RFC 1982 counts on it).
-func (s *Snapshot) Next(now int64, changed []*Federation) *Snapshot {
-	next := &Snapshot{Serial: uint32(now), Federations: make([]*Federation, len(changed))}
+// Next is the snapshot after s with some federations replaced: those of changed that
+// aren't nil, by index. It is of the same version.
+func (s *Snapshot) Next(changed []*Federation) *Snapshot {
+	next := &Snapshot{Federations: make([]*Federation, len(changed))}
+	if s != nil {
+		next.Version = s.Version
+	}
 	for i, f := range changed {
 		if f == nil && s != nil {
 			f = s.Federations[i]
 		}
 		next.Federations[i] = f
 	}
-	if s != nil && int32(next.Serial-s.Serial) <= 0 {
-		next.Serial = s.Serial + 1
-	}
-	if next.Serial == 0 {
-		next.Serial = 1 // 0 asks for a whole transfer in CoreDNS's transfer plugin
-	}
 	return next
+}
+
+// Of is s, of another version.
+func (s *Snapshot) Of(v Version) *Snapshot {
+	return &Snapshot{Version: v, Federations: s.Federations}
 }
 
 // Size is the number of services in all federations.
@@ -69,6 +70,9 @@ type Federation struct {
 	kinds      [len(Kinds)]int  // how many services of each kind
 
 	hosts hosts
+
+	answered uint64 // the sums of all services, added up
+	scopes   uint64 // the sum of Map
 }
 
 // A Home is a cluster that some names speak of.
@@ -144,6 +148,7 @@ func (e *Edit) Set(s *Service) {
 	if !ok {
 		e.count(s.Key, 1)
 	}
+	e.add(old, s)
 	e.tolerate(old, s)
 	e.next.services.set(e.owner, h, s.Key, s)
 }
@@ -160,8 +165,20 @@ func (e *Edit) Remove(k Key) {
 		return
 	}
 	e.tolerate(old, nil)
+	e.add(old, nil)
 	e.count(k, -1)
 	e.next.services.remove(e.owner, h, k)
+}
+
+// add takes a service, before and after, into the digest.
+func (e *Edit) add(before, after *Service) {
+	if after != nil {
+		after.digest = after.sum()
+		e.next.answered += after.digest
+	}
+	if before != nil {
+		e.next.answered -= before.digest
+	}
 }
 
 // tolerate counts what the policies of a service, before and after, tolerate.
@@ -193,7 +210,7 @@ func (s *Service) within() int {
 }
 
 // Topology sets the known scopes.
-func (e *Edit) Topology(m *topology.Map) { e.next.Map = m }
+func (e *Edit) Topology(m *topology.Map) { e.next.Map, e.next.scopes = m, scopes(m) }
 
 // Home sets where the cluster stands whose own domain is answered here.
 func (e *Edit) Home(h Home) { e.next.Home = h }

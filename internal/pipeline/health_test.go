@@ -29,7 +29,7 @@ func trio(t *testing.T, f Federation, listed bool) (p *Pipeline, sources []*scri
 		name := string(rune('a' + i))
 		f.Members = append(f.Members, Member{Cluster: shard.Cluster{Name: topology.ClusterName(name), Region: name}, Source: s, Identity: name})
 	}
-	p = New([]Federation{f}, slog.New(slog.NewTextHandler(l, nil)))
+	p = New([]Federation{f}, Beside{}, slog.New(slog.NewTextHandler(l, nil)))
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { p.Run(ctx) })

@@ -122,9 +122,12 @@ func (w *worker) override(i int) {
 }
 
 // overdue calls late for all that is waited for, with the moment when its time is over
-// and what has to be done then: members that haven't been listed, the registry, and
-// what else has to be known in the beginning.
+// and what has to be done then: the clusters of a disk, members that haven't been listed,
+// the registry, and what else has to be known in the beginning.
 func (w *worker) overdue(late func(at time.Duration, giveUp func())) {
+	if w.restored {
+		late(w.began+Grace, func() { w.renew = true })
+	}
 	for i, t := range w.tables {
 		if t.Settled() && t.Begun() {
 			continue

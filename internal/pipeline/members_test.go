@@ -144,7 +144,7 @@ func TestBegin(t *testing.T) {
 	for _, listed := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			known := &parrot{}
-			p := New([]Federation{{Name: "fed"}}, slog.New(slog.NewTextHandler(&log{}, nil)))
+			p := New([]Federation{{Name: "fed"}}, Beside{}, slog.New(slog.NewTextHandler(&log{}, nil)))
 			drain := override.Order{Action: override.Drain, Subject: override.Subject{Kind: override.Cluster, Name: "known"}, Reason: "x"}
 			p.Begin(0, []Member{of("known", known)}, []override.Order{drain}, listed)
 			ctx, cancel := context.WithCancel(t.Context())

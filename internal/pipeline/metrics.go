@@ -54,7 +54,6 @@ var (
 
 // stats is what the gauges of a pipeline show.
 type stats struct {
-	serial   uint32
 	services []int // by federation
 	tally    []map[shard.Standing]int
 	members  [][]seen
@@ -74,7 +73,7 @@ type seen struct {
 }
 
 func (w *worker) count(s *names.Snapshot) *stats {
-	st := &stats{serial: s.Serial}
+	st := &stats{}
 	for i, t := range w.tables {
 		st.services = append(st.services, s.Federations[i].Size())
 		st.tally = append(st.tally, t.Tally())
@@ -169,7 +168,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			if st == nil {
 				continue
 			}
-			gauge(serialDesc, float64(st.serial))
+			gauge(serialDesc, float64(p.board.Load().Serial))
 			gauge(servicesDesc, float64(st.services[i]))
 			gauge(hostsDesc, float64(st.hosts[i]))
 			gauge(refusedDesc, float64(st.refused[i]))

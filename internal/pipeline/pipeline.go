@@ -52,6 +52,10 @@ type Source interface {
 	Heard() time.Time
 }
 
+// A Dated source knows when its objects were changed last, by the clock of whoever
+// keeps them; zero: it doesn't.
+type Dated interface{ Changed() time.Time }
+
 // A Member is a cluster with where its objects come from.
 type Member struct {
 	shard.Cluster
@@ -96,6 +100,7 @@ type Pipeline struct {
 	stats       atomic.Pointer[stats]
 	unkept      []atomic.Bool // by federation: its state can't be kept
 	estate      Estate        // what is known before the sources speak
+	beside      Beside
 	done        chan struct{} // closed when Run returns
 }
 
@@ -106,7 +111,7 @@ type report struct {
 	changes             []shard.Change
 	host                string // of a resolver: whose addresses these are
 	addrs               []netip.Addr
-	renew               bool              // nothing changed here, but something beside the tables
+	renew               *Beside           // nothing changed here, but something beside the tables
 	inspect             func(*worker)     // looks at the tables
 	orders              *[]override.Order // what operators order now
 	found               *finding          // of the prober
@@ -114,10 +119,18 @@ type report struct {
 	at                  time.Time
 }
 
+// Beside is what answers depend on and is in no table: the configuration and static
+// records.
+type Beside struct {
+	Digest uint64    // of what they say
+	Made   time.Time // when they were changed last; zero: nobody knows
+}
+
 // New makes a pipeline whose board shows federations of which nothing is known.
-func New(federations []Federation, log *slog.Logger) *Pipeline {
+func New(federations []Federation, beside Beside, log *slog.Logger) *Pipeline {
 	p := &Pipeline{
 		federations: federations,
+		beside:      beside,
 		log:         log,
 		ready:       make(chan struct{}),
 		reports:     make(chan report, 64),
@@ -129,7 +142,7 @@ func New(federations []Federation, log *slog.Logger) *Pipeline {
 		empty[i] = names.NewFederation(f.Name)
 	}
 	var none *names.Snapshot
-	p.board.Show(none.Next(time.Now().Unix(), empty))
+	p.board.Show(none.Next(empty).Of(names.Version{Serial: 1}))
 	return p
 }
 
@@ -141,10 +154,10 @@ func (p *Pipeline) Board() *names.Board { return &p.board }
 // its time.
 func (p *Pipeline) Ready() <-chan struct{} { return p.ready }
 
-// Renew shows a snapshot with the next serial, for a change of what is answered
-// beside it: the static records.
-func (p *Pipeline) Renew(ctx context.Context) {
-	p.send(ctx, report{renew: true})
+// Renew shows a snapshot for a change of what is answered beside it: the static
+// records.
+func (p *Pipeline) Renew(ctx context.Context, b Beside) {
+	p.send(ctx, report{renew: &b})
 }
 
 func (p *Pipeline) send(ctx context.Context, r report) (sent bool) {
@@ -158,10 +171,10 @@ func (p *Pipeline) send(ctx context.Context, r report) (sent bool) {
 }
 
 // An Estate is what a pipeline knows of its clusters, by their identity, and the
-// serial it has come to. A reload passes it on: what is known of a cluster must
+// version it has come to. A reload passes it on: what is known of a cluster must
 // not depend on its API being up at that moment.
 type Estate struct {
-	Serial   uint32
+	Version  names.Version
 	Clusters map[string]Holding
 	Hosts    map[string][]netip.Addr // of load balancers' names
 	// Probed is what probes have come to, by federation.
@@ -257,16 +270,16 @@ func (p *Pipeline) Trouble(ctx context.Context, federation int) (isolated bool, 
 	return isolated, held, ok
 }
 
-// InForce gives the orders that the snapshot of the serial has, the last of them the
+// InForce gives the orders that the snapshot of a version has, the last of them the
 // one that counts. ok is false if p has ended.
-func (p *Pipeline) InForce(ctx context.Context, federation int) (orders []override.Order, serial uint32, ok bool) {
+func (p *Pipeline) InForce(ctx context.Context, federation int) (orders []override.Order, v names.Version, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
-		orders, serial = w.inForce[federation], w.board.Load().Serial
+		orders, v = w.inForce[federation], w.board.Load().Version
 		if t := w.tables[federation]; !t.Dirty() {
 			orders = t.Orders() // they changed nothing that is answered
 		}
 	})
-	return orders, serial, ok
+	return orders, v, ok
 }
 
 // A Standing is how a member stands.
@@ -326,9 +339,7 @@ func (p *Pipeline) Inherit(e Estate) {
 	maps.Copy(p.estate.Hosts, e.Hosts)
 	maps.Copy(p.estate.Leads, e.Leads)
 	maps.Copy(p.estate.Probed, e.Probed)
-	if int32(e.Serial-p.estate.Serial) > 0 {
-		p.estate.Serial = e.Serial
-	}
+	p.estate.Version = p.estate.Version.Latest(e.Version)
 }
 
 // Run runs the sources and keeps the board, until ctx ends.
@@ -356,25 +367,26 @@ func (p *Pipeline) Run(ctx context.Context) {
 // A worker is the owner of the tables.
 type worker struct {
 	*Pipeline
-	tables  []*shard.Table
-	seats   [][]*seat                       // by federation and index in the table; nil: nobody's
-	drains  [][]override.Order              // of registries, by federation
-	filed   [][]override.Order              // of files
-	inForce [][]override.Order              // in the snapshot that is shown; read only
-	arbiter *shard.Arbiter                  // of hosts that several claim
-	hosts   []map[string]context.CancelFunc // the resolvers that run, by federation and name
-	prober  *probe.Prober
-	changes *gatherer
-	targets map[probe.Target][]wanted
-	keepers []*keeper               // by federation; nil: its state isn't kept
-	saved   map[string][]netip.Addr // of load balancers' names, from the disk
-	ctx     context.Context
-	wg      *sync.WaitGroup
-	began   time.Duration
-	renew   bool
-	oldest  time.Time // when the oldest report that isn't shown yet came
-	shown   time.Time
-	settled bool
+	tables   []*shard.Table
+	seats    [][]*seat                       // by federation and index in the table; nil: nobody's
+	drains   [][]override.Order              // of registries, by federation
+	filed    [][]override.Order              // of files
+	inForce  [][]override.Order              // in the snapshot that is shown; read only
+	arbiter  *shard.Arbiter                  // of hosts that several claim
+	hosts    []map[string]context.CancelFunc // the resolvers that run, by federation and name
+	prober   *probe.Prober
+	changes  *gatherer
+	targets  map[probe.Target][]wanted
+	keepers  []*keeper               // by federation; nil: its state isn't kept
+	saved    map[string][]netip.Addr // of load balancers' names, from the disk
+	ctx      context.Context
+	wg       *sync.WaitGroup
+	began    time.Duration
+	renew    bool
+	restored bool      // the version is what the disk knows
+	oldest   time.Time // when the oldest report that isn't shown yet came
+	shown    time.Time
+	settled  bool
 }
 
 // open makes the table of a federation of what was inherited and what the disk
@@ -426,14 +438,44 @@ func (w *worker) open(i int) {
 	}
 }
 
-// begin shows what is known before any source has spoken. Its serial goes on from
-// what was inherited.
+// begin shows what is known before any source has spoken. Its version is what was
+// inherited until all that is answered is known: it may turn out to be the same.
 func (w *worker) begin() {
-	if s := w.board.Load(); int32(w.estate.Serial-s.Serial) > 0 {
-		w.board.Show(&names.Snapshot{Serial: w.estate.Serial, Federations: s.Federations})
+	v := w.estate.Version
+	if v.Due == 0 {
+		v.Serial = w.beginning()
 	}
+	w.board.Show(w.board.Load().Of(v))
 	w.estate = Estate{}
 	w.show()
+}
+
+// beginning is a serial of before anything is known: not later than any that follows.
+func (w *worker) beginning() uint32 {
+	if at := w.beside.Made.Unix(); !w.beside.Made.IsZero() && at <= time.Now().Unix() {
+		return uint32(at)
+	}
+	return 1
+}
+
+// made is when what is answered was changed last, by those who changed it, in Unix
+// seconds; 0: nobody knows. A clock that is ahead of ours isn't believed.
+func (w *worker) made() (latest int64) {
+	now := time.Now().Unix()
+	take := func(t time.Time) {
+		if s := t.Unix(); !t.IsZero() && s <= now {
+			latest = max(latest, s)
+		}
+	}
+	take(w.beside.Made)
+	for i := range w.federations {
+		for _, m := range w.seated(i) {
+			if s, ok := m.Source.(Dated); ok {
+				take(s.Changed())
+			}
+		}
+	}
+	return latest
 }
 
 func (w *worker) close() {
@@ -476,6 +518,7 @@ func (w *worker) loop() {
 		case <-due.C:
 			waiting = false
 		case <-holds.C:
+			w.tick()
 			w.waive()
 			w.changes.flush(Now())
 			for _, t := range w.tables {
@@ -506,6 +549,9 @@ func (w *worker) untilDeadline() time.Duration {
 	next := time.Hour
 	if at, ok := w.changes.due(); ok {
 		next = min(next, max(at-Now(), time.Millisecond))
+	}
+	if v := w.board.Load().Version; v.Due != 0 && v.Pending() {
+		next = min(next, max(time.Until(time.Unix(v.Until(), 0)), time.Millisecond))
 	}
 	for _, t := range w.tables {
 		if at, ok := t.Deadline(); ok {
@@ -542,8 +588,8 @@ func (w *worker) take(r report) {
 		w.found(w.targets[r.found.target], r.found.state)
 	case r.based != nil:
 		w.based(r.federation, r.based)
-	case r.renew:
-		w.renew = true
+	case r.renew != nil:
+		w.renew, w.beside = true, *r.renew
 		w.arbiter.Again()
 	case r.host != "":
 		t.Resolved(r.host, r.addrs)
@@ -570,7 +616,7 @@ func (w *worker) take(r report) {
 
 func (w *worker) holdings() Estate {
 	e := emptyEstate()
-	e.Serial = w.board.Load().Serial
+	e.Version = w.board.Load().Version
 	for i, f := range w.federations {
 		e.Leads[f.Name], e.Probed[f.Name] = w.tables[i].Leads(), w.tables[i].Probed()
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
@@ -614,7 +660,8 @@ func (w *worker) publish() {
 		}
 		settled = settled && t.Begun()
 	}
-	next := current.Next(began.Unix(), changed)
+	next := current.Next(changed)
+	next.Version = w.version(next, settled)
 	w.board.Show(next)
 	w.shown = time.Now()
 	buildSeconds.Observe(w.shown.Sub(began).Seconds())
@@ -634,6 +681,46 @@ func (w *worker) publish() {
 		// Reading a whole federation leaves as much garbage as it has data, and a
 		// quiet server would not collect it for hours.
 		w.wg.Go(debug.FreeOSMemory)
+	}
+}
+
+// version is that of what is shown next. It stays until all is known that answers depend
+// on, which isn't transferred before, and until the clusters that the disk knows have been
+// heard: it may come to be the same.
+func (w *worker) version(next *names.Snapshot, settled bool) names.Version {
+	if !settled && !w.settled || w.restored && w.unheard() {
+		v := next.Version
+		v.Publication++
+		return v
+	}
+	made := w.made()
+	if w.restored {
+		made, w.restored = 0, false // if something was changed, nobody has looked
+	}
+	return next.Version.Next(next.Sum(w.beside.Digest), made, time.Now().Unix())
+}
+
+// unheard says whether a cluster that the disk knows hasn't been heard, within its time.
+func (w *worker) unheard() bool {
+	if Now()-w.began >= Grace {
+		return false
+	}
+	for i, t := range w.tables {
+		for j := range w.seated(i) {
+			if _, silent := t.Silent(j); silent {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tick shows the serial that is due.
+func (w *worker) tick() {
+	s := w.board.Load()
+	if v := s.Version.At(time.Now().Unix()); v != s.Version {
+		s = s.Of(v)
+		w.board.Show(s)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,7 +68,7 @@ func start(t *testing.T, r Resolver, estate *Estate, sources ...*script) (*Pipel
 		name := string(rune('a' + i))
 		f.Members = append(f.Members, Member{Cluster: shard.Cluster{Name: topology.ClusterName("cluster-" + name)}, Source: s, Identity: name})
 	}
-	p := New([]Federation{f}, slog.New(slog.NewTextHandler(l, nil)))
+	p := New([]Federation{f}, Beside{}, slog.New(slog.NewTextHandler(l, nil)))
 	if estate != nil {
 		p.Inherit(*estate)
 	}
@@ -184,14 +185,18 @@ func TestInherit(t *testing.T) {
 		if !ready(heir) || up(heir) != 2 {
 			t.Errorf("the heir is ready: %v, and knows %d addresses, want 2", ready(heir), up(heir))
 		}
-		if was, is := p.Board().Load().Serial, heir.Board().Load().Serial; int32(is-was) <= 0 {
-			t.Errorf("serial went from %d to %d", was, is)
+		was := p.Board().Load().Version
+		if is := heir.Board().Load().Version; is.Serial != was.Serial || is.Due != was.Due {
+			t.Errorf("version went from %+v to %+v", was, is)
 		}
 		dead.say <- nothing // the API is back, and says that the service is gone
 		time.Sleep(minGap)
 		synctest.Wait()
 		if up(heir) != -1 {
 			t.Error("the first listing doesn't replace what was inherited")
+		}
+		if is := heir.Board().Load().Version; int32(is.Due-was.Due) < 0 || is.Digest == was.Digest {
+			t.Errorf("version went from %+v to %+v", was, is)
 		}
 	})
 }
@@ -247,15 +252,119 @@ func TestHosts(t *testing.T) {
 
 func TestRenew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := start(t, nil, nil, newScript())
-		time.Sleep(time.Second)
+		a := newScript()
+		p, _ := start(t, nil, nil, a)
+		a.say <- nothing
+		time.Sleep(time.Minute)
 		before := p.Board().Load().Serial
-		p.Renew(t.Context())
+		p.Renew(t.Context(), Beside{Digest: 7})
 		synctest.Wait()
-		if after := p.Board().Load().Serial; after == before {
+		after := p.Board().Load().Serial
+		if after == before {
 			t.Error("the serial stays when the static records change")
 		}
+		time.Sleep(time.Minute)
+		last := p.Board().Load().Serial
+		if p.Renew(t.Context(), Beside{Digest: 7}); last != after+1 {
+			t.Errorf("serial %d, and %d in the end", after, last)
+		}
+		time.Sleep(time.Minute)
+		if is := p.Board().Load().Serial; is != last {
+			t.Error("the serial moves when a file is written again as it was")
+		}
 	})
+}
+
+// A dated source knows when its objects were changed.
+type dated struct {
+	*script
+	at time.Time
+}
+
+func (d *dated) Changed() time.Time { return d.at }
+
+// The serial is a function of what is answered and of when that was changed: servers that
+// learn it within a second say the same, however often they publish.
+func TestSerialsAgree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(900 * time.Millisecond) // the end of a second
+		one, two := newScript(), newScript()
+		a, _ := start(t, nil, nil, one)
+		b, _ := start(t, nil, nil, two)
+		same := func(what string) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			if x, y := a.Board().Load().Version, b.Board().Load().Version; x.Serial != y.Serial || x.Pending() || x.Digest != y.Digest {
+				t.Errorf("%s: %+v and %+v", what, x, y)
+			}
+		}
+		one.say <- append(nothing, service("192.0.2.1"), slice(true))
+		two.say <- append(nothing, service("192.0.2.1"), slice(true))
+		same("at the start")
+		was := a.Board().Load().Serial
+		for i := range 9 { // one sees each, the other the last only
+			one.say <- []shard.Change{slice(i%2 == 1)}
+			time.Sleep(minGap)
+		}
+		one.say <- []shard.Change{service("192.0.2.2"), slice(true)}
+		two.say <- []shard.Change{service("192.0.2.2"), slice(true)}
+		same("after a burst")
+		if is := a.Board().Load().Serial; int32(is-was) <= 0 {
+			t.Errorf("serial went from %d to %d", was, is)
+		}
+	})
+}
+
+// A restart doesn't move the serial if nothing has changed: by what the disk knows, and
+// without a disk by when the objects and the configuration were changed.
+func TestSerialStays(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			dir, made := "", time.Now().Add(-time.Hour)
+			if kept {
+				dir, made = t.TempDir(), time.Time{}
+			}
+			source := &dated{script: newScript(), at: made}
+			run := func(beside Beside, changes ...shard.Change) names.Version {
+				t.Helper()
+				p := New([]Federation{{Name: "fed", State: dir, Members: []Member{{Cluster: shard.Cluster{Name: "a"}, Source: source, Identity: "a"}}}}, beside, slog.New(slog.DiscardHandler))
+				ctx, cancel := context.WithCancel(t.Context())
+				var wg sync.WaitGroup
+				wg.Go(func() { p.Run(ctx) })
+				synctest.Wait()
+				early := p.Board().Load().Serial
+				source.say <- append(slices.Clone(changes), shard.Fresh{})
+				time.Sleep(time.Minute)
+				v := p.Board().Load().Version
+				if !ready(p) || v.Pending() || int32(v.Serial-early) < 0 {
+					t.Errorf("ready %v, from %d to %+v", ready(p), early, v)
+				}
+				cancel()
+				wg.Wait()
+				return v
+			}
+			beside := Beside{Digest: 1, Made: made}
+			web := append(slices.Clone(nothing), service("192.0.2.1"), slice(true))
+			first := run(beside, web...)
+			if again := run(beside, web...); again.Serial != first.Serial {
+				t.Errorf("kept %v: serial went from %d to %d, and nothing has changed", kept, first.Serial, again.Serial)
+			}
+			if !kept {
+				source.at = time.Now()
+			}
+			other := run(beside, append(slices.Clone(nothing), service("192.0.2.2"), slice(true))...)
+			if int32(other.Serial-first.Serial) <= 0 {
+				t.Errorf("kept %v: serial went from %d to %d while an address changed", kept, first.Serial, other.Serial)
+			}
+			if !kept {
+				beside.Made = time.Now()
+			}
+			beside.Digest++
+			if next := run(beside, append(slices.Clone(nothing), service("192.0.2.2"), slice(true))...); int32(next.Serial-other.Serial) <= 0 {
+				t.Errorf("kept %v: serial went from %d to %d while the configuration changed", kept, other.Serial, next.Serial)
+			}
+		})
+	}
 }
 
 // A change of state is logged by name, at once.

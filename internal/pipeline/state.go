@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/state"
 )
@@ -29,9 +30,6 @@ const (
 	// before, is written by somebody else too: to be quicker than he is leads nowhere.
 	losses  = 3
 	quarrel = time.Minute
-	// serialSlack is for publications that were shown when the server was killed,
-	// and not written yet.
-	serialSlack = 2
 )
 
 // A keeper keeps the state of one federation on disk. All of it belongs to the
@@ -125,8 +123,9 @@ func (w *worker) restore(i int) {
 	if unfit != nil {
 		w.stateFailed(i, unfit)
 	}
-	if s := snapshot.Serial; s != 0 && int32(s+serialSlack-w.estate.Serial) > 0 {
-		w.estate.Serial = s + serialSlack
+	if snapshot.Serial != 0 {
+		before := names.Version{Serial: snapshot.Serial, Due: snapshot.Serial, Digest: snapshot.Digest}
+		w.estate.Version, w.restored = w.estate.Version.Latest(before), true
 	}
 	for name, addrs := range snapshot.Hosts {
 		w.saved[name] = addrs
@@ -223,7 +222,7 @@ func (w *worker) keep(i int) {
 	if k == nil {
 		return
 	}
-	pending := append(k.pending, state.Record{At: time.Now(), Serial: w.board.Load().Serial})
+	pending := append(k.pending, w.versioned(state.Record{At: time.Now()}))
 	k.pending = nil
 	switch {
 	case !k.writes():
@@ -241,6 +240,13 @@ func (w *worker) keep(i int) {
 		k.since = append(k.since, pending...)
 	}
 	w.renewBase(i)
+}
+
+// versioned is a record that says of which version what is answered is.
+func (w *worker) versioned(r state.Record) state.Record {
+	v := w.board.Load().Version
+	r.Serial, r.Digest = v.Due, v.Digest
+	return r
 }
 
 // checkStates finds out whether the files are still there, and tries again what has
@@ -276,7 +282,7 @@ func (k *keeper) outdated() bool { return k.anew || k.journal.Outgrown() }
 // makeBase begins a file of all that is known now.
 func (w *worker) makeBase(i int) {
 	k, f := w.keepers[i], w.federations[i]
-	records := []state.Record{{At: time.Now(), Hosts: w.tables[i].Resolutions(), Serial: w.board.Load().Serial}}
+	records := []state.Record{w.versioned(state.Record{At: time.Now(), Hosts: w.tables[i].Resolutions()})}
 	for j, m := range w.seated(i) {
 		if w.tables[i].Complete(j) {
 			records = append(records, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j), Doubtful: w.tables[i].Doubtful(j)})

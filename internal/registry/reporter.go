@@ -22,8 +22,8 @@ import (
 
 // A Server answers by what a registry tells.
 type Server interface {
-	// InForce are the orders that the snapshot of the serial has; false: it has ended.
-	InForce(context.Context) (orders []override.Order, serial uint32, ok bool)
+	// InForce are the orders that a snapshot has; false: it has ended.
+	InForce(context.Context) (orders []override.Order, shown Shown, ok bool)
 	// Clusters is how the members stand.
 	Clusters(context.Context) ([]report.Cluster, error)
 	// Preview is what an order would change.
@@ -74,6 +74,12 @@ var process = sync.OnceValue(func() string {
 	return host + "-" + strings.ToLower(rand.Text()[:5])
 })
 
+// Shown tells which snapshot is answered from.
+type Shown struct {
+	Serial      uint32
+	Publication uint64 // of the process: several may be of one serial
+}
+
 // names are those that servers of this process have.
 var names struct {
 	sync.Mutex
@@ -120,7 +126,7 @@ type reporter struct {
 	absent   map[string]time.Time // servers without a Lease, since when
 	reports  []report.Cluster
 	reported time.Time
-	serial   uint32 // of reports
+	shown    Shown // of reports
 }
 
 func newReporter(r *Registry) *reporter {
@@ -184,7 +190,7 @@ func (p *reporter) round(ctx context.Context, now time.Time) {
 	if now.Sub(p.renewed) >= renewal && p.may("lease", now) {
 		p.announce(ctx, now)
 	}
-	inForce, serial, ok := p.Server.InForce(ctx)
+	inForce, shown, ok := p.Server.InForce(ctx)
 	if !ok {
 		return
 	}
@@ -192,11 +198,11 @@ func (p *reporter) round(ctx context.Context, now time.Time) {
 	clusters, orders := p.Registry.seen.now()
 	for _, c := range causes(v, clusters, orders, p.name, now) {
 		if ctx.Err() == nil {
-			p.state(ctx, &c, inForce, serial, now)
+			p.state(ctx, &c, inForce, shown, now)
 		}
 	}
 	if p.alone || len(p.live) > 0 && p.live[0] == p.name {
-		p.describe(ctx, v, clusters, serial, now)
+		p.describe(ctx, v, clusters, shown, now)
 		p.sum(ctx, v, clusters, orders, now)
 	}
 }
@@ -261,20 +267,20 @@ func (p *reporter) announce(ctx context.Context, now time.Time) {
 }
 
 // clusters is how the members stand, as of a moment ago.
-func (p *reporter) clusters(ctx context.Context, serial uint32, now time.Time) []report.Cluster {
-	if p.serial == serial && now.Sub(p.reported) < unhurried || now.Sub(p.reported) < 2*glance {
+func (p *reporter) clusters(ctx context.Context, shown Shown, now time.Time) []report.Cluster {
+	if p.shown.Publication == shown.Publication && now.Sub(p.reported) < unhurried || now.Sub(p.reported) < 2*glance {
 		return p.reports
 	}
 	all, err := p.Server.Clusters(ctx)
 	if err != nil {
 		return p.reports
 	}
-	p.reports, p.reported, p.serial = all, now, serial
+	p.reports, p.reported, p.shown = all, now, shown
 	return all
 }
 
 // state says what has become of an order, where that is new.
-func (p *reporter) state(ctx context.Context, c *cause, inForce []override.Order, serial uint32, now time.Time) {
+func (p *reporter) state(ctx context.Context, c *cause, inForce []override.Order, shown Shown, now time.Time) {
 	what := c.kind.Resource + "/status"
 	if !p.may(what, now) {
 		return
@@ -296,9 +302,9 @@ func (p *reporter) state(ctx context.Context, c *cause, inForce []override.Order
 			}
 		}
 		if c.order.Subject.Kind == override.Cluster && s.State != fedapi.NotInForce {
-			for _, r := range p.clusters(ctx, serial, now) {
+			for _, r := range p.clusters(ctx, shown, now) {
 				if r.Cluster == c.order.Subject.Name {
-					if int64(int32(p.serial-serial)) < 0 && c.have == nil {
+					if p.shown.Publication < shown.Publication && c.have == nil {
 						return // what it is answered with is of before
 					}
 					s.Answers, s.TTLSeconds = int64(r.Answers), int64(r.TTL)
@@ -317,7 +323,7 @@ func (p *reporter) state(ctx context.Context, c *cause, inForce []override.Order
 		return // the watch will show it
 	}
 	if s.Since == nil {
-		s.Since, s.Serial = &metav1.Time{Time: now.UTC().Truncate(time.Second)}, int64(serial)
+		s.Since, s.Serial = &metav1.Time{Time: now.UTC().Truncate(time.Second)}, int64(shown.Serial)
 	}
 	if p.apply(ctx, c.kind, c.name, c.uid, "fedns-"+p.name, map[string]any{"servers": map[string]any{p.name: stated(s)}}, "what has become of orders can't be written", now) {
 		p.said[key], p.saidAt[key] = s, now
@@ -387,7 +393,7 @@ func (p *reporter) foresee(ctx context.Context, c *cause) fedapi.Statement {
 
 // describe writes how the members stand. One server does that for all: the first by
 // name of those that are there.
-func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]fedapi.ClusterStatus, serial uint32, now time.Time) {
+func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]fedapi.ClusterStatus, shown Shown, now time.Time) {
 	if !p.may("clusters/status", now) {
 		return
 	}
@@ -395,7 +401,7 @@ func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]fe
 	for _, s := range clusters {
 		fedsync = fedsync || s.LastHeartbeatTime != nil && now.Sub(s.LastHeartbeatTime.Time) < fedsyncs
 	}
-	reports := p.clusters(ctx, serial, now)
+	reports := p.clusters(ctx, shown, now)
 	for name, e := range v.entries {
 		i := slices.IndexFunc(reports, func(r report.Cluster) bool { return r.Cluster == name })
 		was, seen := clusters[name]

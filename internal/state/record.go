@@ -31,7 +31,9 @@ type Record struct {
 	Silent  time.Duration // how long the cluster had been silent then; 0: it wasn't
 	Changes []shard.Change
 	Hosts   map[string][]netip.Addr
-	Serial  uint32 // that was shown; 0: none was
+	// Serial is that of what is answered, which has the digest; 0: nothing is.
+	Serial uint32
+	Digest uint64
 	// Doubtful says of lists that some of them was lost: they are of what is there, and
 	// not of all that is.
 	Doubtful bool
@@ -61,6 +63,7 @@ type line struct {
 	Hosts map[string][]netip.Addr `json:"hosts,omitempty"`
 
 	Serial uint32 `json:"serial,omitempty"`
+	Digest uint64 `json:"digest,omitempty"`
 
 	Doubtful bool `json:"doubtful,omitempty"`
 }
@@ -355,5 +358,5 @@ func sameList(a, b shard.Change) bool {
 }
 
 func (r Record) line() line {
-	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial, Doubtful: r.Doubtful}
+	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial, Digest: r.Digest, Doubtful: r.Doubtful}
 }

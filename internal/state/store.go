@@ -21,6 +21,7 @@ type Snapshot struct {
 	Clusters map[string]*Saved // by identity
 	Hosts    map[string][]netip.Addr
 	Serial   uint32 // that was shown last; 0: not known
+	Digest   uint64 // of what it was the serial of; 0: not known
 	// Damaged says that some of the file was lost.
 	Damaged bool
 	// Torn is how many bytes at the end are of a line that was cut short, as it is when
@@ -176,7 +177,7 @@ func (s *Snapshot) add(l line) error {
 	}
 	maps.Copy(s.Hosts, l.Hosts)
 	if l.Serial != 0 {
-		s.Serial = l.Serial
+		s.Serial, s.Digest = l.Serial, l.Digest
 	}
 	if l.Cluster == "" {
 		return nil

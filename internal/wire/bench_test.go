@@ -29,7 +29,7 @@ func crowded(n int) *names.Snapshot {
 		}
 		e.Set(s.Freeze())
 	}
-	return &names.Snapshot{Serial: serial, Federations: []*names.Federation{e.Done()}}
+	return &names.Snapshot{Version: names.Version{Serial: serial}, Federations: []*names.Federation{e.Done()}}
 }
 
 // asks are kinds of questions for service i.

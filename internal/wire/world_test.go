@@ -82,8 +82,8 @@ type realm struct {
 // hasn't, the root, one with a long name whose servers are elsewhere, one that
 // takes any scope, and one whose answers have few addresses.
 var realms = func() []realm {
-	settled := &names.Snapshot{Serial: serial, Federations: []*names.Federation{federation(true)}}
-	early := &names.Snapshot{Serial: serial, Federations: []*names.Federation{federation(false)}}
+	settled := &names.Snapshot{Version: names.Version{Serial: serial}, Federations: []*names.Federation{federation(true)}}
+	early := &names.Snapshot{Version: names.Version{Serial: serial}, Federations: []*names.Federation{federation(false)}}
 	soa := wire.SOA{TTL: 5, MName: target("ns1", false), RName: target("hostmaster", false), Numbers: [4]uint32{7200, 1800, 86400, 5}}
 	away := soa
 	away.MName, away.RName = target("ns."+far+".example.net", true), target("", false)

@@ -45,6 +45,7 @@ type stanza struct {
 	lenient   bool
 	fall      fall.F
 	positions positions
+	written   written // the whole of it, with the others of its server block
 }
 
 // A source is a cluster with where its objects come from: a kubeconfig and a
@@ -92,11 +93,13 @@ var defaultPolicy = shard.Policy{
 // parse reads the stanzas of one server block.
 func parse(c *caddy.Controller) ([]stanza, error) {
 	var out []stanza
+	written := writtenIn(c)
 	for c.Next() {
 		s, err := parseStanza(c)
 		if err != nil {
 			return nil, err
 		}
+		s.written = written
 		for _, o := range out {
 			if s.local.cluster != "" && s.local.zone() == o.local.zone() {
 				return nil, s.positions.of("local").errorf("local: the names of federation %q in %s stand twice", s.name, o.local.domain)

@@ -39,6 +39,7 @@ type Federation struct {
 	board   *names.Board
 	ready   <-chan struct{}
 	pipe    *pipeline.Pipeline
+	written written
 	turn    atomic.Uint32 // grows with each answer, to rotate addresses
 
 	instance caddy.Context // of the configuration it is part of

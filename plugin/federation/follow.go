@@ -45,7 +45,7 @@ func (f *Federation) followed(ctx context.Context) []followed {
 			if err := f.show(d, a); err != nil {
 				return err
 			}
-			f.pipe.Renew(ctx)
+			f.pipe.Renew(ctx, f.beside())
 			clogger.Infof("apex file %q: %d static records of %s", d.file, len(a.rrs), d.name)
 			return nil
 		}})

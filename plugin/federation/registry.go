@@ -94,8 +94,9 @@ type server struct{ *book }
 var _ registry.Server = server{}
 
 // InForce implements registry.Server.
-func (s server) InForce(ctx context.Context) ([]override.Order, uint32, bool) {
-	return s.status.f.pipe.InForce(ctx, s.index)
+func (s server) InForce(ctx context.Context) ([]override.Order, registry.Shown, bool) {
+	orders, v, ok := s.status.f.pipe.InForce(ctx, s.index)
+	return orders, registry.Shown{Serial: v.Serial, Publication: v.Publication}, ok
 }
 
 // Clusters implements registry.Server.

@@ -192,7 +192,8 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			b.Server = server{b}
 		}
 	}
-	f.pipe = pipeline.New(federations, logger())
+	f.written = stanzas[0].written
+	f.pipe = pipeline.New(federations, f.beside(), logger())
 	f.board, f.ready = f.pipe.Board(), f.pipe.Ready()
 	return f, nil
 }

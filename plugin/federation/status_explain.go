@@ -163,7 +163,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 	if err != nil {
 		return nil, err
 	}
-	hypothetical := &names.Snapshot{Serial: snapshot.Serial, Federations: slices.Clone(snapshot.Federations)}
+	hypothetical := &names.Snapshot{Version: snapshot.Version, Federations: slices.Clone(snapshot.Federations)}
 	hypothetical.Federations[i] = replace(snapshot.Federations[i], a.Service.Key, bereft(e, after, asked.lost))
 	if q, labels = s.query(asked, hypothetical); q == nil {
 		panic("federation: a domain has gone from the configuration while it was in use")

@@ -46,9 +46,9 @@ func (s *stanza) digest() string {
 	return fmt.Sprintf("%x", sha256.Sum256(content))
 }
 
-// inForce are the orders that the snapshot of the serial has, with who gave them.
+// inForce are the orders that the snapshot of a serial has, with who gave them.
 func (s *status) inForce(ctx context.Context, federation int, now time.Time) (out []report.Order, serial uint32, ok bool) {
-	list, serial, ok := s.f.pipe.InForce(ctx, federation)
+	list, shown, ok := s.f.pipe.InForce(ctx, federation)
 	registered := s.f.books[federation].orders(now)
 	out = []report.Order{}
 	for _, o := range list {
@@ -59,7 +59,7 @@ func (s *status) inForce(ctx context.Context, federation int, now time.Time) (ou
 		}
 		out = append(out, r)
 	}
-	return out, serial, ok
+	return out, shown.Serial, ok
 }
 
 // about is the order that decided on a shard: the last that speaks of it and says

@@ -246,7 +246,7 @@ func (w *world) dig(args []string) (string, error) {
 		t = map[string]answer.Type{"A": answer.TypeA, "AAAA": answer.TypeAAAA, "CNAME": answer.TypeCNAME}[args[1]]
 	}
 	var none *names.Snapshot
-	s := none.Next(1, []*names.Federation{w.fed})
+	s := none.Next([]*names.Federation{w.fed})
 	a := answer.Resolve(s, []answer.Member{{TTL: 180, Degraded: 30}}, strings.Split(args[0], "."), t, w.now)
 	var b strings.Builder
 	for c := range a.Chain() {

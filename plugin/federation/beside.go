@@ -1,0 +1,57 @@
+package federation
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+
+	"github.com/coredns/caddy"
+
+	"github.com/fedns/fedns/internal/pipeline"
+)
+
+// written is what the Corefile says of federations, and where.
+type written struct {
+	words []string
+	files []string // it may import some
+}
+
+// writtenIn is all that c has still to read.
+func writtenIn(c *caddy.Controller) (w written) {
+	w.words = slices.Clone(c.ServerBlockKeys)
+	for d := c.Dispenser; d.Next(); { // a copy of it: c stays where it is
+		w.words = append(w.words, d.Val())
+		if f := d.File(); !slices.Contains(w.files, f) {
+			w.files = append(w.files, f)
+		}
+	}
+	return w
+}
+
+// beside is what answers depend on besides what clusters say: as it is now, and since
+// when. In a file that can't be looked at nobody knows.
+func (f *Federation) beside() pipeline.Beside {
+	var b pipeline.Beside
+	digest := fnv.New64a()
+	for _, word := range f.written.words {
+		fmt.Fprintf(digest, "%q ", word)
+	}
+	files := slices.Clone(f.written.files)
+	for _, d := range f.domains {
+		a := d.apex.Load()
+		fmt.Fprintln(digest, a.wire.SOA)
+		for _, rr := range a.rrs {
+			fmt.Fprintln(digest, rr)
+		}
+		if d.file != "" {
+			files = append(files, d.file)
+		}
+	}
+	b.Digest = digest.Sum64()
+	for _, file := range files {
+		if at := stampOf(file).mod; at.After(b.Made) {
+			b.Made = at
+		}
+	}
+	return b
+}
