@@ -39,6 +39,7 @@ const (
 
 	health   = "heartbeat 200ms 600ms\n hold 3s\n guard 50% 3s 5\n"
 	patient  = "heartbeat 200ms 600ms\n hold 1m\n guard 50% 3s 5\n" // for faults that aren't about the hold
+	steady   = "hold 3s\n guard 50% 3s 5\n"                         // for faults in which no cluster falls silent, on a busy machine either
 	healed   = 5 * time.Second                                      // how soon a cluster that is back is fresh
 	busy     = 300 * time.Millisecond                               // what two cores that others use too may add to a time
 	degraded = 30                                                   // the TTL while something is wrong

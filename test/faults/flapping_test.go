@@ -14,7 +14,7 @@ var flaps = flag.Duration("flaps", 10*time.Second, "how long an endpoint flaps")
 func flapping(t *testing.T, w *world) {
 	w.paris.Expose(t, "shop", "flap", "192.0.2.44")
 	w.paris.Slice(t, "shop", "flap", "eu-a", true)
-	s := start(t, corefile(health, w.members...))
+	s := start(t, corefile(steady, w.members...))
 	s.becomes(t, healed, "flap.eu-a", "192.0.2.44")
 	e := look(t, s, "web", "web.eu-a", "live.eu-a", "flap.eu-a")
 	before := s.metric(t, "publications_total")
