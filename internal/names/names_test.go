@@ -128,17 +128,26 @@ func TestVersion(t *testing.T) {
 		serial, due uint32
 	}{
 		"changes in one second share what they come to": {
-			{1, 0, 1000, 1000, 1001},
-			{2, 0, 1000, 1000, 1001},
-			{3, 0, 1000, 1000, 1001},
-			{3, 0, 1001, 1000, 1001},
-			{3, 0, 1002, 1001, 1001},
-			{4, 0, 1002, 1002, 1003},
-			{5, 0, 1003, 1003, 1004},
-			{6, 0, 1010, 1010, 1011},
+			{1, 0, 1000, 1001, 1001}, // the first is whole at once: nobody has been there
+			{1, 0, 1005, 1001, 1001},
+			{2, 0, 1005, 1005, 1006},
+			{3, 0, 1005, 1005, 1006},
+			{4, 0, 1005, 1005, 1006},
+			{4, 0, 1006, 1005, 1006},
+			{4, 0, 1007, 1006, 1006},
+			{5, 0, 1007, 1007, 1008},
+			{6, 0, 1008, 1008, 1009},
+			{7, 0, 1020, 1020, 1021},
+		},
+		"in the first second": {
+			{1, 0, 1000, 1001, 1001},
+			{2, 0, 1000, 1001, 1002},
+			{3, 0, 1001, 1001, 1002},
+			{3, 0, 1003, 1002, 1002},
+			{4, 0, 1003, 1003, 1004},
 		},
 		"what is answered stays": {
-			{1, 0, 1000, 1000, 1001},
+			{1, 0, 1000, 1001, 1001},
 			{1, 0, 2000, 1001, 1001},
 			{1, 1500, 2000, 1001, 1001},
 		},
@@ -153,16 +162,16 @@ func TestVersion(t *testing.T) {
 			{8, 2000, 1010, 1010, 1011}, // a clock that is ahead
 		},
 		"the clock is set back": {
-			{1, 0, 1000, 1000, 1001},
-			{1, 0, 1002, 1001, 1001},
+			{1, 0, 1000, 1001, 1001},
 			{2, 0, 900, 1002, 1002},
 			{3, 0, 900, 1003, 1003},
-			{4, 0, 1003, 1003, 1004},
-			{4, 0, 1005, 1004, 1004},
+			{4, 0, 1004, 1004, 1005},
+			{4, 0, 1006, 1005, 1005},
 		},
 		"the clock is at its end": {
-			{1, 0, 1<<32 - 3, 1<<32 - 3, 1<<32 - 2},
-			{2, 0, 1<<32 - 1, 1, 1}, // 0 is left out
+			{1, 0, 1<<32 - 3, 1<<32 - 2, 1<<32 - 2},
+			{2, 0, 1<<32 - 1, 1<<32 - 1, 1}, // 0 is left out
+			{2, 0, 1<<32 + 2, 1, 1},
 			{3, 0, 1<<32 + 5, 5, 6},
 		},
 	} {
@@ -206,14 +215,14 @@ func TestVersionsAgree(t *testing.T) {
 				was := s.v
 				now := (made[to] + s.delay) / 1000
 				s.v = s.v.Next(uint64(to+2), made[to]/1000, now)
-				if later(was.Serial, s.v.Serial) || s.v.At(now+2).Serial == was.Serial {
+				if later(was.Serial, s.v.Serial) || s.v.At(now+4).Serial == was.Serial {
 					t.Fatalf("from %+v to %+v at %d", was, s.v, now)
 				}
 				n = to + 1
 			}
 		}
 		for _, s := range servers {
-			if v := s.v.At(at/1000 + 3); v.Serial != servers[0].v.At(at/1000+3).Serial || v.Pending() {
+			if v := s.v.At(at/1000 + 5); v.Serial != servers[0].v.At(at/1000+5).Serial || v.Pending() {
 				t.Fatalf("%+v and %+v", servers[0].v, v)
 			}
 		}

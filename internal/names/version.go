@@ -31,17 +31,17 @@ func (v Version) Next(digest uint64, made, now int64) Version {
 	}
 	due := uint32(made) + 1
 	switch {
-	case v.Due == 0:
-		v.Serial = due - 1
+	case v.Due == 0: // nobody has been there yet
+		v.Serial = due
 	case later(due, v.Due):
 	case v.Pending(): // whoever has been there comes again
 		due = v.Due
 	case later(uint32(now)+1, v.Due):
 		due = uint32(now) + 1 // it was told late, or is older than what it takes the place of
 	default:
-		due = v.Due + 1 // the clock was set back
+		due = v.Due + 1 // it is shown already, or the clock was set back
 	}
-	if v.Due != 0 && later(due-1, v.Serial) {
+	if later(due-1, v.Serial) {
 		v.Serial = due - 1
 	}
 	v.Due, v.Digest = nonzero(due), digest
@@ -51,7 +51,7 @@ func (v Version) Next(digest uint64, made, now int64) Version {
 // At is v as it is at a later moment. A second is over for us when whoever learns of it a
 // second after us has heard of all that happened in it.
 func (v Version) At(now int64) Version {
-	if until := int32(v.Due + grace - uint32(now)); until <= 0 || until > grace+1 { // more: the clock was set back
+	if until := int32(v.Due + grace - uint32(now)); until <= 0 || until > setBack {
 		v.Serial = v.Due
 	}
 	v.Serial = nonzero(v.Serial)
@@ -61,8 +61,12 @@ func (v Version) At(now int64) Version {
 // Until is when Serial becomes Due, in Unix seconds.
 func (v Version) Until() int64 { return int64(v.Due) + grace }
 
-// grace, in seconds, is how much later than others a server may learn of a change.
-const grace = 1
+const (
+	// grace, in seconds, is how much later than others a server may learn of a change.
+	grace = 1
+	// setBack, in seconds, is farther ahead than a serial can be of a clock that goes on.
+	setBack = 5
+)
 
 // Latest is the later of two versions that were shown.
 func (v Version) Latest(o Version) Version {

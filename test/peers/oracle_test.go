@@ -149,7 +149,7 @@ func consult(t *testing.T, s *serve.Server) {
 	if wrong > 20 {
 		t.Errorf("and %d more", wrong-20)
 	}
-	if was, is := rrs[0].(*dns.SOA).Serial, s.Ask(t, "example.com", dns.TypeSOA).Answer[0].(*dns.SOA).Serial; is != was {
+	if was, is := rrs[0].(*dns.SOA).Serial, s.Ask(t, "example.com", dns.TypeSOA).Answer[0].(*dns.SOA).Serial; is != was && is != was+1 { // what it comes to when the second of the last change is over
 		t.Errorf("the serial went from %d to %d while nothing changed", was, is)
 	}
 	t.Logf("%d records, %d questions, %d answered differently", len(rrs), asked, wrong)
