@@ -24,6 +24,9 @@ need unbound unbound
 need dnsmasq dnsmasq-base
 need ip iproute2
 need named-checkzone bind9-utils
+need pdns_recursor pdns-recursor
+need kresd knot-resolver
+need musl-gcc musl-tools
 
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 [ -n "$(echo $missing)" ] || exit 0

@@ -39,6 +39,25 @@ func Program(t testing.TB, name string, args ...string) {
 // Tool finds a program of others.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
+	p := find(name)
+	if p == "" {
+		t.Fatalf("%s is not installed\nhint: run make peers", name)
+	}
+	return p
+}
+
+// Rare is Tool for a program that is one of several that do the same: without it the
+// test is skipped.
+func Rare(t testing.TB, name string) string {
+	t.Helper()
+	p := find(name)
+	if p == "" {
+		t.Skipf("%s is not installed; make peers does it", name)
+	}
+	return p
+}
+
+func find(name string) string {
 	if p, err := exec.LookPath(name); err == nil {
 		return p
 	}
@@ -47,7 +66,6 @@ func Tool(t testing.TB, name string) string {
 			return p
 		}
 	}
-	t.Fatalf("%s is not installed\nhint: run make peers", name)
 	return ""
 }
 
