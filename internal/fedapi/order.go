@@ -52,4 +52,6 @@ const (
 const (
 	ServerLabel   = "fedns.io/server"  // "true"
 	ServerVersion = "fedns.io/version" // an annotation
+	// ServerFiled is one, too: a Filed, as JSON.
+	ServerFiled = "fedns.io/overrides"
 )

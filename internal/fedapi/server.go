@@ -1,6 +1,7 @@
 package fedapi
 
 import (
+	"encoding/json"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -11,6 +12,22 @@ type Server struct {
 	Name, Version string
 	Renewed       time.Time
 	Duration      time.Duration // without a word from it, it is gone
+	Filed         *Filed        // nil: it has no file of overrides, or doesn't say
+}
+
+// Filed is what stands in the file of overrides of one server, as its Lease says: nobody
+// else knows of it.
+type Filed struct {
+	File   string       `json:"file"`
+	Error  string       `json:"error,omitempty"` // why it can't be read; Orders are then of before
+	Orders []FiledOrder `json:"orders,omitempty"`
+	More   int          `json:"more,omitempty"` // orders beside these
+}
+
+// A FiledOrder is in force on its server.
+type FiledOrder struct {
+	Line        string   `json:"line"` // as it stands there
+	OverruledBy []string `json:"overruled_by,omitempty"`
 }
 
 // Live says whether a server has said so lately.
@@ -24,6 +41,12 @@ func ServerOf(o *unstructured.Unstructured, federation string) (s Server, ok boo
 	}
 	s.Name, s.Version = o.GetName(), o.GetAnnotations()[ServerVersion]
 	s.Renewed, s.Duration = Term(o)
+	if text := o.GetAnnotations()[ServerFiled]; text != "" {
+		var f Filed
+		if json.Unmarshal([]byte(text), &f) == nil { // else another version's
+			s.Filed = &f
+		}
+	}
 	return s, true
 }
 

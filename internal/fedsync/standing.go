@@ -287,12 +287,11 @@ func (l *loop) proclaim(c *fedapi.Cluster, m *member, now time.Time) {
 // drained says whether a cluster's shards are taken out of the answers: by its drain,
 // or, as fedns says, by another order.
 func drained(c *fedapi.Cluster, now time.Time) bool {
+	i := slices.IndexFunc(c.Status.Conditions, func(s metav1.Condition) bool { return s.Type == fedapi.Drained })
 	if d := c.Spec.Drain; d != nil && (d.Until == nil || now.Before(d.Until.Time)) {
-		return true
+		return i < 0 || c.Status.Conditions[i].Reason != fedapi.Overruled
 	}
-	return c.Spec.Drain == nil && slices.ContainsFunc(c.Status.Conditions, func(s metav1.Condition) bool {
-		return s.Type == fedapi.Drained && s.Status == metav1.ConditionTrue
-	})
+	return c.Spec.Drain == nil && i >= 0 && c.Status.Conditions[i].Status == metav1.ConditionTrue
 }
 
 // publish writes the status of a Cluster object, if it is another.

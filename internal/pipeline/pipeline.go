@@ -270,16 +270,17 @@ func (p *Pipeline) Trouble(ctx context.Context, federation int) (isolated bool, 
 	return isolated, held, ok
 }
 
-// InForce gives the orders that the snapshot of a version has, the last of them the
-// one that counts. ok is false if p has ended.
-func (p *Pipeline) InForce(ctx context.Context, federation int) (orders []override.Order, v names.Version, ok bool) {
+// InForce gives the orders that the snapshot of a version has. ok is false if p has
+// ended.
+func (p *Pipeline) InForce(ctx context.Context, federation int) (f override.Force, v names.Version, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
-		orders, v = w.inForce[federation], w.board.Load().Version
-		if t := w.tables[federation]; !t.Dirty() {
-			orders = t.Orders() // they changed nothing that is answered
+		t := w.tables[federation]
+		f, v = override.Force{Orders: w.inForce[federation], Spots: t.AllSpots()}, w.board.Load().Version
+		if !t.Dirty() {
+			f.Orders = t.Orders() // they changed nothing that is answered
 		}
 	})
-	return orders, v, ok
+	return f, v, ok
 }
 
 // A Standing is how a member stands.

@@ -18,12 +18,14 @@ type facts struct {
 	report.Cluster
 	wrong   map[string]string // in its spec, by field
 	fedsync bool              // there is one, which writes Ready, Offline, region and zones
+	drain   bool              // spec.drain holds
 }
 
 // An event is what kubectl describe shows of a Cluster's past.
 type event struct {
 	reason, message string
 	warning         bool
+	since           time.Time // when what was so before had begun; zero: nothing was
 }
 
 // condition makes one as it is now. Since when stays, if its status does.
@@ -67,9 +69,12 @@ func describe(was fedapi.ClusterStatus, f facts, now time.Time) (next fedapi.Clu
 		add(fedapi.Heard, metav1.ConditionTrue, "Heard", why)
 	}
 	drained, until := drainedBy(f.Order, f.Cluster.Cluster)
-	if drained {
+	switch {
+	case drained:
 		add(fedapi.Drained, metav1.ConditionTrue, "Drained", until)
-	} else {
+	case f.drain && f.Order != "":
+		add(fedapi.Drained, metav1.ConditionFalse, fedapi.Overruled, "a later order counts: "+f.Order)
+	default:
 		add(fedapi.Drained, metav1.ConditionFalse, "NotDrained", "")
 	}
 	if !f.fedsync {
@@ -139,33 +144,33 @@ func where(places []report.Place) (region string, zones []string) {
 
 // happened tells the differences between two sets of conditions as events.
 func happened(was, is []metav1.Condition) (out []event) {
-	state := func(list []metav1.Condition, kind string) (metav1.ConditionStatus, string) {
+	state := func(list []metav1.Condition, kind string) (metav1.ConditionStatus, string, time.Time) {
 		if i := find(list, kind); i >= 0 {
-			return list[i].Status, list[i].Message
+			return list[i].Status, list[i].Message, list[i].LastTransitionTime.Time
 		}
-		return "", ""
+		return "", "", time.Time{}
 	}
-	before, _ := state(was, fedapi.Valid)
-	after, why := state(is, fedapi.Valid)
+	before, _, since := state(was, fedapi.Valid)
+	after, why, _ := state(is, fedapi.Valid)
 	if before == "" {
-		out = append(out, event{"Joined", "it is a member of the federation", false})
+		out = append(out, event{"Joined", "it is a member of the federation", false, since})
 	}
 	if after == metav1.ConditionFalse && before != after {
-		out = append(out, event{"Invalid", why, true})
+		out = append(out, event{"Invalid", why, true, since})
 	}
-	before, _ = state(was, fedapi.Heard)
-	switch after, why = state(is, fedapi.Heard); {
+	before, _, since = state(was, fedapi.Heard)
+	switch after, why, _ = state(is, fedapi.Heard); {
 	case after == metav1.ConditionFalse && before != after:
-		out = append(out, event{"Offline", why, true})
+		out = append(out, event{"Offline", why, true, since})
 	case after == metav1.ConditionTrue && before == metav1.ConditionFalse:
-		out = append(out, event{"Online", why, false})
+		out = append(out, event{"Online", why, false, since})
 	}
-	before, _ = state(was, fedapi.Drained)
-	switch after, why = state(is, fedapi.Drained); {
+	before, _, since = state(was, fedapi.Drained)
+	switch after, why, _ = state(is, fedapi.Drained); {
 	case after == metav1.ConditionTrue && before != after:
-		out = append(out, event{"Drained", why, false})
+		out = append(out, event{"Drained", why, false, since})
 	case after == metav1.ConditionFalse && before == metav1.ConditionTrue:
-		out = append(out, event{"Undrained", "it is answered with again, as far as it is up", false})
+		out = append(out, event{"Undrained", "it is answered with again, as far as it is up", false, since})
 	}
 	return out
 }

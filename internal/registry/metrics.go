@@ -40,12 +40,13 @@ var (
 	ageDesc     = desc("registry_age_seconds", "Time since the federation's API last said anything.")
 	membersDesc = desc("registry_members", "Members by the registry.")
 	lostDesc    = desc("registry_lost_members", "Members that the federation's API has lost, too many at once to be believed, and that stay.")
+	orderDesc   = desc("registry_order_problem", "1 for each Order object that can't be gone by.", "order")
 	problemDesc = desc("registry_problem", "1 for each field of a Cluster object that is wrong, and stays as it was.", "cluster", "field")
 )
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{upDesc, ageDesc, membersDesc, lostDesc, problemDesc} {
+	for _, d := range []*prometheus.Desc{upDesc, ageDesc, membersDesc, lostDesc, problemDesc, orderDesc} {
 		ch <- d
 	}
 }
@@ -78,6 +79,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(lostDesc, float64(v.lost))
 		for _, p := range v.wrong {
 			gauge(problemDesc, 1, p.Cluster, p.Field)
+		}
+		for _, m := range v.unfit {
+			gauge(orderDesc, 1, m.Order)
 		}
 	}
 }

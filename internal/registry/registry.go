@@ -93,6 +93,9 @@ func (r *Registry) open(beats bool) (*kube.API, error) {
 // Name tells one registry from another.
 func (r *Registry) Name() string { return fmt.Sprintf("%q %q", r.Kubeconfig, r.Context) }
 
+// Called is the name of this server in the federation's API, that of its Lease.
+func (r *Registry) Called() string { return r.called() }
+
 // Now is what is believed at this moment.
 func (r *Registry) Now() *View { return r.now.Load() }
 
@@ -174,6 +177,7 @@ func (r *Registry) rotated() bool {
 // update shows what is believed now, where it has to be known, and says what is new.
 func (r *Registry) update(tell func(*View)) {
 	was, v := r.Now(), r.roster.view(time.Now())
+	v.before = was.objects
 	r.now.Store(v)
 	r.say(was, v)
 	r.keep(v)
@@ -255,6 +259,11 @@ func (r *Registry) say(was, v *View) {
 	for _, o := range v.Orders {
 		if !slices.Contains(was.Orders, o) {
 			r.Log.Info("override: " + o.String())
+		}
+	}
+	for _, m := range v.unfit {
+		if !slices.Contains(was.unfit, m) {
+			r.Log.Warn(fmt.Sprintf("%sOrder %s isn't followed: %s", r.prefix(), m.Order, m.Why))
 		}
 	}
 	for _, p := range v.wrong {

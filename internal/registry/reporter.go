@@ -23,7 +23,10 @@ import (
 // A Server answers by what a registry tells.
 type Server interface {
 	// InForce are the orders that a snapshot has; false: it has ended.
-	InForce(context.Context) (orders []override.Order, shown Shown, ok bool)
+	InForce(context.Context) (f override.Force, shown Shown, ok bool)
+	// File is the one whose orders are in force beside those of the registry, and why it
+	// can't be read; "": there is none.
+	File() (path string, err error)
 	// Clusters is how the members stand.
 	Clusters(context.Context) ([]report.Cluster, error)
 	// Preview is what an order would change.
@@ -112,16 +115,18 @@ type reporter struct {
 	*Registry
 	name     string
 	api      *kube.API
-	turn     int64     // the generation that api is of
-	renewed  time.Time // its Lease
-	alone    bool      // it can't be known which others there are
-	live     []string  // servers, sorted
-	known    []string  // servers with a Lease
-	fedsync  bool      // one is there, by its Lease
+	turn     int64             // the generation that api is of
+	renewed  time.Time         // its Lease
+	filed    string            // that tells this of its file of overrides
+	members  map[string]string // the last that there were, with the UIDs of their objects
+	alone    bool              // it can't be known which others there are
+	live     []string          // servers, sorted
+	known    []string          // servers with a Lease
+	fedsync  bool              // one is there, by its Lease
 	refused  map[string]time.Time
 	said     map[string]fedapi.Statement // by UID, kind and name: what was written last
 	saidAt   map[string]time.Time
-	drawn    map[string]time.Time // when the status of a cluster was written
+	drawn    map[string]drawing   // the last status of a cluster that was written
 	undone   map[string]time.Time // when somebody else undid that
 	absent   map[string]time.Time // servers without a Lease, since when
 	reports  []report.Cluster
@@ -129,8 +134,14 @@ type reporter struct {
 	shown    Shown // of reports
 }
 
+// A drawing is when a status was written, and as which resourceVersion.
+type drawing struct {
+	at      time.Time
+	version string
+}
+
 func newReporter(r *Registry) *reporter {
-	return &reporter{Registry: r, refused: map[string]time.Time{}, said: map[string]fedapi.Statement{}, saidAt: map[string]time.Time{}, drawn: map[string]time.Time{}, undone: map[string]time.Time{}, absent: map[string]time.Time{}}
+	return &reporter{Registry: r, refused: map[string]time.Time{}, said: map[string]fedapi.Statement{}, saidAt: map[string]time.Time{}, drawn: map[string]drawing{}, undone: map[string]time.Time{}, absent: map[string]time.Time{}}
 }
 
 // run reports until ctx ends, and takes its leave.
@@ -187,22 +198,26 @@ func (p *reporter) round(ctx context.Context, now time.Time) {
 		}
 		p.api, p.turn = api, turn
 	}
-	if now.Sub(p.renewed) >= renewal && p.may("lease", now) {
-		p.announce(ctx, now)
-	}
-	inForce, shown, ok := p.Server.InForce(ctx)
+	force, shown, ok := p.Server.InForce(ctx)
 	if !ok {
 		return
 	}
 	v := p.Now()
-	clusters, orders := p.Registry.seen.now()
+	path, err := p.Server.File()
+	filed := filing(path, err, force, v)
+	if (now.Sub(p.renewed) >= renewal || filed != p.filed) && p.may("lease", now) {
+		p.announce(ctx, filed, now)
+	}
+	clusters, versions, orders := p.Registry.seen.now()
 	for _, c := range causes(v, clusters, orders, p.name, now) {
 		if ctx.Err() == nil {
-			p.state(ctx, &c, inForce, shown, now)
+			p.state(ctx, &c, force, shown, now)
 		}
 	}
-	if p.alone || len(p.live) > 0 && p.live[0] == p.name {
-		p.describe(ctx, v, clusters, shown, now)
+	first := p.alone || len(p.live) > 0 && p.live[0] == p.name
+	p.part(ctx, v, first, now)
+	if first {
+		p.describe(ctx, v, clusters, versions, shown, now)
 		p.sum(ctx, v, clusters, orders, now)
 	}
 }
@@ -225,18 +240,23 @@ func (p *reporter) failed(what, does string, err error, now time.Time) {
 	p.refused[what] = now
 }
 
-// announce says that this server is there, and finds out which others are.
-func (p *reporter) announce(ctx context.Context, now time.Time) {
+// announce says that this server is there, with what only it knows, and finds out which
+// others are.
+func (p *reporter) announce(ctx context.Context, filed string, now time.Time) {
 	o := kube.Leases.New(fedapi.System, p.name)
 	o.SetLabels(map[string]string{fedapi.ServerLabel: "true", fedapi.Federation: p.Federation})
-	o.SetAnnotations(map[string]string{fedapi.ServerVersion: p.Server.Version()})
+	notes := map[string]string{fedapi.ServerVersion: p.Server.Version()}
+	if filed != "" {
+		notes[fedapi.ServerFiled] = filed
+	}
+	o.SetAnnotations(notes)
 	o.Object["spec"] = map[string]any{"holderIdentity": p.name, "leaseDurationSeconds": int64(term / time.Second), "renewTime": now.UTC().Format(metav1.RFC3339Micro)}
 	if _, _, err := p.api.Apply(ctx, kube.Leases, o, kube.How{Manager: writer, Force: true}); err != nil {
 		p.alone = kube.Refused(err) || p.alone
 		p.failed("lease", "it can't be said that this server is there", err, now)
 		return
 	}
-	p.renewed = now
+	p.renewed, p.filed = now, filed
 	delete(p.refused, "lease")
 	all, err := p.api.List(ctx, kube.Leases, fedapi.System, "")
 	if err != nil {
@@ -280,7 +300,7 @@ func (p *reporter) clusters(ctx context.Context, shown Shown, now time.Time) []r
 }
 
 // state says what has become of an order, where that is new.
-func (p *reporter) state(ctx context.Context, c *cause, inForce []override.Order, shown Shown, now time.Time) {
+func (p *reporter) state(ctx context.Context, c *cause, force override.Force, shown Shown, now time.Time) {
 	what := c.kind.Resource + "/status"
 	if !p.may(what, now) {
 		return
@@ -293,7 +313,7 @@ func (p *reporter) state(ctx context.Context, c *cause, inForce []override.Order
 		s = p.foresee(ctx, c)
 	} else {
 		var settled bool
-		if s, settled = c.becomes(inForce); !settled {
+		if s, settled = c.becomes(force); !settled {
 			return
 		}
 		if s.State == fedapi.InForce {
@@ -310,7 +330,7 @@ func (p *reporter) state(ctx context.Context, c *cause, inForce []override.Order
 					s.Answers, s.TTLSeconds = int64(r.Answers), int64(r.TTL)
 				}
 			}
-			if s.Answers > 0 && s.Message == "" {
+			if s.Answers > 0 && s.Message == "" && c.order.Action != override.Up {
 				s.Message = fmt.Sprintf("%d services are answered with it still", s.Answers)
 			}
 		}
@@ -325,13 +345,13 @@ func (p *reporter) state(ctx context.Context, c *cause, inForce []override.Order
 	if s.Since == nil {
 		s.Since, s.Serial = &metav1.Time{Time: now.UTC().Truncate(time.Second)}, int64(shown.Serial)
 	}
-	if p.apply(ctx, c.kind, c.name, c.uid, "fedns-"+p.name, map[string]any{"servers": map[string]any{p.name: stated(s)}}, "what has become of orders can't be written", now) {
+	if _, ok := p.apply(ctx, c.kind, c.name, c.uid, "fedns-"+p.name, map[string]any{"servers": map[string]any{p.name: stated(s)}}, "what has become of orders can't be written", now); ok {
 		p.said[key], p.saidAt[key] = s, now
 	}
 }
 
-// apply writes part of an object's status.
-func (p *reporter) apply(ctx context.Context, k kube.Kind, name, uid, manager string, status map[string]any, does string, now time.Time) bool {
+// apply writes part of an object's status, and gives the resourceVersion that has it.
+func (p *reporter) apply(ctx context.Context, k kube.Kind, name, uid, manager string, status map[string]any, does string, now time.Time) (version string, ok bool) {
 	what := k.Resource + "/status"
 	o := k.New("", name)
 	if uid != "" {
@@ -339,15 +359,16 @@ func (p *reporter) apply(ctx context.Context, k kube.Kind, name, uid, manager st
 		metadata["uid"] = uid // not one of that name that came after it
 	}
 	o.Object["status"] = status
-	_, _, err := p.api.Apply(ctx, k, o, kube.How{Manager: manager, Force: true, Subresource: "status"})
+	got, _, err := p.api.Apply(ctx, k, o, kube.How{Manager: manager, Force: true, Subresource: "status"})
 	switch {
 	case err == nil:
 		delete(p.refused, what)
+		version = got.GetResourceVersion()
 	case kube.Missing(err), kube.Conflict(err): // it has just gone
 	default:
 		p.failed(what, does, err, now)
 	}
-	return err == nil
+	return version, err == nil
 }
 
 // foresee says what an order would change.
@@ -393,7 +414,7 @@ func (p *reporter) foresee(ctx context.Context, c *cause) fedapi.Statement {
 
 // describe writes how the members stand. One server does that for all: the first by
 // name of those that are there.
-func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]fedapi.ClusterStatus, shown Shown, now time.Time) {
+func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]fedapi.ClusterStatus, versions map[string]string, shown Shown, now time.Time) {
 	if !p.may("clusters/status", now) {
 		return
 	}
@@ -408,14 +429,16 @@ func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]fe
 		if i < 0 || !seen || e.lost {
 			continue
 		}
-		next, events := describe(was, facts{Cluster: reports[i], wrong: e.wrong, fedsync: fedsync}, now)
+		next, events := describe(was, facts{Cluster: reports[i], wrong: e.wrong, fedsync: fedsync, drain: e.spec.Drain != nil && !drain(name, e.spec.Drain).Expired(now)}, now)
 		differ, urgent := differs(was, next)
 		last := p.drawn[e.uid+name]
 		switch {
-		case !differ, now.Sub(last) < glance*2:
+		case !differ, now.Sub(last.at) < glance*2:
 			continue
-		case !last.IsZero() && find(was.Conditions, fedapi.Valid) < 0 && now.Sub(last) > settling/5:
-			// An older fedsync writes its conditions as if there were no others.
+		case fedapi.Older(versions[name], last.version) && now.Sub(last.at) < settling:
+			continue // the watch will show it
+		case last.version != "" && find(was.Conditions, fedapi.Valid) < 0:
+			// An older fedsync writes its conditions as if there were no others, at once.
 			if p.undone[e.uid+name].IsZero() {
 				p.Log.Warn(fmt.Sprintf("%sCluster %s: somebody else takes conditions away, such as an older fedsync; they are written every %s", p.prefix(), name, 2*patience))
 			}
@@ -424,11 +447,11 @@ func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]fe
 			}
 			p.undone[e.uid+name] = now
 			events = nil
-		case !urgent && now.Sub(last) < unhurried:
+		case !urgent && now.Sub(last.at) < unhurried:
 			continue
 		}
-		if p.apply(ctx, fedapi.Clusters, name, e.uid, writer, written(next), "how the members stand can't be written", now) {
-			p.drawn[e.uid+name] = now
+		if version, ok := p.apply(ctx, fedapi.Clusters, name, e.uid, writer, written(next), "how the members stand can't be written", now); ok {
+			p.drawn[e.uid+name] = drawing{now, version}
 			for _, ev := range events {
 				p.post(ctx, name, e.uid, ev, now)
 			}
@@ -436,14 +459,33 @@ func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]fe
 	}
 }
 
-// post makes an Event of a Cluster.
+// part notes which members have left, by the word of the API, and, where this server is
+// the one that tells for all, says so: their objects can't any more.
+func (p *reporter) part(ctx context.Context, v *View, tell bool, now time.Time) {
+	was := p.members
+	p.members = map[string]string{}
+	for name, e := range v.entries {
+		p.members[name] = e.uid
+	}
+	for _, name := range slices.Sorted(maps.Keys(was)) {
+		if uid := was[name]; tell && uid != "" && p.members[name] != uid {
+			p.post(ctx, name, uid, event{reason: "Left", message: "it is no member of the federation any more"}, now)
+		}
+	}
+}
+
+// post makes an Event of a Cluster. For a while after a start, two servers may each be the
+// first by what they know: the name is that of what has happened, and so it is told once.
 func (p *reporter) post(ctx context.Context, name, uid string, ev event, now time.Time) {
 	if !p.may("events", now) {
 		return
 	}
 	const namespace = "default" // where Kubernetes has events of what is in no namespace
-	o := kube.Events.New(namespace, fmt.Sprintf("%.200s.%x", name, now.UnixNano()))
-	o.SetName(o.GetName() + strings.ToLower(ev.reason[:1]))
+	since := int64(0)
+	if !ev.since.IsZero() {
+		since = ev.since.Unix()
+	}
+	o := kube.Events.New(namespace, fmt.Sprintf("%.180s.%s.%s.%x", name, strings.ToLower(ev.reason), uid, since))
 	o.Object["involvedObject"] = map[string]any{"apiVersion": fedapi.Clusters.APIVersion(), "kind": fedapi.Clusters.Name, "name": name, "uid": uid}
 	kind := "Normal"
 	if ev.warning {
@@ -471,7 +513,7 @@ func (p *reporter) sum(ctx context.Context, v *View, clusters map[string]fedapi.
 		}
 		key := "sum/" + o.UID + o.Name
 		if text := tally(is.Servers, o.Generation, p.live); text != is.InForce && (p.said[key].Message != text || now.Sub(p.saidAt[key]) >= settling) {
-			if p.apply(ctx, fedapi.Orders, o.Name, o.UID, writer, map[string]any{"inForce": text}, "what has become of orders can't be written", now) {
+			if _, ok := p.apply(ctx, fedapi.Orders, o.Name, o.UID, writer, map[string]any{"inForce": text}, "what has become of orders can't be written", now); ok {
 				p.said[key], p.saidAt[key] = fedapi.Statement{Message: text}, now
 			}
 		}

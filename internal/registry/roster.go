@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -190,19 +191,28 @@ type View struct {
 	Orders  []override.Order
 	Listed  bool // the API has been listed, if ever so long ago
 	next    time.Time
+	objects map[override.Order]string // that give the orders
+	before  map[override.Order]string // of the view before: snapshots follow a moment later
 	wrong   []Problem
+	unfit   []Misorder
 	lost    int
 	entries map[string]entry
 	posted  []posted // Order objects, as they were made
 }
 
-// A Problem is something wrong with an object.
+// A Problem is something wrong with a Cluster object.
 type Problem struct{ Cluster, Field, Why string }
+
+// A Misorder is an Order object that can't be gone by.
+type Misorder struct{ Order, Why string }
+
+// Object is the one that gives an order, as kubectl names it; "": none does.
+func (v *View) Object(o override.Order) string { return cmp.Or(v.objects[o], v.before[o]) }
 
 // view works out what holds at a moment of the wall clock; until next, if nothing
 // else happens.
 func (r *roster) view(now time.Time) *View {
-	v := &View{Listed: r.listed && !r.awaiting, entries: map[string]entry{}, posted: r.inTurn()}
+	v := &View{Listed: r.listed && !r.awaiting, entries: map[string]entry{}, posted: r.inTurn(), objects: map[override.Order]string{}}
 	for _, name := range slices.Sorted(maps.Keys(r.entries)) {
 		e := r.entries[name]
 		v.entries[name] = entry{e.spec, e.kubeconfig, e.uid, e.generation, maps.Clone(e.wrong), e.lost}
@@ -221,19 +231,23 @@ func (r *roster) view(now time.Time) *View {
 		if m.drain == nil || m.drain.Expired(now) {
 			continue
 		}
-		v.order(*m.drain)
+		v.order(*m.drain, "cluster/"+name)
 	}
 	for _, p := range v.posted {
 		if p.holds(now) {
-			v.order(p.order)
+			v.order(p.order, "order/"+p.Name)
+		}
+		if p.wrong != "" {
+			v.unfit = append(v.unfit, Misorder{p.Name, p.wrong})
 		}
 	}
 	return v
 }
 
 // order adds one that holds.
-func (v *View) order(o override.Order) {
+func (v *View) order(o override.Order, object string) {
 	v.Orders = append(v.Orders, o)
+	v.objects[o] = object
 	if at := o.Until; !at.IsZero() && (v.next.IsZero() || at.Before(v.next)) {
 		v.next = at
 	}

@@ -15,6 +15,7 @@ type seenStatuses struct {
 	mu        sync.Mutex // guards the rest
 	byCluster map[string]fedapi.ClusterStatus
 	byOrder   map[string]fedapi.OrderStatus
+	versions  map[string]string // resourceVersions of Clusters
 }
 
 // status reads that of an object; what can't be read isn't there, and is written anew.
@@ -30,7 +31,7 @@ func status[S any](o *kube.Object) (s S) {
 
 func (s *seenStatuses) clusters(all []*kube.Object) {
 	s.mu.Lock()
-	s.byCluster = map[string]fedapi.ClusterStatus{}
+	s.byCluster, s.versions = map[string]fedapi.ClusterStatus{}, map[string]string{}
 	s.mu.Unlock()
 	for _, o := range all {
 		s.cluster(o)
@@ -51,9 +52,9 @@ func (s *seenStatuses) cluster(o *kube.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byCluster == nil {
-		s.byCluster = map[string]fedapi.ClusterStatus{}
+		s.byCluster, s.versions = map[string]fedapi.ClusterStatus{}, map[string]string{}
 	}
-	s.byCluster[o.GetName()] = is
+	s.byCluster[o.GetName()], s.versions[o.GetName()] = is, o.GetResourceVersion()
 }
 
 func (s *seenStatuses) order(o *kube.Object) {
@@ -70,6 +71,7 @@ func (s *seenStatuses) goneCluster(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.byCluster, name)
+	delete(s.versions, name)
 }
 
 func (s *seenStatuses) goneOrder(name string) {
@@ -78,9 +80,10 @@ func (s *seenStatuses) goneOrder(name string) {
 	delete(s.byOrder, name)
 }
 
-// now gives all of them as they are at this moment.
-func (s *seenStatuses) now() (map[string]fedapi.ClusterStatus, map[string]fedapi.OrderStatus) {
+// now gives all of them as they are at this moment, and the resourceVersions of the
+// Clusters that they are of.
+func (s *seenStatuses) now() (clusters map[string]fedapi.ClusterStatus, versions map[string]string, orders map[string]fedapi.OrderStatus) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.byCluster), maps.Clone(s.byOrder)
+	return maps.Clone(s.byCluster), maps.Clone(s.versions), maps.Clone(s.byOrder)
 }

@@ -51,12 +51,12 @@ func causes(v *View, clusters map[string]fedapi.ClusterStatus, orders map[string
 	return out
 }
 
-// becomes is what has become of an order, by the orders that the snapshot has, the last
-// of which counts. It isn't settled while the snapshot is still to follow.
-func (c *cause) becomes(inForce []override.Order) (s fedapi.Statement, settled bool) {
+// becomes is what has become of an order, by the orders that the snapshot has. It isn't
+// settled while the snapshot is still to follow.
+func (c *cause) becomes(force override.Force) (s fedapi.Statement, settled bool) {
 	s.Generation = c.generation
 	at := -1
-	for i, o := range inForce {
+	for i, o := range force.Orders {
 		switch {
 		case o == c.order:
 			at = i
@@ -78,10 +78,16 @@ func (c *cause) becomes(inForce []override.Order) (s fedapi.Statement, settled b
 		return s, false
 	}
 	s.State = fedapi.InForce
-	for _, o := range inForce[at+1:] {
-		if o.Subject == c.order.Subject && o.Action != c.order.Action && (o.Action == override.Failback) == (c.order.Action == override.Failback) {
-			s.State, s.Message = fedapi.Overruled, "a later order counts: "+o.String()
-		}
+	var by []string
+	for _, o := range override.Overruled(force.Orders, at, force.Spots) {
+		by = append(by, o.String())
+	}
+	switch len(by) {
+	case 0:
+	case 1:
+		s.State, s.Message = fedapi.Overruled, "a later order counts: "+by[0]
+	default:
+		s.State, s.Message = fedapi.Overruled, "later orders count: "+strings.Join(by, "; ")
 	}
 	return s, true
 }

@@ -128,6 +128,8 @@ type Federation struct {
 	Isolated          bool     `json:"isolated"`
 	GuardHeldServices int      `json:"guard_held_services"`
 	OverridesFile     string   `json:"overrides_file,omitempty"`
+	// Server is the name of this server's Lease in the API of its registry.
+	Server string `json:"server,omitempty"`
 	// OverridesError says why the file can't be read: the last good orders hold
 	// then, and Overrides doesn't have them.
 	OverridesError string `json:"overrides_error,omitempty"`
@@ -149,6 +151,10 @@ type Order struct {
 	Reason      string   `json:"reason"`
 	Line        string   `json:"line,omitempty"`   // as a file of overrides has it
 	Source      string   `json:"source,omitempty"` // the word of the Corefile that it is given by: overrides, or registry
+	Object      string   `json:"object,omitempty"` // of a registry: order/NAME, or cluster/NAME
+	// OverruledBy are the later orders, as a file has them, that count instead of it
+	// wherever it speaks of anything.
+	OverruledBy []string `json:"overruled_by,omitempty"`
 }
 
 // A Preview is what orders would change, beside those that hold.

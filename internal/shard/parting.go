@@ -1,10 +1,6 @@
 package shard
 
-import (
-	"slices"
-
-	"github.com/fedns/fedns/internal/override"
-)
+import "github.com/fedns/fedns/internal/override"
 
 // A Lifetime is how long answers with a cluster may be remembered.
 type Lifetime struct {
@@ -34,14 +30,30 @@ func (t *Table) Lifetimes() []Lifetime {
 	return out
 }
 
-// OrderOn is the last order about a cluster as a whole, which is the one that counts
-// of those.
+// OrderOn is the order that counts for a cluster as a whole: of those that speak of all
+// of its places, the last.
 func (t *Table) OrderOn(cluster int) (o override.Order, ok bool) {
-	subject := override.Subject{Kind: override.Cluster, Name: string(t.members[cluster].Name)}
-	for _, o := range slices.Backward(t.orders) {
-		if o.Subject == subject {
-			return o, true
+	return override.On(t.orders, t.Spots(cluster))
+}
+
+// AllSpots are those of all members that there are.
+func (t *Table) AllSpots() (out []override.Spot) {
+	for i, m := range t.members {
+		if !m.vacant {
+			out = append(out, t.Spots(i)...)
 		}
 	}
-	return o, false
+	return out
+}
+
+// Spots are those of a cluster; one without a place, where none is known.
+func (t *Table) Spots(cluster int) (out []override.Spot) {
+	name := string(t.members[cluster].Name)
+	for _, p := range t.Places(cluster) {
+		out = append(out, override.Spot{Cluster: name, Region: p.Region, Zone: p.Zone})
+	}
+	if out == nil {
+		out = []override.Spot{{Cluster: name}}
+	}
+	return out
 }

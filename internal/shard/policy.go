@@ -172,23 +172,12 @@ func (t *Table) Override(orders []override.Order) {
 
 // order is what the last order says of a shard at a place.
 func (t *Table) order(k names.Key, m *member, p topology.Place) health.Order {
+	at := override.Spot{Cluster: string(m.Name), Region: p.Region, Zone: p.Zone}
 	for _, o := range slices.Backward(t.orders) {
 		if o.Action == override.Failback {
 			continue // about regions among each other
 		}
-		s := o.Subject
-		ok := false
-		switch s.Kind {
-		case override.Cluster:
-			ok = s.Name == string(m.Name)
-		case override.Region:
-			ok = s.Name == p.Region
-		case override.Zone:
-			ok = s.Name == p.Zone
-		case override.Service:
-			ok = s.Namespace == k.Namespace && s.Name == k.Name
-		}
-		if ok {
+		if o.Subject.Of(k.Namespace, k.Name, at) {
 			return map[override.Action]health.Order{override.Drain: health.Drain, override.Down: health.Shut, override.Up: health.Raise}[o.Action]
 		}
 	}

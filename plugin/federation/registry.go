@@ -94,9 +94,15 @@ type server struct{ *book }
 var _ registry.Server = server{}
 
 // InForce implements registry.Server.
-func (s server) InForce(ctx context.Context) ([]override.Order, registry.Shown, bool) {
-	orders, v, ok := s.status.f.pipe.InForce(ctx, s.index)
-	return orders, registry.Shown{Serial: v.Serial, Publication: v.Publication}, ok
+func (s server) InForce(ctx context.Context) (override.Force, registry.Shown, bool) {
+	f, v, ok := s.status.f.pipe.InForce(ctx, s.index)
+	return f, registry.Shown{Serial: v.Serial, Publication: v.Publication}, ok
+}
+
+// File implements registry.Server.
+func (s server) File() (path string, err error) {
+	_, err = s.stanza.orders(time.Now())
+	return s.stanza.file(), err
 }
 
 // Clusters implements registry.Server.

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net/url"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -286,10 +285,7 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 			r.Clusters = append(r.Clusters, string(c.Name))
 		}
 		if st.override != "" {
-			r.OverridesFile = st.override
-			if abs, err := filepath.Abs(st.override); err == nil {
-				r.OverridesFile = abs
-			}
+			r.OverridesFile = st.file()
 			orders, err := st.orders(now)
 			if err != nil {
 				r.OverridesError = err.Error()
@@ -298,6 +294,9 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 			for _, o := range orders {
 				r.Overrides = append(r.Overrides, report.OrderOf(o, now))
 			}
+		}
+		if b := s.f.books[i]; b != nil {
+			r.Server = b.Called()
 		}
 		r.InForce, out.Serial, ok = s.inForce(ctx, i, now)
 		if !ok {

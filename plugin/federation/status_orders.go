@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -46,16 +47,30 @@ func (s *stanza) digest() string {
 	return fmt.Sprintf("%x", sha256.Sum256(content))
 }
 
-// inForce are the orders that the snapshot of a serial has, with who gave them.
+// file is where the orders of a federation's file stand, wherever it is looked at from;
+// "": there is none.
+func (s *stanza) file() string {
+	if abs, err := filepath.Abs(s.override); err == nil && s.override != "" {
+		return abs
+	}
+	return s.override
+}
+
+// inForce are the orders that the snapshot of a serial has, with who gave them, and
+// which others count instead.
 func (s *status) inForce(ctx context.Context, federation int, now time.Time) (out []report.Order, serial uint32, ok bool) {
-	list, shown, ok := s.f.pipe.InForce(ctx, federation)
-	registered := s.f.books[federation].orders(now)
+	force, shown, ok := s.f.pipe.InForce(ctx, federation)
 	out = []report.Order{}
-	for _, o := range list {
+	for i, o := range force.Orders {
 		r := report.OrderOf(o, now)
 		r.Line, r.Source = o.String(), "overrides"
-		if slices.Contains(registered, o) {
-			r.Source = "registry"
+		if b := s.f.books[federation]; b != nil {
+			if r.Object = b.Now().Object(o); r.Object != "" {
+				r.Source = "registry"
+			}
+		}
+		for _, by := range override.Overruled(force.Orders, i, force.Spots) {
+			r.OverruledBy = append(r.OverruledBy, by.String())
 		}
 		out = append(out, r)
 	}
@@ -76,24 +91,11 @@ func (list orders) about(k names.Key, x *shard.Explained) *override.Order {
 	}
 	for i := len(list) - 1; i >= 0; i-- {
 		o := &list[i]
-		if o.Action == action && slices.ContainsFunc(x.Places, func(p topology.Place) bool { return covers(o.Subject, k, x.Cluster, p) }) {
+		if o.Action == action && slices.ContainsFunc(x.Places, func(p topology.Place) bool {
+			return o.Subject.Of(k.Namespace, k.Name, override.Spot{Cluster: string(x.Cluster), Region: p.Region, Zone: p.Zone})
+		}) {
 			return o
 		}
 	}
 	return nil
-}
-
-// covers says whether an order's subject has to do with a shard at a place.
-func covers(s override.Subject, k names.Key, c topology.ClusterName, p topology.Place) bool {
-	switch s.Kind {
-	case override.Cluster:
-		return s.Name == string(c)
-	case override.Region:
-		return s.Name == p.Region
-	case override.Zone:
-		return s.Name == p.Zone
-	case override.Service:
-		return s.Namespace == k.Namespace && s.Name == k.Name
-	}
-	return false
 }
