@@ -71,9 +71,7 @@ func init() {
 			{"up", order, "answer with shards whatever their state", 1, 1, newPosting},
 			{"failback", order, "go back to the region that failover prefers", 1, 1, newPosting},
 			{"undrain", "SUBJECT", "take back what was ordered about a subject", 1, 1, newUndrain},
-			{"overrides", "", "list the orders", 0, 0, func(c *call) action {
-				return &overrides{call: c, editing: editing{asking{call: c}, ""}, steering: steering{reaching: reaching{call: c}}}
-			}},
+			{"overrides", "", "list the orders, those of files and those of the federation's API, and where each stands", 0, 0, newOverrides},
 		}},
 		{"the API of a federation, and its clusters", []command{
 			{"init", "NAME --host-cluster-context C --dns-zone-name D", "set one up, or renew it", 1, 1, func(c *call) action { return &initialize{reaching: reaching{call: c}} }},

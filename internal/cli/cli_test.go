@@ -225,11 +225,18 @@ down region/eu reason "fire"
 	if code != 1 || !strings.Contains(stderr, "hint: there are orders about zone/x, service/shop/web, region/eu") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
+	d.goes(d.file(), func(f *report.Federation) { f.OverridesFile = "/etc/overrides" }) // short, for the eye
 	out, _, _ := d.run("overrides")
-	if want := `ORDER  SUBJECT           LEFT  UNTIL                 REASON
-drain  zone/x            -     taken back            old
-up     service/shop/web  12h   2026-02-01T00:00:00Z  lift
-down   region/eu         -     taken back            fire
+	if want := `SUBJECT           ORDER  UNTIL                 IN FORCE  SERVERS  FROM
+zone/x            drain  taken back            yes       1 of 1
+    from file /etc/overrides on pod-7
+    reason: old
+service/shop/web  up     2026-02-01T00:00:00Z  yes       1 of 1
+    from file /etc/overrides on pod-7
+    reason: lift
+region/eu         down   taken back            yes       1 of 1
+    from file /etc/overrides on pod-7
+    reason: fire
 `; out != want {
 		t.Errorf("listed:\n%swant\n%s", out, want)
 	}
@@ -238,7 +245,8 @@ down   region/eu         -     taken back            fire
 func TestPrune(t *testing.T) {
 	d := newDesk(t)
 	d.write("# one\ndrain cluster/a until 2026-01-31T12:00:00Z reason \"over\"\ndrain cluster/b until 2026-01-31T12:00:01Z reason \"not yet\"\n")
-	if out, _, _ := d.run("overrides"); !strings.Contains(out, "cluster/a  expired") || !strings.Contains(out, "cluster/b  1.0s") {
+	d.goes(d.file(), func(f *report.Federation) { f.Overrides, f.InForce = f.Overrides[1:], f.InForce[1:] })
+	if out, _, _ := d.run("overrides"); !strings.Contains(out, "cluster/a  drain  2026-01-31T12:00:00Z  expired   0 of 1\n") || !strings.Contains(out, "cluster/b  drain  2026-01-31T12:00:01Z  yes       1 of 1\n") {
 		t.Errorf("%s", out)
 	}
 	var list []report.Order

@@ -252,19 +252,23 @@ func (m *motion) withdrawn(ctx context.Context) error {
 func (m *motion) confirmed(ctx context.Context) error {
 	err := m.progress.until(ctx, m.timeout, func(ctx context.Context) (bool, string, error) {
 		servers, err := serving(ctx, m.api, m.federation, m.Now())
-		if err != nil {
+		switch {
+		case err != nil:
 			return false, "", err
+		case len(servers) == 0:
+			return false, errNobody.Error(), nil // one may come back
 		}
 		c, err := m.get(ctx)
 		if err != nil {
 			return false, "", err
 		}
-		for _, name := range servers {
+		for _, server := range servers {
+			name := server.Name
 			switch s, said := c.Status.Servers[name]; {
 			case !said || s.Generation != c.Generation:
-				return false, fmt.Sprintf("server %s hasn't said yet that it has the drain", name), nil
+				return false, mute(server, "hasn't said yet that it has the drain", m.Now()), nil
 			case s.State == fedapi.Overruled:
-				return false, "", hint.Errorf("fedctl undrain cluster/"+m.cluster+" takes that back; then again", "server %s: %s", name, s.Message)
+				return false, "", hint.Errorf("fedctl undrain takes back what counts instead; then again", "server %s: %s", name, s.Message)
 			case s.State != fedapi.InForce:
 				return false, fmt.Sprintf("server %s: %s", name, s.Message), nil
 			case s.Answers > 0:

@@ -28,7 +28,7 @@ type moving struct {
 
 func (c *moving) declare(fs *flag.FlagSet) {
 	c.steering.declare(fs)
-	fs.Var(&c.servers, "server", "`URL` of fedns's status, for each fedns that answers; default $FEDNS_SERVER, then "+defaultServer)
+	fs.Var(&c.servers, "server", "`URL` of fedns's status, for each fedns that answers; default: those that say in the API that they are there, else $FEDNS_SERVER, then "+defaultServer)
 	fs.BoolVar(&c.noWait, "no-wait", false, "don't wait for pods")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` that fedns may take, and then fedsync, beside what has to be waited for")
 }
@@ -64,28 +64,28 @@ type motion struct {
 	cluster  string
 	asked    []*asking
 	lenient  bool   // servers that can't be asked are left out
+	nobody   bool   // no server says in the API that it is there
 	board    *board // nil: servers are asked at their addresses, not in the API
 	progress *progress
 }
 
 func (c *moving) begin(ctx context.Context, cluster string) (*motion, error) {
 	m := &motion{moving: c, cluster: cluster, progress: c.progress()}
-	servers := c.servers
-	if len(servers) == 0 {
-		servers = list{c.usualServer()}
-	}
-	for _, s := range servers {
+	for _, s := range c.servers {
 		m.asked = append(m.asked, &asking{call: c.call, server: s})
 	}
 	var err error
-	if m.api, err = c.home(ctx); err != nil || len(c.servers) > 0 || c.Getenv != nil && c.Getenv("FEDNS_SERVER") != "" {
+	if m.api, err = c.home(ctx); err != nil || len(c.servers) > 0 {
 		return m, err
 	}
 	// Who says in the API that it is there is asked there. Those of an older version
 	// don't, and the usual address is asked.
-	if live, err := serving(ctx, m.api, m.federation, c.Now()); err == nil && len(live) > 0 {
-		m.board = &board{API: m.api, progress: m.progress, federation: m.federation, servers: live}
+	live, err := serving(ctx, m.api, m.federation, c.Now())
+	if err == nil && len(live) > 0 {
+		m.board = &board{API: m.api, progress: m.progress, federation: m.federation, live: live}
 	}
+	m.nobody = err == nil && len(live) == 0
+	m.asked = []*asking{{call: c.call, server: c.usualServer()}}
 	return m, nil
 }
 
@@ -183,6 +183,9 @@ func (m *motion) each(ask func(*asking) error) error {
 			m.asked = append(m.asked[:i], m.asked[i+1:]...)
 			i--
 			continue
+		}
+		if errors.Is(err, errUnreachable) && m.nobody {
+			return hint.Errorf("does one run that has a `registry`? fedctl init again gives it the right to say so; --server URL asks one where it is", "no server says in the API that it follows federation %s, and %w", m.federation, err)
 		}
 		if errors.Is(err, errUnreachable) {
 			return hint.Errorf("--server URL says where, once for each fedns; --ttl DURATION goes on without those that can't be asked", "%w", err)

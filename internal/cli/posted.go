@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/fedns/fedns/internal/fedapi"
@@ -18,9 +18,14 @@ import (
 	"github.com/fedns/fedns/internal/report"
 )
 
-// postTime is how long servers may take to say what they have made of an Order. They
-// look twice a second.
-var postTime = 30 * time.Second
+// Servers look twice a second, and one that is there says at once what it has made of an
+// Order. One that has been killed is there until its Lease runs out, after 45 s: postTime
+// is longer. What was only to be previewed is forgotten after previewTime, by whoever
+// comes next, should fedctl be killed.
+var (
+	postTime    = 75 * time.Second
+	previewTime = 10 * time.Minute
+)
 
 // A posting is an order that can be given to all servers at once, in the federation's API.
 type posting struct {
@@ -62,8 +67,8 @@ type board struct {
 	*kube.API
 	*progress
 	federation string
-	servers    []string      // that are there, by the names of their Leases
-	ttl        time.Duration // the longest that answers with a cluster may be remembered, as they say
+	live       []fedapi.Server // that are there, by their Leases
+	ttl        time.Duration   // the longest that answers with a cluster may be remembered, as they say
 }
 
 func (c *steering) board(ctx context.Context) (*board, error) {
@@ -72,7 +77,7 @@ func (c *steering) board(ctx context.Context) (*board, error) {
 		return nil, err
 	}
 	b := &board{API: api, progress: c.progress(), federation: c.federation}
-	if b.servers, err = serving(ctx, api, b.federation, c.Now()); err != nil {
+	if b.live, err = serving(ctx, api, b.federation, c.Now()); err != nil {
 		api.Close()
 		return nil, err
 	}
@@ -80,17 +85,17 @@ func (c *steering) board(ctx context.Context) (*board, error) {
 }
 
 // serving are the servers that say in the API that they follow a federation.
-func serving(ctx context.Context, api *kube.API, federation string, now time.Time) (out []string, err error) {
+func serving(ctx context.Context, api *kube.API, federation string, now time.Time) (out []fedapi.Server, err error) {
 	all, err := api.List(ctx, kube.Leases, fedapi.System, fedapi.ServerLabel+"=true")
 	if err != nil {
 		return nil, fmt.Errorf("servers of federation %s: %w", federation, err)
 	}
 	for i := range all {
 		if s, ok := fedapi.ServerOf(&all[i], federation); ok && s.Live(now) {
-			out = append(out, s.Name)
+			out = append(out, s)
 		}
 	}
-	slices.Sort(out)
+	slices.SortFunc(out, func(a, b fedapi.Server) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
@@ -118,11 +123,23 @@ func (b *board) orders(ctx context.Context) (out []postedOrder, err error) {
 	return out, nil
 }
 
+// mute says that a server hasn't said what is waited for. It is waited for until its
+// Lease has run out.
+func mute(s fedapi.Server, what string, now time.Time) string {
+	if quiet := now.Sub(s.Renewed); quiet > s.Duration/2 {
+		return fmt.Sprintf("server %s %s; it has said nothing at all for %s, and is given up after %s", s.Name, what, quiet.Round(time.Second), s.Duration)
+	}
+	return fmt.Sprintf("server %s %s", s.Name, what)
+}
+
+// errNobody is that no server is there any more.
+var errNobody = errors.New("no server is there any more that follows the federation")
+
 // make makes an Order of its own name: one of the same subject that was made before
 // stays until this one holds, and the last one counts.
-func (b *board) make(ctx context.Context, o override.Order, dry bool) (name string, err error) {
+func (b *board) make(ctx context.Context, o override.Order, dry bool) (made *kube.Object, err error) {
 	subject := strings.ToLower(strings.ReplaceAll(o.Subject.String(), "/", "."))
-	name = string(o.Action) + "." + subject[:min(len(subject), 200)] + "." + strings.ToLower(rand.Text()[:6])
+	name := string(o.Action) + "." + subject[:min(len(subject), 200)] + "." + strings.ToLower(rand.Text()[:6])
 	spec := map[string]any{"action": strings.ToUpper(string(o.Action[:1])) + string(o.Action[1:]), "subject": o.Subject.String(), "reason": o.Reason}
 	if !o.Until.IsZero() {
 		spec["until"] = o.Until.UTC().Format(time.RFC3339)
@@ -132,22 +149,52 @@ func (b *board) make(ctx context.Context, o override.Order, dry bool) (name stri
 	}
 	object := fedapi.Orders.New("", name)
 	object.Object["spec"] = spec
-	if _, err := b.Create(ctx, fedapi.Orders, object, agent); kube.Missing(err) {
-		return "", hint.Errorf("fedctl init again adds them", "%s has no Orders", b.Server)
-	} else if err != nil {
-		return "", fmt.Errorf("%s %s: %w", o.Action, o.Subject, err)
+	made, err = b.Create(ctx, fedapi.Orders, object, agent)
+	switch {
+	case kube.Missing(err):
+		return nil, hint.Errorf("fedctl init again adds them", "%s has no Orders", b.Server)
+	case err != nil:
+		return nil, fmt.Errorf("%s %s: %w", o.Action, o.Subject, err)
 	}
-	return name, nil
+	return made, nil
+}
+
+// give makes an Order that comes after those before. Of two that were made in one
+// second, the last by name does: the names are chance, and so it may take another try.
+func (b *board) give(ctx context.Context, o override.Order, before []postedOrder) (name string, err error) {
+	for {
+		made, err := b.make(ctx, o, false)
+		if err != nil {
+			return "", err
+		}
+		at := made.GetCreationTimestamp()
+		if !slices.ContainsFunc(before, func(p postedOrder) bool {
+			return !p.Spec.DryRun && !p.CreationTimestamp.Time.Before(at.Time) && p.name > made.GetName()
+		}) {
+			return made.GetName(), nil
+		}
+		if err := b.Delete(ctx, fedapi.Orders, "", made.GetName(), ""); err != nil {
+			return "", fmt.Errorf("order %s: %w", made.GetName(), err)
+		}
+		if err := pause(ctx, interval); err != nil {
+			return "", err
+		}
+	}
 }
 
 // await waits until every server that is there has said of the Orders named what is
 // wanted, of the objects as they are, and gives what they said of the last.
 func (b *board) await(ctx context.Context, now func() time.Time, said func(fedapi.Statement) bool, names ...string) (all map[string]fedapi.Statement, err error) {
+	some := len(b.live) > 0
 	err = b.until(ctx, postTime, func(ctx context.Context) (bool, string, error) {
 		servers, err := serving(ctx, b.API, b.federation, now())
-		if err != nil {
+		switch {
+		case err != nil:
 			return false, "", err
+		case some && len(servers) == 0:
+			return false, "", errNobody
 		}
+		b.live = servers
 		for _, name := range names {
 			o, err := b.Get(ctx, fedapi.Orders, "", name)
 			if err != nil {
@@ -163,11 +210,13 @@ func (b *board) await(ctx context.Context, now func() time.Time, said func(fedap
 			}
 			all = is.Status.Servers
 			for _, s := range servers {
-				switch st, there := all[s]; {
+				switch st, there := all[s.Name]; {
 				case !there || st.Generation != is.Generation:
-					return false, "server " + s + " hasn't said anything of it yet", nil
+					return false, mute(s, "hasn't said anything of it yet", now()), nil
+				case !said(st) && st.State == fedapi.Overruled:
+					return false, "", fmt.Errorf("server %s: %s", s.Name, st.Message)
 				case !said(st):
-					return false, fmt.Sprintf("server %s: %s %s", s, st.State, st.Message), nil
+					return false, fmt.Sprintf("server %s: %s %s", s.Name, st.State, st.Message), nil
 				}
 			}
 		}
@@ -179,12 +228,17 @@ func (b *board) await(ctx context.Context, now func() time.Time, said func(fedap
 
 // foresee asks all servers what an order would change, by one that is never in force.
 func (b *board) foresee(ctx context.Context, now func() time.Time, o override.Order) (*report.Preview, error) {
-	name, err := b.make(ctx, o, true)
+	if _, err := b.prune(ctx, now(), false); err != nil {
+		fmt.Fprintf(b.Stderr, "what was previewed before can't be removed: %v\n", err) // it does nothing
+	}
+	o.Until = now().Add(previewTime) // its own end isn't what it changes
+	made, err := b.make(ctx, o, true)
 	if err != nil {
 		return nil, err
 	}
+	name := made.GetName()
 	defer func() {
-		_ = b.Delete(context.WithoutCancel(ctx), fedapi.Orders, "", name, "") // it does nothing where it is left
+		_ = b.Delete(context.WithoutCancel(ctx), fedapi.Orders, "", name, "") // it expires, where it is left
 	}()
 	all, err := b.await(ctx, now, func(fedapi.Statement) bool { return true }, name)
 	if err != nil {
@@ -219,7 +273,7 @@ func (c *order) post(ctx context.Context, to *steering) error {
 	}
 	defer b.Close()
 	what := fmt.Sprintf("%s %s", o.Action, o.Subject)
-	if len(b.servers) == 0 && !c.force {
+	if len(b.live) == 0 && !c.force {
 		return hint.Errorf("its Corefile needs a `registry`, and it the rights that fedctl init gives; --force orders it for those that come", "%s: no server says that it follows federation %s", what, b.federation)
 	}
 	p, err := b.foresee(ctx, c.Now, o)
@@ -237,7 +291,7 @@ func (c *order) post(ctx context.Context, to *steering) error {
 	if err != nil {
 		return err
 	}
-	name, err := b.make(ctx, o, false)
+	name, err := b.give(ctx, o, before)
 	if err != nil {
 		return err
 	}
@@ -251,7 +305,7 @@ func (c *order) post(ctx context.Context, to *steering) error {
 			}
 		}
 	}
-	return c.show(what, p, fmt.Sprintf("Order %s, in force in %s", name, plural(len(b.servers), "server")), o)
+	return c.show(what, p, fmt.Sprintf("Order %s, in force in %s", name, plural(len(b.live), "server")), o)
 }
 
 // takeDown takes back the Orders about a subject: they end first, which servers confirm,
@@ -283,97 +337,4 @@ func (b *board) takeDown(ctx context.Context, now func() time.Time, sub override
 		}
 	}
 	return taken, nil
-}
-
-// A listed is an order of the API, with where it stands.
-type listed struct {
-	report.Order
-	Object  string            `json:"object"`
-	Servers map[string]string `json:"servers"` // what each that is there has made of it
-}
-
-// list gives all orders of the API, those of Cluster objects too.
-func (b *board) list(ctx context.Context, now time.Time) (out []listed, err error) {
-	stands := func(said map[string]fedapi.Statement, generation int64) map[string]string {
-		at := map[string]string{}
-		for _, s := range b.servers {
-			switch st, there := said[s]; {
-			case !there || st.Generation != generation:
-				at[s] = "unknown"
-			default:
-				at[s] = st.State
-			}
-		}
-		return at
-	}
-	clusters, err := b.List(ctx, fedapi.Clusters, "", "")
-	if err != nil {
-		return nil, fmt.Errorf("clusters: %w", err)
-	}
-	for i := range clusters {
-		var c fedapi.Cluster
-		text, err := clusters[i].MarshalJSON()
-		if err == nil {
-			err = json.Unmarshal(text, &c)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cluster %s: %w", clusters[i].GetName(), err)
-		}
-		if d := c.Spec.Drain; d != nil {
-			o := override.Order{Action: override.Drain, Subject: override.Subject{Kind: override.Cluster, Name: c.Name}, Reason: d.Reason}
-			if d.Until != nil {
-				o.Until = d.Until.UTC()
-			}
-			out = append(out, listed{report.OrderOf(o, now), "Cluster " + c.Name, stands(c.Status.Servers, c.Generation)})
-		}
-	}
-	orders, err := b.orders(ctx)
-	if err != nil {
-		return out, err
-	}
-	for _, p := range orders {
-		if p.Spec.DryRun {
-			continue
-		}
-		sub, err := override.ParseSubject(p.Spec.Subject)
-		if err != nil {
-			return out, fmt.Errorf("order %s: %w", p.name, err)
-		}
-		o := override.Order{Action: override.Action(strings.ToLower(p.Spec.Action)), Subject: sub, Reason: p.Spec.Reason}
-		if p.Spec.Until != nil {
-			o.Until = p.Spec.Until.UTC()
-		}
-		out = append(out, listed{report.OrderOf(o, now), "Order " + p.name, stands(p.Status.Servers, p.Generation)})
-	}
-	return out, nil
-}
-
-// tell prints the orders of the API.
-func (c *call) tell(b *board, all []listed) {
-	if len(all) == 0 {
-		c.printf("no orders in the API of federation %s\n", b.federation)
-		return
-	}
-	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ORDER\tSUBJECT\tUNTIL\tIN FORCE\tOBJECT\tREASON")
-	for _, o := range all {
-		n, rest := 0, []string{}
-		for _, s := range b.servers {
-			if o.Servers[s] == fedapi.InForce {
-				n++
-			} else {
-				rest = append(rest, s+": "+o.Servers[s])
-			}
-		}
-		until := "taken back"
-		if o.Until != 0 {
-			until = time.Unix(o.Until, 0).UTC().Format(time.RFC3339)
-		}
-		where := fmt.Sprintf("%d/%d", n, len(b.servers))
-		if len(rest) > 0 {
-			where += " (" + strings.Join(rest, ", ") + ")"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", o.Action, o.Subject, until, where, o.Object, o.Reason)
-	}
-	w.Flush()
 }

@@ -175,9 +175,9 @@ func (m *motion) returned(ctx context.Context) error {
 		if err != nil {
 			return false, "", err
 		}
-		for _, name := range servers {
-			if s, said := c.Status.Servers[name]; said && (s.Generation != c.Generation || s.State != fedapi.NotInForce) {
-				return false, fmt.Sprintf("server %s goes by the drain still", name), nil
+		for _, server := range servers {
+			if s, said := c.Status.Servers[server.Name]; said && (s.Generation != c.Generation || s.State != fedapi.NotInForce) {
+				return false, mute(server, "goes by the drain still", m.Now()), nil
 			}
 		}
 		return true, "", nil
