@@ -3,12 +3,15 @@ package registry
 import (
 	"encoding/json"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fedns/fedns/deploy"
 	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/fedtest"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/bed"
 	"github.com/fedns/fedns/test/serve"
@@ -146,6 +149,37 @@ func TestDefinitions(t *testing.T) {
 	}
 	if got := strings.ToUpper(strings.Join(table.Columns, " ")); got != "NAME STATUS DRAIN REGION SHARDS HEARD AGE" || !strings.Contains(fmt.Sprint(table.Rows), "broken Ready,Drained   1/2") {
 		t.Errorf("%s\n%v", got, table.Rows)
+	}
+
+	// As kubectl has them: short names, a category for both, and every field explained.
+	kubectl := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(fedtest.Root(), "bin", "kube", "kubectl"), args...)
+		cmd.Env = []string{"KUBECONFIG=" + c.Kubeconfig, "HOME=" + t.TempDir()}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("kubectl %q: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	for _, tt := range []struct {
+		args string
+		want []string
+	}{
+		{"get fedc", []string{"NAME STATUS DRAIN REGION SHARDS HEARD AGE", "broken Ready,Drained"}},
+		{"get fedo", []string{"NAME ACTION SUBJECT UNTIL IN FORCE REASON AGE", "one Failback region/eu"}},
+		{"get fedns", []string{"cluster.fedns.io/broken Ready,Drained", "order.fedns.io/one Failback region/eu"}},
+		{"get clusters -o wide", []string{"AGE VERSION ZONES VALID HEARTBEAT"}},
+		{"explain clusters.spec.drain.evacuateAfter", []string{"From when its replicas go to the other clusters"}},
+		{"explain fedc.status.servers", []string{"What each fedns has made of the drain", "ttlSeconds <integer> How long answers"}},
+		{"explain orders.spec", []string{"subject <string> -required- cluster/NAME, region/NAME", "dryRun <boolean> It is never in force"}},
+	} {
+		out := strings.Join(strings.Fields(kubectl(strings.Fields(tt.args)...)), " ")
+		for _, want := range tt.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("kubectl %s lacks %q: %s", tt.args, want, out)
+			}
+		}
 	}
 
 	// Every field is documented, and so says kubectl explain.
