@@ -26,9 +26,15 @@ func (a *Answer) Targets(turn uint32) iter.Seq[Target] {
 		if a.Outcome != Found || !a.Target || a.Path.Port == "" {
 			return
 		}
+		var spare bool
+		parted := a.Parted() // these two once, since they look at every shard
+		if parted {
+			spare = !a.choosesPort()
+		}
+		slots := a.slots(parted)
 		n := 0
-		for i := range a.slots() {
-			if _, ok := a.slot(i); ok {
+		for i := range slots {
+			if _, ok := a.slot(i, parted, spare); ok {
 				n++
 			}
 		}
@@ -45,8 +51,8 @@ func (a *Answer) Targets(turn uint32) iter.Seq[Target] {
 		}
 		for pass := range 2 {
 			k := 0
-			for i := range a.slots() {
-				t, ok := a.slot(i)
+			for i := range slots {
+				t, ok := a.slot(i, parted, spare)
 				if !ok {
 					continue
 				}
@@ -65,14 +71,14 @@ func (a *Answer) Pods() bool {
 }
 
 // slots is how many targets there could be.
-func (a *Answer) slots() int {
+func (a *Answer) slots(parted bool) int {
 	switch {
 	case a.Pods():
 		return len(a.Service.Local.Targets)
 	case a.Inside && !a.Away:
 		return len(a.Service.Local.Ports)
 	}
-	if a.Parted() {
+	if parted {
 		return len(a.Service.Ports) * len(a.run)
 	}
 	return len(a.Service.Ports)
@@ -92,42 +98,49 @@ func (a *Answer) Parted() bool {
 		if p.Name != port || p.Proto != proto || !p.In(end) {
 			continue
 		}
-		if found++; found > 1 || p.Places != nil && slices.ContainsFunc(a.run, func(s names.Shard) bool { return !slices.Contains(p.Places, s.Place) }) {
+		if found++; found > 1 {
 			return true
+		}
+		for i := range a.run {
+			if p.Places != nil && a.leads(i) && !slices.Contains(p.Places, a.run[i].Place) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// part is slot of an answer that is parted: a port in one place.
-func (a *Answer) part(i int) (t Target, ok bool) {
+// leads says whether entry i of the run is the first of its place: those of one stand
+// together.
+func (a *Answer) leads(i int) bool { return i == 0 || a.run[i-1].Place != a.run[i].Place }
+
+// part is slot of an answer that is parted: a port in one place. Where the policy has
+// chosen no shard that has the port, all that have it are: spare.
+func (a *Answer) part(i int, spare bool) (t Target, ok bool) {
 	p, i := &a.Service.Ports[i/len(a.run)], i%len(a.run)
 	at := a.run[i].Place
-	if p.Name != a.Path.Port[1:] || p.Proto != a.Path.Proto[1:] || i > 0 && a.run[i-1].Place == at || p.Places != nil && !slices.Contains(p.Places, at) {
+	if !a.leads(i) || p.Name != a.Path.Port[1:] || p.Proto != a.Path.Proto[1:] || p.Places != nil && !slices.Contains(p.Places, at) {
 		return t, false
 	}
-	if !a.chosen(at) {
-		return t, false
+	for chosen := spare; !chosen; i++ {
+		if i == len(a.run) || a.run[i].Place != at {
+			return t, false
+		}
+		chosen = a.picked(i)
 	}
 	t = Target{Port: p.Number, At: topology.Scope(at)}
 	t.Narrow = t.At != a.End() && t.At != topology.Global // where no place is known, there is no narrower name
 	return t, true
 }
 
-// chosen says whether the policy has chosen a shard in a place. Where it has chosen none that
-// has the port, all that have it are.
-func (a *Answer) chosen(at topology.Place) bool {
-	some := false
+// choosesPort says whether the policy has chosen a shard in a place that has the port.
+func (a *Answer) choosesPort() bool {
 	for i := range a.run {
-		s := &a.run[i]
-		if !a.picked(i) || !a.ported(s.Place) {
-			continue
-		}
-		if some = true; s.Place == at {
+		if a.picked(i) && a.ported(a.run[i].Place) {
 			return true
 		}
 	}
-	return !some
+	return false
 }
 
 // ported says whether a place has the port, by any number.
@@ -152,16 +165,14 @@ func (a *Answer) picked(i int) bool {
 }
 
 // Behind are the addresses of a target with a narrower name, as many of each family as an
-// answer may have.
+// answer may have. A service's shards of one place stand together, each address once.
 func (a *Answer) Behind(t *Target) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
 		var n [names.Families]int
-		for i := range a.run {
+		first := slices.IndexFunc(a.run, func(s names.Shard) bool { return topology.Scope(s.Place) == t.At })
+		for i := first; i >= 0 && i < len(a.run) && topology.Scope(a.run[i].Place) == t.At; i++ {
 			s := &a.run[i]
 			f := names.FamilyOf(s.Addr)
-			if topology.Scope(s.Place) != t.At || slices.ContainsFunc(a.run[:i], func(o names.Shard) bool { return o.Place == s.Place && o.Addr == s.Addr }) {
-				continue
-			}
 			if n[f]++; (a.limit == 0 || n[f] <= a.limit) && !yield(s.Addr) {
 				return
 			}
@@ -171,12 +182,12 @@ func (a *Answer) Behind(t *Target) iter.Seq[netip.Addr] {
 
 // slot is one of them; false: it hasn't got the port. Both labels were read when the
 // answer was resolved.
-func (a *Answer) slot(i int) (t Target, ok bool) {
+func (a *Answer) slot(i int, parted, spare bool) (t Target, ok bool) {
 	port, proto := a.Path.Port[1:], a.Path.Proto[1:]
 	var p *names.Port
 	switch local := a.Inside && !a.Away; {
-	case a.Parted():
-		return a.part(i)
+	case parted:
+		return a.part(i, spare)
 	case a.Pods():
 		t.Pod = &a.Service.Local.Targets[i]
 		for j := range t.Pod.Ports {

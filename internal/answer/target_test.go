@@ -2,6 +2,8 @@ package answer_test
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -76,5 +78,102 @@ func TestPartedPorts(t *testing.T) {
 				t.Errorf("%s, want %s", text, tt.want)
 			}
 		})
+	}
+}
+
+// BenchmarkTargets is what an SRV answer costs whose port isn't in every place of many
+// shards.
+func BenchmarkTargets(b *testing.B) {
+	for _, n := range []int{8, 257, 4200} {
+		var places []topology.Place
+		for i := range 18 {
+			places = append(places, topology.Place{Zone: fmt.Sprint("z", i), Region: fmt.Sprint("r", i/3)})
+		}
+		svc := &names.Service{Key: names.Key{Namespace: "shop", Name: "multi"}, Policy: &names.Policy{}, Ports: []names.Port{{Name: "web", Proto: "tcp", Number: 80, Places: places[1:]}}}
+		for i := range n {
+			svc.Shards = append(svc.Shards, names.Shard{Place: places[i%len(places)], Cluster: uint16(i % len(places)), Addr: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
+		}
+		e := names.NewFederation("fed").Edit()
+		e.Topology(topology.New(places))
+		e.Standing(true, true, nil)
+		e.Set(svc.Freeze())
+		var s *names.Snapshot
+		s = s.Next([]*names.Federation{e.Done()})
+		path := labels("_web._tcp.multi.shop.fed.svc")
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for turn := uint32(0); b.Loop(); turn++ {
+				a := answer.Resolve(s, plain, path, answer.TypeSRV, now)
+				for t := range a.Targets(turn) {
+					for addr := range a.Behind(&t) {
+						sink += addr.BitLen()
+					}
+				}
+			}
+		})
+	}
+}
+
+// Of any shards and ports, the records lead to each place that has the port, with the
+// addresses there, each once.
+func TestTargetsOfAny(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		var places []topology.Place
+		for i := range 1 + r.IntN(6) {
+			places = append(places, topology.Place{Zone: fmt.Sprint("z", i), Region: fmt.Sprint("r", i/2)})
+		}
+		svc := &names.Service{Key: names.Key{Namespace: "shop", Name: "multi"}, Policy: &names.Policy{}}
+		at := map[topology.Place]map[string]bool{}
+		for range 1 + r.IntN(30) {
+			p, addr := places[r.IntN(len(places))], netip.AddrFrom4([4]byte{10, 0, 0, byte(r.IntN(12))})
+			if r.IntN(4) == 0 {
+				addr = netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 15: byte(r.IntN(4))})
+			}
+			svc.Shards = append(svc.Shards, names.Shard{Place: p, Cluster: uint16(r.IntN(3)), Addr: addr})
+			if at[p] == nil {
+				at[p] = map[string]bool{}
+			}
+			at[p][addr.String()] = true
+		}
+		for n := range 2 {
+			of := slices.Clone(places)
+			r.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
+			if of = of[:r.IntN(len(of)+1)]; len(of) > 0 {
+				svc.Ports = append(svc.Ports, names.Port{Name: "web", Proto: "tcp", Number: uint16(80 + n), Places: of})
+			}
+		}
+		var want []string
+		for _, p := range svc.Ports {
+			for _, place := range p.Places {
+				if len(at[place]) > 0 {
+					want = append(want, fmt.Sprint(p.Number, " ", place.Zone, " ", slices.Sorted(maps.Keys(at[place]))))
+				}
+			}
+		}
+		e := names.NewFederation("fed").Edit()
+		e.Topology(topology.New(places))
+		e.Standing(true, true, nil)
+		e.Set(svc.Freeze())
+		var s *names.Snapshot
+		s = s.Next([]*names.Federation{e.Done()})
+		a := answer.Resolve(s, plain, labels("_web._tcp.multi.shop.fed.svc"), answer.TypeSRV, now)
+		if !a.Parted() {
+			continue
+		}
+		var got []string
+		for target := range a.Targets(r.Uint32()) {
+			var addrs []string
+			for addr := range a.Behind(&target) {
+				addrs = append(addrs, addr.String())
+			}
+			slices.Sort(addrs)
+			got = append(got, fmt.Sprint(target.Port, " ", target.At.Zone, " ", addrs))
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%v of %v: %q, want %q", svc.Ports, svc.Shards, got, want)
+		}
 	}
 }

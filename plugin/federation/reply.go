@@ -83,6 +83,7 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 			next, _ := dns.NextLabel(target, 0)
 			target = target[next:]
 		}
+		parted := a.Parted()
 		for t := range a.Targets(q.turn) {
 			to := target
 			if t.Narrow {
@@ -90,7 +91,7 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 					continue
 				}
 			}
-			if a.Parted() {
+			if parted {
 				for addr := range a.Behind(&t) {
 					m.Extra = append(m.Extra, address(to, a.TTL, addr))
 				}
@@ -105,7 +106,7 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 			}
 			m.Answer = append(m.Answer, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: t.Port, Target: to})
 		}
-		if a.Pods() || a.Parted() {
+		if a.Pods() || parted {
 			break
 		}
 		m.Extra = q.addresses(m.Extra, target, a, true)
