@@ -126,8 +126,9 @@ func (b *board) orders(ctx context.Context) (out []postedOrder, err error) {
 // mute says that a server hasn't said what is waited for. It is waited for until its
 // Lease has run out.
 func mute(s fedapi.Server, what string, now time.Time) string {
-	if quiet := now.Sub(s.Renewed); quiet > s.Duration/2 {
-		return fmt.Sprintf("server %s %s; it has said nothing at all for %s, and is given up after %s", s.Name, what, quiet.Round(time.Second), s.Duration)
+	if now.Sub(s.Renewed) > s.Duration/2 {
+		at := func(t time.Time) string { return t.UTC().Format("15:04:05Z") }
+		return fmt.Sprintf("server %s %s; it has said nothing at all since %s, and is given up at %s", s.Name, what, at(s.Renewed), at(s.Renewed.Add(s.Duration)))
 	}
 	return fmt.Sprintf("server %s %s", s.Name, what)
 }

@@ -43,7 +43,7 @@ type Statement struct {
 // The states of an order in a server.
 const (
 	InForce    = "InForce"    // its snapshot has it
-	Overruled  = "Overruled"  // that has a later order about the same
+	Overruled  = "Overruled"  // later ones count instead, about all that it speaks of
 	NotInForce = "NotInForce" // it hasn't, or to no purpose
 	Previewed  = "Previewed"  // it says what would change
 )

@@ -332,6 +332,9 @@ func (p *reporter) state(ctx context.Context, c *cause, force override.Force, sh
 			}
 			if s.Answers > 0 && s.Message == "" && c.order.Action != override.Up {
 				s.Message = fmt.Sprintf("%d services are answered with it still", s.Answers)
+				if s.Answers == 1 {
+					s.Message = "1 service is answered with it still"
+				}
 			}
 		}
 	}
