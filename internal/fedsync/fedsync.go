@@ -158,9 +158,9 @@ func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.Sort, erro
 }
 
 // begin finds out where the federation's API has its objects from.
-func begin(ctx context.Context, api *kube.API, c Config) (origin, error) {
+func begin(ctx context.Context, api *kube.API, c Config) (kube.Origin, error) {
 	for {
-		o, err := originOf(ctx, api)
+		o, err := api.Origin(ctx, namespaces)
 		if err == nil || ctx.Err() != nil {
 			return o, ctx.Err()
 		}

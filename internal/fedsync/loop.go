@@ -21,7 +21,7 @@ const tick = 100 * time.Millisecond
 type loop struct {
 	Config
 	api    *kube.API
-	origin origin // of the federation's API
+	origin kube.Origin // of the federation's API
 	// forgotten is that this API has another one by now.
 	forgotten atomic.Bool
 	sorts     []*workload.Sort

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,8 +33,11 @@ func TestMain(m *testing.M) {
 type api struct {
 	objects map[string][]map[string]any // by resource
 	hung    bool
-	denies  string      // a resource that may not be listed
-	asked   chan string // of paths, if somebody listens
+	denies  string                 // a resource that may not be listed
+	asked   chan string            // of paths, if somebody listens
+	version atomic.Int64           // of the store
+	system  atomic.Pointer[string] // the UID of kube-system; nil: there is none
+	lists   atomic.Int64           // of Services
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -70,11 +75,16 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
+	case last == "kube-system" && a.system.Load() != nil:
+		answer(200, map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{"name": last, "uid": *a.system.Load(), "resourceVersion": "1"}})
 	case len(parts) > 1 && parts[len(parts)-2] == "namespaces":
 		answer(404, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
 	case a.denies != "" && last == a.denies:
 		answer(403, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403, "message": "jobs are forbidden"})
 	default:
+		if last == "services" {
+			a.lists.Add(1)
+		}
 		items := a.objects[last]
 		if items == nil {
 			items = []map[string]any{}
@@ -83,7 +93,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if i := slices.Index(group, "namespaces"); i >= 0 {
 			group = group[:i]
 		}
-		answer(200, map[string]any{"kind": kindOf(last) + "List", "apiVersion": strings.Join(group, "/"), "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
+		answer(200, map[string]any{"kind": kindOf(last) + "List", "apiVersion": strings.Join(group, "/"), "metadata": map[string]any{"resourceVersion": fmt.Sprint(1 + a.version.Load())}, "items": items})
 	}
 }
 
@@ -191,6 +201,78 @@ func TestPlanAsks(t *testing.T) {
 	for _, a := range []*api{fed, member} {
 		for len(a.asked) > 0 {
 			if q := <-a.asked; !strings.HasPrefix(q, "GET ") {
+				t.Errorf("it was asked to %s", q)
+			}
+		}
+	}
+}
+
+// A text is a log that can be read while it is written.
+type text struct {
+	mu sync.Mutex // guards b
+	b  strings.Builder
+}
+
+func (w *text) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+func (w *text) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
+}
+
+// TestRestored is that a store which was restored from an older copy is noticed, or that it
+// is another's, though nothing is ever silent: of the federation's API, and of a member's.
+func TestRestored(t *testing.T) {
+	was := compared
+	compared = 50 * time.Millisecond
+	t.Cleanup(func() { compared = was })
+	member := &api{asked: make(chan string, 1000)}
+	fed, path := federation(t, map[string]string{"paris": serveAPI(t, member)})
+	mine := "mine"
+	for _, a := range []*api{fed, member} {
+		a.version.Store(100)
+	}
+	fed.system.Store(&mine)
+	log := &text{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- Run(ctx, Config{Kubeconfig: path, Federation: "prod", MaxDeletes: 1, QPS: 100, Burst: 100, LostAfter: time.Hour, Log: slog.New(slog.NewTextHandler(log, nil))})
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("not within a minute: %s\n%s", what, log)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		at     *api
+		change func()
+		want   string
+	}{
+		{member, func() { member.version.Store(50) }, "cluster paris: has lost what it held, or was restored from an older copy (its revision is 51, and was 101)"},
+		{fed, func() { fed.version.Store(50) }, "the federation's API has lost what it held, or was restored from an older copy (its revision is 51, and was 101)"},
+		{fed, func() { other := "other"; fed.system.Store(&other) }, "the federation's API has lost what it held, or was restored from an older copy (its kube-system is other, and was mine)"},
+	} {
+		until("both are listed", func() bool {
+			return fed.lists.Load() > 0 && member.lists.Load() > 0 && strings.Count(log.String(), "in reach") > strings.Count(log.String(), "federation's API has lost")
+		})
+		listed := tt.at.lists.Load()
+		tt.change()
+		until(tt.want, func() bool { return strings.Contains(log.String(), tt.want) })
+		until("it is listed anew", func() bool { return tt.at.lists.Load() > listed })
+	}
+	for _, a := range []*api{fed, member} {
+		for len(a.asked) > 0 {
+			if q := <-a.asked; strings.HasPrefix(q, "DELETE ") {
 				t.Errorf("it was asked to %s", q)
 			}
 		}

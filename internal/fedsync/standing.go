@@ -41,7 +41,7 @@ type pulse struct {
 type findings struct {
 	version, region string
 	zones           []string
-	origin
+	origin          kube.Origin
 }
 
 func (p *pulse) reachable() bool { return p.heard && p.missed < misses }
@@ -55,15 +55,15 @@ func (m *member) reachable() bool {
 // twin is what else the cluster is, if it was joined twice, or is the federation's
 // API itself: it would be told to be two things at once.
 func (m *member) twin() string {
-	id := m.pulse.find.identity
+	id := m.pulse.find.origin.Identity
 	if id == "" {
 		return ""
 	}
-	if id == m.origin.identity {
+	if id == m.origin.Identity {
 		return "it is the federation's own API"
 	}
 	for name, o := range m.members {
-		if name < m.name && o.pulse.find.identity == id {
+		if name < m.name && o.pulse.find.origin.Identity == id {
 			return "it is the same as cluster " + name
 		}
 	}
@@ -90,9 +90,11 @@ func (m *member) beat(ctx context.Context) {
 				found, asked, looked, failed = f, time.Now(), time.Now(), false
 			}
 		} else if err == nil && time.Since(looked) > compared {
-			if o, e := originOf(ctx, m.api); e == nil {
+			call, end := context.WithTimeout(ctx, heartbeat) // one that hangs must not keep beats from being missed
+			if o, e := m.api.Origin(call, namespaces); e == nil {
 				found.origin, looked = o, time.Now()
 			}
+			end()
 		}
 		m.tell(func() { m.felt(err, found) })
 		select {
@@ -110,7 +112,7 @@ func (m *member) ask(ctx context.Context) (f findings, ok bool) {
 		return f, false
 	}
 	f.version = version
-	if f.origin, err = originOf(ctx, m.api); err != nil {
+	if f.origin, err = m.api.Origin(ctx, namespaces); err != nil {
 		return f, false
 	}
 	all, err := m.api.List(ctx, kube.Nodes, "", "")
@@ -144,10 +146,11 @@ func (m *member) felt(err error, found findings) {
 		p.why = err.Error()
 	}
 	if found.version != "" {
-		if p.find.lost(found.origin) {
-			m.Log.Warn(fmt.Sprintf("cluster %s: has lost what it held, or was restored from an older copy: it is listed anew", m.name))
+		if what := p.find.origin.Another(found.origin); what != "" {
+			m.Log.Warn(fmt.Sprintf("cluster %s: has lost what it held, or was restored from an older copy (%s): it is listed anew", m.name, what))
 			m.content = nil // the next muster makes it a member anew
 		}
+		found.origin = p.find.origin.Next(found.origin)
 		p.find = found
 	}
 	if now := p.reachable(); now != was {

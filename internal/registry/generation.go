@@ -117,28 +117,35 @@ const compared = 10 * time.Second
 // answer that isn't about who asks is a sign of life.
 func (g *generation) beat(api *kube.API) {
 	defer api.Close()
-	newest, looked := "", time.Now()
+	var known kube.Origin
+	var looked time.Time
 	tick := time.NewTicker(g.Period)
 	defer tick.Stop()
 	for {
-		ctx, cancel := context.WithTimeout(g.ctx, min(g.Period, g.Timeout))
+		call := func() (context.Context, context.CancelFunc) {
+			return context.WithTimeout(g.ctx, min(g.Period, g.Timeout))
+		}
+		ctx, cancel := call()
 		err := api.Ready(ctx)
 		cancel()
 		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 			err = nil
 		}
 		g.do(func() { g.answered(err) })
-		if err == nil && time.Since(looked) > compared {
+		if err == nil && time.Since(looked) > g.compared {
 			looked = time.Now()
-			now, e := api.Revision(g.ctx, fedapi.Clusters)
-			if e == nil && fedapi.Older(now, newest) {
-				was := newest
+			ctx, cancel := call() // one that hangs must not keep the beats from being missed
+			now, err := api.Origin(ctx, fedapi.Clusters)
+			cancel()
+			if err != nil {
+				// Beats and lists say what is wrong.
+			} else if what := known.Another(now); what != "" {
 				g.do(func() {
 					g.over = true
-					g.Log.Error(fmt.Sprintf("%sits revision is %s, and was %s: it was restored from an older copy; Cluster objects are listed anew, and the members stay as they are until then", g.prefix(), now, was))
+					g.Log.Error(fmt.Sprintf("%s%s: it was restored from an older copy, or is another; Cluster objects are listed anew, and the members stay as they are until then", g.prefix(), what))
 				})
-			} else if e == nil {
-				newest = now
+			} else {
+				known = known.Next(now)
 			}
 		}
 		select {

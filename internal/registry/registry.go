@@ -45,13 +45,14 @@ type Config struct {
 // A Registry follows the Cluster objects of one federation.
 type Registry struct {
 	Config
-	roster *roster
-	look   time.Duration // rotation, but for tests
-	now    atomic.Pointer[View]
-	seen   seenStatuses
-	turns  atomic.Int64 // how often a generation has begun
-	heard  atomic.Int64 // Unix nanoseconds
-	up     atomic.Bool
+	roster   *roster
+	compared time.Duration // how often it is asked where the API's objects come from
+	look     time.Duration // rotation, but for tests
+	now      atomic.Pointer[View]
+	seen     seenStatuses
+	turns    atomic.Int64 // how often a generation has begun
+	heard    atomic.Int64 // Unix nanoseconds
+	up       atomic.Bool
 
 	// What follows is Run's.
 	api     *kube.API // of the next generation
@@ -71,7 +72,7 @@ type Registry struct {
 // New reads the kubeconfig. It calls nobody yet.
 func New(c Config) (*Registry, error) {
 	c.Period, c.Timeout = cmp.Or(c.Period, period), cmp.Or(c.Timeout, timeout)
-	r := &Registry{Config: c, roster: newRoster(c.Check), look: rotation}
+	r := &Registry{Config: c, roster: newRoster(c.Check), look: rotation, compared: compared}
 	for _, name := range c.Taken {
 		r.roster.taken[string(name)] = true
 	}

@@ -41,6 +41,8 @@ type fake struct {
 	watches  map[chan string]bool
 	refuse   map[string]int // "watch secrets" to a status
 	hang     chan struct{}  // closed when it answers again
+	origins  int            // how often it was asked where it comes from
+	system   string         // the UID of kube-system; "": there is none
 	token    string
 }
 
@@ -121,9 +123,14 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.mu.Unlock()
 		fail(code)
 		return
+	case what == "kube-system" && f.system != "":
+		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube-system","uid":%q,"resourceVersion":"1"}}`, f.system)
 	case what == "readyz":
 		fmt.Fprint(w, "ok")
 	case what == "clusters" && !watch:
+		if r.URL.Query().Get("limit") == "1" {
+			f.origins++
+		}
 		var items []string
 		for name, spec := range f.clusters {
 			items = append(items, f.cluster(name, spec))
@@ -194,7 +201,7 @@ func (l *log) String() string {
 }
 
 // run follows a fake until the test ends, or it is called.
-func run(t *testing.T, c Config) (r *Registry, l *log, end func()) {
+func run(t *testing.T, c Config, changes ...func(*Registry)) (r *Registry, l *log, end func()) {
 	t.Helper()
 	l = &log{}
 	c.Federation, c.Context, c.Log = "fed", "fed", slog.New(slog.NewTextHandler(l, nil))
@@ -205,6 +212,9 @@ func run(t *testing.T, c Config) (r *Registry, l *log, end func()) {
 		t.Fatal(err)
 	}
 	r.look = 20 * time.Millisecond
+	for _, change := range changes {
+		change(r)
+	}
 	r.Load()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -303,6 +313,48 @@ func TestRun(t *testing.T) {
 	again, l, _ := run(t, Config{Kubeconfig: path, State: state})
 	if got := brief(again.Now()); got != "b no [] by k" || again.Now().Listed {
 		t.Errorf("from the disk: %s\n%s", got, l)
+	}
+}
+
+// The store behind the API is restored from an older copy, or it is another's: no watch
+// tells of that, and nothing is ever silent.
+func TestRestored(t *testing.T) {
+	for what, change := range map[string]func(*fake){
+		"its revision is 50, and was 100":          func(f *fake) { f.version = 50 },
+		"its kube-system is another, and was mine": func(f *fake) { f.system = "another" },
+	} {
+		f := newFake(t)
+		path := filepath.Join(t.TempDir(), "kubeconfig")
+		f.write(path, "one")
+		f.version, f.system, f.secrets["key"] = 100, "mine", "k"
+		for _, name := range []string{"a", "b", "c"} {
+			f.clusters[name] = key + "}"
+		}
+		r, l, _ := run(t, Config{Kubeconfig: path}, func(r *Registry) { r.compared, r.Period, r.Timeout = 20*time.Millisecond, 300*time.Millisecond, time.Minute })
+		becomes(t, r, l, "a  [] by k; b  [] by k; c  [] by k")
+		asked := 0
+		eventually(t, l, "it is known where it comes from", func() bool {
+			f.do(func() { asked = f.origins })
+			return asked > 2
+		})
+		f.do(func() {
+			delete(f.clusters, "b")
+			f.clusters["d"] = key + "}"
+			change(f)
+		})
+		becomes(t, r, l, "a  [] by k; c  [] by k; d  [] by k")
+		if !strings.Contains(l.String(), what+": it was restored from an older copy, or is another") {
+			t.Errorf("%s: the log doesn't say so:\n%s", what, l)
+		}
+		seen := 0
+		f.do(func() { seen = f.origins })
+		eventually(t, l, "it is asked again", func() bool {
+			f.do(func() { asked = f.origins })
+			return asked > seen+2
+		})
+		if n := strings.Count(l.String(), "restored"); n != 1 {
+			t.Errorf("%s: said %d times:\n%s", what, n, l)
+		}
 	}
 }
 
