@@ -158,10 +158,13 @@ func (r *responder) Respond(p *udp.Packet) int {
 	holder := r.identify(p, d)
 	if r.table != nil && !holder {
 		if verdict := r.table.Take(p.From.Addr(), r.now); verdict != rrl.Pass {
+			if need&silent != 0 {
+				verdict = rrl.Drop // it may be one that gets no answer at all
+			}
 			r.tally.limited[verdict].add()
 			switch {
 			case r.limit.mode == "observe":
-			case verdict == rrl.Drop || reading == wire.Foreign || need&silent != 0:
+			case verdict == rrl.Drop || reading == wire.Foreign:
 				return 0
 			default:
 				size := wire.Truncate(p.Buf, q, &r.x)

@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/internal/rrl"
 	"github.com/fedns/fedns/internal/udp"
 )
 
@@ -146,6 +147,24 @@ func TestFastAllocations(t *testing.T) {
 				t.Errorf("%s, beside %s: %v allocations", name, plugins, n)
 			}
 		}
+	}
+}
+
+// Beyond the limit of rates, whom acl drops gets nothing, not even that the answer is
+// truncated.
+func TestFastLimitOfDropped(t *testing.T) {
+	for acl, answered := range map[string]bool{"drop net 127.0.0.0/8": false, "drop net 192.0.2.0/24": true, "allow": true} {
+		u, questions := reading(t, "acl {\n "+acl+"\n}")
+		r := u.(*responder)
+		r.lanes <- struct{}{} // there is no chain here
+		r.table = rrl.New(rrl.Limit{Rate: 1, Slip: 1}, seed())
+		r.Begin()
+		for i := range 10 {
+			if size := questions["addresses"](); size > 0 != answered {
+				t.Errorf("acl %s, question %d: an answer of %d bytes", acl, i, size)
+			}
+		}
+		r.End()
 	}
 }
 
