@@ -5,9 +5,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Known is what has been heard of a kind: keys, as NAMESPACE/NAME. Its owner is who
+// Known is what has been heard of a kind, by keys as NAMESPACE/NAME. Its owner is who
 // hears of it.
-type Known map[string]bool
+type Known[V any] map[string]V
 
 // few is how many of the objects that a list leaves out are asked for by name. They
 // are taken at random, so that a list which leaves out many that are there is
@@ -15,10 +15,15 @@ type Known map[string]bool
 const few = 3
 
 // Without gives some that a new list leaves out.
-func (k Known) Without(there map[string]bool) []string {
+func (k Known[V]) Without(there map[string]bool) []string {
+	return k.Some(func(key string, _ V) bool { return !there[key] })
+}
+
+// Some gives some of which something is to be asked.
+func (k Known[V]) Some(ask func(string, V) bool) []string {
 	var out []string
-	for key := range k { // in no order
-		if !there[key] {
+	for key, v := range k { // in no order
+		if ask(key, v) {
 			if out = append(out, key); len(out) == few {
 				break
 			}

@@ -314,16 +314,16 @@ func (w *Watcher) some(a *api, o origin, name, namespace, selector string, of fu
 }
 
 // those are the slices of some Services that an origin has told of.
-func (e *endpoints) those(o origin, of func(names.Key) bool) apireply.Known {
+func (e *endpoints) those(o origin, of func(names.Key) bool) known {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	known := apireply.Known{}
+	all := known{}
 	for k, s := range e.slices[o] {
 		if of(s.Of()) {
-			known[k.Namespace+"/"+k.Name] = true
+			all[k.Namespace+"/"+k.Name] = seen{change: shard.SliceSet{Slice: s}}
 		}
 	}
-	return known
+	return all
 }
 
 // chosen are the slices of what is exported.

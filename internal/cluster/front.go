@@ -470,13 +470,13 @@ func (w *Watcher) follow(ctx context.Context, a *api, wg *sync.WaitGroup) {
 }
 
 // known is a Service that is watched by its name, if it is there.
-func (d *demand) known(k names.Key) apireply.Known {
+func (d *demand) known(k names.Key) known {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if c := d.services[k]; c.service != nil && !c.service.Absent {
-		return apireply.Known{k.Namespace + "/" + k.Name: true}
+		return known{k.Namespace + "/" + k.Name: seen{change: shard.StandbySet{Service: c.service}}}
 	}
-	return apireply.Known{}
+	return known{}
 }
 
 // quiet is for what nobody needs to be told of.
@@ -491,7 +491,7 @@ func (w *Watcher) noteDemand(c shard.Change) {
 
 // listener makes the calls for a resource through a, until ctx ends; known is what has
 // been reported of it.
-func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, s *standing, known apireply.Known) *listener {
+func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, s *standing, known known) *listener {
 	return &listener{
 		Watcher: w, resource: r, wg: wg, report: w.endpoints.report, standing: s,
 		pages: apireply.List{Kinds: r.kinds}, known: known, at: a, ctx: ctx,
@@ -500,7 +500,7 @@ func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.Wa
 
 // beside makes the calls for what counts beside a cluster's lists: how that does is no part
 // of how the cluster does.
-func (w *Watcher) beside(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, known apireply.Known) *listener {
+func (w *Watcher) beside(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, known known) *listener {
 	its := newStanding(quiet, "", []*resource{r})
 	its.begin()
 	return w.listener(ctx, a, r, wg, its, known)

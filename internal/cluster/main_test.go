@@ -61,6 +61,7 @@ type view struct {
 	lists   map[string]int
 	said    []string        // what came beside objects: "list svc", "silent", "fresh"
 	forgone int             // lists of the Gateway API
+	look    func()          // is called after each report, with mu held
 	silence []time.Duration // of each silence, at its report
 }
 
@@ -182,6 +183,9 @@ func (v *view) report(changes ...shard.Change) {
 			panic(fmt.Sprintf("a change that no table knows: %T", c))
 		}
 	}
+	if v.look != nil {
+		v.look()
+	}
 }
 
 // String lists what is there, sorted: "svc shop/web [192.0.2.1]; node n1 us/us-a".
@@ -237,7 +241,7 @@ func (v *view) story() []string {
 // milliseconds: it costs time only where a test fails.
 const patience = time.Minute
 
-func eventually(t *testing.T, what string, is func() bool) {
+func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -246,7 +250,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func (v *view) becomes(t *testing.T, want string) {
+func (v *view) becomes(t testing.TB, want string) {
 	t.Helper()
 	for end := time.Now().Add(patience); v.String() != want; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -256,7 +260,7 @@ func (v *view) becomes(t *testing.T, want string) {
 }
 
 // during runs a source for the time of a test.
-func during(t *testing.T, run func(context.Context, func(...shard.Change))) *view {
+func during(t testing.TB, run func(context.Context, func(...shard.Change))) *view {
 	v := &view{}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

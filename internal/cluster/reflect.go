@@ -261,7 +261,7 @@ type listener struct {
 	report   func(...shard.Change)
 	standing *standing
 	pages    apireply.List
-	known    apireply.Known // what has been reported; its Watcher keeps it
+	known    known // what has been reported; its Watcher keeps it
 	at       *api
 	ctx      context.Context // of the generation: stores are called without one
 	// Of an extra resource: it has been told that there is none, or that it can't be
@@ -560,10 +560,10 @@ type store struct{ *listener }
 
 var _ cache.TransformingStore = (*store)(nil)
 
-// A cut is an object cut down to what counts of it; nil: none of ours.
+// A cut is an object cut down to what counts of it.
 type cut struct {
-	key    string // NAMESPACE/NAME
-	change shard.Change
+	key string // NAMESPACE/NAME
+	seen
 }
 
 func (s *store) cut(obj any) cut {
@@ -578,7 +578,7 @@ func (s *store) cut(obj any) cut {
 	if err == nil {
 		s.gripes.say(s.name+" "+key, problems)
 	}
-	return cut{key, change}
+	return cut{key, see(obj, change)}
 }
 
 // Transformer makes the reflector's own store, in which it gathers a streamed
@@ -591,7 +591,8 @@ func (s *store) Add(obj any) error { return s.Update(obj) }
 
 func (s *store) Update(obj any) error {
 	if c := s.cut(obj); c.change != nil {
-		s.known[c.key] = true
+		c.change = s.known[c.key].copied(c.change)
+		s.known[c.key] = c.seen
 		s.say(c.change)
 		return nil
 	}
@@ -615,12 +616,13 @@ func (s *store) Delete(obj any) error {
 
 func (s *store) Replace(list []any, version string) error {
 	sets := make([]shard.Change, 0, len(list))
-	there, ours := make(map[string]bool, len(list)), make(apireply.Known, len(list))
+	there, ours := make(map[string]seen, len(list)), make(known, len(list))
 	for i, o := range list {
 		c := s.cut(o)
-		there[c.key] = true
+		c.change = s.known[c.key].copied(c.change)
+		there[c.key] = c.seen
 		if c.change != nil {
-			sets, ours[c.key] = append(sets, c.change), true
+			sets, ours[c.key] = append(sets, c.change), c.seen
 		}
 		list[i] = nil // a decoded object can go as soon as it has been read
 	}
@@ -641,38 +643,6 @@ func (s *store) Replace(list []any, version string) error {
 	s.say(s.all(sets))
 	s.reported()
 	return nil
-}
-
-// confirm asks by name for some of what a list leaves out. Absence is believed when
-// two answers agree in it: a list may have been cut, or be of somewhere else, in a
-// way that no look at it can find.
-func (s *store) confirm(there map[string]bool) error {
-	if s.name == "namespaces" {
-		return nil // it is asked for by name anyway
-	}
-	for _, key := range s.known.Without(there) {
-		_, name, err := cache.SplitMetaNamespaceKey(key)
-		if err != nil {
-			return err
-		}
-		if err := s.ask(key, name); err != nil {
-			s.trouble(s.ctx, err)
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *store) ask(key, name string) error {
-	call, end := context.WithTimeoutCause(s.ctx, s.lull, errHung)
-	defer end()
-	pages := &apireply.List{Kinds: s.kinds}
-	named := s.options(metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
-	answer, err := s.list(apireply.Expect(call, pages), named)
-	if err != nil {
-		return cause(call, err)
-	}
-	return apireply.Refute(s.name, key, answer)
 }
 
 // witness says whether the API can be believed in that it doesn't know a kind: it

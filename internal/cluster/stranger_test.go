@@ -105,7 +105,7 @@ func TestStrangerCutsAPage(t *testing.T) {
 
 // cutting answers lists of Services with one that has none.
 func cutting(s *apiServer) http.HandlerFunc {
-	whole := &apiServer{t: s.t, version: s.version, objects: s.objects, watches: map[chan string]*asking{}, refuse: map[string]int{}}
+	whole := &apiServer{t: s.t, id: s.id, version: s.version, objects: s.objects, watches: map[chan string]*asking{}, refuse: map[string]int{}}
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		if strings.HasSuffix(r.URL.Path, "/services") && q.Get("watch") == "" && q.Get("fieldSelector") == "" {

@@ -87,8 +87,8 @@ type Watcher struct {
 	heard     atomic.Int64 // Unix nanoseconds
 	changed   atomic.Int64 // Unix seconds
 	plugin    *apireply.Plugin
-	trouble   atomic.Pointer[string]    // what is wrong now
-	known     map[string]apireply.Known // by resource, what has been reported
+	trouble   atomic.Pointer[string] // what is wrong now
+	known     map[string]known       // by resource, what has been reported
 	history   history
 	relist    time.Duration
 	compared  time.Duration
@@ -101,7 +101,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 		c.Selector = labels.Everything()
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
-	w := &Watcher{Config: c, rotation: rotation, lull: lull, pace: pace, relist: relist, compared: compared, known: map[string]apireply.Known{}, pulse: pulse{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
+	w := &Watcher{Config: c, rotation: rotation, lull: lull, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: pulse{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
 	if w.endpoints = newEndpoints(labelled); !c.Selector.Empty() {
 		w.endpoints = newEndpoints(labelled, unmanaged, unlabelled)
 	}
@@ -308,7 +308,7 @@ func (w *Watcher) reflect(ctx context.Context, a *api, report func(...shard.Chan
 			continue
 		}
 		if w.known[r.name] == nil {
-			w.known[r.name] = apireply.Known{}
+			w.known[r.name] = known{}
 		}
 		l := w.listener(ctx, a, r, &wg, w.standing, w.known[r.name])
 		lists = append(lists, l)

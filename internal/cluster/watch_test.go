@@ -33,9 +33,11 @@ import (
 // are JSON templates by resource and name.
 type apiServer struct {
 	*httptest.Server
-	t *testing.T
+	t testing.TB
 	// Of those who follow; 0: the usual.
 	lull, compared, relist time.Duration
+
+	id string // by which its objects are told from another's
 
 	mu      sync.Mutex // guards the rest
 	version int
@@ -53,12 +55,13 @@ type apiServer struct {
 	front   http.HandlerFunc             // stands in front, and answers instead
 }
 
-func serve(t *testing.T) *apiServer {
+func serve(t testing.TB) *apiServer {
 	s := &apiServer{t: t, version: 10, streams: true, objects: map[string]map[string]string{}, refuse: map[string]int{}, watches: map[chan string]*asking{}}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.EnableHTTP2 = true
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS() // over plain HTTP, client-go sends no credentials
+	s.id = s.URL
 	t.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Close()
@@ -95,6 +98,7 @@ func (s *apiServer) object(resource, name, fields string, version int) string {
 		namespace, name = in, name[len(in)+1:]
 	}
 	m["name"], m["namespace"], m["resourceVersion"] = name, namespace, strconv.Itoa(version)
+	m["uid"] = s.id + " " + resource + " " + name
 	o["kind"], o["apiVersion"], o["metadata"] = k[0], k[1], m
 	out, _ := json.Marshal(o)
 	return string(out)
@@ -112,6 +116,19 @@ func status(code int, reason string) string {
 }
 
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	s.mu.Lock()
+	front := s.front
+	s.mu.Unlock()
+	if front != nil {
+		front(w, r)
+		return
+	}
+	s.answer(w, r)
+}
+
+// answer is what the API itself answers.
+func (s *apiServer) answer(w http.ResponseWriter, r *http.Request) {
 	resource := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
 	q := r.URL.Query()
 	verb := "list"
@@ -120,11 +137,6 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	s.mu.Lock()
-	if front := s.front; front != nil {
-		s.mu.Unlock()
-		front(w, r)
-		return
-	}
 	if paused := s.paused; paused != nil {
 		s.mu.Unlock()
 		select {
@@ -309,14 +321,18 @@ func (s *apiServer) watching() int {
 	return len(s.watches)
 }
 
-// watched says whether a watch of a resource is open.
-func (s *apiServer) watched(resource string) (is bool) {
+// watched says whether a watch of a resource is open, and opened how many are.
+func (s *apiServer) watched(resource string) bool { return s.opened(resource) > 0 }
+
+func (s *apiServer) opened(resource string) (n int) {
 	s.do(func() {
 		for _, of := range s.watches {
-			is = is || of.resource == resource
+			if of.resource == resource {
+				n++
+			}
 		}
 	})
-	return is
+	return n
 }
 
 // insecure makes a kubeconfig trust whoever answers.
@@ -324,7 +340,7 @@ func insecure(kubeconfig string) string {
 	return strings.Replace(kubeconfig, "cluster: {", "cluster: {insecure-skip-tls-verify: true, ", 1)
 }
 
-func (s *apiServer) follow(t *testing.T, change func(*Config)) (*view, *journal, *Watcher) {
+func (s *apiServer) follow(t testing.TB, change func(*Config)) (*view, *journal, *Watcher) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig") // which is the federation's name too: each test counts for itself
 	write(t, path, insecure(kubeconfig(s.URL, "first")))

@@ -36,7 +36,7 @@ var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 
 // first, and after whatever broke the watch. selector is one of labels or fields,
 // "" is all. The managed fields are left out.
 func (a *API) Follow(ctx context.Context, k Kind, selector string, f Follower) {
-	l := &lists{api: a, kind: k, selector: selector, Follower: f, pages: listOf(k), known: apireply.Known{}}
+	l := &lists{api: a, kind: k, selector: selector, Follower: f, pages: listOf(k), known: apireply.Known[bool]{}}
 	sample := &Object{}
 	sample.SetAPIVersion(k.APIVersion())
 	sample.SetKind(k.Name)
@@ -72,7 +72,7 @@ type lists struct {
 	selector string
 	listing  sync.RWMutex
 	pages    *apireply.List
-	known    apireply.Known
+	known    apireply.Known[bool]
 	ctx      context.Context // of run: stores are called without one
 }
 
@@ -172,7 +172,7 @@ func (s *sink) Delete(obj any) error {
 
 func (s *sink) Replace(list []any, _ string) error {
 	all := make([]*Object, len(list))
-	there := make(apireply.Known, len(list))
+	there := make(apireply.Known[bool], len(list))
 	for i, o := range list {
 		all[i] = cut(o)
 		there[cache.NewObjectName(all[i].GetNamespace(), all[i].GetName()).String()] = true

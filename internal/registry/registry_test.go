@@ -330,7 +330,9 @@ func TestRestored(t *testing.T) {
 		for _, name := range []string{"a", "b", "c"} {
 			f.clusters[name] = key + "}"
 		}
-		r, l, _ := run(t, Config{Kubeconfig: path}, func(r *Registry) { r.compared, r.Period, r.Timeout = 20*time.Millisecond, 300*time.Millisecond, time.Minute })
+		r, l, _ := run(t, Config{Kubeconfig: path}, func(r *Registry) {
+			r.compared, r.Period, r.Timeout = 20*time.Millisecond, 300*time.Millisecond, time.Minute
+		})
 		becomes(t, r, l, "a  [] by k; b  [] by k; c  [] by k")
 		asked := 0
 		eventually(t, l, "it is known where it comes from", func() bool {

@@ -79,6 +79,27 @@ func (s *Service) equal(o *Service) bool {
 		slices.EqualFunc(s.Claims, o.Claims, Claim.equal)
 }
 
+// Alike says whether two changes say the same of an object.
+func Alike(a, b Change) bool {
+	switch a := a.(type) {
+	case ServiceSet:
+		b, ok := b.(ServiceSet)
+		return ok && a.Service.equal(b.Service)
+	case StandbySet:
+		b, ok := b.(StandbySet)
+		return ok && a.Service.equal(b.Service)
+	case SliceSet:
+		b, ok := b.(SliceSet)
+		return ok && a.Slice.equal(b.Slice)
+	case FrontSet:
+		b, ok := b.(FrontSet)
+		return ok && a.Front.equal(b.Front)
+	case ClassSet, NodeSet, Shadowed:
+		return a == b
+	}
+	return false
+}
+
 // A SliceKey names an EndpointSlice within a cluster.
 type SliceKey struct{ Namespace, Name string }
 
