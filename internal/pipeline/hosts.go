@@ -80,14 +80,14 @@ func (p *Pipeline) resolve(ctx context.Context, federation int, host string) {
 		case err == nil:
 			again = firstRetry
 			slices.SortFunc(addrs, netip.Addr.Compare)
-			p.send(ctx, report{federation: federation, host: host, addrs: addrs})
+			p.send(ctx, func(w *worker) { w.resolved(federation, host, addrs) })
 			wait = min(max(ttl, minRefresh), maxRefresh)
 			if last != "" {
 				p.log.Info("load balancer " + host + ": resolves again")
 			}
 			last = ""
 		case errors.Is(err, ErrNoHost):
-			p.send(ctx, report{federation: federation, host: host})
+			p.send(ctx, func(w *worker) { w.resolved(federation, host, nil) })
 		default:
 			wait, again = again, min(2*again, retry)
 		}

@@ -67,7 +67,7 @@ func (w *worker) sit(i, j int, m Member) {
 	w.seats[i][j] = s
 	w.wg.Go(func() {
 		m.Source.Run(ctx, func(c ...shard.Change) {
-			w.send(ctx, report{federation: i, cluster: j, from: s, changes: c})
+			w.send(ctx, func(w *worker) { w.apply(i, j, s, c) })
 		})
 		if w.ctx.Err() == nil && m.Left != nil {
 			m.Left()

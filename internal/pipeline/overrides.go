@@ -65,7 +65,10 @@ func (o *overrideFile) follow(ctx context.Context) {
 		}
 		if o.look() {
 			sent := slices.Clone(o.active) // what is sent is the worker's
-			o.send(ctx, report{federation: o.federation, orders: &sent})
+			o.send(ctx, func(w *worker) {
+				w.filed[o.federation] = sent
+				w.override(o.federation)
+			})
 		}
 	}
 }

@@ -96,7 +96,7 @@ type Pipeline struct {
 	log         *slog.Logger
 	board       names.Board
 	ready       chan struct{} // closed once all that answers depend on is known, or had its time
-	reports     chan report
+	messages    chan message
 	stats       atomic.Pointer[stats]
 	unkept      []atomic.Bool // by federation: its state can't be kept
 	estate      Estate        // what is known before the sources speak
@@ -104,19 +104,10 @@ type Pipeline struct {
 	done        chan struct{} // closed when Run returns
 }
 
-// A report is what a source, or a resolver, has to say.
-type report struct {
-	federation, cluster int
-	from                *seat // of a source: whose it is
-	changes             []shard.Change
-	host                string // of a resolver: whose addresses these are
-	addrs               []netip.Addr
-	renew               *Beside           // nothing changed here, but something beside the tables
-	inspect             func(*worker)     // looks at the tables
-	orders              *[]override.Order // what operators order now
-	found               *finding          // of the prober
-	based               *based            // of the keeper of the state
-	at                  time.Time
+// A message is what the owner of the tables has to do, and when that was said.
+type message struct {
+	at time.Time
+	do func(*worker)
 }
 
 // Beside is what answers depend on and is in no table: the configuration and static
@@ -133,7 +124,7 @@ func New(federations []Federation, beside Beside, log *slog.Logger) *Pipeline {
 		beside:      beside,
 		log:         log,
 		ready:       make(chan struct{}),
-		reports:     make(chan report, 64),
+		messages:    make(chan message, 64),
 		unkept:      make([]atomic.Bool, len(federations)),
 		done:        make(chan struct{}),
 	}
@@ -157,13 +148,17 @@ func (p *Pipeline) Ready() <-chan struct{} { return p.ready }
 // Renew shows a snapshot for a change of what is answered beside it: the static
 // records.
 func (p *Pipeline) Renew(ctx context.Context, b Beside) {
-	p.send(ctx, report{renew: &b})
+	p.send(ctx, func(w *worker) {
+		w.renew, w.beside = true, b
+		w.arbiter.Again()
+	})
 }
 
-func (p *Pipeline) send(ctx context.Context, r report) (sent bool) {
-	r.at = time.Now()
+// send has the owner of the tables do something, as soon as it can. It is false if ctx
+// has ended.
+func (p *Pipeline) send(ctx context.Context, do func(*worker)) (sent bool) {
 	select {
-	case p.reports <- r:
+	case p.messages <- message{time.Now(), do}:
 		return true
 	case <-ctx.Done():
 		return false
@@ -206,10 +201,10 @@ func (p *Pipeline) Bequeath(ctx context.Context) Estate {
 // is false, and look hasn't been called, if p or ctx has ended.
 func (p *Pipeline) inspect(ctx context.Context, look func(*worker)) bool {
 	looked := make(chan struct{})
-	if !p.send(ctx, report{inspect: func(w *worker) {
+	if !p.send(ctx, func(w *worker) {
 		defer close(looked)
 		look(w)
-	}}) {
+	}) {
 		return false
 	}
 	select {
@@ -354,7 +349,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 
 	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now(), changes: newGatherer(p.log), arbiter: shard.NewArbiter()}
 	w.prober = probe.New(func(t probe.Target, r probe.Result) {
-		p.send(ctx, report{found: &finding{t, r.State}})
+		p.send(ctx, func(w *worker) { w.found(w.targets[t], r.State) })
 	})
 	wg.Go(func() { w.prober.Run(ctx) })
 	for i := range p.federations {
@@ -513,8 +508,8 @@ func (w *worker) loop() {
 		}
 		holds.Reset(w.untilDeadline())
 		select {
-		case r := <-w.reports:
-			w.take(r)
+		case m := <-w.messages:
+			w.take(m)
 			w.drain()
 		case <-due.C:
 			waiting = false
@@ -566,53 +561,47 @@ func (w *worker) untilDeadline() time.Duration {
 func (w *worker) drain() {
 	for range drain {
 		select {
-		case r := <-w.reports:
-			w.take(r)
+		case m := <-w.messages:
+			w.take(m)
 		default:
 			return
 		}
 	}
 }
 
-func (w *worker) take(r report) {
+func (w *worker) take(m message) {
 	if w.oldest.IsZero() {
-		w.oldest = r.at
+		w.oldest = m.at
 	}
-	t := w.tables[r.federation]
-	switch {
-	case r.inspect != nil:
-		r.inspect(w)
-	case r.orders != nil:
-		w.filed[r.federation] = *r.orders
-		w.override(r.federation)
-	case r.found != nil:
-		w.found(w.targets[r.found.target], r.found.state)
-	case r.based != nil:
-		w.based(r.federation, r.based)
-	case r.renew != nil:
-		w.renew, w.beside = true, *r.renew
-		w.arbiter.Again()
-	case r.host != "":
-		t.Resolved(r.host, r.addrs)
-		w.learn(r)
-	case w.seats[r.federation][r.cluster] != r.from:
-		// It has left meanwhile.
-	default:
-		w.learn(r)
-		for _, c := range r.changes {
-			switch c := c.(type) {
-			case shard.Silent:
-				t.Silence(r.cluster, Now()-c.For)
-			case shard.Fresh:
-				if k := w.keepers[r.federation]; k != nil && t.Doubtful(r.cluster) {
-					k.anew = true // the file says that it is
-				}
-				t.Refresh(r.cluster, Now())
-			default:
-				t.Apply(r.cluster, c)
+	m.do(w)
+}
+
+// apply takes in what a source says of the cluster at an index.
+func (w *worker) apply(i, j int, from *seat, changes []shard.Change) {
+	if w.seats[i][j] != from {
+		return // it has left meanwhile
+	}
+	w.learnChanges(i, j, from, changes)
+	t := w.tables[i]
+	for _, c := range changes {
+		switch c := c.(type) {
+		case shard.Silent:
+			t.Silence(j, Now()-c.For)
+		case shard.Fresh:
+			if k := w.keepers[i]; k != nil && t.Doubtful(j) {
+				k.anew = true // the file says that it is
 			}
+			t.Refresh(j, Now())
+		default:
+			t.Apply(j, c)
 		}
 	}
+}
+
+// resolved takes in the addresses of a load balancer's name.
+func (w *worker) resolved(i int, host string, addrs []netip.Addr) {
+	w.tables[i].Resolved(host, addrs)
+	w.learnHost(i, host, addrs)
 }
 
 func (w *worker) holdings() Estate {

@@ -9,12 +9,6 @@ import (
 	"github.com/fedns/fedns/internal/shard"
 )
 
-// A finding is what a prober has found out about a target.
-type finding struct {
-	target probe.Target
-	state  health.Probe
-}
-
 // target is what a table's check comes to. The tables' checks have been read
 // before: a spec that is none probes nothing.
 func target(c shard.Check) (t probe.Target, ok bool) {

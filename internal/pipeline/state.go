@@ -92,12 +92,6 @@ func (k *keeper) writes() bool {
 	return false
 }
 
-// A based is a base that has been made, or not.
-type based struct {
-	base *state.Base
-	err  error
-}
-
 // restore gives the tables what the disk knows of clusters that nothing else is
 // known of. They are silent for as long as they have not been heard.
 func (w *worker) restore(i int) {
@@ -157,20 +151,21 @@ func (w *worker) restore(i int) {
 	}
 }
 
-// learn notes what a report says for the state.
-func (w *worker) learn(r report) {
-	k := w.keepers[r.federation]
+// learnHost notes the addresses of a load balancer's name for the state.
+func (w *worker) learnHost(i int, host string, addrs []netip.Addr) {
+	if k := w.keepers[i]; k != nil {
+		k.pending = append(k.pending, state.Record{At: time.Now(), Hosts: map[string][]netip.Addr{host: addrs}})
+	}
+}
+
+// learnChanges notes what a source says for the state.
+func (w *worker) learnChanges(i, j int, from *seat, changes []shard.Change) {
+	k := w.keepers[i]
 	if k == nil {
 		return
 	}
-	rec := state.Record{At: time.Now()}
-	if r.host != "" {
-		rec.Hosts = map[string][]netip.Addr{r.host: r.addrs}
-		k.pending = append(k.pending, rec)
-		return
-	}
-	rec.Cluster = r.from.Identity
-	for _, c := range r.changes {
+	rec := state.Record{Cluster: from.Identity, At: time.Now()}
+	for _, c := range changes {
 		switch c := c.(type) {
 		case shard.Silent:
 			rec.Silent = c.For
@@ -180,7 +175,7 @@ func (w *worker) learn(r report) {
 		}
 	}
 	k.pending = append(k.pending, rec)
-	if !w.tables[r.federation].Complete(r.cluster) {
+	if !w.tables[i].Complete(j) {
 		k.early = append(k.early, rec)
 	}
 }
@@ -298,7 +293,7 @@ func (w *worker) makeBase(i int) {
 	k.making, k.anew, k.since = true, false, slices.Clone(k.early)
 	w.wg.Go(func() {
 		base, err := state.NewBase(k.dir, f.Name, records)
-		if !w.send(w.ctx, report{federation: i, based: &based{base, err}}) && base != nil {
+		if !w.send(w.ctx, func(w *worker) { w.based(i, base, err) }) && base != nil {
 			base.Discard()
 		}
 	})
@@ -314,22 +309,21 @@ func (w *worker) listed(i int, identity string) bool {
 	return false
 }
 
-// based puts a base in place.
-func (w *worker) based(i int, b *based) {
+// based puts a base in place that has been made, or not.
+func (w *worker) based(i int, base *state.Base, err error) {
 	k := w.keepers[i]
 	k.making = false
 	since := k.since
 	k.since = nil
 	if !k.writes() {
-		if b.base != nil {
-			b.base.Discard()
+		if base != nil {
+			base.Discard()
 		}
 		return
 	}
-	err := b.err
 	var j *state.Journal
 	if err == nil {
-		j, err = b.base.Journal(since)
+		j, err = base.Journal(since)
 	}
 	if err != nil {
 		k.anew = true // what there is goes on until then
