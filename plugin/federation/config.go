@@ -2,12 +2,8 @@ package federation
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/coredns/caddy"
@@ -152,124 +148,16 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 	return s, s.scopes()
 }
 
-// properties lists what a stanza may hold, for whoever mistyped.
-const properties = "cluster, registry, select, apex, ttl, heartbeat, hold, silence, probe, panic, guard, state, overrides, status, resolver, policy, answers, geo, nets, ecs, local, fast, cookies, rrl, lenient, fallthrough"
-
+// property reads one of the options.
 func (s *stanza) property(c *caddy.Controller) error {
-	switch p := c.Val(); p {
-	case "cluster":
-		return s.cluster(c)
-	case "registry":
-		return s.registered(c)
-	case "select":
-		args := c.RemainingArgs()
-		if len(args) == 0 {
-			return c.Err(`select: needs a label selector, or "*" for all Services`)
+	p := c.Val()
+	for _, o := range options {
+		if o.name == p {
+			return o.read(s, c)
 		}
-		s.selector = strings.Join(args, " ")
-		if _, err := cluster.ParseSelector(s.selector); err != nil {
-			return c.Errf("select: %v", err)
-		}
-	case "apex":
-		args := c.RemainingArgs()
-		if len(args) != 1 {
-			return c.Err("apex: needs one zone file")
-		}
-		s.apex = path(c, args[0])
-	case "ttl":
-		return s.ttls(c)
-	case "heartbeat", "hold", "silence", "probe", "panic", "guard", "state", "overrides", "status":
-		return s.health(c)
-	case "policy", "geo", "nets", "ecs":
-		return s.choice(c)
-	case "answers":
-		args := c.RemainingArgs()
-		if len(args) != 1 {
-			return c.Errf("answers: needs how many addresses an answer has at most, such as %d", answer.DefaultAnswers)
-		}
-		n, err := strconv.Atoi(args[0])
-		if err != nil || n < 1 || n > answer.MaxAnswers {
-			return c.Errf("answers: %q is not a number of addresses from 1 to %d", args[0], answer.MaxAnswers)
-		}
-		s.policy.Answers = n
-	case "local":
-		return s.locality(c)
-	case "fast", "cookies", "rrl":
-		return s.fast(c)
-	case "resolver":
-		args := c.RemainingArgs()
-		if len(args) == 0 {
-			return c.Err("resolver: needs an address, such as 127.0.0.1:53")
-		}
-		s.resolver = &resolver{timeout: lookupTimeout}
-		for _, a := range args {
-			server, err := hostPort(a)
-			if err != nil {
-				return c.Errf("resolver: %v", err)
-			}
-			s.resolver.servers = append(s.resolver.servers, server)
-		}
-	case "lenient":
-		if len(c.RemainingArgs()) != 0 {
-			return c.Err("lenient: takes no value")
-		}
-		s.lenient = true
-	case "fallthrough":
-		s.fall.SetZonesFromArgs(c.RemainingArgs())
-	default:
-		return c.Errf("federation %q: unknown property %q; it has %s", s.name, p, properties)
 	}
-	return nil
+	return c.Errf("federation %q: unknown property %q; it has %s", s.name, p, spelled(options))
 }
-
-func (s *stanza) ttls(c *caddy.Controller) error {
-	args := c.RemainingArgs()
-	if len(args) < 1 || len(args) > 2 {
-		return c.Err("ttl: needs one or two durations: ttl NORMAL [DEGRADED], such as 180s 30s")
-	}
-	for i, into := range []*uint32{&s.ttl, &s.degraded}[:len(args)] {
-		v, err := seconds(args[i])
-		if err != nil {
-			return c.Errf("ttl: %v", err)
-		}
-		*into = v
-	}
-	if len(args) == 2 && s.degraded > s.ttl {
-		return c.Errf("ttl: the degraded TTL %s is longer than the normal one %s", args[1], args[0])
-	}
-	return nil
-}
-
-// seconds reads a TTL: a duration, or a plain number of seconds.
-func seconds(v string) (uint32, error) {
-	d, err := time.ParseDuration(v)
-	if n, nerr := strconv.Atoi(v); nerr == nil {
-		d, err = time.Duration(n)*time.Second, nil
-	}
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("%q is not a duration, such as 180s", v)
-	case d < time.Second || d > maxTTL:
-		return 0, fmt.Errorf("%q is out of range: from 1s to %s", v, maxTTL)
-	case d%time.Second != 0:
-		return 0, fmt.Errorf("%q is not a whole number of seconds", v)
-	}
-	return uint32(d / time.Second), nil
-}
-
-func hostPort(v string) (string, error) {
-	if a, err := netip.ParseAddr(v); err == nil {
-		return net.JoinHostPort(a.String(), "53"), nil
-	}
-	a, err := netip.ParseAddrPort(v)
-	if err != nil {
-		return "", fmt.Errorf("%q is not an address with an optional port, such as 127.0.0.1:53", v)
-	}
-	return a.String(), nil
-}
-
-// clusterProperties lists what a cluster may hold.
-const clusterProperties = "kubeconfig, manifests, region, zones, location, addresses"
 
 // cluster reads a nested block, which the dispenser of the Corefile can't do.
 func (s *stanza) cluster(c *caddy.Controller) error {
@@ -304,74 +192,12 @@ func (s *stanza) cluster(c *caddy.Controller) error {
 
 func (s *source) property(c *caddy.Controller) error {
 	p := c.Val()
-	args := c.RemainingArgs()
-	fail := func(format string, v ...any) error {
-		return c.Errf("cluster %q: %s: %s", s.Name, p, fmt.Sprintf(format, v...))
+	for _, o := range clusterOptions {
+		if o.name == p {
+			return o.read(s, c)
+		}
 	}
-	if slices.Contains(args, "}") {
-		return fail("the } that ends the block needs a line of its own")
-	}
-	switch p {
-	case "kubeconfig", "manifests":
-		if s.kubeconfig != "" || s.manifests != "" {
-			return fail("a cluster has one source")
-		}
-		if p == "manifests" {
-			if len(args) != 1 {
-				return fail("needs one folder")
-			}
-			s.manifests = path(c, args[0])
-			return nil
-		}
-		if len(args) < 1 || len(args) > 2 {
-			return fail("needs a file and a context: kubeconfig FILE [CONTEXT]")
-		}
-		s.kubeconfig = path(c, args[0])
-		if len(args) == 2 {
-			s.context = args[1]
-		}
-	case "region":
-		if len(args) != 1 {
-			return fail("needs one region")
-		}
-		l, err := topology.Label(args[0])
-		if err != nil {
-			return fail("%v", err)
-		}
-		s.Region = l
-	case "zones":
-		if len(args) == 0 {
-			return fail("needs at least one zone")
-		}
-		for _, a := range args {
-			l, err := topology.Label(a)
-			if err != nil {
-				return fail("%v", err)
-			}
-			if slices.Contains(s.Zones, l) {
-				return fail("%q stands twice", l)
-			}
-			s.Zones = append(s.Zones, l)
-		}
-	case "location":
-		if err := s.located(args); err != nil {
-			return fail("%v", err)
-		}
-	case "addresses":
-		if len(args) == 0 {
-			return fail("needs at least one range, such as 203.0.113.0/24")
-		}
-		for _, a := range args {
-			prefix, err := shard.ParseRange(a)
-			if err != nil {
-				return fail("%q is not a range of addresses, such as 203.0.113.0/24", a)
-			}
-			s.Addresses = append(s.Addresses, prefix)
-		}
-	default:
-		return c.Errf("cluster %q: unknown property %q; it has %s", s.Name, p, clusterProperties)
-	}
-	return nil
+	return c.Errf("cluster %q: unknown property %q; it has %s", s.Name, p, spelled(clusterOptions))
 }
 
 // scopes checks that names of regions and zones don't collide, as far as the

@@ -7,8 +7,6 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/coredns/caddy"
-
 	"github.com/fedns/fedns/internal/cookie"
 	"github.com/fedns/fedns/internal/rrl"
 )
@@ -33,30 +31,29 @@ type rateLimit struct {
 // come again over TCP.
 var defaultLimit = rrl.Limit{Rate: 1000, Slip: 2}
 
-// fast reads a property about the way of answering.
-func (s *stanza) fast(c *caddy.Controller) error {
-	p, args := c.Val(), c.RemainingArgs()
-	switch p {
-	case "fast":
-		if len(args) != 1 || args[0] != "on" && args[0] != "off" {
-			return c.Err("fast: needs on or off")
-		}
-		s.guards.slow = args[0] == "off"
-	case "cookies":
-		if len(args) != 1 {
-			return c.Err("cookies: needs a file with secrets, on (secrets of its own) or off")
-		}
-		switch args[0] {
-		case "on":
-		case "off":
-			s.guards.cookies = "off"
-		default:
-			s.guards.cookies = path(c, args[0])
-		}
-	case "rrl":
-		if err := s.guards.limit.parse(args); err != nil {
-			return c.Errf("rrl: %v", err)
-		}
+func (s *stanza) hastens(a args) error {
+	const needs = "needs on or off"
+	v, err := a.one(needs)
+	if err != nil {
+		return err
+	}
+	if v != "on" && v != "off" {
+		return errors.New(needs)
+	}
+	s.guards.slow = v == "off"
+	return nil
+}
+
+func (s *stanza) bakes(a args) error {
+	v, err := a.one("needs a file with secrets, on (secrets of its own) or off")
+	switch {
+	case err != nil:
+		return err
+	case v == "on":
+	case v == "off":
+		s.guards.cookies = "off"
+	default:
+		s.guards.cookies = path(a.c, v)
 	}
 	return nil
 }

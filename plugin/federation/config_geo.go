@@ -2,9 +2,8 @@ package federation
 
 import (
 	"errors"
+	"fmt"
 	"slices"
-
-	"github.com/coredns/caddy"
 
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/names"
@@ -12,52 +11,39 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 )
 
-// choice reads a property about which shards a client gets.
-func (s *stanza) choice(c *caddy.Controller) error {
-	p, args := c.Val(), c.RemainingArgs()
-	switch p {
-	case "policy":
-		policy, err := names.ParsePolicy(args)
-		if err != nil {
-			return c.Errf("policy: %v", err)
-		}
-		s.policy.Choice = policy
-	case "geo":
-		if len(args) != 1 {
-			return c.Err("geo: needs one database, such as /var/lib/GeoIP/GeoLite2-City.mmdb")
-		}
-		s.geography.database = path(c, args[0])
-	case "nets":
-		if len(args) != 2 {
-			return c.Err("nets: needs a network and a region: nets 10.0.0.0/8 us-central1")
-		}
-		region, err := topology.Label(args[1])
-		if err != nil {
-			return c.Errf("nets: %v", err)
-		}
-		n, err := geo.ParseNet(args[0], region)
-		if err != nil {
-			return c.Errf("nets: %v", err)
-		}
-		if slices.ContainsFunc(s.geography.nets, func(o geo.Net) bool { return o.Prefix == n.Prefix }) {
-			return c.Errf("nets: %s stands twice", n.Prefix)
-		}
-		s.geography.nets = append(s.geography.nets, n)
-	case "ecs":
-		return s.subnets(c, args)
+func (s *stanza) chooses(a args) (err error) {
+	s.policy.Choice, err = names.ParsePolicy(a.list)
+	return err
+}
+
+func (s *stanza) located(a args) error {
+	if len(a.list) != 2 {
+		return errors.New("needs a network and a region: nets 10.0.0.0/8 us-central1")
 	}
+	region, err := topology.Label(a.list[1])
+	if err != nil {
+		return err
+	}
+	n, err := geo.ParseNet(a.list[0], region)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.geography.nets, func(o geo.Net) bool { return o.Prefix == n.Prefix }) {
+		return fmt.Errorf("%s stands twice", n.Prefix)
+	}
+	s.geography.nets = append(s.geography.nets, n)
 	return nil
 }
 
-func (s *stanza) subnets(c *caddy.Controller, args []string) error {
-	if len(args) == 0 || args[0] != "on" && args[0] != "off" || args[0] == "off" && len(args) > 1 {
-		return c.Err("ecs: needs off, or on with the networks of resolvers whose word is taken (default: everybody's)")
+func (s *stanza) subnets(a args) error {
+	if len(a.list) == 0 || a.list[0] != "on" && a.list[0] != "off" || a.list[0] == "off" && len(a.list) > 1 {
+		return errors.New("needs off, or on with the networks of resolvers whose word is taken (default: everybody's)")
 	}
-	s.geography.ecs = args[0] == "on"
-	for _, a := range args[1:] {
-		p, err := shard.ParseRange(a)
+	s.geography.ecs = a.list[0] == "on"
+	for _, v := range a.list[1:] {
+		p, err := shard.ParseRange(v)
 		if err != nil {
-			return c.Errf("ecs: %q is neither an address nor a network, such as 192.0.2.0/24", a)
+			return fmt.Errorf("%q is neither an address nor a network, such as 192.0.2.0/24", v)
 		}
 		s.geography.resolvers = append(s.geography.resolvers, p)
 	}
@@ -67,11 +53,11 @@ func (s *stanza) subnets(c *caddy.Controller, args []string) error {
 var errLocation = errors.New("needs a latitude and a longitude in degrees, such as 60.17 24.94")
 
 // located reads where a cluster is.
-func (s *source) located(args []string) error {
-	if len(args) != 2 {
+func (s *source) located(a args) error {
+	if len(a.list) != 2 {
 		return errLocation
 	}
-	at, err := geo.ParsePoint(args[0], args[1])
+	at, err := geo.ParsePoint(a.list[0], a.list[1])
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package federation
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -27,22 +29,21 @@ func (l localCluster) zone() string { return l.federation + ".svc." + string(l.d
 const localGrammar = "local CLUSTER CLUSTERDOMAIN, such as local gce-us-central1 cluster.local"
 
 // locality reads the property local.
-func (s *stanza) locality(c *caddy.Controller) error {
-	args := c.RemainingArgs()
-	if len(args) != 2 {
-		return c.Err("local: needs a cluster and its domain: " + localGrammar)
+func (s *stanza) locality(a args) error {
+	if len(a.list) != 2 {
+		return errors.New("needs a cluster and its domain: " + localGrammar)
 	}
 	if s.local.cluster != "" {
-		return c.Errf("local: stands twice; a server answers inside one cluster")
+		return errors.New("stands twice; a server answers inside one cluster")
 	}
-	domain, err := fqdn.Parse(args[1])
+	domain, err := fqdn.Parse(a.list[1])
 	if err == nil && domain == fqdn.Root {
-		return c.Errf("local: %q is no cluster's domain: %s", args[1], localGrammar)
+		return fmt.Errorf("%q is no cluster's domain: %s", a.list[1], localGrammar)
 	}
 	if err != nil {
-		return c.Errf("local: %v", err)
+		return err
 	}
-	s.local = localCluster{topology.ClusterName(args[0]), domain, s.name}
+	s.local = localCluster{topology.ClusterName(a.list[0]), domain, s.name}
 	return nil
 }
 

@@ -213,3 +213,21 @@ func TestBuildErrors(t *testing.T) {
 		}
 	}
 }
+
+// Whoever adds an option tells of it.
+func TestOptionsAreTold(t *testing.T) {
+	for file, of := range map[string]func(name string) string{
+		"../../README.md":        func(name string) string { return "`" + name },
+		"../../corefile.example": func(name string) string { return " " + name },
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range strings.Split(spelled(options)+", "+spelled(clusterOptions), ", ") {
+			if !strings.Contains(string(text), of(name)) {
+				t.Errorf("%s says nothing of %s", file, name)
+			}
+		}
+	}
+}

@@ -3,12 +3,11 @@ package federation
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"time"
-
-	"github.com/coredns/caddy"
 
 	"github.com/fedns/fedns/internal/cluster"
 	"github.com/fedns/fedns/internal/override"
@@ -20,17 +19,16 @@ import (
 )
 
 // registered reads where the Cluster objects are.
-func (s *stanza) registered(c *caddy.Controller) error {
-	args := c.RemainingArgs()
-	if len(args) < 1 || len(args) > 2 {
-		return c.Err("registry: needs a kubeconfig of the federation's API and a context: registry FILE [CONTEXT]")
+func (s *stanza) registered(a args) error {
+	if len(a.list) < 1 || len(a.list) > 2 {
+		return errors.New("needs a kubeconfig of the federation's API and a context: registry FILE [CONTEXT]")
 	}
 	if s.registry != "" {
-		return c.Errf("registry: federation %q has one", s.name)
+		return fmt.Errorf("federation %q has one", s.name)
 	}
-	s.registry = path(c, args[0])
-	if len(args) == 2 {
-		s.registryContext = args[1]
+	s.registry = path(a.c, a.list[0])
+	if len(a.list) == 2 {
+		s.registryContext = a.list[1]
 	}
 	return nil
 }
