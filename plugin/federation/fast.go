@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -197,7 +196,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 		return r.lane(p, d)
 	}
 	d.part.flags.apply(p.Buf)
-	r.tally.outcomes[o.outcome][o.scope].add()
+	r.tally.outcomes[o.what][o.scope].add()
 	r.tally.count(r, p, d, size, p.Buf[3]&0x0f)
 	return size
 }
@@ -249,9 +248,8 @@ func (r *responder) domain(name string) *fastDomain {
 }
 
 // answer writes the answer to the question in p, if it is one for names of the
-// federations and none that another plugin needs to see; else its size is 0. It
-// decides as query.reply does.
-func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, o counted) {
+// federations and none that another plugin needs to see; else its size is 0.
+func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, o outcome) {
 	q := &r.q
 	switch q.Type {
 	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME, dns.TypeDS,
@@ -264,33 +262,12 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, 
 	}
 	apex, snapshot := d.apex.Load(), d.of.board.Load()
 	a := d.resolve(snapshot, apex, q.Name(), labels, answer.Type(q.Type), r.now)
-	if a.Service != nil && a.TTL > 0 {
-		network, _ := q.EDNS.Subnet()
-		r.x.Scope = d.of.choose(&a, p.From.Addr(), network)
-		o = counted{success, scoped(&a)}
-		switch {
-		case a.Outcome == answer.NotReady:
-			o = counted{servfail, noScope}
-		case a.Outcome == answer.NoData:
-			o.outcome = nodata
-		case a.Steps > 0 || a.Away:
-			o.outcome = fallback
-		}
-	} else {
-		if apex.speaks(q.Name(), labels, &a) {
-			return 0, o
-		}
-		switch a.Outcome {
-		case answer.NoData:
-			o = counted{nodata, noScope}
-		case answer.NotReady:
-			o = counted{servfail, noScope}
-		default:
-			o = counted{nxdomain, noScope}
-		}
-		if others(&a) && len(d.fall.Zones) > 0 && d.fall.Through(strings.Clone(q.Name())) {
-			return 0, o
-		}
+	network, _ := q.EDNS.Subnet()
+	do, scope := d.decide(d.of, apex, &question{q.Name(), labels, p.From.Addr(), network}, &a)
+	switch r.x.Scope = scope; do {
+	case lookUp, passOn:
+		return 0, o
+	case deny:
 		a.Service = nil
 	}
 	if need != 0 && need&kindOf(q, &a) != 0 {
@@ -302,5 +279,5 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, 
 	if !ok {
 		return 0, o
 	}
-	return size, o
+	return size, do.outcome(&a)
 }

@@ -10,9 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/rrl"
-	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/internal/udp"
 )
 
@@ -50,35 +48,6 @@ func (c *cell) add() {
 	c.n++
 }
 
-// The outcomes of answers.go's metric that are decided here.
-const (
-	success = iota
-	fallback
-	nodata
-	nxdomain
-	servfail
-	refused
-	outcomes
-)
-
-// What else names are counted by, behind the scopes of topology: those in a cluster's
-// own domain, and those that have no scope.
-const (
-	localScope = uint8(topology.Zonal) + 1 + iota
-	noScope
-)
-
-// scoped is what an answer about a service is counted by: see Answer.Place.
-func scoped(a *answer.Answer) uint8 {
-	if a.Inside {
-		return localScope
-	}
-	return uint8(a.Scope.Width())
-}
-
-// counted is an outcome, in numbers.
-type counted struct{ outcome, scope uint8 }
-
 // sample is how many answers there are to one that is measured: a histogram takes
 // longer than an answer does.
 const sample = 64
@@ -89,7 +58,7 @@ const sample = 64
 type tally struct {
 	dirty    []*cell
 	domains  []perDomain
-	outcomes [outcomes][noScope + 1]cell
+	outcomes [outcomes][scopes]cell
 	fast     cell
 	chain    cell
 	lost     cell
@@ -130,16 +99,10 @@ func newTally(h *fast) *tally {
 	set := func(c *cell, vec *prometheus.CounterVec, labels ...string) {
 		*c = cell{vec: vec, labels: labels, tally: t}
 	}
-	for o, name := range [outcomes]string{"success", "fallback", "nodata", "nxdomain", "servfail", "refused"} {
-		for s := range t.outcomes[o] {
-			scope := "none"
-			switch {
-			case uint8(s) == localScope:
-				scope = "local"
-			case uint8(s) != noScope:
-				scope = topology.Width(s).String()
-			}
-			set(&t.outcomes[o][s], answers, h.addr, name, scope)
+	for o := range t.outcomes {
+		for scope := range t.outcomes[o] {
+			what, where := outcome{uint8(o), uint8(scope)}.labels()
+			set(&t.outcomes[o][scope], answers, h.addr, what, where)
 		}
 	}
 	set(&t.fast, fastQuestions, h.addr, "fast")

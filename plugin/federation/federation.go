@@ -171,7 +171,8 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 		room -= optSize
 	}
 	fit(m, room)
-	answers.WithLabelValues(metrics.WithServer(ctx), label.outcome, label.scope).Inc()
+	what, scope := label.labels()
+	answers.WithLabelValues(metrics.WithServer(ctx), what, scope).Inc()
 	return dns.RcodeSuccess, w.WriteMsg(m)
 }
 
@@ -201,36 +202,27 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 	if len(labels) == 0 {
 		return q.static(ctx)
 	}
+	from, _ := netip.ParseAddr(q.IP())
 	a := q.resolve(labels, answer.Type(q.QType()))
-	if a.Service != nil && a.TTL > 0 {
-		if a.Policy().Choice != names.All {
-			from, _ := netip.ParseAddr(q.IP())
-			q.scope = q.of.choose(&a, from, q.client)
-		}
-		if a.Outcome != answer.NotReady {
-			return q.federated(&a)
-		}
-	}
-	if q.apex.speaks(q.Request.Name(), labels, &a) {
+	do, scope := q.domain.decide(q.of, q.apex, &question{q.Request.Name(), labels, from, q.client}, &a)
+	if q.scope = scope; do == lookUp {
 		// A CNAME to a name that doesn't exist is NXDOMAIN with the CNAME (RFC 6604):
 		// the name itself does.
 		if m, o := q.static(ctx); m.Rcode != dns.RcodeNameError || len(m.Answer) > 0 {
 			return m, o
 		}
+		do = q.domain.without(q.Request.Name(), &a)
 	}
-	switch {
-	case a.Outcome == answer.NoData:
-		return q.negative(dns.RcodeSuccess, a.Why), outcome{"nodata", "none"}
-	case others(&a) && q.domain.fall.Through(q.Request.Name()):
+	switch o := do.outcome(&a); {
+	case do == give:
+		return q.federated(&a), o
+	case do == passOn:
 		return nil, outcome{}
+	case a.Outcome == answer.NoData:
+		return q.negative(dns.RcodeSuccess, a.Why), o
 	case a.Outcome == answer.NotReady:
-		return q.notReady(&a), outcome{"servfail", "none"}
+		return q.notReady(&a), o
+	default:
+		return q.negative(dns.RcodeNameError, a.Why), o
 	}
-	return q.negative(dns.RcodeNameError, a.Why), outcome{"nxdomain", "none"}
-}
-
-// others says whether a name may be another plugin's: one that is none here. One below
-// a federation's label is nobody else's before it is known what stands there.
-func others(a *answer.Answer) bool {
-	return a.Outcome == answer.NameError || a.Outcome == answer.NotReady && a.Federation == nil
 }

@@ -443,7 +443,7 @@ func TestLocalExplained(t *testing.T) {
 			t.Errorf("%s: %q\nwant %q", name, got, want)
 		}
 		m := f.dig(t, name, qtype)
-		if reply := replied(m, outcome{e.Reply.Outcome, e.Reply.Scope}); !slices.Equal(sorted(reply).Answer, sorted(e.Reply).Answer) || reply.Rcode != e.Reply.Rcode {
+		if reply := replied(m, outcome{}); !slices.Equal(sorted(reply).Answer, sorted(e.Reply).Answer) || reply.Rcode != e.Reply.Rcode {
 			t.Errorf("%s: explained as %v, answered with %v", name, e.Reply, reply)
 		}
 	}

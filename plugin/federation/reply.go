@@ -44,11 +44,11 @@ func (q *query) refuse(rcode int) (*dns.Msg, outcome) {
 	m := q.message()
 	m.Authoritative = false
 	m.Rcode = rcode
-	return m, outcome{"refused", "none"}
+	return m, outcome{refused, noScope}
 }
 
 // federated puts an answer about a service on the wire.
-func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
+func (q *query) federated(a *answer.Answer) *dns.Msg {
 	m := q.message()
 	q.annotate(m, a)
 	owner, ttl := q.QName(), a.TTL // in the case it was asked in
@@ -66,11 +66,11 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 	}
 	if a.Bare() && q.QType() == dns.TypeHINFO {
 		m.Answer = append(m.Answer, bare(owner, a.TTL))
-		return m, outcome{"success", a.Place()}
+		return m
 	}
 	if a.Outcome == answer.NoData {
 		m.Ns = []dns.RR{apex.soa(q.snapshot.Serial, true)}
-		return m, outcome{"nodata", a.Place()}
+		return m
 	}
 	switch q.QType() {
 	case dns.TypeA, dns.TypeAAAA:
@@ -116,10 +116,7 @@ func (q *query) federated(a *answer.Answer) (*dns.Msg, outcome) {
 			m.Answer = append(m.Answer, any8482(owner, a.TTL))
 		}
 	}
-	if a.Steps > 0 || a.Away {
-		return m, outcome{"fallback", a.Place()}
-	}
-	return m, outcome{"success", a.Place()}
+	return m
 }
 
 // annotate adds what a client is told beside the records.
@@ -184,11 +181,11 @@ func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {
 	m := q.message()
 	if q.QType() == dns.TypeSOA && q.Request.Name() == string(q.domain.name) {
 		m.Answer = []dns.RR{q.soa(false)}
-		return m, outcome{"success", "apex"}
+		return m, outcome{success, apexScope}
 	}
 	if q.QType() == dns.TypeANY && q.apex.owns(q.Request.Name()) {
 		m.Answer = []dns.RR{any8482(q.QName(), q.soa(false).Header().Ttl)}
-		return m, outcome{"success", "apex"}
+		return m, outcome{success, apexScope}
 	}
 	rrs, ns, extra, result := q.apex.zone.Lookup(context.WithValue(ctx, following{}, q), q.Request, q.Request.Name())
 	if result == file.NameError && q.Request.Name() == string(q.domain.name) {
@@ -199,26 +196,26 @@ func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {
 		// A referral is not ours to be authoritative for; a CNAME that leads to one is.
 		m.Authoritative = len(rrs) > 0
 		m.Answer, m.Ns, m.Extra = rrs, ns, extra
-		return m, outcome{"delegation", "apex"}
+		return m, outcome{delegation, apexScope}
 	case file.NameError:
 		m.Rcode = dns.RcodeNameError
 		m.Answer = rrs
 		q.deny(m, answer.NoName)
-		return m, outcome{"nxdomain", "apex"}
+		return m, outcome{nxdomain, apexScope}
 	case file.ServerFailure:
 		m.Rcode = dns.RcodeServerFailure
-		return m, outcome{"servfail", "apex"}
+		return m, outcome{servfail, apexScope}
 	}
 	if q.apex.hollow(q.Request.Name()) {
 		// CoreDNS would have a wildcard answer for an empty non-terminal.
-		return q.negative(dns.RcodeSuccess, "empty non-terminal"), outcome{"nodata", "apex"}
+		return q.negative(dns.RcodeSuccess, "empty non-terminal"), outcome{nodata, apexScope}
 	}
 	m.Answer, m.Extra = rrs, extra
 	if result == file.NoData || !q.conclusive(rrs) {
 		q.deny(m, "no record of this type")
-		return m, outcome{"nodata", "apex"}
+		return m, outcome{nodata, apexScope}
 	}
-	return m, outcome{"success", "apex"}
+	return m, outcome{success, apexScope}
 }
 
 // conclusive says whether records answer the question, rather than only lead on
@@ -273,6 +270,3 @@ func (a *apex) soa(serial uint32, negative bool) dns.RR {
 	}
 	return &soa
 }
-
-// An outcome is what answers are counted by.
-type outcome struct{ outcome, scope string }

@@ -122,7 +122,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 	out.Reply = replied(m, label)
 	a := q.addressed(labels)
 	out.Is, out.About, out.Why = s.kind(q, labels, &a, label)
-	if label == (outcome{"servfail", "apex"}) && s.through() == nil {
+	if label == (outcome{servfail, apexScope}) && s.through() == nil {
 		out.Note = "this server has not been asked anything over DNS yet, and so can't follow CNAMEs to other names here"
 	}
 	if out.Is == report.IsUnknown {
@@ -246,11 +246,11 @@ func (l listener) Network() string             { return "tcp" }
 
 // replied prints a message; nil: the next plugin's.
 func replied(m *dns.Msg, label outcome) report.Reply {
-	out := report.Reply{Outcome: label.outcome, Scope: label.scope, Answer: []string{}, Authority: []string{}, Additional: []string{}, Errors: []report.ExtendedError{}}
+	out := report.Reply{Outcome: "next plugin", Answer: []string{}, Authority: []string{}, Additional: []string{}, Errors: []report.ExtendedError{}}
 	if m == nil {
-		out.Outcome = "next plugin"
 		return out
 	}
+	out.Outcome, out.Scope = label.labels()
 	out.Rcode, out.Authoritative = dns.RcodeToString[m.Rcode], m.Authoritative
 	first := true
 	for _, section := range []struct {
@@ -282,15 +282,15 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 	switch {
 	case len(labels) == 0:
 		return report.IsApex, "the apex of the domain " + domain, ""
-	case label.scope == "apex" && label.outcome == "delegation":
+	case label.scope == apexScope && label.what == delegation:
 		return report.IsDelegation, "at or below a delegation in the static records of " + domain, ""
-	case label.scope == "apex" && q.apex.hollow(q.Request.Name()):
+	case label.scope == apexScope && q.apex.hollow(q.Request.Name()):
 		return report.IsEmpty, "an empty non-terminal: only names below it have records", ""
-	case label.scope == "apex" && q.apex.owns(q.Request.Name()):
+	case label.scope == apexScope && q.apex.owns(q.Request.Name()):
 		return report.IsStatic, "a name with static records of " + domain, ""
-	case label.scope == "apex" && label.outcome == "nxdomain" && !q.apex.exists[q.Request.Name()]:
+	case label.scope == apexScope && label.what == nxdomain && !q.apex.exists[q.Request.Name()]:
 		return report.IsUnknown, "no name of " + domain, a.Why
-	case label.scope == "apex":
+	case label.scope == apexScope:
 		return report.IsStatic, "a name that a wildcard of the static records of " + domain + " covers", ""
 	case a.Service != nil && (a.Outcome != answer.NameError) && (a.Path.Proto == "" || a.Path.Port != ""):
 		local := a.Inside && !a.Away
