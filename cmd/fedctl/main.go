@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,6 +24,7 @@ func main() {
 	// client-go's own words: what went wrong is said once, by the command.
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
+	log.SetOutput(io.Discard) // net/http's, too
 	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal(os.Stderr), Getenv: os.Getenv, Now: time.Now, Version: version}
 	if terminal(os.Stdin) && env.Terminal {
 		env.Stdin = os.Stdin

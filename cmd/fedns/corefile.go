@@ -37,12 +37,28 @@ func find(conf string) (*corefile, error) {
 		return nil, fmt.Errorf("there is no %s here, in %s; -conf FILE names one, such as corefile.example", name, filepath.Dir(path))
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("the Corefile %s isn't there (-conf)", conf)
+	case isFolder(path):
+		return nil, fmt.Errorf("the Corefile %s is a directory; -conf names a file%s", name, inside(path))
 	case err != nil:
 		return nil, fmt.Errorf("the Corefile %s: %w (-conf)", conf, bare(err))
 	case len(bytes.TrimSpace(text)) == 0:
 		return nil, fmt.Errorf("the Corefile %s is empty; corefile.example shows what can stand in it", name)
 	}
 	return &corefile{path, text}, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// inside proposes the Corefile in a folder, if there is one.
+func inside(folder string) string {
+	path := filepath.Join(folder, caddy.DefaultConfigFile)
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return ", such as " + path
 }
 
 // bare is what is wrong with a file, without its name.

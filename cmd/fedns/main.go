@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -13,6 +15,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
 
+	"github.com/fedns/fedns/internal/hint"
 	"github.com/fedns/fedns/plugin/federation"
 )
 
@@ -25,7 +28,7 @@ func main() {
 	}
 	federation.Version = version
 	flag.BoolVar(&federation.SharePorts, "share", false, "Start although another process answers at an address of the Corefile, for a restart without a gap")
-	flag.Parse()
+	flags()
 	// CoreDNS's own -version speaks of CoreDNS only.
 	if said("version") == "true" {
 		fmt.Print(versions())
@@ -39,6 +42,23 @@ func main() {
 		return
 	}
 	start()
+}
+
+// flags reads the command line. CoreDNS has declared most of what can stand there.
+func flags() {
+	all := flag.CommandLine
+	all.Init("fedns", flag.ContinueOnError)
+	all.SetOutput(io.Discard)
+	switch err := all.Parse(os.Args[1:]); {
+	case errors.Is(err, flag.ErrHelp):
+		all.SetOutput(os.Stdout)
+		fmt.Print("fedns answers for services that run in several Kubernetes clusters, as a Corefile says.\n\n")
+		all.PrintDefaults()
+		os.Exit(0)
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "[FATAL] %v (-help lists the flags)\n", hint.Flag(all, err))
+		os.Exit(2)
+	}
 }
 
 // said is the value of one of CoreDNS's flags.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/fedns/fedns/internal/fedapi"
 	"github.com/fedns/fedns/internal/fedsync"
+	"github.com/fedns/fedns/internal/hint"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/plainlog"
 )
@@ -71,6 +73,7 @@ type options struct {
 
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("fedsync", flag.ContinueOnError)
+	f.SetOutput(io.Discard) // errors are printed by main, in our words
 	f.StringVar(&o.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "`file` that leads to the federation's API; default $KUBECONFIG")
 	f.StringVar(&o.Context, "context", "", "its context; default: the current one")
 	f.StringVar(&o.Federation, "federation", "", "`name` of the federation; default: what the ConfigMap federation-system/federation says")
@@ -89,12 +92,13 @@ func parse(args []string) (o options, err error) {
 		o.Kinds = append(o.Kinds, k)
 		return err
 	})
-	f.Usage = func() {
-		fmt.Fprint(f.Output(), "fedsync keeps the objects of a federation in all its clusters.\n\n")
+	if err = f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		f.SetOutput(os.Stdout)
+		fmt.Print("fedsync keeps the objects of a federation in all its clusters.\n\n")
 		f.PrintDefaults()
-	}
-	if err = f.Parse(args); err != nil {
 		return o, err
+	} else if err != nil {
+		return o, hint.Flag(f, err)
 	}
 	o.QPS = float32(*qps)
 	level := slog.LevelInfo
@@ -122,6 +126,9 @@ func run(ctx context.Context, o options) error {
 		fmt.Println("fedsync " + version)
 		return nil
 	}
+	if o.Kubeconfig == "" {
+		return errors.New("no kubeconfig is given: -kubeconfig FILE, or KUBECONFIG, says what leads to the federation's API")
+	}
 	if o.dryRun {
 		ctx, cancel := context.WithTimeout(ctx, o.deadline)
 		defer cancel()
@@ -145,9 +152,6 @@ func run(ctx context.Context, o options) error {
 // reaches is what leads to the federation's API.
 func reaches(o options) string {
 	out := "kubeconfig " + o.Kubeconfig
-	if o.Kubeconfig == "" {
-		out = "without a kubeconfig"
-	}
 	if o.Context != "" {
 		out += ", context " + o.Context
 	}
@@ -158,7 +162,7 @@ func reaches(o options) string {
 func serve(addr string, log *slog.Logger) (end func(), err error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("-listen: %w", err)
+		return nil, fmt.Errorf("-listen %s: %s", addr, kube.Cause(err))
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

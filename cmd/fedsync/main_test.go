@@ -17,11 +17,15 @@ func TestParse(t *testing.T) {
 		{"-qps 0", "-qps"},
 		{"-lost-after -1s", "-lost-after"},
 		{"sync", `"sync" isn't a flag`},
+		{"-kubconfig x", "there is no flag -kubconfig; did you mean -kubeconfig?"},
 	} {
 		_, err := parse(strings.Fields(test.args))
 		if text := fmt.Sprint(err); test.want == "" && err != nil || !strings.Contains(text, test.want) && test.want != "" {
 			t.Errorf("fedsync %s: %v, want %q", test.args, err, test.want)
 		}
+	}
+	if err := run(t.Context(), options{}); err == nil || !strings.Contains(err.Error(), "no kubeconfig is given: -kubeconfig FILE") {
+		t.Errorf("without a kubeconfig: %v", err)
 	}
 	o, err := parse(strings.Fields("-kind example.com/v1/Gadget -kind v1/Event -deadline 5s"))
 	if err != nil || len(o.Kinds) != 2 || o.deadline != 5*time.Second || o.MaxDeletes != 50 {

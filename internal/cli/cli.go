@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -150,6 +151,9 @@ func run(ctx context.Context, env Env, args []string) error {
 	words, asked := spoken(args)
 	if len(words) == 0 || words[0] == "help" {
 		if len(words) == 0 && !asked {
+			if len(args) > 0 {
+				return &problem{fmt.Errorf("no command is given, but %q", args[0]), "fedctl help lists the commands"}
+			}
 			return &problem{errors.New("no command is given"), "fedctl help lists them"}
 		}
 		if len(words) < 2 {
@@ -160,7 +164,7 @@ func run(ctx context.Context, env Env, args []string) error {
 	}
 	k, n := find(words)
 	if k == nil {
-		return &problem{fmt.Errorf("there is no command %q", strings.Join(words[:n], " ")), "fedctl help lists them"}
+		return noCommand(words)
 	}
 	c := &call{Env: env, command: *k, given: map[string]bool{}}
 	a := k.make(c)
@@ -174,7 +178,7 @@ func run(ctx context.Context, env Env, args []string) error {
 	// Package flag stops at the first argument that is none: go on behind it.
 	for rest := args; ; {
 		if err := fs.Parse(rest); err != nil {
-			return c.unparsed(err)
+			return c.unparsed(fs, err)
 		}
 		if rest = fs.Args(); len(rest) == 0 {
 			break
@@ -192,10 +196,55 @@ func run(ctx context.Context, env Env, args []string) error {
 	return a.run(ctx)
 }
 
+// unfit is how package flag refuses a value.
+var unfit = regexp.MustCompile(`^invalid (?:boolean )?value "([^"]*)" for (?:flag )?-(\S+): (.*)$`)
+
+// noCommand says that there is no command of these words, and what may be meant.
+func noCommand(words []string) error {
+	var all []string
+	for _, g := range groups {
+		for _, k := range g.commands {
+			all = append(all, k.name)
+		}
+	}
+	// The second word of most is an argument.
+	said, help := words[0], "fedctl help lists them"
+	near := hint.Near(said, all)
+	for _, name := range all {
+		if first, _, two := strings.Cut(name, " "); two && first == said {
+			said = strings.Join(words[:min(len(words), 2)], " ")
+			near = []string{name}
+		}
+	}
+	if len(near) > 0 {
+		help = "did you mean " + strings.Join(near, ", or ") + "? " + help
+	}
+	return &problem{fmt.Errorf("there is no command %q", said), help}
+}
+
 // unparsed says what package flag says, in our words.
-func (c *call) unparsed(err error) error {
+func (c *call) unparsed(fs *flag.FlagSet, err error) error {
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
-		return misused(&c.command, "%s: has no flag --%s", c.name, strings.TrimPrefix(name, "-"))
+		var all []string
+		fs.VisitAll(func(f *flag.Flag) { all = append(all, f.Name) })
+		name = strings.TrimPrefix(name, "-")
+		if near := hint.Near(name, all); len(near) > 0 {
+			return misused(&c.command, "%s: has no flag --%s; did you mean --%s?", c.name, name, strings.Join(near, ", or --"))
+		}
+		return misused(&c.command, "%s: has no flag --%s", c.name, name)
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok {
+		return misused(&c.command, "%s: flag needs an argument: --%s", c.name, strings.TrimPrefix(name, "-"))
+	}
+	if m := unfit.FindStringSubmatch(err.Error()); m != nil {
+		if m[3] == "parse error" || m[3] == "value out of range" {
+			value, usage := flag.UnquoteUsage(fs.Lookup(m[2]))
+			if value == "" {
+				return misused(&c.command, "%s: --%s takes no value, and %q is one", c.name, m[2], m[1])
+			}
+			return misused(&c.command, "%s: --%s: %q isn't right: %s", c.name, m[2], m[1], usage)
+		}
+		return misused(&c.command, "%s: --%s: %s", c.name, m[2], m[3])
 	}
 	return misused(&c.command, "%s: %v", c.name, err)
 }
@@ -251,7 +300,7 @@ func find(words []string) (*command, int) {
 			}
 		}
 	}
-	return nil, min(len(words), 2)
+	return nil, 0
 }
 
 func help(w io.Writer) {

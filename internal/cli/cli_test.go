@@ -95,6 +95,13 @@ func TestUsage(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"", "no command is given"},
 		{"fly", `there is no command "fly"`},
+		{"explian x", "there is no command \"explian\"\nfedctl: hint: did you mean explain? fedctl help"},
+		{"unjion eu", "did you mean unjoin?"},
+		{"get pods", "did you mean get clusters?"},
+		{"--nope", `no command is given, but "--nope"`},
+		{"drain cluster/a --raeson x", "has no flag --raeson; did you mean --reason?"},
+		{"drain cluster/a --reason x --for soon", `--for: "soon" isn't right: DURATION it holds, such as 90m`},
+		{"explain a --json=maybe", `--json takes no value, and "maybe" is one`},
 		{"explain", "explain: an argument is missing"},
 		{"explain a b", `"b" is one argument too many`},
 		{"explain a --reason x", "explain: has no flag --reason"},
@@ -102,7 +109,7 @@ func TestUsage(t *testing.T) {
 		{"clusters x", "too many"},
 		{"drain --reason x", "an argument is missing"},
 		{"drain cluster/a", "--reason is missing"},
-		{"drain cluster/a --reason", "flag needs an argument"},
+		{"drain cluster/a --reason", "flag needs an argument: --reason"},
 		{"drain a --reason x", "none of cluster/NAME"},
 		{"drain cluster/a/b --reason x", "cluster/NAME"},
 		{"drain cluster/a\tb --reason x", "can't stand in a file"},
@@ -313,7 +320,7 @@ func TestServerAway(t *testing.T) {
 		args []string
 		want string // "": it works
 	}{
-		{[]string{"explain", "x"}, "server http://127.0.0.1:1 can't be asked: dial tcp 127.0.0.1:1: connect: connection refused\nfedctl: hint: does its Corefile say `status`?"},
+		{[]string{"explain", "x"}, "server http://127.0.0.1:1 can't be asked: connection refused\nfedctl: hint: does its Corefile say `status`?"},
 		{[]string{"drain", "cluster/a", "--reason", "x", "--force"}, "can't be asked"}, // nobody knows which file
 		{append(file, "drain", "cluster/a", "--reason", "x"), "what it would change is not known: server http://127.0.0.1:1 can't be asked"},
 		{append(file, "drain", "cluster/a", "--reason", "x", "--dry-run", "--force"), "can't be asked"},

@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/hint"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/report"
 )
 
 // patience is for a preview of a federation of any size; everything else is
 // answered at once.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 // defaultServer is where fedns serves its status unless it is told otherwise.
 const defaultServer = "http://127.0.0.1:8053"
@@ -69,21 +70,17 @@ func (c *asking) get(ctx context.Context, what string, v url.Values, into any) e
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/v1/"+what+"?"+v.Encode(), nil)
 	if err != nil {
-		return misused(&c.command, "server %q is not a URL: %v", c.server, err)
+		return misused(&c.command, "server %q is not a URL, such as %s", c.server, defaultServer)
 	}
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	resp, err := (&http.Client{Transport: t}).Do(req)
 	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) {
-			err = u.Err
-		}
-		return hint.Errorf("does its Corefile say `status`? --server URL, or FEDNS_SERVER, says where", "server %s %w: %v", c.server, errUnreachable, err)
+		return hint.Errorf("does its Corefile say `status`? --server URL, or FEDNS_SERVER, says where", "server %s %w: %s", c.server, errUnreachable, kube.Cause(err))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return hint.Errorf("", "server %s %w: %v", c.server, errUnreachable, err)
+		return hint.Errorf("", "server %s %w: %s", c.server, errUnreachable, kube.Cause(err))
 	}
 	if resp.StatusCode != http.StatusOK {
 		var e report.Error
@@ -93,7 +90,7 @@ func (c *asking) get(ctx context.Context, what string, v url.Values, into any) e
 		return hint.Errorf(e.Hint, "%s", e.Error)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return hint.Errorf("is that the status of fedns?", "server %s %w: %v", c.server, errUnreachable, err)
+		return hint.Errorf("is that the status of fedns?", "server %s %w: what it says is none of fedns's reports", c.server, errUnreachable)
 	}
 	return nil
 }

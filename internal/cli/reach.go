@@ -44,7 +44,10 @@ func (c *reaching) open(name string) (*kube.API, *kubeconfig.Context, error) {
 		return nil, nil, err
 	}
 	api, err := c.reach(cut.Content)
-	return api, cut, err
+	if err != nil {
+		return nil, nil, fmt.Errorf("kubeconfig %s: context %q: %w", c.find(), cut.Name, err)
+	}
+	return api, cut, nil
 }
 
 func (c *reaching) reach(content []byte) (*kube.API, error) {

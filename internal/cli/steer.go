@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -48,7 +49,7 @@ func (c *steering) identify(ctx context.Context, api *kube.API) error {
 	case errors.Is(err, kube.ErrNoKind):
 		return hint.Errorf("fedctl init makes it one; --context says which context is the federation's", "%s %w", api.Server, charter.ErrNone)
 	case err != nil:
-		return hint.Errorf("--context says which context is the federation's", "%s: %w", api.Server, err)
+		return hint.Errorf(cmp.Or(kube.Advice(err), "--context says which context is the federation's"), "%s: %w", api.Server, err)
 	case c.federation != "":
 		return nil
 	}

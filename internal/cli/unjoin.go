@@ -140,7 +140,7 @@ func (c *unjoin) rehearse(ctx context.Context, m *enrol.Member, f enrol.Farewell
 }
 
 // reachTime is for a cluster to say anything.
-const reachTime = 10 * time.Second
+var reachTime = 10 * time.Second
 
 // member reaches the cluster, and says why it can't.
 func (c *unjoin) member(ctx context.Context, m *enrol.Member) error {

@@ -39,12 +39,12 @@ func (a *API) May(ctx context.Context, r Right) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	raw, err := a.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").Timeout(callTimeout).Body(body).Do(ctx).Raw()
+	said, err := raw(a.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").Timeout(callTimeout).Body(body).Do(ctx))
 	if err != nil {
 		return false, err
 	}
 	var answer struct{ Status struct{ Allowed bool } }
-	err = json.Unmarshal(raw, &answer)
+	err = json.Unmarshal(said, &answer)
 	return answer.Status.Allowed, err
 }
 
@@ -57,7 +57,7 @@ func (a *API) Token(ctx context.Context, namespace, account string, life time.Du
 	if err != nil {
 		return "", expires, err
 	}
-	raw, err := a.at(a.rest.Post(), ServiceAccounts, namespace, account).SubResource("token").Body(body).Do(ctx).Raw()
+	said, err := raw(a.at(a.rest.Post(), ServiceAccounts, namespace, account).SubResource("token").Body(body).Do(ctx))
 	if err != nil {
 		return "", expires, err
 	}
@@ -67,7 +67,7 @@ func (a *API) Token(ctx context.Context, namespace, account string, life time.Du
 			ExpirationTimestamp time.Time
 		}
 	}
-	if err := json.Unmarshal(raw, &answer); err != nil {
+	if err := json.Unmarshal(said, &answer); err != nil {
 		return "", expires, err
 	}
 	if answer.Status.Token == "" {
@@ -84,12 +84,12 @@ type Table struct {
 
 // Table lists a kind for people; wide adds the columns that aren't for everyone.
 func (a *API) Table(ctx context.Context, k Kind, namespace string, wide bool) (*Table, error) {
-	raw, err := a.at(a.rest.Get(), k, namespace, "").SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(ctx).Raw()
+	said, err := raw(a.at(a.rest.Get(), k, namespace, "").SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(ctx))
 	if err != nil {
 		return nil, err
 	}
 	var list metav1.Table
-	if err := json.Unmarshal(raw, &list); err != nil {
+	if err := json.Unmarshal(said, &list); err != nil {
 		return nil, err
 	}
 	t := &Table{}

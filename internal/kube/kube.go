@@ -6,10 +6,12 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -113,7 +115,7 @@ func Open(c Config) (*API, error) {
 	}
 	a := &API{Server: config.Host, REST: config}
 	if a.http, err = rest.HTTPClientFor(config); err != nil {
-		return nil, fmt.Errorf("%s: %w", c.where(), err)
+		return nil, fmt.Errorf("%s: %w", c.where(), unusable(err))
 	}
 	if config.ExecProvider != nil {
 		a.http.Transport = plugin.Outer(a.http.Transport)
@@ -128,6 +130,26 @@ func Open(c Config) (*API, error) {
 		return nil, fmt.Errorf("%s: %w", c.where(), err)
 	}
 	return a, nil
+}
+
+// unusable says which of a kubeconfig's certificates can't be used.
+func unusable(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "root certificates"):
+		return errors.New("its certificate-authority holds no certificate in PEM form")
+	case strings.HasPrefix(text, "tls: "):
+		return fmt.Errorf("its client-certificate and client-key can't be used: %s", strings.TrimPrefix(text, "tls: "))
+	}
+	return err
+}
+
+// raw is what was answered, or what a Status says is wrong.
+func raw(r rest.Result) ([]byte, error) {
+	body, err := r.Raw()
+	if err != nil {
+		err = cmp.Or(r.Error(), err) // Raw has no eye for a Status
+	}
+	return body, err
 }
 
 // statuses knows the one type that errors come in.
@@ -148,8 +170,12 @@ func (c Config) rest() (*rest.Config, error) {
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: c.Context}
 	var load clientcmd.ClientConfig
 	if c.Kubeconfig != "" {
-		if _, err := os.Stat(c.Kubeconfig); err != nil {
-			return nil, fmt.Errorf("kubeconfig: %w", err)
+		content, err := os.ReadFile(c.Kubeconfig)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.where(), unread(err))
+		}
+		if _, err := clientcmd.Load(content); err != nil {
+			return nil, fmt.Errorf("%s: it isn't a kubeconfig", c.where()) // what is said of it is about Go's types
 		}
 		load = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&clientcmd.ClientConfigLoadingRules{ExplicitPath: c.Kubeconfig}, overrides)
 	} else {
@@ -185,6 +211,24 @@ func (c Config) rest() (*rest.Config, error) {
 	return config, nil
 }
 
+// unread is what is wrong with a file that can't be read, without its name.
+func unread(err error) error {
+	var p *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return absent{err}
+	case errors.As(err, &p):
+		return p.Err
+	}
+	return err
+}
+
+// absent is the error of a file that isn't there.
+type absent struct{ error }
+
+func (absent) Error() string   { return "it isn't there" }
+func (a absent) Unwrap() error { return a.error }
+
 // inline says whether all that a context needs stands in the kubeconfig itself.
 func inline(c *clientcmdapi.Cluster, a *clientcmdapi.AuthInfo) bool {
 	return (c == nil || c.CertificateAuthority == "") &&
@@ -196,7 +240,7 @@ func (a *API) Close() { utilnet.CloseIdleConnectionsFor(a.http.Transport) }
 
 // Version is that of the API server, such as v1.36.3.
 func (a *API) Version(ctx context.Context) (string, error) {
-	body, err := a.rest.Get().AbsPath("/version").Timeout(callTimeout).Do(ctx).Raw()
+	body, err := raw(a.rest.Get().AbsPath("/version").Timeout(callTimeout).Do(ctx))
 	if err != nil {
 		return "", err
 	}
@@ -219,7 +263,7 @@ func (a *API) Find(ctx context.Context, group, version, kind string) (Kind, erro
 	if group == "" {
 		path = "/api/" + version
 	}
-	body, err := a.rest.Get().AbsPath(path).Timeout(callTimeout).Do(ctx).Raw()
+	body, err := raw(a.rest.Get().AbsPath(path).Timeout(callTimeout).Do(ctx))
 	if apierrors.IsNotFound(err) {
 		return k, fmt.Errorf("%s: %w", k, ErrNoKind)
 	}

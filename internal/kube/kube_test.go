@@ -108,11 +108,12 @@ func TestPlain(t *testing.T) {
 		want, advice string
 	}{
 		{fmt.Errorf("https://127.0.0.1:1: %w", dead), "https://127.0.0.1:1: can't be reached: connection refused", "does its API server run"},
-		{&url.Error{Op: "Get", URL: "https://x/", Err: context.DeadlineExceeded}, "can't be reached: it didn't answer in time", "does its API server run"},
-		{&url.Error{Op: "Get", URL: "https://x/", Err: io.EOF}, "can't be reached: it closed the connection", "does its API server run"},
-		{&url.Error{Op: "Get", URL: "https://x/", Err: &net.OpError{Op: "dial", Err: &net.DNSError{Name: "x", IsNotFound: true}}}, `can't be reached: there is no host "x"`, "does its API server run"},
-		{&url.Error{Op: "Get", URL: "https://x/", Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, "can't be reached: its certificate isn't accepted: x509: certificate signed by unknown authority", "does its API server run"},
-		{fmt.Errorf("https://x: %w", forbidden), `https://x: forbidden: user "jane" may not get configmaps in namespace federation-system`, "somebody with more rights"},
+		{&url.Error{Op: "Get", URL: "https://x/", Err: context.DeadlineExceeded}, "https://x can't be reached: it didn't answer in time", "does its API server run"},
+		{&url.Error{Op: "Get", URL: "https://x/", Err: io.EOF}, "https://x can't be reached: it closed the connection", "does its API server run"},
+		{&url.Error{Op: "Get", URL: "https://x/", Err: &net.OpError{Op: "dial", Err: &net.DNSError{Name: "x", IsNotFound: true}}}, `https://x can't be reached: there is no host "x"`, "does its API server run"},
+		{&url.Error{Op: "Get", URL: "https://x/", Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, "https://x can't be reached: its certificate isn't accepted: nobody who is trusted here has signed it", "does its API server run"},
+		{errors.Join(errors.New("one:\n  two"), errors.New("three\n")), "one: two; three", ""},
+		{fmt.Errorf("https://x: %w", forbidden), `https://x: forbidden: user "jane" may not get configmaps in namespace federation-system`, "somebody with more rights has to give it these: kubectl create role fedctl -n federation-system --verb=get --resource=configmaps, and kubectl create rolebinding fedctl -n federation-system --role=fedctl --user=jane, or --context"},
 		{fmt.Errorf("https://x: %w", apierrors.NewUnauthorized("Unauthorized")), "https://x: its credentials aren't accepted (401)", "has its token"},
 		{errors.New("anything else"), "anything else", ""},
 	} {

@@ -11,7 +11,7 @@ import (
 
 // Ready asks whether the API server is ready: nil, or why it isn't.
 func (a *API) Ready(ctx context.Context) error {
-	body, err := a.rest.Get().AbsPath("/readyz").Timeout(callTimeout).Do(ctx).Raw()
+	body, err := raw(a.rest.Get().AbsPath("/readyz").Timeout(callTimeout).Do(ctx))
 	if err != nil {
 		return brief(err)
 	}

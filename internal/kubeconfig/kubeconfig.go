@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,17 +24,20 @@ import (
 
 // Files are the kubeconfigs of an operator; the first that says something counts,
 // as kubectl has it.
-type Files struct{ paths []string }
+type Files struct {
+	paths []string
+	by    string // who named them; "": it is known
+}
 
 // Find says which: the one that was named, else $KUBECONFIG, else ~/.kube/config.
 func Find(named string, getenv func(string) string) Files {
 	if named != "" {
-		return Files{[]string{named}}
+		return Files{[]string{named}, "--kubeconfig"}
 	}
 	if list := filepath.SplitList(getenv("KUBECONFIG")); len(list) > 0 {
-		return Files{slices.DeleteFunc(list, func(p string) bool { return p == "" })}
+		return Files{slices.DeleteFunc(list, func(p string) bool { return p == "" }), "KUBECONFIG"}
 	}
-	return Files{[]string{filepath.Join(getenv("HOME"), ".kube", "config")}}
+	return Files{[]string{filepath.Join(getenv("HOME"), ".kube", "config")}, "the usual place"}
 }
 
 func (f Files) String() string { return strings.Join(f.paths, string(filepath.ListSeparator)) }
@@ -62,7 +66,49 @@ func (f Files) missing() bool {
 	})
 }
 
+// origin is who named the files, behind what is wrong with them.
+func (f Files) origin() string {
+	if f.by == "" {
+		return ""
+	}
+	return " (" + f.by + ")"
+}
+
+// unreadable says which of the files can't be read, and why.
+func (f Files) unreadable() error {
+	for _, p := range f.paths {
+		content, err := os.ReadFile(p)
+		var wrong *fs.PathError
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case errors.As(err, &wrong):
+			return fmt.Errorf("kubeconfig %s: %w%s", p, wrong.Err, f.origin())
+		case err != nil:
+			return fmt.Errorf("kubeconfig %s: %w%s", p, err, f.origin())
+		default:
+			if _, err := clientcmd.Load(content); err != nil {
+				return hint.Errorf("it has to be one of kind Config, in YAML or JSON, as kubectl config view prints it", "kubeconfig %s: it isn't a kubeconfig%s%s", p, at(err), f.origin())
+			}
+		}
+	}
+	return nil
+}
+
+// inLine is how a reader of YAML says where it stopped, and why.
+var inLine = regexp.MustCompile(`yaml: (line \d+: [^\n]*)`)
+
+// at is where a file stops to be YAML. What else a decoder says is about Go's types.
+func at(err error) string {
+	if m := inLine.FindStringSubmatch(err.Error()); m != nil {
+		return ": " + m[1]
+	}
+	return ""
+}
+
 func (f Files) load() (*clientcmdapi.Config, error) {
+	if err := f.unreadable(); err != nil {
+		return nil, err
+	}
 	config, err := (&clientcmd.ClientConfigLoadingRules{Precedence: f.paths, WarnIfAllMissing: false}).Load()
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig %s: %w", f, err)
@@ -83,7 +129,7 @@ func (f Files) Context(name string) (*Context, error) {
 		return nil, err
 	}
 	if f.missing() {
-		return nil, hint.Errorf("--kubeconfig FILE, or KUBECONFIG, says where it is", "kubeconfig %s isn't there", f)
+		return nil, hint.Errorf("--kubeconfig FILE, or KUBECONFIG, says where it is", "kubeconfig %s isn't there%s", f, f.origin())
 	}
 	if name == "" {
 		if name = config.CurrentContext; name == "" {
@@ -92,9 +138,9 @@ func (f Files) Context(name string) (*Context, error) {
 	}
 	context := config.Contexts[name]
 	if context == nil {
-		known := "known: " + has(config)
-		if len(config.Contexts) == 0 {
-			known = "it has none at all"
+		known := "it has " + has(config)
+		if near := hint.Near(name, slices.Collect(maps.Keys(config.Contexts))); len(near) > 0 {
+			known = "did you mean " + strings.Join(near, ", or ") + "? " + known
 		}
 		return nil, hint.Errorf(known, "kubeconfig %s: context %q isn't there", f, name)
 	}
@@ -144,13 +190,13 @@ func (f Files) Pick(s string) (*Context, error) {
 		return err == nil && !info.IsDir()
 	}
 	if isFile(s) {
-		readings = append(readings, reading{Files{[]string{s}}, ""})
+		readings = append(readings, reading{Files{paths: []string{s}}, ""})
 	}
 	for i := range s {
 		if s[i] != '/' || i == 0 || !isFile(s[:i]) {
 			continue
 		}
-		in := Files{[]string{s[:i]}}
+		in := Files{paths: []string{s[:i]}}
 		if has, err := in.Has(s[i+1:]); err != nil {
 			return nil, err
 		} else if has {

@@ -8,11 +8,12 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/hint"
 	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/topology"
 )
 
-// fewNear is how many names are proposed to whoever mistyped one.
+// fewNear is how many services are looked at whose names are the nearest to a mistyped one.
 const fewNear = 3
 
 // kinds are the words for what a name may be of, before NAMESPACE/NAME.
@@ -92,7 +93,7 @@ func (s *status) named(asked string, snapshot *names.Snapshot) (string, error) {
 		}
 	}
 	help := "fedctl services lists them"
-	if near = closest(k.Namespace+"/"+k.Name, near); len(near) > 0 {
+	if near = hint.Near(k.Namespace+"/"+k.Name, near); len(near) > 0 {
 		help = "did you mean " + strings.Join(near, ", or ") + "?"
 	}
 	return "", (&fault{code: http.StatusNotFound, text: "there is no " + asked}).with(help)
@@ -124,7 +125,7 @@ func (s *status) near(asked string, snapshot *names.Snapshot) []string {
 			case 3:
 				all = append(all, short+"."+f.Name)
 			default:
-				services = append(services, candidate{i, k, distance(strings.Join(first[:min(len(first), 3)], "."), short+"."+f.Name)})
+				services = append(services, candidate{i, k, hint.Distance(strings.Join(first[:min(len(first), 3)], "."), short+"."+f.Name)})
 			}
 		}
 	}
@@ -145,55 +146,5 @@ func (s *status) near(asked string, snapshot *names.Snapshot) []string {
 			}
 		}
 	}
-	return closest(asked, all)
-}
-
-// closest are the few of a list that differ least from a word, if that is little.
-func closest(word string, list []string) []string {
-	type scored struct {
-		text string
-		n    int
-	}
-	most := 1 + len(word)/8
-	var all []scored
-	for _, x := range list {
-		if n := distance(word, x); n > 0 && n <= most {
-			all = append(all, scored{x, n})
-		}
-	}
-	slices.SortFunc(all, func(a, b scored) int { return cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(a.text, b.text)) })
-	var out []string
-	for _, x := range slices.Compact(all) {
-		if len(out) < fewNear && x.n <= all[0].n+1 {
-			out = append(out, x.text)
-		}
-	}
-	return out
-}
-
-// distance is how many letters have to be changed, added, left out, or swapped with the
-// next, to make one word of another (optimal string alignment).
-func distance(a, b string) int {
-	if a == b {
-		return 0
-	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range len(a) {
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(row[j]+1, last[j+1]+1, last[j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
+	return hint.Near(asked, all)
 }

@@ -71,7 +71,7 @@ func TestNoCorefile(t *testing.T) {
 	}{
 		{nil, "[FATAL] there is no Corefile here, in " + dir + "; -conf FILE names one"},
 		{[]string{"-conf", "nowhere"}, "[FATAL] the Corefile nowhere isn't there"},
-		{[]string{"-conf", dir}, "[FATAL] the Corefile " + dir + ": is a directory"},
+		{[]string{"-conf", dir}, "[FATAL] the Corefile " + dir + " is a directory; -conf names a file"},
 		{[]string{"-conf", "empty"}, "[FATAL] the Corefile empty is empty"},
 		{[]string{"Corefile"}, `[FATAL] "Corefile" isn't a flag; -conf FILE names the Corefile`},
 	} {
