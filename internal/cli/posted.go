@@ -227,6 +227,11 @@ func (b *board) await(ctx context.Context, now func() time.Time, said func(fedap
 	return all, err
 }
 
+// declined is that a server has looked at an order, and has no use for it.
+type declined struct{ server, why string }
+
+func (d *declined) Error() string { return "server " + d.server + " refuses it: " + d.why }
+
 // foresee asks all servers what an order would change, by one that is never in force.
 func (b *board) foresee(ctx context.Context, now func() time.Time, o override.Order) (*report.Preview, error) {
 	if _, err := b.prune(ctx, now(), false); err != nil {
@@ -248,7 +253,7 @@ func (b *board) foresee(ctx context.Context, now func() time.Time, o override.Or
 	p := &report.Preview{}
 	for server, s := range all {
 		if s.State != fedapi.Previewed {
-			return nil, fmt.Errorf("server %s: %s", server, s.Message)
+			return nil, &declined{server, s.Message}
 		}
 		if int(s.Orphaned) > p.Orphaned {
 			p.Orphaned, p.Orphans = int(s.Orphaned), s.Orphans
@@ -278,7 +283,10 @@ func (c *order) post(ctx context.Context, to *steering) error {
 		return hint.Errorf("its Corefile needs a `registry`, and it the rights that fedctl init gives; --force orders it for those that come", "%s: no server says that it follows federation %s", what, b.federation)
 	}
 	p, err := b.foresee(ctx, c.Now, o)
+	var no *declined
 	switch {
+	case errors.As(err, &no) && !c.force:
+		return hint.Errorf("--force orders it all the same, for when that has changed", "%s: %w", what, err)
 	case err != nil && (c.dry || !c.force):
 		return hint.Errorf("--force orders it unseen", "%s: what it would change is not known: %w", what, err)
 	case c.dry:

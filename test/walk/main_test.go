@@ -12,7 +12,10 @@ import (
 	"time"
 )
 
-var narrate = flag.Bool("narrate", false, "tell the story in the terminal, as it happens")
+var (
+	narrate = flag.Bool("narrate", false, "tell the story in the terminal, as it happens")
+	keep    = flag.Bool("keep", false, "leave the federation as it is before its end, until Ctrl-C")
+)
 
 // The terminal, if the story is told there, and what ends with Ctrl-C.
 var (
@@ -50,6 +53,8 @@ func perform(m *testing.M) int {
 	code := m.Run()
 	took := time.Since(start).Round(time.Second)
 	switch {
+	case *keep && code == 0:
+		fmt.Fprintf(terminal, "\nEnded after %v. Nothing is left running.\n", took)
 	case ctx.Err() != nil:
 		fmt.Fprintf(terminal, "\nInterrupted after %v. Nothing is left running.\n", took)
 		code = 130 // as a shell has it

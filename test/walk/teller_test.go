@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/test/serve"
 )
 
 // A teller does what a user would do, and tells of it: sentences, commands as they
@@ -40,6 +41,25 @@ const (
 
 // chapter begins a part of the story.
 func (s *teller) chapter(title string) { fmt.Fprintf(s.out, "\n== %s\n", title) }
+
+// build builds a program, and says how long it takes: from nothing, minutes.
+func (s *teller) build(program string) (path string, err error) {
+	begin := time.Now()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		path, err = serve.Build(program)
+	}()
+	for tick := time.Tick(10 * time.Second); ; {
+		select {
+		case <-done:
+			fmt.Fprintf(s.out, "%s: built in %.0f s\n", program, time.Since(begin).Seconds())
+			return path, err
+		case <-tick:
+			fmt.Fprintf(s.out, "%s: is being built, for %.0f s now\n", program, time.Since(begin).Seconds())
+		}
+	}
+}
 
 // say tells something in between.
 func (s *teller) say(text string) {

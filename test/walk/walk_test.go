@@ -76,6 +76,10 @@ func TestWalk(t *testing.T) {
 	w.zoneFails()
 	w.regionFails()
 	w.clusterFails()
+	if *keep {
+		w.keep()
+		return
+	}
 	w.unjoin()
 	w.destroy(fedns, fedsync)
 }
@@ -89,7 +93,7 @@ func newWalk(t *testing.T) *walk {
 	serve.Tool(t, "dig")
 	s.say("fedns, fedsync and fedctl are built, and then four clusters are started.")
 	for _, program := range []string{"fedns", "fedsync", "fedctl"} {
-		path, err := serve.Build(program)
+		path, err := s.build(program)
 		s.ended()
 		if err != nil {
 			t.Fatal(err)
@@ -325,6 +329,28 @@ func (w *walk) clusterFails() {
 	w.asks("europe-west1", europe)
 	w.asks("", asia, europe, central, east)
 	w.until("kubectl --context=myfederation get clusters", func(out string) bool { return strings.Count(out, " Ready ") == len(sites) })
+}
+
+// keep leaves the federation as it is until Ctrl-C.
+func (w *walk) keep() {
+	w.chapter("It is kept")
+	w.kept()
+	<-w.ctx.Done()
+}
+
+// kept says how to look at what is kept.
+func (w *walk) kept() {
+	w.say("All of it runs until Ctrl-C. In another terminal:")
+	fmt.Fprintf(w.out, `export KUBECONFIG=%s FEDNS_SERVER=%s PATH=%s:%s:$PATH
+kubectl config get-contexts
+kubectl --context=myfederation get clusters
+kubectl --context=gce-us-central1 get nodes
+%s
+fedctl explain nginx.mynamespace
+less %s %s
+`, filepath.Join(w.dir, "config"), w.status, w.bin, filepath.Join(fedtest.Root(), "bin", "kube"),
+		fmt.Sprintf("dig @127.0.0.1 -p %d %s", w.port, name("")), filepath.Join(w.dir, "fedns.log"), filepath.Join(w.dir, "fedsync.log"))
+	w.say("Ctrl-C ends all of it, and removes its files.")
 }
 
 func (w *walk) unjoin() {
