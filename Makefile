@@ -22,7 +22,7 @@ run: build ## start fedns over corefile.example, on 127.0.0.1:1053
 demo: ## the life of a federation in the terminal: real API servers, from init to its end, or with KEEP=1 until Ctrl-C
 	@[ -e bin/kube/stages.yaml ] || echo 'First etcd, Kubernetes and kwok are built, once: about six minutes.'
 	@$(MAKE) -s --no-print-directory kube
-	@mkdir -p bin/test && sh test/kube/tell.sh 'the demo' go test -c -o bin/test/walk ./test/walk
+	@mkdir -p bin/test && sh test/kube/tell.sh 'the demo' go test -c -o bin/test/walk ./test/demo
 	@exec bin/test/walk -test.run '^TestWalk$$' -narrate $(if $(KEEP),-keep -test.timeout 0,-test.timeout 10m)
 
 unit: ## the quick tests, with the race detector
@@ -39,18 +39,18 @@ check: ## formatting, vet, staticcheck, tidy go.mod, builds for other systems
 	go run $(STATICCHECK) ./...
 
 bench: build kube ## the figures of the README: change to answer, size, cost of a change and of an answer, workloads
-	go test -run '^$$' -bench . -benchmem ./internal/names ./internal/answer ./internal/shard ./internal/probe ./internal/wire ./plugin/federation
-	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/bench -figures
-	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/operate -figures
+	go test -run '^$$' -bench . -benchmem ./internal/snapshot ./internal/answer ./internal/shard ./internal/source/probe ./internal/dns/message ./plugin/federation
+	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/perf/bench -figures
+	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/sync/operate -figures
 
 bench-peers: build ## fedns beside other name servers: answers a second, what one costs, how long it takes
 	test/peers.sh race
-	go run ./test/race
-	go run ./test/race -flood
-	go run ./test/race -flood -subnets -servers fedns,fedns-nearest -rounds 9 -seconds 4
-	go run ./test/race -flood -subnets -global -servers fedns,fedns-nearest -rounds 9 -seconds 4
-	go run ./test/race -latency -rounds 9 -seconds 4 -data bin/latency.json
-	go run ./test/race/plot bin/latency.json >bin/latency.svg
+	go run ./test/perf/race
+	go run ./test/perf/race -flood
+	go run ./test/perf/race -flood -subnets -servers fedns,fedns-nearest -rounds 9 -seconds 4
+	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest -rounds 9 -seconds 4
+	go run ./test/perf/race -latency -rounds 9 -seconds 4 -data bin/latency.json
+	go run ./test/perf/race/plot bin/latency.json >bin/latency.svg
 	@echo 'bin/latency.svg: the picture of the last part'
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
@@ -61,9 +61,9 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	done
 
 soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, each fuzz target for ten minutes
-	go test -count=1 -timeout 30m ./test/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
-	go test -count=1 -timeout 30m ./test/faults -run '^TestFaults' -kills 200 -flaps 1m
-	go test -count=1 -timeout 30m ./test/sync -run '^TestFaults' -kills 100 -down 1m
+	go test -count=1 -timeout 30m ./test/perf/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
+	go test -count=1 -timeout 30m ./test/dns/faults -run '^TestFaults' -kills 200 -flaps 1m
+	go test -count=1 -timeout 30m ./test/sync/propagation -run '^TestFaults' -kills 100 -down 1m
 	$(MAKE) fuzz FUZZTIME=10m
 
 kube: ## build the real control planes that tests start, into bin/kube

@@ -13,7 +13,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/fedns/fedns/internal/cli"
+	"github.com/fedns/fedns/internal/ctl"
 )
 
 // version is set by the Makefile.
@@ -25,11 +25,11 @@ func main() {
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
 	log.SetOutput(io.Discard) // net/http's, too
-	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal(os.Stderr), Getenv: os.Getenv, Now: time.Now, Version: version}
+	env := ctl.Env{Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal(os.Stderr), Getenv: os.Getenv, Now: time.Now, Version: version}
 	if terminal(os.Stdin) && env.Terminal {
 		env.Stdin = os.Stdin
 	}
-	code := cli.Run(ctx, env, os.Args[1:])
+	code := ctl.Run(ctx, env, os.Args[1:])
 	stop()
 	os.Exit(code)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
 
-	"github.com/fedns/fedns/internal/hint"
+	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/plugin/federation"
 )
 
@@ -56,7 +56,7 @@ func flags() {
 		all.PrintDefaults()
 		os.Exit(0)
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "[FATAL] %v (-help lists the flags)\n", hint.Flag(all, err))
+		fmt.Fprintf(os.Stderr, "[FATAL] %v (-help lists the flags)\n", advice.Flag(all, err))
 		os.Exit(2)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 
-	"github.com/fedns/fedns/internal/plainlog"
+	"github.com/fedns/fedns/internal/logging"
 )
 
 // start serves until the process is told to end. It does what CoreDNS's own main
@@ -27,7 +27,7 @@ func start() {
 		}
 	} else {
 		log.SetFlags(0)
-		clog.SetOutput(plainlog.Lines{To: os.Stdout})
+		clog.SetOutput(logging.Lines{To: os.Stdout})
 	}
 	if flag.NArg() > 0 {
 		fail(fmt.Errorf("%q isn't a flag; -conf FILE names the Corefile, -help lists the flags", flag.Arg(0)))
@@ -80,7 +80,7 @@ func addresses(instance *caddy.Instance) []string {
 // fail ends what can't go on. It says so where a user looks, whatever the log is.
 func fail(err error) {
 	if !caddy.IsUpgrade() { // else nobody looks
-		clog.SetOutput(plainlog.Lines{To: os.Stderr})
+		clog.SetOutput(logging.Lines{To: os.Stderr})
 	}
 	clog.Fatal(err)
 }

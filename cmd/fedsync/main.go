@@ -22,11 +22,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/klog/v2"
 
-	"github.com/fedns/fedns/internal/fedapi"
-	"github.com/fedns/fedns/internal/fedsync"
-	"github.com/fedns/fedns/internal/hint"
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
-	"github.com/fedns/fedns/internal/plainlog"
+	"github.com/fedns/fedns/internal/logging"
+	"github.com/fedns/fedns/internal/sync/controller"
 )
 
 // version is set by the Makefile.
@@ -52,7 +52,7 @@ func main() {
 	}
 	// What libraries say has the same form.
 	klog.SetSlogLogger(o.Log)
-	plainlog.Standard(os.Stderr)
+	logging.Standard(os.Stderr)
 	switch err := run(ctx, o); {
 	case err == nil:
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
@@ -65,7 +65,7 @@ func main() {
 
 // options are the flags.
 type options struct {
-	fedsync.Config
+	controller.Config
 	dryRun, version bool
 	listen          string
 	deadline        time.Duration
@@ -77,18 +77,18 @@ func parse(args []string) (o options, err error) {
 	f.StringVar(&o.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "`file` that leads to the federation's API; default $KUBECONFIG")
 	f.StringVar(&o.Context, "context", "", "its context; default: the current one")
 	f.StringVar(&o.Federation, "federation", "", "`name` of the federation; default: what the ConfigMap federation-system/federation says")
-	f.IntVar(&o.MaxDeletes, "max-deletes", fedsync.DefaultMaxDeletes, "how many objects of a cluster may go in one pass before an operator has to confirm")
-	qps := f.Float64("qps", fedsync.DefaultQPS, "calls a second to each cluster")
-	f.IntVar(&o.Burst, "burst", fedsync.DefaultBurst, "calls to a cluster that may come at once")
-	f.DurationVar(&o.Lease, "lease", fedsync.DefaultLease, "how long a leader that is gone stays one; 0: there is only this one")
-	f.DurationVar(&o.LostAfter, "lost-after", fedsync.DefaultLostAfter, "how long a cluster may be out of reach before the others get its replicas")
+	f.IntVar(&o.MaxDeletes, "max-deletes", controller.DefaultMaxDeletes, "how many objects of a cluster may go in one pass before an operator has to confirm")
+	qps := f.Float64("qps", controller.DefaultQPS, "calls a second to each cluster")
+	f.IntVar(&o.Burst, "burst", controller.DefaultBurst, "calls to a cluster that may come at once")
+	f.DurationVar(&o.Lease, "lease", controller.DefaultLease, "how long a leader that is gone stays one; 0: there is only this one")
+	f.DurationVar(&o.LostAfter, "lost-after", controller.DefaultLostAfter, "how long a cluster may be out of reach before the others get its replicas")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:10253", "`address` of /metrics and /healthz; empty: none")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	f.DurationVar(&o.deadline, "deadline", 30*time.Second, "with -dry-run, how long clusters may take to say what they have")
 	f.BoolVar(&o.version, "version", false, "print the version")
 	debugging := f.Bool("debug", false, "log each step")
 	f.Func("kind", "a `group/version/Kind` to keep beside the usual ones; may be given several times", func(s string) error {
-		k, err := fedapi.ParseKind(s)
+		k, err := v1alpha1.ParseKind(s)
 		o.Kinds = append(o.Kinds, k)
 		return err
 	})
@@ -98,14 +98,14 @@ func parse(args []string) (o options, err error) {
 		f.PrintDefaults()
 		return o, err
 	} else if err != nil {
-		return o, hint.Flag(f, err)
+		return o, advice.Flag(f, err)
 	}
 	o.QPS = float32(*qps)
 	level := slog.LevelInfo
 	if *debugging {
 		level = slog.LevelDebug
 	}
-	o.Log = plainlog.New(os.Stderr, level)
+	o.Log = logging.New(os.Stderr, level)
 	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("%q isn't a flag", f.Arg(0))
@@ -132,7 +132,7 @@ func run(ctx context.Context, o options) error {
 	if o.dryRun {
 		ctx, cancel := context.WithTimeout(ctx, o.deadline)
 		defer cancel()
-		p, err := fedsync.Plan(ctx, o.Config)
+		p, err := controller.Plan(ctx, o.Config)
 		if err == nil {
 			err = p.Print(os.Stdout)
 		}
@@ -146,7 +146,7 @@ func run(ctx context.Context, o options) error {
 		}
 		defer end()
 	}
-	return fedsync.Run(ctx, o.Config)
+	return controller.Run(ctx, o.Config)
 }
 
 // reaches is what leads to the federation's API.
@@ -166,7 +166,7 @@ func serve(addr string, log *slog.Logger) (end func(), err error) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(fedsync.Metrics()...)
+	registry.MustRegister(controller.Metrics()...)
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -50,7 +50,7 @@ type Member struct {
 	TTL      uint32 // seconds
 	Degraded uint32 // seconds; the TTL while what is answered changed lately
 	Lenient  bool   // an unknown scope of a known service leads one step up
-	Policy   names.Policy
+	Policy   snapshot.Policy
 	Answers  int // how many addresses of a family an answer may have; 0: any number
 }
 
@@ -60,29 +60,29 @@ type Answer struct {
 	Path       Path
 	Scope      topology.Scope // that was asked
 	Steps      int            // how many CNAMEs lead up from there, each to the next wider scope
-	Federation *names.Federation
-	Index      int            // of the federation, in Snapshot.Federations
-	Service    *names.Service // nil where the name is no service's
-	TTL        uint32         // of every record, in seconds
-	Target     bool           // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
-	Why        string         // the reason, where there is no record
-	Stale      bool           // a shard that is or could be in it is only last known to be so
-	Awaits     string         // what isn't known yet of the shards that could be in it; "": nothing
-	Inside     bool           // the name is in a cluster's own domain
-	Away       bool           // such a name leads to that of Scope, in the federation's domain, and on from there
-	Near       uint32         // the TTL of the CNAME that leads there
+	Federation *snapshot.Federation
+	Index      int               // of the federation, in Snapshot.Federations
+	Service    *snapshot.Service // nil where the name is no service's
+	TTL        uint32            // of every record, in seconds
+	Target     bool              // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
+	Why        string            // the reason, where there is no record
+	Stale      bool              // a shard that is or could be in it is only last known to be so
+	Awaits     string            // what isn't known yet of the shards that could be in it; "": nothing
+	Inside     bool              // the name is in a cluster's own domain
+	Away       bool              // such a name leads to that of Scope, in the federation's domain, and on from there
+	Near       uint32            // the TTL of the CNAME that leads there
 	// Depth is how many labels before the domain exist, counted from the right:
 	// the closest encloser of a name that doesn't (RFC 4592).
 	Depth int
 
 	typ   Type
-	run   []names.Shard  // of the service at the end of the chain
-	width topology.Width // of that end
-	short uint32         // the TTL while something isn't known
-	rule  names.Policy   // of the federation
-	limit int            // how many addresses of a family it may have; 0: any number
+	run   []snapshot.Shard // of the service at the end of the chain
+	width topology.Width   // of that end
+	short uint32           // the TTL while something isn't known
+	rule  snapshot.Policy  // of the federation
+	limit int              // how many addresses of a family it may have; 0: any number
 
-	picks [names.Families]pick // of the run
+	picks [snapshot.Families]pick // of the run
 }
 
 // End is the scope whose records are the answer's.
@@ -120,7 +120,7 @@ func (a *Answer) Chain() iter.Seq[topology.Scope] {
 // domain, in lower case, leftmost first; members are the federations under the
 // domain; now is on the clock of Recent.Until. labels must not change while the answer is in
 // use.
-func Resolve(s *names.Snapshot, members []Member, labels []string, t Type, now time.Duration) Answer {
+func Resolve(s *snapshot.Snapshot, members []Member, labels []string, t Type, now time.Duration) Answer {
 	p := parse(labels)
 	if p.Federation == "" || p.extra && !p.hasKind {
 		return above(s, members, p)
@@ -138,7 +138,7 @@ func Resolve(s *names.Snapshot, members []Member, labels []string, t Type, now t
 
 // above answers for names that stop before a federation: empty non-terminals, or
 // nothing.
-func above(s *names.Snapshot, members []Member, p Path) Answer {
+func above(s *snapshot.Snapshot, members []Member, p Path) Answer {
 	a := Answer{Path: p}
 	for _, m := range members {
 		f := s.Federations[m.Index]
@@ -171,7 +171,7 @@ func above(s *names.Snapshot, members []Member, p Path) Answer {
 }
 
 // missing is NameError once the federations are settled.
-func (a *Answer) missing(s *names.Snapshot, members []Member) Outcome {
+func (a *Answer) missing(s *snapshot.Snapshot, members []Member) Outcome {
 	for _, m := range members {
 		if o := missing(s.Federations[m.Index]); o != NameError {
 			return o
@@ -182,7 +182,7 @@ func (a *Answer) missing(s *names.Snapshot, members []Member) Outcome {
 
 // missing is the outcome for a name a federation doesn't know: before every
 // member has been listed, or had its time, it may yet turn out to exist.
-func missing(f *names.Federation) Outcome {
+func missing(f *snapshot.Federation) Outcome {
 	if f.Heard && f.Settled {
 		return NameError
 	}
@@ -190,7 +190,7 @@ func missing(f *names.Federation) Outcome {
 }
 
 // inside answers for names at and below the federation's label.
-func inside(f *names.Federation, m Member, p Path, t Type, now time.Duration) Answer {
+func inside(f *snapshot.Federation, m Member, p Path, t Type, now time.Duration) Answer {
 	a := Answer{Path: p, Federation: f, Index: m.Index, Depth: len(p.Scope), Why: NoName, rule: m.Policy, limit: m.Answers}
 	scope, ok := f.Map.Scope(p.Scope...)
 	if !ok {
@@ -240,7 +240,7 @@ func (a *Answer) find(m Member, t Type, now time.Duration) {
 }
 
 // known counts the labels of a scope, from the right, that exist.
-func known(f *names.Federation, scope []string) int {
+func known(f *snapshot.Federation, scope []string) int {
 	if f.Size() == 0 {
 		return 0
 	}
@@ -250,7 +250,7 @@ func known(f *names.Federation, scope []string) int {
 	return 0
 }
 
-func (a *Answer) known(f *names.Federation) int {
+func (a *Answer) known(f *snapshot.Federation) int {
 	if f.Size() == 0 {
 		return 0
 	}
@@ -362,7 +362,7 @@ func (a *Answer) Shorten() { a.TTL = min(a.TTL, a.short) }
 // shard that may turn out to be up, or not to be, is part of it. What a member has that
 // has not been listed matters only where nothing else is up: else the one that can't
 // be reached would hold up all others.
-func held(f *names.Federation, s *names.Service, scope topology.Scope, up bool) string {
+func held(f *snapshot.Federation, s *snapshot.Service, scope topology.Scope, up bool) string {
 	for i := range s.Awaits {
 		if w := &s.Awaits[i]; w.Hold && scope.Holds(w.Place) {
 			return w.What
@@ -379,8 +379,8 @@ func held(f *names.Federation, s *names.Service, scope topology.Scope, up bool) 
 }
 
 // awaited says what isn't known yet of the shards that could be in a scope.
-func awaited(f *names.Federation, s *names.Service, scope topology.Scope) string {
-	for _, list := range [...][]names.Await{s.Awaits, f.Unlisted} {
+func awaited(f *snapshot.Federation, s *snapshot.Service, scope topology.Scope) string {
+	for _, list := range [...][]snapshot.Await{s.Awaits, f.Unlisted} {
 		for i := range list {
 			if scope.Holds(list[i].Place) {
 				return list[i].What
@@ -393,12 +393,12 @@ func awaited(f *names.Federation, s *names.Service, scope topology.Scope) string
 // near says whether a pod of the cluster that asks has a port of a protocol, whatever its
 // Service says.
 func (a *Answer) near(proto string) bool {
-	return a.Inside && a.Service.Local != nil && slices.ContainsFunc(a.Service.Local.Ports, func(p names.Port) bool { return p.Proto == proto })
+	return a.Inside && a.Service.Local != nil && slices.ContainsFunc(a.Service.Local.Ports, func(p snapshot.Port) bool { return p.Proto == proto })
 }
 
 // up says whether a shard of the run that is the scope's is up, and has the port if
 // one is asked.
-func up(s *names.Service, run []names.Shard, scope topology.Scope, port, proto string) bool {
+func up(s *snapshot.Service, run []snapshot.Shard, scope topology.Scope, port, proto string) bool {
 	if len(run) == 0 {
 		return false
 	}
@@ -441,7 +441,7 @@ func (a *Answer) records(port string, t Type) {
 // ttl is that of all records on the way to the end: short while a shard that could
 // be in the answer has come or gone lately, or is silent. It doesn't depend on the type, so that
 // a CNAME has one TTL, whatever was asked for (RFC 2181 section 5.2).
-func ttl(s *names.Service, end topology.Scope, m Member, now time.Duration) uint32 {
+func ttl(s *snapshot.Service, end topology.Scope, m Member, now time.Duration) uint32 {
 	out := m.TTL
 	if s.TTL != 0 {
 		out = s.TTL
@@ -459,6 +459,6 @@ func ttl(s *names.Service, end topology.Scope, m Member, now time.Duration) uint
 	return out
 }
 
-func stale(s *names.Service, end topology.Scope) bool {
-	return slices.ContainsFunc(s.Silent, func(q names.Silent) bool { return q.Stale && end.Holds(q.Place) })
+func stale(s *snapshot.Service, end topology.Scope) bool {
+	return slices.ContainsFunc(s.Silent, func(q snapshot.Silent) bool { return q.Stale && end.Holds(q.Place) })
 }

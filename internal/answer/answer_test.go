@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/fedtest"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 const now = time.Hour // on the program's own clock
@@ -21,10 +21,10 @@ const now = time.Hour // on the program's own clock
 var plain = []answer.Member{{TTL: 180, Degraded: 30}}
 
 // publish is the snapshot of a table that never had another state.
-func publish(name string, t *shard.Table) *names.Snapshot {
-	f, _ := t.Publish(names.NewFederation(name), now)
-	var s *names.Snapshot
-	return s.Next([]*names.Federation{f})
+func publish(name string, t *shard.Table) *snapshot.Snapshot {
+	f, _ := t.Publish(snapshot.NewFederation(name), now)
+	var s *snapshot.Snapshot
+	return s.Next([]*snapshot.Federation{f})
 }
 
 func labels(rel string) []string {
@@ -35,7 +35,7 @@ func labels(rel string) []string {
 }
 
 func TestVectors(t *testing.T) {
-	for _, v := range fedtest.Vectors(t) {
+	for _, v := range vector.Vectors(t) {
 		t.Run(v.ID, func(t *testing.T) {
 			s := publish(v.Service.Federation, v.Table())
 			for name, want := range v.Expect {
@@ -48,7 +48,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-func check(t *testing.T, s *names.Snapshot, v *fedtest.Vector, name string, want fedtest.Expect) {
+func check(t *testing.T, s *snapshot.Snapshot, v *vector.Vector, name string, want vector.Expect) {
 	t.Helper()
 	suffix := "." + v.Service.DNSSuffix
 	for _, q := range []struct {
@@ -79,17 +79,17 @@ func check(t *testing.T, s *names.Snapshot, v *fedtest.Vector, name string, want
 }
 
 // blog is the federation of the articles: pods in all regions but Europe.
-func blog(t *testing.T) *names.Snapshot {
-	for _, v := range fedtest.Vectors(t) {
+func blog(t *testing.T) *snapshot.Snapshot {
+	for _, v := range vector.Vectors(t) {
 		if v.ID == "N01" {
 			table := v.Table()
 			table.Apply(0, shard.ServiceSet{Service: &shard.Service{
-				Key: names.Key{Namespace: "mynamespace", Name: "nginx"}, Balancer: true,
+				Key: snapshot.Key{Namespace: "mynamespace", Name: "nginx"}, Balancer: true,
 				Addrs: []netip.Addr{netip.MustParseAddr("104.154.0.1")},
 				Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}},
 			}})
 			table.Apply(5, shard.ServiceSet{Service: &shard.Service{
-				Key: names.Key{Namespace: "mynamespace", Name: "nginx"}, Balancer: true,
+				Key: snapshot.Key{Namespace: "mynamespace", Name: "nginx"}, Balancer: true,
 				Addrs: []netip.Addr{netip.MustParseAddr("146.148.0.1")},
 				Ports: []shard.Port{{Name: "metrics", Proto: "tcp", Number: 9100}},
 			}})
@@ -222,28 +222,28 @@ func TestLenient(t *testing.T) {
 func TestNotReady(t *testing.T) {
 	ready := shard.NewTable([]shard.Cluster{{Name: "a", Region: "r", Zones: []string{"z"}}, {Name: "b", Region: "r2"}}, shard.Policy{})
 	one := netip.MustParseAddr("192.0.2.1")
-	ready.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: names.Key{Namespace: "n", Name: "s"}, Addrs: []netip.Addr{one}}}})
-	ready.Apply(0, shard.ServiceList{Kind: names.Ing})
+	ready.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: snapshot.Key{Namespace: "n", Name: "s"}, Addrs: []netip.Addr{one}}}})
+	ready.Apply(0, shard.ServiceList{Kind: snapshot.Ing})
 	ready.Apply(0, shard.SliceList{Slices: []*shard.Slice{{Key: shard.SliceKey{Namespace: "n", Name: "s-x"}, Service: "s", Endpoints: []shard.Endpoint{{Ready: true}}}}})
-	f, _ := ready.Publish(names.NewFederation("fed"), now)
-	var s *names.Snapshot
+	f, _ := ready.Publish(snapshot.NewFederation("fed"), now)
+	var s *snapshot.Snapshot
 	ask := func(name string) string {
 		return answer.Resolve(s, plain, labels(name), answer.TypeA, now).Outcome.String()
 	}
-	s = s.Next([]*names.Federation{f})
+	s = s.Next([]*snapshot.Federation{f})
 	if got := ask("s.n.fed.svc"); got != "notready" {
 		t.Errorf("half a list is answered from: %s", got)
 	}
 	ready.Waive()
 	f, _ = ready.Publish(f, now)
-	s = s.Next([]*names.Federation{f})
+	s = s.Next([]*snapshot.Federation{f})
 	if got := ask("s.n.fed.svc"); got != "notready" {
 		t.Errorf("a federation that never heard from any member says %s", got)
 	}
 
 	ready.Apply(0, shard.NodeList{})
 	f, _ = ready.Publish(f, now)
-	s = s.Next([]*names.Federation{f})
+	s = s.Next([]*snapshot.Federation{f})
 	for name, want := range map[string]string{
 		"s.n.fed.svc": "success", "s.n.fed.svc.r": "success", "s.n.fed.svc.z.r": "success",
 		"s.n.fed.svc.r2": "success", // a member, by its configuration
@@ -262,7 +262,7 @@ func TestHeld(t *testing.T) {
 	place := func(region, zone string) topology.Place { return topology.Place{Region: region, Zone: zone} }
 	addr := netip.MustParseAddr("192.0.2.1")
 	us, eu, as := place("us", "us1"), place("eu", "eu1"), place("as", "as1")
-	type list = []names.Await
+	type list = []snapshot.Await
 	for _, tt := range []struct {
 		name     string
 		awaits   list // of s, which is up in eu
@@ -279,14 +279,14 @@ func TestHeld(t *testing.T) {
 		{"a member of which it isn't known where it is", nil, list{{What: "x", Hold: true}}, "30x 30x 180 180 30x x x"},
 		{"a member, later", nil, list{{Place: us, What: "x"}}, "30x 30x 180 180 30x nodatax nodatax"},
 	} {
-		e := names.NewFederation("fed").Edit()
+		e := snapshot.NewFederation("fed").Edit()
 		e.Topology(topology.New([]topology.Place{us, eu, as}))
 		e.Standing(true, true, tt.unlisted)
-		svc := &names.Service{Key: names.Key{Namespace: "n", Name: "s"}, Shards: []names.Shard{{Place: eu, Addr: addr}}, Awaits: tt.awaits}
+		svc := &snapshot.Service{Key: snapshot.Key{Namespace: "n", Name: "s"}, Shards: []snapshot.Shard{{Place: eu, Addr: addr}}, Awaits: tt.awaits}
 		e.Set(svc.Freeze())
-		e.Set((&names.Service{Key: names.Key{Namespace: "n", Name: "d"}, Down: "no shard is up"}).Freeze())
-		var s *names.Snapshot
-		s = s.Next([]*names.Federation{e.Done()})
+		e.Set((&snapshot.Service{Key: snapshot.Key{Namespace: "n", Name: "d"}, Down: "no shard is up"}).Freeze())
+		var s *snapshot.Snapshot
+		s = s.Next([]*snapshot.Federation{e.Done()})
 		var got []string
 		for _, name := range []string{"s.n.fed.svc.us1.us", "s.n.fed.svc.us", "s.n.fed.svc.eu1.eu", "s.n.fed.svc.eu", "s.n.fed.svc", "d.n.fed.svc.eu1.eu", "d.n.fed.svc"} {
 			a := answer.Resolve(s, plain, labels(name), answer.TypeA, now)
@@ -334,20 +334,20 @@ func TestRotation(t *testing.T) {
 // came or went, and others aren't.
 func TestDegradedTTL(t *testing.T) {
 	var table *shard.Table
-	for _, v := range fedtest.Vectors(t) {
+	for _, v := range vector.Vectors(t) {
 		if v.ID == "N01" {
 			table = v.Table()
 		}
 	}
-	f, _ := table.Publish(names.NewFederation("myfederation"), now)
+	f, _ := table.Publish(snapshot.NewFederation("myfederation"), now)
 	key := shard.SliceKey{Namespace: "mynamespace", Name: "nginx-x"}
 	table.Apply(1, shard.SliceSet{Slice: &shard.Slice{Key: key, Service: "nginx", Endpoints: []shard.Endpoint{{Zone: "us-central1-b"}}}})
 	f, moved := table.Publish(f, now)
 	if len(moved) != 1 || moved[0].String() != "mynamespace/nginx in gce-us-central1-b: down (no ready endpoint)" {
 		t.Errorf("transitions: %v", moved)
 	}
-	var s *names.Snapshot
-	s = s.Next([]*names.Federation{f})
+	var s *snapshot.Snapshot
+	s = s.Next([]*snapshot.Federation{f})
 	const svc = "nginx.mynamespace.myfederation.svc"
 	for _, tt := range []struct {
 		name string
@@ -372,17 +372,17 @@ func TestDegradedTTL(t *testing.T) {
 // Two federations share a domain: each has its own services and scopes, and the
 // names above them exist if either has something there.
 func TestTwoFederations(t *testing.T) {
-	mk := func(name string, c shard.Cluster) *names.Federation {
+	mk := func(name string, c shard.Cluster) *snapshot.Federation {
 		table := shard.NewTable([]shard.Cluster{c}, shard.Policy{})
-		table.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: names.Key{Namespace: name + "-ns", Name: "s"}}}})
-		table.Apply(0, shard.ServiceList{Kind: names.Ing})
+		table.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: snapshot.Key{Namespace: name + "-ns", Name: "s"}}}})
+		table.Apply(0, shard.ServiceList{Kind: snapshot.Ing})
 		table.Apply(0, shard.SliceList{})
 		table.Apply(0, shard.NodeList{})
-		f, _ := table.Publish(names.NewFederation(name), now)
+		f, _ := table.Publish(snapshot.NewFederation(name), now)
 		return f
 	}
-	var s *names.Snapshot
-	s = s.Next([]*names.Federation{
+	var s *snapshot.Snapshot
+	s = s.Next([]*snapshot.Federation{
 		mk("one", shard.Cluster{Name: "a", Region: "eu", Zones: []string{"eu-a"}}),
 		mk("two", shard.Cluster{Name: "b", Region: "us", Zones: []string{"us-a"}}),
 	})
@@ -424,21 +424,21 @@ func BenchmarkResolve(b *testing.B) {
 }
 
 // large is a federation of n services in eight zones of four regions.
-func large(n int) *names.Snapshot {
+func large(n int) *snapshot.Snapshot {
 	var places []topology.Place
-	e := names.NewFederation("fed").Edit()
+	e := snapshot.NewFederation("fed").Edit()
 	for i := range 8 {
 		places = append(places, topology.Place{Region: fmt.Sprint("r", i/2), Zone: fmt.Sprint("z", i)})
 	}
 	for i := range n {
-		s := &names.Service{Key: names.Key{Namespace: fmt.Sprint("ns", i%20), Name: fmt.Sprint("svc", i)}}
+		s := &snapshot.Service{Key: snapshot.Key{Namespace: fmt.Sprint("ns", i%20), Name: fmt.Sprint("svc", i)}}
 		for j, p := range places {
-			s.Shards = append(s.Shards, names.Shard{Place: p, Addr: netip.AddrFrom4([4]byte{198, byte(18 + j), byte(i >> 8), byte(i)})})
+			s.Shards = append(s.Shards, snapshot.Shard{Place: p, Addr: netip.AddrFrom4([4]byte{198, byte(18 + j), byte(i >> 8), byte(i)})})
 		}
 		e.Set(s.Freeze())
 	}
 	e.Topology(topology.New(places))
 	e.Standing(true, true, nil)
-	var s *names.Snapshot
-	return s.Next([]*names.Federation{e.Done()})
+	var s *snapshot.Snapshot
+	return s.Next([]*snapshot.Federation{e.Done()})
 }

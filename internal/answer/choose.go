@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -27,21 +27,21 @@ type pick struct {
 }
 
 // maxPick bounds what a policy can pick without a place in the heap for it.
-const maxPick = names.MaxCount
+const maxPick = snapshot.MaxCount
 
 // Policy is what the answer is chosen by: the service's policy, or the
 // federation's. Names of a region hold its shards, whatever its distance, and those of a zone all of
 // them.
-func (a *Answer) Policy() names.Policy {
+func (a *Answer) Policy() snapshot.Policy {
 	if a.Service == nil || a.width == topology.Zonal {
-		return names.Policy{}
+		return snapshot.Policy{}
 	}
 	p := a.rule
 	if a.Service.Policy != nil {
 		p = *a.Service.Policy
 	}
-	if a.width == topology.Regional && p.Choice != names.Weighted {
-		return names.Policy{}
+	if a.width == topology.Regional && p.Choice != snapshot.Weighted {
+		return snapshot.Policy{}
 	}
 	return p
 }
@@ -50,21 +50,21 @@ func (a *Answer) Policy() names.Policy {
 // them all. What is picked has addresses of the family that is asked for, where there
 // are any; where both are asked for, each is picked on its own.
 func (a *Answer) Choose(c *Client) {
-	a.picks = [names.Families]pick{}
+	a.picks = [snapshot.Families]pick{}
 	p := a.Policy()
-	if p.Choice == names.All {
+	if p.Choice == snapshot.All {
 		return
 	}
-	for f := range names.Family(names.Families) {
-		if a.typ == TypeA && f != names.IPv4 || a.typ == TypeAAAA && f != names.IPv6 {
+	for f := range snapshot.Family(snapshot.Families) {
+		if a.typ == TypeA && f != snapshot.IPv4 || a.typ == TypeAAAA && f != snapshot.IPv6 {
 			continue
 		}
 		switch p.Choice {
-		case names.Nearest:
+		case snapshot.Nearest:
 			a.nearest(f, c, p)
-		case names.Weighted:
+		case snapshot.Weighted:
 			a.weighted(f, c.Draw, max(1, p.Count))
-		case names.Failover:
+		case snapshot.Failover:
 			for i, r := range a.Service.Regions() {
 				if r.Region == a.Service.Active[f] && a.suited(f, r.From, r.To) {
 					a.picks[f].add(i)
@@ -89,9 +89,9 @@ func (p *pick) take(cluster uint16) {
 }
 
 // suited says whether one of the entries from one to before another is of a family.
-func (a *Answer) suited(f names.Family, from, to int) bool {
+func (a *Answer) suited(f snapshot.Family, from, to int) bool {
 	for i := from; i < to; i++ {
-		if names.FamilyOf(a.run[i].Addr) == f {
+		if snapshot.FamilyOf(a.run[i].Addr) == f {
 			return true
 		}
 	}
@@ -100,13 +100,13 @@ func (a *Answer) suited(f names.Family, from, to int) bool {
 
 // candidate says whether entry i of a stretch is the first of a shard that could be
 // picked.
-func (a *Answer) candidate(f names.Family, from, i int) bool {
+func (a *Answer) candidate(f snapshot.Family, from, i int) bool {
 	s := &a.run[i]
-	if names.FamilyOf(s.Addr) != f || a.picks[f].has(s.Cluster) {
+	if snapshot.FamilyOf(s.Addr) != f || a.picks[f].has(s.Cluster) {
 		return false
 	}
 	for j := from; j < i; j++ {
-		if o := &a.run[j]; o.Cluster == s.Cluster && names.FamilyOf(o.Addr) == f {
+		if o := &a.run[j]; o.Cluster == s.Cluster && snapshot.FamilyOf(o.Addr) == f {
 			return false
 		}
 	}
@@ -115,14 +115,14 @@ func (a *Answer) candidate(f names.Family, from, i int) bool {
 
 // nearest picks the closest region that has a shard, with those that are hardly
 // farther, and if a number is asked for the next ones until it is reached.
-func (a *Answer) nearest(f names.Family, c *Client, p names.Policy) {
+func (a *Answer) nearest(f snapshot.Family, c *Client, p snapshot.Policy) {
 	reach := -1 // the last place in the order that counts as the closest
 	picked := &a.picks[f]
 	for i, index := range c.Ranking.Order() {
 		if reach >= 0 && i > reach && (p.Count == 0 || int(picked.shards) >= p.Count) {
 			return
 		}
-		at := slices.IndexFunc(a.Service.Regions(), func(r names.Run) bool { return r.Region == c.Regions[index] })
+		at := slices.IndexFunc(a.Service.Regions(), func(r snapshot.Run) bool { return r.Region == c.Regions[index] })
 		if at < 0 {
 			continue
 		}
@@ -147,7 +147,7 @@ func (a *Answer) nearest(f names.Family, c *Client, p names.Policy) {
 
 // weighted draws n shards by weight, each at most once. Where none weighs anything,
 // all weigh the same.
-func (a *Answer) weighted(f names.Family, draw uint64, n int) {
+func (a *Answer) weighted(f snapshot.Family, draw uint64, n int) {
 	even := false // nothing weighs anything
 	for range min(n, maxPick) {
 		total, count := uint64(0), uint64(0)

@@ -13,8 +13,8 @@ import (
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -36,11 +36,11 @@ func (e entry) at() topology.Place {
 
 // holding is a snapshot in which web is up at these entries; change may say more of
 // it. The places more are there, without a shard.
-func holding(entries []entry, more []string, change func(*names.Service)) *names.Snapshot {
-	s := &names.Service{Key: names.Key{Namespace: "shop", Name: "web"}}
+func holding(entries []entry, more []string, change func(*snapshot.Service)) *snapshot.Snapshot {
+	s := &snapshot.Service{Key: snapshot.Key{Namespace: "shop", Name: "web"}}
 	var places []topology.Place
 	for _, e := range entries {
-		s.Shards = append(s.Shards, names.Shard{Place: e.at(), Addr: netip.MustParseAddr(e.addr), Cluster: uint16(e.cluster), Weight: e.weight})
+		s.Shards = append(s.Shards, snapshot.Shard{Place: e.at(), Addr: netip.MustParseAddr(e.addr), Cluster: uint16(e.cluster), Weight: e.weight})
 		places = append(places, e.at())
 	}
 	for _, p := range more {
@@ -52,29 +52,29 @@ func holding(entries []entry, more []string, change func(*names.Service)) *names
 	if change != nil {
 		change(s)
 	}
-	edit := names.NewFederation("fed").Edit()
+	edit := snapshot.NewFederation("fed").Edit()
 	edit.Set(s.Freeze())
 	edit.Topology(topology.New(places))
 	edit.Standing(true, true, nil)
-	var none *names.Snapshot
-	return none.Next([]*names.Federation{edit.Done()})
+	var none *snapshot.Snapshot
+	return none.Next([]*snapshot.Federation{edit.Done()})
 }
 
-func policy(t testing.TB, text string) names.Policy {
+func policy(t testing.TB, text string) snapshot.Policy {
 	t.Helper()
-	p, err := names.ParsePolicy(strings.Fields(text))
+	p, err := snapshot.ParsePolicy(strings.Fields(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-func ruled(p names.Policy) []answer.Member {
+func ruled(p snapshot.Policy) []answer.Member {
 	return []answer.Member{{TTL: 180, Degraded: 30, Policy: p}}
 }
 
 // chosen resolves and chooses, and gives the addresses in their order.
-func chosen(s *names.Snapshot, p names.Policy, name string, v4 bool, c answer.Client) []string {
+func chosen(s *snapshot.Snapshot, p snapshot.Policy, name string, v4 bool, c answer.Client) []string {
 	typ := answer.TypeAAAA
 	if v4 {
 		typ = answer.TypeA
@@ -181,7 +181,7 @@ func (e *earth) order(from geo.Point) []string {
 }
 
 // expected are the addresses that nearest is to give, by the letter of the README.
-func (e *earth) expected(p names.Policy, from geo.Point, v4 bool) (out []string) {
+func (e *earth) expected(p snapshot.Policy, from geo.Point, v4 bool) (out []string) {
 	var picked []int
 	var regions []string
 	first := -1.0
@@ -275,7 +275,7 @@ func TestNearestIsStable(t *testing.T) {
 	for range 150 {
 		e := settle(r, 30, 100).distinct()
 		s := holding(e.entries, nil, nil)
-		var without []*names.Snapshot
+		var without []*snapshot.Snapshot
 		clusters := 0
 		for _, x := range e.entries {
 			clusters = max(clusters, x.cluster+1)
@@ -390,7 +390,7 @@ func TestChoose(t *testing.T) {
 		{"failover c a", -5, web, true, "c", every6},
 		{"failover d a", -5, web, false, "d", every4},
 	} {
-		s := holding(e.entries, []string{"none/n1", "b/b3"}, func(s *names.Service) { s.Active = [2]string{tt.active, tt.active} })
+		s := holding(e.entries, []string{"none/n1", "b/b3"}, func(s *snapshot.Service) { s.Active = [2]string{tt.active, tt.active} })
 		c := answer.Client{}
 		if !math.IsNaN(tt.lon) {
 			c = e.client(geo.Point{Lon: tt.lon})
@@ -400,7 +400,7 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%s of %s at %v, IPv6 %v: %q, want %q", tt.policy, tt.name, tt.lon, tt.v6, got, tt.want)
 		}
 		// What a service says itself comes before what the federation says.
-		s = holding(e.entries, []string{"none/n1", "b/b3"}, func(s *names.Service) { s.Active, s.Policy = [2]string{tt.active, tt.active}, &p })
+		s = holding(e.entries, []string{"none/n1", "b/b3"}, func(s *snapshot.Service) { s.Active, s.Policy = [2]string{tt.active, tt.active}, &p })
 		for _, other := range []string{"all", "nearest 1", "weighted", "failover a"} {
 			if got := strings.Join(sorted(chosen(s, policy(t, other), tt.name, !tt.v6, c)), " "); got != tt.want {
 				t.Errorf("annotated %s, where the configuration says %s, of %s at %v: %q, want %q", tt.policy, other, tt.name, tt.lon, got, tt.want)
@@ -416,9 +416,9 @@ func TestChooseByFamily(t *testing.T) {
 	at := e.client(geo.Point{Lon: 65}) // next to c, which has no IPv6
 	at.Draw = 7
 	for _, text := range []string{"all", "nearest", "nearest 1", "nearest within 5% 2", "weighted", "weighted 2", "failover c a", "failover x"} {
-		s := holding(e.entries, nil, func(s *names.Service) {
+		s := holding(e.entries, nil, func(s *snapshot.Service) {
 			if text == "failover c a" {
-				s.Active = [names.Families]string{"c", "a"}
+				s.Active = [snapshot.Families]string{"c", "a"}
 			}
 		})
 		both := answer.Resolve(s, ruled(policy(t, text)), labels(web), answer.TypeANY, now)
@@ -586,15 +586,15 @@ func TestFailover(t *testing.T) {
 	}
 	p := policy(t, "failover "+strings.Join(list, " "))
 	table := shard.NewTable(clusters, shard.Policy{Choice: p})
-	key := names.Key{Namespace: "shop", Name: "web"}
+	key := snapshot.Key{Namespace: "shop", Name: "web"}
 	for i := range clusters {
-		for _, c := range []shard.Change{shard.ServiceList{Kind: names.Svc}, shard.ServiceList{Kind: names.Ing}, shard.SliceList{}, shard.NodeList{}} {
+		for _, c := range []shard.Change{shard.ServiceList{Kind: snapshot.Svc}, shard.ServiceList{Kind: snapshot.Ing}, shard.SliceList{}, shard.NodeList{}} {
 			table.Apply(i, c)
 		}
 		table.Apply(i, shard.ServiceSet{Service: &shard.Service{Key: key, Balancer: true, Addrs: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}}})
 	}
 	up := make([]bool, len(clusters))
-	f := names.NewFederation("fed")
+	f := snapshot.NewFederation("fed")
 	r := rand.New(rand.NewPCG(5, 5))
 	seen := map[string]int{}
 	for range 2000 {
@@ -617,8 +617,8 @@ func TestFailover(t *testing.T) {
 			}
 		}
 		seen[active]++
-		var none *names.Snapshot
-		s := none.Next([]*names.Federation{f})
+		var none *snapshot.Snapshot
+		s := none.Next([]*snapshot.Federation{f})
 		if got := chosen(s, p, web, true, answer.Client{}); !slices.Equal(sorted(got), sorted(want)) {
 			t.Fatalf("%v are up: %q, want %q of region %q", up, got, want, active)
 		}
@@ -631,7 +631,7 @@ func TestFailover(t *testing.T) {
 // TestChooseAllocs: an answer is chosen without anything on the heap.
 func TestChooseAllocs(t *testing.T) {
 	e := five()
-	s := holding(e.entries, []string{"none/n1"}, func(s *names.Service) { s.Active = [2]string{"b", "b"} })
+	s := holding(e.entries, []string{"none/n1"}, func(s *snapshot.Service) { s.Active = [2]string{"b", "b"} })
 	c := e.client(geo.Point{Lon: 22})
 	for _, text := range []string{"all", "nearest", "nearest within 5%", "nearest within 10% 3", "weighted", "weighted 3", "failover b a", "failover b a failback manual"} {
 		members := ruled(policy(t, text))

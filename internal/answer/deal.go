@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -48,15 +48,15 @@ func (a *Answer) Addrs(v4 bool, turn uint32) iter.Seq[netip.Addr] {
 	}
 }
 
-func family(v4 bool) names.Family {
+func family(v4 bool) snapshot.Family {
 	if v4 {
-		return names.IPv4
+		return snapshot.IPv4
 	}
-	return names.IPv6
+	return snapshot.IPv6
 }
 
 // stretches are the parts of the run that were picked.
-func (a *Answer) stretches(f names.Family, into *[maxPick]stretch) []stretch {
+func (a *Answer) stretches(f snapshot.Family, into *[maxPick]stretch) []stretch {
 	p := &a.picks[f]
 	if p.n == 0 {
 		into[0] = stretch{to: len(a.run)}
@@ -96,7 +96,7 @@ func (a *Answer) Every(v4 bool) iter.Seq[netip.Addr] {
 }
 
 // tally counts the addresses of each stretch, and of all.
-func (a *Answer) tally(f names.Family, sts []stretch) (all int) {
+func (a *Answer) tally(f snapshot.Family, sts []stretch) (all int) {
 	for at := range sts {
 		st := &sts[at]
 		for i := st.from; i < st.to; i++ {
@@ -110,7 +110,7 @@ func (a *Answer) tally(f names.Family, sts []stretch) (all int) {
 }
 
 // deal yields the addresses of the stretches.
-func (a *Answer) deal(f names.Family, sts []stretch, turn uint32, yield func(netip.Addr) bool) {
+func (a *Answer) deal(f snapshot.Family, sts []stretch, turn uint32, yield func(netip.Addr) bool) {
 	if list, ok := a.listed(f, sts); ok {
 		a.dealListed(list, turn, yield)
 		return
@@ -143,7 +143,7 @@ func (a *Answer) deal(f names.Family, sts []stretch, turn uint32, yield func(net
 
 // listed are the addresses of the stretches, where they are known without looking at
 // each entry: of a service with thousands of addresses, an answer costs what it has.
-func (a *Answer) listed(f names.Family, sts []stretch) (list []int32, ok bool) {
+func (a *Answer) listed(f snapshot.Family, sts []stretch) (list []int32, ok bool) {
 	p := &a.picks[f]
 	if len(a.run) == 0 || p.shards > 0 || len(sts) > 1 || a.width == topology.Zonal {
 		return nil, false
@@ -186,7 +186,7 @@ func (a *Answer) dealListed(list []int32, turn uint32, yield func(netip.Addr) bo
 }
 
 // cut is deal where there are more addresses than an answer may have.
-func (a *Answer) cut(f names.Family, sts []stretch, turn uint32, yield func(netip.Addr) bool) {
+func (a *Answer) cut(f snapshot.Family, sts []stretch, turn uint32, yield func(netip.Addr) bool) {
 	var rs rooms
 	for at := range sts {
 		for i := sts[at].from; i < sts[at].to; i++ {
@@ -226,7 +226,7 @@ type room struct{ size, of int }
 type rooms [maxPick]room
 
 // room is that of an entry, by index.
-func (a *Answer) room(f names.Family, i int) int {
+func (a *Answer) room(f snapshot.Family, i int) int {
 	p := &a.picks[f]
 	return max(0, slices.Index(p.clusters[:p.shards], a.run[i].Cluster))
 }
@@ -269,9 +269,9 @@ func spread(turn uint32, n int) int {
 
 // counts says whether entry i, of the last of some stretches, has an address that
 // counts: of the family, of a shard that was picked, and none that has come before.
-func (a *Answer) counts(f names.Family, sts []stretch, i int) bool {
+func (a *Answer) counts(f snapshot.Family, sts []stretch, i int) bool {
 	s := &a.run[i]
-	if names.FamilyOf(s.Addr) != f {
+	if snapshot.FamilyOf(s.Addr) != f {
 		return false
 	}
 	p := &a.picks[f]
@@ -289,7 +289,7 @@ func (a *Answer) counts(f names.Family, sts []stretch, i int) bool {
 
 // repeated says whether entry i of the last stretch has an address that one before
 // it has, in that or in another.
-func (a *Answer) repeated(f names.Family, sts []stretch, i int) bool {
+func (a *Answer) repeated(f snapshot.Family, sts []stretch, i int) bool {
 	last := len(sts) - 1
 	addr := a.run[i].Addr
 	for _, st := range sts[:last] {
@@ -302,7 +302,7 @@ func (a *Answer) repeated(f names.Family, sts []stretch, i int) bool {
 
 // given says whether one of the entries from one to before another has an address,
 // and is of a shard that was picked.
-func (a *Answer) given(f names.Family, addr netip.Addr, from, to int) bool {
+func (a *Answer) given(f snapshot.Family, addr netip.Addr, from, to int) bool {
 	p := &a.picks[f]
 	for i := from; i < to; i++ {
 		if s := &a.run[i]; s.Addr == addr && (p.shards == 0 || p.has(s.Cluster)) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // crowd is n addresses of a cluster at a place, the last bytes of which count from 0.
@@ -27,7 +27,7 @@ func crowd(cluster int, place, prefix string, n int, weight uint16) (out []entry
 // bounded is web as these entries are answered, with at most n addresses; turn by turn.
 func bounded(t *testing.T, entries []entry, n int, policyText string, typ answer.Type, c answer.Client) func(turn uint32) []netip.Addr {
 	t.Helper()
-	s := holding(entries, nil, func(s *names.Service) { s.Active = [names.Families]string{"eu", "eu"} })
+	s := holding(entries, nil, func(s *snapshot.Service) { s.Active = [snapshot.Families]string{"eu", "eu"} })
 	members := ruled(policy(t, policyText))
 	members[0].Answers = n
 	return func(turn uint32) (out []netip.Addr) {
@@ -109,7 +109,7 @@ func TestBoundListed(t *testing.T) {
 	for _, name := range []string{web, web + ".r0", web + ".r1", web + ".z0.r0"} {
 		for _, v4 := range []bool{true, false} {
 			for _, n := range []int{0, 1, 4, 7, 100} {
-				members := ruled(names.Policy{})
+				members := ruled(snapshot.Policy{})
 				members[0].Answers = n
 				typ := answer.TypeA
 				if !v4 {
@@ -235,7 +235,7 @@ func TestBoundAllocs(t *testing.T) {
 func BenchmarkBound(b *testing.B) {
 	for _, size := range []int{8, 40, 257, 4200} {
 		s := holding(crowd(0, "eu/eu-a", "10.0.0.0/8", size, 1), nil, nil)
-		members := ruled(names.Policy{})
+		members := ruled(snapshot.Policy{})
 		members[0].Answers = answer.DefaultAnswers
 		path := labels(web)
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

@@ -4,14 +4,14 @@ import (
 	"iter"
 	"net/netip"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // Slowly is Addrs without the lists of those that come first.
 func Slowly(a *Answer, v4 bool, turn uint32) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
 		short := *a
-		s := &names.Service{}
+		s := &snapshot.Service{}
 		*s = *a.Service
 		s.Shards = nil // so that it seems to have few; the run is the answer's
 		short.Service = s

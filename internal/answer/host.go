@@ -4,11 +4,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // Hosting says whether any of the members' federations has hosts.
-func Hosting(s *names.Snapshot, members []Member) bool {
+func Hosting(s *snapshot.Snapshot, members []Member) bool {
 	for i := range members {
 		if s.Federations[members[i].Index].HostCount() > 0 {
 			return true
@@ -22,7 +22,7 @@ func Hosting(s *names.Snapshot, members []Member) bool {
 // labels are those before the domain, and static is how many of them, from the
 // right, exist in the static records: a wildcard ends above what exists (RFC 4592
 // section 3.3.1).
-func (a Answer) OrHost(s *names.Snapshot, members []Member, name string, labels []string, static int, t Type, now time.Duration) Answer {
+func (a Answer) OrHost(s *snapshot.Snapshot, members []Member, name string, labels []string, static int, t Type, now time.Duration) Answer {
 	name = strings.TrimSuffix(name, ".")
 	if h, ok := hosted(s, members, name, false, t, now); ok {
 		return h
@@ -46,7 +46,7 @@ func (a Answer) OrHost(s *names.Snapshot, members []Member, name string, labels 
 }
 
 // reached says whether a host stands at a name or below it.
-func reached(s *names.Snapshot, members []Member, name string) bool {
+func reached(s *snapshot.Snapshot, members []Member, name string) bool {
 	for i := range members {
 		if s.Federations[members[i].Index].Hosted(name) {
 			return true
@@ -56,11 +56,11 @@ func reached(s *names.Snapshot, members []Member, name string) bool {
 }
 
 // hosted answers for a host, or for the wildcard below a name.
-func hosted(s *names.Snapshot, members []Member, name string, wildcard bool, t Type, now time.Duration) (a Answer, ok bool) {
+func hosted(s *snapshot.Snapshot, members []Member, name string, wildcard bool, t Type, now time.Duration) (a Answer, ok bool) {
 	for i := range members {
 		m := &members[i]
 		f := s.Federations[m.Index]
-		svc := (*names.Service)(nil)
+		svc := (*snapshot.Service)(nil)
 		if wildcard {
 			svc = f.Wildcard(name)
 		} else {

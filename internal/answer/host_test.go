@@ -6,24 +6,24 @@ import (
 	"testing"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
 // Hosts stand beside federated names and static records as RFC 4592 and RFC 8020
 // have it.
 func TestHost(t *testing.T) {
-	host := func(name, addr string) *names.Service {
-		s := &names.Service{Key: names.Key{Namespace: "shop", Name: name, Kind: names.Host}, Policy: &names.Policy{Choice: names.Nearest}}
+	host := func(name, addr string) *snapshot.Service {
+		s := &snapshot.Service{Key: snapshot.Key{Namespace: "shop", Name: name, Kind: snapshot.Host}, Policy: &snapshot.Policy{Choice: snapshot.Nearest}}
 		if addr == "" {
 			s.Down = "no shard is up"
 		} else {
-			s.Shards = []names.Shard{{Addr: netip.MustParseAddr(addr), Place: topology.Place{Region: "eu"}}}
+			s.Shards = []snapshot.Shard{{Addr: netip.MustParseAddr(addr), Place: topology.Place{Region: "eu"}}}
 		}
 		return s.Freeze()
 	}
-	federation := func(name string, settled bool, services ...*names.Service) *names.Federation {
-		e := names.NewFederation(name).Edit()
+	federation := func(name string, settled bool, services ...*snapshot.Service) *snapshot.Federation {
+		e := snapshot.NewFederation(name).Edit()
 		for _, s := range services {
 			e.Set(s)
 		}
@@ -31,8 +31,8 @@ func TestHost(t *testing.T) {
 		e.Standing(true, settled, nil)
 		return e.Done()
 	}
-	web := (&names.Service{Key: names.Key{Namespace: "shop", Name: "web"}, Down: "it isn't up"}).Freeze()
-	hosts := []*names.Service{
+	web := (&snapshot.Service{Key: snapshot.Key{Namespace: "shop", Name: "web"}, Down: "it isn't up"}).Freeze()
+	hosts := []*snapshot.Service{
 		host("shop.example.com", "192.0.2.1"), host("down.example.com", ""), host("a.deep.er.example.com", "192.0.2.2"),
 		host("*.wild.example.com", "192.0.2.3"), host("sub.wild.example.com", "192.0.2.4"), host("*.all.example.com", "2001:db8::1"), host("eu.example.com", "192.0.2.5"), web,
 	}
@@ -74,7 +74,7 @@ func TestHost(t *testing.T) {
 		{"x.svc", 0, true, answer.TypeA, "nxdomain depth 1"},
 		{"none", 0, false, answer.TypeA, "notready"},
 	} {
-		s := &names.Snapshot{Federations: []*names.Federation{federation("two", true), federation("fed", tt.settled, hosts...)}}
+		s := &snapshot.Snapshot{Federations: []*snapshot.Federation{federation("two", true), federation("fed", tt.settled, hosts...)}}
 		members := []answer.Member{{Index: 0, TTL: 60, Degraded: 30}, {Index: 1, TTL: 180, Degraded: 30}}
 		rel := labels(tt.name)
 		a := answer.Resolve(s, members, rel, tt.t, now)
@@ -87,7 +87,7 @@ func TestHost(t *testing.T) {
 			for addr := range a.Addrs(tt.t == answer.TypeA, 0) {
 				got += " " + addr.String()
 			}
-			if a.TTL != 180 || a.Index != 1 || a.Policy().Choice != names.Nearest {
+			if a.TTL != 180 || a.Index != 1 || a.Policy().Choice != snapshot.Nearest {
 				t.Errorf("%s: TTL %d of federation %d", tt.name, a.TTL, a.Index)
 			}
 		case answer.NoData:
@@ -99,7 +99,7 @@ func TestHost(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
-	if none := (&names.Snapshot{Federations: []*names.Federation{federation("fed", true, web)}}); answer.Hosting(none, plain) {
+	if none := (&snapshot.Snapshot{Federations: []*snapshot.Federation{federation("fed", true, web)}}); answer.Hosting(none, plain) {
 		t.Error("hosts where there is none")
 	}
 }

@@ -3,7 +3,7 @@ package answer
 import (
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -17,17 +17,17 @@ const InsideTTL = 5
 // within a cluster, FEDERATION.svc.CLUSTERDOMAIN; labels are those before it. The
 // cluster's own shard comes first; without it, the name leads to that of the place
 // where the cluster stands.
-func Inside(s *names.Snapshot, m Member, labels []string, t Type, now time.Duration) Answer {
+func Inside(s *snapshot.Snapshot, m Member, labels []string, t Type, now time.Duration) Answer {
 	f := s.Federations[m.Index]
 	a := Answer{Federation: f, Index: m.Index, Inside: true, Why: NoName, rule: m.Policy, limit: m.Answers}
-	a.Path = Path{Federation: f.Name, Kind: names.Svc, hasKind: true}
+	a.Path = Path{Federation: f.Name, Kind: snapshot.Svc, hasKind: true}
 	a.Path.host(labels)
 	a.find(m, t, now)
 	return a
 }
 
 // local answers from the cluster's own shard.
-func (a *Answer) local(l *names.Local, port string, m Member, t Type, now time.Duration, run []names.Shard) {
+func (a *Answer) local(l *snapshot.Local, port string, m Member, t Type, now time.Duration, run []snapshot.Shard) {
 	// A zone's answer: nobody is closer, so that no policy has to choose.
 	a.run, a.width, a.typ = run, topology.Zonal, t
 	a.TTL, a.Stale = min(ttl(a.Service, topology.Global, m, now), InsideTTL), l.Stale

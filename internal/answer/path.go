@@ -3,7 +3,7 @@ package answer
 import (
 	"strings"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -13,7 +13,7 @@ import (
 //	_PORT . _PROTO . SERVICE . NAMESPACE . FEDERATION . KIND . SCOPE
 type Path struct {
 	Port, Proto, Service, Namespace, Federation string
-	Kind                                        names.Kind
+	Kind                                        snapshot.Kind
 	Scope                                       []string // zone and region, region, short zone, or none
 	Pod                                         string   // in a cluster's own domain, in the place of Proto: a pod of the service
 
@@ -28,7 +28,7 @@ func parse(labels []string) Path {
 	var p Path
 	mark := len(labels)
 	for i := len(labels) - 1; i >= 0 && i >= len(labels)-3; i-- {
-		if k, ok := names.KindOf(labels[i]); ok {
+		if k, ok := snapshot.KindOf(labels[i]); ok {
 			mark, p.Kind, p.hasKind = i, k, true
 			break
 		}
@@ -58,8 +58,8 @@ func (p *Path) host(left []string) {
 }
 
 // key is the service a path leads to.
-func (p *Path) key() names.Key {
-	return names.Key{Namespace: p.Namespace, Name: p.Service, Kind: p.Kind}
+func (p *Path) key() snapshot.Key {
+	return snapshot.Key{Namespace: p.Namespace, Name: p.Service, Kind: p.Kind}
 }
 
 // bare is a port's or protocol's label without the underscore that marks it.

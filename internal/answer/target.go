@@ -5,14 +5,14 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
 // A Target is what an SRV record leads to.
 type Target struct {
 	Port uint16
-	Pod  *names.Target // a pod, whose label stands before the name behind the port's; nil: that name itself
+	Pod  *snapshot.Target // a pod, whose label stands before the name behind the port's; nil: that name itself
 	// Narrow says that it leads to the service's name in the scope At instead: where the port
 	// isn't the same everywhere, each record leads to where it is so.
 	Narrow bool
@@ -145,7 +145,7 @@ func (a *Answer) choosesPort() bool {
 
 // ported says whether a place has the port, by any number.
 func (a *Answer) ported(at topology.Place) bool {
-	return slices.ContainsFunc(a.Service.Ports, func(p names.Port) bool {
+	return slices.ContainsFunc(a.Service.Ports, func(p snapshot.Port) bool {
 		return p.Name == a.Path.Port[1:] && p.Proto == a.Path.Proto[1:] && (p.Places == nil || slices.Contains(p.Places, at))
 	})
 }
@@ -153,7 +153,7 @@ func (a *Answer) ported(at topology.Place) bool {
 // picked says whether entry i of the run is of those that were chosen.
 func (a *Answer) picked(i int) bool {
 	s := &a.run[i]
-	p := &a.picks[names.FamilyOf(s.Addr)]
+	p := &a.picks[snapshot.FamilyOf(s.Addr)]
 	if p.shards > 0 && !p.has(s.Cluster) {
 		return false
 	}
@@ -168,11 +168,11 @@ func (a *Answer) picked(i int) bool {
 // answer may have. A service's shards of one place stand together, each address once.
 func (a *Answer) Behind(t *Target) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
-		var n [names.Families]int
-		first := slices.IndexFunc(a.run, func(s names.Shard) bool { return topology.Scope(s.Place) == t.At })
+		var n [snapshot.Families]int
+		first := slices.IndexFunc(a.run, func(s snapshot.Shard) bool { return topology.Scope(s.Place) == t.At })
 		for i := first; i >= 0 && i < len(a.run) && topology.Scope(a.run[i].Place) == t.At; i++ {
 			s := &a.run[i]
-			f := names.FamilyOf(s.Addr)
+			f := snapshot.FamilyOf(s.Addr)
 			if n[f]++; (a.limit == 0 || n[f] <= a.limit) && !yield(s.Addr) {
 				return
 			}
@@ -184,7 +184,7 @@ func (a *Answer) Behind(t *Target) iter.Seq[netip.Addr] {
 // answer was resolved.
 func (a *Answer) slot(i int, parted, spare bool) (t Target, ok bool) {
 	port, proto := a.Path.Port[1:], a.Path.Proto[1:]
-	var p *names.Port
+	var p *snapshot.Port
 	switch local := a.Inside && !a.Away; {
 	case parted:
 		return a.part(i, spare)

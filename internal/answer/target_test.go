@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -19,46 +19,46 @@ import (
 func TestPartedPorts(t *testing.T) {
 	at := func(zone, region string) topology.Place { return topology.Place{Zone: zone, Region: region} }
 	usA, usB, eu, nowhere := at("us-a", "us"), at("us-b", "us"), at("eu-a", "eu"), topology.Place{}
-	shard := func(p topology.Place, cluster uint16, addr string) names.Shard {
-		return names.Shard{Place: p, Cluster: cluster, Addr: netip.MustParseAddr(addr)}
+	shard := func(p topology.Place, cluster uint16, addr string) snapshot.Shard {
+		return snapshot.Shard{Place: p, Cluster: cluster, Addr: netip.MustParseAddr(addr)}
 	}
-	all := []names.Shard{shard(usA, 0, "192.0.2.1"), shard(usA, 0, "2001:db8::1"), shard(usB, 1, "192.0.2.2"), shard(eu, 2, "192.0.2.3")}
-	four := slices.DeleteFunc(slices.Clone(all), func(s names.Shard) bool { return s.Addr.Is6() })
-	port := func(n uint16, places ...topology.Place) names.Port {
-		return names.Port{Name: "web", Proto: "tcp", Number: n, Places: places}
+	all := []snapshot.Shard{shard(usA, 0, "192.0.2.1"), shard(usA, 0, "2001:db8::1"), shard(usB, 1, "192.0.2.2"), shard(eu, 2, "192.0.2.3")}
+	four := slices.DeleteFunc(slices.Clone(all), func(s snapshot.Shard) bool { return s.Addr.Is6() })
+	port := func(n uint16, places ...topology.Place) snapshot.Port {
+		return snapshot.Port{Name: "web", Proto: "tcp", Number: n, Places: places}
 	}
 	for _, tt := range []struct {
 		name   string
-		shards []names.Shard
-		ports  []names.Port
+		shards []snapshot.Shard
+		ports  []snapshot.Port
 		policy string
 		active string
 		asked  string
 		want   string
 	}{
-		{"the same everywhere", all, []names.Port{port(80)}, "all", "", "", "80"},
-		{"listed everywhere", all, []names.Port{port(80, usA, usB, eu)}, "all", "", "", "80"},
-		{"not in us-a", all, []names.Port{port(80, usB, eu)}, "all", "", "", "80 eu-a.eu 192.0.2.3, 80 us-b.us 192.0.2.2"},
-		{"not in us-a, of the region", all, []names.Port{port(80, usB, eu)}, "all", "", "us", "80 us-b.us 192.0.2.2"},
-		{"in one place of the region, and it is asked", all, []names.Port{port(80, usB, eu)}, "all", "", "us-b.us", "80"},
-		{"two numbers", all, []names.Port{port(80, usA, usB), port(8080, eu)}, "all", "", "", "80 us-a.us 192.0.2.1 2001:db8::1, 80 us-b.us 192.0.2.2, 8080 eu-a.eu 192.0.2.3"},
-		{"two numbers, one in the region", all, []names.Port{port(80, usA, usB), port(8080, eu)}, "all", "", "us", "80"},
-		{"failover to one region", four, []names.Port{port(80, usA, usB), port(8080, eu)}, "failover eu us", "eu", "", "8080 eu-a.eu 192.0.2.3"},
-		{"failover to one that hasn't got it", four, []names.Port{port(80, usB)}, "failover eu us", "eu", "", "80 us-b.us 192.0.2.2"},
-		{"of no known place", []names.Shard{shard(nowhere, 0, "192.0.2.1"), shard(eu, 1, "192.0.2.3")}, []names.Port{port(80, eu), port(81, nowhere)}, "all", "", "", "80 eu-a.eu 192.0.2.3, 81"},
+		{"the same everywhere", all, []snapshot.Port{port(80)}, "all", "", "", "80"},
+		{"listed everywhere", all, []snapshot.Port{port(80, usA, usB, eu)}, "all", "", "", "80"},
+		{"not in us-a", all, []snapshot.Port{port(80, usB, eu)}, "all", "", "", "80 eu-a.eu 192.0.2.3, 80 us-b.us 192.0.2.2"},
+		{"not in us-a, of the region", all, []snapshot.Port{port(80, usB, eu)}, "all", "", "us", "80 us-b.us 192.0.2.2"},
+		{"in one place of the region, and it is asked", all, []snapshot.Port{port(80, usB, eu)}, "all", "", "us-b.us", "80"},
+		{"two numbers", all, []snapshot.Port{port(80, usA, usB), port(8080, eu)}, "all", "", "", "80 us-a.us 192.0.2.1 2001:db8::1, 80 us-b.us 192.0.2.2, 8080 eu-a.eu 192.0.2.3"},
+		{"two numbers, one in the region", all, []snapshot.Port{port(80, usA, usB), port(8080, eu)}, "all", "", "us", "80"},
+		{"failover to one region", four, []snapshot.Port{port(80, usA, usB), port(8080, eu)}, "failover eu us", "eu", "", "8080 eu-a.eu 192.0.2.3"},
+		{"failover to one that hasn't got it", four, []snapshot.Port{port(80, usB)}, "failover eu us", "eu", "", "80 us-b.us 192.0.2.2"},
+		{"of no known place", []snapshot.Shard{shard(nowhere, 0, "192.0.2.1"), shard(eu, 1, "192.0.2.3")}, []snapshot.Port{port(80, eu), port(81, nowhere)}, "all", "", "", "80 eu-a.eu 192.0.2.3, 81"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := names.ParsePolicy(strings.Fields(tt.policy))
+			p, err := snapshot.ParsePolicy(strings.Fields(tt.policy))
 			if err != nil {
 				t.Fatal(err)
 			}
-			svc := &names.Service{Key: names.Key{Namespace: "shop", Name: "multi"}, Shards: slices.Clone(tt.shards), Ports: tt.ports, Policy: &p, Active: [names.Families]string{tt.active, tt.active}}
-			e := names.NewFederation("fed").Edit()
+			svc := &snapshot.Service{Key: snapshot.Key{Namespace: "shop", Name: "multi"}, Shards: slices.Clone(tt.shards), Ports: tt.ports, Policy: &p, Active: [snapshot.Families]string{tt.active, tt.active}}
+			e := snapshot.NewFederation("fed").Edit()
 			e.Topology(topology.New([]topology.Place{usA, usB, eu}))
 			e.Standing(true, true, nil)
 			e.Set(svc.Freeze())
-			var s *names.Snapshot
-			s = s.Next([]*names.Federation{e.Done()})
+			var s *snapshot.Snapshot
+			s = s.Next([]*snapshot.Federation{e.Done()})
 			name := strings.TrimSuffix("_web._tcp.multi.shop.fed.svc."+tt.asked, ".")
 			a := answer.Resolve(s, plain, labels(name), answer.TypeSRV, now)
 			a.Choose(&answer.Client{})
@@ -89,16 +89,16 @@ func BenchmarkTargets(b *testing.B) {
 		for i := range 18 {
 			places = append(places, topology.Place{Zone: fmt.Sprint("z", i), Region: fmt.Sprint("r", i/3)})
 		}
-		svc := &names.Service{Key: names.Key{Namespace: "shop", Name: "multi"}, Policy: &names.Policy{}, Ports: []names.Port{{Name: "web", Proto: "tcp", Number: 80, Places: places[1:]}}}
+		svc := &snapshot.Service{Key: snapshot.Key{Namespace: "shop", Name: "multi"}, Policy: &snapshot.Policy{}, Ports: []snapshot.Port{{Name: "web", Proto: "tcp", Number: 80, Places: places[1:]}}}
 		for i := range n {
-			svc.Shards = append(svc.Shards, names.Shard{Place: places[i%len(places)], Cluster: uint16(i % len(places)), Addr: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
+			svc.Shards = append(svc.Shards, snapshot.Shard{Place: places[i%len(places)], Cluster: uint16(i % len(places)), Addr: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
 		}
-		e := names.NewFederation("fed").Edit()
+		e := snapshot.NewFederation("fed").Edit()
 		e.Topology(topology.New(places))
 		e.Standing(true, true, nil)
 		e.Set(svc.Freeze())
-		var s *names.Snapshot
-		s = s.Next([]*names.Federation{e.Done()})
+		var s *snapshot.Snapshot
+		s = s.Next([]*snapshot.Federation{e.Done()})
 		path := labels("_web._tcp.multi.shop.fed.svc")
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
@@ -123,14 +123,14 @@ func TestTargetsOfAny(t *testing.T) {
 		for i := range 1 + r.IntN(6) {
 			places = append(places, topology.Place{Zone: fmt.Sprint("z", i), Region: fmt.Sprint("r", i/2)})
 		}
-		svc := &names.Service{Key: names.Key{Namespace: "shop", Name: "multi"}, Policy: &names.Policy{}}
+		svc := &snapshot.Service{Key: snapshot.Key{Namespace: "shop", Name: "multi"}, Policy: &snapshot.Policy{}}
 		at := map[topology.Place]map[string]bool{}
 		for range 1 + r.IntN(30) {
 			p, addr := places[r.IntN(len(places))], netip.AddrFrom4([4]byte{10, 0, 0, byte(r.IntN(12))})
 			if r.IntN(4) == 0 {
 				addr = netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 15: byte(r.IntN(4))})
 			}
-			svc.Shards = append(svc.Shards, names.Shard{Place: p, Cluster: uint16(r.IntN(3)), Addr: addr})
+			svc.Shards = append(svc.Shards, snapshot.Shard{Place: p, Cluster: uint16(r.IntN(3)), Addr: addr})
 			if at[p] == nil {
 				at[p] = map[string]bool{}
 			}
@@ -140,7 +140,7 @@ func TestTargetsOfAny(t *testing.T) {
 			of := slices.Clone(places)
 			r.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
 			if of = of[:r.IntN(len(of)+1)]; len(of) > 0 {
-				svc.Ports = append(svc.Ports, names.Port{Name: "web", Proto: "tcp", Number: uint16(80 + n), Places: of})
+				svc.Ports = append(svc.Ports, snapshot.Port{Name: "web", Proto: "tcp", Number: uint16(80 + n), Places: of})
 			}
 		}
 		var want []string
@@ -151,12 +151,12 @@ func TestTargetsOfAny(t *testing.T) {
 				}
 			}
 		}
-		e := names.NewFederation("fed").Edit()
+		e := snapshot.NewFederation("fed").Edit()
 		e.Topology(topology.New(places))
 		e.Standing(true, true, nil)
 		e.Set(svc.Freeze())
-		var s *names.Snapshot
-		s = s.Next([]*names.Federation{e.Done()})
+		var s *snapshot.Snapshot
+		s = s.Next([]*snapshot.Federation{e.Done()})
 		a := answer.Resolve(s, plain, labels("_web._tcp.multi.shop.fed.svc"), answer.TypeSRV, now)
 		if !a.Parted() {
 			continue

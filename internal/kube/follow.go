@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/fedns/fedns/internal/apireply"
+	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
 // A Follower hears what an API has of a kind. Its methods are called by one

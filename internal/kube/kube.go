@@ -32,15 +32,15 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedns/fedns/internal/apireply"
-	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
 // An Object is one of any kind.
 type Object = unstructured.Unstructured
 
 // A Kind is a kind of objects as an API serves it.
-type Kind = fedapi.Kind
+type Kind = v1alpha1.Kind
 
 func resource(k Kind) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}

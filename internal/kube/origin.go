@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/fedns/fedns/internal/fedapi"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
-var namespaces = fedapi.Kind{Version: "v1", Name: "Namespace", Resource: "namespaces"}
+var namespaces = v1alpha1.Kind{Version: "v1", Name: "Namespace", Resource: "namespaces"}
 
 // An Origin is where the objects of an API come from. Its watches have to begin anew if
 // that is another one, since they wait for revisions that it may not reach for years,
@@ -45,7 +45,7 @@ func (o Origin) Another(now Origin) string {
 	switch {
 	case o.Identity != "" && now.Identity != "" && o.Identity != now.Identity:
 		return fmt.Sprintf("its kube-system is %s, and was %s", now.Identity, o.Identity)
-	case now.Revision != "" && fedapi.Older(now.Revision, o.Revision):
+	case now.Revision != "" && v1alpha1.Older(now.Revision, o.Revision):
 		return fmt.Sprintf("its revision is %s, and was %s", now.Revision, o.Revision)
 	}
 	return ""

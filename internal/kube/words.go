@@ -18,7 +18,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/fedns/fedns/internal/apireply"
+	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
 // denial is how an API server says that somebody lacks a right.

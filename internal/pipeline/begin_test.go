@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // A slow resolver takes its time for every answer.
@@ -185,7 +185,7 @@ func TestHostnameLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newScript()
 		p, _ := start(t, balancer(time.Second), nil, a)
-		a.say <- append(nothing[:4:4], shard.ServiceList{Kind: names.Svc})
+		a.say <- append(nothing[:4:4], shard.ServiceList{Kind: snapshot.Svc})
 		after(time.Second)
 		a.say <- []shard.Change{service("", "lb.example."), slice(true)}
 		if after(minGap); !ready(p) || held(p) || !unsure(p) {

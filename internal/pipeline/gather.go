@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -50,19 +50,19 @@ func compareKinds(a, b changeKind) int {
 // gathered are the changes of one kind that haven't been said yet.
 type gathered struct {
 	span    time.Duration
-	until   time.Duration // when they are said; if there are none, the next one is said at once
-	first   []names.Key   // named of them
-	shards  map[names.Key]bool
+	until   time.Duration  // when they are said; if there are none, the next one is said at once
+	first   []snapshot.Key // named of them
+	shards  map[snapshot.Key]bool
 	changes int
 }
 
-func (g *gathered) add(k names.Key) {
+func (g *gathered) add(k snapshot.Key) {
 	g.changes++
 	if g.shards[k] {
 		return
 	}
 	if g.shards == nil {
-		g.shards = map[names.Key]bool{}
+		g.shards = map[snapshot.Key]bool{}
 	}
 	g.shards[k] = true
 	if len(g.first) < named {

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
 func change(name, cluster string, to health.State, why health.Reason) shard.Transition {
-	return shard.Transition{Key: names.Key{Namespace: "shop", Name: name}, Cluster: topology.ClusterName(cluster), To: health.Verdict{State: to, Why: why}}
+	return shard.Transition{Key: snapshot.Key{Namespace: "shop", Name: name}, Cluster: topology.ClusterName(cluster), To: health.Verdict{State: to, Why: why}}
 }
 
 // A change is said at once; those of its kind that follow are gathered with their
@@ -72,7 +72,7 @@ func TestChurn(t *testing.T) {
 		a := s[0]
 		before := strings.Count(l.String(), "\n")
 		for i := range 2000 { // new Services, each pending first, then up, then gone
-			k := names.Key{Namespace: "shop", Name: fmt.Sprint("new", i)}
+			k := snapshot.Key{Namespace: "shop", Name: fmt.Sprint("new", i)}
 			o := &shard.Service{Key: k, Balancer: true}
 			sl := &shard.Slice{Key: shard.SliceKey{Namespace: "shop", Name: k.Name + "-x"}, Service: k.Name, Endpoints: []shard.Endpoint{{Ready: true}}}
 			a.say <- []shard.Change{shard.ServiceSet{Service: o}, shard.SliceSet{Slice: sl}}

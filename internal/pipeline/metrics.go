@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 const (
@@ -72,7 +72,7 @@ type seen struct {
 	listed, silent bool
 }
 
-func (w *worker) count(s *names.Snapshot) *stats {
+func (w *worker) count(s *snapshot.Snapshot) *stats {
 	st := &stats{}
 	for i, t := range w.tables {
 		st.services = append(st.services, s.Federations[i].Size())

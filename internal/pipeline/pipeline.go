@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
-	"github.com/fedns/fedns/internal/probe"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/source/probe"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -94,7 +94,7 @@ type Federation struct {
 type Pipeline struct {
 	federations []Federation
 	log         *slog.Logger
-	board       names.Board
+	board       snapshot.Board
 	ready       chan struct{} // closed once all that answers depend on is known, or had its time
 	messages    chan message
 	stats       atomic.Pointer[stats]
@@ -128,17 +128,17 @@ func New(federations []Federation, beside Beside, log *slog.Logger) *Pipeline {
 		unkept:      make([]atomic.Bool, len(federations)),
 		done:        make(chan struct{}),
 	}
-	empty := make([]*names.Federation, len(federations))
+	empty := make([]*snapshot.Federation, len(federations))
 	for i, f := range federations {
-		empty[i] = names.NewFederation(f.Name)
+		empty[i] = snapshot.NewFederation(f.Name)
 	}
-	var none *names.Snapshot
-	p.board.Show(none.Next(empty).Of(names.Version{Serial: 1}))
+	var none *snapshot.Snapshot
+	p.board.Show(none.Next(empty).Of(snapshot.Version{Serial: 1}))
 	return p
 }
 
 // Board shows the current snapshot.
-func (p *Pipeline) Board() *names.Board { return &p.board }
+func (p *Pipeline) Board() *snapshot.Board { return &p.board }
 
 // Ready is closed once every member has been listed and what is asked then is known
 // (the addresses of load balancers' names, the first results of probes), or has had
@@ -169,17 +169,17 @@ func (p *Pipeline) send(ctx context.Context, do func(*worker)) (sent bool) {
 // version it has come to. A reload passes it on: what is known of a cluster must
 // not depend on its API being up at that moment.
 type Estate struct {
-	Version  names.Version
+	Version  snapshot.Version
 	Clusters map[string]Holding
 	Hosts    map[string][]netip.Addr // of load balancers' names
 	// Probed is what probes have come to, by federation.
 	Probed map[string]map[shard.Check]health.Probe
 	// Leads are the regions that failover policies have come to, by federation.
-	Leads map[string]map[names.Key][names.Families]string
+	Leads map[string]map[snapshot.Key][snapshot.Families]string
 }
 
 func emptyEstate() Estate {
-	return Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Leads: map[string]map[names.Key][names.Families]string{}}
+	return Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Leads: map[string]map[snapshot.Key][snapshot.Families]string{}}
 }
 
 // A Holding is what is known of one cluster.
@@ -217,20 +217,20 @@ func (p *Pipeline) inspect(ctx context.Context, look func(*worker)) bool {
 
 // Explain gives what is known of a service; as if the clusters that lost says were
 // gone. lost may be nil. ok is false if p has ended.
-func (p *Pipeline) Explain(ctx context.Context, federation int, k names.Key, lost func(topology.ClusterName) bool) (e shard.Explanation, ok bool) {
+func (p *Pipeline) Explain(ctx context.Context, federation int, k snapshot.Key, lost func(topology.ClusterName) bool) (e shard.Explanation, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) { e = w.tables[federation].Explain(k, Now(), lost) })
 	return e, ok
 }
 
 // Rows lists the services of a federation, with whether every shard of each is up and
 // fresh. ok is false if p has ended.
-func (p *Pipeline) Rows(ctx context.Context, federation int) (rows map[names.Key]bool, ok bool) {
+func (p *Pipeline) Rows(ctx context.Context, federation int) (rows map[snapshot.Key]bool, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) { rows = w.tables[federation].Rows() })
 	return rows, ok
 }
 
 // ExplainAll is Explain of several services, at one moment.
-func (p *Pipeline) ExplainAll(ctx context.Context, federation int, keys []names.Key) (es []shard.Explanation, ok bool) {
+func (p *Pipeline) ExplainAll(ctx context.Context, federation int, keys []snapshot.Key) (es []shard.Explanation, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
 		for _, k := range keys {
 			es = append(es, w.tables[federation].Explain(k, Now(), nil))
@@ -267,7 +267,7 @@ func (p *Pipeline) Trouble(ctx context.Context, federation int) (isolated bool, 
 
 // InForce gives the orders that the snapshot of a version has. ok is false if p has
 // ended.
-func (p *Pipeline) InForce(ctx context.Context, federation int) (f override.Force, v names.Version, ok bool) {
+func (p *Pipeline) InForce(ctx context.Context, federation int) (f override.Force, v snapshot.Version, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
 		t := w.tables[federation]
 		f, v = override.Force{Orders: w.inForce[federation], Spots: t.AllSpots()}, w.board.Load().Version
@@ -638,7 +638,7 @@ func (w *worker) dirty() bool {
 func (w *worker) publish() {
 	began := time.Now()
 	current := w.board.Load()
-	changed := make([]*names.Federation, len(w.tables))
+	changed := make([]*snapshot.Federation, len(w.tables))
 	var moved []shard.Transition
 	settled := true
 	for i, t := range w.tables {
@@ -677,7 +677,7 @@ func (w *worker) publish() {
 // version is that of what is shown next. It stays until all is known that answers depend
 // on, which isn't transferred before, and until the clusters that the disk knows have been
 // heard: it may come to be the same.
-func (w *worker) version(next *names.Snapshot, settled bool) names.Version {
+func (w *worker) version(next *snapshot.Snapshot, settled bool) snapshot.Version {
 	if !settled && !w.settled || w.restored && w.unheard() {
 		v := next.Version
 		v.Publication++

@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -42,8 +42,8 @@ func (s *script) Run(ctx context.Context, report func(...shard.Change)) {
 func (s *script) Heard() time.Time { return time.Time{} }
 
 var (
-	web     = names.Key{Namespace: "shop", Name: "web"}
-	nothing = []shard.Change{shard.ServiceList{Kind: names.Svc}, shard.ServiceList{Kind: names.Ing}, shard.SliceList{}, shard.NodeList{}}
+	web     = snapshot.Key{Namespace: "shop", Name: "web"}
+	nothing = []shard.Change{shard.ServiceList{Kind: snapshot.Svc}, shard.ServiceList{Kind: snapshot.Ing}, shard.SliceList{}, shard.NodeList{}}
 )
 
 func service(addr string, hosts ...string) shard.Change {
@@ -325,7 +325,7 @@ func TestSerialStays(t *testing.T) {
 				dir, made = t.TempDir(), time.Time{}
 			}
 			source := &dated{script: newScript(), at: made}
-			run := func(beside Beside, changes ...shard.Change) names.Version {
+			run := func(beside Beside, changes ...shard.Change) snapshot.Version {
 				t.Helper()
 				p := New([]Federation{{Name: "fed", State: dir, Members: []Member{{Cluster: shard.Cluster{Name: "a"}, Source: source, Identity: "a"}}}}, beside, slog.New(slog.DiscardHandler))
 				ctx, cancel := context.WithCancel(t.Context())

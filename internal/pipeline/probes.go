@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/probe"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/source/probe"
 )
 
 // target is what a table's check comes to. The tables' checks have been read

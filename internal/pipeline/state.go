@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/pipeline/journal"
 	"github.com/fedns/fedns/internal/shard"
-	"github.com/fedns/fedns/internal/state"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 const (
@@ -38,18 +38,18 @@ type keeper struct {
 	dir     string
 	at      string // where the configuration says so
 	name    string // of the federation
-	journal *state.Journal
-	pending []state.Record // learned since the last publication
-	early   []state.Record // learned of clusters that have not been listed yet
-	making  bool           // a base is being made
-	anew    bool           // the file tells of a member that has left
-	since   []state.Record // published while it is
-	retry   time.Time      // when to try again
-	failed  string         // why it has to be tried
-	lost    time.Time      // when the file was last found to be lost
-	losses  int            // how often so lately
-	quiet   time.Time      // it isn't over before
-	failing *atomic.Bool   // for the gauge
+	journal *journal.Journal
+	pending []journal.Record // learned since the last publication
+	early   []journal.Record // learned of clusters that have not been listed yet
+	making  bool             // a base is being made
+	anew    bool             // the file tells of a member that has left
+	since   []journal.Record // published while it is
+	retry   time.Time        // when to try again
+	failed  string           // why it has to be tried
+	lost    time.Time        // when the file was last found to be lost
+	losses  int              // how often so lately
+	quiet   time.Time        // it isn't over before
+	failing *atomic.Bool     // for the gauge
 }
 
 // keeping are the keepers of this process by what they keep, the newest last: it is
@@ -96,7 +96,7 @@ func (k *keeper) writes() bool {
 // known of. They are silent for as long as they have not been heard.
 func (w *worker) restore(i int) {
 	f := w.federations[i]
-	made, found, unfit := state.Prepare(f.State, f.Name)
+	made, found, unfit := journal.Prepare(f.State, f.Name)
 	switch {
 	case unfit != nil: // that is said below; what there is can be read all the same
 	case made:
@@ -104,30 +104,30 @@ func (w *worker) restore(i int) {
 	case !found:
 		w.log.Info(fmt.Sprintf("federation %s: there was no state of it in %s; one is made%s", f.Name, f.State, said(f.StateAt)))
 	}
-	snapshot, err := state.Load(f.State, f.Name)
+	known, err := journal.Load(f.State, f.Name)
 	if err != nil {
 		stateErrors.WithLabelValues(f.Name).Inc()
 		w.log.Error(err.Error())
-	} else if snapshot.Torn > 0 {
-		w.log.Warn("federation "+f.Name+": the state on disk ends in the middle of a line, as if the server had been killed while it wrote, or the file been cut; it is used up to there", "bytes", snapshot.Torn)
+	} else if known.Torn > 0 {
+		w.log.Warn("federation "+f.Name+": the state on disk ends in the middle of a line, as if the server had been killed while it wrote, or the file been cut; it is used up to there", "bytes", known.Torn)
 	}
-	if err := state.Sweep(f.State, f.Name); err != nil {
+	if err := journal.Sweep(f.State, f.Name); err != nil {
 		w.log.Warn("federation " + f.Name + ": its state: " + err.Error())
 	}
 	if unfit != nil {
 		w.stateFailed(i, unfit)
 	}
-	if snapshot.Serial != 0 {
-		before := names.Version{Serial: snapshot.Serial, Due: snapshot.Serial, Digest: snapshot.Digest}
+	if known.Serial != 0 {
+		before := snapshot.Version{Serial: known.Serial, Due: known.Serial, Digest: known.Digest}
 		w.estate.Version, w.restored = w.estate.Version.Latest(before), true
 	}
-	for name, addrs := range snapshot.Hosts {
+	for name, addrs := range known.Hosts {
 		w.saved[name] = addrs
 	}
 	n := 0
 	var oldest time.Duration
 	for j, m := range f.Members { // those that sit down after this
-		saved := snapshot.Clusters[m.Identity]
+		saved := known.Clusters[m.Identity]
 		if saved == nil || w.tables[i].Complete(j) {
 			continue
 		}
@@ -154,7 +154,7 @@ func (w *worker) restore(i int) {
 // learnHost notes the addresses of a load balancer's name for the state.
 func (w *worker) learnHost(i int, host string, addrs []netip.Addr) {
 	if k := w.keepers[i]; k != nil {
-		k.pending = append(k.pending, state.Record{At: time.Now(), Hosts: map[string][]netip.Addr{host: addrs}})
+		k.pending = append(k.pending, journal.Record{At: time.Now(), Hosts: map[string][]netip.Addr{host: addrs}})
 	}
 }
 
@@ -164,7 +164,7 @@ func (w *worker) learnChanges(i, j int, from *seat, changes []shard.Change) {
 	if k == nil {
 		return
 	}
-	rec := state.Record{Cluster: from.Identity, At: time.Now()}
+	rec := journal.Record{Cluster: from.Identity, At: time.Now()}
 	for _, c := range changes {
 		switch c := c.(type) {
 		case shard.Silent:
@@ -183,7 +183,7 @@ func (w *worker) learnChanges(i, j int, from *seat, changes []shard.Change) {
 // forget drops what hasn't been written of a member that has left, and has the rest
 // go with the next base: should it join again, nothing is known of it.
 func (k *keeper) forget(identity string) {
-	of := func(r state.Record) bool { return r.Cluster == identity }
+	of := func(r journal.Record) bool { return r.Cluster == identity }
 	k.pending, k.early, k.since = slices.DeleteFunc(k.pending, of), slices.DeleteFunc(k.early, of), slices.DeleteFunc(k.since, of)
 	k.anew = true
 }
@@ -196,7 +196,7 @@ func (w *worker) mark() {
 		}
 		for j, m := range w.seated(i) {
 			if w.tables[i].Complete(j) {
-				k.pending = append(k.pending, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j)})
+				k.pending = append(k.pending, journal.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j)})
 			}
 		}
 		w.keep(i)
@@ -217,7 +217,7 @@ func (w *worker) keep(i int) {
 	if k == nil {
 		return
 	}
-	pending := append(k.pending, w.versioned(state.Record{At: time.Now()}))
+	pending := append(k.pending, w.versioned(journal.Record{At: time.Now()}))
 	k.pending = nil
 	switch {
 	case !k.writes():
@@ -238,7 +238,7 @@ func (w *worker) keep(i int) {
 }
 
 // versioned is a record that says of which version what is answered is.
-func (w *worker) versioned(r state.Record) state.Record {
+func (w *worker) versioned(r journal.Record) journal.Record {
 	v := w.board.Load().Version
 	r.Serial, r.Digest = v.Due, v.Digest
 	return r
@@ -277,22 +277,22 @@ func (k *keeper) outdated() bool { return k.anew || k.journal.Outgrown() }
 // makeBase begins a file of all that is known now.
 func (w *worker) makeBase(i int) {
 	k, f := w.keepers[i], w.federations[i]
-	records := []state.Record{w.versioned(state.Record{At: time.Now(), Hosts: w.tables[i].Resolutions()})}
+	records := []journal.Record{w.versioned(journal.Record{At: time.Now(), Hosts: w.tables[i].Resolutions()})}
 	for j, m := range w.seated(i) {
 		if w.tables[i].Complete(j) {
-			records = append(records, state.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j), Doubtful: w.tables[i].Doubtful(j)})
+			records = append(records, journal.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j), Doubtful: w.tables[i].Doubtful(j)})
 		}
 	}
 	if len(records) == 1 {
 		return // nothing is known, and an older file may know more
 	}
 	// Half a list makes no base; it is what the journal begins with.
-	k.early = slices.DeleteFunc(k.early, func(r state.Record) bool {
+	k.early = slices.DeleteFunc(k.early, func(r journal.Record) bool {
 		return w.listed(i, r.Cluster)
 	})
 	k.making, k.anew, k.since = true, false, slices.Clone(k.early)
 	w.wg.Go(func() {
-		base, err := state.NewBase(k.dir, f.Name, records)
+		base, err := journal.NewBase(k.dir, f.Name, records)
 		if !w.send(w.ctx, func(w *worker) { w.based(i, base, err) }) && base != nil {
 			base.Discard()
 		}
@@ -310,7 +310,7 @@ func (w *worker) listed(i int, identity string) bool {
 }
 
 // based puts a base in place that has been made, or not.
-func (w *worker) based(i int, base *state.Base, err error) {
+func (w *worker) based(i int, base *journal.Base, err error) {
 	k := w.keepers[i]
 	k.making = false
 	since := k.since
@@ -321,7 +321,7 @@ func (w *worker) based(i int, base *state.Base, err error) {
 		}
 		return
 	}
-	var j *state.Journal
+	var j *journal.Journal
 	if err == nil {
 		j, err = base.Journal(since)
 	}
@@ -342,7 +342,7 @@ func (w *worker) stateFailed(i int, err error) {
 	now := time.Now()
 	k.retry, k.quiet = now.Add(stateRetry), now
 	text := err.Error()
-	if errors.Is(err, state.ErrLost) {
+	if errors.Is(err, journal.ErrLost) {
 		text += "; it is written anew"
 		if now.Sub(k.lost) >= quarrel {
 			k.losses = 0
@@ -366,7 +366,7 @@ func (w *worker) stateFailed(i int, err error) {
 // fit says what folder would be right, where it is the folder that is wrong.
 func fit(err error) string {
 	switch {
-	case errors.Is(err, state.ErrLost):
+	case errors.Is(err, journal.ErrLost):
 		return ""
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Sprintf("; it needs a folder that %s may write to", self())

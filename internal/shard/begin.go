@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // starting is what a table that has just been made has to wait for: the lists of its
@@ -15,12 +15,12 @@ import (
 // What becomes unknown later holds nothing up: whoever asks has had answers before.
 type starting struct {
 	beginning bool
-	holding   map[names.Key]bool     // services of which something is waited for
+	holding   map[snapshot.Key]bool  // services of which something is waited for
 	probed    map[Check]health.Probe // as a table before this one knew it
 }
 
 func begin() starting {
-	return starting{beginning: true, holding: map[names.Key]bool{}, probed: map[Check]health.Probe{}}
+	return starting{beginning: true, holding: map[snapshot.Key]bool{}, probed: map[Check]health.Probe{}}
 }
 
 // Begun says whether all that was waited for is known, or had its time. It stays so.
@@ -72,8 +72,8 @@ func (t *Table) holds(f *finding, p *piece) bool {
 }
 
 // await notes whether a service waits for something.
-func (t *Table) await(s *names.Service) {
-	if slices.ContainsFunc(s.Awaits, func(w names.Await) bool { return w.Hold }) || s.Local != nil && s.Local.Await != "" {
+func (t *Table) await(s *snapshot.Service) {
+	if slices.ContainsFunc(s.Awaits, func(w snapshot.Await) bool { return w.Hold }) || s.Local != nil && s.Local.Await != "" {
 		t.holding[s.Key] = true
 	} else {
 		delete(t.holding, s.Key)
@@ -119,20 +119,20 @@ func (t *Table) unattach() {
 
 // unlisted is where members are that have not been listed, and could have shards that
 // are up.
-func (t *Table) unlisted() (out []names.Await) {
+func (t *Table) unlisted() (out []snapshot.Await) {
 	const what = "a cluster has not been listed yet"
 	if t.expecting {
-		out = append(out, names.Await{What: "the registry has not been listed yet", Hold: t.beginning})
+		out = append(out, snapshot.Await{What: "the registry has not been listed yet", Hold: t.beginning})
 	}
 	for _, m := range t.members {
 		if m.vacant || m.complete() && !m.doubted {
 			continue
 		}
 		for _, p := range m.own() {
-			if o := t.order(names.Key{}, m, p); o == health.Drain || o == health.Shut {
+			if o := t.order(snapshot.Key{}, m, p); o == health.Drain || o == health.Shut {
 				continue // whatever it has isn't answered
 			}
-			out = append(out, names.Await{Place: p.Canonical(), What: what, Hold: t.beginning && !m.waived})
+			out = append(out, snapshot.Await{Place: p.Canonical(), What: what, Hold: t.beginning && !m.waived})
 		}
 	}
 	return out

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -19,7 +19,7 @@ import (
 // mark where nothing is answered before it is.
 func (b *bed) awaits() string {
 	var out []string
-	print := func(list []names.Await) {
+	print := func(list []snapshot.Await) {
 		for _, w := range list {
 			hold := ""
 			if w.Hold {
@@ -182,7 +182,7 @@ func TestCarried(t *testing.T) {
 
 // Where a failover policy answers from isn't decided by who is listed first.
 func TestBeginningOfLead(t *testing.T) {
-	manual := names.Policy{Choice: names.Failover, Regions: []string{"r1", "r0"}, Failback: names.Failback{Manual: true}}
+	manual := snapshot.Policy{Choice: snapshot.Failover, Regions: []string{"r1", "r0"}, Failback: snapshot.Failback{Manual: true}}
 	var cs []shard.Cluster
 	for i := range 2 {
 		cs = append(cs, shard.Cluster{Name: topology.ClusterName(fmt.Sprint("c", i)), Region: fmt.Sprint("r", i), Zones: []string{fmt.Sprint("z", i)}})
@@ -282,7 +282,7 @@ func TestBeginningOfRoutes(t *testing.T) {
 			b.wantHosts(tt.then)
 			b.apply(0, routed(shard.Unheard, nil), set(shard.Unheard)) // what comes now holds up nothing
 			b.publish()
-			if s := b.fed.Service(names.Key{Namespace: "shop", Name: host, Kind: names.Host}); s != nil && len(s.Awaits) > 0 {
+			if s := b.fed.Service(snapshot.Key{Namespace: "shop", Name: host, Kind: snapshot.Host}); s != nil && len(s.Awaits) > 0 {
 				t.Errorf("%s: %v is waited for later", tt.name, s.Awaits)
 			}
 		}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -46,7 +46,7 @@ func TestChoiceOfMembers(t *testing.T) {
 			for i := range tt.members {
 				cs = append(cs, shard.Cluster{Name: topology.ClusterName(fmt.Sprint("c", i)), Region: fmt.Sprint("r", i), Zones: []string{fmt.Sprint("z", i)}})
 			}
-			choice, err := names.ParsePolicy([]string{"failover", "r1", "r0"})
+			choice, err := snapshot.ParsePolicy([]string{"failover", "r1", "r0"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -77,20 +77,20 @@ type member struct {
 	doubted bool          // some of what was known of it was lost: what isn't there may be
 	settled bool          // was listed at an earlier publication: what changes now is news
 	nodes   map[string]node
-	slices  map[SliceKey]names.Key
-	fronts  map[names.Key][]names.Key // Service to the Ingresses that lead to it
-	seen    map[string]int            // zone label of endpoints, and how often
-	astray  map[string]bool           // zones of nodes without a region that have been noticed
-	places  []topology.Place          // where the cluster is, sorted
-	region  string                    // of zones that no node tells of
-	shadow  bool                      // it has a namespace with the federation's name, as it says
-	shadows int                       // services in that namespace
+	slices  map[SliceKey]snapshot.Key
+	fronts  map[snapshot.Key][]snapshot.Key // Service to the Ingresses that lead to it
+	seen    map[string]int                  // zone label of endpoints, and how often
+	astray  map[string]bool                 // zones of nodes without a region that have been noticed
+	places  []topology.Place                // where the cluster is, sorted
+	region  string                          // of zones that no node tells of
+	shadow  bool                            // it has a namespace with the federation's name, as it says
+	shadows int                             // services in that namespace
 	facade
-	standby   map[names.Key]*Service    // Services that aren't exported
-	classes   map[ClassKey]names.Key    // of those that name one, the Service in front
-	defaults  map[FrontKind]string      // the class of what names none
-	announced map[Entry][]names.Key     // by what is announced, who does
-	named     map[names.Key][]names.Key // Service to the objects that it is named to be in front of
+	standby   map[snapshot.Key]*Service       // Services that aren't exported
+	classes   map[ClassKey]snapshot.Key       // of those that name one, the Service in front
+	defaults  map[FrontKind]string            // the class of what names none
+	announced map[Entry][]snapshot.Key        // by what is announced, who does
+	named     map[snapshot.Key][]snapshot.Key // Service to the objects that it is named to be in front of
 }
 
 // A node is what is kept of one.

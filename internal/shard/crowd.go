@@ -3,13 +3,13 @@ package shard
 import (
 	"fmt"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
 // crowd follows which services have more addresses than an answer may have, and says
 // so once: clients see some of them at a time, and secondaries the same ones always.
-func (t *Table) crowd(s *names.Service) {
+func (t *Table) crowd(s *snapshot.Service) {
 	limit := t.policy.Answers
 	if limit == 0 {
 		return
@@ -27,14 +27,14 @@ func (t *Table) crowd(s *names.Service) {
 }
 
 // count is how many addresses there are of the family that has more.
-func count(shards []names.Shard) int {
-	var n [names.Families]int
+func count(shards []snapshot.Shard) int {
+	var n [snapshot.Families]int
 	for i := range shards {
 		if s := &shards[i]; s.Widest == topology.Worldwide {
-			n[names.FamilyOf(s.Addr)]++
+			n[snapshot.FamilyOf(s.Addr)]++
 		}
 	}
-	return max(n[names.IPv4], n[names.IPv6])
+	return max(n[snapshot.IPv4], n[snapshot.IPv6])
 }
 
 // Crowded counts the services that have more addresses of one family than an answer

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -16,7 +16,7 @@ type Explanation struct {
 	Shards []Explained
 	// Answered is what the findings come to: nil if no member that counts has the
 	// service. It is what the next publication would show, but for the guard.
-	Answered *names.Service
+	Answered *snapshot.Service
 	Held     bool // the guard keeps addresses that have gone
 }
 
@@ -30,7 +30,7 @@ type Explained struct {
 	Addrs    []netip.Addr
 	Hosts    []string // load balancers' names
 	Checks   []Checked
-	Closed   []names.Key // Services in front that let nobody in
+	Closed   []snapshot.Key // Services in front that let nobody in
 	// Inside is how its own cluster reaches it, of the one whose own domain is answered
 	// here.
 	Inside *Inside
@@ -50,7 +50,7 @@ type Checked struct {
 
 // Explain gives what is known of a service at a moment; as if the clusters that
 // lost says were gone.
-func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.ClusterName) bool) Explanation {
+func (t *Table) Explain(k snapshot.Key, now time.Duration, lost func(topology.ClusterName) bool) Explanation {
 	s := t.services[k]
 	if s == nil {
 		return Explanation{}
@@ -98,8 +98,8 @@ func (t *Table) Explain(k names.Key, now time.Duration, lost func(topology.Clust
 
 // Rows lists the services that any cluster has, with whether each of their shards is up
 // and fresh: as they were published last, so that nothing is judged anew.
-func (t *Table) Rows() map[names.Key]bool {
-	out := map[names.Key]bool{}
+func (t *Table) Rows() map[snapshot.Key]bool {
+	out := map[snapshot.Key]bool{}
 	for k, s := range t.services {
 		if !t.arbiter.holds(t, k) {
 			continue
@@ -120,7 +120,7 @@ func (t *Table) Rows() map[names.Key]bool {
 
 // A Preview is what an order would make of a service.
 type Preview struct {
-	Before, After *names.Service
+	Before, After *snapshot.Service
 }
 
 // Preview gives the services that would be answered otherwise under other orders.

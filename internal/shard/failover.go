@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // A lead is what a failover policy remembers of the addresses of one family that a
@@ -14,7 +14,7 @@ import (
 // asked for has nothing to answer with.
 type lead struct {
 	active string
-	policy names.Policy
+	policy snapshot.Policy
 	since  []time.Duration // by the policy's regions; never while it isn't up
 }
 
@@ -27,7 +27,7 @@ const never = time.Duration(-1)
 // When the region that is answered from has no shard any more, the first of the list
 // that has one takes its place at once. The way back to one that is preferred is what
 // the policy's Failback says.
-func (l lead) next(p names.Policy, up, back func(region string) bool, now time.Duration) (n lead, wake time.Duration) {
+func (l lead) next(p snapshot.Policy, up, back func(region string) bool, now time.Duration) (n lead, wake time.Duration) {
 	n = lead{active: l.active, policy: p, since: slices.Repeat([]time.Duration{never}, len(p.Regions))}
 	first := -1
 	for i, r := range p.Regions {
@@ -68,12 +68,12 @@ func (l lead) next(p names.Policy, up, back func(region string) bool, now time.D
 }
 
 // lead decides for a service that is about to be answered so, and says so in it.
-func (t *Table) lead(s *service, out *names.Service, now time.Duration) (l [names.Families]lead, wake time.Duration) {
+func (t *Table) lead(s *service, out *snapshot.Service, now time.Duration) (l [snapshot.Families]lead, wake time.Duration) {
 	p := t.policy.Choice
 	if out.Policy != nil {
 		p = *out.Policy
 	}
-	if p.Choice != names.Failover {
+	if p.Choice != snapshot.Failover {
 		return l, 0
 	}
 	back := func(region string) bool {
@@ -83,7 +83,7 @@ func (t *Table) lead(s *service, out *names.Service, now time.Duration) (l [name
 		})
 	}
 	for f := range l {
-		up := func(region string) bool { return out.Stands(names.Family(f), region) }
+		up := func(region string) bool { return out.Stands(snapshot.Family(f), region) }
 		var at time.Duration
 		if l[f], at = s.lead[f].next(p, up, back, now); at > 0 && (wake == 0 || at < wake) {
 			wake = at
@@ -95,14 +95,14 @@ func (t *Table) lead(s *service, out *names.Service, now time.Duration) (l [name
 
 // Leads are the regions that failover policies have come to, by service and family: a new table
 // goes on from there.
-func (t *Table) Leads() map[names.Key][names.Families]string {
-	out := map[names.Key][names.Families]string{}
+func (t *Table) Leads() map[snapshot.Key][snapshot.Families]string {
+	out := map[snapshot.Key][snapshot.Families]string{}
 	for k, s := range t.services {
-		var active [names.Families]string
+		var active [snapshot.Families]string
 		for f := range active {
 			active[f] = s.lead[f].active
 		}
-		if active != ([names.Families]string{}) {
+		if active != ([snapshot.Families]string{}) {
 			out[k] = active
 		}
 	}
@@ -110,7 +110,7 @@ func (t *Table) Leads() map[names.Key][names.Families]string {
 }
 
 // Follow takes over what another table had come to.
-func (t *Table) Follow(leads map[names.Key][names.Families]string) {
+func (t *Table) Follow(leads map[snapshot.Key][snapshot.Families]string) {
 	for k, active := range leads {
 		t.inherited[k] = active
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // A step of a story: which regions are up, or are ordered back to, and which is
@@ -50,7 +50,7 @@ func TestLead(t *testing.T) {
 		{"delayed and ordered", "failover a b failback delayed 1h", []step{{0, "b", "", "b", 0}, {1, "a b", "a", "a", 0}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := names.ParsePolicy(strings.Fields(tt.policy))
+			p, err := snapshot.ParsePolicy(strings.Fields(tt.policy))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,17 +73,17 @@ func TestLead(t *testing.T) {
 // no affair of the other.
 func TestLeadByFamily(t *testing.T) {
 	clusters := []Cluster{{Name: "us", Region: "us", Zones: []string{"us-a"}}, {Name: "eu", Region: "eu", Zones: []string{"eu-a"}}, {Name: "as", Region: "as", Zones: []string{"as-a"}}}
-	p, err := names.ParsePolicy(strings.Fields("failover us eu failback delayed 10s"))
+	p, err := snapshot.ParsePolicy(strings.Fields("failover us eu failback delayed 10s"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	table := NewTable(clusters, Policy{Choice: p})
 	for i := range clusters {
-		for _, c := range []Change{ServiceList{Kind: names.Svc}, ServiceList{Kind: names.Ing}, SliceList{}, NodeList{}} {
+		for _, c := range []Change{ServiceList{Kind: snapshot.Svc}, ServiceList{Kind: snapshot.Ing}, SliceList{}, NodeList{}} {
 			table.Apply(i, c)
 		}
 	}
-	key := names.Key{Namespace: "shop", Name: "web"}
+	key := snapshot.Key{Namespace: "shop", Name: "web"}
 	set := func(cluster int, addrs ...string) {
 		o := &Service{Key: key, Balancer: true}
 		for _, a := range addrs {
@@ -92,11 +92,11 @@ func TestLeadByFamily(t *testing.T) {
 		table.Apply(cluster, ServiceSet{o})
 		table.Apply(cluster, SliceSet{&Slice{Key: SliceKey{"shop", "web-x"}, Service: "web", Endpoints: []Endpoint{{Ready: true}}}})
 	}
-	f, second := names.NewFederation("fed"), time.Second
+	f, second := snapshot.NewFederation("fed"), time.Second
 	want := func(at time.Duration, v4, v6 string) {
 		t.Helper()
 		f, _ = table.Publish(f, at)
-		if got := f.Service(key).Active; got != [names.Families]string{v4, v6} {
+		if got := f.Service(key).Active; got != [snapshot.Families]string{v4, v6} {
 			t.Errorf("after %v: %q, want %q", at, got, []string{v4, v6})
 		}
 	}
@@ -123,7 +123,7 @@ func TestLeadByFamily(t *testing.T) {
 
 	next := NewTable(clusters, Policy{Choice: p})
 	next.Follow(table.Leads())
-	if got := next.inherited[key]; got != [names.Families]string{"us", ""} {
+	if got := next.inherited[key]; got != [snapshot.Families]string{"us", ""} {
 		t.Errorf("a reload goes on from %q", got)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -19,7 +19,7 @@ type finding struct {
 	places   []topology.Place // where it is answered, if it is up
 	addrs    []netip.Addr     // that are answered for it then
 	ordered  []netip.Addr     // addresses that an operator's order takes out
-	closed   []names.Key      // Services in front that let nobody in
+	closed   []snapshot.Key   // Services in front that let nobody in
 	checks   []Check
 	near     *near            // of the cluster whose own domain is answered here
 	open     []topology.Place // where it matters what the verdict awaits
@@ -57,7 +57,7 @@ func (t *Table) findings(s *service, now time.Duration) (fs []finding, note stri
 }
 
 // alarm follows for which services there is panic, and says so.
-func (t *Table) alarm(k names.Key, note string) {
+func (t *Table) alarm(k snapshot.Key, note string) {
 	switch was := t.panics[k]; {
 	case note != "" && !was:
 		t.panics[k] = true
@@ -120,7 +120,7 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 	f.evidence.Unsaid, f.evidence.Unattached = o.Unsaid != settled, o.Unsaid == wholly
 	r := t.endpoints(cluster, p)
 	f.evidence.Endpoints, f.evidence.Unreached, f.places = r.n, r.why(), r.places
-	f.evidence.Hidden = slices.ContainsFunc(o.Backends, func(b names.Key) bool { return t.piece(cluster, b) == nil })
+	f.evidence.Hidden = slices.ContainsFunc(o.Backends, func(b snapshot.Key) bool { return t.piece(cluster, b) == nil })
 	f.evidence.Probe, f.evidence.Unasked = t.probe(&f, o)
 	return f
 }
@@ -165,7 +165,7 @@ func (t *Table) checked(c Check) health.Probe {
 
 // conclude judges a finding, in the order of what may overrule what: readiness
 // and silence, probes unless there is panic, an operator's orders.
-func (t *Table) conclude(f *finding, k names.Key, panicking bool) {
+func (t *Table) conclude(f *finding, k snapshot.Key, panicking bool) {
 	m := t.members[f.cluster]
 	if panicking {
 		f.evidence.Probe, f.evidence.Unasked = health.Unprobed, false
@@ -178,7 +178,7 @@ func (t *Table) conclude(f *finding, k names.Key, panicking bool) {
 		})
 	}
 	policy := health.Policy{Hold: t.policy.Hold, Keep: t.policy.Keep, Isolated: t.isolated}
-	if m.Name == t.policy.Local.Cluster && k.Kind == names.Svc {
+	if m.Name == t.policy.Local.Cluster && k.Kind == snapshot.Svc {
 		f.near = t.near(f, k, policy)
 	}
 	base := health.Judge(f.evidence, policy)
@@ -209,7 +209,7 @@ func (t *Table) conclude(f *finding, k names.Key, panicking bool) {
 // ordered gives the places where a shard stays, and the order that says otherwise than
 // a verdict on it, if one does. An order is about places: one that speaks of some of
 // them only leaves the others. A shard that may yet turn out to be up counts as one.
-func (t *Table) ordered(f *finding, k names.Key, base health.Verdict) (stay []topology.Place, order health.Order) {
+func (t *Table) ordered(f *finding, k snapshot.Key, base health.Verdict) (stay []topology.Place, order health.Order) {
 	m := t.members[f.cluster]
 	out := health.NoOrder
 	alive := base.State == health.Up || base.State == health.Unknown && base.Awaits != ""
@@ -302,7 +302,7 @@ func (t *Table) reached(cluster int, p *piece, notReady, spread bool) reach {
 func (t *Table) endpoints(cluster int, p *piece) reach {
 	m := t.members[cluster]
 	var r reach
-	if p.object.Key.Kind != names.Svc {
+	if p.object.Key.Kind != snapshot.Svc {
 		visible := false
 		for _, b := range p.object.Backends {
 			if bp := t.piece(cluster, b); bp != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // A FrontKind is a kind of objects that lead clients to Services.
@@ -143,7 +143,7 @@ func (f *Front) equal(o *Front) bool {
 // A Claim is a host of an Ingress, with the Services that its rules lead to.
 type Claim struct {
 	Host     string // in lower case, without a last dot
-	Backends []names.Key
+	Backends []snapshot.Key
 }
 
 func (c Claim) equal(o Claim) bool { return c.Host == o.Host && slices.Equal(c.Backends, o.Backends) }
@@ -151,29 +151,29 @@ func (c Claim) equal(o Claim) bool { return c.Host == o.Host && slices.Equal(c.B
 // A facade is all objects of one cluster that lead to Services, and what is looked
 // up among them.
 type facade struct {
-	ingresses map[names.Key]*Service
+	ingresses map[snapshot.Key]*Service
 	objects   map[FrontKey]*Front
-	through   map[FrontKey][]FrontKey  // parent to what wants to be attached
-	claimed   map[FrontKey][]string    // object to the hosts that it claims
-	claiming  map[names.Key][]FrontKey // host to the objects that claim it
-	stale     map[names.Key]bool       // Gateways whose routes have changed
-	unsaid    map[FrontKey]bool        // routes that may yet turn out to be attached
-	waits     bool                     // for that
+	through   map[FrontKey][]FrontKey     // parent to what wants to be attached
+	claimed   map[FrontKey][]string       // object to the hosts that it claims
+	claiming  map[snapshot.Key][]FrontKey // host to the objects that claim it
+	stale     map[snapshot.Key]bool       // Gateways whose routes have changed
+	unsaid    map[FrontKey]bool           // routes that may yet turn out to be attached
+	waits     bool                        // for that
 }
 
 func newFacade() facade {
 	return facade{
-		ingresses: map[names.Key]*Service{}, objects: map[FrontKey]*Front{}, through: map[FrontKey][]FrontKey{},
-		claimed: map[FrontKey][]string{}, claiming: map[names.Key][]FrontKey{}, stale: map[names.Key]bool{}, unsaid: map[FrontKey]bool{},
+		ingresses: map[snapshot.Key]*Service{}, objects: map[FrontKey]*Front{}, through: map[FrontKey][]FrontKey{},
+		claimed: map[FrontKey][]string{}, claiming: map[snapshot.Key][]FrontKey{}, stale: map[snapshot.Key]bool{}, unsaid: map[FrontKey]bool{},
 	}
 }
 
 // ing is the key of the name that a Gateway has, which an Ingress may share.
-func ing(namespace, name string) names.Key {
-	return names.Key{Namespace: namespace, Name: name, Kind: names.Ing}
+func ing(namespace, name string) snapshot.Key {
+	return snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}
 }
 
-func frontOf(k names.Key) FrontKey { return FrontKey{Ingress, k.Namespace, k.Name} }
+func frontOf(k snapshot.Key) FrontKey { return FrontKey{Ingress, k.Namespace, k.Name} }
 
 func (t *Table) setIngress(cluster int, o *Service) {
 	m := t.members[cluster]
@@ -185,7 +185,7 @@ func (t *Table) setIngress(cluster int, o *Service) {
 	t.claim(cluster, frontOf(o.Key))
 }
 
-func (t *Table) dropIngress(cluster int, k names.Key) {
+func (t *Table) dropIngress(cluster int, k snapshot.Key) {
 	m := t.members[cluster]
 	if m.ingresses[k] == nil {
 		return
@@ -282,8 +282,8 @@ func (m *member) routes(k FrontKey) []FrontKey {
 func (t *Table) claim(cluster int, k FrontKey) {
 	m := t.members[cluster]
 	was, is := m.claimed[k], t.claims(m, k)
-	key := func(host string) names.Key {
-		return names.Key{Namespace: k.Namespace, Name: host, Kind: names.Host}
+	key := func(host string) snapshot.Key {
+		return snapshot.Key{Namespace: k.Namespace, Name: host, Kind: snapshot.Host}
 	}
 	for _, h := range was {
 		if !slices.Contains(is, h) {
@@ -337,7 +337,7 @@ func (t *Table) claims(m *member, k FrontKey) []string {
 	return out
 }
 
-func (k FrontKey) asIng() names.Key { return ing(k.Namespace, k.Name) }
+func (k FrontKey) asIng() snapshot.Key { return ing(k.Namespace, k.Name) }
 
 // restore puts together anew what has become stale: the names of Ingresses and
 // Gateways, and hosts. It is done once for a change, which may be of a thousand
@@ -349,7 +349,7 @@ func (t *Table) restore(cluster int) {
 	}
 	for k := range m.stale {
 		o := m.front(k)
-		if k.Kind == names.Host {
+		if k.Kind == snapshot.Host {
 			o = m.host(k)
 		}
 		if o != nil {
@@ -358,12 +358,12 @@ func (t *Table) restore(cluster int) {
 			t.dropService(cluster, k)
 		}
 	}
-	m.stale = map[names.Key]bool{}
+	m.stale = map[snapshot.Key]bool{}
 }
 
 // front is what is announced by the name of an Ingress, a Gateway or both; nil: there
 // is neither.
-func (m *member) front(k names.Key) *Service {
+func (m *member) front(k snapshot.Key) *Service {
 	var parts []*Service
 	if o := m.ingresses[k]; o != nil {
 		if ways := m.ways(Ingress, o); len(ways) > 0 {
@@ -388,7 +388,7 @@ func (m *member) front(k names.Key) *Service {
 
 // behind are the Services that the routes attached to a Gateway lead to, and whether more
 // of them may turn out to be attached.
-func (m *member) behind(g *Front) (out []names.Key, unsaid share) {
+func (m *member) behind(g *Front) (out []snapshot.Key, unsaid share) {
 	for _, k := range m.routes(g.Key) {
 		attached := false
 		for _, a := range m.attachments(m.objects[k]) {
@@ -408,7 +408,7 @@ func (m *member) behind(g *Front) (out []names.Key, unsaid share) {
 }
 
 // host is what is announced by a host; nil: nobody claims it.
-func (m *member) host(k names.Key) *Service {
+func (m *member) host(k snapshot.Key) *Service {
 	var parts []*Service
 	for _, f := range m.claiming[k] {
 		if f.Kind == Ingress {
@@ -451,7 +451,7 @@ func (m *member) host(k names.Key) *Service {
 
 // merged makes one of what several objects announce by one name: all of their
 // addresses and all of their backends. Of the rest, what the oldest says.
-func merged(k names.Key, parts []*Service) *Service {
+func merged(k snapshot.Key, parts []*Service) *Service {
 	if len(parts) == 0 {
 		return nil
 	}
@@ -500,8 +500,8 @@ func compareAge(a, b int64) int {
 	return cmp.Compare(uint64(a-1), uint64(b-1))
 }
 
-func tidy(ks []names.Key) []names.Key {
-	slices.SortFunc(ks, func(a, b names.Key) int {
+func tidy(ks []snapshot.Key) []snapshot.Key {
+	slices.SortFunc(ks, func(a, b snapshot.Key) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	return slices.Compact(ks)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 const host = "shop.example.com"
@@ -36,7 +36,7 @@ func hosting(t *testing.T, clusters ...shard.Cluster) *bed {
 }
 
 func ingress(namespace, name string, created int64, addr string, claims ...shard.Claim) *shard.Service {
-	s := service(names.Key{Namespace: namespace, Name: name, Kind: names.Ing})
+	s := service(snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing})
 	if addr != "" {
 		s = service(s.Key, addr)
 	}
@@ -50,18 +50,18 @@ func ingress(namespace, name string, created int64, addr string, claims ...shard
 func claim(host string, backends ...string) shard.Claim {
 	c := shard.Claim{Host: host}
 	for _, b := range backends {
-		c.Backends = append(c.Backends, names.Key{Namespace: "shop", Name: b})
+		c.Backends = append(c.Backends, snapshot.Key{Namespace: "shop", Name: b})
 	}
 	return c
 }
 
 func gateway(namespace, name, addr string, listeners ...shard.Listener) *shard.Front {
-	o := service(names.Key{Namespace: namespace, Name: name, Kind: names.Ing}, addr)
+	o := service(snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}, addr)
 	return &shard.Front{Key: shard.FrontKey{Kind: shard.Gateway, Namespace: namespace, Name: name}, Object: o, Listeners: listeners}
 }
 
 func route(kind shard.FrontKind, namespace, name string, parents []shard.Parent, hostnames []string, backends ...string) *shard.Front {
-	o := &shard.Service{Key: names.Key{Namespace: namespace, Name: name, Kind: names.Ing}, Created: 1}
+	o := &shard.Service{Key: snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}, Created: 1}
 	o.Backends = claim("", backends...).Backends
 	return &shard.Front{Key: shard.FrontKey{Kind: kind, Namespace: namespace, Name: name}, Object: o, Parents: parents, Hostnames: hostnames}
 }
@@ -95,7 +95,7 @@ func (b *bed) wantHosts(want string) {
 // A host is up where a Service of its own rules is.
 func TestHostHealth(t *testing.T) {
 	b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"}, shard.Cluster{Name: "us", Region: "us"})
-	api := names.Key{Namespace: "shop", Name: "api"}
+	api := snapshot.Key{Namespace: "shop", Name: "api"}
 	for i, addr := range []string{"192.0.2.1", "192.0.2.2"} {
 		b.apply(i, lists()...).apply(i,
 			shard.ServiceSet{Service: service(web)}, shard.ServiceSet{Service: service(api)},
@@ -103,7 +103,7 @@ func TestHostHealth(t *testing.T) {
 			shard.ServiceSet{Service: ingress("shop", "front", 1, addr, claim(host, "web", "gone"), claim("api.example.com", "api"), claim("free.example.com", "unknown"), claim("www.example.net", "web"))})
 	}
 	b.wantHosts("api.example.com shop 192.0.2.1 192.0.2.2; free.example.com shop 192.0.2.1 192.0.2.2; shop.example.com shop 192.0.2.1 192.0.2.2")
-	if s := b.fed.Host(host); s.Policy == nil || s.Policy.Choice != names.Nearest {
+	if s := b.fed.Host(host); s.Policy == nil || s.Policy.Choice != snapshot.Nearest {
 		t.Errorf("policy %v", s.Policy)
 	}
 	b.apply(0, shard.SliceSet{Slice: slice(web)})
@@ -115,21 +115,21 @@ func TestHostHealth(t *testing.T) {
 		t.Error(s.Down)
 	}
 	for i := range 2 {
-		b.apply(i, shard.ServiceSet{Service: service(names.Key{Namespace: "shop", Name: "gone"})})
+		b.apply(i, shard.ServiceSet{Service: service(snapshot.Key{Namespace: "shop", Name: "gone"})})
 	}
 	if s := b.publish().fed.Host(host); s.Down != "no shard is up: no ready endpoint in 2 clusters" {
 		t.Error(s.Down)
 	}
 	for i := range 2 {
-		b.apply(i, shard.ServiceGone{Key: names.Key{Namespace: "shop", Name: "gone"}})
+		b.apply(i, shard.ServiceGone{Key: snapshot.Key{Namespace: "shop", Name: "gone"}})
 	}
 	b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))})
 	// The policy and the TTL are the oldest object's that says any.
 	o := ingress("shop", "second", 9, "192.0.2.3", claim(host, "web"))
 	o.Policy, o.TTL = "all", 7
-	b.apply(0, shard.ServiceSet{Service: o}, shard.ServiceGone{Key: names.Key{Namespace: "shop", Name: "front", Kind: names.Ing}})
+	b.apply(0, shard.ServiceSet{Service: o}, shard.ServiceGone{Key: snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}})
 	b.wantHosts("api.example.com shop 192.0.2.2; free.example.com shop 192.0.2.2; shop.example.com shop 192.0.2.3")
-	if s := b.fed.Host(host); s.Policy.Choice != names.All || s.TTL != 7 {
+	if s := b.fed.Host(host); s.Policy.Choice != snapshot.All || s.TTL != 7 {
 		t.Errorf("policy %v, TTL %d", s.Policy, s.TTL)
 	}
 	// Several Ingresses of one namespace serve a host together.
@@ -170,7 +170,7 @@ func TestHostConflict(t *testing.T) {
 	}
 	set := func(b *bed, cluster int, o *shard.Service) { b.apply(cluster, shard.ServiceSet{Service: o}) }
 	gone := func(b *bed, cluster int, namespace, name string) {
-		b.apply(cluster, shard.ServiceGone{Key: names.Key{Namespace: namespace, Name: name, Kind: names.Ing}})
+		b.apply(cluster, shard.ServiceGone{Key: snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}})
 	}
 
 	set(fed, 0, ingress("young", "x", 50, "192.0.2.1", claim(host)))
@@ -291,7 +291,7 @@ func TestAttachment(t *testing.T) {
 }
 
 func listenerSet(kind shard.FrontKind, namespace, name string, gateway shard.Parent, listeners ...shard.Listener) *shard.Front {
-	o := &shard.Service{Key: names.Key{Namespace: namespace, Name: name, Kind: names.Ing}}
+	o := &shard.Service{Key: snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}}
 	return &shard.Front{Key: shard.FrontKey{Kind: kind, Namespace: namespace, Name: name}, Object: o, Parents: []shard.Parent{gateway}, Listeners: listeners}
 }
 
@@ -326,7 +326,7 @@ func TestListenerSet(t *testing.T) {
 		{"the right section", func(_, _, r *shard.Front) { r.Parents[0].Section = "tls" }, served, "eu/ 192.0.2.1"},
 		{"a listener that isn't ready", func(_, set, _ *shard.Front) { set.Listeners[0].NotReady = true }, "shop.example.com shop", "eu/ 192.0.2.1"},
 		{"only the Gateway's own aren't", func(gw, _, _ *shard.Front) { gw.Object.Blocked = health.NotListening }, served, ""},
-		{"no endpoint", func(_, _, r *shard.Front) { r.Object.Backends = []names.Key{{Namespace: "shop", Name: "api"}} }, "shop.example.com shop", ""},
+		{"no endpoint", func(_, _, r *shard.Front) { r.Object.Backends = []snapshot.Key{{Namespace: "shop", Name: "api"}} }, "shop.example.com shop", ""},
 	} {
 		b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
 		gw := gateway("infra", "gw", "192.0.2.1", shard.Listener{Name: "own", Host: "own.example.com", Only: []shard.FrontKind{shard.TLSRoute}})
@@ -336,7 +336,7 @@ func TestListenerSet(t *testing.T) {
 		if tt.change != nil {
 			tt.change(gw, set, r)
 		}
-		b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.ServiceSet{Service: service(names.Key{Namespace: "shop", Name: "api"})}, shard.SliceSet{Slice: slice(web, ready(""))})
+		b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.ServiceSet{Service: service(snapshot.Key{Namespace: "shop", Name: "api"})}, shard.SliceSet{Slice: slice(web, ready(""))})
 		sets := []shard.Change{shard.FrontSet{Front: gw}, shard.FrontSet{Front: set}, shard.FrontSet{Front: r}}
 		for range 3 { // whichever comes last
 			sets = append(sets[1:], sets[0])
@@ -402,7 +402,7 @@ func TestListenerSetChanges(t *testing.T) {
 // that.
 func TestGatewayHealth(t *testing.T) {
 	b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
-	front := names.Key{Namespace: "shop", Name: "front", Kind: names.Ing}
+	front := snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}
 	any := shard.Listener{Name: "any"}
 	b.apply(0, lists()...).apply(0, shard.FrontSet{Front: gateway("shop", "front", "192.0.2.1", any)})
 	b.want(front, "eu/ 192.0.2.1") // with no route, the address is enough
@@ -417,7 +417,7 @@ func TestGatewayHealth(t *testing.T) {
 	b.apply(0, shard.FrontGone{Key: shard.FrontKey{Kind: shard.Gateway, Namespace: "shop", Name: "front"}})
 	b.want(front, "eu/ 192.0.2.2")
 	b.wantHosts("")
-	b.apply(0, shard.ServiceList{Kind: names.Ing})
+	b.apply(0, shard.ServiceList{Kind: snapshot.Ing})
 	b.want(front, "unknown")
 }
 
@@ -464,7 +464,7 @@ func TestHostGuard(t *testing.T) {
 	b.wantHosts("a.example.com young 192.0.2.1; b.example.com young 192.0.2.1; shop.example.com young 192.0.2.1")
 	b.apply(0, shard.ServiceSet{Service: ingress("old", "x", 5, "192.0.2.2", claim(host), claim("a.example.com"), claim("b.example.com"))})
 	b.wantHosts("a.example.com old 192.0.2.2; b.example.com old 192.0.2.2; shop.example.com old 192.0.2.2")
-	b.apply(0, shard.ServiceList{Kind: names.Ing})
+	b.apply(0, shard.ServiceList{Kind: snapshot.Ing})
 	b.wantHosts("a.example.com old 192.0.2.2; b.example.com old 192.0.2.2; shop.example.com old 192.0.2.2")
 	b.now += 10 * time.Second
 	b.table.Advance(b.now)
@@ -502,7 +502,7 @@ func TestFrontsInAnyOrder(t *testing.T) {
 			}
 			b.apply(0, c)
 		}
-		key := names.Key{Namespace: "infra", Name: "g1", Kind: names.Ing}
+		key := snapshot.Key{Namespace: "infra", Name: "g1", Kind: snapshot.Ing}
 		got, gotGateway := b.hosts(), b.up(key)
 		if try == 0 {
 			want, wantGateway = got, gotGateway

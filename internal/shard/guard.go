@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -21,28 +21,28 @@ import (
 // addresses go: what one does by itself, however often and with however many, is its
 // own affair.
 type guard struct {
-	held   map[names.Key]time.Duration // services of which addresses stay for now, and since when
-	recent map[gone]time.Duration      // what went lately and has nothing in its place, and when
-	total  int                         // addresses that are answered
-	up     int                         // services that have some
-	down   map[names.Key]time.Duration // services that had some lately, and when they lost them
+	held   map[snapshot.Key]time.Duration // services of which addresses stay for now, and since when
+	recent map[gone]time.Duration         // what went lately and has nothing in its place, and when
+	total  int                            // addresses that are answered
+	up     int                            // services that have some
+	down   map[snapshot.Key]time.Duration // services that had some lately, and when they lost them
 }
 
 // A gone is an address of a service that isn't answered at a place any more.
 type gone struct {
-	key     names.Key
+	key     snapshot.Key
 	cluster uint16
 	addr    netip.Addr
 	place   topology.Place
 }
 
 // lately counts the addresses that went, by service, each once wherever it went.
-func (g *guard) lately() map[names.Key]int {
+func (g *guard) lately() map[snapshot.Key]int {
 	if len(g.recent) == 0 {
 		return nil
 	}
 	seen := make(map[gone]bool, len(g.recent))
-	out := map[names.Key]int{}
+	out := map[snapshot.Key]int{}
 	for x := range g.recent {
 		if x.place = (topology.Place{}); !seen[x] {
 			seen[x] = true
@@ -54,7 +54,7 @@ func (g *guard) lately() map[names.Key]int {
 
 // settle forgets what went of a service and is answered again, or has something in its
 // place: one that comes and goes isn't many that go.
-func (g *guard) settle(d *decision, now *names.Service) {
+func (g *guard) settle(d *decision, now *snapshot.Service) {
 	if len(g.recent) == 0 || now == nil {
 		return
 	}
@@ -72,7 +72,7 @@ func (g *guard) settle(d *decision, now *names.Service) {
 }
 
 // count keeps the numbers of what is answered.
-func (g *guard) count(d *decision, out *names.Service, now time.Duration) {
+func (g *guard) count(d *decision, out *snapshot.Service, now time.Duration) {
 	was, is := addresses(d.old), addresses(out)
 	g.total += is - was
 	switch {
@@ -94,18 +94,18 @@ type spot struct {
 
 // A decision is what judging a service has come to, before the guard.
 type decision struct {
-	key      names.Key
-	old, new *names.Service // nil: not known
-	ordered  []netip.Addr   // addresses that go by an operator's order
-	lost     []names.Shard  // entries that would go, not by an order, and have nothing in their place
-	spare    map[spot]int   // entries that come, and are in the place of none of those that go
+	key      snapshot.Key
+	old, new *snapshot.Service // nil: not known
+	ordered  []netip.Addr      // addresses that go by an operator's order
+	lost     []snapshot.Shard  // entries that would go, not by an order, and have nothing in their place
+	spare    map[spot]int      // entries that come, and are in the place of none of those that go
 }
 
 // weigh works out what is lost. An address that is answered elsewhere still is lost to
 // the names of its place.
 func (d *decision) weigh() {
-	has := func(s *names.Service, x names.Shard) bool {
-		return s != nil && slices.ContainsFunc(s.Shards, func(o names.Shard) bool { return o.Addr == x.Addr && o.Place == x.Place })
+	has := func(s *snapshot.Service, x snapshot.Shard) bool {
+		return s != nil && slices.ContainsFunc(s.Shards, func(o snapshot.Shard) bool { return o.Addr == x.Addr && o.Place == x.Place })
 	}
 	if d.new != nil {
 		for _, s := range d.new.Shards {
@@ -133,17 +133,17 @@ func (d *decision) weigh() {
 }
 
 // addresses counts the addresses of a service.
-func addresses(s *names.Service) int {
+func addresses(s *snapshot.Service) int {
 	if s == nil {
 		return 0
 	}
 	return distinct(s.Shards)
 }
 
-func distinct(shards []names.Shard) int {
+func distinct(shards []snapshot.Shard) int {
 	n := 0
 	for i, s := range shards {
-		if !slices.ContainsFunc(shards[:i], func(o names.Shard) bool { return o.Addr == s.Addr }) {
+		if !slices.ContainsFunc(shards[:i], func(o snapshot.Shard) bool { return o.Addr == s.Addr }) {
 			n++
 		}
 	}
@@ -153,9 +153,9 @@ func distinct(shards []names.Shard) int {
 // A loss is what goes of all addresses within the guard's time.
 type loss struct {
 	Guard
-	going, of int               // addresses
-	lately    map[names.Key]int // addresses by service, of what went before
-	who       map[names.Key]bool
+	going, of int                  // addresses
+	lately    map[snapshot.Key]int // addresses by service, of what went before
+	who       map[snapshot.Key]bool
 	services  int // that have addresses, or had some lately
 }
 
@@ -179,11 +179,11 @@ func (l *loss) many(d *decision) bool {
 
 // watch decides which withdrawals wait, and gives for each decision what is
 // published of it.
-func (t *Table) watch(ds []decision, now time.Duration) []*names.Service {
+func (t *Table) watch(ds []decision, now time.Duration) []*snapshot.Service {
 	g, p := &t.guard, t.policy.Guard
 	maps.DeleteFunc(g.recent, func(_ gone, at time.Duration) bool { return now-at >= p.Time })
-	maps.DeleteFunc(g.down, func(_ names.Key, at time.Duration) bool { return now-at >= p.Time })
-	l := loss{Guard: p, of: g.total, lately: g.lately(), who: map[names.Key]bool{}, services: g.up + len(g.down)}
+	maps.DeleteFunc(g.down, func(_ snapshot.Key, at time.Duration) bool { return now-at >= p.Time })
+	l := loss{Guard: p, of: g.total, lately: g.lately(), who: map[snapshot.Key]bool{}, services: g.up + len(g.down)}
 	for i := range ds {
 		d := &ds[i]
 		d.weigh()
@@ -203,7 +203,7 @@ func (t *Table) watch(ds []decision, now time.Duration) []*names.Service {
 	// many doesn't matter any more.
 	l.going += len(g.held)
 
-	out := make([]*names.Service, len(ds))
+	out := make([]*snapshot.Service, len(ds))
 	waited := len(g.held)
 	if waited == 0 && slices.ContainsFunc(ds, func(d decision) bool { return len(d.lost) > 0 && l.many(&d) }) {
 		t.say("guard: %d of %d addresses would go within %s: %s; they stay until they have been gone for that long", l.going, l.of, p.Time, t.cause(ds, &l))
@@ -245,7 +245,7 @@ func (t *Table) cause(ds []decision, l *loss) string {
 	clusters, services := map[string]int{}, map[string]int{}
 	for i := range ds {
 		for j, s := range ds[i].lost {
-			if !slices.ContainsFunc(ds[i].lost[:j], func(o names.Shard) bool { return o.Addr == s.Addr }) {
+			if !slices.ContainsFunc(ds[i].lost[:j], func(o snapshot.Shard) bool { return o.Addr == s.Addr }) {
 				clusters[string(t.members[s.Cluster].Name)]++
 				services[ds[i].key.String()]++
 			}
@@ -282,8 +282,8 @@ func most(counts map[string]int) string {
 }
 
 // keep is what is published of a service whose losses wait.
-func (d *decision) keep(lost []names.Shard) *names.Service {
-	s := &names.Service{Key: d.key}
+func (d *decision) keep(lost []snapshot.Shard) *snapshot.Service {
+	s := &snapshot.Service{Key: d.key}
 	if d.new != nil {
 		*s = *d.new
 	} else {
@@ -294,8 +294,8 @@ func (d *decision) keep(lost []names.Shard) *names.Service {
 	s.Down = ""
 	s.Note = "guard: too much would go at once; addresses that went are answered still"
 	for _, l := range lost {
-		if !slices.ContainsFunc(s.Silent, func(q names.Silent) bool { return q.Place == l.Place }) {
-			s.Silent = append(slices.Clone(s.Silent), names.Silent{Place: l.Place, Stale: true})
+		if !slices.ContainsFunc(s.Silent, func(q snapshot.Silent) bool { return q.Place == l.Place }) {
+			s.Silent = append(slices.Clone(s.Silent), snapshot.Silent{Place: l.Place, Stale: true})
 		}
 	}
 	return s.Freeze()

@@ -8,13 +8,13 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 var guarded = shard.Policy{Guard: shard.Guard{Percent: 50, Time: 10 * time.Second, Min: 20}}
 
-func numbered(i int) names.Key { return names.Key{Namespace: "shop", Name: fmt.Sprint("s", i)} }
+func numbered(i int) snapshot.Key { return snapshot.Key{Namespace: "shop", Name: fmt.Sprint("s", i)} }
 
 func (b *bed) wantQuiet(when string) {
 	b.t.Helper()
@@ -114,7 +114,7 @@ func TestGuardOne(t *testing.T) {
 		for i := range 30 {
 			lots = append(lots, fmt.Sprint("198.51.100.", i))
 		}
-		big := names.Key{Namespace: "shop", Name: "big"}
+		big := snapshot.Key{Namespace: "shop", Name: "big"}
 		b.apply(0, shard.ServiceSet{Service: service(big, lots...)}, shard.SliceSet{Slice: slice(big, ready(""))}).publish()
 		b.apply(0, shard.SliceSet{Slice: slice(big, shard.Endpoint{})})
 		b.at(0)

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // Admits says whether a host is in a domain of the federation, and if so, what else
@@ -44,7 +44,7 @@ type contest struct{ claims []*claimant }
 // A claimant is a namespace of a federation that claims a host.
 type claimant struct {
 	table   *Table
-	key     names.Key
+	key     snapshot.Key
 	created int64  // of its oldest object
 	unsaid  bool   // it isn't known yet whether it is one
 	against string // what comes first, whoever else claims the host
@@ -53,7 +53,7 @@ type claimant struct {
 }
 
 // contest has a host decided anew for which a claim has come, gone or changed.
-func (a *Arbiter) contest(t *Table, k names.Key) {
+func (a *Arbiter) contest(t *Table, k snapshot.Key) {
 	c := a.contests[k.Name]
 	if c == nil {
 		c = &contest{}
@@ -73,8 +73,8 @@ func (a *Arbiter) Again() {
 }
 
 // holds says whether a service may be answered: no host that is refused.
-func (a *Arbiter) holds(t *Table, k names.Key) bool {
-	if k.Kind != names.Host {
+func (a *Arbiter) holds(t *Table, k snapshot.Key) bool {
+	if k.Kind != snapshot.Host {
 		return true
 	}
 	c := a.contests[k.Name]
@@ -84,9 +84,9 @@ func (a *Arbiter) holds(t *Table, k names.Key) bool {
 }
 
 // lost says whether a host is held by others.
-func (a *Arbiter) lost(t *Table, k names.Key) bool {
+func (a *Arbiter) lost(t *Table, k snapshot.Key) bool {
 	c := a.contests[k.Name]
-	return k.Kind == names.Host && c != nil && !a.holds(t, k) &&
+	return k.Kind == snapshot.Host && c != nil && !a.holds(t, k) &&
 		slices.ContainsFunc(c.claims, func(o *claimant) bool { return o.decided && o.refused == "" })
 }
 

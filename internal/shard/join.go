@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // Members come and go in place: an index keeps its member for as long as that is
@@ -18,18 +18,18 @@ func newMember(c Cluster) *member {
 	m := &member{
 		Cluster: c,
 		nodes:   map[string]node{},
-		slices:  map[SliceKey]names.Key{},
-		fronts:  map[names.Key][]names.Key{},
+		slices:  map[SliceKey]snapshot.Key{},
+		fronts:  map[snapshot.Key][]snapshot.Key{},
 		seen:    map[string]int{},
 		astray:  map[string]bool{},
 		needed:  listAll,
 		facade:  newFacade(),
 
-		standby:   map[names.Key]*Service{},
-		classes:   map[ClassKey]names.Key{},
+		standby:   map[snapshot.Key]*Service{},
+		classes:   map[ClassKey]snapshot.Key{},
 		defaults:  map[FrontKind]string{},
-		announced: map[Entry][]names.Key{},
-		named:     map[names.Key][]names.Key{},
+		announced: map[Entry][]snapshot.Key{},
+		named:     map[snapshot.Key][]snapshot.Key{},
 	}
 	m.locate()
 	return m
@@ -73,7 +73,7 @@ func (t *Table) Leave(cluster int, now time.Duration) {
 		t.relink(k, p, nil)
 		s.pieces[cluster] = nil
 		t.dirty[k] = true
-		if k.Kind == names.Host {
+		if k.Kind == snapshot.Host {
 			t.arbiter.contest(t, k)
 		}
 	}
@@ -128,7 +128,7 @@ func (t *Table) Expecting() bool { return t.expecting }
 
 // vain notices orders that change nothing, once it is known who is a member: those that
 // name none, and those that are futile.
-func (t *Table) vain(f *names.Federation) {
+func (t *Table) vain(f *snapshot.Federation) {
 	if !t.unchecked || !t.Settled() {
 		return
 	}

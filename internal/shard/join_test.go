@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -21,7 +21,7 @@ import (
 func TestJoinAndLeave(t *testing.T) {
 	b := three(t, policy)
 	b.table.Silence(1, now-time.Minute)
-	api := names.Key{Namespace: "shop", Name: "api"}
+	api := snapshot.Key{Namespace: "shop", Name: "api"}
 
 	at := b.table.Join(shard.Cluster{Name: "d", Region: "r3", Zones: []string{"z3"}})
 	b.publish().wantAddrs("one has joined, and said nothing", "0 1~ 2")
@@ -33,7 +33,7 @@ func TestJoinAndLeave(t *testing.T) {
 	}
 	b.apply(at, shard.ServiceSet{Service: service(web, "192.0.2.3")}, shard.SliceSet{Slice: slice(web, ready("z3"))}, shard.ServiceSet{Service: service(api, "192.0.2.4")})
 	b.publish().wantAddrs("half a list", "0 1~ 2")
-	b.apply(at, shard.ServiceList{Kind: names.Svc, Services: []*shard.Service{service(web, "192.0.2.3"), service(api, "192.0.2.4")}})
+	b.apply(at, shard.ServiceList{Kind: snapshot.Svc, Services: []*shard.Service{service(web, "192.0.2.3"), service(api, "192.0.2.4")}})
 	b.apply(at, lists()[1], shard.SliceList{Slices: []*shard.Slice{slice(web, ready("z3"))}}, shard.NodeList{})
 	b.publish().wantAddrs("listed", "0 1~ 2 3")
 	if !b.fed.Settled {
@@ -48,7 +48,7 @@ func TestJoinAndLeave(t *testing.T) {
 	if _, ok := b.fed.Map.Scope("z0", "r0"); ok {
 		t.Error("its zone is still known")
 	}
-	if ttl := b.fed.Service(web).Recent; !slices.ContainsFunc(ttl, func(r names.Recent) bool { return r.Place.Zone == "z0" }) {
+	if ttl := b.fed.Service(web).Recent; !slices.ContainsFunc(ttl, func(r snapshot.Recent) bool { return r.Place.Zone == "z0" }) {
 		t.Errorf("answers don't know that something has just gone: %v", ttl)
 	}
 	b.table.Leave(at, b.now)
@@ -86,8 +86,8 @@ func TestGuardOrdered(t *testing.T) {
 
 	b = many(t, 100, p)
 	b.table.Change(0, shard.Cluster{Name: "c", Region: "eu", Zones: []string{"eu-a"}})
-	if b.at(0); b.table.Held() != 0 || b.up(names.Key{Namespace: "shop", Name: "s7"}) != "eu/eu-a 192.0.2.7" {
-		t.Errorf("it is said to be elsewhere: %d held, %s", b.table.Held(), b.up(names.Key{Namespace: "shop", Name: "s7"}))
+	if b.at(0); b.table.Held() != 0 || b.up(snapshot.Key{Namespace: "shop", Name: "s7"}) != "eu/eu-a 192.0.2.7" {
+		t.Errorf("it is said to be elsewhere: %d held, %s", b.table.Held(), b.up(snapshot.Key{Namespace: "shop", Name: "s7"}))
 	}
 	b.table.Change(0, shard.Cluster{Name: "c", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32")}})
 	if b.at(0); b.answered() != 1 {
@@ -126,13 +126,13 @@ func TestMembersHaveNoHistory(t *testing.T) {
 		var services []*shard.Service
 		var endpoints []*shard.Slice
 		for i := range 12 {
-			if k := (names.Key{Namespace: "ns", Name: fmt.Sprint("s", i)}); has(c, i) {
+			if k := (snapshot.Key{Namespace: "ns", Name: fmt.Sprint("s", i)}); has(c, i) {
 				s := service(k, fmt.Sprintf("192.0.%d.%d", c, i))
 				s.Hosts = []string{fmt.Sprint("lb", i%2)}
 				services, endpoints = append(services, s), append(endpoints, slice(k, ready("")))
 			}
 		}
-		b.apply(at, shard.ServiceList{Kind: names.Svc, Services: services}, lists()[1], shard.SliceList{Slices: endpoints}, shard.NodeList{})
+		b.apply(at, shard.ServiceList{Kind: snapshot.Svc, Services: services}, lists()[1], shard.SliceList{Slices: endpoints}, shard.NodeList{})
 	}
 	config := func(c int) shard.Cluster {
 		return shard.Cluster{Name: topology.ClusterName(fmt.Sprint("c", c)), Region: fmt.Sprint("r", c), Zones: []string{fmt.Sprint("z", c)}}
@@ -166,8 +166,8 @@ func TestMembersHaveNoHistory(t *testing.T) {
 }
 
 // bare is what is answered, without the indexes of clusters.
-func bare(f *names.Federation) map[names.Key][]string {
-	out := map[names.Key][]string{{}: {fmt.Sprint(f.Map.Scopes(), f.Settled, f.Heard)}}
+func bare(f *snapshot.Federation) map[snapshot.Key][]string {
+	out := map[snapshot.Key][]string{{}: {fmt.Sprint(f.Map.Scopes(), f.Settled, f.Heard)}}
 	for s := range f.Services() {
 		out[s.Key] = []string{s.Down}
 		for _, sh := range s.Shards {

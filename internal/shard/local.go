@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -14,14 +14,14 @@ import (
 type near struct {
 	verdict health.Verdict
 	addrs   []netip.Addr
-	ports   []names.Port
-	targets []names.Target // of a headless Service
+	ports   []snapshot.Port
+	targets []snapshot.Target // of a headless Service
 	hold    bool
 }
 
 // near judges a shard by the address that it has inside its cluster. All else counts
 // as it does outside: whoever drains a cluster means its own pods, too.
-func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
+func (t *Table) near(f *finding, k snapshot.Key, policy health.Policy) *near {
 	p := t.piece(f.cluster, k)
 	m, n := t.members[f.cluster], &near{addrs: p.object.Inside}
 	if p.object.Headless {
@@ -32,7 +32,7 @@ func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
 	} else {
 		for _, o := range p.object.Ports {
 			if p.serves(m, o, false) {
-				n.ports = append(n.ports, names.Port{Name: o.Name, Proto: o.Proto, Number: o.Number})
+				n.ports = append(n.ports, snapshot.Port{Name: o.Name, Proto: o.Proto, Number: o.Number})
 			}
 		}
 	}
@@ -58,7 +58,7 @@ func (t *Table) near(f *finding, k names.Key, policy health.Policy) *near {
 }
 
 // reachable leaves out of addresses inside the cluster those that nobody can use.
-func (t *Table) reachable(cluster int, k names.Key, list []netip.Addr) (out []netip.Addr, unusables int) {
+func (t *Table) reachable(cluster int, k snapshot.Key, list []netip.Addr) (out []netip.Addr, unusables int) {
 	for _, a := range list {
 		if what := unusable(a); what != "" {
 			unusables++
@@ -71,18 +71,18 @@ func (t *Table) reachable(cluster int, k names.Key, list []netip.Addr) (out []ne
 }
 
 // freeze is what is answered of it: nil where it isn't up.
-func (n *near) freeze() *names.Local {
+func (n *near) freeze() *snapshot.Local {
 	if n.verdict.State != health.Up {
 		return nil
 	}
-	out := &names.Local{Stale: n.verdict.Stale, Ports: n.ports, Targets: n.targets}
+	out := &snapshot.Local{Stale: n.verdict.Stale, Ports: n.ports, Targets: n.targets}
 	if n.hold {
 		out.Await = string(n.verdict.Awaits)
 	}
 	addrs := slices.Clone(n.addrs)
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	for _, a := range slices.Compact(addrs) {
-		out.Shards = append(out.Shards, names.Shard{Addr: a})
+		out.Shards = append(out.Shards, snapshot.Shard{Addr: a})
 	}
 	return out
 }
@@ -90,12 +90,12 @@ func (n *near) freeze() *names.Local {
 // home says where the cluster stands whose own domain is answered here. One in a single
 // zone is in that zone; over several zones, it is in their region as a whole, since
 // the name of any one of them would send all of its pods to that one.
-func (t *Table) home() names.Home {
+func (t *Table) home() snapshot.Home {
 	for _, m := range t.members {
 		if m.Name != t.policy.Local.Cluster {
 			continue
 		}
-		h := names.Home{Known: m.complete() || m.waived}
+		h := snapshot.Home{Known: m.complete() || m.waived}
 		if len(m.places) > 0 {
 			h.Scope = topology.Scope(m.places[0])
 		}
@@ -106,7 +106,7 @@ func (t *Table) home() names.Home {
 		}
 		return h
 	}
-	return names.Home{Known: t.Settled()} // it isn't a member now
+	return snapshot.Home{Known: t.Settled()} // it isn't a member now
 }
 
 // Shadowed says whether the cluster whose own domain is answered here has a namespace

@@ -7,16 +7,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
 var local = shard.Policy{Hold: 5 * time.Minute, Local: shard.Local{Cluster: "gce-us", Namespace: "fed"}}
 
 // inside is what is answered to the cluster's own pods.
-func (b *bed) inside(k names.Key) string {
+func (b *bed) inside(k snapshot.Key) string {
 	s := b.fed.Service(k)
 	if s == nil || s.Local == nil {
 		return "-"
@@ -43,8 +43,8 @@ func here(t *testing.T, p shard.Policy, change func(*shard.Service), es ...shard
 	}
 	n := shard.Node{Name: "n1", Region: "us", Zone: "us-a"}
 	slices := []*shard.Slice{{Key: shard.SliceKey{Namespace: "shop", Name: "web-1"}, Service: "web", Endpoints: es, Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 8080}}}}
-	b.apply(0, shard.NodeList{Nodes: []shard.Node{n}}, shard.ServiceList{Services: []*shard.Service{o}}, shard.ServiceList{Kind: names.Ing}, shard.SliceList{Slices: slices})
-	return b.apply(1, shard.NodeList{}, shard.ServiceList{}, shard.ServiceList{Kind: names.Ing}, shard.SliceList{}).publish()
+	b.apply(0, shard.NodeList{Nodes: []shard.Node{n}}, shard.ServiceList{Services: []*shard.Service{o}}, shard.ServiceList{Kind: snapshot.Ing}, shard.SliceList{Slices: slices})
+	return b.apply(1, shard.NodeList{}, shard.ServiceList{}, shard.ServiceList{Kind: snapshot.Ing}, shard.SliceList{}).publish()
 }
 
 // A shard is local if an endpoint is ready and it has an address inside; what it has
@@ -143,8 +143,8 @@ func TestHome(t *testing.T) {
 		if b.fed.Home.Known {
 			t.Errorf("%s: known before it was listed", tt.name)
 		}
-		b.apply(1, shard.NodeList{Nodes: tt.nodes}, shard.ServiceList{}, shard.ServiceList{Kind: names.Ing}, shard.SliceList{}).publish()
-		if want := (names.Home{Scope: tt.want, Known: true}); b.fed.Home != want {
+		b.apply(1, shard.NodeList{Nodes: tt.nodes}, shard.ServiceList{}, shard.ServiceList{Kind: snapshot.Ing}, shard.SliceList{}).publish()
+		if want := (snapshot.Home{Scope: tt.want, Known: true}); b.fed.Home != want {
 			t.Errorf("%s: %+v, want %+v", tt.name, b.fed.Home, want)
 		}
 	}
@@ -154,7 +154,7 @@ func TestHome(t *testing.T) {
 	}
 	other := local
 	other.Local.Cluster = "gone"
-	if b = here(t, other, nil); b.fed.Home != (names.Home{Known: true}) {
+	if b = here(t, other, nil); b.fed.Home != (snapshot.Home{Known: true}) {
 		t.Errorf("of no member: %+v", b.fed.Home)
 	}
 }
@@ -163,7 +163,7 @@ func TestHome(t *testing.T) {
 // there.
 func TestNamesake(t *testing.T) {
 	b := here(t, local, nil)
-	in := names.Key{Namespace: "fed", Name: "web"}
+	in := snapshot.Key{Namespace: "fed", Name: "web"}
 	for i, tt := range []struct {
 		change shard.Change
 		want   bool

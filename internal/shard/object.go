@@ -11,31 +11,31 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // A Service is what is kept of a Service or an Ingress of one cluster.
 type Service struct {
-	Key      names.Key
+	Key      snapshot.Key
 	Created  int64 // Unix seconds; the oldest of the members' decides where they disagree
 	Deleting bool
-	Balancer bool         // a load balancer gives it an address
-	NotReady bool         // endpoints count whether they are ready or not
-	Addrs    []netip.Addr // announced for it
-	Hosts    []string     // names of load balancers, resolved in the background
-	Ports    []Port       // named ports only
-	TTL      uint32       // seconds; 0: as configured
-	Policy   string       // how answers are chosen, as names.ParsePolicy reads it; "": as configured
-	Weight   uint16       // of its shard, where answers are drawn by weight
-	Backends []names.Key  // the Services that an Ingress leads to
-	Claims   []Claim      `json:",omitempty"` // the hosts of an Ingress
+	Balancer bool           // a load balancer gives it an address
+	NotReady bool           // endpoints count whether they are ready or not
+	Addrs    []netip.Addr   // announced for it
+	Hosts    []string       // names of load balancers, resolved in the background
+	Ports    []Port         // named ports only
+	TTL      uint32         // seconds; 0: as configured
+	Policy   string         // how answers are chosen, as names.ParsePolicy reads it; "": as configured
+	Weight   uint16         // of its shard, where answers are drawn by weight
+	Backends []snapshot.Key // the Services that an Ingress leads to
+	Claims   []Claim        `json:",omitempty"` // the hosts of an Ingress
 	// Spread says that only endpoints on the cluster's nodes are reached from outside
 	// (externalTrafficPolicy: Local).
 	Spread bool `json:",omitempty"`
 	// Class is the name of an Ingress's or a Gateway's class; Front the Service that
 	// clients come in by, where an annotation names one.
-	Class string    `json:",omitempty"`
-	Front names.Key `json:",omitzero"`
+	Class string       `json:",omitempty"`
+	Front snapshot.Key `json:",omitzero"`
 	// Absent says of a Service that is named to be in front that it isn't there.
 	Absent bool `json:",omitempty"`
 	// Ways are those addresses and hostnames of which the Service in front is named.
@@ -125,7 +125,7 @@ type Endpoint struct {
 }
 
 // Of is the Service that a slice is of.
-func (s *Slice) Of() names.Key { return names.Key{Namespace: s.Key.Namespace, Name: s.Service} }
+func (s *Slice) Of() snapshot.Key { return snapshot.Key{Namespace: s.Key.Namespace, Name: s.Service} }
 
 func (s *Slice) equal(o *Slice) bool {
 	return s.Key == o.Key && s.Service == o.Service && slices.Equal(s.Endpoints, o.Endpoints) && slices.Equal(s.Ports, o.Ports)
@@ -152,10 +152,10 @@ type Change interface{ change() }
 // The changes.
 type (
 	ServiceSet  struct{ *Service }
-	ServiceGone struct{ Key names.Key }
+	ServiceGone struct{ Key snapshot.Key }
 	// ServiceList holds all services of one kind.
 	ServiceList struct {
-		Kind     names.Kind
+		Kind     snapshot.Kind
 		Services []*Service
 	}
 	SliceSet  struct{ *Slice }
@@ -179,7 +179,7 @@ type (
 	// Ingresses and Gateways. They have no names.
 	StandbyList struct{ Services []*Service }
 	StandbySet  struct{ *Service }
-	StandbyGone struct{ Key names.Key }
+	StandbyGone struct{ Key snapshot.Key }
 	// ClassList holds all classes of Ingresses, or of Gateways.
 	ClassList struct {
 		Kind    FrontKind

@@ -3,16 +3,16 @@ package shard_test
 import (
 	"testing"
 
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // What is remembered of a cluster outlives its shards being up, and an order.
 func TestLifetimes(t *testing.T) {
 	b := newBed(t, shard.Cluster{Name: "eu"}, shard.Cluster{Name: "us"}, shard.Cluster{Name: "ap"})
 	with := func(name string, ttl uint32) shard.Change {
-		s := service(names.Key{Namespace: "shop", Name: name}, "192.0.2.1")
+		s := service(snapshot.Key{Namespace: "shop", Name: name}, "192.0.2.1")
 		s.TTL = ttl
 		return shard.ServiceSet{Service: s}
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -19,7 +19,7 @@ type Policy struct {
 	Panic int           // percent of ready shards that must pass; fewer, and probes are ignored
 	Guard Guard
 	// Choice is how answers are chosen, for services that don't say it themselves.
-	Choice names.Policy
+	Choice snapshot.Policy
 	// Answers is how many addresses of one family an answer has at most; 0: any number.
 	Answers int
 	Local   Local
@@ -171,7 +171,7 @@ func (t *Table) Override(orders []override.Order) {
 }
 
 // order is what the last order says of a shard at a place.
-func (t *Table) order(k names.Key, m *member, p topology.Place) health.Order {
+func (t *Table) order(k snapshot.Key, m *member, p topology.Place) health.Order {
 	at := override.Spot{Cluster: string(m.Name), Region: p.Region, Zone: p.Zone}
 	for _, o := range slices.Backward(t.orders) {
 		if o.Action == override.Failback {
@@ -194,7 +194,7 @@ type Check struct {
 type check struct {
 	state health.Probe
 	idle  bool // nothing is to be expected of it
-	users map[names.Key]int
+	users map[snapshot.Key]int
 }
 
 // Checks lists what the table wants probed.
@@ -257,14 +257,14 @@ func (t *Table) check(o *Service, a netip.Addr) (c Check, ok bool) {
 }
 
 // relink makes the checks of a piece those that it is judged by now.
-func (t *Table) relink(k names.Key, p *piece, checks []Check) {
+func (t *Table) relink(k snapshot.Key, p *piece, checks []Check) {
 	if slices.Equal(p.checks, checks) {
 		return
 	}
 	for _, c := range checks {
 		known := t.checks[c]
 		if known == nil {
-			known = &check{state: t.probed[c], users: map[names.Key]int{}}
+			known = &check{state: t.probed[c], users: map[snapshot.Key]int{}}
 			t.checks[c] = known
 			t.recheck = true
 		}

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -40,7 +40,7 @@ func (b *bed) addrs() string {
 	var out []string
 	for _, sh := range s.Shards {
 		a := fmt.Sprint(sh.Addr.As4()[3])
-		if slices.ContainsFunc(s.Silent, func(q names.Silent) bool { return q.Stale && q.Place == sh.Place }) {
+		if slices.ContainsFunc(s.Silent, func(q snapshot.Silent) bool { return q.Stale && q.Place == sh.Place }) {
 			a += "~"
 		}
 		out = append(out, a)
@@ -150,8 +150,8 @@ func TestProbes(t *testing.T) {
 // that share an address share its probe.
 func TestProbesShared(t *testing.T) {
 	b := newBedWith(t, shard.Policy{Probe: "tcp"}, shard.Cluster{Name: "c"}).apply(0, lists()...)
-	api := names.Key{Namespace: "shop", Name: "api"}
-	for _, k := range []names.Key{web, api} {
+	api := snapshot.Key{Namespace: "shop", Name: "api"}
+	for _, k := range []snapshot.Key{web, api} {
 		b.apply(0, shard.ServiceSet{Service: service(k, "192.0.2.1", "192.0.2.2")}, shard.SliceSet{Slice: slice(k, ready(""))})
 	}
 	b.publish()
@@ -225,11 +225,11 @@ func TestOverrides(t *testing.T) {
 // An order to go back where there is nothing to go back to changes nothing, and that is
 // said.
 func TestFutile(t *testing.T) {
-	choice := func(text string) names.Policy {
+	choice := func(text string) snapshot.Policy {
 		if text == "" {
-			return names.Policy{}
+			return snapshot.Policy{}
 		}
-		p, err := names.ParsePolicy(strings.Fields(text))
+		p, err := snapshot.ParsePolicy(strings.Fields(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -280,7 +280,7 @@ func many(t *testing.T, n int, p shard.Policy) *bed {
 		b.apply(c, lists()...)
 	}
 	for i := range n {
-		k := names.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}
+		k := snapshot.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}
 		b.apply(0, shard.ServiceSet{Service: service(k, fmt.Sprint("192.0.2.", i))}, shard.SliceSet{Slice: slice(k, ready(""))})
 	}
 	return b.publish()
@@ -303,7 +303,7 @@ func TestGuard(t *testing.T) {
 		t.Errorf("%d addresses are answered, %d services held", b.answered(), b.table.Held())
 	}
 	b.wantSaid("guard: 100 of 100 addresses would go")
-	if note := b.fed.Service(names.Key{Namespace: "shop", Name: "s1"}).Note; !strings.Contains(note, "guard") {
+	if note := b.fed.Service(snapshot.Key{Namespace: "shop", Name: "s1"}).Note; !strings.Contains(note, "guard") {
 		t.Errorf("the note is %q", note)
 	}
 	if b.at(9 * time.Second); b.answered() != 100 {
@@ -330,7 +330,7 @@ func TestGuard(t *testing.T) {
 	// In small steps within the time: the step that goes too far waits.
 	b = many(t, 100, p)
 	for i := range 100 {
-		b.apply(0, shard.ServiceGone{Key: names.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}})
+		b.apply(0, shard.ServiceGone{Key: snapshot.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}})
 		b.at(time.Duration(i) * 10 * time.Millisecond)
 	}
 	if n := b.answered(); n != 50 {
@@ -349,7 +349,7 @@ func TestGuard(t *testing.T) {
 	b = newBedWith(t, p, shard.Cluster{Name: "c"})
 	b.apply(0, lists(shard.Node{Name: "n", Region: "us", Zone: "us-a"})...)
 	for i := range 100 {
-		k := names.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}
+		k := snapshot.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}
 		b.apply(0, shard.ServiceSet{Service: service(k, fmt.Sprint("192.0.2.", i))}, shard.SliceSet{Slice: slice(k, ready(""))})
 	}
 	b.publish()
@@ -359,7 +359,7 @@ func TestGuard(t *testing.T) {
 		if _, ok := b.fed.Map.Scope("us-a", "us"); !ok {
 			return -1
 		}
-		return len(b.fed.Service(names.Key{Namespace: "shop", Name: "s7"}).In(zone))
+		return len(b.fed.Service(snapshot.Key{Namespace: "shop", Name: "s7"}).In(zone))
 	}
 	if b.at(0); zonal() != 1 {
 		t.Errorf("the zone has %d addresses", zonal())
@@ -370,7 +370,7 @@ func TestGuard(t *testing.T) {
 
 	// One that comes and goes is not many that go.
 	b = many(t, 1, p)
-	only := names.Key{Namespace: "shop", Name: "s0"}
+	only := snapshot.Key{Namespace: "shop", Name: "s0"}
 	for i := range 100 {
 		b.apply(0, shard.SliceSet{Slice: slice(only, shard.Endpoint{Ready: i%2 == 1})})
 		if b.at(time.Duration(i) * 30 * time.Millisecond); b.answered() != i%2 {

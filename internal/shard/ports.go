@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -70,12 +70,12 @@ func (p *piece) serves(m *member, port Port, outside bool) bool {
 
 // pods are the addresses of the endpoints that count, and these with their names and
 // ports: of a headless Service its own ports are nobody's.
-func (p *piece) pods(m *member) (addrs []netip.Addr, targets []names.Target) {
+func (p *piece) pods(m *member) (addrs []netip.Addr, targets []snapshot.Target) {
 	type key struct {
 		host string
 		addr netip.Addr
 	}
-	ports := map[key][]names.Port{} // what several slices say of one address adds up
+	ports := map[key][]snapshot.Port{} // what several slices say of one address adds up
 	for sl, e := range p.ready(m, false) {
 		if !e.Addr.IsValid() {
 			continue
@@ -89,21 +89,21 @@ func (p *piece) pods(m *member) (addrs []netip.Addr, targets []names.Target) {
 		}
 		for _, o := range sl.Ports {
 			if o.Name != "" && o.Number != 0 {
-				ports[k] = append(ports[k], names.Port{Name: o.Name, Proto: o.Proto, Number: o.Number})
+				ports[k] = append(ports[k], snapshot.Port{Name: o.Name, Proto: o.Proto, Number: o.Number})
 			}
 		}
 	}
-	byLabel := map[string]*names.Target{}
-	add := func(label string, addr netip.Addr, ports []names.Port) {
+	byLabel := map[string]*snapshot.Target{}
+	add := func(label string, addr netip.Addr, ports []snapshot.Port) {
 		g := byLabel[label]
 		if g == nil {
-			g = &names.Target{Label: label, Ports: ports}
+			g = &snapshot.Target{Label: label, Ports: ports}
 			byLabel[label] = g
 		}
-		g.Shards = append(g.Shards, names.Shard{Addr: addr})
+		g.Shards = append(g.Shards, snapshot.Shard{Addr: addr})
 	}
 	mixed := map[string]bool{} // hostnames of pods that differ in their ports
-	first := map[string][]names.Port{}
+	first := map[string][]snapshot.Port{}
 	for k, list := range ports {
 		ports[k] = sortPorts(list)
 		if before, ok := first[k.host]; !ok {
@@ -124,11 +124,11 @@ func (p *piece) pods(m *member) (addrs []netip.Addr, targets []names.Target) {
 		}
 	}
 	for _, g := range byLabel {
-		slices.SortFunc(g.Shards, func(a, b names.Shard) int { return a.Addr.Compare(b.Addr) })
-		g.Shards = slices.CompactFunc(g.Shards, func(a, b names.Shard) bool { return a.Addr == b.Addr })
+		slices.SortFunc(g.Shards, func(a, b snapshot.Shard) int { return a.Addr.Compare(b.Addr) })
+		g.Shards = slices.CompactFunc(g.Shards, func(a, b snapshot.Shard) bool { return a.Addr == b.Addr })
 		targets = append(targets, *g)
 	}
-	slices.SortFunc(targets, func(a, b names.Target) int { return strings.Compare(a.Label, b.Label) })
+	slices.SortFunc(targets, func(a, b snapshot.Target) int { return strings.Compare(a.Label, b.Label) })
 	return addrs, targets
 }
 
@@ -147,13 +147,13 @@ func label(a netip.Addr) string {
 
 // sortPorts sorts ports, and leaves one of each name: whoever has two by one name can't
 // say which is meant.
-func sortPorts(list []names.Port) []names.Port {
-	slices.SortFunc(list, func(a, b names.Port) int {
+func sortPorts(list []snapshot.Port) []snapshot.Port {
+	slices.SortFunc(list, func(a, b snapshot.Port) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Number, b.Number))
 	})
-	return slices.CompactFunc(list, func(a, b names.Port) bool { return a.Name == b.Name && a.Proto == b.Proto })
+	return slices.CompactFunc(list, func(a, b snapshot.Port) bool { return a.Name == b.Name && a.Proto == b.Proto })
 }
 
-func samePort(a, b names.Port) bool {
+func samePort(a, b snapshot.Port) bool {
 	return a.Name == b.Name && a.Proto == b.Proto && a.Number == b.Number
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -19,7 +19,7 @@ const Settling = 30 * time.Minute
 
 // A Transition is a change of state of a shard, for the log.
 type Transition struct {
-	Key      names.Key
+	Key      snapshot.Key
 	Cluster  topology.ClusterName
 	From, To health.Verdict
 }
@@ -31,7 +31,7 @@ func (c Transition) String() string {
 // Publish gives the state after f with all that has changed since the last call,
 // and which shards came up or went down. now is on the clock of Silence. f stays
 // as it is.
-func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federation, []Transition) {
+func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Federation, []Transition) {
 	t.arbiter.settle()
 	e := f.Edit()
 	var moved []Transition
@@ -55,7 +55,7 @@ func (t *Table) Publish(f *names.Federation, now time.Duration) (*names.Federati
 	clear(t.excused)
 	// A map keeps the room it once needed, and to walk through that costs as much
 	// as the entries did: after a first listing, each change would.
-	t.dirty = map[names.Key]bool{}
+	t.dirty = map[snapshot.Key]bool{}
 	for i, s := range t.watch(ds, now) {
 		if s != nil {
 			e.Set(s)
@@ -145,13 +145,13 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		p.places = places
 	}
 	if len(fs) == 0 {
-		s.recent, s.lead = nil, [names.Families]lead{}
+		s.recent, s.lead = nil, [snapshot.Families]lead{}
 		delete(t.wakes, s.key)
 		delete(t.crowded, s.key)
 		delete(t.holding, s.key)
 		return
 	}
-	s.recent = slices.DeleteFunc(s.recent, func(r names.Recent) bool { return r.Until <= now })
+	s.recent = slices.DeleteFunc(s.recent, func(r snapshot.Recent) bool { return r.Until <= now })
 	if active, ok := t.inherited[s.key]; ok {
 		for f, region := range active {
 			s.lead[f].active = region
@@ -159,7 +159,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		s.follows = true
 		delete(t.inherited, s.key)
 	} else if t.beginning && !s.led() {
-		s.lead = [names.Families]lead{} // the first to be listed isn't the one that is preferred
+		s.lead = [snapshot.Families]lead{} // the first to be listed isn't the one that is preferred
 	}
 	d.new = t.compose(s, fs)
 	d.new.Note = note
@@ -176,8 +176,8 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 }
 
 // compose puts the findings about a service together to what is answered.
-func (t *Table) compose(s *service, fs []finding) *names.Service {
-	out := &names.Service{
+func (t *Table) compose(s *service, fs []finding) *snapshot.Service {
+	out := &snapshot.Service{
 		Key:    s.key,
 		Recent: slices.Clone(s.recent),
 		TTL:    eldest(t, s, fs, "fedns.io/ttl", func(o *Service) uint32 { return o.TTL }),
@@ -198,7 +198,7 @@ func (t *Table) compose(s *service, fs []finding) *names.Service {
 		for _, place := range places {
 			ups[place] = true
 			for _, a := range f.addrs {
-				out.Shards = append(out.Shards, names.Shard{Place: place, Addr: a, Cluster: uint16(f.cluster), Weight: s.pieces[f.cluster].object.Weight})
+				out.Shards = append(out.Shards, snapshot.Shard{Place: place, Addr: a, Cluster: uint16(f.cluster), Weight: s.pieces[f.cluster].object.Weight})
 			}
 		}
 		if f.evidence.Silent {
@@ -207,11 +207,11 @@ func (t *Table) compose(s *service, fs []finding) *names.Service {
 				where = t.members[f.cluster].own()
 			}
 			for _, place := range where {
-				out.Silent = append(out.Silent, names.Silent{Place: place, Stale: f.verdict.Stale})
+				out.Silent = append(out.Silent, snapshot.Silent{Place: place, Stale: f.verdict.Stale})
 			}
 		}
 		for _, place := range f.open {
-			out.Awaits = append(out.Awaits, names.Await{Place: place.Canonical(), What: string(f.verdict.Awaits), Hold: f.hold})
+			out.Awaits = append(out.Awaits, snapshot.Await{Place: place.Canonical(), What: string(f.verdict.Awaits), Hold: f.hold})
 		}
 		for _, port := range s.pieces[f.cluster].object.Ports {
 			ports[port] = append(ports[port], t.serving(&f, s.pieces[f.cluster], port, places)...)
@@ -221,7 +221,7 @@ func (t *Table) compose(s *service, fs []finding) *names.Service {
 	if len(out.Shards) == 0 {
 		out.Down = excuse(reasons)
 	}
-	if s.key.Kind == names.Host && out.Policy == nil {
+	if s.key.Kind == snapshot.Host && out.Policy == nil {
 		out.Policy = &nearest
 	}
 	return out.Freeze()
@@ -229,7 +229,7 @@ func (t *Table) compose(s *service, fs []finding) *names.Service {
 
 // nearest is how hosts are answered that don't say it otherwise: as a load balancer
 // for the world.
-var nearest = names.Policy{Choice: names.Nearest}
+var nearest = snapshot.Policy{Choice: snapshot.Nearest}
 
 // note remembers the places where a shard came or went.
 func (s *service) note(before, after []topology.Place, now time.Duration) {
@@ -238,22 +238,22 @@ func (s *service) note(before, after []topology.Place, now time.Duration) {
 			if slices.Contains(lists[1], p) {
 				continue
 			}
-			s.recent = slices.DeleteFunc(s.recent, func(r names.Recent) bool { return r.Place == p })
-			s.recent = append(s.recent, names.Recent{Place: p, Until: now + Settling})
+			s.recent = slices.DeleteFunc(s.recent, func(r snapshot.Recent) bool { return r.Place == p })
+			s.recent = append(s.recent, snapshot.Recent{Place: p, Until: now + Settling})
 		}
 	}
 }
 
 // freezePorts sorts the ports, and says of each where it is only if that isn't
 // wherever a shard is up.
-func freezePorts(ports map[Port][]topology.Place, ups map[topology.Place]bool) []names.Port {
+func freezePorts(ports map[Port][]topology.Place, ups map[topology.Place]bool) []snapshot.Port {
 	if len(ports) == 0 {
 		return nil
 	}
 	keys := slices.SortedFunc(maps.Keys(ports), func(a, b Port) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Number, b.Number))
 	})
-	out := make([]names.Port, 0, len(keys))
+	out := make([]snapshot.Port, 0, len(keys))
 	for _, k := range keys {
 		places := slices.Clone(ports[k])
 		slices.SortFunc(places, topology.Place.Compare)
@@ -263,7 +263,7 @@ func freezePorts(ports map[Port][]topology.Place, ups map[topology.Place]bool) [
 		} else if places == nil {
 			places = []topology.Place{}
 		}
-		out = append(out, names.Port{Name: k.Name, Proto: k.Proto, Number: k.Number, Places: places})
+		out = append(out, snapshot.Port{Name: k.Name, Proto: k.Proto, Number: k.Number, Places: places})
 	}
 	return out
 }
@@ -298,11 +298,11 @@ func eldest[T comparable](t *Table, s *service, fs []finding, what string, of fu
 
 // policyOf is the policy that a Service spells; nil: none. What doesn't parse has
 // been left out where it was read.
-func policyOf(text string) *names.Policy {
+func policyOf(text string) *snapshot.Policy {
 	if text == "" {
 		return nil
 	}
-	p, err := names.ParsePolicy(strings.Fields(text))
+	p, err := snapshot.ParsePolicy(strings.Fields(text))
 	if err != nil {
 		return nil
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -17,7 +17,7 @@ import (
 type Table struct {
 	policy   Policy
 	members  []*member
-	services map[names.Key]*service
+	services map[snapshot.Key]*service
 	hosts    map[string]*host
 	checks   map[Check]*check
 	orders   []override.Order
@@ -28,14 +28,14 @@ type Table struct {
 	isolated bool
 	cried    bool // isolation has been said
 	guard    guard
-	panics   map[names.Key]bool // services of which probes are ignored
-	crowded  map[names.Key]bool // services with more addresses than an answer may have
-	labels   map[string]string  // value of a topology label to its part of a name
+	panics   map[snapshot.Key]bool // services of which probes are ignored
+	crowded  map[snapshot.Key]bool // services with more addresses than an answer may have
+	labels   map[string]string     // value of a topology label to its part of a name
 
-	wakes     map[names.Key]time.Duration          // when time alone may change the lead of a service
-	inherited map[names.Key][names.Families]string // leads of a table before this one, until they are asked for
+	wakes     map[snapshot.Key]time.Duration             // when time alone may change the lead of a service
+	inherited map[snapshot.Key][snapshot.Families]string // leads of a table before this one, until they are asked for
 
-	dirty    map[names.Key]bool
+	dirty    map[snapshot.Key]bool
 	scopes   bool // the places of a member have changed
 	standing bool // a member has been listed for the first time, or had its time
 
@@ -63,10 +63,10 @@ type Standing struct {
 
 // A service is one row: its piece in each cluster, by index.
 type service struct {
-	key    names.Key
+	key    snapshot.Key
 	pieces []*piece
-	recent []names.Recent
-	lead   [names.Families]lead
+	recent []snapshot.Recent
+	lead   [snapshot.Families]lead
 	// follows is set where a table before this one had decided on the lead.
 	follows bool
 }
@@ -87,7 +87,7 @@ type piece struct {
 type host struct {
 	addrs  []netip.Addr
 	looked bool // up, by this process
-	users  map[names.Key]int
+	users  map[snapshot.Key]int
 }
 
 // NewTable is the table of a federation's members, by index.
@@ -95,15 +95,15 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 	t := &Table{
 		policy:    policy,
 		checks:    map[Check]*check{},
-		panics:    map[names.Key]bool{},
-		crowded:   map[names.Key]bool{},
-		wakes:     map[names.Key]time.Duration{},
-		inherited: map[names.Key][names.Families]string{},
-		guard:     guard{held: map[names.Key]time.Duration{}, recent: map[gone]time.Duration{}, down: map[names.Key]time.Duration{}},
-		services:  map[names.Key]*service{},
+		panics:    map[snapshot.Key]bool{},
+		crowded:   map[snapshot.Key]bool{},
+		wakes:     map[snapshot.Key]time.Duration{},
+		inherited: map[snapshot.Key][snapshot.Families]string{},
+		guard:     guard{held: map[snapshot.Key]time.Duration{}, recent: map[gone]time.Duration{}, down: map[snapshot.Key]time.Duration{}},
+		services:  map[snapshot.Key]*service{},
 		hosts:     map[string]*host{},
 		labels:    map[string]string{},
-		dirty:     map[names.Key]bool{},
+		dirty:     map[snapshot.Key]bool{},
 		told:      map[Notice]bool{},
 		excused:   map[int]bool{},
 		tally:     map[Standing]int{},
@@ -125,19 +125,19 @@ func (t *Table) Apply(cluster int, c Change) {
 	m := t.members[cluster]
 	switch c := c.(type) {
 	case ServiceSet:
-		if c.Service.Key.Kind == names.Ing {
+		if c.Service.Key.Kind == snapshot.Ing {
 			t.setIngress(cluster, c.Service)
 		} else {
 			t.setService(cluster, c.Service)
 		}
 	case ServiceGone:
-		if c.Key.Kind == names.Ing {
+		if c.Key.Kind == snapshot.Ing {
 			t.dropIngress(cluster, c.Key)
 		} else {
 			t.dropService(cluster, c.Key)
 		}
 	case ServiceList:
-		if c.Kind == names.Ing {
+		if c.Kind == snapshot.Ing {
 			t.listIngresses(cluster, c.Services)
 		} else {
 			t.listServices(cluster, c.Services)
@@ -245,7 +245,7 @@ func (t *Table) Holdings(cluster int) []Change {
 		if p == nil {
 			continue
 		}
-		if p.object != nil && s.key.Kind == names.Svc {
+		if p.object != nil && s.key.Kind == snapshot.Svc {
 			services = append(services, p.object)
 		}
 		endpoints = append(endpoints, p.slices...)
@@ -256,8 +256,8 @@ func (t *Table) Holdings(cluster int) []Change {
 		nodes = append(nodes, Node{Name: name, Region: n.Region, Zone: n.Zone, NotReady: n.lost})
 	}
 	out := []Change{
-		NodeList{nodes}, SliceList{endpoints}, ServiceList{names.Svc, services},
-		ServiceList{names.Ing, slices.Collect(maps.Values(m.ingresses))},
+		NodeList{nodes}, SliceList{endpoints}, ServiceList{snapshot.Svc, services},
+		ServiceList{snapshot.Ing, slices.Collect(maps.Values(m.ingresses))},
 	}
 	if len(m.standby) > 0 {
 		out = append(out, StandbyList{slices.Collect(maps.Values(m.standby))})
@@ -377,7 +377,7 @@ func (t *Table) heard(cluster, list int) {
 
 // touch marks a service for the next publication, unless its cluster's word
 // doesn't count yet, and the Ingresses that lead to it.
-func (t *Table) touch(cluster int, k names.Key) {
+func (t *Table) touch(cluster int, k snapshot.Key) {
 	m := t.members[cluster]
 	if !m.complete() {
 		return
@@ -432,7 +432,7 @@ func (t *Table) standsAt(m *member, n Node) node {
 }
 
 // row finds a service's row, or makes it.
-func (t *Table) row(k names.Key) *service {
+func (t *Table) row(k snapshot.Key) *service {
 	s := t.services[k]
 	if s == nil {
 		s = &service{key: k, pieces: make([]*piece, len(t.members))}
@@ -441,7 +441,7 @@ func (t *Table) row(k names.Key) *service {
 	return s
 }
 
-func (t *Table) piece(cluster int, k names.Key) *piece {
+func (t *Table) piece(cluster int, k snapshot.Key) *piece {
 	if s := t.services[k]; s != nil {
 		return s.pieces[cluster]
 	}
@@ -468,7 +468,7 @@ func (t *Table) setService(cluster int, o *Service) {
 	t.contest(cluster, s.key)
 }
 
-func (t *Table) dropService(cluster int, k names.Key) {
+func (t *Table) dropService(cluster int, k snapshot.Key) {
 	p := t.piece(cluster, k)
 	if p == nil || p.object == nil {
 		return
@@ -482,8 +482,8 @@ func (t *Table) dropService(cluster int, k names.Key) {
 }
 
 // contest has it decided anew who holds a host, if it is one.
-func (t *Table) contest(cluster int, k names.Key) {
-	if k.Kind == names.Host && t.members[cluster].complete() {
+func (t *Table) contest(cluster int, k snapshot.Key) {
+	if k.Kind == snapshot.Host && t.members[cluster].complete() {
 		t.arbiter.contest(t, k)
 	}
 }
@@ -493,7 +493,7 @@ func (t *Table) link(cluster int, o *Service) {
 	for _, name := range o.Hosts {
 		h := t.hosts[name]
 		if h == nil {
-			h = &host{users: map[names.Key]int{}}
+			h = &host{users: map[snapshot.Key]int{}}
 			t.hosts[name] = h
 			t.rehost = true
 		}
@@ -526,8 +526,8 @@ func (t *Table) unlink(cluster int, o *Service) {
 	}
 	m := t.members[cluster]
 	m.announce(o, -1)
-	without := func(index map[names.Key][]names.Key, k names.Key) {
-		index[k] = slices.DeleteFunc(index[k], func(k names.Key) bool { return k == o.Key })
+	without := func(index map[snapshot.Key][]snapshot.Key, k snapshot.Key) {
+		index[k] = slices.DeleteFunc(index[k], func(k snapshot.Key) bool { return k == o.Key })
 		if len(index[k]) == 0 {
 			delete(index, k)
 		}
@@ -544,13 +544,13 @@ func (t *Table) unlink(cluster int, o *Service) {
 }
 
 func (t *Table) listServices(cluster int, list []*Service) {
-	have := make(map[names.Key]bool, len(list))
+	have := make(map[snapshot.Key]bool, len(list))
 	for _, o := range list {
 		have[o.Key] = true
 		t.setService(cluster, o)
 	}
 	for k, s := range t.services {
-		if p := s.pieces[cluster]; k.Kind == names.Svc && p != nil && p.object != nil && !have[k] {
+		if p := s.pieces[cluster]; k.Kind == snapshot.Svc && p != nil && p.object != nil && !have[k] {
 			t.dropService(cluster, k)
 		}
 	}
@@ -558,7 +558,7 @@ func (t *Table) listServices(cluster int, list []*Service) {
 }
 
 func (t *Table) listIngresses(cluster int, list []*Service) {
-	have := make(map[names.Key]bool, len(list))
+	have := make(map[snapshot.Key]bool, len(list))
 	for _, o := range list {
 		have[o.Key] = true
 		t.setIngress(cluster, o)
@@ -669,7 +669,7 @@ func (t *Table) sight(cluster int, es []Endpoint, by int) {
 
 // sweep forgets a piece that has become empty, once it has been published as
 // gone, and a row without pieces. Rows that are dirty are swept when published.
-func (t *Table) sweep(cluster int, k names.Key) {
+func (t *Table) sweep(cluster int, k snapshot.Key) {
 	if t.dirty[k] {
 		return
 	}

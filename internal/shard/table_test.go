@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -20,14 +20,14 @@ const now = time.Hour
 
 var policy = shard.Policy{Hold: 5 * time.Minute}
 
-var web = names.Key{Namespace: "shop", Name: "web"}
+var web = snapshot.Key{Namespace: "shop", Name: "web"}
 
 // A bed is a table with the federation it has published.
 type bed struct {
 	t     *testing.T
 	now   time.Duration
 	table *shard.Table
-	fed   *names.Federation
+	fed   *snapshot.Federation
 	moved []string
 }
 
@@ -36,7 +36,7 @@ func newBed(t *testing.T, clusters ...shard.Cluster) *bed {
 }
 
 func newBedWith(t *testing.T, p shard.Policy, clusters ...shard.Cluster) *bed {
-	return &bed{t: t, now: now, table: shard.NewTable(clusters, p), fed: names.NewFederation("fed")}
+	return &bed{t: t, now: now, table: shard.NewTable(clusters, p), fed: snapshot.NewFederation("fed")}
 }
 
 func (b *bed) apply(cluster int, changes ...shard.Change) *bed {
@@ -56,7 +56,7 @@ func (b *bed) publish() *bed {
 }
 
 // up says where the service is answered: "region/zone address ..." sorted.
-func (b *bed) up(k names.Key) string {
+func (b *bed) up(k snapshot.Key) string {
 	s := b.fed.Service(k)
 	if s == nil {
 		return "unknown"
@@ -68,7 +68,7 @@ func (b *bed) up(k names.Key) string {
 	return strings.Join(out, ", ")
 }
 
-func (b *bed) want(k names.Key, want string) {
+func (b *bed) want(k snapshot.Key, want string) {
 	b.t.Helper()
 	if got := b.publish().up(k); got != want {
 		b.t.Errorf("%v is answered as %q, want %q", k, got, want)
@@ -83,7 +83,7 @@ func (b *bed) wantNotice(text string) {
 	}
 }
 
-func service(k names.Key, addrs ...string) *shard.Service {
+func service(k snapshot.Key, addrs ...string) *shard.Service {
 	s := &shard.Service{Key: k, Balancer: true}
 	for _, a := range addrs {
 		s.Addrs = append(s.Addrs, netip.MustParseAddr(a))
@@ -91,7 +91,7 @@ func service(k names.Key, addrs ...string) *shard.Service {
 	return s
 }
 
-func slice(k names.Key, es ...shard.Endpoint) *shard.Slice {
+func slice(k snapshot.Key, es ...shard.Endpoint) *shard.Slice {
 	return &shard.Slice{Key: shard.SliceKey{Namespace: k.Namespace, Name: k.Name + "-x"}, Service: k.Name, Endpoints: es}
 }
 
@@ -101,7 +101,7 @@ func onNode(node string) shard.Endpoint { return shard.Endpoint{Node: node, Read
 // lists makes a cluster listed with nothing in it but its nodes.
 func lists(nodes ...shard.Node) []shard.Change {
 	return []shard.Change{
-		shard.ServiceList{Kind: names.Svc}, shard.ServiceList{Kind: names.Ing}, shard.SliceList{}, shard.NodeList{Nodes: nodes},
+		shard.ServiceList{Kind: snapshot.Svc}, shard.ServiceList{Kind: snapshot.Ing}, shard.SliceList{}, shard.NodeList{Nodes: nodes},
 	}
 }
 
@@ -182,7 +182,7 @@ func TestLife(t *testing.T) {
 // A new list is complete: what it lacks is gone, what it has is followed.
 func TestRelist(t *testing.T) {
 	node := shard.Node{Name: "n1", Region: "us", Zone: "us-a"}
-	other := names.Key{Namespace: "shop", Name: "api"}
+	other := snapshot.Key{Namespace: "shop", Name: "api"}
 	b := newBed(t, shard.Cluster{Name: "c"}).apply(0, lists(node)...)
 	b.apply(0,
 		shard.ServiceList{Services: []*shard.Service{service(web, "192.0.2.1"), service(other, "192.0.2.2")}},
@@ -203,7 +203,7 @@ func TestRelist(t *testing.T) {
 func TestFirstListing(t *testing.T) {
 	b := newBed(t, shard.Cluster{Name: "c"}, shard.Cluster{Name: "d"})
 	b.apply(0, shard.ServiceList{Services: []*shard.Service{service(web, "192.0.2.1")}})
-	b.apply(0, shard.ServiceList{Kind: names.Ing}, shard.NodeList{})
+	b.apply(0, shard.ServiceList{Kind: snapshot.Ing}, shard.NodeList{})
 	b.want(web, "unknown")
 	if b.fed.Heard || b.fed.Settled {
 		t.Error("half a list has been heard")
@@ -327,10 +327,10 @@ func TestHosts(t *testing.T) {
 // An Ingress follows the Services it leads to; one whose Services aren't exported
 // is spoken for by its address.
 func TestIngress(t *testing.T) {
-	front := names.Key{Namespace: "shop", Name: "front", Kind: names.Ing}
+	front := snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}
 	b := newBed(t, shard.Cluster{Name: "c"}).apply(0, lists(shard.Node{Name: "n", Region: "us", Zone: "us-a"})...)
 	ing := service(front, "192.0.2.1")
-	ing.Backends = []names.Key{web}
+	ing.Backends = []snapshot.Key{web}
 	b.apply(0, shard.ServiceSet{Service: ing})
 	b.want(front, "us/us-a 192.0.2.1")
 	b.apply(0, shard.ServiceSet{Service: service(web)})
@@ -363,7 +363,7 @@ func TestPorts(t *testing.T) {
 		b.apply(i, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready(""))})
 	}
 	b.publish()
-	want := []names.Port{
+	want := []snapshot.Port{
 		{Name: "dns", Proto: "udp", Number: 53, Places: []topology.Place{{Region: "us"}}},
 		{Name: "http", Proto: "tcp", Number: 80},
 	}
@@ -384,7 +384,7 @@ func TestNotices(t *testing.T) {
 
 func TestTally(t *testing.T) {
 	b := newBed(t, shard.Cluster{Name: "c"}).apply(0, lists()...)
-	api := names.Key{Namespace: "shop", Name: "api"}
+	api := snapshot.Key{Namespace: "shop", Name: "api"}
 	b.apply(0, shard.ServiceSet{Service: service(web, "192.0.2.1")}, shard.ServiceSet{Service: service(api, "192.0.2.2")}, shard.SliceSet{Slice: slice(web, ready(""))})
 	b.publish()
 	want := map[shard.Standing]int{
@@ -408,7 +408,7 @@ func TestNoHistory(t *testing.T) {
 	for c := range clusters {
 		var changes []shard.Change
 		for i := range 20 {
-			k := names.Key{Namespace: "ns", Name: fmt.Sprint("s", i)}
+			k := snapshot.Key{Namespace: "ns", Name: fmt.Sprint("s", i)}
 			s := service(k, fmt.Sprintf("192.0.%d.%d", c, i))
 			s.Ports = []shard.Port{{Name: fmt.Sprint("p", i%3), Proto: "tcp", Number: uint16(c)}}
 			changes = append(changes, shard.ServiceSet{Service: s})
@@ -419,13 +419,13 @@ func TestNoHistory(t *testing.T) {
 		changes = append(changes, shard.NodeSet{Node: shard.Node{Name: "n1", Region: "us", Zone: "us-a"}})
 		world = append(world, changes)
 	}
-	play := func(noise bool) (*shard.Table, map[names.Key]*names.Service) {
+	play := func(noise bool) (*shard.Table, map[snapshot.Key]*snapshot.Service) {
 		b := newBed(t, clusters...)
 		for c, changes := range world {
 			b.apply(c, lists()...)
 			if noise { // things that come and go again leave no trace
 				for i := range 20 {
-					k := names.Key{Namespace: "ns", Name: fmt.Sprint("s", i)}
+					k := snapshot.Key{Namespace: "ns", Name: fmt.Sprint("s", i)}
 					b.apply(c, shard.ServiceSet{Service: service(k, "203.0.113.1")}, shard.SliceSet{Slice: slice(k, ready("zz"))})
 				}
 				b.apply(c, lists()...)
@@ -452,8 +452,8 @@ func TestNoHistory(t *testing.T) {
 	}
 }
 
-func answered(f *names.Federation) map[names.Key]*names.Service {
-	out := map[names.Key]*names.Service{}
+func answered(f *snapshot.Federation) map[snapshot.Key]*snapshot.Service {
+	out := map[snapshot.Key]*snapshot.Service{}
 	for s := range f.Services() {
 		s := *s
 		s.Recent = nil // when something changed is history, and meant to be
@@ -470,7 +470,9 @@ func BenchmarkChange(b *testing.B) {
 				clusters = append(clusters, shard.Cluster{Name: topology.ClusterName(fmt.Sprint("c", c)), Region: fmt.Sprint("r", c/2), Zones: []string{fmt.Sprint("z", c)}})
 			}
 			t := shard.NewTable(clusters, policy)
-			key := func(i int) names.Key { return names.Key{Namespace: fmt.Sprint("ns", i%20), Name: fmt.Sprint("svc", i)} }
+			key := func(i int) snapshot.Key {
+				return snapshot.Key{Namespace: fmt.Sprint("ns", i%20), Name: fmt.Sprint("svc", i)}
+			}
 			for c := range clusters {
 				for _, l := range lists() {
 					t.Apply(c, l)
@@ -480,7 +482,7 @@ func BenchmarkChange(b *testing.B) {
 					t.Apply(c, shard.SliceSet{Slice: slice(key(i), ready(fmt.Sprint("z", c)))})
 				}
 			}
-			f, _ := t.Publish(names.NewFederation("fed"), now)
+			f, _ := t.Publish(snapshot.NewFederation("fed"), now)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				k := key(i / 2 % n)

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // What an Ingress or a Gateway announces is the address of something that has to be
@@ -17,7 +17,7 @@ import (
 // come in by there.
 type Way struct {
 	Entry
-	Front names.Key
+	Front snapshot.Key
 }
 
 // An Entry is where clients come in: one of the two is set.
@@ -39,8 +39,8 @@ type ClassKey struct {
 // A Class is what is kept of an IngressClass or a GatewayClass.
 type Class struct {
 	Key     ClassKey
-	Default bool      // also of the objects that name none
-	Front   names.Key // zero: none is named
+	Default bool         // also of the objects that name none
+	Front   snapshot.Key // zero: none is named
 }
 
 // classList lists the classes that name a Service, for who knows nothing yet.
@@ -75,10 +75,10 @@ func (s *Service) listens(port uint16) bool {
 // front of it, by itself or by its class.
 func (m *member) ways(kind FrontKind, o *Service) []Way {
 	front := o.Front
-	if front == (names.Key{}) {
+	if front == (snapshot.Key{}) {
 		front = m.classes[ClassKey{kind, o.Class}]
 	}
-	if front == (names.Key{}) {
+	if front == (snapshot.Key{}) {
 		return nil
 	}
 	var out []Way
@@ -99,7 +99,7 @@ func (t *Table) setClass(cluster int, c Class) {
 		m.class(byDefault, c.Front)
 	case m.defaults[c.Key.Kind] == c.Key.Name:
 		delete(m.defaults, c.Key.Kind)
-		m.class(byDefault, names.Key{})
+		m.class(byDefault, snapshot.Key{})
 	}
 }
 
@@ -121,11 +121,11 @@ func (t *Table) listClasses(cluster int, l ClassList) {
 
 // class notes which Service a class names, and has the names of its objects put
 // together anew.
-func (m *member) class(k ClassKey, front names.Key) {
+func (m *member) class(k ClassKey, front snapshot.Key) {
 	if m.classes[k] == front {
 		return
 	}
-	if front == (names.Key{}) {
+	if front == (snapshot.Key{}) {
 		delete(m.classes, k)
 	} else {
 		m.classes[k] = front
@@ -133,7 +133,7 @@ func (m *member) class(k ClassKey, front names.Key) {
 	renew := func(o FrontKey) {
 		m.stale[o.asIng()] = true
 		for _, h := range m.claimed[o] {
-			m.stale[names.Key{Namespace: o.Namespace, Name: h, Kind: names.Host}] = true
+			m.stale[snapshot.Key{Namespace: o.Namespace, Name: h, Kind: snapshot.Host}] = true
 		}
 	}
 	if k.Kind == Ingress {
@@ -170,7 +170,7 @@ func (t *Table) setStandby(cluster int, o *Service) {
 	t.reopen(m, o)
 }
 
-func (t *Table) dropStandby(cluster int, k names.Key) {
+func (t *Table) dropStandby(cluster int, k snapshot.Key) {
 	m := t.members[cluster]
 	was := m.standby[k]
 	if was == nil {
@@ -182,7 +182,7 @@ func (t *Table) dropStandby(cluster int, k names.Key) {
 }
 
 func (t *Table) listStandby(cluster int, list []*Service) {
-	have := make(map[names.Key]bool, len(list))
+	have := make(map[snapshot.Key]bool, len(list))
 	for _, o := range list {
 		have[o.Key] = true
 		t.setStandby(cluster, o)
@@ -210,12 +210,12 @@ func (m *member) announce(o *Service, by int) {
 
 // reopen marks what clients reach through a Service, which has changed.
 func (t *Table) reopen(m *member, o *Service) {
-	if !m.complete() || o.Key.Kind != names.Svc {
+	if !m.complete() || o.Key.Kind != snapshot.Svc {
 		return
 	}
 	for _, e := range o.entries() {
 		for _, k := range m.announced[e] {
-			if k.Kind != names.Svc {
+			if k.Kind != snapshot.Svc {
 				t.dirty[k] = true
 			}
 		}
@@ -236,12 +236,12 @@ const (
 
 // gate says whether clients come in at an entry of an Ingress, a Gateway or a host,
 // and by which Service.
-func (t *Table) gate(cluster int, o *Service, e Entry) (gate, names.Key) {
-	if o.Key.Kind == names.Svc {
-		return open, names.Key{}
+func (t *Table) gate(cluster int, o *Service, e Entry) (gate, snapshot.Key) {
+	if o.Key.Kind == snapshot.Svc {
+		return open, snapshot.Key{}
 	}
 	m := t.members[cluster]
-	state, by := open, names.Key{}
+	state, by := open, snapshot.Key{}
 	for _, w := range o.Ways {
 		if w.Entry != e {
 			continue
@@ -264,7 +264,7 @@ func (t *Table) gate(cluster int, o *Service, e Entry) (gate, names.Key) {
 	entering := false // some of them are at the ports that the object is reached at
 	for _, k := range m.announced[e] {
 		s := t.inFront(cluster, k)
-		if k.Kind != names.Svc || s == nil {
+		if k.Kind != snapshot.Svc || s == nil {
 			continue
 		}
 		found = append(found, s)
@@ -277,7 +277,7 @@ func (t *Table) gate(cluster int, o *Service, e Entry) (gate, names.Key) {
 		}
 	}
 	if len(found) == 0 {
-		return open, names.Key{}
+		return open, snapshot.Key{}
 	}
 	return closed, found[0].Key
 }
@@ -295,7 +295,7 @@ const (
 )
 
 // inFront finds a Service of a cluster, exported or not; nil: it isn't there.
-func (t *Table) inFront(cluster int, k names.Key) *Service {
+func (t *Table) inFront(cluster int, k snapshot.Key) *Service {
 	if p := t.piece(cluster, k); p != nil && p.object != nil {
 		return p.object
 	}

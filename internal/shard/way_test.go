@@ -6,17 +6,17 @@ import (
 	"testing"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
-var controller = names.Key{Namespace: "ingress", Name: "controller"}
+var controller = snapshot.Key{Namespace: "ingress", Name: "controller"}
 
 // What stands between clients and pods counts, where the cluster knows of it.
 func TestInFront(t *testing.T) {
 	const up, down = "shop.example.com shop 192.0.2.1 192.0.2.2", "shop.example.com shop 192.0.2.2"
 	front := func(addrs ...string) *shard.Service { return service(controller, addrs...) }
-	web2 := names.Key{Namespace: "shop", Name: "web"}
+	web2 := snapshot.Key{Namespace: "shop", Name: "web"}
 	shop := func(change func(*shard.Service)) *shard.Service {
 		o := ingress("shop", "front", 1, "192.0.2.1", claim(host, "web"))
 		if change != nil {
@@ -46,7 +46,7 @@ func TestInFront(t *testing.T) {
 		{"named, and not there", []shard.Change{absent, shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Front = controller })}}, down, health.FrontMissing},
 		{"named, ready; the address is another's that isn't", []shard.Change{
 			shard.StandbySet{Service: front("10.0.0.1")}, shard.SliceSet{Slice: slice(controller, ready(""))},
-			shard.ServiceSet{Service: service(names.Key{Namespace: "ingress", Name: "other"}, "192.0.2.1")},
+			shard.ServiceSet{Service: service(snapshot.Key{Namespace: "ingress", Name: "other"}, "192.0.2.1")},
 			shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Front = controller })},
 		}, up, health.Ready},
 		{"named by its class", []shard.Change{absent,
@@ -94,7 +94,7 @@ func TestInFront(t *testing.T) {
 			b.wantHosts(tt.want)
 			check := func(b *bed) {
 				t.Helper()
-				for _, x := range b.table.Explain(names.Key{Namespace: "shop", Name: host, Kind: names.Host}, 0, nil).Shards {
+				for _, x := range b.table.Explain(snapshot.Key{Namespace: "shop", Name: host, Kind: snapshot.Host}, 0, nil).Shards {
 					if x.Cluster == "eu" && x.Verdict.Why != tt.why {
 						t.Errorf("why: %q, want %q", x.Verdict.Why, tt.why)
 					}
@@ -117,7 +117,7 @@ func TestInFrontOfSome(t *testing.T) {
 	b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
 	o := ingress("shop", "front", 1, "192.0.2.1", claim(host, "web"))
 	o.Addrs = append(o.Addrs, netip.MustParseAddr("192.0.2.2"))
-	dns := service(names.Key{Namespace: "ingress", Name: "dns"}, "192.0.2.1") // shares the address, at port 53
+	dns := service(snapshot.Key{Namespace: "ingress", Name: "dns"}, "192.0.2.1") // shares the address, at port 53
 	dns.Port = 53
 	other := service(controller, "192.0.2.1")
 	other.Port = 443

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"unique"
 
-	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/dns/dnsname"
 )
 
 // A ClusterName names one member.
@@ -180,7 +180,7 @@ func (m *Map) Clashes() []string {
 // Label makes a part of a name of the value of a topology label: one DNS label
 // in lower case, and none of the words that mark where a scope begins.
 func Label(value string) (string, error) {
-	l, err := fqdn.Label(value)
+	l, err := dnsname.Label(value)
 	if err != nil {
 		return "", err
 	}

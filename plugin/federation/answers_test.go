@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // numbered are n addresses of a network.
@@ -28,11 +28,11 @@ func numbered(network string, n int) (out []string) {
 // headless ones, too.
 func many(t testing.TB, sizes ...int) *world {
 	w := &world{t: t, dir: t.TempDir()}
-	eu, us := []object{fedtest.Node("n", "eu", "eu-a")}, []object{fedtest.Node("n", "us", "us-a")}
+	eu, us := []object{vector.Node("n", "eu", "eu-a")}, []object{vector.Node("n", "us", "us-a")}
 	for _, n := range sizes {
 		name, inner := fmt.Sprint("many", n), fmt.Sprint("pods", n)
-		eu = append(eu, fedtest.Service("shop", name, slices.Concat(numbered("192.1.0.0", n), numbered("2001:db8::", n))...), fedtest.Slice("shop", name, true, "eu-a"))
-		us = append(us, fedtest.Service("shop", name, "192.0.2.2"), fedtest.Slice("shop", name, false, "us-a"))
+		eu = append(eu, vector.Service("shop", name, slices.Concat(numbered("192.1.0.0", n), numbered("2001:db8::", n))...), vector.Slice("shop", name, true, "eu-a"))
+		us = append(us, vector.Service("shop", name, "192.0.2.2"), vector.Slice("shop", name, false, "us-a"))
 		us = append(us, inside(inner, "clusterIP=None", object{"name": "http", "port": 80}), endpoints(inner, numbered("10.1.0.0", n)...))
 	}
 	w.cluster("eu", eu...)
@@ -165,7 +165,7 @@ func TestAnswersOption(t *testing.T) {
 // What an answer leaves out is explained.
 func TestAnswersExplained(t *testing.T) {
 	w := many(t, 40)
-	w.cluster("us", fedtest.Node("n", "us", "us-a"), fedtest.Service("shop", "many40", "192.0.2.2"), fedtest.Slice("shop", "many40", true, "us-a"),
+	w.cluster("us", vector.Node("n", "us", "us-a"), vector.Service("shop", "many40", "192.0.2.2"), vector.Slice("shop", "many40", true, "us-a"),
 		inside("pods40", "clusterIP=None", object{"name": "http", "port": 80}), endpoints("pods40", numbered("10.1.0.0", 40)...))
 	f := w.servingUnder(fmt.Sprintf(manyStanza, ""), homeKeys...)
 	stanzas, err := parsedUnder(t, strings.ReplaceAll(fmt.Sprintf(manyStanza, ""), "DIR", w.dir), homeKeys...)

@@ -14,21 +14,21 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/fqdn"
-	"github.com/fedns/fedns/internal/names"
-	"github.com/fedns/fedns/internal/wire"
+	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/internal/dns/message"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // An apex holds the static records of a domain: its SOA, its NS, and whatever
 // stands beside the federated names. CoreDNS's own file plugin looks them up.
 type apex struct {
-	domain fqdn.Name
+	domain dnsname.Name
 	zone   *file.Zone
 	exists map[string]bool // names, in lower case, with records or with names below
 	owners map[string]bool // names with records
 	cuts   map[string]bool // names of delegations and DNAMEs: what is below isn't the domain's
 	rrs    []dns.RR        // all but SOA
-	wire   wire.Domain     // the domain as package wire has it
+	wire   message.Domain  // the domain as package message has it
 	leads  *apex           // of a cluster's own domain: that of the domain its names lead to
 }
 
@@ -40,7 +40,7 @@ type owned struct {
 }
 
 // openApex reads the static records of a domain from a file.
-func openApex(domain fqdn.Name, path string, o owned) (*apex, error) {
+func openApex(domain dnsname.Name, path string, o owned) (*apex, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("apex file of %s: %w", domain, err)
@@ -49,7 +49,7 @@ func openApex(domain fqdn.Name, path string, o owned) (*apex, error) {
 	return readApex(domain, f, path, o)
 }
 
-func readApex(domain fqdn.Name, r io.Reader, path string, o owned) (*apex, error) {
+func readApex(domain dnsname.Name, r io.Reader, path string, o owned) (*apex, error) {
 	a := &apex{
 		domain: domain,
 		zone:   file.NewZone(string(domain), path),
@@ -64,12 +64,12 @@ func readApex(domain fqdn.Name, r io.Reader, path string, o owned) (*apex, error
 	ns := 0
 	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
 		h := rr.Header()
-		h.Name = fqdn.Lower(h.Name)
+		h.Name = dnsname.Lower(h.Name)
 		rel, ok := domain.Under(h.Name)
 		if !ok {
 			return nil, fmt.Errorf("apex file %q: %s is not in the domain %s", path, h.Name, domain)
 		}
-		if err := o.clash(fqdn.Labels(rel), rr); err != nil {
+		if err := o.clash(dnsname.Labels(rel), rr); err != nil {
 			return nil, fmt.Errorf("apex file %q: %s %s: %w", path, h.Name, dns.TypeToString[h.Rrtype], err)
 		}
 		switch {
@@ -90,7 +90,7 @@ func readApex(domain fqdn.Name, r io.Reader, path string, o owned) (*apex, error
 		if h.Rrtype == dns.TypeDNAME || h.Rrtype == dns.TypeNS && rel != "" {
 			a.cuts[h.Name] = true
 		}
-		for labels := fqdn.Labels(rel); len(labels) > 0; labels = labels[1:] {
+		for labels := dnsname.Labels(rel); len(labels) > 0; labels = labels[1:] {
 			a.exists[strings.Join(labels, ".")+"."+string(domain)] = true
 		}
 	}
@@ -103,13 +103,13 @@ func readApex(domain fqdn.Name, r io.Reader, path string, o owned) (*apex, error
 	if ns == 0 {
 		return nil, fmt.Errorf("apex file %q: has no NS record for %s", path, domain)
 	}
-	a.wire = wire.Domain{Name: labels(domain), Labels: len(fqdn.Labels(string(domain))), SOA: packed(domain, a.zone.SOA)}
+	a.wire = message.Domain{Name: labels(domain), Labels: len(dnsname.Labels(string(domain))), SOA: packed(domain, a.zone.SOA)}
 	return a, nil
 }
 
 // within is the apex of the domain that a federation has inside a cluster: that of the
 // federation's own, with its name servers and numbers.
-func (a *apex) within(domain fqdn.Name) (*apex, error) {
+func (a *apex) within(domain dnsname.Name) (*apex, error) {
 	var b strings.Builder
 	soa := *a.zone.SOA
 	soa.Hdr.Name = string(domain)
@@ -172,7 +172,7 @@ func (o owned) clash(labels []string, rr dns.RR) error {
 		return nil
 	}
 	name := strings.Join(labels, ".")
-	if _, kind := names.KindOf(labels[0]); kind && len(labels) <= 3 {
+	if _, kind := snapshot.KindOf(labels[0]); kind && len(labels) <= 3 {
 		return errAbove
 	}
 	for _, s := range o.scopes {
@@ -187,7 +187,7 @@ func (o owned) clash(labels []string, rr dns.RR) error {
 // most a zone and a region behind it, or below.
 func (o owned) federated(labels []string) bool {
 	for i, l := range labels {
-		if _, ok := names.KindOf(l); ok && i > 0 && len(labels)-i <= 3 && slices.Contains(o.federations, labels[i-1]) {
+		if _, ok := snapshot.KindOf(l); ok && i > 0 && len(labels)-i <= 3 && slices.Contains(o.federations, labels[i-1]) {
 			return true
 		}
 	}
@@ -227,7 +227,7 @@ func (a *apex) owns(name string) bool   { return a.owners[name] }
 func (a *apex) hollow(name string) bool { return a.exists[name] && !a.owners[name] }
 
 // labels is a name on the wire, without its last byte.
-func labels(name fqdn.Name) []byte {
+func labels(name dnsname.Name) []byte {
 	b := make([]byte, 256)
 	n, err := dns.PackDomainName(string(name), b, 0, nil, false)
 	if err != nil {
@@ -236,10 +236,10 @@ func labels(name fqdn.Name) []byte {
 	return b[:n-1]
 }
 
-// packed is a SOA record as package wire writes it.
-func packed(domain fqdn.Name, soa *dns.SOA) wire.SOA {
-	target := func(name string) wire.Target {
-		t := wire.Target{}
+// packed is a SOA record as package message writes it.
+func packed(domain dnsname.Name, soa *dns.SOA) message.SOA {
+	target := func(name string) message.Target {
+		t := message.Target{}
 		before, ok := domain.Under(name)
 		if t.Absolute = !ok; !ok {
 			before = name
@@ -251,7 +251,7 @@ func packed(domain fqdn.Name, soa *dns.SOA) wire.SOA {
 		}
 		return t
 	}
-	return wire.SOA{
+	return message.SOA{
 		TTL:     min(soa.Hdr.Ttl, soa.Minttl),
 		MName:   target(soa.Ns),
 		RName:   target(soa.Mbox),
@@ -261,7 +261,7 @@ func packed(domain fqdn.Name, soa *dns.SOA) wire.SOA {
 
 // defaultApex is the apex of a domain that has no file: one name server, ns1, at
 // the addresses this server listens on.
-func defaultApex(domain fqdn.Name, addrs []netip.Addr) (*apex, error) {
+func defaultApex(domain dnsname.Name, addrs []netip.Addr) (*apex, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "@ IN SOA ns1 hostmaster 1 7200 1800 86400 %d\n@ IN NS ns1\n", negativeTTL)
 	for _, a := range addrs {

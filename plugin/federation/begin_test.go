@@ -11,8 +11,8 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/fedtest"
-	"github.com/fedns/fedns/internal/udp"
+	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // starting starts the plugin, and doesn't wait until it is ready.
@@ -91,8 +91,8 @@ func (f *Federation) bothWays(t *testing.T, name string, qtype uint16) string {
 // A server whose resolver is slow says nothing that depends on it, and all else at once.
 func TestSlowResolver(t *testing.T) {
 	w := shop(t)
-	w.cluster("us", fedtest.Node("n", "us", "us-a"), balanced("shop", "web"), fedtest.Slice("shop", "web", true, "us-a"),
-		balanced("shop", "only"), fedtest.Slice("shop", "only", true, "us-a"), balanced("shop", "bare"), fedtest.Slice("shop", "bare", false, "us-a"))
+	w.cluster("us", vector.Node("n", "us", "us-a"), balanced("shop", "web"), vector.Slice("shop", "web", true, "us-a"),
+		balanced("shop", "only"), vector.Slice("shop", "only", true, "us-a"), balanced("shop", "bare"), vector.Slice("shop", "bare", false, "us-a"))
 	answers := make(chan struct{})
 	s := dnstest.NewServer(func(w dns.ResponseWriter, q *dns.Msg) {
 		<-answers
@@ -147,8 +147,8 @@ func TestSlowResolver(t *testing.T) {
 }
 
 // balanced is a Service whose load balancer has a name.
-func balanced(namespace, name string) fedtest.Object {
-	o := fedtest.Service(namespace, name)
+func balanced(namespace, name string) vector.Object {
+	o := vector.Service(namespace, name)
 	o["status"] = map[string]any{"loadBalancer": map[string]any{"ingress": []any{map[string]any{"hostname": "lb-1.cloud.test"}}}}
 	return o
 }
@@ -157,7 +157,7 @@ func balanced(namespace, name string) fedtest.Object {
 // answers are short-lived.
 func TestSlowDatabase(t *testing.T) {
 	w := shop(t)
-	w.cluster("us", fedtest.Node("n", "us", "us-a"), fedtest.Service("shop", "web", "192.0.2.2"), fedtest.Slice("shop", "web", true, "us-a"))
+	w.cluster("us", vector.Node("n", "us", "us-a"), vector.Service("shop", "web", "192.0.2.2"), vector.Slice("shop", "web", true, "us-a"))
 	f := w.starting("federation fed {\n" + both + "policy nearest\n}")
 	for tick := time.Tick(time.Millisecond); !f.Ready(); {
 		<-tick

@@ -7,9 +7,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/names"
-	"github.com/fedns/fedns/internal/report"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // choose picks the shards that a client gets, who asks from an address and, if it is
@@ -17,9 +17,9 @@ import (
 // get this answer; 0: everybody does.
 func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Prefix) (scope uint8) {
 	switch a.Policy().Choice {
-	case names.All:
+	case snapshot.All:
 		return 0
-	case names.Nearest:
+	case snapshot.Nearest:
 		l := f.locators[a.Index]
 		if l.waits(a) {
 			a.Wait(unlocated)

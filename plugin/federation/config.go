@@ -12,9 +12,9 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/fall"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/cluster"
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/source/cluster"
 	"github.com/fedns/fedns/internal/topology"
 )
 

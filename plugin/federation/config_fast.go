@@ -7,8 +7,8 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/fedns/fedns/internal/cookie"
-	"github.com/fedns/fedns/internal/rrl"
+	"github.com/fedns/fedns/internal/dns/cookie"
+	"github.com/fedns/fedns/internal/dns/rrl"
 )
 
 // guards are what a server block says of how questions over UDP are met, whatever

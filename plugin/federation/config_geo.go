@@ -6,13 +6,13 @@ import (
 	"slices"
 
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
 func (s *stanza) chooses(a args) (err error) {
-	s.policy.Choice, err = names.ParsePolicy(a.list)
+	s.policy.Choice, err = snapshot.ParsePolicy(a.list)
 	return err
 }
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fedns/fedns/internal/probe"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/source/probe"
 )
 
 // minPeriod keeps a slip of the hand from becoming a flood.

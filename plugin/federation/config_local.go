@@ -11,14 +11,14 @@ import (
 	"github.com/coredns/coredns/plugin"
 	coreparse "github.com/coredns/coredns/plugin/pkg/parse"
 
-	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/topology"
 )
 
 // A localCluster is what a stanza says of the cluster whose pods ask here.
 type localCluster struct {
 	cluster    topology.ClusterName // "": nothing is said
-	domain     fqdn.Name            // of the cluster
+	domain     dnsname.Name         // of the cluster
 	federation string
 }
 
@@ -36,8 +36,8 @@ func (s *stanza) locality(a args) error {
 	if s.local.cluster != "" {
 		return errors.New("stands twice; a server answers inside one cluster")
 	}
-	domain, err := fqdn.Parse(a.list[1])
-	if err == nil && domain == fqdn.Root {
+	domain, err := dnsname.Parse(a.list[1])
+	if err == nil && domain == dnsname.Root {
 		return fmt.Errorf("%q is no cluster's domain: %s", a.list[1], localGrammar)
 	}
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *stanza) localize(c *caddy.Controller, named bool) error {
 		}
 		return s.positions.of("local").errorf("local: %q is no cluster of federation %q; it has %s", l.cluster, s.name, strings.Join(known, ", "))
 	}
-	if _, err := fqdn.Parse(l.zone()); err != nil {
+	if _, err := dnsname.Parse(l.zone()); err != nil {
 		return s.positions.of("local").errorf("local: %v", err)
 	}
 	if !named {

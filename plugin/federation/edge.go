@@ -15,7 +15,7 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/cookie"
+	"github.com/fedns/fedns/internal/dns/cookie"
 )
 
 // An edge stands before all plugins of a server block, for what holds whatever is

@@ -6,7 +6,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/cookie"
+	"github.com/fedns/fedns/internal/dns/cookie"
 )
 
 // A cookie takes the place of the one that came, stays before a signature, and leaves

@@ -3,7 +3,7 @@ package federation
 import (
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/wire"
+	"github.com/fedns/fedns/internal/dns/message"
 )
 
 // tidy makes of the request's OPT record what CoreDNS may echo: it reuses it for
@@ -14,8 +14,8 @@ func tidy(r *dns.Msg, proto string) {
 	if o == nil {
 		return
 	}
-	if proto == "udp" && o.UDPSize() > wire.Payload {
-		o.SetUDPSize(wire.Payload)
+	if proto == "udp" && o.UDPSize() > message.Payload {
+		o.SetUDPSize(message.Payload)
 	}
 	if o.UDPSize() < dns.MinMsgSize {
 		o.SetUDPSize(dns.MinMsgSize) // smaller values are taken for 512 (6.2.3)

@@ -12,12 +12,12 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/cookie"
-	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/dns/cookie"
+	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/internal/dns/message"
+	"github.com/fedns/fedns/internal/dns/rrl"
+	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/rrl"
-	"github.com/fedns/fedns/internal/udp"
-	"github.com/fedns/fedns/internal/wire"
 )
 
 // fast answers the questions of one address that come in plain datagrams, past
@@ -57,11 +57,11 @@ type fastDomain struct {
 	of     *Federation
 	index  int // of its counts
 	labels int
-	except []fqdn.Name // below it, and other server blocks'
-	zone   string      // that CoreDNS's metrics count it by; "": they aren't asked for
-	nsid   []byte      // what the nsid plugin says this server is
-	needs  []needs     // of the other plugins
-	part   part        // of them that is done here
+	except []dnsname.Name // below it, and other server blocks'
+	zone   string         // that CoreDNS's metrics count it by; "": they aren't asked for
+	nsid   []byte         // what the nsid plugin says this server is
+	needs  []needs        // of the other plugins
+	part   part           // of them that is done here
 }
 
 // laneLimit bounds the questions that are in the chain at once. Each holds a few
@@ -70,10 +70,10 @@ const laneLimit = 4096
 
 // add has questions for names in a domain answered.
 func (h *fast) add(f *Federation, d *domain, except []string, needed []needs, done part) {
-	fd := fastDomain{domain: d, of: f, needs: needed, part: done, labels: len(fqdn.Labels(string(d.name)))}
+	fd := fastDomain{domain: d, of: f, needs: needed, part: done, labels: len(dnsname.Labels(string(d.name)))}
 	fd.nsid = identity(f.config)
 	for _, e := range except {
-		fd.except = append(fd.except, fqdn.Name(e))
+		fd.except = append(fd.except, dnsname.Name(e))
 	}
 	if zones := countedBy(f.config); zones != nil {
 		fd.zone = plugin.Zones(zones).Matches(string(d.name))
@@ -117,8 +117,8 @@ func (h *fast) Responder(n int) udp.Responder {
 // A responder answers the questions of one socket.
 type responder struct {
 	*fast
-	q     wire.Question
-	x     wire.Extras
+	q     message.Question
+	x     message.Extras
 	turn  uint32
 	table *rrl.Table
 	tally *tally
@@ -140,11 +140,11 @@ func (r *responder) End() { r.tally.flush() }
 func (r *responder) Respond(p *udp.Packet) int {
 	q := &r.q
 	reading := q.Read(p.Buf[:p.N])
-	if reading == wire.Silence {
+	if reading == message.Silence {
 		return 0
 	}
 	var d *fastDomain
-	if reading != wire.Foreign && reading != wire.BadVersion {
+	if reading != message.Foreign && reading != message.BadVersion {
 		d = r.domain(q.Name())
 	}
 	var need kinds
@@ -163,10 +163,10 @@ func (r *responder) Respond(p *udp.Packet) int {
 			r.tally.limited[verdict].add()
 			switch {
 			case r.limit.mode == "observe":
-			case verdict == rrl.Drop || reading == wire.Foreign:
+			case verdict == rrl.Drop || reading == message.Foreign:
 				return 0
 			default:
-				size := wire.Truncate(p.Buf, q, &r.x)
+				size := message.Truncate(p.Buf, q, &r.x)
 				if d != nil {
 					d.part.flags.apply(p.Buf)
 				}
@@ -175,20 +175,20 @@ func (r *responder) Respond(p *udp.Packet) int {
 		}
 	}
 	switch {
-	case reading == wire.BadVersion:
-		return wire.Version(p.Buf, q)
+	case reading == message.BadVersion:
+		return message.Version(p.Buf, q)
 	case d == nil || p.Cut:
 		return r.chain(p)
-	case reading == wire.BadSubnet && need&failed != 0:
+	case reading == message.BadSubnet && need&failed != 0:
 		return r.chain(p)
-	case reading == wire.BadSubnet || reading == wire.BadCookie && r.jar.Load() != nil:
-		size := wire.Refuse(p.Buf, q, wire.FormErr, &r.x)
-		if reading == wire.BadSubnet { // the other is said before any plugin
+	case reading == message.BadSubnet || reading == message.BadCookie && r.jar.Load() != nil:
+		size := message.Refuse(p.Buf, q, message.FormErr, &r.x)
+		if reading == message.BadSubnet { // the other is said before any plugin
 			d.part.flags.apply(p.Buf)
 			clearEcho(p.Buf)
 		}
 		r.tally.outcomes[refused][noScope].add()
-		r.tally.count(r, p, d, size, wire.FormErr)
+		r.tally.count(r, p, d, size, message.FormErr)
 		return size
 	}
 	size, o := r.answer(p, d, need)
@@ -275,7 +275,7 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, 
 	}
 	r.x.Serial = snapshot.Serial
 	r.turn++
-	size, ok := wire.Answer(p.Buf, q, &apex.wire, &a, &r.x, r.turn)
+	size, ok := message.Answer(p.Buf, q, &apex.wire, &a, &r.x, r.turn)
 	if !ok {
 		return 0, o
 	}

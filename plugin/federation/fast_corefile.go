@@ -14,7 +14,7 @@ import (
 	coreparse "github.com/coredns/coredns/plugin/pkg/parse"
 	"github.com/coredns/coredns/plugin/pkg/transport"
 
-	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/dns/dnsname"
 )
 
 // A block is a server block of the Corefile as far as it matters to whoever
@@ -29,7 +29,7 @@ type block struct {
 
 // A key is a zone and a port that a block answers for, without encryption.
 type key struct {
-	zone fqdn.Name
+	zone dnsname.Name
 	port string
 }
 
@@ -57,7 +57,7 @@ func blocks(input caddy.Input) ([]block, error) {
 			}
 			for _, h := range hosts {
 				for _, z := range plugin.Host(h).NormalizeExact() {
-					b.keys = append(b.keys, key{fqdn.Name(z), port})
+					b.keys = append(b.keys, key{dnsname.Name(z), port})
 				}
 			}
 		}
@@ -91,8 +91,8 @@ func (b *block) shares(host, port string) bool {
 // owns says whether CoreDNS would ask block i, and it alone, for the names of a
 // domain that come to a host and port: its key is the longest that the domain is
 // under. except are the keys of other blocks below the domain.
-func owns(all []block, i int, domain fqdn.Name, host, port string) (except []string, why string) {
-	var best fqdn.Name
+func owns(all []block, i int, domain dnsname.Name, host, port string) (except []string, why string) {
+	var best dnsname.Name
 	owner := -1
 	for j := range all {
 		if !all[j].shares(host, port) {

@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/fedns/fedns/internal/rrl"
-	"github.com/fedns/fedns/internal/udp"
+	"github.com/fedns/fedns/internal/dns/rrl"
+	"github.com/fedns/fedns/internal/dns/udp"
 )
 
 var (

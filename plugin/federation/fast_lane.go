@@ -7,9 +7,9 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/cookie"
-	"github.com/fedns/fedns/internal/udp"
-	"github.com/fedns/fedns/internal/wire"
+	"github.com/fedns/fedns/internal/dns/cookie"
+	"github.com/fedns/fedns/internal/dns/message"
+	"github.com/fedns/fedns/internal/dns/udp"
 )
 
 // chain has the chain of plugins answer a packet as CoreDNS would have, had it come
@@ -60,8 +60,8 @@ type letter struct {
 	room   int               // that there is for it
 
 	// Of questions whose OPT record is seen to here.
-	edns   *wire.EDNS
-	extras *wire.Extras
+	edns   *message.EDNS
+	extras *message.Extras
 	limit  int
 
 	signature error  // of the question
@@ -109,7 +109,7 @@ func (w *letter) serve(query []byte) {
 	var sound bool
 	if w.cookie, _, sound = recognize(w.jar, m, w.From.Addr().Unmap()); !sound {
 		reply := new(dns.Msg).SetRcode(m, dns.RcodeFormatError)
-		reply.SetEdns0(wire.Payload, false)
+		reply.SetEdns0(message.Payload, false)
 		_ = w.WriteMsg(reply)
 		return
 	}
@@ -180,7 +180,7 @@ func (w *letter) pack(m *dns.Msg) ([]byte, error) {
 	}
 	opt := w.edns.Header(nil, byte(m.Rcode>>4))
 	for _, e := range errs {
-		opt = wire.Note(opt, e.InfoCode, e.ExtraText)
+		opt = message.Note(opt, e.InfoCode, e.ExtraText)
 	}
 	whole := w.edns.Options(opt, w.extras)
 	if len(b)+len(whole) > w.limit && !bare.Compress {
@@ -192,7 +192,7 @@ func (w *letter) pack(m *dns.Msg) ([]byte, error) {
 	if len(b)+len(whole) <= w.limit {
 		opt = whole
 	}
-	wire.Close(opt)
+	message.Close(opt)
 	b = append(b, opt...)
 	b[11]++ // a federation's answer has fewer than 255 additional records
 	return b, nil

@@ -19,8 +19,8 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/transport"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/sockets"
-	"github.com/fedns/fedns/internal/udp"
+	"github.com/fedns/fedns/internal/dns/sockets"
+	"github.com/fedns/fedns/internal/dns/udp"
 )
 
 // listeners are the addresses whose questions are answered past CoreDNS's own

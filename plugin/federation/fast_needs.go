@@ -7,8 +7,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/fqdn"
-	"github.com/fedns/fedns/internal/wire"
+	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/internal/dns/message"
 )
 
 // kinds are kinds of answers, as CoreDNS tells them apart (plugin/pkg/response).
@@ -27,11 +27,11 @@ const (
 // A need is for which questions a plugin has to see what kinds of answers. Those are
 // answered by the chain.
 type need struct {
-	zones []fqdn.Name // that the name is in; nil: any name
-	types []uint16    // nil: any type
-	from  sources     // nil: from anywhere
-	do    bool        // only those that ask for signatures (RFC 3225)
-	kinds kinds       // none: of such questions it needs nothing
+	zones []dnsname.Name // that the name is in; nil: any name
+	types []uint16       // nil: any type
+	from  sources        // nil: from anywhere
+	do    bool           // only those that ask for signatures (RFC 3225)
+	kinds kinds          // none: of such questions it needs nothing
 }
 
 // needs are those of one plugin. The first that a question meets counts.
@@ -41,12 +41,12 @@ type needs []need
 var everything = needs{{kinds: whatever}}
 
 // within are the needs about names in a domain.
-func (ns needs) within(domain fqdn.Name) needs {
+func (ns needs) within(domain dnsname.Name) needs {
 	var out needs
 	for _, n := range ns {
 		if n.zones != nil {
-			above := func(z fqdn.Name) bool { _, ok := z.Under(string(domain)); return ok }
-			outside := func(z fqdn.Name) bool { _, ok := domain.Under(string(z)); return !ok }
+			above := func(z dnsname.Name) bool { _, ok := z.Under(string(domain)); return ok }
+			outside := func(z dnsname.Name) bool { _, ok := domain.Under(string(z)); return !ok }
 			if slices.ContainsFunc(n.zones, above) {
 				n.zones = nil
 			} else if n.zones = slices.DeleteFunc(slices.Clone(n.zones), outside); len(n.zones) == 0 {
@@ -89,7 +89,7 @@ func (n *need) always() bool { return n.zones == nil && n.types == nil && n.from
 func (ns needs) all() bool { return len(ns) > 0 && ns[0].always() && ns[0].kinds&whatever == whatever }
 
 // of is what is needed of the answer to a question that came from an address.
-func (ns needs) of(q *wire.Question, from netip.Addr) kinds {
+func (ns needs) of(q *message.Question, from netip.Addr) kinds {
 	for i := range ns {
 		if ns[i].met(q, from) {
 			return ns[i].kinds
@@ -98,7 +98,7 @@ func (ns needs) of(q *wire.Question, from netip.Addr) kinds {
 	return 0
 }
 
-func (n *need) met(q *wire.Question, from netip.Addr) bool {
+func (n *need) met(q *message.Question, from netip.Addr) bool {
 	if n.do && !q.EDNS.DO ||
 		n.types != nil && !slices.Contains(n.types, q.Type) ||
 		n.from != nil && !n.from.contains(from.WithZone("")) {
@@ -116,7 +116,7 @@ func (n *need) met(q *wire.Question, from netip.Addr) bool {
 }
 
 // needed is what any plugin needs of the answer to a question for a name in d.
-func (d *fastDomain) needed(q *wire.Question, from netip.Addr) (k kinds) {
+func (d *fastDomain) needed(q *message.Question, from netip.Addr) (k kinds) {
 	for _, ns := range d.needs {
 		k |= ns.of(q, from)
 	}
@@ -124,7 +124,7 @@ func (d *fastDomain) needed(q *wire.Question, from netip.Addr) (k kinds) {
 }
 
 // kindOf is what an answer is.
-func kindOf(q *wire.Question, a *answer.Answer) kinds {
+func kindOf(q *message.Question, a *answer.Answer) kinds {
 	switch a.Outcome {
 	case answer.NameError:
 		return denied

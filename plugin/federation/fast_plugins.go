@@ -14,7 +14,7 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/response"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/dns/dnsname"
 )
 
 // A reader reads what a plugin needs to see of the directives for it: as the plugin
@@ -55,7 +55,7 @@ const view = "view"
 
 // needs reads what the plugins of a block need of the questions for names in a domain.
 // order is that of all plugins. why says which needs them all; "": none does.
-func (b *block) needs(domain fqdn.Name, order []string) (all []needs, done part, why string) {
+func (b *block) needs(domain dnsname.Name, order []string) (all []needs, done part, why string) {
 	own := slices.Index(order, pluginName)
 	for _, name := range slices.Sorted(maps.Keys(b.tokens)) {
 		if own >= 0 && slices.Index(order, name) > own && name != view {
@@ -79,10 +79,10 @@ func (b *block) needs(domain fqdn.Name, order []string) (all []needs, done part,
 }
 
 // origins are the zones of a plugin.
-func origins(args, keys []string) []fqdn.Name {
-	out := []fqdn.Name{} // of none it sees nothing
+func origins(args, keys []string) []dnsname.Name {
+	out := []dnsname.Name{} // of none it sees nothing
 	for _, z := range plugin.OriginsFromArgsOrServerBlock(args, keys) {
-		out = append(out, fqdn.Name(fqdn.Lower(z)))
+		out = append(out, dnsname.Name(dnsname.Lower(z)))
 	}
 	return out
 }
@@ -244,7 +244,7 @@ func logNeeds(d *caddyfile.Dispenser, _ []string, _ *part) (out needs, err error
 		}
 		n := need{}
 		for _, a := range args {
-			n.zones = append(n.zones, fqdn.Name(fqdn.Lower(dns.Fqdn(a))))
+			n.zones = append(n.zones, dnsname.Name(dnsname.Lower(dns.Fqdn(a))))
 		}
 		for d.NextBlock() {
 			for _, a := range d.RemainingArgs() {
@@ -317,7 +317,7 @@ func rewriteNeed(what string, args []string) (need, error) {
 	if len(args) > plain {
 		match, name = strings.ToLower(args[0]), args[1]
 	}
-	name = fqdn.Lower(dns.Fqdn(name))
+	name = dnsname.Lower(dns.Fqdn(name))
 	switch match {
 	case "suffix":
 		// One that begins within a label is for names in what is above it.
@@ -325,9 +325,9 @@ func rewriteNeed(what string, args []string) (need, error) {
 		if above == "" {
 			above = "."
 		}
-		return need{zones: []fqdn.Name{fqdn.Name(above)}, kinds: whatever}, nil
+		return need{zones: []dnsname.Name{dnsname.Name(above)}, kinds: whatever}, nil
 	case "exact":
-		return need{zones: []fqdn.Name{fqdn.Name(name)}, kinds: whatever}, nil
+		return need{zones: []dnsname.Name{dnsname.Name(name)}, kinds: whatever}, nil
 	}
 	return everything[0], nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/wire"
+	"github.com/fedns/fedns/internal/dns/message"
 )
 
 // What each plugin needs to see of the questions for names in example.com, and what is
@@ -196,7 +196,7 @@ func TestSources(t *testing.T) {
 }
 
 // questionFor is a question as it is read from a packet.
-func questionFor(t *testing.T, name string, qtype uint16, do bool) *wire.Question {
+func questionFor(t *testing.T, name string, qtype uint16, do bool) *message.Question {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion(name, qtype)
 	if do {
@@ -206,8 +206,8 @@ func questionFor(t *testing.T, name string, qtype uint16, do bool) *wire.Questio
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := new(wire.Question)
-	if r := q.Read(b); r != wire.Plain {
+	q := new(message.Question)
+	if r := q.Read(b); r != message.Plain {
 		t.Fatalf("%s is read as %v", name, r)
 	}
 	return q

@@ -10,9 +10,9 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/fedtest"
-	"github.com/fedns/fedns/internal/rrl"
-	"github.com/fedns/fedns/internal/udp"
+	"github.com/fedns/fedns/internal/dns/rrl"
+	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // reading is what comes to one socket of a small federation: by name, a packet each,
@@ -23,15 +23,15 @@ func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int
 		{"a", "eu-a", "eu", "192.0.2.1"}, {"b", "us-b", "us", "192.0.2.2"}, {"c", "as-c", "as", "192.0.2.3"},
 	} {
 		ready := c.name != "c"
-		objects := []fedtest.Object{fedtest.Node("n", c.region, c.zone)}
+		objects := []vector.Object{vector.Node("n", c.region, c.zone)}
 		for _, s := range []string{"web", "near", "drawn", "first"} {
-			svc := fedtest.Service("shop", s, c.addr)
+			svc := vector.Service("shop", s, c.addr)
 			if policy := map[string]string{"near": "nearest within 5% 2", "drawn": "weighted", "first": "failover us eu"}[s]; policy != "" {
 				svc["metadata"].(map[string]any)["annotations"] = map[string]string{"fedns.io/policy": policy}
 			}
-			objects = append(objects, svc, fedtest.Slice("shop", s, ready, c.zone))
+			objects = append(objects, svc, vector.Slice("shop", s, ready, c.zone))
 		}
-		objects = append(objects, fedtest.Ingress("shop", "front", c.addr, [2]string{"shop.example.com", "web"}, [2]string{"*.wild.example.com", "web"}))
+		objects = append(objects, vector.Ingress("shop", "front", c.addr, [2]string{"shop.example.com", "web"}, [2]string{"*.wild.example.com", "web"}))
 		w.cluster(c.name, objects...)
 	}
 	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nnets 2001:db8::/32 eu\nrrl on 1000000000\n}")

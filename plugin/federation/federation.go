@@ -22,11 +22,11 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/cookie"
-	"github.com/fedns/fedns/internal/fqdn"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/dns/cookie"
+	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/rrl"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 const pluginName = "federation"
@@ -36,7 +36,7 @@ type Federation struct {
 	Next plugin.Handler
 
 	domains []*domain
-	board   *names.Board
+	board   *snapshot.Board
 	ready   <-chan struct{}
 	pipe    *pipeline.Pipeline
 	written written
@@ -64,7 +64,7 @@ type Federation struct {
 
 // A domain is a DNS zone with the federations that live under it.
 type domain struct {
-	name    fqdn.Name
+	name    dnsname.Name
 	members []answer.Member
 	apex    atomic.Pointer[apex]
 	file    string // the apex file, or "" for the default apex
@@ -159,7 +159,7 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 		m, label = q.meta()
 	}
 	if m == nil {
-		m, label = q.reply(ctx, fqdn.Labels(rel))
+		m, label = q.reply(ctx, dnsname.Labels(rel))
 	}
 	if m == nil {
 		return plugin.NextOrFailure(f.Name(), f.Next, ctx, w, r)
@@ -186,7 +186,7 @@ type query struct {
 	request.Request
 	domain   *domain
 	apex     *apex
-	snapshot *names.Snapshot
+	snapshot *snapshot.Snapshot
 	turn     uint32
 	cookie   *dns.EDNS0_COOKIE // due to the client
 	holder   bool              // its own cookie was good

@@ -13,9 +13,9 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/transport"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/cookie"
+	"github.com/fedns/fedns/internal/dns/cookie"
+	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/rrl"
 )
 
 // A limiter is the table of the questions that the chain answers: those that come

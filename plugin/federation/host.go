@@ -4,17 +4,17 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/fqdn"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // orHost has a host answer for a name, in lower case, that is no federated one: a is
 // what the federations say. labels are those before the domain. Static records come
 // first: a host where some stand is refused, and until that is published, they have
 // changed just now.
-func orHost(a *answer.Answer, s *names.Snapshot, members []answer.Member, static *apex, name string, labels []string, t answer.Type, now time.Duration) {
+func orHost(a *answer.Answer, s *snapshot.Snapshot, members []answer.Member, static *apex, name string, labels []string, t answer.Type, now time.Duration) {
 	// A name that looks like a service's and doesn't exist, in a region that nobody has,
 	// say, is below a wildcard like any other: secondaries can't know its looks.
 	none := a.Federation == nil || a.Outcome == answer.NameError && a.Service == nil
@@ -25,7 +25,7 @@ func orHost(a *answer.Answer, s *names.Snapshot, members []answer.Member, static
 
 // resolve answers for a name of the domain, in lower case, from what clusters say;
 // labels are those before it, and static are its records.
-func (d *domain) resolve(s *names.Snapshot, static *apex, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
+func (d *domain) resolve(s *snapshot.Snapshot, static *apex, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
 	if d.lead != nil {
 		return answer.Inside(s, d.members[0], labels, t, now)
 	}
@@ -33,7 +33,7 @@ func (d *domain) resolve(s *names.Snapshot, static *apex, name string, labels []
 }
 
 // resolve is that for some of a domain's federations.
-func resolve(s *names.Snapshot, members []answer.Member, static *apex, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
+func resolve(s *snapshot.Snapshot, members []answer.Member, static *apex, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
 	a := answer.Resolve(s, members, labels, t, now)
 	orHost(&a, s, members, static, name, labels, t, now)
 	return a
@@ -52,7 +52,7 @@ func (f *Federation) admits(federation int) shard.Admits {
 		if d == nil || !d.has(federation) {
 			return false, ""
 		}
-		return true, d.apex.Load().against(d.owned, name, fqdn.Labels(rel))
+		return true, d.apex.Load().against(d.owned, name, dnsname.Labels(rel))
 	}
 }
 

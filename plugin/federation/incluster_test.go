@@ -12,7 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // An incluster is a state of a cluster, with what a server before this one answered
@@ -83,19 +83,19 @@ func (v *incluster) answered() string {
 // shard of the service that is asked for.
 func (v *incluster) objects() (here, there []object) {
 	here = []object{{"apiVersion": "v1", "kind": "Node", "metadata": object{"name": "n", "labels": v.NodeLabels}}}
-	there = []object{fedtest.Node("n", "elsewhere", "elsewhere-a")}
+	there = []object{vector.Node("n", "elsewhere", "elsewhere-a")}
 	labels := dns.SplitDomainName(v.Query.Name)
 	at := len(labels) - dns.CountLabel(v.ClusterDomain) - 2 // the federation's label
 	if at < 2 || strings.ContainsAny(labels[at-2][:1], "*0123456789") || v.Upstream.Rcode == "NXDOMAIN" {
 		return here, there
 	}
 	name, namespace := labels[at-2], labels[at-1]
-	there = append(there, fedtest.Service(namespace, name, "192.0.2.1"), fedtest.Slice(namespace, name, true, "elsewhere-a"))
+	there = append(there, vector.Service(namespace, name, "192.0.2.1"), vector.Slice(namespace, name, true, "elsewhere-a"))
 	l := v.Local
 	if l == nil {
 		return here, there
 	}
-	s := fedtest.Service(namespace, name)
+	s := vector.Service(namespace, name)
 	spec := object{"type": l.Type, "clusterIP": l.ClusterIP, "externalName": l.ExternalName}
 	if l.Type == "Headless" {
 		spec["type"], spec["clusterIP"] = "ClusterIP", "None"
@@ -103,7 +103,7 @@ func (v *incluster) objects() (here, there []object) {
 	s["spec"] = spec
 	here = append(here, s)
 	for range l.EndpointSubsets {
-		here = append(here, fedtest.Slice(namespace, name, l.ReadyAddresses == nil || *l.ReadyAddresses > 0, ""))
+		here = append(here, vector.Slice(namespace, name, l.ReadyAddresses == nil || *l.ReadyAddresses > 0, ""))
 	}
 	return here, there
 }
@@ -150,7 +150,7 @@ func (v *incluster) ask(t *testing.T) string {
 // TestInCluster holds the answers to pods beside those of the servers that gave them
 // before.
 func TestInCluster(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join(fedtest.Root(), "test", "vectors", "incluster.json"))
+	raw, err := os.ReadFile(filepath.Join(vector.Root(), "test", "vectors", "incluster.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

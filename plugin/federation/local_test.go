@@ -11,15 +11,15 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/fedtest"
-	"github.com/fedns/fedns/internal/udp"
+	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
-type object = fedtest.Object
+type object = vector.Object
 
 // inside is a Service as pods of its cluster reach it, exported.
 func inside(name, spec string, ports ...object) object {
-	o := fedtest.Service("shop", name)
+	o := vector.Service("shop", name)
 	s := object{"ports": ports}
 	for field := range strings.FieldsSeq(spec) {
 		key, value, _ := strings.Cut(field, "=")
@@ -42,7 +42,7 @@ func endpoints(service string, pods ...string) object {
 		addr, unready := strings.CutPrefix(p, "-")
 		list = append(list, object{"addresses": []string{addr}, "zone": "eu-a", "conditions": object{"ready": !unready}})
 	}
-	o := fedtest.Slice("shop", service, true)
+	o := vector.Slice("shop", service, true)
 	o["endpoints"], o["ports"] = list, []object{{"name": "http", "port": 8080}}
 	return o
 }
@@ -53,7 +53,7 @@ func home(t testing.TB, more ...object) *world {
 	w := &world{t: t, dir: t.TempDir()}
 	http, dnsPort := object{"name": "http", "port": 80}, object{"name": "dns", "port": 53, "protocol": "UDP"}
 	eu := []object{
-		fedtest.Node("n", "eu", "eu-a"),
+		vector.Node("n", "eu", "eu-a"),
 		inside("web", "clusterIP=10.0.0.1 clusterIPs=10.0.0.1,fd00::1", http), endpoints("web", "10.1.0.1"),
 		inside("four", "clusterIP=10.0.0.4", http), endpoints("four", "10.1.0.1"),
 		inside("unready", "clusterIP=10.0.0.2", http), endpoints("unready", "-10.1.0.1"),
@@ -65,11 +65,11 @@ func home(t testing.TB, more ...object) *world {
 	}
 	eu[len(eu)-2]["spec"].(object)["publishNotReadyAddresses"] = true
 	w.cluster("eu", append(eu, more...)...)
-	us := []object{fedtest.Node("n", "us", "us-a")}
+	us := []object{vector.Node("n", "us", "us-a")}
 	for i, name := range []string{"web", "unready", "empty", "headless", "hollow", "alias", "gone"} {
-		us = append(us, fedtest.Service("shop", name, fmt.Sprint("192.0.2.", i+1)), fedtest.Slice("shop", name, true, "us-a"))
+		us = append(us, vector.Service("shop", name, fmt.Sprint("192.0.2.", i+1)), vector.Slice("shop", name, true, "us-a"))
 	}
-	us = append(us, fedtest.Service("shop", "down", "192.0.2.99"), fedtest.Slice("shop", "down", false, "us-a"))
+	us = append(us, vector.Service("shop", "down", "192.0.2.99"), vector.Slice("shop", "down", false, "us-a"))
 	w.cluster("us", us...)
 	return w
 }
@@ -194,15 +194,15 @@ func TestLocalFollows(t *testing.T) {
 	}
 	becomes("NOERROR; A 10.0.0.1")
 	const node = "eu-a"
-	w.cluster("eu", fedtest.Node("n", "eu", node), inside("web", "clusterIP=10.0.0.1", object{"name": "http", "port": 80}), endpoints("web", "-10.1.0.1"))
+	w.cluster("eu", vector.Node("n", "eu", node), inside("web", "clusterIP=10.0.0.1", object{"name": "http", "port": 80}), endpoints("web", "-10.1.0.1"))
 	away := "NOERROR; A 192.0.2.1; CNAME web.shop.fed.svc.eu-a.eu.example.com.; CNAME web.shop.fed.svc.eu.example.com.; CNAME web.shop.fed.svc.example.com."
 	becomes(away)
 	// Over several zones, no zone is the cluster's: its region is.
-	w.cluster("eu", fedtest.Node("n", "eu", node), fedtest.Node("m", "eu", "eu-b"))
+	w.cluster("eu", vector.Node("n", "eu", node), vector.Node("m", "eu", "eu-b"))
 	becomes("NOERROR; A 192.0.2.1; CNAME web.shop.fed.svc.eu.example.com.; CNAME web.shop.fed.svc.example.com.")
 	w.cluster("eu") // nobody says where it is
 	becomes("NOERROR; A 192.0.2.1; CNAME web.shop.fed.svc.example.com.")
-	w.cluster("eu", fedtest.Node("n", "eu", node), inside("web", "clusterIP=10.0.0.9"), endpoints("web", "10.1.0.1"))
+	w.cluster("eu", vector.Node("n", "eu", node), inside("web", "clusterIP=10.0.0.9"), endpoints("web", "10.1.0.1"))
 	becomes("NOERROR; A 10.0.0.9")
 }
 
@@ -236,7 +236,7 @@ func TestLocalOrders(t *testing.T) {
 // A namespace with the federation's name is said, whether or not anything in it is
 // exported.
 func TestLocalNamesake(t *testing.T) {
-	hidden := fedtest.Service("fed", "web", "192.0.2.1")
+	hidden := vector.Service("fed", "web", "192.0.2.1")
 	delete(hidden["metadata"].(object), "labels")
 	for _, tt := range []struct {
 		what  string
@@ -247,7 +247,7 @@ func TestLocalNamesake(t *testing.T) {
 		{"another", []object{{"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": "feds"}}}, false},
 		{"the namespace", []object{{"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": "fed"}}}, true},
 		{"something in it", []object{hidden}, true},
-		{"something in it that is exported", []object{fedtest.Service("fed", "web")}, true},
+		{"something in it that is exported", []object{vector.Service("fed", "web")}, true},
 	} {
 		f := home(t, tt.extra...).servingUnder(homely, homeKeys...)
 		all, _, ok := f.pipe.Clusters(t.Context(), 0)

@@ -19,10 +19,10 @@ import (
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/geodb"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/geo/mmdb"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -50,12 +50,12 @@ type geography struct {
 type locator struct {
 	geography
 	federation string
-	index      int          // in the snapshot
-	policy     names.Policy // of the federation
+	index      int             // in the snapshot
+	policy     snapshot.Policy // of the federation
 	sites      atomic.Pointer[[]site]
 
 	mu   sync.Mutex // guards db
-	db   *geodb.DB
+	db   *mmdb.DB
 	told map[string]bool // what was said already
 
 	known map[string]geo.Place // the regions of the federation, for rebuild
@@ -89,7 +89,7 @@ type located struct {
 	scopes     *topology.Map
 	settled    bool
 	tolerances []int
-	db         *geodb.DB
+	db         *mmdb.DB
 	sites      *[]site
 }
 
@@ -220,14 +220,14 @@ const rebuildPoll = time.Second
 const settlePoll = 20 * time.Millisecond
 
 // follow keeps the locator up to date until ctx ends.
-func (l *locator) follow(ctx context.Context, board *names.Board, places func() map[topology.ClusterName][]topology.Place) {
+func (l *locator) follow(ctx context.Context, board *snapshot.Board, places func() map[topology.ClusterName][]topology.Place) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer time.AfterFunc(pipeline.Grace, l.giveUp).Stop()
 	read := make(chan struct{}, 1) // a database was, or couldn't be
 	if l.database != "" {
 		wg.Go(func() {
-			geodb.Watch(ctx, l.database, func(db *geodb.DB, err error) {
+			mmdb.Watch(ctx, l.database, func(db *mmdb.DB, err error) {
 				l.swap(db, err)
 				select {
 				case read <- struct{}{}:
@@ -268,7 +268,7 @@ func (l *locator) follow(ctx context.Context, board *names.Board, places func() 
 const staleAfter = 60 * 24 * time.Hour
 
 // swap takes a database that has been read, or notes that it couldn't be.
-func (l *locator) swap(db *geodb.DB, err error) {
+func (l *locator) swap(db *mmdb.DB, err error) {
 	if err != nil {
 		geoErrors.WithLabelValues(l.federation).Inc()
 		clogger.Errorf("federation %s: geo: %v; %s", l.federation, err, l.without())
@@ -294,13 +294,13 @@ func (l *locator) without() string {
 }
 
 // rebuild makes a new state if what it is made of has changed.
-func (l *locator) rebuild(board *names.Board, places func() map[topology.ClusterName][]topology.Place) {
+func (l *locator) rebuild(board *snapshot.Board, places func() map[topology.ClusterName][]topology.Place) {
 	f := board.Load().Federations[l.index]
 	l.mu.Lock()
 	db := l.db
 	l.mu.Unlock()
 	tolerances := f.Tolerances()
-	if p := l.policy; p.Choice == names.Nearest && p.Within > 0 && !slices.Contains(tolerances, p.Within) {
+	if p := l.policy; p.Choice == snapshot.Nearest && p.Within > 0 && !slices.Contains(tolerances, p.Within) {
 		tolerances = append(tolerances, p.Within)
 	}
 	last, sites := l.now.Load(), l.sites.Load()
@@ -324,7 +324,7 @@ func (l *locator) rebuild(board *names.Board, places func() map[topology.Cluster
 
 // regions are those of the federation, with where they are: by an operator's word,
 // or as the big clouds say.
-func (l *locator) regions(f *names.Federation, sites []site, places map[topology.ClusterName][]topology.Place) map[string]geo.Place {
+func (l *locator) regions(f *snapshot.Federation, sites []site, places map[topology.ClusterName][]topology.Place) map[string]geo.Place {
 	out := map[string]geo.Place{}
 	for _, s := range f.Map.Scopes() {
 		if s.Region != "" {

@@ -6,12 +6,12 @@ import (
 
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 
-	"github.com/fedns/fedns/internal/plainlog"
+	"github.com/fedns/fedns/internal/logging"
 )
 
 // logger writes what the inner packages log as CoreDNS does, which knows how it
 // has been configured.
-func logger() *slog.Logger { return slog.New(handler{&plainlog.Handler{Emit: emit}}) }
+func logger() *slog.Logger { return slog.New(handler{&logging.Handler{Emit: emit}}) }
 
 var clogger = clog.NewWithPlugin(pluginName)
 

@@ -13,8 +13,8 @@ import (
 	"github.com/coredns/caddy"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/cluster"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/source/cluster"
 	"github.com/fedns/fedns/internal/topology"
 )
 

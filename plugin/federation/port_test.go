@@ -8,7 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // withPorts is a slice, or a Service, with other ports: "http 80 TCP".
@@ -55,21 +55,21 @@ func hostedAt(service string, pods ...string) object {
 func TestPortReady(t *testing.T) {
 	w := &world{t: t, dir: t.TempDir()}
 	multi := func(addr string) object {
-		return withPorts(fedtest.Service("shop", "multi", addr), "app1 80 TCP", "app2 81 TCP", "same 80 UDP", "bare 82 TCP")
+		return withPorts(vector.Service("shop", "multi", addr), "app1 80 TCP", "app2 81 TCP", "same 80 UDP", "bare 82 TCP")
 	}
 	part := func(name string, ready bool, zone string, ports ...string) object {
-		return called(name, withPorts(fedtest.Slice("shop", "multi", ready, zone), ports...))
+		return called(name, withPorts(vector.Slice("shop", "multi", ready, zone), ports...))
 	}
-	w.cluster("us", fedtest.Node("n", "us", "us-a"), fedtest.Node("m", "us", "us-b"), multi("192.0.2.1"),
+	w.cluster("us", vector.Node("n", "us", "us-a"), vector.Node("m", "us", "us-b"), multi("192.0.2.1"),
 		part("s1", true, "us-a", "app1 8080 TCP"), part("s2", false, "us-a", "app2 8081 TCP"),
 		part("s3", true, "us-b", "app1 8080 TCP", "same 8080 UDP"), part("s4", true, "us-b", "- 8082 TCP"),
-		withPorts(fedtest.Service("shop", "plain", "192.0.2.3"), "app1 80 TCP"), withPorts(fedtest.Slice("shop", "plain", true, "us-a")),
+		withPorts(vector.Service("shop", "plain", "192.0.2.3"), "app1 80 TCP"), withPorts(vector.Slice("shop", "plain", true, "us-a")),
 		func() object {
-			o := withPorts(fedtest.Service("shop", "early", "192.0.2.4"), "app1 80 TCP", "app2 81 TCP")
+			o := withPorts(vector.Service("shop", "early", "192.0.2.4"), "app1 80 TCP", "app2 81 TCP")
 			o["spec"].(object)["publishNotReadyAddresses"] = true
 			return o
-		}(), withPorts(fedtest.Slice("shop", "early", false, "us-a"), "app2 81 TCP"))
-	w.cluster("eu", fedtest.Node("n", "eu", "eu-a"), multi("192.0.2.2"), part("s1", true, "eu-a", "app1 8080 TCP", "app2 8081 TCP"))
+		}(), withPorts(vector.Slice("shop", "early", false, "us-a"), "app2 81 TCP"))
+	w.cluster("eu", vector.Node("n", "eu", "eu-a"), multi("192.0.2.2"), part("s1", true, "eu-a", "app1 8080 TCP", "app2 8081 TCP"))
 	f := w.serving("federation fed {\n" + both + "}")
 	const tail = ".shop.fed.svc"
 	for _, tt := range []struct{ name, want, ede string }{

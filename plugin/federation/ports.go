@@ -17,7 +17,7 @@ import (
 	coreparse "github.com/coredns/coredns/plugin/pkg/parse"
 	"github.com/coredns/coredns/plugin/pkg/transport"
 
-	"github.com/fedns/fedns/internal/sockets"
+	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 // SharePorts lets a start go on although another process answers at an address of the

@@ -9,12 +9,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fedns/fedns/internal/cluster"
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/registry"
-	"github.com/fedns/fedns/internal/report"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/source/cluster"
+	"github.com/fedns/fedns/internal/source/registry"
 	"github.com/fedns/fedns/internal/topology"
 )
 

@@ -11,8 +11,8 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/report"
 )
 
 // A server that starts while the registry can't be reached has the members that it

@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/dns/dnsname"
 )
 
 // message begins an authoritative reply (RFC 1035 section 4.1.1: AA; never RA).
@@ -78,7 +78,7 @@ func (q *query) federated(a *answer.Answer) *dns.Msg {
 	case dns.TypeSRV:
 		// The name behind the port's, in the form that was asked: it fits where the
 		// question did. Not in its case, which is the resolver's own affair.
-		target := fqdn.Lower(owner)
+		target := dnsname.Lower(owner)
 		for range 2 {
 			next, _ := dns.NextLabel(target, 0)
 			target = target[next:]
@@ -164,7 +164,7 @@ func (q *query) name(rel string) string {
 	if d.lead != nil {
 		d = d.lead
 	}
-	if d.name == fqdn.Root {
+	if d.name == dnsname.Root {
 		return rel + "."
 	}
 	return rel + "." + string(d.name)
@@ -172,7 +172,7 @@ func (q *query) name(rel string) string {
 
 // legal says whether a name is short enough to be one (RFC 1035 section 2.3.4).
 func legal(name string) bool {
-	_, err := fqdn.Parse(name)
+	_, err := dnsname.Parse(name)
 	return err == nil
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/wire"
+	"github.com/fedns/fedns/internal/dns/message"
 
 	"github.com/fedns/fedns/internal/pipeline"
 )
@@ -94,7 +94,7 @@ func (r *resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, time.
 func (r *resolver) ask(ctx context.Context, host string, t uint16) (*dns.Msg, error) {
 	q := new(dns.Msg)
 	q.SetQuestion(dns.Fqdn(host), t)
-	q.SetEdns0(wire.Payload, false)
+	q.SetEdns0(message.Payload, false)
 	var failed error
 	for _, s := range r.servers {
 		c := dns.Client{Timeout: r.timeout}

@@ -19,7 +19,7 @@ import (
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 
-	"github.com/fedns/fedns/internal/fedtest"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // What other plugins look for in this one.
@@ -40,8 +40,8 @@ type world struct {
 	dir string
 }
 
-func (w *world) cluster(name string, objects ...fedtest.Object) {
-	fedtest.WriteManifest(w.t, filepath.Join(w.dir, name, "objects.json"), objects...)
+func (w *world) cluster(name string, objects ...vector.Object) {
+	vector.WriteManifest(w.t, filepath.Join(w.dir, name, "objects.json"), objects...)
 }
 
 // serving starts the plugin over stanzas in which DIR stands for the world's
@@ -85,8 +85,8 @@ func (w *world) write(name, text string) string {
 // shop is a world of two clusters: web is up in eu, and without pods in us.
 func shop(t testing.TB) *world {
 	w := &world{t: t, dir: t.TempDir()}
-	w.cluster("eu", fedtest.Node("n", "eu", "eu-a"), fedtest.Service("shop", "web", "192.0.2.1", "2001:db8::1"), fedtest.Slice("shop", "web", true, "eu-a"))
-	w.cluster("us", fedtest.Node("n", "us", "us-a"), fedtest.Service("shop", "web", "192.0.2.2"), fedtest.Slice("shop", "web", false, "us-a"))
+	w.cluster("eu", vector.Node("n", "eu", "eu-a"), vector.Service("shop", "web", "192.0.2.1", "2001:db8::1"), vector.Slice("shop", "web", true, "eu-a"))
+	w.cluster("us", vector.Node("n", "us", "us-a"), vector.Service("shop", "web", "192.0.2.2"), vector.Slice("shop", "web", false, "us-a"))
 	return w
 }
 
@@ -237,7 +237,7 @@ func TestSOA(t *testing.T) {
 
 func TestReasons(t *testing.T) {
 	w := shop(t)
-	w.cluster("eu", fedtest.Node("n", "eu", "eu-a"), fedtest.Service("shop", "web", "192.0.2.1"), fedtest.Slice("shop", "web", false, "eu-a"))
+	w.cluster("eu", vector.Node("n", "eu", "eu-a"), vector.Service("shop", "web", "192.0.2.1"), vector.Slice("shop", "web", false, "eu-a"))
 	f := w.serving("federation fed {\n" + both + "}")
 	for _, tt := range []struct {
 		name  string
@@ -310,7 +310,7 @@ func TestFallthrough(t *testing.T) {
 // Several federations share a domain, and one has a second domain.
 func TestFederations(t *testing.T) {
 	w := shop(t)
-	w.cluster("lab", fedtest.Node("n", "lab", "lab-a"), fedtest.Service("x", "y", "203.0.113.1"), fedtest.Slice("x", "y", true, "lab-a"))
+	w.cluster("lab", vector.Node("n", "lab", "lab-a"), vector.Service("x", "y", "203.0.113.1"), vector.Slice("x", "y", true, "lab-a"))
 	f := w.serving("federation fed {\n" + both + "}\nfederation two example.com sub.example.com {\ncluster lab {\nmanifests DIR/lab\n}\nttl 60\n}")
 	for name, want := range map[string]string{
 		"web.shop.fed.svc.example.com.":     "NOERROR; A 192.0.2.1",
@@ -337,8 +337,8 @@ func TestFederations(t *testing.T) {
 func TestLongNames(t *testing.T) {
 	long := strings.Repeat("x", 63)
 	w := &world{t: t, dir: t.TempDir()}
-	w.cluster("c", fedtest.Node("n", long, "a"), fedtest.Service(long, long, "192.0.2.1"), fedtest.Slice(long, long, false, "a"))
-	w.cluster("d", fedtest.Node("n", "eu", "b"), fedtest.Service(long, long, "192.0.2.2"), fedtest.Slice(long, long, true, "b"))
+	w.cluster("c", vector.Node("n", long, "a"), vector.Service(long, long, "192.0.2.1"), vector.Slice(long, long, false, "a"))
+	w.cluster("d", vector.Node("n", "eu", "b"), vector.Service(long, long, "192.0.2.2"), vector.Slice(long, long, true, "b"))
 	f := w.serving("federation fed " + long + ".example.com {\ncluster c {\nmanifests DIR/c\n}\ncluster d {\nmanifests DIR/d\n}\n}")
 	svc := long + "." + long + ".fed.svc."
 	domain := long + ".example.com."

@@ -14,11 +14,11 @@ import (
 	"github.com/coredns/coredns/plugin"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/cluster"
-	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/rrl"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/source/cluster"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -200,7 +200,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 
 // add finds the domain of a zone, or makes it.
 func (f *Federation) add(zone string) (*domain, error) {
-	n, err := fqdn.Parse(zone)
+	n, err := dnsname.Parse(zone)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (f *Federation) add(zone string) (*domain, error) {
 
 // addLocal makes the domain that a federation has inside a cluster.
 func (f *Federation) addLocal(s *stanza, m answer.Member) error {
-	n, err := fqdn.Parse(s.local.zone())
+	n, err := dnsname.Parse(s.local.zone())
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/report"
-	"github.com/fedns/fedns/internal/sockets"
+	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 // A status tells over HTTP what a server block answers, and why. It reads what

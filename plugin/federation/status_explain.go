@@ -16,12 +16,12 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/fqdn"
+	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/report"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -46,7 +46,7 @@ func (s *status) questioning(v url.Values) (questioning, error) {
 	if q.name = dns.Fqdn(name); name != v.Get("name") {
 		q.word = v.Get("name")
 	}
-	if _, err := fqdn.Parse(q.name); err != nil {
+	if _, err := dnsname.Parse(q.name); err != nil {
 		return q, bad("%v", err)
 	}
 	if t := strings.ToUpper(v.Get("type")); t != "" {
@@ -95,26 +95,26 @@ func (s *status) explain(ctx context.Context, v url.Values) (any, error) {
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		snapshot := s.f.board.Load()
-		out, err := s.explainAt(ctx, asked, snapshot)
-		if err != nil || try == attempts || s.f.board.Load() == snapshot {
+		current := s.f.board.Load()
+		out, err := s.explainAt(ctx, asked, current)
+		if err != nil || try == attempts || s.f.board.Load() == current {
 			return out, err
 		}
 	}
 }
 
 // explainAt explains the answer of one snapshot, with the evidence of this moment.
-func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *names.Snapshot) (any, error) {
+func (s *status) explainAt(ctx context.Context, asked questioning, current *snapshot.Snapshot) (any, error) {
 	out := report.Explanation{Name: asked.name, Word: asked.word, Type: dns.Type(asked.qtype).String()}
 	if asked.client.IsValid() {
 		out.Client = &report.Client{Address: asked.client.String(), Note: indifferent}
 	}
-	out.Serial = snapshot.Serial
-	q, labels := s.query(asked, snapshot)
+	out.Serial = current.Serial
+	q, labels := s.query(asked, current)
 	if q == nil {
 		out.Is, out.About = report.IsElsewhere, "in none of the domains of this server block; another block or plugin answers, or REFUSED"
 		out.Reply = replied(nil, outcome{})
-		out.Near = s.near(asked.name, snapshot)
+		out.Near = s.near(asked.name, current)
 		return out, nil
 	}
 	out.Domain = string(q.domain.name)
@@ -126,7 +126,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 		out.Note = "this server has not been asked anything over DNS yet, and so can't follow CNAMEs to other names here"
 	}
 	if out.Is == report.IsUnknown {
-		out.Near = s.near(asked.name, snapshot)
+		out.Near = s.near(asked.name, current)
 	}
 	for _, c := range asked.lost {
 		out.Lost = append(out.Lost, string(c))
@@ -143,14 +143,14 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 		return out, nil
 	}
 	out.Note = a.Service.Note
-	if out.Client != nil && a.Policy().Choice == names.Nearest {
+	if out.Client != nil && a.Policy().Choice == snapshot.Nearest {
 		*out.Client = s.f.locators[a.Index].describe(asked.client)
 	}
 	out.Service = &report.Subject{
 		Federation: a.Federation.Name, Kind: a.Service.Key.Kind.String(), Namespace: a.Service.Key.Namespace, Name: a.Service.Key.Name,
 		Scope: a.Place(), Place: report.Place(a.Scope),
 	}
-	i := slices.Index(snapshot.Federations, a.Federation)
+	i := slices.Index(current.Federations, a.Federation)
 	e, known, err := s.known(ctx, i, a.Service.Key, nil)
 	if err != nil {
 		return nil, err
@@ -163,8 +163,8 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 	if err != nil {
 		return nil, err
 	}
-	hypothetical := &names.Snapshot{Version: snapshot.Version, Federations: slices.Clone(snapshot.Federations)}
-	hypothetical.Federations[i] = replace(snapshot.Federations[i], a.Service.Key, bereft(e, after, asked.lost))
+	hypothetical := &snapshot.Snapshot{Version: current.Version, Federations: slices.Clone(current.Federations)}
+	hypothetical.Federations[i] = replace(current.Federations[i], a.Service.Key, bereft(e, after, asked.lost))
 	if q, labels = s.query(asked, hypothetical); q == nil {
 		panic("federation: a domain has gone from the configuration while it was in use")
 	}
@@ -176,7 +176,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, snapshot *nam
 }
 
 // query makes of what is asked what ServeDNS would; nil: it is in no domain.
-func (s *status) query(asked questioning, snapshot *names.Snapshot) (q *query, labels []string) {
+func (s *status) query(asked questioning, current *snapshot.Snapshot) (q *query, labels []string) {
 	r := new(dns.Msg).SetQuestion(asked.name, asked.qtype)
 	r.SetEdns0(dns.MaxMsgSize, false) // all of it, with the reasons
 	state := request.Request{W: listener{asked.client}, Req: r}
@@ -185,7 +185,7 @@ func (s *status) query(asked questioning, snapshot *names.Snapshot) (q *query, l
 		return nil, nil
 	}
 	tidy(r, "tcp")
-	return &query{Request: state, domain: d, apex: d.apex.Load(), snapshot: snapshot, turn: s.f.turn.Load(), of: s.f}, fqdn.Labels(rel)
+	return &query{Request: state, domain: d, apex: d.apex.Load(), snapshot: current, turn: s.f.turn.Load(), of: s.f}, dnsname.Labels(rel)
 }
 
 // wire gives the very message that goes out.
@@ -307,14 +307,14 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 		if a.Path.Port != "" {
 			return report.IsPort, fmt.Sprintf("port %s.%s of %s", a.Path.Port, a.Path.Proto, about), why
 		}
-		if k := a.Service.Key; k.Kind == names.Host {
+		if k := a.Service.Key; k.Kind == snapshot.Host {
 			about = fmt.Sprintf("%s of federation %s", k, a.Federation.Name)
 			if k.Name+"." != q.Request.Name() {
 				about = "covered by " + about
 			}
 			return report.IsHost, about, why
 		}
-		if a.Service.Key.Kind == names.Svc {
+		if a.Service.Key.Kind == snapshot.Svc {
 			about = "service " + about
 		}
 		return report.IsService, about, why
@@ -329,7 +329,7 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 // claims are those on the host that a name is, or would be.
 func (s *status) claims(ctx context.Context, q *query, a *answer.Answer) (*report.Host, error) {
 	host := strings.TrimSuffix(q.Request.Name(), ".")
-	if a.Service != nil && a.Service.Key.Kind == names.Host {
+	if a.Service != nil && a.Service.Key.Kind == snapshot.Host {
 		host = a.Service.Key.Name
 	}
 	all, ok := s.f.pipe.Claims(ctx, host)
@@ -356,7 +356,7 @@ type knowledge struct {
 }
 
 // known asks the pipeline for a service and its clusters; as if some were lost.
-func (s *status) known(ctx context.Context, federation int, k names.Key, lost []topology.ClusterName) (e shard.Explanation, known knowledge, err error) {
+func (s *status) known(ctx context.Context, federation int, k snapshot.Key, lost []topology.ClusterName) (e shard.Explanation, known knowledge, err error) {
 	known.stanza, known.lost = &s.stanzas[federation], lost
 	e, ok := s.f.pipe.Explain(ctx, federation, k, func(c topology.ClusterName) bool { return slices.Contains(lost, c) })
 	if ok {
@@ -374,7 +374,7 @@ func (s *status) known(ctx context.Context, federation int, k names.Key, lost []
 }
 
 // replace is a federation with another state of one service.
-func replace(f *names.Federation, k names.Key, svc *names.Service) *names.Federation {
+func replace(f *snapshot.Federation, k snapshot.Key, svc *snapshot.Service) *snapshot.Federation {
 	e := f.Edit()
 	if svc != nil {
 		e.Set(svc)
@@ -386,13 +386,13 @@ func replace(f *names.Federation, k names.Key, svc *names.Service) *names.Federa
 
 // bereft is what is answered once clusters are lost: the shards that went have
 // just gone, and so the TTL is short.
-func bereft(before, after shard.Explanation, lost []topology.ClusterName) *names.Service {
+func bereft(before, after shard.Explanation, lost []topology.ClusterName) *snapshot.Service {
 	for _, x := range before.Shards {
 		if after.Answered == nil || x.Verdict.State != health.Up || !slices.Contains(lost, x.Cluster) {
 			continue
 		}
 		for _, p := range x.Places {
-			after.Answered.Recent = append(after.Answered.Recent, names.Recent{Place: p, Until: pipeline.Now() + shard.Settling})
+			after.Answered.Recent = append(after.Answered.Recent, snapshot.Recent{Place: p, Until: pipeline.Now() + shard.Settling})
 		}
 	}
 	return after.Answered
@@ -450,7 +450,7 @@ func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, 
 // shards that are in the reply.
 func (q *query) chosen(a *answer.Answer, e shard.Explanation, replied map[netip.Addr]bool) map[netip.Addr]bool {
 	out := map[netip.Addr]bool{}
-	if a.Policy().Choice == names.Weighted {
+	if a.Policy().Choice == snapshot.Weighted {
 		for _, x := range e.Shards {
 			if slices.ContainsFunc(x.Addrs, func(a netip.Addr) bool { return replied[a] }) {
 				for _, addr := range x.Addrs {

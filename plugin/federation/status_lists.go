@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/report"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -64,10 +64,10 @@ func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
 
 // answering counts the services, and hosts, that are answered with each cluster, by
 // index.
-func answering(f *names.Federation) map[int]int {
+func answering(f *snapshot.Federation) map[int]int {
 	out := map[int]int{}
 	var seen []uint16
-	for _, all := range []iter.Seq[*names.Service]{f.Services(), f.Hosts()} {
+	for _, all := range []iter.Seq[*snapshot.Service]{f.Services(), f.Hosts()} {
 		for svc := range all {
 			seen = seen[:0]
 			for _, x := range svc.Shards {
@@ -118,10 +118,10 @@ func (s *status) services(ctx context.Context, v url.Values) (any, error) {
 			return nil, bad("unhealthy: %q is neither true nor false", v.Get("unhealthy"))
 		}
 	}
-	snapshot := s.f.board.Load()
-	out := report.Services{Serial: snapshot.Serial, Services: []report.Service{}}
+	current := s.f.board.Load()
+	out := report.Services{Serial: current.Serial, Services: []report.Service{}}
 	var all []listed
-	for i, f := range snapshot.Federations {
+	for i, f := range current.Federations {
 		if v.Has("federation") && v.Get("federation") != f.Name {
 			continue
 		}
@@ -129,13 +129,13 @@ func (s *status) services(ctx context.Context, v url.Values) (any, error) {
 		if !ok {
 			return nil, errEnded
 		}
-		seen := map[names.Key]*names.Service{}
+		seen := map[snapshot.Key]*snapshot.Service{}
 		for svc := range every(f) {
 			seen[svc.Key] = svc
 		}
 		for k := range rows {
 			if seen[k] == nil {
-				seen[k] = &names.Service{Key: k, Down: "not every cluster that has it has been listed yet"}
+				seen[k] = &snapshot.Service{Key: k, Down: "not every cluster that has it has been listed yet"}
 			}
 		}
 		for k, svc := range seen {
@@ -154,7 +154,7 @@ func (s *status) services(ctx context.Context, v url.Values) (any, error) {
 		out.Next = all[n-1].at
 	}
 	for _, e := range all {
-		out.Services = append(out.Services, s.service(snapshot, e.federation, e.service))
+		out.Services = append(out.Services, s.service(current, e.federation, e.service))
 	}
 	return out, s.pieces(ctx, all, out.Services)
 }
@@ -163,14 +163,14 @@ func (s *status) services(ctx context.Context, v url.Values) (any, error) {
 type listed struct {
 	at         string // its place in the order, and in a cursor
 	federation int
-	service    *names.Service
+	service    *snapshot.Service
 }
 
 // pieces adds to each service of a page what its shards are.
 func (s *status) pieces(ctx context.Context, page []listed, into []report.Service) error {
 	now, wall := pipeline.Now(), time.Now()
 	for i := range s.stanzas {
-		var keys []names.Key
+		var keys []snapshot.Key
 		var at []int
 		for j, e := range page {
 			if e.federation == i {
@@ -211,9 +211,9 @@ func (s *status) pieces(ctx context.Context, page []listed, into []report.Servic
 	return nil
 }
 
-func (s *status) service(snapshot *names.Snapshot, federation int, svc *names.Service) report.Service {
+func (s *status) service(current *snapshot.Snapshot, federation int, svc *snapshot.Service) report.Service {
 	out := report.Service{
-		Federation: snapshot.Federations[federation].Name, Kind: svc.Key.Kind.String(), Namespace: svc.Key.Namespace, Name: svc.Key.Name,
+		Federation: current.Federations[federation].Name, Kind: svc.Key.Kind.String(), Namespace: svc.Key.Namespace, Name: svc.Key.Name,
 		Addresses: []report.Address{}, Ports: []report.Port{}, TTL: svc.TTL, Down: svc.Down, Silent: len(svc.Silent) > 0, Note: svc.Note,
 		Shards: []report.ServiceShard{},
 	}
@@ -230,9 +230,9 @@ func (s *status) service(snapshot *names.Snapshot, federation int, svc *names.Se
 }
 
 // every lists the services of a federation and its hosts.
-func every(f *names.Federation) iter.Seq[*names.Service] {
-	return func(yield func(*names.Service) bool) {
-		for _, list := range [...]iter.Seq[*names.Service]{f.Services(), f.Hosts()} {
+func every(f *snapshot.Federation) iter.Seq[*snapshot.Service] {
+	return func(yield func(*snapshot.Service) bool) {
+		for _, list := range [...]iter.Seq[*snapshot.Service]{f.Services(), f.Hosts()} {
 			for svc := range list {
 				if !yield(svc) {
 					return
@@ -255,8 +255,8 @@ func (f *Federation) home(federation int) *domain {
 }
 
 // spell gives the name of a service in a scope.
-func spell(d *domain, federation string, k names.Key, scope topology.Scope) string {
-	if k.Kind == names.Host {
+func spell(d *domain, federation string, k snapshot.Key, scope topology.Scope) string {
+	if k.Kind == snapshot.Host {
 		return k.Name + "."
 	}
 	p := answer.Path{Service: k.Name, Namespace: k.Namespace, Federation: federation, Kind: k.Kind}
@@ -266,8 +266,8 @@ func spell(d *domain, federation string, k names.Key, scope topology.Scope) stri
 // snapshot answers /api/v1/snapshot.
 func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 	now := time.Now()
-	snapshot := s.f.board.Load()
-	out := report.Snapshot{Serial: snapshot.Serial, Services: snapshot.Size(), Federations: []report.Federation{}, Versions: versions()}
+	current := s.f.board.Load()
+	out := report.Snapshot{Serial: current.Serial, Services: current.Size(), Federations: []report.Federation{}, Versions: versions()}
 	if host, err := os.Hostname(); err == nil {
 		out.Host = host
 	}
@@ -276,7 +276,7 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 		if !ok {
 			return nil, errEnded
 		}
-		f := snapshot.Federations[i]
+		f := current.Federations[i]
 		r := report.Federation{
 			Federation: st.name, Domains: st.zones, Clusters: []string{}, Scopes: places(f.Map.Scopes()[1:]), Services: f.Size(), Hosts: f.HostCount(),
 			Heard: f.Heard, Settled: f.Settled, Isolated: isolated, GuardHeldServices: held, Overrides: []report.Order{},

@@ -8,8 +8,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/hint"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -17,17 +17,17 @@ import (
 const fewNear = 3
 
 // kinds are the words for what a name may be of, before NAMESPACE/NAME.
-var kindWords = map[string]names.Kind{
-	"service": names.Svc, "svc": names.Svc, "ingress": names.Ing, "ing": names.Ing, "gateway": names.Ing, "host": names.Host,
+var kindWords = map[string]snapshot.Kind{
+	"service": snapshot.Svc, "svc": snapshot.Svc, "ingress": snapshot.Ing, "ing": snapshot.Ing, "gateway": snapshot.Ing, "host": snapshot.Host,
 }
 
 // expand gives the name that a shorter word for it means: service/NAMESPACE/NAME or
 // NAMESPACE/NAME, as orders have it; NAME.NAMESPACE; and NAME.NAMESPACE.FEDERATION, which
 // pods ask for. What is none of these, or in one of our domains, is taken as it is. A
 // port (_PORT._PROTO.) may stand before it.
-func (s *status) expand(asked string, snapshot *names.Snapshot) (string, error) {
+func (s *status) expand(asked string, current *snapshot.Snapshot) (string, error) {
 	if strings.Contains(asked, "/") {
-		return s.named(asked, snapshot)
+		return s.named(asked, current)
 	}
 	lower := strings.ToLower(asked)
 	if d, _ := s.f.domain(dns.Fqdn(lower)); d != nil || strings.HasSuffix(asked, ".") {
@@ -38,24 +38,24 @@ func (s *status) expand(asked string, snapshot *names.Snapshot) (string, error) 
 	if len(labels) > 2 && strings.HasPrefix(labels[0], "_") && strings.HasPrefix(labels[1], "_") {
 		port, labels = labels[0]+"."+labels[1]+".", labels[2:]
 	}
-	kinds := []names.Kind{names.Svc, names.Ing}
+	kinds := []snapshot.Kind{snapshot.Svc, snapshot.Ing}
 	if last := len(labels) - 1; last == 3 {
-		k, ok := names.KindOf(labels[last])
+		k, ok := snapshot.KindOf(labels[last])
 		if !ok {
 			return asked, nil
 		}
-		kinds, labels = []names.Kind{k}, labels[:last]
+		kinds, labels = []snapshot.Kind{k}, labels[:last]
 	}
 	if len(labels) != 2 && len(labels) != 3 {
 		return asked, nil
 	}
 	for _, kind := range kinds {
-		k := names.Key{Kind: kind, Namespace: labels[1], Name: labels[0]}
-		for i, f := range snapshot.Federations {
+		k := snapshot.Key{Kind: kind, Namespace: labels[1], Name: labels[0]}
+		for i, f := range current.Federations {
 			if len(labels) == 3 && f.Name != labels[2] || f.Service(k) == nil {
 				continue
 			}
-			if l := s.stanzas[i].local; len(labels) == 3 && kind == names.Svc && l.cluster != "" {
+			if l := s.stanzas[i].local; len(labels) == 3 && kind == snapshot.Svc && l.cluster != "" {
 				return port + k.Name + "." + k.Namespace + "." + l.zone(), nil // as the search path of a pod has it
 			}
 			if d := s.f.home(i); d != nil {
@@ -67,9 +67,9 @@ func (s *status) expand(asked string, snapshot *names.Snapshot) (string, error) 
 }
 
 // named finds what KIND/NAMESPACE/NAME, or NAMESPACE/NAME, is called.
-func (s *status) named(asked string, snapshot *names.Snapshot) (string, error) {
+func (s *status) named(asked string, current *snapshot.Snapshot) (string, error) {
 	parts := strings.Split(asked, "/")
-	k := names.Key{Kind: names.Svc}
+	k := snapshot.Key{Kind: snapshot.Svc}
 	if len(parts) == 3 {
 		kind, ok := kindWords[strings.ToLower(parts[0])]
 		if !ok {
@@ -82,7 +82,7 @@ func (s *status) named(asked string, snapshot *names.Snapshot) (string, error) {
 	}
 	k.Namespace, k.Name = parts[0], parts[1]
 	var near []string
-	for i, f := range snapshot.Federations {
+	for i, f := range current.Federations {
 		if d := s.f.home(i); d != nil && f.Service(k) != nil {
 			return spell(d, f.Name, k, topology.Global), nil
 		}
@@ -93,7 +93,7 @@ func (s *status) named(asked string, snapshot *names.Snapshot) (string, error) {
 		}
 	}
 	help := "fedctl services lists them"
-	if near = hint.Near(k.Namespace+"/"+k.Name, near); len(near) > 0 {
+	if near = advice.Near(k.Namespace+"/"+k.Name, near); len(near) > 0 {
 		help = "did you mean " + strings.Join(near, ", or ") + "?"
 	}
 	return "", (&fault{code: http.StatusNotFound, text: "there is no " + asked}).with(help)
@@ -101,20 +101,20 @@ func (s *status) named(asked string, snapshot *names.Snapshot) (string, error) {
 
 // near are names that somebody may have meant who asked for one that isn't there: of
 // services wherever they are answered, of hosts, and static ones.
-func (s *status) near(asked string, snapshot *names.Snapshot) []string {
+func (s *status) near(asked string, current *snapshot.Snapshot) []string {
 	asked = strings.TrimSuffix(strings.ToLower(asked), ".")
 	first := strings.Split(asked, ".")
 	var all []string
 	type candidate struct {
 		federation int
-		key        names.Key
+		key        snapshot.Key
 		distance   int
 	}
 	var services []candidate
-	for i, f := range snapshot.Federations {
+	for i, f := range current.Federations {
 		for svc := range every(f) {
 			k := svc.Key
-			if k.Kind == names.Host {
+			if k.Kind == snapshot.Host {
 				all = append(all, k.Name)
 				continue
 			}
@@ -125,13 +125,13 @@ func (s *status) near(asked string, snapshot *names.Snapshot) []string {
 			case 3:
 				all = append(all, short+"."+f.Name)
 			default:
-				services = append(services, candidate{i, k, hint.Distance(strings.Join(first[:min(len(first), 3)], "."), short+"."+f.Name)})
+				services = append(services, candidate{i, k, advice.Distance(strings.Join(first[:min(len(first), 3)], "."), short+"."+f.Name)})
 			}
 		}
 	}
 	slices.SortStableFunc(services, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
 	for _, c := range services[:min(len(services), fewNear)] {
-		d, f := s.f.home(c.federation), snapshot.Federations[c.federation]
+		d, f := s.f.home(c.federation), current.Federations[c.federation]
 		if d == nil {
 			continue
 		}
@@ -146,5 +146,5 @@ func (s *status) near(asked string, snapshot *names.Snapshot) []string {
 			}
 		}
 	}
-	return hint.Near(asked, all)
+	return advice.Near(asked, all)
 }

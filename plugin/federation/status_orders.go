@@ -9,11 +9,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
-	"github.com/fedns/fedns/internal/report"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -79,7 +79,7 @@ func (s *status) inForce(ctx context.Context, federation int, now time.Time) (ou
 
 // about is the order that decided on a shard: the last that speaks of it and says
 // what its verdict does; nil if there is none, or it isn't known.
-func (list orders) about(k names.Key, x *shard.Explained) *override.Order {
+func (list orders) about(k snapshot.Key, x *shard.Explained) *override.Order {
 	var action override.Action
 	switch x.Evidence.Order {
 	case health.Drain:

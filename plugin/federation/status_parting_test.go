@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedns/fedns/internal/fedtest"
-	"github.com/fedns/fedns/internal/report"
+	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // Whoever drains a cluster learns when it is in no answer any more, and how long the
@@ -13,10 +13,10 @@ import (
 // Ingress counts, and so does its host.
 func TestStatusParting(t *testing.T) {
 	w := shop(t)
-	slow := fedtest.Service("shop", "slow", "192.0.2.3")
+	slow := vector.Service("shop", "slow", "192.0.2.3")
 	slow["metadata"].(map[string]any)["annotations"] = map[string]any{"fedns.io/ttl": "20m"}
-	fedtest.WriteManifest(t, w.dir+"/us/slow.json", slow, fedtest.Slice("shop", "slow", false, "us-a"))
-	fedtest.WriteManifest(t, w.dir+"/eu/front.json", fedtest.Ingress("shop", "front", "192.0.2.4", [2]string{"shop.example.com", "web"}))
+	vector.WriteManifest(t, w.dir+"/us/slow.json", slow, vector.Slice("shop", "slow", false, "us-a"))
+	vector.WriteManifest(t, w.dir+"/eu/front.json", vector.Ingress("shop", "front", "192.0.2.4", [2]string{"shop.example.com", "web"}))
 	file := w.write("overrides", "")
 	s := w.telling("federation fed {\n" + both + "ttl 90s 1s\noverrides " + file + "\n}")
 	get := func() (eu, us report.Cluster) {

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/fqdn"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/report"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -66,14 +66,14 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	snapshot := s.f.board.Load()
-	var asked []*names.Federation
-	var usual []names.Policy
+	current := s.f.board.Load()
+	var asked []*snapshot.Federation
+	var usual []snapshot.Policy
 	for i, st := range s.stanzas {
 		if v.Has("federation") && !slices.Contains(v["federation"], st.name) {
 			continue
 		}
-		asked, usual = append(asked, snapshot.Federations[i]), append(usual, st.policy.Choice)
+		asked, usual = append(asked, current.Federations[i]), append(usual, st.policy.Choice)
 		// What the file says by now is as good as in force: of two operators, the
 		// second must see what the first has done.
 		file, _ := st.orders(now)
@@ -81,7 +81,7 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 		if !ok {
 			return nil, errEnded
 		}
-		s.changes(&out, i, snapshot.Federations[i], changed, n)
+		s.changes(&out, i, current.Federations[i], changed, n)
 	}
 	for _, o := range more {
 		if known, ok := s.subject(asked, v["federation"], o.Subject); !ok {
@@ -95,7 +95,7 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 
 // futile says why an order can't change anything in any of some federations, one of
 // which knows its subject; "": it may.
-func futile(asked []*names.Federation, usual []names.Policy, o override.Order) (why string) {
+func futile(asked []*snapshot.Federation, usual []snapshot.Policy, o override.Order) (why string) {
 	for i, f := range asked {
 		because := shard.Futile(f, usual[i], o)
 		if because == "" && (o.Subject.Kind != override.Service || serves(f, o.Subject)) {
@@ -107,14 +107,14 @@ func futile(asked []*names.Federation, usual []names.Policy, o override.Order) (
 }
 
 // serves says whether a federation has anything of a service's name.
-func serves(f *names.Federation, sub override.Subject) bool {
-	return slices.ContainsFunc(append(names.Kinds[:], names.Host), func(k names.Kind) bool {
-		return f.Service(names.Key{Namespace: sub.Namespace, Name: sub.Name, Kind: k}) != nil
+func serves(f *snapshot.Federation, sub override.Subject) bool {
+	return slices.ContainsFunc(append(snapshot.Kinds[:], snapshot.Host), func(k snapshot.Kind) bool {
+		return f.Service(snapshot.Key{Namespace: sub.Namespace, Name: sub.Name, Kind: k}) != nil
 	})
 }
 
 // changes adds what changes in one federation.
-func (s *status) changes(out *report.Preview, federation int, f *names.Federation, changed []shard.Preview, limit int) {
+func (s *status) changes(out *report.Preview, federation int, f *snapshot.Federation, changed []shard.Preview, limit int) {
 	slices.SortFunc(changed, func(a, b shard.Preview) int { return cmp.Compare(a.After.Key.String(), b.After.Key.String()) })
 	out.Services += len(changed)
 	for _, c := range changed {
@@ -132,7 +132,7 @@ func (s *status) changes(out *report.Preview, federation int, f *names.Federatio
 
 // compare gives the names of a service that are answered otherwise before and
 // after, in each scope that it has shards in.
-func (s *status) compare(federation int, f *names.Federation, c shard.Preview) []report.NameChange {
+func (s *status) compare(federation int, f *snapshot.Federation, c shard.Preview) []report.NameChange {
 	scopes := map[topology.Scope]bool{topology.Global: true}
 	for _, sh := range slices.Concat(c.Before.Shards, c.After.Shards) {
 		scope := topology.Scope(sh.Place)
@@ -140,7 +140,7 @@ func (s *status) compare(federation int, f *names.Federation, c shard.Preview) [
 	}
 	out := []report.NameChange{}
 	d := s.f.home(federation)
-	if c.After.Key.Kind == names.Host {
+	if c.After.Key.Kind == snapshot.Host {
 		scopes = map[topology.Scope]bool{topology.Global: true}
 		d, _ = s.f.domain(c.After.Key.Name + ".")
 	}
@@ -159,8 +159,8 @@ func (s *status) compare(federation int, f *names.Federation, c shard.Preview) [
 }
 
 // leads asks the engine where a name leads, in one state of a federation.
-func (d *domain) leads(federation int, f *names.Federation, name string) report.Leads {
-	all := make([]*names.Federation, federation+1)
+func (d *domain) leads(federation int, f *snapshot.Federation, name string) report.Leads {
+	all := make([]*snapshot.Federation, federation+1)
 	all[federation] = f
 	var member []answer.Member
 	for _, m := range d.members {
@@ -169,7 +169,7 @@ func (d *domain) leads(federation int, f *names.Federation, name string) report.
 		}
 	}
 	rel, _ := d.name.Under(name)
-	a := resolve(&names.Snapshot{Federations: all}, member, d.apex.Load(), name, fqdn.Labels(rel), answer.TypeA, pipeline.Now())
+	a := resolve(&snapshot.Snapshot{Federations: all}, member, d.apex.Load(), name, dnsname.Labels(rel), answer.TypeA, pipeline.Now())
 	out := report.Leads{Addresses: []string{}}
 	if a.Steps > 0 {
 		out.To = a.Path.At(a.End()) + "." + string(d.name)
@@ -187,7 +187,7 @@ func (d *domain) leads(federation int, f *names.Federation, name string) report.
 
 // subject says whether an order speaks of anything that is known, and if it
 // doesn't, of what it could.
-func (s *status) subject(asked []*names.Federation, only []string, sub override.Subject) (known []string, ok bool) {
+func (s *status) subject(asked []*snapshot.Federation, only []string, sub override.Subject) (known []string, ok bool) {
 	known = []string{}
 	for _, f := range asked {
 		for _, scope := range f.Map.Scopes() {

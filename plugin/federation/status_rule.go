@@ -11,9 +11,9 @@ import (
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/names"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -150,7 +150,7 @@ func (r *ruling) elsewhere(x *shard.Explained, end topology.Scope) string {
 // lacking says what a shard that is up where the answer comes from hasn't got.
 func (r *ruling) lacking(x *shard.Explained, here []topology.Place) string {
 	if p := r.answer.Path; p.Port != "" {
-		has := slices.ContainsFunc(r.answer.Service.Ports, func(o names.Port) bool {
+		has := slices.ContainsFunc(r.answer.Service.Ports, func(o snapshot.Port) bool {
 			return "_"+o.Name == p.Port && "_"+o.Proto == p.Proto && (o.Places == nil || slices.ContainsFunc(o.Places, func(q topology.Place) bool { return slices.Contains(here, q) }))
 		})
 		if !has {
@@ -164,7 +164,7 @@ func (r *ruling) lacking(x *shard.Explained, here []topology.Place) string {
 			if len(r.leftOut(x)) > 0 {
 				return r.room()
 			}
-			if p := r.answer.Policy(); p.Choice != names.All {
+			if p := r.answer.Policy(); p.Choice != snapshot.All {
 				return fmt.Sprintf("policy %q chose others", p)
 			}
 			return "only just: the next snapshot has it"

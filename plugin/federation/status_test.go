@@ -24,11 +24,11 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/fedtest"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/report"
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 func TestStatusAddr(t *testing.T) {
@@ -220,8 +220,8 @@ func TestStatusFaults(t *testing.T) {
 func TestStatusLists(t *testing.T) {
 	w := shop(t)
 	for i := range 5 {
-		fedtest.WriteManifest(t, filepath.Join(w.dir, "eu", fmt.Sprint("more", i, ".json")),
-			fedtest.Service("many", fmt.Sprint("s", i), fmt.Sprint("192.0.2.10", i)), fedtest.Slice("many", fmt.Sprint("s", i), true, "eu-a"))
+		vector.WriteManifest(t, filepath.Join(w.dir, "eu", fmt.Sprint("more", i, ".json")),
+			vector.Service("many", fmt.Sprint("s", i), fmt.Sprint("192.0.2.10", i)), vector.Slice("many", fmt.Sprint("s", i), true, "eu-a"))
 	}
 	file := w.write("overrides", `drain cluster/us until 2001-01-01T00:00:00Z reason "long ago"
 down zone/us-a until 2199-01-01T00:00:00Z reason "rack"
@@ -239,20 +239,20 @@ down zone/us-a until 2199-01-01T00:00:00Z reason "rack"
 		t.Errorf("%+v", us)
 	}
 
-	var snapshot report.Snapshot
-	s.get(t, &snapshot, "snapshot")
-	fed := snapshot.Federations[0]
-	if snapshot.Serial != s.f.board.Load().Serial || snapshot.Services != 6 || snapshot.Versions["go"] == "" ||
+	var current report.Snapshot
+	s.get(t, &current, "snapshot")
+	fed := current.Federations[0]
+	if current.Serial != s.f.board.Load().Serial || current.Services != 6 || current.Versions["go"] == "" ||
 		fed.Federation != "fed" || !fed.Heard || !fed.Settled || fed.Isolated || fed.GuardHeldServices != 0 || fed.OverridesFile != file ||
 		!slices.Equal(fed.Domains, []string{"example.com."}) || !slices.Equal(fed.Clusters, []string{"eu", "us"}) || len(fed.Scopes) != 4 {
-		t.Errorf("%+v", snapshot)
+		t.Errorf("%+v", current)
 	}
 	if o := fed.Overrides; len(o) != 1 || o[0].Subject != "zone/us-a" || o[0].Reason != "rack" || *o[0].LeftSeconds < 1e9 {
 		t.Errorf("overrides %+v", o)
 	}
 	w.write("overrides", "fly\n")
-	s.get(t, &snapshot, "snapshot")
-	if fed := snapshot.Federations[0]; !strings.Contains(fed.OverridesError, "line 1") || len(fed.Overrides) != 0 {
+	s.get(t, &current, "snapshot")
+	if fed := current.Federations[0]; !strings.Contains(fed.OverridesError, "line 1") || len(fed.Overrides) != 0 {
 		t.Errorf("%+v", fed)
 	}
 
@@ -304,13 +304,13 @@ func (script) Heard() time.Time { return time.Now() }
 // cluster, drained, of one family, with ports of one cluster only, not listed.
 func varied(t testing.TB) *status {
 	w := &world{t: t, dir: t.TempDir()}
-	slice := func(svc string, ready bool, zones ...string) fedtest.Object {
-		return fedtest.Slice("shop", svc, ready, zones...)
+	slice := func(svc string, ready bool, zones ...string) vector.Object {
+		return vector.Slice("shop", svc, ready, zones...)
 	}
-	svc := func(name string, ingress ...string) fedtest.Object { return fedtest.Service("shop", name, ingress...) }
+	svc := func(name string, ingress ...string) vector.Object { return vector.Service("shop", name, ingress...) }
 	extra := svc("ports", "192.0.2.40")
-	extra["spec"] = fedtest.Object{"type": "LoadBalancer", "ports": []fedtest.Object{{"name": "http", "port": 80, "protocol": "TCP"}, {"name": "dns", "port": 53, "protocol": "UDP"}}}
-	w.cluster("a", fedtest.Node("n", "eu", "eu-a"), fedtest.Node("m", "eu", "eu-b"),
+	extra["spec"] = vector.Object{"type": "LoadBalancer", "ports": []vector.Object{{"name": "http", "port": 80, "protocol": "TCP"}, {"name": "dns", "port": 53, "protocol": "UDP"}}}
+	w.cluster("a", vector.Node("n", "eu", "eu-a"), vector.Node("m", "eu", "eu-b"),
 		svc("web", "192.0.2.1", "2001:db8::1"), slice("web", true, "eu-a", "eu-b"),
 		svc("shared", "192.0.2.9"), slice("shared", true, "eu-a"),
 		svc("sleepy", "192.0.2.5"), slice("sleepy", false, "eu-a"),
@@ -318,7 +318,7 @@ func varied(t testing.TB) *status {
 		svc("drained", "192.0.2.6"), slice("drained", true, "eu-b"),
 		extra, withPorts(slice("ports", true, "eu-a"), "http 80 TCP", "dns 53 UDP"),
 		svc("quiet", "192.0.2.70"), slice("quiet", false, "eu-a"))
-	w.cluster("b", fedtest.Node("n", "us", "us-a"),
+	w.cluster("b", vector.Node("n", "us", "us-a"),
 		svc("web", "192.0.2.2"), slice("web", true, "us-a"),
 		svc("shared", "192.0.2.9"), slice("shared", true, "us-a"),
 		svc("six", "2001:db8::6"), slice("six", true, "us-a"),
@@ -358,15 +358,15 @@ out CNAME www.example.net.
 		}
 		if src.Name == "c" {
 			object := func(name, addr string) *shard.Service {
-				return &shard.Service{Key: names.Key{Namespace: "shop", Name: name}, Balancer: true, Addrs: addrs(addr)}
+				return &shard.Service{Key: snapshot.Key{Namespace: "shop", Name: name}, Balancer: true, Addrs: addrs(addr)}
 			}
 			endpoint := func(name string) *shard.Slice {
 				return &shard.Slice{Key: shard.SliceKey{Namespace: "shop", Name: name + "-x"}, Service: name, Endpoints: []shard.Endpoint{{Zone: "asia-a", Ready: true}}}
 			}
 			open = script{[]shard.Change{
 				shard.NodeList{}, shard.SliceList{Slices: []*shard.Slice{endpoint("quiet"), endpoint("web")}},
-				shard.ServiceList{Kind: names.Svc, Services: []*shard.Service{object("quiet", "192.0.2.7"), object("web", "192.0.2.3")}},
-				shard.ServiceList{Kind: names.Ing}, shard.Silent{For: 12 * time.Second},
+				shard.ServiceList{Kind: snapshot.Svc, Services: []*shard.Service{object("quiet", "192.0.2.7"), object("web", "192.0.2.3")}},
+				shard.ServiceList{Kind: snapshot.Ing}, shard.Silent{For: 12 * time.Second},
 			}}
 		}
 		fed.Members = append(fed.Members, pipeline.Member{Cluster: src.Cluster, Source: open, Identity: src.identity("fed", "")})
@@ -377,7 +377,7 @@ out CNAME www.example.net.
 	f.start()
 	t.Cleanup(f.stop)
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if svc := f.board.Load().Federations[0].Service(names.Key{Namespace: "shop", Name: "drained"}); f.Ready() && svc != nil && svc.Down != "" {
+		if svc := f.board.Load().Federations[0].Service(snapshot.Key{Namespace: "shop", Name: "drained"}); f.Ready() && svc != nil && svc.Down != "" {
 			break
 		}
 		if time.Now().After(end) {
@@ -497,7 +497,7 @@ func TestWithoutIsTheLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if svc := s.f.board.Load().Federations[0].Service(names.Key{Namespace: "shop", Name: "six"}); svc.Down != "" {
+		if svc := s.f.board.Load().Federations[0].Service(snapshot.Key{Namespace: "shop", Name: "six"}); svc.Down != "" {
 			break
 		}
 		if time.Now().After(end) {
@@ -580,7 +580,7 @@ func TestRules(t *testing.T) {
 func TestGuardIsTold(t *testing.T) {
 	w := shop(t)
 	s := w.telling("federation fed {\n" + both + "guard 10% 1m 0\n}")
-	w.cluster("eu", fedtest.Node("n", "eu", "eu-a"), fedtest.Service("shop", "web", "192.0.2.1"), fedtest.Slice("shop", "web", false, "eu-a"))
+	w.cluster("eu", vector.Node("n", "eu", "eu-a"), vector.Service("shop", "web", "192.0.2.1"), vector.Slice("shop", "web", false, "eu-a"))
 	var e report.Explanation
 	for end := time.Now().Add(5 * time.Second); !e.GuardHeld; time.Sleep(5 * time.Millisecond) {
 		if e = s.why(t, "web.shop.fed.svc.example.com"); time.Now().After(end) {
@@ -590,9 +590,9 @@ func TestGuardIsTold(t *testing.T) {
 	if got := e.Shards[0]; got.Rule != "kept by the guard, for now: no ready endpoint" || !got.InAnswer || e.Note == "" {
 		t.Errorf("%+v", e)
 	}
-	var snapshot report.Snapshot
-	s.get(t, &snapshot, "snapshot")
-	if n := snapshot.Federations[0].GuardHeldServices; n != 1 {
+	var current report.Snapshot
+	s.get(t, &current, "snapshot")
+	if n := current.Federations[0].GuardHeldServices; n != 1 {
 		t.Errorf("%d services held", n)
 	}
 }

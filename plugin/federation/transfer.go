@@ -10,9 +10,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/fqdn"
-	"github.com/fedns/fedns/internal/names"
+	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -92,14 +92,14 @@ func (q *query) records() iter.Seq[dns.RR] {
 }
 
 // hosted gives the records of a host, if it is in the domain.
-func (q *query) hosted(svc *names.Service) (out []dns.RR) {
+func (q *query) hosted(svc *snapshot.Service) (out []dns.RR) {
 	owner := svc.Key.Name + "."
 	d, rel := q.of.domain(owner)
 	if d != q.domain {
 		return nil
 	}
 	for _, t := range [...]answer.Type{answer.TypeA, answer.TypeAAAA} {
-		a := resolve(q.snapshot, d.members, q.apex, owner, fqdn.Labels(rel), t, pipeline.Now())
+		a := resolve(q.snapshot, d.members, q.apex, owner, dnsname.Labels(rel), t, pipeline.Now())
 		if a.Service == svc {
 			out = q.addresses(out, owner, &a, t == answer.TypeA)
 			if a.Bare() {
@@ -112,7 +112,7 @@ func (q *query) hosted(svc *names.Service) (out []dns.RR) {
 
 // at gives the records of a service in one scope, of its ports, and of the short
 // forms.
-func (q *query) at(m answer.Member, f *names.Federation, svc *names.Service, scope topology.Scope) []dns.RR {
+func (q *query) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Service, scope topology.Scope) []dns.RR {
 	spell := [][]string{nil}
 	if scope.Zone != "" {
 		spell[0] = []string{scope.Zone, scope.Region}

@@ -1,0 +1,129 @@
+// Package v1alpha1 is the API of a federation: the Cluster objects, and what is
+// written on the objects that are kept in every cluster.
+//
+// It only names and shapes things. What reads and writes them is elsewhere.
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Where Cluster objects are, in an API of a federation.
+const (
+	Group   = "fedns.io"
+	Version = "v1alpha1"
+	// System is the namespace of what fedns and fedsync need themselves: the
+	// Secrets of the clusters, the Lease. It is kept out of the members' sight.
+	System = "federation-system"
+)
+
+// Clusters is the kind of Cluster objects.
+var Clusters = Kind{Group: Group, Version: Version, Name: "Cluster", Resource: "clusters"}
+
+// Orders is the kind of Order objects.
+var Orders = Kind{Group: Group, Version: Version, Name: "Order", Resource: "orders"}
+
+// KubeconfigKey is the key of a cluster's Secret.
+const KubeconfigKey = "kubeconfig"
+
+// WriterSuffix makes the name of the Secret with the rights to write of the name
+// of that with the rights to read, which a Cluster object refers to: who may read
+// the one need not read the other.
+const WriterSuffix = "-fedsync"
+
+// A Cluster is a member of the federation.
+type Cluster struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              ClusterSpec   `json:"spec"`
+	Status            ClusterStatus `json:"status"`
+}
+
+// A ClusterSpec is what an operator says of a cluster.
+type ClusterSpec struct {
+	SecretRef *SecretRef `json:"secretRef,omitempty"`
+	Region    string     `json:"region,omitempty"`
+	Zones     []string   `json:"zones,omitempty"`
+	Location  string     `json:"location,omitempty"` // latitude and longitude in degrees: "60.17 24.94"
+	Addresses []string   `json:"addresses,omitempty"`
+	Taints    []Taint    `json:"taints,omitempty"`
+	Drain     *Drain     `json:"drain,omitempty"`
+}
+
+// A SecretRef names a Secret in the namespace System.
+type SecretRef struct {
+	Name string `json:"name"`
+}
+
+// A Taint keeps objects away that don't tolerate it.
+type Taint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value,omitempty"`
+	Effect string `json:"effect"` // NoSchedule or NoExecute
+}
+
+// A Drain takes the shards of a cluster out of the answers.
+type Drain struct {
+	Until  *metav1.Time `json:"until,omitempty"` // nil: until it is taken back
+	Reason string       `json:"reason,omitempty"`
+	// EvacuateAfter is from when the cluster's replicas go to the others. It is
+	// not before the last answer that names the cluster has expired; nil: they stay.
+	EvacuateAfter *metav1.Time `json:"evacuateAfter,omitempty"`
+}
+
+// A ClusterStatus is what fedsync and fedns found.
+type ClusterStatus struct {
+	Conditions        []metav1.Condition `json:"conditions,omitempty"`
+	KubernetesVersion string             `json:"kubernetesVersion,omitempty"`
+	Region            string             `json:"region,omitempty"`
+	Zones             []string           `json:"zones,omitempty"`
+	LastHeartbeatTime *metav1.Time       `json:"lastHeartbeatTime,omitempty"`
+	// Shards is how many are up, of how many: "12/14". fedns writes it, and what each
+	// server has made of the drain.
+	Shards  string               `json:"shards,omitempty"`
+	Servers map[string]Statement `json:"servers,omitempty"`
+}
+
+// Returning, an annotation of a Cluster, is that its replicas may come back while it
+// is still drained: fedctl undrain has begun.
+const Returning = "fedns.io/returning"
+
+// Conditions of a Cluster, as the first federation had them.
+const (
+	Ready   = "Ready"   // its API says that it is
+	Offline = "Offline" // its API can't be reached
+	Valid   = "Valid"   // its spec can be gone by
+	Heard   = "Heard"   // fedns hears from its API
+	Drained = "Drained" // its shards are taken out of the answers
+)
+
+// AndDrained is added to the reason of Ready while a cluster is drained.
+const AndDrained = ",Drained"
+
+// What operators write on a federated object.
+const (
+	Selector    = "fedns.io/cluster-selector"
+	Preferences = "fedns.io/preferences"
+	Tolerations = "fedns.io/tolerations"
+	// Adopt, "true", lets fedsync take over objects of that name that were in the
+	// clusters before.
+	Adopt = "fedns.io/adopt"
+	// Orphan, "true", leaves the clusters' objects when the federated one goes.
+	Orphan = "fedns.io/orphan"
+	// Release is a list of clusters, separated by commas, that a deletion no
+	// longer waits for; "*": for none.
+	Release = "fedns.io/release"
+)
+
+// What fedsync writes.
+const (
+	ManagedBy = "fedns.io/managed-by" // a label, on objects in clusters
+	Fedsync   = "fedsync"             // its value, and the name of the field manager
+	Export    = "fedns.io/export"     // a label, "true", on Services and Ingresses in clusters
+	// Federation is the name of the federation an object in a cluster belongs to.
+	Federation = "fedns.io/federation"
+	// Applied is a hash of what was applied last.
+	Applied = "fedns.io/applied"
+	// StatusOf is what became of a federated object in each cluster, as JSON.
+	StatusOf = "fedns.io/status"
+	// Finalizer holds a federated object until its like are gone from the clusters.
+	Finalizer = "fedns.io/fedsync"
+)

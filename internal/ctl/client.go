@@ -1,0 +1,147 @@
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+// patience is for a preview of a federation of any size; everything else is
+// answered at once.
+var patience = 30 * time.Second
+
+// defaultServer is where fedns serves its status unless it is told otherwise.
+const defaultServer = "http://127.0.0.1:8053"
+
+// asking is what commands have in common that ask a server.
+type asking struct {
+	*call
+	server string
+	json   bool
+}
+
+func (c *asking) declare(fs *flag.FlagSet) {
+	c.at(fs)
+	c.form(fs)
+}
+
+// form declares the flag that says how to print.
+func (c *asking) form(fs *flag.FlagSet) {
+	fs.BoolVar(&c.json, "json", false, "print what the server said, for programs")
+}
+
+// at declares the flag that says which server; its default is one of the
+// environment.
+func (c *asking) at(fs *flag.FlagSet) {
+	fs.StringVar(&c.server, "server", c.usualServer(), "`URL` of fedns's status; $FEDNS_SERVER says it, too")
+}
+
+// usualServer is asked where none is named.
+func (c *call) usualServer() string {
+	if c.Getenv != nil {
+		if s := c.Getenv("FEDNS_SERVER"); s != "" {
+			return s
+		}
+	}
+	return defaultServer
+}
+
+// errUnreachable says that the server could not be asked at all.
+var errUnreachable = errors.New("can't be asked")
+
+// get asks the server for a report.
+func (c *asking) get(ctx context.Context, what string, v url.Values, into any) error {
+	base := strings.TrimSuffix(c.server, "/")
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/v1/"+what+"?"+v.Encode(), nil)
+	if err != nil {
+		return misused(&c.command, "server %q is not a URL, such as %s", c.server, defaultServer)
+	}
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	resp, err := (&http.Client{Transport: t}).Do(req)
+	if err != nil {
+		return advice.Errorf("does its Corefile say `status`? --server URL, or FEDNS_SERVER, says where", "server %s %w: %s", c.server, errUnreachable, kube.Cause(err))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return advice.Errorf("", "server %s %w: %s", c.server, errUnreachable, kube.Cause(err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		var e report.Error
+		if json.Unmarshal(body, &e) != nil || e.Error == "" {
+			return advice.Errorf("is that the status of fedns?", "server %s %w: it says %s", c.server, errUnreachable, resp.Status)
+		}
+		return advice.Errorf(e.Hint, "%s", e.Error)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return advice.Errorf("is that the status of fedns?", "server %s %w: what it says is none of fedns's reports", c.server, errUnreachable)
+	}
+	return nil
+}
+
+// print writes a report as JSON.
+func (c *call) print(v any) error {
+	e := json.NewEncoder(c.Stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// span prints a span of seconds as people say it.
+func span(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	s := d.Round(time.Second).String()
+	if d >= time.Hour {
+		s = d.Round(time.Minute).String()
+	}
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// heard prints an age.
+func heard(age *float64) string {
+	if age == nil {
+		return "never heard"
+	}
+	return "heard " + span(*age) + " ago"
+}
+
+// plural is a number of things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// bare is a name as people write it, without the dot of the root.
+func bare(name string) string {
+	if name == "." {
+		return name
+	}
+	return strings.TrimSuffix(name, ".")
+}

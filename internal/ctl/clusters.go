@@ -1,0 +1,85 @@
+package ctl
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/report"
+)
+
+type clusters struct{ asking }
+
+func (c *clusters) run(ctx context.Context) error {
+	var all report.Clusters
+	if err := c.get(ctx, "clusters", nil, &all); err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(all)
+	}
+	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "FEDERATION\tCLUSTER\tSOURCE\tSTATE\tHEARD\tPLACES\tSHARDS")
+	for _, m := range all.Clusters {
+		state := "listed"
+		switch {
+		case m.Silent:
+			state = "silent for " + span(m.SilentSeconds)
+		case !m.Listed:
+			state = "not listed yet"
+		}
+		var shards []string
+		for _, t := range m.Shards {
+			s := fmt.Sprintf("%d %s (%s)", t.Count, t.Verdict, t.Reason)
+			if t.Stale {
+				s = fmt.Sprintf("%d %s (%s, when last heard)", t.Count, t.Verdict, t.Reason)
+			}
+			shards = append(shards, s)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Federation, m.Cluster, m.Source, state, strings.TrimPrefix(heard(m.ViewAgeSeconds), "heard "), where(m.Places), strings.Join(shards, ", "))
+	}
+	w.Flush()
+	for _, m := range all.Clusters {
+		if m.Reason != "" {
+			c.printf("cluster %s: can't be read: %s\n", m.Cluster, m.Reason)
+		}
+		if m.Warning != "" {
+			c.printf("cluster %s: %s\n", m.Cluster, m.Warning)
+		}
+	}
+	for _, f := range all.Isolated {
+		c.printf("federation %s: isolated; more than half of its clusters are silent at once, and all that is known stays\n", f)
+	}
+	return nil
+}
+
+type version struct{ asking }
+
+func (c *version) run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // it is only by the way
+	defer cancel()
+	out := struct {
+		Fedctl string            `json:"fedctl"`
+		Go     string            `json:"go"`
+		Server map[string]string `json:"server,omitempty"`
+		Error  string            `json:"error,omitempty"`
+	}{Fedctl: c.Version, Go: runtime.Version()}
+	var s report.Snapshot
+	if err := c.get(ctx, "snapshot", nil, &s); err != nil {
+		out.Error = err.Error()
+	}
+	out.Server = s.Versions
+	if c.json {
+		return c.print(out)
+	}
+	c.printf("fedctl %s, %s %s/%s\n", c.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if out.Error != "" {
+		c.printf("%s\n", out.Error)
+		return nil
+	}
+	c.printf("fedns %s at %s, %s, CoreDNS %s\n", out.Server["fedns"], c.server, out.Server["go"], out.Server["coredns"])
+	return nil
+}

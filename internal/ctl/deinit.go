@@ -1,0 +1,189 @@
+package ctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/ctl/install/hosted"
+	"github.com/fedns/fedns/internal/ctl/install/membership"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/kubeconfig"
+)
+
+type deinit struct {
+	reaching
+	hostName   string // context
+	yes, force bool
+	timeout    time.Duration
+	dry        bool
+	output     string
+}
+
+func (c *deinit) declare(fs *flag.FlagSet) {
+	c.files(fs)
+	fs.StringVar(&c.hostName, "host-cluster-context", "", "`C` of the cluster that the API was set up in; not for one made with --api")
+	fs.BoolVar(&c.yes, "yes", false, "mean it: the federation's objects go, too")
+	fs.BoolVar(&c.force, "force", false, "even if it has clusters, or that can't be known")
+	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up; it can be run again")
+	fs.BoolVar(&c.dry, "dry-run", false, "remove nothing; say what would be removed, with -o as objects")
+	fs.StringVar(&c.output, "o", "", "`FORMAT` of --dry-run: yaml or json")
+}
+
+func (c *deinit) run(ctx context.Context) error {
+	name := c.positional[0]
+	if err := c.formatted(c.output, c.dry); err != nil {
+		return err
+	}
+	if !c.yes && !c.dry {
+		return misused(&c.command, "deinit: --yes is missing: the API of federation %s goes, with all that is in it", name)
+	}
+	p := c.progress()
+	defer p.end()
+	return bounded(ctx, c.timeout, func(ctx context.Context) error {
+		var server, kept string
+		var err error
+		if c.hostName != "" {
+			server, kept, err = c.raze(ctx, name, p)
+		} else {
+			server, kept, err = c.strike(ctx, name, p)
+		}
+		if err != nil {
+			return err
+		}
+		p.end()
+		if kept != "" && c.output == "" {
+			c.printf("namespace %s stays: %s\n", v1alpha1.System, kept)
+		}
+		if c.dry {
+			return c.unmade(name)
+		}
+		removed, err := c.find().Remove(ctx, name, server)
+		if err != nil {
+			return err
+		}
+		c.printf("federation %s is gone\n", name)
+		if removed {
+			c.printf("context %q is, too\n", name)
+		}
+		return nil
+	})
+}
+
+// raze removes an API from its host cluster.
+func (c *deinit) raze(ctx context.Context, name string, p *progress) (server, kept string, err error) {
+	api, _, err := c.open(c.hostName)
+	if err != nil {
+		return "", "", err
+	}
+	defer api.Close()
+	admin, err := hosted.Admin(ctx, api, name)
+	if err != nil && !kube.Missing(err) {
+		return "", "", err
+	}
+	if admin == nil && !c.force {
+		return "", "", advice.Errorf("--force removes what is left of one", "%s: there is no federation %s", api.Server, name)
+	}
+	if admin != nil {
+		e, err := kubeconfig.EndpointOf(admin)
+		if err != nil {
+			return "", "", err
+		}
+		server = e.Server
+		if !c.force {
+			home, err := c.reach(admin)
+			if err != nil {
+				return "", "", err
+			}
+			defer home.Close()
+			if err := c.empty(ctx, home, name); err != nil {
+				return "", "", err
+			}
+		}
+	}
+	p.say("what stands in the host cluster")
+	if c.dry {
+		var r *kube.Rehearsal
+		api, r = api.Rehearse()
+		defer func() { err = c.after(err, fmt.Sprintf("the host cluster, context %q", c.hostName), r, p) }()
+	}
+	kept, err = hosted.Raze(ctx, api, name)
+	return server, kept, err
+}
+
+// after prints what a rehearsal that went well would have removed.
+func (c *deinit) after(err error, where string, r *kube.Rehearsal, p *progress) error {
+	p.end()
+	if err != nil {
+		return err
+	}
+	return c.foretold(where, r, c.output)
+}
+
+// unmade ends a dry run.
+func (c *deinit) unmade(name string) error {
+	if c.output != "" {
+		return nil
+	}
+	has, err := c.find().Has(name)
+	if err != nil {
+		return err
+	}
+	if has {
+		c.printf("would remove context %q, in kubeconfig %s\n", name, c.find())
+	}
+	c.printf("nothing is done\n")
+	return nil
+}
+
+// strike takes the federation out of an API that stays.
+func (c *deinit) strike(ctx context.Context, name string, p *progress) (server, kept string, err error) {
+	api, cut, err := c.open(name)
+	if err != nil {
+		return "", "", err
+	}
+	defer api.Close()
+	whose, err := bootstrap.Read(ctx, api)
+	if err != nil {
+		return "", "", err
+	}
+	if whose.Federation != name {
+		return "", "", advice.Errorf("", "context %q leads to federation %s", name, whose.Federation)
+	}
+	if whose.Hosted {
+		return "", "", advice.Errorf("--host-cluster-context C", "federation %s has an API of its own, in a host cluster: which one?", name)
+	}
+	if !c.force {
+		if err := c.empty(ctx, api, name); err != nil {
+			return "", "", err
+		}
+	}
+	p.say("what stands in its API")
+	if c.dry {
+		var r *kube.Rehearsal
+		api, r = api.Rehearse()
+		defer func() { err = c.after(err, fmt.Sprintf("the API of federation %s", name), r, p) }()
+	}
+	kept, err = bootstrap.Strike(ctx, api, name)
+	return cut.Endpoint.Server, kept, err
+}
+
+// empty makes sure that no cluster is joined: what is in it would be left, with
+// rights that nobody needs.
+func (c *deinit) empty(ctx context.Context, home *kube.API, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	names, err := membership.Clusters(ctx, home)
+	if err != nil {
+		return advice.Errorf("--force doesn't ask", "federation %s: whether it has clusters can't be known: %w", name, err)
+	}
+	if len(names) > 0 {
+		return advice.Errorf("fedctl unjoin each of them first; --force leaves in them what is there", "federation %s has clusters: %s", name, apply.Some(names))
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package ctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/report"
+)
+
+type explain struct {
+	asking
+	qtype, client string
+	without       list
+}
+
+func (c *explain) declare(fs *flag.FlagSet) {
+	c.asking.declare(fs)
+	fs.StringVar(&c.qtype, "type", "", "`TYPE` of record; default A")
+	fs.StringVar(&c.client, "client", "", "`IP` of a client, or its network: what it would be answered")
+	fs.Var(&c.without, "without", "what would be if `CLUSTER` were lost; may be given several times")
+}
+
+func (c *explain) run(ctx context.Context) error {
+	v := url.Values{"name": c.positional}
+	if c.qtype != "" {
+		v.Set("type", c.qtype)
+	}
+	if c.client != "" {
+		v.Set("client", c.client)
+	}
+	for _, w := range c.without {
+		v.Add("without", w)
+	}
+	var e report.Explanation
+	if err := c.get(ctx, "explain", v, &e); err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(e)
+	}
+	word := ""
+	if e.Word != "" {
+		word = ", for " + e.Word
+	}
+	c.printf("%s %s%s\n  is %s\n", bare(e.Name), e.Type, word, e.About)
+	if len(e.Near) > 0 {
+		c.printf("  did you mean %s?\n", strings.Join(e.Near, ", or "))
+	}
+	if e.Why != "" {
+		c.printf("  %s\n", e.Why)
+	}
+	if e.Note != "" {
+		c.printf("  note: %s\n", e.Note)
+	}
+	if e.Host != nil {
+		c.claims(e.Host)
+	}
+	if e.Client != nil {
+		c.who(e.Client)
+	}
+	c.printf("\nanswer, from snapshot %d\n", e.Serial)
+	c.view(&e.View, true)
+	if e.Without != nil {
+		c.printf("\nwithout %s\n", strings.Join(e.Lost, ", "))
+		c.view(e.Without, false)
+	}
+	return nil
+}
+
+// claims prints who claims a host, and who holds it.
+func (c *call) claims(h *report.Host) {
+	for _, cl := range h.Claims {
+		who := "namespace " + cl.Namespace + " of federation " + cl.Federation
+		if cl.Created != 0 {
+			who += " claims it since " + time.Unix(cl.Created, 0).UTC().Format(time.DateTime)
+		} else {
+			who += " claims it"
+		}
+		if cl.Refused != "" {
+			c.printf("  %s; refused: %s\n", who, cl.Refused)
+		} else {
+			c.printf("  %s, and holds it\n", who)
+		}
+	}
+}
+
+// who prints who asks, and which regions are close to it.
+func (c *call) who(who *report.Client) {
+	c.printf("  client %s: %s\n", who.Address, who.Note)
+	if who.Block != "" {
+		c.printf("    all of %s is answered so\n", who.Block)
+	}
+	for i, l := range who.Ranking {
+		if l.Source == "" {
+			c.printf("    %2d. %s, wherever that is\n", i+1, l.Region)
+			continue
+		}
+		c.printf("    %2d. %s, %d km (%s)\n", i+1, l.Region, l.KM, l.Source)
+	}
+}
+
+func (c *call) printf(format string, v ...any) { fmt.Fprintf(c.Stdout, format, v...) }
+
+// view prints an answer and the shards behind it, with their evidence if need be.
+func (c *call) view(v *report.View, evidence bool) {
+	r := &v.Reply
+	if r.Rcode == "" {
+		c.printf("  none from here\n")
+		return
+	}
+	head := r.Rcode
+	if o := r.Outcome; !strings.EqualFold(o, r.Rcode) {
+		head += ", " + o
+	}
+	if r.Scope != "none" && r.Scope != "" {
+		head += ", " + r.Scope
+	}
+	if len(r.Answer)+len(r.Authority) > 0 {
+		head += fmt.Sprintf(", TTL %d", r.TTL)
+	}
+	c.printf("  %s\n", head)
+	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	for _, section := range [][]string{r.Answer, r.Authority, r.Additional} {
+		for _, rr := range section {
+			fmt.Fprintf(w, "    %s\n", rr)
+		}
+	}
+	w.Flush()
+	for _, e := range r.Errors {
+		c.printf("    extended error %d: %s\n", e.Code, e.Text)
+	}
+	if v.GuardHeld {
+		c.printf("    the guard keeps addresses that have gone\n")
+	}
+	if len(v.Shards) > 0 {
+		c.printf("  shards\n")
+	}
+	width := 0
+	for _, s := range v.Shards {
+		width = max(width, len(s.Cluster))
+	}
+	for _, s := range v.Shards {
+		c.printf("    %-*s  %-7s  %s\n", width, s.Cluster, s.Verdict, s.Rule)
+		if evidence {
+			c.printf("    %-*s           %s\n", width, "", shard(&s))
+		}
+	}
+	if evidence && len(v.Absent) > 0 {
+		c.printf("    no such service in %s\n", strings.Join(v.Absent, ", "))
+	}
+}
+
+// shard says what is known of a shard.
+func shard(s *report.Shard) string {
+	e := &s.Evidence
+	if !e.Listed {
+		return heard(e.ViewAgeSeconds)
+	}
+	parts := []string{strings.Join(s.Addresses, " ")}
+	if len(s.Addresses) == 0 {
+		parts[0] = "no address"
+	}
+	for _, h := range s.Hostnames {
+		parts[0] += " " + h
+	}
+	if len(s.LeftOut) > 0 {
+		parts = append(parts, "left out here: "+strings.Join(s.LeftOut, " "))
+	}
+	if at := where(s.Places); at != "" {
+		parts[0] += " in " + at
+	}
+	if s.Inside != nil && len(s.Inside.Addresses) > 0 {
+		parts = append(parts, "inside at "+strings.Join(s.Inside.Addresses, " "))
+	}
+	parts = append(parts, plural(e.Endpoints, "ready endpoint"))
+	for _, x := range []struct {
+		is   bool
+		what string
+	}{
+		{e.Deleting, "being deleted"},
+		{e.Refused > 0, fmt.Sprintf("%d refused: outside its range", e.Refused)},
+		{e.Unusable > 0, fmt.Sprintf("%d that nobody can use", e.Unusable)},
+		{e.Unresolved > 0, fmt.Sprintf("%d unresolved", e.Unresolved)},
+		{e.Silent, "silent for " + span(e.SilentSeconds)},
+	} {
+		if x.is {
+			parts = append(parts, x.what)
+		}
+	}
+	for _, s := range e.Closed {
+		parts = append(parts, "nobody comes in by "+s)
+	}
+	for _, p := range e.Probes {
+		parts = append(parts, fmt.Sprintf("probe %s of %s %s", p.Spec, p.Target, p.State))
+	}
+	parts = append(parts, heard(e.ViewAgeSeconds))
+	if e.Order != "" {
+		parts = append(parts, "order: "+e.Order)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// where prints places as names have them, the zone before its region.
+func where(ps []report.Place) string {
+	var out []string
+	for _, p := range ps {
+		if s := strings.Trim(p.Zone+"."+p.Region, "."); s != "" {
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, " ")
+}

@@ -1,0 +1,256 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"time"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/ctl/install/hosted"
+	"github.com/fedns/fedns/internal/ctl/install/token"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/kubeconfig"
+)
+
+type initialize struct {
+	reaching
+	plan     hosted.Plan
+	hostName string // context
+	domain   string
+	api      string
+	kindList list
+	timeout  time.Duration
+	dry      bool
+	output   string
+}
+
+// none is what --etcd-storage says for no volume.
+const none = "none"
+
+func (c *initialize) declare(fs *flag.FlagSet) {
+	c.files(fs)
+	fs.StringVar(&c.hostName, "host-cluster-context", "", "`C` of the cluster that the API is set up in")
+	fs.StringVar(&c.domain, "dns-zone-name", "", "`D`, the domain of the federation's names")
+	fs.StringVar(&c.api, "api", "", "`KUBECONFIG/CONTEXT`, or one of the two: use this API instead of setting one up")
+	fs.StringVar(&c.plan.ServiceType, "api-server-service-type", hosted.LoadBalancer, "`TYPE` of the Service in front: LoadBalancer, NodePort or ClusterIP")
+	fs.StringVar(&c.plan.Advertise, "api-server-advertise-address", "", "`ADDRESS[:PORT]` that the API is reached at; default: what the Service gets")
+	fs.IntVar(&c.plan.NodePort, "api-server-port", 0, "`PORT` on the nodes, for NodePort; default: the cluster chooses")
+	fs.StringVar(&c.plan.APIImage, "image-kube-apiserver", hosted.APIServerImage, "`IMAGE`")
+	fs.StringVar(&c.plan.EtcdImage, "image-etcd", hosted.EtcdImage, "`IMAGE`")
+	fs.StringVar(&c.plan.Storage, "etcd-storage", "10Gi", "`SIZE` of etcd's volume; \"none\": the federation's objects go with etcd's pod")
+	fs.StringVar(&c.plan.StorageClass, "etcd-storage-class", "", "`CLASS` of it; default: the cluster's own")
+	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated, too; may be given several times")
+	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up, and removed again")
+	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made, with keys of its own each time")
+	fs.StringVar(&c.output, "o", "", "`FORMAT` of --dry-run: yaml or json")
+}
+
+func (c *initialize) run(ctx context.Context) error {
+	federation := c.positional[0]
+	if !label.MatchString(federation) || len(federation) > 40 {
+		return misused(&c.command, "init: a federation can't be called %q: its name is a label in others; small letters, digits and dashes, at most 40", federation)
+	}
+	if c.domain == "" || !subdomain.MatchString(c.domain) {
+		return misused(&c.command, "init: --dns-zone-name %q is not a domain, such as example.com", c.domain)
+	}
+	if c.api != "" && c.hostName != "" {
+		return misused(&c.command, "init: --api and --host-cluster-context exclude each other")
+	}
+	if c.plan.Storage == none {
+		c.plan.Storage = ""
+	}
+	c.plan.Federation = federation
+	if c.api == "" {
+		if err := c.plan.Check(); err != nil {
+			return misused(&c.command, "init: %v", err)
+		}
+	}
+	law := bootstrap.Charter{Federation: federation, Domain: c.domain, Hosted: c.api == ""}
+	var err error
+	if law.Kinds, err = c.kinds(c.kindList); err != nil {
+		return err
+	}
+	if c.dry {
+		if len(law.Kinds) > 0 {
+			return misused(&c.command, "init: --kind isn't for --dry-run, which asks nobody how a kind is served")
+		}
+		return c.show(law)
+	}
+	if c.api == "" && c.hostName == "" {
+		return misused(&c.command, "init: --host-cluster-context is missing: which cluster is to run the API? (--api uses one that runs already)")
+	}
+	p := c.progress()
+	defer p.end()
+	return bounded(ctx, c.timeout, func(ctx context.Context) error {
+		if c.api != "" {
+			return c.adopt(ctx, law, p)
+		}
+		return c.raise(ctx, law, p)
+	})
+}
+
+// show prints what would be made, in an order in which it can be applied: first
+// that of the host, then that of the API which then runs there.
+func (c *initialize) show(law bootstrap.Charter) error {
+	var all []*kube.Object
+	if c.api == "" {
+		objects, err := c.plan.Render(c.Now())
+		if err != nil {
+			return err
+		}
+		if c.output == "yaml" {
+			c.printf("# In the host cluster, context %q:\n", c.hostName)
+			if err := c.render(objects, c.output); err != nil {
+				return err
+			}
+			c.printf("# In the API of federation %s, that runs there then. Beside it, in the host cluster,\n# the Secrets %s and %s, with tokens that this API gives:\n", law.Federation, c.secretName(bootstrap.Fedns), c.secretName(bootstrap.Fedsync))
+			objects = nil
+		}
+		all = objects
+	} else if c.output == "yaml" {
+		c.printf("# In the API of federation %s. Beside it the Secrets %s and %s, with\n# tokens that this API gives:\n", law.Federation, c.secretName(bootstrap.Fedns), c.secretName(bootstrap.Fedsync))
+	}
+	objects, err := law.Objects()
+	if err != nil {
+		return err
+	}
+	all = append(append(all, apply.NewNamespace(v1alpha1.System)), objects...)
+	return c.render(all, c.output)
+}
+
+// secretName is that of the Secret with a program's kubeconfig.
+func (c *initialize) secretName(program string) string { return c.positional[0] + "-" + program }
+
+// raise sets an API up in the host cluster.
+func (c *initialize) raise(ctx context.Context, law bootstrap.Charter, p *progress) (err error) {
+	api, _, err := c.open(c.hostName)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	before, err := hosted.Admin(ctx, api, law.Federation)
+	if err != nil && !kube.Missing(err) {
+		return err
+	}
+	if err := c.free(law.Federation, before); err != nil {
+		return err
+	}
+	there := &apply.Ledger{API: api, Federation: law.Federation}
+	inside := &apply.Ledger{Federation: law.Federation}
+	defer func() {
+		if err == nil {
+			return
+		}
+		p.say("what was made to be removed")
+		var left error
+		if before != nil && inside.API != nil { // else it goes with its API
+			left = inside.Undo(ctx)
+		}
+		if left = errors.Join(left, there.Undo(ctx)); left != nil {
+			err = advice.Errorf("fedctl deinit "+law.Federation+" --host-cluster-context "+c.hostName+" --yes --force removes it", "%w; and what was made couldn't all be removed: %w", err, left)
+		}
+	}()
+	admin, err := c.plan.Raise(ctx, there, c.Now(), p.say)
+	if err != nil {
+		return err
+	}
+	own, err := c.reach(admin)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	inside.API = own
+	tokens, err := law.Lay(ctx, inside, p.say)
+	if err != nil {
+		return err
+	}
+	return c.finish(ctx, law, there, admin, tokens, c.hostName)
+}
+
+// free makes sure that the name of the context isn't taken by something else. An
+// API that was there before may come to another address.
+func (c *initialize) free(name string, before []byte) error {
+	has, err := c.find().Has(name)
+	if err != nil || !has || before != nil {
+		return err
+	}
+	return advice.Errorf("another name for the federation, or kubectl config rename-context "+name+" NEW", "kubeconfig %s: it has a context %q already, which isn't this federation's", c.find(), name)
+}
+
+// adopt makes an API that runs the federation's.
+func (c *initialize) adopt(ctx context.Context, law bootstrap.Charter, p *progress) (err error) {
+	cut, err := c.find().Pick(c.api)
+	if err != nil {
+		return err
+	}
+	if has, err := c.find().Has(law.Federation); err != nil {
+		return err
+	} else if has {
+		if there, err := c.find().Context(law.Federation); err == nil && there.Endpoint.Server != cut.Endpoint.Server {
+			return c.free(law.Federation, nil)
+		}
+	}
+	api, err := c.reach(cut.Content)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	l := &apply.Ledger{API: api, Federation: law.Federation}
+	defer func() {
+		if err == nil {
+			return
+		}
+		p.say("what was made to be removed")
+		if left := l.Undo(ctx); left != nil {
+			err = advice.Errorf("fedctl init again, or fedctl deinit, takes it from there", "%w; and what was made couldn't all be removed: %w", err, left)
+		}
+	}()
+	tokens, err := law.Lay(ctx, l, p.say)
+	if err != nil {
+		return err
+	}
+	return c.finish(ctx, law, l, cut.Content, tokens, law.Federation)
+}
+
+// finish writes the programs' kubeconfigs, and then the operator's: a context is
+// there when it leads somewhere.
+func (c *initialize) finish(ctx context.Context, law bootstrap.Charter, l *apply.Ledger, admin []byte, tokens bootstrap.Tokens, where string) error {
+	e, err := kubeconfig.EndpointOf(admin)
+	if err != nil {
+		return err
+	}
+	for program, t := range map[string]token.Token{bootstrap.Fedns: tokens.Fedns, bootstrap.Fedsync: tokens.Fedsync} {
+		content, err := kubeconfig.ForToken(law.Federation, e, t.Value)
+		if err != nil {
+			return err
+		}
+		if _, err := l.Apply(ctx, kube.NewSecret(v1alpha1.System, c.secretName(program), map[string][]byte{v1alpha1.KubeconfigKey: content})); err != nil {
+			return err
+		}
+	}
+	path, err := c.find().Set(ctx, law.Federation, admin)
+	if err != nil {
+		return err
+	}
+	c.printf("federation %s: its API is %s, context %q in %s\n", law.Federation, e.Server, law.Federation, path)
+	for _, x := range []struct {
+		program string
+		t       token.Token
+	}{{bootstrap.Fedns, tokens.Fedns}, {bootstrap.Fedsync, tokens.Fedsync}} {
+		c.printf("%s gets there with key %q of Secret %s/%s in context %q%s\n", x.program, v1alpha1.KubeconfigKey, v1alpha1.System, c.secretName(x.program), where, until(x.t.Expires))
+	}
+	c.printf("next: fedctl --context=%s join CLUSTER --cluster-context CONTEXT\n", law.Federation)
+	return nil
+}
+
+// until says when something has to be renewed.
+func until(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return ", until " + t.UTC().Format(time.DateOnly) + " (run this again to renew it)"
+}

@@ -1,0 +1,201 @@
+// Package apply writes the objects that fedctl owns in an API, and remembers
+// which weren't there before: a command that fails half-way takes those back, and
+// nothing else.
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+// What fedctl makes carries these labels, so that it can be found.
+const (
+	ManagedBy  = "app.kubernetes.io/managed-by"
+	Manager    = "fedctl" // its value, and the name of the field manager
+	Federation = v1alpha1.Federation
+)
+
+// Selector finds what fedctl made for a federation.
+func Selector(federation string) string {
+	return ManagedBy + "=" + Manager + "," + Federation + "=" + federation
+}
+
+// Ours says whether fedctl made an object for a federation, or for all of them.
+func Ours(o *kube.Object, federation string) bool {
+	l := o.GetLabels()
+	return l[ManagedBy] == Manager && (l[Federation] == "" || l[Federation] == federation)
+}
+
+// A Ledger is of one API and one federation.
+type Ledger struct {
+	API        *kube.API
+	Federation string
+	made       []entry
+}
+
+// An entry is an object that wasn't there before.
+type entry struct {
+	kind            kube.Kind
+	namespace, name string
+}
+
+// Mark writes the labels of what is the federation's.
+func Mark(o *kube.Object, federation string) {
+	l := o.GetLabels()
+	if l == nil {
+		l = map[string]string{}
+	}
+	l[ManagedBy], l[Federation] = Manager, federation
+	o.SetLabels(l)
+}
+
+// Apply writes an object of a known kind. One that is there and isn't fedctl's
+// stays as it is, and is an error.
+func (l *Ledger) Apply(ctx context.Context, o *kube.Object) (*kube.Object, error) {
+	k, known := kube.Known(o)
+	if !known {
+		panic("ledger: " + o.GetKind() + " isn't among the known kinds")
+	}
+	return l.ApplyKind(ctx, k, o)
+}
+
+// ApplyKind is Apply for kinds of one's own.
+func (l *Ledger) ApplyKind(ctx context.Context, k kube.Kind, o *kube.Object) (*kube.Object, error) {
+	Mark(o, l.Federation)
+	what := title(k, o.GetNamespace(), o.GetName())
+	live, err := l.API.Get(ctx, k, o.GetNamespace(), o.GetName())
+	switch {
+	case kube.Missing(err):
+		// Noted before it is made: an answer that gets lost must not lose the object.
+		l.Note(k, o.GetNamespace(), o.GetName())
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", what, err)
+	case !Ours(live, l.Federation):
+		return nil, advice.Errorf("remove it, or rename it, if nobody needs it", "%s is there already, and isn't federation %s's", what, l.Federation)
+	}
+	got, _, err := l.API.Apply(ctx, k, o, kube.How{Manager: Manager, Force: true})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return got, nil
+}
+
+// Note says that an object will be there that wasn't, whoever makes it.
+func (l *Ledger) Note(k kube.Kind, namespace, name string) {
+	l.made = append(l.made, entry{k, namespace, name})
+}
+
+// Namespace sees to it that there is one. It belongs to no federation: several may
+// share it.
+func (l *Ledger) Namespace(ctx context.Context, name string) error {
+	for {
+		live, err := l.API.Get(ctx, kube.Namespaces, "", name)
+		if kube.Missing(err) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("namespace %s: %w", name, err)
+		}
+		if live.GetDeletionTimestamp() == nil {
+			return nil
+		}
+		// Of a federation that was here before; it takes a moment.
+		if err := pause(ctx); err != nil {
+			return advice.Errorf("wait until it is gone", "namespace %s is being deleted", name)
+		}
+	}
+	l.Note(kube.Namespaces, "", name)
+	_, _, err := l.API.Apply(ctx, kube.Namespaces, NewNamespace(name), kube.How{Manager: Manager})
+	if err != nil {
+		return fmt.Errorf("namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// NewNamespace is one as fedctl makes it.
+func NewNamespace(name string) *kube.Object {
+	o := kube.Namespaces.New("", name)
+	o.SetLabels(map[string]string{ManagedBy: Manager})
+	return o
+}
+
+// undoTime bounds the way back: whoever pressed Ctrl-C is waiting.
+const undoTime = 30 * time.Second
+
+// Undo removes what wasn't there before, the last first. It goes on behind an
+// error, and says what is left; ctx may have ended.
+func (l *Ledger) Undo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	var errs []error
+	for _, e := range slices.Backward(l.made) {
+		if e.kind == kube.Namespaces {
+			if _, err := DropNamespace(ctx, l.API, e.name); err != nil {
+				errs = append(errs, err)
+			}
+			continue
+		}
+		if err := Drop(ctx, l.API, e.kind, e.namespace, e.name, l.Federation); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	l.made = nil
+	return errors.Join(errs...)
+}
+
+// Drop removes an object if it is the federation's.
+func Drop(ctx context.Context, api *kube.API, k kube.Kind, namespace, name, federation string) error {
+	live, err := api.Get(ctx, k, namespace, name)
+	if kube.Missing(err) || err == nil && !Ours(live, federation) {
+		return nil
+	}
+	if err == nil {
+		err = api.Delete(ctx, k, namespace, name, live.GetUID())
+	}
+	if err != nil {
+		return fmt.Errorf("%s is left: %w", title(k, namespace, name), err)
+	}
+	return nil
+}
+
+// DropAll removes all of a kind that is the federation's, and gives how many those
+// were.
+func DropAll(ctx context.Context, api *kube.API, k kube.Kind, namespace, federation string) (int, error) {
+	list, err := api.List(ctx, k, namespace, Selector(federation))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", k.Resource, err)
+	}
+	var errs []error
+	for _, o := range list {
+		if err := api.Delete(ctx, k, o.GetNamespace(), o.GetName(), o.GetUID()); err != nil {
+			errs = append(errs, fmt.Errorf("%s is left: %w", title(k, o.GetNamespace(), o.GetName()), err))
+		}
+	}
+	return len(list), errors.Join(errs...)
+}
+
+func title(k kube.Kind, namespace, name string) string {
+	if namespace != "" {
+		name = namespace + "/" + name
+	}
+	return fmt.Sprintf("%s %s", k.Name, name)
+}
+
+// step is between two looks at an API that is to come to something by itself.
+const step = 200 * time.Millisecond
+
+func pause(ctx context.Context) error {
+	select {
+	case <-time.After(step):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

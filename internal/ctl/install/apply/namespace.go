@@ -1,0 +1,156 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fedns/fedns/internal/kube"
+)
+
+// DropNamespace removes a namespace if fedctl made it and nothing is in it that
+// somebody would miss; kept says why it stays otherwise.
+func DropNamespace(ctx context.Context, api *kube.API, name string) (kept string, err error) {
+	live, err := api.Get(ctx, kube.Namespaces, "", name)
+	if kube.Missing(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("namespace %s: %w", name, err)
+	}
+	if live.GetLabels()[ManagedBy] != Manager {
+		return "fedctl didn't make it", nil
+	}
+	held, err := Held(ctx, api, name)
+	if err != nil {
+		return "", fmt.Errorf("namespace %s is left: whether it is empty can't be known: %w", name, err)
+	}
+	if len(held) > 0 {
+		return "it holds " + Some(held), nil
+	}
+	return "", RemoveNamespace(ctx, api, live)
+}
+
+// RemoveNamespace deletes a namespace that is known to be empty. A cluster with
+// controllers takes it from there, in five seconds or more, which nobody has to
+// wait for. An API without them leaves it as it is, deleted and there: then what
+// they would do is done here.
+func RemoveNamespace(ctx context.Context, api *kube.API, live *kube.Object) error {
+	name, uid := live.GetName(), live.GetUID()
+	// Controllers put this into every namespace.
+	controlled, err := api.Exists(ctx, kube.ServiceAccounts, name, "default")
+	if err == nil {
+		err = api.Delete(ctx, kube.Namespaces, "", name, uid)
+	}
+	if err != nil {
+		return fmt.Errorf("namespace %s is left: %w", name, err)
+	}
+	if controlled {
+		return nil
+	}
+	for {
+		now, err := api.Get(ctx, kube.Namespaces, "", name)
+		if kube.Missing(err) || err == nil && now.GetUID() != uid {
+			return nil
+		}
+		if err == nil {
+			err = finalize(ctx, api, now)
+		}
+		if err == nil || kube.Missing(err) {
+			return nil
+		}
+		if !kube.Conflict(err) && !errors.Is(err, errNotEmpty) {
+			return fmt.Errorf("namespace %s is left: %w", name, err)
+		}
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("namespace %s is left: it is being deleted still", name)
+		}
+	}
+}
+
+var errNotEmpty = errors.New("it isn't empty yet")
+
+// finalize does what a namespace controller does when a namespace is empty. What
+// is in it by then is nobody's (see [Held]), and goes first.
+func finalize(ctx context.Context, api *kube.API, ns *kube.Object) error {
+	kinds, err := api.Namespaced(ctx)
+	if err != nil {
+		return err
+	}
+	empty := true
+	for _, k := range kinds {
+		list, err := api.List(ctx, k, ns.GetName(), "")
+		if kube.Missing(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, o := range list {
+			empty = false
+			if !derived(k, &o) {
+				return fmt.Errorf("it holds %s %s by now", k.Name, o.GetName())
+			}
+			if err := api.Delete(ctx, k, ns.GetName(), o.GetName(), o.GetUID()); err != nil {
+				return err
+			}
+		}
+	}
+	if !empty {
+		return errNotEmpty // what was deleted may take its time
+	}
+	delete(ns.Object["spec"].(map[string]any), "finalizers")
+	_, err = api.Put(ctx, kube.Namespaces, ns, "finalize")
+	return err
+}
+
+// Held lists what somebody has put into a namespace.
+func Held(ctx context.Context, api *kube.API, namespace string) ([]string, error) {
+	kinds, err := api.Namespaced(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, k := range kinds {
+		if k.Group == "metrics.k8s.io" { // made up while it is asked for
+			continue
+		}
+		list, err := api.List(ctx, k, namespace, "")
+		if kube.Missing(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", k.Resource, err)
+		}
+		for _, o := range list {
+			if !derived(k, &o) && o.GetDeletionTimestamp() == nil {
+				out = append(out, k.Name+" "+o.GetName())
+			}
+		}
+	}
+	return out, nil
+}
+
+// derived says that Kubernetes made an object by itself, and takes it away with
+// what it was made from.
+func derived(k kube.Kind, o *kube.Object) bool {
+	switch k.Name {
+	case "Event", "Endpoints": // Endpoints are a Service's
+		return true
+	case "ServiceAccount":
+		return o.GetName() == "default"
+	case "ConfigMap":
+		return o.GetName() == "kube-root-ca.crt"
+	}
+	return len(o.GetOwnerReferences()) > 0
+}
+
+// Some names a few of many.
+func Some(list []string) string {
+	const few = 3
+	if len(list) <= few {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:few], ", "), len(list)-few)
+}

@@ -1,0 +1,230 @@
+// Package bootstrap is what makes an API that of a federation: its kinds, a namespace, the name of the federation and its domain, and what fedns and fedsync
+// may do there.
+package bootstrap
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/deploy"
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/ctl/install/token"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+// A Charter is a federation's.
+type Charter struct {
+	Federation string
+	Domain     string
+	// Hosted says that fedctl made the API, in a host cluster.
+	Hosted bool
+	// Kinds are those fedsync may propagate beside its own; Lay asks how they are
+	// served.
+	Kinds []kube.Kind
+}
+
+// The service accounts of the two programs.
+const (
+	Fedns   = "fedns"
+	Fedsync = "fedsync"
+)
+
+// configName is the ConfigMap that says whose API it is.
+const configName = "federation"
+
+//go:embed rights.yaml
+var rights string
+
+// fedsyncRole is the one that kinds are added to.
+const fedsyncRole = "fedns.io:fedsync"
+
+// Objects are those of the API of a federation, the namespace but, in the order to
+// write them.
+func (c Charter) Objects() ([]*kube.Object, error) {
+	crd, err := kube.Parse(deploy.Clusters + "\n---\n" + deploy.Orders)
+	if err != nil {
+		return nil, fmt.Errorf("deploy: %w", err)
+	}
+	config := kube.ConfigMaps.New(v1alpha1.System, configName)
+	data := map[string]any{"name": c.Federation, "domain": c.Domain}
+	if c.Hosted {
+		data["hosted"] = "true"
+	}
+	config.Object["data"] = data
+	rest, err := kube.Parse(rights)
+	if err != nil {
+		return nil, fmt.Errorf("rights.yaml: %w", err)
+	}
+	out := append(crd, config)
+	for _, o := range append(out, rest...) {
+		apply.Mark(o, c.Federation)
+	}
+	for _, o := range rest {
+		if o.GetKind() == "ClusterRole" && o.GetName() == fedsyncRole {
+			AddRules(o, c.Kinds, "create", "update", "patch", "delete", "deletecollection")
+		}
+	}
+	return append(out, rest...), nil
+}
+
+// kindsNote is the annotation of a role that says which kinds were added to it.
+const kindsNote = "fedns.io/kinds"
+
+// AddRules adds kinds to a ClusterRole, to read and to do what verbs say.
+func AddRules(role *kube.Object, kinds []kube.Kind, verbs ...string) {
+	if len(kinds) == 0 {
+		return
+	}
+	rules, _ := role.Object["rules"].([]any)
+	var note []string
+	may := []any{"get", "list", "watch"}
+	for _, v := range verbs {
+		may = append(may, v)
+	}
+	for _, k := range kinds {
+		rules = append(rules, map[string]any{"apiGroups": []any{k.Group}, "resources": []any{k.Resource, k.Resource + "/status"}, "verbs": may})
+		note = append(note, k.String())
+	}
+	role.Object["rules"] = rules
+	role.SetAnnotations(map[string]string{kindsNote: strings.Join(note, ",")})
+}
+
+// Added gives the kinds that a ClusterRole had before and those that are wanted
+// now: what was allowed once stays until the role goes.
+func Added(ctx context.Context, api *kube.API, role string, wanted []kube.Kind) ([]kube.Kind, error) {
+	live, err := api.Get(ctx, kube.ClusterRoles, "", role)
+	if kube.Missing(err) {
+		return wanted, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ClusterRole %s: %w", role, err)
+	}
+	out := slices.Clone(wanted)
+	for text := range strings.SplitSeq(live.GetAnnotations()[kindsNote], ",") {
+		if text == "" {
+			continue
+		}
+		k, err := v1alpha1.ParseKind(text)
+		if err != nil {
+			return nil, fmt.Errorf("ClusterRole %s: annotation %s: %w", role, kindsNote, err)
+		}
+		k, err = api.Find(ctx, k.Group, k.Version, k.Name)
+		if kube.Missing(err) || err != nil && isNoKind(err) {
+			continue // it isn't served any more
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+// Tokens are those of the two programs.
+type Tokens struct{ Fedns, Fedsync token.Token }
+
+// Lay writes the charter, and waits until the API serves Cluster objects. An API
+// that fedctl made has no controllers that would fill in tokens.
+func (c Charter) Lay(ctx context.Context, l *apply.Ledger, say func(string)) (t Tokens, err error) {
+	say("the rights of fedns and fedsync")
+	if err := c.vacant(ctx, l.API); err != nil {
+		return t, err
+	}
+	for i, k := range c.Kinds {
+		if c.Kinds[i], err = l.API.Find(ctx, k.Group, k.Version, k.Name); err != nil {
+			return t, fmt.Errorf("%s: %w", l.API.Server, err)
+		}
+	}
+	if c.Kinds, err = Added(ctx, l.API, fedsyncRole, c.Kinds); err != nil {
+		return t, err
+	}
+	objects, err := c.Objects()
+	if err != nil {
+		return t, err
+	}
+	if err := l.Namespace(ctx, v1alpha1.System); err != nil {
+		return t, err
+	}
+	for _, o := range objects {
+		if o.GetKind() == kube.Definitions.Name {
+			if err := define(ctx, l, o); err != nil {
+				return t, err
+			}
+			continue
+		}
+		if _, err := l.Apply(ctx, o); err != nil {
+			return t, err
+		}
+	}
+	say("the kinds Cluster and Order to be served")
+	if err := established(ctx, l.API); err != nil {
+		return t, err
+	}
+	if c.Hosted {
+		if t.Fedns, err = token.Request(ctx, l.API, Fedns); err == nil {
+			t.Fedsync, err = token.Request(ctx, l.API, Fedsync)
+		}
+		return t, err
+	}
+	tokens, err := token.Tokens(ctx, l, Fedns, Fedsync)
+	return Tokens{tokens[Fedns], tokens[Fedsync]}, err
+}
+
+// vacant makes sure that no other federation lives in an API.
+func (c Charter) vacant(ctx context.Context, api *kube.API) error {
+	there, err := Read(ctx, api)
+	switch {
+	case err != nil && isNone(err):
+		return nil
+	case err != nil:
+		return err
+	case there.Federation != c.Federation:
+		return advice.Errorf("Cluster objects are of one federation: give each an API of its own", "%s is the API of federation %s already", api.Server, there.Federation)
+	}
+	return nil
+}
+
+// define writes the CustomResourceDefinition, but where somebody else did: then it
+// is theirs to keep up.
+func define(ctx context.Context, l *apply.Ledger, o *kube.Object) error {
+	live, err := l.API.Get(ctx, kube.Definitions, "", o.GetName())
+	if err == nil && !apply.Ours(live, l.Federation) {
+		return nil
+	}
+	if err != nil && !kube.Missing(err) {
+		return fmt.Errorf("CustomResourceDefinition %s: %w", o.GetName(), err)
+	}
+	_, err = l.Apply(ctx, o)
+	return err
+}
+
+// servedStep is between two looks whether a new kind is served.
+const servedStep = 100 * time.Millisecond
+
+func established(ctx context.Context, api *kube.API) error {
+	for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders} {
+		for {
+			_, err := api.List(ctx, k, "", "")
+			if err == nil {
+				break
+			}
+			if !kube.Missing(err) {
+				return fmt.Errorf("%s.%s: %w", k.Resource, k.Group, err)
+			}
+			select {
+			case <-time.After(servedStep):
+			case <-ctx.Done():
+				return fmt.Errorf("the kind %s isn't served yet: %w", k.Name, context.Cause(ctx))
+			}
+		}
+	}
+	return nil
+}

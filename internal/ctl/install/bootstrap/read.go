@@ -1,0 +1,70 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+// ErrNone says that an API is no federation's.
+var ErrNone = errors.New("isn't the API of a federation")
+
+func isNone(err error) bool   { return errors.Is(err, ErrNone) }
+func isNoKind(err error) bool { return errors.Is(err, kube.ErrNoKind) }
+
+// Read asks an API whose it is.
+func Read(ctx context.Context, api *kube.API) (Charter, error) {
+	o, err := api.Get(ctx, kube.ConfigMaps, v1alpha1.System, configName)
+	if kube.Missing(err) {
+		return Charter{}, advice.Errorf("fedctl init makes it one; --context says which context is the federation's", "%s %w", api.Server, ErrNone)
+	}
+	if err != nil {
+		return Charter{}, fmt.Errorf("%s: %w", api.Server, err)
+	}
+	data, _ := o.Object["data"].(map[string]any)
+	text := func(key string) string { s, _ := data[key].(string); return s }
+	if text("name") == "" {
+		return Charter{}, advice.Errorf("fedctl init makes it one", "%s %w: ConfigMap %s/%s has no name", api.Server, ErrNone, v1alpha1.System, configName)
+	}
+	return Charter{Federation: text("name"), Domain: text("domain"), Hosted: text("hosted") == "true"}, nil
+}
+
+// eventsNamespace is where events of what is in no namespace are.
+const eventsNamespace = "default"
+
+// Strike takes a charter out of an API that stays. It is for a federation without
+// clusters: their objects go with their kind.
+func Strike(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
+	var errs []error
+	for _, k := range []kube.Kind{kube.ClusterRoleBindings, kube.ClusterRoles, kube.Definitions} {
+		_, err := apply.DropAll(ctx, api, k, "", federation)
+		errs = append(errs, err)
+	}
+	for _, k := range []kube.Kind{kube.RoleBindings, kube.Roles} {
+		_, err := apply.DropAll(ctx, api, k, eventsNamespace, federation)
+		errs = append(errs, err)
+	}
+	for _, k := range []kube.Kind{kube.RoleBindings, kube.Roles, kube.Secrets, kube.ServiceAccounts, kube.ConfigMaps} {
+		_, err := apply.DropAll(ctx, api, k, v1alpha1.System, federation)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", err
+	}
+	return apply.DropNamespace(ctx, api, v1alpha1.System)
+}
+
+// Identity is what tells one cluster from another, whatever its address: the UID
+// of a namespace that every cluster has and nobody can make anew.
+func Identity(ctx context.Context, api *kube.API) (string, error) {
+	o, err := api.Get(ctx, kube.Namespaces, "", "kube-system")
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", api.Server, err)
+	}
+	return string(o.GetUID()), nil
+}

@@ -1,0 +1,319 @@
+package hosted
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/kubeconfig"
+)
+
+// Render gives all objects of a plan, with keys of their own, without asking
+// anybody: the address is the one that is advertised, if there is one.
+func (p Plan) Render(now time.Time) ([]*kube.Object, error) {
+	k := &keys{}
+	if err := k.complete(p.Federation, p.names(""), p.etcdNames(), now); err != nil {
+		return nil, err
+	}
+	host, port := p.advertised()
+	if host == "" {
+		host = p.APIName() + "." + p.Namespace() + ".svc"
+	}
+	objects, err := p.workloads(k)
+	if err != nil {
+		return nil, err
+	}
+	admin, err := kubeconfig.ForCertificate(p.Federation, p.endpoint(k, host, port), k.admin.cert, k.admin.key)
+	if err != nil {
+		return nil, err
+	}
+	out := []*kube.Object{apply.NewNamespace(p.Namespace()), p.authoritySecret(k), p.apiSecret(k), p.etcdSecret(k), p.adminSecret(k, admin)}
+	return append(out, objects...), nil
+}
+
+// A Waiter is told what is waited for.
+type Waiter func(what string)
+
+// Raise sets the API up, or up again, and gives the operator's kubeconfig once it
+// is ready. What is there is kept where it can be: authorities and keys always.
+func (p Plan) Raise(ctx context.Context, l *apply.Ledger, now time.Time, say Waiter) (admin []byte, err error) {
+	if err := l.Namespace(ctx, p.Namespace()); err != nil {
+		return nil, err
+	}
+	k, err := p.readKeys(ctx, l.API)
+	if err != nil {
+		return nil, err
+	}
+	// The Services first: the certificates name their addresses.
+	drafts, err := p.workloads(k)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range drafts {
+		if o.GetKind() == kube.Services.Name {
+			if _, err := l.Apply(ctx, o); err != nil {
+				return nil, err
+			}
+		}
+	}
+	host, port, err := p.address(ctx, l.API, say)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.complete(p.Federation, p.names(host), p.etcdNames(), now); err != nil {
+		return nil, err
+	}
+	if admin, err = kubeconfig.ForCertificate(p.Federation, p.endpoint(k, host, port), k.admin.cert, k.admin.key); err != nil {
+		return nil, err
+	}
+	objects, err := p.workloads(k)
+	if err != nil {
+		return nil, err
+	}
+	if p.Storage != "" {
+		if _, err := l.API.Get(ctx, kube.VolumeClaims, p.Namespace(), p.claimName()); kube.Missing(err) {
+			l.Note(kube.VolumeClaims, p.Namespace(), p.claimName())
+		}
+	}
+	for _, o := range append([]*kube.Object{p.authoritySecret(k), p.apiSecret(k), p.etcdSecret(k), p.adminSecret(k, admin)}, objects...) {
+		if o.GetKind() == kube.Services.Name {
+			continue
+		}
+		if _, err := l.Apply(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	return admin, p.ready(ctx, l.API, admin, say)
+}
+
+// readKeys reads what an earlier run made.
+func (p Plan) readKeys(ctx context.Context, api *kube.API) (*keys, error) {
+	k := &keys{}
+	for _, s := range []struct {
+		name string
+		into map[string]*[]byte
+	}{
+		{p.authorityName(), map[string]*[]byte{"ca.crt": &k.ca.cert, "ca.key": &k.ca.key, "etcd-ca.crt": &k.etcdCA.cert, "etcd-ca.key": &k.etcdCA.key}},
+		{p.APIName(), map[string]*[]byte{"tls.crt": &k.server.cert, "tls.key": &k.server.key, "etcd-client.crt": &k.etcdClient.cert, "etcd-client.key": &k.etcdClient.key, "service-accounts.key": &k.accounts, "encryption.key": &k.encryption}},
+		{p.EtcdName(), map[string]*[]byte{"tls.crt": &k.etcd.cert, "tls.key": &k.etcd.key}},
+		{p.adminName(), map[string]*[]byte{"tls.crt": &k.admin.cert, "tls.key": &k.admin.key}},
+	} {
+		o, err := api.Get(ctx, kube.Secrets, p.Namespace(), s.name)
+		if kube.Missing(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("secret %s/%s: %w", p.Namespace(), s.name, err)
+		}
+		data := kube.SecretData(o)
+		for key, into := range s.into {
+			*into = data[key]
+		}
+	}
+	return k, nil
+}
+
+// look is between two looks at what isn't ready.
+const look = 250 * time.Millisecond
+
+// wait asks until there is nothing missing. When ctx ends, the error says what
+// still was.
+func wait(ctx context.Context, say Waiter, missing func(context.Context) (what, help string, err error)) error {
+	what, help := "the first word from there", ""
+	for {
+		now, aid, err := missing(ctx)
+		if err == nil && now == "" {
+			return nil
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		if now != "" && ctx.Err() == nil { // else it is the end that is missing
+			what, help = now, aid
+			say(what)
+		}
+		select {
+		case <-time.After(look):
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+				return advice.Errorf(help, "%s", what)
+			}
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// address waits for the address that the API is reached at.
+func (p Plan) address(ctx context.Context, api *kube.API, say Waiter) (host, port string, err error) {
+	host, port = p.advertised()
+	if host != "" && (p.ServiceType != NodePort || port != "") {
+		return host, port, nil
+	}
+	if p.ServiceType == ClusterIP {
+		return p.APIName() + "." + p.Namespace() + ".svc", "", nil
+	}
+	err = wait(ctx, say, func(ctx context.Context) (string, string, error) {
+		o, err := api.Get(ctx, kube.Services, p.Namespace(), p.APIName())
+		if err != nil {
+			return "", "", fmt.Errorf("service %s: %w", p.APIName(), err)
+		}
+		if p.ServiceType == NodePort {
+			if port = nodePort(o); port == "" {
+				return fmt.Sprintf("service %s has no node port", p.APIName()), "", nil
+			}
+			return "", "", nil
+		}
+		if host = balancer(o); host == "" {
+			return fmt.Sprintf("service %s has no load-balancer address", p.APIName()),
+				"where nobody hands them out, use --api-server-service-type NodePort --api-server-advertise-address ADDRESS", nil
+		}
+		return "", "", nil
+	})
+	return host, port, err
+}
+
+func nodePort(service *kube.Object) string {
+	for _, item := range list(service.Object, "spec", "ports") {
+		port, _ := item.(map[string]any)
+		switch n := port["nodePort"].(type) {
+		case int64:
+			return fmt.Sprint(n)
+		case float64:
+			return fmt.Sprint(int(n))
+		}
+	}
+	return ""
+}
+
+func balancer(service *kube.Object) string {
+	for _, item := range list(service.Object, "status", "loadBalancer", "ingress") {
+		entry, _ := item.(map[string]any)
+		for _, key := range []string{"ip", "hostname"} {
+			if s, _ := entry[key].(string); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// list is what stands at a path of maps, if that is a list.
+func list(o map[string]any, path ...string) []any {
+	for _, key := range path[:len(path)-1] {
+		o, _ = o[key].(map[string]any)
+	}
+	l, _ := o[path[len(path)-1]].([]any)
+	return l
+}
+
+func number(o map[string]any, path ...string) int64 {
+	for _, key := range path[:len(path)-1] {
+		o, _ = o[key].(map[string]any)
+	}
+	switch n := o[path[len(path)-1]].(type) {
+	case int64:
+		return n
+	case float64:
+		return int64(n)
+	}
+	return 0
+}
+
+// ready waits for the pods, and for the API to say that it is ready, asked from
+// here.
+func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter) error {
+	for _, w := range []struct {
+		kind kube.Kind
+		name string
+		app  string
+	}{{kube.StatefulSets, p.EtcdName(), "etcd"}, {kube.Deployments, p.APIName(), "kube-apiserver"}} {
+		err := wait(ctx, say, func(ctx context.Context) (string, string, error) {
+			o, err := api.Get(ctx, w.kind, p.Namespace(), w.name)
+			if err != nil {
+				return "", "", fmt.Errorf("%s %s: %w", w.kind.Name, w.name, err)
+			}
+			// What ran before doesn't count: it has the certificates of before.
+			if number(o.Object, "status", "observedGeneration") >= o.GetGeneration() && number(o.Object, "status", "readyReplicas") > 0 &&
+				number(o.Object, "status", "updatedReplicas") > 0 {
+				return "", "", nil
+			}
+			why, err := p.stuck(ctx, api, w.app)
+			if err != nil {
+				return "", "", err
+			}
+			return fmt.Sprintf("%s has no ready pod%s", w.name, why), fmt.Sprintf("kubectl -n %s describe pods -l app.kubernetes.io/name=%s", p.Namespace(), w.app), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	own, err := kube.Open(kube.Config{Content: admin, Agent: "fedctl"})
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	return wait(ctx, say, func(ctx context.Context) (string, string, error) {
+		if err := own.Ready(ctx); err != nil {
+			return fmt.Sprintf("%s isn't ready: %v", own.Server, err), "--api-server-advertise-address says where it is reached from here", nil
+		}
+		return "", "", nil
+	})
+}
+
+// stuck says what the pods wait for, as Kubernetes has it.
+func (p Plan) stuck(ctx context.Context, api *kube.API, app string) (string, error) {
+	pods, err := api.List(ctx, kube.Pods, p.Namespace(), "app.kubernetes.io/name="+app+","+apply.Federation+"="+p.Federation)
+	if err != nil {
+		return "", fmt.Errorf("pods: %w", err)
+	}
+	var why []string
+	for _, pod := range pods {
+		for _, item := range list(pod.Object, "status", "containerStatuses") {
+			c, _ := item.(map[string]any)
+			state, _ := c["state"].(map[string]any)
+			waiting, _ := state["waiting"].(map[string]any)
+			if reason, _ := waiting["reason"].(string); reason != "" {
+				why = append(why, reason)
+			}
+		}
+		for _, item := range list(pod.Object, "status", "conditions") {
+			c, _ := item.(map[string]any)
+			message, _ := c["message"].(string)
+			if c["type"] == "PodScheduled" && c["status"] == "False" && message != "" {
+				why = append(why, message)
+			}
+		}
+	}
+	if len(why) == 0 {
+		return "", nil
+	}
+	return ": " + strings.Join(why, "; "), nil
+}
+
+// Raze removes what Raise made, the volume too.
+func Raze(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
+	var errs []error
+	for _, k := range []kube.Kind{kube.Deployments, kube.StatefulSets, kube.Services, kube.VolumeClaims, kube.Secrets} {
+		_, err := apply.DropAll(ctx, api, k, v1alpha1.System, federation)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", err
+	}
+	return apply.DropNamespace(ctx, api, v1alpha1.System)
+}
+
+// Admin gives the operator's kubeconfig of a federation that stands in a host.
+func Admin(ctx context.Context, api *kube.API, federation string) ([]byte, error) {
+	o, err := api.Get(ctx, kube.Secrets, v1alpha1.System, Plan{Federation: federation}.adminName())
+	if err != nil {
+		return nil, err
+	}
+	return kube.SecretData(o)[v1alpha1.KubeconfigKey], nil
+}

@@ -1,0 +1,185 @@
+package membership
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+// immortal namespaces are those that an API server doesn't let go.
+var immortal = []string{"default", "kube-system", "kube-public", "kube-node-lease"}
+
+// clean removes what fedsync put into the member for this federation, or only its
+// marks.
+func (m *Member) clean(ctx context.Context, f Farewell, say func(string)) (notes []string, err error) {
+	kinds, err := m.Find(ctx, f.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	if kinds, err = bootstrap.Added(ctx, m.API, m.writer(), kinds); err != nil {
+		return nil, err
+	}
+	kinds = append(kinds, Propagated...)
+	// From here on fedsync can't put back what goes.
+	if err := apply.Drop(ctx, m.API, kube.ClusterRoleBindings, "", m.writer(), m.Federation); err != nil {
+		return nil, err
+	}
+	for _, k := range kinds {
+		say("its " + k.Resource)
+		list, err := m.propagated(ctx, k)
+		if err != nil {
+			return notes, err
+		}
+		for _, o := range list {
+			switch {
+			case f.Orphan:
+				err = m.release(ctx, k, o)
+			case k == kube.Namespaces:
+				var note string
+				if note, err = m.leaveNamespace(ctx, o); note != "" {
+					notes = append(notes, note)
+				}
+			default:
+				err = m.API.Delete(ctx, k, o.GetNamespace(), o.GetName(), o.GetUID())
+			}
+			if err != nil {
+				return notes, fmt.Errorf("%s %s/%s: %w", k.Name, o.GetNamespace(), o.GetName(), err)
+			}
+		}
+		if !f.Orphan && k != kube.Namespaces {
+			if err := m.gone(ctx, k, list); err != nil {
+				return notes, err
+			}
+		}
+	}
+	if f.Orphan {
+		return notes, m.releaseCopies(ctx)
+	}
+	return notes, nil
+}
+
+// copies are kinds that controllers make of others, annotations included.
+var copies = []kube.Kind{kube.ReplicaSets, {Group: "apps", Version: "v1", Name: "ControllerRevision", Resource: "controllerrevisions", Namespaced: true}}
+
+func (m *Member) releaseCopies(ctx context.Context) error {
+	for _, k := range copies {
+		list, err := m.API.List(ctx, k, "", "")
+		if err != nil {
+			return fmt.Errorf("%s: %w", k.Resource, err)
+		}
+		for i, o := range list {
+			if o.GetAnnotations()[v1alpha1.Federation] != m.Federation {
+				continue
+			}
+			if err := m.release(ctx, k, &list[i]); err != nil {
+				return fmt.Errorf("%s %s/%s: %w", k.Name, o.GetNamespace(), o.GetName(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// propagated lists what is this federation's of a kind.
+func (m *Member) propagated(ctx context.Context, k kube.Kind) (out []*kube.Object, err error) {
+	list, err := m.API.List(ctx, k, "", v1alpha1.ManagedBy+"="+v1alpha1.Fedsync)
+	if kube.Missing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.Resource, err)
+	}
+	for i, o := range list {
+		if o.GetAnnotations()[v1alpha1.Federation] == m.Federation {
+			out = append(out, &list[i])
+		}
+	}
+	return out, nil
+}
+
+// goneStep is between two looks at what has been deleted.
+const goneStep = 100 * time.Millisecond
+
+// gone waits until objects that were deleted are: a load balancer takes a while to
+// be given back.
+func (m *Member) gone(ctx context.Context, k kube.Kind, list []*kube.Object) error {
+	for _, o := range list {
+		for {
+			now, err := m.API.Get(ctx, k, o.GetNamespace(), o.GetName())
+			if kube.Missing(err) || err == nil && now.GetUID() != o.GetUID() {
+				break
+			}
+			if err := sleep(ctx, goneStep); err != nil {
+				if now != nil {
+					return fmt.Errorf("%s %s/%s: its finalizers %q hold it: %w", k.Name, o.GetNamespace(), o.GetName(), now.GetFinalizers(), err)
+				}
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// leaveNamespace removes a namespace in which nothing is left but what Kubernetes
+// makes by itself; else it takes the marks off, and says so.
+func (m *Member) leaveNamespace(ctx context.Context, o *kube.Object) (note string, err error) {
+	why := "Kubernetes needs it"
+	if !slices.Contains(immortal, o.GetName()) {
+		held, err := apply.Held(ctx, m.API, o.GetName())
+		if err != nil {
+			return "", err
+		}
+		if len(held) == 0 {
+			return "", apply.RemoveNamespace(ctx, m.API, o)
+		}
+		why = "it holds " + apply.Some(held) + ", which isn't the federation's"
+	}
+	return fmt.Sprintf("namespace %s stays: %s", o.GetName(), why), m.release(ctx, kube.Namespaces, o)
+}
+
+// release takes off what says that an object is fedsync's. The label that exports
+// it stays: that is about the service, and taking it away would take it out of the
+// answers of whoever else follows this cluster.
+func (m *Member) release(ctx context.Context, k kube.Kind, o *kube.Object) error {
+	for {
+		unmark(o)
+		_, err := m.API.Put(ctx, k, o, "")
+		if err == nil || kube.Missing(err) {
+			return nil
+		}
+		if !kube.Conflict(err) {
+			return err
+		}
+		if o, err = m.API.Get(ctx, k, o.GetNamespace(), o.GetName()); kube.Missing(err) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func unmark(o *kube.Object) {
+	labels, notes := o.GetLabels(), o.GetAnnotations()
+	delete(labels, v1alpha1.ManagedBy)
+	for _, n := range []string{v1alpha1.Federation, v1alpha1.Applied} {
+		delete(notes, n)
+	}
+	o.SetLabels(labels)
+	o.SetAnnotations(notes)
+	meta := o.Object["metadata"].(map[string]any)
+	fields, _ := meta["managedFields"].([]any)
+	fields = slices.DeleteFunc(fields, func(f any) bool {
+		entry, _ := f.(map[string]any)
+		return entry["manager"] == v1alpha1.Fedsync
+	})
+	if len(fields) == 0 {
+		// None at all would be taken for "as they were".
+		fields = []any{map[string]any{}}
+	}
+	meta["managedFields"] = fields
+}

@@ -1,0 +1,178 @@
+// Package membership makes a cluster a member of a federation, and takes it out again.
+//
+// In the member it makes two service accounts: one for fedns, which can only read,
+// and one for fedsync, which can write the kinds that are propagated. In the API of
+// the federation it makes a Secret for each, and, last, the Cluster object: a
+// cluster that is half joined is never seen.
+package membership
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/kubeconfig"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// Propagated are the kinds that fedsync keeps in members, in the order in which they
+// are taken away: what others need goes last.
+var Propagated = func() (out []kube.Kind) {
+	for _, s := range slices.Backward(workload.Kinds()) {
+		out = append(out, s.Kind)
+	}
+	return out
+}()
+
+// A Member is a cluster of a federation, as the operator reaches both.
+type Member struct {
+	Federation string    // its name
+	Home       *kube.API // the API of the federation
+	Cluster    string    // what the cluster is called there
+	API        *kube.API // of the cluster
+}
+
+// The names of what stands in a member. They have the federation's in them, which
+// has no dots, and so can't be mistaken for another's.
+
+func (m *Member) reader() string { return "fedns-" + m.Federation }
+func (m *Member) writer() string { return "fedsync-" + m.Federation }
+
+// Reader names the Secret, in the API of the federation, that leads fedns to a
+// cluster. It can't be taken for a Secret with the rights to write, whatever the
+// cluster's name is.
+func Reader(cluster string) string { return cluster + ".cluster" }
+
+// Annotations of what is made.
+const (
+	// clusterNote, on the service accounts in a member, is what it is called.
+	clusterNote = "fedns.io/cluster"
+	// identityNote, on the Secrets of a cluster, tells which one it is.
+	identityNote = "fedns.io/cluster-identity"
+)
+
+//go:embed rights.yaml
+var rights string
+
+// Objects are those made in a member; kinds are added to what fedsync may write.
+func (m *Member) Objects(kinds []kube.Kind) ([]*kube.Object, error) {
+	roles, err := kube.Parse(rights)
+	if err != nil {
+		return nil, fmt.Errorf("rights.yaml: %w", err)
+	}
+	var out []*kube.Object
+	for _, role := range roles {
+		name := role.GetName() + m.Federation
+		role.SetName(name)
+		if name == m.writer() {
+			bootstrap.AddRules(role, kinds, "create", "update", "patch", "delete")
+		}
+		account := kube.ServiceAccounts.New(v1alpha1.System, name)
+		account.SetAnnotations(map[string]string{clusterNote: m.Cluster})
+		// No pod runs as this account: its token is for a program elsewhere.
+		account.Object["automountServiceAccountToken"] = false
+		binding := kube.ClusterRoleBindings.New("", name)
+		binding.Object["roleRef"] = map[string]any{"apiGroup": kube.ClusterRoles.Group, "kind": kube.ClusterRoles.Name, "name": name}
+		binding.Object["subjects"] = []any{map[string]any{"kind": kube.ServiceAccounts.Name, "name": name, "namespace": v1alpha1.System}}
+		out = append(out, account, role, binding)
+	}
+	for _, o := range out {
+		apply.Mark(o, m.Federation)
+	}
+	return out, nil
+}
+
+// secrets are the two of a cluster, in the API of the federation.
+func (m *Member) secrets(identity string, reader, writer []byte) []*kube.Object {
+	var out []*kube.Object
+	for _, s := range []struct {
+		name    string
+		content []byte
+	}{{Reader(m.Cluster), reader}, {Reader(m.Cluster) + v1alpha1.WriterSuffix, writer}} {
+		o := kube.NewSecret(v1alpha1.System, s.name, map[string][]byte{v1alpha1.KubeconfigKey: s.content})
+		o.SetAnnotations(map[string]string{clusterNote: m.Cluster, identityNote: identity})
+		apply.Mark(o, m.Federation)
+		out = append(out, o)
+	}
+	return out
+}
+
+// Leave lets fedns read one Secret. A Role for each cluster, not one for all: two
+// who join at once would undo each other's, and a list of names that is empty
+// means every name.
+func (m *Member) Leave() []*kube.Object {
+	name := Reader(m.Cluster)
+	role := kube.Roles.New(v1alpha1.System, name)
+	role.Object["rules"] = []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"secrets"}, "resourceNames": []any{name}, "verbs": []any{"get", "list", "watch"}}}
+	binding := kube.RoleBindings.New(v1alpha1.System, name)
+	binding.Object["roleRef"] = map[string]any{"apiGroup": kube.Roles.Group, "kind": kube.Roles.Name, "name": name}
+	binding.Object["subjects"] = []any{map[string]any{"kind": kube.ServiceAccounts.Name, "name": bootstrap.Fedns, "namespace": v1alpha1.System}}
+	for _, o := range []*kube.Object{role, binding} {
+		apply.Mark(o, m.Federation)
+	}
+	return []*kube.Object{role, binding}
+}
+
+// need asks an API whether its operator may do what is ahead, so that nothing is
+// begun that can't be finished.
+func need(ctx context.Context, api *kube.API, rights ...kube.Right) error {
+	var missing []string
+	for _, r := range rights {
+		may, err := api.May(ctx, r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", api.Server, err)
+		}
+		if !may {
+			missing = append(missing, r.String())
+		}
+	}
+	if len(missing) > 0 {
+		return advice.Errorf("it takes an administrator of that cluster", "%s: you may not %s", api.Server, apply.Some(missing))
+	}
+	return nil
+}
+
+// rightsOn spells rights on what fedctl makes of some kinds.
+func rightsOn(verbs []string, kinds ...kube.Kind) (out []kube.Right) {
+	for _, k := range kinds {
+		namespace := ""
+		if k.Namespaced {
+			namespace = v1alpha1.System
+		}
+		for _, v := range verbs {
+			out = append(out, kube.Right{Verb: v, Group: k.Group, Resource: k.Resource, Namespace: namespace})
+		}
+	}
+	return out
+}
+
+// Find asks the cluster how it serves kinds; those that are propagated anyway are
+// left out.
+func (m *Member) Find(ctx context.Context, kinds []kube.Kind) ([]kube.Kind, error) {
+	var out []kube.Kind
+	for _, k := range kinds {
+		found, err := m.API.Find(ctx, k.Group, k.Version, k.Name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.API.Server, err)
+		}
+		if !slices.Contains(Propagated, found) {
+			out = append(out, found)
+		}
+	}
+	return out, nil
+}
+
+// endpoint is what the programs use; server, if there is one, is its address as
+// they see it.
+func endpoint(e kubeconfig.Endpoint, server string) kubeconfig.Endpoint {
+	if server != "" {
+		e.Server = server
+	}
+	return e
+}

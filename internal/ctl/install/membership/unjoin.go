@@ -1,0 +1,217 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+// A Farewell is how a cluster is to leave.
+type Farewell struct {
+	// Orphan leaves what fedsync put into the cluster, without its marks.
+	Orphan bool
+	// Kinds were propagated beside fedsync's own.
+	Kinds []kube.Kind
+	// Wait is how long answers that name the cluster may be remembered.
+	Wait time.Duration
+	// Drained says whether fedns doesn't name it any more; nil: it can't be asked.
+	Drained func(context.Context) (bool, error)
+}
+
+const (
+	// heedTime is for fedns to learn of a drain; it follows Cluster objects by watch.
+	heedTime = 30 * time.Second
+	heedStep = 250 * time.Millisecond
+)
+
+// Unjoin takes a cluster out: first out of the answers, then out of the
+// federation, then what was made there. It can be run again wherever it ended. An
+// API that is nil can't be reached: what is there stays. Notes say what stays
+// although it could be thought to go.
+func (m *Member) Unjoin(ctx context.Context, f Farewell, say func(string)) (notes []string, err error) {
+	live, err := m.Home.Get(ctx, v1alpha1.Clusters, "", m.Cluster)
+	if err != nil && !kube.Missing(err) {
+		return nil, fmt.Errorf("cluster %s: %w", m.Cluster, err)
+	}
+	if kube.Missing(err) {
+		live = nil
+	}
+	if err := m.same(ctx, live != nil); err != nil {
+		return nil, err
+	}
+	if live != nil {
+		if err := m.drain(ctx, f, say); err != nil {
+			return nil, err
+		}
+		say("the Cluster object to go")
+		if err := m.dismiss(ctx, live); err != nil {
+			return nil, err
+		}
+	}
+	if m.API != nil {
+		if notes, err = m.clean(ctx, f, say); err != nil {
+			return notes, err
+		}
+		kept, err := m.retire(ctx)
+		if err != nil {
+			return notes, err
+		}
+		if kept != "" {
+			notes = append(notes, fmt.Sprintf("namespace %s stays: %s", v1alpha1.System, kept))
+		}
+	}
+	say("what the federation has of it")
+	for _, x := range []struct {
+		kind kube.Kind
+		name string
+	}{
+		{kube.RoleBindings, Reader(m.Cluster)}, {kube.Roles, Reader(m.Cluster)},
+		{kube.Secrets, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {kube.Secrets, Reader(m.Cluster)},
+	} {
+		if err := apply.Drop(ctx, m.Home, x.kind, v1alpha1.System, x.name, m.Federation); err != nil {
+			return notes, err
+		}
+	}
+	return notes, nil
+}
+
+// same makes sure that the cluster at hand is the one that goes by this name.
+func (m *Member) same(ctx context.Context, member bool) error {
+	known, err := m.identity(ctx)
+	if err != nil {
+		return err
+	}
+	if m.API == nil {
+		if known == "" && !member {
+			return m.stranger(ctx)
+		}
+		return nil
+	}
+	identity, err := bootstrap.Identity(ctx, m.API)
+	if err != nil {
+		return err
+	}
+	if known != "" && known != identity {
+		return advice.Errorf("--cluster-context says which context is its", "%s isn't cluster %s of federation %s", m.API.Server, m.Cluster, m.Federation)
+	}
+	if known != "" || member {
+		return nil
+	}
+	// Only what is left there can tell.
+	a, err := m.API.Get(ctx, kube.ServiceAccounts, v1alpha1.System, m.reader())
+	if err != nil && !kube.Missing(err) {
+		return fmt.Errorf("%s: %w", m.API.Server, err)
+	}
+	if err != nil || !apply.Ours(a, m.Federation) {
+		return m.stranger(ctx)
+	}
+	if called := a.GetAnnotations()[clusterNote]; called != m.Cluster {
+		return advice.Errorf("fedctl unjoin "+called, "%s is cluster %s of federation %s", m.API.Server, called, m.Federation)
+	}
+	return nil
+}
+
+func (m *Member) stranger(ctx context.Context) error {
+	names, err := Clusters(ctx, m.Home)
+	if err != nil {
+		return err
+	}
+	known := "it has none"
+	if len(names) > 0 {
+		known = "known: " + apply.Some(names)
+	}
+	return advice.Errorf(known, "federation %s has no cluster %s", m.Federation, m.Cluster)
+}
+
+// drain takes the cluster out of the answers, and waits until the last of those
+// that named it has expired.
+func (m *Member) drain(ctx context.Context, f Farewell, say func(string)) error {
+	patch := map[string]any{"spec": map[string]any{"drain": map[string]any{"reason": drainReason, "until": nil}}}
+	if _, err := m.Home.Merge(ctx, v1alpha1.Clusters, "", m.Cluster, patch, apply.Manager, ""); err != nil && !kube.Missing(err) {
+		return fmt.Errorf("cluster %s: %w", m.Cluster, err)
+	}
+	if f.Wait <= 0 {
+		return nil
+	}
+	if f.Drained != nil {
+		say("fedns to leave it out of the answers")
+		for end := time.Now().Add(heedTime); ; {
+			out, err := f.Drained(ctx)
+			if err == nil && out {
+				break
+			}
+			if time.Now().After(end) {
+				if err == nil {
+					err = errors.New("its shards are up there")
+				}
+				return advice.Errorf("does its Corefile have a registry? --drain-wait 0 doesn't wait", "fedns still answers with cluster %s: %w", m.Cluster, err)
+			}
+			if err := sleep(ctx, heedStep); err != nil {
+				return err
+			}
+		}
+	}
+	say(fmt.Sprintf("answers that name it to expire, until %s", time.Now().Add(f.Wait).Format(time.TimeOnly)))
+	return sleep(ctx, f.Wait)
+}
+
+// dismiss deletes the Cluster object, and waits for whoever has a finalizer on it.
+func (m *Member) dismiss(ctx context.Context, live *kube.Object) error {
+	if err := m.Home.Delete(ctx, v1alpha1.Clusters, "", m.Cluster, live.GetUID()); err != nil {
+		return fmt.Errorf("cluster %s: %w", m.Cluster, err)
+	}
+	for {
+		now, err := m.Home.Get(ctx, v1alpha1.Clusters, "", m.Cluster)
+		if kube.Missing(err) || err == nil && now.GetUID() != live.GetUID() {
+			return nil
+		}
+		if err := sleep(ctx, heedStep); err != nil {
+			if now != nil {
+				return fmt.Errorf("cluster %s: its finalizers %q hold it: %w", m.Cluster, now.GetFinalizers(), err)
+			}
+			return err
+		}
+	}
+}
+
+// retire removes the accounts in the member. The kinds that were added are noted
+// on the writer's role, which therefore goes last.
+func (m *Member) retire(ctx context.Context) (kept string, err error) {
+	for _, name := range []string{m.reader(), m.writer()} {
+		for _, x := range []struct {
+			kind            kube.Kind
+			namespace, name string
+		}{
+			{kube.ClusterRoleBindings, "", name},
+			{kube.Secrets, v1alpha1.System, name + "-token"},
+			{kube.ServiceAccounts, v1alpha1.System, name},
+			{kube.ClusterRoles, "", name},
+		} {
+			if err := apply.Drop(ctx, m.API, x.kind, x.namespace, x.name, m.Federation); err != nil {
+				return "", err
+			}
+		}
+	}
+	if m.API.Server == m.Home.Server {
+		return "", nil // the federation's own namespace
+	}
+	return apply.DropNamespace(ctx, m.API, v1alpha1.System)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,184 @@
+package ctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/ctl/install/membership"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+type join struct {
+	reaching
+	cluster   string // context
+	endpoint  string
+	region    string
+	zones     string
+	location  string
+	addresses string
+	kindList  list
+	timeout   time.Duration
+	dry       bool
+	output    string
+}
+
+func (c *join) declare(fs *flag.FlagSet) {
+	c.reaching.declare(fs)
+	hostFlag(fs)
+	fs.StringVar(&c.cluster, "cluster-context", "", "`X`, the context of the cluster; default: one of the cluster's name")
+	fs.StringVar(&c.endpoint, "cluster-server", "", "`URL` of its API as fedns and fedsync reach it; default: that of the context")
+	fs.StringVar(&c.region, "region", "", "`REGION`, instead of what its nodes say")
+	fs.StringVar(&c.zones, "zones", "", "`ZONE,...`, instead of what its nodes say")
+	fs.StringVar(&c.location, "location", "", "`\"LATITUDE LONGITUDE\"`, for nearest")
+	fs.StringVar(&c.addresses, "addresses", "", "`RANGE,...`: it may announce only these")
+	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated to it, too; may be given several times")
+	fs.DurationVar(&c.timeout, "timeout", 2*time.Minute, "`DURATION` after which it is given up, and removed again")
+	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made")
+	fs.StringVar(&c.output, "o", "", "`FORMAT` of --dry-run: yaml or json")
+}
+
+func (c *join) run(ctx context.Context) error {
+	name, err := c.clusterName()
+	if err != nil {
+		return err
+	}
+	r := membership.Request{Server: c.endpoint}
+	if r.Spec, err = c.spec(); err != nil {
+		return err
+	}
+	if r.Kinds, err = c.kinds(c.kindList); err != nil {
+		return err
+	}
+	if c.endpoint != "" {
+		if u, err := url.Parse(c.endpoint); err != nil || u.Scheme != "https" || u.Host == "" {
+			return misused(&c.command, "join: --cluster-server %q is not a URL such as https://203.0.113.1:6443", c.endpoint)
+		}
+	}
+	if c.cluster == "" {
+		c.cluster = name
+	}
+	p := c.progress()
+	defer p.end()
+	return bounded(ctx, c.timeout, func(ctx context.Context) error {
+		home, whose, err := c.federation(ctx)
+		if err != nil {
+			return err
+		}
+		defer home.Close()
+		api, cut, err := c.open(c.cluster)
+		if err != nil {
+			return err
+		}
+		defer api.Close()
+		r.Endpoint = cut.Endpoint
+		m := &membership.Member{Federation: whose.Federation, Home: home, Cluster: name, API: api}
+		if c.dry {
+			return c.show(ctx, m, r)
+		}
+		res, err := m.Join(ctx, r, p.say)
+		if err != nil {
+			return err
+		}
+		p.end()
+		c.told(whose, name, cut.Endpoint.Server, res)
+		return nil
+	})
+}
+
+func (c *join) told(whose bootstrap.Charter, name, server string, res membership.Result) {
+	what := "is a member of federation %s now: %s\n"
+	if res.Again {
+		what = "is a member of federation %s: what it has is renewed: %s\n"
+	}
+	c.printf("cluster %s "+what, name, whose.Federation, server)
+	if !res.Expires.IsZero() {
+		c.printf("its tokens end at %s: that cluster fills in none that last; fedctl join again renews them\n", res.Expires.UTC().Format(time.RFC3339))
+	}
+	if res.Unseen != nil {
+		c.printf("from here %s can't be reached: %v\n", c.endpoint, res.Unseen)
+	}
+}
+
+// show prints what would be made in the cluster, and then in the federation.
+func (c *join) show(ctx context.Context, m *membership.Member, r membership.Request) error {
+	kinds, err := m.Find(ctx, r.Kinds)
+	if err != nil {
+		return err
+	}
+	there, err := m.Objects(kinds)
+	if err != nil {
+		return err
+	}
+	there = append([]*kube.Object{apply.NewNamespace(v1alpha1.System)}, there...)
+	home := append(m.Leave(), m.Object(r.Spec, nil))
+	if c.output == "yaml" {
+		c.printf("# In the cluster, context %q. Beside it a token for each account:\n", c.cluster)
+		if err := c.render(there, c.output); err != nil {
+			return err
+		}
+		c.printf("# In the API of federation %s. Beside it the Secrets %s and %s with these tokens:\n", m.Federation, membership.Reader(m.Cluster), membership.Reader(m.Cluster)+v1alpha1.WriterSuffix)
+		return c.render(home, c.output)
+	}
+	return c.render(append(there, home...), c.output)
+}
+
+// spec reads the flags that a Cluster object has.
+func (c *join) spec() (map[string]any, error) {
+	out := map[string]any{}
+	if c.given["region"] {
+		out["region"] = c.region
+	}
+	if c.given["zones"] {
+		out["zones"] = split(c.zones)
+	}
+	if c.given["location"] {
+		if c.location != "" {
+			if err := location(c.location); err != nil {
+				return nil, misused(&c.command, "join: --location: %v", err)
+			}
+		}
+		out["location"] = c.location
+	}
+	if c.given["addresses"] {
+		for _, a := range split(c.addresses) {
+			if _, err := netip.ParsePrefix(a.(string)); err != nil {
+				if _, err := netip.ParseAddr(a.(string)); err != nil {
+					return nil, misused(&c.command, "join: --addresses: %q is neither an address nor a network such as 203.0.113.0/24", a)
+				}
+			}
+		}
+		out["addresses"] = split(c.addresses)
+	}
+	return out, nil
+}
+
+func split(s string) []any {
+	out := []any{}
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func location(s string) error {
+	f := strings.Fields(s)
+	if len(f) == 2 {
+		lat, err1 := strconv.ParseFloat(f[0], 64)
+		lon, err2 := strconv.ParseFloat(f[1], 64)
+		if err1 == nil && err2 == nil && lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not a latitude and a longitude such as \"60.17 24.94\"", s)
+}

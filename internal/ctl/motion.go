@@ -1,0 +1,298 @@
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/controller"
+)
+
+// moving is what drain and undrain have in common in a federation's API: DNS and the
+// replicas move one after the other.
+type moving struct {
+	steering
+	servers list
+	noWait  bool
+	timeout time.Duration
+}
+
+func (c *moving) declare(fs *flag.FlagSet) {
+	c.steering.declare(fs)
+	fs.Var(&c.servers, "server", "`URL` of fedns's status, for each fedns that answers; default: those that say in the API that they are there, else $FEDNS_SERVER, then "+defaultServer)
+	fs.BoolVar(&c.noWait, "no-wait", false, "don't wait for pods")
+	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` that fedns may take, and then fedsync, beside what has to be waited for")
+}
+
+// federal says whether the federation's API is meant, and not a file of overrides.
+func (c *moving) federal() bool {
+	for _, f := range []string{"context", "kubeconfig", "federation", "no-wait", "timeout"} {
+		if c.given[f] {
+			return true
+		}
+	}
+	return false
+}
+
+// one is the server whose file of overrides is meant.
+func (c *moving) one() (string, error) {
+	switch len(c.servers) {
+	case 0:
+		return c.usualServer(), nil
+	case 1:
+		return c.servers[0], nil
+	}
+	if c.federal() {
+		return "", errors.New("of several servers, none says which file of overrides is meant")
+	}
+	return "", misused(&c.command, "%s: --server: one is enough; several are for --evacuate and --context", c.name)
+}
+
+// A motion is one cluster that is drained, or comes back.
+type motion struct {
+	*moving
+	api      *kube.API
+	cluster  string
+	asked    []*asking
+	lenient  bool   // servers that can't be asked are left out
+	nobody   bool   // no server says in the API that it is there
+	board    *board // nil: servers are asked at their addresses, not in the API
+	progress *progress
+}
+
+func (c *moving) begin(ctx context.Context, cluster string) (*motion, error) {
+	m := &motion{moving: c, cluster: cluster, progress: c.progress()}
+	for _, s := range c.servers {
+		m.asked = append(m.asked, &asking{call: c.call, server: s})
+	}
+	var err error
+	if m.api, err = c.home(ctx); err != nil || len(c.servers) > 0 {
+		return m, err
+	}
+	// Who says in the API that it is there is asked there. Those of an older version
+	// don't, and the usual address is asked.
+	live, err := serving(ctx, m.api, m.federation, c.Now())
+	if err == nil && len(live) > 0 {
+		m.board = &board{API: m.api, progress: m.progress, federation: m.federation, live: live}
+	}
+	m.nobody = err == nil && len(live) == 0
+	m.asked = []*asking{{call: c.call, server: c.usualServer()}}
+	return m, nil
+}
+
+func (m *motion) end() {
+	m.progress.end()
+	m.api.Close()
+}
+
+// stays adds what holds after something went wrong.
+func (m *motion) stays(err error) error {
+	var h *advice.Error
+	help := "the cluster stays drained: fedctl drain again goes on, fedctl undrain takes it back"
+	if errors.As(err, &h) && h.Hint != "" {
+		help = h.Hint + "; " + help
+	}
+	return advice.Errorf(help, "%w", err)
+}
+
+// get reads the Cluster object.
+func (m *motion) get(ctx context.Context) (*v1alpha1.Cluster, error) {
+	o, err := m.api.Get(ctx, v1alpha1.Clusters, "", m.cluster)
+	if kube.Missing(err) {
+		return nil, advice.Errorf(m.known(ctx), "federation %s has no cluster %q", m.federation, m.cluster)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cluster %s: %w", m.cluster, err)
+	}
+	text, err := o.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	c := &v1alpha1.Cluster{}
+	if err := json.Unmarshal(text, c); err != nil {
+		return nil, fmt.Errorf("cluster %s: %w", m.cluster, err)
+	}
+	return c, nil
+}
+
+func (m *motion) known(ctx context.Context) string {
+	all, err := m.api.List(ctx, v1alpha1.Clusters, "", "")
+	if err != nil || len(all) == 0 {
+		return "fedctl get clusters lists them"
+	}
+	var names []string
+	for i := range all {
+		names = append(names, all[i].GetName())
+	}
+	return "known: " + strings.Join(names, ", ")
+}
+
+// An amendment is a change to a Cluster object: to its drain and its mark, where they are said.
+type amendment struct{ drain, returning any }
+
+// null takes a field away.
+var null = json.RawMessage("null")
+
+// amend changes the Cluster object as it is at that moment: nobody else's change in
+// between is lost.
+func (m *motion) amend(ctx context.Context, change func(*v1alpha1.Cluster) (amendment, error)) error {
+	for {
+		c, err := m.get(ctx)
+		if err != nil {
+			return err
+		}
+		to, err := change(c)
+		if err != nil {
+			return err
+		}
+		metadata := map[string]any{"resourceVersion": c.ResourceVersion}
+		patch := map[string]any{"metadata": metadata}
+		if to.returning != nil {
+			metadata["annotations"] = map[string]any{v1alpha1.Returning: to.returning}
+		}
+		if to.drain != nil {
+			patch["spec"] = map[string]any{"drain": to.drain}
+		} else if to.returning == nil {
+			return nil
+		}
+		_, err = m.api.Merge(ctx, v1alpha1.Clusters, "", m.cluster, patch, agent, "")
+		if !kube.Conflict(err) {
+			if err != nil {
+				err = fmt.Errorf("cluster %s: %w", m.cluster, err)
+			}
+			return err
+		}
+	}
+}
+
+// each calls ask for every server.
+func (m *motion) each(ask func(*asking) error) error {
+	for i := 0; i < len(m.asked); i++ {
+		err := ask(m.asked[i])
+		if m.lenient && errors.Is(err, errUnreachable) {
+			fmt.Fprintf(m.Stderr, "%v; going on without it, as --ttl says\n", err)
+			m.asked = append(m.asked[:i], m.asked[i+1:]...)
+			i--
+			continue
+		}
+		if errors.Is(err, errUnreachable) && m.nobody {
+			return advice.Errorf("does one run that has a `registry`? fedctl init again gives it the right to say so; --server URL asks one where it is", "no server says in the API that it follows federation %s, and %w", m.federation, err)
+		}
+		if errors.Is(err, errUnreachable) {
+			return advice.Errorf("--server URL says where, once for each fedns; --ttl DURATION goes on without those that can't be asked", "%w", err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// view is how a server sees the cluster.
+func (m *motion) view(ctx context.Context, s *asking) (*report.Cluster, error) {
+	var all report.Clusters
+	if err := s.get(ctx, "clusters", nil, &all); err != nil {
+		return nil, err
+	}
+	for i := range all.Clusters {
+		if c := &all.Clusters[i]; c.Federation == m.federation && c.Cluster == m.cluster {
+			return c, nil
+		}
+	}
+	return nil, advice.Errorf("its Corefile names it, or has a `registry` that does; --server URL asks another", "server %s knows no cluster %s of federation %s", s.server, m.cluster, m.federation)
+}
+
+// lifetime is how long answers with the cluster may be remembered, the longest of
+// all servers.
+func (m *motion) lifetime(ctx context.Context) (ttl time.Duration, err error) {
+	if m.board != nil {
+		return m.board.ttl, nil
+	}
+	err = m.each(func(s *asking) error {
+		v, err := m.view(ctx, s)
+		if err == nil {
+			ttl = max(ttl, time.Duration(v.TTL)*time.Second)
+		}
+		return err
+	})
+	return ttl, err
+}
+
+// follow looks at how pods stand, until look says that it has seen enough.
+func (m *motion) follow(ctx context.Context, look func(controller.Survey) (enough bool, how string)) error {
+	within, cancel := context.WithTimeout(ctx, m.timeout)
+	defer cancel()
+	config := controller.Config{Federation: m.federation, MaxDeletes: controller.DefaultMaxDeletes, LostAfter: controller.DefaultLostAfter, Log: slog.New(slog.DiscardHandler)}
+	m.progress.say("looking at the clusters' pods")
+	err := controller.Follow(within, m.api, config, interval, func(s controller.Survey) bool {
+		enough, how := look(s)
+		if !enough {
+			m.progress.say(how)
+		}
+		return enough
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return errInterrupted
+	case within.Err() != nil:
+		return advice.Errorf("does fedsync run? --no-wait doesn't wait for pods", "not within %s (--timeout): %s", m.timeout, m.progress.last)
+	}
+	return err
+}
+
+// A share is the replicas in some clusters, of all workloads.
+type share struct{ wanted, there, ready, waiting int64 }
+
+func (s share) String() string {
+	text := fmt.Sprintf("%d of %d replicas are ready", min(s.ready, s.wanted), s.wanted)
+	if s.waiting > 0 {
+		text += fmt.Sprintf(", %s not done", plural(int(s.waiting), "workload"))
+	}
+	return text
+}
+
+func (s *share) add(p controller.Part) {
+	s.wanted += p.Wanted
+	s.there += p.There
+	s.ready += min(p.Ready, p.Wanted)
+	if p.Waits() {
+		s.waiting++
+	}
+}
+
+// A balance is how replicas are shared between one cluster and the others.
+type balance struct {
+	here, elsewhere share
+	homeless        []string
+}
+
+// weigh adds a survey up. Clusters that can't be asked count for nothing.
+func weigh(s controller.Survey, cluster string) (b balance) {
+	for _, w := range s.Workloads {
+		var placed int64
+		for _, p := range w.In {
+			placed += p.Wanted
+			switch _, away := s.Unknown[p.Cluster]; {
+			case p.Cluster == cluster:
+				b.here.add(p)
+			case !away:
+				b.elsewhere.add(p)
+			}
+		}
+		if placed < w.Total {
+			b.homeless = append(b.homeless, fmt.Sprintf("%s: %d of %d replicas have a place", w.Key, placed, w.Total))
+		}
+	}
+	return b
+}

@@ -1,0 +1,157 @@
+package ctl
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/sync/controller"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// plan shows what fedsync would do.
+type plan struct {
+	steering
+	deadline   time.Duration
+	maxDeletes int
+	kinds      list
+	json, exit bool
+}
+
+func (c *plan) declare(fs *flag.FlagSet) {
+	c.steering.declare(fs)
+	fs.DurationVar(&c.deadline, "deadline", 30*time.Second, "`DURATION` that clusters may take to say what they have")
+	fs.IntVar(&c.maxDeletes, "max-deletes", controller.DefaultMaxDeletes, "`N`, as fedsync has it: more deletions in a cluster wait for an operator")
+	fs.Var(&c.kinds, "kind", "`GROUP/VERSION/KIND` that fedsync keeps, too; may be given several times")
+	fs.BoolVar(&c.json, "json", false, "print the steps as data, for programs")
+	fs.BoolVar(&c.exit, "exit-code", false, "exit with 3 if there is anything to do, with 4 if a cluster couldn't be asked what there is")
+}
+
+// What plan --exit-code exits with; 1 and 2 are for errors.
+const (
+	anythingToDo = 3
+	notAllAsked  = 4 // whatever else there is to do: nobody can say that it is all
+)
+
+func (c *plan) run(ctx context.Context) error {
+	config := controller.Config{MaxDeletes: c.maxDeletes, LostAfter: controller.DefaultLostAfter, Log: slog.New(slog.DiscardHandler)} // what it would log is in the preview
+	switch {
+	case c.maxDeletes < 0:
+		return misused(&c.command, "plan: --max-deletes %d: has to be 0 or more", c.maxDeletes)
+	case c.deadline <= 0:
+		return misused(&c.command, "plan: --deadline %s is over already", c.deadline)
+	}
+	for _, text := range c.kinds {
+		k, err := v1alpha1.ParseKind(text)
+		if err != nil {
+			return misused(&c.command, "plan: --kind: %v", err)
+		}
+		config.Kinds = append(config.Kinds, k)
+	}
+	api, err := c.home(ctx) // says at once, and in detail, what fedsync would wait for
+	if err != nil {
+		return err
+	}
+	api.Close()
+	config.Federation = c.federation
+	if config.Kubeconfig, config.Context, err = c.find().Path(c.context); err != nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, c.deadline)
+	defer cancel()
+	p, err := controller.Plan(within, config)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		err = c.print(foreseen(c.federation, p))
+	} else if err = p.Print(c.Stdout); err == nil && len(p.Steps) > 0 {
+		c.printf("%s; nothing is done\n", tally(p.Steps))
+	}
+	switch {
+	case err != nil || !c.exit:
+		return err
+	case len(p.Unknown) > 0:
+		return exit(notAllAsked)
+	case len(p.Steps) > 0:
+		return exit(anythingToDo)
+	}
+	return nil
+}
+
+// tally counts steps by what they do.
+func tally(steps []workload.Step) string {
+	n := map[workload.Verb]int{}
+	for _, s := range steps {
+		n[s.Verb]++
+	}
+	var parts []string
+	for _, v := range []workload.Verb{workload.Create, workload.Update, workload.Adopt, workload.Delete, workload.Release} {
+		if n[v] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", v, n[v]))
+		}
+	}
+	return plural(len(steps), "step") + ": " + strings.Join(parts, ", ")
+}
+
+// A foresight is a plan as data.
+type foresight struct {
+	Federation string         `json:"federation"`
+	Steps      []foreseenStep `json:"steps"`
+	// Strays are objects of fedsync's that no federated object asks for; they stay.
+	Strays []foreseenStray `json:"strays"`
+	// Confirm are clusters in which more would go than is done unasked.
+	Confirm []string `json:"confirm"`
+	Notes   []string `json:"notes"`
+	Unknown []string `json:"unknown"` // clusters that could not be asked, and why
+}
+
+type foreseenStep struct {
+	Cluster    string           `json:"cluster"`
+	Verb       workload.Verb    `json:"verb"`
+	APIVersion string           `json:"apiVersion"`
+	Kind       string           `json:"kind"`
+	Namespace  string           `json:"namespace,omitempty"`
+	Name       string           `json:"name"`
+	Why        string           `json:"why"`
+	Scale      workload.Scale   `json:"scale,omitempty"` // its part of what is split
+	Changes    []foreseenChange `json:"changes,omitempty"`
+}
+
+// A foreseenChange is a field with its values; null where it isn't there.
+type foreseenChange struct {
+	Path string          `json:"path"`
+	Was  json.RawMessage `json:"was"`
+	Now  json.RawMessage `json:"now"`
+}
+
+type foreseenStray struct {
+	Cluster string `json:"cluster"`
+	Object  string `json:"object"`
+}
+
+func foreseen(federation string, p controller.Preview) foresight {
+	out := foresight{Federation: federation, Steps: []foreseenStep{}, Strays: []foreseenStray{}, Confirm: list(p.TooMany), Notes: list(p.Notes), Unknown: list(p.Unknown)}
+	for _, s := range p.Steps {
+		f := foreseenStep{s.Cluster, s.Verb, s.APIVersion(), s.Kind.Name, s.Namespace, s.Name, s.Why, s.Scale, nil}
+		for _, c := range s.Changes {
+			f.Changes = append(f.Changes, foreseenChange{c.Path, json.RawMessage(cmp.Or(c.Was, "null")), json.RawMessage(cmp.Or(c.Now, "null"))})
+		}
+		out.Steps = append(out.Steps, f)
+	}
+	for _, s := range p.Waiting {
+		out.Strays = append(out.Strays, foreseenStray{s.Cluster, s.Key.String()})
+	}
+	for _, l := range []*[]string{&out.Confirm, &out.Notes, &out.Unknown} {
+		if *l == nil {
+			*l = []string{}
+		}
+	}
+	return out
+}

@@ -1,0 +1,21 @@
+package ctl
+
+import (
+	"context"
+
+	"github.com/fedns/fedns/internal/geo"
+)
+
+// regions prints the table of regions that needs no location in the Corefile.
+type regions struct{ asking }
+
+func (c *regions) run(context.Context) error {
+	list := geo.Regions()
+	if c.json {
+		return c.print(list)
+	}
+	for _, r := range list {
+		c.printf("%-26s %-7s %9.3f %9.3f  %s\n", r.Name, r.Provider, r.Point.Lat, r.Point.Lon, r.City)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package ctl
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+// steering is what commands have in common that have to do with fedsync.
+type steering struct {
+	reaching
+	federation string
+}
+
+func (c *steering) declare(fs *flag.FlagSet) {
+	c.reaching.declare(fs)
+	fs.StringVar(&c.federation, "federation", "", "`NAME` of the federation; default: what its API says")
+}
+
+// agent is the field manager of what fedctl writes.
+const agent = "fedctl"
+
+// home reaches the API of the federation, and finds out what that is called.
+func (c *steering) home(ctx context.Context) (*kube.API, error) {
+	api, _, err := c.open(c.context)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.identify(ctx, api); err != nil {
+		api.Close()
+		return nil, err
+	}
+	return api, nil
+}
+
+func (c *steering) identify(ctx context.Context, api *kube.API) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	_, err := api.Find(ctx, v1alpha1.Clusters.Group, v1alpha1.Clusters.Version, v1alpha1.Clusters.Name)
+	switch {
+	case errors.Is(err, kube.ErrNoKind):
+		return advice.Errorf("fedctl init makes it one; --context says which context is the federation's", "%s %w", api.Server, bootstrap.ErrNone)
+	case err != nil:
+		return advice.Errorf(cmp.Or(kube.Advice(err), "--context says which context is the federation's"), "%s: %w", api.Server, err)
+	case c.federation != "":
+		return nil
+	}
+	whose, err := bootstrap.Read(ctx, api)
+	c.federation = whose.Federation
+	return err
+}
+
+// until asks every interval until the answer is yes, or limit has passed. What is
+// said last is why it hasn't come.
+func (p *progress) until(ctx context.Context, limit time.Duration, ask func(context.Context) (yes bool, why string, err error)) error {
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	clock := time.NewTicker(interval)
+	defer clock.Stop()
+	for {
+		yes, why, err := ask(within)
+		switch {
+		case yes:
+			return nil
+		case ctx.Err() != nil:
+			return errInterrupted
+		case within.Err() != nil:
+			return fmt.Errorf("not within %s (--timeout): %s", limit, p.last)
+		case err != nil:
+			return err
+		}
+		p.say(why)
+		select {
+		case <-within.Done():
+		case <-clock.C:
+		}
+	}
+}
+
+// interval is between two looks at what is waited for.
+const interval = 250 * time.Millisecond

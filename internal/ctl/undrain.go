@@ -1,0 +1,189 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/sync/controller"
+)
+
+// undrain takes back what drain did, in the reverse order: pods first, answers then.
+type undrain struct {
+	*call
+	editing
+	moving
+}
+
+func newUndrain(c *call) action {
+	return &undrain{c, editing{asking{call: c}, ""}, moving{steering: steering{reaching: reaching{call: c}}}}
+}
+
+func (c *undrain) declare(fs *flag.FlagSet) {
+	c.form(fs)
+	c.which(fs)
+	c.moving.declare(fs)
+}
+
+func (c *undrain) run(ctx context.Context) error {
+	sub, err := override.ParseSubject(c.positional[0])
+	if err != nil {
+		return misused(&c.command, "undrain: %v", err)
+	}
+	if c.federal() {
+		return c.federated(ctx, sub)
+	}
+	if c.server, err = c.one(); err != nil {
+		return err
+	}
+	t, err := c.target(ctx)
+	if err != nil {
+		return err
+	}
+	removed, err := c.takeBack(ctx, t, sub)
+	if err != nil {
+		return err
+	}
+	return c.told(removed)
+}
+
+func (c *undrain) federated(ctx context.Context, sub override.Subject) error {
+	if sub.Kind != override.Cluster {
+		b, err := c.board(ctx)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		taken, err := b.takeDown(ctx, c.Now, sub)
+		if err == nil && len(taken) == 0 {
+			return fmt.Errorf("undrain %s: no Order in the API of federation %s %w", sub, b.federation, errSilent)
+		}
+		for _, name := range taken {
+			if err == nil {
+				c.printf("Order %s: taken back\n", name)
+			}
+		}
+		return err
+	}
+	m, err := c.begin(ctx, sub.Name)
+	if err != nil {
+		return err
+	}
+	defer m.end()
+	cluster, err := m.get(ctx)
+	if err != nil {
+		return err
+	}
+	drain := cluster.Spec.Drain
+	if drain != nil && (drain.EvacuateAfter != nil || cluster.Annotations[v1alpha1.Returning] != "") {
+		if err := m.comeBack(ctx); err != nil {
+			return err
+		}
+	}
+	if drain != nil {
+		if err := m.amend(ctx, func(*v1alpha1.Cluster) (amendment, error) {
+			return amendment{drain: null, returning: null}, nil
+		}); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.Stderr, "Cluster %s: spec.drain taken back\n", m.cluster)
+		if err := m.returned(ctx); err != nil {
+			return err
+		}
+	}
+	if m.board != nil {
+		taken, err := m.board.takeDown(ctx, c.Now, sub)
+		switch {
+		case err != nil:
+			return err
+		case drain == nil && len(taken) == 0:
+			return fmt.Errorf("cluster %s isn't drained by its Cluster object, and no Order %w", m.cluster, errSilent)
+		}
+		for _, name := range taken {
+			c.printf("Order %s: taken back\n", name)
+		}
+		return nil
+	}
+	removed, err := c.filed(ctx, sub)
+	switch {
+	case err == nil:
+	case drain == nil:
+		return fmt.Errorf("cluster %s isn't drained by its Cluster object; %w", m.cluster, err)
+	case !errors.Is(err, errSilent):
+		fmt.Fprintf(c.Stderr, "no file of overrides was looked at: %v\n", err)
+	}
+	return c.told(removed)
+}
+
+// filed takes back what a file of overrides says of a subject, if a server has one.
+func (c *undrain) filed(ctx context.Context, sub override.Subject) ([]override.Order, error) {
+	var err error
+	if c.server, err = c.one(); err != nil {
+		return nil, err
+	}
+	t, err := c.target(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.takeBack(ctx, t, sub)
+}
+
+// comeBack lets replicas be placed in a cluster again, and waits until those that
+// are have become ready.
+func (m *motion) comeBack(ctx context.Context) error {
+	err := m.amend(ctx, func(*v1alpha1.Cluster) (amendment, error) {
+		return amendment{drain: map[string]any{"evacuateAfter": nil}, returning: "true"}, nil
+	})
+	if err != nil || m.noWait {
+		return err
+	}
+	var came balance
+	err = m.follow(ctx, func(s controller.Survey) (bool, string) {
+		if why, away := s.Unknown[m.cluster]; away {
+			return false, fmt.Sprintf("cluster %s can't be asked: %s", m.cluster, why)
+		}
+		came = weigh(s, m.cluster)
+		return came.here.waiting == 0, came.here.String() + " there"
+	})
+	if err != nil {
+		return err
+	}
+	m.progress.end()
+	if came.here.wanted == 0 {
+		fmt.Fprintf(m.Stderr, "cluster %s: the plan gives it no replicas: without \"rebalance\", they stay where they are\n", m.cluster)
+	} else {
+		fmt.Fprintf(m.Stderr, "cluster %s: %s there\n", m.cluster, came.here)
+	}
+	return nil
+}
+
+// returned waits until every server that says in the API what it goes by says that the
+// drain isn't in force any more.
+func (m *motion) returned(ctx context.Context) error {
+	if m.board == nil {
+		return nil
+	}
+	err := m.progress.until(ctx, m.timeout, func(ctx context.Context) (bool, string, error) {
+		servers, err := serving(ctx, m.api, m.federation, m.Now())
+		if err != nil {
+			return false, "", err
+		}
+		c, err := m.get(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		for _, server := range servers {
+			if s, said := c.Status.Servers[server.Name]; said && (s.Generation != c.Generation || s.State != v1alpha1.NotInForce) {
+				return false, mute(server, "goes by the drain still", m.Now()), nil
+			}
+		}
+		return true, "", nil
+	})
+	if err != nil {
+		return fmt.Errorf("cluster %s: its drain is taken back, and still in force somewhere: %w", m.cluster, err)
+	}
+	return nil
+}

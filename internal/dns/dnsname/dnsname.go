@@ -1,0 +1,168 @@
+// Package dnsname spells one DNS name one way.
+//
+// A Name is absolute, in lower case and in presentation form (RFC 1035 section
+// 5.1), with its trailing dot. It is checked when it is made; inside the program
+// a Name is always right. The package knows nothing of what a name means.
+package dnsname
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Limits of RFC 1035 section 2.3.4, in bytes on the wire.
+const (
+	maxLabel = 63
+	maxName  = 255
+)
+
+// A Name is an absolute domain name in canonical spelling.
+type Name string
+
+// Root is the name without labels.
+const Root Name = "."
+
+// ErrLabel says that a value can't stand as one label of a host's name.
+var ErrLabel = errors.New("is not one DNS label (letters, digits and inner hyphens, at most 63)")
+
+// Parse makes a Name of s, relative or absolute, in any case.
+func Parse(s string) (Name, error) {
+	if s == "" {
+		return "", errors.New("an empty name is not a domain name")
+	}
+	if s == "." {
+		return Root, nil
+	}
+	n := Lower(s)
+	if escaped(n, len(n)) {
+		return "", fmt.Errorf("name %q: ends in a backslash that escapes nothing", s)
+	}
+	if !strings.HasSuffix(n, ".") || escaped(n, len(n)-1) {
+		n += "."
+	}
+	for _, l := range Labels(n) {
+		size := wireLen(l)
+		if size == 0 || size > maxLabel {
+			return "", fmt.Errorf("name %q: label %q has %d bytes, not 1 to %d", s, l, size, maxLabel)
+		}
+	}
+	if wire := Name(n).Wire(); wire > maxName {
+		return "", fmt.Errorf("name %q: has %d bytes on the wire, more than %d", s, wire, maxName)
+	}
+	return Name(n), nil
+}
+
+// Under gives the part of name (any case, absolute) that stands before the
+// domain n, without the dot between them. It is "" for n itself.
+func (n Name) Under(name string) (rel string, ok bool) {
+	d := string(n)
+	if n == Root {
+		return strings.TrimSuffix(name, "."), true
+	}
+	cut := len(name) - len(d)
+	switch {
+	case cut < 0 || !strings.EqualFold(name[cut:], d):
+		return "", false
+	case cut == 0:
+		return "", true
+	case name[cut-1] != '.' || escaped(name, cut-1):
+		return "", false
+	}
+	return name[:cut-1], true
+}
+
+// Wire is the number of bytes n takes on the wire, its root label included.
+func (n Name) Wire() int {
+	if n == Root {
+		return 1
+	}
+	size := 1
+	for _, l := range Labels(string(n)) {
+		size += 1 + wireLen(l)
+	}
+	return size
+}
+
+// Labels splits a name at its dots, leftmost label first; escaped dots stay
+// inside their label. The root has none.
+func Labels(s string) []string {
+	s = strings.TrimSuffix(s, ".")
+	if s == "" {
+		return nil
+	}
+	var out []string
+	start := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++ // whatever is escaped, it is no separator
+		case '.':
+			out = append(out, s[start:i])
+			start = i + 1
+		}
+	}
+	return append(out, s[start:])
+}
+
+// Label checks that s can be one label of a host's name (RFC 1123 section 2.1)
+// and gives it in lower case.
+func Label(s string) (string, error) {
+	if s == "" || len(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' {
+		return "", fmt.Errorf("%q %w", s, ErrLabel)
+	}
+	s = Lower(s)
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c != '-' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return "", fmt.Errorf("%q %w", s, ErrLabel)
+		}
+	}
+	return s, nil
+}
+
+// Lower maps ASCII letters to lower case and leaves every other byte alone: DNS
+// compares names so (RFC 4343), and strings.ToLower would fold Unicode too.
+func Lower(s string) string {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; 'A' <= c && c <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if c := b[i]; 'A' <= c && c <= 'Z' {
+					b[i] = c + 'a' - 'A'
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
+// escaped says whether the byte at i stands behind an odd run of backslashes.
+func escaped(s string, i int) bool {
+	n := 0
+	for i--; i >= 0 && s[i] == '\\'; i-- {
+		n++
+	}
+	return n%2 == 1
+}
+
+// wireLen counts the bytes of a label in presentation form: \DDD and \X are one
+// byte each.
+func wireLen(l string) int {
+	n := 0
+	for i := 0; i < len(l); i++ {
+		n++
+		if l[i] != '\\' {
+			continue
+		}
+		if i+3 < len(l) && isDigit(l[i+1]) && isDigit(l[i+2]) && isDigit(l[i+3]) {
+			i += 3
+		} else {
+			i++
+		}
+	}
+	return n
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -1,0 +1,295 @@
+// Package message reads questions and writes answers as bytes, in place: the answer
+// takes the place of the question in the buffer it came in, and nothing is
+// allocated.
+//
+// It reads what nearly every query is: one question of class IN and at most an
+// OPT record. What a name means is package answer's; everything else that can
+// come in a packet is left to a reader that allocates.
+package message
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"unsafe"
+
+	"github.com/fedns/fedns/internal/dns/cookie"
+)
+
+// Limits and numbers of RFC 1035 section 4.1 and RFC 6891 section 6.1.
+const (
+	headerSize = 12
+	maxName    = 255 // with the root label
+	maxLabels  = 127
+	classIN    = 1
+	typeOPT    = 41
+
+	// MinSize is the size that every client takes (RFC 1035 section 2.3.4).
+	MinSize = 512
+	// Payload is the largest UDP message that is sent or advertised: what crosses
+	// today's networks without being fragmented (RFC 9715 section 3, DNS flag day 2020).
+	Payload = 1232
+)
+
+// A Reading says what a packet turned out to be.
+type Reading uint8
+
+// The readings.
+const (
+	Plain      Reading = iota // a question that can be answered here
+	Foreign                   // anything else: who knows all of DNS must read it
+	Silence                   // nothing to answer: too short, or an answer itself
+	BadCookie                 // a question with a COOKIE option of an impossible length
+	BadSubnet                 // a question with a client subnet that is put together wrongly
+	BadVersion                // a question in a version of EDNS later than 0
+)
+
+// A Question is what a query asks, read in place. It is used over and over; what
+// it gave is over when the next packet is read.
+type Question struct {
+	Type uint16
+	EDNS EDNS
+	end  int // of the question section in the packet
+
+	// The name in lower case, in presentation form with its last dot. Only names
+	// that need no escapes are read, so that a label that begins at i here begins
+	// at headerSize+i in the packet.
+	text   [maxName]byte
+	size   int
+	labels [maxLabels]string
+	count  int
+	mixed  bool // the question isn't all lower case
+	starts [maxLabels + 1]uint8
+
+	scratch []byte // for the OPT record of the answer
+}
+
+// EDNS is what the OPT record of a query says (RFC 6891 section 6.1).
+type EDNS struct {
+	Present     bool
+	DO          bool
+	Size        uint16 // of the largest answer the client takes, as it says
+	NSID        bool   // asks for the server's identity (RFC 5001)
+	ZoneVersion bool   // asks for the serial (RFC 9660)
+
+	client     [8]byte // of the COOKIE option (RFC 7873)
+	server     [32]byte
+	cookie     bool
+	serverSize int
+
+	subnet     [4 + 16]byte // the client's, as RFC 7871 section 6 has it
+	subnetSize int          // 0: there is none
+}
+
+// The options that are understood (IANA's DNS EDNS0 Option Codes).
+const (
+	optionNSID        = 3
+	optionSubnet      = 8
+	optionCookie      = 10
+	optionEDE         = 15
+	optionZoneVersion = 19
+)
+
+// Read takes a packet apart. It keeps nothing of it.
+func (q *Question) Read(p []byte) Reading {
+	q.EDNS = EDNS{}
+	if len(p) < headerSize || p[2]&0x80 != 0 {
+		return Silence
+	}
+	// Opcode QUERY, one question, no answer, no authority, at most one additional
+	// record. AA, TC, RA and Z say nothing in a query (RFC 8906 section 8.1.3).
+	if p[2]&0x78 != 0 || binary.BigEndian.Uint64(p[4:])&^1 != 1<<48 {
+		return Foreign
+	}
+	if !q.name(p) {
+		return Foreign
+	}
+	q.Type = binary.BigEndian.Uint16(p[q.end-4:])
+	if binary.BigEndian.Uint16(p[q.end-2:]) != classIN {
+		return Foreign
+	}
+	if p[11] == 1 {
+		return q.EDNS.read(p[q.end:])
+	}
+	return Plain
+}
+
+// Name is the name asked for: absolute, in lower case. It is over with the next
+// Read.
+func (q *Question) Name() string { return unsafe.String(&q.text[0], q.size) }
+
+// Labels are those of the name but for the last n, which are a domain's. They are
+// over with the next Read.
+func (q *Question) Labels(n int) []string { return q.labels[:q.count-n] }
+
+// Suffix is the name from a label on. It is over with the next Read.
+func (q *Question) Suffix(label int) string { return q.Name()[q.starts[label]:] }
+
+// Limit is how long the answer may be.
+func (q *Question) Limit() int {
+	if !q.EDNS.Present {
+		return MinSize
+	}
+	return max(MinSize, min(int(q.EDNS.Size), Payload)) // smaller values are taken for 512 (RFC 6891 section 6.2.3)
+}
+
+// name reads the name of the question, and finds where the question ends. It is
+// false for names that are compressed, that would need escapes, or that don't
+// hold together.
+func (q *Question) name(p []byte) bool {
+	at, count := headerSize, 0
+	q.mixed = false
+	for {
+		if at >= len(p) {
+			return false
+		}
+		size := int(p[at])
+		if size == 0 {
+			break
+		}
+		next := at + 1 + size
+		if size > 63 || next >= len(p) || next-headerSize >= maxName || count == maxLabels {
+			return false
+		}
+		from := at - headerSize
+		out := q.text[from : from+size : from+size]
+		for i, c := range p[at+1 : next] {
+			l := lower[c]
+			if l == 0 {
+				return false
+			}
+			q.mixed = q.mixed || l != c
+			out[i] = l
+		}
+		q.text[from+size] = '.'
+		q.starts[count] = uint8(from)
+		q.labels[count] = unsafe.String(&q.text[from], size)
+		count++
+		at = next
+	}
+	q.end = at + 5
+	if q.end > len(p) {
+		return false
+	}
+	q.count, q.size = count, at-headerSize
+	q.starts[count] = uint8(q.size)
+	if count == 0 { // the root
+		q.text[0], q.size = '.', 1
+	}
+	return true
+}
+
+// lower maps the bytes that stand in presentation form as they are to lower case,
+// and all others to 0 (RFC 1035 section 5.1, RFC 4343).
+var lower = func() (t [256]byte) {
+	for c := byte('!'); c <= '~'; c++ {
+		t[c] = c
+		if 'A' <= c && c <= 'Z' {
+			t[c] = c + 'a' - 'A'
+		}
+	}
+	for _, c := range `."'@;()\` {
+		t[c] = 0
+	}
+	return t
+}()
+
+// read takes the OPT record apart that begins at o.
+func (e *EDNS) read(o []byte) Reading {
+	// Root name, type, size, extended code, version, flags, length.
+	if len(o) < 11 || o[0] != 0 || binary.BigEndian.Uint16(o[1:]) != typeOPT {
+		return Foreign
+	}
+	e.Present = true
+	e.Size = binary.BigEndian.Uint16(o[3:])
+	e.DO = o[7]&0x80 != 0
+	version, size := o[6], int(binary.BigEndian.Uint16(o[9:]))
+	if len(o) < 11+size {
+		return Foreign
+	}
+	if version != 0 {
+		return BadVersion
+	}
+	reading := Plain
+	for o = o[11 : 11+size]; len(o) > 0; {
+		if len(o) < 4 {
+			return Foreign
+		}
+		code, n := binary.BigEndian.Uint16(o), int(binary.BigEndian.Uint16(o[2:]))
+		if len(o) < 4+n {
+			return Foreign
+		}
+		data := o[4 : 4+n]
+		o = o[4+n:]
+		switch code {
+		case optionNSID:
+			e.NSID = true
+		case optionZoneVersion:
+			e.ZoneVersion = true
+		case optionSubnet:
+			if !sound(data) {
+				reading = BadSubnet
+			} else if e.subnetSize == 0 {
+				e.subnetSize = copy(e.subnet[:], data)
+			}
+		case optionCookie:
+			if e.cookie || reading == BadCookie {
+				continue // all but the first are ignored (RFC 7873 section 5.2)
+			}
+			client, server, ok := cookie.Split(data)
+			if !ok {
+				reading = BadCookie
+				continue
+			}
+			e.cookie = true
+			copy(e.client[:], client)
+			e.serverSize = copy(e.server[:], server)
+		}
+	}
+	return reading
+}
+
+// sound says whether a client subnet is put together as RFC 7871 section 6 says.
+func sound(o []byte) bool {
+	if len(o) < 4 {
+		return false
+	}
+	bits := 0 // family 0 goes with no address at all
+	switch binary.BigEndian.Uint16(o) {
+	case 0:
+	case 1:
+		bits = 32
+	case 2:
+		bits = 128
+	default:
+		return false
+	}
+	source, scope, addr := int(o[2]), int(o[3]), o[4:]
+	if source > bits || scope != 0 || len(addr) != (source+7)/8 {
+		return false
+	}
+	return source%8 == 0 || addr[len(addr)-1]<<(source%8) == 0
+}
+
+// Subnet is the network that the client is said to be in (RFC 7871). ok is false if
+// nothing is said; a prefix of length 0 asks not to be told from others.
+func (e *EDNS) Subnet() (p netip.Prefix, ok bool) {
+	if e.subnetSize == 0 {
+		return netip.Prefix{}, false
+	}
+	var a [16]byte
+	copy(a[:], e.subnet[4:e.subnetSize])
+	addr := netip.AddrFrom16(a)
+	if e.subnet[1] <= 1 { // family 0 has no address
+		addr = netip.AddrFrom4([4]byte(a[:4]))
+	}
+	return netip.PrefixFrom(addr, int(e.subnet[2])), true
+}
+
+// Cookie gives the client's and the server's part of the COOKIE option. ok is
+// false if there is none.
+func (e *EDNS) Cookie() (client, server []byte, ok bool) {
+	return e.client[:], e.server[:e.serverSize], e.cookie
+}
+
+// NoCookie forgets the COOKIE option: it is answered as an unknown one is.
+func (e *EDNS) NoCookie() { e.cookie = false }

@@ -1,9 +1,0 @@
-//go:build !linux
-
-package fedtest
-
-import "syscall"
-
-// dieWithParent has nothing to ask for: only Linux can. A test that ends in
-// order cleans up all the same.
-func dieWithParent() *syscall.SysProcAttr { return nil }

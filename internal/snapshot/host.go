@@ -1,0 +1,101 @@
+package snapshot
+
+import (
+	"iter"
+	"strings"
+)
+
+// hosts are the hosts of a federation, by their names, which end without a dot.
+type hosts struct {
+	exact trie[string, *Service]
+	wild  trie[string, *Service] // those that begin with an asterisk, by what stands behind it
+	above trie[string, int]      // how many there are at a name and below it
+}
+
+// wildcard is how a host begins that stands for all names below what follows.
+const wildcard = "*."
+
+// Host finds the host of a name, in lower case and without the last dot, or nil.
+// That of a wildcard is found by the wildcard's own name.
+func (f *Federation) Host(name string) *Service {
+	if behind, ok := strings.CutPrefix(name, wildcard); ok {
+		return f.Wildcard(behind)
+	}
+	s, _ := f.hosts.exact.get(hash(name), name)
+	return s
+}
+
+// Wildcard finds the host that stands for all names below one, or nil.
+func (f *Federation) Wildcard(name string) *Service {
+	s, _ := f.hosts.wild.get(hash(name), name)
+	return s
+}
+
+// Hosted says whether a host stands at a name or below it.
+func (f *Federation) Hosted(name string) bool {
+	n, _ := f.hosts.above.get(hash(name), name)
+	return n > 0
+}
+
+// HostCount is the number of hosts.
+func (f *Federation) HostCount() int { return f.hosts.exact.size + f.hosts.wild.size }
+
+// Hosts lists the hosts, in no order.
+func (f *Federation) Hosts() iter.Seq[*Service] {
+	return func(yield func(*Service) bool) {
+		more := true
+		each := func(s *Service) bool {
+			more = yield(s)
+			return more
+		}
+		if f.hosts.exact.all(each); more {
+			f.hosts.wild.all(each)
+		}
+	}
+}
+
+func (e *Edit) setHost(s *Service) {
+	old := e.next.Host(s.Key.Name)
+	e.tolerate(old, s)
+	e.add(old, s)
+	t, name := e.tree(s.Key.Name)
+	t.set(e.owner, hash(name), name, s)
+	if old == nil {
+		e.raise(s.Key.Name, 1)
+	}
+}
+
+// removeHost takes a host out if it is the key's: another namespace may hold it by
+// now.
+func (e *Edit) removeHost(k Key) {
+	old := e.next.Host(k.Name)
+	if old == nil || old.Key != k {
+		return
+	}
+	e.tolerate(old, nil)
+	e.add(old, nil)
+	t, name := e.tree(k.Name)
+	t.remove(e.owner, hash(name), name)
+	e.raise(k.Name, -1)
+}
+
+// tree is where a host is found, and by what.
+func (e *Edit) tree(host string) (*trie[string, *Service], string) {
+	if behind, ok := strings.CutPrefix(host, wildcard); ok {
+		return &e.next.hosts.wild, behind
+	}
+	return &e.next.hosts.exact, host
+}
+
+// raise counts a host at its name and at all above.
+func (e *Edit) raise(name string, by int) {
+	above := &e.next.hosts.above
+	for more := true; more; _, name, more = strings.Cut(name, ".") {
+		n, _ := above.get(hash(name), name)
+		if n+by == 0 {
+			above.remove(e.owner, hash(name), name)
+		} else {
+			above.set(e.owner, hash(name), name, n+by)
+		}
+	}
+}

@@ -1,0 +1,665 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/fedns/fedns/internal/kube/apireply"
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
+)
+
+// A resource is one of the lists that a cluster is known by.
+type resource struct {
+	name     string
+	optional bool     // a cluster that won't give it counts as having none
+	extra    bool     // and many don't even know it: nothing waits for it then
+	selected bool     // the selector applies
+	seldom   bool     // the log speaks of it only where there are any
+	group    string   // what it is called in the log together with others, if it is extra
+	when     []string // resources of which one has to have an object for this to be asked for; none: always
+	sample   runtime.Object
+	kinds    []apireply.Kind // that a list of it may say
+	list     func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch    func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	set      func(any) (shard.Change, []string) // nil: it is none of ours
+	gone     func(namespace, name string) shard.Change
+	all      func([]shard.Change) shard.Change // the complete list, from what set gave
+	none     shard.Change                      // the list can't be had, if it is extra
+	tell     func(shard.Change)                // in the place of reporting; nil: it is reported
+	run      func(context.Context)             // in the place of one list and one watch: it has many
+}
+
+func (w *Watcher) resources(a *api) []*resource {
+	services, ingresses := a.core.Services(""), a.networking.Ingresses("")
+	list := []*resource{
+		{
+			name: "services", selected: true, sample: &corev1.Service{},
+			kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
+			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return services.List(ctx, o)
+			},
+			watch: services.Watch,
+			set: func(o any) (shard.Change, []string) {
+				s, problems := service(o.(*corev1.Service), w.Local)
+				return shard.ServiceSet{Service: s}, problems
+			},
+			gone: func(namespace, name string) shard.Change {
+				return shard.ServiceGone{Key: snapshot.Key{Namespace: namespace, Name: name}}
+			},
+			all: func(sets []shard.Change) shard.Change {
+				return shard.ServiceList{Services: collect(sets, func(s shard.ServiceSet) *shard.Service { return s.Service })}
+			},
+		},
+		{
+			name: "ingresses", optional: true, selected: true, sample: &networkingv1.Ingress{},
+			kinds: []apireply.Kind{{APIVersion: "networking.k8s.io/v1", Name: "Ingress"}},
+			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return ingresses.List(ctx, o)
+			},
+			watch: ingresses.Watch,
+			set: func(o any) (shard.Change, []string) {
+				s, problems := ingress(o.(*networkingv1.Ingress))
+				return shard.ServiceSet{Service: s}, problems
+			},
+			gone: func(namespace, name string) shard.Change {
+				return shard.ServiceGone{Key: snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}}
+			},
+			all: func(sets []shard.Change) shard.Change {
+				return shard.ServiceList{Kind: snapshot.Ing, Services: collect(sets, func(s shard.ServiceSet) *shard.Service { return s.Service })}
+			},
+		},
+	}
+	list = append(list, w.chosen(a)...)
+	if w.Nodes {
+		list = append(list, w.nodes(a))
+	}
+	if w.Local {
+		list = append(list, w.namesake(a))
+	}
+	for _, k := range shard.GatewayAPI {
+		list = append(list, w.gatewayResource(a, k))
+	}
+	return append(list, w.ingressClasses(a), w.gatewayClasses(a), w.balancers(a))
+}
+
+// nodes are asked for whole, for their readiness. Kubelets write it every five minutes, or
+// when it changes; their heartbeats are Leases.
+func (w *Watcher) nodes(a *api) *resource {
+	nodes := a.core.Nodes()
+	return &resource{
+		name: "nodes", optional: true, sample: &corev1.Node{},
+		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Node"}},
+		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return nodes.List(ctx, o)
+		},
+		watch: nodes.Watch,
+		set: func(o any) (shard.Change, []string) {
+			n := o.(*corev1.Node)
+			return shard.NodeSet{Node: node(n.Name, n.Labels, n.Status.Conditions)}, nil
+		},
+		gone: func(_, name string) shard.Change { return shard.NodeGone{Name: name} },
+		all: func(sets []shard.Change) shard.Change {
+			return shard.NodeList{Nodes: collect(sets, func(s shard.NodeSet) shard.Node { return s.Node })}
+		},
+	}
+}
+
+// namesake is the namespace that has the federation's name, which there shouldn't be.
+func (w *Watcher) namesake(a *api) *resource {
+	namespaces := a.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces"))
+	only := func(o metav1.ListOptions) metav1.ListOptions {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, w.Federation).String()
+		return o
+	}
+	return &resource{
+		name: "namespaces", optional: true, sample: &metav1.PartialObjectMetadata{},
+		kinds: []apireply.Kind{apireply.Partial, {APIVersion: "v1", Name: "Namespace"}},
+		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return namespaces.List(ctx, only(o))
+		},
+		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return namespaces.Watch(ctx, only(o))
+		},
+		set:  func(any) (shard.Change, []string) { return shard.Shadowed{Is: true}, nil },
+		gone: func(_, _ string) shard.Change { return shard.Shadowed{} },
+		all:  func(sets []shard.Change) shard.Change { return shard.Shadowed{Is: len(sets) > 0} },
+	}
+}
+
+// gatewayResource is one of the Gateway API's. What counts only beside a Gateway is asked
+// for only where there is one.
+func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
+	when := []string{"gateways"}
+	switch k {
+	case shard.Gateway, shard.HTTPRoute, shard.GRPCRoute:
+		when = nil
+	}
+	r, kinds := inVersions(string(k), plural(k), func(gvr schema.GroupVersionResource) client {
+		c := a.dynamic.Resource(gvr)
+		return client{
+			func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return c.List(ctx, o) }, c.Watch,
+		}
+	})
+	return &resource{
+		name: plural(k), group: theGatewayAPI, optional: true, extra: true, selected: true, sample: &unstructured.Unstructured{},
+		kinds: kinds, when: when, list: r.list, watch: r.watch,
+		set: func(o any) (shard.Change, []string) {
+			f, problems, err := unstructuredFront(o.(*unstructured.Unstructured))
+			if err != nil {
+				return nil, []string{err.Error() + "; left out"}
+			}
+			return shard.FrontSet{Front: unheard(f)}, problems
+		},
+		gone: func(namespace, name string) shard.Change {
+			return shard.FrontGone{Key: shard.FrontKey{Kind: k, Namespace: namespace, Name: name}}
+		},
+		all: func(sets []shard.Change) shard.Change {
+			return shard.FrontList{Kind: k, Fronts: collect(sets, func(s shard.FrontSet) *shard.Front { return s.Front })}
+		},
+		none: shard.Forgone{Kind: k},
+	}
+}
+
+// A versioned resource is asked for in the versions of it that can be read, until the
+// cluster knows one. To the cluster they are the same objects, of the same
+// resourceVersions.
+type versioned struct {
+	clients []client     // the best first
+	known   atomic.Int32 // of these, the one that was known last
+}
+
+// A client makes the calls for one version.
+type client struct {
+	list  func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
+}
+
+// inVersions is a resource of a kind, in all versions of it that are read, and what lists
+// of it may say.
+func inVersions(kind, resource string, in func(schema.GroupVersionResource) client) (v *versioned, kinds []apireply.Kind) {
+	v = &versioned{}
+	for _, version := range versions[kind] {
+		gv, _ := schema.ParseGroupVersion(version) // a constant
+		v.clients = append(v.clients, in(gv.WithResource(resource)))
+		kinds = append(kinds, apireply.Kind{APIVersion: version, Name: kind})
+	}
+	return v, kinds
+}
+
+func (v *versioned) list(ctx context.Context, o metav1.ListOptions) (list runtime.Object, err error) {
+	err = v.ask(func(c client) (err error) {
+		list, err = c.list(ctx, o)
+		return err
+	})
+	return list, err
+}
+
+func (v *versioned) watch(ctx context.Context, o metav1.ListOptions) (w watch.Interface, err error) {
+	if o.SendInitialEvents != nil && *o.SendInitialEvents {
+		return v.clients[v.known.Load()].watch(ctx, o) // the list that follows finds the version
+	}
+	err = v.ask(func(c client) (err error) {
+		w, err = c.watch(ctx, o)
+		return err
+	})
+	return w, err
+}
+
+// ask begins with the version that was known last. Where none is, the error is that of
+// the first: it says so of all.
+func (v *versioned) ask(call func(client) error) error {
+	at := v.known.Load()
+	err := call(v.clients[at])
+	for i := 0; i < len(v.clients) && apierrors.IsNotFound(err); i++ {
+		if int32(i) == at {
+			continue
+		}
+		switch next := call(v.clients[i]); {
+		case next == nil:
+			v.known.Store(int32(i))
+			return nil
+		case !apierrors.IsNotFound(next):
+			return next
+		}
+	}
+	return err
+}
+
+func collect[S, T any](sets []shard.Change, of func(S) T) []T {
+	out := make([]T, 0, len(sets))
+	for _, s := range sets {
+		out = append(out, of(s.(S)))
+	}
+	return out
+}
+
+// A listener makes a reflector's calls, and listens in. It is the place to: a
+// reflector asks its error handler about some errors only, and can't be given one.
+type listener struct {
+	*Watcher
+	*resource
+	wg       *sync.WaitGroup
+	listing  sync.RWMutex // read-held during a list, which no one else waits for
+	report   func(...shard.Change)
+	standing *standing
+	pages    apireply.List
+	known    known // what has been reported; its Watcher keeps it
+	at       *api
+	ctx      context.Context // of the generation: stores are called without one
+	// Of an extra resource: it has been told that there is none, or that it can't be
+	// had, and when that was heard last.
+	absent, forgone bool
+	shunned         time.Time
+	later           time.Time // it isn't to be asked before
+}
+
+// pause puts off a question for what nobody needs, isn't there, or isn't given, or while
+// the API has asked for a pause.
+func (l *listener) pause(ctx context.Context) {
+	if len(l.when) > 0 {
+		l.demand.await(ctx, l.when, func() {
+			l.standing.listed(l.name, 0)
+			l.say(l.all(nil))
+			l.reported()
+		})
+	}
+	apireply.Wait(ctx, time.Until(l.later))
+	if l.shunned.IsZero() {
+		return
+	}
+	wait := time.NewTimer(time.Until(l.shunned.Add(l.pace)))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+}
+
+// reported notes that what is known of a resource has been told in full.
+func (l *listener) reported() {
+	l.standing.reported(l.name)
+	l.demand.reported(l.name)
+}
+
+// say reports a change, if it is one.
+func (l *listener) say(c shard.Change) {
+	switch {
+	case c == nil:
+	case l.tell != nil:
+		l.tell(c)
+	default:
+		l.endpoints.tell(c)
+		l.noteDemand(c)
+	}
+}
+
+// settle waits for a list that is under way: a reflector that stops doesn't.
+func (l *listener) settle() {
+	l.listing.Lock()
+	defer l.listing.Unlock()
+}
+
+// ListWithContext is for reflectors.
+func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	l.listing.RLock()
+	defer l.listing.RUnlock()
+	l.pause(ctx)
+	if o.ResourceVersion == "0" {
+		// That would be the state of any moment: of before an outage, from a server
+		// whose cache is still behind. A first list is to be the present one.
+		o.ResourceVersion = ""
+	}
+	call, end := context.WithTimeoutCause(ctx, l.lull, errHung)
+	defer end()
+	list, err := l.list(apireply.Expect(call, &l.pages), l.options(o))
+	if err != nil {
+		err = cause(call, err)
+		l.trouble(ctx, err)
+		return nil, err
+	}
+	l.hear()
+	return list, nil
+}
+
+// WatchWithContext is for reflectors.
+func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	l.pause(ctx)
+	call, end := context.WithCancelCause(ctx)
+	patience := time.AfterFunc(l.lull, func() { end(errHung) })
+	w, err := l.watch(call, l.options(o))
+	if err != nil {
+		err = cause(call, err)
+	}
+	if _, ok := w.(*watch.StreamWatcher); err == nil && !ok {
+		err = errNoAnswer
+	}
+	streamed := o.SendInitialEvents != nil && *o.SendInitialEvents
+	if err != nil {
+		patience.Stop()
+		end(nil)
+	}
+	switch {
+	case err != nil && streamed:
+		// The reflector lists instead, and that has the last word. It must not
+		// find an error here that it would retry: it does so after a sleep that
+		// doesn't end with ctx.
+		return nil, fmt.Errorf("%s: watch instead of a list: %v", l.name, err)
+	case err != nil:
+		l.trouble(ctx, err)
+		return nil, err
+	case !streamed:
+		l.standing.works(l.name)
+	}
+	t := &tap{Interface: w, out: make(chan watch.Event), stop: make(chan struct{})}
+	l.wg.Go(func() {
+		defer end(nil)
+		defer patience.Stop()
+		t.run(call, func(e watch.Event) watch.Event {
+			patience.Reset(l.lull)
+			return l.event(ctx, e, streamed)
+		}, func() {
+			if cause(call, nil) == errHung {
+				l.count(ctx, hung)
+			} else {
+				l.count(ctx, closed)
+			}
+		})
+	})
+	return t, nil
+}
+
+// cause is why a call ended: err, or that it was ended for saying nothing.
+func cause(call context.Context, err error) error {
+	if context.Cause(call) == errHung {
+		return errHung
+	}
+	return err
+}
+
+func (l *listener) options(o metav1.ListOptions) metav1.ListOptions {
+	if l.selected {
+		o.LabelSelector = l.Selector.String()
+	}
+	return o
+}
+
+// event hears what a watch tells, and gives what the reflector is to hear. Errors
+// within a watch are counted only: the next call says what has become of the API.
+func (l *listener) event(ctx context.Context, e watch.Event, streamed bool) watch.Event {
+	if e.Type == watch.Error {
+		l.count(ctx, why(apierrors.FromObject(e.Object)))
+		return e
+	}
+	err := l.pages.Event(e)
+	if err == nil && reflect.TypeOf(e.Object) != reflect.TypeOf(l.sample) {
+		err = &apireply.Strange{What: fmt.Sprintf("a watch of %s that tells of a %T", l.name, e.Object)}
+	}
+	if err != nil {
+		// A reflector would pass over it, and go on from its version.
+		if streamed {
+			l.count(ctx, why(err)) // the list that follows has the last word
+		} else {
+			l.trouble(ctx, err)
+		}
+		return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}
+	}
+	l.hear()
+	l.standing.works(l.name)
+	if o, ok := e.Object.(metav1.Object); ok && l.name == "services" {
+		l.history.saw(o.GetResourceVersion())
+	}
+	return e
+}
+
+// trouble notes an error of a call, unless it is our own going away.
+func (l *listener) trouble(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	w := why(err)
+	if l.extra && apierrors.IsNotFound(err) {
+		// It can be believed at once: a server that is starting says 503 instead for
+		// as long as it doesn't know what it has. Somebody else may not know anything.
+		if l.absent {
+			l.without()
+			return
+		}
+		no := l.witness(ctx)
+		if no == nil {
+			l.without()
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		err, w = no, why(no)
+		l.count(ctx, w)
+		l.troubled(w, err)
+		l.standing.failed(l.name, w, err)
+		return
+	}
+	l.count(ctx, w)
+	var answered *apierrors.StatusError
+	switch {
+	case w == gone:
+	case l.extra && (w == other || w != unauthorized && errors.As(err, &answered)): // the API is there, and this isn't
+		l.forgo(err)
+	case l.optional && (w == forbidden || apierrors.IsNotFound(err)):
+		final, first := l.standing.refuse(l.name, err)
+		if first {
+			l.standing.listed(l.name, 0)
+			l.say(l.all(nil))
+		}
+		if final {
+			l.reported()
+		}
+	default:
+		l.troubled(w, err)
+		l.standing.failed(l.name, w, err)
+	}
+	l.later = time.Now().Add(apireply.Later(err))
+}
+
+// without notes that the cluster doesn't know an extra resource: it has none.
+func (l *listener) without() {
+	l.shunned = time.Now()
+	l.standing.works(l.name)
+	if !l.absent {
+		l.absent = true
+		clear(l.known)
+		l.standing.listed(l.name, 0)
+		l.say(l.all(nil))
+		l.reported()
+	}
+}
+
+// forgo notes that the cluster won't give an extra resource now. Nothing waits for
+// it; what is known stays, unless there is nothing and it is final.
+func (l *listener) forgo(err error) {
+	if !l.forgone {
+		l.forgone = true
+		l.say(l.none)
+		l.reported()
+	}
+	l.standing.spare(l.name)
+	final, first := l.standing.refuse(l.name, err)
+	if first {
+		l.standing.listed(l.name, 0)
+		l.say(l.all(nil))
+	}
+	if final {
+		l.shunned = time.Now()
+	}
+}
+
+func (l *listener) count(ctx context.Context, w reason) {
+	if ctx.Err() == nil {
+		l.Watcher.count(w)
+	}
+}
+
+// A tap is a watch that is listened to.
+type tap struct {
+	watch.Interface
+	out  chan watch.Event
+	once sync.Once
+	stop chan struct{}
+}
+
+func (t *tap) ResultChan() <-chan watch.Event { return t.out }
+
+func (t *tap) Stop() {
+	t.once.Do(func() { close(t.stop) })
+	t.Interface.Stop()
+}
+
+// run passes events on until the watch has ended; ended is called where that is
+// not the reflector's doing.
+func (t *tap) run(call context.Context, event func(watch.Event) watch.Event, ended func()) {
+	defer close(t.out)
+	last := watch.Event{}
+	for e := range t.Interface.ResultChan() {
+		if call.Err() != nil {
+			continue // all that it still has to say is that it was ended
+		}
+		last = event(e)
+		select {
+		case t.out <- last:
+		case <-t.stop: // nobody reads any more; what still comes is dropped
+		}
+	}
+	select {
+	case <-t.stop:
+	default:
+		if last.Type != watch.Error {
+			ended()
+		}
+	}
+}
+
+// A store hands a reflector's objects on, and keeps none.
+type store struct{ *listener }
+
+var _ cache.TransformingStore = (*store)(nil)
+
+// A cut is an object cut down to what counts of it.
+type cut struct {
+	key string // NAMESPACE/NAME
+	seen
+}
+
+func (s *store) cut(obj any) cut {
+	if c, ok := obj.(cut); ok {
+		return c
+	}
+	change, problems := s.set(obj)
+	if o, ok := obj.(metav1.Object); ok && change != nil && s.name != "nodes" { // whose status is written all the time
+		s.date(o)
+	}
+	key, err := cache.MetaNamespaceKeyFunc(obj)
+	if err == nil {
+		s.gripes.say(s.name+" "+key, problems)
+	}
+	return cut{key, see(obj, change)}
+}
+
+// Transformer makes the reflector's own store, in which it gathers a streamed
+// list, one of cut objects.
+func (s *store) Transformer() cache.TransformFunc {
+	return func(obj any) (any, error) { return s.cut(obj), nil }
+}
+
+func (s *store) Add(obj any) error { return s.Update(obj) }
+
+func (s *store) Update(obj any) error {
+	if c := s.cut(obj); c.change != nil {
+		c.change = s.known[c.key].copied(c.change)
+		s.known[c.key] = c.seen
+		s.say(c.change)
+		return nil
+	}
+	return s.Delete(obj) // it may have been ours before
+}
+
+func (s *store) Delete(obj any) error {
+	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
+	if err != nil {
+		return err
+	}
+	namespace, name, err := cache.SplitMetaNamespaceKey(key)
+	if err != nil {
+		return err
+	}
+	s.gripes.say(s.name+" "+key, nil)
+	delete(s.known, key)
+	s.say(s.gone(namespace, name))
+	return nil
+}
+
+func (s *store) Replace(list []any, version string) error {
+	sets := make([]shard.Change, 0, len(list))
+	there, ours := make(map[string]seen, len(list)), make(known, len(list))
+	for i, o := range list {
+		c := s.cut(o)
+		c.change = s.known[c.key].copied(c.change)
+		there[c.key] = c.seen
+		if c.change != nil {
+			sets, ours[c.key] = append(sets, c.change), c.seen
+		}
+		list[i] = nil // a decoded object can go as soon as it has been read
+	}
+	if err := s.confirm(there); err != nil {
+		return err
+	}
+	clear(s.known)
+	maps.Copy(s.known, ours)
+	if s.name == "services" {
+		s.history.saw(version)
+	}
+	clusterLists.WithLabelValues(s.Federation, string(s.Cluster), s.name).Inc()
+	if s.absent {
+		s.Log.Info(fmt.Sprintf("cluster %s: %s: the cluster has them now, %d of ours", s.Cluster, s.name, len(sets)))
+	}
+	s.absent, s.forgone, s.shunned = false, false, time.Time{}
+	s.standing.listed(s.name, len(sets))
+	s.say(s.all(sets))
+	s.reported()
+	return nil
+}
+
+// witness says whether the API can be believed in that it doesn't know a kind: it
+// gives Services, which all have, to the same question.
+func (l *listener) witness(ctx context.Context) error {
+	call, end := context.WithTimeoutCause(ctx, l.lull, errHung)
+	defer end()
+	_, err := l.at.revision(call, l.Selector.String())
+	return cause(call, err)
+}
+
+func (s *store) Resync() error { return nil }
+
+var errNotUsed = errors.New("reflectors call with a context")
+
+// List is for an interface's sake.
+func (l *listener) List(metav1.ListOptions) (runtime.Object, error) { return nil, errNotUsed }
+
+// Watch is for an interface's sake.
+func (l *listener) Watch(metav1.ListOptions) (watch.Interface, error) { return nil, errNotUsed }

@@ -1,0 +1,234 @@
+package cluster
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fedns/fedns/internal/kube/apireply"
+)
+
+// Somebody stands in front of an API, answers all questions in its place, and cuts
+// connections once: nothing is withdrawn, and the log and the metric say what it is.
+func TestStranger(t *testing.T) {
+	body := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/readyz") {
+				io.WriteString(w, "ok") // it is healthy, it says
+				return
+			}
+			io.WriteString(w, text)
+		}
+	}
+	code := func(code int, kind, text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Location", "https://login.example.com/")
+			w.WriteHeader(code)
+			io.WriteString(w, text)
+		}
+	}
+	for _, test := range []struct {
+		name  string
+		front http.HandlerFunc
+		why   reason
+		says  string
+	}{
+		{"{}", body(`{}`), strange, `"{}"`},
+		{"null", body(`null`), strange, "null"},
+		{"items", body(`{"items":[]}`), strange, "without kind"},
+		{"Status", body(`{"kind":"Status","apiVersion":"v1","status":"Success"}`), strange, "Status"},
+		{"PodList", body(`{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"99"},"items":[]}`), strange, "PodList"},
+		{"List", body(`{"kind":"List","apiVersion":"v1","metadata":{"resourceVersion":""},"items":[]}`), strange, "List"},
+		{"login", code(200, "text/html", "<html><title>Sign in</title>\n"), strange, "is this a login page?"},
+		{"redirect", code(302, "text/html", ""), redirected, "https://login.example.com/"},
+		{"not found", code(404, "text/html", "<html><title>No</title>"), strange, "404 Not Found"},
+		{"Status not found", code(404, "application/json", status(404, "NotFound")), other, "NotFound"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t)
+			s.gateway = true
+			s.fill()
+			s.set("gateways", "gw", `"status":{"addresses":[{"value":"192.0.2.9"}]}`)
+			v, j, w := s.follow(t, quick)
+			eventually(t, "all of it", func() bool { return v.says("fresh") > v.says("silent") && strings.Contains(v.String(), "gw") })
+			was := v.String()
+			s.do(func() { s.front = test.front })
+			s.CloseClientConnections()
+			// A busy machine may lose heartbeats too, so there may be more silences.
+			eventually(t, "a silence", func() bool { return v.says("silent") > 0 && v.says("silent") >= v.says("fresh") })
+			eventually(t, "its reason", func() bool {
+				return strings.Contains(w.Trouble(), test.says) && counted(w, test.why) > 0 && j.has("ERROR", test.says) > 0
+			})
+			for _, l := range j.all() {
+				if strings.Contains(l, "\n") {
+					t.Errorf("not a line: %q", l)
+				}
+			}
+			if v.String() != was {
+				t.Errorf("%s\nof\n%s", v, was)
+			}
+			s.do(func() { s.front = nil })
+			eventually(t, "fresh again", func() bool { return v.says("fresh") > v.says("silent") && w.Trouble() == "" })
+			if v.String() != was {
+				t.Errorf("afterwards: %s", v)
+			}
+		})
+	}
+}
+
+// A list leaves out what is there, and nothing in it shows that: it was cut by a
+// whole page. Only what two answers agree in is gone.
+func TestStrangerCutsAPage(t *testing.T) {
+	s := serve(t)
+	s.fill()
+	s.set("services", "api", `"spec":{"type":"LoadBalancer"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.3"}]}}`)
+	v, j, _ := s.follow(t, quick)
+	v.told(t, lists, "fresh")
+	was := v.String()
+	s.do(func() { s.front = cutting(s) })
+	s.CloseClientConnections()
+	eventually(t, "an error that says so", func() bool { return j.has("ERROR", "a list of services without shop/", "which is there") > 0 })
+	if v.String() != was {
+		t.Errorf("%s\nof\n%s", v, was)
+	}
+	s.do(func() { s.front = nil })
+	s.remove("services", "api")
+	eventually(t, "what is gone is gone", func() bool { return v.String() == filled })
+}
+
+// cutting answers lists of Services with one that has none.
+func cutting(s *apiServer) http.HandlerFunc {
+	whole := &apiServer{t: s.t, id: s.id, version: s.version, objects: s.objects, watches: map[chan string]*asking{}, refuse: map[string]int{}}
+	return func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		if strings.HasSuffix(r.URL.Path, "/services") && q.Get("watch") == "" && q.Get("fieldSelector") == "" {
+			fmt.Fprintf(w, `{"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"%d"},"items":[]}`, whole.version)
+			return
+		}
+		whole.ServeHTTP(w, r)
+	}
+}
+
+// The store behind an API is restored from an older copy, and nothing is ever
+// silent: it is listed anew.
+func TestRestored(t *testing.T) {
+	s := serve(t)
+	s.fill()
+	s.do(func() { s.version = 1000 })
+	s.compared = 50 * time.Millisecond
+	v, j, w := s.follow(t, nil)
+	v.becomes(t, filled)
+	s.do(func() { s.version = 500 })
+	s.whisper()
+	if v.String() != filled {
+		t.Errorf("the watches have told: %s", v)
+	}
+	eventually(t, "what is there now", func() bool { return v.String() == changed })
+	if j.has("ERROR", "its revision is 50", "and was 1000", "listed anew") != 1 || counted(w, restored) != 1 {
+		t.Errorf("log: %q", j.all())
+	}
+	time.Sleep(5 * w.compared)
+	if counted(w, restored) != 1 {
+		t.Errorf("found out %v times", counted(w, restored))
+	}
+}
+
+// What no watch tells is found by the next list.
+func TestRelist(t *testing.T) {
+	s := serve(t)
+	s.fill()
+	s.relist = 300 * time.Millisecond
+	v, j, _ := s.follow(t, nil)
+	v.becomes(t, filled)
+	s.whisper()
+	eventually(t, "what is there now", func() bool { return v.String() == changed })
+	if j.has("ERROR") > 0 {
+		t.Errorf("log: %q", j.all())
+	}
+}
+
+// TestHistory is when an origin isn't the one that was known.
+func TestHistory(t *testing.T) {
+	for _, test := range []struct {
+		name, version, identity string
+		want                    bool
+	}{
+		{"further on", "101", "a", false},
+		{"where it was", "100", "a", false},
+		{"back", "99", "a", true},
+		{"further on, of another cluster", "101", "b", true},
+		{"not to be asked whose it is", "101", "", false},
+		{"without an order", "x", "a", false},
+	} {
+		h := &history{identity: "a"}
+		h.saw("7")
+		h.saw("100")
+		h.saw("8")
+		if got := h.another(h.newest(), test.version, test.identity); (got != "") != test.want {
+			t.Errorf("%s: %q", test.name, got)
+		}
+	}
+}
+
+// A credential plugin beside the kubeconfig is found from wherever the kubeconfig is
+// named, and runs seldom while it isn't of use.
+func TestCredentialPlugin(t *testing.T) {
+	s := serve(t)
+	s.fill()
+	s.token = "good"
+	dir := t.TempDir()
+	t.Chdir(dir)
+	runs, token := filepath.Join(dir, "runs"), filepath.Join(dir, "token")
+	write(t, token, "bad")
+	script := fmt.Sprintf("#!/bin/sh\necho run >>%s\nprintf '{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":{\"token\":\"%%s\"}}' \"$(cat %s)\"\n", runs, token)
+	if err := os.WriteFile("plugin.sh", []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(insecure(kubeconfig(s.URL, "x")), `{token: "x"}`, `{exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin.sh, interactiveMode: Never}}`, 1)
+	write(t, "kc.yaml", text)
+	v, j, w := s.follow(t, func(c *Config) { c.Kubeconfig = "kc.yaml"; c.Federation = dir })
+	eventually(t, "refusals", func() bool { return s.count("get")+s.count("list") > 20 })
+	text2, err := os.ReadFile(runs)
+	if n := strings.Count(string(text2), "run"); err != nil || n < 1 || n > 6 {
+		t.Errorf("%d runs at %d questions, %v", n, s.count(""), err)
+	}
+	if j.has("ERROR", "unauthorized") != 1 || counted(w, credential) > 0 {
+		t.Errorf("log: %q", j.all())
+	}
+	write(t, token, "good")
+	for end := time.Now().Add(time.Minute); v.String() != filled; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("a minute later: %s, %q", v, j.all())
+		}
+	}
+}
+
+// TestThrottled is that a pause that an API asks for is kept, and its reason known.
+func TestThrottled(t *testing.T) {
+	s := serve(t)
+	s.fill()
+	s.front = func(w http.ResponseWriter, r *http.Request) {
+		s.do(func() { s.asked = append(s.asked, "throttled") })
+		w.Header().Set("Retry-After", "2")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}
+	v, j, w := s.follow(t, nil)
+	eventually(t, "its reason", func() bool {
+		return j.has("ERROR cluster gce-us: throttled: ", "429 Too Many Requests, to be asked again in 2s") == 1 && strings.HasPrefix(w.Trouble(), "throttled: ")
+	})
+	s.do(func() { s.front = nil })
+	v.becomes(t, filled)
+	if n := s.count("throttled"); n > 40 {
+		t.Errorf("asked %d times", n)
+	}
+	if got := apireply.Later(nil); got != 0 {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,192 @@
+// Package controller keeps the objects of a federation in all its clusters.
+//
+// One goroutine owns what is known and decides, by package workload. Others watch,
+// write, and tell it. What is written can be written twice: a fedsync that is
+// killed at any moment goes on where it was.
+package controller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// Config says what fedsync does where.
+type Config struct {
+	Kubeconfig, Context string // of the federation's API
+	// Federation is its name; "": as the ConfigMap federation-system/federation says.
+	Federation string
+	Kinds      []v1alpha1.Kind // beside those of workload.Kinds
+	// MaxDeletes is how many objects of a cluster may go in one pass before an
+	// operator has to confirm.
+	MaxDeletes int
+	// QPS and Burst bound the calls to each cluster.
+	QPS   float32
+	Burst int
+	// Lease is how long a leader that is gone stays one; zero: there is no election.
+	Lease time.Duration
+	// LostAfter is how long a cluster may be out of reach before its replicas are
+	// given to the others.
+	LostAfter time.Duration
+	Log       *slog.Logger // nil: the default one
+}
+
+// Defaults of the flags.
+const (
+	DefaultMaxDeletes = 50
+	// DefaultQPS lets 1,000 objects be written in a cluster within ten seconds, and
+	// leaves an API server of two cores most of its time.
+	DefaultQPS   = 200
+	DefaultBurst = 400
+	// DefaultLease is short, since a second fedsync loses nothing by asking often:
+	// one call a second.
+	DefaultLease = 6 * time.Second
+	// DefaultLostAfter is as long as fedns takes a silent cluster's word: who is
+	// still answered with must still have its pods counted.
+	DefaultLostAfter = 5 * time.Minute
+)
+
+// agent is how fedsync is called in the logs of API servers.
+const agent = "fedsync"
+
+// Run keeps the objects of the federation, while this one leads, until ctx ends.
+func Run(ctx context.Context, c Config) error {
+	c.Log = cmp.Or(c.Log, slog.Default())
+	api, err := kube.Open(kube.Config{Kubeconfig: c.Kubeconfig, Context: c.Context, Agent: agent})
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	if c.Federation, err = name(ctx, api, c); err != nil {
+		return err
+	}
+	if c.Lease == 0 {
+		return keep(ctx, api, c)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("this host's name: %w", err)
+	}
+	l := kube.Lease{Namespace: v1alpha1.System, Name: "fedsync-" + c.Federation, Holder: fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano()), Duration: c.Lease}
+	for ctx.Err() == nil {
+		var failed error
+		err := api.Lead(ctx, l, func(ctx context.Context) {
+			c.Log.Info("leading")
+			leading.Set(1)
+			defer leading.Set(0)
+			failed = keep(ctx, api, c)
+		})
+		if err = errors.Join(err, failed); err != nil && ctx.Err() == nil {
+			return err
+		}
+		if ctx.Err() == nil {
+			c.Log.Warn("no longer leading; nothing is written until this one leads again")
+		}
+	}
+	return nil
+}
+
+// patience is how often an API that isn't there is tried again.
+const patience = 2 * time.Second
+
+// name finds out what the federation is called.
+func name(ctx context.Context, api *kube.API, c Config) (string, error) {
+	if c.Federation != "" {
+		return c.Federation, nil
+	}
+	told := false
+	for {
+		o, err := api.Get(ctx, kube.ConfigMaps, v1alpha1.System, "federation")
+		switch {
+		case err == nil:
+			data, _ := o.Object["data"].(map[string]any)
+			if n, _ := data["name"].(string); n != "" {
+				return n, nil
+			}
+			return "", fmt.Errorf(`ConfigMap %s/federation: has no "name"; fedctl init writes it, or say -federation NAME`, v1alpha1.System)
+		case kube.Missing(err):
+			return "", fmt.Errorf("the federation has no name: there is no ConfigMap %s/federation; run fedctl init, or say -federation NAME", v1alpha1.System)
+		case kube.Refused(err):
+			return "", fmt.Errorf("ConfigMap %s/federation: %w", v1alpha1.System, err)
+		}
+		if !told {
+			told = true
+			c.Log.Error(fmt.Sprintf("federation's API %s: %v; trying again", api.Server, kube.Plain(err)))
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(patience):
+		}
+	}
+}
+
+// sorts finds out how the federation's API serves what is to be kept.
+func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.Sort, error) {
+	all := workload.Kinds()
+	for _, k := range c.Kinds {
+		found := false
+		for _, s := range all {
+			found = found || s.Group == k.Group && s.Kind.Name == k.Name
+		}
+		if !found {
+			all = append(all, workload.Other(k))
+		}
+	}
+	var out []*workload.Sort
+	for _, s := range all {
+		k, err := find(ctx, api, c, s.Kind)
+		if errors.Is(err, kube.ErrNoKind) {
+			c.Log.Warn(fmt.Sprintf("federation's API: %v; looked for again from time to time", kube.Plain(err)))
+			k = s.Kind
+			k.Resource = "" // which nobody knows yet
+		} else if err != nil {
+			return nil, err
+		}
+		s.Kind = k
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// begin finds out where the federation's API has its objects from.
+func begin(ctx context.Context, api *kube.API, c Config) (kube.Origin, error) {
+	for {
+		o, err := api.Origin(ctx, namespaces)
+		if err == nil || ctx.Err() != nil {
+			return o, ctx.Err()
+		}
+		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", kube.Plain(err)))
+		select {
+		case <-ctx.Done():
+		case <-time.After(patience):
+		}
+	}
+}
+
+// find asks until there is an answer.
+func find(ctx context.Context, api *kube.API, c Config, k v1alpha1.Kind) (v1alpha1.Kind, error) {
+	for {
+		found, err := api.Find(ctx, k.Group, k.Version, k.Name)
+		if err == nil || errors.Is(err, kube.ErrNoKind) {
+			return found, err
+		}
+		if ctx.Err() != nil {
+			return k, ctx.Err()
+		}
+		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", kube.Plain(err)))
+		select {
+		case <-ctx.Done():
+			return k, ctx.Err()
+		case <-time.After(patience):
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// desks is how many writes to the federation's API are under way at once: status
+// of thousands of objects must not take it from those who use it.
+const desks = 8
+
+// A desk is where what is to be written to the federation's API waits.
+type desk struct {
+	api   *kube.API
+	mu    sync.Mutex
+	ready sync.Cond
+	queue []func(ctx context.Context, do func(func()))
+	over  bool
+}
+
+func newDesk(api *kube.API) *desk {
+	d := &desk{api: api}
+	d.ready.L = &d.mu
+	return d
+}
+
+// put has a write done for a flight, unless one is under way, and tells how it
+// ended.
+func (d *desk) put(f flight, flights map[flight]bool, write func(context.Context) (*kube.Object, error), done func(flight, *kube.Object, error)) {
+	if flights[f] {
+		return
+	}
+	flights[f] = true
+	d.push(func(ctx context.Context, do func(func())) {
+		got, err := write(ctx)
+		do(func() { done(f, got, err) })
+	})
+}
+
+// crowd is how many writes may wait before no more events are taken: nobody reads
+// thousands of them.
+const crowd = 1000
+
+// post has a write done of which nobody waits to hear: an event that is lost is no
+// harm.
+func (d *desk) post(write func(context.Context) error) {
+	d.mu.Lock()
+	full := len(d.queue) >= crowd
+	d.mu.Unlock()
+	if full {
+		lostEvents.Inc()
+		return
+	}
+	d.push(func(ctx context.Context, _ func(func())) {
+		if err := write(ctx); err != nil {
+			lostEvents.Inc()
+		}
+	})
+}
+
+func (d *desk) push(f func(context.Context, func(func()))) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue = append(d.queue, f)
+	d.ready.Signal()
+}
+
+// work writes until ctx ends.
+func (d *desk) work(ctx context.Context, do func(func())) {
+	stop := context.AfterFunc(ctx, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.over = true
+		d.ready.Broadcast()
+	})
+	defer stop()
+	for {
+		d.mu.Lock()
+		for len(d.queue) == 0 && !d.over {
+			d.ready.Wait()
+		}
+		if d.over {
+			d.mu.Unlock()
+			return
+		}
+		f := d.queue[0]
+		d.queue[0] = nil // it holds objects
+		d.queue = d.queue[1:]
+		d.mu.Unlock()
+		f(ctx, do)
+	}
+}
+
+// mark writes the finalizer and the record by server-side apply, as one set of
+// fields: what isn't said goes. The UID keeps it from making an object anew that
+// has just gone.
+func mark(ctx context.Context, api *kube.API, w *workload.Want, finalizer bool, record *workload.Record) (*kube.Object, error) {
+	o := w.Kind.New(w.Key.Namespace, w.Name)
+	o.SetUID(types.UID(w.UID))
+	if finalizer {
+		o.SetFinalizers([]string{v1alpha1.Finalizer})
+	}
+	if record != nil {
+		o.SetAnnotations(map[string]string{v1alpha1.StatusOf: record.String()})
+	}
+	got, _, err := api.Apply(ctx, w.Kind, o, kube.How{Manager: agent, Force: true})
+	return got, err
+}
+
+// finalize tells the API server that nothing is left in a Namespace. Where a
+// controller does that, it comes first or finds it done.
+func finalize(ctx context.Context, api *kube.API, w *workload.Want) error {
+	if err := api.Clear(ctx, w.Name); err != nil {
+		return err
+	}
+	o, err := api.Get(ctx, w.Kind, "", w.Name)
+	if err != nil {
+		return err
+	}
+	spec, _ := o.Object["spec"].(map[string]any)
+	if len(spec) == 0 {
+		return nil
+	}
+	spec["finalizers"] = []any{}
+	_, err = api.Put(ctx, w.Kind, o, "finalize")
+	return err
+}
+
+// event makes an Event of a federated object.
+func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note) error {
+	namespace := w.Key.Namespace
+	if namespace == "" {
+		namespace = "default" // where Kubernetes has events of what is in no namespace
+	}
+	now := time.Now().UTC()
+	o := kube.Events.New(namespace, fmt.Sprintf("%.200s.%x", w.Name, now.UnixNano()))
+	o.Object["involvedObject"] = map[string]any{
+		"apiVersion": w.APIVersion(), "kind": w.Kind.Name, "namespace": w.Key.Namespace, "name": w.Name, "uid": w.UID, "resourceVersion": w.Version,
+	}
+	o.Object["type"] = "Normal"
+	if n.Warning {
+		o.Object["type"] = "Warning"
+	}
+	o.Object["reason"], o.Object["message"], o.Object["count"] = n.Reason, n.Text, int64(1)
+	o.Object["source"] = map[string]any{"component": agent}
+	o.Object["firstTimestamp"], o.Object["lastTimestamp"] = now.Format(time.RFC3339), now.Format(time.RFC3339)
+	_, err := api.Create(ctx, kube.Events, o, agent)
+	return err
+}
+
+func uid(s string) types.UID { return types.UID(s) }

@@ -1,0 +1,59 @@
+package controller
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// Print writes a preview for people, a cluster at a time.
+func (p Preview) Print(w io.Writer) error {
+	var b strings.Builder
+	cluster := ""
+	for _, s := range p.Steps {
+		if s.Cluster != cluster {
+			cluster = s.Cluster
+			fmt.Fprintf(&b, "cluster %s\n", cluster)
+		}
+		fmt.Fprintf(&b, "  %s %s: %s\n", s.Verb, s.Key, s.Why)
+		if s.Verb == workload.Create && len(s.Scale) > 0 {
+			fmt.Fprintf(&b, "      with %s\n", s.Scale)
+		}
+		for _, c := range s.Changes {
+			fmt.Fprintf(&b, "      %s: %s -> %s\n", c.Path, orNothing(c.Was), orNothing(c.Now))
+		}
+	}
+	section := func(title string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		fmt.Fprintln(&b, title)
+		for _, l := range lines {
+			fmt.Fprintf(&b, "  %s\n", l)
+		}
+	}
+	var strays []string
+	for _, s := range p.Waiting {
+		strays = append(strays, fmt.Sprintf("cluster %s: %s", s.Cluster, s.Key))
+	}
+	slices.Sort(strays)
+	section("no federated object asks for these; they stay until an operator says otherwise (fedctl confirm):", strays)
+	section("waits for an operator:", p.TooMany)
+	section("to be said:", p.Notes)
+	section("not known:", p.Unknown)
+	if b.Len() == 0 {
+		b.WriteString("nothing to do\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "(nothing)"
+	}
+	return s
+}

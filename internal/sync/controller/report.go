@@ -1,0 +1,209 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// A report is what there is to say of a federated object.
+type report struct {
+	plan    workload.Plan
+	since   time.Time // when there first was something that hasn't been told
+	last    time.Time
+	notes   map[string]bool // told as events
+	counted []workload.Standing
+}
+
+// next is the report after another plan.
+func (r *report) next(p workload.Plan, now time.Time) *report {
+	if r == nil {
+		r = &report{notes: map[string]bool{}}
+	}
+	r.plan, r.last = p, now
+	if r.since.IsZero() {
+		r.since = now
+	}
+	return r
+}
+
+// count has the metrics say how the object stands.
+func (r *report) count(k workload.Key, standings []workload.Standing) {
+	for _, s := range r.counted {
+		objects.WithLabelValues(s.Cluster, k.Kind.Name, string(s.State)).Dec()
+	}
+	for _, s := range standings {
+		objects.WithLabelValues(s.Cluster, k.Kind.Name, string(s.State)).Inc()
+	}
+	r.counted = standings
+}
+
+// Status is told when nothing has changed for settled, and at the latest after
+// overdue: one write for all that happens to an object at once.
+const (
+	settled = 300 * time.Millisecond
+	overdue = time.Second
+)
+
+// tell writes what has become of objects, where it is something new.
+func (l *loop) tell(now time.Time) {
+	for k := range l.untold {
+		r, w := l.reports[k], l.table.Wanted(k)
+		if r == nil || w == nil {
+			delete(l.untold, k)
+			continue
+		}
+		if now.Sub(r.last) < settled && now.Sub(r.since) < overdue || l.flights[flight{"", k}] || l.waits(flight{"", k}, now) {
+			continue
+		}
+		standings, notes, flying := l.standings(w, r.plan)
+		if flying && now.Sub(r.since) < overdue || l.early(standings, now) {
+			continue
+		}
+		r.since = time.Time{}
+		delete(l.untold, k)
+		r.count(k, standings)
+		l.events(w, r, notes)
+		if w.Deleting && !w.Finalizer {
+			continue
+		}
+		reason, message := verdict(w, standings)
+		record := w.Record.Next(w.UID, standings, reason, message, now)
+		if record.String() != w.Record.String() {
+			l.mark(w, w.Finalizer, &record)
+			continue // the answer to that brings the next turn
+		}
+		if status := l.table.Status(k, everywhere(standings)); status != nil {
+			l.desk.put(flight{"", k}, l.flights, func(ctx context.Context) (*kube.Object, error) {
+				return l.api.Merge(ctx, k.Kind, k.Namespace, k.Name, map[string]any{"metadata": map[string]any{"uid": w.UID}, "status": status}, agent, "status")
+			}, l.filed)
+		}
+	}
+}
+
+// standings are those of the plan, with what became of its steps.
+func (l *loop) standings(w *workload.Want, p workload.Plan) (out []workload.Standing, notes []workload.Note, flying bool) {
+	notes = slices.Clone(p.Notes)
+	for _, s := range p.Standings {
+		f := flight{s.Cluster, w.Key}
+		t := l.tries[f]
+		switch {
+		case l.gate.holds(f):
+			s.State, s.Error = workload.Waiting, fmt.Sprintf("more than %d deletions at once wait for an operator: fedctl confirm", l.MaxDeletes)
+			notes = append(notes, workload.Note{Warning: true, Reason: "DeletionWaits", Text: "cluster " + s.Cluster + ": " + s.Error})
+		case s.State != workload.Pending && s.State != workload.Deleting:
+		case t != nil && t.err != nil:
+			if s.Error = t.err.Error(); kube.Refused(t.err) {
+				s.State = workload.Failed
+				notes = append(notes, workload.Note{Warning: true, Reason: "Refused", Text: "cluster " + s.Cluster + ": " + s.Error})
+			}
+		case l.contests[f] != nil && !l.contests[f].until.IsZero():
+			s.Error = "somebody else changes it again and again"
+			notes = append(notes, workload.Note{Warning: true, Reason: "Contested", Text: "cluster " + s.Cluster + ": " + s.Error + "; it is put right once a minute"})
+		default:
+			flying = true
+		}
+		out = append(out, s)
+	}
+	return out, notes, flying
+}
+
+// patienceForMembers is how long a cluster may take to say what it has before that is
+// worth a word: else each start would be written on every object, twice.
+const patienceForMembers = 10 * time.Second
+
+// early says whether a cluster that nothing can be said of has hardly been asked.
+func (l *loop) early(standings []workload.Standing, now time.Time) bool {
+	return slices.ContainsFunc(standings, func(s workload.Standing) bool {
+		m := l.members[s.Cluster]
+		return s.State == workload.Unreachable && m != nil && now.Sub(m.began) < patienceForMembers
+	})
+}
+
+// everywhere says whether nothing has still to be done for an object to be where it
+// should be.
+func everywhere(standings []workload.Standing) bool {
+	return !slices.ContainsFunc(standings, func(s workload.Standing) bool {
+		return s.State == workload.Pending || s.State == workload.Failed || s.State == workload.Unreachable
+	})
+}
+
+// verdict is the worst of the standings, and where it is so.
+func verdict(w *workload.Want, standings []workload.Standing) (reason, message string) {
+	worst := []workload.State{workload.Waiting, workload.NameTaken, workload.Failed, workload.NotServed, workload.Unreachable, workload.Deleting, workload.Pending}
+	switch {
+	case w.Deleting:
+		worst = append(worst, workload.Applied)
+	case len(w.Unclear) > 0:
+		return workload.BadAnnotation, strings.Join(w.Unclear, "; ")
+	case len(standings) == 0:
+		return "NoCluster", "no cluster is chosen for it"
+	}
+	for _, state := range worst {
+		var in []string
+		for _, s := range standings {
+			if s.State == state {
+				in = append(in, s.Cluster)
+			}
+		}
+		if len(in) > 0 {
+			return string(state), "in " + strings.Join(in, ", ")
+		}
+	}
+	if w.Deleting {
+		return string(workload.Deleting), ""
+	}
+	return string(workload.Applied), ""
+}
+
+// events tells what hasn't been told yet.
+func (l *loop) events(w *workload.Want, r *report, notes []workload.Note) {
+	now := map[string]bool{}
+	for _, n := range notes {
+		id := n.Reason + "\x00" + n.Text
+		if now[id] || r.notes[id] {
+			now[id] = true
+			continue
+		}
+		now[id] = true
+		l.Log.Warn(fmt.Sprintf("%s: %s: %s", w.Key, n.Reason, n.Text))
+		l.desk.post(func(ctx context.Context) error { return event(ctx, l.api, w, n) })
+	}
+	r.notes = now
+}
+
+// mark writes the finalizer and the record of a federated object.
+func (l *loop) mark(w *workload.Want, finalizer bool, record *workload.Record) {
+	if l.waits(flight{"", w.Key}, time.Now()) {
+		return
+	}
+	l.desk.put(flight{"", w.Key}, l.flights, func(ctx context.Context) (*kube.Object, error) {
+		return mark(ctx, l.api, w, finalizer, record)
+	}, l.filed)
+}
+
+// filed hears how a write to the federation's API ended. What it answers is taken
+// in: the watch may be late, and what is old would be written again.
+func (l *loop) filed(f flight, got *kube.Object, err error) {
+	delete(l.flights, f)
+	if err == nil || kube.Missing(err) {
+		delete(l.tries, f)
+	} else if _, news := l.failed(f, err, soonest, ""); news && !kube.Conflict(err) {
+		l.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, kube.Plain(err)))
+	}
+	if w := l.table.Wanted(f.Key); got != nil && w != nil && w.UID == string(got.GetUID()) && workload.Older(w.Version, got.GetResourceVersion()) {
+		l.table.Want(workload.NewWant(f.Key, got.Object, l.Federation))
+	}
+	if r := l.reports[f.Key]; r != nil {
+		if r.since.IsZero() {
+			r.since = time.Now()
+		}
+		l.untold[f.Key] = true
+	}
+	l.table.Touch(f.Key)
+}

@@ -1,0 +1,225 @@
+package controller
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// follow hears of all that the federation's API has.
+func (l *loop) follow(ctx context.Context) {
+	for _, s := range l.sorts {
+		f := &wanted{loop: l, sort: s}
+		if kind := s.Kind; kind.Resource != "" {
+			l.wg.Go(func() { l.api.Follow(ctx, kind, "", f) })
+			continue
+		}
+		delete(l.unlisted, s.Kind.Name)
+		l.table.Dark(s, true)
+		kind := s.Kind
+		l.wg.Go(func() { f.await(ctx, kind) })
+	}
+	l.wg.Go(func() { l.api.Follow(ctx, v1alpha1.Clusters, "", &joined{loop: l}) })
+}
+
+// await follows a sort from when the federation's API serves it.
+func (f *wanted) await(ctx context.Context, kind v1alpha1.Kind) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(recheck):
+		}
+		found, err := f.api.Find(ctx, kind.Group, kind.Version, kind.Name)
+		if err == nil {
+			f.do(func() { f.sort.Kind = found })
+			f.api.Follow(ctx, found, "", f)
+			return
+		}
+		if !errors.Is(err, kube.ErrNoKind) {
+			f.Failed(err)
+		}
+	}
+}
+
+// wanted follows the federated objects of a sort.
+type wanted struct {
+	*loop
+	sort *workload.Sort
+	said string // the last error
+}
+
+var _ kube.Follower = (*wanted)(nil)
+
+func (f *wanted) key(namespace, name string) workload.Key {
+	return workload.Key{Sort: f.sort, Namespace: namespace, Name: name}
+}
+
+// Listed is for kube.API.Follow.
+func (f *wanted) Listed(all []*kube.Object) {
+	f.do(func() {
+		f.said = ""
+		there := map[workload.Key]bool{}
+		for _, o := range all {
+			k := f.key(o.GetNamespace(), o.GetName())
+			there[k] = true
+			f.set(k, o)
+		}
+		for _, k := range f.table.Wants(f.sort) {
+			if !there[k] {
+				f.gone(k)
+			}
+		}
+		if !there[f.key(v1alpha1.System, WaitingName)] && f.sort.Kind.Name == "ConfigMap" {
+			f.gate.heard(WaitingName, nil)
+		}
+		for name := range f.secrets {
+			if !there[f.key(v1alpha1.System, name)] && f.sort.Kind.Name == "Secret" {
+				f.secret(name, nil)
+			}
+		}
+		f.table.Dark(f.sort, false)
+		delete(f.unlisted, f.sort.Kind.Name)
+	})
+}
+
+// Set is for kube.API.Follow.
+func (f *wanted) Set(o *kube.Object) {
+	f.do(func() {
+		k := f.key(o.GetNamespace(), o.GetName())
+		if w := f.table.Wanted(k); w != nil && w.UID == string(o.GetUID()) && workload.Older(o.GetResourceVersion(), w.Version) {
+			return // an answer to a write came first
+		}
+		f.set(k, o)
+	})
+}
+
+// Gone is for kube.API.Follow.
+func (f *wanted) Gone(namespace, name string) {
+	f.do(func() { f.gone(f.key(namespace, name)) })
+}
+
+// Failed is for kube.API.Follow.
+func (f *wanted) Failed(err error) {
+	f.do(func() {
+		// Without the Secrets there are no clusters; what else isn't shown holds up
+		// only itself.
+		if f.unlisted[f.sort.Kind.Name] && f.sort.Kind.Name != "Secret" && (kube.Refused(err) || kube.Missing(err)) {
+			f.table.Dark(f.sort, true)
+			delete(f.unlisted, f.sort.Kind.Name)
+		}
+		if f.said != err.Error() {
+			f.said = err.Error()
+			f.Log.Error(fmt.Sprintf("federation's API: %s: %v; trying again", f.sort.Kind, kube.Plain(err)))
+		}
+	})
+}
+
+// set takes in an object of the federation's API; some are for fedsync itself.
+func (f *wanted) set(k workload.Key, o *kube.Object) {
+	if k.Namespace == v1alpha1.System {
+		switch k.Kind.Name {
+		case "Secret":
+			f.secret(k.Name, o)
+		case "ConfigMap":
+			f.gate.heard(k.Name, o)
+		}
+	}
+	w := workload.NewWant(k, o.Object, f.Federation)
+	if !workload.Federated(k, o.Object) && !w.Finalizer {
+		f.table.Unwant(k)
+		return
+	}
+	f.table.Want(w)
+}
+
+func (f *wanted) gone(k workload.Key) {
+	if k.Namespace == v1alpha1.System {
+		switch k.Kind.Name {
+		case "Secret":
+			f.secret(k.Name, nil)
+		case "ConfigMap":
+			f.gate.heard(k.Name, nil)
+		}
+	}
+	f.table.Unwant(k)
+}
+
+// secret takes in what may be the credentials of a cluster.
+func (l *loop) secret(name string, o *kube.Object) {
+	if o == nil {
+		delete(l.secrets, name)
+		return
+	}
+	data, _ := o.Object["data"].(map[string]any)
+	text, ok := data[v1alpha1.KubeconfigKey].(string)
+	if !ok {
+		delete(l.secrets, name)
+		return
+	}
+	content, err := base64.StdEncoding.DecodeString(text)
+	if err != nil { // the API server has decoded it already
+		delete(l.secrets, name)
+		return
+	}
+	l.secrets[name] = content
+}
+
+// joined follows the Cluster objects.
+type joined struct {
+	*loop
+	said string
+}
+
+var _ kube.Follower = (*joined)(nil)
+
+// Listed is for kube.API.Follow.
+func (f *joined) Listed(all []*kube.Object) {
+	f.do(func() {
+		f.said = ""
+		there := map[string]bool{}
+		for _, o := range all {
+			there[o.GetName()] = true
+			f.set(o)
+		}
+		for name := range f.clusters {
+			if !there[name] {
+				delete(f.clusters, name)
+			}
+		}
+		delete(f.unlisted, v1alpha1.Clusters.Name)
+	})
+}
+
+// Set is for kube.API.Follow.
+func (f *joined) Set(o *kube.Object) { f.do(func() { f.set(o) }) }
+
+// Gone is for kube.API.Follow.
+func (f *joined) Gone(_, name string) { f.do(func() { delete(f.clusters, name) }) }
+
+// Failed is for kube.API.Follow.
+func (f *joined) Failed(err error) {
+	f.do(func() {
+		if f.said != err.Error() {
+			f.said = err.Error()
+			f.Log.Error(fmt.Sprintf("federation's API: clusters: %v; trying again", kube.Plain(err)))
+		}
+	})
+}
+
+func (f *joined) set(o *kube.Object) {
+	c := &v1alpha1.Cluster{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, c); err != nil {
+		f.Log.Error(fmt.Sprintf("cluster %s: %v; it stays as it was", o.GetName(), err))
+		return
+	}
+	f.clusters[c.Name] = c
+}

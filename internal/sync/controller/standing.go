@@ -1,0 +1,396 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/placement"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// A cluster is asked every heartbeat whether it is ready, and is out of reach when
+// it has been silent for three: one lost packet isn't an outage.
+const (
+	heartbeat = 2 * time.Second
+	misses    = 3
+)
+
+// retold is how often a heartbeat is written that changes nothing else: often
+// enough for people, too seldom to be work.
+const retold = 5 * time.Minute
+
+// A pulse is what heartbeats say of a cluster.
+type pulse struct {
+	heard  bool // there was one
+	missed int
+	since  time.Time // it has been in reach, or out of it
+	ready  bool      // it says that it is
+	why    string    // it isn't
+	at     time.Time // of the last
+	find   findings
+}
+
+// findings are what is asked seldom.
+type findings struct {
+	version, region string
+	zones           []string
+	origin          kube.Origin
+}
+
+func (p *pulse) reachable() bool { return p.heard && p.missed < misses }
+
+// reachable says whether steps can be done in a cluster: its API answers, and it is
+// known which cluster it is.
+func (m *member) reachable() bool {
+	return m.pulse.reachable() && m.pulse.find.version != "" && m.twin() == ""
+}
+
+// twin is what else the cluster is, if it was joined twice, or is the federation's
+// API itself: it would be told to be two things at once.
+func (m *member) twin() string {
+	id := m.pulse.find.origin.Identity
+	if id == "" {
+		return ""
+	}
+	if id == m.origin.Identity {
+		return "it is the federation's own API"
+	}
+	for name, o := range m.members {
+		if name < m.name && o.pulse.find.origin.Identity == id {
+			return "it is the same as cluster " + name
+		}
+	}
+	return ""
+}
+
+// beat asks a cluster how it is until ctx ends.
+func (m *member) beat(ctx context.Context) {
+	t := time.NewTicker(heartbeat)
+	defer t.Stop()
+	var found findings
+	var asked, looked time.Time
+	failed := false
+	for {
+		call, end := context.WithTimeout(ctx, heartbeat)
+		err := m.api.Ready(call)
+		end()
+		if ctx.Err() != nil {
+			return
+		}
+		failed = failed || err != nil
+		if err == nil && (failed || time.Since(asked) > retold) {
+			if f, ok := m.ask(ctx); ok {
+				found, asked, looked, failed = f, time.Now(), time.Now(), false
+			}
+		} else if err == nil && time.Since(looked) > compared {
+			call, end := context.WithTimeout(ctx, heartbeat) // one that hangs must not keep beats from being missed
+			if o, e := m.api.Origin(call, namespaces); e == nil {
+				found.origin, looked = o, time.Now()
+			}
+			end()
+		}
+		m.tell(func() { m.felt(err, found) })
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// ask finds out what changes seldom.
+func (m *member) ask(ctx context.Context) (f findings, ok bool) {
+	version, err := m.api.Version(ctx)
+	if err != nil {
+		return f, false
+	}
+	f.version = version
+	if f.origin, err = m.api.Origin(ctx, namespaces); err != nil {
+		return f, false
+	}
+	all, err := m.api.List(ctx, kube.Nodes, "", "")
+	if err != nil {
+		return f, kube.Refused(err) // then it's known as well as it ever will be
+	}
+	for _, n := range all {
+		labels := n.GetLabels()
+		if r := labels["topology.kubernetes.io/region"]; r != "" && f.region == "" {
+			f.region = r
+		}
+		if z := labels["topology.kubernetes.io/zone"]; z != "" && !slices.Contains(f.zones, z) {
+			f.zones = append(f.zones, z)
+		}
+	}
+	slices.Sort(f.zones)
+	return f, true
+}
+
+// felt takes in a heartbeat.
+func (m *member) felt(err error, found findings) {
+	p := &m.pulse
+	was := p.reachable()
+	// Who answers, if only to say that it isn't ready or doesn't know us, is there.
+	if err == nil || kube.Reached(err) {
+		p.missed, p.heard = 0, true
+	} else {
+		p.missed++
+	}
+	if p.ready, p.why, p.at = err == nil, "", time.Now(); err != nil {
+		p.why = err.Error()
+	}
+	if found.version != "" {
+		if what := p.find.origin.Another(found.origin); what != "" {
+			m.Log.Warn(fmt.Sprintf("cluster %s: has lost what it held, or was restored from an older copy (%s): it is listed anew", m.name, what))
+			m.content = nil // the next muster makes it a member anew
+		}
+		found.origin = p.find.origin.Next(found.origin)
+		p.find = found
+	}
+	if now := p.reachable(); now != was {
+		p.since = p.at
+		if now {
+			m.Log.Info(fmt.Sprintf("cluster %s: in reach", m.name))
+			m.heal()
+		} else {
+			m.Log.Warn(fmt.Sprintf("cluster %s: out of reach: %v", m.name, kube.Plain(err)))
+		}
+	}
+}
+
+// heal has what failed while the cluster was out of reach tried at once.
+func (m *member) heal() {
+	for f, t := range m.tries {
+		if f.cluster == m.name && !kube.Refused(t.err) {
+			delete(m.tries, f)
+			m.table.Touch(f.Key)
+		}
+	}
+}
+
+// describe tells the table how the clusters stand, if that has changed, and writes
+// it on the Cluster objects.
+func (l *loop) describe(now time.Time) {
+	dark := 0
+	for name := range l.clusters {
+		if m := l.members[name]; m == nil || !m.reachable() {
+			dark++
+		}
+	}
+	// When most are out of reach, it is fedsync that is cut off.
+	isolated := 2*dark > len(l.clusters)
+	var all []*workload.Member
+	changed := len(l.table.Members()) != len(l.clusters)
+	for name, c := range l.clusters {
+		d := &workload.Member{Name: name, Labels: c.Labels, Lists: func(*workload.Sort) bool { return false }, Lacks: func(*workload.Sort) bool { return false }}
+		for _, t := range c.Spec.Taints {
+			d.Taints = append(d.Taints, placement.Taint{Key: t.Key, Value: t.Value, Effect: placement.Effect(t.Effect)})
+		}
+		d.Evacuated = evacuated(c.Spec.Drain, now)
+		since := l.troubles[name].since
+		if m := l.members[name]; m != nil {
+			d.Reachable = m.reachable()
+			d.Lists = func(s *workload.Sort) bool { return m.listed[s] }
+			d.Lacks = func(s *workload.Sort) bool { return m.lacks[s] }
+			d.Denies = func(s *workload.Sort) string { return m.denies[s] }
+			since = m.pulse.since
+			clusterUp.WithLabelValues(name).Set(number(d.Reachable))
+			l.proclaim(c, m, now)
+		}
+		d.Lost = !d.Reachable && !isolated && now.Sub(since) > l.LostAfter
+		all = append(all, d)
+		i := slices.IndexFunc(l.table.Members(), func(o *workload.Member) bool { return o.Name == name })
+		news := l.news(name)
+		changed = changed || i < 0 || !same(l.table.Members()[i], d) || news
+	}
+	if changed {
+		l.table.SetMembers(all)
+	}
+}
+
+// news says whether the table knows another connection to a cluster than the one
+// there is.
+func (l *loop) news(name string) bool {
+	m := l.members[name]
+	if was, told := l.known[name]; told && was == m {
+		return false
+	}
+	l.known[name] = m
+	return true
+}
+
+func same(a, b *workload.Member) bool {
+	if len(a.Labels) != len(b.Labels) || a.Evacuated != b.Evacuated || a.Reachable != b.Reachable || a.Lost != b.Lost || !slices.Equal(a.Taints, b.Taints) {
+		return false
+	}
+	for k, v := range a.Labels {
+		if w, ok := b.Labels[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
+// evacuated says whether a cluster's replicas are to be elsewhere by now.
+func evacuated(d *v1alpha1.Drain, now time.Time) bool {
+	return d != nil && d.EvacuateAfter != nil && !now.Before(d.EvacuateAfter.Time) && (d.Until == nil || now.Before(d.Until.Time))
+}
+
+// absent writes on a Cluster object why it can't be reached at all.
+func (l *loop) absent(c *v1alpha1.Cluster, why string) {
+	clusterUp.WithLabelValues(c.Name).Set(0)
+	l.publish(c, c.Status, []metav1.Condition{
+		{Type: v1alpha1.Ready, Status: metav1.ConditionFalse, Reason: "NoCredentials", Message: why},
+		{Type: v1alpha1.Offline, Status: metav1.ConditionUnknown, Reason: "NoCredentials", Message: why},
+	})
+}
+
+// proclaim writes on a Cluster object how the cluster is, when that has changed.
+func (l *loop) proclaim(c *v1alpha1.Cluster, m *member, now time.Time) {
+	p := &m.pulse
+	if p.at.IsZero() {
+		return
+	}
+	ready := metav1.Condition{Type: v1alpha1.Ready, Status: metav1.ConditionTrue, Reason: "Ready", Message: "/readyz says ok"}
+	offline := metav1.Condition{Type: v1alpha1.Offline, Status: metav1.ConditionFalse, Reason: "Reachable", Message: "its API answers"}
+	switch {
+	case !p.reachable():
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "Offline", "its API can't be reached"
+		offline.Status, offline.Reason, offline.Message = metav1.ConditionTrue, "Unreachable", p.why
+		if !p.heard && p.missed < misses {
+			return // it has hardly been asked
+		}
+	case m.twin() != "":
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "Twin", m.twin()+"; nothing is done there"
+	case !p.ready && p.missed == 0:
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotReady", p.why
+	}
+	if drained(c, now) {
+		ready.Reason += v1alpha1.AndDrained
+	}
+	next := c.Status
+	if p.find.version != "" {
+		next.KubernetesVersion, next.Region, next.Zones = p.find.version, cmp.Or(c.Spec.Region, p.find.region), p.find.zones
+		if len(c.Spec.Zones) > 0 {
+			next.Zones = c.Spec.Zones
+		}
+	}
+	if p.missed == 0 && (c.Status.LastHeartbeatTime == nil || now.Sub(c.Status.LastHeartbeatTime.Time) > retold) {
+		next.LastHeartbeatTime = &metav1.Time{Time: p.at.UTC().Truncate(time.Second)}
+	}
+	l.publish(c, next, []metav1.Condition{ready, offline})
+}
+
+// drained says whether a cluster's shards are taken out of the answers: by its drain,
+// or, as fedns says, by another order.
+func drained(c *v1alpha1.Cluster, now time.Time) bool {
+	i := slices.IndexFunc(c.Status.Conditions, func(s metav1.Condition) bool { return s.Type == v1alpha1.Drained })
+	if d := c.Spec.Drain; d != nil && (d.Until == nil || now.Before(d.Until.Time)) {
+		return i < 0 || c.Status.Conditions[i].Reason != v1alpha1.Overruled
+	}
+	return c.Spec.Drain == nil && i >= 0 && c.Status.Conditions[i].Status == metav1.ConditionTrue
+}
+
+// publish writes the status of a Cluster object, if it is another.
+func (l *loop) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditions []metav1.Condition) {
+	f := flight{cluster: "cluster/" + c.Name}
+	if l.preview || l.flights[f] || l.waits(f, time.Now()) {
+		return
+	}
+	now := metav1.Time{Time: time.Now().UTC().Truncate(time.Second)}
+	next.Conditions = slices.Clone(conditions)
+	for i := range next.Conditions {
+		n := &next.Conditions[i]
+		n.LastTransitionTime = now
+		for _, was := range c.Status.Conditions {
+			if was.Type == n.Type && was.Status == n.Status {
+				n.LastTransitionTime = was.LastTransitionTime
+			}
+		}
+	}
+	if equalStatus(c.Status, next) {
+		return
+	}
+	next.Conditions = append(next.Conditions, others(c.Status.Conditions)...)
+	c.Status = next // until the watch says so; a failure says otherwise
+	l.desk.put(f, l.flights, func(ctx context.Context) (*kube.Object, error) {
+		return apply(ctx, l.api, c, next)
+	}, func(f flight, _ *kube.Object, err error) {
+		delete(l.flights, f)
+		if err == nil || kube.Missing(err) || kube.Conflict(err) {
+			delete(l.tries, f)
+			return
+		}
+		c.Status = v1alpha1.ClusterStatus{}
+		if _, news := l.failed(f, err, soonest, ""); news {
+			l.Log.Warn(fmt.Sprintf("federation's API: status of cluster %s: %v; trying again", c.Name, kube.Plain(err)))
+		}
+	})
+}
+
+// own are the conditions that fedsync writes; the others are fedns's.
+var own = []string{v1alpha1.Ready, v1alpha1.Offline}
+
+func others(all []metav1.Condition) (out []metav1.Condition) {
+	for _, c := range all {
+		if !slices.Contains(own, c.Type) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// apply writes what is fedsync's in a status, and nothing else: fedns writes there, too.
+func apply(ctx context.Context, api *kube.API, c *v1alpha1.Cluster, s v1alpha1.ClusterStatus) (*kube.Object, error) {
+	var conditions []any
+	for _, n := range s.Conditions {
+		if slices.Contains(own, n.Type) {
+			conditions = append(conditions, map[string]any{"type": n.Type, "status": string(n.Status), "reason": n.Reason, "message": n.Message, "lastTransitionTime": n.LastTransitionTime.UTC().Format(time.RFC3339)})
+		}
+	}
+	status := map[string]any{"conditions": conditions}
+	for name, text := range map[string]string{"kubernetesVersion": s.KubernetesVersion, "region": s.Region} {
+		if text != "" {
+			status[name] = text
+		}
+	}
+	if len(s.Zones) > 0 {
+		status["zones"] = s.Zones
+	}
+	if s.LastHeartbeatTime != nil {
+		status["lastHeartbeatTime"] = s.LastHeartbeatTime.UTC().Format(time.RFC3339)
+	}
+	o := v1alpha1.Clusters.New("", c.Name)
+	o.Object["metadata"].(map[string]any)["uid"] = string(c.UID)
+	o.Object["status"] = status
+	got, _, err := api.Apply(ctx, v1alpha1.Clusters, o, kube.How{Manager: agent, Force: true, Subresource: "status"})
+	return got, err
+}
+
+func equalStatus(a, b v1alpha1.ClusterStatus) bool {
+	mine := func(all []metav1.Condition) (out []metav1.Condition) {
+		for _, kind := range own {
+			for _, c := range all {
+				if c.Type == kind {
+					out = append(out, c)
+				}
+			}
+		}
+		return out
+	}
+	return slices.Equal(mine(a.Conditions), mine(b.Conditions)) && a.KubernetesVersion == b.KubernetesVersion && a.Region == b.Region &&
+		slices.Equal(a.Zones, b.Zones) && a.LastHeartbeatTime.Equal(b.LastHeartbeatTime)
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,107 @@
+package workload
+
+import (
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+)
+
+// A Scale is the fields of a spec that are split, with their numbers.
+type Scale map[string]int64
+
+// A Have is what is known of an object in a cluster.
+type Have struct {
+	UID     string
+	Version string // its resourceVersion
+	Ours    bool   // made by fedsync, for this federation
+	// Marked is that one of our two marks was taken off: it is put on again, but
+	// that alone is no reason to delete it.
+	Marked bool
+	// Others is the federation that it was made for, if that is another one.
+	Others   string
+	Deleting bool
+	Applied  string // hash of the template that was applied last
+	Scale    Scale
+	// Drift is where it isn't what the template of that hash says.
+	Drift []Change
+	// Seen is a hash of what the template speaks of, as it is there.
+	Seen string
+	// Part is what it says of itself.
+	Part Part
+	// Target is what a HorizontalPodAutoscaler scales: "Deployment web".
+	Target string
+	// Ended is that it is a Job which is complete or has failed.
+	Ended bool
+	// Live is the object itself, if it was asked for.
+	Live Object
+}
+
+// A Part is the status of an object in a cluster.
+type Part struct {
+	Cluster    string
+	Generation int64
+	Status     Object // the fields that are put together
+}
+
+// A Base is how an object looked when it was last written: an API server may spell
+// what it is given in another way, and that is no drift.
+type Base struct {
+	Template string // hash of the template that was applied
+	Seen     string
+}
+
+// Observe cuts an object of a cluster down to what counts. t may be nil: nothing
+// is wanted of that name.
+func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
+	h := &Have{
+		UID:      text(o, "metadata", "uid"),
+		Version:  text(o, "metadata", "resourceVersion"),
+		Deleting: at(o, "metadata", "deletionTimestamp") != nil,
+		Applied:  text(o, "metadata", "annotations", v1alpha1.Applied),
+	}
+	labelled := text(o, "metadata", "labels", v1alpha1.ManagedBy) == v1alpha1.Fedsync
+	switch of := text(o, "metadata", "annotations", v1alpha1.Federation); {
+	case of == federation:
+		h.Ours, h.Marked = labelled, !labelled
+	case of == "":
+		h.Marked = labelled
+	case labelled:
+		h.Others = of
+	}
+	for _, f := range k.Scale {
+		if n, ok := number(o, "spec", f); ok {
+			if h.Scale == nil {
+				h.Scale = Scale{}
+			}
+			h.Scale[f] = n
+		}
+	}
+	h.Part.Generation, _ = number(o, "metadata", "generation")
+	if k.status != nil {
+		h.Part.Status = part(object(o, "status"), k.kept)
+	}
+	h.Ended = k.Kind.Name == "Job" && ended(object(o, "status"))
+	if k.Kind.Name == "HorizontalPodAutoscaler" {
+		h.Target = text(o, "spec", "scaleTargetRef", "kind") + " " + text(o, "spec", "scaleTargetRef", "name")
+	}
+	if t == nil || !h.Ours {
+		return h
+	}
+	h.Seen = hashOf(project(t.Object, o))
+	if h.Applied == t.Hash && (base.Template != t.Hash || base.Seen != h.Seen) {
+		h.Drift = Diff(t.Object, o)
+	}
+	return h
+}
+
+// part is a copy of the fields of a status that count.
+func part(status map[string]any, kept []string) Object {
+	var out Object
+	for _, f := range append([]string{"observedGeneration"}, kept...) {
+		if v, ok := status[f]; ok {
+			if out == nil {
+				out = Object{}
+			}
+			out[f] = clone(v)
+		}
+	}
+	return out
+}

@@ -1,0 +1,505 @@
+package workload
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fedns/fedns/internal/sync/placement"
+	"github.com/fedns/fedns/internal/sync/replicas"
+)
+
+// A world is a table, and what it is made of.
+type world struct {
+	testing.TB
+	*Table
+	members []*Member
+	version int
+}
+
+func newWorld(t testing.TB, members ...string) *world {
+	w := &world{TB: t, Table: NewTable("prod")}
+	w.Sorts = sorts
+	for _, name := range members {
+		w.members = append(w.members, &Member{
+			Name: name, Labels: map[string]string{"name": name}, Reachable: true,
+			Lists: func(*Sort) bool { return true }, Lacks: func(*Sort) bool { return false },
+		})
+	}
+	w.SetMembers(w.members)
+	w.want("Namespace", "", "ns", `{}`)
+	w.run()
+	return w
+}
+
+func (w *world) key(kindName, namespace, name string) Key {
+	return Key{kind(w, kindName), namespace, name}
+}
+
+// want has a federated object with a finalizer; more is merged over it.
+func (w *world) want(kindName, namespace, name, more string) Key {
+	w.Helper()
+	k := w.key(kindName, namespace, name)
+	w.version++
+	o := merge(parse(w, fmt.Sprintf(`{"metadata":{"name":%q,"namespace":%q,"uid":"uid-%s","resourceVersion":"%d","finalizers":["fedns.io/fedsync"]}}`, name, namespace, name, w.version)), parse(w, more))
+	w.Want(NewWant(k, o, "prod"))
+	return k
+}
+
+func merge(a, b Object) Object {
+	out := maps.Clone(a)
+	for k, v := range b {
+		if m, ok := v.(map[string]any); ok {
+			if n, ok := out[k].(map[string]any); ok {
+				v = merge(n, m)
+			}
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// have has an object in a cluster.
+func (w *world) have(cluster string, k Key, object string) {
+	w.Helper()
+	w.version++
+	w.Have(cluster, k, merge(parse(w, fmt.Sprintf(`{"metadata":{"name":%q,"namespace":%q,"uid":"uid-%s-%d","resourceVersion":"%d"}}`, k.Name, k.Namespace, cluster, w.version, w.version)), parse(w, object)))
+}
+
+// copied has what was applied in a cluster, with more merged over it.
+func (w *world) copied(cluster string, k Key, more string) {
+	w.Helper()
+	w.have(cluster, k, jsonOf(merge(w.Wanted(k).Template.Object, parse(w, more))))
+}
+
+// run carries steps out until there are none, and says what they were.
+func (w *world) run() string {
+	w.Helper()
+	var all []string
+	for range 20 {
+		n := len(all)
+		for _, k := range w.Dirty() {
+			if w.Wanted(k) == nil {
+				continue
+			}
+			for _, s := range w.Plan(k).Steps {
+				all = append(all, fmt.Sprintf("%s: %s %s%s", s.Cluster, s.Verb, s.Key, scaleOf(s)))
+				w.version++
+				switch s.Verb {
+				case Delete, Release:
+					w.Gone(s.Cluster, k)
+				default:
+					o := clone(s.Object).(Object)
+					uid := s.UID
+					if uid == "" {
+						uid = fmt.Sprint("uid-", w.version)
+					}
+					w.Wrote(s.Cluster, k, merge(o, Object{"metadata": map[string]any{"uid": uid, "resourceVersion": fmt.Sprint(w.version)}}), s.Share)
+				}
+			}
+		}
+		if len(all) == n {
+			return strings.Join(all, "\n")
+		}
+	}
+	w.Fatalf("steps without an end:\n%s", strings.Join(all, "\n"))
+	return ""
+}
+
+func scaleOf(s Step) string {
+	if len(s.Scale) == 0 {
+		return ""
+	}
+	return " " + s.Scale.String()
+}
+
+// stands says how an object stands, in the plan.
+func (w *world) stands(k Key) string {
+	var out []string
+	for _, s := range w.Plan(k).Standings {
+		out = append(out, s.Cluster+" "+string(s.State))
+	}
+	return strings.Join(out, ", ")
+}
+
+func (w *world) check(what, got, want string) {
+	w.Helper()
+	if got != want {
+		w.Errorf("%s:\n got %s\nwant %s", what, got, want)
+	}
+}
+
+func (w *world) member(name string) *Member {
+	return w.members[slices.IndexFunc(w.members, func(m *Member) bool { return m.Name == name })]
+}
+
+func TestPlanOfAnObject(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := w.want("ConfigMap", "ns", "c", `{"data":{"x":"1"}}`)
+	w.check("new", w.run(), "a: create ConfigMap ns/c\nb: create ConfigMap ns/c")
+	w.check("and done", w.run(), "")
+	w.check("stands", w.stands(k), "a Applied, b Applied")
+
+	w.copied("a", k, `{"data":{"x":"1","y":"theirs"},"status":{}}`)
+	w.check("more than was applied", w.run(), "")
+	w.copied("a", k, `{"data":{"x":"2"}}`)
+	w.check("drift", w.run(), "a: update ConfigMap ns/c")
+	w.Gone("b", k)
+	w.check("deleted by hand", w.run(), "b: create ConfigMap ns/c")
+	w.have("b", k, `{"metadata":{"annotations":{"fedns.io/federation":"prod"}},"data":{"x":"1"}}`)
+	w.check("a mark taken off", w.run(), "b: update ConfigMap ns/c")
+
+	w.have("b", k, `{"data":{"x":"theirs"}}`)
+	w.check("a stranger", w.run(), "")
+	w.check("stands", w.stands(k), "a Applied, b NameTaken")
+	w.have("b", k, `{"metadata":{"labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"test"}},"data":{"x":"theirs"}}`)
+	w.check("another federation's", w.run(), "")
+	if n := w.Plan(k).Notes; len(n) != 1 || !strings.Contains(n[0].Text, `"test"`) {
+		t.Errorf("notes are %v", n)
+	}
+	w.want("ConfigMap", "ns", "c", `{"metadata":{"annotations":{"fedns.io/adopt":"true"}},"data":{"x":"1"}}`)
+	w.check("adopted", w.run(), "b: adopt ConfigMap ns/c")
+
+	w.want("ConfigMap", "ns", "c", `{"metadata":{"annotations":{"fedns.io/adopt":"true"},"deletionTimestamp":"2026-01-01T00:00:00Z"},"data":{"x":"1"}}`)
+	w.check("deleted", w.run(), "a: delete ConfigMap ns/c\nb: delete ConfigMap ns/c")
+	if !w.Plan(k).Done {
+		t.Error("it isn't done")
+	}
+}
+
+// TestPlanHolds is that nothing comes before the finalizer, and nothing before the
+// namespace.
+func TestPlanHolds(t *testing.T) {
+	w := newWorld(t, "a")
+	k := w.want("ConfigMap", "ns", "c", `{"metadata":{"finalizers":[]}}`)
+	w.check("without a finalizer", w.run(), "")
+	if !w.Plan(k).Hold {
+		t.Error("it isn't held")
+	}
+	k = w.want("ConfigMap", "new", "c", `{}`)
+	w.check("in a namespace that nobody has seen", w.run(), "")
+	w.check("stands", w.stands(k), "a Pending")
+	w.want("Namespace", "", "new", `{}`)
+	w.check("with it", w.run(), "a: create Namespace new\na: create ConfigMap new/c")
+	home := w.key("Namespace", "", "new")
+	w.have("a", home, `{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z","labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`)
+	w.Gone("a", k)
+	w.check("while it is on its way out", w.run(), "")
+	w.Gone("a", home)
+	w.check("when it is gone", w.run(), "a: create Namespace new\na: create ConfigMap new/c")
+
+	// What is in it goes first, also what nobody asks for any more.
+	w.have("a", w.key("Secret", "new", "stray"), `{"metadata":{"labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`)
+	w.want("Namespace", "", "new", `{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"}}`)
+	w.check("with objects in it", w.run(), "")
+	w.want("ConfigMap", "new", "c", `{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"}}`)
+	w.check("one that goes", w.run(), "a: delete ConfigMap new/c")
+	w.Unwant(k)
+	w.check("and one that nobody asks for", w.run(), "")
+	if s := w.Strays(); len(s) != 1 || s[0].Name != "stray" {
+		t.Errorf("strays are %v", s)
+	}
+	w.Gone("a", w.key("Secret", "new", "stray"))
+	w.check("empty", w.run(), "a: delete Namespace new")
+	w.Dark(kind(t, "Secret"), true)
+	if p := w.Plan(home); p.Done || len(p.Notes) != 1 {
+		t.Errorf("a namespace of which it isn't known what it holds: %+v", p)
+	}
+}
+
+func TestPlanNeedsAnAnswer(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := w.want("ConfigMap", "ns", "c", `{}`)
+	w.run()
+	record := w.Wanted(k).Record.Next("uid-c", w.Plan(k).Standings, string(Applied), "", time.Time{}).String()
+	silent := func(what string, set, unset func(m *Member)) {
+		t.Run(what, func(t *testing.T) {
+			w.TB = t
+			b := w.member("b")
+			set(b)
+			w.SetMembers(w.members)
+			w.want("ConfigMap", "ns", "c", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/status":%q,"fedns.io/cluster-selector":"[{\"key\":\"name\",\"operator\":\"=\",\"values\":[\"a\"]}]"}}}`, record))
+			w.check("not selected", w.run(), "")
+			deleted := fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/status":%q%%s},"deletionTimestamp":"2026-01-01T00:00:00Z"}}`, record)
+			w.want("ConfigMap", "ns", "c", fmt.Sprintf(deleted, ""))
+			p := w.Plan(k)
+			if p.Done || len(p.Notes) != 1 || p.Notes[0].Reason != "DeletionWaits" {
+				t.Errorf("a deletion doesn't wait: %+v", p)
+			}
+			w.want("ConfigMap", "ns", "c", fmt.Sprintf(deleted, `,"fedns.io/release":"x, b"`))
+			if p := w.Plan(k); len(p.Notes) != 0 {
+				t.Errorf("a deletion that was released waits: %+v", p.Notes)
+			}
+			unset(b)
+			w.SetMembers(w.members)
+			w.want("ConfigMap", "ns", "c", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/status":%q}}}`, record))
+			w.check("as before", w.run(), "")
+		})
+	}
+	silent("out of reach", func(m *Member) { m.Reachable = false }, func(m *Member) { m.Reachable = true })
+	silent("not listed", func(m *Member) { m.Lists = func(*Sort) bool { return false } }, func(m *Member) { m.Lists = func(*Sort) bool { return true } })
+	silent("forbidden", func(m *Member) {
+		m.Lists, m.Denies = func(*Sort) bool { return false }, func(*Sort) string { return "forbidden" }
+	}, func(m *Member) { m.Lists, m.Denies = func(*Sort) bool { return true }, nil })
+}
+
+func TestPlanPlaces(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := w.want("ConfigMap", "ns", "c", `{"metadata":{"annotations":{"fedns.io/cluster-selector":"[{\"key\":\"name\",\"operator\":\"=\",\"values\":[\"a\"]}]"}}}`)
+	w.check("by selector", w.run(), "a: create ConfigMap ns/c")
+	w.want("ConfigMap", "ns", "c", `{"metadata":{"annotations":{"fedns.io/cluster-selector":"a"}}}`)
+	w.check("by one that can't be read", w.run(), "")
+	w.check("stands", w.stands(k), "a Applied")
+	w.want("ConfigMap", "ns", "c", `{}`)
+	w.check("everywhere", w.run(), "b: create ConfigMap ns/c")
+	w.want("Namespace", "", "ns", `{"metadata":{"annotations":{"fedns.io/cluster-selector":"a"}}}`)
+	w.check("in a namespace whose selector can't be read", w.run(), "")
+	w.want("Namespace", "", "ns", `{"metadata":{"annotations":{"fedns.io/cluster-selector":"[{\"key\":\"name\",\"operator\":\"=\",\"values\":[\"a\"]}]"}}}`)
+	w.check("in one that is only in a", w.run(), "b: delete ConfigMap ns/c\nb: delete Namespace ns")
+	w.want("Namespace", "", "ns", `{}`)
+	w.run()
+	w.member("b").Taints = []placement.Taint{{Key: "k", Effect: placement.NoSchedule}}
+	w.SetMembers(w.members)
+	w.want("ConfigMap", "ns", "new", `{}`)
+	w.want("ConfigMap", "ns", "tolerant", `{"metadata":{"annotations":{"fedns.io/tolerations":"[{\"operator\":\"Exists\"}]"}}}`)
+	w.check("with a taint in b", w.run(), "a: create ConfigMap ns/new\na: create ConfigMap ns/tolerant\nb: create ConfigMap ns/tolerant")
+	w.member("b").Taints[0].Effect = placement.NoExecute
+	w.SetMembers(w.members)
+	w.want("Namespace", "", "ns", `{"metadata":{"annotations":{"fedns.io/tolerations":"[{\"operator\":\"Exists\"}]"}}}`)
+	w.check("with one that sends away", w.run(), "b: delete ConfigMap ns/c")
+	w.member("a").Lacks = func(s *Sort) bool { return s.Kind.Name == "ConfigMap" }
+	w.SetMembers(w.members)
+	w.check("where it isn't served", w.stands(w.key("ConfigMap", "ns", "tolerant")), "a NotServed, b Applied")
+}
+
+func TestPlanScales(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	w.want("Deployment", "ns", "web", `{"spec":{"replicas":6}}`)
+	w.check("halves", w.run(), "a: create Deployment ns/web 3 replicas\nb: create Deployment ns/web 3 replicas")
+	k := w.key("Deployment", "ns", "web")
+	scaled := func(n int) string { return fmt.Sprintf(`{"spec":{"replicas":%d}}`, n) }
+	w.copied("a", k, scaled(9))
+	w.check("scaled by hand", w.run(), "a: update Deployment ns/web 3 replicas")
+	w.want("Deployment", "ns", "web", `{"metadata":{"annotations":{"fedns.io/preferences":"{"}},"spec":{"replicas":8}}`)
+	w.check("preferences that can't be read", w.run(), "")
+	w.copied("a", k, scaled(9))
+	w.check("and scaled by hand", w.run(), "a: update Deployment ns/web 3 replicas")
+	w.want("Deployment", "ns", "web", `{"spec":{"replicas":8}}`)
+	w.check("without", w.run(), "a: update Deployment ns/web 4 replicas\nb: update Deployment ns/web 4 replicas")
+
+	scaler := w.key("HorizontalPodAutoscaler", "ns", "theirs")
+	w.have("a", scaler, `{"spec":{"scaleTargetRef":{"kind":"Deployment","name":"web"},"minReplicas":2,"maxReplicas":9}}`)
+	w.copied("a", k, scaled(7))
+	w.check("scaled by an autoscaler", w.run(), "")
+	w.want("Deployment", "ns", "web", `{"spec":{"replicas":8,"x":"new"}}`)
+	p := w.Plan(k)
+	if len(p.Steps) != 2 || p.Steps[0].Scale["replicas"] != 7 || p.Steps[0].Version == "" || p.Steps[1].Version != "" {
+		t.Errorf("with an autoscaler in a: %+v", p.Steps)
+	}
+	w.run()
+	w.Gone("a", scaler)
+	w.check("without it", w.run(), "a: update Deployment ns/web 4 replicas")
+
+	// Before it is known who scales, nobody is scaled back.
+	a := w.member("a")
+	a.Lists = func(s *Sort) bool { return s.Kind.Name != "HorizontalPodAutoscaler" }
+	w.SetMembers(w.members)
+	w.copied("a", k, scaled(7))
+	w.check("as long as it isn't known", w.run(), "")
+	a.Lists = func(*Sort) bool { return true }
+	w.SetMembers(w.members)
+	w.check("when it is", w.run(), "a: update Deployment ns/web 4 replicas")
+
+	w.member("b").Evacuated = true
+	w.SetMembers(w.members)
+	w.check("evacuated", w.run(), "a: update Deployment ns/web 8 replicas\nb: update Deployment ns/web 0 replicas")
+	w.member("b").Evacuated = false
+	w.SetMembers(w.members)
+	w.check("what runs stays", w.run(), "")
+
+	// A cluster that has the name taken gets none of the sum.
+	w.have("b", k, `{"spec":{"replicas":1}}`)
+	w.want("Deployment", "ns", "web", `{"spec":{"replicas":9}}`)
+	w.check("taken in b", w.run(), "a: update Deployment ns/web 9 replicas")
+	w.Gone("b", k)
+	w.run()
+	w.member("b").Lost, w.member("b").Reachable = true, false
+	w.SetMembers(w.members)
+	w.want("Deployment", "ns", "web", `{"spec":{"replicas":12}}`)
+	w.check("lost", w.run(), "a: update Deployment ns/web 12 replicas")
+}
+
+// TestPlanRemembers is that a fedsync that has just begun plans by what was asked
+// for, and not by what happens to be there.
+func TestPlanRemembers(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	const selected = `"fedns.io/preferences":"{\"clusters\":{\"a\":{\"weight\":1,\"maxReplicas\":5},\"b\":{\"weight\":1}}}"`
+	w.want("Deployment", "ns", "web", `{"metadata":{"annotations":{`+selected+`}},"spec":{"replicas":7}}`)
+	w.run()
+	k := w.key("Deployment", "ns", "web")
+	record := Record{}.Next("uid-web", w.Plan(k).Standings, string(Applied), "", time.Time{})
+	scaled := func(n int64) string {
+		return jsonOf(merge(w.Wanted(k).Template.Object, Object{"spec": map[string]any{"replicas": n}}))
+	}
+	before := map[string]int64{}
+	for _, s := range record.Clusters {
+		before[s.Cluster] = s.Scale["replicas"]
+	}
+	next := newWorld(t, "a", "b")
+	next.want("Deployment", "ns", "web", fmt.Sprintf(`{"metadata":{"annotations":{%s,"fedns.io/status":%q}},"spec":{"replicas":7}}`, selected, record))
+	next.have("a", k, scaled(before["a"]+5)) // by hand, while nobody looked
+	next.have("b", k, scaled(before["b"]))
+	next.check("it goes back", next.run(), fmt.Sprintf("a: update Deployment ns/web %d replicas", before["a"]))
+
+	// The record of another object of that name doesn't count.
+	other := newWorld(t, "a", "b")
+	other.want("Deployment", "ns", "web", fmt.Sprintf(`{"metadata":{"uid":"another","annotations":{"fedns.io/status":%q}},"spec":{"replicas":7}}`, record))
+	if r := other.Wanted(k).Record; len(r.Clusters) != 0 {
+		t.Errorf("it has a record of another one: %+v", r)
+	}
+}
+
+func TestPlanOfJobs(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := w.want("Job", "ns", "j", `{"spec":{"parallelism":2,"completions":4}}`)
+	w.check("halves", w.run(), "a: create Job ns/j 1 parallelism, 2 completions\nb: create Job ns/j 1 parallelism, 2 completions")
+	w.copied("a", k, `{"spec":{"parallelism":1,"completions":2},"status":{"succeeded":2,"conditions":[{"type":"Complete","status":"True"}]}}`)
+	w.run()
+	record := Record{}.Next("uid-j", w.Plan(k).Standings, string(Applied), "", time.Time{})
+	w.Gone("a", k)
+	w.check("ended and gone", w.run(), "")
+	w.check("stands", w.stands(k), "a Finished, b Applied")
+	if n, _ := number(w.Status(k, true), "succeeded"); n != 2 {
+		t.Errorf("%d have succeeded, want those of the one that is gone", n)
+	}
+	w.Gone("b", k)
+	w.check("gone without having ended", w.run(), "b: create Job ns/j 1 parallelism, 2 completions")
+
+	next := newWorld(t, "a", "b")
+	next.want("Job", "ns", "j", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/status":%q}},"spec":{"parallelism":2,"completions":4}}`, record))
+	next.check("by the record", next.run(), "b: create Job ns/j 1 parallelism, 2 completions")
+
+	// One that goes by itself may have run wherever it was.
+	k = w.want("Job", "ns", "ttl", `{"spec":{"parallelism":2,"completions":2,"ttlSecondsAfterFinished":0}}`)
+	w.run()
+	record = Record{}.Next("uid-ttl", w.Plan(k).Standings, string(Applied), "", time.Time{})
+	w.Gone("a", k)
+	w.check("gone", w.run(), "")
+	next.want("Job", "ns", "ttl", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/status":%q}},"spec":{"parallelism":2,"completions":2,"ttlSecondsAfterFinished":0}}`, record))
+	next.check("by the record", next.run(), "")
+
+	w.want("Job", "ns", "one", `{"spec":{"parallelism":1,"completions":1}}`)
+	if got := strings.Count(w.run(), "create"); got != 1 {
+		t.Errorf("a Job of one is made %d times", got)
+	}
+}
+
+func TestRoom(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := w.want("Deployment", "ns", "web", `{"spec":{"replicas":8}}`)
+	w.run()
+	start := time.Time{}.Add(time.Hour)
+	pods := []replicas.Pod{{Running: true}, {Unschedulable: start}, {Unschedulable: start}, {Unschedulable: start}}
+	w.Pods("a", k, replicas.State{Spec: 4, Ready: 1, Pods: pods}, start.Add(30*time.Second))
+	w.check("it may still find room", w.run(), "")
+	w.Pods("a", k, replicas.State{Spec: 4, Ready: 1, Pods: pods}, start.Add(2*time.Minute))
+	w.check("no room", w.run(), "a: update Deployment ns/web 1 replica\nb: update Deployment ns/web 7 replicas")
+}
+
+// TestOrder is that it doesn't matter in which order things are heard of.
+func TestOrder(t *testing.T) {
+	steps := func(seed uint64) string {
+		w := &world{TB: t, Table: NewTable("prod")}
+		w.Sorts = sorts
+		ours := `{"metadata":{"labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}},"spec":{"replicas":9,"minReplicas":1,"scaleTargetRef":{"kind":"Deployment","name":"web"}}}`
+		heard := []func(){
+			func() { w.want("Namespace", "", "ns", `{}`) },
+			func() { w.want("Deployment", "ns", "web", `{"spec":{"replicas":7}}`) },
+			func() { w.want("Deployment", "ns", "own", `{"spec":{"replicas":5}}`) },
+			func() { w.want("ConfigMap", "ns", "c", `{}`) },
+			func() { w.want("HorizontalPodAutoscaler", "ns", "h", `{"spec":{"minReplicas":2,"maxReplicas":6}}`) },
+			func() { w.have("a", w.key("Namespace", "", "ns"), ours) },
+			func() { w.have("b", w.key("Namespace", "", "ns"), `{}`) },
+			func() { w.have("a", w.key("Deployment", "ns", "web"), ours) },
+			func() { w.have("b", w.key("ConfigMap", "ns", "c"), `{}`) },
+			func() { w.have("a", w.key("HorizontalPodAutoscaler", "ns", "theirs"), ours) },
+			func() { w.have("b", w.key("Secret", "ns", "stray"), ours) },
+			func() {
+				for _, name := range []string{"a", "b", "c"} {
+					w.members = append(w.members, &Member{Name: name, Reachable: name != "c", Lists: func(*Sort) bool { return true }, Lacks: func(*Sort) bool { return false }})
+				}
+				w.SetMembers(w.members)
+			},
+		}
+		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(heard), func(i, j int) { heard[i], heard[j] = heard[j], heard[i] })
+		for _, h := range heard {
+			h()
+		}
+		var all []string
+		for _, k := range w.Wants(nil) {
+			for _, s := range w.Plan(k).Steps {
+				all = append(all, fmt.Sprintf("%s: %s %s%s: %s", s.Cluster, s.Verb, s.Key, scaleOf(s), s.Why))
+			}
+		}
+		for _, s := range w.Strays() {
+			all = append(all, fmt.Sprintf("stray %s %s", s.Cluster, s.Key))
+		}
+		return strings.Join(all, "\n")
+	}
+	first := steps(0)
+	if !strings.Contains(first, "stray b Secret ns/stray") || !strings.Contains(first, "create ConfigMap") {
+		t.Fatalf("the steps are\n%s", first)
+	}
+	for seed := range uint64(50) {
+		if got := steps(seed + 1); got != first {
+			t.Fatalf("plans depend on what was heard of first:\n got %s\nwant %s", got, first)
+		}
+	}
+}
+
+// TestTableForgets is that nothing is left of what has gone.
+func TestTableForgets(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	for i := range 20 {
+		name := fmt.Sprint("o-", i)
+		w.want("Deployment", "ns", name, `{"spec":{"replicas":3}}`)
+		w.want("HorizontalPodAutoscaler", "ns", name, `{"spec":{"minReplicas":2,"maxReplicas":6,"scaleTargetRef":{"kind":"Deployment","name":"web"}}}`)
+		w.want("Namespace", "", name, `{}`)
+	}
+	w.run()
+	for _, k := range w.Wants(nil) {
+		w.Gone("a", k)
+		w.Unwant(k)
+		w.Gone("b", k)
+	}
+	w.Dirty()
+	if n := len(w.wants) + len(w.inside) + len(w.haves) + len(w.bases) + len(w.asked) + len(w.rooms) + len(w.finals) + len(w.loose) + len(w.tenants) + len(w.namespaces) + len(w.autoscalers); n != 0 {
+		t.Errorf("%d entries are left: %+v", n, w.Table)
+	}
+}
+
+// TestOlder is that late words don't count, except those of a list.
+func TestOlder(t *testing.T) {
+	w := newWorld(t, "a")
+	k := w.want("ConfigMap", "ns", "c", `{"data":{"x":"1"}}`)
+	w.run()
+	now := w.Known("a", k)
+	late := parse(t, fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":"1","labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`, now.UID))
+	w.Have("a", k, late)
+	if w.Known("a", k) != now {
+		t.Error("a late word counted")
+	}
+	w.Listed("a", k.Sort, map[Key]Object{k: late})
+	if w.Known("a", k).Version != "1" {
+		t.Error("a list didn't have the last word")
+	}
+	for _, test := range [][2]string{{"1", "2"}, {"9", "10"}, {"99", "100"}, {"", "1"}} {
+		if !Older(test[0], test[1]) || Older(test[1], test[0]) || Older(test[0], test[0]) {
+			t.Errorf("%q and %q", test[0], test[1])
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package workload
+
+import (
+	"maps"
+
+	"github.com/fedns/fedns/internal/sync/placement"
+	"github.com/fedns/fedns/internal/sync/replicas"
+)
+
+// A Room is what is known of how many pods of a workload a cluster has room for.
+type Room struct {
+	replicas.Estimate
+	replicas.Limit
+}
+
+// shares splits what is split, over the clusters that the object is for. A cluster
+// that isn't in it gets none.
+func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
+	if len(v.Scale) == 0 {
+		return nil
+	}
+	out := map[string]Scale{}
+	if len(v.unclear()) > 0 {
+		for c, h := range v.Haves {
+			if out[c] = v.given(c); out[c] == nil {
+				out[c] = h.Scale
+			}
+		}
+		return out
+	}
+	var clusters []replicas.Cluster
+	for _, m := range v.Members {
+		if d := decided[m.Name]; d.Place && !m.Lost && !m.Lacks(v.Sort) && !v.taken(m.Name) {
+			clusters = append(clusters, v.cluster(m, d))
+		}
+	}
+	key := v.Want.Namespace + "/" + v.Name
+	switch v.Scale[0] {
+	case "replicas":
+		for c, s := range replicas.Split(v.preferences, v.total("replicas"), clusters, key) {
+			out[c] = Scale{"replicas": s.Asked()}
+		}
+	case "parallelism":
+		v.jobs(out, clusters, key)
+	default:
+		v.autoscalers(out, clusters, key)
+	}
+	return out
+}
+
+// taken says whether an object that isn't ours, and is to stay so, has the name in a
+// cluster.
+func (v *View) taken(cluster string) bool {
+	h := v.Haves[cluster]
+	return h != nil && !h.Ours && !h.Marked && !v.Adopt
+}
+
+// total is what the federated object says; one, if it says nothing.
+func (v *View) total(field string) int64 {
+	if n, ok := v.Total[field]; ok {
+		return n
+	}
+	return 1
+}
+
+func (v *View) cluster(m *Member, d placement.Decision) replicas.Cluster {
+	c := replicas.Cluster{Name: m.Name, Current: v.current(m.Name)[v.Scale[len(v.Scale)-1]]}
+	switch v.Scale[0] {
+	case "parallelism":
+		c.Current = v.current(m.Name)["parallelism"]
+	case "replicas":
+		if r, ok := v.Rooms[m.Name]; ok {
+			c.Current, c.Capacity = min(c.Current, r.Held), r.Room()
+		}
+	}
+	c.Ceiling = d.Replicas.Ceiling(c.Current)
+	return c
+}
+
+// current is what a cluster was given. That isn't what it has: what was scaled
+// there by hand goes back, and nothing follows from it for the others.
+func (v *View) current(cluster string) Scale {
+	h := v.Haves[cluster]
+	if h != nil && !h.Ours && !h.Marked {
+		return nil
+	}
+	if h == nil {
+		if over, _ := v.over(cluster); over {
+			return v.given(cluster) // what it has done needn't be done elsewhere
+		}
+		for _, m := range v.Members {
+			if m.Name == cluster && m.knows(v.Sort) {
+				return nil
+			}
+		}
+	}
+	if s := v.given(cluster); s != nil {
+		return s
+	}
+	if h == nil {
+		return nil
+	}
+	return h.Scale
+}
+
+// given is what a cluster was asked to have last.
+func (v *View) given(cluster string) Scale {
+	if s := v.Asked[cluster]; s != nil {
+		return s
+	}
+	return v.Record.standing(cluster).Scale
+}
+
+// scales are the shares, except where a HorizontalPodAutoscaler sees to the
+// replicas: there they are as they are. What it does changes nobody's share.
+func (v *View) scales(shares map[string]Scale) map[string]Scale {
+	if !v.workload() {
+		return shares
+	}
+	out := maps.Clone(shares)
+	for c := range out {
+		least, theirs := v.Scaler(c)
+		if !theirs {
+			continue
+		}
+		if h := v.Haves[c]; h != nil && len(h.Scale) > 0 {
+			out[c] = h.Scale
+		} else if least >= 0 {
+			out[c] = Scale{"replicas": max(least, 1)}
+		}
+	}
+	return out
+}
+
+func (v *View) jobs(out map[string]Scale, clusters []replicas.Cluster, key string) {
+	var completions *int64
+	if n, ok := v.Total["completions"]; ok {
+		completions = &n
+	}
+	var all []replicas.JobCluster
+	for _, c := range clusters {
+		j := replicas.JobCluster{Cluster: c}
+		if n, ok := v.current(c.Name)["completions"]; ok {
+			j.Completions = &n
+		}
+		all = append(all, j)
+	}
+	for c, s := range replicas.Job(v.preferences, v.total("parallelism"), completions, all, key) {
+		switch {
+		case s.Completions != nil && *s.Completions > 0:
+			out[c] = Scale{"parallelism": s.Parallelism, "completions": *s.Completions}
+		case s.Completions == nil && (s.Parallelism > 0 || v.total("parallelism") == 0):
+			out[c] = Scale{"parallelism": s.Parallelism}
+		}
+	}
+}
+
+func (v *View) autoscalers(out map[string]Scale, clusters []replicas.Cluster, key string) {
+	var all []replicas.AutoscalerCluster
+	for _, c := range clusters {
+		all = append(all, replicas.AutoscalerCluster{Cluster: c, Min: v.current(c.Name)["minReplicas"]})
+	}
+	for c, r := range replicas.Autoscaler(v.preferences, v.total("minReplicas"), v.total("maxReplicas"), all, key) {
+		if r.Max > 0 {
+			out[c] = Scale{"minReplicas": r.Min, "maxReplicas": r.Max}
+		}
+	}
+}

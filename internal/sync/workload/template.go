@@ -1,0 +1,154 @@
+package workload
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+)
+
+// A Template is what all clusters get of a federated object. Only the fields that
+// are split differ, and aren't in it.
+type Template struct {
+	Object Object
+	Hash   string // of Object, which carries it as an annotation
+}
+
+// dropped are annotations that speak of the federated object and not of its like.
+var dropped = []string{
+	v1alpha1.Selector, v1alpha1.Preferences, v1alpha1.Tolerations, v1alpha1.Adopt, v1alpha1.Orphan, v1alpha1.Release, v1alpha1.StatusOf,
+	"kubectl.kubernetes.io/last-applied-configuration",
+}
+
+// droppedUnder are groups of such annotations: of the first federation, and what
+// controllers write for themselves.
+var droppedUnder = []string{"federation.kubernetes.io/", "federation.alpha.kubernetes.io/", "deployment.kubernetes.io/", "deprecated.daemonset.template.generation"}
+
+// NewTemplate makes the template of a federated object.
+func NewTemplate(k Key, o Object, federation string) *Template {
+	labels := map[string]any{}
+	for l, v := range texts(o, "metadata", "labels") {
+		labels[l] = v
+	}
+	labels[v1alpha1.ManagedBy] = v1alpha1.Fedsync
+	if _, said := labels[v1alpha1.Export]; k.Export && !said {
+		labels[v1alpha1.Export] = "true"
+	}
+	annotations := map[string]any{}
+	for a, v := range texts(o, "metadata", "annotations") {
+		if !slices.Contains(dropped, a) && !slices.ContainsFunc(droppedUnder, func(p string) bool { return strings.HasPrefix(a, p) }) {
+			annotations[a] = v
+		}
+	}
+	annotations[v1alpha1.Federation] = federation
+	metadata := map[string]any{"name": k.Name, "labels": labels, "annotations": annotations}
+	if k.Namespaced {
+		metadata["namespace"] = k.Namespace
+	}
+	t := Object{}
+	for field, v := range o {
+		if field != "metadata" && field != "status" {
+			t[field] = said(v)
+		}
+	}
+	t["apiVersion"], t["kind"], t["metadata"] = k.APIVersion(), k.Kind.Name, metadata
+	if spec := object(t, "spec"); spec != nil {
+		if k.strip != nil {
+			k.strip(spec)
+		}
+		for _, f := range k.Scale {
+			delete(spec, f)
+		}
+		if len(spec) == 0 {
+			delete(t, "spec")
+		}
+	}
+	hash := hashOf(t)
+	annotations[v1alpha1.Applied] = hash
+	return &Template{Object: t, Hash: hash}
+}
+
+// said is a copy without nulls: an API server writes some for what nobody said.
+func said(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			if e != nil {
+				out[k] = said(e)
+			}
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = said(e)
+		}
+		return out
+	}
+	return v
+}
+
+// hashOf is short: it tells versions of one object apart, not all objects there are.
+func hashOf(v any) string {
+	b, err := json.Marshal(v) // maps come in the order of their keys
+	if err != nil {
+		panic("an object that came as JSON isn't JSON: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// For is what one cluster gets: the template, and its part of what is split.
+func (t *Template) For(scale Scale) Object {
+	o := clone(t.Object).(map[string]any)
+	if len(scale) == 0 {
+		return o
+	}
+	spec, ok := o["spec"].(map[string]any)
+	if !ok {
+		spec = map[string]any{}
+		o["spec"] = spec
+	}
+	for f, n := range scale {
+		spec[f] = n
+	}
+	return o
+}
+
+func stripNamespace(spec map[string]any) { delete(spec, "finalizers") }
+
+// stripService takes away what an API server gives out of its own ranges.
+func stripService(spec map[string]any) {
+	if spec["clusterIP"] != "None" {
+		delete(spec, "clusterIP")
+		delete(spec, "clusterIPs")
+	}
+	delete(spec, "healthCheckNodePort")
+	for _, p := range mapsOf(spec["ports"]) {
+		delete(p, "nodePort")
+	}
+	if families, _ := spec["ipFamilies"].([]any); len(families) < 2 && !slices.Contains(families, any("IPv6")) {
+		// That is what an API server fills in by itself; a cluster of the other
+		// family, or of both, fills in its own.
+		delete(spec, "ipFamilies")
+		if spec["ipFamilyPolicy"] == "SingleStack" {
+			delete(spec, "ipFamilyPolicy")
+		}
+	}
+}
+
+// stripJob takes away the selector that each API server makes of the Job's UID.
+func stripJob(spec map[string]any) {
+	if spec["manualSelector"] == true {
+		return
+	}
+	delete(spec, "selector")
+	labels := object(spec, "template", "metadata", "labels")
+	for _, l := range []string{"controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"} {
+		delete(labels, l)
+	}
+}

@@ -1,0 +1,139 @@
+package workload
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/sync/placement"
+	"github.com/fedns/fedns/internal/sync/replicas"
+)
+
+// A Want is what is known of a federated object.
+type Want struct {
+	Key
+	UID        string
+	Version    string // its resourceVersion
+	Generation int64
+	Template   *Template
+	Deleting   bool
+	Finalizer  bool // it is held until its like are gone from the clusters
+	Adopt      bool
+	Orphan     bool
+	Release    []string
+	Total      Scale // of what is split
+	Target     string
+	// PodSelector selects the pods of a workload, as kubectl has selectors.
+	PodSelector string
+	// Unclear is why its placement or its preferences can't be read; what is in the
+	// clusters stays as it is then.
+	Unclear []string
+	// Record is what was last written of it.
+	Record Record
+	Part   Part
+	// Once is that it is a Job which each cluster takes away when it has ended:
+	// where it isn't, it may have run.
+	Once bool
+	// Balanced is that it is a Service which may have addresses of load balancers.
+	Balanced bool
+	// Terminating is that it is a Namespace which an API server holds until it is
+	// told that nothing is left in it.
+	Terminating bool
+
+	selector    placement.Selector
+	tolerations []placement.Toleration
+	preferences replicas.Preferences
+}
+
+// NewWant reads a federated object.
+func NewWant(k Key, o Object, federation string) *Want {
+	w := &Want{Key: k, UID: text(o, "metadata", "uid"), Version: text(o, "metadata", "resourceVersion")}
+	w.Generation, _ = number(o, "metadata", "generation")
+	w.Template = NewTemplate(k, o, federation)
+	w.Deleting = at(o, "metadata", "deletionTimestamp") != nil
+	finalizers, _ := at(o, "metadata", "finalizers").([]any)
+	w.Finalizer = slices.Contains(finalizers, any(v1alpha1.Finalizer))
+	held, _ := at(o, "spec", "finalizers").([]any)
+	w.Terminating = k.Kind.Name == "Namespace" && w.Deleting && len(held) > 0
+	annotations := texts(o, "metadata", "annotations")
+	w.Adopt = annotations[v1alpha1.Adopt] == "true"
+	w.Orphan = annotations[v1alpha1.Orphan] == "true"
+	for c := range strings.SplitSeq(annotations[v1alpha1.Release], ",") {
+		if c = strings.TrimSpace(c); c != "" {
+			w.Release = append(w.Release, c)
+		}
+	}
+	for _, f := range k.Scale {
+		if n, ok := number(o, "spec", f); ok {
+			if w.Total == nil {
+				w.Total = Scale{}
+			}
+			w.Total[f] = n
+		}
+	}
+	if k.Kind.Name == "HorizontalPodAutoscaler" {
+		w.Target = text(o, "spec", "scaleTargetRef", "kind") + " " + text(o, "spec", "scaleTargetRef", "name")
+	}
+	w.Once = k.Kind.Name == "Job" && at(o, "spec", "ttlSecondsAfterFinished") != nil
+	w.Balanced = k.Kind.Name != "Service" || text(o, "spec", "type") == "LoadBalancer"
+	w.PodSelector = podSelector(object(o, "spec", "selector"))
+	w.Part.Status = part(object(o, "status"), k.kept)
+	w.Part.Generation = w.Generation
+	if s := annotations[v1alpha1.StatusOf]; s != "" {
+		if err := json.Unmarshal([]byte(s), &w.Record); err != nil || w.Record.UID != w.UID {
+			w.Record = Record{} // somebody else's scribble, or another object's: it is written anew
+		}
+	}
+	var err error
+	if w.selector, err = placement.SelectorOf(annotations); err != nil {
+		w.Unclear = append(w.Unclear, err.Error())
+	}
+	if w.tolerations, err = placement.TolerationsOf(annotations); err != nil {
+		w.Unclear = append(w.Unclear, err.Error())
+	}
+	w.preferences = replicas.Default()
+	if len(k.Scale) > 0 {
+		p, found, err := replicas.FromAnnotations(k.Kind.Name, annotations)
+		if err != nil {
+			w.Unclear = append(w.Unclear, err.Error())
+		} else if found {
+			w.preferences = p
+		}
+	}
+	return w
+}
+
+// podSelector writes a selector of a spec as one of a list; "": it selects by more
+// than labels, or nothing.
+func podSelector(s map[string]any) string {
+	if len(mapsOf(s["matchExpressions"])) > 0 {
+		return ""
+	}
+	labels := texts(s, "matchLabels")
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		out = append(out, k+"="+labels[k])
+	}
+	return strings.Join(out, ",")
+}
+
+// Strangers are the clusters that preferences speak of and that aren't there.
+func (w *Want) strangers(members []*Member) []string {
+	var out []string
+	for _, n := range w.preferences.Named() {
+		if !slices.ContainsFunc(members, func(m *Member) bool { return m.Name == n }) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (w *Want) released(cluster string) bool {
+	return slices.Contains(w.Release, cluster) || slices.Contains(w.Release, "*")
+}
+
+// String names it and its state, for tests and logs.
+func (w *Want) String() string { return fmt.Sprintf("%s@%s", w.Key, w.Version) }

@@ -1,0 +1,175 @@
+package join
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	sigsyaml "sigs.k8s.io/yaml"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/ctl/install/membership"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+var writing = []string{"create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate", "approve", "sign"}
+
+// rights proves what the tokens that join hands out are good for, and for what not,
+// by asking and by trying.
+func rights(t *testing.T, d *desk) {
+	home := d.open("federation")
+	kubeconfig := func(api *kube.API, secret string) *kube.API {
+		t.Helper()
+		o, err := api.Get(t.Context(), kube.Secrets, v1alpha1.System, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.open("", kube.SecretData(o)[v1alpha1.KubeconfigKey]...)
+	}
+	_, inMember := served(t, d.open(eks))
+	_, inHome := served(t, home)
+
+	// Gateways aren't served by a cluster of ours; the right is there all the same.
+	reads := []string{"services", "nodes", "namespaces", "endpointslices", "ingresses", "ingressclasses"}
+	reader := kubeconfig(home, membership.Reader("us"))
+	allowed(t, reader, inMember, func(r kube.Right) bool {
+		return slices.Contains(reads, r.Resource) && (r.Group == "" || r.Group == "discovery.k8s.io" || r.Group == "networking.k8s.io") &&
+			slices.Contains([]string{"get", "list", "watch"}, r.Verb)
+	})
+	var ten []string
+	for _, k := range membership.Propagated {
+		ten = append(ten, k.Group+"/"+k.Resource)
+	}
+	if len(ten) != 10 {
+		t.Errorf("%d kinds are propagated", len(ten))
+	}
+	writer := kubeconfig(home, membership.Reader("us")+v1alpha1.WriterSuffix)
+	allowed(t, writer, inMember, func(r kube.Right) bool {
+		switch {
+		case slices.Contains(ten, r.Group+"/"+r.Resource):
+			return slices.Contains([]string{"get", "list", "watch", "create", "update", "patch", "delete"}, r.Verb)
+		case r.Group == "" && (r.Resource == "pods" || r.Resource == "nodes"):
+			return slices.Contains([]string{"get", "list", "watch"}, r.Verb)
+		}
+		return false
+	})
+
+	// In the API of the federation.
+	fedns := kubeconfig(home, "federation-fedns")
+	allowed(t, fedns, inHome, func(r kube.Right) bool {
+		switch r.Group + "/" + r.Resource {
+		case "fedns.io/clusters", "fedns.io/orders":
+			return slices.Contains([]string{"get", "list", "watch"}, r.Verb)
+		case "fedns.io/clusters/status", "fedns.io/orders/status":
+			return r.Verb == "patch"
+		}
+		return false
+	})
+	for _, r := range []kube.Right{{Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: v1alpha1.System}, {Verb: "create", Resource: "events", Namespace: "default"}} {
+		may(t, fedns, r, true)
+	}
+	for _, r := range []kube.Right{{Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: "default"}, {Verb: "create", Resource: "events", Namespace: v1alpha1.System}, {Verb: "create", Group: "fedns.io", Resource: "orders"}, {Verb: "patch", Group: "fedns.io", Resource: "clusters"}} {
+		may(t, fedns, r, false)
+	}
+	fedsync := kubeconfig(home, "federation-fedsync")
+	for _, r := range []kube.Right{{Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}, {Verb: "create", Resource: "serviceaccounts/token"}, {Verb: "create", Resource: "pods"}, {Verb: "delete", Group: "fedns.io", Resource: "clusters"}, {Verb: "create", Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings"}} {
+		may(t, fedsync, r, false)
+	}
+	for _, r := range []kube.Right{{Verb: "update", Group: "fedns.io", Resource: "clusters/status"}, {Verb: "update", Resource: "namespaces/finalize"}, {Verb: "patch", Group: "apps", Resource: "deployments/status"}, {Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: v1alpha1.System}, {Verb: "create", Resource: "events", Namespace: "default"}} {
+		may(t, fedsync, r, true)
+	}
+
+	// By trying.
+	refused := func(what string, err error) {
+		t.Helper()
+		if !kube.Forbidden(err) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	done := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := fedns.Get(t.Context(), kube.Secrets, v1alpha1.System, membership.Reader("us"))
+	done("fedns reads the Secret that leads to a cluster", err)
+	_, err = fedns.Get(t.Context(), kube.Secrets, v1alpha1.System, membership.Reader("us")+v1alpha1.WriterSuffix)
+	refused("fedns reads the Secret with the right to write", err)
+	_, err = fedns.List(t.Context(), kube.Secrets, v1alpha1.System, "")
+	refused("fedns lists Secrets", err)
+	for _, k := range membership.Propagated {
+		o := k.New("default", "x")
+		_, err := reader.Create(t.Context(), k, o, "test")
+		refused("fedns creates a "+k.Name, err)
+		_, _, err = reader.Apply(t.Context(), k, o, kube.How{Manager: "test"})
+		refused("fedns applies a "+k.Name, err)
+		refused("fedns deletes a "+k.Name, reader.Delete(t.Context(), k, "default", "x", ""))
+		_, err = writer.List(t.Context(), k, "", "")
+		done("fedsync lists "+k.Resource, err)
+	}
+	_, err = reader.List(t.Context(), kube.Services, "", "")
+	done("fedns lists services", err)
+	for _, k := range []kube.Kind{kube.Secrets, kube.ConfigMaps, kube.Deployments, kube.Pods} {
+		_, err = reader.List(t.Context(), k, "", "")
+		refused("fedns lists "+k.Resource, err)
+	}
+	_, _, err = writer.Apply(t.Context(), kube.ConfigMaps, kube.ConfigMaps.New("default", "x"), kube.How{Manager: "fedsync"})
+	done("fedsync applies a ConfigMap", err)
+	done("fedsync deletes it", writer.Delete(t.Context(), kube.ConfigMaps, "default", "x", ""))
+	for _, k := range []kube.Kind{kube.Pods, kube.ServiceAccounts, kube.Roles, kube.RoleBindings, kube.ClusterRoles, kube.ClusterRoleBindings, kube.StatefulSets, kube.VolumeClaims, kube.Definitions} {
+		_, err := writer.Create(t.Context(), k, k.New("default", "x"), "test")
+		refused("fedsync creates a "+k.Name, err)
+	}
+
+	// The README lists these very rules.
+	member := d.open(eks)
+	documented := 0
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+		for doc := range strings.SplitSeq(m[1], "---\n") {
+			var o kube.Object
+			if err := sigsyaml.Unmarshal([]byte(doc), &o.Object); err != nil || o.GetKind() != "ClusterRole" {
+				continue
+			}
+			documented++
+			live, err := member.Get(t.Context(), kube.ClusterRoles, "", o.GetName())
+			if err != nil {
+				t.Errorf("the README has ClusterRole %s: %v", o.GetName(), err)
+				continue
+			}
+			if !reflect.DeepEqual(live.Object["rules"], o.Object["rules"]) {
+				t.Errorf("the README has ClusterRole %s with\n%v\nit is\n%v", o.GetName(), o.Object["rules"], live.Object["rules"])
+			}
+		}
+	}
+	if documented != 2 {
+		t.Errorf("the README has %d ClusterRoles, want those of fedns and of fedsync", documented)
+	}
+}
+
+// allowed asks for every verb on every resource there is.
+func allowed(t *testing.T, api *kube.API, resources []kube.Right, want func(kube.Right) bool) {
+	t.Helper()
+	for _, r := range resources {
+		if strings.HasSuffix(r.Group, ".k8s.io") && strings.HasPrefix(r.Resource, "self") {
+			continue // everyone may ask what they may
+		}
+		for _, verb := range append([]string{"get", "list", "watch"}, writing...) {
+			r.Verb = verb
+			may(t, api, r, want(r))
+		}
+	}
+}
+
+func may(t *testing.T, api *kube.API, r kube.Right, want bool) {
+	t.Helper()
+	got, err := api.May(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != want {
+		t.Errorf("%s: may %s: %v", api.Server, r, got)
+	}
+}

@@ -1,0 +1,324 @@
+package operate
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
+	"github.com/fedns/fedns/test/framework/cluster"
+	"github.com/fedns/fedns/test/framework/server"
+)
+
+// A plan is what fedctl plan --json prints.
+type plan struct {
+	Steps []struct {
+		Cluster, Verb, Kind, Namespace, Name, Why string
+		Scale                                     workload.Scale
+		Changes                                   []struct {
+			Path     string
+			Was, Now json.RawMessage
+		}
+	}
+	Notes, Unknown, Confirm []string
+}
+
+func (w *world) plan(t testing.TB, args ...string) (p plan) {
+	t.Helper()
+	out := w.must(t, append([]string{"plan", "--json"}, args...)...)
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatalf("%v in\n%s", err, out)
+	}
+	return p
+}
+
+// kept is what fedsync keeps in clusters, by "cluster Kind namespace/name", without
+// what an API server counts and notes.
+func (w *world) kept(t testing.TB) map[string]workload.Object {
+	t.Helper()
+	out := map[string]workload.Object{}
+	for name, c := range w.Members {
+		api := open(t, c)
+		for _, s := range workload.Kinds() {
+			all, err := api.List(t.Context(), s.Kind, "", v1alpha1.ManagedBy+"="+v1alpha1.Fedsync)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range all {
+				o := &all[i]
+				o.SetManagedFields(nil)
+				o.SetResourceVersion("")
+				o.SetGeneration(0)
+				delete(o.Object, "status")
+				o.SetAPIVersion(s.APIVersion())
+				o.SetKind(s.Kind.Name)
+				out[name+" "+workload.Key{Sort: s, Namespace: o.GetNamespace(), Name: o.GetName()}.String()] = o.Object
+			}
+		}
+	}
+	return out
+}
+
+var stepLine = regexp.MustCompile(`(?m)^\[DEBUG\] (cluster .*) outcome="(\w+)"$`)
+
+// did are the steps that a fedsync with -debug has carried out.
+func did(t testing.TB, log string) (steps []string) {
+	t.Helper()
+	for _, m := range stepLine.FindAllStringSubmatch(log, -1) {
+		if m[2] == "done" {
+			steps = append(steps, m[1])
+		}
+	}
+	slices.Sort(steps)
+	return steps
+}
+
+// What fedctl plan prints is what a run does: the same steps for the same reasons,
+// and field by field the same changes, no more and no fewer.
+func TestPlan(t *testing.T) {
+	b := cluster.New(t)
+	all := b.APIs(t, "lyon", "paris", "tokyo")
+	lyon, paris, tokyo := all[0], all[1], all[2]
+	w := newWorld(t, b, all...)
+	w.Fed.Apply(t, shop+`
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: wide, namespace: shop}
+data: {a: "1"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: going, namespace: shop}
+stringData: {a: "1"}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api, namespace: shop}
+spec:
+  replicas: 6
+  selector: {matchLabels: {app: api}}
+  template:
+    metadata: {labels: {app: api}}
+    spec: {containers: [{name: api, image: "api:1"}]}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: old}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: inside, namespace: old}
+data: {a: "1"}
+`)
+	if out, _, code := w.fedctl(t, "plan", "--exit-code"); code != 3 || !strings.Contains(out, "create Deployment shop/web: it isn't there\n      with 3 replicas\n") {
+		t.Errorf("exit %d, %s", code, out)
+	}
+	w.settle(t)
+	if out, stderr, code := w.fedctl(t, "plan", "--exit-code"); code != 0 || out != "nothing to do\n" || stderr != "" {
+		t.Fatalf("exit %d\n%s%s", code, out, stderr)
+	}
+
+	// New objects, one of which has its name taken somewhere.
+	w.Fed.Apply(t, `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: fresh, namespace: shop}
+data: {a: "1"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: taken, namespace: shop}
+data: {a: "1"}
+`)
+	lyon.Apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: taken, namespace: shop}\ndata: {b: theirs}\n")
+	// Another image, and another number.
+	kubectl(t, w.Fed, "set", "image", "-n", "shop", "deployment/web", "web=nginx:2")
+	kubectl(t, w.Fed, "scale", "-n", "shop", "deployment/api", "--replicas=11")
+	// By hand in clusters: changed, added to, scaled, deleted.
+	kubectl(t, paris, "patch", "-n", "shop", "configmap", "settings", "-p", `{"data":{"color":"red","more":"x"}}`)
+	kubectl(t, tokyo, "delete", "-n", "shop", "configmap", "settings")
+	kubectl(t, tokyo, "patch", "-n", "shop", "service", "web", "-p", `{"spec":{"ports":[{"name":"http","port":80,"protocol":"TCP","targetPort":8080}]}}`)
+	kubectl(t, lyon, "scale", "-n", "shop", "deployment/web", "--replicas=0")
+	// Elsewhere, or nowhere.
+	kubectl(t, w.Fed, "annotate", "-n", "shop", "configmap", "wide", `fedns.io/cluster-selector=[{"key":"name","operator":"=","values":["paris"]}]`)
+	kubectl(t, w.Fed, "delete", "-n", "shop", "secret", "going", "--wait=false")
+	kubectl(t, w.Fed, "delete", "-n", "old", "configmap", "inside", "--wait=false")
+
+	before := w.kept(t)
+	p := w.plan(t)
+	text := w.must(t, "plan")
+	t.Log(text)
+	if after := w.kept(t); !maps.EqualFunc(before, after, equal) {
+		t.Error("plan has changed something")
+	}
+	if !strings.Contains(strings.Join(p.Notes, "\n"), "ConfigMap shop/taken: NameTaken: cluster lyon") || len(p.Unknown)+len(p.Confirm) > 0 {
+		t.Errorf("notes %q, unknown %q, to confirm %q", p.Notes, p.Unknown, p.Confirm)
+	}
+	mark := len(w.Log.String())
+	w.settle(t)
+
+	var steps []string
+	want := map[string][]string{}
+	verbs := map[string]bool{}
+	for _, s := range p.Steps {
+		name := s.Name
+		if s.Namespace != "" {
+			name = s.Namespace + "/" + s.Name
+		}
+		steps = append(steps, fmt.Sprintf("cluster %s: %s %s %s: %s", s.Cluster, s.Verb, s.Kind, name, s.Why))
+		key := s.Cluster + " " + s.Kind + " " + name
+		want[key] = []string{}
+		verbs[s.Verb] = true
+		if s.Verb != "update" {
+			want[key] = []string{s.Verb}
+		}
+		if !strings.Contains(text, fmt.Sprintf("  %s %s %s: %s\n", s.Verb, s.Kind, name, s.Why)) {
+			t.Errorf("the text lacks %s %s %s: %s", s.Verb, s.Kind, name, s.Why)
+		}
+		for _, c := range s.Changes {
+			want[key] = append(want[key], fmt.Sprintf("%s: %s -> %s", c.Path, c.Was, c.Now))
+		}
+	}
+	slices.Sort(steps)
+	if got := did(t, w.Log.String()[mark:]); !slices.Equal(got, steps) {
+		t.Errorf("the run did\n%s\nand the plan was\n%s", strings.Join(got, "\n"), strings.Join(steps, "\n"))
+	}
+	if !verbs["create"] || !verbs["update"] || !verbs["delete"] || len(steps) < 12 {
+		t.Errorf("too little was planned: %q", steps)
+	}
+	got := map[string][]string{}
+	after := w.kept(t)
+	for key, now := range after {
+		was := before[key]
+		if was == nil {
+			got[key] = []string{"create"}
+			continue
+		}
+		if changes := workload.Compare(was, now); now["metadata"].(map[string]any)["uid"] != was["metadata"].(map[string]any)["uid"] {
+			got[key] = []string{"made anew"}
+		} else if len(changes) > 0 {
+			for _, c := range changes {
+				got[key] = append(got[key], fmt.Sprintf("%s: %s -> %s", c.Path, orNull(c.Was), orNull(c.Now)))
+			}
+		}
+	}
+	for key := range before {
+		if after[key] == nil {
+			got[key] = []string{"delete"}
+		}
+	}
+	for key, changes := range got {
+		slices.Sort(changes)
+		slices.Sort(want[key])
+		if !slices.Equal(changes, want[key]) {
+			t.Errorf("%s: was to change in\n  %s\nand has in\n  %s", key, strings.Join(want[key], "\n  "), strings.Join(changes, "\n  "))
+		}
+		delete(want, key)
+	}
+	for key, changes := range want {
+		t.Errorf("%s: was to change in %q, and hasn't", key, changes)
+	}
+	if field(lyon, "configmap", "shop", "taken", "{.data}") != `{"b":"theirs"}` {
+		t.Error("what isn't ours has been changed")
+	}
+}
+
+// A cluster that can't be asked is said to be so, and the others are planned for.
+func TestPlanUnreachable(t *testing.T) {
+	b := cluster.New(t)
+	all := b.APIs(t, "lyon", "paris")
+	w := newWorld(t, b, all...)
+	w.Fed.Apply(t, shop)
+	all[1].Kill(t)
+	p := w.plan(t)
+	for _, s := range p.Steps {
+		// Not all seven: the other one's come when it does, or is lost for good.
+		if n, ok := s.Scale["replicas"]; s.Cluster != "lyon" || ok && n != 3 && n != 4 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if len(p.Steps) != 4 || len(p.Unknown) != 1 || !strings.Contains(p.Unknown[0], "cluster paris: ") {
+		t.Errorf("%+v", p)
+	}
+	out, stderr, _ := w.fedctl(t, "plan")
+	if !strings.Contains(out, "not known:\n  cluster paris: ") || stderr != "" {
+		t.Errorf("%s%s", out, stderr)
+	}
+	// Nobody can say that this is all.
+	for _, args := range [][]string{{"plan", "--exit-code"}, {"plan", "--exit-code", "--json"}} {
+		if _, stderr, code := w.fedctl(t, args...); code != 4 || stderr != "" {
+			t.Errorf("%v: exit %d, %s", args, code, stderr)
+		}
+	}
+	w.Fed.Kill(t)
+	if _, stderr, code := w.fedctl(t, "plan", "--exit-code"); code != 1 || !strings.Contains(stderr, "can't be reached: connection refused") || strings.Contains(stderr, "dial tcp") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	if _, stderr, code := w.fedctl(t, "plan"); code != 1 || !strings.Contains(stderr, "connection refused") || !strings.Contains(stderr, "hint: ") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	if _, stderr, code := w.fedctl(t, "plan", "--context", "nowhere"); code != 1 || !strings.Contains(stderr, `context "nowhere" isn't there`) || !strings.Contains(stderr, "hint: known: federation") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+}
+
+func orNull(s string) string {
+	if s == "" {
+		return "null"
+	}
+	return s
+}
+
+func equal(a, b workload.Object) bool { return len(workload.Compare(a, b)) == 0 }
+
+// settle runs fedsync until there is nothing left to do, and ends it.
+func (w *world) settle(t testing.TB) {
+	t.Helper()
+	w.Start(t, "-debug")
+	api := open(t, w.Fed)
+	server.Eventually(t, 2*within, "all is where it should be", func() bool { return w.settled(t, api) })
+	w.Stop()
+}
+
+// settled says whether every federated object says that it is where it should be,
+// or that somebody else has its name.
+func (w *world) settled(t testing.TB, api *kube.API) bool {
+	t.Helper()
+	time.Sleep(100 * time.Millisecond) // between two looks: each is many calls
+	n := 0
+	for _, s := range workload.Kinds() {
+		all, err := api.List(t.Context(), s.Kind, "", "")
+		if err != nil {
+			return false
+		}
+		for i := range all {
+			o := &all[i]
+			k := workload.Key{Sort: s, Namespace: o.GetNamespace(), Name: o.GetName()}
+			if !workload.Federated(k, o.Object) {
+				continue
+			}
+			n++
+			want := workload.NewWant(k, o.Object, "prod")
+			if want.Deleting || len(want.Record.Clusters) == 0 {
+				return false
+			}
+			for _, in := range want.Record.Clusters {
+				if in.State == workload.NameTaken {
+					continue
+				}
+				if in.State != workload.Applied || in.Applied != want.Template.Hash {
+					return false
+				}
+			}
+		}
+	}
+	return n > 0 && len(w.plan(t).Steps) == 0
+}
