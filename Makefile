@@ -37,6 +37,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod, builds for other systems
 	go mod tidy -diff
 	for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os go build -o /dev/null ./cmd/fedns || exit; done
 	go run $(STATICCHECK) ./...
+	go run ./test/tools/picture -check
 
 bench: build kube ## the figures of the README: change to answer, size, cost of a change and of an answer, workloads
 	go test -run '^$$' -bench . -benchmem ./internal/snapshot ./internal/answer ./internal/shard ./internal/source/probe ./internal/dns/message ./plugin/federation
@@ -66,6 +67,9 @@ soak: kube ## what takes long: 300 kills, a minute of flapping, one without an A
 	go test -count=1 -timeout 30m ./test/sync/propagation -run '^TestFaults' -kills 100 -down 1m
 	$(MAKE) fuzz FUZZTIME=10m
 
+picture: ## draw the packages in ARCHITECTURE.md, from their imports
+	go run ./test/tools/picture
+
 kube: ## build the real control planes that tests start, into bin/kube
 	$(MAKE) -C test/kube
 
@@ -75,4 +79,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test check bench bench-peers fuzz soak kube peers clean
+.PHONY: help build run demo unit test check bench bench-peers fuzz soak picture kube peers clean
