@@ -112,7 +112,7 @@ func (c *deinit) raze(ctx context.Context, name string, p *progress) (server, ke
 		api, r = api.Rehearse()
 		defer func() { err = c.after(err, fmt.Sprintf("the host cluster, context %q", c.hostName), r, p) }()
 	}
-	kept, err = hosted.Raze(ctx, api, name)
+	kept, err = hosted.Delete(ctx, api, name)
 	return server, kept, err
 }
 
@@ -169,7 +169,7 @@ func (c *deinit) strike(ctx context.Context, name string, p *progress) (server, 
 		api, r = api.Rehearse()
 		defer func() { err = c.after(err, fmt.Sprintf("the API of federation %s", name), r, p) }()
 	}
-	kept, err = bootstrap.Strike(ctx, api, name)
+	kept, err = bootstrap.Uninstall(ctx, api, name)
 	return cut.Endpoint.Server, kept, err
 }
 

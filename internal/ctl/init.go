@@ -69,7 +69,7 @@ func (c *initialize) run(ctx context.Context) error {
 			return misused(&c.command, "init: %v", err)
 		}
 	}
-	law := bootstrap.Charter{Federation: federation, Domain: c.domain, Hosted: c.api == ""}
+	law := bootstrap.Settings{Federation: federation, Domain: c.domain, Hosted: c.api == ""}
 	var err error
 	if law.Kinds, err = c.kinds(c.kindList); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (c *initialize) run(ctx context.Context) error {
 
 // show prints what would be made, in an order in which it can be applied: first
 // that of the host, then that of the API which then runs there.
-func (c *initialize) show(law bootstrap.Charter) error {
+func (c *initialize) show(law bootstrap.Settings) error {
 	var all []*kube.Object
 	if c.api == "" {
 		objects, err := c.plan.Render(c.Now())
@@ -126,7 +126,7 @@ func (c *initialize) show(law bootstrap.Charter) error {
 func (c *initialize) secretName(program string) string { return c.positional[0] + "-" + program }
 
 // raise sets an API up in the host cluster.
-func (c *initialize) raise(ctx context.Context, law bootstrap.Charter, p *progress) (err error) {
+func (c *initialize) raise(ctx context.Context, law bootstrap.Settings, p *progress) (err error) {
 	api, _, err := c.open(c.hostName)
 	if err != nil {
 		return err
@@ -139,8 +139,8 @@ func (c *initialize) raise(ctx context.Context, law bootstrap.Charter, p *progre
 	if err := c.free(law.Federation, before); err != nil {
 		return err
 	}
-	there := &apply.Ledger{API: api, Federation: law.Federation}
-	inside := &apply.Ledger{Federation: law.Federation}
+	there := &apply.Applied{API: api, Federation: law.Federation}
+	inside := &apply.Applied{Federation: law.Federation}
 	defer func() {
 		if err == nil {
 			return
@@ -148,13 +148,13 @@ func (c *initialize) raise(ctx context.Context, law bootstrap.Charter, p *progre
 		p.say("what was made to be removed")
 		var left error
 		if before != nil && inside.API != nil { // else it goes with its API
-			left = inside.Undo(ctx)
+			left = inside.Rollback(ctx)
 		}
-		if left = errors.Join(left, there.Undo(ctx)); left != nil {
+		if left = errors.Join(left, there.Rollback(ctx)); left != nil {
 			err = advice.Errorf("fedctl deinit "+law.Federation+" --host-cluster-context "+c.hostName+" --yes --force removes it", "%w; and what was made couldn't all be removed: %w", err, left)
 		}
 	}()
-	admin, err := c.plan.Raise(ctx, there, c.Now(), p.say)
+	admin, err := c.plan.Create(ctx, there, c.Now(), p.say)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (c *initialize) raise(ctx context.Context, law bootstrap.Charter, p *progre
 	}
 	defer own.Close()
 	inside.API = own
-	tokens, err := law.Lay(ctx, inside, p.say)
+	tokens, err := law.Install(ctx, inside, p.say)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (c *initialize) free(name string, before []byte) error {
 }
 
 // adopt makes an API that runs the federation's.
-func (c *initialize) adopt(ctx context.Context, law bootstrap.Charter, p *progress) (err error) {
+func (c *initialize) adopt(ctx context.Context, law bootstrap.Settings, p *progress) (err error) {
 	cut, err := c.find().Pick(c.api)
 	if err != nil {
 		return err
@@ -199,17 +199,17 @@ func (c *initialize) adopt(ctx context.Context, law bootstrap.Charter, p *progre
 		return err
 	}
 	defer api.Close()
-	l := &apply.Ledger{API: api, Federation: law.Federation}
+	l := &apply.Applied{API: api, Federation: law.Federation}
 	defer func() {
 		if err == nil {
 			return
 		}
 		p.say("what was made to be removed")
-		if left := l.Undo(ctx); left != nil {
+		if left := l.Rollback(ctx); left != nil {
 			err = advice.Errorf("fedctl init again, or fedctl deinit, takes it from there", "%w; and what was made couldn't all be removed: %w", err, left)
 		}
 	}()
-	tokens, err := law.Lay(ctx, l, p.say)
+	tokens, err := law.Install(ctx, l, p.say)
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (c *initialize) adopt(ctx context.Context, law bootstrap.Charter, p *progre
 
 // finish writes the programs' kubeconfigs, and then the operator's: a context is
 // there when it leads somewhere.
-func (c *initialize) finish(ctx context.Context, law bootstrap.Charter, l *apply.Ledger, admin []byte, tokens bootstrap.Tokens, where string) error {
+func (c *initialize) finish(ctx context.Context, law bootstrap.Settings, l *apply.Applied, admin []byte, tokens bootstrap.Tokens, where string) error {
 	e, err := kubeconfig.EndpointOf(admin)
 	if err != nil {
 		return err

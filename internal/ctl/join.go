@@ -94,7 +94,7 @@ func (c *join) run(ctx context.Context) error {
 	})
 }
 
-func (c *join) told(whose bootstrap.Charter, name, server string, res membership.Result) {
+func (c *join) told(whose bootstrap.Settings, name, server string, res membership.Result) {
 	what := "is a member of federation %s now: %s\n"
 	if res.Again {
 		what = "is a member of federation %s: what it has is renewed: %s\n"

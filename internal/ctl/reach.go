@@ -55,10 +55,10 @@ func (c *reaching) reach(content []byte) (*kube.API, error) {
 }
 
 // federation reaches the federation's, and asks which one it is.
-func (c *reaching) federation(ctx context.Context) (*kube.API, bootstrap.Charter, error) {
+func (c *reaching) federation(ctx context.Context) (*kube.API, bootstrap.Settings, error) {
 	api, _, err := c.open(c.context)
 	if err != nil {
-		return nil, bootstrap.Charter{}, err
+		return nil, bootstrap.Settings{}, err
 	}
 	whose, err := bootstrap.Read(ctx, api)
 	if err != nil {

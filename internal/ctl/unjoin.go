@@ -56,7 +56,7 @@ func (c *unjoin) run(ctx context.Context) error {
 	if err := c.formatted(c.output, c.dry); err != nil {
 		return err
 	}
-	f := membership.Farewell{Orphan: c.orphan, Wait: c.wait}
+	f := membership.Leaving{Orphan: c.orphan, Wait: c.wait}
 	if f.Kinds, err = c.kinds(c.kindList); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (c *unjoin) run(ctx context.Context) error {
 }
 
 // rehearse goes all the way, and removes nothing.
-func (c *unjoin) rehearse(ctx context.Context, m *membership.Member, f membership.Farewell, away error, p *progress) error {
+func (c *unjoin) rehearse(ctx context.Context, m *membership.Member, f membership.Leaving, away error, p *progress) error {
 	wait := f.Wait
 	f.Wait, f.Drained = 0, nil
 	var there, here *kube.Rehearsal
@@ -163,7 +163,7 @@ func (c *unjoin) member(ctx context.Context, m *membership.Member) error {
 
 // ask asks a running fedns, if there is one, how long its answers are remembered
 // and whether the cluster is in them.
-func (c *unjoin) ask(ctx context.Context, whose bootstrap.Charter, name string, f *membership.Farewell) {
+func (c *unjoin) ask(ctx context.Context, whose bootstrap.Settings, name string, f *membership.Leaving) {
 	drained := func(ctx context.Context) (known, out bool, err error) {
 		var all report.Clusters
 		if err := c.asking.get(ctx, "clusters", nil, &all); err != nil {

@@ -127,12 +127,12 @@ func TestReloadInTheBeginning(t *testing.T) {
 		p, _ := start(t, balancer(time.Second), nil, a)
 		a.say <- append(nothing[:4:4], service("", "lb.example."), slice(true))
 		after(minGap)
-		early := p.Bequeath(t.Context())
+		early := p.Export(t.Context())
 		if heir, _ := start(t, balancer(time.Hour), &early, newScript()); ready(heir) || !held(heir) {
 			t.Errorf("the heir of one that isn't ready: ready %v, held %v", ready(heir), held(heir))
 		}
 		after(time.Second)
-		estate := p.Bequeath(t.Context())
+		estate := p.Export(t.Context())
 		if heir, _ := start(t, balancer(time.Hour), &estate, newScript()); !ready(heir) || up(heir) != 1 || unsure(heir) {
 			t.Errorf("the heir: ready %v, %d addresses, unsure %v", ready(heir), up(heir), unsure(heir))
 		}

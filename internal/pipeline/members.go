@@ -34,21 +34,21 @@ func (p *Pipeline) Members(ctx context.Context, federation int, ms []Member, ord
 		if listed {
 			w.tables[federation].Expect(false)
 		}
-		w.enlist(federation, ms, orders)
+		w.reconcile(federation, ms, orders)
 	})
 }
 
-// A seat is a member at its index in the table, with what runs for it.
-type seat struct {
+// A slot is a member at its index in the table, with what runs for it.
+type slot struct {
 	Member
 	end    func()        // ends its source
 	since  time.Duration // when its listing began to be waited for
 	waived bool          // it has had its time
 }
 
-// seated are the members of a federation, by index.
-func (w *worker) seated(federation int) iter.Seq2[int, *seat] {
-	return func(yield func(int, *seat) bool) {
+// slotsOf are the members of a federation, by index.
+func (w *worker) slotsOf(federation int) iter.Seq2[int, *slot] {
+	return func(yield func(int, *slot) bool) {
 		for j, s := range w.seats[federation] {
 			if s != nil && !yield(j, s) {
 				return
@@ -57,10 +57,10 @@ func (w *worker) seated(federation int) iter.Seq2[int, *seat] {
 	}
 }
 
-// sit gives a member its seat, and starts its source.
-func (w *worker) sit(i, j int, m Member) {
+// attach gives a member a slot, and starts its source.
+func (w *worker) attach(i, j int, m Member) {
 	ctx, cancel := context.WithCancel(w.ctx)
-	s := &seat{Member: m, end: cancel, since: Now()}
+	s := &slot{Member: m, end: cancel, since: Now()}
 	if j == len(w.seats[i]) {
 		w.seats[i] = append(w.seats[i], nil)
 	}
@@ -75,9 +75,9 @@ func (w *worker) sit(i, j int, m Member) {
 	})
 }
 
-// leave takes a member out. Its source ends in its own time; what it still says
+// detach takes a member out. Its source ends in its own time; what it still says
 // comes from nobody.
-func (w *worker) leave(i, j int) {
+func (w *worker) detach(i, j int) {
 	s := w.seats[i][j]
 	s.end()
 	w.seats[i][j] = nil
@@ -88,15 +88,15 @@ func (w *worker) leave(i, j int) {
 	notices.DeletePartialMatch(prometheus.Labels{"federation": w.federations[i].Name, "cluster": string(s.Name)})
 }
 
-func (w *worker) enlist(i int, ms []Member, orders []override.Order) {
+func (w *worker) reconcile(i int, ms []Member, orders []override.Order) {
 	t := w.tables[i]
-	for j, s := range w.seated(i) {
+	for j, s := range w.slotsOf(i) {
 		if !s.registered {
 			continue
 		}
 		at := slices.IndexFunc(ms, func(m Member) bool { return m.Identity == s.Identity })
 		if at < 0 {
-			w.leave(i, j)
+			w.detach(i, j)
 			continue
 		}
 		if now := ms[at].Cluster; !now.Equal(&s.Cluster) {
@@ -105,11 +105,11 @@ func (w *worker) enlist(i int, ms []Member, orders []override.Order) {
 		}
 	}
 	for _, m := range ms {
-		if slices.ContainsFunc(w.seats[i], func(s *seat) bool { return s != nil && s.Identity == m.Identity }) {
+		if slices.ContainsFunc(w.seats[i], func(s *slot) bool { return s != nil && s.Identity == m.Identity }) {
 			continue
 		}
 		m.registered = true
-		w.sit(i, t.Join(m.Cluster), m)
+		w.attach(i, t.Join(m.Cluster), m)
 	}
 	w.drains[i] = orders
 	w.override(i)
@@ -135,7 +135,7 @@ func (w *worker) overdue(late func(at time.Duration, giveUp func())) {
 		if t.Expecting() {
 			late(w.began+Grace, func() { t.Expect(false) })
 		}
-		for j, s := range w.seated(i) {
+		for j, s := range w.slotsOf(i) {
 			if !s.waived && (!t.Complete(j) || t.Doubtful(j)) {
 				late(s.since+Grace, func() {
 					s.waived = true
@@ -159,8 +159,8 @@ func (w *worker) beginAnyway(i int) {
 	t.Begin()
 }
 
-// waive stops waiting for what has had its time.
-func (w *worker) waive() {
+// giveUpOverdue stops waiting for what has had its time.
+func (w *worker) giveUpOverdue() {
 	now := Now()
 	w.overdue(func(at time.Duration, giveUp func()) {
 		if now >= at {

@@ -78,7 +78,7 @@ func (w *worker) count(s *snapshot.Snapshot) *stats {
 		st.services = append(st.services, s.Federations[i].Size())
 		st.tally = append(st.tally, t.Tally())
 		var members []seen
-		for j, m := range w.seated(i) {
+		for j, m := range w.slotsOf(i) {
 			_, silent := t.Silent(j)
 			members = append(members, seen{string(m.Name), m.Source, t.Complete(j), silent})
 		}

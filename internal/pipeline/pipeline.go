@@ -94,12 +94,12 @@ type Federation struct {
 type Pipeline struct {
 	federations []Federation
 	log         *slog.Logger
-	board       snapshot.Board
+	board       snapshot.Current
 	ready       chan struct{} // closed once all that answers depend on is known, or had its time
 	messages    chan message
 	stats       atomic.Pointer[stats]
 	unkept      []atomic.Bool // by federation: its state can't be kept
-	estate      Estate        // what is known before the sources speak
+	estate      State         // what is known before the sources speak
 	beside      Beside
 	done        chan struct{} // closed when Run returns
 }
@@ -133,12 +133,12 @@ func New(federations []Federation, beside Beside, log *slog.Logger) *Pipeline {
 		empty[i] = snapshot.NewFederation(f.Name)
 	}
 	var none *snapshot.Snapshot
-	p.board.Show(none.Next(empty).Of(snapshot.Version{Serial: 1}))
+	p.board.Publish(none.Next(empty).Of(snapshot.Version{Serial: 1}))
 	return p
 }
 
-// Board shows the current snapshot.
-func (p *Pipeline) Board() *snapshot.Board { return &p.board }
+// Current shows the current snapshot.
+func (p *Pipeline) Board() *snapshot.Current { return &p.board }
 
 // Ready is closed once every member has been listed and what is asked then is known
 // (the addresses of load balancers' names, the first results of probes), or has had
@@ -165,12 +165,12 @@ func (p *Pipeline) send(ctx context.Context, do func(*worker)) (sent bool) {
 	}
 }
 
-// An Estate is what a pipeline knows of its clusters, by their identity, and the
+// A State is what a pipeline knows of its clusters, by their identity, and the
 // version it has come to. A reload passes it on: what is known of a cluster must
 // not depend on its API being up at that moment.
-type Estate struct {
+type State struct {
 	Version  snapshot.Version
-	Clusters map[string]Holding
+	Clusters map[string]ClusterState
 	Hosts    map[string][]netip.Addr // of load balancers' names
 	// Probed is what probes have come to, by federation.
 	Probed map[string]map[shard.Check]health.Probe
@@ -178,21 +178,21 @@ type Estate struct {
 	Leads map[string]map[snapshot.Key][snapshot.Families]string
 }
 
-func emptyEstate() Estate {
-	return Estate{Clusters: map[string]Holding{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Leads: map[string]map[snapshot.Key][snapshot.Families]string{}}
+func emptyState() State {
+	return State{Clusters: map[string]ClusterState{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Leads: map[string]map[snapshot.Key][snapshot.Families]string{}}
 }
 
-// A Holding is what is known of one cluster.
-type Holding struct {
+// A ClusterState is what is known of one cluster.
+type ClusterState struct {
 	Changes []shard.Change // complete lists
 	Silent  bool
 	Since   time.Duration // when the silence began
 	Begun   bool          // it was answered from
 }
 
-// Bequeath gives what p knows. It is empty when p has ended.
-func (p *Pipeline) Bequeath(ctx context.Context) Estate {
-	var e Estate
+// Export gives what p knows. It is empty when p has ended.
+func (p *Pipeline) Export(ctx context.Context) State {
+	var e State
 	p.inspect(ctx, func(w *worker) { e = w.holdings() })
 	return e
 }
@@ -304,7 +304,7 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 		t := w.tables[federation]
 		isolated = t.Isolated()
 		tally, lifetimes := t.Tally(), t.Lifetimes()
-		for j, m := range w.seated(federation) {
+		for j, m := range w.slotsOf(federation) {
 			s := Standing{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), Quiet: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.Standing]int{}, Index: j, Lifetime: lifetimes[j]}
 			_, s.Silent = t.Silent(j)
 			if r, ok := m.Source.(interface{ Trouble() string }); ok {
@@ -325,11 +325,11 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 	return all, isolated, ok
 }
 
-// Inherit takes over what another pipeline knew, before Run. What the sources
+// Import takes over what another pipeline knew, before Run. What the sources
 // report replaces it.
-func (p *Pipeline) Inherit(e Estate) {
+func (p *Pipeline) Import(e State) {
 	if p.estate.Clusters == nil {
-		p.estate = emptyEstate()
+		p.estate = emptyState()
 	}
 	maps.Copy(p.estate.Clusters, e.Clusters)
 	maps.Copy(p.estate.Hosts, e.Hosts)
@@ -364,7 +364,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 type worker struct {
 	*Pipeline
 	tables   []*shard.Table
-	seats    [][]*seat                       // by federation and index in the table; nil: nobody's
+	seats    [][]*slot                       // by federation and index in the table; nil: nobody's
 	drains   [][]override.Order              // of registries, by federation
 	filed    [][]override.Order              // of files
 	inForce  [][]override.Order              // in the snapshot that is shown; read only
@@ -373,7 +373,7 @@ type worker struct {
 	prober   *probe.Prober
 	changes  *gatherer
 	targets  map[probe.Target][]wanted
-	keepers  []*keeper               // by federation; nil: its state isn't kept
+	keepers  []*stateWriter          // by federation; nil: its state isn't kept
 	saved    map[string][]netip.Addr // of load balancers' names, from the disk
 	ctx      context.Context
 	wg       *sync.WaitGroup
@@ -416,7 +416,7 @@ func (w *worker) open(i int) {
 	t.Follow(w.estate.Leads[f.Name])
 	t.Believe(w.estate.Probed[f.Name])
 	if f.State != "" {
-		w.keepers[i] = &keeper{dir: f.State, at: f.StateAt, name: f.Name, failing: &w.unkept[i]}
+		w.keepers[i] = &stateWriter{dir: f.State, at: f.StateAt, name: f.Name, failing: &w.unkept[i]}
 		w.keepers[i].open()
 		w.restore(i)
 	}
@@ -430,7 +430,7 @@ func (w *worker) open(i int) {
 		w.openOverrides(i)
 	}
 	for j, m := range f.Members {
-		w.sit(i, j, m)
+		w.attach(i, j, m)
 	}
 }
 
@@ -441,8 +441,8 @@ func (w *worker) begin() {
 	if v.Due == 0 {
 		v.Serial = w.beginning()
 	}
-	w.board.Show(w.board.Load().Of(v))
-	w.estate = Estate{}
+	w.board.Publish(w.board.Load().Of(v))
+	w.estate = State{}
 	w.show()
 }
 
@@ -465,7 +465,7 @@ func (w *worker) made() (latest int64) {
 	}
 	take(w.beside.Made)
 	for i := range w.federations {
-		for _, m := range w.seated(i) {
+		for _, m := range w.slotsOf(i) {
 			if s, ok := m.Source.(Dated); ok {
 				take(s.Changed())
 			}
@@ -515,7 +515,7 @@ func (w *worker) loop() {
 			waiting = false
 		case <-holds.C:
 			w.tick()
-			w.waive()
+			w.giveUpOverdue()
 			w.changes.flush(Now())
 			for _, t := range w.tables {
 				t.Advance(Now())
@@ -577,7 +577,7 @@ func (w *worker) take(m message) {
 }
 
 // apply takes in what a source says of the cluster at an index.
-func (w *worker) apply(i, j int, from *seat, changes []shard.Change) {
+func (w *worker) apply(i, j int, from *slot, changes []shard.Change) {
 	if w.seats[i][j] != from {
 		return // it has left meanwhile
 	}
@@ -604,15 +604,15 @@ func (w *worker) resolved(i int, host string, addrs []netip.Addr) {
 	w.learnHost(i, host, addrs)
 }
 
-func (w *worker) holdings() Estate {
-	e := emptyEstate()
+func (w *worker) holdings() State {
+	e := emptyState()
 	e.Version = w.board.Load().Version
 	for i, f := range w.federations {
 		e.Leads[f.Name], e.Probed[f.Name] = w.tables[i].Leads(), w.tables[i].Probed()
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
-		for j, m := range w.seated(i) {
+		for j, m := range w.slotsOf(i) {
 			if w.tables[i].Complete(j) {
-				h := Holding{Changes: w.tables[i].Holdings(j), Begun: w.tables[i].Begun()}
+				h := ClusterState{Changes: w.tables[i].Holdings(j), Begun: w.tables[i].Begun()}
 				h.Since, h.Silent = w.tables[i].Silent(j)
 				e.Clusters[m.Identity] = h
 			}
@@ -652,7 +652,7 @@ func (w *worker) publish() {
 	}
 	next := current.Next(changed)
 	next.Version = w.version(next, settled)
-	w.board.Show(next)
+	w.board.Publish(next)
 	w.shown = time.Now()
 	buildSeconds.Observe(w.shown.Sub(began).Seconds())
 	if !w.oldest.IsZero() {
@@ -696,7 +696,7 @@ func (w *worker) unheard() bool {
 		return false
 	}
 	for i, t := range w.tables {
-		for j := range w.seated(i) {
+		for j := range w.slotsOf(i) {
 			if _, silent := t.Silent(j); silent {
 				return true
 			}
@@ -710,7 +710,7 @@ func (w *worker) tick() {
 	s := w.board.Load()
 	if v := s.Version.At(time.Now().Unix()); v != s.Version {
 		s = s.Of(v)
-		w.board.Show(s)
+		w.board.Publish(s)
 	}
 }
 

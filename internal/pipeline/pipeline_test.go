@@ -60,7 +60,7 @@ func slice(ready bool) shard.Change {
 
 // start runs a pipeline of one federation inside a bubble; the sources and the
 // log are the test's.
-func start(t *testing.T, r Resolver, estate *Estate, sources ...*script) (*Pipeline, *log) {
+func start(t *testing.T, r Resolver, estate *State, sources ...*script) (*Pipeline, *log) {
 	t.Helper()
 	l := &log{}
 	f := Federation{Name: "fed", Resolver: r}
@@ -70,7 +70,7 @@ func start(t *testing.T, r Resolver, estate *Estate, sources ...*script) (*Pipel
 	}
 	p := New([]Federation{f}, Beside{}, slog.New(slog.NewTextHandler(l, nil)))
 	if estate != nil {
-		p.Inherit(*estate)
+		p.Import(*estate)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -179,7 +179,7 @@ func TestInherit(t *testing.T) {
 			a.say <- []shard.Change{slice(i%2 == 1)}
 			time.Sleep(minGap)
 		}
-		estate := p.Bequeath(t.Context())
+		estate := p.Export(t.Context())
 		dead := newScript()
 		heir, _ := start(t, &hosts{}, &estate, dead)
 		if !ready(heir) || up(heir) != 2 {

@@ -32,9 +32,9 @@ const (
 	quarrel = time.Minute
 )
 
-// A keeper keeps the state of one federation on disk. All of it belongs to the
+// A stateWriter keeps the state of one federation on disk. All of it belongs to the
 // worker, but for the making of a base.
-type keeper struct {
+type stateWriter struct {
 	dir     string
 	at      string // where the configuration says so
 	name    string // of the federation
@@ -52,39 +52,39 @@ type keeper struct {
 	failing *atomic.Bool     // for the gauge
 }
 
-// keeping are the keepers of this process by what they keep, the newest last: it is
+// writers are the state writers of this process by what they keep, the newest last: it is
 // the one that writes. During a reload there are two of one file.
-var keeping struct {
+var writers struct {
 	sync.Mutex
-	list []*keeper
+	list []*stateWriter
 }
 
-func (k *keeper) open() {
-	keeping.Lock()
-	defer keeping.Unlock()
-	keeping.list = append(keeping.list, k)
+func (k *stateWriter) open() {
+	writers.Lock()
+	defer writers.Unlock()
+	writers.list = append(writers.list, k)
 }
 
-func (k *keeper) close() {
-	keeping.Lock()
-	keeping.list = slices.DeleteFunc(keeping.list, func(o *keeper) bool { return o == k })
-	keeping.Unlock()
+func (k *stateWriter) close() {
+	writers.Lock()
+	writers.list = slices.DeleteFunc(writers.list, func(o *stateWriter) bool { return o == k })
+	writers.Unlock()
 	k.cease()
 }
 
 // cease lets go of the file.
-func (k *keeper) cease() {
+func (k *stateWriter) cease() {
 	if k.journal != nil {
 		k.journal.Close()
 		k.journal = nil
 	}
 }
 
-// writes says whether the file is this keeper's.
-func (k *keeper) writes() bool {
-	keeping.Lock()
-	defer keeping.Unlock()
-	for _, o := range slices.Backward(keeping.list) {
+// writes says whether the file is this writer's.
+func (k *stateWriter) writes() bool {
+	writers.Lock()
+	defer writers.Unlock()
+	for _, o := range slices.Backward(writers.list) {
 		if o.dir == k.dir && o.name == k.name {
 			return o == k
 		}
@@ -126,7 +126,7 @@ func (w *worker) restore(i int) {
 	}
 	n := 0
 	var oldest time.Duration
-	for j, m := range f.Members { // those that sit down after this
+	for j, m := range f.Members { // those that are attached after this
 		saved := known.Clusters[m.Identity]
 		if saved == nil || w.tables[i].Complete(j) {
 			continue
@@ -159,7 +159,7 @@ func (w *worker) learnHost(i int, host string, addrs []netip.Addr) {
 }
 
 // learnChanges notes what a source says for the state.
-func (w *worker) learnChanges(i, j int, from *seat, changes []shard.Change) {
+func (w *worker) learnChanges(i, j int, from *slot, changes []shard.Change) {
 	k := w.keepers[i]
 	if k == nil {
 		return
@@ -182,7 +182,7 @@ func (w *worker) learnChanges(i, j int, from *seat, changes []shard.Change) {
 
 // forget drops what hasn't been written of a member that has left, and has the rest
 // go with the next base: should it join again, nothing is known of it.
-func (k *keeper) forget(identity string) {
+func (k *stateWriter) forget(identity string) {
 	of := func(r journal.Record) bool { return r.Cluster == identity }
 	k.pending, k.early, k.since = slices.DeleteFunc(k.pending, of), slices.DeleteFunc(k.early, of), slices.DeleteFunc(k.since, of)
 	k.anew = true
@@ -194,7 +194,7 @@ func (w *worker) mark() {
 		if k == nil {
 			continue
 		}
-		for j, m := range w.seated(i) {
+		for j, m := range w.slotsOf(i) {
 			if w.tables[i].Complete(j) {
 				k.pending = append(k.pending, journal.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j)})
 			}
@@ -272,13 +272,13 @@ func (w *worker) renewBase(i int) {
 }
 
 // outdated says whether there is a file that is good, but should be a shorter one.
-func (k *keeper) outdated() bool { return k.anew || k.journal.Outgrown() }
+func (k *stateWriter) outdated() bool { return k.anew || k.journal.Outgrown() }
 
 // makeBase begins a file of all that is known now.
 func (w *worker) makeBase(i int) {
 	k, f := w.keepers[i], w.federations[i]
 	records := []journal.Record{w.versioned(journal.Record{At: time.Now(), Hosts: w.tables[i].Resolutions()})}
-	for j, m := range w.seated(i) {
+	for j, m := range w.slotsOf(i) {
 		if w.tables[i].Complete(j) {
 			records = append(records, journal.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j), Doubtful: w.tables[i].Doubtful(j)})
 		}
@@ -301,7 +301,7 @@ func (w *worker) makeBase(i int) {
 
 // listed says whether the cluster of an identity has been listed.
 func (w *worker) listed(i int, identity string) bool {
-	for j, m := range w.seated(i) {
+	for j, m := range w.slotsOf(i) {
 		if m.Identity == identity {
 			return w.tables[i].Complete(j)
 		}

@@ -238,11 +238,11 @@ func (e *Edit) count(k Key, by int) {
 	e.next.namespaces.set(e.owner, s.hash(), s, n+by)
 }
 
-// A Board shows the current snapshot to any number of readers, without a lock.
-type Board struct{ p atomic.Pointer[Snapshot] }
+// A Current shows the current snapshot to any number of readers, without a lock.
+type Current struct{ p atomic.Pointer[Snapshot] }
 
 // Load returns the snapshot last shown, or nil before the first.
-func (b *Board) Load() *Snapshot { return b.p.Load() }
+func (b *Current) Load() *Snapshot { return b.p.Load() }
 
-// Show makes s the current snapshot.
-func (b *Board) Show(s *Snapshot) { b.p.Store(s) }
+// Publish makes s the current snapshot.
+func (b *Current) Publish(s *Snapshot) { b.p.Store(s) }

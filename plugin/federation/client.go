@@ -28,7 +28,7 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 		if l.lacks() {
 			a.Shorten()
 		}
-		if !subnet.IsValid() || !l.believes(from) {
+		if !subnet.IsValid() || !l.trustsSubnets(from) {
 			c, _ := l.client(from.WithZone(""))
 			a.Choose(&c)
 			return 0
@@ -77,8 +77,8 @@ func (q *query) subnet() (p netip.Prefix, sound bool) {
 	return p, true
 }
 
-// placed adds the client's network to an answer, with how far it holds.
-func (q *query) placed(m *dns.Msg) {
+// echoSubnet adds the client's network to an answer, with how far it holds.
+func (q *query) echoSubnet(m *dns.Msg) {
 	if q.network == nil {
 		return
 	}
@@ -89,7 +89,7 @@ func (q *query) placed(m *dns.Msg) {
 }
 
 // describe says where a client is, how that is known, and what follows.
-func (l *locator) describe(a netip.Addr) report.Client {
+func (l *geoIndex) describe(a netip.Addr) report.Client {
 	out := report.Client{Address: a.String(), Note: "where it is isn't known, so it gets every shard"}
 	t := l.now.Load()
 	if t == nil {

@@ -225,9 +225,9 @@ func path(c *caddy.Controller, p string) string {
 	return filepath.Clean(p)
 }
 
-// owned is what the stanzas of one domain keep static records away from.
-func ownedBy(stanzas []stanza) owned {
-	var o owned
+// reserved is what the stanzas of one domain keep static records away from.
+func ownedBy(stanzas []stanza) reserved {
+	var o reserved
 	for _, s := range stanzas {
 		o.federations = append(o.federations, s.name)
 		for _, c := range s.clusters {

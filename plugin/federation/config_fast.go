@@ -104,15 +104,15 @@ func guardsOf(stanzas []stanza) (guards, error) {
 
 // own are the secrets of a server that shares them with no other: new with each
 // start, which costs clients one more cookie.
-var own = cookie.New(cookie.Secret(random16()))
+var own = cookie.New(cookie.Secret(randomSecret()))
 
-func random16() (b [16]byte) {
+func randomSecret() (b [16]byte) {
 	_, _ = rand.Read(b[:]) // never fails (package crypto/rand)
 	return b
 }
 
-// openJar reads the secrets of cookies; nil: there are none to be made.
-func openJar(file string) (*cookie.Jar, error) {
+// openKeyring reads the secrets of cookies; nil: there are none to be made.
+func openKeyring(file string) (*cookie.Keyring, error) {
 	switch file {
 	case "":
 		return own, nil

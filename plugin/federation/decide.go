@@ -30,13 +30,13 @@ type question struct {
 // decide decides about a question, given what the federations have for the name, of which
 // it chooses. Both ways to an answer, past the chain of plugins and through it, go by it.
 // scope is how much of the client's network the answer depends on (RFC 7871).
-func (d *domain) decide(f *Federation, static *apex, q *question, a *answer.Answer) (do action, scope uint8) {
+func (d *domain) decide(f *Federation, static *staticZone, q *question, a *answer.Answer) (do action, scope uint8) {
 	if a.Service != nil && a.TTL > 0 {
 		if scope = f.choose(a, q.from, q.network); a.Outcome != answer.NotReady {
 			return give, scope
 		}
 	}
-	if static.speaks(q.name, q.labels, a) {
+	if static.mayAnswer(q.name, q.labels, a) {
 		return lookUp, scope
 	}
 	return d.without(q.name, a), scope

@@ -66,8 +66,8 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 
 // recognize looks at the client's cookie (RFC 7873 section 5.2): due is what belongs
 // into every answer, holder says that it was good. It isn't sound if it has an
-// impossible length. A nil jar is for servers without cookies.
-func recognize(jar *cookie.Jar, r *dns.Msg, from netip.Addr) (due *dns.EDNS0_COOKIE, holder, sound bool) {
+// impossible length. A nil keyring is for servers without cookies.
+func recognize(jar *cookie.Keyring, r *dns.Msg, from netip.Addr) (due *dns.EDNS0_COOKIE, holder, sound bool) {
 	o := r.IsEdns0()
 	if o == nil || jar == nil || o.Version() != 0 { // nobody knows what later versions mean by it
 		return nil, false, true

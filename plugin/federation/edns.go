@@ -6,10 +6,10 @@ import (
 	"github.com/fedns/fedns/internal/dns/message"
 )
 
-// tidy makes of the request's OPT record what CoreDNS may echo: it reuses it for
+// normalizeOPT makes of the request's OPT record what CoreDNS may echo: it reuses it for
 // the reply, the client's size and unknown flags included (RFC 6891 sections
 // 6.1.4 and 6.2.3 ask for the server's own).
-func tidy(r *dns.Msg, proto string) {
+func normalizeOPT(r *dns.Msg, proto string) {
 	o := r.IsEdns0()
 	if o == nil {
 		return
@@ -55,10 +55,10 @@ func (q *query) opt(m *dns.Msg) *dns.OPT {
 // optSize is what the OPT record takes that CoreDNS adds to a reply without one.
 const optSize = 11
 
-// fit makes a reply of at most size bytes. What is only additional goes first,
+// truncate makes a reply of at most size bytes. What is only additional goes first,
 // without a word; then whole sets of records, with TC (RFC 2181 section 9): the
 // client asks again over TCP.
-func fit(m *dns.Msg, size int) {
+func truncate(m *dns.Msg, size int) {
 	if m.Len() <= size {
 		return
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// tidy leaves of a request's OPT what may be echoed: the size, capped, and DO.
+// normalizeOPT leaves of a request's OPT what may be echoed: the size, capped, and DO.
 func TestTidy(t *testing.T) {
 	for _, tt := range []struct {
 		proto       string
@@ -24,7 +24,7 @@ func TestTidy(t *testing.T) {
 		m := new(dns.Msg).SetQuestion("example.com.", dns.TypeA)
 		m.SetEdns0(tt.size, false)
 		m.IsEdns0().Hdr.Ttl = tt.flags
-		tidy(m, tt.proto)
+		normalizeOPT(m, tt.proto)
 		if o := m.IsEdns0(); o.UDPSize() != tt.want || o.Hdr.Ttl != tt.left {
 			t.Errorf("%s, %d, flags %#x: size %d, flags %#x; want %d, %#x", tt.proto, tt.size, tt.flags, o.UDPSize(), o.Hdr.Ttl, tt.want, tt.left)
 		}
@@ -62,7 +62,7 @@ func TestFit(t *testing.T) {
 		{"even TCP has an end", 0, 5000, 0, dns.MaxMsgSize, 0, 0, true},
 	} {
 		m := reply(tt.chain, tt.addrs, tt.extra)
-		fit(m, tt.size)
+		truncate(m, tt.size)
 		if len(m.Answer) != tt.answers || len(m.Extra) != tt.extras || m.Truncated != tt.truncated {
 			t.Errorf("%s: %d answers, %d extra, TC %v; want %d, %d, %v", tt.name, len(m.Answer), len(m.Extra), m.Truncated, tt.answers, tt.extras, tt.truncated)
 		}

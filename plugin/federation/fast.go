@@ -45,7 +45,7 @@ type fast struct {
 	addr    string // as CoreDNS names the server
 	server  *dnsserver.Server
 	domains []fastDomain
-	jar     *atomic.Pointer[cookie.Jar] // nil in it: no cookies
+	jar     *atomic.Pointer[cookie.Keyring] // nil in it: no cookies
 	limit   rateLimit
 	seed    [2]uint64
 	lanes   chan struct{} // one for each question that is in the chain
@@ -64,9 +64,9 @@ type fastDomain struct {
 	part   part           // of them that is done here
 }
 
-// laneLimit bounds the questions that are in the chain at once. Each holds a few
+// slowPathLimit bounds the questions that are in the chain at once. Each holds a few
 // kilobytes; more only wait for each other.
-const laneLimit = 4096
+const slowPathLimit = 4096
 
 // add has questions for names in a domain answered.
 func (h *fast) add(f *Federation, d *domain, except []string, needed []needs, done part) {
@@ -121,7 +121,7 @@ type responder struct {
 	x     message.Extras
 	turn  uint32
 	table *rrl.Table
-	tally *tally
+	tally *counters
 	began time.Time     // of the batch
 	now   time.Duration // the same, on the program's own clock
 	wall  uint32        // the same, in seconds since 1970
@@ -140,11 +140,11 @@ func (r *responder) End() { r.tally.flush() }
 func (r *responder) Respond(p *udp.Packet) int {
 	q := &r.q
 	reading := q.Read(p.Buf[:p.N])
-	if reading == message.Silence {
+	if reading == message.Ignore {
 		return 0
 	}
 	var d *fastDomain
-	if reading != message.Foreign && reading != message.BadVersion {
+	if reading != message.Unsupported && reading != message.BadVersion {
 		d = r.domain(q.Name())
 	}
 	var need kinds
@@ -154,7 +154,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 			q.EDNS.Size = min(q.EDNS.Size, d.part.size)
 		}
 	}
-	holder := r.identify(p, d)
+	holder := r.checkCookie(p, d)
 	if r.table != nil && !holder {
 		if verdict := r.table.Take(p.From.Addr(), r.now); verdict != rrl.Pass {
 			if need&silent != 0 {
@@ -163,7 +163,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 			r.tally.limited[verdict].add()
 			switch {
 			case r.limit.mode == "observe":
-			case verdict == rrl.Drop || reading == message.Foreign:
+			case verdict == rrl.Drop || reading == message.Unsupported:
 				return 0
 			default:
 				size := message.Truncate(p.Buf, q, &r.x)
@@ -193,7 +193,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 	}
 	size, o := r.answer(p, d, need)
 	if size == 0 {
-		return r.lane(p, d)
+		return r.slowPath(p, d)
 	}
 	d.part.flags.apply(p.Buf)
 	r.tally.outcomes[o.what][o.scope].add()
@@ -201,9 +201,9 @@ func (r *responder) Respond(p *udp.Packet) int {
 	return size
 }
 
-// identify looks at the client's cookie, says whether it has shown that it is
+// checkCookie looks at the client's cookie, says whether it has shown that it is
 // where it says it is, and sets what the OPT record of the answer will hold.
-func (r *responder) identify(p *udp.Packet, d *fastDomain) (holder bool) {
+func (r *responder) checkCookie(p *udp.Packet, d *fastDomain) (holder bool) {
 	e := &r.q.EDNS
 	r.x.Scope = 0
 	if d == nil {

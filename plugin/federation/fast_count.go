@@ -29,16 +29,16 @@ var (
 	}, []string{"server", "action"})
 )
 
-// A cell counts between two flushes what a counter is then told.
-type cell struct {
+// A counter counts between two flushes what a counter is then told.
+type counter struct {
 	n       uint64
 	counter prometheus.Counter // nil until there is something to count
 	vec     *prometheus.CounterVec
 	labels  []string
-	tally   *tally
+	tally   *counters
 }
 
-func (c *cell) add() {
+func (c *counter) add() {
 	if c.vec == nil {
 		return // CoreDNS doesn't count either
 	}
@@ -52,26 +52,26 @@ func (c *cell) add() {
 // longer than an answer does.
 const sample = 64
 
-// A tally counts what one socket answers. CoreDNS's own counters and ours are told
+// A counters counts what one socket answers. CoreDNS's own counters and ours are told
 // once a batch, before its answers are sent: whoever has an answer finds it
 // counted.
-type tally struct {
-	dirty    []*cell
+type counters struct {
+	dirty    []*counter
 	domains  []perDomain
-	outcomes [outcomes][scopes]cell
-	fast     cell
-	chain    cell
-	lost     cell
-	limited  [rrl.Pass]cell
+	outcomes [outcomes][scopes]counter
+	fast     counter
+	chain    counter
+	lost     counter
+	limited  [rrl.Pass]counter
 	answered uint64
 }
 
 // perDomain is what CoreDNS counts by zone.
 type perDomain struct {
-	requests [2][len(countedTypes) + 1]cell // by family, type
-	rcodes   [6]cell
-	do       cell
-	allowed  cell // by acl
+	requests [2][len(countedTypes) + 1]counter // by family, type
+	rcodes   [6]counter
+	do       counter
+	allowed  counter // by acl
 	duration prometheus.Observer
 	request  prometheus.Observer
 	response prometheus.Observer
@@ -94,10 +94,10 @@ func typeIndex(t uint16) int {
 	return len(countedTypes)
 }
 
-func newTally(h *fast) *tally {
-	t := &tally{domains: make([]perDomain, len(h.domains))}
-	set := func(c *cell, vec *prometheus.CounterVec, labels ...string) {
-		*c = cell{vec: vec, labels: labels, tally: t}
+func newTally(h *fast) *counters {
+	t := &counters{domains: make([]perDomain, len(h.domains))}
+	set := func(c *counter, vec *prometheus.CounterVec, labels ...string) {
+		*c = counter{vec: vec, labels: labels, tally: t}
 	}
 	for o := range t.outcomes {
 		for scope := range t.outcomes[o] {
@@ -126,7 +126,7 @@ func newTally(h *fast) *tally {
 const noView = ""
 
 // fill names the counters of CoreDNS for one zone.
-func (p *perDomain) fill(server, zone string, set func(*cell, *prometheus.CounterVec, ...string)) {
+func (p *perDomain) fill(server, zone string, set func(*counter, *prometheus.CounterVec, ...string)) {
 	const view, proto = noView, "udp"
 	for f, family := range [2]string{"1", "2"} {
 		for i := range p.requests[f] {
@@ -148,7 +148,7 @@ func (p *perDomain) fill(server, zone string, set func(*cell, *prometheus.Counte
 
 // count tells of an answer of a domain as CoreDNS's prometheus plugin would; of
 // sizes and durations of one in so many.
-func (t *tally) count(r *responder, p *udp.Packet, d *fastDomain, size int, rcode byte) {
+func (t *counters) count(r *responder, p *udp.Packet, d *fastDomain, size int, rcode byte) {
 	t.fast.add()
 	c := &t.domains[d.index]
 	family := 1
@@ -169,7 +169,7 @@ func (t *tally) count(r *responder, p *udp.Packet, d *fastDomain, size int, rcod
 }
 
 // flush tells the counters.
-func (t *tally) flush() {
+func (t *counters) flush() {
 	for _, c := range t.dirty {
 		if c.counter == nil {
 			c.counter = c.vec.WithLabelValues(c.labels...)

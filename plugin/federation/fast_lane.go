@@ -15,14 +15,14 @@ import (
 // chain has the chain of plugins answer a packet as CoreDNS would have, had it come
 // by its own socket.
 func (r *responder) chain(p *udp.Packet) int {
-	return r.later(p, func(w *letter) { w.serve(w.Query) })
+	return r.later(p, func(w *deferred) { w.serve(w.Query) })
 }
 
-// lane has the chain answer a question for a name of a domain: with an OPT record
+// slowPath has the chain answer a question for a name of a domain: with an OPT record
 // that CoreDNS understands, in whose place that of the answer is put.
-func (r *responder) lane(p *udp.Packet, d *fastDomain) int {
+func (r *responder) slowPath(p *udp.Packet, d *fastDomain) int {
 	e, x, q := r.q.EDNS, r.x, r.q.Bare(p.Buf[:p.N], &r.x)
-	return r.later(p, func(w *letter) {
+	return r.later(p, func(w *deferred) {
 		if e.Present {
 			x.Serial = d.of.board.Load().Serial
 			w.edns, w.extras, w.limit = &e, &x, q.Limit
@@ -32,7 +32,7 @@ func (r *responder) lane(p *udp.Packet, d *fastDomain) int {
 }
 
 // later has f answer a packet beside all others, if there is room for one more.
-func (r *responder) later(p *udp.Packet, f func(*letter)) int {
+func (r *responder) later(p *udp.Packet, f func(*deferred)) int {
 	select {
 	case r.lanes <- struct{}{}:
 	default:
@@ -40,7 +40,7 @@ func (r *responder) later(p *udp.Packet, f func(*letter)) int {
 		return 0
 	}
 	r.tally.chain.add()
-	w := &letter{Letter: p.Keep(), server: r.server, lanes: r.lanes, jar: r.jar.Load()}
+	w := &deferred{Deferred: p.Keep(), server: r.server, lanes: r.lanes, jar: r.jar.Load()}
 	go func() {
 		defer w.done()
 		f(w)
@@ -48,13 +48,13 @@ func (r *responder) later(p *udp.Packet, f func(*letter)) int {
 	return 0
 }
 
-// A letter is a question that the chain answers: the dns.ResponseWriter that it
+// A deferred is a question that the chain answers: the dns.ResponseWriter that it
 // writes to.
-type letter struct {
-	*udp.Letter
+type deferred struct {
+	*udp.Deferred
 	server *dnsserver.Server
 	lanes  chan struct{}
-	jar    *cookie.Jar // nil: no cookies
+	jar    *cookie.Keyring // nil: no cookies
 
 	cookie *dns.EDNS0_COOKIE // due to the client, whoever answers
 	room   int               // that there is for it
@@ -68,14 +68,14 @@ type letter struct {
 	mac       string // of the signature (RFC 8945 section 5.4.1)
 }
 
-func (w *letter) done() {
+func (w *deferred) done() {
 	<-w.lanes
-	w.Letter.Done()
+	w.Deferred.Done()
 }
 
 // serve does with a query what CoreDNS's own server does before its plugins see
 // it.
-func (w *letter) serve(query []byte) {
+func (w *deferred) serve(query []byte) {
 	m := new(dns.Msg)
 	if len(query) < 12 {
 		return
@@ -123,7 +123,7 @@ func (w *letter) serve(query []byte) {
 }
 
 // WriteMsg implements dns.ResponseWriter.
-func (w *letter) WriteMsg(m *dns.Msg) error {
+func (w *deferred) WriteMsg(m *dns.Msg) error {
 	if w.cookie != nil {
 		if whole := withCookie(m, w.cookie); whole.Len() <= w.room {
 			m = whole
@@ -138,7 +138,7 @@ func (w *letter) WriteMsg(m *dns.Msg) error {
 		if err != nil {
 			return err
 		}
-		return w.Letter.Write(b)
+		return w.Deferred.Write(b)
 	}
 	b, err := w.pack(m)
 	if err != nil {
@@ -147,11 +147,11 @@ func (w *letter) WriteMsg(m *dns.Msg) error {
 	if unread(b) {
 		clearEcho(b)
 	}
-	return w.Letter.Write(b)
+	return w.Deferred.Write(b)
 }
 
 // pack makes bytes of an answer, with the OPT record that the question is due.
-func (w *letter) pack(m *dns.Msg) ([]byte, error) {
+func (w *deferred) pack(m *dns.Msg) ([]byte, error) {
 	if w.edns == nil {
 		return m.Pack()
 	}
@@ -200,13 +200,13 @@ func (w *letter) pack(m *dns.Msg) ([]byte, error) {
 
 // The rest of dns.ResponseWriter.
 
-func (w *letter) LocalAddr() net.Addr         { return w.Letter.To() }
-func (w *letter) RemoteAddr() net.Addr        { return net.UDPAddrFromAddrPort(w.From) }
-func (w *letter) Write(b []byte) (int, error) { return len(b), w.Letter.Write(b) }
-func (w *letter) Close() error                { return nil }
-func (w *letter) TsigStatus() error           { return w.signature }
-func (w *letter) TsigTimersOnly(bool)         {}
-func (w *letter) Hijack()                     {}
+func (w *deferred) LocalAddr() net.Addr         { return w.Deferred.To() }
+func (w *deferred) RemoteAddr() net.Addr        { return net.UDPAddrFromAddrPort(w.From) }
+func (w *deferred) Write(b []byte) (int, error) { return len(b), w.Deferred.Write(b) }
+func (w *deferred) Close() error                { return nil }
+func (w *deferred) TsigStatus() error           { return w.signature }
+func (w *deferred) TsigTimersOnly(bool)         {}
+func (w *deferred) Hijack()                     {}
 
 // header16 reads the header of a message as the library's accept function wants
 // it.

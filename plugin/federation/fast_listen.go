@@ -45,8 +45,8 @@ type fastListener struct {
 
 func init() { listeners.served = sync.NewCond(&listeners) }
 
-// heed has settle called once this configuration has started.
-func heed() { onStart(pluginName, settle) }
+// reconcileOnStart has settle called once this configuration has started.
+func reconcileOnStart() { onStart(pluginName, reconcileListeners) }
 
 // onStart has something done once a configuration has started. Each must say so: caddy
 // forgets its hooks when a signal makes it reload, though not when the reload plugin
@@ -63,9 +63,9 @@ func onStart(name string, do func(*caddy.Instance)) {
 	})
 }
 
-// meet learns which of CoreDNS's servers f is part of, by the hook that is there to
+// captureServer learns which of CoreDNS's servers f is part of, by the hook that is there to
 // change what is written.
-func (f *Federation) meet(cfg *dnsserver.Config) {
+func (f *Federation) captureServer(cfg *dnsserver.Config) {
 	others := cfg.UDPDecorateWriterFunc
 	cfg.UDPDecorateWriterFunc = func(s *dnsserver.Server) dns.DecorateWriter {
 		listeners.Lock()
@@ -107,9 +107,9 @@ func (f *Federation) server(addr string) *dnsserver.Server {
 	}
 }
 
-// settle opens the sockets that a configuration that has just been started asks
+// reconcileListeners opens the sockets that a configuration that has just been started asks
 // for, and closes those that nobody asks for any more.
-func settle(inst *caddy.Instance) {
+func reconcileListeners(inst *caddy.Instance) {
 	running.Lock()
 	list := slices.Clone(running.list)
 	running.Unlock()
@@ -156,7 +156,7 @@ func settle(inst *caddy.Instance) {
 	maps.DeleteFunc(listeners.servers, func(c caddy.Context, _ map[string]*dnsserver.Server) bool {
 		return !slices.ContainsFunc(list, func(f *Federation) bool { return f.instance == c })
 	})
-	sweep(func(f *Federation) bool { return !slices.Contains(list, f) })
+	closeUnowned(func(f *Federation) bool { return !slices.Contains(list, f) })
 }
 
 var (
@@ -188,7 +188,7 @@ func await(inst *caddy.Instance, fs []*Federation, shared []string) {
 			f.settled = false
 		}
 		listeners.Unlock()
-		settle(inst)
+		reconcileListeners(inst)
 	})
 }
 
@@ -204,7 +204,7 @@ func sharedWith(inst *caddy.Instance, addr string) bool {
 func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) (on bool, reason error) {
 	fastPath.WithLabelValues(addr).Set(0)
 	host, port := listenHost(addr)
-	h := &fast{addr: addr, lanes: make(chan struct{}, laneLimit)}
+	h := &fast{addr: addr, lanes: make(chan struct{}, slowPathLimit)}
 	reason = errOff
 	var owners []*Federation
 	for _, f := range fs {
@@ -303,8 +303,8 @@ func locate(inst *caddy.Instance, host, port string) (local *net.UDPAddr, n int)
 	return local, n
 }
 
-// sweep closes the listeners whose owners have all gone.
-func sweep(gone func(*Federation) bool) {
+// closeUnowned closes the listeners whose owners have all gone.
+func closeUnowned(gone func(*Federation) bool) {
 	for key, l := range listeners.open {
 		if !slices.ContainsFunc(l.owners, func(f *Federation) bool { return !gone(f) }) {
 			l.close()
@@ -320,11 +320,11 @@ func (l *fastListener) close() {
 	fastPath.WithLabelValues(l.server).Set(0)
 }
 
-// leave closes the listeners of f for good: nobody takes them over.
-func (f *Federation) leave() {
+// closeListeners closes the listeners of f for good: nobody takes them over.
+func (f *Federation) closeListeners() {
 	listeners.Lock()
 	defer listeners.Unlock()
-	sweep(func(o *Federation) bool { return o == f || o.instance == f.instance })
+	closeUnowned(func(o *Federation) bool { return o == f || o.instance == f.instance })
 }
 
 // addressesOf are the addresses, as CoreDNS names its servers, at which a server

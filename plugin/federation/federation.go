@@ -36,7 +36,7 @@ type Federation struct {
 	Next plugin.Handler
 
 	domains []*domain
-	board   *snapshot.Board
+	board   *snapshot.Current
 	ready   <-chan struct{}
 	pipe    *pipeline.Pipeline
 	written written
@@ -47,15 +47,15 @@ type Federation struct {
 	ending   context.Context
 	tasks    sync.WaitGroup // what stop waits for
 
-	locators []*locator // by federation
-	books    []*book    // by federation; nil: it has no registry
+	locators []*geoIndex        // by federation
+	books    []*registryMembers // by federation; nil: it has no registry
 
 	// For the fast path.
 	config    *dnsserver.Config
 	block     int      // of the Corefile
 	addresses []string // as CoreDNS names its servers
 	guards    guards
-	jar       atomic.Pointer[cookie.Jar]
+	jar       atomic.Pointer[cookie.Keyring]
 	limiter   limiter
 	settled   bool // its sockets have been seen to; listeners guards it
 
@@ -66,9 +66,9 @@ type Federation struct {
 type domain struct {
 	name    dnsname.Name
 	members []answer.Member
-	apex    atomic.Pointer[apex]
-	file    string // the apex file, or "" for the default apex
-	owned   owned  // what the apex file must keep away from
+	apex    atomic.Pointer[staticZone]
+	file    string   // the apex file, or "" for the default apex
+	owned   reserved // what the apex file must keep away from
 	fall    fall.F
 	// lead is where the names of a cluster's own domain lead when there is no shard in
 	// it: the federation's first domain. It is nil for all other domains.
@@ -92,7 +92,7 @@ func (f *Federation) begins() bool {
 	}
 	select {
 	case <-f.ready:
-		if slices.ContainsFunc(f.locators, func(l *locator) bool { return !l.ready() }) {
+		if slices.ContainsFunc(f.locators, func(l *geoIndex) bool { return !l.ready() }) {
 			return false
 		}
 		f.begun.Store(true)
@@ -130,8 +130,8 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 		return plugin.NextOrFailure(f.Name(), f.Next, ctx, w, r)
 	}
 	q := query{Request: state, domain: d, apex: d.apex.Load(), snapshot: f.board.Load(), turn: f.turn.Add(1), of: f}
-	tidy(r, state.Proto())
-	sound := q.identify(f.jar.Load())
+	normalizeOPT(r, state.Proto())
+	sound := q.checkCookie(f.jar.Load())
 	client, whole := q.subnet()
 	outer, _ := ctx.Value(following{}).(*query)
 	switch loop, _ := ctx.Value(dnsserver.LoopKey{}).(int); {
@@ -142,13 +142,13 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 		q.client = client
 	default: // another plugin asks, and would not pass on how far the answer holds
 	}
-	switch q.admit(ctx, f) {
+	switch q.rateLimit(ctx, f) {
 	case rrl.Drop:
 		return dns.RcodeSuccess, nil // nothing more to be written
 	case rrl.Slip:
 		m := q.message()
 		m.Truncated = true // come again over TCP
-		q.hand(m)
+		q.setCookie(m)
 		return dns.RcodeSuccess, w.WriteMsg(m)
 	}
 	m, label := (*dns.Msg)(nil), outcome{}
@@ -164,13 +164,13 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	if m == nil {
 		return plugin.NextOrFailure(f.Name(), f.Next, ctx, w, r)
 	}
-	q.placed(m)
-	q.hand(m)
+	q.echoSubnet(m)
+	q.setCookie(m)
 	room := state.Size()
 	if r.IsEdns0() != nil && m.IsEdns0() == nil {
 		room -= optSize
 	}
-	fit(m, room)
+	truncate(m, room)
 	what, scope := label.labels()
 	answers.WithLabelValues(metrics.WithServer(ctx), what, scope).Inc()
 	return dns.RcodeSuccess, w.WriteMsg(m)
@@ -185,7 +185,7 @@ type following struct{}
 type query struct {
 	request.Request
 	domain   *domain
-	apex     *apex
+	apex     *staticZone
 	snapshot *snapshot.Snapshot
 	turn     uint32
 	cookie   *dns.EDNS0_COOKIE // due to the client

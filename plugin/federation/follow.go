@@ -38,7 +38,7 @@ func (f *Federation) followed(ctx context.Context) []followed {
 			continue
 		}
 		out = append(out, followed{path: d.file, read: func() error {
-			a, err := openApex(d.name, d.file, d.owned)
+			a, err := openStaticZone(d.name, d.file, d.owned)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ func (f *Federation) followed(ctx context.Context) []followed {
 	}
 	if file := f.guards.cookies; file != "" && file != "off" {
 		out = append(out, followed{path: file, read: func() error {
-			jar, err := openJar(file)
+			jar, err := openKeyring(file)
 			if err != nil {
 				return err
 			}

@@ -48,9 +48,9 @@ func (l *rateLimit) action(v rrl.Verdict) string {
 // admitted marks questions that were admitted before they came to the chain.
 type admitted struct{}
 
-// admit says what becomes of the answer to a question that came to the chain in a
+// rateLimit says what becomes of the answer to a question that came to the chain in a
 // datagram of its own. Others' addresses are known to be right.
-func (q *query) admit(ctx context.Context, f *Federation) rrl.Verdict {
+func (q *query) rateLimit(ctx context.Context, f *Federation) rrl.Verdict {
 	if f.limiter.table == nil || q.Proto() != "udp" || ctx.Value(admitted{}) != nil || q.holder {
 		return rrl.Pass
 	}
@@ -71,8 +71,8 @@ func (q *query) admit(ctx context.Context, f *Federation) rrl.Verdict {
 	return verdict
 }
 
-// identify looks at the client's cookie, and keeps what is due to it. It is false for one of an impossible length.
-func (q *query) identify(jar *cookie.Jar) bool {
+// checkCookie looks at the client's cookie, and keeps what is due to it. It is false for one of an impossible length.
+func (q *query) checkCookie(jar *cookie.Keyring) bool {
 	from, err := netip.ParseAddr(q.IP())
 	if err != nil {
 		return true
@@ -82,8 +82,8 @@ func (q *query) identify(jar *cookie.Jar) bool {
 	return sound
 }
 
-// hand gives the client its cookie.
-func (q *query) hand(m *dns.Msg) {
+// setCookie gives the client its cookie.
+func (q *query) setCookie(m *dns.Msg) {
 	if q.cookie != nil {
 		opt := q.opt(m)
 		opt.Option = append(opt.Option, q.cookie)

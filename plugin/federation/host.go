@@ -14,7 +14,7 @@ import (
 // what the federations say. labels are those before the domain. Static records come
 // first: a host where some stand is refused, and until that is published, they have
 // changed just now.
-func orHost(a *answer.Answer, s *snapshot.Snapshot, members []answer.Member, static *apex, name string, labels []string, t answer.Type, now time.Duration) {
+func orHost(a *answer.Answer, s *snapshot.Snapshot, members []answer.Member, static *staticZone, name string, labels []string, t answer.Type, now time.Duration) {
 	// A name that looks like a service's and doesn't exist, in a region that nobody has,
 	// say, is below a wildcard like any other: secondaries can't know its looks.
 	none := a.Federation == nil || a.Outcome == answer.NameError && a.Service == nil
@@ -25,7 +25,7 @@ func orHost(a *answer.Answer, s *snapshot.Snapshot, members []answer.Member, sta
 
 // resolve answers for a name of the domain, in lower case, from what clusters say;
 // labels are those before it, and static are its records.
-func (d *domain) resolve(s *snapshot.Snapshot, static *apex, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
+func (d *domain) resolve(s *snapshot.Snapshot, static *staticZone, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
 	if d.lead != nil {
 		return answer.Inside(s, d.members[0], labels, t, now)
 	}
@@ -33,7 +33,7 @@ func (d *domain) resolve(s *snapshot.Snapshot, static *apex, name string, labels
 }
 
 // resolve is that for some of a domain's federations.
-func resolve(s *snapshot.Snapshot, members []answer.Member, static *apex, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
+func resolve(s *snapshot.Snapshot, members []answer.Member, static *staticZone, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
 	a := answer.Resolve(s, members, labels, t, now)
 	orHost(&a, s, members, static, name, labels, t, now)
 	return a
@@ -67,7 +67,7 @@ func (d *domain) has(federation int) bool {
 }
 
 // against says what keeps a host from being answered at a name; "": nothing.
-func (a *apex) against(o owned, name string, labels []string) string {
+func (a *staticZone) against(o reserved, name string, labels []string) string {
 	switch {
 	case len(labels) == 0:
 		return "it is the domain itself"

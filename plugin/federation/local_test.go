@@ -335,7 +335,7 @@ func (r *responder) local(p *udp.Packet) int {
 		return 0
 	}
 	d := r.domain(r.q.Name())
-	r.identify(p, d)
+	r.checkCookie(p, d)
 	size, _ := r.answer(p, d, 0)
 	return size
 }

@@ -45,9 +45,9 @@ type geography struct {
 	resolvers []netip.Prefix // whose client subnets are believed; none: everybody's
 }
 
-// A locator knows where the clients of one federation are, and which regions are
+// A geoIndex knows where the clients of one federation are, and which regions are
 // close to them.
-type locator struct {
+type geoIndex struct {
 	geography
 	federation string
 	index      int             // in the snapshot
@@ -95,7 +95,7 @@ type located struct {
 
 // client gives what an answer is chosen by for a client at an address, and how long
 // the prefix is whose clients are all answered so.
-func (l *locator) client(a netip.Addr) (c answer.Client, length int) {
+func (l *geoIndex) client(a netip.Addr) (c answer.Client, length int) {
 	t := l.now.Load()
 	if t == nil {
 		return answer.Client{}, 0
@@ -104,8 +104,8 @@ func (l *locator) client(a netip.Addr) (c answer.Client, length int) {
 	return answer.Client{Ranking: t.table.Ranking(id), Regions: t.atlas.Regions(), Within: t.within}, length
 }
 
-// believes says whether the client subnets of a resolver are taken at their word.
-func (l *locator) believes(resolver netip.Addr) bool {
+// trustsSubnets says whether the client subnets of a resolver are taken at their word.
+func (l *geoIndex) trustsSubnets(resolver netip.Addr) bool {
 	return l.ecs && (len(l.resolvers) == 0 || slices.ContainsFunc(l.resolvers, func(p netip.Prefix) bool { return p.Contains(resolver.Unmap()) }))
 }
 
@@ -123,7 +123,7 @@ var local = func() (out []netip.Prefix) {
 
 // subnet is client for a client subnet that begins at an address. Its prefix stays
 // clear of networks that are answered otherwise for what they are.
-func (l *locator) subnet(a netip.Addr) (c answer.Client, length int) {
+func (l *geoIndex) subnet(a netip.Addr) (c answer.Client, length int) {
 	c, length = l.client(a)
 	t := l.now.Load()
 	if t == nil {
@@ -167,7 +167,7 @@ func common(a, b netip.Addr) int {
 
 // inherit takes over what those of a configuration before knew of the same
 // federation, so that a reload forgets nobody's place while the database is read.
-func (l *locator) inherit(old []*locator) {
+func (l *geoIndex) inherit(old []*geoIndex) {
 	for _, o := range old {
 		if o.federation == l.federation && o.database == l.database {
 			o.mu.Lock()
@@ -180,14 +180,14 @@ func (l *locator) inherit(old []*locator) {
 
 // ready says whether the locator has taken in the regions that are answered, if it
 // has anything to do with them, or had its time.
-func (l *locator) ready() bool { return l.begun.Load() || l.database == "" && len(l.nets) == 0 }
+func (l *geoIndex) ready() bool { return l.begun.Load() || l.database == "" && len(l.nets) == 0 }
 
 // unlocated is what a client is told before it is known where clients are.
 const unlocated = "where clients and regions are isn't known yet"
 
 // waits says whether an answer depends on where clients are, and that isn't known
 // because the server has only just started.
-func (l *locator) waits(a *answer.Answer) bool {
+func (l *geoIndex) waits(a *answer.Answer) bool {
 	if l.ready() || len(a.Service.Regions()) < 2 && a.Policy().Count == 0 {
 		return false
 	}
@@ -196,7 +196,7 @@ func (l *locator) waits(a *answer.Answer) bool {
 }
 
 // lacks says whether the locator has a database that hasn't been read, or couldn't be.
-func (l *locator) lacks() bool {
+func (l *geoIndex) lacks() bool {
 	if l.database == "" {
 		return false
 	}
@@ -205,7 +205,7 @@ func (l *locator) lacks() bool {
 }
 
 // giveUp has answers wait no longer.
-func (l *locator) giveUp() {
+func (l *geoIndex) giveUp() {
 	if !l.ready() {
 		clogger.Warningf("federation %s: geo: it isn't known within %s where clients and regions are; going on without it", l.federation, pipeline.Grace)
 	}
@@ -220,7 +220,7 @@ const rebuildPoll = time.Second
 const settlePoll = 20 * time.Millisecond
 
 // follow keeps the locator up to date until ctx ends.
-func (l *locator) follow(ctx context.Context, board *snapshot.Board, places func() map[topology.ClusterName][]topology.Place) {
+func (l *geoIndex) follow(ctx context.Context, board *snapshot.Current, places func() map[topology.ClusterName][]topology.Place) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer time.AfterFunc(pipeline.Grace, l.giveUp).Stop()
@@ -268,7 +268,7 @@ func (l *locator) follow(ctx context.Context, board *snapshot.Board, places func
 const staleAfter = 60 * 24 * time.Hour
 
 // swap takes a database that has been read, or notes that it couldn't be.
-func (l *locator) swap(db *mmdb.DB, err error) {
+func (l *geoIndex) swap(db *mmdb.DB, err error) {
 	if err != nil {
 		geoErrors.WithLabelValues(l.federation).Inc()
 		clogger.Errorf("federation %s: geo: %v; %s", l.federation, err, l.without())
@@ -284,7 +284,7 @@ func (l *locator) swap(db *mmdb.DB, err error) {
 	}
 }
 
-func (l *locator) without() string {
+func (l *geoIndex) without() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.db != nil {
@@ -294,7 +294,7 @@ func (l *locator) without() string {
 }
 
 // rebuild makes a new state if what it is made of has changed.
-func (l *locator) rebuild(board *snapshot.Board, places func() map[topology.ClusterName][]topology.Place) {
+func (l *geoIndex) rebuild(board *snapshot.Current, places func() map[topology.ClusterName][]topology.Place) {
 	f := board.Load().Federations[l.index]
 	l.mu.Lock()
 	db := l.db
@@ -324,7 +324,7 @@ func (l *locator) rebuild(board *snapshot.Board, places func() map[topology.Clus
 
 // regions are those of the federation, with where they are: by an operator's word,
 // or as the big clouds say.
-func (l *locator) regions(f *snapshot.Federation, sites []site, places map[topology.ClusterName][]topology.Place) map[string]geo.Place {
+func (l *geoIndex) regions(f *snapshot.Federation, sites []site, places map[topology.ClusterName][]topology.Place) map[string]geo.Place {
 	out := map[string]geo.Place{}
 	for _, s := range f.Map.Scopes() {
 		if s.Region != "" {
@@ -368,14 +368,14 @@ func (l *locator) regions(f *snapshot.Federation, sites []site, places map[topol
 }
 
 // ours says whether the federation has a region.
-func (l *locator) ours(region string) bool {
+func (l *geoIndex) ours(region string) bool {
 	_, ok := l.known[region]
 	return ok
 }
 
 // somewhere are the operator's networks, those in regions that nobody knows of
 // nowhere.
-func (l *locator) somewhere(a *geo.Atlas) []geo.Net {
+func (l *geoIndex) somewhere(a *geo.Atlas) []geo.Net {
 	out := slices.Clone(l.nets)
 	for i, n := range out {
 		if p, _ := a.Place(n.Region); p.Source == geo.Unknown && slices.Contains(a.Unlocated(), n.Region) && !l.ours(n.Region) {
@@ -386,7 +386,7 @@ func (l *locator) somewhere(a *geo.Atlas) []geo.Net {
 }
 
 // once warns of what would be said at each rebuild.
-func (l *locator) once(format string, v ...any) {
+func (l *geoIndex) once(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
 	if l.told[text] {
 		return

@@ -33,25 +33,25 @@ func (s *stanza) registered(a args) error {
 	return nil
 }
 
-// A book keeps the members of one federation those of its registry.
-type book struct {
+// A registryMembers keeps the members of one federation those of its registry.
+type registryMembers struct {
 	*registry.Registry
 	stanza  stanza
 	index   int // of the federation
-	pages   map[topology.ClusterName]*page
-	locator *locator
+	pages   map[topology.ClusterName]*memberSource
+	locator *geoIndex
 	status  *status
 }
 
-// A page is a member's source, and what leads to it.
-type page struct {
+// A memberSource is a member's source, and what leads to it.
+type memberSource struct {
 	source  pipeline.Source
-	given   *cluster.Given
+	given   *cluster.InlineKubeconfig
 	content []byte
 }
 
-// newBook makes the book of a stanza; nil: it has no registry.
-func newBook(s stanza, index int, l *locator) (*book, error) {
+// newBook makes the registry members of a stanza; nil: it has no registry.
+func newBook(s stanza, index int, l *geoIndex) (*registryMembers, error) {
 	if s.registry == "" {
 		return nil, nil
 	}
@@ -66,12 +66,12 @@ func newBook(s stanza, index int, l *locator) (*book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	return &book{Registry: r, stanza: s, index: index, pages: map[topology.ClusterName]*page{}, locator: l}, nil
+	return &registryMembers{Registry: r, stanza: s, index: index, pages: map[topology.ClusterName]*memberSource{}, locator: l}, nil
 }
 
 // begin gives a pipeline that hasn't run yet the members that are known from before:
 // from those of another configuration, or from the disk.
-func (b *book) begin(pipe *pipeline.Pipeline, old []*Federation) {
+func (b *registryMembers) begin(pipe *pipeline.Pipeline, old []*Federation) {
 	inherited := false
 	for _, o := range old {
 		for _, other := range o.books {
@@ -87,7 +87,7 @@ func (b *book) begin(pipe *pipeline.Pipeline, old []*Federation) {
 }
 
 // A server is what a registry's API is told of: how this server goes by it.
-type server struct{ *book }
+type server struct{ *registryMembers }
 
 var _ registry.Server = server{}
 
@@ -131,7 +131,7 @@ func (s server) Futile(o override.Order) string {
 func (server) Version() string { return versions()["fedns"] }
 
 // run follows the registry until ctx ends.
-func (b *book) run(ctx context.Context, pipe *pipeline.Pipeline) {
+func (b *registryMembers) run(ctx context.Context, pipe *pipeline.Pipeline) {
 	b.Run(ctx, func(v *registry.View) {
 		b.locate(v)
 		pipe.Members(ctx, b.index, b.members(v), v.Orders, v.Listed)
@@ -139,7 +139,7 @@ func (b *book) run(ctx context.Context, pipe *pipeline.Pipeline) {
 }
 
 // members are those of a view, each with one source for as long as it is one.
-func (b *book) members(v *registry.View) (out []pipeline.Member) {
+func (b *registryMembers) members(v *registry.View) (out []pipeline.Member) {
 	for _, m := range v.Members {
 		p := b.pages[m.Name]
 		if p == nil {
@@ -167,14 +167,14 @@ func (b *book) members(v *registry.View) (out []pipeline.Member) {
 	return out
 }
 
-// page makes the source of a member. It looks at the nodes whatever is said of
+// memberSource makes the source of a member. It looks at the nodes whatever is said of
 // regions and zones now: that may be taken back.
-func (b *book) page(name topology.ClusterName) (*page, error) {
+func (b *registryMembers) page(name topology.ClusterName) (*memberSource, error) {
 	sel, err := cluster.ParseSelector(b.stanza.selector)
 	if err != nil {
 		return nil, err
 	}
-	p := &page{given: cluster.NewGiven("the kubeconfig in its Secret")}
+	p := &memberSource{given: cluster.NewGiven("the kubeconfig in its Secret")}
 	p.source, err = cluster.NewWatcher(cluster.Config{
 		Federation: b.stanza.name, Cluster: name, Given: p.given, Selector: sel, Heartbeat: b.stanza.beat, Nodes: true,
 		Local: name == b.stanza.local.cluster, Log: logger(),
@@ -184,12 +184,12 @@ func (b *book) page(name topology.ClusterName) (*page, error) {
 
 // identity tells the same member across a reload. Who joins again under a name is
 // the same: what its Secret leads to is what counts.
-func (b *book) identity(name topology.ClusterName) string {
+func (b *registryMembers) identity(name topology.ClusterName) string {
 	return fmt.Sprintf("%q", []string{b.stanza.name, string(name), "registry", b.Kubeconfig, b.Context, b.stanza.selector})
 }
 
 // locate tells where the members are.
-func (b *book) locate(v *registry.View) {
+func (b *registryMembers) locate(v *registry.View) {
 	sites := sitesOf(b.stanza.clusters)
 	for _, m := range v.Members {
 		sites = append(sites, site{m.Cluster, m.Location})
@@ -198,7 +198,7 @@ func (b *book) locate(v *registry.View) {
 }
 
 // orders are those of the registry that hold now; b may be nil.
-func (b *book) orders(now time.Time) orders {
+func (b *registryMembers) orders(now time.Time) orders {
 	if b == nil {
 		return nil
 	}

@@ -206,7 +206,7 @@ func (q *query) static(ctx context.Context) (*dns.Msg, outcome) {
 		m.Rcode = dns.RcodeServerFailure
 		return m, outcome{servfail, apexScope}
 	}
-	if q.apex.hollow(q.Request.Name()) {
+	if q.apex.isENT(q.Request.Name()) {
 		// CoreDNS would have a wildcard answer for an empty non-terminal.
 		return q.negative(dns.RcodeSuccess, "empty non-terminal"), outcome{nodata, apexScope}
 	}
@@ -262,7 +262,7 @@ func (q *query) notReady(a *answer.Answer) *dns.Msg {
 // answer, with the TTL that RFC 2308 section 3 asks for.
 func (q *query) soa(negative bool) dns.RR { return q.apex.soa(q.snapshot.Serial, negative) }
 
-func (a *apex) soa(serial uint32, negative bool) dns.RR {
+func (a *staticZone) soa(serial uint32, negative bool) dns.RR {
 	soa := *a.zone.SOA
 	soa.Serial = serial
 	if negative {

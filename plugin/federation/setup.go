@@ -53,9 +53,9 @@ func setup(c *caddy.Controller) error {
 	f.instance = c.Context()
 	f.config, f.block = dnsserver.GetConfig(c), c.ServerBlockIndex
 	f.addresses = addressesOf(c.ServerBlockKeys, f.config.ListenHosts)
-	f.meet(f.config)
+	f.captureServer(f.config)
 	f.edged(f.config)
-	heed()
+	reconcileOnStart()
 	var mute func()
 	c.OnStartup(func() (err error) {
 		if f.config.Handler("cache") != nil {
@@ -74,7 +74,7 @@ func setup(c *caddy.Controller) error {
 		return nil
 	})
 	c.OnFinalShutdown(func() error {
-		f.leave()
+		f.closeListeners()
 		return nil
 	})
 	c.OnShutdown(func() error {
@@ -123,7 +123,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			})
 		}
 		federations = append(federations, fed)
-		l := &locator{geography: s.geography, federation: s.name, index: i, policy: s.policy.Choice, told: map[string]bool{}}
+		l := &geoIndex{geography: s.geography, federation: s.name, index: i, policy: s.policy.Choice, told: map[string]bool{}}
 		sites := sitesOf(s.clusters)
 		l.sites.Store(&sites)
 		f.locators = append(f.locators, l)
@@ -157,12 +157,12 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		if err != nil {
 			return nil, err
 		}
-		var a *apex
+		var a *staticZone
 		d.owned = ownedBy(under)
 		if d.file = file; file != "" {
-			a, err = openApex(d.name, file, d.owned)
+			a, err = openStaticZone(d.name, file, d.owned)
 		} else {
-			a, err = defaultApex(d.name, listen)
+			a, err = defaultStaticZone(d.name, listen)
 		}
 		if err == nil {
 			err = f.show(d, a)
@@ -175,7 +175,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 	if err != nil {
 		return nil, err
 	}
-	jar, err := openJar(g.cookies)
+	jar, err := openKeyring(g.cookies)
 	if err != nil {
 		of := slices.IndexFunc(stanzas, func(s stanza) bool { return s.guards.cookies == g.cookies })
 		return nil, stanzas[of].positions.of("cookies").errorf("%w", err)
@@ -251,10 +251,10 @@ func (s *source) open(of *stanza) (pipeline.Source, error) {
 	})
 }
 
-// courtesy is how long a start waits for the members before the first question
+// startupWait is how long a start waits for the members before the first question
 // can come: most are listed in a fraction of it, and nobody sees a SERVFAIL then.
 // One that can't be reached holds up the others by no more than this.
-const courtesy = 500 * time.Millisecond
+const startupWait = 500 * time.Millisecond
 
 // running are the handlers that have been started: what they know is passed on to
 // those of a reload.
@@ -274,7 +274,7 @@ func (f *Federation) start() {
 	running.list = append(running.list, f)
 	running.Unlock()
 	for _, o := range old {
-		f.pipe.Inherit(o.pipe.Bequeath(ctx))
+		f.pipe.Import(o.pipe.Export(ctx))
 	}
 	for _, b := range f.books {
 		if b != nil {
@@ -306,7 +306,7 @@ func (f *Federation) start() {
 		cancel()
 		f.tasks.Wait()
 	})
-	patience := courtesy
+	patience := startupWait
 	if len(old) > 0 {
 		patience += pipeline.Grace
 	}

@@ -25,8 +25,8 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 )
 
-// A questioning is one request to explain.
-type questioning struct {
+// An explainRequest is one request to explain.
+type explainRequest struct {
 	name   string // absolute, as it was asked
 	word   string // that was said for it; "": the name itself
 	qtype  uint16
@@ -34,8 +34,8 @@ type questioning struct {
 	lost   []topology.ClusterName
 }
 
-func (s *status) questioning(v url.Values) (questioning, error) {
-	q := questioning{qtype: dns.TypeA}
+func (s *status) questioning(v url.Values) (explainRequest, error) {
+	q := explainRequest{qtype: dns.TypeA}
 	if v.Get("name") == "" {
 		return q, bad("name: none is given").with("explain?name=web.shop.fed.svc.example.com")
 	}
@@ -104,7 +104,7 @@ func (s *status) explain(ctx context.Context, v url.Values) (any, error) {
 }
 
 // explainAt explains the answer of one snapshot, with the evidence of this moment.
-func (s *status) explainAt(ctx context.Context, asked questioning, current *snapshot.Snapshot) (any, error) {
+func (s *status) explainAt(ctx context.Context, asked explainRequest, current *snapshot.Snapshot) (any, error) {
 	out := report.Explanation{Name: asked.name, Word: asked.word, Type: dns.Type(asked.qtype).String()}
 	if asked.client.IsValid() {
 		out.Client = &report.Client{Address: asked.client.String(), Note: indifferent}
@@ -176,7 +176,7 @@ func (s *status) explainAt(ctx context.Context, asked questioning, current *snap
 }
 
 // query makes of what is asked what ServeDNS would; nil: it is in no domain.
-func (s *status) query(asked questioning, current *snapshot.Snapshot) (q *query, labels []string) {
+func (s *status) query(asked explainRequest, current *snapshot.Snapshot) (q *query, labels []string) {
 	r := new(dns.Msg).SetQuestion(asked.name, asked.qtype)
 	r.SetEdns0(dns.MaxMsgSize, false) // all of it, with the reasons
 	state := request.Request{W: listener{asked.client}, Req: r}
@@ -184,7 +184,7 @@ func (s *status) query(asked questioning, current *snapshot.Snapshot) (q *query,
 	if d == nil {
 		return nil, nil
 	}
-	tidy(r, "tcp")
+	normalizeOPT(r, "tcp")
 	return &query{Request: state, domain: d, apex: d.apex.Load(), snapshot: current, turn: s.f.turn.Load(), of: s.f}, dnsname.Labels(rel)
 }
 
@@ -284,7 +284,7 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 		return report.IsApex, "the apex of the domain " + domain, ""
 	case label.scope == apexScope && label.what == delegation:
 		return report.IsDelegation, "at or below a delegation in the static records of " + domain, ""
-	case label.scope == apexScope && q.apex.hollow(q.Request.Name()):
+	case label.scope == apexScope && q.apex.isENT(q.Request.Name()):
 		return report.IsEmpty, "an empty non-terminal: only names below it have records", ""
 	case label.scope == apexScope && q.apex.owns(q.Request.Name()):
 		return report.IsStatic, "a name with static records of " + domain, ""

@@ -50,19 +50,19 @@ func Split(option []byte) (client, server []byte, ok bool) {
 	return option[:clientLen:clientLen], option[clientLen:], true
 }
 
-// A Jar makes cookies with its first secret and accepts those of any. It doesn't
-// change: new secrets are a new jar.
-type Jar struct{ keys []key }
+// A Keyring makes cookies with its first secret and accepts those of any. It doesn't
+// change: new secrets are a new keyring.
+type Keyring struct{ keys []key }
 
 // A key is a secret as SipHash takes it.
 type key struct{ k0, k1 uint64 }
 
-// New returns a jar of at least one secret.
-func New(secrets ...Secret) *Jar {
+// New returns a keyring of at least one secret.
+func New(secrets ...Secret) *Keyring {
 	if len(secrets) == 0 {
 		panic("cookie: a jar without a secret can make no cookie")
 	}
-	j := &Jar{}
+	j := &Keyring{}
 	for _, s := range secrets {
 		j.keys = append(j.keys, key{binary.LittleEndian.Uint64(s[:8]), binary.LittleEndian.Uint64(s[8:])})
 	}
@@ -71,7 +71,7 @@ func New(secrets ...Secret) *Jar {
 
 // Check says what a server cookie is worth that came with a client cookie of 8
 // bytes from an address. Now is in seconds since 1970, and may have wrapped around.
-func (j *Jar) Check(client, server []byte, from netip.Addr, now uint32) Verdict {
+func (j *Keyring) Check(client, server []byte, from netip.Addr, now uint32) Verdict {
 	if len(client) != clientLen || len(server) != serverLen || server[0] != version {
 		return Bad
 	}
@@ -100,7 +100,7 @@ func (j *Jar) Check(client, server []byte, from netip.Addr, now uint32) Verdict 
 
 // Append appends the server cookie for a client cookie of 8 bytes from an address.
 // Now is in seconds since 1970.
-func (j *Jar) Append(b, client []byte, from netip.Addr, now uint32) []byte {
+func (j *Keyring) Append(b, client []byte, from netip.Addr, now uint32) []byte {
 	var head [8]byte // version, three reserved bytes that are zero, timestamp
 	head[0] = version
 	binary.BigEndian.PutUint32(head[4:], now)

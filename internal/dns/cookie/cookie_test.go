@@ -101,10 +101,10 @@ const now = 1559731985
 // which one is always a step behind.
 func TestRotation(t *testing.T) {
 	a, b := secret(one), secret(two)
-	steps := []*Jar{New(a), New(a, b), New(b, a), New(b)}
+	steps := []*Keyring{New(a), New(a, b), New(b, a), New(b)}
 	for i, behind := range steps[:3] {
 		ahead := steps[i+1]
-		for name, j := range map[string]*Jar{"behind": behind, "ahead": ahead} {
+		for name, j := range map[string]*Keyring{"behind": behind, "ahead": ahead} {
 			server := j.Append(nil, client, v4, now)
 			if behind.Check(client, server, v4, now) != Good || ahead.Check(client, server, v4, now) != Good {
 				t.Errorf("step %d: a cookie of the server that is %s isn't good at both", i+1, name)

@@ -30,14 +30,14 @@ const (
 	Payload = 1232
 )
 
-// A Reading says what a packet turned out to be.
-type Reading uint8
+// A Parsed says what a packet turned out to be.
+type Parsed uint8
 
 // The readings.
 const (
-	Plain      Reading = iota // a question that can be answered here
-	Foreign                   // anything else: who knows all of DNS must read it
-	Silence                   // nothing to answer: too short, or an answer itself
+	Plain       Parsed = iota // a question that can be answered here
+	Unsupported               // anything else: who knows all of DNS must read it
+	Ignore                    // nothing to answer: too short, or an answer itself
 	BadCookie                 // a question with a COOKIE option of an impossible length
 	BadSubnet                 // a question with a client subnet that is put together wrongly
 	BadVersion                // a question in a version of EDNS later than 0
@@ -90,22 +90,22 @@ const (
 )
 
 // Read takes a packet apart. It keeps nothing of it.
-func (q *Question) Read(p []byte) Reading {
+func (q *Question) Read(p []byte) Parsed {
 	q.EDNS = EDNS{}
 	if len(p) < headerSize || p[2]&0x80 != 0 {
-		return Silence
+		return Ignore
 	}
 	// Opcode QUERY, one question, no answer, no authority, at most one additional
 	// record. AA, TC, RA and Z say nothing in a query (RFC 8906 section 8.1.3).
 	if p[2]&0x78 != 0 || binary.BigEndian.Uint64(p[4:])&^1 != 1<<48 {
-		return Foreign
+		return Unsupported
 	}
 	if !q.name(p) {
-		return Foreign
+		return Unsupported
 	}
 	q.Type = binary.BigEndian.Uint16(p[q.end-4:])
 	if binary.BigEndian.Uint16(p[q.end-2:]) != classIN {
-		return Foreign
+		return Unsupported
 	}
 	if p[11] == 1 {
 		return q.EDNS.read(p[q.end:])
@@ -194,17 +194,17 @@ var lower = func() (t [256]byte) {
 }()
 
 // read takes the OPT record apart that begins at o.
-func (e *EDNS) read(o []byte) Reading {
+func (e *EDNS) read(o []byte) Parsed {
 	// Root name, type, size, extended code, version, flags, length.
 	if len(o) < 11 || o[0] != 0 || binary.BigEndian.Uint16(o[1:]) != typeOPT {
-		return Foreign
+		return Unsupported
 	}
 	e.Present = true
 	e.Size = binary.BigEndian.Uint16(o[3:])
 	e.DO = o[7]&0x80 != 0
 	version, size := o[6], int(binary.BigEndian.Uint16(o[9:]))
 	if len(o) < 11+size {
-		return Foreign
+		return Unsupported
 	}
 	if version != 0 {
 		return BadVersion
@@ -212,11 +212,11 @@ func (e *EDNS) read(o []byte) Reading {
 	reading := Plain
 	for o = o[11 : 11+size]; len(o) > 0; {
 		if len(o) < 4 {
-			return Foreign
+			return Unsupported
 		}
 		code, n := binary.BigEndian.Uint16(o), int(binary.BigEndian.Uint16(o[2:]))
 		if len(o) < 4+n {
-			return Foreign
+			return Unsupported
 		}
 		data := o[4 : 4+n]
 		o = o[4+n:]

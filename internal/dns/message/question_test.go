@@ -16,62 +16,62 @@ import (
 var reads = []struct {
 	name   string
 	packet []byte
-	want   message.Reading
+	want   message.Parsed
 }{
 	// RFC 1035 section 4.1.1: the header.
-	{"nothing", nil, message.Silence},
-	{"half a header", make([]byte, 11), message.Silence},
-	{"a header", make([]byte, 12), message.Foreign},
-	{"a header that promises a question", []byte{5: 1, 11: 0}, message.Foreign},
+	{"nothing", nil, message.Ignore},
+	{"half a header", make([]byte, 11), message.Ignore},
+	{"a header", make([]byte, 12), message.Unsupported},
+	{"a header that promises a question", []byte{5: 1, 11: 0}, message.Unsupported},
 	{"a question", ask("www.example.com.", dns.TypeA).packet(), message.Plain},
 	{"a question of an unknown type", ask("www.example.com.", 65535).packet(), message.Plain},
-	{"an answer", flagged(0x8000).packet(), message.Silence},
-	{"an answer of another opcode", flagged(0xa800).packet(), message.Silence},
-	{"opcode 1", flagged(1 << 11).packet(), message.Foreign},
-	{"STATUS", flagged(2 << 11).packet(), message.Foreign},
-	{"NOTIFY", flagged(4 << 11).packet(), message.Foreign},
-	{"UPDATE", flagged(5 << 11).packet(), message.Foreign},
-	{"opcode 8", flagged(8 << 11).packet(), message.Foreign},
-	{"opcode 15", flagged(15 << 11).packet(), message.Foreign},
+	{"an answer", flagged(0x8000).packet(), message.Ignore},
+	{"an answer of another opcode", flagged(0xa800).packet(), message.Ignore},
+	{"opcode 1", flagged(1 << 11).packet(), message.Unsupported},
+	{"STATUS", flagged(2 << 11).packet(), message.Unsupported},
+	{"NOTIFY", flagged(4 << 11).packet(), message.Unsupported},
+	{"UPDATE", flagged(5 << 11).packet(), message.Unsupported},
+	{"opcode 8", flagged(8 << 11).packet(), message.Unsupported},
+	{"opcode 15", flagged(15 << 11).packet(), message.Unsupported},
 	{"AA, TC, RA, Z, AD, CD and a response code", flagged(0x07ff).packet(), message.Plain},
-	{"QDCOUNT 0", counted(0, 0, 0, 0), message.Foreign},
-	{"QDCOUNT 2", counted(2, 0, 0, 0), message.Foreign},
-	{"QDCOUNT 257", counted(257, 0, 0, 0), message.Foreign},
-	{"ANCOUNT 1", counted(1, 1, 0, 0), message.Foreign},
-	{"ANCOUNT 256", counted(1, 256, 0, 0), message.Foreign},
-	{"NSCOUNT 1", counted(1, 0, 1, 0), message.Foreign},
-	{"NSCOUNT 256", counted(1, 0, 256, 0), message.Foreign},
-	{"ARCOUNT 1, and nothing there", counted(1, 0, 0, 1), message.Foreign},
-	{"ARCOUNT 2", counted(1, 0, 0, 2), message.Foreign},
-	{"ARCOUNT 256", counted(1, 0, 0, 256), message.Foreign},
-	{"ARCOUNT 257", counted(1, 0, 0, 257), message.Foreign},
+	{"QDCOUNT 0", counted(0, 0, 0, 0), message.Unsupported},
+	{"QDCOUNT 2", counted(2, 0, 0, 0), message.Unsupported},
+	{"QDCOUNT 257", counted(257, 0, 0, 0), message.Unsupported},
+	{"ANCOUNT 1", counted(1, 1, 0, 0), message.Unsupported},
+	{"ANCOUNT 256", counted(1, 256, 0, 0), message.Unsupported},
+	{"NSCOUNT 1", counted(1, 0, 1, 0), message.Unsupported},
+	{"NSCOUNT 256", counted(1, 0, 256, 0), message.Unsupported},
+	{"ARCOUNT 1, and nothing there", counted(1, 0, 0, 1), message.Unsupported},
+	{"ARCOUNT 2", counted(1, 0, 0, 2), message.Unsupported},
+	{"ARCOUNT 256", counted(1, 0, 0, 256), message.Unsupported},
+	{"ARCOUNT 257", counted(1, 0, 0, 257), message.Unsupported},
 	{"an OPT record that isn't counted", bare(opt(1232, 0)), message.Plain},
-	{"class CH", classed(dns.ClassCHAOS), message.Foreign},
-	{"class ANY", classed(dns.ClassANY), message.Foreign},
-	{"class NONE", classed(dns.ClassNONE), message.Foreign},
-	{"class 0", classed(0), message.Foreign},
-	{"class 257", classed(257), message.Foreign},
+	{"class CH", classed(dns.ClassCHAOS), message.Unsupported},
+	{"class ANY", classed(dns.ClassANY), message.Unsupported},
+	{"class NONE", classed(dns.ClassNONE), message.Unsupported},
+	{"class 0", classed(0), message.Unsupported},
+	{"class 257", classed(257), message.Unsupported},
 
 	// RFC 1035 section 4.1.2 and 2.3.4: the name.
 	{"the root", ask(".", dns.TypeNS).packet(), message.Plain},
 	{"upper case", ask("WwW.eXaMpLe.CoM.", dns.TypeA).packet(), message.Plain},
 	{"a label of 63 bytes", ask(strings.Repeat("x", 63)+".example.com.", dns.TypeA).packet(), message.Plain},
-	{"a label of 64 bytes", named("\x40" + strings.Repeat("x", 64) + "\x00"), message.Foreign},
-	{"a label of 127 bytes", named("\x7f" + strings.Repeat("x", 127) + "\x00"), message.Foreign},
-	{"a label of kind 0x80", named("\x80" + strings.Repeat("x", 128) + "\x00"), message.Foreign},
+	{"a label of 64 bytes", named("\x40" + strings.Repeat("x", 64) + "\x00"), message.Unsupported},
+	{"a label of 127 bytes", named("\x7f" + strings.Repeat("x", 127) + "\x00"), message.Unsupported},
+	{"a label of kind 0x80", named("\x80" + strings.Repeat("x", 128) + "\x00"), message.Unsupported},
 	{"255 bytes", named(long(255)), message.Plain},
-	{"256 bytes", named(long(256)), message.Foreign},
-	{"257 bytes", named(long(257)), message.Foreign},
+	{"256 bytes", named(long(256)), message.Unsupported},
+	{"257 bytes", named(long(257)), message.Unsupported},
 	{"127 labels", named(strings.Repeat("\x01x", 127) + "\x00"), message.Plain},
-	{"128 labels", named(strings.Repeat("\x01x", 128) + "\x00"), message.Foreign},
-	{"400 labels", named(strings.Repeat("\x01x", 400) + "\x00"), message.Foreign},
-	{"a pointer to itself", named("\xc0\x0c"), message.Foreign},
-	{"a pointer to itself behind a label", named("\x01x\xc0\x0e"), message.Foreign},
-	{"a pointer to its own label", named("\x01x\xc0\x0c"), message.Foreign},
-	{"a pointer forward", named("\xc0\x10"), message.Foreign},
-	{"a pointer out of the packet", named("\xff\xff"), message.Foreign},
-	{"a pointer into the header", named("\x03www\xc0\x02"), message.Foreign},
-	{"half a pointer", ask(".", 0).packet()[:13], message.Foreign},
+	{"128 labels", named(strings.Repeat("\x01x", 128) + "\x00"), message.Unsupported},
+	{"400 labels", named(strings.Repeat("\x01x", 400) + "\x00"), message.Unsupported},
+	{"a pointer to itself", named("\xc0\x0c"), message.Unsupported},
+	{"a pointer to itself behind a label", named("\x01x\xc0\x0e"), message.Unsupported},
+	{"a pointer to its own label", named("\x01x\xc0\x0c"), message.Unsupported},
+	{"a pointer forward", named("\xc0\x10"), message.Unsupported},
+	{"a pointer out of the packet", named("\xff\xff"), message.Unsupported},
+	{"a pointer into the header", named("\x03www\xc0\x02"), message.Unsupported},
+	{"half a pointer", ask(".", 0).packet()[:13], message.Unsupported},
 
 	// RFC 6891 section 6.1: the OPT record.
 	{"EDNS", edns(opt(1232, 0)), message.Plain},
@@ -81,17 +81,17 @@ var reads = []struct {
 	{"version 1", edns(opt(1232, 0x0001_0000)), message.BadVersion},
 	{"version 255", edns(opt(1232, 0x00ff_0000)), message.BadVersion},
 	{"version 1, with half an option", edns(opt(1232, 0x0001_0000, "\x00")), message.BadVersion},
-	{"version 1, longer than the packet", edns(short(opt(1232, 0x0001_0000, "abcd"))), message.Foreign},
-	{"a name that isn't the root", edns("\x01x" + opt(1232, 0)), message.Foreign},
-	{"a pointer to the root", edns("\xc0\x1c" + opt(1232, 0)[1:]), message.Foreign},
-	{"another record", edns("\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\xc0\x00\x02\x01"), message.Foreign},
-	{"half an OPT record", edns(opt(1232, 0)[:10]), message.Foreign},
-	{"longer than the packet", edns(short(opt(1232, 0, "abcd"))), message.Foreign},
+	{"version 1, longer than the packet", edns(short(opt(1232, 0x0001_0000, "abcd"))), message.Unsupported},
+	{"a name that isn't the root", edns("\x01x" + opt(1232, 0)), message.Unsupported},
+	{"a pointer to the root", edns("\xc0\x1c" + opt(1232, 0)[1:]), message.Unsupported},
+	{"another record", edns("\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\xc0\x00\x02\x01"), message.Unsupported},
+	{"half an OPT record", edns(opt(1232, 0)[:10]), message.Unsupported},
+	{"longer than the packet", edns(short(opt(1232, 0, "abcd"))), message.Unsupported},
 	{"bytes behind it", edns(opt(1232, 0) + "trailing"), message.Plain},
-	{"half an option", edns(opt(1232, 0, "\x00\x64\x00")), message.Foreign},
-	{"half an option behind a whole one", edns(opt(1232, 0, option(unknown, "x"), "\x00")), message.Foreign},
-	{"an option longer than the record", edns(opt(1232, 0, "\x00\x64\x00\x02x")), message.Foreign},
-	{"an option longer than the record, with bytes behind it", edns(opt(1232, 0, "\x00\x64\x00\x02x") + "yz"), message.Foreign},
+	{"half an option", edns(opt(1232, 0, "\x00\x64\x00")), message.Unsupported},
+	{"half an option behind a whole one", edns(opt(1232, 0, option(unknown, "x"), "\x00")), message.Unsupported},
+	{"an option longer than the record", edns(opt(1232, 0, "\x00\x64\x00\x02x")), message.Unsupported},
+	{"an option longer than the record, with bytes behind it", edns(opt(1232, 0, "\x00\x64\x00\x02x") + "yz"), message.Unsupported},
 	{"an unknown option", edns(opt(1232, 0, option(unknown, ""))), message.Plain},
 	{"option 0", edns(opt(1232, 0, option(0, "abc"))), message.Plain},
 	{"option 65535", edns(opt(1232, 0, option(65535, "abc"))), message.Plain},
@@ -127,7 +127,7 @@ var reads = []struct {
 	{"three bytes", edns(opt(1232, 0, option(subnet, "\x00\x01\x00"))), message.BadSubnet},
 	{"a good network and a bad one", edns(opt(1232, 0, option(subnet, "\x00\x01\x00\x00"), option(subnet, ""))), message.BadSubnet},
 	{"a bad cookie and a bad network", edns(opt(1232, 0, option(cookie, ""), option(subnet, ""))), message.BadSubnet},
-	{"a bad cookie and half an option", edns(opt(1232, 0, option(cookie, ""), "\x00")), message.Foreign},
+	{"a bad cookie and half an option", edns(opt(1232, 0, option(cookie, ""), "\x00")), message.Unsupported},
 
 	// RFC 7873 section 5.2; the lengths of a cookie are in TestCookieLengths.
 	{"a bad cookie and others", edns(opt(1232, 0, option(cookie, "x"), option(nsid, ""))), message.BadCookie},
@@ -228,7 +228,7 @@ func TestBytes(t *testing.T) {
 			presented := m.Question[0].Name
 			want := message.Plain
 			if strings.Contains(presented, `\`) {
-				want = message.Foreign
+				want = message.Unsupported
 			}
 			var q message.Question
 			if got := q.Read(p); got != want {
@@ -280,7 +280,7 @@ func TestCookies(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		options []string
-		want    message.Reading
+		want    message.Parsed
 	}{
 		{"one", []string{first}, message.Plain},
 		{"two", []string{first, second}, message.Plain},
@@ -347,7 +347,7 @@ func TestEDNS(t *testing.T) {
 // would speak for whoever sent this one.
 func TestForeignForgets(t *testing.T) {
 	for _, tt := range reads {
-		if tt.want != message.Foreign {
+		if tt.want != message.Unsupported {
 			continue
 		}
 		q := filled(t)
@@ -382,13 +382,13 @@ func agree(t *testing.T, p []byte) {
 	}
 	used := filled(t)
 	again := used.Read(p)
-	if again != got || again != message.Silence && again != message.Foreign && (used.EDNS != q.EDNS || used.Name() != q.Name() || used.Type != q.Type || fmt.Sprint(used.Labels(0)) != fmt.Sprint(q.Labels(0))) {
+	if again != got || again != message.Ignore && again != message.Unsupported && (used.EDNS != q.EDNS || used.Name() != q.Name() || used.Type != q.Type || fmt.Sprint(used.Labels(0)) != fmt.Sprint(q.Labels(0))) {
 		t.Errorf("after another packet: %d %+v, want %d %+v\n%x", again, used.EDNS, got, q.EDNS, p)
 	}
-	if (got == message.Silence) != (len(p) < 12 || p[2]&0x80 != 0) {
+	if (got == message.Ignore) != (len(p) < 12 || p[2]&0x80 != 0) {
 		t.Errorf("reading %d\n%x", got, p)
 	}
-	if got == message.Silence || got == message.Foreign {
+	if got == message.Ignore || got == message.Unsupported {
 		return
 	}
 	m := new(dns.Msg)

@@ -50,12 +50,12 @@ func Open(addr netip.AddrPort, zone string, others, n int, h Handler) (*Group, e
 // Handle makes h answer what is read from now on.
 func (g *Group) Handle(h Handler) { g.handler.Store(&h) }
 
-// grace is how long Close waits for letters: as CoreDNS does for what is under way
+// grace is how long Close waits for deferred answers: as CoreDNS does for what is under way
 // when it stops.
 const grace = 5 * time.Second
 
 // Close gives the address back: what comes from now on is for the other sockets,
-// what has come before is answered. Letters have a while to be; the sockets are
+// what has come before is answered. Deferred answers have a while to be; the sockets are
 // there for as long as it takes.
 func (g *Group) Close() error {
 	err := g.giveBack()

@@ -250,7 +250,7 @@ func TestCloseInterrupted(t *testing.T) {
 func TestCloseWithFewerOthers(t *testing.T) {
 	first := beside(t, "127.0.0.1:0")
 	second, third := beside(t, first.addr.String()), beside(t, first.addr.String())
-	letters := make(chan *Letter, 1)
+	letters := make(chan *Deferred, 1)
 	g, err := Open(first.addr, "", 3, 2, &echo{respond: func(p *Packet) int {
 		if p.Buf[12] == 'L' {
 			letters <- p.Keep()
@@ -266,7 +266,7 @@ func TestCloseWithFewerOthers(t *testing.T) {
 	third.Close()
 	tr := begin(t, first.addr, 4)
 	tr.more(t, 500)
-	var l *Letter
+	var l *Deferred
 	eventually(t, "the group has a letter", func() bool {
 		// From here or there, until it goes to the group.
 		send(t, dial(t, first.addr), query(1, "Letter"))

@@ -22,17 +22,17 @@ func (g *Group) Handle(Handler) {}
 // Close is never called: there is no group.
 func (g *Group) Close() error { return nil }
 
-// A Letter is a datagram that is answered later.
-type Letter struct {
+// A Deferred is a datagram that is answered later.
+type Deferred struct {
 	Query []byte
 	From  netip.AddrPort
 }
 
 // Write is never called: there is no group.
-func (t *Letter) Write([]byte) error { return nil }
+func (t *Deferred) Write([]byte) error { return nil }
 
 // To is never called: there is no group.
-func (t *Letter) To() net.Addr { return nil }
+func (t *Deferred) To() net.Addr { return nil }
 
 // Done is never called: there is no group.
-func (t *Letter) Done() {}
+func (t *Deferred) Done() {}

@@ -37,7 +37,7 @@ type Responder interface {
 	// clock of the handler.
 	Begin()
 	// Respond puts the answer to p in p.Buf and gives its length; 0: there is none,
-	// or it comes later, by a Letter.
+	// or it comes later, by a Deferred.
 	Respond(p *Packet) int
 	// End is called before the answers of a batch are sent.
 	End()
@@ -50,15 +50,15 @@ type Packet struct {
 	Cut  bool // the datagram was longer than Buf
 	From netip.AddrPort
 
-	keep func() *Letter
+	keep func() *Deferred
 }
 
 // Keep gives the means to answer the packet later. What Buf holds is over when
 // Respond returns.
-func (p *Packet) Keep() *Letter { return p.keep() }
+func (p *Packet) Keep() *Deferred { return p.keep() }
 
 // NewPacket makes a packet that didn't come from a socket.
-func NewPacket(query []byte, from netip.AddrPort, keep func() *Letter) *Packet {
+func NewPacket(query []byte, from netip.AddrPort, keep func() *Deferred) *Packet {
 	p := &Packet{Buf: make([]byte, Size), N: min(len(query), Size), Cut: len(query) > Size, From: from, keep: keep}
 	copy(p.Buf, query)
 	return p

@@ -9,10 +9,10 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// A Given is a kubeconfig that comes from somebody else, over a network, and may
+// An InlineKubeconfig is a kubeconfig that comes from somebody else, over a network, and may
 // change. All of it must stand in the text: who writes it is not who runs this
 // server, and must not have it read files or run programs.
-type Given struct {
+type InlineKubeconfig struct {
 	origin  string // for errors: whose it is
 	changed chan struct{}
 
@@ -22,12 +22,12 @@ type Given struct {
 
 // NewGiven is one without content: a Watcher waits for it. origin says in errors
 // where it comes from.
-func NewGiven(origin string) *Given {
-	return &Given{origin: origin, changed: make(chan struct{}, 1)}
+func NewGiven(origin string) *InlineKubeconfig {
+	return &InlineKubeconfig{origin: origin, changed: make(chan struct{}, 1)}
 }
 
 // Set gives it content that Check has nothing against.
-func (g *Given) Set(content []byte) {
+func (g *InlineKubeconfig) Set(content []byte) {
 	g.mu.Lock()
 	g.content = content
 	g.mu.Unlock()
@@ -37,7 +37,7 @@ func (g *Given) Set(content []byte) {
 	}
 }
 
-func (g *Given) get() []byte {
+func (g *InlineKubeconfig) get() []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.content

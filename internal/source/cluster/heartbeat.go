@@ -80,8 +80,8 @@ func (a *api) ready(ctx context.Context, timeout time.Duration) error {
 	return nil
 }
 
-// A pulse decides when a cluster is silent, and when it is fresh. It is Run's.
-type pulse struct {
+// A liveness decides when a cluster is silent, and when it is fresh. It is Run's.
+type liveness struct {
 	timeout time.Duration
 	beat    time.Time // when the last one came
 	missed  error     // why there was none after it
@@ -94,7 +94,7 @@ type pulse struct {
 	fresh bool      // it has been reported to be
 }
 
-// A move is what a pulse asks for.
+// A move is what liveness asks for.
 type move int
 
 const (
@@ -106,7 +106,7 @@ const (
 
 // begin starts a generation. In a silence, it has a timeout of its own to show that
 // it does better.
-func (p *pulse) begin(now time.Time) {
+func (p *liveness) begin(now time.Time) {
 	p.grace, p.stale, p.lost, p.fresh = time.Time{}, false, false, false
 	if !p.silent.IsZero() {
 		p.grace = now
@@ -115,7 +115,7 @@ func (p *pulse) begin(now time.Time) {
 
 // next decides what is to be done, given since when any resource has been failing
 // (zero: none is) and whether all have been listed by this generation.
-func (p *pulse) next(now, failing time.Time, complete bool) move {
+func (p *liveness) next(now, failing time.Time, complete bool) move {
 	over := func(since time.Time) bool { return now.Sub(since) >= p.timeout && now.Sub(p.grace) >= p.timeout }
 	lost, failed := over(p.beat), !failing.IsZero() && over(failing)
 	switch {
@@ -167,7 +167,7 @@ func (w *Watcher) answered(now time.Time, err error) {
 	w.hear()
 }
 
-// check does what the pulse asks for. It says whether a new generation is due.
+// check does what liveness asks for. It says whether a new generation is due.
 func (w *Watcher) check(now time.Time, report func(...shard.Change)) (over bool) {
 	p := &w.pulse
 	was := p.silent

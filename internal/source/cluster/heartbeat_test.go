@@ -377,7 +377,7 @@ func TestPulse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			begin := time.Now()
-			p := pulse{timeout: 5 * time.Second, beat: begin}
+			p := liveness{timeout: 5 * time.Second, beat: begin}
 			p.begin(begin)
 			var failing time.Time
 			var got []string

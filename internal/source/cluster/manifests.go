@@ -50,7 +50,7 @@ type Folder struct {
 	files   map[string]*file
 	broken  string             // what is wrong with the folder itself
 	twice   map[[2]string]bool // pairs of files that have been said to hold the same
-	gripes  gripes
+	gripes  warnings
 	heard   atomic.Int64 // Unix nanoseconds
 	changed atomic.Int64 // the same
 }

@@ -368,7 +368,7 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 	case !streamed:
 		l.standing.works(l.name)
 	}
-	t := &tap{Interface: w, out: make(chan watch.Event), stop: make(chan struct{})}
+	t := &watchTap{Interface: w, out: make(chan watch.Event), stop: make(chan struct{})}
 	l.wg.Go(func() {
 		defer end(nil)
 		defer patience.Stop()
@@ -516,24 +516,24 @@ func (l *listener) count(ctx context.Context, w reason) {
 	}
 }
 
-// A tap is a watch that is listened to.
-type tap struct {
+// A watchTap is a watch that is listened to.
+type watchTap struct {
 	watch.Interface
 	out  chan watch.Event
 	once sync.Once
 	stop chan struct{}
 }
 
-func (t *tap) ResultChan() <-chan watch.Event { return t.out }
+func (t *watchTap) ResultChan() <-chan watch.Event { return t.out }
 
-func (t *tap) Stop() {
+func (t *watchTap) Stop() {
 	t.once.Do(func() { close(t.stop) })
 	t.Interface.Stop()
 }
 
 // run passes events on until the watch has ended; ended is called where that is
 // not the reflector's doing.
-func (t *tap) run(call context.Context, event func(watch.Event) watch.Event, ended func()) {
+func (t *watchTap) run(call context.Context, event func(watch.Event) watch.Event, ended func()) {
 	defer close(t.out)
 	last := watch.Event{}
 	for e := range t.Interface.ResultChan() {

@@ -41,10 +41,10 @@ const rotation = 5 * time.Second
 // give: somebody may install them, or allow it.
 const pace = 10 * time.Second
 
-// lull is how long a watch may say nothing. API servers send a bookmark about once
+// hungTimeout is how long a watch may say nothing. API servers send a bookmark about once
 // a minute, so two in a row are missing by then. Servers that send none only have
 // their watches opened again a little more often than they end by themselves.
-const lull = 150 * time.Second
+const hungTimeout = 150 * time.Second
 
 // relist is how long lists are believed to be whole with what watches have told
 // since.
@@ -58,12 +58,12 @@ var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 
 type Config struct {
 	Federation string
 	Cluster    topology.ClusterName
-	Kubeconfig string          // a file
-	Given      *Given          // in its place, if it isn't nil
-	Context    string          // "": the kubeconfig's current one
-	Selector   labels.Selector // of all but Nodes; nil: all
-	Nodes      bool            // false: nobody needs them, and they count as listed
-	Local      bool            // the cluster's own domain is answered here
+	Kubeconfig string            // a file
+	Given      *InlineKubeconfig // in its place, if it isn't nil
+	Context    string            // "": the kubeconfig's current one
+	Selector   labels.Selector   // of all but Nodes; nil: all
+	Nodes      bool              // false: nobody needs them, and they count as listed
+	Local      bool              // the cluster's own domain is answered here
 	Heartbeat  Heartbeat
 	Log        *slog.Logger // nil: the default one
 }
@@ -81,9 +81,9 @@ type Watcher struct {
 	standing  *standing
 	demand    *demand
 	endpoints *endpoints
-	pulse     pulse
+	pulse     liveness
 	shy       bool // it has been said that readyz can't be asked
-	gripes    gripes
+	gripes    warnings
 	heard     atomic.Int64 // Unix nanoseconds
 	changed   atomic.Int64 // Unix seconds
 	plugin    *apireply.Plugin
@@ -101,7 +101,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 		c.Selector = labels.Everything()
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
-	w := &Watcher{Config: c, rotation: rotation, lull: lull, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: pulse{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
+	w := &Watcher{Config: c, rotation: rotation, lull: hungTimeout, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: liveness{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
 	if w.endpoints = newEndpoints(labelled); !c.Selector.Empty() {
 		w.endpoints = newEndpoints(labelled, unmanaged, unlabelled)
 	}

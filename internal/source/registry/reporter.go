@@ -211,7 +211,7 @@ func (p *reporter) round(ctx context.Context, now time.Time) {
 	clusters, versions, orders := p.Registry.seen.now()
 	for _, c := range causes(v, clusters, orders, p.name, now) {
 		if ctx.Err() == nil {
-			p.state(ctx, &c, force, shown, now)
+			p.writeStatement(ctx, &c, force, shown, now)
 		}
 	}
 	first := p.alone || len(p.live) > 0 && p.live[0] == p.name
@@ -299,8 +299,8 @@ func (p *reporter) clusters(ctx context.Context, shown Shown, now time.Time) []r
 	return all
 }
 
-// state says what has become of an order, where that is new.
-func (p *reporter) state(ctx context.Context, c *cause, force override.Force, shown Shown, now time.Time) {
+// writeStatement says what has become of an order, where that is new.
+func (p *reporter) writeStatement(ctx context.Context, c *cause, force override.Force, shown Shown, now time.Time) {
 	what := c.kind.Resource + "/status"
 	if !p.may(what, now) {
 		return

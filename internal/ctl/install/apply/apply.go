@@ -33,8 +33,8 @@ func Ours(o *kube.Object, federation string) bool {
 	return l[ManagedBy] == Manager && (l[Federation] == "" || l[Federation] == federation)
 }
 
-// A Ledger is of one API and one federation.
-type Ledger struct {
+// An Applied is of one API and one federation.
+type Applied struct {
 	API        *kube.API
 	Federation string
 	made       []entry
@@ -58,7 +58,7 @@ func Mark(o *kube.Object, federation string) {
 
 // Apply writes an object of a known kind. One that is there and isn't fedctl's
 // stays as it is, and is an error.
-func (l *Ledger) Apply(ctx context.Context, o *kube.Object) (*kube.Object, error) {
+func (l *Applied) Apply(ctx context.Context, o *kube.Object) (*kube.Object, error) {
 	k, known := kube.Known(o)
 	if !known {
 		panic("ledger: " + o.GetKind() + " isn't among the known kinds")
@@ -67,14 +67,14 @@ func (l *Ledger) Apply(ctx context.Context, o *kube.Object) (*kube.Object, error
 }
 
 // ApplyKind is Apply for kinds of one's own.
-func (l *Ledger) ApplyKind(ctx context.Context, k kube.Kind, o *kube.Object) (*kube.Object, error) {
+func (l *Applied) ApplyKind(ctx context.Context, k kube.Kind, o *kube.Object) (*kube.Object, error) {
 	Mark(o, l.Federation)
 	what := title(k, o.GetNamespace(), o.GetName())
 	live, err := l.API.Get(ctx, k, o.GetNamespace(), o.GetName())
 	switch {
 	case kube.Missing(err):
 		// Noted before it is made: an answer that gets lost must not lose the object.
-		l.Note(k, o.GetNamespace(), o.GetName())
+		l.Record(k, o.GetNamespace(), o.GetName())
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", what, err)
 	case !Ours(live, l.Federation):
@@ -87,14 +87,14 @@ func (l *Ledger) ApplyKind(ctx context.Context, k kube.Kind, o *kube.Object) (*k
 	return got, nil
 }
 
-// Note says that an object will be there that wasn't, whoever makes it.
-func (l *Ledger) Note(k kube.Kind, namespace, name string) {
+// Record says that an object will be there that wasn't, whoever makes it.
+func (l *Applied) Record(k kube.Kind, namespace, name string) {
 	l.made = append(l.made, entry{k, namespace, name})
 }
 
 // Namespace sees to it that there is one. It belongs to no federation: several may
 // share it.
-func (l *Ledger) Namespace(ctx context.Context, name string) error {
+func (l *Applied) Namespace(ctx context.Context, name string) error {
 	for {
 		live, err := l.API.Get(ctx, kube.Namespaces, "", name)
 		if kube.Missing(err) {
@@ -111,7 +111,7 @@ func (l *Ledger) Namespace(ctx context.Context, name string) error {
 			return advice.Errorf("wait until it is gone", "namespace %s is being deleted", name)
 		}
 	}
-	l.Note(kube.Namespaces, "", name)
+	l.Record(kube.Namespaces, "", name)
 	_, _, err := l.API.Apply(ctx, kube.Namespaces, NewNamespace(name), kube.How{Manager: Manager})
 	if err != nil {
 		return fmt.Errorf("namespace %s: %w", name, err)
@@ -129,20 +129,20 @@ func NewNamespace(name string) *kube.Object {
 // undoTime bounds the way back: whoever pressed Ctrl-C is waiting.
 const undoTime = 30 * time.Second
 
-// Undo removes what wasn't there before, the last first. It goes on behind an
+// Rollback removes what wasn't there before, the last first. It goes on behind an
 // error, and says what is left; ctx may have ended.
-func (l *Ledger) Undo(ctx context.Context) error {
+func (l *Applied) Rollback(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	var errs []error
 	for _, e := range slices.Backward(l.made) {
 		if e.kind == kube.Namespaces {
-			if _, err := DropNamespace(ctx, l.API, e.name); err != nil {
+			if _, err := DeleteOwnedNamespace(ctx, l.API, e.name); err != nil {
 				errs = append(errs, err)
 			}
 			continue
 		}
-		if err := Drop(ctx, l.API, e.kind, e.namespace, e.name, l.Federation); err != nil {
+		if err := DeleteOwned(ctx, l.API, e.kind, e.namespace, e.name, l.Federation); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -150,8 +150,8 @@ func (l *Ledger) Undo(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Drop removes an object if it is the federation's.
-func Drop(ctx context.Context, api *kube.API, k kube.Kind, namespace, name, federation string) error {
+// DeleteOwned removes an object if it is the federation's.
+func DeleteOwned(ctx context.Context, api *kube.API, k kube.Kind, namespace, name, federation string) error {
 	live, err := api.Get(ctx, k, namespace, name)
 	if kube.Missing(err) || err == nil && !Ours(live, federation) {
 		return nil
@@ -165,9 +165,9 @@ func Drop(ctx context.Context, api *kube.API, k kube.Kind, namespace, name, fede
 	return nil
 }
 
-// DropAll removes all of a kind that is the federation's, and gives how many those
+// DeleteAllOwned removes all of a kind that is the federation's, and gives how many those
 // were.
-func DropAll(ctx context.Context, api *kube.API, k kube.Kind, namespace, federation string) (int, error) {
+func DeleteAllOwned(ctx context.Context, api *kube.API, k kube.Kind, namespace, federation string) (int, error) {
 	list, err := api.List(ctx, k, namespace, Selector(federation))
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", k.Resource, err)

@@ -9,9 +9,9 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 )
 
-// DropNamespace removes a namespace if fedctl made it and nothing is in it that
+// DeleteOwnedNamespace removes a namespace if fedctl made it and nothing is in it that
 // somebody would miss; kept says why it stays otherwise.
-func DropNamespace(ctx context.Context, api *kube.API, name string) (kept string, err error) {
+func DeleteOwnedNamespace(ctx context.Context, api *kube.API, name string) (kept string, err error) {
 	live, err := api.Get(ctx, kube.Namespaces, "", name)
 	if kube.Missing(err) {
 		return "", nil

@@ -18,8 +18,8 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 )
 
-// A Charter is a federation's.
-type Charter struct {
+// A Settings is a federation's.
+type Settings struct {
 	Federation string
 	Domain     string
 	// Hosted says that fedctl made the API, in a host cluster.
@@ -46,7 +46,7 @@ const fedsyncRole = "fedns.io:fedsync"
 
 // Objects are those of the API of a federation, the namespace but, in the order to
 // write them.
-func (c Charter) Objects() ([]*kube.Object, error) {
+func (c Settings) Objects() ([]*kube.Object, error) {
 	crd, err := kube.Parse(deploy.Clusters + "\n---\n" + deploy.Orders)
 	if err != nil {
 		return nil, fmt.Errorf("deploy: %w", err)
@@ -131,9 +131,9 @@ func Added(ctx context.Context, api *kube.API, role string, wanted []kube.Kind) 
 // Tokens are those of the two programs.
 type Tokens struct{ Fedns, Fedsync token.Token }
 
-// Lay writes the charter, and waits until the API serves Cluster objects. An API
+// Install writes the charter, and waits until the API serves Cluster objects. An API
 // that fedctl made has no controllers that would fill in tokens.
-func (c Charter) Lay(ctx context.Context, l *apply.Ledger, say func(string)) (t Tokens, err error) {
+func (c Settings) Install(ctx context.Context, l *apply.Applied, say func(string)) (t Tokens, err error) {
 	say("the rights of fedns and fedsync")
 	if err := c.vacant(ctx, l.API); err != nil {
 		return t, err
@@ -179,7 +179,7 @@ func (c Charter) Lay(ctx context.Context, l *apply.Ledger, say func(string)) (t 
 }
 
 // vacant makes sure that no other federation lives in an API.
-func (c Charter) vacant(ctx context.Context, api *kube.API) error {
+func (c Settings) vacant(ctx context.Context, api *kube.API) error {
 	there, err := Read(ctx, api)
 	switch {
 	case err != nil && isNone(err):
@@ -194,7 +194,7 @@ func (c Charter) vacant(ctx context.Context, api *kube.API) error {
 
 // define writes the CustomResourceDefinition, but where somebody else did: then it
 // is theirs to keep up.
-func define(ctx context.Context, l *apply.Ledger, o *kube.Object) error {
+func define(ctx context.Context, l *apply.Applied, o *kube.Object) error {
 	live, err := l.API.Get(ctx, kube.Definitions, "", o.GetName())
 	if err == nil && !apply.Ours(live, l.Federation) {
 		return nil

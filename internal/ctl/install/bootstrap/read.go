@@ -18,45 +18,45 @@ func isNone(err error) bool   { return errors.Is(err, ErrNone) }
 func isNoKind(err error) bool { return errors.Is(err, kube.ErrNoKind) }
 
 // Read asks an API whose it is.
-func Read(ctx context.Context, api *kube.API) (Charter, error) {
+func Read(ctx context.Context, api *kube.API) (Settings, error) {
 	o, err := api.Get(ctx, kube.ConfigMaps, v1alpha1.System, configName)
 	if kube.Missing(err) {
-		return Charter{}, advice.Errorf("fedctl init makes it one; --context says which context is the federation's", "%s %w", api.Server, ErrNone)
+		return Settings{}, advice.Errorf("fedctl init makes it one; --context says which context is the federation's", "%s %w", api.Server, ErrNone)
 	}
 	if err != nil {
-		return Charter{}, fmt.Errorf("%s: %w", api.Server, err)
+		return Settings{}, fmt.Errorf("%s: %w", api.Server, err)
 	}
 	data, _ := o.Object["data"].(map[string]any)
 	text := func(key string) string { s, _ := data[key].(string); return s }
 	if text("name") == "" {
-		return Charter{}, advice.Errorf("fedctl init makes it one", "%s %w: ConfigMap %s/%s has no name", api.Server, ErrNone, v1alpha1.System, configName)
+		return Settings{}, advice.Errorf("fedctl init makes it one", "%s %w: ConfigMap %s/%s has no name", api.Server, ErrNone, v1alpha1.System, configName)
 	}
-	return Charter{Federation: text("name"), Domain: text("domain"), Hosted: text("hosted") == "true"}, nil
+	return Settings{Federation: text("name"), Domain: text("domain"), Hosted: text("hosted") == "true"}, nil
 }
 
 // eventsNamespace is where events of what is in no namespace are.
 const eventsNamespace = "default"
 
-// Strike takes a charter out of an API that stays. It is for a federation without
+// Uninstall takes a charter out of an API that stays. It is for a federation without
 // clusters: their objects go with their kind.
-func Strike(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
+func Uninstall(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
 	var errs []error
 	for _, k := range []kube.Kind{kube.ClusterRoleBindings, kube.ClusterRoles, kube.Definitions} {
-		_, err := apply.DropAll(ctx, api, k, "", federation)
+		_, err := apply.DeleteAllOwned(ctx, api, k, "", federation)
 		errs = append(errs, err)
 	}
 	for _, k := range []kube.Kind{kube.RoleBindings, kube.Roles} {
-		_, err := apply.DropAll(ctx, api, k, eventsNamespace, federation)
+		_, err := apply.DeleteAllOwned(ctx, api, k, eventsNamespace, federation)
 		errs = append(errs, err)
 	}
 	for _, k := range []kube.Kind{kube.RoleBindings, kube.Roles, kube.Secrets, kube.ServiceAccounts, kube.ConfigMaps} {
-		_, err := apply.DropAll(ctx, api, k, v1alpha1.System, federation)
+		_, err := apply.DeleteAllOwned(ctx, api, k, v1alpha1.System, federation)
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return "", err
 	}
-	return apply.DropNamespace(ctx, api, v1alpha1.System)
+	return apply.DeleteOwnedNamespace(ctx, api, v1alpha1.System)
 }
 
 // Identity is what tells one cluster from another, whatever its address: the UID

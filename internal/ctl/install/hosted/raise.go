@@ -40,9 +40,9 @@ func (p Plan) Render(now time.Time) ([]*kube.Object, error) {
 // A Waiter is told what is waited for.
 type Waiter func(what string)
 
-// Raise sets the API up, or up again, and gives the operator's kubeconfig once it
+// Create sets the API up, or up again, and gives the operator's kubeconfig once it
 // is ready. What is there is kept where it can be: authorities and keys always.
-func (p Plan) Raise(ctx context.Context, l *apply.Ledger, now time.Time, say Waiter) (admin []byte, err error) {
+func (p Plan) Create(ctx context.Context, l *apply.Applied, now time.Time, say Waiter) (admin []byte, err error) {
 	if err := l.Namespace(ctx, p.Namespace()); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (p Plan) Raise(ctx context.Context, l *apply.Ledger, now time.Time, say Wai
 	}
 	if p.Storage != "" {
 		if _, err := l.API.Get(ctx, kube.VolumeClaims, p.Namespace(), p.claimName()); kube.Missing(err) {
-			l.Note(kube.VolumeClaims, p.Namespace(), p.claimName())
+			l.Record(kube.VolumeClaims, p.Namespace(), p.claimName())
 		}
 	}
 	for _, o := range append([]*kube.Object{p.authoritySecret(k), p.apiSecret(k), p.etcdSecret(k), p.adminSecret(k, admin)}, objects...) {
@@ -296,17 +296,17 @@ func (p Plan) stuck(ctx context.Context, api *kube.API, app string) (string, err
 	return ": " + strings.Join(why, "; "), nil
 }
 
-// Raze removes what Raise made, the volume too.
-func Raze(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
+// Delete removes what Raise made, the volume too.
+func Delete(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
 	var errs []error
 	for _, k := range []kube.Kind{kube.Deployments, kube.StatefulSets, kube.Services, kube.VolumeClaims, kube.Secrets} {
-		_, err := apply.DropAll(ctx, api, k, v1alpha1.System, federation)
+		_, err := apply.DeleteAllOwned(ctx, api, k, v1alpha1.System, federation)
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return "", err
 	}
-	return apply.DropNamespace(ctx, api, v1alpha1.System)
+	return apply.DeleteOwnedNamespace(ctx, api, v1alpha1.System)
 }
 
 // Admin gives the operator's kubeconfig of a federation that stands in a host.

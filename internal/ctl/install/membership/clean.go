@@ -17,7 +17,7 @@ var immortal = []string{"default", "kube-system", "kube-public", "kube-node-leas
 
 // clean removes what fedsync put into the member for this federation, or only its
 // marks.
-func (m *Member) clean(ctx context.Context, f Farewell, say func(string)) (notes []string, err error) {
+func (m *Member) clean(ctx context.Context, f Leaving, say func(string)) (notes []string, err error) {
 	kinds, err := m.Find(ctx, f.Kinds)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func (m *Member) clean(ctx context.Context, f Farewell, say func(string)) (notes
 	}
 	kinds = append(kinds, Propagated...)
 	// From here on fedsync can't put back what goes.
-	if err := apply.Drop(ctx, m.API, kube.ClusterRoleBindings, "", m.writer(), m.Federation); err != nil {
+	if err := apply.DeleteOwned(ctx, m.API, kube.ClusterRoleBindings, "", m.writer(), m.Federation); err != nil {
 		return nil, err
 	}
 	for _, k := range kinds {

@@ -41,14 +41,14 @@ const drainReason = "unjoin"
 // Join joins a cluster, or renews what a member has. What a run that fails has
 // made is removed again.
 func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Result, err error) {
-	there := &apply.Ledger{API: m.API, Federation: m.Federation}
-	home := &apply.Ledger{API: m.Home, Federation: m.Federation}
+	there := &apply.Applied{API: m.API, Federation: m.Federation}
+	home := &apply.Applied{API: m.Home, Federation: m.Federation}
 	defer func() {
 		if err == nil {
 			return
 		}
 		// The Cluster object goes before what it leads to.
-		if left := errors.Join(home.Undo(ctx), there.Undo(ctx)); left != nil {
+		if left := errors.Join(home.Rollback(ctx), there.Rollback(ctx)); left != nil {
 			err = advice.Errorf("fedctl unjoin "+m.Cluster+" --cluster-context CONTEXT removes it", "%w; and what was made couldn't all be removed: %w", err, left)
 		}
 	}()

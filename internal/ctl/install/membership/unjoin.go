@@ -13,8 +13,8 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 )
 
-// A Farewell is how a cluster is to leave.
-type Farewell struct {
+// A Leaving is how a cluster is to leave.
+type Leaving struct {
 	// Orphan leaves what fedsync put into the cluster, without its marks.
 	Orphan bool
 	// Kinds were propagated beside fedsync's own.
@@ -35,7 +35,7 @@ const (
 // federation, then what was made there. It can be run again wherever it ended. An
 // API that is nil can't be reached: what is there stays. Notes say what stays
 // although it could be thought to go.
-func (m *Member) Unjoin(ctx context.Context, f Farewell, say func(string)) (notes []string, err error) {
+func (m *Member) Unjoin(ctx context.Context, f Leaving, say func(string)) (notes []string, err error) {
 	live, err := m.Home.Get(ctx, v1alpha1.Clusters, "", m.Cluster)
 	if err != nil && !kube.Missing(err) {
 		return nil, fmt.Errorf("cluster %s: %w", m.Cluster, err)
@@ -75,7 +75,7 @@ func (m *Member) Unjoin(ctx context.Context, f Farewell, say func(string)) (note
 		{kube.RoleBindings, Reader(m.Cluster)}, {kube.Roles, Reader(m.Cluster)},
 		{kube.Secrets, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {kube.Secrets, Reader(m.Cluster)},
 	} {
-		if err := apply.Drop(ctx, m.Home, x.kind, v1alpha1.System, x.name, m.Federation); err != nil {
+		if err := apply.DeleteOwned(ctx, m.Home, x.kind, v1alpha1.System, x.name, m.Federation); err != nil {
 			return notes, err
 		}
 	}
@@ -132,7 +132,7 @@ func (m *Member) stranger(ctx context.Context) error {
 
 // drain takes the cluster out of the answers, and waits until the last of those
 // that named it has expired.
-func (m *Member) drain(ctx context.Context, f Farewell, say func(string)) error {
+func (m *Member) drain(ctx context.Context, f Leaving, say func(string)) error {
 	patch := map[string]any{"spec": map[string]any{"drain": map[string]any{"reason": drainReason, "until": nil}}}
 	if _, err := m.Home.Merge(ctx, v1alpha1.Clusters, "", m.Cluster, patch, apply.Manager, ""); err != nil && !kube.Missing(err) {
 		return fmt.Errorf("cluster %s: %w", m.Cluster, err)
@@ -194,7 +194,7 @@ func (m *Member) retire(ctx context.Context) (kept string, err error) {
 			{kube.ServiceAccounts, v1alpha1.System, name},
 			{kube.ClusterRoles, "", name},
 		} {
-			if err := apply.Drop(ctx, m.API, x.kind, x.namespace, x.name, m.Federation); err != nil {
+			if err := apply.DeleteOwned(ctx, m.API, x.kind, x.namespace, x.name, m.Federation); err != nil {
 				return "", err
 			}
 		}
@@ -202,7 +202,7 @@ func (m *Member) retire(ctx context.Context) (kept string, err error) {
 	if m.API.Server == m.Home.Server {
 		return "", nil // the federation's own namespace
 	}
-	return apply.DropNamespace(ctx, m.API, v1alpha1.System)
+	return apply.DeleteOwnedNamespace(ctx, m.API, v1alpha1.System)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

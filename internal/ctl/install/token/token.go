@@ -32,7 +32,7 @@ const (
 // A Secret that the cluster fills in is what survives: it has no end, and goes with
 // its account. Where there is no controller that does it, a token is asked for,
 // and that one ends; some clusters give an hour, some a year.
-func Tokens(ctx context.Context, l *apply.Ledger, accounts ...string) (map[string]Token, error) {
+func Tokens(ctx context.Context, l *apply.Applied, accounts ...string) (map[string]Token, error) {
 	out := map[string]Token{}
 	missing := slices.Clone(accounts)
 	for end := time.Now().Add(fillTime); ; {
@@ -61,7 +61,7 @@ func Tokens(ctx context.Context, l *apply.Ledger, accounts ...string) (map[strin
 		}
 	}
 	for _, a := range missing {
-		if err := apply.Drop(ctx, l.API, kube.Secrets, v1alpha1.System, a+"-token", l.Federation); err != nil {
+		if err := apply.DeleteOwned(ctx, l.API, kube.Secrets, v1alpha1.System, a+"-token", l.Federation); err != nil {
 			return nil, err
 		}
 		t, err := Request(ctx, l.API, a)
@@ -76,7 +76,7 @@ func Tokens(ctx context.Context, l *apply.Ledger, accounts ...string) (map[strin
 // filled looks whether an account's Secret has been filled in, and makes it where
 // there is none. A controller that is behind fills it in for the account of that
 // name that was there before, whose tokens are worth nothing: that is stale.
-func filled(ctx context.Context, l *apply.Ledger, name string) (token string, stale bool, err error) {
+func filled(ctx context.Context, l *apply.Applied, name string) (token string, stale bool, err error) {
 	account, err := l.API.Get(ctx, kube.ServiceAccounts, v1alpha1.System, name)
 	if err != nil {
 		return "", false, err
@@ -94,7 +94,7 @@ func filled(ctx context.Context, l *apply.Ledger, name string) (token string, st
 	}
 	token = string(kube.SecretData(s)["token"])
 	if token != "" && s.GetAnnotations()[ofUID] != string(account.GetUID()) {
-		return "", true, apply.Drop(ctx, l.API, kube.Secrets, v1alpha1.System, name+"-token", l.Federation)
+		return "", true, apply.DeleteOwned(ctx, l.API, kube.Secrets, v1alpha1.System, name+"-token", l.Federation)
 	}
 	return token, false, nil
 }

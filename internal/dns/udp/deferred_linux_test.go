@@ -17,7 +17,7 @@ import (
 func TestLetters(t *testing.T) {
 	const clients, each = 5, 100
 	o := beside(t, "127.0.0.1:0")
-	letters := make(chan *Letter, clients*each)
+	letters := make(chan *Deferred, clients*each)
 	e := &echo{respond: func(p *Packet) int {
 		if p.Buf[12] == '!' { // answered at once, between them
 			reply(p.Buf, byGroup)
@@ -41,7 +41,7 @@ func TestLetters(t *testing.T) {
 			}
 		}
 	}
-	var kept []*Letter
+	var kept []*Deferred
 	for range clients * each {
 		select {
 		case l := <-letters:
@@ -128,7 +128,7 @@ func TestCloseWaitsForLetters(t *testing.T) {
 func closeWaits(t *testing.T, listen, asked string) {
 	o := beside(t, listen)
 	addr := netip.AddrPortFrom(netip.MustParseAddr(asked), o.addr.Port())
-	letters := make(chan *Letter, 1)
+	letters := make(chan *Deferred, 1)
 	_, shut := open(t, o, 2, &echo{respond: func(p *Packet) int {
 		letters <- p.Keep()
 		return 0
@@ -183,7 +183,7 @@ func closeWaits(t *testing.T, listen, asked string) {
 func TestCloseLeavesLetters(t *testing.T) {
 	t.Parallel()
 	o := beside(t, "127.0.0.1:0")
-	letters := make(chan *Letter, 1)
+	letters := make(chan *Deferred, 1)
 	g, err := Open(o.addr, "", 1, 1, &echo{respond: func(p *Packet) int {
 		letters <- p.Keep()
 		return 0
@@ -226,7 +226,7 @@ func TestCloseLeavesLetters(t *testing.T) {
 // A group that still has letters takes nothing from the next one on its address.
 func TestOpenWhileLettersWait(t *testing.T) {
 	o := beside(t, "127.0.0.1:0")
-	letters := make(chan *Letter, 1)
+	letters := make(chan *Deferred, 1)
 	old, err := Open(o.addr, "", 1, 2, &echo{respond: func(p *Packet) int {
 		letters <- p.Keep()
 		return 0

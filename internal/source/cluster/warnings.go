@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// gripes are the problems of objects, each said once: lists repeat them.
-type gripes struct {
+// warnings are the problems of objects, each said once: lists repeat them.
+type warnings struct {
 	log    *slog.Logger
 	prefix string
 
@@ -16,12 +16,12 @@ type gripes struct {
 	said map[string]string
 }
 
-func (g *gripes) init(log *slog.Logger, prefix string) {
+func (g *warnings) init(log *slog.Logger, prefix string) {
 	g.log, g.prefix, g.said = log, prefix, map[string]string{}
 }
 
 // say logs the problems of an object, unless they are those said last.
-func (g *gripes) say(object string, problems []string) {
+func (g *warnings) say(object string, problems []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(problems) == 0 {

@@ -19,9 +19,9 @@ import (
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
-// An apex holds the static records of a domain: its SOA, its NS, and whatever
+// A staticZone holds the static records of a domain: its SOA, its NS, and whatever
 // stands beside the federated names. CoreDNS's own file plugin looks them up.
-type apex struct {
+type staticZone struct {
 	domain dnsname.Name
 	zone   *file.Zone
 	exists map[string]bool // names, in lower case, with records or with names below
@@ -29,28 +29,28 @@ type apex struct {
 	cuts   map[string]bool // names of delegations and DNAMEs: what is below isn't the domain's
 	rrs    []dns.RR        // all but SOA
 	wire   message.Domain  // the domain as package message has it
-	leads  *apex           // of a cluster's own domain: that of the domain its names lead to
+	leads  *staticZone     // of a cluster's own domain: that of the domain its names lead to
 }
 
-// owned says which names belong to the federations of a domain, whatever their
+// reserved says which names belong to the federations of a domain, whatever their
 // clusters: no static record can stand there.
-type owned struct {
+type reserved struct {
 	federations []string
 	scopes      []string // configured regions and zones, as names under the domain
 }
 
-// openApex reads the static records of a domain from a file.
-func openApex(domain dnsname.Name, path string, o owned) (*apex, error) {
+// openStaticZone reads the static records of a domain from a file.
+func openStaticZone(domain dnsname.Name, path string, o reserved) (*staticZone, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("apex file of %s: %w", domain, err)
 	}
 	defer f.Close()
-	return readApex(domain, f, path, o)
+	return readStaticZone(domain, f, path, o)
 }
 
-func readApex(domain dnsname.Name, r io.Reader, path string, o owned) (*apex, error) {
-	a := &apex{
+func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (*staticZone, error) {
+	a := &staticZone{
 		domain: domain,
 		zone:   file.NewZone(string(domain), path),
 		exists: map[string]bool{string(domain): true},
@@ -69,7 +69,7 @@ func readApex(domain dnsname.Name, r io.Reader, path string, o owned) (*apex, er
 		if !ok {
 			return nil, fmt.Errorf("apex file %q: %s is not in the domain %s", path, h.Name, domain)
 		}
-		if err := o.clash(dnsname.Labels(rel), rr); err != nil {
+		if err := o.conflict(dnsname.Labels(rel), rr); err != nil {
 			return nil, fmt.Errorf("apex file %q: %s %s: %w", path, h.Name, dns.TypeToString[h.Rrtype], err)
 		}
 		switch {
@@ -109,7 +109,7 @@ func readApex(domain dnsname.Name, r io.Reader, path string, o owned) (*apex, er
 
 // within is the apex of the domain that a federation has inside a cluster: that of the
 // federation's own, with its name servers and numbers.
-func (a *apex) within(domain dnsname.Name) (*apex, error) {
+func (a *staticZone) within(domain dnsname.Name) (*staticZone, error) {
 	var b strings.Builder
 	soa := *a.zone.SOA
 	soa.Hdr.Name = string(domain)
@@ -121,7 +121,7 @@ func (a *apex) within(domain dnsname.Name) (*apex, error) {
 			fmt.Fprintln(&b, &own)
 		}
 	}
-	in, err := readApex(domain, strings.NewReader(b.String()), "(of "+string(a.domain)+")", owned{})
+	in, err := readStaticZone(domain, strings.NewReader(b.String()), "(of "+string(a.domain)+")", reserved{})
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (a *apex) within(domain dnsname.Name) (*apex, error) {
 }
 
 // show has an apex answered from, also by the domains inside clusters that lead there.
-func (f *Federation) show(d *domain, a *apex) error {
+func (f *Federation) show(d *domain, a *staticZone) error {
 	d.apex.Store(a)
 	for _, o := range f.domains {
 		if o.lead != d {
@@ -151,8 +151,8 @@ var (
 	errAbove     = errors.New("federated names stand below; CNAME, DNAME and NS records would take them away")
 )
 
-// clash finds a record that would contradict what is answered from clusters.
-func (o owned) clash(labels []string, rr dns.RR) error {
+// conflict finds a record that would contradict what is answered from clusters.
+func (o reserved) conflict(labels []string, rr dns.RR) error {
 	if o.federated(labels) {
 		return errFederated
 	}
@@ -185,7 +185,7 @@ func (o owned) clash(labels []string, rr dns.RR) error {
 
 // federated says whether a name is one that services have: FEDERATION.KIND with at
 // most a zone and a region behind it, or below.
-func (o owned) federated(labels []string) bool {
+func (o reserved) federated(labels []string) bool {
 	for i, l := range labels {
 		if _, ok := snapshot.KindOf(l); ok && i > 0 && len(labels)-i <= 3 && slices.Contains(o.federations, labels[i-1]) {
 			return true
@@ -196,7 +196,7 @@ func (o owned) federated(labels []string) bool {
 
 // depth is how many labels of a name, in lower case, exist in the static records,
 // from the right; labels are those before the domain.
-func (a *apex) depth(name string, labels []string) int {
+func (a *staticZone) depth(name string, labels []string) int {
 	for i, l := range labels {
 		if a.exists[name] {
 			return len(labels) - i
@@ -206,12 +206,12 @@ func (a *apex) depth(name string, labels []string) int {
 	return 0
 }
 
-// speaks says whether the static records may have something for a name, in lower
+// mayAnswer says whether the static records may have something for a name, in lower
 // case, that the federations have no record of; labels are those before the domain. Where a federated name stands, or may turn out
 // to, only static records of that very name count. Else a wildcard may apply, but
 // not if a federated name is a closer encloser than any static one (RFC 4592
 // section 3.3.1).
-func (a *apex) speaks(name string, labels []string, federated *answer.Answer) bool {
+func (a *staticZone) mayAnswer(name string, labels []string, federated *answer.Answer) bool {
 	if federated.Outcome != answer.NameError {
 		return a.owners[name]
 	}
@@ -223,8 +223,8 @@ func (a *apex) speaks(name string, labels []string, federated *answer.Answer) bo
 
 // owns says whether a name, in lower case, has static records; hollow, whether it
 // exists only because names below it do.
-func (a *apex) owns(name string) bool   { return a.owners[name] }
-func (a *apex) hollow(name string) bool { return a.exists[name] && !a.owners[name] }
+func (a *staticZone) owns(name string) bool  { return a.owners[name] }
+func (a *staticZone) isENT(name string) bool { return a.exists[name] && !a.owners[name] }
 
 // labels is a name on the wire, without its last byte.
 func labels(name dnsname.Name) []byte {
@@ -259,9 +259,9 @@ func packed(domain dnsname.Name, soa *dns.SOA) message.SOA {
 	}
 }
 
-// defaultApex is the apex of a domain that has no file: one name server, ns1, at
+// defaultStaticZone is the apex of a domain that has no file: one name server, ns1, at
 // the addresses this server listens on.
-func defaultApex(domain dnsname.Name, addrs []netip.Addr) (*apex, error) {
+func defaultStaticZone(domain dnsname.Name, addrs []netip.Addr) (*staticZone, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "@ IN SOA ns1 hostmaster 1 7200 1800 86400 %d\n@ IN NS ns1\n", negativeTTL)
 	for _, a := range addrs {
@@ -271,7 +271,7 @@ func defaultApex(domain dnsname.Name, addrs []netip.Addr) (*apex, error) {
 		}
 		fmt.Fprintf(&b, "ns1 IN %s %s\n", t, a)
 	}
-	return readApex(domain, strings.NewReader(b.String()), "(default)", owned{})
+	return readStaticZone(domain, strings.NewReader(b.String()), "(default)", reserved{})
 }
 
 // apexTTL, in seconds, is for static records of a file that has no $TTL: they are

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Letter is a datagram that is answered later, by any goroutine. Done must be
+// A Deferred is a datagram that is answered later, by any goroutine. Done must be
 // called once, whether it was answered or not.
-type Letter struct {
+type Deferred struct {
 	Query []byte
 	From  netip.AddrPort
 
@@ -20,10 +20,10 @@ type Letter struct {
 	control []byte
 }
 
-// letter makes one of the datagram that is being answered.
-func (l *loop) letter() *Letter {
+// deferred makes one of the datagram that is being answered.
+func (l *loop) letter() *Deferred {
 	m, s := &l.messages[l.at], l.slots[l.at]
-	t := &Letter{Query: bytes.Clone(l.packet.Buf[:l.packet.N]), From: l.packet.From, loop: l}
+	t := &Deferred{Query: bytes.Clone(l.packet.Buf[:l.packet.N]), From: l.packet.From, loop: l}
 	if l.wild {
 		l.reply(m)
 		t.control = bytes.Clone(s.control[:m.hdr.Controllen])
@@ -38,13 +38,13 @@ func (l *loop) letter() *Letter {
 }
 
 // Write sends an answer.
-func (t *Letter) Write(b []byte) error {
+func (t *Deferred) Write(b []byte) error {
 	_, err := unix.SendmsgN(t.loop.fd, b, t.control, t.to, 0)
 	return os.NewSyscallError("sendmsg", err)
 }
 
 // To is the address that the socket is bound to.
-func (t *Letter) To() net.Addr { return t.loop.local }
+func (t *Deferred) To() net.Addr { return t.loop.local }
 
 // Done says that no answer will come any more.
-func (t *Letter) Done() { t.loop.letters.Done() }
+func (t *Deferred) Done() { t.loop.letters.Done() }
