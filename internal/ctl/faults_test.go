@@ -318,8 +318,8 @@ func TestNoKubeconfig(t *testing.T) {
 		{map[string]string{"HOME": home}, "", []string{"kubeconfig " + home + "/.kube/config isn't there (the usual place)", "--kubeconfig FILE, or KUBECONFIG, says where it is"}},
 		{nil, "--kubeconfig " + dir, []string{"kubeconfig " + dir + ": is a directory (--kubeconfig)"}},
 		{map[string]string{"KUBECONFIG": good}, "", []string{"kubeconfig " + good + ": it has no current-context", "--context names one; it has fed, other"}},
-		{map[string]string{"KUBECONFIG": good}, "--context fedd", []string{`kubeconfig ` + good + `: context "fedd" isn't there`, "did you mean fed?", "it has fed, other"}},
-		{map[string]string{"KUBECONFIG": good}, "--context nothing", []string{`context "nothing" isn't there`, "it has fed, other"}},
+		{map[string]string{"KUBECONFIG": good}, "--context fedd", []string{`kubeconfig ` + good + `: context "fedd" isn't there`, "did you mean fed?", "known: fed, other"}},
+		{map[string]string{"KUBECONFIG": good}, "--context nothing", []string{`context "nothing" isn't there`, "known: fed, other"}},
 	} {
 		for _, command := range []string{"plan", "confirm", "get clusters", "unjoin eu"} {
 			args := strings.TrimSpace(command + " " + tt.args)

@@ -138,7 +138,7 @@ func (f Files) Context(name string) (*Context, error) {
 	}
 	context := config.Contexts[name]
 	if context == nil {
-		known := "it has " + has(config)
+		known := "known: " + has(config)
 		if near := advice.Near(name, slices.Collect(maps.Keys(config.Contexts))); len(near) > 0 {
 			known = "did you mean " + strings.Join(near, ", or ") + "? " + known
 		}

@@ -19,7 +19,9 @@ func forgetful(t *testing.T, w *world) {
 	}
 	// With a user who may read what isn't there: others are forbidden to, and learn
 	// nothing.
-	s := start(t, corefile(patient, kubeconfig("paris", w.paris.Kubeconfig), w.members[1], w.members[2]))
+	// Longer than a busy machine may take to read what is logged.
+	const guard = 12 * time.Second
+	s := start(t, corefile(strings.Replace(patient, "50% 3s", "50% "+guard.String(), 1), kubeconfig("paris", w.paris.Kubeconfig), w.members[1], w.members[2]))
 	names := []string{"g1", "g1.eu", "g1.eu-a", "web", "web.eu-a", "web.no-a"}
 	e := look(t, s, names...)
 	w.paris.Kill(t)
@@ -32,17 +34,17 @@ func forgetful(t *testing.T, w *world) {
 	}
 	server.Eventually(t, time.Second, "EDE names the guard", func() bool { return strings.Contains(fmt.Sprint(s.ask("g1").ede), "guard") })
 	ede := s.ask("g1").ede
-	until(held.Add(2 * time.Second)) // of 3
+	until(held.Add(3 * time.Second))
 	e.unchanged(t, names...)
-	s.becomes(t, 5*time.Second, "g1", "NXDOMAIN")
+	s.becomes(t, guard+5*time.Second, "g1", "NXDOMAIN")
 	took := time.Since(held)
 	s.becomes(t, time.Second, "web", "192.0.2.2 192.0.2.3")
-	if took < 3*time.Second-busy || took > 3*time.Second+2*busy {
-		t.Errorf("the truth is served after %v, want 3s", took)
+	if took < guard/2 || took > guard+5*time.Second {
+		t.Errorf("the truth is served after %v, want %v", took, guard)
 	}
 	server.Eventually(t, time.Second, "nothing is held", func() bool { return s.metric(t, "guard_held_services") == 0 })
 	s.logs(t, time.Second, "guard: nothing is held back any more")
 	e.unchanged(t, "web.no-a")
-	row(t, "API server back with an empty etcd", "guard holds 3s (log, metric, EDE), then the truth",
+	row(t, "API server back with an empty etcd", "guard holds 12s (log, metric, EDE), then the truth",
 		fmt.Sprintf("%d answers; %q; EDE %q; noticed %v after it was ready", e.questions(), line[strings.Index(line, "guard"):], ede, held.Sub(begin).Round(time.Millisecond)), took)
 }
