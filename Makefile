@@ -4,9 +4,13 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 export CGO_ENABLED ?= 1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
+# STRESS=8 has so many busy loops run beside the tests.
+STRESS ?=
+beside = $(if $(STRESS),test/tools/stress.sh $(STRESS) )
+e2e = $(beside)go test -count=1 -timeout 30m
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/fedns, bin/fedsync and bin/fedctl
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
@@ -26,10 +30,16 @@ demo: ## the life of a federation in the terminal: real API servers, from init t
 	@exec bin/test/walk -test.run '^TestWalk$$' -narrate $(if $(KEEP),-keep -test.timeout 0,-test.timeout 10m)
 
 unit: ## the quick tests, with the race detector
-	go test -race ./cmd/... ./internal/... ./plugin/...
+	$(beside)go test -race ./cmd/... ./internal/... ./plugin/...
 
-test: unit kube peers ## every test, real control planes and name servers included
-	go test -count=1 -timeout 30m ./test/...
+test: unit kube peers ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
+	$(e2e) ./test/...
+
+e2e: kube peers ## the tests of the whole system, but for interop
+	$(e2e) $$(go list ./test/... | grep -v '/dns/peers$$')
+
+interop: peers ## the tests among resolvers, caches and name servers of others
+	$(e2e) ./test/dns/peers
 
 check: ## formatting, vet, staticcheck, tidy go.mod, builds for other systems
 	@test -z "$$(gofmt -l cmd internal plugin test)" || { gofmt -l cmd internal plugin test; echo 'gofmt: the files above are not formatted'; exit 1; }
@@ -70,8 +80,8 @@ soak: kube ## what takes long: 300 kills, a minute of flapping, one without an A
 picture: ## draw the packages in ARCHITECTURE.md, from their imports
 	go run ./test/tools/picture
 
-kube: ## build the real control planes that tests start, into bin/kube
-	$(MAKE) -C test/kube
+kube: ## build the real control planes that tests start, into bin/kube, but for what KUBEBUILDER_ASSETS=DIR has
+	@taken=$$(test/kube/take.sh "$$(pwd -P)/bin/kube") && $(MAKE) -C test/kube $$taken
 
 peers: ## install the name servers that tests ask (Debian, as root); else say which are missing
 	test/peers.sh
@@ -79,4 +89,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test check bench bench-peers fuzz soak picture kube peers clean
+.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak picture kube peers clean
