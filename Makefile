@@ -3,6 +3,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED ?= 1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
 # STRESS=8 has so many busy loops run beside the tests.
 STRESS ?=
@@ -41,12 +42,13 @@ e2e: kube peers ## the tests of the whole system, but for interop
 interop: peers ## the tests among resolvers, caches and name servers of others
 	$(e2e) ./test/dns/peers
 
-check: ## formatting, vet, staticcheck, tidy go.mod, builds for other systems
+check: ## formatting, vet, staticcheck, tidy go.mod, builds for other systems, known vulnerabilities where their list can be reached
 	@test -z "$$(gofmt -l cmd internal plugin test)" || { gofmt -l cmd internal plugin test; echo 'gofmt: the files above are not formatted'; exit 1; }
 	go vet ./...
 	go mod tidy -diff
 	for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os go build -o /dev/null ./cmd/fedns || exit; done
 	go run $(STATICCHECK) ./...
+	@test/tools/vulncheck.sh $(GOVULNCHECK)
 	go run ./test/tools/picture -check
 
 bench: build kube ## the figures of the README: change to answer, size, cost of a change and of an answer, workloads

@@ -154,6 +154,34 @@ esac
 	}
 }
 
+// Known vulnerabilities fail a check where their list can be reached; else one line says
+// that nobody has looked.
+func TestVulncheck(t *testing.T) {
+	for _, tt := range []struct {
+		name, version string // what govulncheck does with -version
+		code          int
+		want          string
+	}{
+		{"reached", `echo "DB updated: 2026-11-29"`, 3, "Vulnerability #1: GO-2026-1\n"},
+		{"not reached", `echo "DB: https://vuln.go.dev"`, 0, "govulncheck: skipped, since its list of vulnerabilities can't be reached\n"},
+		{"not to be had", `echo trying; echo "no such host" >&2; exit 1`, 0, "govulncheck: skipped, since it can't be had: no such host\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := t.TempDir()
+			script(t, filepath.Join(path, "go"), `case $* in
+"run vuln@v1 -version") `+tt.version+` ;;
+"run vuln@v1 ./...") echo "Vulnerability #1: GO-2026-1"; exit 3 ;;
+*) echo "go $*"; exit 9 ;;
+esac
+`)
+			out, code := run(t, path, []string{"PATH=" + path + ":" + os.Getenv("PATH")}, at("test", "tools", "vulncheck.sh"), "vuln@v1")
+			if code != tt.code || out != tt.want {
+				t.Errorf("exit %d, it says %q", code, out)
+			}
+		})
+	}
+}
+
 // What the pages about this repository name is there: files, folders, tests, other pages.
 func TestPlaces(t *testing.T) {
 	tests := map[string]bool{}
