@@ -161,6 +161,10 @@ func (s *standing) failed(resource string, w reason, err error) {
 func (s *standing) refuse(resource string, err error) (final, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if f, failing := s.failing[resource]; failing { // it fails for another reason than before
+		f.why = why(err)
+		s.failing[resource] = f
+	}
 	for _, r := range s.needed {
 		if !s.told[r] {
 			return false, false
