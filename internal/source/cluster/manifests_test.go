@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -366,17 +367,20 @@ status: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}
 	}
 }
 
-// What is promised is a second; the time a busy machine takes comes on top.
+// What is promised is a second. The clock is the bubble's: it says how long was waited, and
+// what a busy machine takes isn't on it.
 func TestFolderIsQuick(t *testing.T) {
-	dir := t.TempDir()
-	v, _, _ := follow(t, dir, nil)
-	eventually(t, "lists", func() bool { return len(v.listed()) == 4 })
-	begin := time.Now()
-	write(t, filepath.Join(dir, "a.yaml"), lb("web", "192.0.2.1"))
-	v.becomes(t, "svc shop/web [192.0.2.1]")
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("a change took %v", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		v, _, _ := follow(t, dir, nil)
+		eventually(t, "lists", func() bool { return len(v.listed()) == 4 })
+		begin := time.Now()
+		write(t, filepath.Join(dir, "a.yaml"), lb("web", "192.0.2.1"))
+		v.becomes(t, "svc shop/web [192.0.2.1]")
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("a change took %v", took)
+		}
+	})
 }
 
 func TestNewFolder(t *testing.T) {

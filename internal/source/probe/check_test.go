@@ -275,7 +275,8 @@ func TestReason(t *testing.T) {
 	}
 }
 
-// A cancelled context ends a probe at once, whatever it waits for.
+// A cancelled context ends a probe, whatever it waits for: nothing else would end these, but
+// the kernel one of them after minutes, for another reason.
 func TestCancel(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
 	if err != nil {
@@ -297,10 +298,9 @@ func TestCancel(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		timer := time.AfterFunc(100*time.Millisecond, cancel)
-		began := time.Now()
 		why, local := reason(netip.AddrPort{}, ask(ctx, s.At(loopback, x.port)))
-		if took := time.Since(began); why != "ended" || !local || took > 5*time.Second {
-			t.Errorf("%s: %q, local %v, after %v", x.words, why, local, took)
+		if why != "ended" || !local {
+			t.Errorf("%s: %q, local %v", x.words, why, local)
 		}
 		timer.Stop()
 		cancel()

@@ -55,7 +55,8 @@ func TestFaults(t *testing.T) {
 		}
 		logs(t, s, 3*time.Second, "cluster oslo: unreachable")
 		s.WaitReady(t)
-		if took := time.Since(launched); took < 9*time.Second || took > 14*time.Second {
+		// Not before; and what it had waited for is said at its end.
+		if took := time.Since(launched); took < 9*time.Second {
 			t.Errorf("ready after %v, want the grace of 10 s", took)
 		}
 		logs(t, s, time.Second, "cluster oslo: not listed within 10s")

@@ -62,6 +62,9 @@ func launch(t *testing.T, corefile string) *program {
 	return p
 }
 
+// grace is how long CoreDNS, and the fast path like it, wait at the end for what doesn't end.
+const grace = 5 * time.Second
+
 // end sends a signal, and says how long the program took to end by it.
 func (p *program) end(t *testing.T, by syscall.Signal) (asked time.Time, took time.Duration) {
 	t.Helper()
@@ -71,8 +74,8 @@ func (p *program) end(t *testing.T, by syscall.Signal) (asked time.Time, took ti
 	}
 	select {
 	case <-p.done:
-	case <-time.After(15 * time.Second):
-		t.Fatalf("still there 15 s after %v", by)
+	case <-time.After(time.Minute):
+		t.Fatalf("still there a minute after %v", by)
 	}
 	return asked, time.Since(asked)
 }
@@ -93,8 +96,8 @@ func TestShutdown(t *testing.T) {
 				st.patience = 50 * time.Millisecond // nobody is there to answer
 				st.halt()
 				st.right(t)
-				if took > 2*time.Second {
-					t.Errorf("it took %v", took)
+				if took >= grace {
+					t.Errorf("it took %v: something was waited for until it was given up", took)
 				}
 				if code := p.ProcessState.ExitCode(); code != 0 {
 					t.Errorf("%v", p.ProcessState)

@@ -73,7 +73,6 @@ func TestSlowNeighbour(t *testing.T) {
 // always with CoreDNS, nobody reads any more.
 func TestShutdownWithSlowNeighbour(t *testing.T) {
 	t.Parallel()
-	const grace = 5 * time.Second
 	w := newWorld(t)
 	p := launch(t, w.corefile("", "", "example.edu:PORT {\n bind ADDR\n forward . "+blackHole(t)+"\n}\n"))
 	slow := pour(t, p.addr, pace{rate: 200, deaf: true}, ask("www.example.edu", dns.TypeA, "none"))
@@ -86,11 +85,11 @@ func TestShutdownWithSlowNeighbour(t *testing.T) {
 	st.halt()
 	st.right(t)
 	slow.halt()
-	if took > 2*grace+time.Second || p.ProcessState.ExitCode() != 0 {
+	if took >= 3*grace || p.ProcessState.ExitCode() != 0 {
 		t.Errorf("%v, after %v", p.ProcessState, took)
 	}
 	silent := ended.Sub(st.last)
-	if silent > grace+time.Second/2 {
+	if silent >= 2*grace {
 		t.Errorf("the last answer came %v before the end", silent)
 	}
 	early := 0
