@@ -51,7 +51,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod, builds for other systems, k
 	@test/tools/vulncheck.sh $(GOVULNCHECK)
 	go run ./test/tools/picture -check
 
-bench: build kube ## the figures of the README: change to answer, size, cost of a change and of an answer, workloads
+bench: build kube ## the figures of docs/performance.md: change to answer, size, cost of a change and of an answer, workloads
 	go test -run '^$$' -bench . -benchmem ./internal/snapshot ./internal/answer ./internal/shard ./internal/source/probe ./internal/dns/message ./plugin/federation
 	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/perf/bench -figures
 	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/sync/operate -figures

@@ -180,7 +180,7 @@ func (e *earth) order(from geo.Point) []string {
 	return regions
 }
 
-// expected are the addresses that nearest is to give, by the letter of the README.
+// expected are the addresses that nearest is to give, by the letter of docs/policies.md.
 func (e *earth) expected(p snapshot.Policy, from geo.Point, v4 bool) (out []string) {
 	var picked []int
 	var regions []string

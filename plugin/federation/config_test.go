@@ -217,8 +217,9 @@ func TestBuildErrors(t *testing.T) {
 // Whoever adds an option tells of it.
 func TestOptionsAreTold(t *testing.T) {
 	for file, of := range map[string]func(name string) string{
-		"../../README.md":        func(name string) string { return "`" + name },
-		"../../corefile.example": func(name string) string { return " " + name },
+		"../../docs/reference/corefile.md": func(name string) string { return "`" + name },
+		"README.md":                        func(name string) string { return "    " + name },
+		"../../corefile.example":           func(name string) string { return " " + name },
 	} {
 		text, err := os.ReadFile(file)
 		if err != nil {

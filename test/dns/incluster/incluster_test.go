@@ -170,7 +170,7 @@ func said(m *dns.Msg, err error) string {
 	for _, rr := range m.Answer {
 		switch rr := rr.(type) {
 		case *dns.CNAME:
-			way = append(way, "→ "+strings.TrimSuffix(rr.Target, ".fed.example.com."))
+			way = append(way, "→ "+strings.TrimSuffix(rr.Target, ".example.com."))
 		case *dns.SRV:
 			end = append(end, fmt.Sprint(rr.Port, " at ", rr.Target))
 		default:
@@ -232,7 +232,7 @@ spec:
 	}
 	clusterIP := svc.Spec.ClusterIP
 
-	text := "fed.example.com:PORT myfederation.svc.cluster.local:PORT {\n bind ADDR\n federation myfederation {\n"
+	text := "example.com:PORT myfederation.svc.cluster.local:PORT {\n bind ADDR\n federation myfederation {\n"
 	for _, c := range cs {
 		text += fmt.Sprintf("  cluster %[1]s {\n   kubeconfig %[2]s %[1]s\n  }\n", c.Name, c.ReadOnly(t))
 	}
@@ -284,11 +284,11 @@ spec:
 	step("there only", func(t *testing.T) {
 		becomes(t, apache, dns.TypeA, leads(apache, "192.0.2.3"))
 		becomes(t, apache, dns.TypeAAAA, leads(apache, "NODATA"))
-		becomes(t, "_http._tcp."+apache, dns.TypeSRV, leads("_http._tcp."+apache, "80 at "+apache+".svc.fed.example.com."))
+		becomes(t, "_http._tcp."+apache, dns.TypeSRV, leads("_http._tcp."+apache, "80 at "+apache+".svc.example.com."))
 	})
 	step("the full name", func(t *testing.T) {
 		for front, addr := range inFront {
-			m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion(nginx+".svc.europe-west1.fed.example.com.", dns.TypeA), addr)
+			m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion(nginx+".svc.europe-west1.example.com.", dns.TypeA), addr)
 			if got := said(m, err); got != "192.0.2.2" {
 				t.Errorf("%s: %s", front, got)
 			}
@@ -301,7 +301,7 @@ spec:
 	step("here, without pods", func(t *testing.T) {
 		here.Scale(t, "mynamespace", "nginx", 0)
 		becomes(t, nginx, dns.TypeA, leads(nginx, "192.0.2.2"))
-		becomes(t, "_http._tcp."+nginx, dns.TypeSRV, leads("_http._tcp."+nginx, "80 at "+nginx+".svc.fed.example.com."))
+		becomes(t, "_http._tcp."+nginx, dns.TypeSRV, leads("_http._tcp."+nginx, "80 at "+nginx+".svc.example.com."))
 		becomes(t, peers, dns.TypeA, leads(peers, "NODATA"))
 	})
 	step("and with some again", func(t *testing.T) {

@@ -124,28 +124,29 @@ func rights(t *testing.T, d *desk) {
 		refused("fedsync creates a "+k.Name, err)
 	}
 
-	// The README lists these very rules.
+	// The manual lists these very rules, for another federation.
 	member := d.open(eks)
 	documented := 0
-	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, "docs/federation.md"), -1) {
 		for doc := range strings.SplitSeq(m[1], "---\n") {
 			var o kube.Object
 			if err := sigsyaml.Unmarshal([]byte(doc), &o.Object); err != nil || o.GetKind() != "ClusterRole" {
 				continue
 			}
 			documented++
-			live, err := member.Get(t.Context(), kube.ClusterRoles, "", o.GetName())
+			name := strings.Replace(o.GetName(), "-myfederation", "-federation", 1)
+			live, err := member.Get(t.Context(), kube.ClusterRoles, "", name)
 			if err != nil {
-				t.Errorf("the README has ClusterRole %s: %v", o.GetName(), err)
+				t.Errorf("docs/federation.md has ClusterRole %s: %v", o.GetName(), err)
 				continue
 			}
 			if !reflect.DeepEqual(live.Object["rules"], o.Object["rules"]) {
-				t.Errorf("the README has ClusterRole %s with\n%v\nit is\n%v", o.GetName(), o.Object["rules"], live.Object["rules"])
+				t.Errorf("docs/federation.md has ClusterRole %s with\n%v\nit is\n%v", o.GetName(), o.Object["rules"], live.Object["rules"])
 			}
 		}
 	}
 	if documented != 2 {
-		t.Errorf("the README has %d ClusterRoles, want those of fedns and of fedsync", documented)
+		t.Errorf("docs/federation.md has %d ClusterRoles, want those of fedns and of fedsync", documented)
 	}
 }
 

@@ -28,7 +28,7 @@ import (
 // to see that it works and that the answers are right.
 var figures = flag.Bool("figures", false, "measure in full and print the figures")
 
-// TestFigures prints the figures of the README: `make bench`.
+// TestFigures prints the figures of docs/performance.md: `make bench`.
 func TestFigures(t *testing.T) {
 	t.Run("change to answer", changeToAnswer)
 	t.Run("size", size)

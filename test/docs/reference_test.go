@@ -1,0 +1,288 @@
+package docs
+
+import (
+	"flag"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/test/framework/server"
+	"github.com/fedns/fedns/test/framework/vector"
+)
+
+var update = flag.Bool("update", false, "write what programs print with help into the pages that show it")
+
+// sources are the texts of the product's Go files whose path passes.
+func sources(t *testing.T, pass func(path string) bool) string {
+	t.Helper()
+	var out strings.Builder
+	for _, dir := range []string{"cmd", "internal", "plugin"} {
+		err := filepath.WalkDir(filepath.Join(vector.Root(), dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || !pass(path) {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			out.Write(b)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.String()
+}
+
+// has fails for each of names that a page doesn't have as code, alone or with more
+// behind it; at least that many are expected.
+func has(t *testing.T, page string, atLeast int, names []string) {
+	t.Helper()
+	text := read(t, page)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) < atLeast {
+		t.Fatalf("only %d names found for %s: %v", len(names), page, names)
+	}
+	for _, name := range names {
+		if !regexp.MustCompile("`(label )?" + regexp.QuoteMeta(name) + `\b`).MatchString(text) {
+			t.Errorf("%s doesn't tell of %s", page, name)
+		}
+	}
+}
+
+func found(re, text string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile(re).FindAllStringSubmatch(text, -1) {
+		out = append(out, m[1])
+	}
+	return out
+}
+
+// Every metric that is exported is told of.
+func TestMetrics(t *testing.T) {
+	names := found(`(?:Name: +|desc\()"(\w+)"`, sources(t, func(path string) bool { return filepath.Base(path) == "metrics.go" }))
+	for i, name := range names {
+		names[i] = strings.TrimPrefix(name, "fedsync_")
+	}
+	has(t, "docs/reference/metrics.md", 30, names)
+}
+
+// Every label and annotation is told of.
+func TestAnnotations(t *testing.T) {
+	all := sources(t, func(string) bool { return true })
+	has(t, "docs/reference/annotations.md", 20, found(`"((?:fedns\.io|federation\.kubernetes\.io)/[a-z][a-z-]*)"`, all))
+}
+
+// Every field of the kinds is told of.
+func TestKinds(t *testing.T) {
+	var names []string
+	for _, file := range []string{"deploy/clusters.yaml", "deploy/orders.yaml"} {
+		var o struct {
+			Spec struct {
+				Versions []struct {
+					Schema struct{ OpenAPIV3Schema map[string]any }
+				}
+			}
+		}
+		if err := yaml.Unmarshal([]byte(read(t, file)), &o); err != nil || len(o.Spec.Versions) != 1 {
+			t.Fatalf("%s: %d versions, %v", file, len(o.Spec.Versions), err)
+		}
+		names = append(names, fields(o.Spec.Versions[0].Schema.OpenAPIV3Schema)...)
+	}
+	text := read(t, "docs/reference/crd.md")
+	if len(names) < 30 {
+		t.Fatalf("only %d fields found: %v", len(names), names)
+	}
+	for _, name := range names {
+		if !regexp.MustCompile("`([\\w.]+\\.)?" + name + "(\\.\\w+)?`").MatchString(text) {
+			t.Errorf("docs/reference/crd.md doesn't tell of %s", name)
+		}
+	}
+}
+
+// fields are the names of a schema's properties, at any depth.
+func fields(schema map[string]any) []string {
+	var out []string
+	for key, v := range schema {
+		m, ok := v.(map[string]any)
+		if !ok {
+			continue
+		}
+		if key == "properties" {
+			for name := range m {
+				out = append(out, name)
+			}
+		}
+		out = append(out, fields(m)...)
+	}
+	return out
+}
+
+// Every path of the status, and every field of what it says, is told of.
+func TestStatusAPI(t *testing.T) {
+	names := found(`"(/api/v1/\w+)": +\{`, sources(t, func(path string) bool { return filepath.Base(path) == "status.go" }))
+	if len(names) < 5 {
+		t.Fatalf("only %d paths found: %v", len(names), names)
+	}
+	for _, v := range []any{report.Clusters{}, report.Services{}, report.Snapshot{}, report.Explanation{}, report.Preview{}, report.Error{}} {
+		names = append(names, keys(reflect.TypeOf(v))...)
+	}
+	has(t, "docs/reference/status-api.md", 60, names)
+}
+
+// keys are the names of a type's fields in JSON, at any depth.
+func keys(of reflect.Type) []string {
+	switch of.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return keys(of.Elem())
+	case reflect.Struct:
+	default:
+		return nil
+	}
+	var out []string
+	for f := range of.Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			out = append(out, name)
+		}
+		out = append(out, keys(f.Type)...)
+	}
+	return out
+}
+
+// built are the programs' paths; each is built once.
+var built = map[string]string{}
+
+func build(t *testing.T, program string) string {
+	t.Helper()
+	if built[program] == "" {
+		path, err := server.Build(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		built[program] = path
+	}
+	return built[program]
+}
+
+// run is what a program prints, with nothing of this place's environment.
+func run(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(build(t, program), args...)
+	cmd.Env = []string{"HOME=/", "PATH=" + os.Getenv("PATH")}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// commands are those that fedctl lists: of one word or two.
+func commands(t *testing.T) []string {
+	t.Helper()
+	all := found(`(?m)^  fedctl ((?:get )?[a-z]+)`, run(t, "fedctl", "help"))
+	if len(all) < 15 {
+		t.Fatalf("only %d commands found: %v", len(all), all)
+	}
+	return all
+}
+
+// The reference of the programs is what they print. With -update it becomes that.
+func TestHelp(t *testing.T) {
+	const page = "docs/reference/fedctl.md"
+	text := read(t, page)
+	blocks, _ := parse(page, text)
+	var told []string
+	for _, b := range blocks {
+		command, shown, _ := strings.Cut(b.text, "\n")
+		program, args, ok := strings.Cut(strings.TrimPrefix(command, "$ "), " ")
+		if !strings.HasPrefix(command, "$ ") || !ok {
+			t.Errorf("%s:%d: begins with %q, not with a command", page, b.line, command)
+			continue
+		}
+		told = append(told, strings.TrimPrefix(args, "help "))
+		// Tabs and the ends of lines are no part of it.
+		want := regexp.MustCompile(`(?m)[ \t]+$`).ReplaceAllString(strings.ReplaceAll(run(t, program, strings.Fields(args)...), "\t", "    "), "")
+		switch {
+		case shown == want:
+		case *update:
+			text = strings.Replace(text, "```text\n"+b.text+"```", "```text\n"+command+"\n"+want+"```", 1)
+		default:
+			t.Errorf("%s:%d: %s prints\n%s\nnot\n%s(hint: go test ./test/docs -run TestHelp -update)", page, b.line, command, want, shown)
+		}
+	}
+	for _, c := range commands(t) {
+		if !slices.Contains(told, c) {
+			t.Errorf("%s doesn't tell of fedctl %s", page, c)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(filepath.Join(vector.Root(), page), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Whoever is told to type something of fedctl or fedsync types a command that there is,
+// with flags that it has.
+func TestFlags(t *testing.T) {
+	known := commands(t)
+	help := map[string]string{}
+	checked := 0
+	for _, page := range manual(t) {
+		blocks, prose := parse(page, read(t, page))
+		lines := found("`((?:fedctl|fedsync|bin/fedns|fedns) [^`]*)`", strings.Join(prose, "\n"))
+		for _, b := range blocks {
+			lines = append(lines, found(`(?m)^(?:\$ )?((?:fedctl|fedsync|bin/fedns) .*)$`, b.text)...)
+		}
+		for _, line := range lines {
+			line, _, _ = strings.Cut(line, " # ")
+			words := strings.Fields(strings.NewReplacer("[", " ", "]", " ").Replace(line))
+			program := strings.TrimPrefix(words[0], "bin/")
+			words = words[1:]
+			if words[0] == "help" || words[0] == "COMMAND" || words[0] == "-help" {
+				continue
+			}
+			subject := []string{""}
+			if program == "fedctl" {
+				i := slices.IndexFunc(words, func(w string) bool { return !strings.HasPrefix(w, "-") })
+				if i < 0 {
+					continue // flags alone, of whatever
+				}
+				subject = strings.Split(words[i], "|") // drain|down|up
+				if words[i] == "get" && len(words) > i+1 {
+					subject = []string{"get " + words[i+1]}
+				}
+			}
+			for _, s := range subject {
+				if program == "fedctl" && !slices.Contains(known, s) {
+					t.Errorf("%s: %q: there is no command %q", page, line, s)
+					continue
+				}
+				key := program + " " + s
+				if help[key] == "" && program == "fedctl" {
+					help[key] = run(t, program, append([]string{"help"}, strings.Fields(s)...)...)
+				} else if help[key] == "" {
+					help[key] = run(t, program, "-help")
+				}
+				checked++
+				for _, w := range words {
+					m := regexp.MustCompile(`^--?([a-z][a-z-]*)`).FindStringSubmatch(w)
+					if m != nil && !regexp.MustCompile(`(?m)^ +--?`+m[1]+`( |$|\t)`).MatchString(help[key]) {
+						t.Errorf("%s: %q: %s has no flag -%s", page, line, key, m[1])
+					}
+				}
+			}
+		}
+	}
+	if checked < 30 {
+		t.Errorf("only %d commands found", checked)
+	}
+}
