@@ -133,3 +133,10 @@ func TestBlocks(t *testing.T) {
 		}
 	}
 }
+
+// The first page is read by whoever has two minutes.
+func TestReadmeIsShort(t *testing.T) {
+	if n := strings.Count(read(t, "README.md"), "\n"); n > 150 {
+		t.Errorf("README.md has %d lines, of at most 150; what is more has a page under docs", n)
+	}
+}
