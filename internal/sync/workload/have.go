@@ -4,9 +4,6 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
-// A Scale is the fields of a spec that are split, with their numbers.
-type Scale map[string]int64
-
 // A Have is what is known of an object in a cluster.
 type Have struct {
 	UID     string
@@ -39,13 +36,6 @@ type Part struct {
 	Cluster    string
 	Generation int64
 	Status     Object // the fields that are put together
-}
-
-// A Base is how an object looked when it was last written: an API server may spell
-// what it is given in another way, and that is no drift.
-type Base struct {
-	Template string // hash of the template that was applied
-	Seen     string
 }
 
 // Observe cuts an object of a cluster down to what counts. t may be nil: nothing

@@ -8,108 +8,6 @@ import (
 	"github.com/fedns/fedns/internal/sync/placement"
 )
 
-// A Member is a cluster as plans see it.
-type Member struct {
-	Name   string
-	Labels map[string]string
-	Taints []placement.Taint
-	// Evacuated is that its replicas go to the others.
-	Evacuated bool
-	// Reachable is that its API answers.
-	Reachable bool
-	// Lost is that it has been out of reach for so long that its replicas count as
-	// gone.
-	Lost bool
-	// Lists says whether all that it has of a sort is known.
-	Lists func(*Sort) bool
-	// Lacks says that it serves no such kind.
-	Lacks func(*Sort) bool
-	// Denies is why it doesn't let a sort be listed; "": it does. nil: it does.
-	Denies func(*Sort) string
-}
-
-// knows says whether there is an answer to what it has of a sort.
-func (m *Member) knows(s *Sort) bool { return m.Reachable && m.Lists(s) }
-
-func (m *Member) denies(s *Sort) string {
-	if m.Denies == nil {
-		return ""
-	}
-	return m.Denies(s)
-}
-
-// A Verb is what a step does.
-type Verb string
-
-// The verbs.
-const (
-	Create  Verb = "create"
-	Update  Verb = "update"
-	Adopt   Verb = "adopt"   // update what wasn't ours
-	Delete  Verb = "delete"  //
-	Release Verb = "release" // take our marks off, and leave it
-)
-
-// A Step is one thing to do in one cluster.
-type Step struct {
-	Cluster string
-	Key
-	Verb   Verb
-	Object Object // what to apply
-	Scale  Scale  // its part of what is split, as it is to be written
-	Share  Scale  // and as it is planned, which an autoscaler there may change
-	Hash   string // of its template
-	// UID is of the object that is meant, where it is there already.
-	UID string
-	// Version is the only resourceVersion that may be written over; "": any.
-	Version string
-	Changes []Change // the fields, where it is there already
-	// Drift is that somebody else has changed what was asked for before.
-	Drift bool
-	Why   string
-}
-
-// A Note is something to be said of a federated object, as an event.
-type Note struct {
-	Warning bool
-	Reason  string // a word, for machines
-	Text    string
-}
-
-// A Plan is what follows from what is wanted of one object and what is there.
-type Plan struct {
-	// Hold is that nothing may be done before the object has its finalizer.
-	Hold      bool
-	Steps     []Step
-	Standings []Standing
-	Notes     []Note
-	// Done is that the object is being deleted and nothing of it is left, or what is
-	// left is tried once more and then let go.
-	Done bool
-}
-
-// A View is what a plan is made of.
-type View struct {
-	*Want
-	Members   []*Member        // by name
-	Haves     map[string]*Have // by cluster
-	Asked     map[string]Scale // what clusters were given last, as far as that is known
-	Namespace *Want            // the federated one it is in; nil: there is none
-	Homes     map[string]*Have // by cluster, that namespace there
-	// Tenants says whether a cluster still has objects of ours in the namespace that
-	// this one is.
-	Tenants func(cluster string) bool
-	// Finals are the statuses of Jobs that have ended, by cluster.
-	Finals map[string]Object
-	// Foresee is that what comes first counts as done: the plan is to be shown.
-	Foresee bool
-	// Scaler says whether a HorizontalPodAutoscaler sees to the replicas in a
-	// cluster, and the least that it asks for; negative: that isn't known.
-	Scaler func(cluster string) (least int64, ok bool)
-	// Rooms are what clusters have room for, by cluster.
-	Rooms map[string]Room
-}
-
 // Make makes the plan of one federated object.
 func Make(v View) Plan {
 	if v.Deleting {
@@ -137,9 +35,6 @@ func Make(v View) Plan {
 	return p
 }
 
-// BadAnnotation is the reason of an object whose placement can't be read.
-const BadAnnotation = "BadAnnotation"
-
 // unclear is why it can't be said where the object belongs.
 func (v *View) unclear() []string {
 	out := slices.Clone(v.Unclear)
@@ -154,7 +49,7 @@ func (v *View) unclear() []string {
 // present says whether the object is in a cluster, or for all that is known was
 // put there.
 func (v *View) present(m *Member) bool {
-	if h := v.Haves[m.Name]; h != nil {
+	if h := v.Entries[m.Name].Have; h != nil {
 		return h.Ours || h.Marked
 	}
 	return !m.knows(v.Sort) && v.Record.holds(m.Name)
@@ -171,7 +66,7 @@ func (v *View) place(m *Member) placement.Decision {
 	cluster := placement.Cluster{Labels: m.Labels, Taints: m.Taints, Evacuate: m.Evacuated}
 	d := placement.Decide(placement.Object{Selector: v.selector, Tolerations: v.tolerations}, cluster, present)
 	if d.Place && v.Namespace != nil {
-		home := v.Homes[m.Name] != nil || !m.knows(v.Namespace.Sort) && v.Namespace.Record.holds(m.Name)
+		home := v.Homes[m.Name].Have != nil || !m.knows(v.Namespace.Sort) && v.Namespace.Record.holds(m.Name)
 		in := placement.Decide(placement.Object{Selector: v.Namespace.selector, Tolerations: v.Namespace.tolerations}, cluster, home)
 		if !in.Place {
 			in.Why = "its namespace: " + in.Why
@@ -183,7 +78,7 @@ func (v *View) place(m *Member) placement.Decision {
 
 // settle adds what has to be done in one cluster.
 func (v *View) settle(p *Plan, m *Member, d placement.Decision, share, scale Scale) {
-	h := v.Haves[m.Name]
+	h := v.Entries[m.Name].Have
 	s := Standing{Cluster: m.Name, State: Applied}
 	defer func() {
 		if s.State != "" {
@@ -255,7 +150,7 @@ func (v *View) settle(p *Plan, m *Member, d placement.Decision, share, scale Sca
 			step.Changes, step.Drift = h.Drift, true
 		case !agrees(h.Scale, scale):
 			step.Why = fmt.Sprintf("%s instead of %s", scale, h.Scale)
-			step.Drift = len(scale) > 0 && agrees(v.Asked[m.Name], scale)
+			step.Drift = len(scale) > 0 && agrees(v.Entries[m.Name].Assigned, scale)
 		default:
 			s.Applied, s.Scale = h.Applied, share
 			if h.Ended {
@@ -285,7 +180,7 @@ func (v *View) settle(p *Plan, m *Member, d placement.Decision, share, scale Sca
 // remove is how an object of ours goes from a cluster: at once, or when what is in
 // it has gone.
 func (v *View) remove(m *Member, h *Have, why string) []Step {
-	if h.Deleting || v.Tenants != nil && v.Tenants(m.Name) && !v.Foresee {
+	if h.Deleting || v.Owned[m.Name] > 0 && !v.Foresee {
 		return nil
 	}
 	return []Step{{Cluster: m.Name, Key: v.Key, Verb: Delete, UID: h.UID, Why: why}}
@@ -302,7 +197,7 @@ func (v *View) homeless(m *Member) string {
 	case !m.knows(v.Namespace.Sort):
 		return ""
 	}
-	switch h := v.Homes[m.Name]; {
+	switch h := v.Homes[m.Name].Have; {
 	case h == nil:
 		return "its namespace isn't there yet"
 	case h.Deleting:
@@ -317,7 +212,7 @@ func (v *View) over(cluster string) (ok bool, why string) {
 	if v.final(cluster) != nil {
 		return true, ""
 	}
-	if v.Once && (v.Asked[cluster] != nil || v.Record.standing(cluster).Applied != "") {
+	if v.Once && (v.Entries[cluster].Assigned != nil || v.Record.standing(cluster).Applied != "") {
 		return true, "it was there, and is taken away when it has ended"
 	}
 	return false, ""
@@ -325,7 +220,7 @@ func (v *View) over(cluster string) (ok bool, why string) {
 
 // final is the last status of a Job that has ended in a cluster; nil: none has.
 func (v *View) final(cluster string) Object {
-	if f := v.Finals[cluster]; f != nil {
+	if f := v.Entries[cluster].Finished; f != nil {
 		return f
 	}
 	return v.Record.standing(cluster).Final
@@ -335,32 +230,6 @@ func (v *View) final(cluster string) Object {
 // autoscaler can't have none, and a Job of none would be complete.
 func (v *View) scarce() bool {
 	return len(v.Scale) == 2 && len(v.Total) > 0 && len(v.unclear()) == 0
-}
-
-func agrees(have, want Scale) bool {
-	for f, n := range want {
-		if x, ok := have[f]; !ok || x != n {
-			return false
-		}
-	}
-	return true
-}
-
-// String is as people say it: 3 replicas.
-func (s Scale) String() string {
-	var out []string
-	for _, f := range []string{"replicas", "parallelism", "completions", "minReplicas", "maxReplicas"} {
-		if n, ok := s[f]; ok {
-			if n == 1 && f != "parallelism" {
-				f = strings.TrimSuffix(f, "s")
-			}
-			out = append(out, fmt.Sprintf("%d %s", n, f))
-		}
-	}
-	if len(out) == 0 {
-		return "nothing"
-	}
-	return strings.Join(out, ", ")
 }
 
 // paths names the first few of the fields that differ.
@@ -386,7 +255,7 @@ func (v *View) leave() Plan {
 	}
 	var waits []string
 	for _, m := range v.Members {
-		h := v.Haves[m.Name]
+		h := v.Entries[m.Name].Have
 		s := Standing{Cluster: m.Name, State: Deleting}
 		switch released := v.released(m.Name); {
 		case m.Lacks(v.Sort):

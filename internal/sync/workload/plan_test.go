@@ -477,7 +477,7 @@ func TestTableForgets(t *testing.T) {
 		w.Gone("b", k)
 	}
 	w.Dirty()
-	if n := len(w.wants) + len(w.inside) + len(w.haves) + len(w.bases) + len(w.asked) + len(w.rooms) + len(w.finals) + len(w.loose) + len(w.tenants) + len(w.namespaces) + len(w.autoscalers); n != 0 {
+	if n := len(w.rows) + len(w.inside) + len(w.orphaned) + len(w.owned) + len(w.namespaces) + len(w.autoscalers); n != 0 {
 		t.Errorf("%d entries are left: %+v", n, w.Table)
 	}
 }

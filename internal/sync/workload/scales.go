@@ -1,16 +1,43 @@
 package workload
 
 import (
+	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/fedns/fedns/internal/sync/placement"
 	"github.com/fedns/fedns/internal/sync/replicas"
 )
 
-// A Room is what is known of how many pods of a workload a cluster has room for.
-type Room struct {
-	replicas.Estimate
-	replicas.Limit
+// A Scale is the fields of a spec that are split, with their numbers.
+type Scale map[string]int64
+
+// String is as people say it: 3 replicas.
+func (s Scale) String() string {
+	var out []string
+	for _, f := range []string{"replicas", "parallelism", "completions", "minReplicas", "maxReplicas"} {
+		if n, ok := s[f]; ok {
+			if n == 1 && f != "parallelism" {
+				f = strings.TrimSuffix(f, "s")
+			}
+			out = append(out, fmt.Sprintf("%d %s", n, f))
+		}
+	}
+	if len(out) == 0 {
+		return "nothing"
+	}
+	return strings.Join(out, ", ")
+}
+
+// agrees says whether an object has what is wanted of it; of fields that want
+// doesn't speak of, it says nothing.
+func agrees(have, want Scale) bool {
+	for f, n := range want {
+		if x, ok := have[f]; !ok || x != n {
+			return false
+		}
+	}
+	return true
 }
 
 // shares splits what is split, over the clusters that the object is for. A cluster
@@ -21,7 +48,7 @@ func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 	}
 	out := map[string]Scale{}
 	if len(v.unclear()) > 0 {
-		for c, h := range v.Haves {
+		for c, h := range v.Entries.haves() {
 			if out[c] = v.given(c); out[c] == nil {
 				out[c] = h.Scale
 			}
@@ -51,7 +78,7 @@ func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 // taken says whether an object that isn't ours, and is to stay so, has the name in a
 // cluster.
 func (v *View) taken(cluster string) bool {
-	h := v.Haves[cluster]
+	h := v.Entries[cluster].Have
 	return h != nil && !h.Ours && !h.Marked && !v.Adopt
 }
 
@@ -69,7 +96,7 @@ func (v *View) cluster(m *Member, d placement.Decision) replicas.Cluster {
 	case "parallelism":
 		c.Current = v.current(m.Name)["parallelism"]
 	case "replicas":
-		if r, ok := v.Rooms[m.Name]; ok {
+		if r := v.Entries[m.Name].Capacity; r != nil {
 			c.Current, c.Capacity = min(c.Current, r.Held), r.Room()
 		}
 	}
@@ -80,7 +107,7 @@ func (v *View) cluster(m *Member, d placement.Decision) replicas.Cluster {
 // current is what a cluster was given. That isn't what it has: what was scaled
 // there by hand goes back, and nothing follows from it for the others.
 func (v *View) current(cluster string) Scale {
-	h := v.Haves[cluster]
+	h := v.Entries[cluster].Have
 	if h != nil && !h.Ours && !h.Marked {
 		return nil
 	}
@@ -105,7 +132,7 @@ func (v *View) current(cluster string) Scale {
 
 // given is what a cluster was asked to have last.
 func (v *View) given(cluster string) Scale {
-	if s := v.Asked[cluster]; s != nil {
+	if s := v.Entries[cluster].Assigned; s != nil {
 		return s
 	}
 	return v.Record.standing(cluster).Scale
@@ -123,7 +150,7 @@ func (v *View) scales(shares map[string]Scale) map[string]Scale {
 		if !theirs {
 			continue
 		}
-		if h := v.Haves[c]; h != nil && len(h.Scale) > 0 {
+		if h := v.Entries[c].Have; h != nil && len(h.Scale) > 0 {
 			out[c] = h.Scale
 		} else if least >= 0 {
 			out[c] = Scale{"replicas": max(least, 1)}

@@ -12,6 +12,58 @@ var (
 	jobFields        = []string{"active", "succeeded", "failed", "ready", "terminating", "startTime", "completionTime", "conditions"}
 )
 
+// Status is what a federated object's status should be; nil: as it is, or nothing
+// to tell. all says that every cluster has what it should have of it.
+func (t *Table) Status(k Key, all bool) Object {
+	r := t.rows[k]
+	w := r.want
+	if w == nil || w.Deleting || k.status == nil {
+		return nil
+	}
+	var parts []Part
+	for c, h := range r.entries.haves() {
+		if h.Ours && w.Balanced {
+			p := h.Part
+			p.Cluster = c
+			parts = append(parts, p)
+		}
+	}
+	for _, m := range t.members {
+		if r.entries[m.Name].Have != nil {
+			continue
+		}
+		v := View{Want: w, Entries: r.entries}
+		if f := v.final(m.Name); f != nil {
+			parts = append(parts, Part{Cluster: m.Name, Status: f})
+		}
+	}
+	now := k.Status(parts, w.Part.Status, w.Generation, all)
+	for f, v := range now {
+		if have := w.Part.Status[f]; !(blank(v) && blank(have)) && jsonOf(said(v)) != jsonOf(have) {
+			return now
+		}
+	}
+	return nil
+}
+
+// blank says that a part of a status tells nothing: zero, and no addresses.
+func blank(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case int64:
+		return v == 0
+	case map[string]any:
+		for _, e := range v {
+			if !blank(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
 // Status puts the parts of the clusters together, in the order of their names; nil:
 // there is nothing to tell of such objects. was is the status that the federated
 // object of that generation has. all says that every cluster which should have it

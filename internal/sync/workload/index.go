@@ -1,0 +1,116 @@
+package workload
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// An index finds keys by a word, and has no empty places.
+type index map[string]map[Key]bool
+
+func (x index) add(word string, k Key) {
+	if x[word] == nil {
+		x[word] = map[Key]bool{}
+	}
+	x[word][k] = true
+}
+
+func (x index) remove(word string, k Key) {
+	if delete(x[word], k); len(x[word]) == 0 {
+		delete(x, word)
+	}
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Order, b.Order), cmp.Compare(a.Kind.Name, b.Kind.Name), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// note remembers what other plans are looked up by.
+func (t *Table) note(k Key) {
+	switch k.Kind.Name {
+	case "Namespace":
+		t.namespaces[k.Name] = k
+	case "HorizontalPodAutoscaler":
+		t.autoscalers.add(k.Namespace, k)
+	}
+}
+
+// unnote forgets what nobody wants and nobody has.
+func (t *Table) unnote(k Key) {
+	if r := t.rows[k]; r.want != nil || r.entries.exist() {
+		return
+	}
+	if t.namespaces[k.Name] == k {
+		delete(t.namespaces, k.Name)
+	}
+	t.autoscalers.remove(k.Namespace, k)
+}
+
+// count keeps how many objects of ours a cluster has in each namespace.
+func (t *Table) count(k Key, cluster string, h *Have, by int) {
+	if h == nil || !h.Ours || !k.Namespaced {
+		return
+	}
+	if t.owned[k.Namespace] == nil {
+		t.owned[k.Namespace] = map[string]int{}
+	}
+	n := t.owned[k.Namespace][cluster] + by
+	if n != 0 {
+		t.owned[k.Namespace][cluster] = n
+		return
+	}
+	if delete(t.owned[k.Namespace], cluster); len(t.owned[k.Namespace]) == 0 {
+		delete(t.owned, k.Namespace)
+	}
+	if home, ok := t.namespaces[k.Namespace]; ok {
+		t.dirty[home] = true // it may have waited to be empty
+	}
+}
+
+// Touch has a plan made anew.
+func (t *Table) Touch(k Key) { t.dirty[k] = true }
+
+// touch has a plan made anew, and those that depend on it.
+func (t *Table) touch(k Key) {
+	t.dirty[k] = true
+	switch k.Kind.Name {
+	case "Namespace":
+		for o := range t.inside[k.Name] {
+			t.dirty[o] = true
+		}
+	case "HorizontalPodAutoscaler":
+		r := t.rows[k]
+		if r.want != nil {
+			t.scaled(k.Namespace, r.want.Target)
+		}
+		for _, h := range r.entries.haves() {
+			t.scaled(k.Namespace, h.Target)
+		}
+	}
+}
+
+// scaled has plans of what a HorizontalPodAutoscaler scales made anew.
+func (t *Table) scaled(namespace, target string) {
+	for k := range t.inside[namespace] {
+		if k.workload() && target == k.Kind.Name+" "+k.Name {
+			t.dirty[k] = true
+		}
+	}
+}
+
+// touchSort has the plans of all objects of a sort made anew; nil: of all sorts.
+func (t *Table) touchSort(s *Sort) {
+	for k, r := range t.rows {
+		if r.want != nil && (s == nil || k.Sort == s) {
+			t.dirty[k] = true
+		}
+	}
+}
+
+// Dirty takes the keys whose plans have to be made anew, what others need first.
+func (t *Table) Dirty() []Key {
+	out := slices.SortedFunc(maps.Keys(t.dirty), compareKeys)
+	clear(t.dirty)
+	return out
+}

@@ -1,0 +1,126 @@
+package workload
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/fedns/fedns/internal/sync/placement"
+)
+
+// A Member is a cluster as plans see it.
+type Member struct {
+	Name   string
+	Labels map[string]string
+	Taints []placement.Taint
+	// Evacuated is that its replicas go to the others.
+	Evacuated bool
+	// Reachable is that its API answers.
+	Reachable bool
+	// Lost is that it has been out of reach for so long that its replicas count as
+	// gone.
+	Lost bool
+	// Lists says whether all that it has of a sort is known.
+	Lists func(*Sort) bool
+	// Lacks says that it serves no such kind.
+	Lacks func(*Sort) bool
+	// Denies is why it doesn't let a sort be listed; "": it does. nil: it does.
+	Denies func(*Sort) string
+}
+
+// knows says whether there is an answer to what it has of a sort.
+func (m *Member) knows(s *Sort) bool { return m.Reachable && m.Lists(s) }
+
+func (m *Member) denies(s *Sort) string {
+	if m.Denies == nil {
+		return ""
+	}
+	return m.Denies(s)
+}
+
+// A View is what a plan is made of.
+type View struct {
+	*Want
+	Members   []*Member // by name
+	Entries   Entries   // of the object
+	Namespace *Want     // the federated one it is in; nil: there is none
+	Homes     Entries   // of that namespace
+	// Owned are the clusters' objects of ours in the namespace that this one is.
+	Owned map[string]int
+	// Foresee is that what comes first counts as done: the plan is to be shown.
+	Foresee bool
+	// Scaler says whether a HorizontalPodAutoscaler sees to the replicas in a
+	// cluster, and the least that it asks for; negative: that isn't known.
+	Scaler func(cluster string) (least int64, ok bool)
+}
+
+// Plan makes the plan of a federated object.
+func (t *Table) Plan(k Key) Plan { return t.PlanOf(t.Wanted(k)) }
+
+// PlanOf makes the plan of what is wanted, instead of what the table has of it.
+func (t *Table) PlanOf(w *Want) Plan {
+	k := w.Key
+	v := View{Want: w, Members: t.members, Entries: t.rows[k].entries, Scaler: t.scaler(k), Foresee: t.Keep}
+	if k.Namespaced {
+		v.Namespace, v.Homes = t.Home(k), t.rows[t.namespaces[k.Namespace]].entries
+	}
+	if k.Kind.Name == "Namespace" {
+		v.Owned = t.owned[k.Name]
+		if p, wait := t.inhabited(w); wait && !t.Keep {
+			return p
+		}
+	}
+	if t.Keep && v.Namespace != nil && v.Namespace.Deleting {
+		leaving := *w
+		leaving.Deleting = true
+		v.Want = &leaving
+	}
+	return Make(v)
+}
+
+// inhabited says whether a Namespace that is being deleted has to wait for what is
+// in it.
+func (t *Table) inhabited(w *Want) (p Plan, wait bool) {
+	if !w.Deleting {
+		return p, false
+	}
+	for s, dark := range t.unlisted {
+		if dark && s.Namespaced {
+			p.Notes = append(p.Notes, Note{true, "DeletionWaits", "deletion waits: whether it holds a " + s.Kind.Name + " can't be asked of the federation's API"})
+		}
+	}
+	slices.SortFunc(p.Notes, func(a, b Note) int { return cmp.Compare(a.Text, b.Text) })
+	for _, s := range w.Record.Clusters {
+		p.Standings = append(p.Standings, Standing{Cluster: s.Cluster, State: Deleting})
+	}
+	return p, len(t.inside[w.Name]) > 0 || len(p.Notes) > 0
+}
+
+// unseen is that there may be HorizontalPodAutoscalers.
+const unseen = -1
+
+// scaler finds the HorizontalPodAutoscalers of a workload.
+func (t *Table) scaler(k Key) func(cluster string) (least int64, ok bool) {
+	if !k.workload() {
+		return func(string) (int64, bool) { return 0, false }
+	}
+	target := k.Kind.Name + " " + k.Name
+	return func(cluster string) (int64, bool) {
+		for a := range t.autoscalers[k.Namespace] {
+			if h := t.Known(cluster, a); h != nil && h.Target == target {
+				return h.Scale["minReplicas"], true
+			}
+		}
+		return unseen, t.scalersUnseen(cluster)
+	}
+}
+
+// scalersUnseen says whether a cluster hasn't said yet what autoscalers it has.
+func (t *Table) scalersUnseen(cluster string) bool {
+	i := slices.IndexFunc(t.Sorts, func(s *Sort) bool { return s.Kind.Name == "HorizontalPodAutoscaler" })
+	j := slices.IndexFunc(t.members, func(m *Member) bool { return m.Name == cluster })
+	if i < 0 || j < 0 {
+		return false
+	}
+	s, m := t.Sorts[i], t.members[j]
+	return !m.Lists(s) && !m.Lacks(s) && m.denies(s) == ""
+}
