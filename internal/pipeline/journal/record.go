@@ -255,39 +255,10 @@ func (r Record) parts() []line {
 	var lists []shard.Change
 	var out []line
 	for _, c := range r.Changes {
-		switch c := c.(type) {
-		case shard.ServiceList:
-			lists = append(lists, shard.ServiceList{Kind: c.Kind})
-			for i := range c.Services {
-				out = append(out, part(shard.ServiceList{Kind: c.Kind, Services: c.Services[i : i+1]}))
-			}
-		case shard.SliceList:
-			lists = append(lists, shard.SliceList{})
-			for i := range c.Slices {
-				out = append(out, part(shard.SliceList{Slices: c.Slices[i : i+1]}))
-			}
-		case shard.FrontList:
-			lists = append(lists, shard.FrontList{Kind: c.Kind})
-			for i := range c.Fronts {
-				out = append(out, part(shard.FrontList{Kind: c.Kind, Fronts: c.Fronts[i : i+1]}))
-			}
-		case shard.StandbyList:
-			lists = append(lists, shard.StandbyList{})
-			for i := range c.Services {
-				out = append(out, part(shard.StandbyList{Services: c.Services[i : i+1]}))
-			}
-		case shard.ClassList:
-			lists = append(lists, shard.ClassList{Kind: c.Kind})
-			for i := range c.Classes {
-				out = append(out, part(shard.ClassList{Kind: c.Kind, Classes: c.Classes[i : i+1]}))
-			}
-		case shard.NodeList:
-			lists = append(lists, shard.NodeList{})
-			for i := range c.Nodes {
-				out = append(out, part(shard.NodeList{Nodes: c.Nodes[i : i+1]}))
-			}
-		default:
-			panic(fmt.Sprintf("state: a base is made of lists, not of %T", c))
+		empty, parts := split(c)
+		lists = append(lists, empty)
+		for _, p := range parts {
+			out = append(out, part(p))
 		}
 	}
 	head, end := part(lists...), part()
@@ -299,62 +270,6 @@ func (r Record) parts() []line {
 // nothing are the lists of a cluster that has nothing.
 func nothing() []shard.Change {
 	return []shard.Change{shard.NodeList{}, shard.SliceList{}, shard.ServiceList{Kind: snapshot.Svc}, shard.ServiceList{Kind: snapshot.Ing}}
-}
-
-// merge adds parts to lists.
-func merge(lists, parts []shard.Change) []shard.Change {
-	for _, p := range parts {
-		i := slices.IndexFunc(lists, func(l shard.Change) bool { return sameList(l, p) })
-		if i < 0 {
-			lists = append(lists, p)
-			continue
-		}
-		switch l := lists[i].(type) {
-		case shard.ServiceList:
-			l.Services = append(l.Services, p.(shard.ServiceList).Services...)
-			lists[i] = l
-		case shard.SliceList:
-			l.Slices = append(l.Slices, p.(shard.SliceList).Slices...)
-			lists[i] = l
-		case shard.FrontList:
-			l.Fronts = append(l.Fronts, p.(shard.FrontList).Fronts...)
-			lists[i] = l
-		case shard.StandbyList:
-			l.Services = append(l.Services, p.(shard.StandbyList).Services...)
-			lists[i] = l
-		case shard.ClassList:
-			l.Classes = append(l.Classes, p.(shard.ClassList).Classes...)
-			lists[i] = l
-		case shard.NodeList:
-			l.Nodes = append(l.Nodes, p.(shard.NodeList).Nodes...)
-			lists[i] = l
-		}
-	}
-	return lists
-}
-
-func sameList(a, b shard.Change) bool {
-	switch a := a.(type) {
-	case shard.ServiceList:
-		b, ok := b.(shard.ServiceList)
-		return ok && a.Kind == b.Kind
-	case shard.SliceList:
-		_, ok := b.(shard.SliceList)
-		return ok
-	case shard.FrontList:
-		b, ok := b.(shard.FrontList)
-		return ok && a.Kind == b.Kind
-	case shard.StandbyList:
-		_, ok := b.(shard.StandbyList)
-		return ok
-	case shard.ClassList:
-		b, ok := b.(shard.ClassList)
-		return ok && a.Kind == b.Kind
-	case shard.NodeList:
-		_, ok := b.(shard.NodeList)
-		return ok
-	}
-	return false
 }
 
 func (r Record) line() line {
