@@ -163,16 +163,12 @@ func (t *Table) Apply(cluster int, c Change) {
 		t.dropStandby(cluster, c.Key)
 	case StandbyList:
 		t.listStandby(cluster, c.Services)
-		t.restore(cluster)
-		t.heard(cluster, listStandby)
 	case ClassSet:
 		t.setClass(cluster, c.Class)
 	case ClassGone:
 		t.dropClass(cluster, c.Key)
 	case ClassList:
 		t.listClasses(cluster, c)
-		t.restore(cluster) // before it is judged
-		t.heard(cluster, listOf[c.Kind+"Class"])
 	case SliceSet:
 		t.setSlice(cluster, c.Slice)
 	case SliceGone:
@@ -543,50 +539,6 @@ func (t *Table) unlink(cluster int, o *Service) {
 	}
 }
 
-func (t *Table) listServices(cluster int, list []*Service) {
-	have := make(map[snapshot.Key]bool, len(list))
-	for _, o := range list {
-		have[o.Key] = true
-		t.setService(cluster, o)
-	}
-	for k, s := range t.services {
-		if p := s.pieces[cluster]; k.Kind == snapshot.Svc && p != nil && p.object != nil && !have[k] {
-			t.dropService(cluster, k)
-		}
-	}
-	t.heard(cluster, listServices)
-}
-
-func (t *Table) listIngresses(cluster int, list []*Service) {
-	have := make(map[snapshot.Key]bool, len(list))
-	for _, o := range list {
-		have[o.Key] = true
-		t.setIngress(cluster, o)
-	}
-	for k := range t.members[cluster].ingresses {
-		if !have[k] {
-			t.dropIngress(cluster, k)
-		}
-	}
-	t.restore(cluster) // before it is judged
-	t.heard(cluster, listIngresses)
-}
-
-func (t *Table) listFronts(cluster int, l FrontList) {
-	have := make(map[FrontKey]bool, len(l.Fronts))
-	for _, f := range l.Fronts {
-		have[f.Key] = true
-		t.setFront(cluster, f)
-	}
-	for k := range t.members[cluster].objects {
-		if k.Kind == l.Kind && !have[k] {
-			t.dropFront(cluster, k)
-		}
-	}
-	t.restore(cluster)
-	t.heard(cluster, listOf[l.Kind])
-}
-
 func (t *Table) setSlice(cluster int, sl *Slice) {
 	m := t.members[cluster]
 	k := sl.Of()
@@ -627,20 +579,6 @@ func (t *Table) dropSlice(cluster int, key SliceKey) {
 	p.slices = slices.Delete(p.slices, i, i+1)
 	t.touch(cluster, k)
 	t.sweep(cluster, k)
-}
-
-func (t *Table) listSlices(cluster int, list []*Slice) {
-	have := make(map[SliceKey]bool, len(list))
-	for _, sl := range list {
-		have[sl.Key] = true
-		t.setSlice(cluster, sl)
-	}
-	for key := range t.members[cluster].slices {
-		if !have[key] {
-			t.dropSlice(cluster, key)
-		}
-	}
-	t.heard(cluster, listSlices)
 }
 
 // sight counts the zones that endpoints tell of: a zone with endpoints is one of

@@ -105,20 +105,6 @@ func (t *Table) setClass(cluster int, c Class) {
 
 func (t *Table) dropClass(cluster int, k ClassKey) { t.setClass(cluster, Class{Key: k}) }
 
-func (t *Table) listClasses(cluster int, l ClassList) {
-	m := t.members[cluster]
-	have := map[ClassKey]bool{{Kind: l.Kind}: true} // follows the others
-	for _, c := range l.Classes {
-		have[c.Key] = true
-		t.setClass(cluster, c)
-	}
-	for k := range m.classes {
-		if k.Kind == l.Kind && !have[k] {
-			t.dropClass(cluster, k)
-		}
-	}
-}
-
 // class notes which Service a class names, and has the names of its objects put
 // together anew.
 func (m *member) class(k ClassKey, front snapshot.Key) {
@@ -179,19 +165,6 @@ func (t *Table) dropStandby(cluster int, k snapshot.Key) {
 	delete(m.standby, k)
 	t.reopen(m, was)
 	m.announce(was, -1)
-}
-
-func (t *Table) listStandby(cluster int, list []*Service) {
-	have := make(map[snapshot.Key]bool, len(list))
-	for _, o := range list {
-		have[o.Key] = true
-		t.setStandby(cluster, o)
-	}
-	for k := range t.members[cluster].standby {
-		if !have[k] {
-			t.dropStandby(cluster, k)
-		}
-	}
 }
 
 // announce keeps what is looked up by what objects announce.
