@@ -28,7 +28,7 @@ var layers = []layer{
 	{"the field's words, as values: names, places, orders, verdicts, and what stands in the federation's API", []string{
 		"deploy", "internal/advice", "internal/logging", "internal/atomicfile",
 		"internal/dns/dnsname", "internal/topology", "internal/geo", "internal/override", "internal/health",
-		"internal/api/v1alpha1", "internal/api/report",
+		"internal/api/v1alpha1", "internal/api/builtin", "internal/api/report",
 	}},
 	{"DNS as bytes and sockets, and nothing of clusters", []string{
 		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/sockets", "internal/dns/udp",

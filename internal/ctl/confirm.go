@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/controller"
@@ -60,7 +61,7 @@ func (w *waitlist) overlaps(o *waitlist) bool {
 // waits reads the list; an empty one is none.
 func waits(ctx context.Context, api *kube.API) (*waitlist, error) {
 	w := &waitlist{Clusters: map[string][]string{}}
-	o, err := api.Get(ctx, kube.ConfigMaps, v1alpha1.System, controller.WaitingName)
+	o, err := api.Get(ctx, builtin.ConfigMaps, v1alpha1.System, controller.WaitingName)
 	if kube.Missing(err) {
 		return w, nil
 	}
@@ -109,7 +110,7 @@ func (c *confirm) run(ctx context.Context) error {
 		return nil
 	}
 	// Only if the list is still the one that was shown.
-	_, err = api.Merge(ctx, kube.ConfigMaps, v1alpha1.System, controller.WaitingName, map[string]any{"metadata": map[string]any{
+	_, err = api.Merge(ctx, builtin.ConfigMaps, v1alpha1.System, controller.WaitingName, map[string]any{"metadata": map[string]any{
 		"resourceVersion": w.version, "annotations": map[string]any{controller.Confirmed: w.Digest},
 	}}, agent, "")
 	if kube.Conflict(err) || kube.Missing(err) {

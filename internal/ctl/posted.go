@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
@@ -86,7 +87,7 @@ func (c *steering) board(ctx context.Context) (*board, error) {
 
 // serving are the servers that say in the API that they follow a federation.
 func serving(ctx context.Context, api *kube.API, federation string, now time.Time) (out []v1alpha1.Server, err error) {
-	all, err := api.List(ctx, kube.Leases, v1alpha1.System, v1alpha1.ServerLabel+"=true")
+	all, err := api.List(ctx, builtin.Leases, v1alpha1.System, v1alpha1.ServerLabel+"=true")
 	if err != nil {
 		return nil, fmt.Errorf("servers of federation %s: %w", federation, err)
 	}

@@ -10,6 +10,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedns/fedns/internal/api/builtin"
 )
 
 // A Right is something one may do. Resource may have a subresource: "pods/exec".
@@ -57,7 +59,7 @@ func (a *API) Token(ctx context.Context, namespace, account string, life time.Du
 	if err != nil {
 		return "", expires, err
 	}
-	said, err := raw(a.at(a.rest.Post(), ServiceAccounts, namespace, account).SubResource("token").Body(body).Do(ctx))
+	said, err := raw(a.at(a.rest.Post(), builtin.ServiceAccounts, namespace, account).SubResource("token").Body(body).Do(ctx))
 	if err != nil {
 		return "", expires, err
 	}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
-
-var namespaces = v1alpha1.Kind{Version: "v1", Name: "Namespace", Resource: "namespaces"}
 
 // An Origin is where the objects of an API come from. Its watches have to begin anew if
 // that is another one, since they wait for revisions that it may not reach for years,
@@ -26,7 +25,7 @@ type Origin struct {
 func (a *API) Origin(ctx context.Context, k Kind) (o Origin, err error) {
 	ctx, end := context.WithTimeout(ctx, callTimeout)
 	defer end()
-	ns, err := a.Get(ctx, namespaces, "", "kube-system")
+	ns, err := a.Get(ctx, builtin.Namespaces, "", builtin.Identity)
 	switch {
 	case err == nil:
 		o.Identity = string(ns.GetUID())

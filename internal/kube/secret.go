@@ -1,10 +1,14 @@
 package kube
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+
+	"github.com/fedns/fedns/internal/api/builtin"
+)
 
 // NewSecret makes a Secret.
 func NewSecret(namespace, name string, data map[string][]byte) *Object {
-	o := Secrets.New(namespace, name)
+	o := builtin.Secrets.New(namespace, name)
 	o.Object["type"] = "Opaque"
 	coded := map[string]any{}
 	for k, v := range data {

@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 )
@@ -198,7 +199,7 @@ func (g *generation) follow(api *kube.API) {
 				g.do(func() { g.changed = g.roster.refused(name, err) || g.changed })
 			}
 		}
-		g.wg.Go(func() { api.FollowOne(ctx, kube.Secrets, v1alpha1.System, name, told, failed) })
+		g.wg.Go(func() { api.FollowOne(ctx, builtin.Secrets, v1alpha1.System, name, told, failed) })
 	}
 }
 

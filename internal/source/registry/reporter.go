@@ -14,6 +14,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
@@ -181,7 +182,7 @@ func (p *reporter) leave() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = p.api.Delete(ctx, kube.Leases, v1alpha1.System, p.name, "") // else it runs out
+	_ = p.api.Delete(ctx, builtin.Leases, v1alpha1.System, p.name, "") // else it runs out
 }
 
 func (p *reporter) round(ctx context.Context, now time.Time) {
@@ -243,7 +244,7 @@ func (p *reporter) failed(what, does string, err error, now time.Time) {
 // announce says that this server is there, with what only it knows, and finds out which
 // others are.
 func (p *reporter) announce(ctx context.Context, filed string, now time.Time) {
-	o := kube.Leases.New(v1alpha1.System, p.name)
+	o := builtin.Leases.New(v1alpha1.System, p.name)
 	o.SetLabels(map[string]string{v1alpha1.ServerLabel: "true", v1alpha1.Federation: p.Federation})
 	notes := map[string]string{v1alpha1.ServerVersion: p.Server.Version()}
 	if filed != "" {
@@ -251,14 +252,14 @@ func (p *reporter) announce(ctx context.Context, filed string, now time.Time) {
 	}
 	o.SetAnnotations(notes)
 	o.Object["spec"] = map[string]any{"holderIdentity": p.name, "leaseDurationSeconds": int64(term / time.Second), "renewTime": now.UTC().Format(metav1.RFC3339Micro)}
-	if _, _, err := p.api.Apply(ctx, kube.Leases, o, kube.How{Manager: writer, Force: true}); err != nil {
+	if _, _, err := p.api.Apply(ctx, builtin.Leases, o, kube.How{Manager: writer, Force: true}); err != nil {
 		p.alone = kube.Refused(err) || p.alone
 		p.failed("lease", "it can't be said that this server is there", err, now)
 		return
 	}
 	p.renewed, p.filed = now, filed
 	delete(p.refused, "lease")
-	all, err := p.api.List(ctx, kube.Leases, v1alpha1.System, "")
+	all, err := p.api.List(ctx, builtin.Leases, v1alpha1.System, "")
 	if err != nil {
 		p.alone = kube.Refused(err)
 		p.failed("leases", "it can't be known which other servers there are", err, now)
@@ -280,7 +281,7 @@ func (p *reporter) announce(ctx context.Context, filed string, now time.Time) {
 		case now.Sub(s.Renewed) < forgetting:
 			p.known = append(p.known, s.Name)
 		case len(p.live) > 0 && p.live[0] == p.name:
-			_ = p.api.Delete(ctx, kube.Leases, v1alpha1.System, s.Name, o.GetUID()) // again in a moment, else
+			_ = p.api.Delete(ctx, builtin.Leases, v1alpha1.System, s.Name, o.GetUID()) // again in a moment, else
 		}
 	}
 	slices.Sort(p.live)
@@ -488,7 +489,7 @@ func (p *reporter) post(ctx context.Context, name, uid string, ev event, now tim
 	if !ev.since.IsZero() {
 		since = ev.since.Unix()
 	}
-	o := kube.Events.New(namespace, fmt.Sprintf("%.180s.%s.%s.%x", name, strings.ToLower(ev.reason), uid, since))
+	o := builtin.Events.New(namespace, fmt.Sprintf("%.180s.%s.%s.%x", name, strings.ToLower(ev.reason), uid, since))
 	o.Object["involvedObject"] = map[string]any{"apiVersion": v1alpha1.Clusters.APIVersion(), "kind": v1alpha1.Clusters.Name, "name": name, "uid": uid}
 	kind := "Normal"
 	if ev.warning {
@@ -498,7 +499,7 @@ func (p *reporter) post(ctx context.Context, name, uid string, ev event, now tim
 	o.Object["source"] = map[string]any{"component": writer, "host": p.name}
 	at := now.UTC().Format(time.RFC3339)
 	o.Object["firstTimestamp"], o.Object["lastTimestamp"] = at, at
-	if _, err := p.api.Create(ctx, kube.Events, o, writer); err != nil {
+	if _, err := p.api.Create(ctx, builtin.Events, o, writer); err != nil {
 		p.failed("events", "events can't be written", err, now)
 	}
 }

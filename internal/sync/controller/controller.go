@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -104,7 +105,7 @@ func name(ctx context.Context, api *kube.API, c Config) (string, error) {
 	}
 	told := false
 	for {
-		o, err := api.Get(ctx, kube.ConfigMaps, v1alpha1.System, "federation")
+		o, err := api.Get(ctx, builtin.ConfigMaps, v1alpha1.System, "federation")
 		switch {
 		case err == nil:
 			data, _ := o.Object["data"].(map[string]any)
@@ -160,7 +161,7 @@ func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.Sort, erro
 // begin finds out where the federation's API has its objects from.
 func begin(ctx context.Context, api *kube.API, c Config) (kube.Origin, error) {
 	for {
-		o, err := api.Origin(ctx, namespaces)
+		o, err := api.Origin(ctx, builtin.Namespaces)
 		if err == nil || ctx.Err() != nil {
 			return o, ctx.Err()
 		}

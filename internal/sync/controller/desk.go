@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -141,7 +142,7 @@ func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note
 		namespace = "default" // where Kubernetes has events of what is in no namespace
 	}
 	now := time.Now().UTC()
-	o := kube.Events.New(namespace, fmt.Sprintf("%.200s.%x", w.Name, now.UnixNano()))
+	o := builtin.Events.New(namespace, fmt.Sprintf("%.200s.%x", w.Name, now.UnixNano()))
 	o.Object["involvedObject"] = map[string]any{
 		"apiVersion": w.APIVersion(), "kind": w.Kind.Name, "namespace": w.Key.Namespace, "name": w.Name, "uid": w.UID, "resourceVersion": w.Version,
 	}
@@ -152,7 +153,7 @@ func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note
 	o.Object["reason"], o.Object["message"], o.Object["count"] = n.Reason, n.Text, int64(1)
 	o.Object["source"] = map[string]any{"component": agent}
 	o.Object["firstTimestamp"], o.Object["lastTimestamp"] = now.Format(time.RFC3339), now.Format(time.RFC3339)
-	_, err := api.Create(ctx, kube.Events, o, agent)
+	_, err := api.Create(ctx, builtin.Events, o, agent)
 	return err
 }
 

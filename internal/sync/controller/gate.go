@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -268,12 +269,12 @@ func (g *gate) write(lines map[string][]string, flights map[flight]bool, now tim
 	}
 	g.desk.put(f, g.flights, func(ctx context.Context) (*kube.Object, error) {
 		if id == "" {
-			return nil, g.api.Delete(ctx, kube.ConfigMaps, v1alpha1.System, WaitingName, "")
+			return nil, g.api.Delete(ctx, builtin.ConfigMaps, v1alpha1.System, WaitingName, "")
 		}
-		o := kube.ConfigMaps.New(v1alpha1.System, WaitingName)
+		o := builtin.ConfigMaps.New(v1alpha1.System, WaitingName)
 		o.SetAnnotations(map[string]string{DigestOf: id})
 		o.Object["data"] = data
-		got, _, err := g.api.Apply(ctx, kube.ConfigMaps, o, kube.How{Manager: agent, Force: true})
+		got, _, err := g.api.Apply(ctx, builtin.ConfigMaps, o, kube.How{Manager: agent, Force: true})
 		return got, err
 	}, func(f flight, _ *kube.Object, err error) {
 		delete(g.flights, f)

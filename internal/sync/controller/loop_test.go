@@ -19,8 +19,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
-	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -99,7 +99,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // kindOf is the kind of a resource.
 func kindOf(resource string) string {
-	for _, k := range []v1alpha1.Kind{v1alpha1.Clusters, kube.Nodes, kube.Pods, kube.Events} {
+	for _, k := range []v1alpha1.Kind{v1alpha1.Clusters, builtin.Nodes, builtin.Pods, builtin.Events} {
 		if k.Resource == resource {
 			return k.Name
 		}

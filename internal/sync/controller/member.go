@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -313,23 +314,16 @@ func (m *member) create(ctx context.Context, s workload.Step) result {
 	return result{got: got, taken: true, err: err}
 }
 
-// usual are objects that each cluster makes in every namespace.
-var usual = []struct{ kind, name string }{
-	{"ConfigMap", "kube-root-ca.crt"}, {"ServiceAccount", "default"}, {"Event", ""}, {"Endpoints", ""}, {"EndpointSlice", ""},
-}
-
 // empty says whether a Namespace holds nothing any more but what the cluster makes
 // by itself, since all that it holds goes with it.
 func (m *member) empty(ctx context.Context, namespace string) error {
 	var err error
 	asked := m.api.Holds(ctx, namespace, func(k v1alpha1.Kind, o *kube.Object) bool {
-		if workload.Owned(o.Object) || o.Object["type"] == "kubernetes.io/service-account-token" || o.GetDeletionTimestamp() != nil {
+		if workload.Owned(o.Object) || o.Object["type"] == builtin.TokenType || o.GetDeletionTimestamp() != nil {
 			return true
 		}
-		for _, u := range usual {
-			if k.Name == u.kind && (u.name == "" || u.name == o.GetName()) {
-				return true
-			}
+		if builtin.InUse(k.Name, o.GetName()) || k.Name == "EndpointSlice" {
+			return true
 		}
 		err = fmt.Errorf("%w: it holds %s %s, which would be lost", errInhabited, k.Name, o.GetName())
 		return false

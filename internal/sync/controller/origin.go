@@ -4,10 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/api/builtin"
 )
-
-var namespaces = v1alpha1.Kind{Version: "v1", Name: "Namespace", Resource: "namespaces"}
 
 // compared is how often it is asked whether an API's objects are still of the same
 // origin: two calls for one object each.
@@ -32,7 +30,7 @@ func (l *loop) guard(ctx context.Context) {
 			continue
 		}
 		call, end = context.WithTimeout(ctx, heartbeat)
-		now, err := l.api.Origin(call, namespaces)
+		now, err := l.api.Origin(call, builtin.Namespaces)
 		end()
 		if err != nil {
 			continue

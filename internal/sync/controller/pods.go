@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/replicas"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -38,7 +39,7 @@ func (l *loop) pods(now time.Time) {
 		}
 		m.looking = true
 		l.wg.Go(func() {
-			pending, err := m.api.ListWhere(m.ctx, kube.Pods, "", "status.phase=Pending")
+			pending, err := m.api.ListWhere(m.ctx, builtin.Pods, "", "status.phase=Pending")
 			m.tell(func() { m.looking = false })
 			if err != nil {
 				return // it will be looked at again

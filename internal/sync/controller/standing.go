@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/placement"
@@ -91,7 +92,7 @@ func (m *member) beat(ctx context.Context) {
 			}
 		} else if err == nil && time.Since(looked) > compared {
 			call, end := context.WithTimeout(ctx, heartbeat) // one that hangs must not keep beats from being missed
-			if o, e := m.api.Origin(call, namespaces); e == nil {
+			if o, e := m.api.Origin(call, builtin.Namespaces); e == nil {
 				found.origin, looked = o, time.Now()
 			}
 			end()
@@ -112,10 +113,10 @@ func (m *member) ask(ctx context.Context) (f findings, ok bool) {
 		return f, false
 	}
 	f.version = version
-	if f.origin, err = m.api.Origin(ctx, namespaces); err != nil {
+	if f.origin, err = m.api.Origin(ctx, builtin.Namespaces); err != nil {
 		return f, false
 	}
-	all, err := m.api.List(ctx, kube.Nodes, "", "")
+	all, err := m.api.List(ctx, builtin.Nodes, "", "")
 	if err != nil {
 		return f, kube.Refused(err) // then it's known as well as it ever will be
 	}

@@ -9,6 +9,7 @@ package workload
 import (
 	"slices"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
@@ -34,37 +35,16 @@ type Sort struct {
 // Kinds are those that are kept in every cluster without being asked for.
 func Kinds() []*Sort {
 	return []*Sort{
-		{Kind: v1alpha1.Kind{Version: "v1", Name: "Namespace", Resource: "namespaces"}, Order: 0, strip: stripNamespace},
-		{Kind: v1alpha1.Kind{Version: "v1", Name: "ConfigMap", Resource: "configmaps", Namespaced: true}, Order: 1},
-		{Kind: v1alpha1.Kind{Version: "v1", Name: "Secret", Resource: "secrets", Namespaced: true}, Order: 1},
-		{
-			Kind: v1alpha1.Kind{Version: "v1", Name: "Service", Resource: "services", Namespaced: true}, Order: 2,
-			Export: true, strip: stripService, status: balancers, kept: []string{"loadBalancer"},
-		},
-		{
-			Kind: v1alpha1.Kind{Group: "networking.k8s.io", Version: "v1", Name: "Ingress", Resource: "ingresses", Namespaced: true}, Order: 2,
-			Export: true, status: balancers, kept: []string{"loadBalancer"},
-		},
-		{
-			Kind: v1alpha1.Kind{Group: "apps", Version: "v1", Name: "Deployment", Resource: "deployments", Namespaced: true}, Order: 3,
-			Scale: []string{"replicas"}, status: sums(deploymentCounts...), kept: deploymentCounts,
-		},
-		{
-			Kind: v1alpha1.Kind{Group: "apps", Version: "v1", Name: "ReplicaSet", Resource: "replicasets", Namespaced: true}, Order: 3,
-			Scale: []string{"replicas"}, status: sums(replicaSetCounts...), kept: replicaSetCounts,
-		},
-		{
-			Kind: v1alpha1.Kind{Group: "apps", Version: "v1", Name: "DaemonSet", Resource: "daemonsets", Namespaced: true}, Order: 3,
-			status: sums(daemonSetCounts...), kept: daemonSetCounts,
-		},
-		{
-			Kind: v1alpha1.Kind{Group: "batch", Version: "v1", Name: "Job", Resource: "jobs", Namespaced: true}, Order: 3,
-			Scale: []string{"parallelism", "completions"}, strip: stripJob, status: jobs, kept: jobFields,
-		},
-		{
-			Kind: v1alpha1.Kind{Group: "autoscaling", Version: "v2", Name: "HorizontalPodAutoscaler", Resource: "horizontalpodautoscalers", Namespaced: true}, Order: 4,
-			Scale: []string{"minReplicas", "maxReplicas"}, status: sums("currentReplicas", "desiredReplicas"), kept: []string{"currentReplicas", "desiredReplicas"},
-		},
+		{Kind: builtin.Namespaces, Order: 0, strip: stripNamespace},
+		{Kind: builtin.ConfigMaps, Order: 1},
+		{Kind: builtin.Secrets, Order: 1},
+		{Kind: builtin.Services, Order: 2, Export: true, strip: stripService, status: balancers, kept: []string{"loadBalancer"}},
+		{Kind: builtin.Ingresses, Order: 2, Export: true, status: balancers, kept: []string{"loadBalancer"}},
+		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, status: sums(deploymentCounts...), kept: deploymentCounts},
+		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, status: sums(replicaSetCounts...), kept: replicaSetCounts},
+		{Kind: builtin.DaemonSets, Order: 3, status: sums(daemonSetCounts...), kept: daemonSetCounts},
+		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, status: jobs, kept: jobFields},
+		{Kind: builtin.Autoscalers, Order: 4, Scale: []string{"minReplicas", "maxReplicas"}, status: sums("currentReplicas", "desiredReplicas"), kept: []string{"currentReplicas", "desiredReplicas"}},
 	}
 }
 
@@ -89,29 +69,22 @@ func (k Key) String() string {
 	return k.Kind.Name + " " + k.Namespace + "/" + k.Name
 }
 
-// systemNamespaces are each cluster's own.
-var systemNamespaces = []string{"kube-system", "kube-public", "kube-node-lease", v1alpha1.System}
-
-// own are objects that Kubernetes makes in every cluster by itself.
-var own = []struct{ kind, namespace, name string }{
-	{"Namespace", "", "default"},
-	{"Service", "default", "kubernetes"},
-	{"ConfigMap", "", "kube-root-ca.crt"},
-	{"CustomResourceDefinition", "", "clusters." + v1alpha1.Group}, // of the federation itself
+// system says whether a namespace is each cluster's own, or the federation's.
+func system(namespace string) bool {
+	return slices.Contains(builtin.SystemNamespaces, namespace) || namespace == v1alpha1.System
 }
 
 // Federated says whether an object is one to be kept in the clusters: not what
 // Kubernetes makes there by itself, nor what something else there makes.
 func Federated(k Key, o Object) bool {
-	if slices.Contains(systemNamespaces, k.Namespace) || k.Kind.Name == "Namespace" && slices.Contains(systemNamespaces, k.Name) {
+	switch {
+	case system(k.Namespace), k.Kind.Name == "Namespace" && system(k.Name):
 		return false
-	}
-	for _, x := range own {
-		if x.kind == k.Kind.Name && x.name == k.Name && (x.namespace == "" || x.namespace == k.Namespace) {
-			return false
-		}
-	}
-	if k.Kind.Name == "Secret" && text(o, "type") == "kubernetes.io/service-account-token" {
+	case builtin.Everywhere(k.Kind.Name, k.Namespace, k.Name):
+		return false
+	case k.Kind.Name == builtin.Definitions.Name && k.Name == v1alpha1.Clusters.Resource+"."+v1alpha1.Group:
+		return false // of the federation itself
+	case k.Kind.Name == "Secret" && text(o, "type") == builtin.TokenType:
 		return false
 	}
 	// A Namespace is where others' objects are, whoever made it.

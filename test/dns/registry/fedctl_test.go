@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/fedns/fedns/deploy"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
-	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/server"
 )
 
@@ -120,7 +120,7 @@ func TestFedctl(t *testing.T) {
 	for _, s := range []*running{one, two} {
 		s.becomes("web", everywhere)
 	}
-	if all, err := w.admin.List(t.Context(), kube.Leases, v1alpha1.System, ""); err != nil || len(all) != 2 {
+	if all, err := w.admin.List(t.Context(), builtin.Leases, v1alpha1.System, ""); err != nil || len(all) != 2 {
 		t.Errorf("%d Leases, %v", len(all), err)
 	}
 }

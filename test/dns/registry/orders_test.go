@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/deploy"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/server"
@@ -105,7 +106,7 @@ func (w *world) stated(t *testing.T, name string, n int, want string) v1alpha1.O
 
 func (w *world) servers(t *testing.T) (out []v1alpha1.Server) {
 	t.Helper()
-	all, err := w.admin.List(t.Context(), kube.Leases, v1alpha1.System, v1alpha1.ServerLabel+"=true")
+	all, err := w.admin.List(t.Context(), builtin.Leases, v1alpha1.System, v1alpha1.ServerLabel+"=true")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func (w *world) row(t *testing.T, name string) map[string]string {
 
 func (w *world) events(t *testing.T, name string) (reasons []string) {
 	t.Helper()
-	all, err := w.admin.List(t.Context(), kube.Events, "default", "")
+	all, err := w.admin.List(t.Context(), builtin.Events, "default", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +262,7 @@ func TestOrders(t *testing.T) {
 	})
 	// A quiet federation: nothing is written but the Leases.
 	revision := func() (out []string) {
-		for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders, kube.Events} {
+		for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders, builtin.Events} {
 			all, err := w.admin.List(t.Context(), k, "", "")
 			if err != nil {
 				t.Fatal(err)
@@ -301,7 +302,7 @@ func TestOrders(t *testing.T) {
 	shows("oslo", map[string]string{"STATUS": "Offline", "HEARD": "False"})
 	w.members["oslo"].Resume()
 	shows("oslo", map[string]string{"STATUS": "Ready", "HEARD": "True"})
-	if err := w.admin.Delete(t.Context(), kube.Secrets, v1alpha1.System, "oslo", ""); err != nil {
+	if err := w.admin.Delete(t.Context(), builtin.Secrets, v1alpha1.System, "oslo", ""); err != nil {
 		t.Fatal(err)
 	}
 	shows("oslo", map[string]string{"VALID": "secret: there is no Secret federation-system/oslo"})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/deploy"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
@@ -237,7 +238,7 @@ func TestServersGone(t *testing.T) {
 		t.Helper()
 		for name := range named() {
 			patch := map[string]any{"spec": map[string]any{"leaseDurationSeconds": seconds}}
-			if _, err := w.admin.Merge(t.Context(), kube.Leases, v1alpha1.System, name, patch, "test", ""); err != nil {
+			if _, err := w.admin.Merge(t.Context(), builtin.Leases, v1alpha1.System, name, patch, "test", ""); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/membership"
 	"github.com/fedns/fedns/internal/kube"
@@ -109,7 +110,7 @@ func TestFederation(t *testing.T) {
 		versions := func() map[string]string {
 			out := map[string]string{}
 			for c, where := range map[string]*kube.API{"home": api, "us": d.open(eks)} {
-				for _, k := range []kube.Kind{kube.Secrets, kube.ServiceAccounts, kube.ClusterRoles, kube.ClusterRoleBindings, kube.Roles, kube.RoleBindings, v1alpha1.Clusters} {
+				for _, k := range []kube.Kind{builtin.Secrets, builtin.ServiceAccounts, builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Roles, builtin.RoleBindings, v1alpha1.Clusters} {
 					list, err := where.List(t.Context(), k, "", "")
 					if err != nil && !kube.Missing(err) {
 						t.Fatal(err)
@@ -176,7 +177,7 @@ func TestFederation(t *testing.T) {
 		if !strings.Contains(out, "is a member of federation second now") {
 			t.Errorf("it says\n%s", out)
 		}
-		role, err := d.open(eks).Get(t.Context(), kube.ClusterRoles, "", "fedsync-second")
+		role, err := d.open(eks).Get(t.Context(), builtin.ClusterRoles, "", "fedsync-second")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,15 +198,15 @@ func TestFederation(t *testing.T) {
 
 		// Somebody else's role stands where one of ours is to be.
 		member := d.open(eks)
-		foreign := kube.ClusterRoles.New("", "fedsync-federation")
+		foreign := builtin.ClusterRoles.New("", "fedsync-federation")
 		foreign.Object["rules"] = []any{}
-		if _, err := member.Create(t.Context(), kube.ClusterRoles, foreign, "somebody"); err != nil {
+		if _, err := member.Create(t.Context(), builtin.ClusterRoles, foreign, "somebody"); err != nil {
 			t.Fatal(err)
 		}
 		with := everything(t, member)
 		d.mustNot("ClusterRole fedsync-federation is there already, and isn't federation federation's", "--context=federation", "join", "us", "--cluster-context", eks)
 		same(t, member, with)
-		if err := member.Delete(t.Context(), kube.ClusterRoles, "", "fedsync-federation", ""); err != nil {
+		if err := member.Delete(t.Context(), builtin.ClusterRoles, "", "fedsync-federation", ""); err != nil {
 			t.Fatal(err)
 		}
 
@@ -253,7 +254,7 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 		with = everything(t, member)
 		reader.mustNot("namespaces", "--context=federation", "join", "us", "--cluster-context", "us")
 		same(t, member, with)
-		for _, k := range []kube.Kind{kube.ClusterRoleBindings, kube.ClusterRoles} {
+		for _, k := range []kube.Kind{builtin.ClusterRoleBindings, builtin.ClusterRoles} {
 			if err := member.Delete(t.Context(), k, "", "fedns", ""); err != nil {
 				t.Fatal(err)
 			}
@@ -262,7 +263,7 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 		// Ctrl-C.
 		ctx, cancel := context.WithCancel(t.Context())
 		eventuallyThen(t, cancel, func() bool {
-			ok, err := member.Exists(t.Context(), kube.ServiceAccounts, "federation-system", "fedns-federation")
+			ok, err := member.Exists(t.Context(), builtin.ServiceAccounts, "federation-system", "fedns-federation")
 			return err == nil && ok
 		})
 		if _, errs, code := d.fedctlIn(ctx, "--context=federation", "join", "us", "--cluster-context", eks); code == 0 {
@@ -285,7 +286,7 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 			k    kube.Kind
 			ns   string
 			name string
-		}{{kube.Namespaces, "", "orphans"}, {kube.Services, "orphans", "web"}, {kube.Deployments, "orphans", "web"}} {
+		}{{builtin.Namespaces, "", "orphans"}, {builtin.Services, "orphans", "web"}, {builtin.Deployments, "orphans", "web"}} {
 			o, err := api.Get(t.Context(), x.k, x.ns, x.name)
 			if err != nil {
 				t.Fatal(err)
@@ -294,7 +295,7 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 			if labels["fedns.io/managed-by"] != "" || notes["fedns.io/federation"] != "" || notes["fedns.io/applied"] != "" {
 				t.Errorf("%s: labels %v, annotations %v", x.name, labels, notes)
 			}
-			if x.k == kube.Services && labels["fedns.io/export"] != "true" {
+			if x.k == builtin.Services && labels["fedns.io/export"] != "true" {
 				t.Error("it isn't exported any more")
 			}
 			for _, f := range o.GetManagedFields() {
@@ -308,7 +309,7 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 				t.Errorf("marked still: %s %s", k, v)
 			}
 		}
-		if err := api.Delete(t.Context(), kube.Namespaces, "", "orphans", ""); err != nil {
+		if err := api.Delete(t.Context(), builtin.Namespaces, "", "orphans", ""); err != nil {
 			t.Fatal(err)
 		}
 		same(t, api, shared)
@@ -324,11 +325,11 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 			t.Errorf("it says\n%s", out)
 		}
 		api := d.open(eks)
-		ns, err := api.Get(t.Context(), kube.Namespaces, "", "strangers")
+		ns, err := api.Get(t.Context(), builtin.Namespaces, "", "strangers")
 		if err != nil || ns.GetLabels()["fedns.io/managed-by"] != "" {
 			t.Errorf("%v, labels %v", err, ns.GetLabels())
 		}
-		if err := api.Delete(t.Context(), kube.Namespaces, "", "strangers", ""); err != nil {
+		if err := api.Delete(t.Context(), builtin.Namespaces, "", "strangers", ""); err != nil {
 			t.Fatal(err)
 		}
 		same(t, api, shared)
@@ -427,7 +428,7 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 		for _, c := range []string{gke, eks} {
 			api := d.open(c)
 			eventually(t, "namespace federation-system is gone", func() bool {
-				there, err := api.Exists(t.Context(), kube.Namespaces, "", "federation-system")
+				there, err := api.Exists(t.Context(), builtin.Namespaces, "", "federation-system")
 				return err == nil && !there
 			})
 		}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	sigsyaml "sigs.k8s.io/yaml"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/server"
 )
@@ -124,7 +125,7 @@ spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 		t.Fatal(err)
 	}
 	for _, o := range objects {
-		k, _ := kube.Known(o)
+		k, _ := builtin.Find(o.GetAPIVersion(), o.GetKind())
 		labels := o.GetLabels()
 		if labels == nil {
 			labels = map[string]string{}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/cluster"
 	"github.com/fedns/fedns/test/framework/kubelet"
@@ -45,15 +46,15 @@ func TestHost(t *testing.T) {
 		d.mustNot("not within 2s (--timeout): service federation-apiserver has no load-balancer address\nfedctl: hint: where nobody hands them out, use --api-server-service-type NodePort", init("--timeout=2s")...)
 		same(t, api, before)
 		eventually(t, "the namespace is gone", func() bool {
-			there, err := api.Exists(t.Context(), kube.Namespaces, "", "federation-system")
+			there, err := api.Exists(t.Context(), builtin.Namespaces, "", "federation-system")
 			return err == nil && !there
 		})
 		// One that somebody else made stays.
-		if _, err := api.Create(t.Context(), kube.Namespaces, kube.Namespaces.New("", "federation-system"), "somebody"); err != nil {
+		if _, err := api.Create(t.Context(), builtin.Namespaces, builtin.Namespaces.New("", "federation-system"), "somebody"); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the controllers have been there", func() bool {
-			account, err := api.Exists(t.Context(), kube.ServiceAccounts, "federation-system", "default")
+			account, err := api.Exists(t.Context(), builtin.ServiceAccounts, "federation-system", "default")
 			return err == nil && account
 		})
 		before = everything(t, api)
@@ -62,7 +63,7 @@ func TestHost(t *testing.T) {
 		same(t, api, before)
 		ctx, cancel := context.WithCancel(t.Context())
 		eventuallyThen(t, cancel, func() bool {
-			ok, err := api.Exists(t.Context(), kube.Deployments, "federation-system", "federation-apiserver")
+			ok, err := api.Exists(t.Context(), builtin.Deployments, "federation-system", "federation-apiserver")
 			return err == nil && ok
 		})
 		if _, errs, code := d.fedctlIn(ctx, init("--api-server-service-type=ClusterIP")...); code == 0 || !strings.Contains(errs, "interrupted") {
@@ -107,7 +108,7 @@ func TestHost(t *testing.T) {
 		}
 		fed := d.open("federation")
 		for _, program := range []string{"federation-fedns", "federation-fedsync"} {
-			o, err := api.Get(t.Context(), kube.Secrets, "federation-system", program)
+			o, err := api.Get(t.Context(), builtin.Secrets, "federation-system", program)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,9 +166,9 @@ func TestDryRun(t *testing.T) {
 	host := b.API(t, "host")
 	d := newDesk(t, map[string]*cluster.Cluster{"host": host})
 	api := d.open("host")
-	ns := kube.Namespaces.New("", "federation-system")
+	ns := builtin.Namespaces.New("", "federation-system")
 	ns.SetLabels(map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
-	if _, err := api.Create(t.Context(), kube.Namespaces, ns, "test"); err != nil {
+	if _, err := api.Create(t.Context(), builtin.Namespaces, ns, "test"); err != nil {
 		t.Fatal(err)
 	}
 	port := vector.Port(t)
@@ -189,13 +190,13 @@ func TestDryRun(t *testing.T) {
 	}
 	for _, o := range objects {
 		if template, ok, _ := unstructured.NestedMap(o.Object, "spec", "template"); ok {
-			pod := kube.Pods.New("federation-system", "x")
+			pod := builtin.Pods.New("federation-system", "x")
 			pod.Object["spec"] = template["spec"]
 			if o.GetKind() == "StatefulSet" { // its controller adds the volume
 				volumes := append(template["spec"].(map[string]any)["volumes"].([]any), map[string]any{"name": "data", "emptyDir": map[string]any{}})
 				pod.Object["spec"].(map[string]any)["volumes"] = volumes
 			}
-			if _, _, err := api.Apply(t.Context(), kube.Pods, pod, kube.How{Manager: "test", DryRun: true}); err != nil {
+			if _, _, err := api.Apply(t.Context(), builtin.Pods, pod, kube.How{Manager: "test", DryRun: true}); err != nil {
 				t.Errorf("where security is restricted: %v", err)
 			}
 		}
@@ -213,7 +214,7 @@ func TestDryRun(t *testing.T) {
 	i.Healthy(t)
 	// Secrets are encrypted where they lie.
 	secret := kube.NewSecret("default", "x", map[string][]byte{"k": []byte("a word nobody else has")})
-	if _, err := own.Create(t.Context(), kube.Secrets, secret, "test"); err != nil {
+	if _, err := own.Create(t.Context(), builtin.Secrets, secret, "test"); err != nil {
 		t.Fatal(err)
 	}
 	walk := func(path string, e os.DirEntry, err error) error {

@@ -9,6 +9,7 @@ import (
 
 	sigsyaml "sigs.k8s.io/yaml"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/membership"
 	"github.com/fedns/fedns/internal/kube"
@@ -22,7 +23,7 @@ func rights(t *testing.T, d *desk) {
 	home := d.open("federation")
 	kubeconfig := func(api *kube.API, secret string) *kube.API {
 		t.Helper()
-		o, err := api.Get(t.Context(), kube.Secrets, v1alpha1.System, secret)
+		o, err := api.Get(t.Context(), builtin.Secrets, v1alpha1.System, secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,11 +95,11 @@ func rights(t *testing.T, d *desk) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	_, err := fedns.Get(t.Context(), kube.Secrets, v1alpha1.System, membership.Reader("us"))
+	_, err := fedns.Get(t.Context(), builtin.Secrets, v1alpha1.System, membership.Reader("us"))
 	done("fedns reads the Secret that leads to a cluster", err)
-	_, err = fedns.Get(t.Context(), kube.Secrets, v1alpha1.System, membership.Reader("us")+v1alpha1.WriterSuffix)
+	_, err = fedns.Get(t.Context(), builtin.Secrets, v1alpha1.System, membership.Reader("us")+v1alpha1.WriterSuffix)
 	refused("fedns reads the Secret with the right to write", err)
-	_, err = fedns.List(t.Context(), kube.Secrets, v1alpha1.System, "")
+	_, err = fedns.List(t.Context(), builtin.Secrets, v1alpha1.System, "")
 	refused("fedns lists Secrets", err)
 	for _, k := range membership.Propagated {
 		o := k.New("default", "x")
@@ -110,16 +111,16 @@ func rights(t *testing.T, d *desk) {
 		_, err = writer.List(t.Context(), k, "", "")
 		done("fedsync lists "+k.Resource, err)
 	}
-	_, err = reader.List(t.Context(), kube.Services, "", "")
+	_, err = reader.List(t.Context(), builtin.Services, "", "")
 	done("fedns lists services", err)
-	for _, k := range []kube.Kind{kube.Secrets, kube.ConfigMaps, kube.Deployments, kube.Pods} {
+	for _, k := range []kube.Kind{builtin.Secrets, builtin.ConfigMaps, builtin.Deployments, builtin.Pods} {
 		_, err = reader.List(t.Context(), k, "", "")
 		refused("fedns lists "+k.Resource, err)
 	}
-	_, _, err = writer.Apply(t.Context(), kube.ConfigMaps, kube.ConfigMaps.New("default", "x"), kube.How{Manager: "fedsync"})
+	_, _, err = writer.Apply(t.Context(), builtin.ConfigMaps, builtin.ConfigMaps.New("default", "x"), kube.How{Manager: "fedsync"})
 	done("fedsync applies a ConfigMap", err)
-	done("fedsync deletes it", writer.Delete(t.Context(), kube.ConfigMaps, "default", "x", ""))
-	for _, k := range []kube.Kind{kube.Pods, kube.ServiceAccounts, kube.Roles, kube.RoleBindings, kube.ClusterRoles, kube.ClusterRoleBindings, kube.StatefulSets, kube.VolumeClaims, kube.Definitions} {
+	done("fedsync deletes it", writer.Delete(t.Context(), builtin.ConfigMaps, "default", "x", ""))
+	for _, k := range []kube.Kind{builtin.Pods, builtin.ServiceAccounts, builtin.Roles, builtin.RoleBindings, builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.StatefulSets, builtin.VolumeClaims, builtin.Definitions} {
 		_, err := writer.Create(t.Context(), k, k.New("default", "x"), "test")
 		refused("fedsync creates a "+k.Name, err)
 	}
@@ -135,7 +136,7 @@ func rights(t *testing.T, d *desk) {
 			}
 			documented++
 			name := strings.Replace(o.GetName(), "-myfederation", "-federation", 1)
-			live, err := member.Get(t.Context(), kube.ClusterRoles, "", name)
+			live, err := member.Get(t.Context(), builtin.ClusterRoles, "", name)
 			if err != nil {
 				t.Errorf("docs/federation.md has ClusterRole %s: %v", o.GetName(), err)
 				continue

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/ctl"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/cluster"
@@ -163,7 +164,7 @@ func served(t *testing.T, api *kube.API) (kinds []kube.Kind, resources []kube.Ri
 func everything(t *testing.T, api *kube.API) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	namespaces, err := api.List(t.Context(), kube.Namespaces, "", "")
+	namespaces, err := api.List(t.Context(), builtin.Namespaces, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +183,7 @@ func everything(t *testing.T, api *kube.API) map[string]string {
 			t.Fatalf("%s: %v", k, err)
 		}
 		for _, o := range list {
-			if going[o.GetNamespace()] || k == kube.Namespaces && going[o.GetName()] {
+			if going[o.GetNamespace()] || k == builtin.Namespaces && going[o.GetName()] {
 				continue
 			}
 			unstructured.RemoveNestedField(o.Object, "status") // heartbeats, pods that become ready

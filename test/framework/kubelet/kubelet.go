@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/server"
@@ -28,7 +29,7 @@ func Objects(t testing.TB, host *kube.API, federation string) (all []*kube.Objec
 	for _, x := range []struct {
 		kind kube.Kind
 		name string
-	}{{kube.Secrets, etcd}, {kube.Secrets, api}, {kube.StatefulSets, etcd}, {kube.Deployments, api}} {
+	}{{builtin.Secrets, etcd}, {builtin.Secrets, api}, {builtin.StatefulSets, etcd}, {builtin.Deployments, api}} {
 		server.Eventually(t, time.Minute, fmt.Sprintf("%s %s is there", x.kind.Name, x.name), func() bool {
 			o, err := host.Get(t.Context(), x.kind, v1alpha1.System, x.name)
 			if err == nil {

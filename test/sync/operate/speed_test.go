@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/cluster"
@@ -24,9 +25,9 @@ import (
 var figures = flag.Bool("figures", false, "measure in full and print the figures")
 
 var (
-	deployments = v1alpha1.Kind{Group: "apps", Version: "v1", Name: "Deployment", Resource: "deployments", Namespaced: true}
-	services    = v1alpha1.Kind{Version: "v1", Name: "Service", Resource: "services", Namespaced: true}
-	configMaps  = v1alpha1.Kind{Version: "v1", Name: "ConfigMap", Resource: "configmaps", Namespaced: true}
+	deployments = builtin.Deployments
+	services    = builtin.Services
+	configMaps  = builtin.ConfigMaps
 )
 
 // TestFigures measures how long a federation takes to converge, and a change to get

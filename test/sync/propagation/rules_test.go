@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/sync/workload"
 	"github.com/fedns/fedns/test/framework/cluster"
@@ -315,7 +316,7 @@ func otherKinds(t *testing.T, w *world) {
 	patch(t, tokyo, "gadget", "other", "g", `{"spec":{"size":4}}`)
 	eventually(t, tokyo, "gadget", "other", "g", "spec/size", "3")
 	// Its definition goes again, and with it the objects.
-	crd := v1alpha1.Kind{Group: "apiextensions.k8s.io", Version: "v1", Name: "CustomResourceDefinition", Resource: "customresourcedefinitions"}
+	crd := builtin.Definitions
 	if err := api(t, oslo).Delete(t.Context(), crd, "", "gadgets.example.com", ""); err != nil {
 		t.Fatal(err)
 	}

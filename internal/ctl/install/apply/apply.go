@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 )
@@ -59,7 +60,7 @@ func Mark(o *kube.Object, federation string) {
 // Apply writes an object of a known kind. One that is there and isn't fedctl's
 // stays as it is, and is an error.
 func (l *Applied) Apply(ctx context.Context, o *kube.Object) (*kube.Object, error) {
-	k, known := kube.Known(o)
+	k, known := builtin.Find(o.GetAPIVersion(), o.GetKind())
 	if !known {
 		panic("ledger: " + o.GetKind() + " isn't among the known kinds")
 	}
@@ -96,7 +97,7 @@ func (l *Applied) Record(k kube.Kind, namespace, name string) {
 // share it.
 func (l *Applied) Namespace(ctx context.Context, name string) error {
 	for {
-		live, err := l.API.Get(ctx, kube.Namespaces, "", name)
+		live, err := l.API.Get(ctx, builtin.Namespaces, "", name)
 		if kube.Missing(err) {
 			break
 		}
@@ -111,8 +112,8 @@ func (l *Applied) Namespace(ctx context.Context, name string) error {
 			return advice.Errorf("wait until it is gone", "namespace %s is being deleted", name)
 		}
 	}
-	l.Record(kube.Namespaces, "", name)
-	_, _, err := l.API.Apply(ctx, kube.Namespaces, NewNamespace(name), kube.How{Manager: Manager})
+	l.Record(builtin.Namespaces, "", name)
+	_, _, err := l.API.Apply(ctx, builtin.Namespaces, NewNamespace(name), kube.How{Manager: Manager})
 	if err != nil {
 		return fmt.Errorf("namespace %s: %w", name, err)
 	}
@@ -121,7 +122,7 @@ func (l *Applied) Namespace(ctx context.Context, name string) error {
 
 // NewNamespace is one as fedctl makes it.
 func NewNamespace(name string) *kube.Object {
-	o := kube.Namespaces.New("", name)
+	o := builtin.Namespaces.New("", name)
 	o.SetLabels(map[string]string{ManagedBy: Manager})
 	return o
 }
@@ -136,7 +137,7 @@ func (l *Applied) Rollback(ctx context.Context) error {
 	defer cancel()
 	var errs []error
 	for _, e := range slices.Backward(l.made) {
-		if e.kind == kube.Namespaces {
+		if e.kind == builtin.Namespaces {
 			if _, err := DeleteOwnedNamespace(ctx, l.API, e.name); err != nil {
 				errs = append(errs, err)
 			}

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
 )
 
 // DeleteOwnedNamespace removes a namespace if fedctl made it and nothing is in it that
 // somebody would miss; kept says why it stays otherwise.
 func DeleteOwnedNamespace(ctx context.Context, api *kube.API, name string) (kept string, err error) {
-	live, err := api.Get(ctx, kube.Namespaces, "", name)
+	live, err := api.Get(ctx, builtin.Namespaces, "", name)
 	if kube.Missing(err) {
 		return "", nil
 	}
@@ -39,9 +40,9 @@ func DeleteOwnedNamespace(ctx context.Context, api *kube.API, name string) (kept
 func RemoveNamespace(ctx context.Context, api *kube.API, live *kube.Object) error {
 	name, uid := live.GetName(), live.GetUID()
 	// Controllers put this into every namespace.
-	controlled, err := api.Exists(ctx, kube.ServiceAccounts, name, "default")
+	controlled, err := api.Exists(ctx, builtin.ServiceAccounts, name, "default")
 	if err == nil {
-		err = api.Delete(ctx, kube.Namespaces, "", name, uid)
+		err = api.Delete(ctx, builtin.Namespaces, "", name, uid)
 	}
 	if err != nil {
 		return fmt.Errorf("namespace %s is left: %w", name, err)
@@ -50,7 +51,7 @@ func RemoveNamespace(ctx context.Context, api *kube.API, live *kube.Object) erro
 		return nil
 	}
 	for {
-		now, err := api.Get(ctx, kube.Namespaces, "", name)
+		now, err := api.Get(ctx, builtin.Namespaces, "", name)
 		if kube.Missing(err) || err == nil && now.GetUID() != uid {
 			return nil
 		}
@@ -101,7 +102,7 @@ func finalize(ctx context.Context, api *kube.API, ns *kube.Object) error {
 		return errNotEmpty // what was deleted may take its time
 	}
 	delete(ns.Object["spec"].(map[string]any), "finalizers")
-	_, err = api.Put(ctx, kube.Namespaces, ns, "finalize")
+	_, err = api.Put(ctx, builtin.Namespaces, ns, "finalize")
 	return err
 }
 
@@ -135,13 +136,11 @@ func Held(ctx context.Context, api *kube.API, namespace string) ([]string, error
 // derived says that Kubernetes made an object by itself, and takes it away with
 // what it was made from.
 func derived(k kube.Kind, o *kube.Object) bool {
-	switch k.Name {
-	case "Event", "Endpoints": // Endpoints are a Service's
+	switch {
+	case builtin.InUse(k.Name, o.GetName()):
 		return true
-	case "ServiceAccount":
-		return o.GetName() == "default"
-	case "ConfigMap":
-		return o.GetName() == "kube-root-ca.crt"
+	case k.Name == "ConfigMap", k.Name == "ServiceAccount":
+		return false // somebody's, whatever owns it
 	}
 	return len(o.GetOwnerReferences()) > 0
 }

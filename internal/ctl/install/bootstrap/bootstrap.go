@@ -12,6 +12,7 @@ import (
 
 	"github.com/fedns/fedns/deploy"
 	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/ctl/install/token"
@@ -51,7 +52,7 @@ func (c Settings) Objects() ([]*kube.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("deploy: %w", err)
 	}
-	config := kube.ConfigMaps.New(v1alpha1.System, configName)
+	config := builtin.ConfigMaps.New(v1alpha1.System, configName)
 	data := map[string]any{"name": c.Federation, "domain": c.Domain}
 	if c.Hosted {
 		data["hosted"] = "true"
@@ -98,7 +99,7 @@ func AddRules(role *kube.Object, kinds []kube.Kind, verbs ...string) {
 // Added gives the kinds that a ClusterRole had before and those that are wanted
 // now: what was allowed once stays until the role goes.
 func Added(ctx context.Context, api *kube.API, role string, wanted []kube.Kind) ([]kube.Kind, error) {
-	live, err := api.Get(ctx, kube.ClusterRoles, "", role)
+	live, err := api.Get(ctx, builtin.ClusterRoles, "", role)
 	if kube.Missing(err) {
 		return wanted, nil
 	}
@@ -154,7 +155,7 @@ func (c Settings) Install(ctx context.Context, l *apply.Applied, say func(string
 		return t, err
 	}
 	for _, o := range objects {
-		if o.GetKind() == kube.Definitions.Name {
+		if o.GetKind() == builtin.Definitions.Name {
 			if err := define(ctx, l, o); err != nil {
 				return t, err
 			}
@@ -195,7 +196,7 @@ func (c Settings) vacant(ctx context.Context, api *kube.API) error {
 // define writes the CustomResourceDefinition, but where somebody else did: then it
 // is theirs to keep up.
 func define(ctx context.Context, l *apply.Applied, o *kube.Object) error {
-	live, err := l.API.Get(ctx, kube.Definitions, "", o.GetName())
+	live, err := l.API.Get(ctx, builtin.Definitions, "", o.GetName())
 	if err == nil && !apply.Ours(live, l.Federation) {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/kube"
@@ -19,7 +20,7 @@ func isNoKind(err error) bool { return errors.Is(err, kube.ErrNoKind) }
 
 // Read asks an API whose it is.
 func Read(ctx context.Context, api *kube.API) (Settings, error) {
-	o, err := api.Get(ctx, kube.ConfigMaps, v1alpha1.System, configName)
+	o, err := api.Get(ctx, builtin.ConfigMaps, v1alpha1.System, configName)
 	if kube.Missing(err) {
 		return Settings{}, advice.Errorf("fedctl init makes it one; --context says which context is the federation's", "%s %w", api.Server, ErrNone)
 	}
@@ -41,15 +42,15 @@ const eventsNamespace = "default"
 // clusters: their objects go with their kind.
 func Uninstall(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
 	var errs []error
-	for _, k := range []kube.Kind{kube.ClusterRoleBindings, kube.ClusterRoles, kube.Definitions} {
+	for _, k := range []kube.Kind{builtin.ClusterRoleBindings, builtin.ClusterRoles, builtin.Definitions} {
 		_, err := apply.DeleteAllOwned(ctx, api, k, "", federation)
 		errs = append(errs, err)
 	}
-	for _, k := range []kube.Kind{kube.RoleBindings, kube.Roles} {
+	for _, k := range []kube.Kind{builtin.RoleBindings, builtin.Roles} {
 		_, err := apply.DeleteAllOwned(ctx, api, k, eventsNamespace, federation)
 		errs = append(errs, err)
 	}
-	for _, k := range []kube.Kind{kube.RoleBindings, kube.Roles, kube.Secrets, kube.ServiceAccounts, kube.ConfigMaps} {
+	for _, k := range []kube.Kind{builtin.RoleBindings, builtin.Roles, builtin.Secrets, builtin.ServiceAccounts, builtin.ConfigMaps} {
 		_, err := apply.DeleteAllOwned(ctx, api, k, v1alpha1.System, federation)
 		errs = append(errs, err)
 	}
@@ -62,7 +63,7 @@ func Uninstall(ctx context.Context, api *kube.API, federation string) (kept stri
 // Identity is what tells one cluster from another, whatever its address: the UID
 // of a namespace that every cluster has and nobody can make anew.
 func Identity(ctx context.Context, api *kube.API) (string, error) {
-	o, err := api.Get(ctx, kube.Namespaces, "", "kube-system")
+	o, err := api.Get(ctx, builtin.Namespaces, "", builtin.Identity)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", api.Server, err)
 	}

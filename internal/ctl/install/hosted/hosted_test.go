@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/api/builtin"
 )
 
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
@@ -113,7 +113,7 @@ func TestRender(t *testing.T) {
 			continue
 		}
 		for _, o := range objects {
-			if _, known := kube.Known(o); !known || o.GetLabels()["app.kubernetes.io/managed-by"] != "fedctl" {
+			if _, known := builtin.Find(o.GetAPIVersion(), o.GetKind()); !known || o.GetLabels()["app.kubernetes.io/managed-by"] != "fedctl" {
 				t.Errorf("%s %s: known %v, labels %v", o.GetKind(), o.GetName(), known, o.GetLabels())
 			}
 			spec, _ := o.Object["spec"].(map[string]any)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/kube"
@@ -56,7 +57,7 @@ func (p Plan) Create(ctx context.Context, l *apply.Applied, now time.Time, say W
 		return nil, err
 	}
 	for _, o := range drafts {
-		if o.GetKind() == kube.Services.Name {
+		if o.GetKind() == builtin.Services.Name {
 			if _, err := l.Apply(ctx, o); err != nil {
 				return nil, err
 			}
@@ -77,12 +78,12 @@ func (p Plan) Create(ctx context.Context, l *apply.Applied, now time.Time, say W
 		return nil, err
 	}
 	if p.Storage != "" {
-		if _, err := l.API.Get(ctx, kube.VolumeClaims, p.Namespace(), p.claimName()); kube.Missing(err) {
-			l.Record(kube.VolumeClaims, p.Namespace(), p.claimName())
+		if _, err := l.API.Get(ctx, builtin.VolumeClaims, p.Namespace(), p.claimName()); kube.Missing(err) {
+			l.Record(builtin.VolumeClaims, p.Namespace(), p.claimName())
 		}
 	}
 	for _, o := range append([]*kube.Object{p.authoritySecret(k), p.apiSecret(k), p.etcdSecret(k), p.adminSecret(k, admin)}, objects...) {
-		if o.GetKind() == kube.Services.Name {
+		if o.GetKind() == builtin.Services.Name {
 			continue
 		}
 		if _, err := l.Apply(ctx, o); err != nil {
@@ -104,7 +105,7 @@ func (p Plan) readKeys(ctx context.Context, api *kube.API) (*keys, error) {
 		{p.EtcdName(), map[string]*[]byte{"tls.crt": &k.etcd.cert, "tls.key": &k.etcd.key}},
 		{p.adminName(), map[string]*[]byte{"tls.crt": &k.admin.cert, "tls.key": &k.admin.key}},
 	} {
-		o, err := api.Get(ctx, kube.Secrets, p.Namespace(), s.name)
+		o, err := api.Get(ctx, builtin.Secrets, p.Namespace(), s.name)
 		if kube.Missing(err) {
 			continue
 		}
@@ -159,7 +160,7 @@ func (p Plan) address(ctx context.Context, api *kube.API, say Waiter) (host, por
 		return p.APIName() + "." + p.Namespace() + ".svc", "", nil
 	}
 	err = wait(ctx, say, func(ctx context.Context) (string, string, error) {
-		o, err := api.Get(ctx, kube.Services, p.Namespace(), p.APIName())
+		o, err := api.Get(ctx, builtin.Services, p.Namespace(), p.APIName())
 		if err != nil {
 			return "", "", fmt.Errorf("service %s: %w", p.APIName(), err)
 		}
@@ -232,7 +233,7 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 		kind kube.Kind
 		name string
 		app  string
-	}{{kube.StatefulSets, p.EtcdName(), "etcd"}, {kube.Deployments, p.APIName(), "kube-apiserver"}} {
+	}{{builtin.StatefulSets, p.EtcdName(), "etcd"}, {builtin.Deployments, p.APIName(), "kube-apiserver"}} {
 		err := wait(ctx, say, func(ctx context.Context) (string, string, error) {
 			o, err := api.Get(ctx, w.kind, p.Namespace(), w.name)
 			if err != nil {
@@ -268,7 +269,7 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 
 // stuck says what the pods wait for, as Kubernetes has it.
 func (p Plan) stuck(ctx context.Context, api *kube.API, app string) (string, error) {
-	pods, err := api.List(ctx, kube.Pods, p.Namespace(), "app.kubernetes.io/name="+app+","+apply.Federation+"="+p.Federation)
+	pods, err := api.List(ctx, builtin.Pods, p.Namespace(), "app.kubernetes.io/name="+app+","+apply.Federation+"="+p.Federation)
 	if err != nil {
 		return "", fmt.Errorf("pods: %w", err)
 	}
@@ -299,7 +300,7 @@ func (p Plan) stuck(ctx context.Context, api *kube.API, app string) (string, err
 // Delete removes what Raise made, the volume too.
 func Delete(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
 	var errs []error
-	for _, k := range []kube.Kind{kube.Deployments, kube.StatefulSets, kube.Services, kube.VolumeClaims, kube.Secrets} {
+	for _, k := range []kube.Kind{builtin.Deployments, builtin.StatefulSets, builtin.Services, builtin.VolumeClaims, builtin.Secrets} {
 		_, err := apply.DeleteAllOwned(ctx, api, k, v1alpha1.System, federation)
 		errs = append(errs, err)
 	}
@@ -311,7 +312,7 @@ func Delete(ctx context.Context, api *kube.API, federation string) (kept string,
 
 // Admin gives the operator's kubeconfig of a federation that stands in a host.
 func Admin(ctx context.Context, api *kube.API, federation string) ([]byte, error) {
-	o, err := api.Get(ctx, kube.Secrets, v1alpha1.System, Plan{Federation: federation}.adminName())
+	o, err := api.Get(ctx, builtin.Secrets, v1alpha1.System, Plan{Federation: federation}.adminName())
 	if err != nil {
 		return nil, err
 	}

@@ -6,14 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
 	"github.com/fedns/fedns/internal/kube"
 )
-
-// immortal namespaces are those that an API server doesn't let go.
-var immortal = []string{"default", "kube-system", "kube-public", "kube-node-lease"}
 
 // clean removes what fedsync put into the member for this federation, or only its
 // marks.
@@ -27,7 +25,7 @@ func (m *Member) clean(ctx context.Context, f Leaving, say func(string)) (notes 
 	}
 	kinds = append(kinds, Propagated...)
 	// From here on fedsync can't put back what goes.
-	if err := apply.DeleteOwned(ctx, m.API, kube.ClusterRoleBindings, "", m.writer(), m.Federation); err != nil {
+	if err := apply.DeleteOwned(ctx, m.API, builtin.ClusterRoleBindings, "", m.writer(), m.Federation); err != nil {
 		return nil, err
 	}
 	for _, k := range kinds {
@@ -40,7 +38,7 @@ func (m *Member) clean(ctx context.Context, f Leaving, say func(string)) (notes 
 			switch {
 			case f.Orphan:
 				err = m.release(ctx, k, o)
-			case k == kube.Namespaces:
+			case k == builtin.Namespaces:
 				var note string
 				if note, err = m.leaveNamespace(ctx, o); note != "" {
 					notes = append(notes, note)
@@ -52,7 +50,7 @@ func (m *Member) clean(ctx context.Context, f Leaving, say func(string)) (notes 
 				return notes, fmt.Errorf("%s %s/%s: %w", k.Name, o.GetNamespace(), o.GetName(), err)
 			}
 		}
-		if !f.Orphan && k != kube.Namespaces {
+		if !f.Orphan && k != builtin.Namespaces {
 			if err := m.gone(ctx, k, list); err != nil {
 				return notes, err
 			}
@@ -65,7 +63,7 @@ func (m *Member) clean(ctx context.Context, f Leaving, say func(string)) (notes 
 }
 
 // copies are kinds that controllers make of others, annotations included.
-var copies = []kube.Kind{kube.ReplicaSets, {Group: "apps", Version: "v1", Name: "ControllerRevision", Resource: "controllerrevisions", Namespaced: true}}
+var copies = []kube.Kind{builtin.ReplicaSets, {Group: "apps", Version: "v1", Name: "ControllerRevision", Resource: "controllerrevisions", Namespaced: true}}
 
 func (m *Member) releaseCopies(ctx context.Context) error {
 	for _, k := range copies {
@@ -129,7 +127,7 @@ func (m *Member) gone(ctx context.Context, k kube.Kind, list []*kube.Object) err
 // makes by itself; else it takes the marks off, and says so.
 func (m *Member) leaveNamespace(ctx context.Context, o *kube.Object) (note string, err error) {
 	why := "Kubernetes needs it"
-	if !slices.Contains(immortal, o.GetName()) {
+	if !builtin.Permanent(o.GetName()) {
 		held, err := apply.Held(ctx, m.API, o.GetName())
 		if err != nil {
 			return "", err
@@ -139,7 +137,7 @@ func (m *Member) leaveNamespace(ctx context.Context, o *kube.Object) (note strin
 		}
 		why = "it holds " + apply.Some(held) + ", which isn't the federation's"
 	}
-	return fmt.Sprintf("namespace %s stays: %s", o.GetName(), why), m.release(ctx, kube.Namespaces, o)
+	return fmt.Sprintf("namespace %s stays: %s", o.GetName(), why), m.release(ctx, builtin.Namespaces, o)
 }
 
 // release takes off what says that an object is fedsync's. The label that exports

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
@@ -168,11 +169,11 @@ func (m *Member) preflight(ctx context.Context) (identity string, err error) {
 		return "", err
 	}
 	write := []string{"get", "create", "patch", "delete"}
-	err = need(ctx, m.API, rightsOn(write, kube.Namespaces, kube.ServiceAccounts, kube.Secrets, kube.ClusterRoles, kube.ClusterRoleBindings)...)
+	err = need(ctx, m.API, rightsOn(write, builtin.Namespaces, builtin.ServiceAccounts, builtin.Secrets, builtin.ClusterRoles, builtin.ClusterRoleBindings)...)
 	if err != nil {
 		return "", err
 	}
-	if err := need(ctx, m.Home, rightsOn(write, kube.Secrets, kube.Roles, kube.RoleBindings, v1alpha1.Clusters)...); err != nil {
+	if err := need(ctx, m.Home, rightsOn(write, builtin.Secrets, builtin.Roles, builtin.RoleBindings, v1alpha1.Clusters)...); err != nil {
 		return "", err
 	}
 	known, err := m.identity(ctx)
@@ -182,7 +183,7 @@ func (m *Member) preflight(ctx context.Context) (identity string, err error) {
 	if known != "" && known != identity {
 		return "", advice.Errorf("another name, or fedctl unjoin "+m.Cluster+" first", "cluster %s of federation %s is another one than %s", m.Cluster, m.Federation, m.API.Server)
 	}
-	a, err := m.API.Get(ctx, kube.ServiceAccounts, v1alpha1.System, m.reader())
+	a, err := m.API.Get(ctx, builtin.ServiceAccounts, v1alpha1.System, m.reader())
 	if err != nil && !kube.Missing(err) {
 		return "", fmt.Errorf("%s: %w", m.API.Server, err)
 	}
@@ -197,7 +198,7 @@ func (m *Member) preflight(ctx context.Context) (identity string, err error) {
 // identity tells which cluster goes by this name in the federation; "": none.
 func (m *Member) identity(ctx context.Context) (string, error) {
 	for _, name := range []string{Reader(m.Cluster), Reader(m.Cluster) + v1alpha1.WriterSuffix} {
-		o, err := m.Home.Get(ctx, kube.Secrets, v1alpha1.System, name)
+		o, err := m.Home.Get(ctx, builtin.Secrets, v1alpha1.System, name)
 		if kube.Missing(err) {
 			continue
 		}
@@ -219,14 +220,14 @@ const (
 
 // verify lists what each program lists first, as that program.
 func (m *Member) verify(ctx context.Context, r Request, tokens map[string]token.Token, res *Result) error {
-	for name, kind := range map[string]kube.Kind{m.reader(): kube.Services, m.writer(): kube.Deployments} {
+	for name, kind := range map[string]kube.Kind{m.reader(): builtin.Services, m.writer(): builtin.Deployments} {
 		if err := try(ctx, r.Endpoint, tokens[name], kind, grantTime); err != nil {
 			return fmt.Errorf("service account %s: %w", name, err)
 		}
 	}
 	if r.Server != "" && r.Server != r.Endpoint.Server {
 		// It may well be an address that is reached from inside only.
-		res.Unseen = try(ctx, endpoint(r.Endpoint, r.Server), tokens[m.reader()], kube.Services, 0)
+		res.Unseen = try(ctx, endpoint(r.Endpoint, r.Server), tokens[m.reader()], builtin.Services, 0)
 	}
 	return nil
 }

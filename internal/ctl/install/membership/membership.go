@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
@@ -73,13 +74,13 @@ func (m *Member) Objects(kinds []kube.Kind) ([]*kube.Object, error) {
 		if name == m.writer() {
 			bootstrap.AddRules(role, kinds, "create", "update", "patch", "delete")
 		}
-		account := kube.ServiceAccounts.New(v1alpha1.System, name)
+		account := builtin.ServiceAccounts.New(v1alpha1.System, name)
 		account.SetAnnotations(map[string]string{clusterNote: m.Cluster})
 		// No pod runs as this account: its token is for a program elsewhere.
 		account.Object["automountServiceAccountToken"] = false
-		binding := kube.ClusterRoleBindings.New("", name)
-		binding.Object["roleRef"] = map[string]any{"apiGroup": kube.ClusterRoles.Group, "kind": kube.ClusterRoles.Name, "name": name}
-		binding.Object["subjects"] = []any{map[string]any{"kind": kube.ServiceAccounts.Name, "name": name, "namespace": v1alpha1.System}}
+		binding := builtin.ClusterRoleBindings.New("", name)
+		binding.Object["roleRef"] = map[string]any{"apiGroup": builtin.ClusterRoles.Group, "kind": builtin.ClusterRoles.Name, "name": name}
+		binding.Object["subjects"] = []any{map[string]any{"kind": builtin.ServiceAccounts.Name, "name": name, "namespace": v1alpha1.System}}
 		out = append(out, account, role, binding)
 	}
 	for _, o := range out {
@@ -108,11 +109,11 @@ func (m *Member) secrets(identity string, reader, writer []byte) []*kube.Object 
 // means every name.
 func (m *Member) Leave() []*kube.Object {
 	name := Reader(m.Cluster)
-	role := kube.Roles.New(v1alpha1.System, name)
+	role := builtin.Roles.New(v1alpha1.System, name)
 	role.Object["rules"] = []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"secrets"}, "resourceNames": []any{name}, "verbs": []any{"get", "list", "watch"}}}
-	binding := kube.RoleBindings.New(v1alpha1.System, name)
-	binding.Object["roleRef"] = map[string]any{"apiGroup": kube.Roles.Group, "kind": kube.Roles.Name, "name": name}
-	binding.Object["subjects"] = []any{map[string]any{"kind": kube.ServiceAccounts.Name, "name": bootstrap.Fedns, "namespace": v1alpha1.System}}
+	binding := builtin.RoleBindings.New(v1alpha1.System, name)
+	binding.Object["roleRef"] = map[string]any{"apiGroup": builtin.Roles.Group, "kind": builtin.Roles.Name, "name": name}
+	binding.Object["subjects"] = []any{map[string]any{"kind": builtin.ServiceAccounts.Name, "name": bootstrap.Fedns, "namespace": v1alpha1.System}}
 	for _, o := range []*kube.Object{role, binding} {
 		apply.Mark(o, m.Federation)
 	}

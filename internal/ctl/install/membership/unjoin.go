@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
@@ -72,8 +73,8 @@ func (m *Member) Unjoin(ctx context.Context, f Leaving, say func(string)) (notes
 		kind kube.Kind
 		name string
 	}{
-		{kube.RoleBindings, Reader(m.Cluster)}, {kube.Roles, Reader(m.Cluster)},
-		{kube.Secrets, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {kube.Secrets, Reader(m.Cluster)},
+		{builtin.RoleBindings, Reader(m.Cluster)}, {builtin.Roles, Reader(m.Cluster)},
+		{builtin.Secrets, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {builtin.Secrets, Reader(m.Cluster)},
 	} {
 		if err := apply.DeleteOwned(ctx, m.Home, x.kind, v1alpha1.System, x.name, m.Federation); err != nil {
 			return notes, err
@@ -105,7 +106,7 @@ func (m *Member) same(ctx context.Context, member bool) error {
 		return nil
 	}
 	// Only what is left there can tell.
-	a, err := m.API.Get(ctx, kube.ServiceAccounts, v1alpha1.System, m.reader())
+	a, err := m.API.Get(ctx, builtin.ServiceAccounts, v1alpha1.System, m.reader())
 	if err != nil && !kube.Missing(err) {
 		return fmt.Errorf("%s: %w", m.API.Server, err)
 	}
@@ -189,10 +190,10 @@ func (m *Member) retire(ctx context.Context) (kept string, err error) {
 			kind            kube.Kind
 			namespace, name string
 		}{
-			{kube.ClusterRoleBindings, "", name},
-			{kube.Secrets, v1alpha1.System, name + "-token"},
-			{kube.ServiceAccounts, v1alpha1.System, name},
-			{kube.ClusterRoles, "", name},
+			{builtin.ClusterRoleBindings, "", name},
+			{builtin.Secrets, v1alpha1.System, name + "-token"},
+			{builtin.ServiceAccounts, v1alpha1.System, name},
+			{builtin.ClusterRoles, "", name},
 		} {
 			if err := apply.DeleteOwned(ctx, m.API, x.kind, x.namespace, x.name, m.Federation); err != nil {
 				return "", err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/kube"
@@ -61,7 +62,7 @@ func Tokens(ctx context.Context, l *apply.Applied, accounts ...string) (map[stri
 		}
 	}
 	for _, a := range missing {
-		if err := apply.DeleteOwned(ctx, l.API, kube.Secrets, v1alpha1.System, a+"-token", l.Federation); err != nil {
+		if err := apply.DeleteOwned(ctx, l.API, builtin.Secrets, v1alpha1.System, a+"-token", l.Federation); err != nil {
 			return nil, err
 		}
 		t, err := Request(ctx, l.API, a)
@@ -77,15 +78,15 @@ func Tokens(ctx context.Context, l *apply.Applied, accounts ...string) (map[stri
 // there is none. A controller that is behind fills it in for the account of that
 // name that was there before, whose tokens are worth nothing: that is stale.
 func filled(ctx context.Context, l *apply.Applied, name string) (token string, stale bool, err error) {
-	account, err := l.API.Get(ctx, kube.ServiceAccounts, v1alpha1.System, name)
+	account, err := l.API.Get(ctx, builtin.ServiceAccounts, v1alpha1.System, name)
 	if err != nil {
 		return "", false, err
 	}
-	s, err := l.API.Get(ctx, kube.Secrets, v1alpha1.System, name+"-token")
+	s, err := l.API.Get(ctx, builtin.Secrets, v1alpha1.System, name+"-token")
 	if kube.Missing(err) || err == nil && !apply.Ours(s, l.Federation) {
-		s = kube.Secrets.New(v1alpha1.System, name+"-token")
+		s = builtin.Secrets.New(v1alpha1.System, name+"-token")
 		s.SetAnnotations(map[string]string{ofAccount: name})
-		s.Object["type"] = "kubernetes.io/service-account-token"
+		s.Object["type"] = builtin.TokenType
 		_, err = l.Apply(ctx, s)
 		return "", false, err
 	}
@@ -94,7 +95,7 @@ func filled(ctx context.Context, l *apply.Applied, name string) (token string, s
 	}
 	token = string(kube.SecretData(s)["token"])
 	if token != "" && s.GetAnnotations()[ofUID] != string(account.GetUID()) {
-		return "", true, apply.DeleteOwned(ctx, l.API, kube.Secrets, v1alpha1.System, name+"-token", l.Federation)
+		return "", true, apply.DeleteOwned(ctx, l.API, builtin.Secrets, v1alpha1.System, name+"-token", l.Federation)
 	}
 	return token, false, nil
 }

@@ -1,6 +1,14 @@
-package kube
+// Package builtin names what Kubernetes brings with it: kinds that every API of these
+// years serves in the same way, so that nobody has to ask how, and objects that each
+// cluster makes by itself.
+package builtin
 
-// Kinds that need no asking: every API of these years serves them so.
+import "github.com/fedns/fedns/internal/api/v1alpha1"
+
+// A Kind is one as an API serves it.
+type Kind = v1alpha1.Kind
+
+// The kinds.
 var (
 	Namespaces          = Kind{Version: "v1", Name: "Namespace", Resource: "namespaces"}
 	Services            = Kind{Version: "v1", Name: "Service", Resource: "services", Namespaced: true}
@@ -26,15 +34,17 @@ var (
 	Definitions         = Kind{Group: "apiextensions.k8s.io", Version: "v1", Name: "CustomResourceDefinition", Resource: "customresourcedefinitions"}
 )
 
-var known = []Kind{
+// all are those that Find finds.
+var all = []Kind{
 	Namespaces, Services, Secrets, ConfigMaps, ServiceAccounts, Pods, VolumeClaims, Deployments, StatefulSets, ReplicaSets,
 	DaemonSets, Jobs, Autoscalers, Ingresses, Roles, RoleBindings, ClusterRoles, ClusterRoleBindings, Definitions,
 }
 
-// Known gives the kind of an object, if it is one of those that need no asking.
-func Known(o *Object) (Kind, bool) {
-	for _, k := range known {
-		if k.APIVersion() == o.GetAPIVersion() && k.Name == o.GetKind() {
+// Find gives the kind of an object by what it says of itself, if it is one of those that need
+// no asking.
+func Find(apiVersion, name string) (k Kind, ok bool) {
+	for _, k := range all {
+		if k.APIVersion() == apiVersion && k.Name == name {
 			return k, true
 		}
 	}
