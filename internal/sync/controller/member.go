@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -358,7 +357,7 @@ func (l *loop) muster(ctx context.Context, now time.Time) {
 		if l.clusters[name] == nil {
 			delete(l.known, name)
 			for _, r := range l.reports {
-				r.counted = slices.DeleteFunc(slices.Clone(r.counted), func(s workload.Standing) bool { return s.Cluster == name })
+				r.leave(name)
 			}
 			forgetMember(name)
 		}

@@ -43,6 +43,14 @@ func (r *report) count(k workload.Key, standings []workload.Standing) {
 	r.counted = standings
 }
 
+// leave forgets a cluster that isn't there any more, in what is told and in what is still to be.
+func (r *report) leave(cluster string) {
+	without := func(all []workload.Standing) []workload.Standing {
+		return slices.DeleteFunc(slices.Clone(all), func(s workload.Standing) bool { return s.Cluster == cluster })
+	}
+	r.counted, r.plan.Standings = without(r.counted), without(r.plan.Standings)
+}
+
 // Status is told when nothing has changed for settled, and at the latest after
 // overdue: one write for all that happens to an object at once.
 const (
