@@ -442,8 +442,8 @@ func wildcard(t *testing.T, o *neighbour, asked []string) {
 	var late sync.WaitGroup
 	e := &echo{respond: func(p *Packet) int {
 		mu.Lock()
+		defer mu.Unlock()
 		sources[p.From] = true
-		mu.Unlock()
 		reply(p.Buf, byGroup)
 		if p.Buf[12] == 's' {
 			return p.N
