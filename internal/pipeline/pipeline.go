@@ -546,7 +546,7 @@ func (w *worker) untilDeadline() time.Duration {
 	if at, ok := w.changes.due(); ok {
 		next = min(next, max(at-Now(), time.Millisecond))
 	}
-	if v := w.board.Load().Version; v.Due != 0 && v.Pending() {
+	if v := w.board.Load().Version; v.Pending() {
 		next = min(next, max(time.Until(time.Unix(v.Until(), 0)), time.Millisecond))
 	}
 	for _, t := range w.tables {

@@ -175,6 +175,10 @@ func TestVersion(t *testing.T) {
 			{3, 0, 1<<32 + 5, 5, 6},
 		},
 	} {
+		// Of before anything is known, time makes nothing else.
+		if early := (Version{Serial: 900}); early.At(1000) != early || early.Pending() {
+			t.Errorf("%+v at 1000 is %+v, pending %v", early, early.At(1000), early.Pending())
+		}
 		var v Version
 		for i, tt := range rows {
 			v = v.Next(tt.digest, tt.made, tt.now)

@@ -21,10 +21,9 @@ type Version struct {
 // Next is the version after v, of what has the digest. It was changed at a moment (Unix
 // seconds; 0: nobody knows), which is learned now.
 func (v Version) Next(digest uint64, made, now int64) Version {
-	if v.Publication++; v.Due != 0 {
-		if v = v.At(now); digest == v.Digest {
-			return v
-		}
+	v.Publication++
+	if v = v.At(now); digest == v.Digest && v.Due != 0 {
+		return v
 	}
 	if made == 0 || made > now {
 		made = now
@@ -51,6 +50,9 @@ func (v Version) Next(digest uint64, made, now int64) Version {
 // At is v as it is at a later moment. A second is over for us when whoever learns of it a
 // second after us has heard of all that happened in it.
 func (v Version) At(now int64) Version {
+	if v.Due == 0 {
+		return v // nothing is answered yet
+	}
 	if until := int32(v.Due + grace - uint32(now)); until <= 0 || until > setBack {
 		v.Serial = v.Due
 	}
@@ -77,7 +79,7 @@ func (v Version) Latest(o Version) Version {
 }
 
 // Pending says whether Serial is still to become Due.
-func (v Version) Pending() bool { return v.Serial != v.Due }
+func (v Version) Pending() bool { return v.Due != 0 && v.Serial != v.Due }
 
 // nonzero leaves out 0, which asks for a whole transfer in CoreDNS's transfer plugin.
 func nonzero(serial uint32) uint32 { return max(serial, 1) }
