@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
@@ -31,19 +32,19 @@ type asking struct {
 	json   bool
 }
 
-func (c *asking) declare(fs *flag.FlagSet) {
+func (c *asking) declare(fs *pflag.FlagSet) {
 	c.at(fs)
 	c.form(fs)
 }
 
 // form declares the flag that says how to print.
-func (c *asking) form(fs *flag.FlagSet) {
+func (c *asking) form(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.json, "json", false, "print what the server said, for programs")
 }
 
 // at declares the flag that says which server; its default is one of the
 // environment.
-func (c *asking) at(fs *flag.FlagSet) {
+func (c *asking) at(fs *pflag.FlagSet) {
 	fs.StringVar(&c.server, "server", c.usualServer(), "`URL` of fedns's status; $FEDNS_SERVER says it, too")
 }
 

@@ -13,6 +13,20 @@ import (
 
 type clusters struct{ asking }
 
+func clustersCommand() command {
+	return command{
+		name: "clusters",
+		what: "how the member clusters stand",
+		long: "How the member clusters stand, as a running fedns sees them. fedctl get clusters lists those of a federation's API.",
+		example: `# As the fedns of this host sees them
+fedctl clusters
+
+# As another one does
+fedctl clusters --server http://192.0.2.53:8053`,
+		make: func(c *call) action { return &clusters{asking{call: c}} },
+	}
+}
+
 func (c *clusters) run(ctx context.Context) error {
 	var all report.Clusters
 	if err := c.get(ctx, "clusters", nil, &all); err != nil {
@@ -57,6 +71,16 @@ func (c *clusters) run(ctx context.Context) error {
 }
 
 type version struct{ asking }
+
+func versionCommand() command {
+	return command{
+		name: "version",
+		what: "the version of fedctl, and of the server if it can be asked",
+		example: `# Both
+fedctl version`,
+		make: func(c *call) action { return &version{asking{call: c}} },
+	}
+}
 
 func (c *version) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // it is only by the way

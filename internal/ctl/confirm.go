@@ -4,12 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -25,7 +26,7 @@ type confirm struct {
 	timeout   time.Duration
 }
 
-func (c *confirm) declare(fs *flag.FlagSet) {
+func (c *confirm) declare(fs *pflag.FlagSet) {
 	c.steering.declare(fs)
 	fs.BoolVar(&c.yes, "yes", false, "confirm what is shown, unasked")
 	fs.BoolVar(&c.json, "json", false, "print the list as data, for programs")
@@ -167,4 +168,14 @@ func (c *confirm) asked(n int) bool {
 	fmt.Fprintf(c.Stderr, "Delete %s? Only \"yes\" does: ", plural(n, "object"))
 	answer, err := bufio.NewReader(c.Stdin).ReadString('\n')
 	return err == nil && strings.TrimSpace(answer) == "yes"
+}
+
+func confirmCommand() command {
+	return command{
+		name: "confirm",
+		what: "show the deletions that wait for an operator, and let them go",
+		example: `# Show them, and ask
+fedctl confirm --context myfederation`,
+		make: func(c *call) action { return &confirm{steering: steering{reaching: reaching{call: c}}} },
+	}
 }

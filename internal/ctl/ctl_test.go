@@ -10,11 +10,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
 
 	"github.com/fedns/fedns/internal/api/report"
@@ -93,23 +96,22 @@ func (d *desk) run(args ...string) (stdout, stderr string, code int) {
 func TestUsage(t *testing.T) {
 	d := newDesk(t)
 	for _, tt := range []struct{ args, want string }{
-		{"", "no command is given"},
 		{"fly", `there is no command "fly"`},
 		{"explian x", "there is no command \"explian\"\nfedctl: hint: did you mean explain? fedctl help"},
 		{"unjion eu", "did you mean unjoin?"},
 		{"get pods", "did you mean get clusters?"},
 		{"--nope", `no command is given, but "--nope"`},
-		{"drain cluster/a --raeson x", "has no flag --raeson; did you mean --reason?"},
-		{"drain cluster/a --reason x --for soon", `--for: "soon" isn't right: DURATION it holds, such as 90m`},
+		{"drain cluster/a --raeson x", "drain: there is no flag --raeson; did you mean --reason?"},
+		{"drain cluster/a --reason x --for soon", `drain: --for: "soon" isn't a duration such as 90s, 15m or 2h`},
 		{"explain a --json=maybe", `--json takes no value, and "maybe" is one`},
 		{"explain", "explain: an argument is missing"},
 		{"explain a b", `"b" is one argument too many`},
-		{"explain a --reason x", "explain: has no flag --reason"},
-		{"explain a --nope", "-nope"},
+		{"explain a --reason x", "explain: there is no flag --reason"},
+		{"explain a --nope", "there is no flag --nope"},
 		{"clusters x", "too many"},
 		{"drain --reason x", "an argument is missing"},
 		{"drain cluster/a", "--reason is missing"},
-		{"drain cluster/a --reason", "flag needs an argument: --reason"},
+		{"drain cluster/a --reason", "drain: --reason is without a value"},
 		{"drain a --reason x", "none of cluster/NAME"},
 		{"drain cluster/a/b --reason x", "cluster/NAME"},
 		{"drain cluster/a\tb --reason x", "can't stand in a file"},
@@ -119,11 +121,20 @@ func TestUsage(t *testing.T) {
 		{"drain cluster/a --reason x --for -1h", "is over already"},
 		{"drain cluster/a --reason x --for soon", "soon"},
 		{"undrain a", "none of cluster/NAME"},
-		{"overrides --force", "has no flag --force"},
+		{"overrides --force", "there is no flag --force"},
 		{"plan --kind Deployment", `"Deployment" is not a kind`},
 		{"plan --deadline 0s", "--deadline 0s is over already"},
 		{"plan --max-deletes -1", "has to be 0 or more"},
-		{"get", `there is no command "get"`},
+		{"explain a -x", "there is no flag -x"},
+		{"explain a -jsn", "there is no flag -jsn; did you mean --json?"},
+		{"plan --max-deletes many", `--max-deletes: "many" isn't a whole number`},
+		{"plan --max-deletes=", `--max-deletes: "" isn't a whole number`},
+		{"fly -h", `there is no command "fly"`},
+		{"help fly", `there is no command "fly"`},
+		{"get -h pods", `there is no command "get pods"`},
+		{"drian cluster/a --reason x", "did you mean drain?"},
+		{"drain cluster/a --reason x -- --force", `"--force" is one argument too many`},
+		{"-- fly", `there is no command "fly"`},
 		{"get pods", `there is no command "get pods"`},
 		{"get clusters x", "too many"},
 		{"get clusters -o html", "none of wide, json and yaml"},
@@ -158,43 +169,105 @@ func TestUsage(t *testing.T) {
 	}
 	d.want("")
 	for _, tt := range []struct{ args, want string }{
-		{"--help", "fedctl explain NAME"},
-		{"help", "fedctl get clusters"},
-		{"drain -h", "fedctl drain SUBJECT --reason TEXT [flags]"},
-		{"--reason x --help drain", "--until TIME"},
-		{"help get clusters", "--context CONTEXT"},
-		{"help init", "--etcd-storage SIZE"},
+		{"", "  explain       What a name is answered with, and why."},
+		{"--help", "  get clusters  The members, as kubectl shows them."},
+		{"help", "  get clusters  The members, as kubectl shows them."},
+		{"-h", "Usage:\n  fedctl [options]\n"},
+		{"drain -h", "Usage:\n  fedctl drain SUBJECT --reason TEXT [options]\n"},
+		{"-h drain", "Usage:\n  fedctl drain SUBJECT --reason TEXT [options]\n"},
+		{"drain cluster/a -help", "Usage:\n  fedctl drain SUBJECT --reason TEXT [options]\n"},
+		{"--reason x --help drain", "    --until='':\n        TIME it ends by itself"},
+		{"help get clusters", "    --context='':\n"},
+		{"help init", "    --etcd-storage='10Gi':\n        SIZE of etcd's volume"},
+		{"get", "Available commands:\n  clusters  The members"},
+		{"get --help", "Usage:\n  fedctl get COMMAND [options]\n"},
+		{"--version", "fedctl version test\n"},
+		{"explain a -h", "Examples:\n  # Who answers for a service, and why not the others\n  fedctl explain nginx.mynamespace\n"},
 	} {
-		if out, _, code := d.run(strings.Split(tt.args, " ")...); code != 0 || !strings.Contains(out, tt.want) {
-			t.Errorf("%s: exit %d, %s", tt.args, code, out)
+		out, stderr, code := d.run(strings.Fields(tt.args)...)
+		if code != 0 || stderr != "" || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: exit %d, %s%swant %q", tt.args, code, stderr, out, tt.want)
 		}
 	}
+}
+
+// Flags of one dash are those of two, wherever they stand, and it is said.
+func TestOneDash(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		old  []string
+	}{
+		{"drain cluster/a -reason x -for=90m", []string{"reason", "for"}},
+		{"-reason x drain cluster/a -for 90m", []string{"reason", "for"}},
+		{"drain cluster/a --reason -for --for 90m", nil}, // a value
+		{"drain -force cluster/a --reason=x --for 90m", []string{"force"}},
+		{"drain --reason x --for 90m -- cluster/a", nil},
+	} {
+		d := newDesk(t)
+		_, stderr, code := d.run(strings.Fields(tt.args)...)
+		want := ""
+		for _, name := range tt.old {
+			want += "fedctl: hint: -" + name + " is --" + name + " now\n"
+		}
+		if code != 0 || stderr != want {
+			t.Errorf("%s: exit %d, %swant\n%s", tt.args, code, stderr, want)
+		}
+		text, err := os.ReadFile(d.file())
+		if err != nil || !strings.HasPrefix(string(text), "drain cluster/a until 2026-01-31T13:30:00Z reason ") {
+			t.Errorf("%s: the file holds %q, %v", tt.args, text, err)
+		}
+	}
+}
+
+// What help shows to type can be typed.
+func TestExamples(t *testing.T) {
+	root := newRoot(Env{})
+	each(root, func(c *cobra.Command) {
+		if c.Runnable() && !c.HasSubCommands() && c.Name() != "help" && !strings.Contains(c.Example, "\nfedctl "+strings.TrimPrefix(c.CommandPath(), "fedctl ")) {
+			t.Errorf("%s: has no example", c.CommandPath())
+		}
+		for line := range strings.Lines(c.Example) {
+			line = strings.TrimSpace(line)
+			if line == "" || strings.HasPrefix(line, "# ") {
+				continue
+			}
+			words := strings.Fields(regexp.MustCompile(`"[^"]*"`).ReplaceAllString(line, "TEXT"))
+			found, n := find(root, words[1:])
+			if words[0] != "fedctl" || found != c {
+				t.Errorf("%s: example %q is of another command", c.CommandPath(), line)
+				continue
+			}
+			again, _ := find(newRoot(Env{}), words[1:])
+			if err := again.ParseFlags(words[1+n:]); err != nil {
+				t.Errorf("%q: %v", line, err)
+			} else if err := again.ValidateArgs(again.Flags().Args()); err != nil {
+				t.Errorf("%q: %v", line, err)
+			}
+		}
+	})
 }
 
 // A flag stands for itself in all commands that have it, or in none: it may stand
 // before the command, and nobody knows then whose it is.
 func TestFlagsAgree(t *testing.T) {
-	followed := map[string]string{}
-	lone := alone()
-	for _, g := range groups {
-		for _, k := range g.commands {
-			fs := flag.NewFlagSet("", flag.ContinueOnError)
-			k.make(&call{}).declare(fs)
-			fs.VisitAll(func(f *flag.Flag) {
-				if b, ok := f.Value.(interface{ IsBoolFlag() bool }); !ok || !b.IsBoolFlag() {
-					followed[f.Name] = k.name
+	seen := map[string]*pflag.Flag{}
+	each(newRoot(Env{}), func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			for _, name := range []string{f.Name, f.Shorthand} {
+				other := seen[name]
+				if other == nil || name == "" {
+					seen[name] = f
+					continue
 				}
-				if f.Usage == "" {
-					t.Errorf("%s: --%s isn't explained", k.name, f.Name)
+				if (f.NoOptDefVal == "") != (other.NoOptDefVal == "") || name == f.Shorthand && f.Name != other.Name {
+					t.Errorf("%s: --%s isn't what it is elsewhere", c.CommandPath(), f.Name)
 				}
-			})
-		}
-	}
-	for name, command := range followed {
-		if lone[name] {
-			t.Errorf("--%s is followed by a value in %s, and by none elsewhere", name, command)
-		}
-	}
+			}
+			if f.Usage == "" {
+				t.Errorf("%s: --%s isn't explained", c.CommandPath(), f.Name)
+			}
+		})
+	})
 }
 
 // Comments, other orders and odd spacing stay as they are; the order about the

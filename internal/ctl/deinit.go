@@ -2,9 +2,10 @@ package ctl
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -25,14 +26,14 @@ type deinit struct {
 	output     string
 }
 
-func (c *deinit) declare(fs *flag.FlagSet) {
+func (c *deinit) declare(fs *pflag.FlagSet) {
 	c.files(fs)
 	fs.StringVar(&c.hostName, "host-cluster-context", "", "`C` of the cluster that the API was set up in; not for one made with --api")
 	fs.BoolVar(&c.yes, "yes", false, "mean it: the federation's objects go, too")
 	fs.BoolVar(&c.force, "force", false, "even if it has clusters, or that can't be known")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up; it can be run again")
 	fs.BoolVar(&c.dry, "dry-run", false, "remove nothing; say what would be removed, with -o as objects")
-	fs.StringVar(&c.output, "o", "", "`FORMAT` of --dry-run: yaml or json")
+	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT` of --dry-run: yaml or json")
 }
 
 func (c *deinit) run(ctx context.Context) error {
@@ -186,4 +187,18 @@ func (c *deinit) empty(ctx context.Context, home *kube.API, name string) error {
 		return advice.Errorf("fedctl unjoin each of them first; --force leaves in them what is there", "federation %s has clusters: %s", name, apply.Some(names))
 	}
 	return nil
+}
+
+func deinitCommand() command {
+	return command{
+		name: "deinit", args: "NAME --yes", min: 1, max: 1,
+		what: "remove what init made",
+		long: "Remove the API of a federation, with all that is in it. Its clusters have to have left before.",
+		example: `# What would be removed
+fedctl deinit myfederation --host-cluster-context host --dry-run
+
+# Remove it
+fedctl deinit myfederation --host-cluster-context host --yes`,
+		make: func(c *call) action { return &deinit{reaching: reaching{call: c}} },
+	}
 }

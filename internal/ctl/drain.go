@@ -3,10 +3,11 @@ package ctl
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net/url"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
@@ -29,7 +30,7 @@ func newDrain(c *call) action {
 	return &drain{call: c, order: order{editing: editing{asking{call: c}, ""}}, moving: moving{steering: steering{reaching: reaching{call: c}}}}
 }
 
-func (c *drain) declare(fs *flag.FlagSet) {
+func (c *drain) declare(fs *pflag.FlagSet) {
 	c.form(fs)
 	c.which(fs)
 	c.terms(fs)
@@ -327,4 +328,22 @@ func (m *motion) leave(ctx context.Context, after time.Time, out *departure) err
 		out.Moved = (b.here.there == 0 && b.here.waiting == 0 || out.away != "") && b.elsewhere.waiting == 0
 		return out.Moved, fmt.Sprintf("%s are left there; elsewhere %s", plural(int(b.here.there), "replica"), b.elsewhere)
 	})
+}
+
+func drainCommand() command {
+	return command{
+		name: "drain", args: orderArgs, min: 1, max: 1,
+		what: "take shards out of the answers, and with --evacuate a cluster's replicas elsewhere",
+		long: "Take shards out of the answers. " + whereTo + "\n\n" +
+			"With --evacuate a cluster's replicas move to the others, when no answer that names it can be remembered any more.",
+		example: `# For two hours, by the file of overrides that the fedns of this host reads
+fedctl drain cluster/gce-us-central1-a --reason "kernel upgrade" --for 2h
+
+# In all servers of a federation, with its replicas
+fedctl drain cluster/gce-us-central1-a --context myfederation --evacuate --reason "kernel upgrade"
+
+# What it would change
+fedctl drain region/us-central1 --reason rehearsal --dry-run`,
+		make: newDrain,
+	}
 }

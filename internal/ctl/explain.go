@@ -2,12 +2,13 @@ package ctl
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/report"
 )
@@ -18,7 +19,7 @@ type explain struct {
 	without       list
 }
 
-func (c *explain) declare(fs *flag.FlagSet) {
+func (c *explain) declare(fs *pflag.FlagSet) {
 	c.asking.declare(fs)
 	fs.StringVar(&c.qtype, "type", "", "`TYPE` of record; default A")
 	fs.StringVar(&c.client, "client", "", "`IP` of a client, or its network: what it would be answered")
@@ -214,4 +215,22 @@ func where(ps []report.Place) string {
 		}
 	}
 	return strings.Join(out, " ")
+}
+
+func explainCommand() command {
+	return command{
+		name: "explain", args: "NAME", min: 1, max: 1,
+		what: "what a name is answered with, and why",
+		long: "Ask a running fedns what it answers a name with, and which rule kept or removed each shard.\n\n" +
+			"NAME is a whole name, or a short one: SERVICE.NAMESPACE, service/NAMESPACE/SERVICE, ingress/NAMESPACE/INGRESS, host/HOST.",
+		example: `# Who answers for a service, and why not the others
+fedctl explain nginx.mynamespace
+
+# What a client of that address is answered
+fedctl explain nginx.mynamespace --client 198.51.100.7
+
+# What would be if a cluster were lost
+fedctl explain nginx.mynamespace --without gce-us-central1-a`,
+		make: func(c *call) action { return &explain{asking: asking{call: c}} },
+	}
 }

@@ -2,10 +2,11 @@ package ctl
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
@@ -16,9 +17,9 @@ type getClusters struct {
 	output string
 }
 
-func (c *getClusters) declare(fs *flag.FlagSet) {
+func (c *getClusters) declare(fs *pflag.FlagSet) {
 	c.reaching.declare(fs)
-	fs.StringVar(&c.output, "o", "", "`FORMAT`: wide, json or yaml")
+	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT`: wide, json or yaml")
 }
 
 func (c *getClusters) run(ctx context.Context) error {
@@ -61,4 +62,18 @@ func (c *getClusters) run(ctx context.Context) error {
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
+}
+
+func getClustersCommand() command {
+	return command{
+		name: "get clusters",
+		what: "the members, as kubectl shows them",
+		long: "The members of a federation, as its API has them, and as kubectl shows them. fedctl clusters lists what a running fedns sees of them.",
+		example: `# Of a federation
+fedctl get clusters --context myfederation
+
+# As data
+fedctl get clusters --context myfederation -o yaml`,
+		make: func(c *call) action { return &getClusters{reaching: reaching{call: c}} },
+	}
 }

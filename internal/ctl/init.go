@@ -3,8 +3,9 @@ package ctl
 import (
 	"context"
 	"errors"
-	"flag"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -31,7 +32,7 @@ type initialize struct {
 // none is what --etcd-storage says for no volume.
 const none = "none"
 
-func (c *initialize) declare(fs *flag.FlagSet) {
+func (c *initialize) declare(fs *pflag.FlagSet) {
 	c.files(fs)
 	fs.StringVar(&c.hostName, "host-cluster-context", "", "`C` of the cluster that the API is set up in")
 	fs.StringVar(&c.domain, "dns-zone-name", "", "`D`, the domain of the federation's names")
@@ -46,7 +47,7 @@ func (c *initialize) declare(fs *flag.FlagSet) {
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated, too; may be given several times")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made, with keys of its own each time")
-	fs.StringVar(&c.output, "o", "", "`FORMAT` of --dry-run: yaml or json")
+	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT` of --dry-run: yaml or json")
 }
 
 func (c *initialize) run(ctx context.Context) error {
@@ -253,4 +254,21 @@ func until(t time.Time) string {
 		return ""
 	}
 	return ", until " + t.UTC().Format(time.DateOnly) + " (run this again to renew it)"
+}
+
+func initCommand() command {
+	return command{
+		name: "init", args: "NAME --host-cluster-context C --dns-zone-name D", min: 1, max: 1,
+		what: "set the API of a federation up, or renew it",
+		long: "Set the API of a federation up in a host cluster, or in one that runs already (--api). Run again, it renews what there is.",
+		example: `# In a host cluster
+fedctl init myfederation --host-cluster-context host --dns-zone-name example.com
+
+# In an API that runs already
+fedctl init myfederation --api ./kubeconfig/admin --dns-zone-name example.com
+
+# What would be made
+fedctl init myfederation --host-cluster-context host --dns-zone-name example.com --dry-run -o yaml`,
+		make: func(c *call) action { return &initialize{reaching: reaching{call: c}} },
+	}
 }

@@ -2,13 +2,14 @@ package ctl
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
@@ -31,7 +32,7 @@ type join struct {
 	output    string
 }
 
-func (c *join) declare(fs *flag.FlagSet) {
+func (c *join) declare(fs *pflag.FlagSet) {
 	c.reaching.declare(fs)
 	hostFlag(fs)
 	fs.StringVar(&c.cluster, "cluster-context", "", "`X`, the context of the cluster; default: one of the cluster's name")
@@ -43,7 +44,7 @@ func (c *join) declare(fs *flag.FlagSet) {
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated to it, too; may be given several times")
 	fs.DurationVar(&c.timeout, "timeout", 2*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made")
-	fs.StringVar(&c.output, "o", "", "`FORMAT` of --dry-run: yaml or json")
+	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT` of --dry-run: yaml or json")
 }
 
 func (c *join) run(ctx context.Context) error {
@@ -181,4 +182,18 @@ func location(s string) error {
 		}
 	}
 	return fmt.Errorf("%q is not a latitude and a longitude such as \"60.17 24.94\"", s)
+}
+
+func joinCommand() command {
+	return command{
+		name: "join", args: "CLUSTER --cluster-context X", min: 1, max: 1,
+		what: "make a cluster a member, or renew what it has",
+		long: "Make a cluster a member of a federation: two service accounts in it, with the rights that are needed, and a Cluster object with their tokens in the federation's API. Run again, it renews what there is.",
+		example: `# A cluster that is called in kubeconfig as it is to be here
+fedctl join gce-us-central1-a --context myfederation
+
+# By another context, and with a place of its own
+fedctl join onprem --context myfederation --cluster-context admin@onprem --region eu-north1 --location "60.17 24.94"`,
+		make: func(c *call) action { return &join{reaching: reaching{call: c}} },
+	}
 }

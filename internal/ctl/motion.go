@@ -4,11 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
@@ -26,7 +27,7 @@ type moving struct {
 	timeout time.Duration
 }
 
-func (c *moving) declare(fs *flag.FlagSet) {
+func (c *moving) declare(fs *pflag.FlagSet) {
 	c.steering.declare(fs)
 	fs.Var(&c.servers, "server", "`URL` of fedns's status, for each fedns that answers; default: those that say in the API that they are there, else $FEDNS_SERVER, then "+defaultServer)
 	fs.BoolVar(&c.noWait, "no-wait", false, "don't wait for pods")

@@ -3,7 +3,6 @@ package ctl
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
@@ -23,13 +24,13 @@ type editing struct {
 	file string
 }
 
-func (c *editing) declare(fs *flag.FlagSet) {
+func (c *editing) declare(fs *pflag.FlagSet) {
 	c.asking.declare(fs)
 	c.which(fs)
 }
 
 // which declares the flag that says which file.
-func (c *editing) which(fs *flag.FlagSet) {
+func (c *editing) which(fs *pflag.FlagSet) {
 	fs.StringVar(&c.file, "file", "", "`PATH` of the file of overrides; default: the one the server reads")
 }
 
@@ -41,13 +42,13 @@ type order struct {
 	dry, force    bool
 }
 
-func (c *order) declare(fs *flag.FlagSet) {
+func (c *order) declare(fs *pflag.FlagSet) {
 	c.editing.declare(fs)
 	c.terms(fs)
 }
 
 // terms declares the flags that say for what, and how long.
-func (c *order) terms(fs *flag.FlagSet) {
+func (c *order) terms(fs *pflag.FlagSet) {
 	fs.StringVar(&c.reason, "reason", "", "`TEXT` for whoever finds the order")
 	fs.StringVar(&c.until, "until", "", "`TIME` it ends by itself, such as 2026-01-31T15:04:05Z")
 	fs.DurationVar(&c.duration, "for", 0, "`DURATION` it holds, such as 90m")

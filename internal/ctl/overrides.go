@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
@@ -33,7 +34,7 @@ func newOverrides(c *call) action {
 	return &overrides{call: c, editing: editing{asking{call: c}, ""}, steering: steering{reaching: reaching{call: c}}}
 }
 
-func (c *overrides) declare(fs *flag.FlagSet) {
+func (c *overrides) declare(fs *pflag.FlagSet) {
 	fs.Var(&c.servers, "server", "`URL` of fedns's status, for each that is to be asked; default $FEDNS_SERVER, then "+defaultServer)
 	c.form(fs)
 	c.which(fs)
@@ -659,4 +660,20 @@ func folded(text string, width int) (lines []string) {
 		lines = append(lines, word)
 	}
 	return lines
+}
+
+func overridesCommand() command {
+	return command{
+		name: "overrides",
+		what: "list the orders, those of files and those of the federation's API, and where each stands",
+		example: `# Those that the fedns of this host knows of
+fedctl overrides
+
+# Those of a federation, and what each server has made of them
+fedctl overrides --context myfederation
+
+# Remove what has expired
+fedctl overrides --prune`,
+		make: newOverrides,
+	}
 }

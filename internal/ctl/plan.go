@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/sync/controller"
@@ -24,7 +25,7 @@ type plan struct {
 	json, exit bool
 }
 
-func (c *plan) declare(fs *flag.FlagSet) {
+func (c *plan) declare(fs *pflag.FlagSet) {
 	c.steering.declare(fs)
 	fs.DurationVar(&c.deadline, "deadline", 30*time.Second, "`DURATION` that clusters may take to say what they have")
 	fs.IntVar(&c.maxDeletes, "max-deletes", controller.DefaultMaxDeletes, "`N`, as fedsync has it: more deletions in a cluster wait for an operator")
@@ -154,4 +155,18 @@ func foreseen(federation string, p controller.Preview) foresight {
 		}
 	}
 	return out
+}
+
+func planCommand() command {
+	return command{
+		name: "plan",
+		what: "what fedsync would do now, and why",
+		long: "What fedsync would do now, and why: each step with the fields that it changes, from the very calls of a run made as dry runs. Nothing is done.",
+		example: `# All steps
+fedctl plan --context myfederation
+
+# Is there anything to do?
+fedctl plan --context myfederation --exit-code`,
+		make: func(c *call) action { return &plan{steering: steering{reaching: reaching{call: c}}} },
+	}
 }

@@ -5,11 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -39,7 +40,7 @@ func newPosting(c *call) action {
 	return &posting{call: c, order: order{editing: editing{asking{call: c}, ""}}, steering: steering{reaching: reaching{call: c}}}
 }
 
-func (c *posting) declare(fs *flag.FlagSet) {
+func (c *posting) declare(fs *pflag.FlagSet) {
 	c.order.declare(fs)
 	c.steering.declare(fs)
 }
@@ -347,4 +348,43 @@ func (b *board) takeDown(ctx context.Context, now func() time.Time, sub override
 		}
 	}
 	return taken, nil
+}
+
+// orderArgs is what orders are about.
+const orderArgs = "SUBJECT --reason TEXT"
+
+// whereTo says where an order goes.
+const whereTo = "The order goes into the file of overrides that the server reads; with --context it goes to all servers of a federation, by its API."
+
+func downCommand() command {
+	return command{
+		name: "down", args: orderArgs, min: 1, max: 1,
+		what: "take shards out of the answers that are broken",
+		long: "Take shards out of the answers that are broken, whatever their evidence says. " + whereTo,
+		example: `# A zone of which the network is broken
+fedctl down zone/us-central1-a --reason "no uplink"`,
+		make: newPosting,
+	}
+}
+
+func upCommand() command {
+	return command{
+		name: "up", args: orderArgs, min: 1, max: 1,
+		what: "answer with shards whatever their state",
+		long: "Answer with shards whatever their state. " + whereTo,
+		example: `# Although its probe fails
+fedctl up service/mynamespace/nginx --reason "the probe is wrong" --for 30m`,
+		make: newPosting,
+	}
+}
+
+func failbackCommand() command {
+	return command{
+		name: "failback", args: orderArgs, min: 1, max: 1,
+		what: "go back to the region that failover prefers",
+		long: "Go back to the region that failover prefers. " + whereTo,
+		example: `# One service
+fedctl failback service/mynamespace/nginx --reason "Belgium is well again"`,
+		make: newPosting,
+	}
 }

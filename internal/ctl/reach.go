@@ -3,10 +3,11 @@ package ctl
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"regexp"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
@@ -20,18 +21,18 @@ type reaching struct {
 	kubeconfig, context string
 }
 
-func (c *reaching) declare(fs *flag.FlagSet) {
+func (c *reaching) declare(fs *pflag.FlagSet) {
 	c.files(fs)
 	fs.StringVar(&c.context, "context", "", "`CONTEXT` of the federation; default: the current one")
 }
 
-func (c *reaching) files(fs *flag.FlagSet) {
+func (c *reaching) files(fs *pflag.FlagSet) {
 	fs.StringVar(&c.kubeconfig, "kubeconfig", "", "`FILE`; default $KUBECONFIG, then ~/.kube/config")
 }
 
 // hostFlag is of the commands of the first federations, in which the clusters'
 // credentials were kept in the host cluster. They are in the federation's API now.
-func hostFlag(fs *flag.FlagSet) {
+func hostFlag(fs *pflag.FlagSet) {
 	fs.String("host-cluster-context", "", "`C`, accepted as kubefed had it; it isn't needed")
 }
 

@@ -9,6 +9,16 @@ import (
 // regions prints the table of regions that needs no location in the Corefile.
 type regions struct{ asking }
 
+func regionsCommand() command {
+	return command{
+		name: "regions",
+		what: "the regions of the big clouds that are known by name",
+		example: `# Where they are
+fedctl regions`,
+		make: func(c *call) action { return &regions{asking{call: c}} },
+	}
+}
+
 func (c *regions) run(context.Context) error {
 	list := geo.Regions()
 	if c.json {

@@ -2,10 +2,11 @@ package ctl
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net/url"
 	"text/tabwriter"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/report"
 )
@@ -17,7 +18,7 @@ type services struct {
 	federation, namespace string
 }
 
-func (c *services) declare(fs *flag.FlagSet) {
+func (c *services) declare(fs *pflag.FlagSet) {
 	c.asking.declare(fs)
 	fs.BoolVar(&c.unhealthy, "unhealthy", false, "only those of which a shard isn't up, or is only last known to be")
 	fs.StringVar(&c.federation, "federation", "", "only those of the federation `NAME`")
@@ -102,4 +103,17 @@ func reason(x *report.ServiceShard) string {
 		out += "; order: " + x.Order
 	}
 	return out
+}
+
+func servicesCommand() command {
+	return command{
+		name: "services",
+		what: "what is answered for, and how each cluster's shard of it stands",
+		example: `# All services
+fedctl services
+
+# Those of a namespace of which a shard isn't up
+fedctl services --namespace mynamespace --unhealthy`,
+		make: func(c *call) action { return &services{asking: asking{call: c}} },
+	}
 }

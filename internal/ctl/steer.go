@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -20,7 +21,7 @@ type steering struct {
 	federation string
 }
 
-func (c *steering) declare(fs *flag.FlagSet) {
+func (c *steering) declare(fs *pflag.FlagSet) {
 	c.reaching.declare(fs)
 	fs.StringVar(&c.federation, "federation", "", "`NAME` of the federation; default: what its API says")
 }

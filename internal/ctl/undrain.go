@@ -3,8 +3,9 @@ package ctl
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/override"
@@ -22,7 +23,7 @@ func newUndrain(c *call) action {
 	return &undrain{c, editing{asking{call: c}, ""}, moving{steering: steering{reaching: reaching{call: c}}}}
 }
 
-func (c *undrain) declare(fs *flag.FlagSet) {
+func (c *undrain) declare(fs *pflag.FlagSet) {
 	c.form(fs)
 	c.which(fs)
 	c.moving.declare(fs)
@@ -186,4 +187,18 @@ func (m *motion) returned(ctx context.Context) error {
 		return fmt.Errorf("cluster %s: its drain is taken back, and still in force somewhere: %w", m.cluster, err)
 	}
 	return nil
+}
+
+func undrainCommand() command {
+	return command{
+		name: "undrain", args: "SUBJECT", min: 1, max: 1,
+		what: "take back what was ordered about a subject",
+		long: "Take back what was ordered about a subject, by whichever order: in the file of overrides that the server reads, or with --context in a federation's API.",
+		example: `# In the file
+fedctl undrain cluster/gce-us-central1-a
+
+# In the API; its replicas come back first
+fedctl undrain cluster/gce-us-central1-a --context myfederation`,
+		make: newUndrain,
+	}
 }

@@ -2,10 +2,11 @@ package ctl
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net/url"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
@@ -30,7 +31,7 @@ type unjoin struct {
 // defaultWait is the longest that answers are remembered by default.
 const defaultWait = 180 * time.Second
 
-func (c *unjoin) declare(fs *flag.FlagSet) {
+func (c *unjoin) declare(fs *pflag.FlagSet) {
 	c.reaching.declare(fs)
 	hostFlag(fs)
 	c.asking.call = c.call
@@ -42,7 +43,7 @@ func (c *unjoin) declare(fs *flag.FlagSet) {
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that was propagated to it, too; may be given several times")
 	fs.DurationVar(&c.timeout, "timeout", 15*time.Minute, "`DURATION` after which it is given up; it can be run again")
 	fs.BoolVar(&c.dry, "dry-run", false, "remove nothing; say what would be removed, with -o as objects")
-	fs.StringVar(&c.output, "o", "", "`FORMAT` of --dry-run: yaml or json")
+	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT` of --dry-run: yaml or json")
 }
 
 func (c *unjoin) run(ctx context.Context) error {
@@ -204,5 +205,18 @@ func (c *unjoin) ask(ctx context.Context, whose bootstrap.Settings, name string,
 			return
 		}
 		v.Set("after", page.Next)
+	}
+}
+
+func unjoinCommand() command {
+	return command{
+		name: "unjoin", args: "CLUSTER", min: 1, max: 1,
+		what: "take a cluster out, first of all out of the answers",
+		example: `# When no answer that names it can be remembered any more, what was made in it goes
+fedctl unjoin gce-us-central1-a --context myfederation
+
+# What would be removed
+fedctl unjoin gce-us-central1-a --context myfederation --dry-run`,
+		make: func(c *call) action { return &unjoin{reaching: reaching{call: c}} },
 	}
 }
