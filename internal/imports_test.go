@@ -46,7 +46,7 @@ var layers = []layer{
 		"internal/kube/apireply", "internal/kube", "internal/kube/kubeconfig",
 	}},
 	{"where evidence comes from", []string{
-		"internal/source/probe", "internal/source/cluster", "internal/source/registry",
+		"internal/source/probe", "internal/source/cluster", "internal/source/registry", "internal/source/sourcetest",
 	}},
 	{"what runs: evidence in, snapshots out; wishes in, writes out", []string{
 		"internal/pipeline/journal", "internal/pipeline", "internal/sync/controller",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,9 +21,15 @@ import (
 // the Services with a label; but the slices that Kubernetes makes carry the labels of
 // their Service, and others are few. So those with the selector's labels are watched,
 // and all that Kubernetes hasn't made: of a cluster with 20,000 Services of which 1,000
-// are exported, 1,000 slices and not 20,000. Where an exported Service has no slice with the
-// labels, Kubernetes' own are asked for by its name (see unlabelled.go), and so are those of
+// are exported, 1,000 slices and not 20,000. What Kubernetes made and hasn't labelled is
+// asked for by the names of the exported Services (see unlabelled.go), and so are the slices of
 // a Service in front of an Ingress.
+
+// handover is how long a slice still counts that a watch has no more, unless another one tells
+// of it meanwhile: one whose labels change goes from a watch to another, and to take it for
+// gone in between would lead its clients away. Watches of one API are some milliseconds
+// apart at most, and no answer is good for less than a second.
+const handover = 200 * time.Millisecond
 
 // An origin is a watch that slices come from.
 type origin int
@@ -30,7 +37,7 @@ type origin int
 const (
 	labelled   origin = iota // with the labels of what is exported
 	unmanaged                // not made by Kubernetes
-	unlabelled               // made by Kubernetes, of exported Services none of whose slices has the labels
+	unlabelled               // made by Kubernetes, without the labels, of exported Services
 	followed                 // of Services in front of others
 	origins
 )
@@ -46,14 +53,20 @@ type endpoints struct {
 	exported map[snapshot.Key]bool
 	known    bool                                    // which Services are exported, and a list waits for nothing else
 	services map[snapshot.Key]map[shard.SliceKey]int // slices of exported Services, by their Service: how many watches have each
-	bare     map[snapshot.Key]bool                   // exported Services none of whose slices has the labels
-	bared    chan struct{}                           // has something when there are more of them
+	leaving  map[shard.SliceKey]*leave
+	renamed  chan struct{} // has something when other Services are exported
+}
+
+// A leave is a slice that a watch has no more, and that still counts.
+type leave struct {
+	origin origin
+	end    *time.Timer
 }
 
 func newEndpoints(needed ...origin) *endpoints {
 	e := &endpoints{
 		needed: needed, exported: map[snapshot.Key]bool{}, services: map[snapshot.Key]map[shard.SliceKey]int{},
-		bare: map[snapshot.Key]bool{}, bared: make(chan struct{}, 1),
+		leaving: map[shard.SliceKey]*leave{}, renamed: make(chan struct{}, 1),
 	}
 	for o := range e.slices {
 		e.slices[o] = map[shard.SliceKey]*shard.Slice{}
@@ -74,29 +87,12 @@ func (e *endpoints) wanted(k shard.SliceKey) *shard.Slice {
 // put keeps a slice, or that there is none, and gives what that changes.
 func (e *endpoints) put(o origin, k shard.SliceKey, s *shard.Slice) []shard.Change {
 	before := e.wanted(k)
-	if was := e.slices[o][k]; was != nil && o != followed {
-		at := was.Of()
-		if e.services[at][k]--; e.services[at][k] == 0 {
-			delete(e.services[at], k)
-		}
-		if len(e.services[at]) == 0 {
-			delete(e.services, at)
-		}
-		defer e.mark(at)
+	if l := e.leaving[k]; l != nil && (s != nil || l.origin == o) {
+		l.end.Stop()
+		delete(e.leaving, k)
+		e.keep(l.origin, k, nil)
 	}
-	if s == nil {
-		delete(e.slices[o], k)
-	} else {
-		e.slices[o][k] = s
-		if o != followed {
-			at := s.Of()
-			if e.services[at] == nil {
-				e.services[at] = map[shard.SliceKey]int{}
-			}
-			e.services[at][k]++
-			defer e.mark(at)
-		}
-	}
+	e.keep(o, k, s)
 	switch after := e.wanted(k); {
 	case after == before:
 		return nil
@@ -107,29 +103,96 @@ func (e *endpoints) put(o origin, k shard.SliceKey, s *shard.Slice) []shard.Chan
 	}
 }
 
-// set notes a slice, and gone that there is none.
-func (e *endpoints) set(o origin, s *shard.Slice) { e.change(o, s.Key, s) }
+// keep notes what an origin has under a name.
+func (e *endpoints) keep(o origin, k shard.SliceKey, s *shard.Slice) {
+	if was := e.slices[o][k]; was != nil && o != followed {
+		at := was.Of()
+		if e.services[at][k]--; e.services[at][k] == 0 {
+			delete(e.services[at], k)
+		}
+		if len(e.services[at]) == 0 {
+			delete(e.services, at)
+		}
+	}
+	if s == nil {
+		delete(e.slices[o], k)
+		return
+	}
+	e.slices[o][k] = s
+	if o != followed {
+		at := s.Of()
+		if e.services[at] == nil {
+			e.services[at] = map[shard.SliceKey]int{}
+		}
+		e.services[at][k]++
+	}
+}
 
-func (e *endpoints) gone(o origin, k shard.SliceKey) { e.change(o, k, nil) }
+// drop notes that an origin has none of a name any more. What no other has either counts for
+// a moment longer.
+func (e *endpoints) drop(o origin, k shard.SliceKey) []shard.Change {
+	s := e.slices[o][k]
+	if s == nil {
+		return nil
+	}
+	alone := e.exported[s.Of()] && len(e.needed) > 1 && o != followed
+	for other := range e.slices {
+		alone = alone && (origin(other) == o || e.slices[other][k] == nil)
+	}
+	if !alone {
+		return e.put(o, k, nil)
+	}
+	if e.leaving[k] == nil {
+		l := &leave{origin: o}
+		l.end = time.AfterFunc(handover, func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if e.leaving[k] == l {
+				e.tellOf(e.put(o, k, nil))
+			}
+		})
+		e.leaving[k] = l
+	}
+	return nil
+}
+
+// tellOf reports changes, if there are any.
+func (e *endpoints) tellOf(c []shard.Change) {
+	if len(c) > 0 {
+		e.report(c...)
+	}
+}
+
+// end waits for what is being reported, and reports nothing any more.
+func (e *endpoints) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, l := range e.leaving {
+		l.end.Stop()
+	}
+	clear(e.leaving)
+}
+
+// set notes a slice, and gone that there is none.
+func (e *endpoints) set(o origin, s *shard.Slice) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tellOf(e.put(o, s.Key, s))
+}
+
+func (e *endpoints) gone(o origin, k shard.SliceKey) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tellOf(e.drop(o, k))
+}
 
 // lost notes that a watch of some Services' slices has none of a name any more. Another
 // of the same origin may have it, under another Service.
 func (e *endpoints) lost(o origin, of func(snapshot.Key) bool, k shard.SliceKey) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s := e.slices[o][k]; s == nil || !of(s.Of()) {
-		return
-	}
-	if c := e.put(o, k, nil); len(c) > 0 {
-		e.report(c...)
-	}
-}
-
-func (e *endpoints) change(o origin, k shard.SliceKey, s *shard.Slice) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if c := e.put(o, k, s); len(c) > 0 {
-		e.report(c...)
+	if s := e.slices[o][k]; s != nil && of(s.Of()) {
+		e.tellOf(e.drop(o, k))
 	}
 }
 
@@ -147,7 +210,7 @@ func (e *endpoints) list(o origin, of func(snapshot.Key) bool, all []*shard.Slic
 	}
 	for k, s := range e.slices[o] {
 		if !have[k] && (of == nil || of(s.Of())) {
-			changes = append(changes, e.put(o, k, nil)...)
+			changes = append(changes, e.drop(o, k)...)
 		}
 	}
 	if of == nil {
@@ -156,9 +219,7 @@ func (e *endpoints) list(o origin, of func(snapshot.Key) bool, all []*shard.Slic
 			changes = []shard.Change{shard.SliceList{Slices: e.all()}}
 		}
 	}
-	if len(changes) > 0 {
-		e.report(changes...)
-	}
+	e.tellOf(changes)
 }
 
 // complete notes that all parts of an origin have been listed, and counts the slices.
@@ -205,7 +266,12 @@ func (e *endpoints) tell(c shard.Change) {
 		} else {
 			delete(e.exported, k)
 		}
-		e.mark(k)
+		if slices.Contains(e.needed, unlabelled) {
+			select {
+			case e.renamed <- struct{}{}:
+			default:
+			}
+		}
 		for at := range e.services[k] {
 			switch s := e.wanted(at); {
 			case s == nil:
@@ -296,18 +362,22 @@ const byOthers = discoveryv1.LabelManagedBy + "!=" + sliceController
 // some are the slices of some Services of a namespace, and of no others, chosen by labels.
 func (w *Watcher) some(a *api, o origin, name, namespace, selector string, of func(snapshot.Key) bool) *resource {
 	r := w.slices(a, o, name, namespace, selector)
+	set := r.set
+	r.set = func(v any) (shard.Change, []string) {
+		c, problems := set(v)
+		if s, ok := c.(shard.SliceSet); ok && !of(s.Slice.Of()) {
+			return nil, nil
+		}
+		return c, problems
+	}
 	r.tell = func(c shard.Change) {
 		switch c := c.(type) {
 		case shard.SliceSet:
-			if of(c.Slice.Of()) {
-				w.endpoints.set(o, c.Slice)
-			} else {
-				w.endpoints.lost(o, of, c.Slice.Key)
-			}
+			w.endpoints.set(o, c.Slice)
 		case shard.SliceGone:
 			w.endpoints.lost(o, of, c.Key)
 		case shard.SliceList:
-			w.endpoints.list(o, of, slices.DeleteFunc(c.Slices, func(s *shard.Slice) bool { return !of(s.Of()) }))
+			w.endpoints.list(o, of, c.Slices)
 		}
 	}
 	return r
@@ -330,16 +400,21 @@ func (e *endpoints) those(o origin, of func(snapshot.Key) bool) known {
 func (w *Watcher) chosen(a *api) []*resource {
 	out := []*resource{w.slices(a, labelled, "slices", "", w.Selector.String())}
 	if !w.Selector.Empty() {
-		others := w.slices(a, unmanaged, "slices of others", "", byOthers)
+		others := w.withoutLabels(w.slices(a, unmanaged, "slices of others", "", byOthers))
 		others.seldom = true
-		set := others.set
-		others.set = func(v any) (shard.Change, []string) {
-			if w.Selector.Matches(labels.Set(v.(*discoveryv1.EndpointSlice).Labels)) {
-				return nil, nil // the other watch has it
-			}
-			return set(v)
-		}
 		out = append(out, others, w.slicesByName(a))
 	}
 	return out
+}
+
+// withoutLabels leaves out of slices those that the watch of the labels has.
+func (w *Watcher) withoutLabels(r *resource) *resource {
+	set := r.set
+	r.set = func(v any) (shard.Change, []string) {
+		if w.Selector.Matches(labels.Set(v.(*discoveryv1.EndpointSlice).Labels)) {
+			return nil, nil
+		}
+		return set(v)
+	}
+	return r
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -15,7 +16,9 @@ import (
 func choosing(c *Config) { c.Selector, _ = labels.Parse("fedns.io/export=true") }
 
 const (
-	exported = `"labels":{"fedns.io/export":"true"}`
+	label    = `"fedns.io/export":"true"`
+	exported = `"labels":{` + label + `}`
+	marked   = `"metadata":{` + exported + `}`
 	oneReady = `"endpoints":[{"addresses":["10.0.0.1"],"zone":"us-a"}]`
 )
 
@@ -145,63 +148,174 @@ func TestSlicesWaitForServices(t *testing.T) {
 	e.tell(shard.ServiceGone{Key: web})
 	e.tell(shard.ServiceSet{Service: &shard.Service{Key: web}})
 	e.gone(labelled, key)
-	if got := fmt.Sprintf("%T", told); len(told) != 5 {
-		t.Errorf("%s: %#v", got, told)
+	eventually(t, "it is gone, a moment later", func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return len(told) == 5
+	})
+	if got, ok := told[4].(shard.SliceGone); !ok || got.Key != key {
+		t.Errorf("%#v", told)
 	}
 }
 
-// Kubernetes' own slices without the labels are asked for together, by the names of their
-// Services, and those of nobody else.
+// Kubernetes' own slices without the labels are asked for together, by the names of the exported
+// Services, and those of nobody else; what has the labels isn't told twice.
 func TestSlicesByName(t *testing.T) {
-	const n = 2*namesAtOnce + 1
+	const n = 300
+	long := strings.Repeat("x", 40)
 	s := serve(t)
 	for i := range n {
-		s.set("services", fmt.Sprint("s", i), `"metadata":{`+exported+`}`)
-		s.set("endpointslices", fmt.Sprint("s", i, "-1"), named(fmt.Sprint("s", i), managed))
-		s.set("services", fmt.Sprint("t", i), `"metadata":{`+exported+`}`)
-		s.set("endpointslices", fmt.Sprint("t", i, "-1"), named(fmt.Sprint("t", i), managed, `"fedns.io/export":"true"`))
+		s.set("services", fmt.Sprint(long, i), `"metadata":{`+exported+`}`)
+		s.set("endpointslices", fmt.Sprint(long, i, "-1"), named(fmt.Sprint(long, i), managed))
+		s.set("endpointslices", fmt.Sprint(long, i, "-2"), named(fmt.Sprint(long, i), managed, `"fedns.io/export":"true"`))
+		s.set("endpointslices", fmt.Sprint("u", i, "-1"), named(fmt.Sprint("u", i), managed))
 	}
 	v, j, _ := s.follow(t, choosing)
 	eventually(t, "all slices", func() bool { return strings.Count(v.String(), "slice ") == 2*n })
 	eventually(t, "one list of them", func() bool { return v.listed()["slice"] == 1 })
 	eventually(t, "the log", func() bool {
-		return j.has(fmt.Sprintf("listed %d services, 0 ingresses, %d slices, %d slices by name", 2*n, n, n)) == 1
+		return j.has(fmt.Sprintf("listed %d services, 0 ingresses, %d slices, %d slices by name", n, n, n)) == 1
 	})
 	watches := 0
 	s.do(func() {
 		for _, a := range s.asked {
 			if strings.Contains(a, "watch endpointslices") && strings.Contains(a, " in (") {
 				watches++
-				if len(a) > 8000 || strings.Contains(a, "t1,") {
+				if len(a) > 8000 || !strings.Contains(a, ",fedns.io/export!=true ") {
 					t.Errorf("asked %q", a)
 				}
 			}
 		}
 	})
-	if watches != 3 {
+	if watches != 4 {
 		t.Errorf("%d watches by name", watches)
 	}
 }
 
-// Watches by name are of one namespace each, and begun anew where fewer would do.
-func TestByNameBatches(t *testing.T) {
-	var keys []snapshot.Key
-	for i := range namesAtOnce + 1 {
-		keys = append(keys, snapshot.Key{Namespace: "b", Name: fmt.Sprint(i)}, snapshot.Key{Namespace: fmt.Sprintf("a%02d", i%3), Name: fmt.Sprint(i)})
+// A slice whose labels change goes from a watch to another, and counts all the time.
+func TestSliceHandedOver(t *testing.T) {
+	s := serve(t)
+	s.set("services", "web", `"metadata":{`+exported+`}`)
+	hands := []string{managed, managed + "," + label, `"by":"hand"`, `"by":"hand",` + label}
+	s.set("endpointslices", "web-1", named("web", hands[0]))
+	v, _, _ := s.follow(t, choosing)
+	const all = "slice shop/web-1 web[{us-a  true}]; svc shop/web []"
+	v.becomes(t, all)
+	v.mu.Lock()
+	lost := 0
+	v.look = func() {
+		if v.objects["slice shop/web-1"] == "" {
+			lost++
+		}
 	}
-	var got []string
-	for _, b := range byNamespace(keys) {
-		got = append(got, fmt.Sprint(b[0].Namespace, " ", len(b)))
+	v.mu.Unlock()
+	for n := range 40 {
+		s.set("endpointslices", "web-1", named("web", hands[(n*n+n/4)%len(hands)]))
+		time.Sleep(time.Duration(n%4) * time.Millisecond) // before, while and after it is told
 	}
-	if want := "a00 22, a01 22, a02 21, b 64, b 1"; strings.Join(got, ", ") != want {
+	for n := range 4 { // through all of them, once more than a handover takes
+		s.set("endpointslices", "web-1", strings.Replace(named("web", hands[n]), "us-a", fmt.Sprint("us-", n), 1))
+		v.becomes(t, strings.Replace(all, "us-a", fmt.Sprint("us-", n), 1))
+		time.Sleep(handover + handover/4)
+	}
+	v.mu.Lock()
+	if v.look = nil; lost > 0 {
+		t.Errorf("it was gone %d times", lost)
+	}
+	v.mu.Unlock()
+	s.remove("endpointslices", "web-1")
+	v.becomes(t, "svc shop/web []")
+}
+
+// Questions by name are of one namespace each, unless there are many.
+func TestQuestions(t *testing.T) {
+	var some, many []snapshot.Key
+	for i := range 300 {
+		some = append(some, snapshot.Key{Namespace: fmt.Sprint("a", i%3), Name: fmt.Sprint(strings.Repeat("x", 40), i)})
+		many = append(many, snapshot.Key{Namespace: fmt.Sprint("a", i), Name: fmt.Sprint(strings.Repeat("x", 40), i%200)})
+	}
+	show := func(keys []snapshot.Key) string {
+		var out []string
+		covered := 0
+		for _, q := range questions(keys) {
+			out = append(out, fmt.Sprintf("%s %d/%d", q.namespace, len(q.names), len(q.services)))
+			covered += len(q.services)
+			if n := len(strings.Join(q.names, "%2C")); n > namesAtOnce {
+				t.Errorf("%d bytes", n)
+			}
+		}
+		if covered != len(keys) {
+			t.Errorf("%d of %d", covered, len(keys))
+		}
+		return strings.Join(out, ", ")
+	}
+	if got, want := show(some), "a0 87/87, a0 13/13, a1 87/87, a1 13/13, a2 87/87, a2 13/13"; got != want {
 		t.Errorf("%q", got)
 	}
-	b := &byName{asked: map[snapshot.Key]bool{}, watches: make([]*listener, byNameLimit-1)}
-	if more, full := b.batches(keys[:2]); len(more) != 2 || !full {
-		t.Error(more, full)
+	if got, want := show(many), " 87/97,  88/152,  26/51"; got != want {
+		t.Errorf("%q", got)
 	}
-	b.asked[keys[0]] = true
-	if more, full := b.batches(keys[:2]); len(more) != 1 || full {
-		t.Error(more, full)
+	if got := show(nil); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+// What a selector doesn't choose can be said of the usual ones.
+func TestOpposite(t *testing.T) {
+	for s, want := range map[string]string{
+		"a=b": "a!=b", "a==b": "a!=b", "a!=b": "a=b", "a in (b,c)": "a notin (b,c)", "a notin (b,c)": "a in (b,c)", "a": "!a", "!a": "a",
+		"a=b,c=d": "", "a>1": "",
+	} {
+		selector, err := labels.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := opposite(selector)
+		if got != want || ok != (want != "") {
+			t.Errorf("%s: %q", s, got)
+		}
+		if other, _ := labels.Parse(got); ok {
+			for _, l := range []labels.Set{{}, {"a": "b"}, {"a": "c"}, {"a": "d"}} {
+				if selector.Matches(l) == other.Matches(l) {
+					t.Errorf("%s and %s agree on %v", s, got, l)
+				}
+			}
+		}
+	}
+}
+
+// Watches by name don't add up, however often what is exported changes.
+func TestByNameStaysFew(t *testing.T) {
+	s := serve(t)
+	s.set("services", "web", `"metadata":{`+exported+`}`)
+	v, _, w := s.follow(t, choosing)
+	v.becomes(t, "svc shop/web []")
+	for n := range 5 {
+		for i := range 20 {
+			s.set("services", fmt.Sprint("preview", n, "-", i), `"metadata":{`+exported+`}`)
+		}
+		eventually(t, "they are there", func() bool { return strings.Count(v.String(), "preview") == 20 })
+		for i := range 20 {
+			s.remove("services", fmt.Sprint("preview", n, "-", i))
+		}
+		eventually(t, "they are gone", func() bool { return v.String() == "svc shop/web []" })
+	}
+	s.set("endpointslices", "web-1", named("web", managed))
+	v.becomes(t, "slice shop/web-1 web[{us-a  true}]; svc shop/web []")
+	eventually(t, "one question", func() bool {
+		n := 0
+		s.do(func() {
+			for _, of := range s.watches {
+				if of.resource == "endpointslices" && strings.Contains(of.labels.String(), "kubernetes.io/service-name") {
+					n++
+				}
+			}
+		})
+		return n <= 2
+	})
+	w.endpoints.mu.Lock()
+	defer w.endpoints.mu.Unlock()
+	if len(w.endpoints.exported) != 1 || len(w.endpoints.services) != 1 {
+		t.Errorf("%v, %v", w.endpoints.exported, w.endpoints.services)
 	}
 }

@@ -3,7 +3,6 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,24 +11,34 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 
 	"github.com/fedns/fedns/internal/kube/apireply"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
-// Kubernetes labels the slices that it makes as their Service is labelled, and of an
-// exported Service it has always made one. Where none has the labels, that is because
-// Kubernetes hasn't come to it yet, its controller doesn't run, or the Service has no
-// selector, or no more, and is none of the controller's business. Those Services are few,
-// and Kubernetes' own slices of them are watched by the names of the Services.
+// Kubernetes labels the slices that it makes as their Service is labelled, while its controller
+// runs and the Service has a selector. Where a slice of its making lacks the labels all the
+// same, the Service that it names is exported no less. These slices are watched by the names of
+// the exported Services. What has the labels isn't told twice, so that as a rule there is nothing
+// to tell: what it costs is the questions.
 
-// A watch by name is of the Services of one namespace. Their names stand in the URL of
-// each question: some fit into the 8 kB that a proxy lets pass.
 const (
-	namesAtOnce  = 64
-	byNameLimit  = 64              // watches of a cluster
-	labelledSoon = 1 * time.Second // Kubernetes labels a slice in well under it, unless there are many
+	// namesAtOnce is how many bytes of names stand in a question. They are in its URL, of
+	// which the stingiest proxies let 8 kB pass.
+	namesAtOnce = 4000
+	// namespacesAtOnce is how many namespaces are asked each by itself. Of more, all are
+	// asked at once, which also gives the slices of Services of the same names elsewhere;
+	// those are thrown away as they come.
+	namespacesAtOnce = 64
+	// spareWatches is how many more watches there may be than are needed, before all of
+	// them make room for as many as are: each Service that is exported later begins one.
+	spareWatches = 16
+	// labelledSoon is how long Services are gathered for a question. Kubernetes labels a
+	// slice in well under it, so nobody waits for the answer.
+	labelledSoon = 1 * time.Second
 )
 
 // slicesByName are the slices of Kubernetes' own that lack the labels.
@@ -49,7 +58,8 @@ func (w *Watcher) slicesByName(a *api) *resource {
 	return r
 }
 
-// byName is the watches of the slices of bare Services. It belongs to one goroutine.
+// byName is the watches of the slices of exported Services by their names. It belongs to one
+// goroutine.
 type byName struct {
 	*Watcher
 	api     *api
@@ -60,7 +70,7 @@ type byName struct {
 }
 
 // run watches until ctx ends, or fewer watches would do for the same. listed is called
-// when the slices are known of those Services that are bare at first.
+// when the slices are known of those Services that are exported at first.
 func (b *byName) run(ctx context.Context, listed func()) {
 	ctx, end := context.WithCancel(ctx)
 	defer func() {
@@ -70,60 +80,49 @@ func (b *byName) run(ctx context.Context, listed func()) {
 			l.settle()
 		}
 	}()
-	bare := b.endpoints.beginByName()
-	for first := true; ; first = false {
-		more, full := b.batches(bare)
-		if full && len(byNamespace(append(slices.Collect(maps.Keys(b.asked)), bare...))) < len(b.watches)+len(more) {
-			return
+	more := questions(b.endpoints.beginByName())
+	left := atomic.Int64{}
+	left.Store(int64(len(more)))
+	done := func() {
+		if left.Add(-1) == 0 {
+			listed()
 		}
-		if full {
-			more = more[:byNameLimit-len(b.watches)]
-			b.gripes.say(b.name, []string{fmt.Sprintf("more exported Services than are watched so have no slice with the labels that choose Services (%s); of the others, slices that Kubernetes made don't count", b.Selector)})
-		}
-		done := func() {}
-		if first {
-			left := atomic.Int64{}
-			left.Store(int64(len(more)))
-			if done = func() {
-				if left.Add(-1) == 0 {
-					listed()
-				}
-			}; len(more) == 0 {
-				listed()
-			}
-		}
-		for _, keys := range more {
-			b.watch(ctx, keys, done)
+	}
+	if len(more) == 0 {
+		listed()
+	}
+	for {
+		for _, q := range more {
+			b.watch(ctx, q, done)
 		}
 		select {
-		case <-b.endpoints.bared:
+		case <-b.endpoints.renamed:
 		case <-ctx.Done():
 			return
 		}
 		apireply.Wait(ctx, labelledSoon)
-		bare = b.endpoints.stillBare()
+		exported := b.endpoints.exportedNow()
+		need := len(questions(exported))
+		more = questions(slices.DeleteFunc(slices.Clone(exported), func(k snapshot.Key) bool { return b.asked[k] }))
+		if len(b.watches)+len(more) > need+spareWatches || len(b.asked) > 2*len(exported)+spareWatches {
+			return
+		}
+		done = func() {}
 	}
 }
 
-// batches are the questions for those Services that aren't asked for yet; full: they are
-// more than there may be.
-func (b *byName) batches(bare []snapshot.Key) (more [][]snapshot.Key, full bool) {
-	more = byNamespace(slices.DeleteFunc(slices.Clone(bare), func(k snapshot.Key) bool { return b.asked[k] }))
-	return more, len(b.watches)+len(more) > byNameLimit
-}
-
-// watch watches the slices of some Services of one namespace. done is called once they
-// have been listed.
-func (b *byName) watch(ctx context.Context, keys []snapshot.Key, done func()) {
+// watch watches the slices that a question is about. done is called once they have been listed.
+func (b *byName) watch(ctx context.Context, q question, done func()) {
 	these := map[snapshot.Key]bool{}
-	var all []string
-	for _, k := range keys {
+	for _, k := range q.services {
 		these[k], b.asked[k] = true, true
-		all = append(all, k.Name)
 	}
 	of := func(k snapshot.Key) bool { return these[k] }
-	r := b.some(b.api, unlabelled, b.name, keys[0].Namespace,
-		discoveryv1.LabelManagedBy+"="+sliceController+","+discoveryv1.LabelServiceName+" in ("+strings.Join(all, ",")+")", of)
+	selector := discoveryv1.LabelManagedBy + "=" + sliceController + "," + discoveryv1.LabelServiceName + " in (" + strings.Join(q.names, ",") + ")"
+	if other, ok := opposite(b.Selector); ok {
+		selector += "," + other
+	}
+	r := b.withoutLabels(b.some(b.api, unlabelled, b.name, q.namespace, selector, of))
 	tell, done := r.tell, sync.OnceFunc(done)
 	r.tell = func(c shard.Change) {
 		tell(c)
@@ -136,63 +135,80 @@ func (b *byName) watch(ctx context.Context, keys []snapshot.Key, done func()) {
 	l.run(ctx)
 }
 
-// byNamespace makes of Services those that can be asked for at once.
-func byNamespace(keys []snapshot.Key) (out [][]snapshot.Key) {
-	sorted := slices.SortedFunc(slices.Values(keys), func(a, b snapshot.Key) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+// A question is what Services' slices are asked for at once.
+type question struct {
+	namespace string // "": all
+	names     []string
+	services  []snapshot.Key
+}
+
+// questions are those that are needed for some Services.
+func questions(services []snapshot.Key) (out []question) {
+	namespaces := map[string]bool{}
+	for _, k := range services {
+		namespaces[k.Namespace] = true
+	}
+	in := func(k snapshot.Key) string { return k.Namespace }
+	if len(namespaces) > namespacesAtOnce {
+		in = func(snapshot.Key) string { return "" }
+	}
+	sorted := slices.SortedFunc(slices.Values(services), func(a, b snapshot.Key) int {
+		return cmp.Or(cmp.Compare(in(a), in(b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
 	})
+	size := 0
 	for _, k := range sorted {
-		if last := len(out) - 1; last >= 0 && out[last][0].Namespace == k.Namespace && len(out[last]) < namesAtOnce {
-			out[last] = append(out[last], k)
-		} else {
-			out = append(out, []snapshot.Key{k})
+		last := len(out) - 1
+		if last < 0 || out[last].namespace != in(k) || size+len(k.Name) > namesAtOnce {
+			out, size = append(out, question{namespace: in(k)}), 0
+			last++
+		}
+		q := &out[last]
+		q.services = append(q.services, k)
+		if n := len(q.names); n == 0 || q.names[n-1] != k.Name {
+			q.names = append(q.names, k.Name)
+			size += len(k.Name) + len("%2C") // as a comma is written in a URL
 		}
 	}
 	return out
 }
 
-// mark follows whether a Service is bare: exported, and without a slice that has the
-// labels.
-func (e *endpoints) mark(k snapshot.Key) {
-	bare := e.exported[k] && slices.Contains(e.needed, unlabelled)
-	for at := range e.services[k] {
-		if s := e.slices[labelled][at]; s != nil && s.Of() == k {
-			bare = false
-		}
+// opposite selects what s doesn't. Where that can't be said, what s selects is thrown away as it comes.
+func opposite(s labels.Selector) (selector string, ok bool) {
+	all, _ := s.Requirements()
+	if len(all) != 1 {
+		return "", false
 	}
-	switch {
-	case !bare:
-		delete(e.bare, k)
-	case !e.bare[k]:
-		e.bare[k] = true
-		select {
-		case e.bared <- struct{}{}:
-		default:
-		}
+	not, ok := map[selection.Operator]selection.Operator{
+		selection.Equals: selection.NotEquals, selection.DoubleEquals: selection.NotEquals, selection.NotEquals: selection.Equals,
+		selection.In: selection.NotIn, selection.NotIn: selection.In,
+		selection.Exists: selection.DoesNotExist, selection.DoesNotExist: selection.Exists,
+	}[all[0].Operator()]
+	if !ok {
+		return "", false
 	}
+	r, err := labels.NewRequirement(all[0].Key(), not, all[0].Values().List())
+	if err != nil {
+		return "", false
+	}
+	return r.String(), true
 }
 
-// stillBare are the Services that are bare now.
-func (e *endpoints) stillBare() []snapshot.Key {
+// exportedNow are the Services that are exported.
+func (e *endpoints) exportedNow() []snapshot.Key {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.Collect(maps.Keys(e.bare))
+	return slices.Collect(maps.Keys(e.exported))
 }
 
-// beginByName are the Services whose slices are to be watched by name: those that are bare, and
-// those of which slices are known in no other way. What is known otherwise is forgotten.
+// beginByName are the Services whose slices are to be watched by name. What is known so of
+// others is forgotten.
 func (e *endpoints) beginByName() []snapshot.Key {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	all := maps.Clone(e.bare)
 	for k, s := range e.slices[unlabelled] {
-		if e.exported[s.Of()] && e.slices[labelled][k] == nil {
-			all[s.Of()] = true
-			continue
-		}
-		if c := e.put(unlabelled, k, nil); len(c) > 0 {
-			e.report(c...)
+		if !e.exported[s.Of()] {
+			e.keep(unlabelled, k, nil)
 		}
 	}
-	return slices.Collect(maps.Keys(all))
+	return slices.Collect(maps.Keys(e.exported))
 }

@@ -192,6 +192,7 @@ func moment(n *atomic.Int64) time.Time {
 // Run reports what the cluster has, until ctx ends. It can be called once.
 func (w *Watcher) Run(ctx context.Context, report func(...shard.Change)) {
 	w.endpoints.report = report
+	defer w.endpoints.end()
 	report(shard.Awaited{Fronts: true})
 	if !w.Nodes {
 		report(shard.NodeList{})

@@ -342,6 +342,13 @@ func insecure(kubeconfig string) string {
 
 func (s *apiServer) follow(t testing.TB, change func(*Config)) (*view, *journal, *Watcher) {
 	t.Helper()
+	w, j := s.watcher(t, change)
+	return during(t, w.Run), j, w
+}
+
+// watcher makes one of the API.
+func (s *apiServer) watcher(t testing.TB, change func(*Config)) (*Watcher, *journal) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig") // which is the federation's name too: each test counts for itself
 	write(t, path, insecure(kubeconfig(s.URL, "first")))
 	j := &journal{}
@@ -359,7 +366,7 @@ func (s *apiServer) follow(t testing.TB, change func(*Config)) (*view, *journal,
 	w.rotation = 10 * time.Millisecond
 	w.lull, w.compared, w.relist = cmp.Or(s.lull, w.lull), cmp.Or(s.compared, w.compared), cmp.Or(s.relist, w.relist)
 	w.pace = 50 * time.Millisecond
-	return during(t, w.Run), j, w
+	return w, j
 }
 
 func (s *apiServer) fill() {
@@ -395,7 +402,7 @@ func TestWatcher(t *testing.T) {
 			selector, _ := labels.Parse("fedns.io/export=true")
 			v, j, w := s.follow(t, func(c *Config) { c.Selector = selector })
 			v.becomes(t, filled)
-			eventually(t, "watches", func() bool { return s.watching() == 5 })
+			eventually(t, "watches", func() bool { return s.watching() == 6 })
 			s.edit()
 			v.becomes(t, changed)
 			for kind, n := range v.listed() {
@@ -418,12 +425,13 @@ func TestWatcher(t *testing.T) {
 			beside := map[string]bool{ // because of the Ingress
 				"list services?spec.type=LoadBalancer": true, "watch services?spec.type=LoadBalancer": true, "list ingressclasses?": true, "watch ingressclasses?": true,
 			}
+			const byName = "endpointslices?endpointslice.kubernetes.io/managed-by=" + sliceController + ",kubernetes.io/service-name in (web),fedns.io/export!=true "
 			s.do(func() {
 				for _, a := range s.asked {
 					if a == "get readyz? fedns" {
 						continue
 					}
-					if !strings.HasSuffix(a, " fedns") || strings.Contains(a, "nodes?f") || !strings.Contains(a, "nodes?") && !strings.Contains(a, "?fedns.io/export=true ") && !beside[strings.TrimSuffix(a, " fedns")] && !strings.Contains(a, "endpointslices?"+byOthers) {
+					if !strings.HasSuffix(a, " fedns") || strings.Contains(a, "nodes?f") || !strings.Contains(a, "nodes?") && !strings.Contains(a, "?fedns.io/export=true ") && !beside[strings.TrimSuffix(a, " fedns")] && !strings.Contains(a, "endpointslices?"+byOthers) && !strings.Contains(a, byName) {
 						t.Errorf("asked %q", a)
 					}
 				}
