@@ -11,7 +11,9 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -187,5 +189,13 @@ func TestSlowDatabase(t *testing.T) {
 	}
 	if got, want := f.bothWays(t, "web.shop.fed.svc.example.com.", dns.TypeA), "NOERROR; A 192.0.2.1; A 192.0.2.2; TTL 30s"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+	// That is for nobody else than who asks: others may have an answer of their own soon.
+	for _, network := range []string{"192.0.2.0/24", "198.51.100.7/32", "2001:db8::/56"} {
+		p := netip.MustParsePrefix(network)
+		a := f.domains[0].resolve(f.board.Load(), f.domains[0].apex.Load(), "web.shop.fed.svc.example.com.", []string{"web", "shop", "fed", "svc"}, answer.TypeA, pipeline.Now())
+		if scope := f.choose(&a, netip.MustParseAddr("127.0.0.1"), p); int(scope) != p.Bits() || a.TTL != 30 {
+			t.Errorf("for %s: scope %d, TTL %d; want %d and 30", p, scope, a.TTL, p.Bits())
+		}
 	}
 }

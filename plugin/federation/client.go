@@ -25,7 +25,8 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 			a.Wait(unlocated)
 			return 0
 		}
-		if l.lacks() {
+		lacks := l.lacks()
+		if lacks {
 			a.Shorten()
 		}
 		if !subnet.IsValid() || !l.trustsSubnets(from) {
@@ -38,6 +39,9 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 			return 0
 		}
 		c, length := l.subnet(subnet.Addr())
+		if lacks { // no other network may have an answer that isn't its own soon
+			length = max(length, subnet.Bits())
+		}
 		a.Choose(&c)
 		if a.Outcome == answer.Found && a.Target {
 			return uint8(length)

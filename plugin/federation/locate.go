@@ -166,10 +166,12 @@ func common(a, b netip.Addr) int {
 }
 
 // inherit takes over what those of a configuration before knew of the same
-// federation, so that a reload forgets nobody's place while the database is read.
+// federation, so that a reload forgets nobody's place while the database is read. A
+// database that can't be read is no better for being another one than before: the last
+// good one stays.
 func (l *geoIndex) inherit(old []*geoIndex) {
 	for _, o := range old {
-		if o.federation == l.federation && o.database == l.database {
+		if o.federation == l.federation && l.database != "" && o.database != "" {
 			o.mu.Lock()
 			l.db = o.db
 			o.mu.Unlock()
@@ -178,9 +180,12 @@ func (l *geoIndex) inherit(old []*geoIndex) {
 	}
 }
 
+// places says whether anything is said of where clients are.
+func (l *geoIndex) places() bool { return l.database != "" || len(l.nets) > 0 }
+
 // ready says whether the locator has taken in the regions that are answered, if it
 // has anything to do with them, or had its time.
-func (l *geoIndex) ready() bool { return l.begun.Load() || l.database == "" && len(l.nets) == 0 }
+func (l *geoIndex) ready() bool { return l.begun.Load() || !l.places() }
 
 // unlocated is what a client is told before it is known where clients are.
 const unlocated = "where clients and regions are isn't known yet"
@@ -195,19 +200,33 @@ func (l *geoIndex) waits(a *answer.Answer) bool {
 	return t == nil || t.scopes != a.Federation.Map
 }
 
-// lacks says whether the locator has a database that hasn't been read, or couldn't be.
+// lacks says whether something that is said of where clients are hasn't been read, or
+// couldn't be: it may come, and then tell apart whom nobody can tell apart now.
 func (l *geoIndex) lacks() bool {
-	if l.database == "" {
+	if !l.places() {
 		return false
 	}
 	t := l.now.Load()
-	return t == nil || t.db == nil
+	return t == nil || l.database != "" && t.db == nil
+}
+
+// readingTime is how long a database that is being read is waited for. The largest there are
+// take some seconds on a small machine; a disk that hangs must not hold up answers for
+// ever, and of a read that fails it is known at once.
+const readingTime = time.Minute
+
+// patience is how long answers may wait until it is known where clients and regions are.
+func (l *geoIndex) patience() time.Duration {
+	if l.database != "" {
+		return readingTime
+	}
+	return pipeline.Grace
 }
 
 // giveUp has answers wait no longer.
 func (l *geoIndex) giveUp() {
 	if !l.ready() {
-		clogger.Warningf("federation %s: geo: it isn't known within %s where clients and regions are; going on without it", l.federation, pipeline.Grace)
+		clogger.Warningf("federation %s: geo: it isn't known within %s where clients and regions are; going on without it: clients that nobody can place get all shards", l.federation, l.patience())
 	}
 	l.begun.Store(true)
 }
@@ -223,7 +242,7 @@ const settlePoll = 20 * time.Millisecond
 func (l *geoIndex) follow(ctx context.Context, board *snapshot.Current, places func() map[topology.ClusterName][]topology.Place) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer time.AfterFunc(pipeline.Grace, l.giveUp).Stop()
+	defer time.AfterFunc(l.patience(), l.giveUp).Stop()
 	read := make(chan struct{}, 1) // a database was, or couldn't be
 	if l.database != "" {
 		wg.Go(func() {
@@ -235,10 +254,15 @@ func (l *geoIndex) follow(ctx context.Context, board *snapshot.Current, places f
 				}
 			})
 		})
-		select {
-		case <-read:
-		case <-ctx.Done():
-			return
+		l.mu.Lock()
+		known := l.db != nil // by the configuration before
+		l.mu.Unlock()
+		if !known {
+			select {
+			case <-read:
+			case <-ctx.Done():
+				return
+			}
 		}
 	} else {
 		geoBuilt.DeleteLabelValues(l.federation) // a configuration before may have had one
