@@ -174,12 +174,12 @@ type State struct {
 	Hosts    map[string][]netip.Addr // of load balancers' names
 	// Probed is what probes have come to, by federation.
 	Probed map[string]map[shard.Check]health.Probe
-	// Leads are the regions that failover policies have come to, by federation.
-	Leads map[string]map[snapshot.Key][snapshot.Families]string
+	// Leads are what failover policies have come to, by federation.
+	Leads map[string]map[snapshot.Key]shard.Leads
 }
 
 func emptyState() State {
-	return State{Clusters: map[string]ClusterState{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Leads: map[string]map[snapshot.Key][snapshot.Families]string{}}
+	return State{Clusters: map[string]ClusterState{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Leads: map[string]map[snapshot.Key]shard.Leads{}}
 }
 
 // A ClusterState is what is known of one cluster.

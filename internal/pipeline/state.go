@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -124,6 +125,9 @@ func (w *worker) restore(i int) {
 	for name, addrs := range known.Hosts {
 		w.saved[name] = addrs
 	}
+	if _, ok := w.estate.Leads[f.Name]; !ok { // else a reload knows better
+		w.tables[i].Follow(leadsOf(known.Leads))
+	}
 	n := 0
 	var oldest time.Duration
 	for j, m := range f.Members { // those that are attached after this
@@ -188,6 +192,52 @@ func (k *stateWriter) forget(identity string) {
 	k.anew = true
 }
 
+// ledOf gives leads the times of the wall clock.
+func ledOf(leads map[snapshot.Key]shard.Leads) (out []journal.Led) {
+	wall, now := time.Now(), Now()
+	for k, ls := range leads {
+		l := journal.Led{Key: k}
+		for f, lead := range ls {
+			l.Policy = lead.Policy
+			p := &l.Places[f]
+			p.Active, p.Done = lead.Active, lead.Done
+			for _, since := range lead.Since {
+				at := time.Time{}
+				if since != shard.Never {
+					at = wall.Add(since - now).UTC()
+				}
+				p.Since = append(p.Since, at)
+			}
+		}
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b journal.Led) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	return out
+}
+
+// leadsOf gives them back those of this program's clock. What a clock that was set back
+// has in the future began now.
+func leadsOf(list map[snapshot.Key]journal.Led) map[snapshot.Key]shard.Leads {
+	wall, now := time.Now(), Now()
+	out := map[snapshot.Key]shard.Leads{}
+	for k, l := range list {
+		var leads shard.Leads
+		for f, p := range l.Places {
+			lead := shard.Lead{Active: p.Active, Policy: l.Policy, Done: p.Done}
+			for _, at := range p.Since {
+				since := shard.Never
+				if !at.IsZero() {
+					since = now - max(wall.Sub(at), 0)
+				}
+				lead.Since = append(lead.Since, since)
+			}
+			leads[f] = lead
+		}
+		out[k] = leads
+	}
+	return out
+}
+
 // mark notes how fresh the clusters are.
 func (w *worker) mark() {
 	for i, k := range w.keepers {
@@ -217,7 +267,7 @@ func (w *worker) keep(i int) {
 	if k == nil {
 		return
 	}
-	pending := append(k.pending, w.versioned(journal.Record{At: time.Now()}))
+	pending := append(k.pending, w.versioned(journal.Record{At: time.Now(), Leads: ledOf(w.tables[i].Releads())}))
 	k.pending = nil
 	switch {
 	case !k.writes():
@@ -285,6 +335,9 @@ func (w *worker) makeBase(i int) {
 	}
 	if len(records) == 1 {
 		return // nothing is known, and an older file may know more
+	}
+	for _, l := range ledOf(w.tables[i].Leads()) {
+		records = append(records, journal.Record{At: time.Now(), Leads: []journal.Led{l}}) // a line each
 	}
 	// Half a list makes no base; it is what the journal begins with.
 	k.early = slices.DeleteFunc(k.early, func(r journal.Record) bool {

@@ -84,6 +84,7 @@ func (t *Table) await(s *snapshot.Service) {
 func (t *Table) begun() {
 	if t.beginning && t.Settled() && len(t.holding) == 0 {
 		t.beginning, t.probed = false, nil
+		t.follow()
 		t.unattach()
 	}
 }
@@ -97,6 +98,7 @@ func (t *Table) Begin() {
 		return
 	}
 	t.beginning, t.probed, t.standing = false, nil, true
+	t.follow()
 	t.unattach()
 	for k := range t.holding {
 		t.dirty[k] = true
@@ -138,8 +140,7 @@ func (t *Table) unlisted() (out []snapshot.Await) {
 	return out
 }
 
-// led says whether it was decided before this table began where a failover policy
-// answers from.
-func (s *service) led() bool {
-	return s.follows || slices.ContainsFunc(s.pieces, func(p *piece) bool { return p != nil && p.carried })
+// carried says whether any of a service was answered before this table began.
+func (s *service) carried() bool {
+	return slices.ContainsFunc(s.pieces, func(p *piece) bool { return p != nil && p.carried })
 }

@@ -1,6 +1,9 @@
 package shard
 
 import (
+	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -8,17 +11,34 @@ import (
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
-// A lead is what a failover policy remembers of the addresses of one family that a
-// service has: which region is answered from, and since when those preferred to it are
+// A Lead is what a failover policy remembers of the addresses of one family that a
+// service has: which region is answered from, and since when those of its list are
 // up. Each family goes its own way: a region without an address of the one that is
 // asked for has nothing to answer with.
-type lead struct {
-	active string
-	policy snapshot.Policy
-	since  []time.Duration // by the policy's regions; never while it isn't up
+type Lead struct {
+	Active string
+	Policy snapshot.Policy
+	Since  []time.Duration // by the policy's regions; Never while it isn't up
+	Done   []string        // the orders to go back that have had their effect: each has it once
 }
 
-const never = time.Duration(-1)
+// Leads are those of a service.
+type Leads [snapshot.Families]Lead
+
+// decided says whether anything has been decided.
+func (l Leads) decided() bool { return l[0].Policy.Choice == snapshot.Failover }
+
+// Never is since when a region is up that isn't.
+const Never = time.Duration(math.MinInt64)
+
+// equal says whether two leads have come to the same.
+func (l Lead) equal(o Lead) bool {
+	return l.Active == o.Active && l.Policy.Equal(o.Policy) && slices.Equal(l.Since, o.Since) && slices.Equal(l.Done, o.Done)
+}
+
+// remembers says whether anything follows from how a lead came about. A policy that goes back at
+// once is always where it prefers to be.
+func (l Lead) remembers() bool { return l.Policy.Failback != snapshot.Failback{} }
 
 // next is what becomes of a lead now. up says of a region whether a shard is up in
 // it, back whether an operator wants it gone back to. wake is when time alone may
@@ -27,39 +47,39 @@ const never = time.Duration(-1)
 // When the region that is answered from has no shard any more, the first of the list
 // that has one takes its place at once. The way back to one that is preferred is what
 // the policy's Failback says.
-func (l lead) next(p snapshot.Policy, up, back func(region string) bool, now time.Duration) (n lead, wake time.Duration) {
-	n = lead{active: l.active, policy: p, since: slices.Repeat([]time.Duration{never}, len(p.Regions))}
+func (l Lead) next(p snapshot.Policy, up, back func(region string) bool, now time.Duration) (n Lead, wake time.Duration) {
+	n = Lead{Active: l.Active, Policy: p, Since: slices.Repeat([]time.Duration{Never}, len(p.Regions))}
 	first := -1
 	for i, r := range p.Regions {
 		if !up(r) {
 			continue
 		}
-		n.since[i] = now
-		if l.policy.Equal(p) && l.since[i] != never {
-			n.since[i] = l.since[i]
+		n.Since[i] = now
+		if l.Policy.Equal(p) && l.Since[i] != Never {
+			n.Since[i] = l.Since[i]
 		}
 		if first < 0 {
 			first = i
 		}
 	}
 	if first < 0 {
-		n.active = ""
+		n.Active = ""
 		return n, 0
 	}
-	current := slices.Index(p.Regions, l.active)
-	if current < 0 || n.since[current] == never {
-		n.active = p.Regions[first]
+	current := slices.Index(p.Regions, l.Active)
+	if current < 0 || n.Since[current] == Never {
+		n.Active = p.Regions[first]
 		return n, 0
 	}
 	for i, r := range p.Regions[:current] {
 		switch {
-		case n.since[i] == never:
+		case n.Since[i] == Never:
 			continue
-		case back(r), !p.Failback.Manual && now-n.since[i] >= p.Failback.After:
-			n.active = r
+		case back(r), !p.Failback.Manual && now-n.Since[i] >= p.Failback.After:
+			n.Active = r
 			return n, wake
 		case !p.Failback.Manual:
-			if at := n.since[i] + p.Failback.After; wake == 0 || at < wake {
+			if at := n.Since[i] + p.Failback.After; wake == 0 || at < wake {
 				wake = at
 			}
 		}
@@ -68,7 +88,7 @@ func (l lead) next(p snapshot.Policy, up, back func(region string) bool, now tim
 }
 
 // lead decides for a service that is about to be answered so, and says so in it.
-func (t *Table) lead(s *service, out *snapshot.Service, now time.Duration) (l [snapshot.Families]lead, wake time.Duration) {
+func (t *Table) lead(s *service, out *snapshot.Service, now time.Duration) (l Leads, wake time.Duration) {
 	p := t.policy.Choice
 	if out.Policy != nil {
 		p = *out.Policy
@@ -76,42 +96,148 @@ func (t *Table) lead(s *service, out *snapshot.Service, now time.Duration) (l [s
 	if p.Choice != snapshot.Failover {
 		return l, 0
 	}
-	back := func(region string) bool {
-		return slices.ContainsFunc(t.orders, func(o override.Order) bool {
-			return o.Action == override.Failback && (o.Subject.Kind == override.Region && o.Subject.Name == region ||
-				o.Subject.Kind == override.Service && o.Subject.Namespace == s.key.Namespace && o.Subject.Name == s.key.Name)
-		})
-	}
 	for f := range l {
+		was := s.lead[f]
+		var orders []override.Order
+		for _, o := range t.failbacks(s.key) {
+			if !slices.Contains(was.Done, o.String()) {
+				orders = append(orders, o)
+			}
+		}
 		up := func(region string) bool { return out.Stands(snapshot.Family(f), region) }
+		back := func(region string) bool {
+			return slices.ContainsFunc(orders, func(o override.Order) bool { return o.Subject.Kind == override.Service || o.Subject.Name == region })
+		}
 		var at time.Duration
-		if l[f], at = s.lead[f].next(p, up, back, now); at > 0 && (wake == 0 || at < wake) {
+		if l[f], at = was.next(p, up, back, now); at > 0 && (wake == 0 || at < wake) {
 			wake = at
 		}
-		out.Active[f] = l[f].active
+		for _, o := range t.failbacks(s.key) {
+			if slices.Contains(was.Done, o.String()) || l[f].heeds(was, o) {
+				l[f].Done = append(l[f].Done, o.String())
+			}
+		}
+		out.Active[f] = l[f].Active
 	}
 	return l, wake
 }
 
-// Leads are the regions that failover policies have come to, by service and family: a new table
-// goes on from there.
-func (t *Table) Leads() map[snapshot.Key][snapshot.Families]string {
-	out := map[snapshot.Key][snapshot.Families]string{}
-	for k, s := range t.services {
-		var active [snapshot.Families]string
-		for f := range active {
-			active[f] = s.lead[f].active
-		}
-		if active != ([snapshot.Families]string{}) {
-			out[k] = active
+// failbacks are the orders to go back that speak of a service, or of a region.
+func (t *Table) failbacks(k snapshot.Key) (out []override.Order) {
+	for _, o := range t.orders {
+		if o.Action == override.Failback && (o.Subject.Kind == override.Region || o.Subject.Kind == override.Service && o.Subject.Namespace == k.Namespace && o.Subject.Name == k.Name) {
+			out = append(out, o)
 		}
 	}
 	return out
 }
 
-// Follow takes over what another table had come to.
-func (t *Table) Follow(leads map[snapshot.Key][snapshot.Families]string) {
-	for k, active := range leads {
-		t.inherited[k] = active
+// heeds says whether a lead has done what an order says: it has gone back, or there is
+// nothing to go back from. What happens later is another matter.
+func (l Lead) heeds(was Lead, o override.Order) bool {
+	at := slices.Index(l.Policy.Regions, l.Active)
+	if at < 0 {
+		return false
+	}
+	if o.Subject.Kind == override.Region {
+		target := slices.Index(l.Policy.Regions, o.Subject.Name)
+		return target >= 0 && at <= target
+	}
+	return at == 0 || was.Active != l.Active && slices.Index(l.Policy.Regions, was.Active) > at
+}
+
+// origin has the leads of a service begin where those of an earlier table or process
+// were. While not all is known yet, each publication begins there anew: what isn't
+// listed yet isn't down, and the first to be listed isn't the one that is preferred.
+func (t *Table) origin(s *service) {
+	if leads, ok := t.inherited[s.key]; ok {
+		s.lead = leads
+		if !t.beginning {
+			delete(t.inherited, s.key)
+		}
+	} else if t.beginning && !s.carried() {
+		s.lead = Leads{}
+	}
+}
+
+// led notes what has become of the leads of a service.
+func (t *Table) led(s *service, now Leads) {
+	for f := range now {
+		was := &s.lead[f]
+		if !t.beginning && !was.equal(now[f]) && (was.remembers() || now[f].remembers()) {
+			t.releads[s.key] = true
+		}
+		if !t.beginning && len(was.Active) > 0 {
+			for _, o := range now[f].Done {
+				if !slices.Contains(was.Done, o) && !slices.Contains(t.heeded[o], s.key) {
+					t.heeded[o] = append(t.heeded[o], s.key)
+				}
+			}
+		}
+	}
+	s.lead = now
+}
+
+// tellHeeded says which orders to go back have had their effect.
+func (t *Table) tellHeeded() {
+	for _, o := range slices.Sorted(maps.Keys(t.heeded)) {
+		what := t.heeded[o][0].String() + " is"
+		if n := len(t.heeded[o]); n > 1 {
+			what = fmt.Sprintf("%d services are", n)
+		}
+		t.say("override %q has had its effect: %s answered from there. It has no other, and can be taken back", o, what)
+	}
+	clear(t.heeded)
+}
+
+// Leads are what failover policies have come to, by service, where that isn't plain
+// from what is up: a new table goes on from there.
+func (t *Table) Leads() map[snapshot.Key]Leads {
+	out := maps.Clone(t.inherited)
+	if t.beginning {
+		return out // the rest isn't known yet
+	}
+	for k, s := range t.services {
+		if slices.ContainsFunc(s.lead[:], Lead.remembers) {
+			out[k] = s.lead
+		}
+	}
+	return out
+}
+
+// Releads are those of Leads that have changed since the last call; a zero one is gone.
+func (t *Table) Releads() map[snapshot.Key]Leads {
+	if len(t.releads) == 0 || t.beginning {
+		return nil
+	}
+	out := make(map[snapshot.Key]Leads, len(t.releads))
+	for k := range t.releads {
+		var leads Leads
+		if s := t.services[k]; s != nil && slices.ContainsFunc(s.lead[:], Lead.remembers) {
+			leads = s.lead
+		}
+		out[k] = leads
+	}
+	clear(t.releads)
+	return out
+}
+
+// Follow takes over what another table, or an earlier process, had come to.
+func (t *Table) Follow(leads map[snapshot.Key]Leads) { maps.Copy(t.inherited, leads) }
+
+// follow ends the time in which leads begin where they were: what they have come to is
+// theirs now. What isn't there, though all has been listed, is gone.
+func (t *Table) follow() {
+	listed := !slices.ContainsFunc(t.members, func(m *member) bool { return !m.vacant && !m.complete() })
+	for k := range t.inherited {
+		if s := t.services[k]; listed || s != nil && s.lead.decided() {
+			delete(t.inherited, k)
+			t.releads[k] = true
+		}
+	}
+	for k, s := range t.services {
+		if slices.ContainsFunc(s.lead[:], Lead.remembers) {
+			t.releads[k] = true
+		}
 	}
 }

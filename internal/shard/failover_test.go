@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/topology"
 )
 
 // A step of a story: which regions are up, or are ordered back to, and which is
@@ -54,15 +56,15 @@ func TestLead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var l lead
+			var l Lead
 			for _, s := range tt.steps {
 				in := func(list string) func(string) bool {
 					return func(r string) bool { return slices.Contains(strings.Fields(list), r) }
 				}
 				var wake time.Duration
 				l, wake = l.next(p, in(s.up), in(s.back), s.at)
-				if l.active != s.want || wake != s.wake {
-					t.Errorf("at %v with %q up: %q, again at %v; want %q, %v", s.at, s.up, l.active, wake, s.want, s.wake)
+				if l.Active != s.want || wake != s.wake {
+					t.Errorf("at %v with %q up: %q, again at %v; want %q, %v", s.at, s.up, l.Active, wake, s.want, s.wake)
 				}
 			}
 		})
@@ -123,7 +125,135 @@ func TestLeadByFamily(t *testing.T) {
 
 	next := NewTable(clusters, Policy{Choice: p})
 	next.Follow(table.Leads())
-	if got := next.inherited[key]; got != [snapshot.Families]string{"us", ""} {
+	if got := next.inherited[key]; got[IPv4].Active != "us" || got[IPv6].Active != "" {
 		t.Errorf("a reload goes on from %q", got)
+	}
+}
+
+const IPv4, IPv6 = snapshot.IPv4, snapshot.IPv6
+
+// A leading is a table in which a service has one shard in each of some regions, and fails
+// over among them.
+type leading struct {
+	t     *testing.T
+	table *Table
+	fed   *snapshot.Federation
+	names []string
+}
+
+var followed = snapshot.Key{Namespace: "shop", Name: "web"}
+
+func newLeading(t *testing.T, policy string, regions ...string) *leading {
+	t.Helper()
+	p, err := snapshot.ParsePolicy(strings.Fields(policy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clusters []Cluster
+	for _, r := range regions {
+		clusters = append(clusters, Cluster{Name: topology.ClusterName(r), Region: r, Zones: []string{r + "-a"}})
+	}
+	return &leading{t, NewTable(clusters, Policy{Choice: p}), snapshot.NewFederation("fed"), regions}
+}
+
+// list has a cluster be listed, with a shard that is up or not.
+func (l *leading) list(region string, up bool) *leading {
+	i := slices.Index(l.names, region)
+	o := &Service{Key: followed, Balancer: true, Addrs: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}}
+	for _, c := range []Change{
+		ServiceList{Kind: snapshot.Svc, Services: []*Service{o}}, ServiceList{Kind: snapshot.Ing}, NodeList{},
+		SliceList{Slices: []*Slice{{Key: SliceKey{"shop", "web-x"}, Service: "web", Endpoints: []Endpoint{{Ready: up}}}}},
+	} {
+		l.table.Apply(i, c)
+	}
+	return l
+}
+
+func (l *leading) order(lines ...string) *leading {
+	orders, err := override.Parse(strings.Join(lines, "\n"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.table.Override(orders)
+	return l
+}
+
+// at publishes at a time, and wants a region to be answered from.
+func (l *leading) at(now time.Duration, want string) *leading {
+	l.t.Helper()
+	l.table.Advance(now)
+	l.fed, _ = l.table.Publish(l.fed, now)
+	if got := l.fed.Service(followed).Active[IPv4]; got != want {
+		l.t.Errorf("after %v it is answered from %q, want %q", now, got, want)
+	}
+	return l
+}
+
+// restarted is another table, that knows of this one what is kept.
+func (l *leading) restarted() *leading {
+	next := newLeading(l.t, l.table.policy.Choice.String(), l.names...)
+	next.table.Follow(l.table.Leads())
+	return next
+}
+
+// The same history gives the same place, restarts or none, whichever cluster is listed
+// first then.
+func TestLeadAfterRestart(t *testing.T) {
+	const s = time.Second
+	l := newLeading(t, "failover a b c failback manual", "a", "b", "c").list("a", true).list("b", true).list("c", true).at(s, "a")
+	l.list("a", false).at(2*s, "b").list("a", true).at(3*s, "b")
+	for _, order := range [][]string{{"a", "b", "c"}, {"c", "a", "b"}, {"b", "a", "c"}} {
+		n := l.restarted()
+		for _, r := range order {
+			n.list(r, true)
+			want := ""
+			switch {
+			case n.table.Complete(1):
+				want = "b"
+			case n.table.Complete(0):
+				want = "a" // which isn't for long, and nothing that is kept
+			default:
+				want = "c"
+			}
+			n.at(4*s, want)
+		}
+		n.at(5*s, "b").list("b", false).at(6*s, "a").list("b", true).at(7*s, "a")
+		// And what is kept while not all is listed is what was.
+		half := n.restarted().list("c", true).at(8*s, "c")
+		half.restarted().list("a", true).list("b", true).list("c", true).at(9*s, "a")
+	}
+	// The time since when a region is up goes on.
+	d := newLeading(t, "failover a b failback delayed 10s", "a", "b").list("a", true).list("b", true).at(s, "a").list("a", false).at(2*s, "b").list("a", true).at(3*s, "b")
+	d.restarted().list("b", true).at(6*s, "b").list("a", true).at(7*s, "b").at(12*s, "b").at(13*s, "a")
+	d.restarted().list("a", false).list("b", true).at(7*s, "b").list("a", true).at(8*s, "b").at(17*s, "b").at(18*s, "a")
+	// What is gone is forgotten.
+	d.table.Apply(0, ServiceGone{followed})
+	d.table.Apply(1, ServiceGone{followed})
+	d.table.Publish(d.fed, 20*s)
+	if leads, changed := d.table.Leads(), d.table.Releads(); len(leads) > 0 || len(changed) != 1 || changed[followed].decided() {
+		t.Errorf("of what is gone stays %v, and %v is said of it", leads, changed)
+	}
+}
+
+// An order to go back has its effect once, also across a restart: the next failover is another
+// matter.
+func TestFailbackEnds(t *testing.T) {
+	const s = time.Second
+	for _, order := range []string{`failback service/shop/web reason "quiet"`, `failback region/a reason "quiet"`} {
+		l := newLeading(t, "failover a b failback manual", "a", "b").list("a", true).list("b", true).at(s, "a")
+		l.list("a", false).at(2*s, "b").order(order).at(3*s, "b") // there is nothing to go back to yet
+		if said := l.table.Said(); len(said) > 0 {
+			t.Errorf("%s: it has no effect yet, and it says %q", order, said)
+		}
+		l.list("a", true).at(4*s, "a")
+		if said := l.table.Said(); len(said) != 1 || !strings.Contains(said[0], "has had its effect: shop/web is answered from there. It has no other, and can be taken back") {
+			t.Errorf("%s: it says %q", order, said)
+		}
+		l.list("a", false).at(5*s, "b").list("a", true).at(6*s, "b")
+		r := l.restarted().order(order).list("a", true).list("b", true).at(7*s, "b")
+		// Taken back and given again, it is a new one.
+		r.order().at(8*s, "b").order(order).at(9*s, "a")
+		// One of where it is already has nothing to do, then or later.
+		r.order(strings.Replace(order, "quiet", "again", 1)).at(10*s, "a").list("a", false).at(11*s, "b").list("a", true).at(12*s, "b")
 	}
 }

@@ -76,6 +76,7 @@ func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Fe
 		m.settled = m.complete()
 	}
 	t.begun()
+	t.tellHeeded()
 	slices.SortFunc(moved, func(a, b Transition) int {
 		return cmp.Or(cmp.Compare(a.Key.String(), b.Key.String()), cmp.Compare(a.Cluster, b.Cluster))
 	})
@@ -145,28 +146,21 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		p.places = places
 	}
 	if len(fs) == 0 {
-		s.recent, s.lead = nil, [snapshot.Families]lead{}
+		s.recent = nil
+		t.led(s, Leads{})
 		delete(t.wakes, s.key)
 		delete(t.crowded, s.key)
 		delete(t.holding, s.key)
 		return
 	}
 	s.recent = slices.DeleteFunc(s.recent, func(r snapshot.Recent) bool { return r.Until <= now })
-	if active, ok := t.inherited[s.key]; ok {
-		for f, region := range active {
-			s.lead[f].active = region
-		}
-		s.follows = true
-		delete(t.inherited, s.key)
-	} else if t.beginning && !s.led() {
-		s.lead = [snapshot.Families]lead{} // the first to be listed isn't the one that is preferred
-	}
+	t.origin(s)
 	d.new = t.compose(s, fs)
 	d.new.Note = note
 	t.crowd(d.new)
 	delete(t.wakes, s.key)
-	var wake time.Duration
-	if s.lead, wake = t.lead(s, d.new, now); wake > 0 {
+	leads, wake := t.lead(s, d.new, now)
+	if t.led(s, leads); wake > 0 {
 		t.wakes[s.key] = wake
 	}
 	t.await(d.new)

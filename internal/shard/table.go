@@ -32,8 +32,10 @@ type Table struct {
 	crowded  map[snapshot.Key]bool // services with more addresses than an answer may have
 	labels   map[string]string     // value of a topology label to its part of a name
 
-	wakes     map[snapshot.Key]time.Duration             // when time alone may change the lead of a service
-	inherited map[snapshot.Key][snapshot.Families]string // leads of a table before this one, until they are asked for
+	wakes     map[snapshot.Key]time.Duration // when time alone may change the leads of a service
+	inherited map[snapshot.Key]Leads         // of a table before this one: where leads begin
+	releads   map[snapshot.Key]bool          // services whose leads have changed
+	heeded    map[string][]snapshot.Key      // orders to go back, and who has gone back by them, until it is said
 
 	dirty    map[snapshot.Key]bool
 	scopes   bool // the places of a member have changed
@@ -66,9 +68,7 @@ type service struct {
 	key    snapshot.Key
 	pieces []*piece
 	recent []snapshot.Recent
-	lead   [snapshot.Families]lead
-	// follows is set where a table before this one had decided on the lead.
-	follows bool
+	lead   Leads
 }
 
 // A piece is a shard with what it rests on. Slices may come before their Service.
@@ -98,7 +98,9 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		panics:    map[snapshot.Key]bool{},
 		crowded:   map[snapshot.Key]bool{},
 		wakes:     map[snapshot.Key]time.Duration{},
-		inherited: map[snapshot.Key][snapshot.Families]string{},
+		inherited: map[snapshot.Key]Leads{},
+		releads:   map[snapshot.Key]bool{},
+		heeded:    map[string][]snapshot.Key{},
 		guard:     guard{held: map[snapshot.Key]time.Duration{}, recent: map[gone]time.Duration{}, down: map[snapshot.Key]time.Duration{}},
 		services:  map[snapshot.Key]*service{},
 		hosts:     map[string]*host{},

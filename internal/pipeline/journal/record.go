@@ -34,6 +34,7 @@ type Record struct {
 	// Serial is that of what is answered, which has the digest; 0: nothing is.
 	Serial uint32
 	Digest uint64
+	Leads  []Led // what failover policies have come to
 	// Doubtful says of lists that some of them was lost: they are of what is there, and
 	// not of all that is.
 	Doubtful bool
@@ -64,6 +65,8 @@ type line struct {
 
 	Serial uint32 `json:"serial,omitempty"`
 	Digest uint64 `json:"digest,omitempty"`
+
+	Leads []ledLine `json:"leads,omitempty"`
 
 	Doubtful bool `json:"doubtful,omitempty"`
 }
@@ -273,5 +276,5 @@ func nothing() []shard.Change {
 }
 
 func (r Record) line() line {
-	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial, Digest: r.Digest, Doubtful: r.Doubtful}
+	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial, Digest: r.Digest, Leads: encodeLeads(r.Leads), Doubtful: r.Doubtful}
 }

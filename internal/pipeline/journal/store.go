@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // A Snapshot is what a file says.
@@ -22,6 +24,7 @@ type Snapshot struct {
 	Hosts    map[string][]netip.Addr
 	Serial   uint32 // that was shown last; 0: not known
 	Digest   uint64 // of what it was the serial of; 0: not known
+	Leads    map[snapshot.Key]Led
 	// Damaged says that some of the file was lost.
 	Damaged bool
 	// Torn is how many bytes at the end are of a line that was cut short, as it is when
@@ -109,7 +112,7 @@ func setAside(name, aside string, use bool) error {
 // only if there is something in it.
 func read(r io.Reader) (*Snapshot, error) {
 	in := bufio.NewReaderSize(r, 1<<20)
-	saved := &Snapshot{Clusters: map[string]*Saved{}, Hosts: map[string][]netip.Addr{}}
+	saved := &Snapshot{Clusters: map[string]*Saved{}, Hosts: map[string][]netip.Addr{}, Leads: map[snapshot.Key]Led{}}
 	var wrong error // the first thing
 	ended, used, lost := false, 0, 0
 	n := 1
@@ -174,6 +177,15 @@ func (s *Snapshot) add(l line) error {
 	changes, err := decode(l.Changes)
 	if err != nil {
 		return err
+	}
+	leads, err := decodeLeads(l.Leads)
+	if err != nil {
+		return err
+	}
+	for _, led := range leads {
+		if s.Leads[led.Key] = led; led.Policy.Choice != snapshot.Failover {
+			delete(s.Leads, led.Key)
+		}
 	}
 	maps.Copy(s.Hosts, l.Hosts)
 	if l.Serial != 0 {
