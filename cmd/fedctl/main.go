@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
 	"k8s.io/klog/v2"
 
 	"github.com/fedns/fedns/internal/ctl"
@@ -25,8 +26,11 @@ func main() {
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
 	log.SetOutput(io.Discard) // net/http's, too
-	env := ctl.Env{Stdout: os.Stdout, Stderr: os.Stderr, Terminal: terminal(os.Stderr), Getenv: os.Getenv, Now: time.Now, Version: version}
-	if terminal(os.Stdin) && env.Terminal {
+	env := ctl.Env{
+		Program: os.Args[0], Stdout: os.Stdout, Stderr: os.Stderr, Columns: columns(os.Stdout), ErrColumns: columns(os.Stderr),
+		Getenv: os.Getenv, Now: time.Now, Version: version,
+	}
+	if term.IsTerminal(int(os.Stdin.Fd())) && env.ErrColumns > 0 {
 		env.Stdin = os.Stdin
 	}
 	code := ctl.Run(ctx, env, os.Args[1:])
@@ -34,7 +38,16 @@ func main() {
 	os.Exit(code)
 }
 
-func terminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+// usual is how wide a terminal is that doesn't say.
+const usual = 80
+
+// columns is how wide a terminal is; 0: it is none.
+func columns(f *os.File) int {
+	if !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		return width
+	}
+	return usual
 }

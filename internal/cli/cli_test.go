@@ -72,11 +72,11 @@ func TestWrong(t *testing.T) {
 		"-force":         "", // o's value is behind it
 		"-reasn":         "there is no flag -reasn; did you mean --reason?",
 		"--reason":       "--reason is without a value",
-		"-o":             "--output is without a value",
+		"-o":             "-o is without a value",
 		"--for 1hour":    `--for: "1hour" isn't a duration such as 90s, 15m or 2h`,
 		"--many x":       `--many: "x" isn't a whole number`,
 		"--qps x":        `--qps: "x" isn't a number`,
-		"--force=maybe":  `--force takes no value, and "maybe" is one`,
+		"--force=maybe":  `-f takes no value, and "maybe" is one`,
 		"--=x":           `"--=x" is no flag`,
 		"--force=true a": "",
 	} {

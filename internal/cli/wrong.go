@@ -60,14 +60,20 @@ func names(fs *pflag.FlagSet) (out []string) {
 	return out
 }
 
-func dashed(f *pflag.Flag) string { return "--" + f.Name }
+// dashed is a flag as it is mostly written.
+func dashed(f *pflag.Flag) string {
+	if f.Shorthand != "" {
+		return "-" + f.Shorthand
+	}
+	return "--" + f.Name
+}
 
 // unfit says what a value has to be.
 func unfit(e *pflag.InvalidValueError) string {
 	f := e.GetFlag()
 	what := e.Unwrap().Error()
 	switch f.Value.Type() {
-	case "bool":
+	case "bool", "boolfunc":
 		return fmt.Sprintf("%s takes no value, and %q is one", dashed(f), e.GetValue())
 	case "duration":
 		what = "isn't a duration such as 90s, 15m or 2h"

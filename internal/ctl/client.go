@@ -29,17 +29,12 @@ const defaultServer = "http://127.0.0.1:8053"
 type asking struct {
 	*call
 	server string
-	json   bool
+	out    output
 }
 
 func (c *asking) declare(fs *pflag.FlagSet) {
 	c.at(fs)
-	c.form(fs)
-}
-
-// form declares the flag that says how to print.
-func (c *asking) form(fs *pflag.FlagSet) {
-	fs.BoolVar(&c.json, "json", false, "print what the server said, for programs")
+	c.out.declare(fs, forms)
 }
 
 // at declares the flag that says which server; its default is one of the

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/fedns/fedns/internal/api/report"
@@ -32,11 +31,18 @@ func (c *clusters) run(ctx context.Context) error {
 	if err := c.get(ctx, "clusters", nil, &all); err != nil {
 		return err
 	}
-	if c.json {
-		return c.print(all)
+	if c.out.data() {
+		var names []string
+		for _, m := range all.Clusters {
+			names = append(names, "cluster/"+m.Cluster)
+		}
+		return c.put(c.out, all, names...)
 	}
-	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FEDERATION\tCLUSTER\tSOURCE\tSTATE\tHEARD\tPLACES\tSHARDS")
+	t := table{head: []string{"FEDERATION", "CLUSTER", "SOURCE", "STATE", "HEARD", "PLACES", "SHARDS"}, free: []string{"PLACES", "SHARDS"}}
+	if c.out.wide() {
+		t.head = append(t.head, "ANSWERS", "TTL", "ORDER")
+		t.free = append(t.free, "ORDER")
+	}
 	for _, m := range all.Clusters {
 		state := "listed"
 		switch {
@@ -46,16 +52,20 @@ func (c *clusters) run(ctx context.Context) error {
 			state = "not listed yet"
 		}
 		var shards []string
-		for _, t := range m.Shards {
-			s := fmt.Sprintf("%d %s (%s)", t.Count, t.Verdict, t.Reason)
-			if t.Stale {
-				s = fmt.Sprintf("%d %s (%s, when last heard)", t.Count, t.Verdict, t.Reason)
+		for _, n := range m.Shards {
+			s := fmt.Sprintf("%d %s (%s)", n.Count, n.Verdict, n.Reason)
+			if n.Stale {
+				s = fmt.Sprintf("%d %s (%s, when last heard)", n.Count, n.Verdict, n.Reason)
 			}
 			shards = append(shards, s)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Federation, m.Cluster, m.Source, state, strings.TrimPrefix(heard(m.ViewAgeSeconds), "heard "), where(m.Places), strings.Join(shards, ", "))
+		row := []string{m.Federation, m.Cluster, m.Source, state, strings.TrimPrefix(heard(m.ViewAgeSeconds), "heard "), where(m.Places), strings.Join(shards, ", ")}
+		if c.out.wide() {
+			row = append(row, fmt.Sprint(m.Answers), fmt.Sprint(m.TTL), m.Order)
+		}
+		t.rows = append(t.rows, row)
 	}
-	w.Flush()
+	c.tabulate(t)
 	for _, m := range all.Clusters {
 		if m.Reason != "" {
 			c.printf("cluster %s: can't be read: %s\n", m.Cluster, m.Reason)
@@ -96,8 +106,8 @@ func (c *version) run(ctx context.Context) error {
 		out.Error = err.Error()
 	}
 	out.Server = s.Versions
-	if c.json {
-		return c.print(out)
+	if c.out.data() {
+		return c.put(c.out, out, "fedctl/"+c.Version)
 	}
 	c.printf("fedctl %s, %s %s/%s\n", c.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	if out.Error != "" {

@@ -22,14 +22,15 @@ import (
 // confirm shows the deletions that wait, and lets them go.
 type confirm struct {
 	steering
-	yes, json bool
-	timeout   time.Duration
+	out     output
+	yes     bool
+	timeout time.Duration
 }
 
 func (c *confirm) declare(fs *pflag.FlagSet) {
 	c.steering.declare(fs)
 	fs.BoolVar(&c.yes, "yes", false, "confirm what is shown, unasked")
-	fs.BoolVar(&c.json, "json", false, "print the list as data, for programs")
+	c.out.declare(fs, dataForms)
 	fs.DurationVar(&c.timeout, "timeout", time.Minute, "`DURATION` that fedsync may take to hear of it")
 }
 
@@ -90,8 +91,8 @@ func (c *confirm) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.json {
-		if err := c.print(w); err != nil || !c.yes {
+	if c.out.data() {
+		if err := c.put(c.out, w); err != nil || !c.yes {
 			return err
 		}
 	} else {
@@ -141,7 +142,7 @@ func (c *confirm) run(ctx context.Context) error {
 		return advice.Errorf("does fedsync run? It takes what was confirmed when it does, if the list is still the same", "%w", err)
 	}
 	p.end()
-	if !c.json {
+	if !c.out.data() {
 		c.printf("%s confirmed\n", plural(n, "deletion"))
 	}
 	return nil
@@ -176,6 +177,6 @@ func confirmCommand() command {
 		what: "show the deletions that wait for an operator, and let them go",
 		example: `# Show them, and ask
 fedctl confirm --context myfederation`,
-		make: func(c *call) action { return &confirm{steering: steering{reaching: reaching{call: c}}} },
+		make: func(c *call) action { return &confirm{steering: steering{reaching: newReaching(c)}} },
 	}
 }

@@ -24,10 +24,12 @@ type Env struct {
 	Program        string // how it is called; "": fedctl
 	Stdout, Stderr io.Writer
 	Stdin          io.Reader // nil: nobody is there to be asked
-	Terminal       bool      // Stderr is one: a line there can be written over
-	Getenv         func(string) string
-	Now            func() time.Time
-	Version        string
+	// Columns and ErrColumns are how wide the terminals are that Stdout and Stderr are; 0:
+	// they are none. On a terminal tables fit, colors are shown, and lines written over.
+	Columns, ErrColumns int
+	Getenv              func(string) string
+	Now                 func() time.Time
+	Version             string
 }
 
 // An action is a command with its flags, made for one call.

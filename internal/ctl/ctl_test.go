@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,6 +37,9 @@ type desk struct {
 	t      *testing.T
 	dir    string
 	server string
+	env    map[string]string // beside FEDNS_SERVER
+	// Of the terminals that it is run at; 0: it isn't.
+	columns, errColumns int
 
 	mu      sync.Mutex // guards the rest
 	asked   []string
@@ -89,7 +93,8 @@ func (d *desk) want(text string) {
 func (d *desk) run(args ...string) (stdout, stderr string, code int) {
 	var out, err bytes.Buffer
 	env := map[string]string{"FEDNS_SERVER": d.server}
-	code = Run(context.Background(), Env{Stdout: &out, Stderr: &err, Getenv: func(k string) string { return env[k] }, Now: func() time.Time { return noon }, Version: "test"}, args)
+	maps.Copy(env, d.env)
+	code = Run(context.Background(), Env{Stdout: &out, Stderr: &err, Columns: d.columns, ErrColumns: d.errColumns, Getenv: func(k string) string { return env[k] }, Now: func() time.Time { return noon }, Version: "test"}, args)
 	return out.String(), err.String(), code
 }
 
@@ -126,7 +131,7 @@ func TestUsage(t *testing.T) {
 		{"plan --deadline 0s", "--deadline 0s is over already"},
 		{"plan --max-deletes -1", "has to be 0 or more"},
 		{"explain a -x", "there is no flag -x"},
-		{"explain a -jsn", "there is no flag -jsn; did you mean --json?"},
+		{"explain a -cliet", "there is no flag -cliet; did you mean --client?"},
 		{"plan --max-deletes many", `--max-deletes: "many" isn't a whole number`},
 		{"plan --max-deletes=", `--max-deletes: "" isn't a whole number`},
 		{"fly -h", `there is no command "fly"`},
@@ -137,7 +142,7 @@ func TestUsage(t *testing.T) {
 		{"-- fly", `there is no command "fly"`},
 		{"get pods", `there is no command "get pods"`},
 		{"get clusters x", "too many"},
-		{"get clusters -o html", "none of wide, json and yaml"},
+		{"get clusters -o html", `get clusters: -o: "html" is none of table, wide, json, yaml, name, jsonpath=TEMPLATE and go-template=TEMPLATE`},
 		{"init", "an argument is missing"},
 		{"init a.b --dns-zone-name d", "its name is a label in others"},
 		{"init fed", `--dns-zone-name "" is not a domain`},
@@ -148,7 +153,18 @@ func TestUsage(t *testing.T) {
 		{"init fed --dns-zone-name d --api-server-service-type Magic", `"Magic" is none of`},
 		{"init fed --dns-zone-name d --api-server-port 30000", "is for --api-server-service-type NodePort"},
 		{"init fed --dns-zone-name d --api-server-advertise-address h:x", `"x" is not a port`},
-		{"init fed --dns-zone-name d --dry-run -o html", "none of yaml and json"},
+		{"init fed --dns-zone-name d --dry-run -o html", "none of json, yaml, name"},
+		{"clusters -o jsn", "did you mean json?"},
+		{"clusters -o", "clusters: -o is without a value"},
+		{"clusters -o jsonpath={", "unclosed action"},
+		{"plan -o wide", "none of table, json, yaml"},
+		{"drain cluster/a --reason x --to nowhere", `--to: "nowhere" is neither file nor api`},
+		{"drain cluster/a --reason x --to file --context fed", "drain: --to file and --context exclude each other"},
+		{"drain cluster/a --reason x --to file --evacuate", "drain: --to file and --evacuate exclude each other"},
+		{"up zone/a --reason x --to file --as jane", "up: --to file and --as exclude each other"},
+		{"drain cluster/a --reason x --timeout 1m", "drain: --timeout is for the federation's API, and this goes to a file of overrides\nfedctl: hint: say where it goes: --to api"},
+		{"undrain cluster/a --no-wait", "undrain: --no-wait is for the federation's API, and this goes to a file of overrides"},
+		{"get clusters --request-timeout soon", `--request-timeout: "soon" isn't a duration`},
 		{"init fed --dns-zone-name d --kind Deployment", "is not a kind"},
 		{"join A_b", "can't be called"},
 		{"join a --location here", "not a latitude"},
@@ -330,7 +346,7 @@ func TestPrune(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	var list []report.Order
-	out, _, _ := d.run("overrides", "--json")
+	out, _, _ := d.run("overrides", "-o", "json")
 	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 2 || *list[0].LeftSeconds != 0 || list[1].Until != noon.Unix()+1 {
 		t.Errorf("%v, %s", err, out)
 	}
@@ -549,7 +565,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("printed\n%swant\n%s", out, want)
 	}
 	var again report.Explanation
-	out, _, _ = d.run("explain", "x", "--json")
+	out, _, _ = d.run("explain", "x", "-o", "json")
 	if err := json.Unmarshal([]byte(out), &again); err != nil || again.Reply.Rcode != "NOERROR" {
 		t.Errorf("%v, %s", err, out)
 	}
@@ -567,7 +583,7 @@ func TestClusters(t *testing.T) {
 	if want := `FEDERATION  CLUSTER  SOURCE      STATE             HEARD        PLACES   SHARDS
 fed         eu       kubeconfig  listed            0.2s ago     eu-a.eu  3 up (ready)
 fed         us       registry    silent for 1m12s  0.2s ago     us       1 up (ready, when last heard)
-fed         ap       manifests   not listed yet    never heard           
+fed         ap       manifests   not listed yet    never heard
 federation fed: isolated; more than half of its clusters are silent at once, and all that is known stays
 `; out != want || code != 0 {
 		t.Errorf("exit %d\n%swant\n%s", code, out, want)

@@ -23,7 +23,7 @@ type deinit struct {
 	yes, force bool
 	timeout    time.Duration
 	dry        bool
-	output     string
+	out        output
 }
 
 func (c *deinit) declare(fs *pflag.FlagSet) {
@@ -33,12 +33,12 @@ func (c *deinit) declare(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.force, "force", false, "even if it has clusters, or that can't be known")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up; it can be run again")
 	fs.BoolVar(&c.dry, "dry-run", false, "remove nothing; say what would be removed, with -o as objects")
-	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT` of --dry-run: yaml or json")
+	c.out.declareObjects(fs)
 }
 
 func (c *deinit) run(ctx context.Context) error {
 	name := c.positional[0]
-	if err := c.formatted(c.output, c.dry); err != nil {
+	if err := c.formatted(c.out, c.dry); err != nil {
 		return err
 	}
 	if !c.yes && !c.dry {
@@ -58,7 +58,7 @@ func (c *deinit) run(ctx context.Context) error {
 			return err
 		}
 		p.end()
-		if kept != "" && c.output == "" {
+		if kept != "" && c.out.form == "" {
 			c.printf("namespace %s stays: %s\n", v1alpha1.System, kept)
 		}
 		if c.dry {
@@ -78,7 +78,7 @@ func (c *deinit) run(ctx context.Context) error {
 
 // raze removes an API from its host cluster.
 func (c *deinit) raze(ctx context.Context, name string, p *progress) (server, kept string, err error) {
-	api, _, err := c.open(c.hostName)
+	api, _, err := c.open(kubeconfig.Choice{Context: c.hostName})
 	if err != nil {
 		return "", "", err
 	}
@@ -123,12 +123,12 @@ func (c *deinit) after(err error, where string, r *kube.Rehearsal, p *progress) 
 	if err != nil {
 		return err
 	}
-	return c.foretold(where, r, c.output)
+	return c.foretold(where, r, c.out)
 }
 
 // unmade ends a dry run.
 func (c *deinit) unmade(name string) error {
-	if c.output != "" {
+	if c.out.form != "" {
 		return nil
 	}
 	has, err := c.find().Has(name)
@@ -144,7 +144,7 @@ func (c *deinit) unmade(name string) error {
 
 // strike takes the federation out of an API that stays.
 func (c *deinit) strike(ctx context.Context, name string, p *progress) (server, kept string, err error) {
-	api, cut, err := c.open(name)
+	api, cut, err := c.open(kubeconfig.Choice{Context: name})
 	if err != nil {
 		return "", "", err
 	}
@@ -199,6 +199,6 @@ fedctl deinit myfederation --host-cluster-context host --dry-run
 
 # Remove it
 fedctl deinit myfederation --host-cluster-context host --yes`,
-		make: func(c *call) action { return &deinit{reaching: reaching{call: c}} },
+		make: func(c *call) action { return &deinit{reaching: newReaching(c)} },
 	}
 }

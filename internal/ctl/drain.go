@@ -27,12 +27,13 @@ type drain struct {
 }
 
 func newDrain(c *call) action {
-	return &drain{call: c, order: order{editing: editing{asking{call: c}, ""}}, moving: moving{steering: steering{reaching: reaching{call: c}}}}
+	return &drain{call: c, order: order{editing: editing{asking: asking{call: c}}}, moving: moving{steering: steering{reaching: newReaching(c)}}}
 }
 
 func (c *drain) declare(fs *pflag.FlagSet) {
-	c.form(fs)
+	c.out.declare(fs, orderForms)
 	c.which(fs)
+	c.whose(fs)
 	c.terms(fs)
 	c.moving.declare(fs)
 	fs.BoolVar(&c.evacuate, "evacuate", false, "then, when no answer that names the cluster can be remembered any more, move its replicas to the others")
@@ -40,10 +41,14 @@ func (c *drain) declare(fs *pflag.FlagSet) {
 }
 
 func (c *drain) run(ctx context.Context) (err error) {
-	if sub, err := override.ParseSubject(c.positional[0]); err == nil && sub.Kind != override.Cluster && !c.evacuate && !c.given["ttl"] && c.posted() {
-		return c.order.post(ctx, &c.moving.steering)
+	api, err := c.federal("evacuate", "ttl")
+	if err != nil {
+		return err
 	}
-	if c.evacuate || c.given["ttl"] || c.federal() {
+	if api {
+		if sub, err := c.subject(c.namespace); err == nil && sub.Kind != override.Cluster && c.speaks("evacuate", "ttl") == "" {
+			return c.order.post(ctx, &c.moving.steering)
+		}
 		return c.federated(ctx)
 	}
 	if c.server, err = c.one(); err != nil {
@@ -176,8 +181,8 @@ type departure struct {
 
 func (c *drain) done(m *motion, out departure) error {
 	m.progress.end()
-	if c.json {
-		return c.print(out)
+	if c.out.data() {
+		return c.put(c.out, out, "cluster/"+m.cluster)
 	}
 	after := time.Unix(out.EvacuateAfter, 0).UTC().Format(time.RFC3339)
 	switch {

@@ -11,23 +11,26 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/override"
 )
 
 type explain struct {
 	asking
 	qtype, client string
+	namespace     string
 	without       list
 }
 
 func (c *explain) declare(fs *pflag.FlagSet) {
 	c.asking.declare(fs)
 	fs.StringVar(&c.qtype, "type", "", "`TYPE` of record; default A")
+	fs.StringVarP(&c.namespace, "namespace", "n", "", "`NAMESPACE` of a name that says none")
 	fs.StringVar(&c.client, "client", "", "`IP` of a client, or its network: what it would be answered")
 	fs.Var(&c.without, "without", "what would be if `CLUSTER` were lost; may be given several times")
 }
 
 func (c *explain) run(ctx context.Context) error {
-	v := url.Values{"name": c.positional}
+	v := url.Values{"name": {within(c.namespace, c.positional[0])}}
 	if c.qtype != "" {
 		v.Set("type", c.qtype)
 	}
@@ -41,8 +44,8 @@ func (c *explain) run(ctx context.Context) error {
 	if err := c.get(ctx, "explain", v, &e); err != nil {
 		return err
 	}
-	if c.json {
-		return c.print(e)
+	if c.out.data() {
+		return c.put(c.out, e, bare(e.Name))
 	}
 	word := ""
 	if e.Word != "" {
@@ -68,9 +71,33 @@ func (c *explain) run(ctx context.Context) error {
 	c.view(&e.View, true)
 	if e.Without != nil {
 		c.printf("\nwithout %s\n", strings.Join(e.Lost, ", "))
-		c.view(e.Without, false)
+		c.view(e.Without, c.out.wide())
 	}
 	return nil
+}
+
+// within is the name of something in a namespace, if it says none: web is web.shop then,
+// and service/web is service/shop/web.
+func within(namespace, name string) string {
+	if namespace == "" {
+		return name
+	}
+	switch kind, rest, slashed := strings.Cut(name, "/"); {
+	case !slashed && !strings.Contains(name, "."):
+		return name + "." + namespace
+	case slashed && kind != "host" && !strings.Contains(rest, "/"):
+		return kind + "/" + namespace + "/" + rest
+	}
+	return name
+}
+
+// subject is what an order is about, of which services have a namespace.
+func (c *call) subject(namespace string) (override.Subject, error) {
+	text := c.positional[0]
+	if strings.HasPrefix(text, "service/") {
+		text = within(namespace, text)
+	}
+	return override.ParseSubject(text)
 }
 
 // claims prints who claims a host, and who holds it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/pflag"
 
@@ -14,26 +13,21 @@ import (
 
 type getClusters struct {
 	reaching
-	output string
+	out output
 }
 
 func (c *getClusters) declare(fs *pflag.FlagSet) {
 	c.reaching.declare(fs)
-	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT`: wide, json or yaml")
+	c.out.declare(fs, forms)
 }
 
 func (c *getClusters) run(ctx context.Context) error {
-	switch c.output {
-	case "", "wide", "json", "yaml":
-	default:
-		return misused(&c.command, "get clusters: -o %q is none of wide, json and yaml", c.output)
-	}
 	api, whose, err := c.federation(ctx)
 	if err != nil {
 		return err
 	}
 	defer api.Close()
-	if c.output == "json" || c.output == "yaml" {
+	if c.out.data() {
 		list, err := api.List(ctx, v1alpha1.Clusters, "", "")
 		if err != nil {
 			return err
@@ -43,11 +37,9 @@ func (c *getClusters) run(ctx context.Context) error {
 			list[i].SetManagedFields(nil)
 			all = append(all, &list[i])
 		}
-		text, err := kube.Print(all, c.output)
-		c.printf("%s", text)
-		return err
+		return c.putObjects(c.out, all)
 	}
-	t, err := api.Table(ctx, v1alpha1.Clusters, "", c.output == "wide")
+	t, err := api.Table(ctx, v1alpha1.Clusters, "", c.out.wide())
 	if err != nil {
 		return err
 	}
@@ -55,13 +47,12 @@ func (c *getClusters) run(ctx context.Context) error {
 		fmt.Fprintf(c.Stderr, "federation %s has no clusters; fedctl join makes one a member\n", whose.Federation)
 		return nil
 	}
-	// As kubectl spaces it.
-	w := tabwriter.NewWriter(c.Stdout, 6, 4, 3, ' ', 0)
-	fmt.Fprintln(w, strings.ToUpper(strings.Join(t.Columns, "\t")))
-	for _, row := range t.Rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+	members := table{rows: t.Rows, pad: 3, least: 6} // as kubectl spaces it
+	for _, name := range t.Columns {
+		members.head = append(members.head, strings.ToUpper(name))
 	}
-	return w.Flush()
+	c.tabulate(members)
+	return nil
 }
 
 func getClustersCommand() command {
@@ -74,6 +65,6 @@ fedctl get clusters --context myfederation
 
 # As data
 fedctl get clusters --context myfederation -o yaml`,
-		make: func(c *call) action { return &getClusters{reaching: reaching{call: c}} },
+		make: func(c *call) action { return &getClusters{reaching: newReaching(c)} },
 	}
 }

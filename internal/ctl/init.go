@@ -26,7 +26,7 @@ type initialize struct {
 	kindList list
 	timeout  time.Duration
 	dry      bool
-	output   string
+	out      output
 }
 
 // none is what --etcd-storage says for no volume.
@@ -47,7 +47,7 @@ func (c *initialize) declare(fs *pflag.FlagSet) {
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated, too; may be given several times")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made, with keys of its own each time")
-	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT` of --dry-run: yaml or json")
+	c.out.declareObjects(fs)
 }
 
 func (c *initialize) run(ctx context.Context) error {
@@ -103,16 +103,16 @@ func (c *initialize) show(law bootstrap.Settings) error {
 		if err != nil {
 			return err
 		}
-		if c.output == "yaml" {
+		if c.out.form == "yaml" {
 			c.printf("# In the host cluster, context %q:\n", c.hostName)
-			if err := c.render(objects, c.output); err != nil {
+			if err := c.render(c.out, objects); err != nil {
 				return err
 			}
 			c.printf("# In the API of federation %s, that runs there then. Beside it, in the host cluster,\n# the Secrets %s and %s, with tokens that this API gives:\n", law.Federation, c.secretName(bootstrap.Fedns), c.secretName(bootstrap.Fedsync))
 			objects = nil
 		}
 		all = objects
-	} else if c.output == "yaml" {
+	} else if c.out.form == "yaml" {
 		c.printf("# In the API of federation %s. Beside it the Secrets %s and %s, with\n# tokens that this API gives:\n", law.Federation, c.secretName(bootstrap.Fedns), c.secretName(bootstrap.Fedsync))
 	}
 	objects, err := law.Objects()
@@ -120,7 +120,7 @@ func (c *initialize) show(law bootstrap.Settings) error {
 		return err
 	}
 	all = append(append(all, apply.NewNamespace(v1alpha1.System)), objects...)
-	return c.render(all, c.output)
+	return c.render(c.out, all)
 }
 
 // secretName is that of the Secret with a program's kubeconfig.
@@ -128,7 +128,7 @@ func (c *initialize) secretName(program string) string { return c.positional[0] 
 
 // raise sets an API up in the host cluster.
 func (c *initialize) raise(ctx context.Context, law bootstrap.Settings, p *progress) (err error) {
-	api, _, err := c.open(c.hostName)
+	api, _, err := c.open(kubeconfig.Choice{Context: c.hostName})
 	if err != nil {
 		return err
 	}
@@ -269,6 +269,6 @@ fedctl init myfederation --api ./kubeconfig/admin --dns-zone-name example.com
 
 # What would be made
 fedctl init myfederation --host-cluster-context host --dns-zone-name example.com --dry-run -o yaml`,
-		make: func(c *call) action { return &initialize{reaching: reaching{call: c}} },
+		make: func(c *call) action { return &initialize{reaching: newReaching(c)} },
 	}
 }

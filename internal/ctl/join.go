@@ -16,6 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
 	"github.com/fedns/fedns/internal/ctl/install/membership"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/kubeconfig"
 )
 
 type join struct {
@@ -29,7 +30,7 @@ type join struct {
 	kindList  list
 	timeout   time.Duration
 	dry       bool
-	output    string
+	out       output
 }
 
 func (c *join) declare(fs *pflag.FlagSet) {
@@ -44,7 +45,7 @@ func (c *join) declare(fs *pflag.FlagSet) {
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated to it, too; may be given several times")
 	fs.DurationVar(&c.timeout, "timeout", 2*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made")
-	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT` of --dry-run: yaml or json")
+	c.out.declareObjects(fs)
 }
 
 func (c *join) run(ctx context.Context) error {
@@ -75,7 +76,7 @@ func (c *join) run(ctx context.Context) error {
 			return err
 		}
 		defer home.Close()
-		api, cut, err := c.open(c.cluster)
+		api, cut, err := c.open(kubeconfig.Choice{Context: c.cluster})
 		if err != nil {
 			return err
 		}
@@ -121,15 +122,15 @@ func (c *join) show(ctx context.Context, m *membership.Member, r membership.Requ
 	}
 	there = append([]*kube.Object{apply.NewNamespace(v1alpha1.System)}, there...)
 	home := append(m.Leave(), m.Object(r.Spec, nil))
-	if c.output == "yaml" {
+	if c.out.form == "yaml" {
 		c.printf("# In the cluster, context %q. Beside it a token for each account:\n", c.cluster)
-		if err := c.render(there, c.output); err != nil {
+		if err := c.render(c.out, there); err != nil {
 			return err
 		}
 		c.printf("# In the API of federation %s. Beside it the Secrets %s and %s with these tokens:\n", m.Federation, membership.Reader(m.Cluster), membership.Reader(m.Cluster)+v1alpha1.WriterSuffix)
-		return c.render(home, c.output)
+		return c.render(c.out, home)
 	}
-	return c.render(append(there, home...), c.output)
+	return c.render(c.out, append(there, home...))
 }
 
 // spec reads the flags that a Cluster object has.
@@ -194,6 +195,6 @@ fedctl join gce-us-central1-a --context myfederation
 
 # By another context, and with a place of its own
 fedctl join onprem --context myfederation --cluster-context admin@onprem --region eu-north1 --location "60.17 24.94"`,
-		make: func(c *call) action { return &join{reaching: reaching{call: c}} },
+		make: func(c *call) action { return &join{reaching: newReaching(c)} },
 	}
 }

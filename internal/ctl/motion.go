@@ -22,6 +22,7 @@ import (
 // replicas move one after the other.
 type moving struct {
 	steering
+	mode    mode
 	servers list
 	noWait  bool
 	timeout time.Duration
@@ -29,19 +30,16 @@ type moving struct {
 
 func (c *moving) declare(fs *pflag.FlagSet) {
 	c.steering.declare(fs)
+	c.mode.declare(fs)
 	fs.Var(&c.servers, "server", "`URL` of fedns's status, for each fedns that answers; default: those that say in the API that they are there, else $FEDNS_SERVER, then "+defaultServer)
 	fs.BoolVar(&c.noWait, "no-wait", false, "don't wait for pods")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` that fedns may take, and then fedsync, beside what has to be waited for")
 }
 
-// federal says whether the federation's API is meant, and not a file of overrides.
-func (c *moving) federal() bool {
-	for _, f := range []string{"context", "kubeconfig", "federation", "no-wait", "timeout"} {
-		if c.given[f] {
-			return true
-		}
-	}
-	return false
+// federal says whether the federation's API is meant, and not a file of overrides. saying
+// are flags of the command that say so. How long to wait says nothing of where.
+func (c *moving) federal(saying ...string) (bool, error) {
+	return c.mode.api(c.call, saying, []string{"no-wait", "timeout"})
 }
 
 // one is the server whose file of overrides is meant.
@@ -52,7 +50,7 @@ func (c *moving) one() (string, error) {
 	case 1:
 		return c.servers[0], nil
 	}
-	if c.federal() {
+	if api, err := c.federal(); err == nil && api {
 		return "", errors.New("of several servers, none says which file of overrides is meant")
 	}
 	return "", misused(&c.command, "%s: --server: one is enough; several are for --evacuate and --context", c.name)

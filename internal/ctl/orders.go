@@ -21,17 +21,25 @@ import (
 // editing is what commands have in common that edit a file of overrides.
 type editing struct {
 	asking
-	file string
+	file      string
+	namespace string
 }
 
 func (c *editing) declare(fs *pflag.FlagSet) {
-	c.asking.declare(fs)
+	c.at(fs)
+	c.out.declare(fs, orderForms)
 	c.which(fs)
+	c.whose(fs)
 }
 
 // which declares the flag that says which file.
 func (c *editing) which(fs *pflag.FlagSet) {
 	fs.StringVar(&c.file, "file", "", "`PATH` of the file of overrides; default: the one the server reads")
+}
+
+// whose declares the flag that says whose service it is about.
+func (c *editing) whose(fs *pflag.FlagSet) {
+	fs.StringVarP(&c.namespace, "namespace", "n", "", "`NAMESPACE` of a SUBJECT service/NAME that says none")
 }
 
 // order is drain, down, up and failback.
@@ -59,7 +67,7 @@ func (c *order) terms(fs *pflag.FlagSet) {
 // wanted makes the order that the command line spells.
 func (c *order) wanted() (o override.Order, err error) {
 	o.Action, o.Reason = override.Action(c.name), strings.TrimSpace(c.reason)
-	if o.Subject, err = override.ParseSubject(c.positional[0]); err != nil {
+	if o.Subject, err = c.subject(c.namespace); err != nil {
 		return o, misused(&c.command, "%s: %v", c.name, err)
 	}
 	if err := o.Action.About(o.Subject); err != nil {
@@ -130,7 +138,7 @@ func (c *editing) target(ctx context.Context) (t target, err error) {
 		}
 		t.path, t.federations = c.file, of[abs]
 		if t.federations == nil && len(files) > 0 {
-			fmt.Fprintf(c.Stderr, "fedctl: hint: the server reads %s; is that the same file?\n", strings.Join(files, ", "))
+			c.hint(fmt.Sprintf("the server reads %s; is that the same file?", strings.Join(files, ", ")))
 		}
 	case len(files) == 0:
 		return t, advice.Errorf("give the federation one in the Corefile: overrides FILE", "the server has no file of overrides")
@@ -189,7 +197,7 @@ func (c *order) run(ctx context.Context) error {
 		return err
 	}
 	if t.failed != nil {
-		fmt.Fprintf(c.Stderr, "fedctl: hint: whether it is in force isn't known: %v\n", t.failed)
+		c.hint(fmt.Sprintf("whether it is in force isn't known: %v", t.failed))
 		return c.show(what, p, t.path, o)
 	}
 	err = c.follows(ctx, t, func(inForce []string) bool { return slices.Contains(inForce, o.String()) })
@@ -254,12 +262,12 @@ func refusal(what string, p *report.Preview) error {
 
 // show says what an order changes; path is "" if it was not given.
 func (c *order) show(what string, p *report.Preview, path string, o override.Order) error {
-	if c.json {
-		return c.print(struct {
+	if c.out.data() {
+		return c.put(c.out, struct {
 			Order   string          `json:"order"`
 			File    string          `json:"file,omitempty"` // where it was written
 			Preview *report.Preview `json:"preview"`        // nil: the server could not be asked
-		}{o.String(), path, p})
+		}{o.String(), path, p}, o.Subject.String())
 	}
 	if path != "" {
 		c.printf("%s: written to %s\n", o, path)
@@ -345,8 +353,12 @@ func (c *editing) takeBack(ctx context.Context, t target, sub override.Subject) 
 var errSilent = errors.New("says nothing about it")
 
 func (c *editing) told(removed []override.Order) error {
-	if c.json {
-		return c.print(reports(removed, c.Now()))
+	if c.out.data() {
+		var names []string
+		for _, o := range removed {
+			names = append(names, o.Subject.String())
+		}
+		return c.put(c.out, reports(removed, c.Now()), names...)
 	}
 	for _, o := range removed {
 		c.printf("%s: taken back\n", o)

@@ -31,12 +31,12 @@ type overrides struct {
 }
 
 func newOverrides(c *call) action {
-	return &overrides{call: c, editing: editing{asking{call: c}, ""}, steering: steering{reaching: reaching{call: c}}}
+	return &overrides{call: c, editing: editing{asking: asking{call: c}}, steering: steering{reaching: newReaching(c)}}
 }
 
 func (c *overrides) declare(fs *pflag.FlagSet) {
 	fs.Var(&c.servers, "server", "`URL` of fedns's status, for each that is to be asked; default $FEDNS_SERVER, then "+defaultServer)
-	c.form(fs)
+	c.out.declare(fs, forms)
 	c.which(fs)
 	c.steering.declare(fs)
 	fs.BoolVar(&c.prune, "prune", false, "remove those that have expired")
@@ -346,14 +346,18 @@ func (c *overrides) run(ctx context.Context) error {
 	all := s.sum()
 	switch {
 	case failed != nil && len(all) == 0:
-	case c.json && all == nil:
-		return c.print([]string{})
-	case c.json:
-		if err := c.print(all); err != nil {
+	case c.out.data():
+		var subjects []string
+		for _, o := range all {
+			subjects = append(subjects, o.Subject)
+		}
+		if err := c.put(c.out, append([]*standing{}, all...), subjects...); err != nil {
 			return err
 		}
 	case len(all) == 0:
 		c.printf("no orders in %s\n", strings.Join(s.looked, ", "))
+	case c.out.wide():
+		c.tellWide(all)
 	default:
 		c.tell(all)
 	}
@@ -454,18 +458,15 @@ func (c *overrides) pruned(ctx context.Context) error {
 			return err
 		}
 		switch {
-		case c.json:
-			if gone == nil {
-				gone = []string{}
-			}
-			if err := c.print(gone); err != nil {
+		case c.out.data():
+			if err := c.put(c.out, append([]string{}, gone...), gone...); err != nil {
 				return err
 			}
 		case len(gone) == 0:
 			c.printf("no order in the API of federation %s has expired\n", b.federation)
 		}
 		for _, name := range gone {
-			if !c.json {
+			if !c.out.data() {
 				c.printf("%s: removed; it has expired\n", name)
 			}
 		}
@@ -485,8 +486,12 @@ func (c *overrides) pruned(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case c.json:
-		return c.print(reports(gone, now))
+	case c.out.data():
+		var names []string
+		for _, o := range gone {
+			names = append(names, o.Subject.String())
+		}
+		return c.put(c.out, reports(gone, now), names...)
 	case len(gone) == 0:
 		c.printf("no order in %s has expired\n", t.path)
 	}
@@ -564,55 +569,71 @@ func clusterOf(o *kube.Object) (*v1alpha1.Cluster, error) {
 	return c, nil
 }
 
-// columns is how wide a terminal is at least.
+// columns is how wide text is set where nobody says how wide it may be.
 const columns = 80
 
-// tell prints orders: a line for each, and below it what doesn't fit there.
+// set is how wide text is set.
+func (c *call) set() int { return cmp.Or(c.Columns, columns) }
+
+// tell prints orders: a line for each, and below it what doesn't fit there. A terminal in
+// which not even the lines fit gets what -o wide has, a cell a line.
 func (c *call) tell(all []*standing) {
-	rows := [][]string{{"SUBJECT", "ORDER", "UNTIL", "IN FORCE", "SERVERS"}}
-	width := make([]int, len(rows[0]))
+	t := table{head: []string{"SUBJECT", "ORDER", "UNTIL", "IN FORCE", "SERVERS", "FROM"}, pad: 2}
 	for _, o := range all {
-		until, n := "taken back", 0
-		if o.Until != 0 {
-			until = time.Unix(o.Until, 0).UTC().Format(time.RFC3339)
-		}
-		for _, st := range o.Servers {
-			if st.State == v1alpha1.InForce {
-				n++
-			}
-		}
-		rows = append(rows, []string{o.Subject, o.Action, until, o.InForce, fmt.Sprintf("%d of %d", n, o.Of)})
+		until, servers := o.brief()
+		t.rows = append(t.rows, []string{o.Subject, o.Action, until, o.InForce, servers, o.From})
 	}
-	for _, r := range rows {
-		for i, cell := range r {
-			width[i] = max(width[i], len(cell))
-		}
+	width := t.widths()
+	from := len(t.head) - 1
+	line := 0 // without where it is from
+	for _, w := range width[:from] {
+		line += w + t.pad
 	}
-	for i, r := range rows {
-		var b strings.Builder
-		for j, cell := range r {
-			fmt.Fprintf(&b, "%-*s  ", width[j], cell)
-		}
-		from := "FROM"
-		if i > 0 {
-			from = all[i-1].From
-		}
-		if i == 0 || b.Len()+len(from) <= columns {
-			c.printf("%s%s\n", b.String(), from)
-			from = ""
+	if c.Columns > 0 && line+len(t.head[from]) > c.Columns {
+		c.tellWide(all)
+		return
+	}
+	c.row(t, width, t.head, false)
+	for i, o := range all {
+		if line+len(o.From) <= c.set() {
+			c.row(t, width, t.rows[i], true)
+			c.details(o, "")
 		} else {
-			c.printf("%s\n", strings.TrimRight(b.String(), " "))
-		}
-		if i > 0 {
-			c.details(all[i-1], from)
+			c.row(t, width, t.rows[i][:from], true)
+			c.details(o, o.From)
 		}
 	}
+}
+
+// tellWide prints orders in one table, with all that is known of each.
+func (c *call) tellWide(all []*standing) {
+	t := table{head: []string{"SUBJECT", "ORDER", "UNTIL", "IN FORCE", "SERVERS", "FROM", "REASON", "WHY"}, free: []string{"FROM", "REASON", "WHY"}}
+	for _, o := range all {
+		until, servers := o.brief()
+		t.rows = append(t.rows, []string{o.Subject, o.Action, until, o.InForce, servers, o.From, o.Reason, strings.Join(o.whys(), "; ")})
+	}
+	c.tabulate(t)
+}
+
+// brief is until when an order holds, and how many servers go by it.
+func (o *standing) brief() (until, servers string) {
+	until = "taken back"
+	if o.Until != 0 {
+		until = time.Unix(o.Until, 0).UTC().Format(time.RFC3339)
+	}
+	n := 0
+	for _, st := range o.Servers {
+		if st.State == v1alpha1.InForce {
+			n++
+		}
+	}
+	return until, fmt.Sprintf("%d of %d", n, o.Of)
 }
 
 // details prints what stands below the line of an order.
 func (c *call) details(o *standing, from string) {
 	say := func(format string, v ...any) {
-		for _, l := range folded(fmt.Sprintf(format, v...), columns-4) {
+		for _, l := range folded(fmt.Sprintf(format, v...), c.set()-4) {
 			c.printf("    %s\n", l)
 		}
 	}
@@ -621,6 +642,16 @@ func (c *call) details(o *standing, from string) {
 	}
 	if o.Reason != "" {
 		say("reason: %s", o.Reason)
+	}
+	for _, why := range o.whys() {
+		say("%s", why)
+	}
+}
+
+// whys are what servers say of an order, each with those that say it unless all do.
+func (o *standing) whys() (out []string) {
+	if len(o.Servers) == 0 {
+		return []string{"no server says what it goes by"}
 	}
 	why := map[string][]string{} // the servers of which it is said
 	for _, server := range slices.Sorted(maps.Keys(o.Servers)) {
@@ -638,16 +669,14 @@ func (c *call) details(o *standing, from string) {
 			why[text] = append(why[text], server)
 		}
 	}
-	if len(o.Servers) == 0 {
-		say("no server says what it goes by")
-	}
 	for _, text := range slices.Sorted(maps.Keys(why)) {
 		if len(why[text]) == len(o.Servers) {
-			say("%s", text)
+			out = append(out, text)
 		} else {
-			say("%s: %s", strings.Join(why[text], ", "), text)
+			out = append(out, strings.Join(why[text], ", ")+": "+text)
 		}
 	}
+	return out
 }
 
 // folded breaks a text into lines at its spaces. A word that is longer is one.

@@ -95,7 +95,7 @@ cluster/oslo  drain  taken back  yes       1 of 1   cluster/oslo
 				t.Errorf("exit %d, %s%swant\n%s", code, stderr, out, tt.want)
 			}
 			var all []standing
-			if out, _, _ := d.run("overrides", "--json"); json.Unmarshal([]byte(out), &all) != nil || len(all) != strings.Count(tt.want, " of 1") || out == "null\n" {
+			if out, _, _ := d.run("overrides", "-o", "json"); json.Unmarshal([]byte(out), &all) != nil || len(all) != strings.Count(tt.want, " of 1") || out == "null\n" {
 				t.Errorf("as data: %s", out)
 			}
 		})

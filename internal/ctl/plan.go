@@ -22,7 +22,8 @@ type plan struct {
 	deadline   time.Duration
 	maxDeletes int
 	kinds      list
-	json, exit bool
+	out        output
+	exit       bool
 }
 
 func (c *plan) declare(fs *pflag.FlagSet) {
@@ -30,7 +31,7 @@ func (c *plan) declare(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.deadline, "deadline", 30*time.Second, "`DURATION` that clusters may take to say what they have")
 	fs.IntVar(&c.maxDeletes, "max-deletes", controller.DefaultMaxDeletes, "`N`, as fedsync has it: more deletions in a cluster wait for an operator")
 	fs.Var(&c.kinds, "kind", "`GROUP/VERSION/KIND` that fedsync keeps, too; may be given several times")
-	fs.BoolVar(&c.json, "json", false, "print the steps as data, for programs")
+	c.out.declare(fs, dataForms)
 	fs.BoolVar(&c.exit, "exit-code", false, "exit with 3 if there is anything to do, with 4 if a cluster couldn't be asked what there is")
 }
 
@@ -55,23 +56,25 @@ func (c *plan) run(ctx context.Context) error {
 		}
 		config.Kinds = append(config.Kinds, k)
 	}
+	cut, err := c.find().Choose(c.chosen())
+	if err != nil {
+		return err
+	}
 	api, err := c.home(ctx) // says at once, and in detail, what fedsync would wait for
 	if err != nil {
 		return err
 	}
 	api.Close()
 	config.Federation = c.federation
-	if config.Kubeconfig, config.Context, err = c.find().Path(c.context); err != nil {
-		return err
-	}
+	config.Content = cut.Content
 	within, cancel := context.WithTimeout(ctx, c.deadline)
 	defer cancel()
 	p, err := controller.Plan(within, config)
 	if err != nil {
 		return err
 	}
-	if c.json {
-		err = c.print(foreseen(c.federation, p))
+	if c.out.data() {
+		err = c.put(c.out, foreseen(c.federation, p))
 	} else if err = p.Print(c.Stdout); err == nil && len(p.Steps) > 0 {
 		c.printf("%s; nothing is done\n", tally(p.Steps))
 	}
@@ -167,6 +170,6 @@ fedctl plan --context myfederation
 
 # Is there anything to do?
 fedctl plan --context myfederation --exit-code`,
-		make: func(c *call) action { return &plan{steering: steering{reaching: reaching{call: c}}} },
+		make: func(c *call) action { return &plan{steering: steering{reaching: newReaching(c)}} },
 	}
 }

@@ -34,27 +34,28 @@ type posting struct {
 	*call
 	order
 	steering
+	mode mode
 }
 
 func newPosting(c *call) action {
-	return &posting{call: c, order: order{editing: editing{asking{call: c}, ""}}, steering: steering{reaching: reaching{call: c}}}
+	return &posting{call: c, order: order{editing: editing{asking: asking{call: c}}}, steering: steering{reaching: newReaching(c)}}
 }
 
 func (c *posting) declare(fs *pflag.FlagSet) {
 	c.order.declare(fs)
 	c.steering.declare(fs)
-}
-
-// posted says whether the federation's API is meant, and not a file of overrides.
-func (c *call) posted() bool {
-	return c.given["context"] || c.given["kubeconfig"] || c.given["federation"]
+	c.mode.declare(fs)
 }
 
 func (c *posting) run(ctx context.Context) error {
-	if !c.posted() {
-		return c.order.run(ctx)
+	api, err := c.mode.api(c.call, nil, nil)
+	switch {
+	case err != nil:
+		return err
+	case api:
+		return c.order.post(ctx, &c.steering)
 	}
-	return c.order.post(ctx, &c.steering)
+	return c.order.run(ctx)
 }
 
 // A postedOrder is an Order with its name.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
@@ -15,19 +17,34 @@ import (
 	"github.com/fedns/fedns/internal/kube/kubeconfig"
 )
 
-// reaching is what commands have in common that reach the API of a federation.
+// reaching is what commands have in common that reach the API of a federation: kubectl's
+// flags that say which.
 type reaching struct {
 	*call
-	kubeconfig, context string
+	flags *genericclioptions.ConfigFlags
+}
+
+func newReaching(c *call) reaching {
+	all := genericclioptions.NewConfigFlags(false)
+	return reaching{c, &genericclioptions.ConfigFlags{
+		KubeConfig: all.KubeConfig, Context: all.Context, ClusterName: all.ClusterName, AuthInfoName: all.AuthInfoName,
+		Impersonate: all.Impersonate, ImpersonateUID: all.ImpersonateUID, ImpersonateGroup: all.ImpersonateGroup, Timeout: all.Timeout,
+	}}
 }
 
 func (c *reaching) declare(fs *pflag.FlagSet) {
-	c.files(fs)
-	fs.StringVar(&c.context, "context", "", "`CONTEXT` of the federation; default: the current one")
+	c.flags.AddFlags(fs)
+	fs.Lookup("kubeconfig").Usage = kubeconfigUsage
+	fs.Lookup("context").Usage = "`CONTEXT` of the federation; default: the current one"
+	fs.Lookup("request-timeout").Usage = "`DURATION` that one request to the API may take; 0: no longer than fedctl waits anyway"
 }
 
+const kubeconfigUsage = "`FILE`; default $KUBECONFIG, then ~/.kube/config"
+
+// files declares what leads to several APIs: each has a context of its own.
 func (c *reaching) files(fs *pflag.FlagSet) {
-	fs.StringVar(&c.kubeconfig, "kubeconfig", "", "`FILE`; default $KUBECONFIG, then ~/.kube/config")
+	(&genericclioptions.ConfigFlags{KubeConfig: c.flags.KubeConfig}).AddFlags(fs)
+	fs.Lookup("kubeconfig").Usage = kubeconfigUsage
 }
 
 // hostFlag is of the commands of the first federations, in which the clusters'
@@ -36,11 +53,24 @@ func hostFlag(fs *pflag.FlagSet) {
 	fs.String("host-cluster-context", "", "`C`, accepted as kubefed had it; it isn't needed")
 }
 
-func (c *reaching) find() kubeconfig.Files { return kubeconfig.Find(c.kubeconfig, c.Getenv) }
+func (c *reaching) find() kubeconfig.Files {
+	return kubeconfig.Find(*c.flags.KubeConfig, c.Getenv)
+}
+
+// chosen is what the flags say of the federation's API.
+func (c *reaching) chosen() kubeconfig.Choice {
+	return kubeconfig.Choice{
+		Context: *c.flags.Context, Cluster: *c.flags.ClusterName, User: *c.flags.AuthInfoName,
+		As: *c.flags.Impersonate, AsUID: *c.flags.ImpersonateUID, AsGroups: *c.flags.ImpersonateGroup,
+	}
+}
 
 // open reaches the API of a context of the operator's.
-func (c *reaching) open(name string) (*kube.API, *kubeconfig.Context, error) {
-	cut, err := c.find().Context(name)
+func (c *reaching) open(what kubeconfig.Choice) (*kube.API, *kubeconfig.Context, error) {
+	if _, err := c.requestTimeout(); err != nil {
+		return nil, nil, err
+	}
+	cut, err := c.find().Choose(what)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,12 +82,29 @@ func (c *reaching) open(name string) (*kube.API, *kubeconfig.Context, error) {
 }
 
 func (c *reaching) reach(content []byte) (*kube.API, error) {
-	return kube.Open(kube.Config{Content: content, Agent: "fedctl/" + c.Version})
+	timeout, err := c.requestTimeout()
+	if err != nil {
+		return nil, err
+	}
+	return kube.Open(kube.Config{Content: content, Agent: "fedctl/" + c.Version, Timeout: timeout})
+}
+
+// requestTimeout reads the flag as kubectl does: a number alone is one of seconds.
+func (c *reaching) requestTimeout() (time.Duration, error) {
+	text := *c.flags.Timeout
+	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
+		return time.Duration(seconds) * time.Second, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, misused(&c.command, "%s: --request-timeout: %q isn't a duration such as 90s, 15m or 2h", c.name, text)
+	}
+	return d, nil
 }
 
 // federation reaches the federation's, and asks which one it is.
 func (c *reaching) federation(ctx context.Context) (*kube.API, bootstrap.Settings, error) {
-	api, _, err := c.open(c.context)
+	api, _, err := c.open(c.chosen())
 	if err != nil {
 		return nil, bootstrap.Settings{}, err
 	}
@@ -99,27 +146,19 @@ func (c *call) kinds(list []string) (out []kube.Kind, err error) {
 }
 
 // render prints objects for --dry-run.
-func (c *call) render(objects []*kube.Object, format string) error {
-	switch format {
-	case "":
-		for _, o := range objects {
-			c.printf("would make %s\n", titled(o))
-		}
-		return nil
-	case "yaml", "json":
-		text, err := kube.Print(objects, format)
-		if err != nil {
-			return err
-		}
-		c.printf("%s", text)
-		return nil
+func (c *call) render(out output, objects []*kube.Object) error {
+	if out.form != "" {
+		return c.putObjects(out, objects)
 	}
-	return misused(&c.command, "%s: -o %q is none of yaml and json", c.name, format)
+	for _, o := range objects {
+		c.printf("would make %s\n", titled(o))
+	}
+	return nil
 }
 
 // foretold prints what a rehearsal would have done to an API.
-func (c *call) foretold(where string, r *kube.Rehearsal, format string) error {
-	switch format {
+func (c *call) foretold(where string, r *kube.Rehearsal, out output) error {
+	switch out.form {
 	case "":
 		lines := 0
 		for _, x := range []struct {
@@ -138,7 +177,7 @@ func (c *call) foretold(where string, r *kube.Rehearsal, format string) error {
 	case "yaml":
 		c.printf("# To be removed from %s:\n", where)
 	}
-	return c.render(r.Removed(), format)
+	return c.render(out, r.Removed())
 }
 
 func titled(o *kube.Object) string {
@@ -148,12 +187,9 @@ func titled(o *kube.Object) string {
 	return o.GetKind() + " " + o.GetName()
 }
 
-// formatted makes sure that -o says something that render knows.
-func (c *call) formatted(format string, dry bool) error {
-	switch {
-	case format != "" && format != "yaml" && format != "json":
-		return misused(&c.command, "%s: -o %q is none of yaml and json", c.name, format)
-	case format != "" && !dry:
+// formatted makes sure that -o is said of what a dry run prints.
+func (c *call) formatted(out output, dry bool) error {
+	if out.form != "" && !dry {
 		return misused(&c.command, "%s: -o goes with --dry-run", c.name)
 	}
 	return nil
@@ -171,17 +207,20 @@ func (c *call) progress() *progress { return &progress{call: c} }
 func (p *progress) say(what string) {
 	switch {
 	case what == p.last:
-	case p.Terminal:
-		fmt.Fprintf(p.Stderr, "\r\x1b[K%s: %s", p.name, what)
+	case p.overwrites():
+		fmt.Fprintf(p.Stderr, "\r\x1b[K%s", cut(p.name+": "+what, p.ErrColumns-1))
 	default:
 		fmt.Fprintf(p.Stderr, "%s: %s\n", p.name, what)
 	}
 	p.last = what
 }
 
+// overwrites says whether a line can be written over: a dumb terminal can't.
+func (e *Env) overwrites() bool { return e.ErrColumns > 0 && e.Getenv("TERM") != "dumb" }
+
 // end leaves the line empty.
 func (p *progress) end() {
-	if p.Terminal && p.last != "" {
+	if p.overwrites() && p.last != "" {
 		fmt.Fprint(p.Stderr, "\r\x1b[K")
 	}
 }

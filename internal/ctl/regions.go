@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/fedns/fedns/internal/geo"
 )
@@ -21,11 +22,17 @@ fedctl regions`,
 
 func (c *regions) run(context.Context) error {
 	list := geo.Regions()
-	if c.json {
-		return c.print(list)
+	if c.out.data() {
+		var names []string
+		for _, r := range list {
+			names = append(names, "region/"+r.Name)
+		}
+		return c.put(c.out, list, names...)
 	}
+	t := table{head: []string{"REGION", "PROVIDER", "LATITUDE", "LONGITUDE", "CITY"}, free: []string{"CITY"}}
 	for _, r := range list {
-		c.printf("%-26s %-7s %9.3f %9.3f  %s\n", r.Name, r.Provider, r.Point.Lat, r.Point.Lon, r.City)
+		t.rows = append(t.rows, []string{r.Name, r.Provider, fmt.Sprintf("%8.3f", r.Point.Lat), fmt.Sprintf("%9.3f", r.Point.Lon), r.City})
 	}
+	c.tabulate(t)
 	return nil
 }

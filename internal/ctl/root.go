@@ -29,7 +29,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 	if errors.As(err, &silent) {
 		return int(silent)
 	}
-	fmt.Fprintln(env.Stderr, "fedctl: error: "+kube.Plain(err))
+	fmt.Fprintln(env.Stderr, "fedctl: "+env.word(red, "error:")+" "+kube.Plain(err))
 	var p *problem
 	if errors.As(err, &p) {
 		env.hint(p.hint)
@@ -48,7 +48,15 @@ func Run(ctx context.Context, env Env, args []string) int {
 
 // hint says what may help.
 func (e *Env) hint(text string) {
-	fmt.Fprintln(e.Stderr, "fedctl: hint: "+text)
+	fmt.Fprintln(e.Stderr, "fedctl: "+e.word(yellow, "hint:")+" "+text)
+}
+
+// word is one of what is printed to Stderr.
+func (e *Env) word(code, text string) string {
+	if e.ErrColumns == 0 {
+		return text
+	}
+	return e.colored(code, text)
 }
 
 func run(ctx context.Context, env Env, args []string) error {
@@ -58,7 +66,9 @@ func run(ctx context.Context, env Env, args []string) error {
 		return err
 	}
 	for _, name := range old {
-		env.hint("-" + name + " is --" + name + " now")
+		if name != "json" { // which is called otherwise, and says so
+			env.hint("-" + name + " is --" + name + " now")
+		}
 	}
 	root.SetArgs(words)
 	return root.ExecuteContext(ctx)
@@ -85,7 +95,7 @@ func newRoot(env Env) *cobra.Command {
 	}
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetHelpFunc(func(c *cobra.Command, _ []string) { cli.Help(env.Stdout, c, 0) })
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { cli.Help(env.Stdout, c, env.Columns) })
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return &problem{cli.Wrong(root.Flags(), err), "fedctl help lists the commands"}
 	})
@@ -145,7 +155,12 @@ func newCommand(env Env, k command, name string) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.positional = args
-			cmd.Flags().Visit(func(f *pflag.Flag) { c.given[f.Name] = true })
+			cmd.Flags().Visit(func(f *pflag.Flag) {
+				c.given[f.Name] = true
+				if by := f.Annotations[replaced]; by != nil {
+					c.hint("--" + f.Name + " is " + by[0] + " now")
+				}
+			})
 			return a.run(cmd.Context())
 		},
 		DisableFlagsInUseLine: true,

@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"text/tabwriter"
+	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -22,7 +23,7 @@ func (c *services) declare(fs *pflag.FlagSet) {
 	c.asking.declare(fs)
 	fs.BoolVar(&c.unhealthy, "unhealthy", false, "only those of which a shard isn't up, or is only last known to be")
 	fs.StringVar(&c.federation, "federation", "", "only those of the federation `NAME`")
-	fs.StringVar(&c.namespace, "namespace", "", "only those of the namespace `NAME`")
+	fs.StringVarP(&c.namespace, "namespace", "n", "", "only those of the namespace `NAME`")
 }
 
 // page is how many services are asked for at once.
@@ -51,8 +52,12 @@ func (c *services) run(ctx context.Context) error {
 		}
 		v.Set("after", part.Next)
 	}
-	if c.json {
-		return c.print(all)
+	if c.out.data() {
+		var names []string
+		for i := range all.Services {
+			names = append(names, named(&all.Services[i]))
+		}
+		return c.put(c.out, all, names...)
 	}
 	if len(all.Services) == 0 {
 		what := "there is no service"
@@ -62,8 +67,11 @@ func (c *services) run(ctx context.Context) error {
 		c.printf("%s\n", what)
 		return nil
 	}
-	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FEDERATION\tSERVICE\tUP\tCLUSTER\tVERDICT\tFOR\tREASON")
+	t := table{head: []string{"FEDERATION", "SERVICE", "UP", "CLUSTER", "VERDICT", "FOR", "REASON"}, free: []string{"REASON"}}
+	if c.out.wide() {
+		t.head = append(t.head, "ENDPOINTS", "PLACES", "ADDRESSES")
+		t.free = append(t.free, "PLACES", "ADDRESSES")
+	}
 	for i := range all.Services {
 		s := &all.Services[i]
 		up := 0
@@ -72,16 +80,33 @@ func (c *services) run(ctx context.Context) error {
 				up++
 			}
 		}
-		head := fmt.Sprintf("%s\t%s\t%d/%d", s.Federation, subject(s), up, len(s.Shards))
+		head := []string{s.Federation, subject(s), fmt.Sprintf("%d/%d", up, len(s.Shards))}
+		add := func(cells ...string) {
+			t.rows = append(t.rows, append(slices.Clone(head), cells[:len(t.head)-len(head)]...))
+			head = []string{"", "", ""}
+		}
 		for _, x := range s.Shards {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", head, x.Cluster, x.Verdict, span(x.SinceSeconds), reason(&x))
-			head = "\t\t"
+			add(x.Cluster, x.Verdict, span(x.SinceSeconds), reason(&x), fmt.Sprint(x.Endpoints), where(x.Places), strings.Join(x.Addresses, " "))
 		}
 		if len(s.Shards) == 0 {
-			fmt.Fprintf(w, "%s\t-\t-\t-\t%s\n", head, s.Down)
+			add("-", "-", "-", s.Down, "-", "", "")
 		}
 	}
-	return w.Flush()
+	c.tabulate(t)
+	return nil
+}
+
+// named is a service by its kind's whole name, as explain takes it.
+func named(s *report.Service) string {
+	switch s.Kind {
+	case "svc":
+		return "service/" + s.Namespace + "/" + s.Name
+	case "ing":
+		return "ingress/" + s.Namespace + "/" + s.Name
+	case "host":
+		return "host/" + s.Name
+	}
+	return s.Kind + "/" + s.Namespace + "/" + s.Name
 }
 
 // subject is a service as orders and explain take it.

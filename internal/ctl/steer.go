@@ -31,7 +31,7 @@ const agent = "fedctl"
 
 // home reaches the API of the federation, and finds out what that is called.
 func (c *steering) home(ctx context.Context) (*kube.API, error) {
-	api, _, err := c.open(c.context)
+	api, _, err := c.open(c.chosen())
 	if err != nil {
 		return nil, err
 	}

@@ -20,21 +20,26 @@ type undrain struct {
 }
 
 func newUndrain(c *call) action {
-	return &undrain{c, editing{asking{call: c}, ""}, moving{steering: steering{reaching: reaching{call: c}}}}
+	return &undrain{c, editing{asking: asking{call: c}}, moving{steering: steering{reaching: newReaching(c)}}}
 }
 
 func (c *undrain) declare(fs *pflag.FlagSet) {
-	c.form(fs)
+	c.out.declare(fs, orderForms)
 	c.which(fs)
+	c.whose(fs)
 	c.moving.declare(fs)
 }
 
 func (c *undrain) run(ctx context.Context) error {
-	sub, err := override.ParseSubject(c.positional[0])
+	sub, err := c.subject(c.namespace)
 	if err != nil {
 		return misused(&c.command, "undrain: %v", err)
 	}
-	if c.federal() {
+	api, err := c.federal()
+	if err != nil {
+		return err
+	}
+	if api {
 		return c.federated(ctx, sub)
 	}
 	if c.server, err = c.one(); err != nil {

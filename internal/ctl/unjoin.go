@@ -13,6 +13,7 @@ import (
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
 	"github.com/fedns/fedns/internal/ctl/install/membership"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/kubeconfig"
 )
 
 type unjoin struct {
@@ -25,7 +26,7 @@ type unjoin struct {
 	kindList list
 	timeout  time.Duration
 	dry      bool
-	output   string
+	out      output
 }
 
 // defaultWait is the longest that answers are remembered by default.
@@ -43,7 +44,7 @@ func (c *unjoin) declare(fs *pflag.FlagSet) {
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that was propagated to it, too; may be given several times")
 	fs.DurationVar(&c.timeout, "timeout", 15*time.Minute, "`DURATION` after which it is given up; it can be run again")
 	fs.BoolVar(&c.dry, "dry-run", false, "remove nothing; say what would be removed, with -o as objects")
-	fs.StringVarP(&c.output, "output", "o", "", "`FORMAT` of --dry-run: yaml or json")
+	c.out.declareObjects(fs)
 }
 
 func (c *unjoin) run(ctx context.Context) error {
@@ -54,7 +55,7 @@ func (c *unjoin) run(ctx context.Context) error {
 	if c.wait < 0 {
 		return misused(&c.command, "unjoin: --drain-wait %s is over already", c.wait)
 	}
-	if err := c.formatted(c.output, c.dry); err != nil {
+	if err := c.formatted(c.out, c.dry); err != nil {
 		return err
 	}
 	f := membership.Leaving{Orphan: c.orphan, Wait: c.wait}
@@ -116,18 +117,18 @@ func (c *unjoin) rehearse(ctx context.Context, m *membership.Member, f membershi
 	if err != nil {
 		return err
 	}
-	if c.output == "" {
+	if c.out.form == "" {
 		c.printf("cluster %s would leave the answers of federation %s, and %s later:\n", m.Cluster, m.Federation, span(wait.Seconds()))
 	}
-	if err := c.foretold(fmt.Sprintf("the API of federation %s", m.Federation), here, c.output); err != nil {
+	if err := c.foretold(fmt.Sprintf("the API of federation %s", m.Federation), here, c.out); err != nil {
 		return err
 	}
 	if there != nil {
-		if err := c.foretold(fmt.Sprintf("cluster %s, context %q", m.Cluster, c.cluster), there, c.output); err != nil {
+		if err := c.foretold(fmt.Sprintf("cluster %s, context %q", m.Cluster, c.cluster), there, c.out); err != nil {
 			return err
 		}
 	}
-	if c.output != "" {
+	if c.out.form != "" {
 		return nil
 	}
 	for _, n := range notes {
@@ -145,7 +146,7 @@ var reachTime = 10 * time.Second
 
 // member reaches the cluster, and says why it can't.
 func (c *unjoin) member(ctx context.Context, m *membership.Member) error {
-	api, _, err := c.open(c.cluster)
+	api, _, err := c.open(kubeconfig.Choice{Context: c.cluster})
 	if err != nil {
 		return err
 	}
@@ -217,6 +218,6 @@ fedctl unjoin gce-us-central1-a --context myfederation
 
 # What would be removed
 fedctl unjoin gce-us-central1-a --context myfederation --dry-run`,
-		make: func(c *call) action { return &unjoin{reaching: reaching{call: c}} },
+		make: func(c *call) action { return &unjoin{reaching: newReaching(c)} },
 	}
 }

@@ -62,6 +62,8 @@ type Config struct {
 	// server's priority and fairness.
 	QPS   float32
 	Burst int
+	// Timeout bounds each request, watches too; zero: only callTimeout does.
+	Timeout time.Duration
 	// Beats is for an API that is only asked whether it is ready: a request that
 	// times out leaves an HTTP/2 connection as it is, and the next would try its
 	// luck with the same dead one. HTTP/1.1 begins with a new one.
@@ -96,6 +98,7 @@ func Open(c Config) (*API, error) {
 		return nil, err
 	}
 	config.UserAgent = c.Agent
+	config.Timeout = c.Timeout
 	config.QPS, config.Burst = c.QPS, c.Burst
 	if c.Beats {
 		config.NextProtos = []string{"http/1.1"}

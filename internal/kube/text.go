@@ -31,7 +31,7 @@ func Parse(text string) ([]*Object, error) {
 // Print writes objects so that kubectl can read them: "yaml" or "json".
 func Print(objects []*Object, format string) (string, error) {
 	if format == "json" {
-		list := map[string]any{"apiVersion": "v1", "kind": "List", "items": objects}
+		list := map[string]any{"apiVersion": "v1", "kind": "List", "items": append([]*Object{}, objects...)}
 		text, err := json.MarshalIndent(list, "", "  ")
 		return string(text) + "\n", err
 	}

@@ -6,6 +6,7 @@
 package kubeconfig
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -122,8 +123,19 @@ func (f Files) Has(name string) (bool, error) {
 	return err == nil && config.Contexts[name] != nil, err
 }
 
+// A Choice says what of kubeconfigs is meant, as kubectl's flags of these names do; "" is
+// what the context says, or the current context.
+type Choice struct {
+	Context, Cluster, User string
+	As, AsUID              string
+	AsGroups               []string
+}
+
 // Context cuts one out; "" is the current one.
-func (f Files) Context(name string) (*Context, error) {
+func (f Files) Context(name string) (*Context, error) { return f.Choose(Choice{Context: name}) }
+
+// Choose cuts out what is meant.
+func (f Files) Choose(c Choice) (*Context, error) {
 	config, err := f.load()
 	if err != nil {
 		return nil, err
@@ -131,6 +143,7 @@ func (f Files) Context(name string) (*Context, error) {
 	if f.missing() {
 		return nil, advice.Errorf("--kubeconfig FILE, or KUBECONFIG, says where it is", "kubeconfig %s isn't there%s", f, f.origin())
 	}
+	name := c.Context
 	if name == "" {
 		if name = config.CurrentContext; name == "" {
 			return nil, advice.Errorf("--context names one; it has "+has(config), "kubeconfig %s: it has no current-context", f)
@@ -138,15 +151,29 @@ func (f Files) Context(name string) (*Context, error) {
 	}
 	context := config.Contexts[name]
 	if context == nil {
-		known := "known: " + has(config)
-		if near := advice.Near(name, slices.Collect(maps.Keys(config.Contexts))); len(near) > 0 {
-			known = "did you mean " + strings.Join(near, ", or ") + "? " + known
+		return nil, f.none("context", name, slices.Collect(maps.Keys(config.Contexts)))
+	}
+	if c.Cluster != "" {
+		if context.Cluster = c.Cluster; config.Clusters[c.Cluster] == nil {
+			return nil, f.none("cluster", c.Cluster, slices.Collect(maps.Keys(config.Clusters)))
 		}
-		return nil, advice.Errorf(known, "kubeconfig %s: context %q isn't there", f, name)
+	}
+	if c.User != "" {
+		if context.AuthInfo = c.User; config.AuthInfos[c.User] == nil {
+			return nil, f.none("user", c.User, slices.Collect(maps.Keys(config.AuthInfos)))
+		}
 	}
 	cluster := config.Clusters[context.Cluster]
 	if cluster == nil || cluster.Server == "" {
 		return nil, fmt.Errorf("kubeconfig %s: context %q: its cluster %q has no server", f, name, context.Cluster)
+	}
+	if c.As != "" || c.AsUID != "" || len(c.AsGroups) > 0 {
+		user := config.AuthInfos[context.AuthInfo]
+		if user == nil {
+			user = clientcmdapi.NewAuthInfo()
+			config.AuthInfos[context.AuthInfo] = user
+		}
+		user.Impersonate, user.ImpersonateUID, user.ImpersonateGroups = c.As, c.AsUID, c.AsGroups
 	}
 	config.CurrentContext = name
 	if err := clientcmdapi.MinifyConfig(config); err != nil {
@@ -160,6 +187,25 @@ func (f Files) Context(name string) (*Context, error) {
 		return nil, fmt.Errorf("kubeconfig %s: context %q: %w", f, name, err)
 	}
 	return &Context{name, content, endpoint(config.Clusters[context.Cluster])}, nil
+}
+
+// none says that kubeconfigs have no such thing, and what may be meant.
+func (f Files) none(what, name string, all []string) error {
+	slices.Sort(all)
+	known := "known: " + cmp.Or(strings.Join(all, ", "), "none at all")
+	if near := advice.Near(name, all); len(near) > 0 {
+		known = "did you mean " + strings.Join(near, ", or ") + "? " + known
+	}
+	return advice.Errorf(known, "kubeconfig %s: %s %q isn't there", f, what, name)
+}
+
+// Contexts are the names of all contexts.
+func (f Files) Contexts() ([]string, error) {
+	config, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(config.Contexts)), nil
 }
 
 // has lists the contexts of a kubeconfig.

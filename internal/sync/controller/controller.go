@@ -23,6 +23,7 @@ import (
 // Config says what fedsync does where.
 type Config struct {
 	Kubeconfig, Context string // of the federation's API
+	Content             []byte // of a kubeconfig, where Kubeconfig is ""
 	// Federation is its name; "": as the ConfigMap federation-system/federation says.
 	Federation string
 	Kinds      []v1alpha1.Kind // beside those of workload.Kinds
@@ -61,7 +62,7 @@ const agent = "fedsync"
 // Run keeps the objects of the federation, while this one leads, until ctx ends.
 func Run(ctx context.Context, c Config) error {
 	c.Log = cmp.Or(c.Log, slog.Default())
-	api, err := kube.Open(kube.Config{Kubeconfig: c.Kubeconfig, Context: c.Context, Agent: agent})
+	api, err := kube.Open(kube.Config{Kubeconfig: c.Kubeconfig, Content: c.Content, Context: c.Context, Agent: agent})
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type Preview struct {
 // that haven't been listed by the deadline of ctx.
 func Plan(ctx context.Context, c Config) (Preview, error) {
 	c.Log = cmp.Or(c.Log, slog.Default())
-	api, err := kube.Open(kube.Config{Kubeconfig: c.Kubeconfig, Context: c.Context, Agent: agent})
+	api, err := kube.Open(kube.Config{Kubeconfig: c.Kubeconfig, Content: c.Content, Context: c.Context, Agent: agent})
 	if err != nil {
 		return Preview{}, err
 	}

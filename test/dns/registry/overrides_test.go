@@ -19,7 +19,7 @@ import (
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
-// A row is an order as fedctl overrides --json gives it.
+// A row is an order as fedctl overrides -o json gives it.
 type row struct {
 	report.Order
 	From    string `json:"from"`
@@ -104,7 +104,7 @@ func TestOverrides(t *testing.T) {
 			}
 		}()
 		server.Eventually(t, while, "fedctl overrides lists\n"+want, func() bool {
-			out, stderr, code := w.fedctl(t, flags, "overrides", "--json")
+			out, stderr, code := w.fedctl(t, flags, "overrides", "-o", "json")
 			if code != 0 || stderr != "" {
 				t.Fatalf("exit %d, %s", code, stderr)
 			}

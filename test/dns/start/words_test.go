@@ -105,7 +105,7 @@ func TestServices(t *testing.T) {
 		t.Errorf("services prints\n%s", out)
 	}
 	var all report.Services
-	if out, err = d.run("services", "--json", "--unhealthy", "--namespace", "mynamespace"); err != nil {
+	if out, err = d.run("services", "-o", "json", "--unhealthy", "--namespace", "mynamespace"); err != nil {
 		t.Fatal(out, err)
 	}
 	if err := json.Unmarshal([]byte(out), &all); err != nil {

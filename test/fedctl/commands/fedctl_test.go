@@ -188,7 +188,7 @@ func TestExplain(t *testing.T) {
 	p := start(t)
 	for _, name := range []string{web, euWeb, "www.example.com", "web.shop.fed.svc.us-a.us.example.com", "only.shop.fed.svc.eu.example.com", "nope.example.com", "svc.example.com", "example.com"} {
 		var e report.Explanation
-		if err := json.Unmarshal([]byte(p.must("explain", name, "--json")), &e); err != nil {
+		if err := json.Unmarshal([]byte(p.must("explain", name, "-o", "json")), &e); err != nil {
 			t.Fatal(err)
 		}
 		m := p.Ask(t, name, dns.TypeA)

@@ -257,7 +257,7 @@ func TestDryRun(t *testing.T) {
 		}
 	}
 	d.mustNot("federation member has clusters: eu", "deinit", "member", "--dry-run")
-	d.mustNot("none of yaml and json", "--context=member", "unjoin", "eu", "--cluster-context", "host", "--dry-run", "-o", "html")
+	d.mustNot("none of json, yaml, name", "--context=member", "unjoin", "eu", "--cluster-context", "host", "--dry-run", "-o", "html")
 	d.mustNot("-o goes with --dry-run", "--context=member", "unjoin", "eu", "--cluster-context", "host", "-o", "yaml")
 	same(t, api, before)
 	listed, err := kube.Parse(d.must("--context=member", "unjoin", "eu", "--cluster-context", "host", "--dry-run", "-o", "yaml"))

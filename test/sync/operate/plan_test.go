@@ -17,7 +17,7 @@ import (
 	"github.com/fedns/fedns/test/framework/server"
 )
 
-// A plan is what fedctl plan --json prints.
+// A plan is what fedctl plan -o json prints.
 type plan struct {
 	Steps []struct {
 		Cluster, Verb, Kind, Namespace, Name, Why string
@@ -32,7 +32,7 @@ type plan struct {
 
 func (w *world) plan(t testing.TB, args ...string) (p plan) {
 	t.Helper()
-	out := w.must(t, append([]string{"plan", "--json"}, args...)...)
+	out := w.must(t, append([]string{"plan", "-o", "json"}, args...)...)
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
 		t.Fatalf("%v in\n%s", err, out)
 	}
@@ -253,7 +253,7 @@ func TestPlanUnreachable(t *testing.T) {
 		t.Errorf("%s%s", out, stderr)
 	}
 	// Nobody can say that this is all.
-	for _, args := range [][]string{{"plan", "--exit-code"}, {"plan", "--exit-code", "--json"}} {
+	for _, args := range [][]string{{"plan", "--exit-code"}, {"plan", "--exit-code", "-o", "json"}} {
 		if _, stderr, code := w.fedctl(t, args...); code != 4 || stderr != "" {
 			t.Errorf("%v: exit %d, %s", args, code, stderr)
 		}
