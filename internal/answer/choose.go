@@ -13,7 +13,7 @@ type Client struct {
 	Ranking geo.Ranking // of the regions; zero: where it is isn't known
 	Regions []string    // that the ranking speaks of
 	Within  []int       // percent: the tolerances that it knows
-	Draw    uint64      // by chance
+	Draw    uint64      // by chance: which shards, where a policy gives only some of those that are as good
 }
 
 // A pick is a part of the shards, for one family of addresses: those in some regions,
@@ -137,10 +137,51 @@ func (a *Answer) nearest(f snapshot.Family, c *Client, p snapshot.Policy) {
 			}
 		}
 		picked.add(at)
-		for j := run.From; p.Count > 0 && j < run.To && int(picked.shards) < p.Count; j++ {
-			if a.candidate(f, run.From, j) {
-				picked.take(a.run[j].Cluster)
+		if p.Count > int(picked.shards) {
+			a.round(f, run, p.Count-int(picked.shards), c.Draw)
+		}
+	}
+}
+
+// round picks n shards of a region that haven't been picked: as they follow each other, from
+// another one with each draw. So each has its turn equally often, and there are only as many
+// sets as there are shards: what signs or keeps answers has few of them.
+func (a *Answer) round(f snapshot.Family, in snapshot.Run, n int, draw uint64) {
+	var room [snapshot.Few]int32
+	heads := a.Service.Heads(f, in, &room)
+	before := a.picks[f] // of other regions
+	count := len(heads)
+	if before.shards > 0 {
+		count = 0
+		for _, h := range heads {
+			if !before.has(a.Service.Shards[h].Cluster) {
+				count++
 			}
+		}
+	}
+	if count == 0 {
+		return
+	}
+	skip := 0
+	if n < count {
+		skip = int(draw % uint64(count))
+	}
+	// The first pass gives those from skip on, the second the others.
+	for pass := range 2 {
+		k := 0
+		for _, h := range heads {
+			cluster := a.Service.Shards[h].Cluster
+			if before.shards > 0 && before.has(cluster) {
+				continue
+			}
+			if (k >= skip) == (pass == 0) {
+				if n == 0 {
+					return
+				}
+				a.picks[f].take(cluster)
+				n--
+			}
+			k++
 		}
 	}
 }

@@ -180,8 +180,35 @@ func (e *earth) order(from geo.Point) []string {
 	return regions
 }
 
-// expected are the addresses that nearest is to give, by the letter of docs/policies.md.
+// expected are the sets of addresses that nearest is to give, by the letter of
+// docs/policies.md: one, or where it goes round among shards one for each that it begins with.
 func (e *earth) expected(p snapshot.Policy, from geo.Point, v4 bool) (out []string) {
+	most := 1
+	for r := range e.regions {
+		most = max(most, len(e.shards(e.entries, r, v4)))
+	}
+	turns := 1 // that begin with each shard of each region once
+	for n := 2; n <= most; n++ {
+		turns = turns / gcd(turns, n) * n
+	}
+	for turn := range turns {
+		set := strings.Join(e.turn(p, from, v4, turn), " ")
+		if !slices.Contains(out, set) {
+			out = append(out, set)
+		}
+	}
+	return sorted(out)
+}
+
+func gcd(a, b int) int {
+	for b > 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// turn is one of them.
+func (e *earth) turn(p snapshot.Policy, from geo.Point, v4 bool, turn int) (out []string) {
 	var picked []int
 	var regions []string
 	first := -1.0
@@ -202,9 +229,10 @@ func (e *earth) expected(p snapshot.Policy, from geo.Point, v4 bool) (out []stri
 			break
 		}
 		regions = append(regions, region)
-		for _, c := range shards {
+		shards = slices.DeleteFunc(shards, func(c int) bool { return slices.Contains(picked, c) })
+		for i := range shards {
 			if p.Count == 0 || len(picked) < p.Count {
-				picked = append(picked, c)
+				picked = append(picked, shards[(turn+i)%len(shards)])
 			}
 		}
 	}
@@ -216,55 +244,61 @@ func (e *earth) expected(p snapshot.Policy, from geo.Point, v4 bool) (out []stri
 	return sorted(out)
 }
 
-// distinct drops entries that another cluster has at the same place: there is one of
-// them in a snapshot.
-func (e *earth) distinct() *earth {
-	e.entries = slices.DeleteFunc(e.entries, func(x entry) bool {
-		return slices.ContainsFunc(e.entries, func(y entry) bool { return y.place == x.place && y.addr == x.addr && y.cluster != x.cluster })
-	})
-	return e
-}
-
 var nearests = []string{"nearest", "nearest within 30%", "nearest 1", "nearest 2", "nearest within 100% 3", "nearest 16"}
 
 // The closest region that has a shard of the asked family answers, those that are
-// hardly farther too, and as many shards as are asked for.
+// hardly farther too, and as many shards as are asked for, in turn.
 func TestNearest(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 1))
-	several := 0
+	several, rounds := 0, 0
 	for range 300 {
-		e := settle(r, 30, 100).distinct()
+		e := settle(r, 30, 100)
 		s := holding(e.entries, []string{"r0"}, nil)
 		for range 4 {
 			from := anywhere(r)
 			for _, text := range nearests {
 				for _, v4 := range []bool{true, false} {
 					p := policy(t, text)
-					got, want := chosen(s, p, web, v4, e.client(from)), e.expected(p, from, v4)
-					if !slices.Equal(sorted(got), want) {
-						t.Fatalf("%s from %v, IPv4 %v: %q, want %q\nof %+v\nin %v", text, from, v4, got, want, e.entries, e.order(from))
+					want := e.expected(p, from, v4)
+					var sets []string
+					for draw := range uint64(60) { // of which all numbers of shards here are divisors
+						c := e.client(from)
+						c.Draw = draw
+						got := chosen(s, p, web, v4, c)
+						if set := strings.Join(sorted(got), " "); !slices.Contains(sets, set) {
+							sets = append(sets, set)
+						}
+						// The closer ones come first.
+						order := e.order(from)
+						last := -1
+						for _, addr := range got {
+							at := slices.IndexFunc(order, func(region string) bool {
+								return slices.ContainsFunc(e.entries, func(x entry) bool { return x.addr == addr && x.at().Region == region })
+							})
+							if !strings.HasPrefix(addr, "198.51.100.") && at < last {
+								t.Fatalf("%s from %v: %q, but %s is closer than those before it", text, from, got, addr)
+							}
+							last = max(last, at)
+						}
+						if len(got) > 1 {
+							several++
+						}
+						if p.Count == 0 {
+							break
+						}
+					}
+					if !slices.Equal(sorted(sets), want) {
+						t.Fatalf("%s from %v, IPv4 %v: %q, want %q\nof %+v\nin %v", text, from, v4, sets, want, e.entries, e.order(from))
 					}
 					if len(want) > 1 {
-						several++
-					}
-					// The closer ones come first.
-					order := e.order(from)
-					last := -1
-					for _, addr := range got {
-						at := slices.IndexFunc(order, func(region string) bool {
-							return slices.ContainsFunc(e.entries, func(x entry) bool { return x.addr == addr && x.at().Region == region })
-						})
-						if !strings.HasPrefix(addr, "198.51.100.") && at < last {
-							t.Fatalf("%s from %v: %q, but %s is closer than those before it", text, from, got, addr)
-						}
-						last = max(last, at)
+						rounds++
 					}
 				}
 			}
 		}
 	}
-	if several < 1000 {
-		t.Errorf("only %d answers had more than one address", several)
+	if several < 1000 || rounds < 500 {
+		t.Errorf("only %d answers had more than one address, %d kinds of clients more than one answer", several, rounds)
 	}
 }
 
@@ -273,7 +307,7 @@ func TestNearestIsStable(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 2))
 	stayed, moved := 0, 0
 	for range 150 {
-		e := settle(r, 30, 100).distinct()
+		e := settle(r, 30, 100)
 		s := holding(e.entries, nil, nil)
 		var without []*snapshot.Snapshot
 		clusters := 0
@@ -288,10 +322,16 @@ func TestNearestIsStable(t *testing.T) {
 			c := e.client(anywhere(r))
 			for _, text := range nearests {
 				for _, v4 := range []bool{true, false} {
-					before := chosen(s, policy(t, text), web, v4, c)
+					all := func(s *snapshot.Snapshot) (out []string) {
+						for c.Draw = range uint64(12) {
+							out = append(out, chosen(s, policy(t, text), web, v4, c)...)
+						}
+						return slices.Compact(sorted(out))
+					}
+					before := all(s)
 					for lost := range clusters {
 						uses := slices.ContainsFunc(e.entries, func(x entry) bool { return x.cluster == lost && slices.Contains(before, x.addr) })
-						after := chosen(without[lost], policy(t, text), web, v4, c)
+						after := all(without[lost])
 						switch {
 						case uses:
 							moved++

@@ -172,6 +172,9 @@ func (a *Answer) Behind(t *Target) iter.Seq[netip.Addr] {
 		first := slices.IndexFunc(a.run, func(s snapshot.Shard) bool { return topology.Scope(s.Place) == t.At })
 		for i := first; i >= 0 && i < len(a.run) && topology.Scope(a.run[i].Place) == t.At; i++ {
 			s := &a.run[i]
+			if s.Widest == topology.Nowhere {
+				continue
+			}
 			f := snapshot.FamilyOf(s.Addr)
 			if n[f]++; (a.limit == 0 || n[f] <= a.limit) && !yield(s.Addr) {
 				return

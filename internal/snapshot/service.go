@@ -8,6 +8,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -84,6 +85,9 @@ type Service struct {
 	// firsts are, where there are many shards, the indexes of those that are the first with their address
 	// in the world, or in their region: by family.
 	firsts [Families][2][]int32
+	// heads are, where there are many shards, the indexes of those that are the first of
+	// their cluster in their region: by family.
+	heads [Families][]int32
 }
 
 // A Family is one of addresses.
@@ -157,7 +161,8 @@ type Shard struct {
 	Place topology.Place
 	Addr  netip.Addr
 	// Widest is the widest scope in which this entry is the first with its
-	// address, so that wider scopes count an address once.
+	// address, so that wider scopes count an address once; narrower than any where another
+	// cluster has it at the same place. Each has its own weight.
 	Widest  topology.Width
 	Only    bool   // no other entry has its address
 	Cluster uint16 // entries of one cluster are one shard
@@ -204,12 +209,9 @@ func (s *Service) Freeze() *Service {
 		s.Shards[i].Place = s.Shards[i].Place.Canonical()
 	}
 	slices.SortFunc(s.Shards, func(a, b Shard) int {
-		if c := a.Place.Compare(b.Place); c != 0 {
-			return c
-		}
-		return a.Addr.Compare(b.Addr)
+		return cmp.Or(a.Place.Compare(b.Place), a.Addr.Compare(b.Addr), cmp.Compare(a.Cluster, b.Cluster))
 	})
-	s.Shards = slices.CompactFunc(s.Shards, func(a, b Shard) bool { return a.Place == b.Place && a.Addr == b.Addr })
+	s.Shards = slices.CompactFunc(s.Shards, func(a, b Shard) bool { return a.Place == b.Place && a.Addr == b.Addr && a.Cluster == b.Cluster })
 	s.regions = nil
 	s.repetitions()
 	for i := range s.Shards {
@@ -257,9 +259,13 @@ func (s *Service) repetitions() {
 			m.first = i
 		} else {
 			s.Shards[m.first].Only = false
-			sh.Widest = topology.Regional
-			if s.Shards[m.last].Place.Region == sh.Place.Region { // they are sorted by it
+			switch last := s.Shards[m.last].Place; { // they are sorted by it
+			case last == sh.Place:
+				sh.Widest = topology.Nowhere
+			case last.Region == sh.Place.Region:
 				sh.Widest = topology.Zonal
+			default:
+				sh.Widest = topology.Regional
 			}
 		}
 		if m.last = i; seen != nil {
@@ -270,12 +276,23 @@ func (s *Service) repetitions() {
 
 // index lists the entries that come first with their addresses, if there are many.
 func (s *Service) index() {
-	s.firsts = [Families][2][]int32{}
+	s.firsts, s.heads = [Families][2][]int32{}, [Families][]int32{}
 	if len(s.Shards) <= few {
 		return
 	}
+	type member struct {
+		family  Family
+		cluster uint16
+		region  string
+	}
+	met := map[member]bool{}
 	for i := range s.Shards {
 		sh := &s.Shards[i]
+		f := FamilyOf(sh.Addr)
+		if m := (member{f, sh.Cluster, sh.Place.Region}); !met[m] {
+			met[m] = true
+			s.heads[f] = append(s.heads[f], int32(i))
+		}
 		for w := sh.Widest; w <= topology.Regional; w++ {
 			list := &s.firsts[FamilyOf(sh.Addr)][w]
 			*list = append(*list, int32(i))
@@ -290,10 +307,42 @@ func (s *Service) Firsts(f Family, w topology.Width, from, to int) (list []int32
 	if len(s.Shards) <= few || w > topology.Regional {
 		return nil, false
 	}
-	list = s.firsts[f][w]
+	return between(s.firsts[f][w], from, to), true
+}
+
+// between is the part of a sorted list from one number to before another.
+func between(list []int32, from, to int) []int32 {
 	i, _ := slices.BinarySearch(list, int32(from))
 	j, _ := slices.BinarySearch(list, int32(to))
-	return list[i:j], true
+	return list[i:j]
+}
+
+// Few is the most shards that a service has of which Heads needs room for a list.
+const Few = few
+
+// Heads lists which of the shards in a region are the first there of their clusters,
+// of one family: an index of Shards for each cluster. It is made in the room that is
+// given, or was made before.
+func (s *Service) Heads(f Family, in Run, room *[Few]int32) []int32 {
+	if len(s.Shards) > few {
+		return between(s.heads[f], in.From, in.To)
+	}
+	n := 0
+next:
+	for i := in.From; i < in.To; i++ {
+		sh := &s.Shards[i]
+		if FamilyOf(sh.Addr) != f {
+			continue
+		}
+		for _, h := range room[:n] {
+			if s.Shards[h].Cluster == sh.Cluster {
+				continue next
+			}
+		}
+		room[n] = int32(i)
+		n++
+	}
+	return room[:n]
 }
 
 // In is the run of entries whose places the scope holds. Entries whose Widest is

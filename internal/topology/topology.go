@@ -89,9 +89,10 @@ const (
 	Worldwide Width = iota
 	Regional
 	Zonal
+	Nowhere // narrower than any scope
 )
 
-func (w Width) String() string { return [...]string{"global", "regional", "zonal"}[w] }
+func (w Width) String() string { return [...]string{"global", "regional", "zonal", "nowhere"}[w] }
 
 // A Map holds every known scope of one federation.
 type Map struct {

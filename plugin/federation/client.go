@@ -16,10 +16,15 @@ import (
 // valid, for a network (RFC 7871). scope is how long the prefix is whose clients all
 // get this answer; 0: everybody does.
 func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Prefix) (scope uint8) {
-	switch a.Policy().Choice {
+	p := a.Policy()
+	switch p.Choice {
 	case snapshot.All:
 		return 0
 	case snapshot.Nearest:
+		draw := uint64(0)
+		if p.Count > 0 {
+			draw = rand.Uint64()
+		}
 		l := f.locators[a.Index]
 		if l.waits(a) {
 			a.Wait(unlocated)
@@ -31,6 +36,7 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 		}
 		if !subnet.IsValid() || !l.trustsSubnets(from) {
 			c, _ := l.client(from.WithZone(""))
+			c.Draw = draw
 			a.Choose(&c)
 			return 0
 		}
@@ -42,6 +48,7 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 		if lacks { // no other network may have an answer that isn't its own soon
 			length = max(length, subnet.Bits())
 		}
+		c.Draw = draw
 		a.Choose(&c)
 		if a.Outcome == answer.Found && a.Target {
 			return uint8(length)
