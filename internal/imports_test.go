@@ -34,7 +34,7 @@ var layers = []layer{
 		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/sockets", "internal/dns/udp",
 	}},
 	{"what is answered, and how a question becomes an answer: pure, and asked by everybody who answers", []string{
-		"internal/snapshot", "internal/answer", "internal/dns/message", "internal/geo/mmdb", "internal/geo/geotest",
+		"internal/snapshot", "internal/answer", "internal/dns/message", "internal/dns/static", "internal/geo/mmdb", "internal/geo/geotest",
 	}},
 	{"evidence of shards, and what it comes to: pure, and owned by one goroutine", []string{
 		"internal/shard",
@@ -113,7 +113,7 @@ var homes = map[string][]string{
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},
 	"sigs.k8s.io/":           {"internal/source/cluster", "internal/kube", "internal/ctl"},
 	"github.com/coredns/":    {"plugin/federation", "cmd/fedns"},
-	"github.com/miekg/dns":   {"plugin/federation"},
+	"github.com/miekg/dns":   {"plugin/federation", "internal/dns/static"},
 	"github.com/prometheus/": {"cmd/fedsync", "internal/source/cluster", "internal/sync/controller", "internal/pipeline", "internal/source/probe", "internal/source/registry", "plugin/federation"},
 	"github.com/fsnotify/":   {},
 	"github.com/spf13/":      {"internal/cli", "internal/ctl"},

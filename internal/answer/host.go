@@ -27,12 +27,19 @@ func (a Answer) OrHost(s *snapshot.Snapshot, members []Member, name string, labe
 	if h, ok := hosted(s, members, name, false, t, now); ok {
 		return h
 	}
-	encloser, depth := name, len(labels)
-	for depth > 0 && !reached(s, members, encloser) {
-		l := labels[len(labels)-depth]
-		encloser = encloser[min(len(l)+1, len(encloser)):]
-		depth--
+	// From the domain down, as far as names exist: the labels below that cost nothing.
+	at, depth := 0, 0 // where the encloser begins in the name, and how many labels it has before the domain
+	for _, l := range labels {
+		at += len(l) + 1
 	}
+	for depth < len(labels) {
+		next := at - len(labels[len(labels)-depth-1]) - 1
+		if !reached(s, members, name[next:]) {
+			break
+		}
+		at, depth = next, depth+1
+	}
+	encloser := name[min(at, len(name)):]
 	if depth == len(labels) && a.Outcome != NoData {
 		return Answer{Outcome: NoData, Path: a.Path, Depth: depth, Why: "empty non-terminal"}
 	}

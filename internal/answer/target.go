@@ -164,13 +164,13 @@ func (a *Answer) picked(i int) bool {
 	return slices.ContainsFunc(p.regions[:p.n], func(r uint16) bool { return regions[r].From <= i && i < regions[r].To })
 }
 
-// Behind are the addresses of a target with a narrower name, as many of each family as an
+// Behind are the addresses of targets whose name is that of a narrower scope, as many of each family as an
 // answer may have. A service's shards of one place stand together, each address once.
-func (a *Answer) Behind(t *Target) iter.Seq[netip.Addr] {
+func (a *Answer) Behind(at topology.Scope) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
 		var n [snapshot.Families]int
-		first := slices.IndexFunc(a.run, func(s snapshot.Shard) bool { return topology.Scope(s.Place) == t.At })
-		for i := first; i >= 0 && i < len(a.run) && topology.Scope(a.run[i].Place) == t.At; i++ {
+		first := slices.IndexFunc(a.run, func(s snapshot.Shard) bool { return topology.Scope(s.Place) == at })
+		for i := first; i >= 0 && i < len(a.run) && topology.Scope(a.run[i].Place) == at; i++ {
 			s := &a.run[i]
 			if s.Widest == topology.Nowhere {
 				continue

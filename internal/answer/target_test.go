@@ -67,7 +67,7 @@ func TestPartedPorts(t *testing.T) {
 				line := fmt.Sprint(target.Port)
 				if target.Narrow {
 					line += " " + strings.TrimPrefix(a.Path.Host(target.At), "multi.shop.fed.svc.")
-					for addr := range a.Behind(&target) {
+					for addr := range a.Behind(target.At) {
 						line += " " + addr.String()
 					}
 				}
@@ -105,7 +105,7 @@ func BenchmarkTargets(b *testing.B) {
 			for turn := uint32(0); b.Loop(); turn++ {
 				a := answer.Resolve(s, plain, path, answer.TypeSRV, now)
 				for t := range a.Targets(turn) {
-					for addr := range a.Behind(&t) {
+					for addr := range a.Behind(t.At) {
 						sink += addr.BitLen()
 					}
 				}
@@ -164,7 +164,7 @@ func TestTargetsOfAny(t *testing.T) {
 		var got []string
 		for target := range a.Targets(r.Uint32()) {
 			var addrs []string
-			for addr := range a.Behind(&target) {
+			for addr := range a.Behind(target.At) {
 				addrs = append(addrs, addr.String())
 			}
 			slices.Sort(addrs)

@@ -40,7 +40,7 @@ func (f *Federation) fastly(t *testing.T, name string, qtype uint16) *dns.Msg {
 	t.Helper()
 	h := &fast{addr: "dns://127.0.0.1:53", lanes: make(chan struct{}, 1)}
 	for _, d := range f.domains {
-		h.add(f, d, nil, nil, part{})
+		h.add(f, d, neighbours{}, nil, part{})
 	}
 	if err := h.guard([]*Federation{f}); err != nil {
 		t.Fatal(err)

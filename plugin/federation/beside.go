@@ -39,7 +39,7 @@ func (f *Federation) beside() pipeline.Beside {
 	files := slices.Clone(f.written.files)
 	for _, d := range f.domains {
 		a := d.apex.Load()
-		fmt.Fprintln(digest, a.wire.SOA)
+		fmt.Fprintln(digest, a.soa)
 		for _, rr := range a.rrs {
 			fmt.Fprintln(digest, rr)
 		}

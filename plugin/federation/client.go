@@ -99,6 +99,19 @@ func (q *query) echoSubnet(m *dns.Msg) {
 	opt.Option = append(opt.Option, &e)
 }
 
+// echoScope says in an answer that has the client's network how far it holds.
+func (q *query) echoScope(m *dns.Msg) {
+	o := m.IsEdns0()
+	if o == nil {
+		return
+	}
+	for _, option := range o.Option {
+		if e, ok := option.(*dns.EDNS0_SUBNET); ok {
+			e.SourceScope = q.scope
+		}
+	}
+}
+
 // describe says where a client is, how that is known, and what follows.
 func (l *geoIndex) describe(a netip.Addr) report.Client {
 	out := report.Client{Address: a.String(), Note: "where it is isn't known, so it gets every shard"}

@@ -33,6 +33,9 @@ func TestTidy(t *testing.T) {
 
 // A reply that doesn't fit loses what is additional, then whole sets of records.
 func TestFit(t *testing.T) {
+	header := func(owner string, t uint16, ttl uint32) dns.RR_Header {
+		return dns.RR_Header{Name: owner, Rrtype: t, Class: dns.ClassINET, Ttl: ttl}
+	}
 	reply := func(chain, addrs, extra int) *dns.Msg {
 		m := new(dns.Msg).SetQuestion("zone.region.example.com.", dns.TypeA)
 		m.Response, m.Authoritative = true, true

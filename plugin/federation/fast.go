@@ -11,7 +11,6 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
@@ -48,7 +47,8 @@ type fast struct {
 	jar     *atomic.Pointer[cookie.Keyring] // nil in it: no cookies
 	limit   rateLimit
 	seed    [2]uint64
-	lanes   chan struct{} // one for each question that is in the chain
+	lanes   chan struct{}  // one for each question that is in the chain
+	zones   []dnsname.Name // of all server blocks of the address
 }
 
 // A fastDomain is a domain as fast needs it.
@@ -58,6 +58,7 @@ type fastDomain struct {
 	index  int // of its counts
 	labels int
 	except []dnsname.Name // below it, and other server blocks'
+	above  bool           // another server block is above it, which CoreDNS asks for DS records
 	zone   string         // that CoreDNS's metrics count it by; "": they aren't asked for
 	nsid   []byte         // what the nsid plugin says this server is
 	needs  []needs        // of the other plugins
@@ -69,11 +70,11 @@ type fastDomain struct {
 const slowPathLimit = 4096
 
 // add has questions for names in a domain answered.
-func (h *fast) add(f *Federation, d *domain, except []string, needed []needs, done part) {
-	fd := fastDomain{domain: d, of: f, needs: needed, part: done, labels: len(dnsname.Labels(string(d.name)))}
+func (h *fast) add(f *Federation, d *domain, beside neighbours, needed []needs, done part) {
+	fd := fastDomain{domain: d, of: f, needs: needed, part: done, above: beside.above, labels: len(dnsname.Labels(string(d.name)))}
 	fd.nsid = identity(f.config)
-	for _, e := range except {
-		fd.except = append(fd.except, dnsname.Name(e))
+	for _, e := range beside.below {
+		fd.except = append(fd.except, e)
 	}
 	if zones := countedBy(f.config); zones != nil {
 		fd.zone = plugin.Zones(zones).Matches(string(d.name))
@@ -104,7 +105,8 @@ func (h *fast) guard(owners []*Federation) error {
 
 // Responder implements udp.Handler.
 func (h *fast) Responder(n int) udp.Responder {
-	r := &responder{fast: h, turn: rand.Uint32(), tally: newTally(h)}
+	r := &responder{fast: h, reply: transaction{turn: rand.Uint32()}, tally: newTally(h)}
+	r.find = r.aliased
 	if h.limit.limited() {
 		// Chance spreads what one network asks over all sockets.
 		l := h.limit.Limit
@@ -118,18 +120,17 @@ func (h *fast) Responder(n int) udp.Responder {
 type responder struct {
 	*fast
 	q     message.Question
-	x     message.Extras
-	turn  uint32
+	reply transaction
+	find  func(string) (*Federation, *domain) // see followed
 	table *rrl.Table
 	tally *counters
-	began time.Time     // of the batch
-	now   time.Duration // the same, on the program's own clock
-	wall  uint32        // the same, in seconds since 1970
+	began time.Time // of the batch
+	wall  uint32    // the same, in seconds since 1970
 }
 
 // Begin implements udp.Responder.
 func (r *responder) Begin() {
-	r.began, r.now = time.Now(), pipeline.Now()
+	r.began, r.reply.now = time.Now(), pipeline.Now()
 	r.wall = uint32(r.began.Unix())
 }
 
@@ -145,18 +146,18 @@ func (r *responder) Respond(p *udp.Packet) int {
 	}
 	var d *fastDomain
 	if reading != message.Unsupported && reading != message.BadVersion {
-		d = r.domain(q.Name())
+		d = r.domain(q.Name.String())
 	}
 	var need kinds
 	if d != nil {
-		need = d.needed(q, p.From.Addr())
+		need = d.needed(q, q.Name.String(), p.From.Addr())
 		if d.part.size > 0 {
 			q.EDNS.Size = min(q.EDNS.Size, d.part.size)
 		}
 	}
 	holder := r.checkCookie(p, d)
 	if r.table != nil && !holder {
-		if verdict := r.table.Take(p.From.Addr(), r.now); verdict != rrl.Pass {
+		if verdict := r.table.Take(p.From.Addr(), r.reply.now); verdict != rrl.Pass {
 			if need&silent != 0 {
 				verdict = rrl.Drop // it may be one that gets no answer at all
 			}
@@ -166,7 +167,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 			case verdict == rrl.Drop || reading == message.Unsupported:
 				return 0
 			default:
-				size := message.Truncate(p.Buf, q, &r.x)
+				size := message.Truncate(p.Buf, q, &r.reply.Extras)
 				if d != nil {
 					d.part.flags.apply(p.Buf)
 				}
@@ -182,7 +183,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 	case reading == message.BadSubnet && need&failed != 0:
 		return r.chain(p)
 	case reading == message.BadSubnet || reading == message.BadCookie && r.jar.Load() != nil:
-		size := message.Refuse(p.Buf, q, message.FormErr, &r.x)
+		size := message.Refuse(p.Buf, q, message.FormErr, &r.reply.Extras)
 		if reading == message.BadSubnet { // the other is said before any plugin
 			d.part.flags.apply(p.Buf)
 			clearEcho(p.Buf)
@@ -205,11 +206,11 @@ func (r *responder) Respond(p *udp.Packet) int {
 // where it says it is, and sets what the OPT record of the answer will hold.
 func (r *responder) checkCookie(p *udp.Packet, d *fastDomain) (holder bool) {
 	e := &r.q.EDNS
-	r.x.Scope = 0
+	r.reply.Scope = 0
 	if d == nil {
-		e.ZoneVersion, r.x.NSID = false, nil
+		e.ZoneVersion, r.reply.NSID = false, nil
 	} else {
-		r.x.Serial, r.x.Labels, r.x.NSID = d.of.board.Load().Serial, d.labels, d.nsid
+		r.reply.Serial, r.reply.Labels, r.reply.NSID = d.of.board.Load().Serial, d.labels, d.nsid
 	}
 	client, server, ok := e.Cookie()
 	if !ok {
@@ -222,9 +223,9 @@ func (r *responder) checkCookie(p *udp.Packet, d *fastDomain) (holder bool) {
 	}
 	verdict := jar.Check(client, server, p.From.Addr(), r.wall)
 	if verdict == cookie.Good {
-		copy(r.x.Cookie[:], server)
+		copy(r.reply.Cookie[:], server)
 	} else {
-		jar.Append(r.x.Cookie[:0], client, p.From.Addr(), r.wall)
+		jar.Append(r.reply.Cookie[:0], client, p.From.Addr(), r.wall)
 	}
 	return verdict != cookie.Bad
 }
@@ -247,37 +248,47 @@ func (r *responder) domain(name string) *fastDomain {
 	return nil
 }
 
-// answer writes the answer to the question in p, if it is one for names of the
-// federations and none that another plugin needs to see; else its size is 0.
+// aliased finds the domain of a name that a CNAME leads to, if no plugin needs to see what
+// is said of it.
+func (r *responder) aliased(name string) (*Federation, *domain) {
+	d := r.domain(name)
+	if d == nil || d.needed(&r.q, name, r.reply.from) != 0 {
+		return nil, nil
+	}
+	return d.of, d.domain
+}
+
+// answer writes the answer to the question in p, if it is one for names in the
+// domain and none that another plugin needs to see; else its size is 0.
 func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, o outcome) {
 	q := &r.q
 	switch q.Type {
-	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME, dns.TypeDS,
-		dns.TypeHINFO: // which names have that have nothing else: see bare
+	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME:
+		return 0, o
+	case dns.TypeDS:
+		if d.above {
+			return 0, o
+		}
+	}
+	if need&whatever == whatever {
 		return 0, o
 	}
-	labels := q.Labels(d.labels)
-	if len(labels) == 0 || need&whatever == whatever {
+	a := &r.reply
+	a.of, a.domain, a.apex, a.snapshot = d.of, d.domain, d.apex.Load(), d.of.board.Load()
+	a.from = p.From.Addr()
+	a.network, _ = q.EDNS.Subnet()
+	a.Serial, a.Scope = a.snapshot.Serial, 0
+	a.turn++
+	a.Reply.Begin(p.Buf, q, q.Limit(), &a.Extras)
+	out := a.answer(q, q.Name.String(), q.Labels(d.labels), r.find)
+	if out.passOn || need&out.kinds != 0 || out.follow != "" && r.serves(out.follow) {
 		return 0, o
 	}
-	apex, snapshot := d.apex.Load(), d.of.board.Load()
-	a := d.resolve(snapshot, apex, q.Name(), labels, answer.Type(q.Type), r.now)
-	network, _ := q.EDNS.Subnet()
-	do, scope := d.decide(d.of, apex, &question{q.Name(), labels, p.From.Addr(), network}, &a)
-	switch r.x.Scope = scope; do {
-	case lookUp, passOn:
-		return 0, o
-	case deny:
-		a.Service = nil
-	}
-	if need != 0 && need&kindOf(q, &a) != 0 {
-		return 0, o
-	}
-	r.x.Serial = snapshot.Serial
-	r.turn++
-	size, ok := message.Answer(p.Buf, q, &apex.wire, &a, &r.x, r.turn)
-	if !ok {
-		return 0, o
-	}
-	return size, do.outcome(&a)
+	return len(a.Reply.End()), out.outcome
+}
+
+// serves says whether a server block of the address may have something for a name of which
+// nothing is known here.
+func (h *fast) serves(name string) bool {
+	return slices.ContainsFunc(h.zones, func(z dnsname.Name) bool { _, ok := z.Under(name); return ok })
 }

@@ -88,34 +88,51 @@ func (b *block) shares(host, port string) bool {
 		(b.hosts == nil || host == "" || slices.Contains(b.hosts, host))
 }
 
+// neighbours are the server blocks beside the one of a domain, at an address.
+type neighbours struct {
+	below []dnsname.Name // their zones below the domain
+	above bool           // one has a zone above the domain, or the domain itself
+}
+
 // owns says whether CoreDNS would ask block i, and it alone, for the names of a
 // domain that come to a host and port: its key is the longest that the domain is
-// under. except are the keys of other blocks below the domain.
-func owns(all []block, i int, domain dnsname.Name, host, port string) (except []string, why string) {
+// under. why says why not.
+func owns(all []block, i int, domain dnsname.Name, host, port string) (n neighbours, why string) {
 	var best dnsname.Name
 	owner := -1
 	for j := range all {
-		if !all[j].shares(host, port) {
-			continue
-		}
-		for _, k := range all[j].keys {
-			if k.port != port {
-				continue
-			}
-			if _, ok := k.zone.Under(string(domain)); ok && len(k.zone) >= len(best) {
-				if owner >= 0 && owner != j && k.zone == best {
-					return nil, fmt.Sprintf("two server blocks answer for %s", k.zone)
+		for _, zone := range all[j].at(host, port) {
+			if _, ok := zone.Under(string(domain)); ok {
+				n.above = n.above || j != i
+				if len(zone) < len(best) {
+					continue
 				}
-				best, owner = k.zone, j
-			} else if _, ok := domain.Under(string(k.zone)); ok && j != i {
-				except = append(except, string(k.zone))
+				if owner >= 0 && owner != j && zone == best {
+					return n, fmt.Sprintf("two server blocks answer for %s", zone)
+				}
+				best, owner = zone, j
+			} else if _, ok := domain.Under(string(zone)); ok && j != i {
+				n.below = append(n.below, zone)
 			}
 		}
 	}
 	if owner != i {
-		return nil, fmt.Sprintf("another server block answers for %s", domain)
+		return n, fmt.Sprintf("another server block answers for %s", domain)
 	}
-	return except, ""
+	return n, ""
+}
+
+// at are the zones that a block answers for on a host and port.
+func (b *block) at(host, port string) (zones []dnsname.Name) {
+	if !b.shares(host, port) {
+		return nil
+	}
+	for _, k := range b.keys {
+		if k.port == port {
+			zones = append(zones, k.zone)
+		}
+	}
+	return zones
 }
 
 // listenHost splits the address that CoreDNS gives a server.

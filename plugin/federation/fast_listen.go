@@ -205,6 +205,9 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) (o
 	fastPath.WithLabelValues(addr).Set(0)
 	host, port := listenHost(addr)
 	h := &fast{addr: addr, lanes: make(chan struct{}, slowPathLimit)}
+	for i := range all {
+		h.zones = append(h.zones, all[i].at(host, port)...)
+	}
 	reason = errOff
 	var owners []*Federation
 	for _, f := range fs {
@@ -215,7 +218,7 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) (o
 			return false, errors.New("the Corefile has changed since it was read")
 		}
 		for _, d := range f.domains {
-			except, why := owns(all, f.block, d.name, host, port)
+			beside, why := owns(all, f.block, d.name, host, port)
 			if why != "" {
 				reason = errors.New(why)
 				continue
@@ -225,7 +228,7 @@ func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) (o
 				reason = errors.New(why)
 				continue
 			}
-			h.add(f, d, except, needed, done)
+			h.add(f, d, beside, needed, done)
 			if !slices.Contains(owners, f) {
 				owners = append(owners, f)
 			}

@@ -88,17 +88,17 @@ func (n *need) always() bool { return n.zones == nil && n.types == nil && n.from
 // all says whether no question can be answered past the plugin.
 func (ns needs) all() bool { return len(ns) > 0 && ns[0].always() && ns[0].kinds&whatever == whatever }
 
-// of is what is needed of the answer to a question that came from an address.
-func (ns needs) of(q *message.Question, from netip.Addr) kinds {
+// of is what is needed of the answer to a question for a name that came from an address.
+func (ns needs) of(q *message.Question, name string, from netip.Addr) kinds {
 	for i := range ns {
-		if ns[i].met(q, from) {
+		if ns[i].met(q, name, from) {
 			return ns[i].kinds
 		}
 	}
 	return 0
 }
 
-func (n *need) met(q *message.Question, from netip.Addr) bool {
+func (n *need) met(q *message.Question, name string, from netip.Addr) bool {
 	if n.do && !q.EDNS.DO ||
 		n.types != nil && !slices.Contains(n.types, q.Type) ||
 		n.from != nil && !n.from.contains(from.WithZone("")) {
@@ -108,7 +108,7 @@ func (n *need) met(q *message.Question, from netip.Addr) bool {
 		return true
 	}
 	for _, z := range n.zones {
-		if _, ok := z.Under(q.Name()); ok {
+		if _, ok := z.Under(name); ok {
 			return true
 		}
 	}
@@ -116,9 +116,9 @@ func (n *need) met(q *message.Question, from netip.Addr) bool {
 }
 
 // needed is what any plugin needs of the answer to a question for a name in d.
-func (d *fastDomain) needed(q *message.Question, from netip.Addr) (k kinds) {
+func (d *fastDomain) needed(q *message.Question, name string, from netip.Addr) (k kinds) {
 	for _, ns := range d.needs {
-		k |= ns.of(q, from)
+		k |= ns.of(q, name, from)
 	}
 	return k
 }

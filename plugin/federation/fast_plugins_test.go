@@ -12,6 +12,7 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
 )
 
@@ -143,7 +144,7 @@ func TestNeeds(t *testing.T) {
 			}
 			d := fastDomain{needs: needed, part: done}
 			for _, a := range tt.asked {
-				if got := d.needed(questionFor(t, a.name, a.qtype, a.do), netip.MustParseAddr(a.from)); got != a.want {
+				if got := d.needed(questionFor(t, a.name, a.qtype, a.do), dnsname.Lower(a.name), netip.MustParseAddr(a.from)); got != a.want {
 					t.Errorf("%s %s, DO %v, from %s: %b is needed, want %b", a.name, dns.Type(a.qtype), a.do, a.from, got, a.want)
 				}
 			}

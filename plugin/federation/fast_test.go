@@ -50,7 +50,7 @@ func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int
 		if why != "" {
 			t.Fatal(why)
 		}
-		h.add(f, d, nil, needed, done)
+		h.add(f, d, neighbours{}, needed, done)
 	}
 	if err := h.guard([]*Federation{f}); err != nil {
 		t.Fatal(err)

@@ -154,23 +154,15 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	m, label := (*dns.Msg)(nil), outcome{}
 	if !sound || !whole {
 		m, label = q.refuse(dns.RcodeFormatError)
-	}
-	if m == nil {
+	} else {
 		m, label = q.meta()
 	}
-	if m == nil {
-		m, label = q.reply(ctx, dnsname.Labels(rel))
-	}
-	if m == nil {
+	if m != nil {
+		q.echoSubnet(m)
+		q.setCookie(m)
+	} else if m, label = q.reply(ctx, dnsname.Labels(rel)); m == nil {
 		return plugin.NextOrFailure(f.Name(), f.Next, ctx, w, r)
 	}
-	q.echoSubnet(m)
-	q.setCookie(m)
-	room := state.Size()
-	if r.IsEdns0() != nil && m.IsEdns0() == nil {
-		room -= optSize
-	}
-	truncate(m, room)
 	what, scope := label.labels()
 	answers.WithLabelValues(metrics.WithServer(ctx), what, scope).Inc()
 	return dns.RcodeSuccess, w.WriteMsg(m)
@@ -194,35 +186,4 @@ type query struct {
 	client   netip.Prefix      // its network, as its resolver says; invalid: nothing is said
 	network  *dns.EDNS0_SUBNET // the same, as it came
 	scope    uint8             // of the answer
-}
-
-// reply answers a question for a name with these labels before the domain; nil:
-// the next plugin may.
-func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) {
-	if len(labels) == 0 {
-		return q.static(ctx)
-	}
-	from, _ := netip.ParseAddr(q.IP())
-	a := q.resolve(labels, answer.Type(q.QType()))
-	do, scope := q.domain.decide(q.of, q.apex, &question{q.Request.Name(), labels, from, q.client}, &a)
-	if q.scope = scope; do == lookUp {
-		// A CNAME to a name that doesn't exist is NXDOMAIN with the CNAME (RFC 6604):
-		// the name itself does.
-		if m, o := q.static(ctx); m.Rcode != dns.RcodeNameError || len(m.Answer) > 0 {
-			return m, o
-		}
-		do = q.domain.without(q.Request.Name(), &a)
-	}
-	switch o := do.outcome(&a); {
-	case do == give:
-		return q.federated(&a), o
-	case do == passOn:
-		return nil, outcome{}
-	case a.Outcome == answer.NoData:
-		return q.negative(dns.RcodeSuccess, a.Why), o
-	case a.Outcome == answer.NotReady:
-		return q.notReady(&a), o
-	default:
-		return q.negative(dns.RcodeNameError, a.Why), o
-	}
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/dnsname"
-	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 )
@@ -18,8 +17,8 @@ func orHost(a *answer.Answer, s *snapshot.Snapshot, members []answer.Member, sta
 	// A name that looks like a service's and doesn't exist, in a region that nobody has,
 	// say, is below a wildcard like any other: secondaries can't know its looks.
 	none := a.Federation == nil || a.Outcome == answer.NameError && a.Service == nil
-	if none && answer.Hosting(s, members) && !static.owns(name) {
-		*a = a.OrHost(s, members, name, labels, static.depth(name, labels), t, now)
+	if none && answer.Hosting(s, members) && !static.zone.Owns(name) {
+		*a = a.OrHost(s, members, name, labels, static.zone.Depth(name, labels), t, now)
 	}
 }
 
@@ -37,10 +36,6 @@ func resolve(s *snapshot.Snapshot, members []answer.Member, static *staticZone, 
 	a := answer.Resolve(s, members, labels, t, now)
 	orHost(&a, s, members, static, name, labels, t, now)
 	return a
-}
-
-func (q *query) resolve(labels []string, t answer.Type) answer.Answer {
-	return q.domain.resolve(q.snapshot, q.apex, q.Request.Name(), labels, t, pipeline.Now())
 }
 
 // admits says for a federation which hosts are answered: those in a domain of its
@@ -73,11 +68,11 @@ func (a *staticZone) against(o reserved, name string, labels []string) string {
 		return "it is the domain itself"
 	case o.federated(labels):
 		return "names of services stand there"
-	case a.owns(name):
+	case a.zone.Owns(name):
 		return "static records stand there"
 	}
 	for _, l := range labels {
-		if name = name[len(l)+1:]; a.cuts[name] {
+		if name = name[len(l)+1:]; a.zone.Cut(name) {
 			return "static records delegate what is below " + name
 		}
 	}

@@ -155,7 +155,7 @@ func TestLocal(t *testing.T) {
 	// The case of the question, the records beside an SRV record, and the TTLs: what the
 	// cluster says itself is short-lived, what the federation says isn't.
 	m := f.dig(t, "_HTTP._tcp.Gone"+in, dns.TypeSRV)
-	if m.Answer[0].Header().Name != "_HTTP._tcp.Gone"+in || len(m.Extra) != 2 || m.Extra[1].Header().Name != "gone.shop.fed.svc.example.com." {
+	if m.Answer[0].Header().Name != "_HTTP._tcp.Gone"+in || len(m.Extra) != 2 || m.Extra[0].Header().Name != "gone.shop.fed.svc.example.com." {
 		t.Errorf("%v", m)
 	}
 	if got := []uint32{m.Answer[0].Header().Ttl, m.Answer[1].Header().Ttl, m.Answer[3].Header().Ttl}; !slices.Equal(got, []uint32{5, 180, 180}) {
@@ -266,7 +266,7 @@ func TestLocalFast(t *testing.T) {
 		f.config = &dnsserver.Config{}
 		h := &fast{addr: "dns://127.0.0.1:53", lanes: make(chan struct{}, 1)}
 		for _, d := range f.domains {
-			h.add(f, d, nil, nil, part{})
+			h.add(f, d, neighbours{}, nil, part{})
 		}
 		if err := h.guard([]*Federation{f}); err != nil {
 			t.Fatal(err)
@@ -288,7 +288,7 @@ func TestLocalFast(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					f.turn.Store(r.(*responder).turn)
+					f.turn.Store(r.(*responder).reply.turn)
 					want, _ := f.ask(t, q)
 					var size int
 					ask := func() { p.N = copy(p.Buf, bytes); r.Begin(); size = r.(*responder).local(&p) }
@@ -334,7 +334,7 @@ func (r *responder) local(p *udp.Packet) int {
 	if r.q.Read(p.Buf[:p.N]) != 0 {
 		return 0
 	}
-	d := r.domain(r.q.Name())
+	d := r.domain(r.q.Name.String())
 	r.checkCookie(p, d)
 	size, _ := r.answer(p, d, 0)
 	return size

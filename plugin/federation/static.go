@@ -9,27 +9,24 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/coredns/coredns/plugin/file"
-	"github.com/coredns/coredns/plugin/pkg/upstream"
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
+	"github.com/fedns/fedns/internal/dns/static"
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // A staticZone holds the static records of a domain: its SOA, its NS, and whatever
-// stands beside the federated names. CoreDNS's own file plugin looks them up.
+// stands beside the federated names.
 type staticZone struct {
 	domain dnsname.Name
-	zone   *file.Zone
-	exists map[string]bool // names, in lower case, with records or with names below
-	owners map[string]bool // names with records
-	cuts   map[string]bool // names of delegations and DNAMEs: what is below isn't the domain's
-	rrs    []dns.RR        // all but SOA
-	wire   message.Domain  // the domain as package message has it
-	leads  *staticZone     // of a cluster's own domain: that of the domain its names lead to
+	soa    *dns.SOA
+	rrs    []dns.RR // all others
+	zone   *static.Zone
+	wire   message.Domain // the domain as package message has it
+	leads  *staticZone    // of a cluster's own domain: that of the domain its names lead to
 }
 
 // reserved says which names belong to the federations of a domain, whatever their
@@ -50,21 +47,14 @@ func openStaticZone(domain dnsname.Name, path string, o reserved) (*staticZone, 
 }
 
 func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (*staticZone, error) {
-	a := &staticZone{
-		domain: domain,
-		zone:   file.NewZone(string(domain), path),
-		exists: map[string]bool{string(domain): true},
-		owners: map[string]bool{},
-		cuts:   map[string]bool{},
-	}
-	a.zone.Upstream = upstream.New()
+	a := &staticZone{domain: domain}
 	p := dns.NewZoneParser(r, string(domain), path)
 	p.SetIncludeAllowed(true)
 	p.SetDefaultTTL(apexTTL)
 	ns := 0
 	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
 		h := rr.Header()
-		h.Name = dnsname.Lower(h.Name)
+		h.Name = canonical(h.Name)
 		rel, ok := domain.Under(h.Name)
 		if !ok {
 			return nil, fmt.Errorf("apex file %q: %s is not in the domain %s", path, h.Name, domain)
@@ -73,37 +63,34 @@ func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (
 			return nil, fmt.Errorf("apex file %q: %s %s: %w", path, h.Name, dns.TypeToString[h.Rrtype], err)
 		}
 		switch {
-		case h.Rrtype == dns.TypeSOA && a.zone.SOA != nil:
+		case h.Rrtype == dns.TypeSOA && a.soa != nil:
 			return nil, fmt.Errorf("apex file %q: a second SOA record; a domain has one", path)
 		case h.Rrtype == dns.TypeSOA && rel != "":
 			return nil, fmt.Errorf("apex file %q: SOA record at %s; it belongs at %s", path, h.Name, domain)
 		case h.Rrtype == dns.TypeNS && rel == "":
 			ns++
 		}
-		if err := a.zone.Insert(rr); err != nil {
-			return nil, fmt.Errorf("apex file %q: %w", path, err)
+		if soa, ok := rr.(*dns.SOA); ok {
+			a.soa = soa
+			continue
 		}
-		if h.Rrtype != dns.TypeSOA {
-			a.rrs = append(a.rrs, rr)
-		}
-		a.owners[h.Name] = true
-		if h.Rrtype == dns.TypeDNAME || h.Rrtype == dns.TypeNS && rel != "" {
-			a.cuts[h.Name] = true
-		}
-		for labels := dnsname.Labels(rel); len(labels) > 0; labels = labels[1:] {
-			a.exists[strings.Join(labels, ".")+"."+string(domain)] = true
-		}
+		a.rrs = append(a.rrs, rr)
 	}
 	if err := p.Err(); err != nil {
 		return nil, fmt.Errorf("apex file %q: %w", path, err)
 	}
-	if a.zone.SOA == nil {
+	if a.soa == nil {
 		return nil, fmt.Errorf("apex file %q: has no SOA record for %s", path, domain)
 	}
 	if ns == 0 {
 		return nil, fmt.Errorf("apex file %q: has no NS record for %s", path, domain)
 	}
-	a.wire = message.Domain{Name: labels(domain), Labels: len(dnsname.Labels(string(domain))), SOA: packed(domain, a.zone.SOA)}
+	zone, err := static.New(domain, a.rrs)
+	if err != nil {
+		return nil, fmt.Errorf("apex file %q: %w", path, err)
+	}
+	a.zone = zone
+	a.wire = message.Domain{Name: labels(domain), Labels: len(dnsname.Labels(string(domain))), SOA: packed(domain, a.soa)}
 	return a, nil
 }
 
@@ -111,7 +98,7 @@ func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (
 // federation's own, with its name servers and numbers.
 func (a *staticZone) within(domain dnsname.Name) (*staticZone, error) {
 	var b strings.Builder
-	soa := *a.zone.SOA
+	soa := *a.soa
 	soa.Hdr.Name = string(domain)
 	fmt.Fprintln(&b, &soa)
 	for _, rr := range a.rrs {
@@ -194,18 +181,6 @@ func (o reserved) federated(labels []string) bool {
 	return false
 }
 
-// depth is how many labels of a name, in lower case, exist in the static records,
-// from the right; labels are those before the domain.
-func (a *staticZone) depth(name string, labels []string) int {
-	for i, l := range labels {
-		if a.exists[name] {
-			return len(labels) - i
-		}
-		name = name[len(l)+1:]
-	}
-	return 0
-}
-
 // mayAnswer says whether the static records may have something for a name, in lower
 // case, that the federations have no record of; labels are those before the domain. Where a federated name stands, or may turn out
 // to, only static records of that very name count. Else a wildcard may apply, but
@@ -213,18 +188,22 @@ func (a *staticZone) depth(name string, labels []string) int {
 // section 3.3.1).
 func (a *staticZone) mayAnswer(name string, labels []string, federated *answer.Answer) bool {
 	if federated.Outcome != answer.NameError {
-		return a.owners[name]
+		return a.zone.Owns(name)
 	}
 	if a.leads != nil {
 		return false // a cluster's own domain has none but its own
 	}
-	return a.depth(name, labels) >= federated.Depth
+	return a.zone.Depth(name, labels) >= federated.Depth
 }
 
-// owns says whether a name, in lower case, has static records; hollow, whether it
-// exists only because names below it do.
-func (a *staticZone) owns(name string) bool  { return a.owners[name] }
-func (a *staticZone) isENT(name string) bool { return a.exists[name] && !a.owners[name] }
+// canonical is a name in lower case, and with no escapes but those that it needs.
+func canonical(name string) string {
+	b := make([]byte, 256)
+	if n, err := dns.PackDomainName(name, b, 0, nil, false); err == nil {
+		return presented(b[:n])
+	}
+	return dnsname.Lower(name) // which the zone will refuse
+}
 
 // labels is a name on the wire, without its last byte.
 func labels(name dnsname.Name) []byte {
@@ -252,7 +231,7 @@ func packed(domain dnsname.Name, soa *dns.SOA) message.SOA {
 		return t
 	}
 	return message.SOA{
-		TTL:     min(soa.Hdr.Ttl, soa.Minttl),
+		TTL:     soa.Hdr.Ttl,
 		MName:   target(soa.Ns),
 		RName:   target(soa.Mbox),
 		Numbers: [4]uint32{soa.Refresh, soa.Retry, soa.Expire, soa.Minttl},

@@ -198,7 +198,9 @@ func (q *query) wire(ctx context.Context, labels []string) (*dns.Msg, outcome) {
 
 // addressed asks for the addresses at a name, whatever was asked for: the way there
 // doesn't depend on the type, and only addresses are led to by all of it.
-func (q *query) addressed(labels []string) answer.Answer { return q.resolve(labels, answer.TypeA) }
+func (q *query) addressed(labels []string) answer.Answer {
+	return q.domain.resolve(q.snapshot, q.apex, q.Request.Name(), labels, answer.TypeA, pipeline.Now())
+}
 
 // context is one in which records can be followed through the whole server.
 func (s *status) context(ctx context.Context) context.Context {
@@ -284,11 +286,11 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 		return report.IsApex, "the apex of the domain " + domain, ""
 	case label.scope == apexScope && label.what == delegation:
 		return report.IsDelegation, "at or below a delegation in the static records of " + domain, ""
-	case label.scope == apexScope && q.apex.isENT(q.Request.Name()):
+	case label.scope == apexScope && q.apex.zone.Empty(q.Request.Name()):
 		return report.IsEmpty, "an empty non-terminal: only names below it have records", ""
-	case label.scope == apexScope && q.apex.owns(q.Request.Name()):
+	case label.scope == apexScope && q.apex.zone.Owns(q.Request.Name()):
 		return report.IsStatic, "a name with static records of " + domain, ""
-	case label.scope == apexScope && label.what == nxdomain && !q.apex.exists[q.Request.Name()]:
+	case label.scope == apexScope && label.what == nxdomain && !q.apex.zone.Empty(q.Request.Name()):
 		return report.IsUnknown, "no name of " + domain, a.Why
 	case label.scope == apexScope:
 		return report.IsStatic, "a name that a wildcard of the static records of " + domain + " covers", ""
@@ -510,4 +512,16 @@ func (k *knowledge) evidence(x *shard.Explained) report.Evidence {
 		out.Probes = append(out.Probes, report.Probe{Target: c.Addr.String(), Spec: c.Spec, State: c.State.String()})
 	}
 	return out
+}
+
+// name makes an absolute name of one that an answer leads to.
+func (q *query) name(rel string) string {
+	d := q.domain
+	if d.lead != nil {
+		d = d.lead
+	}
+	if d.name == dnsname.Root {
+		return rel + "."
+	}
+	return rel + "." + string(d.name)
 }

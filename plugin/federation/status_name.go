@@ -141,7 +141,7 @@ func (s *status) near(asked string, current *snapshot.Snapshot) []string {
 	}
 	for _, d := range s.f.domains {
 		if a := d.apex.Load(); a != nil {
-			for name := range a.exists {
+			for name := range a.zone.Names() {
 				all = append(all, strings.TrimSuffix(name, "."))
 			}
 		}

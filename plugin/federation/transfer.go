@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
@@ -43,7 +44,7 @@ var errNotReady = errors.New("not everything is known yet that stands in the zon
 func (d *domain) transfer(f *Federation, serial uint32) <-chan []dns.RR {
 	a, s := d.apex.Load(), f.board.Load()
 	q := query{domain: d, apex: a, snapshot: s, of: f}
-	soa := q.soa(false)
+	soa := a.serialized(s.Serial, false)
 	ch := make(chan []dns.RR)
 	go func() {
 		defer close(ch)
@@ -101,10 +102,11 @@ func (q *query) hosted(svc *snapshot.Service) (out []dns.RR) {
 	for _, t := range [...]answer.Type{answer.TypeA, answer.TypeAAAA} {
 		a := resolve(q.snapshot, d.members, q.apex, owner, dnsname.Labels(rel), t, pipeline.Now())
 		if a.Service == svc {
-			out = q.addresses(out, owner, &a, t == answer.TypeA)
+			rrs := q.written(owner, t, &a)
 			if a.Bare() {
-				return []dns.RR{bare(owner, a.TTL)} // of either family
+				return rrs // of either family
 			}
+			out = append(out, rrs...)
 		}
 	}
 	return out
@@ -140,34 +142,50 @@ func (q *query) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Servic
 // named gives the records that stand at a name itself: those of the types, or
 // the CNAME that is there instead.
 func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []dns.RR {
-	owner := q.name(strings.Join(labels, "."))
-	if !legal(owner) {
-		return nil
+	owner := strings.Join(labels, ".") + "."
+	if q.domain.name != dnsname.Root {
+		owner += string(q.domain.name)
+	}
+	if _, err := dnsname.Parse(owner); err != nil {
+		return nil // too long to be one
 	}
 	var out []dns.RR
 	for _, t := range types {
 		a := answer.Resolve(q.snapshot, []answer.Member{m}, labels, t, pipeline.Now())
-		for c := range a.Chain() {
-			if target := q.name(a.Path.At(c)); legal(target) {
-				return []dns.RR{&dns.CNAME{Hdr: header(owner, dns.TypeCNAME, a.TTL), Target: target}}
-			}
+		rrs := q.written(owner, t, &a)
+		if a.Bare() || len(rrs) > 0 && rrs[0].Header().Rrtype == dns.TypeCNAME {
+			return rrs // whatever the type
 		}
-		if a.Bare() {
-			return []dns.RR{bare(owner, a.TTL)} // whatever the type
-		}
-		switch t {
-		case answer.TypeSRV:
-			for p := range a.Targets(q.turn) {
-				target := q.name(strings.Join(labels[2:], "."))
-				if p.Narrow {
-					target = q.name(a.Path.Host(p.At))
-				}
-				if legal(target) {
-					out = append(out, &dns.SRV{Hdr: header(owner, dns.TypeSRV, a.TTL), Port: p.Port, Target: target})
-				}
-			}
-		default:
-			out = q.addresses(out, owner, &a, t == answer.TypeA)
+		out = append(out, rrs...)
+	}
+	return out
+}
+
+// written are the records of a name itself in the answer to a question for it, as it is
+// written for whoever asks: of a name that has none, the one by which secondaries know that it
+// exists.
+func (q *query) written(owner string, t answer.Type, a *answer.Answer) (out []dns.RR) {
+	if a.Bare() {
+		t = answer.Type(dns.TypeHINFO)
+	}
+	packet, err := new(dns.Msg).SetQuestion(owner, uint16(t)).Pack()
+	if err != nil {
+		panic("federation: a name that was parsed can't be packed: " + err.Error())
+	}
+	var asked message.Question
+	var r message.Reply
+	asked.Load(packet)
+	x := message.Extras{Serial: q.snapshot.Serial}
+	r.Begin(packet, &asked, dns.MaxMsgSize, &x)
+	r.In(&q.apex.wire)
+	r.Answer(a, &x, q.turn)
+	m := new(dns.Msg)
+	if err := m.Unpack(r.End()); err != nil {
+		panic("federation: an answer that was packed can't be unpacked: " + err.Error())
+	}
+	for _, rr := range m.Answer {
+		if rr.Header().Name == owner {
+			out = append(out, rr)
 		}
 	}
 	return out

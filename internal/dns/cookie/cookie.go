@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	clientLen = 8  // of a client cookie
+	// ClientLen is the length of a client cookie.
+	ClientLen = 8
 	serverLen = 16 // of a server cookie as RFC 9018 has it; others may be 8 to 32 long
 	version   = 1  // of RFC 9018, and the only one there is
 )
@@ -44,10 +45,10 @@ func (v Verdict) String() string { return [...]string{"bad", "good", "aging"}[v]
 // the client has one. Not ok is FORMERR (RFC 7873 section 5.2.2): the data is
 // neither 8 bytes long nor 16 to 40.
 func Split(option []byte) (client, server []byte, ok bool) {
-	if n := len(option); n != clientLen && (n < 16 || n > 40) {
+	if n := len(option); n != ClientLen && (n < 16 || n > 40) {
 		return nil, nil, false
 	}
-	return option[:clientLen:clientLen], option[clientLen:], true
+	return option[:ClientLen:ClientLen], option[ClientLen:], true
 }
 
 // A Keyring makes cookies with its first secret and accepts those of any. It doesn't
@@ -72,7 +73,7 @@ func New(secrets ...Secret) *Keyring {
 // Check says what a server cookie is worth that came with a client cookie of 8
 // bytes from an address. Now is in seconds since 1970, and may have wrapped around.
 func (j *Keyring) Check(client, server []byte, from netip.Addr, now uint32) Verdict {
-	if len(client) != clientLen || len(server) != serverLen || server[0] != version {
+	if len(client) != ClientLen || len(server) != serverLen || server[0] != version {
 		return Bad
 	}
 	// Serial number arithmetic (RFC 1982): the difference, with its sign, is right
@@ -110,7 +111,7 @@ func (j *Keyring) Append(b, client []byte, from netip.Addr, now uint32) []byte {
 }
 
 // maxInput is the length of what is hashed for IPv6; it is 12 less for IPv4.
-const maxInput = clientLen + 8 + 16
+const maxInput = ClientLen + 8 + 16
 
 // input lays out in buf what is hashed (RFC 9018 section 4.4): client cookie, the
 // server cookie without its hash, address. An IPv4 address is 4 bytes on a socket

@@ -59,6 +59,7 @@ type server struct {
 	members  []answer.Member
 	domain   message.Domain
 	q        message.Question
+	r        message.Reply
 	x        message.Extras
 	buf      [4096]byte
 	turn     uint32
@@ -79,8 +80,10 @@ func (s *server) answer(p []byte) (size int) {
 	}
 	s.turn++
 	s.last = answer.Resolve(s.snapshot, s.members, s.q.Labels(s.domain.Labels), answer.Type(s.q.Type), now)
-	size, _ = message.Answer(s.buf[:], &s.q, &s.domain, &s.last, &s.x, s.turn)
-	return size
+	s.r.Begin(s.buf[:], &s.q, s.q.Limit(), &s.x)
+	s.r.In(&s.domain)
+	s.r.Answer(&s.last, &s.x, s.turn)
+	return len(s.r.End())
 }
 
 // The way from a packet to its answer allocates nothing.

@@ -18,9 +18,11 @@ type Extras struct {
 // opt puts the OPT record together that goes behind the records: none, if the
 // question has none (RFC 6891 section 7). a is nil where there is nothing to tell
 // beside the records; extended are the upper bits of the response code.
-func (q *Question) opt(a *answer.Answer, x *Extras, extended byte) []byte {
+// needed is how much of it is there in any case: what is behind are options of which a
+// client can do without.
+func (q *Question) opt(a *answer.Answer, x *Extras, extended byte) (opt []byte, needed int) {
 	if !q.EDNS.Present {
-		return nil
+		return nil, 0
 	}
 	q.scratch = q.EDNS.Header(q.scratch[:0], extended)
 	if a != nil {
@@ -30,9 +32,10 @@ func (q *Question) opt(a *answer.Answer, x *Extras, extended byte) []byte {
 			end(q.scratch[at:])
 		}
 	}
+	needed = len(q.scratch)
 	q.scratch = q.EDNS.Options(q.scratch, x)
 	Close(q.scratch)
-	return q.scratch
+	return q.scratch, needed
 }
 
 // Note adds an extended error (RFC 8914) to an OPT record.

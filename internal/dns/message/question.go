@@ -10,7 +10,6 @@ package message
 import (
 	"encoding/binary"
 	"net/netip"
-	"unsafe"
 
 	"github.com/fedns/fedns/internal/dns/cookie"
 )
@@ -46,19 +45,10 @@ const (
 // A Question is what a query asks, read in place. It is used over and over; what
 // it gave is over when the next packet is read.
 type Question struct {
+	Name // that is asked for; over with the next Read
 	Type uint16
 	EDNS EDNS
 	end  int // of the question section in the packet
-
-	// The name in lower case, in presentation form with its last dot. Only names
-	// that need no escapes are read, so that a label that begins at i here begins
-	// at headerSize+i in the packet.
-	text   [maxName]byte
-	size   int
-	labels [maxLabels]string
-	count  int
-	mixed  bool // the question isn't all lower case
-	starts [maxLabels + 1]uint8
 
 	scratch []byte // for the OPT record of the answer
 }
@@ -89,8 +79,18 @@ const (
 	optionZoneVersion = 19
 )
 
-// Read takes a packet apart. It keeps nothing of it.
+// Read takes a packet apart. It keeps nothing of it. Names that need escapes in
+// presentation form are left to Load's callers.
 func (q *Question) Read(p []byte) Parsed {
+	parsed := q.Load(p)
+	if parsed != Ignore && parsed != Unsupported && !q.plain {
+		return Unsupported
+	}
+	return parsed
+}
+
+// Load is Read for whoever knows the name in presentation form from elsewhere.
+func (q *Question) Load(p []byte) Parsed {
 	q.EDNS = EDNS{}
 	if len(p) < headerSize || p[2]&0x80 != 0 {
 		return Ignore
@@ -100,7 +100,8 @@ func (q *Question) Read(p []byte) Parsed {
 	if p[2]&0x78 != 0 || binary.BigEndian.Uint64(p[4:])&^1 != 1<<48 {
 		return Unsupported
 	}
-	if !q.name(p) {
+	size, ok := q.Name.Read(p[headerSize:])
+	if q.end = headerSize + size + 4; !ok || q.end > len(p) {
 		return Unsupported
 	}
 	q.Type = binary.BigEndian.Uint16(p[q.end-4:])
@@ -113,17 +114,6 @@ func (q *Question) Read(p []byte) Parsed {
 	return Plain
 }
 
-// Name is the name asked for: absolute, in lower case. It is over with the next
-// Read.
-func (q *Question) Name() string { return unsafe.String(&q.text[0], q.size) }
-
-// Labels are those of the name but for the last n, which are a domain's. They are
-// over with the next Read.
-func (q *Question) Labels(n int) []string { return q.labels[:q.count-n] }
-
-// Suffix is the name from a label on. It is over with the next Read.
-func (q *Question) Suffix(label int) string { return q.Name()[q.starts[label]:] }
-
 // Limit is how long the answer may be.
 func (q *Question) Limit() int {
 	if !q.EDNS.Present {
@@ -131,67 +121,6 @@ func (q *Question) Limit() int {
 	}
 	return max(MinSize, min(int(q.EDNS.Size), Payload)) // smaller values are taken for 512 (RFC 6891 section 6.2.3)
 }
-
-// name reads the name of the question, and finds where the question ends. It is
-// false for names that are compressed, that would need escapes, or that don't
-// hold together.
-func (q *Question) name(p []byte) bool {
-	at, count := headerSize, 0
-	q.mixed = false
-	for {
-		if at >= len(p) {
-			return false
-		}
-		size := int(p[at])
-		if size == 0 {
-			break
-		}
-		next := at + 1 + size
-		if size > 63 || next >= len(p) || next-headerSize >= maxName || count == maxLabels {
-			return false
-		}
-		from := at - headerSize
-		out := q.text[from : from+size : from+size]
-		for i, c := range p[at+1 : next] {
-			l := lower[c]
-			if l == 0 {
-				return false
-			}
-			q.mixed = q.mixed || l != c
-			out[i] = l
-		}
-		q.text[from+size] = '.'
-		q.starts[count] = uint8(from)
-		q.labels[count] = unsafe.String(&q.text[from], size)
-		count++
-		at = next
-	}
-	q.end = at + 5
-	if q.end > len(p) {
-		return false
-	}
-	q.count, q.size = count, at-headerSize
-	q.starts[count] = uint8(q.size)
-	if count == 0 { // the root
-		q.text[0], q.size = '.', 1
-	}
-	return true
-}
-
-// lower maps the bytes that stand in presentation form as they are to lower case,
-// and all others to 0 (RFC 1035 section 5.1, RFC 4343).
-var lower = func() (t [256]byte) {
-	for c := byte('!'); c <= '~'; c++ {
-		t[c] = c
-		if 'A' <= c && c <= 'Z' {
-			t[c] = c + 'a' - 'A'
-		}
-	}
-	for _, c := range `."'@;()\` {
-		t[c] = 0
-	}
-	return t
-}()
 
 // read takes the OPT record apart that begins at o.
 func (e *EDNS) read(o []byte) Parsed {

@@ -233,8 +233,8 @@ func TestBytes(t *testing.T) {
 			var q message.Question
 			if got := q.Read(p); got != want {
 				t.Errorf("byte %d in %q: reading %d, want %d", c, presented, got, want)
-			} else if got == message.Plain && q.Name() != strings.ToLower(presented) {
-				t.Errorf("byte %d: %q, want %q", c, q.Name(), strings.ToLower(presented))
+			} else if got == message.Plain && q.Name.String() != strings.ToLower(presented) {
+				t.Errorf("byte %d: %q, want %q", c, q.Name.String(), strings.ToLower(presented))
 			}
 		}
 	}
@@ -245,12 +245,12 @@ func TestName(t *testing.T) {
 	if got := q.Read(ask("_HTTP._tcp.Web.shop.EXAMPLE.com.", dns.TypeSRV).packet()); got != message.Plain {
 		t.Fatal(got)
 	}
-	if got := fmt.Sprint(q.Name(), q.Labels(0), q.Labels(2), q.Labels(6), q.Suffix(0), q.Suffix(4), q.Suffix(5)); got !=
+	if got := fmt.Sprint(q.Name.String(), q.Labels(0), q.Labels(2), q.Labels(6), q.Suffix(0), q.Suffix(4), q.Suffix(5)); got !=
 		"_http._tcp.web.shop.example.com.[_http _tcp web shop example com] [_http _tcp web shop] []_http._tcp.web.shop.example.com.example.com.com." {
 		t.Error(got)
 	}
-	if got := q.Read(ask(".", dns.TypeNS).packet()); got != message.Plain || q.Name() != "." || len(q.Labels(0)) != 0 {
-		t.Errorf("the root: %d %q %q", got, q.Name(), q.Labels(0))
+	if got := q.Read(ask(".", dns.TypeNS).packet()); got != message.Plain || q.Name.String() != "." || len(q.Labels(0)) != 0 {
+		t.Errorf("the root: %d %q %q", got, q.Name.String(), q.Labels(0))
 	}
 }
 
@@ -382,7 +382,7 @@ func agree(t *testing.T, p []byte) {
 	}
 	used := filled(t)
 	again := used.Read(p)
-	if again != got || again != message.Ignore && again != message.Unsupported && (used.EDNS != q.EDNS || used.Name() != q.Name() || used.Type != q.Type || fmt.Sprint(used.Labels(0)) != fmt.Sprint(q.Labels(0))) {
+	if again != got || again != message.Ignore && again != message.Unsupported && (used.EDNS != q.EDNS || used.Name.String() != q.Name.String() || used.Type != q.Type || fmt.Sprint(used.Labels(0)) != fmt.Sprint(q.Labels(0))) {
 		t.Errorf("after another packet: %d %+v, want %d %+v\n%x", again, used.EDNS, got, q.EDNS, p)
 	}
 	if (got == message.Ignore) != (len(p) < 12 || p[2]&0x80 != 0) {
@@ -402,11 +402,11 @@ func agree(t *testing.T, p []byte) {
 		t.Fatalf("reading %d, and the library finds %d questions\n%x", got, len(m.Question), p)
 	}
 	theirs := m.Question[0]
-	if q.Name() != strings.ToLower(theirs.Name) || q.Type != theirs.Qtype || theirs.Qclass != dns.ClassINET {
-		t.Errorf("%s type %d, and the library reads %v\n%x", q.Name(), q.Type, theirs, p)
+	if q.Name.String() != strings.ToLower(theirs.Name) || q.Type != theirs.Qtype || theirs.Qclass != dns.ClassINET {
+		t.Errorf("%s type %d, and the library reads %v\n%x", q.Name.String(), q.Type, theirs, p)
 	}
-	if got := strings.Join(append(q.Labels(0), ""), "."); q.Name() != "." && got != q.Name() {
-		t.Errorf("labels %q of %s", got, q.Name())
+	if got := strings.Join(append(q.Labels(0), ""), "."); q.Name.String() != "." && got != q.Name.String() {
+		t.Errorf("labels %q of %s", got, q.Name.String())
 	}
 	o := m.IsEdns0()
 	if (o != nil) != q.EDNS.Present {

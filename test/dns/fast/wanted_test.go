@@ -56,7 +56,7 @@ const (
 var wanted = []difference{
 	{
 		full,
-		"COOKIE TC answer",
+		"COOKIE TC answer authority",
 		func(q *asked, fast, chain view) bool {
 			return q.has(cookie) && fast["COOKIE"] == "" && q.limit() == 512
 		},

@@ -1,0 +1,191 @@
+package federation
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/internal/dns/message"
+	"github.com/fedns/fedns/internal/dns/static"
+	"github.com/fedns/fedns/internal/snapshot"
+)
+
+// A transaction is a question for a name in a domain and its answer: decided here and written
+// here, whichever way the question came. It is used over and over.
+type transaction struct {
+	message.Reply
+	message.Extras
+
+	of       *Federation
+	domain   *domain
+	apex     *staticZone        // of the domain, loaded once, so that one answer shows one generation
+	snapshot *snapshot.Snapshot // the same
+	from     netip.Addr         // that asks
+	network  netip.Prefix       // of the client, as who asks says; invalid: nothing is said
+	turn     uint32
+	now      time.Duration // on the program's own clock
+
+	alias message.Name // that was followed last
+}
+
+// A result is what came of it.
+type result struct {
+	outcome
+	kinds  kinds
+	passOn bool // nothing is written: the next plugin may have something
+	// follow is where a CNAME leads of which nothing is known here: absolute, in lower case,
+	// and in presentation form. The answer ends there.
+	follow string
+}
+
+// maxAliases bounds how many CNAMEs of static records are followed. More are a loop, or as
+// good as one: CoreDNS's bound.
+const maxAliases = 8
+
+// What is said of names that have static records, or names with some below them, but none that was
+// asked for.
+const (
+	emptyNonTerminal = "empty non-terminal"
+	noType           = "no record of this type"
+)
+
+// answer writes the answer to a question that it has begun with, for a name in
+// its domain: in lower case and presentation form, labels are those before the domain. find
+// finds the domain of a name that a CNAME leads to; nil: it isn't answered here.
+func (r *transaction) answer(q *message.Question, name string, labels []string, find func(name string) (*Federation, *domain)) (out result) {
+	at := &q.Name // what name is on the wire
+	out.outcome = outcome{success, apexScope}
+	for hops := 0; ; hops++ {
+		if hops > maxAliases {
+			r.Fail()
+			return result{outcome: outcome{servfail, apexScope}, kinds: failed}
+		}
+		r.In(&r.apex.wire)
+		s := static.Found{}
+		do, a := lookUp, answer.Answer{}
+		if len(labels) > 0 {
+			var scope uint8
+			a = r.domain.resolve(r.snapshot, r.apex, name, labels, answer.Type(q.Type), r.now)
+			do, scope = r.domain.decide(r.of, r.apex, &question{name, labels, r.from, r.network}, &a)
+			r.Scope = max(r.Scope, scope)
+		}
+		if do == lookUp {
+			if s = r.apex.zone.Lookup(name, labels, q.Type); s.Kind == static.NoName {
+				do = r.domain.without(name, &a)
+			}
+		}
+		switch {
+		case do == passOn && hops == 0:
+			return result{passOn: true}
+		case do == passOn:
+			out.follow = name
+			return out
+		case do == give, do == deny:
+			if do == deny {
+				a.Service = nil
+			}
+			r.Answer(&a, &r.Extras, r.turn)
+			return r.came(q, do, &a, hops)
+		}
+		switch {
+		case len(labels) == 0 && q.Type == dns.TypeSOA:
+			r.SOA(&r.Extras)
+			out.kinds = found
+			return out
+		case s.Kind == static.NoData:
+			why := noType
+			if s.Empty {
+				why = emptyNonTerminal
+			}
+			a = answer.Answer{Outcome: answer.NoData, Why: why}
+			r.Answer(&a, &r.Extras, r.turn)
+			out.what, out.kinds = nodata, kindOf(q, &a)
+			if hops > 0 {
+				out.kinds = found | padded
+			}
+			return out
+		case s.Kind == static.Any:
+			r.Any(r.apex.soa.Hdr.Ttl)
+			out.kinds = found
+			return out
+		case s.Kind == static.Records:
+			r.Set(s.Set)
+			out.kinds = found | padded
+			return out
+		case s.Kind == static.Referral:
+			r.Referral(s.Label, s.NS, s.DS)
+			out.what, out.kinds = delegation, found|padded
+			return out
+		}
+		target := s.Target()
+		if s.Kind == static.Moved {
+			ok := r.Moved(s.Label, s.Set)
+			if !ok {
+				out.kinds = found
+				return out
+			}
+			if target, ok = at.Join(s.Label, target); !ok {
+				r.TooLong()
+				out.kinds = denied
+				return out
+			}
+		}
+		out.kinds = found
+		if !r.Alias(s.TTL(), target, s.Set.Sigs, &r.alias) || q.Type == dns.TypeCNAME {
+			return out
+		}
+		at = &r.alias
+		name = at.String()
+		if !at.Plain() {
+			name = presented(target)
+		}
+		f, d := find(name)
+		if d == nil {
+			out.follow = name
+			return out
+		}
+		r.enter(f, d)
+		labels = at.Labels(r.apex.wire.Labels)
+		if !at.Plain() {
+			rel, _ := d.name.Under(name)
+			labels = dnsname.Labels(rel)
+		}
+	}
+}
+
+// enter has what follows be of a domain.
+func (r *transaction) enter(f *Federation, d *domain) {
+	s := f.board.Load()
+	if f == r.of {
+		s = r.snapshot
+	}
+	r.of, r.domain, r.apex, r.snapshot = f, d, d.apex.Load(), s
+	r.Serial = s.Serial
+}
+
+// came says what came of an answer that needs no static records but those that led to it.
+func (r *transaction) came(q *message.Question, do action, a *answer.Answer, hops int) result {
+	out := result{outcome: do.outcome(a), kinds: kindOf(q, a)}
+	if hops > 0 {
+		out.scope = apexScope
+		if out.what == fallback {
+			out.what = success
+		}
+		if a.Outcome == answer.NoData {
+			out.kinds = found | padded
+		}
+	}
+	return out
+}
+
+// presented is a name that stands on the wire, in presentation form and lower case.
+func presented(wire []byte) string {
+	name, _, err := dns.UnpackDomainName(wire, 0)
+	if err != nil {
+		panic("federation: a name that was packed can't be unpacked: " + err.Error())
+	}
+	return dnsname.Lower(name)
+}
