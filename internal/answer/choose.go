@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/fedns/fedns/internal/geo"
@@ -224,6 +225,35 @@ func (a *Answer) weighted(f snapshot.Family, draw uint64, n int) {
 			at -= weight
 		}
 	}
+}
+
+// Possible are the addresses of one family that a client may get, each once and sorted, whatever
+// chance and the bound of answers leave out.
+func (a *Answer) Possible(c Client, v4 bool) (out []netip.Addr) {
+	b := a.Both()
+	f := family(v4)
+	switch p := b.Policy(); {
+	case p.Choice == snapshot.Weighted:
+		drawn := func(s *snapshot.Shard) bool { return snapshot.FamilyOf(s.Addr) == f && s.Weight > 0 }
+		if !slices.ContainsFunc(b.run, func(s snapshot.Shard) bool { return drawn(&s) }) {
+			drawn = func(s *snapshot.Shard) bool { return snapshot.FamilyOf(s.Addr) == f }
+		}
+		for i := range b.run {
+			if s := &b.run[i]; drawn(s) {
+				out = append(out, s.Addr)
+			}
+		}
+	case p.Choice == snapshot.Nearest && p.Count > 0:
+		for c.Draw = range uint64(max(1, len(b.run))) { // no region has more shards, and so turns
+			b.Choose(&c)
+			out = slices.AppendSeq(out, b.Every(v4))
+		}
+	default:
+		b.Choose(&c)
+		out = slices.Collect(b.Every(v4))
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
 }
 
 // mix spreads a number over all its bits, so that the next ones of a row have nothing

@@ -61,7 +61,7 @@ func TestShares(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 11))
 	const n = 3000
 	answers := 0
-	for round := range 60 {
+	for round := range 25 {
 		e := settle(r, 30)
 		weights := map[int]int{}
 		for i := range e.entries { // one cluster, one weight; many share one place and address
@@ -112,6 +112,20 @@ func TestShares(t *testing.T) {
 					counts[strings.Join(sorted(chosen(s, p, web, true, c)), " ")]++
 				}
 				answers += n
+				union := map[string]bool{}
+				for set := range counts {
+					for _, addr := range strings.Fields(set) {
+						union[addr] = true
+					}
+				}
+				var possible []string
+				a := answer.Resolve(s, ruled(p), labels(web), answer.TypeSRV, now)
+				for _, addr := range a.Possible(c, true) {
+					possible = append(possible, addr.String())
+				}
+				if want := slices.Sorted(maps.Keys(union)); !slices.Equal(sorted(possible), want) {
+					t.Fatalf("round %d, %s without cluster %d: possible are %q, and given were %q", round, text, lost, possible, want)
+				}
 				if x, far := tooFar(counts, shares); far {
 					t.Fatalf("round %d, %s without cluster %d: %v, want shares of %v (chi-square %.1f)\nof %+v", round, text, lost, counts, shares, x, here.entries)
 				}

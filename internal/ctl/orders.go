@@ -167,6 +167,11 @@ func (c *order) run(ctx context.Context) error {
 		}
 		return c.show(what, p, "", o)
 	}
+	if o.Action == override.Failback && t.failed == nil {
+		if err := c.renew(ctx, t, o); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
 	var p *report.Preview
 	var before, after []line
 	err = edit(ctx, t.path, func(lines []line) ([]line, error) {
@@ -211,6 +216,21 @@ func (c *order) run(ctx context.Context) error {
 		return fmt.Errorf("%s: it stands in %s: %w", what, t.path, err)
 	}
 	return c.show(what, p, t.path, o)
+}
+
+// renew takes an order out of a file that stands there in the same words, so that it is
+// another one when it is given: to go back has its effect once.
+func (c *order) renew(ctx context.Context, t target, o override.Order) error {
+	found := false
+	err := edit(ctx, t.path, func(lines []line) ([]line, error) {
+		kept, same := without(lines, func(old *override.Order) bool { return old.String() == o.String() })
+		found = len(same) > 0
+		return kept, nil
+	})
+	if err != nil || !found {
+		return err
+	}
+	return c.follows(ctx, t, func(inForce []string) bool { return !slices.Contains(inForce, o.String()) })
 }
 
 // undo has a file be as it was before an order was written to it. What others have
@@ -276,18 +296,7 @@ func (c *order) show(what string, p *report.Preview, path string, o override.Ord
 		}
 		return nil
 	}
-	c.printf("%s: %s; nothing is written\n", what, change(p.Services))
-	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
-	for _, s := range p.Changes {
-		fmt.Fprintf(w, "%s of federation %s\n", s.Service, s.Federation)
-		for _, n := range s.Names {
-			fmt.Fprintf(w, "  %s\t%s\t-> %s\n", bare(n.Name), leads(n.Before), leads(n.After))
-		}
-	}
-	w.Flush()
-	if more := p.Services - len(p.Changes); more > 0 {
-		c.printf("and %d more\n", more)
-	}
+	c.changes(what, p)
 	for _, u := range p.Unknown {
 		c.printf("the server knows no %s\n", u.Subject)
 	}
@@ -298,6 +307,44 @@ func (c *order) show(what string, p *report.Preview, path string, o override.Ord
 		c.printf("%v; it needs --force\n", err)
 	}
 	return nil
+}
+
+// changes says which names would lead elsewhere.
+func (c *call) changes(what string, p *report.Preview) {
+	c.printf("%s: %s; nothing is written\n", what, change(p.Services))
+	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	for _, s := range p.Changes {
+		fmt.Fprintf(w, "%s of federation %s\n", s.Service, s.Federation)
+		for _, n := range s.Names {
+			fmt.Fprintf(w, "  %s%s\t%s\t-> %s\n", bare(n.Name), viewers(n.Clients), leads(n.Before), leads(n.After))
+		}
+	}
+	w.Flush()
+	if more := p.Services - len(p.Changes); more > 0 {
+		c.printf("and %d more\n", more)
+	}
+}
+
+// viewers says whose answers change, where they aren't everybody's.
+func viewers(clients []string) string {
+	var in []string
+	nowhere := false
+	for _, r := range clients {
+		if r == report.NobodyKnows {
+			nowhere = true
+		} else {
+			in = append(in, r)
+		}
+	}
+	switch {
+	case len(clients) == 0:
+		return ""
+	case len(in) == 0:
+		return ", for clients that nobody can place"
+	case nowhere:
+		return ", for clients in " + strings.Join(in, ", ") + ", or that nobody can place"
+	}
+	return ", for clients in " + strings.Join(in, ", ")
 }
 
 func change(n int) string {
@@ -311,6 +358,9 @@ func leads(l report.Leads) string {
 	s := strings.Join(l.Addresses, " ")
 	if len(l.Addresses) == 0 {
 		s = "nothing (" + l.Why + ")"
+	}
+	if len(l.Addresses) > 1 && l.By != "" && !strings.HasPrefix(l.By, "failover") {
+		s += " (" + l.By + ")"
 	}
 	if l.To != "" {
 		s = bare(l.To) + ": " + s

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/spf13/pflag"
 
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/sync/controller"
@@ -17,10 +19,11 @@ type undrain struct {
 	*call
 	editing
 	moving
+	dry bool
 }
 
 func newUndrain(c *call) action {
-	return &undrain{c, editing{asking: asking{call: c}}, moving{steering: steering{reaching: newReaching(c)}}}
+	return &undrain{call: c, editing: editing{asking: asking{call: c}}, moving: moving{steering: steering{reaching: newReaching(c)}}}
 }
 
 func (c *undrain) declare(fs *pflag.FlagSet) {
@@ -28,12 +31,16 @@ func (c *undrain) declare(fs *pflag.FlagSet) {
 	c.which(fs)
 	c.whose(fs)
 	c.moving.declare(fs)
+	fs.BoolVar(&c.dry, "dry-run", false, "show what would change, and change nothing; a server is asked (--server)")
 }
 
 func (c *undrain) run(ctx context.Context) error {
 	sub, err := c.subject(c.namespace)
 	if err != nil {
 		return misused(&c.command, "undrain: %v", err)
+	}
+	if c.dry {
+		return c.foresee(ctx, sub)
 	}
 	api, err := c.federal()
 	if err != nil {
@@ -54,6 +61,23 @@ func (c *undrain) run(ctx context.Context) error {
 		return err
 	}
 	return c.told(removed)
+}
+
+// foresee asks a server what would change without its orders about a subject, wherever
+// they come from.
+func (c *undrain) foresee(ctx context.Context, sub override.Subject) (err error) {
+	if c.server, err = c.one(); err != nil {
+		return err
+	}
+	var p report.Preview
+	if err := c.get(ctx, "preview", url.Values{"undrain": {sub.String()}}, &p); err != nil {
+		return err
+	}
+	if c.out.data() {
+		return c.put(c.out, p, sub.String())
+	}
+	c.changes("undrain "+sub.String(), &p)
+	return nil
 }
 
 func (c *undrain) federated(ctx context.Context, sub override.Subject) error {

@@ -245,15 +245,14 @@ func (p *Pipeline) Claims(ctx context.Context, host string) (claims []shard.Clai
 	return claims, ok
 }
 
-// Preview gives the services of a federation that would be answered otherwise with
-// more orders, and the orders that hold now.
-func (p *Pipeline) Preview(ctx context.Context, federation int, more []override.Order) (changed []shard.Preview, current []override.Order, ok bool) {
+// Preview gives the services of a federation that would be answered otherwise with more
+// orders, beside those that stand as edit makes them of those that hold now.
+func (p *Pipeline) Preview(ctx context.Context, federation int, edit func([]override.Order) []override.Order, more []override.Order) (changed []shard.Preview, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
 		t := w.tables[federation]
-		current = t.Orders()
-		changed = t.Preview(append(t.Orders(), more...), Now())
+		changed = t.Preview(edit(t.Orders()), more, Now())
 	})
-	return changed, current, ok
+	return changed, ok
 }
 
 // Trouble says whether this server is isolated from the members of a federation,

@@ -100,7 +100,7 @@ func (t *Table) lead(s *service, out *snapshot.Service, now time.Duration) (l Le
 		was := s.lead[f]
 		var orders []override.Order
 		for _, o := range t.failbacks(s.key) {
-			if !slices.Contains(was.Done, o.String()) {
+			if !slices.Contains(was.Done, o.String()) || slices.Contains(t.given, o) {
 				orders = append(orders, o)
 			}
 		}

@@ -255,7 +255,7 @@ var routes = map[string]route{
 	"/api/v1/services": {[]string{"federation", "namespace", "unhealthy", "limit", "after"}, (*status).services},
 	"/api/v1/snapshot": {nil, (*status).snapshot},
 	"/api/v1/explain":  {[]string{"name", "type", "client", "without"}, (*status).explain},
-	"/api/v1/preview":  {[]string{"order", "federation", "limit"}, (*status).preview},
+	"/api/v1/preview":  {[]string{"order", "undrain", "federation", "limit"}, (*status).preview},
 }
 
 // A fault is what is wrong with a request, or with us.

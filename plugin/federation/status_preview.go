@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"net/netip"
 	"net/url"
 	"slices"
 	"time"
@@ -50,8 +49,16 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 		more = append(more, read[0])
 		out.Orders = append(out.Orders, read[0].String())
 	}
-	if len(more) == 0 {
-		return nil, bad("order: none is given").with(`preview?order=drain cluster/NAME reason "..."`)
+	var back []override.Subject
+	for _, text := range v["undrain"] {
+		sub, err := override.ParseSubject(text)
+		if err != nil {
+			return nil, bad("undrain: %v", err)
+		}
+		back = append(back, sub)
+	}
+	if len(more)+len(back) == 0 {
+		return nil, bad("order: none is given").with(`preview?order=drain cluster/NAME reason "...", or preview?undrain=cluster/NAME`)
 	}
 	for _, name := range v["federation"] {
 		if !slices.ContainsFunc(s.stanzas, func(st stanza) bool { return st.name == name }) {
@@ -77,7 +84,9 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 		// What the file says by now is as good as in force: of two operators, the
 		// second must see what the first has done.
 		file, _ := st.orders(now)
-		changed, _, ok := s.f.pipe.Preview(ctx, i, append(file, more...))
+		changed, ok := s.f.pipe.Preview(ctx, i, func(now []override.Order) []override.Order {
+			return slices.DeleteFunc(append(now, file...), func(o override.Order) bool { return slices.Contains(back, o.Subject) })
+		}, more)
 		if !ok {
 			return nil, errEnded
 		}
@@ -149,17 +158,42 @@ func (s *status) compare(federation int, f *snapshot.Federation, c shard.Preview
 	}
 	before, after := replace(f, c.Before.Key, c.Before), replace(f, c.After.Key, c.After)
 	for _, scope := range slices.SortedFunc(maps.Keys(scopes), func(a, b topology.Scope) int { return topology.Place(a).Compare(topology.Place(b)) }) {
-		n := report.NameChange{Name: spell(d, f.Name, c.After.Key, scope)}
-		n.Before, n.After = d.leads(federation, before, n.Name), d.leads(federation, after, n.Name)
-		if n.Before.To != n.After.To || !slices.Equal(n.Before.Addresses, n.After.Addresses) {
-			out = append(out, n)
-		}
+		out = append(out, s.differ(d, federation, before, after, spell(d, f.Name, c.After.Key, scope))...)
 	}
 	return out
 }
 
-// leads asks the engine where a name leads, in one state of a federation.
-func (d *domain) leads(federation int, f *snapshot.Federation, name string) report.Leads {
+// differ asks for a name in two states of a federation, as clients everywhere do. Those that
+// see the same change stand together.
+func (s *status) differ(d *domain, federation int, before, after *snapshot.Federation, name string) (out []report.NameChange) {
+	was, is := d.answered(federation, before, name), d.answered(federation, after, name)
+	viewers := []viewer{{}}
+	if was.Service != nil && was.Policy().Choice == snapshot.Nearest || is.Service != nil && is.Policy().Choice == snapshot.Nearest {
+		viewers = s.f.locators[federation].viewers()
+	}
+	for _, v := range viewers {
+		n := report.NameChange{Name: name, Before: d.leads(&was, v.client), After: d.leads(&is, v.client)}
+		if n.Before.To == n.After.To && slices.Equal(n.Before.Addresses, n.After.Addresses) {
+			continue
+		}
+		same := slices.IndexFunc(out, func(o report.NameChange) bool {
+			return o.Before.To == n.Before.To && o.After.To == n.After.To && slices.Equal(o.Before.Addresses, n.Before.Addresses) && slices.Equal(o.After.Addresses, n.After.Addresses)
+		})
+		if same < 0 {
+			out, same = append(out, n), len(out)
+		}
+		if len(viewers) > 1 {
+			out[same].Clients = append(out[same].Clients, v.name)
+		}
+	}
+	if len(out) == 1 && len(out[0].Clients) == len(viewers) {
+		out[0].Clients = nil // everybody
+	}
+	return out
+}
+
+// answered asks the engine for a name, in one state of a federation.
+func (d *domain) answered(federation int, f *snapshot.Federation, name string) answer.Answer {
 	all := make([]*snapshot.Federation, federation+1)
 	all[federation] = f
 	var member []answer.Member
@@ -169,20 +203,44 @@ func (d *domain) leads(federation int, f *snapshot.Federation, name string) repo
 		}
 	}
 	rel, _ := d.name.Under(name)
-	a := resolve(&snapshot.Snapshot{Federations: all}, member, d.apex.Load(), name, dnsname.Labels(rel), answer.TypeA, pipeline.Now())
+	return resolve(&snapshot.Snapshot{Federations: all}, member, d.apex.Load(), name, dnsname.Labels(rel), answer.TypeA, pipeline.Now())
+}
+
+// leads says where a name leads that is answered so, for a client.
+func (d *domain) leads(a *answer.Answer, c answer.Client) report.Leads {
 	out := report.Leads{Addresses: []string{}}
 	if a.Steps > 0 {
 		out.To = a.Path.At(a.End()) + "." + string(d.name)
 	}
-	addrs := slices.Concat(slices.Collect(a.Addrs(true, 0)), slices.Collect(a.Addrs(false, 0)))
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	for _, addr := range addrs {
+	if p := a.Policy(); p.Choice != snapshot.All {
+		out.By = p.String()
+	}
+	for _, addr := range slices.Concat(a.Possible(c, true), a.Possible(c, false)) {
 		out.Addresses = append(out.Addresses, addr.String())
 	}
 	if len(out.Addresses) == 0 {
 		out.Why = a.Why
 	}
 	return out
+}
+
+// A viewer is a kind of client: of a region, by its name, or one that nobody can place.
+type viewer struct {
+	name   string
+	client answer.Client
+}
+
+// viewers are one for each region of the federation, and one from nowhere.
+func (l *geoIndex) viewers() []viewer {
+	out := []viewer{}
+	if t := l.now.Load(); t != nil && l.places() {
+		for _, r := range t.atlas.Regions() {
+			if ranking, ok := t.atlas.RankFrom(r); ok {
+				out = append(out, viewer{r, answer.Client{Ranking: ranking, Regions: t.atlas.Regions(), Within: t.within}})
+			}
+		}
+	}
+	return append(out, viewer{report.NobodyKnows, answer.Client{}})
 }
 
 // subject says whether an order speaks of anything that is known, and if it

@@ -178,16 +178,23 @@ type Change struct {
 // A NameChange is a name that would be answered otherwise, under the first domain
 // of its federation.
 type NameChange struct {
-	Name   string `json:"name"`
-	Before Leads  `json:"before"`
-	After  Leads  `json:"after"`
+	Name string `json:"name"`
+	// Clients are who is answered so, where the policy is nearest: those in these regions, or
+	// NobodyKnows where. Empty: everybody.
+	Clients []string `json:"clients,omitempty"`
+	Before  Leads    `json:"before"`
+	After   Leads    `json:"after"`
 }
+
+// NobodyKnows stands in the place of a region for clients that nobody can place.
+const NobodyKnows = "?"
 
 // Leads is where a name leads: to addresses, its own or those of another name, or
 // to nothing.
 type Leads struct {
-	To        string   `json:"to,omitempty"` // another name
-	Addresses []string `json:"addresses"`
+	To        string   `json:"to,omitempty"`  // another name
+	Addresses []string `json:"addresses"`     // that are given; all of those that may be, where By draws some of them
+	By        string   `json:"by,omitempty"`  // the policy; all, if it isn't said
 	Why       string   `json:"why,omitempty"` // there is none
 }
 
