@@ -57,6 +57,7 @@ var probes = []probe{
 	{"an incremental one", "IXFR=1 example.com", []string{"!SOA"}},
 
 	// What isn't ours.
+	{"NSID doesn't set DO (RFC 3225)", "+nocookie +edns=0 +noad +norec +nsid SOA example.com", []string{"NOERROR", "NSID", "!flags: do; udp"}},
 	{"another domain", "+nocookie +norec +noad SOA example.org", []string{"REFUSED", "flags: qr; QUERY: 1, ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 1"}},
 	{"the domain above", "+nocookie +norec +noad SOA com", []string{"REFUSED", "flags: qr; QUERY: 1, ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 1"}},
 	{"the root", "+nocookie +norec +noad NS .", []string{"REFUSED", "flags: qr; QUERY: 1, ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 1"}},
@@ -74,7 +75,6 @@ var limits = []probe{
 	{"a client's network of an unknown family is refused, instead of ignored", "+nocookie +edns=0 +norec +noad +ednsopt=8:0003200001020304 SOA example.com", []string{"FORMERR", "!EDNS: version"}},
 	{"a BADVERS reply advertises no UDP size (RFC 6891 6.2.3)", "+nocookie +edns=1 +noednsneg +noad +norec SOA example.com", []string{"BADVERS", "udp: 0"}},
 	{"a reply advertises the client's UDP size where that is smaller (RFC 6891 6.2.4)", "+nocookie +edns=0 +bufsize=600 +norec SOA example.com", []string{"NOERROR", "udp: 600"}},
-	{"the plugin nsid sets DO (RFC 3225)", "+nocookie +edns=0 +noad +norec +nsid SOA example.com", []string{"NOERROR", "flags: do; udp"}},
 	{"FORMERR and NOTIMP have no OPT record (RFC 6891 7)", "+nocookie +edns=0 +noad +norec +opcode=update SOA example.com", []string{"NOTIMP", "ADDITIONAL: 0"}},
 }
 
