@@ -1,0 +1,163 @@
+package federation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/coredns/coredns/plugin/file"
+	"github.com/coredns/coredns/plugin/test"
+	"github.com/coredns/coredns/request"
+	"github.com/miekg/dns"
+)
+
+// The static records of random zones are answered as CoreDNS's file answers them, which
+// knows nothing of how they are looked up here.
+func TestStaticAsFile(t *testing.T) {
+	const zones, asked = 100, 200
+	r := rand.New(rand.NewPCG(1, 2))
+	n := 0
+	for range zones {
+		text := randomZone(r)
+		f := shop(t)
+		path := f.write("apex", text)
+		s := f.serving("federation fed {\n" + both + "apex " + path + "\n}")
+		z, err := file.Parse(strings.NewReader(text), "example.com.", "apex", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range asked {
+			name := randomName(r)
+			qtype := []uint16{dns.TypeA, dns.TypeTXT, dns.TypeCNAME, dns.TypeNS, dns.TypeMX, dns.TypeDS, dns.TypeSRV, dns.TypeDNAME}[r.IntN(8)]
+			if qtype == dns.TypeDS && name == "example.com." {
+				continue
+			}
+			q := new(dns.Msg).SetQuestion(name, qtype)
+			got, _ := s.ask(t, q.Copy())
+			want, ok := byFile(z, q)
+			if !ok || empty(text, name) {
+				continue
+			}
+			n++
+			if g, w := sections(got), sections(want); g != w {
+				t.Errorf("%s %s:\n%s\nfile has\n%s\nof\n%s", name, dns.Type(qtype), g, w, text)
+				return
+			}
+		}
+		s.stop()
+	}
+	t.Log(n, "questions")
+}
+
+// byFile is the answer of CoreDNS's file. It isn't ok where that leaves the zone, or answers
+// for a name that is itself an empty non-terminal, which it can't.
+func byFile(z *file.Zone, q *dns.Msg) (m *dns.Msg, ok bool) {
+	state := request.Request{W: &test.ResponseWriter{}, Req: q}
+	answer, ns, extra, result := z.Lookup(context.Background(), state, state.Name())
+	m = new(dns.Msg).SetReply(q)
+	m.Authoritative, m.Answer, m.Extra = true, answer, extra
+	switch result {
+	case file.Delegation:
+		m.Authoritative, m.Ns = len(answer) > 0, ns
+	case file.NameError:
+		m.Rcode = dns.RcodeNameError
+	case file.ServerFailure:
+		return nil, false
+	case file.Success:
+		if len(answer) > 0 {
+			if c, ok := answer[len(answer)-1].(*dns.CNAME); ok && q.Question[0].Qtype != dns.TypeCNAME && !dns.IsSubDomain("example.com.", c.Target) {
+				return nil, false
+			}
+		}
+	}
+	return m, true
+}
+
+// empty says whether a name of a zone, or one that a record of it leads to, is an empty
+// non-terminal: CoreDNS has wildcards answer for those.
+func empty(zone, name string) bool {
+	ent := func(name string) (yes bool) {
+		for line := range strings.Lines(zone) {
+			owner := strings.Fields(line)[0]
+			if owner == name {
+				return false
+			}
+			yes = yes || dns.IsSubDomain(name, owner)
+		}
+		return yes
+	}
+	if ent(name) {
+		return true
+	}
+	for line := range strings.Lines(zone) {
+		if f := strings.Fields(line); (f[1] == "CNAME" || f[1] == "DNAME") && ent(f[2]) {
+			return true
+		}
+	}
+	return false
+}
+
+// sections is what matters of a message: SOA records in its authority section don't.
+func sections(m *dns.Msg) string {
+	var out []string
+	for i, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
+		var lines []string
+		for _, rr := range section {
+			if rr.Header().Rrtype == dns.TypeOPT || i == 1 && rr.Header().Rrtype == dns.TypeSOA {
+				continue
+			}
+			lines = append(lines, strings.ToLower(rr.String()))
+		}
+		slices.Sort(lines)
+		out = append(out, fmt.Sprintf("%d: %s", i, strings.Join(slices.Compact(lines), "\n   ")))
+	}
+	return fmt.Sprintf("%s AA %v\n%s", dns.RcodeToString[m.Rcode], m.Authoritative, strings.Join(out, "\n"))
+}
+
+// randomName is a name in or below a random zone.
+func randomName(r *rand.Rand) string {
+	var labels []string
+	for range r.IntN(5) {
+		labels = append(labels, []string{"a", "b", "c", "d", "*"}[min(r.IntN(9), 8)%5])
+	}
+	return strings.Join(append(labels, "example.com."), ".")
+}
+
+// randomZone is one with a few names of each kind.
+func randomZone(r *rand.Rand) string {
+	var b strings.Builder
+	b.WriteString("$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.53\n")
+	kinds := map[string]int{"example.com.": 0, "ns1.example.com.": 0}
+	moved := []string{}
+	for range 14 {
+		owner := randomName(r)
+		if _, ok := kinds[owner]; ok || slices.ContainsFunc(moved, func(m string) bool { return dns.IsSubDomain(m, owner) }) {
+			continue
+		}
+		kind := r.IntN(7)
+		kinds[owner] = kind
+		target := randomName(r)
+		wild := strings.HasPrefix(owner, "*.")
+		switch {
+		case kind == 0 && !wild:
+			fmt.Fprintf(&b, "%s NS ns1.%s\n%s NS ns1\nns1.%s A 192.0.2.54\n", owner, owner, owner, owner)
+			kinds["ns1."+owner] = 0
+		case kind == 1 && target != owner:
+			fmt.Fprintf(&b, "%s CNAME %s\n", owner, target)
+		case kind == 2:
+			fmt.Fprintf(&b, "%s MX 10 %s\n%s TXT x\n", owner, target, owner)
+		case kind == 3 && !wild && r.IntN(3) == 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(kinds)), func(o string) bool { return o != owner && dns.IsSubDomain(owner, o) }):
+			fmt.Fprintf(&b, "%s DNAME %s\n", owner, target)
+			moved = append(moved, owner)
+		case kind == 4:
+			fmt.Fprintf(&b, "%s SRV 1 2 80 %s\n", owner, target)
+		default:
+			fmt.Fprintf(&b, "%s A 192.0.2.%d\n%s A 192.0.2.%d\n", owner, 1+r.IntN(9), owner, 10+r.IntN(9))
+		}
+	}
+	return b.String()
+}
