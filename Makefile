@@ -13,8 +13,9 @@ e2e = $(beside)go test -count=1 -timeout 30m
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build bin/fedns, bin/fedsync and bin/fedctl
+build: ## build bin/fedns, bin/fedsync and bin/fedctl, which is kubectl-fedns, too
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
+	@ln -sf fedctl bin/kubectl-fedns && ln -sf fedctl bin/kubectl_complete-fedns
 
 run: build ## start fedns over corefile.example, on 127.0.0.1:1053
 	@echo 'fedns answers on 127.0.0.1:1053 until Ctrl-C. In another terminal, try:'
@@ -79,6 +80,10 @@ soak: kube ## what takes long: 300 kills, a minute of flapping, one without an A
 	go test -count=1 -timeout 30m ./test/sync/propagation -run '^TestFaults' -kills 100 -down 1m
 	$(MAKE) fuzz FUZZTIME=10m
 
+docs: ## man pages of fedctl, into bin/man
+	@go run ./test/tools/man bin/man/man1
+	@echo 'bin/man: man -M bin/man fedctl shows the first'
+
 picture: ## draw the packages in ARCHITECTURE.md, from their imports
 	go run ./test/tools/picture
 
@@ -91,4 +96,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak picture kube peers clean
+.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak docs picture kube peers clean

@@ -68,6 +68,7 @@ func (c *asking) get(ctx context.Context, what string, v url.Values, into any) e
 	if err != nil {
 		return misused(&c.command, "server %q is not a URL, such as %s", c.server, defaultServer)
 	}
+	defer c.waiting("server " + c.server)()
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	resp, err := (&http.Client{Transport: t}).Do(req)
 	if err != nil {

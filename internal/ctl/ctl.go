@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -40,12 +41,13 @@ type action interface {
 
 // A command is one of fedctl's.
 type command struct {
-	name     string // of one word or two
-	args     string // as usage shows them
-	what     string // in a line
-	long     string // "": what says it all
-	example  string // lines to type, each below a comment
-	min, max int    // positional arguments
+	name     string   // of one word or two
+	args     string   // as usage shows them
+	what     string   // in a line
+	long     string   // "": what says it all
+	example  string   // lines to type, each below a comment
+	min, max int      // positional arguments
+	proposes proposal // what completion has for these
 	make     func(*call) action
 }
 
@@ -79,6 +81,8 @@ type call struct {
 	command
 	positional []string
 	given      map[string]bool // flags that were
+	once       sync.Once
+	line       *progress // made once
 }
 
 // list is a flag that may be given several times.

@@ -38,6 +38,7 @@ type desk struct {
 	dir    string
 	server string
 	env    map[string]string // beside FEDNS_SERVER
+	as     string            // what fedctl is called; "": that
 	// Of the terminals that it is run at; 0: it isn't.
 	columns, errColumns int
 
@@ -94,7 +95,7 @@ func (d *desk) run(args ...string) (stdout, stderr string, code int) {
 	var out, err bytes.Buffer
 	env := map[string]string{"FEDNS_SERVER": d.server}
 	maps.Copy(env, d.env)
-	code = Run(context.Background(), Env{Stdout: &out, Stderr: &err, Columns: d.columns, ErrColumns: d.errColumns, Getenv: func(k string) string { return env[k] }, Now: func() time.Time { return noon }, Version: "test"}, args)
+	code = Run(context.Background(), Env{Program: d.as, Stdout: &out, Stderr: &err, Columns: d.columns, ErrColumns: d.errColumns, Getenv: func(k string) string { return env[k] }, Now: func() time.Time { return noon }, Version: "test"}, args)
 	return out.String(), err.String(), code
 }
 

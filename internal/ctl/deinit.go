@@ -199,6 +199,7 @@ fedctl deinit myfederation --host-cluster-context host --dry-run
 
 # Remove it
 fedctl deinit myfederation --host-cluster-context host --yes`,
-		make: func(c *call) action { return &deinit{reaching: newReaching(c)} },
+		proposes: (*shell).contexts,
+		make:     func(c *call) action { return &deinit{reaching: newReaching(c)} },
 	}
 }

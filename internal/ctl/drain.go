@@ -349,6 +349,7 @@ fedctl drain cluster/gce-us-central1-a --context myfederation --evacuate --reaso
 
 # What it would change
 fedctl drain region/us-central1 --reason rehearsal --dry-run`,
-		make: newDrain,
+		proposes: (*shell).subjects,
+		make:     newDrain,
 	}
 }

@@ -258,6 +258,7 @@ fedctl explain nginx.mynamespace --client 198.51.100.7
 
 # What would be if a cluster were lost
 fedctl explain nginx.mynamespace --without gce-us-central1-a`,
-		make: func(c *call) action { return &explain{asking: asking{call: c}} },
+		proposes: (*shell).names,
+		make:     func(c *call) action { return &explain{asking: asking{call: c}} },
 	}
 }

@@ -47,12 +47,14 @@ func readLines(path string) ([]line, error) {
 // edit changes a file of overrides, alone: change gets its lines, and gives those
 // that are to be there. The file is replaced in one step, so that nobody reads
 // half of it. An error of change leaves it as it is.
-func edit(ctx context.Context, path string, change func([]line) ([]line, error)) error {
+func (c *call) edit(ctx context.Context, path string, change func([]line) ([]line, error)) error {
 	// A link stays one.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
+	done := c.waiting("whoever edits " + path)
 	unlock, err := atomicfile.Lock(ctx, path+".lock")
+	done()
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,7 @@ func (t target) concerned(s *report.Snapshot, sum string) (out []report.Federati
 // read says whether the server goes by the file that is here. It is asked while nobody
 // else edits it.
 func (c *editing) read(ctx context.Context, t target) error {
+	defer c.waiting("server " + c.server + " to read " + t.path)()
 	var end time.Time
 	for {
 		var s report.Snapshot
@@ -120,6 +121,7 @@ func (c *editing) follows(ctx context.Context, t target, holds func(inForce []st
 	if t.mute {
 		return nil
 	}
+	defer c.waiting("server " + c.server + " to go by it")()
 	began := time.Now()
 	for {
 		var s report.Snapshot

@@ -244,7 +244,7 @@ func (c *initialize) finish(ctx context.Context, law bootstrap.Settings, l *appl
 	}{{bootstrap.Fedns, tokens.Fedns}, {bootstrap.Fedsync, tokens.Fedsync}} {
 		c.printf("%s gets there with key %q of Secret %s/%s in context %q%s\n", x.program, v1alpha1.KubeconfigKey, v1alpha1.System, c.secretName(x.program), where, until(x.t.Expires))
 	}
-	c.printf("next: fedctl --context=%s join CLUSTER --cluster-context CONTEXT\n", law.Federation)
+	c.printf("%s\n", c.typed("next: fedctl --context="+law.Federation+" join CLUSTER --cluster-context CONTEXT"))
 	return nil
 }
 

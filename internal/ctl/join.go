@@ -195,6 +195,7 @@ fedctl join gce-us-central1-a --context myfederation
 
 # By another context, and with a place of its own
 fedctl join onprem --context myfederation --cluster-context admin@onprem --region eu-north1 --location "60.17 24.94"`,
-		make: func(c *call) action { return &join{reaching: newReaching(c)} },
+		proposes: (*shell).joining,
+		make:     func(c *call) action { return &join{reaching: newReaching(c)} },
 	}
 }

@@ -174,7 +174,7 @@ func (c *order) run(ctx context.Context) error {
 	}
 	var p *report.Preview
 	var before, after []line
-	err = edit(ctx, t.path, func(lines []line) ([]line, error) {
+	err = c.edit(ctx, t.path, func(lines []line) ([]line, error) {
 		if t.failed == nil {
 			if err := c.read(ctx, t); err != nil {
 				return nil, fmt.Errorf("%s: nothing is written: %w", what, err)
@@ -222,7 +222,7 @@ func (c *order) run(ctx context.Context) error {
 // another one when it is given: to go back has its effect once.
 func (c *order) renew(ctx context.Context, t target, o override.Order) error {
 	found := false
-	err := edit(ctx, t.path, func(lines []line) ([]line, error) {
+	err := c.edit(ctx, t.path, func(lines []line) ([]line, error) {
 		kept, same := without(lines, func(old *override.Order) bool { return old.String() == o.String() })
 		found = len(same) > 0
 		return kept, nil
@@ -236,7 +236,7 @@ func (c *order) renew(ctx context.Context, t target, o override.Order) error {
 // undo has a file be as it was before an order was written to it. What others have
 // written since stays.
 func (c *order) undo(ctx context.Context, t target, before, after []line, o override.Order) error {
-	return edit(ctx, t.path, func(now []line) ([]line, error) {
+	return c.edit(ctx, t.path, func(now []line) ([]line, error) {
 		if text(now) == text(after) {
 			return before, nil
 		}
@@ -370,7 +370,7 @@ func leads(l report.Leads) string {
 
 // takeBack removes the orders about a subject from a file.
 func (c *editing) takeBack(ctx context.Context, t target, sub override.Subject) (removed []override.Order, err error) {
-	err = edit(ctx, t.path, func(lines []line) (kept []line, err error) {
+	err = c.edit(ctx, t.path, func(lines []line) (kept []line, err error) {
 		kept, removed = without(lines, func(o *override.Order) bool { return o.Subject == sub })
 		if len(removed) > 0 && t.failed == nil {
 			err = c.read(ctx, t)

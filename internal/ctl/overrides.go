@@ -479,7 +479,7 @@ func (c *overrides) pruned(ctx context.Context) error {
 		return err
 	}
 	var gone []override.Order
-	err = edit(ctx, t.path, func(lines []line) (kept []line, err error) {
+	err = c.edit(ctx, t.path, func(lines []line) (kept []line, err error) {
 		kept, gone = without(lines, func(o *override.Order) bool { return o.Expired(now) })
 		return kept, nil
 	})

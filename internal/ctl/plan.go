@@ -69,7 +69,9 @@ func (c *plan) run(ctx context.Context) error {
 	config.Content = cut.Content
 	within, cancel := context.WithTimeout(ctx, c.deadline)
 	defer cancel()
+	done := c.waiting("the clusters to say what they have")
 	p, err := controller.Plan(within, config)
+	done()
 	if err != nil {
 		return err
 	}

@@ -364,7 +364,8 @@ func downCommand() command {
 		long: "Take shards out of the answers that are broken, whatever their evidence says. " + whereTo,
 		example: `# A zone of which the network is broken
 fedctl down zone/us-central1-a --reason "no uplink"`,
-		make: newPosting,
+		proposes: (*shell).subjects,
+		make:     newPosting,
 	}
 }
 
@@ -375,7 +376,8 @@ func upCommand() command {
 		long: "Answer with shards whatever their state. " + whereTo,
 		example: `# Although its probe fails
 fedctl up service/mynamespace/nginx --reason "the probe is wrong" --for 30m`,
-		make: newPosting,
+		proposes: (*shell).subjects,
+		make:     newPosting,
 	}
 }
 
@@ -386,6 +388,7 @@ func failbackCommand() command {
 		long: "Go back to the region that failover prefers. " + whereTo,
 		example: `# One service
 fedctl failback service/mynamespace/nginx --reason "Belgium is well again"`,
-		make: newPosting,
+		proposes: (*shell).subjects,
+		make:     newPosting,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strconv"
 	"time"
@@ -86,7 +87,7 @@ func (c *reaching) reach(content []byte) (*kube.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return kube.Open(kube.Config{Content: content, Agent: "fedctl/" + c.Version, Timeout: timeout})
+	return kube.Open(kube.Config{Content: content, Agent: "fedctl/" + c.Version, Timeout: timeout, Wrap: func(t http.RoundTripper) http.RoundTripper { return &patient{c.call, t} }})
 }
 
 // requestTimeout reads the flag as kubectl does: a number alone is one of seconds.
@@ -193,36 +194,6 @@ func (c *call) formatted(out output, dry bool) error {
 		return misused(&c.command, "%s: -o goes with --dry-run", c.name)
 	}
 	return nil
-}
-
-// A progress shows what is waited for: on a terminal in one line, else in a line
-// for each change.
-type progress struct {
-	*call
-	last string
-}
-
-func (c *call) progress() *progress { return &progress{call: c} }
-
-func (p *progress) say(what string) {
-	switch {
-	case what == p.last:
-	case p.overwrites():
-		fmt.Fprintf(p.Stderr, "\r\x1b[K%s", cut(p.name+": "+what, p.ErrColumns-1))
-	default:
-		fmt.Fprintf(p.Stderr, "%s: %s\n", p.name, what)
-	}
-	p.last = what
-}
-
-// overwrites says whether a line can be written over: a dumb terminal can't.
-func (e *Env) overwrites() bool { return e.ErrColumns > 0 && e.Getenv("TERM") != "dumb" }
-
-// end leaves the line empty.
-func (p *progress) end() {
-	if p.overwrites() && p.last != "" {
-		fmt.Fprint(p.Stderr, "\r\x1b[K")
-	}
 }
 
 // errInterrupted is what a command ends with after Ctrl-C.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,12 +17,33 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 )
 
-// program is what fedctl is called, unless it is a plugin of kubectl's.
-const program = "fedctl"
+// What fedctl is called: by itself, as kubectl's plugin, and as what completes that.
+const (
+	program   = "fedctl"
+	plugin    = "kubectl-fedns"
+	completer = "kubectl_complete-fedns"
+)
+
+// called is the name of the program, without its folder.
+func (e *Env) called() string {
+	return strings.TrimSuffix(filepath.Base(e.Program), ".exe")
+}
+
+// toType is fedctl where it is to be typed.
+var toType = regexp.MustCompile(`\bfedctl( -?-?[a-z])`)
+
+// typed is a text with what somebody types who has called fedctl as a plugin.
+func (e *Env) typed(text string) string {
+	if e.called() != plugin {
+		return text
+	}
+	return toType.ReplaceAllString(text, "kubectl fedns$1")
+}
 
 // Run runs fedctl with its arguments, and gives what the process exits with: 0,
 // 1 for what went wrong, 2 for what was asked wrongly, and what a command says of its own.
 func Run(ctx context.Context, env Env, args []string) int {
+	env.Stderr = &shared{w: env.Stderr} // that something is waited for is said meanwhile
 	err := run(ctx, env, args)
 	if err == nil {
 		return 0
@@ -46,9 +69,15 @@ func Run(ctx context.Context, env Env, args []string) int {
 	return 1
 }
 
+// help prints what there is to know of a command.
+func (e *Env) help(c *cobra.Command) {
+	c.Long, c.Example = e.typed(c.Long), e.typed(c.Example)
+	cli.Help(e.Stdout, c, e.Columns)
+}
+
 // hint says what may help.
 func (e *Env) hint(text string) {
-	fmt.Fprintln(e.Stderr, "fedctl: "+e.word(yellow, "hint:")+" "+text)
+	fmt.Fprintln(e.Stderr, "fedctl: "+e.word(yellow, "hint:")+" "+e.typed(text))
 }
 
 // word is one of what is printed to Stderr.
@@ -60,6 +89,9 @@ func (e *Env) word(code, text string) string {
 }
 
 func run(ctx context.Context, env Env, args []string) error {
+	if env.called() == completer {
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
 	root := newRoot(env)
 	words, old, err := arranged(root, args)
 	if err != nil {
@@ -76,11 +108,19 @@ func run(ctx context.Context, env Env, args []string) error {
 
 func init() { cobra.EnableCommandSorting = false } // groups has an order
 
+// Command is the tree of commands, for those who write about them. The environment of whoever
+// does has no part in it.
+func Command() *cobra.Command {
+	root := newRoot(Env{})
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
 // newRoot makes the tree of commands, for one call.
 func newRoot(env Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   program,
-		Short: "fedctl asks a running fedns what it answers and why, gives it orders, and keeps the clusters of a federation",
+		Short: "ask a running fedns what it answers and why, give it orders, and keep the clusters of a federation",
 		Long:  "fedctl asks a running fedns what it answers and why, gives it orders, and keeps\nthe clusters of a federation.\n",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -93,9 +133,15 @@ func newRoot(env Env) *cobra.Command {
 		SilenceErrors: true, // Run prints them, in our words
 		SilenceUsage:  true,
 	}
+	root.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveNoFileComp // commands are proposed anyway, and no files
+	}
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetHelpFunc(func(c *cobra.Command, _ []string) { cli.Help(env.Stdout, c, env.Columns) })
+	if env.called() == plugin {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fedns"}
+	}
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { env.help(c) })
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return &problem{cli.Wrong(root.Flags(), err), "fedctl help lists the commands"}
 	})
@@ -163,9 +209,9 @@ func newCommand(env Env, k command, name string) *cobra.Command {
 			})
 			return a.run(cmd.Context())
 		},
-		DisableFlagsInUseLine: true,
 	}
 	a.declare(cmd.Flags())
+	completes(cmd, c)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return misused(&k, "%s: %v", k.name, cli.Wrong(cmd.Flags(), err))
 	})
@@ -186,6 +232,17 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 				return noCommand(args)
 			}
 			return c.Help()
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			var all []string
+			if c, n := find(root, args); n == len(args) {
+				for _, sub := range c.Commands() {
+					if sub.IsAvailableCommand() {
+						all = append(all, sub.Name())
+					}
+				}
+			}
+			return proposed(all, begun)
 		},
 	}
 }
@@ -228,8 +285,8 @@ func arranged(root *cobra.Command, args []string) (out, old []string, err error)
 	each(root, func(c *cobra.Command) { all.Add(c.Flags()) })
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd(args...)
-	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
-		return args, nil, nil
+	if len(args) > 1 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		return completed(root, all, args), nil, nil
 	}
 	read, old := all.Read(args)
 	var words []string
@@ -244,9 +301,8 @@ func arranged(root *cobra.Command, args []string) (out, old []string, err error)
 	}
 	if n == 0 {
 		if len(args) > 0 {
-			first := cli.Texts(read)[0]
 			if err := root.ParseFlags(cli.Texts(read)); err != nil && !errors.Is(err, pflag.ErrHelp) {
-				return nil, nil, &problem{fmt.Errorf("no command is given, but %q", first), "fedctl help lists the commands"}
+				return nil, nil, &problem{fmt.Errorf("no command is given, but %q", read[0].Text), "fedctl help lists the commands"}
 			}
 		}
 		return cli.Texts(read), old, nil
@@ -254,12 +310,33 @@ func arranged(root *cobra.Command, args []string) (out, old []string, err error)
 	if c.HasSubCommands() && len(words) > n {
 		return nil, nil, noCommand(words)
 	}
-	rest := slices.Clone(read)
-	for i := n; i > 0; i-- {
-		at := slices.IndexFunc(rest, func(a cli.Arg) bool { return a.Word })
-		rest = slices.Delete(rest, at, at+1)
+	return first(read, n), old, nil
+}
+
+// first puts the first n words before all else.
+func first(args []cli.Arg, n int) (out []string) {
+	var rest []string
+	for _, a := range args {
+		if a.Word && len(out) < n {
+			out = append(out, a.Text)
+		} else {
+			rest = append(rest, a.Text)
+		}
 	}
-	return append(slices.Clone(words[:n]), cli.Texts(rest)...), old, nil
+	return append(out, rest...)
+}
+
+// completed arranges a line that isn't whole: of the last word nothing is known yet.
+func completed(root *cobra.Command, all cli.Flags, args []string) []string {
+	read, _ := all.Read(args[1 : len(args)-1])
+	var words []string
+	for _, a := range read {
+		if a.Word {
+			words = append(words, a.Text)
+		}
+	}
+	_, n := find(root, words)
+	return append(append(args[:1:1], first(read, n)...), args[len(args)-1])
 }
 
 // noCommand says that there is no command of these words, and what may be meant.

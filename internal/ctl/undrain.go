@@ -228,6 +228,7 @@ fedctl undrain cluster/gce-us-central1-a
 
 # In the API; its replicas come back first
 fedctl undrain cluster/gce-us-central1-a --context myfederation`,
-		make: newUndrain,
+		proposes: (*shell).ordered,
+		make:     newUndrain,
 	}
 }

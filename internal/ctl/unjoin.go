@@ -97,7 +97,7 @@ func (c *unjoin) run(ctx context.Context) error {
 		}
 		c.printf("cluster %s is no member of federation %s any more\n", name, whose.Federation)
 		if away != nil {
-			c.printf("what was made in it is there still: %v\nfedctl unjoin %s --cluster-context X again removes it, once it can be reached\n", away, name)
+			c.printf("what was made in it is there still: %v\n%s\n", away, c.typed("fedctl unjoin "+name+" --cluster-context X again removes it, once it can be reached"))
 		}
 		return nil
 	})
@@ -218,6 +218,7 @@ fedctl unjoin gce-us-central1-a --context myfederation
 
 # What would be removed
 fedctl unjoin gce-us-central1-a --context myfederation --dry-run`,
-		make: func(c *call) action { return &unjoin{reaching: newReaching(c)} },
+		proposes: (*shell).members,
+		make:     func(c *call) action { return &unjoin{reaching: newReaching(c)} },
 	}
 }

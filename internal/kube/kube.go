@@ -64,6 +64,8 @@ type Config struct {
 	Burst int
 	// Timeout bounds each request, watches too; zero: only callTimeout does.
 	Timeout time.Duration
+	// Wrap is put around what sends requests; nil: nothing.
+	Wrap func(http.RoundTripper) http.RoundTripper
 	// Beats is for an API that is only asked whether it is ready: a request that
 	// times out leaves an HTTP/2 connection as it is, and the next would try its
 	// luck with the same dead one. HTTP/1.1 begins with a new one.
@@ -112,6 +114,9 @@ func Open(c Config) (*API, error) {
 	config.ContentType = runtime.ContentTypeJSON
 	config.NegotiatedSerializer = serializer.NewCodecFactory(statuses).WithoutConversion()
 	config.Wrap(apireply.Check)
+	if c.Wrap != nil {
+		config.Wrap(c.Wrap)
+	}
 	plugin := &apireply.Plugin{}
 	if config.ExecProvider != nil {
 		config.Wrap(plugin.Inner)

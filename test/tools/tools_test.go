@@ -222,3 +222,23 @@ func TestPlaces(t *testing.T) {
 		}
 	}
 }
+
+// Each command of fedctl has a man page, and the first tells what it exits with.
+func TestMan(t *testing.T) {
+	dir := t.TempDir()
+	if out, code := run(t, at(), nil, "go", "run", "./test/tools/man", dir); code != 0 {
+		t.Fatalf("exit %d, %s", code, out)
+	}
+	for page, want := range map[string]string{
+		"fedctl.1":              "EXIT STATUS",
+		"fedctl-drain.1":        `\fB--evacuate\fP`,
+		"fedctl-get-clusters.1": `fedctl get clusters --context myfederation`,
+		"fedctl-explain.1":      `\fB-o\fP, \fB--output\fP="table"`,
+		"fedctl-completion.1":   "fedctl",
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, page))
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s lacks %q: %v\n%s", page, want, err, text)
+		}
+	}
+}

@@ -199,13 +199,13 @@ func (f Files) none(what, name string, all []string) error {
 	return advice.Errorf(known, "kubeconfig %s: %s %q isn't there", f, what, name)
 }
 
-// Contexts are the names of all contexts.
-func (f Files) Contexts() ([]string, error) {
+// Names are those of all contexts, clusters and users.
+func (f Files) Names() (contexts, clusters, users []string, err error) {
 	config, err := f.load()
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	return slices.Sorted(maps.Keys(config.Contexts)), nil
+	return slices.Sorted(maps.Keys(config.Contexts)), slices.Sorted(maps.Keys(config.Clusters)), slices.Sorted(maps.Keys(config.AuthInfos)), nil
 }
 
 // has lists the contexts of a kubeconfig.

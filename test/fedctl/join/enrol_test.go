@@ -157,6 +157,13 @@ func TestFederation(t *testing.T) {
 		if ages.ReplaceAllString(theirs, "\n") != ages.ReplaceAllString(ours, "\n") {
 			t.Errorf("fedctl prints\n%skubectl\n%s", ours, theirs)
 		}
+		for form, want := range map[string]string{"name": "cluster.fedns.io/cluster-europe-west1-b\ncluster.fedns.io/us\n", "jsonpath={.items[*].status.region}": "eu eu"} {
+			theirs, ours := d.kubectl("--context=federation", "get", "clusters", "-o", form), d.must("--context=federation", "get", "clusters", "-o", form)
+			if ours != want || theirs != want {
+				t.Errorf("-o %s: fedctl prints\n%s\nkubectl\n%s", form, ours, theirs)
+			}
+		}
+		d.plugin()
 		if out := d.must("get", "clusters", "--context=federation", "-o", "wide"); !strings.Contains(out, "REGION") {
 			t.Errorf("wide:\n%s", out)
 		}

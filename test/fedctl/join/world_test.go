@@ -105,6 +105,33 @@ func (d *desk) kubectl(args ...string) string {
 	return string(out)
 }
 
+// plugin runs fedctl as kubectl fedns, which completes it, too.
+func (d *desk) plugin() {
+	d.t.Helper()
+	bin, err := server.Build("fedctl")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	dir := d.t.TempDir()
+	for _, name := range []string{"kubectl-fedns", "kubectl_complete-fedns"} {
+		if err := os.Symlink(bin, filepath.Join(dir, name)); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ args, want string }{
+		{"fedns get clusters --context federation -o name", "cluster.fedns.io/cluster-europe-west1-b\ncluster.fedns.io/us\n"},
+		{"fedns get clusters -h", "\n  kubectl fedns get clusters [options]\n"},
+		{"__complete fedns unjoin --context federation u", "us\n:4\n"},
+	} {
+		cmd := exec.Command(program("kubectl"), strings.Fields(tt.args)...)
+		cmd.Env = []string{"KUBECONFIG=" + d.kubeconfig, "HOME=" + filepath.Dir(d.kubeconfig), "PATH=" + dir}
+		out, err := cmd.Output()
+		if err != nil || !strings.Contains(string(out), tt.want) {
+			d.t.Errorf("kubectl %s: %v\n%s\nwant %q", tt.args, err, out, tt.want)
+		}
+	}
+}
+
 func program(name string) string { return filepath.Join(vector.Root(), "bin", "kube", name) }
 
 // contexts are those of the kubeconfig.
