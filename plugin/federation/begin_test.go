@@ -38,7 +38,7 @@ func (w *world) starting(text string) *Federation {
 // fastly asks the fast path.
 func (f *Federation) fastly(t *testing.T, name string, qtype uint16) *dns.Msg {
 	t.Helper()
-	h := &fast{addr: "dns://127.0.0.1:53", lanes: make(chan struct{}, 1)}
+	h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
 	for _, d := range f.domains {
 		h.add(f, d, neighbours{}, nil, part{})
 	}

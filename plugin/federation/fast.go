@@ -47,7 +47,7 @@ type fast struct {
 	jar     *atomic.Pointer[cookie.Keyring] // nil in it: no cookies
 	limit   rateLimit
 	seed    [2]uint64
-	lanes   chan struct{}  // one for each question that is in the chain
+	chained *queue         // of what the chain answers
 	zones   []dnsname.Name // of all server blocks of the address
 }
 
@@ -64,10 +64,6 @@ type fastDomain struct {
 	needs  []needs        // of the other plugins
 	part   part           // of them that is done here
 }
-
-// slowPathLimit bounds the questions that are in the chain at once. Each holds a few
-// kilobytes; more only wait for each other.
-const slowPathLimit = 4096
 
 // add has questions for names in a domain answered.
 func (h *fast) add(f *Federation, d *domain, beside neighbours, needed []needs, done part) {
@@ -120,6 +116,7 @@ func (h *fast) Responder(n int) udp.Responder {
 type responder struct {
 	*fast
 	q     message.Question
+	name  string // that is asked for, in lower case and presentation form
 	reply transaction
 	find  func(string) (*Federation, *domain) // see followed
 	table *rrl.Table
@@ -146,11 +143,17 @@ func (r *responder) Respond(p *udp.Packet) int {
 	}
 	var d *fastDomain
 	if reading != message.Unsupported && reading != message.BadVersion {
-		d = r.domain(q.Name.String())
+		if r.name = q.Name.String(); !q.Plain() {
+			var err error
+			if r.name, err = presented(p.Buf[:p.N], message.HeaderSize); err != nil {
+				return r.chain(p)
+			}
+		}
+		d = r.domain(r.name)
 	}
 	var need kinds
 	if d != nil {
-		need = d.needed(q, q.Name.String(), p.From.Addr())
+		need = d.needed(q, r.name, p.From.Addr())
 		if d.part.size > 0 {
 			q.EDNS.Size = min(q.EDNS.Size, d.part.size)
 		}
@@ -280,7 +283,12 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, 
 	a.Serial, a.Scope = a.snapshot.Serial, 0
 	a.turn++
 	a.Reply.Begin(p.Buf, q, q.Limit(), &a.Extras)
-	out := a.answer(q, q.Name.String(), q.Labels(d.labels), r.find)
+	labels := q.Labels(d.labels)
+	if !q.Plain() {
+		rel, _ := d.name.Under(r.name)
+		labels = dnsname.Labels(rel)
+	}
+	out := a.answer(q, r.name, labels, r.find)
 	if out.passOn || need&out.kinds != 0 || out.follow != "" && r.serves(out.follow) {
 		return 0, o
 	}

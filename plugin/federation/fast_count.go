@@ -21,7 +21,7 @@ var (
 	}, []string{"server"})
 	fastQuestions = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "fast_questions_total",
-		Help: "Questions that came by the fast path, by the way they took from there: fast, chain, or lost (more were in the chain than it may hold).",
+		Help: "Questions that came by the fast path, by the way they took from there: fast, chain, or lost (more waited for the chain than may).",
 	}, []string{"server", "way"})
 	rateLimited = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "rate_limited_total",

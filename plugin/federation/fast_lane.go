@@ -31,20 +31,16 @@ func (r *responder) slowPath(p *udp.Packet, d *fastDomain) int {
 	})
 }
 
-// later has f answer a packet beside all others, if there is room for one more.
+// later has f answer a packet beside all others.
 func (r *responder) later(p *udp.Packet, f func(*deferred)) int {
-	select {
-	case r.lanes <- struct{}{}:
-	default:
-		r.tally.lost.add()
-		return 0
-	}
 	r.tally.chain.add()
-	w := &deferred{Deferred: p.Keep(), server: r.server, lanes: r.lanes, jar: r.jar.Load()}
-	go func() {
-		defer w.done()
-		f(w)
-	}()
+	w := &deferred{Deferred: p.Keep(), server: r.server, jar: r.jar.Load()}
+	if r.chained.put(job{
+		do:   func() { defer w.Done(); f(w) },
+		drop: w.Done,
+	}) {
+		r.tally.lost.add()
+	}
 	return 0
 }
 
@@ -53,7 +49,6 @@ func (r *responder) later(p *udp.Packet, f func(*deferred)) int {
 type deferred struct {
 	*udp.Deferred
 	server *dnsserver.Server
-	lanes  chan struct{}
 	jar    *cookie.Keyring // nil: no cookies
 
 	cookie *dns.EDNS0_COOKIE // due to the client, whoever answers
@@ -66,11 +61,6 @@ type deferred struct {
 
 	signature error  // of the question
 	mac       string // of the signature (RFC 8945 section 5.4.1)
-}
-
-func (w *deferred) done() {
-	<-w.lanes
-	w.Deferred.Done()
 }
 
 // serve does with a query what CoreDNS's own server does before its plugins see

@@ -204,7 +204,7 @@ func sharedWith(inst *caddy.Instance, addr string) bool {
 func listen(inst *caddy.Instance, addr string, fs []*Federation, all []block) (on bool, reason error) {
 	fastPath.WithLabelValues(addr).Set(0)
 	host, port := listenHost(addr)
-	h := &fast{addr: addr, lanes: make(chan struct{}, slowPathLimit)}
+	h := &fast{addr: addr, chained: newQueue(processors())}
 	for i := range all {
 		h.zones = append(h.zones, all[i].at(host, port)...)
 	}

@@ -3,6 +3,7 @@ package federation
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,19 @@ import (
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/test/framework/vector"
 )
+
+// staticRecords stand beside the federation that is read of.
+const staticRecords = `@ 60 SOA ns1 host 1 2 3 4 5
+@ NS ns1
+ns1 A 192.0.2.53
+mail A 192.0.2.25
+* A 192.0.2.99
+lab NS ns.lab
+ns.lab A 192.0.2.54
+www CNAME web.shop.fed.svc
+far CNAME www.elsewhere.test.
+to CNAME mail
+`
 
 // reading is what comes to one socket of a small federation: by name, a packet each,
 // over and over. Beside it stand plugins.
@@ -34,13 +48,13 @@ func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int
 		objects = append(objects, vector.Ingress("shop", "front", c.addr, [2]string{"shop.example.com", "web"}, [2]string{"*.wild.example.com", "web"}))
 		w.cluster(c.name, objects...)
 	}
-	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nnets 2001:db8::/32 eu\nrrl on 1000000000\n}")
+	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nnets 2001:db8::/32 eu\nrrl on 1000000000\napex " + w.write("apex", staticRecords) + "\n}")
 	for tick := time.Tick(time.Millisecond); !f.Ready(); {
 		<-tick
 	}
 	f.stop() // what it does beside would be counted, too; its last snapshot is answered
 	f.config = &dnsserver.Config{}
-	h := &fast{addr: "dns://127.0.0.1:53", lanes: make(chan struct{}, 1)}
+	h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
 	all, err := blocks(caddy.CaddyfileInput{Contents: []byte("example.com:53 {\n" + plugins + "\n}\n"), ServerTypeName: "dns"})
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +95,18 @@ func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int
 		"below wildcard":  {"a.b.wild.example.com.", dns.TypeA, false, ""},
 		"above wildcard":  {"wild.example.com.", dns.TypeA, false, ""},
 		"below a host":    {"x.shop.example.com.", dns.TypeA, false, ""},
+		"a static name":   {"mail.example.com.", dns.TypeA, true, ""},
+		"a wildcard":      {"x.y.z.example.com.", dns.TypeA, true, ""},
+		"60 labels":       {strings.Repeat("x.", 60) + "example.com.", dns.TypeA, true, ""},
+		"no such static":  {"x.mail.example.com.", dns.TypeA, true, ""},
+		"none, 110":       {strings.Repeat("x.", 110) + "mail.example.com.", dns.TypeA, true, ""},
+		"none, federated": {strings.Repeat("x.", 100) + "web.shop.fed.svc.example.com.", dns.TypeA, true, ""},
+		"a delegation":    {"a.b.lab.example.com.", dns.TypeA, true, ""},
+		"an alias":        {"www.example.com.", dns.TypeA, true, ""},
+		"a static alias":  {"to.example.com.", dns.TypeA, true, ""},
+		"an alias away":   {"far.example.com.", dns.TypeA, true, ""},
+		"the domain":      {"example.com.", dns.TypeSOA, true, ""},
+		"its servers":     {"example.com.", dns.TypeNS, false, ""},
 		"upper case":      {"WEB.SHOP.FED.SVC.AS-C.AS.EXAMPLE.COM.", dns.TypeA, false, ""},
 	} {
 		m := new(dns.Msg).SetQuestion(q.name, q.t)
@@ -101,7 +127,7 @@ func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := udp.NewPacket(query, from, nil)
+		p := udp.NewPacket(query, from, func() *udp.Deferred { return &udp.Deferred{Query: query, From: from} })
 		out[name] = func() int {
 			copy(p.Buf, query)
 			p.N = len(query)
@@ -156,7 +182,7 @@ func TestFastLimitOfDropped(t *testing.T) {
 	for acl, answered := range map[string]bool{"drop net 127.0.0.0/8": false, "drop net 192.0.2.0/24": true, "allow": true} {
 		u, questions := reading(t, "acl {\n "+acl+"\n}")
 		r := u.(*responder)
-		r.lanes <- struct{}{} // there is no chain here
+		r.chained.limit = 0 // there is no chain here
 		r.table = rrl.New(rrl.Limit{Rate: 1, Slip: 1}, seed())
 		r.Begin()
 		for i := range 10 {

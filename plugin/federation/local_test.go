@@ -264,7 +264,7 @@ func TestLocalFast(t *testing.T) {
 		f := w.servingUnder(strings.Replace(homely, "fed {", "fed "+domain+" {\ncookies off", 1), homeKeys...)
 		f.stop()
 		f.config = &dnsserver.Config{}
-		h := &fast{addr: "dns://127.0.0.1:53", lanes: make(chan struct{}, 1)}
+		h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
 		for _, d := range f.domains {
 			h.add(f, d, neighbours{}, nil, part{})
 		}

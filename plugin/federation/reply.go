@@ -56,7 +56,7 @@ func (q *query) refuse(rcode int) (*dns.Msg, outcome) {
 func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) {
 	var asked message.Question
 	packet := q.packet()
-	switch asked.Load(packet) {
+	switch asked.Read(packet) {
 	case message.Plain, message.BadCookie:
 	default:
 		return q.refuse(dns.RcodeFormatError)

@@ -140,7 +140,11 @@ func (r *transaction) answer(q *message.Question, name string, labels []string, 
 		at = &r.alias
 		name = at.String()
 		if !at.Plain() {
-			name = presented(target)
+			var err error
+			if name, err = presented(target, 0); err != nil {
+				r.Fail()
+				return result{outcome: outcome{servfail, apexScope}, kinds: failed}
+			}
 		}
 		f, d := find(name)
 		if d == nil {
@@ -181,11 +185,9 @@ func (r *transaction) came(q *message.Question, do action, a *answer.Answer, hop
 	return out
 }
 
-// presented is a name that stands on the wire, in presentation form and lower case.
-func presented(wire []byte) string {
-	name, _, err := dns.UnpackDomainName(wire, 0)
-	if err != nil {
-		panic("federation: a name that was packed can't be unpacked: " + err.Error())
-	}
-	return dnsname.Lower(name)
+// presented is the name that stands at a place of a message, in presentation form and lower
+// case.
+func presented(message []byte, at int) (string, error) {
+	name, _, err := dns.UnpackDomainName(message, at)
+	return dnsname.Lower(name), err
 }

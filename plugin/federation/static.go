@@ -200,7 +200,9 @@ func (a *staticZone) mayAnswer(name string, labels []string, federated *answer.A
 func canonical(name string) string {
 	b := make([]byte, 256)
 	if n, err := dns.PackDomainName(name, b, 0, nil, false); err == nil {
-		return presented(b[:n])
+		if n, err := presented(b[:n], 0); err == nil {
+			return n
+		}
 	}
 	return dnsname.Lower(name) // which the zone will refuse
 }

@@ -174,7 +174,7 @@ func (q *query) written(owner string, t answer.Type, a *answer.Answer) (out []dn
 	}
 	var asked message.Question
 	var r message.Reply
-	asked.Load(packet)
+	asked.Read(packet)
 	x := message.Extras{Serial: q.snapshot.Serial}
 	r.Begin(packet, &asked, dns.MaxMsgSize, &x)
 	r.In(&q.apex.wire)

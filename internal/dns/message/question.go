@@ -16,11 +16,13 @@ import (
 
 // Limits and numbers of RFC 1035 section 4.1 and RFC 6891 section 6.1.
 const (
-	headerSize = 12
-	maxName    = 255 // with the root label
-	maxLabels  = 127
-	classIN    = 1
-	typeOPT    = 41
+	// HeaderSize is where the question begins.
+	HeaderSize = 12
+
+	maxName   = 255 // with the root label
+	maxLabels = 127
+	classIN   = 1
+	typeOPT   = 41
 
 	// MinSize is the size that every client takes (RFC 1035 section 2.3.4).
 	MinSize = 512
@@ -79,20 +81,10 @@ const (
 	optionZoneVersion = 19
 )
 
-// Read takes a packet apart. It keeps nothing of it. Names that need escapes in
-// presentation form are left to Load's callers.
+// Read takes a packet apart. It keeps nothing of it.
 func (q *Question) Read(p []byte) Parsed {
-	parsed := q.Load(p)
-	if parsed != Ignore && parsed != Unsupported && !q.plain {
-		return Unsupported
-	}
-	return parsed
-}
-
-// Load is Read for whoever knows the name in presentation form from elsewhere.
-func (q *Question) Load(p []byte) Parsed {
 	q.EDNS = EDNS{}
-	if len(p) < headerSize || p[2]&0x80 != 0 {
+	if len(p) < HeaderSize || p[2]&0x80 != 0 {
 		return Ignore
 	}
 	// Opcode QUERY, one question, no answer, no authority, at most one additional
@@ -100,8 +92,8 @@ func (q *Question) Load(p []byte) Parsed {
 	if p[2]&0x78 != 0 || binary.BigEndian.Uint64(p[4:])&^1 != 1<<48 {
 		return Unsupported
 	}
-	size, ok := q.Name.Read(p[headerSize:])
-	if q.end = headerSize + size + 4; !ok || q.end > len(p) {
+	size, ok := q.Name.Read(p[HeaderSize:])
+	if q.end = HeaderSize + size + 4; !ok || q.end > len(p) {
 		return Unsupported
 	}
 	q.Type = binary.BigEndian.Uint16(p[q.end-4:])

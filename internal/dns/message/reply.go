@@ -95,7 +95,7 @@ type mark struct {
 func (r *Reply) Begin(p []byte, q *Question, size int, x *Extras) {
 	*r = Reply{q: q, b: p[:q.end:cap(p)], size: size, authority: true, places: r.places[:0]}
 	r.note(nil, x)
-	r.stand(&q.Name, headerSize)
+	r.stand(&q.Name, HeaderSize)
 }
 
 // stand has records be of another name.

@@ -1,0 +1,67 @@
+package federation
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What is put into a queue is answered in its order by no more goroutines than there may be,
+// but for those that are held up.
+func TestQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1)
+		var mu sync.Mutex
+		var done []int
+		put := func(i int, takes time.Duration) (dropped bool) {
+			return q.put(job{
+				do:   func() { time.Sleep(takes); mu.Lock(); done = append(done, i); mu.Unlock() },
+				drop: func() { mu.Lock(); done = append(done, -i); mu.Unlock() },
+			})
+		}
+		for i := 1; i <= 4; i++ {
+			put(i, time.Millisecond)
+		}
+		time.Sleep(2*time.Millisecond + time.Microsecond)
+		if mu.Lock(); !slices.Equal(done, []int{1, 2}) {
+			t.Errorf("after 2 ms: %v", done)
+		}
+		mu.Unlock()
+		time.Sleep(10 * time.Millisecond)
+		if !slices.Equal(done, []int{1, 2, 3, 4}) || q.all != 0 || q.counted != 0 {
+			t.Errorf("%v; %d goroutines, %d counted", done, q.all, q.counted)
+		}
+
+		// One that waits for somebody else holds up nobody, and comes back as one too many.
+		done = nil
+		put(1, 20*time.Millisecond)
+		put(2, 30*time.Millisecond)
+		put(3, time.Millisecond)
+		time.Sleep(2*queuePatience + 2*time.Millisecond)
+		if !slices.Equal(done, []int{3}) || q.all != 2 || q.counted != 0 {
+			t.Errorf("%v; %d goroutines, %d counted", done, q.all, q.counted)
+		}
+		time.Sleep(time.Second)
+		if !slices.Equal(done, []int{3, 1, 2}) || q.all != 0 || q.counted != 0 {
+			t.Errorf("%v; %d goroutines, %d counted", done, q.all, q.counted)
+		}
+
+		// Of too many the oldest goes.
+		done = nil
+		dropped := 0
+		for i := range queueRoom + 10 {
+			if put(i+1, time.Millisecond) {
+				dropped++
+			}
+		}
+		if want := 10; dropped != want && dropped != want-1 { // the first may have been begun with
+			t.Errorf("%d were dropped, want %d", dropped, want)
+		}
+		time.Sleep(time.Second)
+		if len(done) != queueRoom+10 || !slices.Contains(done, queueRoom+10) || slices.Contains(done, -(queueRoom+10)) {
+			t.Errorf("%v", done)
+		}
+	})
+}
