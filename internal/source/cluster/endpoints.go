@@ -54,6 +54,7 @@ type endpoints struct {
 	known    bool                                    // which Services are exported, and a list waits for nothing else
 	services map[snapshot.Key]map[shard.SliceKey]int // slices of exported Services, by their Service: how many watches have each
 	leaving  map[shard.SliceKey]*leave
+	handover time.Duration
 	renamed  chan struct{} // has something when other Services are exported
 }
 
@@ -66,7 +67,7 @@ type leave struct {
 func newEndpoints(needed ...origin) *endpoints {
 	e := &endpoints{
 		needed: needed, exported: map[snapshot.Key]bool{}, services: map[snapshot.Key]map[shard.SliceKey]int{},
-		leaving: map[shard.SliceKey]*leave{}, renamed: make(chan struct{}, 1),
+		leaving: map[shard.SliceKey]*leave{}, handover: handover, renamed: make(chan struct{}, 1),
 	}
 	for o := range e.slices {
 		e.slices[o] = map[shard.SliceKey]*shard.Slice{}
@@ -144,7 +145,7 @@ func (e *endpoints) drop(o origin, k shard.SliceKey) []shard.Change {
 	}
 	if e.leaving[k] == nil {
 		l := &leave{origin: o}
-		l.end = time.AfterFunc(handover, func() {
+		l.end = time.AfterFunc(e.handover, func() {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			if e.leaving[k] == l {

@@ -269,6 +269,15 @@ type listener struct {
 	absent, forgone bool
 	shunned         time.Time
 	later           time.Time // it isn't to be asked before
+	tap             *watchTap // the last watch
+	streamless      time.Time // lists aren't asked for as streams before
+}
+
+// stop ends the last watch: a reflector forgets one whose list its store doesn't take.
+func (l *listener) stop() {
+	if l.tap != nil {
+		l.tap.Stop()
+	}
 }
 
 // pause puts off a question for what nobody needs, isn't there, or isn't given, or while
@@ -321,6 +330,7 @@ func (l *listener) settle() {
 func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	l.listing.RLock()
 	defer l.listing.RUnlock()
+	l.stop()
 	l.pause(ctx)
 	if o.ResourceVersion == "0" {
 		// That would be the state of any moment: of before an outage, from a server
@@ -341,6 +351,11 @@ func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (r
 
 // WatchWithContext is for reflectors.
 func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	l.stop()
+	streamed := o.SendInitialEvents != nil && *o.SendInitialEvents
+	if streamed && time.Now().Before(l.streamless) {
+		return nil, errUnfinished
+	}
 	l.pause(ctx)
 	call, end := context.WithCancelCause(ctx)
 	patience := time.AfterFunc(l.lull, func() { end(errHung) })
@@ -351,7 +366,6 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 	if _, ok := w.(*watch.StreamWatcher); err == nil && !ok {
 		err = errNoAnswer
 	}
-	streamed := o.SendInitialEvents != nil && *o.SendInitialEvents
 	if err != nil {
 		patience.Stop()
 		end(nil)
@@ -369,6 +383,12 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 		l.standing.works(l.name)
 	}
 	t := &watchTap{Interface: w, out: make(chan watch.Event), stop: make(chan struct{})}
+	l.tap = t
+	if streamed {
+		// A reflector that finds no end to it would ask for another at once. The list that it
+		// asks for instead has the last word.
+		l.streamless = time.Now().Add(l.pace)
+	}
 	l.wg.Go(func() {
 		defer end(nil)
 		defer patience.Stop()
@@ -442,7 +462,7 @@ func (l *listener) trouble(ctx context.Context, err error) {
 			l.without()
 			return
 		}
-		no := l.witness(ctx)
+		no := l.unknown(ctx, err)
 		if no == nil {
 			l.without()
 			return
@@ -544,6 +564,7 @@ func (t *watchTap) run(call context.Context, event func(watch.Event) watch.Event
 		select {
 		case t.out <- last:
 		case <-t.stop: // nobody reads any more; what still comes is dropped
+		case <-call.Done():
 		}
 	}
 	select {
@@ -645,16 +666,32 @@ func (s *store) Replace(list []any, version string) error {
 	return nil
 }
 
-// witness says whether the API can be believed in that it doesn't know a kind: it
-// gives Services, which all have, to the same question.
-func (l *listener) witness(ctx context.Context) error {
+// unknown says whether the API can be believed in that it doesn't know a kind, as err says: it
+// gives Services, which all have, to the same question, and where it has given some of the
+// kind, says so twice.
+func (l *listener) unknown(ctx context.Context, err error) error {
 	call, end := context.WithTimeoutCause(ctx, l.lull, errHung)
 	defer end()
-	_, err := l.at.revision(call, l.Selector.String())
-	return cause(call, err)
+	if _, no := l.at.revision(call, l.Selector.String()); no != nil {
+		return cause(call, no)
+	}
+	if len(l.known) == 0 {
+		return nil
+	}
+	_, again := l.list(apireply.Expect(call, &apireply.List{Kinds: l.kinds}), l.options(metav1.ListOptions{Limit: 1}))
+	switch {
+	case again == nil:
+		return &apireply.Strange{What: fmt.Sprintf("%s, which are there: %v", l.name, apireply.Brief(err))}
+	case apierrors.IsNotFound(again):
+		return nil
+	}
+	return cause(call, again)
 }
 
 func (s *store) Resync() error { return nil }
+
+// errUnfinished has a reflector ask for a list that isn't a stream.
+var errUnfinished = errors.New("the last list that was a stream came to no end")
 
 var errNotUsed = errors.New("reflectors call with a context")
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,4 +232,95 @@ func TestThrottled(t *testing.T) {
 	if got := apireply.Later(nil); got != 0 {
 		t.Error(got)
 	}
+}
+
+// streamsBy stands in front of an API and answers each question for a list that is a stream.
+func (s *apiServer) streamsBy(resource string, answer func(w http.ResponseWriter, r *http.Request, events []string)) *atomic.Int64 {
+	asked := new(atomic.Int64)
+	s.do(func() {
+		s.front = func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, "/"+resource) || !streaming(r.URL.Query()) {
+				s.answer(w, r)
+				return
+			}
+			asked.Add(1)
+			answer(w, r, streamed(s.listOf(resource)))
+		}
+	})
+	return asked
+}
+
+// A list that comes as a stream and isn't taken, because it leaves out what is there, is ended: a
+// reflector forgets it, and it would be told to nobody, for as long as the cluster is followed.
+func TestStreamNotTaken(t *testing.T) {
+	s := serve(t)
+	s.fill()
+	s.relist = 50 * time.Millisecond
+	v, j, _ := s.follow(t, nil)
+	v.becomes(t, filled)
+	var open atomic.Int64
+	asked := s.streamsBy("services", func(w http.ResponseWriter, r *http.Request, events []string) {
+		open.Add(1)
+		defer open.Add(-1)
+		for n := 0; r.Context().Err() == nil; n++ { // none of its Services, and then one event after another
+			io.WriteString(w, events[len(events)-1]+"\n")
+			w.(http.Flusher).Flush()
+			time.Sleep(time.Millisecond)
+		}
+	})
+	eventually(t, "three of them", func() bool { return asked.Load() >= 3 })
+	eventually(t, "an error that says so", func() bool { return j.has("ERROR", "a list of services without shop/web, which is there") > 0 })
+	s.do(func() { s.front = nil })
+	eventually(t, "their end", func() bool { return open.Load() == 0 })
+	if v.String() != filled {
+		t.Errorf("%s", v)
+	}
+}
+
+// Where lists that are streams come to no end, they are asked for otherwise, and not one after
+// the other.
+func TestStreamWithoutEnd(t *testing.T) {
+	s := serve(t)
+	s.fill()
+	asked := s.streamsBy("services", func(w http.ResponseWriter, _ *http.Request, events []string) {
+		io.WriteString(w, events[0]+"\n")
+	})
+	v, _, w := s.follow(t, nil)
+	began := time.Now()
+	v.becomes(t, filled)
+	if most := int64(2 + 2*time.Since(began)/w.pace); asked.Load() > most { // two watches of Services, at most
+		t.Errorf("asked for %d streams", asked.Load())
+	}
+}
+
+// That a cluster doesn't know a kind of which it has given some is believed when it says so twice.
+func TestNotFoundOnce(t *testing.T) {
+	s := serve(t)
+	s.gateway, s.streams = true, false
+	s.fill()
+	s.set("gateways", "gw", `"status":{"addresses":[{"value":"192.0.2.9"}]}`)
+	v, j, _ := s.follow(t, nil)
+	all := "Gateway shop/gw [192.0.2.9] []; " + filled
+	v.becomes(t, all)
+	var said atomic.Int64
+	s.do(func() {
+		s.front = func(w http.ResponseWriter, r *http.Request) {
+			q := r.URL.Query()
+			if strings.HasSuffix(r.URL.Path, "/v1/gateways") && q.Get("watch") == "" && q.Get("limit") != "1" && said.Add(1) == 1 {
+				w.WriteHeader(http.StatusNotFound)
+				io.WriteString(w, status(404, "NotFound"))
+				return
+			}
+			s.answer(w, r)
+		}
+		s.tell("gateways", `{"type":"ERROR","object":`+status(410, "Expired")+`}`)
+	})
+	eventually(t, "an error that says so", func() bool { return j.has("ERROR", "unexpected: gateways", "which are there") > 0 })
+	eventually(t, "that is over", func() bool { return j.has("INFO", "back after") > 0 })
+	if v.String() != all {
+		t.Errorf("%s", v)
+	}
+	s.do(func() { s.front, s.gateway = nil, false })
+	s.do(func() { s.tell("gateways", `{"type":"ERROR","object":`+status(410, "Expired")+`}`) })
+	v.becomes(t, filled)
 }

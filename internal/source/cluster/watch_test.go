@@ -35,7 +35,7 @@ type apiServer struct {
 	*httptest.Server
 	t testing.TB
 	// Of those who follow; 0: the usual.
-	lull, compared, relist time.Duration
+	lull, compared, relist, handover time.Duration
 
 	id string // by which its objects are told from another's
 
@@ -366,6 +366,7 @@ func (s *apiServer) watcher(t testing.TB, change func(*Config)) (*Watcher, *jour
 	w.rotation = 10 * time.Millisecond
 	w.lull, w.compared, w.relist = cmp.Or(s.lull, w.lull), cmp.Or(s.compared, w.compared), cmp.Or(s.relist, w.relist)
 	w.pace = 50 * time.Millisecond
+	w.endpoints.handover = cmp.Or(s.handover, w.endpoints.handover)
 	return w, j
 }
 
