@@ -1,9 +1,11 @@
 package answer
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
+	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
@@ -45,11 +47,25 @@ func (a Answer) OrHost(s *snapshot.Snapshot, members []Member, name string, labe
 	}
 	if a.Outcome == NameError && depth >= max(a.Depth, static) {
 		if h, ok := hosted(s, members, encloser, true, t, now); ok {
+			if unsure(s, members, name, encloser) {
+				h.Shorten()
+				h.Awaits = cmp.Or(h.Awaits, string(health.NotAttached))
+			}
 			return h
 		}
 	}
 	a.Depth = max(a.Depth, depth)
 	return a
+}
+
+// unsure says whether what stands below a name may yet turn out not to stand for another.
+func unsure(s *snapshot.Snapshot, members []Member, name, encloser string) bool {
+	for i := range members {
+		if s.Federations[members[i].Index].Unsure(name, encloser) {
+			return true
+		}
+	}
+	return false
 }
 
 // reached says whether a host stands at a name or below it.

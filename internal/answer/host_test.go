@@ -3,6 +3,7 @@ package answer_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/fedns/fedns/internal/answer"
@@ -98,6 +99,40 @@ func TestHost(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
+	}
+	// What a route may yet turn out to claim is answered as it is without it, for a shorter time.
+	mayBe := func(name string) *snapshot.Service {
+		s := host(name, "")
+		s.Unsure = true
+		return s
+	}
+	all := append(slices.Clone(hosts), mayBe("u.wild.example.com"), mayBe("deep.down.wild.example.com"), mayBe("*.part.wild.example.com"), mayBe("new.example.com"), mayBe("*.deep.er.example.com"))
+	for name, want := range map[string]string{
+		"x.wild": "success 180", "u.wild": "success 30", "x.u.wild": "success 30", "y.down.wild": "success 30", "down.wild": "success 30", "deep.down.wild": "success 30",
+		"part.wild": "success 30", "x.part.wild": "success 30", "sub.wild": "success 180", "new": "nxdomain 0", "x.new": "nxdomain 0", "b.deep.er": "nxdomain 0", "shop": "success 180",
+	} {
+		s := &snapshot.Snapshot{Federations: []*snapshot.Federation{federation("fed", true, all...)}}
+		rel := labels(name)
+		a := answer.Resolve(s, []answer.Member{{TTL: 180, Degraded: 30}}, rel, answer.TypeA, now)
+		a = a.OrHost(s, []answer.Member{{TTL: 180, Degraded: 30}}, name+".example.com.", rel, 0, answer.TypeA, now)
+		if got := fmt.Sprint(a.Outcome, " ", a.TTL); got != want || (a.Awaits != "") != (a.TTL == 30) {
+			t.Errorf("%s: %s, not %s; waits for %q", name, got, want, a.Awaits)
+		}
+	}
+	// Once it is claimed, or isn't, that is over.
+	f := federation("fed", true, all...)
+	e := f.Edit()
+	e.Remove(snapshot.Key{Namespace: "another", Name: "u.wild.example.com", Kind: snapshot.Host})
+	e.Remove(snapshot.Key{Namespace: "shop", Name: "deep.down.wild.example.com", Kind: snapshot.Host})
+	e.Set(host("*.part.wild.example.com", "192.0.2.8"))
+	after := e.Done()
+	for name, want := range map[string][2]bool{"u.wild": {true, true}, "down.wild": {true, false}, "x.part.wild": {true, false}, "x.wild": {}} {
+		if got := [2]bool{f.Unsure(name+".example.com", "wild.example.com"), after.Unsure(name+".example.com", "wild.example.com")}; got != want {
+			t.Errorf("%s: unsure %v, not %v", name, got, want)
+		}
+	}
+	if f.HostCount() != len(hosts)-1 || after.HostCount() != len(hosts) || f.Hosted("new.example.com") {
+		t.Errorf("%d hosts, then %d", f.HostCount(), after.HostCount())
 	}
 	if none := (&snapshot.Snapshot{Federations: []*snapshot.Federation{federation("fed", true, web)}}); answer.Hosting(none, plain) {
 		t.Error("hosts where there is none")

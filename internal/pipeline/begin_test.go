@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -195,4 +196,102 @@ func TestHostnameLater(t *testing.T) {
 			t.Errorf("%d addresses, unsure %v", up(p), unsure(p))
 		}
 	})
+}
+
+// What isn't known holds answers up for ten seconds, has them be short-lived after that, and no longer
+// than it isn't known: whichever kind of thing it is. A route is waited for no longer than some minutes.
+func TestBeginningOfKinds(t *testing.T) {
+	const shop = "shop.example.com"
+	gate := &shard.Front{
+		Key:       shard.FrontKey{Kind: shard.Gateway, Namespace: "shop", Name: "gw"},
+		Object:    &shard.Service{Key: snapshot.Key{Namespace: "shop", Name: "gw", Kind: snapshot.Ing}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.8")}},
+		Listeners: []shard.Listener{{Name: "http", Port: 80, From: shard.Selected}},
+	}
+	route := func(w shard.Word) shard.Change {
+		return shard.FrontSet{Front: &shard.Front{
+			Key: shard.FrontKey{Kind: shard.HTTPRoute, Namespace: "shop", Name: "r"}, Object: &shard.Service{Key: snapshot.Key{Namespace: "shop", Name: "r", Kind: snapshot.Ing}},
+			Hostnames: []string{shop}, Parents: []shard.Parent{{Namespace: "shop", Name: "gw", Word: w}},
+		}}
+	}
+	ingress := shard.ServiceSet{Service: &shard.Service{
+		Key: snapshot.Key{Namespace: "shop", Name: "ing", Kind: snapshot.Ing}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.9")}, Claims: []shard.Claim{{Host: shop}},
+	}}
+	plain := []shard.Change{service("192.0.2.1"), slice(true), ingress}
+	for _, tt := range []struct {
+		name   string
+		f      Federation
+		first  []shard.Change
+		silent bool // another cluster says nothing
+		host   bool // it is about a host, not a service
+		heard  []shard.Change
+		given  time.Duration // how long it is waited for at most; 0: for ever
+	}{
+		{"a cluster", Federation{}, []shard.Change{}, true, false, nil, 0},
+		{"the registry", Federation{expects: true}, []shard.Change{}, false, false, nil, 0},
+		{"a hostname", Federation{Resolver: balancer(time.Hour)}, append(plain[1:2:2], service("", "lb.example.")), false, false, []shard.Change{service("192.0.2.1")}, 0},
+		{"a hostname beside an address", Federation{Resolver: balancer(time.Hour)}, append(plain[1:2:2], service("192.0.2.1", "lb.example.")), false, false, []shard.Change{service("192.0.2.1")}, 0},
+		{"a route", Federation{}, append(plain[:3:3], shard.FrontSet{Front: gate}, route(shard.Unheard)), false, true, []shard.Change{route(shard.Accepted)}, word},
+		{"a route that is rejected", Federation{}, append(plain[:3:3], shard.FrontSet{Front: gate}, route(shard.Unheard)), false, true, []shard.Change{route(shard.Rejected)}, word},
+	} {
+		for _, heard := range []bool{true, false} {
+			if heard && tt.heard == nil {
+				continue // as other tests tell
+			}
+			synctest.Test(t, func(t *testing.T) {
+				f := tt.f
+				f.Name, f.Hosts = "fed", func(host string) (bool, string) { return strings.HasSuffix(host, ".example.com"), "" }
+				a := newScript()
+				f.Members = []Member{{Cluster: shard.Cluster{Name: "a"}, Source: a, Identity: "a"}}
+				if tt.silent {
+					f.Members = append(f.Members, Member{Cluster: shard.Cluster{Name: "b"}, Source: newScript(), Identity: "b"})
+				}
+				p, l := run(t, f)
+				a.say <- append(nothing[:4:4], tt.first...)
+				standing := func() string {
+					of := p.Board().Load().Federations[0]
+					list := slices.Clone(of.Unlisted)
+					s := of.Service(web)
+					if tt.host {
+						s = of.Host(shop)
+					}
+					if s != nil {
+						list = append(list, s.Awaits...)
+					}
+					out := "known"
+					for _, w := range list {
+						if out = "short"; w.Hold {
+							return "held"
+						}
+					}
+					return out
+				}
+				check := func(when, want string, isReady bool) {
+					t.Helper()
+					if got := standing(); got != want || ready(p) != isReady {
+						t.Errorf("%s, heard %v, %s: %s, ready %v; not %s, %v\n%s", tt.name, heard, when, got, ready(p), want, isReady, l)
+					}
+				}
+				after(time.Second)
+				check("at the start", "held", false)
+				after(Grace - time.Second - minGap)
+				check("just before ten seconds", "held", false)
+				after(3 * minGap)
+				check("after ten seconds", "short", true)
+				if after(4 * time.Minute); heard {
+					a.say <- tt.heard
+					after(3 * minGap)
+					check("when it is known", "known", true)
+				} else {
+					check("after four minutes", "short", true)
+				}
+				after(2 * time.Minute)
+				if want := map[bool]string{true: "known", false: "short"}[heard || tt.given > 0]; standing() != want {
+					check("after six minutes", want, true)
+				}
+				if gave := strings.Contains(l.String(), "no controller has said within 5m0s"); gave != (tt.given > 0 && !heard) {
+					t.Errorf("%s, heard %v: the log:\n%s", tt.name, heard, l)
+				}
+			})
+		}
+	}
 }

@@ -129,11 +129,17 @@ func (w *worker) overdue(late func(at time.Duration, giveUp func())) {
 		late(w.began+Grace, func() { w.renew = true })
 	}
 	for i, t := range w.tables {
+		if n := t.Unheard(); n > 0 {
+			late(w.began+word, func() {
+				w.log.Warn("federation "+w.federations[i].Name+": no controller has said within "+word.String()+" whether it accepts some routes; they count as none", "routes", n)
+				t.Unhear()
+			})
+		}
 		if t.Settled() && t.Begun() {
 			continue
 		}
 		if t.Expecting() {
-			late(w.began+Grace, func() { t.Expect(false) })
+			late(w.began+Grace, t.Unexpect)
 		}
 		for j, s := range w.slotsOf(i) {
 			if !s.waived && (!t.Complete(j) || t.Doubtful(j)) {

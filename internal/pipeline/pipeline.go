@@ -32,6 +32,10 @@ const (
 	// before answers are given without that. Longer than a TCP connection takes to time
 	// out, shorter than a kubelet's patience with a server that isn't ready.
 	Grace = 10 * time.Second
+	// word is how long after a start the word of a controller is waited for on routes that were
+	// there by then: what they would change has the degraded TTL. A kubelet starts a container
+	// that fails again after five minutes at most; and nobody who has a route can have it so for good.
+	word = 5 * time.Minute
 	// drain bounds how many reports are taken in before a snapshot is shown, so
 	// that a flood can't put it off for ever.
 	drain = 256

@@ -62,15 +62,25 @@ func slice(ready bool) shard.Change {
 // log are the test's.
 func start(t *testing.T, r Resolver, estate *State, sources ...*script) (*Pipeline, *log) {
 	t.Helper()
-	l := &log{}
 	f := Federation{Name: "fed", Resolver: r}
 	for i, s := range sources {
 		name := string(rune('a' + i))
 		f.Members = append(f.Members, Member{Cluster: shard.Cluster{Name: topology.ClusterName("cluster-" + name)}, Source: s, Identity: name})
 	}
-	p := New([]Federation{f}, Beside{}, slog.New(slog.NewTextHandler(l, nil)))
+	var estates []State
 	if estate != nil {
-		p.Import(*estate)
+		estates = append(estates, *estate)
+	}
+	return run(t, f, estates...)
+}
+
+// run runs a pipeline of a federation inside a bubble.
+func run(t *testing.T, f Federation, estates ...State) (*Pipeline, *log) {
+	t.Helper()
+	l := &log{}
+	p := New([]Federation{f}, Beside{}, slog.New(slog.NewTextHandler(l, nil)))
+	for _, s := range estates {
+		p.Import(s)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

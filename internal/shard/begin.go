@@ -85,7 +85,7 @@ func (t *Table) begun() {
 	if t.beginning && t.Settled() && len(t.holding) == 0 {
 		t.beginning, t.probed = false, nil
 		t.follow()
-		t.unattach()
+		t.linger()
 	}
 }
 
@@ -99,32 +99,62 @@ func (t *Table) Begin() {
 	}
 	t.beginning, t.probed, t.standing = false, nil, true
 	t.follow()
-	t.unattach()
+	t.linger()
 	for k := range t.holding {
 		t.dirty[k] = true
 	}
 	clear(t.holding)
 }
 
-// unattach ends the wait for the word of controllers: what none has let in isn't in.
-func (t *Table) unattach() {
+// linger goes on without the word of controllers on what they haven't let in by now. It is no longer
+// held to be in, and what would be another answer if it were has the degraded TTL until it
+// is said, or Unhear.
+func (t *Table) linger() {
 	for i, m := range t.members {
-		m.waits = false
 		for k := range m.unsaid {
-			t.claim(i, k)
-			m.outdateParents(k)
+			for _, a := range m.attachments(m.objects[k]) {
+				if a.unsaid {
+					m.late[k] = append(m.late[k], a.hosts...)
+				}
+			}
 		}
-		clear(m.unsaid)
-		t.restore(i)
+		m.waits = false
+		t.attachAnew(i, slices.Collect(maps.Keys(m.unsaid)))
 	}
+}
+
+// Unheard counts the routes of which the word of a controller has been waited for since the beginning.
+func (t *Table) Unheard() (n int) {
+	for _, m := range t.members {
+		n += len(m.late)
+	}
+	return n
+}
+
+// Unhear ends the wait for the word of controllers: what none has let in isn't in.
+func (t *Table) Unhear() {
+	for i, m := range t.members {
+		was := slices.Collect(maps.Keys(m.late))
+		clear(m.late)
+		t.attachAnew(i, was)
+	}
+}
+
+// attachAnew has routes put together anew.
+func (t *Table) attachAnew(cluster int, routes []FrontKey) {
+	for _, k := range routes {
+		t.claim(cluster, k)
+		t.members[cluster].outdateParents(k)
+	}
+	t.restore(cluster)
 }
 
 // unlisted is where members are that have not been listed, and could have shards that
 // are up.
 func (t *Table) unlisted() (out []snapshot.Await) {
 	const what = "a cluster has not been listed yet"
-	if t.expecting {
-		out = append(out, snapshot.Await{What: "the registry has not been listed yet", Hold: t.beginning})
+	if t.expecting || t.unlistedRegistry {
+		out = append(out, snapshot.Await{What: "the registry has not been listed yet", Hold: t.beginning && t.expecting})
 	}
 	for _, m := range t.members {
 		if m.vacant || m.complete() && !m.doubted {

@@ -208,13 +208,15 @@ func TestBeginningOfLead(t *testing.T) {
 }
 
 // Whether a route is let in where namespaces are chosen by their labels is known by the
-// word of its cluster's controller. It is waited for in the beginning, and no longer.
+// word of its cluster's controller. It is waited for in the beginning; then what it would change has
+// the degraded TTL, for a while.
 func TestBeginningOfRoutes(t *testing.T) {
 	const waits = "route not accepted by its gateway's controller yet"
 	byLabel := shard.Listener{Name: "https", Port: 443, From: shard.Selected}
 	gw := gateway("shop", "gw", "192.0.2.1", byLabel)
 	routed := func(word shard.Word, change func(*shard.Front)) shard.Change {
 		r := route(shard.HTTPRoute, "shop", "r", to("shop", "gw"), []string{host}, "web")
+		r.Object.Created = 2
 		r.Parents[0].Word = word
 		if change != nil {
 			change(r)
@@ -230,6 +232,7 @@ func TestBeginningOfRoutes(t *testing.T) {
 	}
 	other := shard.ServiceSet{Service: ingress("shop", "ing", 1, "192.0.2.2", claim(host, "web"))}
 	others := shard.ServiceSet{Service: ingress("else", "ing", 9, "192.0.2.3", claim(host))}
+	older := shard.ServiceSet{Service: ingress("else", "ing", 1, "192.0.2.3", claim(host))}
 	const routes, both, theirs = host + " shop 192.0.2.1", host + " shop 192.0.2.1 192.0.2.2", host + " else 192.0.2.3"
 	for _, tt := range []struct {
 		name    string
@@ -237,19 +240,21 @@ func TestBeginningOfRoutes(t *testing.T) {
 		waits   bool
 		hosts   string       // while it is waited for, or at once
 		late    string       // after the time for it
+		short   string       // of which answer the TTL is the degraded one then: that of the host, or of what stands for it
 		heard   shard.Change // in time
 		then    string
 	}{
-		{"unheard", []shard.Change{routed(shard.Unheard, nil)}, true, host + " shop", "", routed(shard.Accepted, nil), routes},
-		{"unheard, then rejected", []shard.Change{routed(shard.Unheard, nil)}, true, host + " shop", "", routed(shard.Rejected, nil), ""},
-		{"of a manifest", []shard.Change{routed(shard.Unsaid, nil)}, false, "", "", routed(shard.Accepted, nil), routes},
-		{"accepted", []shard.Change{routed(shard.Accepted, nil)}, false, routes, routes, routed(shard.Rejected, nil), ""},
-		{"at another section", []shard.Change{routed(shard.Unheard, func(r *shard.Front) { r.Parents[0].Section = "http" })}, false, "", "", routed(shard.Accepted, nil), routes},
-		{"beside an Ingress", []shard.Change{routed(shard.Unheard, nil), other}, true, host + " shop 192.0.2.2", host + " shop 192.0.2.2", routed(shard.Accepted, nil), both},
-		{"beside another namespace's, which is younger", []shard.Change{routed(shard.Unheard, nil), others}, false, theirs, theirs, routed(shard.Accepted, nil), routes},
-		{"through a set that is unheard of", []shard.Change{routed(shard.Unsaid, inSet), set(shard.Unheard)}, true, host + " shop", "", set(shard.Accepted), routes},
-		{"through a set that is accepted", []shard.Change{routed(shard.Unsaid, inSet), set(shard.Accepted)}, false, routes, routes, set(shard.Rejected), ""},
-		{"to a Gateway that isn't there", []shard.Change{routed(shard.Unheard, func(r *shard.Front) { r.Parents[0].Name = "none" })}, false, "", "", routed(shard.Accepted, nil), routes},
+		{"unheard", []shard.Change{routed(shard.Unheard, nil)}, true, host + " shop", "", "unsure", routed(shard.Accepted, nil), routes},
+		{"unheard, then rejected", []shard.Change{routed(shard.Unheard, nil)}, true, host + " shop", "", "unsure", routed(shard.Rejected, nil), ""},
+		{"of a manifest", []shard.Change{routed(shard.Unsaid, nil)}, false, "", "", "", routed(shard.Accepted, nil), routes},
+		{"accepted", []shard.Change{routed(shard.Accepted, nil)}, false, routes, routes, "", routed(shard.Rejected, nil), ""},
+		{"at another section", []shard.Change{routed(shard.Unheard, func(r *shard.Front) { r.Parents[0].Section = "http" })}, false, "", "", "", routed(shard.Accepted, nil), routes},
+		{"beside an Ingress", []shard.Change{routed(shard.Unheard, nil), other}, true, host + " shop 192.0.2.2", host + " shop 192.0.2.2", "host", routed(shard.Accepted, nil), both},
+		{"beside another namespace's, which is younger", []shard.Change{routed(shard.Unheard, nil), others}, true, theirs, theirs, "host", routed(shard.Accepted, nil), routes},
+		{"beside another namespace's, which is older", []shard.Change{routed(shard.Unheard, nil), older}, false, theirs, theirs, "", routed(shard.Accepted, nil), theirs},
+		{"through a set that is unheard of", []shard.Change{routed(shard.Unsaid, inSet), set(shard.Unheard)}, true, host + " shop", "", "unsure", set(shard.Accepted), routes},
+		{"through a set that is accepted", []shard.Change{routed(shard.Unsaid, inSet), set(shard.Accepted)}, false, routes, routes, "", set(shard.Rejected), ""},
+		{"to a Gateway that isn't there", []shard.Change{routed(shard.Unheard, func(r *shard.Front) { r.Parents[0].Name = "none" })}, false, "", "", "", routed(shard.Accepted, nil), routes},
 	} {
 		for _, inTime := range []bool{true, false} {
 			b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
@@ -276,15 +281,101 @@ func TestBeginningOfRoutes(t *testing.T) {
 				}
 				continue
 			}
+			short := func() (out string) {
+				for s := range b.fed.Hosts() {
+					if len(s.Awaits) > 0 && s.Awaits[0].What == waits && !s.Awaits[0].Hold {
+						out = "host"
+					}
+				}
+				if b.fed.Unsure(host, "example.com") {
+					out += "unsure"
+				}
+				return out
+			}
 			b.table.Begin()
 			b.wantHosts(tt.late)
+			if got := short(); got != tt.short || (b.table.Unheard() > 0) != (tt.waits || tt.short != "" || strings.HasSuffix(tt.name, "older")) {
+				t.Errorf("%s: late, %q is short-lived, not %q; %d routes unheard", tt.name, got, tt.short, b.table.Unheard())
+			}
+			if tt.short != "" { // nobody says anything for too long
+				b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
+				b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))}, shard.FrontSet{Front: &g}).apply(0, tt.changes...).publish()
+				b.table.Begin()
+				b.publish()
+				b.table.Unhear()
+				b.wantHosts(tt.late)
+				if b.table.Unheard() > 0 || b.fed.Unsure(host, "example.com") || strings.Contains(fmt.Sprint(b.fed.Host(host)), waits) {
+					t.Errorf("%s: it is still waited for", tt.name)
+				}
+			}
 			b.apply(0, tt.heard)
 			b.wantHosts(tt.then)
+			if got := short(); got != "" || b.table.Unheard() > 0 && !strings.Contains(tt.name, "set that is unheard") {
+				t.Errorf("%s: %q is short-lived when it has been heard; %d routes unheard", tt.name, got, b.table.Unheard())
+			}
 			b.apply(0, routed(shard.Unheard, nil), set(shard.Unheard)) // what comes now holds up nothing
 			b.publish()
 			if s := b.fed.Service(snapshot.Key{Namespace: "shop", Name: host, Kind: snapshot.Host}); s != nil && len(s.Awaits) > 0 {
 				t.Errorf("%s: %v is waited for later", tt.name, s.Awaits)
 			}
 		}
+	}
+}
+
+// Nobody can have a host's answers be short-lived by a route that is put up later, or that claims
+// more than it did.
+func TestLateRoutes(t *testing.T) {
+	const other = "other.example.com"
+	gw := gateway("shop", "gw", "192.0.2.1", shard.Listener{Name: "https", Port: 443, From: shard.Selected})
+	routed := func(name string, word shard.Word, hosts ...string) shard.Change {
+		r := route(shard.HTTPRoute, "tenant", name, to("shop", "gw"), hosts)
+		r.Parents[0].Word = word
+		return shard.FrontSet{Front: r}
+	}
+	b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
+	ours := ingress("shop", "ing", 9, "192.0.2.2", claim(host, "web"), claim(other, "web"), claim("*.example.com", "web"))
+	b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))}, shard.FrontSet{Front: gw}, shard.ServiceSet{Service: ours},
+		routed("a", shard.Unheard, host), routed("w", shard.Unheard, "below.example.com")).publish()
+	b.table.Begin()
+	short := func() string {
+		b.publish()
+		var out []string
+		for _, h := range []string{host, other} {
+			if s := b.fed.Host(h); len(s.Shards) != 1 || len(s.Awaits) > 0 {
+				out = append(out, h)
+			}
+		}
+		for _, h := range []string{"below.example.com", "x.below.example.com", "beside.example.com"} {
+			if b.fed.Unsure(h, "example.com") {
+				out = append(out, h)
+			}
+		}
+		return strings.Join(out, " ")
+	}
+	const below = " below.example.com x.below.example.com"
+	for _, step := range []struct {
+		name   string
+		change shard.Change
+		want   string
+	}{
+		{"what was there", nil, host + below},
+		{"a route that is put up later", routed("b", shard.Unheard, other, "beside.example.com"), host + below},
+		{"a route that claims more", routed("a", shard.Unheard, host, other, "*.example.com"), host + below},
+		{"a route that claims less", routed("a", shard.Unheard, other), strings.TrimSpace(below)},
+		{"and what it claimed", routed("a", shard.Unheard, host), strings.TrimSpace(below)},
+		{"a route that goes", shard.FrontGone{Key: shard.FrontKey{Kind: shard.HTTPRoute, Namespace: "tenant", Name: "a"}}, strings.TrimSpace(below)},
+		{"and comes back", routed("a", shard.Unheard, host), strings.TrimSpace(below)},
+		{"a route that is rejected", routed("w", shard.Rejected, "below.example.com"), ""},
+		{"and forgotten", routed("w", shard.Unheard, "below.example.com"), ""},
+	} {
+		if step.change != nil {
+			b.apply(0, step.change)
+		}
+		if got := short(); got != step.want {
+			t.Errorf("%s: %q, not %q", step.name, got, step.want)
+		}
+	}
+	if n := b.table.Unheard(); n > 0 {
+		t.Errorf("%d routes are waited for", n)
 	}
 }

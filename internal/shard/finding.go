@@ -50,7 +50,9 @@ func (t *Table) findings(s *service, now time.Duration) (fs []finding, note stri
 	if panicking {
 		note = fmt.Sprintf("panic: probes fail for %d of %d ready shards, and are ignored", failing, ready)
 	}
+	doubted := t.arbiter.doubted(t, s.key)
 	for i := range fs {
+		fs[i].evidence.Unsaid = fs[i].evidence.Unsaid || doubted
 		t.conclude(&fs[i], s.key, panicking)
 	}
 	return fs, note

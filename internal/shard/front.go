@@ -159,12 +159,14 @@ type facade struct {
 	stale     map[snapshot.Key]bool       // Gateways whose routes have changed
 	unsaid    map[FrontKey]bool           // routes that may yet turn out to be attached
 	waits     bool                        // for that
+	late      map[FrontKey][]string       // those that were waited for in vain, and the hosts that they may serve
 }
 
 func newFacade() facade {
 	return facade{
 		ingresses: map[snapshot.Key]*Service{}, objects: map[FrontKey]*Front{}, through: map[FrontKey][]FrontKey{},
 		claimed: map[FrontKey][]string{}, claiming: map[snapshot.Key][]FrontKey{}, stale: map[snapshot.Key]bool{}, unsaid: map[FrontKey]bool{},
+		late: map[FrontKey][]string{},
 	}
 }
 
@@ -212,6 +214,7 @@ func (t *Table) dropFront(cluster int, k FrontKey) {
 		return
 	}
 	delete(m.objects, k)
+	delete(m.late, k)
 	t.moved(cluster, k, was, nil)
 }
 
@@ -333,6 +336,9 @@ func (t *Table) claims(m *member, k FrontKey) []string {
 		for _, h := range a.hosts {
 			add(h)
 		}
+	}
+	if !m.unsaid[k] { // it has been heard, and isn't waited for a second time
+		delete(m.late, k)
 	}
 	return out
 }
@@ -531,6 +537,21 @@ func (m *member) gateway(listening *Front) (*Front, leave) {
 	return nil, refused
 }
 
+// waited gives those of a route's hosts of which the word of its controller is waited for; false: it
+// isn't. After the beginning, what it was waited for then stays, and nothing comes to it: what is
+// put up later, or claims more, can make nobody wait.
+func (m *member) waited(r *Front, hosts []string) ([]string, bool) {
+	if m.waits {
+		return hosts, true
+	}
+	was, ok := m.late[r.Key]
+	if !ok || len(hosts) == 0 {
+		return nil, ok
+	}
+	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !slices.Contains(was, h) })
+	return hosts, len(hosts) > 0
+}
+
 // attachments are those of a route; none of what is no route. Each Gateway comes once, or
 // once more with what isn't known yet to be attached, as long as that is waited for.
 func (m *member) attachments(r *Front) []attachment {
@@ -551,10 +572,13 @@ func (m *member) attachments(r *Front) []attachment {
 				continue
 			}
 			its := min(taken, l.lets(listening, r, p))
-			if its == refused || its == awaited && !m.waits {
+			unsaid := its == awaited
+			if unsaid {
+				hosts, ok = m.waited(r, hosts)
+			}
+			if its == refused || !ok {
 				continue
 			}
-			unsaid := its == awaited
 			at := slices.IndexFunc(out, func(a attachment) bool { return a.gateway == g && a.unsaid == unsaid })
 			if at < 0 {
 				at = len(out)

@@ -48,6 +48,7 @@ type claimant struct {
 	created int64  // of its oldest object
 	unsaid  bool   // it isn't known yet whether it is one
 	against string // what comes first, whoever else claims the host
+	doubted bool   // it holds the host, and another that isn't one yet would
 	decided bool
 	refused string // why; "": it holds the host
 }
@@ -90,6 +91,12 @@ func (a *Arbiter) lost(t *Table, k snapshot.Key) bool {
 		slices.ContainsFunc(c.claims, func(o *claimant) bool { return o.decided && o.refused == "" })
 }
 
+// doubted says whether a host would be another's if that one's routes were let in.
+func (a *Arbiter) doubted(t *Table, k snapshot.Key) bool {
+	c := a.contests[k.Name]
+	return k.Kind == snapshot.Host && c != nil && slices.ContainsFunc(c.claims, func(o *claimant) bool { return o.table == t && o.key == k && o.doubted })
+}
+
 // settle decides what is open.
 func (a *Arbiter) settle() {
 	if len(a.open) == 0 {
@@ -114,7 +121,7 @@ func (c *contest) decide() {
 		return gone
 	})
 	slices.SortFunc(c.claims, func(a, b *claimant) int {
-		return cmp.Or(compareBool(a.unsaid, b.unsaid), compareAge(a.created, b.created), cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.table.name, b.table.name))
+		return cmp.Or(compareBool(a.unsaid, b.unsaid), a.compare(b))
 	})
 	var holder *claimant
 	for _, o := range c.claims {
@@ -139,6 +146,20 @@ func (c *contest) decide() {
 		o.decided = true
 		o.table.dirty[o.key] = true
 	}
+	for _, o := range c.claims {
+		doubted := o == holder && !o.unsaid && slices.ContainsFunc(c.claims, func(other *claimant) bool {
+			return other.unsaid && other.against == "" && other.compare(o) < 0
+		})
+		if o.doubted != doubted {
+			o.doubted = doubted
+			o.table.dirty[o.key] = true
+		}
+	}
+}
+
+// compare sorts claims that are known to be ones: the oldest holds the host.
+func (o *claimant) compare(other *claimant) int {
+	return cmp.Or(compareAge(o.created, other.created), cmp.Compare(o.key.Namespace, other.key.Namespace), cmp.Compare(o.table.name, other.table.name))
 }
 
 // rule notes whether a claim is refused.

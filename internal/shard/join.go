@@ -118,10 +118,13 @@ func (t *Table) pardon(d *decision) {
 // Expect says whether more members may come whose names aren't known yet: until
 // then, the table isn't settled.
 func (t *Table) Expect(more bool) {
-	if t.expecting != more {
-		t.expecting, t.standing = more, true
+	if t.expecting != more || t.unlistedRegistry {
+		t.expecting, t.unlistedRegistry, t.standing = more, false, true
 	}
 }
+
+// Unexpect goes on without the members that may come. As long as they may, what is answered is short-lived.
+func (t *Table) Unexpect() { t.expecting, t.unlistedRegistry, t.standing = false, true, true }
 
 // Expecting says whether more members may come.
 func (t *Table) Expecting() bool { return t.expecting }

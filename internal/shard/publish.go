@@ -215,6 +215,7 @@ func (t *Table) compose(s *service, fs []finding) *snapshot.Service {
 	if len(out.Shards) == 0 {
 		out.Down = excuse(reasons)
 	}
+	out.Unsure = s.key.Kind == snapshot.Host && !slices.ContainsFunc(fs, func(f finding) bool { return f.hold || !f.evidence.Unattached })
 	if s.key.Kind == snapshot.Host && out.Policy == nil {
 		out.Policy = &nearest
 	}

@@ -42,10 +42,12 @@ type Table struct {
 	scopes   bool // the places of a member have changed
 	standing bool // a member has been listed for the first time, or had its time
 
-	starting               // see begin.go
-	expecting bool         // more members may come whose names aren't known yet
-	excused   map[int]bool // members of which something goes by an order
-	unchecked bool         // whether the orders are about members
+	starting       // see begin.go
+	expecting bool // more members may come whose names aren't known yet
+	// unlistedRegistry is set where these have had their time, and may come all the same.
+	unlistedRegistry bool
+	excused          map[int]bool // members of which something goes by an order
+	unchecked        bool         // whether the orders are about members
 
 	rehost  bool // hosts has gained or lost a name
 	recheck bool // checks has gained or lost one

@@ -54,48 +54,85 @@ func (f *Federation) Hosts() iter.Seq[*Service] {
 	}
 }
 
+// Unsure says whether a name that is answered by what stands for all below encloser, or isn't there,
+// would be answered otherwise if all hosts that aren't sure were claimed.
+func (f *Federation) Unsure(name, encloser string) bool {
+	if f.unsure.above.size == 0 {
+		return false
+	}
+	if s, _ := f.unsure.wild.get(hash(encloser), encloser); s != nil {
+		return true
+	}
+	for len(name) > len(encloser) {
+		if n, _ := f.unsure.above.get(hash(name), name); n > 0 {
+			return true
+		}
+		_, name, _ = strings.Cut(name, ".")
+	}
+	return false
+}
+
 func (e *Edit) setHost(s *Service) {
+	if e.removeUnsure(s.Key); s.Unsure {
+		e.removeHost(s.Key)
+		t, name := e.next.unsure.tree(s.Key.Name)
+		if old, _ := t.get(hash(name), name); old == nil {
+			e.next.unsure.raise(e.owner, s.Key.Name, 1)
+		}
+		t.set(e.owner, hash(name), name, s)
+		return
+	}
 	old := e.next.Host(s.Key.Name)
 	e.tolerate(old, s)
 	e.add(old, s)
-	t, name := e.tree(s.Key.Name)
+	t, name := e.next.hosts.tree(s.Key.Name)
 	t.set(e.owner, hash(name), name, s)
 	if old == nil {
-		e.raise(s.Key.Name, 1)
+		e.next.hosts.raise(e.owner, s.Key.Name, 1)
+	}
+}
+
+// removeUnsure takes out a host that isn't sure, if it is the key's.
+func (e *Edit) removeUnsure(k Key) {
+	t, name := e.next.unsure.tree(k.Name)
+	if old, _ := t.get(hash(name), name); old != nil && old.Key == k {
+		t.remove(e.owner, hash(name), name)
+		e.next.unsure.raise(e.owner, k.Name, -1)
 	}
 }
 
 // removeHost takes a host out if it is the key's: another namespace may hold it by
 // now.
 func (e *Edit) removeHost(k Key) {
+	e.removeUnsure(k)
 	old := e.next.Host(k.Name)
 	if old == nil || old.Key != k {
 		return
 	}
 	e.tolerate(old, nil)
 	e.add(old, nil)
-	t, name := e.tree(k.Name)
+	t, name := e.next.hosts.tree(k.Name)
 	t.remove(e.owner, hash(name), name)
-	e.raise(k.Name, -1)
+	e.next.hosts.raise(e.owner, k.Name, -1)
 }
 
 // tree is where a host is found, and by what.
-func (e *Edit) tree(host string) (*trie[string, *Service], string) {
+func (h *hosts) tree(host string) (*trie[string, *Service], string) {
 	if behind, ok := strings.CutPrefix(host, wildcard); ok {
-		return &e.next.hosts.wild, behind
+		return &h.wild, behind
 	}
-	return &e.next.hosts.exact, host
+	return &h.exact, host
 }
 
 // raise counts a host at its name and at all above.
-func (e *Edit) raise(name string, by int) {
-	above := &e.next.hosts.above
+func (h *hosts) raise(o *owner, name string, by int) {
+	above := &h.above
 	for more := true; more; _, name, more = strings.Cut(name, ".") {
 		n, _ := above.get(hash(name), name)
 		if n+by == 0 {
-			above.remove(e.owner, hash(name), name)
+			above.remove(o, hash(name), name)
 		} else {
-			above.set(e.owner, hash(name), name, n+by)
+			above.set(o, hash(name), name, n+by)
 		}
 	}
 }

@@ -72,7 +72,10 @@ type Service struct {
 	Down   string   // why no shard is up; "" while one is
 	Silent []Silent // shards of clusters that have gone silent
 	Awaits []Await  // shards of which something isn't known yet
-	Note   string   // what else was decided about it, for whoever asks why; mostly ""
+	// Unsure says of a host that nobody may claim it. It is answered as if it weren't there, for a
+	// shorter time.
+	Unsure bool
+	Note   string // what else was decided about it, for whoever asks why; mostly ""
 	// Active is the region that addresses of each family are answered from under a
 	// failover policy; "" where there is no such policy, or no region of its list has one.
 	Active [Families]string

@@ -69,7 +69,7 @@ type Federation struct {
 	namespaces trie[space, int] // how many services each has
 	kinds      [len(Kinds)]int  // how many services of each kind
 
-	hosts hosts
+	hosts, unsure hosts // these, if they turn out to be claimed
 
 	answered uint64 // the sums of all services, added up
 	scopes   uint64 // the sum of Map

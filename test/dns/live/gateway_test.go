@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedns/fedns/test/framework/cluster"
 	"github.com/fedns/fedns/test/framework/server"
@@ -161,7 +163,19 @@ spec:
   listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {team: web}}}}}]
 `)
 	paris.GatewayAddress(t, "shop", "front", "192.0.2.101")
-	for _, name := range []string{"shop", "other"} {
+	for _, name := range []string{"both", "calm"} {
+		paris.Apply(t, fmt.Sprintf(`
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {namespace: shop, name: %[1]s, labels: {fedns.io/export: "true"}}
+spec:
+  rules: [{host: %[1]s.example.com, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
+`, name))
+		if _, err := paris.Client.NetworkingV1().Ingresses("shop").Patch(t.Context(), name, types.MergePatchType, []byte(`{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.102"}]}}}`), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"shop", "other", "both"} {
 		paris.Apply(t, fmt.Sprintf(`
 apiVersion: gateway.networking.k8s.io/v1beta1
 kind: HTTPRoute
@@ -173,7 +187,13 @@ spec:
 `, name))
 	}
 	s := server.Launch(t, corefile(members(t, paris)...))
-	shop, other := host{s, "shop.example.com"}, host{s, "other.example.com"}
+	shop, other, both := host{s, "shop.example.com"}, host{s, "other.example.com"}, host{s, "both.example.com"}
+	ttl := func(name string) uint32 {
+		if m := s.Ask(t, name, dns.TypeA); len(m.Answer) > 0 {
+			return m.Answer[0].Header().Ttl
+		}
+		return 0
+	}
 	why := func() string {
 		m := s.Ask(t, "shop.example.com", dns.TypeA)
 		if o := m.IsEdns0(); o != nil {
@@ -185,6 +205,7 @@ spec:
 	(view{s, "web.shop", "svc"}).becomes(t, prompt, "192.0.2.1", "global") // which needs nobody's word
 	shop.becomes(t, prompt, "SERVFAIL")
 	other.becomes(t, prompt, "SERVFAIL")
+	both.becomes(t, prompt, "SERVFAIL")
 	if ready(t, s) {
 		t.Error("ready, and a route isn't known")
 	}
@@ -194,8 +215,14 @@ spec:
 	s.WaitReady(t)
 	other.becomes(t, prompt, "NXDOMAIN") // nobody has accepted it
 	shop.becomes(t, prompt, "192.0.2.101")
+	both.becomes(t, prompt, "192.0.2.102")
+	if short, long := ttl("both.example.com"), ttl("calm.example.com"); short != 30 || long != 180 {
+		t.Errorf("TTL %d where a route may count, and %d beside", short, long)
+	}
 	paris.AcceptRoute(t, "shop", "other", "front")
 	other.becomes(t, prompt, "192.0.2.101")
+	paris.AcceptRoute(t, "shop", "both", "front")
+	both.becomes(t, prompt, "192.0.2.101 192.0.2.102")
 }
 
 // role is fedns's in a member, with more rules.
