@@ -18,6 +18,14 @@ type said struct {
 	weight  uint16
 }
 
+// lasting is a TTL for each policy, and none for none.
+func lasting(policy string) (ttl uint32) {
+	for _, b := range []byte(policy) {
+		ttl = 7*ttl%1000 + uint32(b)
+	}
+	return ttl
+}
+
 // What the oldest Service says of the policy counts, if it says anything; every
 // shard has a weight of its own.
 func TestChoiceOfMembers(t *testing.T) {
@@ -36,6 +44,10 @@ func TestChoiceOfMembers(t *testing.T) {
 		{"the oldest in the first", []said{{100, "nearest", 1}, {200, "weighted", 1}}, "nearest", "", `clusters "c0" and "c1" ` + differ},
 		{"the oldest that says anything", []said{{100, "", 1}, {300, "nearest", 1}, {200, "weighted", 1}}, "weighted", "", `clusters "c1" and "c2" ` + differ},
 		{"of one age, the first by name", []said{{100, "nearest 2", 1}, {100, "nearest 3", 1}}, "nearest 2", "", `clusters "c0" and "c1" ` + differ},
+		{"without a date, the youngest", []said{{0, "nearest 2", 1}, {300, "nearest 3", 1}}, "nearest 3", "", `clusters "c0" and "c1" ` + differ},
+		{"without a date, whichever comes first", []said{{300, "nearest 3", 1}, {0, "nearest 2", 1}}, "nearest 3", "", `clusters "c0" and "c1" ` + differ},
+		{"none with a date, the first by name", []said{{0, "nearest 2", 1}, {0, "nearest 3", 1}}, "nearest 2", "", `clusters "c0" and "c1" ` + differ},
+		{"without a date, where nobody else says it", []said{{0, "nearest 2", 1}, {300, "", 1}}, "nearest 2", "", ""},
 		{"all, where the federation says otherwise", []said{{100, "all", 1}, {200, "", 1}}, "all", "", ""},
 		{"another failover", []said{{100, "failover r0 r1", 1}, {200, "", 1}}, "failover r0 r1", "r0", ""},
 		{"a failover to nowhere", []said{{100, "failover mars", 1}, {200, "", 1}}, "failover mars", "", ""},
@@ -56,6 +68,7 @@ func TestChoiceOfMembers(t *testing.T) {
 				m := tt.members[i]
 				o := service(web, fmt.Sprint("192.0.2.", i))
 				o.Created, o.Policy, o.Weight = m.created, m.policy, m.weight
+				o.TTL = lasting(m.policy)
 				b.apply(i, lists()...).apply(i, shard.ServiceSet{Service: o}, shard.SliceSet{Slice: slice(web, ready(fmt.Sprint("z", i)))})
 			}
 			s := b.publish().fed.Service(web)
@@ -65,6 +78,9 @@ func TestChoiceOfMembers(t *testing.T) {
 			}
 			if got != tt.want || s.Active != [2]string{tt.active, ""} {
 				t.Errorf("policy %q, active %q; want %q, %q", got, s.Active, tt.want, tt.active)
+			}
+			if s.TTL != lasting(tt.want) {
+				t.Errorf("TTL %d, want that of the same member, %d", s.TTL, lasting(tt.want))
 			}
 			for _, sh := range s.Shards {
 				if want := tt.members[sh.Cluster].weight; sh.Weight != want {

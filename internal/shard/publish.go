@@ -263,8 +263,8 @@ func freezePorts(ports map[Port][]topology.Place, ups map[topology.Place]bool) [
 	return out
 }
 
-// eldest is what the members' Services say of something; the oldest that says
-// anything wins. The zero value says nothing.
+// eldest is what the members' objects say of something: of those that say anything, and what
+// makes sense, the oldest wins; see compareAge. The zero value says nothing.
 func eldest[T comparable](t *Table, s *service, fs []finding, what string, of func(*Service) T) T {
 	var none T
 	var oldest *Service
@@ -281,7 +281,7 @@ func eldest[T comparable](t *Table, s *service, fs []finding, what string, of fu
 		if of(o) != of(oldest) {
 			t.notice("", Disagreement, fmt.Sprintf("%s: clusters %q and %q disagree on %s; the oldest Service's is taken", s.key, min(from, name), max(from, name), what))
 		}
-		if o.Created < oldest.Created || o.Created == oldest.Created && name < from {
+		if cmp.Or(compareAge(o.Created, oldest.Created), cmp.Compare(name, from)) < 0 {
 			oldest, from = o, name
 		}
 	}
