@@ -3,6 +3,7 @@ package federation
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -35,7 +36,7 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 			a.Shorten()
 		}
 		if !subnet.IsValid() || !l.trustsSubnets(from) {
-			c, _ := l.client(from.WithZone(""))
+			c := l.client(from.WithZone(""))
 			c.Draw = draw
 			a.Choose(&c)
 			return 0
@@ -50,7 +51,7 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 		}
 		c.Draw = draw
 		a.Choose(&c)
-		if a.Outcome == answer.Found && a.Target {
+		if a.Outcome == answer.Found && a.Target && !a.Whatever() {
 			return uint8(length)
 		}
 	default:
@@ -60,7 +61,8 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 }
 
 // subnet reads the client's network of a question. It is false for one that is put
-// together wrongly (RFC 7871 section 7.1.2).
+// together wrongly (RFC 7871 section 7.1.2), as far as that can be told of what the library
+// has made of it: see misfit.
 func (q *query) subnet() (p netip.Prefix, sound bool) {
 	o := q.Req.IsEdns0()
 	if o == nil {
@@ -78,14 +80,38 @@ func (q *query) subnet() (p netip.Prefix, sound bool) {
 		if e.Family == 1 || e.Family == 0 {
 			a = a.Unmap()
 		}
-		p = netip.PrefixFrom(a, int(e.SourceNetmask))
-		if !p.IsValid() || p.Masked() != p {
+		n := netip.PrefixFrom(a, int(e.SourceNetmask))
+		if !n.IsValid() || n.Masked() != n {
 			return netip.Prefix{}, false
 		}
-		q.network = e
-		return p, true
+		if q.network == nil { // all but the first are only to be put together rightly
+			q.network, p = e, n
+		}
 	}
 	return p, true
+}
+
+// misfit marks questions with a client subnet whose address has more or fewer bytes than
+// its length asks for. The library fills it up, or cuts it; all that is left to tell is
+// how long the OPT record was.
+type misfit struct{}
+
+// misfits says whether a question, as it came, is such a one. Before another plugin has
+// changed its options, those are as long as they were, but for some that say how long a
+// thing lasts in as many bytes as it takes.
+func misfits(r *dns.Msg) bool {
+	o := r.IsEdns0()
+	if o == nil || !slices.ContainsFunc(o.Option, func(option dns.EDNS0) bool { return option.Option() == dns.EDNS0SUBNET }) {
+		return false
+	}
+	for _, option := range o.Option {
+		switch option.(type) {
+		case *dns.EDNS0_TCP_KEEPALIVE, *dns.EDNS0_UL, *dns.EDNS0_EXPIRE:
+			return false // it can't be told
+		}
+	}
+	const fixed = 1 + 2 + 2 + 4 + 2 // the root's name, type, class, TTL and length
+	return o.Hdr.Rdlength > 0 && int(o.Hdr.Rdlength) != dns.Len(o)-fixed // 0: it didn't come from anywhere
 }
 
 // echoSubnet adds the client's network to an answer, with how far it holds.
@@ -120,11 +146,12 @@ func (l *geoIndex) describe(a netip.Addr) report.Client {
 		return out
 	}
 	plain := a.Unmap().WithZone("")
-	id, length := t.table.Lookup(plain)
+	table := t.of(plain)
+	id, length := table.Lookup(plain)
 	if p, err := plain.Prefix(length); err == nil {
 		out.Block = p.String()
 	}
-	ranking := t.table.Ranking(id)
+	ranking := table.Ranking(id)
 	if len(ranking.Order()) == 0 {
 		return out
 	}

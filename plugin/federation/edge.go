@@ -38,6 +38,9 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	if loop, _ := ctx.Value(dnsserver.LoopKey{}).(int); loop > 0 || len(r.Question) == 0 {
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r) // another plugin asks
 	}
+	if misfits(r) {
+		ctx = context.WithValue(ctx, misfit{}, true)
+	}
 	w = streamed(w, r)
 	state := request.Request{W: w, Req: r}
 	from, err := netip.ParseAddr(state.IP())

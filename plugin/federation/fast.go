@@ -34,8 +34,7 @@ import (
 //   - NSID and a client subnet are answered for every name of the domains, also
 //     where another plugin answers, and NSID without setting DO; COOKIE for every
 //     question of the address, also where no server block answers
-//   - FORMERR to a client subnet that is put together wrongly has an OPT record, and
-//     one with too few or too many bytes is one (CoreDNS: fills it up)
+//   - FORMERR to a client subnet that is put together wrongly has an OPT record
 //   - a COOKIE of an impossible length is FORMERR also where no server block answers
 //   - an answer that fills 512 bytes goes without the COOKIE, rather than without
 //     records
@@ -154,6 +153,9 @@ func (r *responder) Respond(p *udp.Packet) int {
 	var need kinds
 	if d != nil {
 		need = d.needed(q, r.name, p.From.Addr())
+		if !d.of.heeds(d.domain, p.From.Addr()) {
+			q.EDNS.NoSubnet()
+		}
 		if d.part.size > 0 {
 			q.EDNS.Size = min(q.EDNS.Size, d.part.size)
 		}

@@ -133,6 +133,10 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	normalizeOPT(r, state.Proto())
 	sound := q.checkCookie(f.jar.Load())
 	client, whole := q.subnet()
+	whole = whole && ctx.Value(misfit{}) == nil
+	if from, _ := netip.ParseAddr(state.IP()); q.network != nil && !f.heeds(d, from) {
+		q.network, client = nil, netip.Prefix{}
+	}
 	outer, _ := ctx.Value(following{}).(*query)
 	switch loop, _ := ctx.Value(dnsserver.LoopKey{}).(int); {
 	case outer != nil:

@@ -2,11 +2,9 @@ package federation
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"maps"
-	"math/bits"
 	"net/netip"
 	"slices"
 	"sync"
@@ -81,7 +79,10 @@ func sitesOf(clusters []source) (out []site) {
 
 // located is a state of a locator. It never changes.
 type located struct {
-	table  *geo.Table
+	table *geo.Table
+	// own places this host's own clients: of the loopback addresses, a database may know
+	// what they stand for, though nobody else's.
+	own    *geo.Table
 	atlas  *geo.Atlas
 	within []int
 
@@ -93,15 +94,37 @@ type located struct {
 	sites      *[]site
 }
 
-// client gives what an answer is chosen by for a client at an address, and how long
-// the prefix is whose clients are all answered so.
-func (l *geoIndex) client(a netip.Addr) (c answer.Client, length int) {
+// client gives what an answer is chosen by for a client at an address.
+func (l *geoIndex) client(a netip.Addr) answer.Client {
+	t := l.now.Load()
+	if t == nil {
+		return answer.Client{}
+	}
+	id, _ := t.of(a).Lookup(a)
+	return t.client(t.of(a).Ranking(id))
+}
+
+// subnet is client for a client subnet that begins at an address, with how long the
+// prefix is whose clients are all answered so.
+func (l *geoIndex) subnet(a netip.Addr) (c answer.Client, length int) {
 	t := l.now.Load()
 	if t == nil {
 		return answer.Client{}, 0
 	}
 	id, length := t.table.Lookup(a)
-	return answer.Client{Ranking: t.table.Ranking(id), Regions: t.atlas.Regions(), Within: t.within}, length
+	return t.client(t.table.Ranking(id)), length
+}
+
+func (t *located) client(r geo.Ranking) answer.Client {
+	return answer.Client{Ranking: r, Regions: t.atlas.Regions(), Within: t.within}
+}
+
+// of is the table by which who asks is placed.
+func (t *located) of(a netip.Addr) *geo.Table {
+	if a.Unmap().IsLoopback() {
+		return t.own
+	}
+	return t.table
 }
 
 // trustsSubnets says whether the client subnets of a resolver are taken at their word.
@@ -109,60 +132,15 @@ func (l *geoIndex) trustsSubnets(resolver netip.Addr) bool {
 	return l.ecs && (len(l.resolvers) == 0 || slices.ContainsFunc(l.resolvers, func(p netip.Prefix) bool { return p.Contains(resolver.Unmap()) }))
 }
 
-// local are the networks that mean something else to everybody: of a client subnet in
-// one, only an operator's nets know where it is (RFC 7871 section 11.3, RFC 6890).
-var local = func() (out []netip.Prefix) {
-	for _, p := range []string{
-		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3",
-		"::/127", "fc00::/7", "fe80::/10", "ff00::/8",
-	} {
-		out = append(out, netip.MustParsePrefix(p))
-	}
-	return out
-}()
-
-// subnet is client for a client subnet that begins at an address. Its prefix stays
-// clear of networks that are answered otherwise for what they are.
-func (l *geoIndex) subnet(a netip.Addr) (c answer.Client, length int) {
-	c, length = l.client(a)
-	t := l.now.Load()
-	if t == nil {
-		return c, length
-	}
-	placed := false
-	if n, ok := t.table.Net(a); ok {
-		placed, length = true, max(length, n.Prefix.Bits()+a.BitLen()-n.Prefix.Addr().BitLen())
-	}
-	for _, p := range local {
-		switch same := common(a, p.Addr()); {
-		case same < 0: // another family
-		case same < p.Bits():
-			length = max(length, same+1)
-		default:
-			length = max(length, p.Bits())
-			if !placed {
-				c = answer.Client{}
-			}
+// heeds says whether the client subnets of a resolver are taken at their word in a domain: by
+// any of its federations. Where they aren't, none is sent back (RFC 7871 section 7.2.1).
+func (f *Federation) heeds(d *domain, resolver netip.Addr) bool {
+	for i := range d.members {
+		if f.locators[d.members[i].Index].trustsSubnets(resolver) {
+			return true
 		}
 	}
-	return c, length
-}
-
-// common is how many bits two addresses begin with alike; less than 0 if they are of
-// different families.
-func common(a, b netip.Addr) int {
-	if a.BitLen() != b.BitLen() {
-		return -1
-	}
-	if a.Is4() {
-		x, y := a.As4(), b.As4()
-		return bits.LeadingZeros32(binary.BigEndian.Uint32(x[:]) ^ binary.BigEndian.Uint32(y[:]))
-	}
-	x, y := a.As16(), b.As16()
-	if d := binary.BigEndian.Uint64(x[:]) ^ binary.BigEndian.Uint64(y[:]); d != 0 {
-		return bits.LeadingZeros64(d)
-	}
-	return 64 + bits.LeadingZeros64(binary.BigEndian.Uint64(x[8:])^binary.BigEndian.Uint64(y[8:]))
+	return false
 }
 
 // inherit takes over what those of a configuration before knew of the same
@@ -334,16 +312,53 @@ func (l *geoIndex) rebuild(board *snapshot.Current, places func() map[topology.C
 	next := &located{scopes: f.Map, settled: f.Settled, tolerances: tolerances, db: db, sites: sites, within: tolerances}
 	next.atlas = geo.NewAtlas(l.regions(f, *sites, places()), tolerances...)
 	var layers []iter.Seq2[netip.Prefix, geo.Place]
+	var own loopback
 	if db != nil {
-		layers = append(layers, db.Each)
+		layers = append(layers, own.beside(db.Each))
 	}
 	var err error
-	if next.table, err = geo.Build(next.atlas, l.somewhere(next.atlas), layers...); err != nil {
+	nets := l.somewhere(next.atlas)
+	if next.table, err = geo.Build(next.atlas, nets, append(layers, geo.Local)...); err == nil {
+		next.own, err = geo.Build(next.atlas, nets, own.each)
+	}
+	if err != nil {
 		geoErrors.WithLabelValues(l.federation).Inc()
 		clogger.Errorf("federation %s: geo: %v", l.federation, err)
 		return
 	}
 	l.now.Store(next)
+}
+
+// A loopback is what a database says of the addresses of the host itself.
+type loopback []placed
+
+type placed struct {
+	prefix netip.Prefix
+	place  geo.Place
+}
+
+// beside gives what a database says, and keeps what is about them.
+func (o *loopback) beside(each iter.Seq2[netip.Prefix, geo.Place]) iter.Seq2[netip.Prefix, geo.Place] {
+	all := netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)
+	return func(yield func(netip.Prefix, geo.Place) bool) {
+		*o = nil // it may be read again
+		for p, place := range each {
+			if p.Overlaps(all) {
+				*o = append(*o, placed{p, place})
+			}
+			if !yield(p, place) {
+				return
+			}
+		}
+	}
+}
+
+func (o *loopback) each(yield func(netip.Prefix, geo.Place) bool) {
+	for _, p := range *o {
+		if !yield(p.prefix, p.place) {
+			return
+		}
+	}
 }
 
 // regions are those of the federation, with where they are: by an operator's word,

@@ -71,6 +71,9 @@ func (r *transaction) answer(q *message.Question, name string, labels []string, 
 			a = r.domain.resolve(r.snapshot, r.apex, name, labels, answer.Type(q.Type), r.now)
 			do, scope = r.domain.decide(r.of, r.apex, &question{name, labels, r.from, r.network}, &a)
 			r.Scope = max(r.Scope, scope)
+			if a.Federation != nil && r.network.IsValid() && !r.of.locators[a.Index].trustsSubnets(r.from) {
+				q.EDNS.NoSubnet()
+			}
 		}
 		if do == lookUp {
 			if s = r.apex.zone.Lookup(name, labels, q.Type); s.Kind == static.NoName {

@@ -25,7 +25,9 @@ func (q *Question) Bare(p []byte, x *Extras) Bare {
 	if n := q.EDNS.subnetSize; n > 0 {
 		b = option(b, optionSubnet, n)
 		b = append(b, q.EDNS.subnet[:n]...)
-		spare -= 4 + n // the answer has it, too
+		if !q.EDNS.unheeded {
+			spare -= 4 + n // the answer has it, too
+		}
 		Close(b[at:])
 	}
 	binary.BigEndian.PutUint16(b[at+3:], uint16(max(MinSize, q.Limit()-spare)))

@@ -83,7 +83,7 @@ func (e *EDNS) Options(b []byte, x *Extras) []byte {
 		b = append(b, e.client[:]...)
 		b = append(b, x.Cookie[:]...)
 	}
-	if e.subnetSize > 0 {
+	if e.subnetSize > 0 && !e.unheeded {
 		b = option(b, optionSubnet, e.subnetSize)
 		at := len(b)
 		b = append(b, e.subnet[:e.subnetSize]...)

@@ -70,6 +70,7 @@ type EDNS struct {
 
 	subnet     [4 + 16]byte // the client's, as RFC 7871 section 6 has it
 	subnetSize int          // 0: there is none
+	unheeded   bool         // it isn't sent back
 }
 
 // The options that are understood (IANA's DNS EDNS0 Option Codes).
@@ -205,6 +206,10 @@ func (e *EDNS) Subnet() (p netip.Prefix, ok bool) {
 	}
 	return netip.PrefixFrom(addr, int(e.subnet[2])), true
 }
+
+// NoSubnet has the client's subnet not be sent back: whoever doesn't go by it says nothing of
+// it (RFC 7871 section 7.2.1).
+func (e *EDNS) NoSubnet() { e.unheeded = true }
 
 // Cookie gives the client's and the server's part of the COOKIE option. ok is
 // false if there is none.

@@ -88,6 +88,15 @@ func TestPlaces(t *testing.T) {
 		{"web", "", "10.9.2.0/24", lapland, "1 10.9.2.0/24/21"},
 		{"web", "", "10.9.9.0/24", taiwan, "1 10.9.9.0/24/24"},
 		{"web", "", "fd00:9:1::/48", edo, "2 fd00:9:1::/48/32"},
+		{"web", "", "2002:a09:909::/48", taiwan, "2 2002:a09:909::/48/40"}, // 6to4 of 10.9.9.9
+		{"web", "", "64:ff9b::a09:909/128", taiwan, "2 64:ff9b::a09:909/128/120"},
+
+		// What the database says of private networks doesn't count, in any form.
+		{"web", "", "172.16.5.0/24", every, "1 172.16.5.0/24/12"},
+		{"web", "", "172.15.5.0/24", edo, "1 172.15.5.0/24/12"},
+		{"web", "", "2002:ac10:500::/40", every, "2 2002:ac10:500::/40/28"},
+		{"web", "", "64:ff9b::ac10:500/120", every, "2 64:ff9b::ac10:500/120/108"},
+		{"web", "", "::ffff:172.16.5.0/120", every, "2 ::ffff:172.16.5.0/120/108"},
 
 		// The client asks not to be told from others.
 		{"web", "127.0.10.1", "0.0.0.0/0", every, "1 0.0.0.0/0/0"},
@@ -121,6 +130,11 @@ func TestPlaces(t *testing.T) {
 		if got := everywhere(t, servers, "", m); got.addrs != tt.want || got.subnet != tt.back {
 			t.Errorf("%s: %v; want %s and %q", tt.name, got, tt.want, tt.back)
 		}
+	}
+
+	// An answer to ANY is the same for everybody: that there is something.
+	if got := everywhere(t, servers, "", question("web", dns.TypeANY, "192.0.2.0/24")); got.addrs != "" || got.subnet != "1 192.0.2.0/24/0" {
+		t.Errorf("ANY of web: %v", got)
 	}
 
 	// The closest of a family is the closest that has it.
@@ -264,28 +278,27 @@ func TestMalformed(t *testing.T) {
 		name   string
 		option []byte
 		rcode  string
-		filled bool // CoreDNS fills it up, so that only the fast path sees it
 	}{
-		{"good", subnet(1, 24, 0, 192, 0, 2), "NOERROR", false},
-		{"of no family, for nobody", subnet(0, 0, 0), "NOERROR", false},
-		{"a bit beyond its length", subnet(1, 23, 0, 192, 0, 3), "FORMERR", false},
-		{"bits beyond its length", subnet(2, 20, 0, 0x20, 0x01, 0x0f), "FORMERR", false},
-		{"with a scope", subnet(1, 24, 24, 192, 0, 2), "FORMERR", false},
-		{"longer than IPv4", subnet(1, 33, 0, 192, 0, 2, 0, 0), "FORMERR", false},
-		{"longer than IPv6", subnet(2, 129, 0, slices.Repeat([]byte{0x20}, 17)...), "FORMERR", false},
-		{"of another family", subnet(3, 24, 0, 192, 0, 2), "FORMERR", false},
-		{"of no family, with a length", subnet(0, 8, 0, 10), "FORMERR", false},
-		{"cut short", []byte{0, 1, 24}, "FORMERR", false},
-		{"empty", nil, "FORMERR", false},
-		{"too few bytes", subnet(1, 24, 0, 192, 0), "FORMERR", true},
-		{"too many bytes", subnet(1, 24, 0, 192, 0, 2, 0), "FORMERR", true},
-		{"bytes for nobody", subnet(1, 0, 0, 0), "FORMERR", true},
+		{"good", subnet(1, 24, 0, 192, 0, 2), "NOERROR"},
+		{"of no family, for nobody", subnet(0, 0, 0), "NOERROR"},
+		{"a bit beyond its length", subnet(1, 23, 0, 192, 0, 3), "FORMERR"},
+		{"bits beyond its length", subnet(2, 20, 0, 0x20, 0x01, 0x0f), "FORMERR"},
+		{"with a scope", subnet(1, 24, 24, 192, 0, 2), "FORMERR"},
+		{"longer than IPv4", subnet(1, 33, 0, 192, 0, 2, 0, 0), "FORMERR"},
+		{"longer than IPv6", subnet(2, 129, 0, slices.Repeat([]byte{0x20}, 17)...), "FORMERR"},
+		{"of another family", subnet(3, 24, 0, 192, 0, 2), "FORMERR"},
+		{"of no family, with a length", subnet(0, 8, 0, 10), "FORMERR"},
+		{"cut short", []byte{0, 1, 24}, "FORMERR"},
+		{"empty", nil, "FORMERR"},
+		{"too few bytes", subnet(1, 24, 0, 192, 0), "FORMERR"},
+		{"too many bytes", subnet(1, 24, 0, 192, 0, 2, 0), "FORMERR"},
+		{"bytes for nobody", subnet(1, 0, 0, 0), "FORMERR"},
+		{"too few bytes of IPv6", subnet(2, 56, 0, 0x20, 0x01, 0x0d, 0xb8), "FORMERR"},
+		{"too many bytes of IPv6", subnet(2, 32, 0, 0x20, 0x01, 0x0d, 0xb8, 0), "FORMERR"},
+		{"all bytes of IPv6", subnet(2, 128, 0, slices.Repeat([]byte{0x20}, 16)...), "NOERROR"},
 	} {
 		for way, s := range servers {
 			for _, network := range []string{"udp", "tcp"} {
-				if tt.filled && (way == "off" || network == "tcp") {
-					continue
-				}
 				if got := via(t, s, network, "", raw(tt.option)); got.rcode != tt.rcode {
 					t.Errorf("%s, fast %s over %s: %v, want %s", tt.name, way, network, got, tt.rcode)
 				}
@@ -322,8 +335,15 @@ func TestEcs(t *testing.T) {
 					}
 					for _, local := range tt.not {
 						own := via(t, s, network, local, question("web", dns.TypeA, ""))
-						if got := via(t, s, network, local, question("web", dns.TypeA, "192.0.2.200/32")); got.addrs != own.addrs || got.subnet != "1 192.0.2.200/32/0" {
-							t.Errorf("fast %s over %s: the word of %s counts: %v, not %v", way, network, local, got, own)
+						if got := via(t, s, network, local, question("web", dns.TypeA, "192.0.2.200/32")); got.addrs != own.addrs || got.subnet != "" {
+							t.Errorf("fast %s over %s: the word of %s counts, or is sent back: %v, not %v", way, network, local, got, own)
+						}
+						for _, name := range []string{"example.com.", "nobody.shop.fed.svc.example.com.", "every.shop.fed.svc.example.com."} {
+							m := question("web", dns.TypeSOA, "192.0.2.200/32")
+							m.Question[0].Name = name
+							if got := via(t, s, network, local, m); got.subnet != "" {
+								t.Errorf("fast %s over %s: the word of %s is sent back with %s: %v", way, network, local, name, got)
+							}
 						}
 					}
 				}
