@@ -249,12 +249,12 @@ func (p *Pipeline) Claims(ctx context.Context, host string) (claims []shard.Clai
 	return claims, ok
 }
 
-// Preview gives the services of a federation that would be answered otherwise with more
-// orders, beside those that stand as edit makes them of those that hold now.
-func (p *Pipeline) Preview(ctx context.Context, federation int, edit func([]override.Order) []override.Order, more []override.Order) (changed []shard.Preview, ok bool) {
+// Preview gives the services of a federation that would be answered otherwise under the
+// orders that edit makes of those that hold now.
+func (p *Pipeline) Preview(ctx context.Context, federation int, edit func([]override.Order) []override.Order) (changed []shard.Preview, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
 		t := w.tables[federation]
-		changed = t.Preview(edit(t.Orders()), more, Now())
+		changed = t.Preview(edit(t.Orders()), Now())
 	})
 	return changed, ok
 }

@@ -123,17 +123,15 @@ type Preview struct {
 	Before, After *snapshot.Service
 }
 
-// Preview gives the services that would be answered otherwise if some orders held, and
-// more of them were given: those have their effect even if there is one of the same words
-// that had it.
-func (t *Table) Preview(standing, more []override.Order, now time.Duration) []Preview {
+// Preview gives the services that would be answered otherwise under other orders.
+func (t *Table) Preview(orders []override.Order, now time.Duration) []Preview {
 	current := t.orders
-	defer func() { t.orders, t.given = current, nil }()
+	defer func() { t.orders = current }()
 	var out []Preview
 	for k := range t.services {
-		t.orders, t.given = current, nil
+		t.orders = current
 		before := t.Explain(k, now, nil).Answered
-		t.orders, t.given = slices.Concat(standing, more), more
+		t.orders = orders
 		after := t.Explain(k, now, nil).Answered
 		if before == nil || after == nil || slices.Equal(before.Shards, after.Shards) && before.Active == after.Active {
 			continue

@@ -98,9 +98,12 @@ func (t *Table) lead(s *service, out *snapshot.Service, now time.Duration) (l Le
 	}
 	for f := range l {
 		was := s.lead[f]
-		var orders []override.Order
+		// Of two orders of the same words, one may be new.
+		var orders, done []override.Order
 		for _, o := range t.failbacks(s.key) {
-			if !slices.Contains(was.Done, o.String()) || slices.Contains(t.given, o) {
+			if countOf(done, o) < countOf(was.Done, o.String()) {
+				done = append(done, o)
+			} else {
 				orders = append(orders, o)
 			}
 		}
@@ -112,14 +115,26 @@ func (t *Table) lead(s *service, out *snapshot.Service, now time.Duration) (l Le
 		if l[f], at = was.next(p, up, back, now); at > 0 && (wake == 0 || at < wake) {
 			wake = at
 		}
-		for _, o := range t.failbacks(s.key) {
-			if slices.Contains(was.Done, o.String()) || l[f].heeds(was, o) {
-				l[f].Done = append(l[f].Done, o.String())
+		for _, o := range orders {
+			if l[f].heeds(was, o) {
+				done = append(done, o)
 			}
+		}
+		for _, o := range done {
+			l[f].Done = append(l[f].Done, o.String())
 		}
 		out.Active[f] = l[f].Active
 	}
 	return l, wake
+}
+
+func countOf[T comparable](list []T, x T) (n int) {
+	for _, y := range list {
+		if y == x {
+			n++
+		}
+	}
+	return n
 }
 
 // failbacks are the orders to go back that speak of a service, or of a region.
@@ -169,7 +184,7 @@ func (t *Table) led(s *service, now Leads) {
 		}
 		if !t.beginning && len(was.Active) > 0 {
 			for _, o := range now[f].Done {
-				if !slices.Contains(was.Done, o) && !slices.Contains(t.heeded[o], s.key) {
+				if countOf(now[f].Done, o) > countOf(was.Done, o) && !slices.Contains(t.heeded[o], s.key) {
 					t.heeded[o] = append(t.heeded[o], s.key)
 				}
 			}

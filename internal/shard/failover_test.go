@@ -251,6 +251,9 @@ func TestFailbackEnds(t *testing.T) {
 		}
 		l.list("a", false).at(5*s, "b").list("a", true).at(6*s, "b")
 		r := l.restarted().order(order).list("a", true).list("b", true).at(7*s, "b")
+		// Given once more beside the one that had its effect, it is a new one; then that is gone.
+		twice := l.restarted().order(order).list("a", true).list("b", true).at(7*s, "b").order(order, order).at(8*s, "a")
+		twice.order(order).at(9*s, "a").list("a", false).at(10*s, "b").list("a", true).at(11*s, "b")
 		// Taken back and given again, it is a new one.
 		r.order().at(8*s, "b").order(order).at(9*s, "a")
 		// One of where it is already has nothing to do, then or later.

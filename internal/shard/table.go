@@ -21,8 +21,7 @@ type Table struct {
 	hosts    map[string]*host
 	checks   map[Check]*check
 	orders   []override.Order
-	given    []override.Order // those of a preview that don't stand yet
-	name     string           // of the federation
+	name     string // of the federation
 	arbiter  *Arbiter
 	admits   Admits
 	refused  int // claims on hosts that are refused

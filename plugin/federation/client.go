@@ -110,7 +110,7 @@ func misfits(r *dns.Msg) bool {
 			return false // it can't be told
 		}
 	}
-	const fixed = 1 + 2 + 2 + 4 + 2 // the root's name, type, class, TTL and length
+	const fixed = 1 + 2 + 2 + 4 + 2                                      // the root's name, type, class, TTL and length
 	return o.Hdr.Rdlength > 0 && int(o.Hdr.Rdlength) != dns.Len(o)-fixed // 0: it didn't come from anywhere
 }
 

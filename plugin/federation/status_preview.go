@@ -85,8 +85,13 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 		// second must see what the first has done.
 		file, _ := st.orders(now)
 		changed, ok := s.f.pipe.Preview(ctx, i, func(now []override.Order) []override.Order {
-			return slices.DeleteFunc(append(now, file...), func(o override.Order) bool { return slices.Contains(back, o.Subject) })
-		}, more)
+			for _, o := range file {
+				if !slices.Contains(now, o) {
+					now = append(now, o)
+				}
+			}
+			return append(slices.DeleteFunc(now, func(o override.Order) bool { return slices.Contains(back, o.Subject) }), more...)
+		})
 		if !ok {
 			return nil, errEnded
 		}
