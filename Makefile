@@ -23,7 +23,7 @@ run: build ## start fedns over corefile.example, on 127.0.0.1:1053
 	@echo '  dig @127.0.0.1 -p 1053 nginx.mynamespace.myfederation.svc.europe-west1.example.com   # no pods: follows the global name'
 	@echo '  dig @127.0.0.1 -p 1053 shop.example.com   # a host of Ingresses'
 	@echo '  dig @127.0.0.1 -p 1053 SRV _http._tcp.nginx.mynamespace.myfederation.svc.example.com'
-	@exec bin/fedns -conf corefile.example
+	@exec bin/fedns --conf corefile.example
 
 demo: ## the life of a federation in the terminal: real API servers, from init to its end, or with KEEP=1 until Ctrl-C
 	@[ -e bin/kube/stages.yaml ] || echo 'First etcd, Kubernetes and kwok are built, once: about six minutes.'

@@ -116,7 +116,7 @@ var homes = map[string][]string{
 	"github.com/miekg/dns":   {"plugin/federation", "internal/dns/static"},
 	"github.com/prometheus/": {"cmd/fedsync", "internal/source/cluster", "internal/sync/controller", "internal/pipeline", "internal/source/probe", "internal/source/registry", "plugin/federation"},
 	"github.com/fsnotify/":   {},
-	"github.com/spf13/":      {"internal/cli", "internal/ctl"},
+	"github.com/spf13/":      {"internal/cli", "internal/ctl", "cmd/fedsync", "cmd/fedns"},
 	"github.com/dchest/":     {"internal/dns/cookie", "internal/dns/rrl"},
 	"golang.org/x/":          {"internal/dns/sockets", "internal/dns/udp", "cmd/fedctl"},
 	"github.com/oschwald/":   {"internal/geo/mmdb"},

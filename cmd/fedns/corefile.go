@@ -21,7 +21,7 @@ type corefile struct {
 	text []byte
 }
 
-// find finds the Corefile that -conf names, or the usual one.
+// find finds the Corefile that --conf names, or the usual one.
 func find(conf string) (*corefile, error) {
 	name := conf
 	if name == "" {
@@ -34,13 +34,13 @@ func find(conf string) (*corefile, error) {
 	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && conf == "":
-		return nil, fmt.Errorf("there is no %s here, in %s; -conf FILE names one, such as corefile.example", name, filepath.Dir(path))
+		return nil, fmt.Errorf("there is no %s here, in %s; --conf FILE names one, such as corefile.example", name, filepath.Dir(path))
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("the Corefile %s isn't there (-conf)", conf)
+		return nil, fmt.Errorf("the Corefile %s isn't there (--conf)", conf)
 	case isFolder(path):
-		return nil, fmt.Errorf("the Corefile %s is a directory; -conf names a file%s", name, inside(path))
+		return nil, fmt.Errorf("the Corefile %s is a directory; --conf names a file%s", name, inside(path))
 	case err != nil:
-		return nil, fmt.Errorf("the Corefile %s: %w (-conf)", conf, bare(err))
+		return nil, fmt.Errorf("the Corefile %s: %w (--conf)", conf, bare(err))
 	case len(bytes.TrimSpace(text)) == 0:
 		return nil, fmt.Errorf("the Corefile %s is empty; corefile.example shows what can stand in it", name)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -14,8 +13,10 @@ import (
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/fedns/fedns/internal/advice"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/plugin/federation"
 )
 
@@ -28,8 +29,8 @@ func main() {
 	}
 	federation.Version = version
 	flag.BoolVar(&federation.SharePorts, "share", false, "Start although another process answers at an address of the Corefile, for a restart without a gap")
-	flags()
-	// CoreDNS's own -version speaks of CoreDNS only.
+	rest := flags()
+	// CoreDNS's own --version speaks of CoreDNS only.
 	if said("version") == "true" {
 		fmt.Print(versions())
 		return
@@ -41,24 +42,30 @@ func main() {
 		coremain.Run() // being a service there is CoreDNS's affair
 		return
 	}
-	start()
+	start(rest)
 }
 
-// flags reads the command line. CoreDNS has declared most of what can stand there.
-func flags() {
-	all := flag.CommandLine
-	all.Init("fedns", flag.ContinueOnError)
-	all.SetOutput(io.Discard)
-	switch err := all.Parse(os.Args[1:]); {
-	case errors.Is(err, flag.ErrHelp):
-		all.SetOutput(os.Stdout)
-		fmt.Print("fedns answers for services that run in several Kubernetes clusters, as a Corefile says.\n\n")
-		all.PrintDefaults()
+// flags reads the command line. CoreDNS has declared most of what can stand there, for
+// package flag: these have one dash or two, as ever, and it makes no difference.
+func flags() (rest []string) {
+	command := &cobra.Command{
+		Use:  "fedns",
+		Long: "fedns answers for services that run in several Kubernetes clusters, as a Corefile says.\n",
+		Example: `# Over a Corefile
+fedns --conf corefile.example`,
+		Run: func(*cobra.Command, []string) {},
+	}
+	all := command.Flags()
+	all.AddGoFlagSet(flag.CommandLine)
+	switch _, err := cli.Parse(all, os.Args[1:]); {
+	case errors.Is(err, pflag.ErrHelp):
+		cli.Help(os.Stdout, command, 0)
 		os.Exit(0)
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "[FATAL] %v (-help lists the flags)\n", advice.Flag(all, err))
+		fmt.Fprintf(os.Stderr, "[FATAL] %v (--help lists the flags)\n", err)
 		os.Exit(2)
 	}
+	return all.Args()
 }
 
 // said is the value of one of CoreDNS's flags.

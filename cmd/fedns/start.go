@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -19,7 +18,7 @@ import (
 // function does, but that all lines of the log have one form, the first of them says
 // what runs, and what is wrong with a Corefile's place is said in words for users.
 // GOMAXPROCS needs no care any more: Go itself looks at the quota of a container.
-func start() {
+func start(rest []string) {
 	caddy.TrapSignals()
 	if format := said("log-format"); format != "text" {
 		if err := clog.Configure(format, os.Stdout); err != nil {
@@ -29,8 +28,8 @@ func start() {
 		log.SetFlags(0)
 		clog.SetOutput(logging.Lines{To: os.Stdout})
 	}
-	if flag.NArg() > 0 {
-		fail(fmt.Errorf("%q isn't a flag; -conf FILE names the Corefile, -help lists the flags", flag.Arg(0)))
+	if len(rest) > 0 {
+		fail(fmt.Errorf("%q isn't a flag; --conf FILE names the Corefile, --help lists the flags", rest[0]))
 	}
 	quiet := dnsserver.Quiet
 	dnsserver.Quiet = true // what it would say has another form

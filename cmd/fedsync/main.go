@@ -4,9 +4,7 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,10 +18,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 
-	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/logging"
 	"github.com/fedns/fedns/internal/sync/controller"
@@ -44,11 +44,14 @@ func main() {
 	}
 	o, err := parse(os.Args[1:])
 	switch {
-	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, pflag.ErrHelp):
 		return
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "fedsync: error: %v\nfedsync: hint: fedsync -help lists the flags\n", err)
+		fmt.Fprintf(os.Stderr, "fedsync: error: %v\nfedsync: hint: fedsync --help lists the flags\n", err)
 		os.Exit(2)
+	}
+	for _, name := range o.old {
+		fmt.Fprintf(os.Stderr, "fedsync: hint: -%s is --%s now\n", name, name)
 	}
 	// What libraries say has the same form.
 	klog.SetSlogLogger(o.Log)
@@ -66,43 +69,58 @@ func main() {
 // options are the flags.
 type options struct {
 	controller.Config
-	dryRun, version bool
-	listen          string
-	deadline        time.Duration
+	dryRun, version, debug bool
+	listen                 string
+	deadline               time.Duration
+	old                    []string // flags that were written with one dash
 }
 
-func parse(args []string) (o options, err error) {
-	f := flag.NewFlagSet("fedsync", flag.ContinueOnError)
-	f.SetOutput(io.Discard) // errors are printed by main, in our words
+// newCommand is fedsync as its help tells of it; its flags are read into o.
+func newCommand(o *options) *cobra.Command {
+	command := &cobra.Command{
+		Use:  "fedsync",
+		Long: "fedsync keeps the objects of a federation in all its clusters.\n",
+		Example: `# Keep them
+fedsync --kubeconfig federation.kubeconfig
+
+# What would be done, field by field
+fedsync --kubeconfig federation.kubeconfig --dry-run`,
+		Run: func(*cobra.Command, []string) {},
+	}
+	f := command.Flags()
 	f.StringVar(&o.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "`file` that leads to the federation's API; default $KUBECONFIG")
 	f.StringVar(&o.Context, "context", "", "its context; default: the current one")
 	f.StringVar(&o.Federation, "federation", "", "`name` of the federation; default: what the ConfigMap federation-system/federation says")
 	f.IntVar(&o.MaxDeletes, "max-deletes", controller.DefaultMaxDeletes, "how many objects of a cluster may go in one pass before an operator has to confirm")
-	qps := f.Float64("qps", controller.DefaultQPS, "calls a second to each cluster")
+	f.Float32Var(&o.QPS, "qps", controller.DefaultQPS, "calls a second to each cluster")
 	f.IntVar(&o.Burst, "burst", controller.DefaultBurst, "calls to a cluster that may come at once")
 	f.DurationVar(&o.Lease, "lease", controller.DefaultLease, "how long a leader that is gone stays one; 0: there is only this one")
 	f.DurationVar(&o.LostAfter, "lost-after", controller.DefaultLostAfter, "how long a cluster may be out of reach before the others get its replicas")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:10253", "`address` of /metrics and /healthz; empty: none")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
-	f.DurationVar(&o.deadline, "deadline", 30*time.Second, "with -dry-run, how long clusters may take to say what they have")
+	f.DurationVar(&o.deadline, "deadline", 30*time.Second, "with --dry-run, how long clusters may take to say what they have")
 	f.BoolVar(&o.version, "version", false, "print the version")
-	debugging := f.Bool("debug", false, "log each step")
+	f.BoolVar(&o.debug, "debug", false, "log each step")
 	f.Func("kind", "a `group/version/Kind` to keep beside the usual ones; may be given several times", func(s string) error {
 		k, err := v1alpha1.ParseKind(s)
 		o.Kinds = append(o.Kinds, k)
 		return err
 	})
-	if err = f.Parse(args); errors.Is(err, flag.ErrHelp) {
-		f.SetOutput(os.Stdout)
-		fmt.Print("fedsync keeps the objects of a federation in all its clusters.\n\n")
-		f.PrintDefaults()
+	return command
+}
+
+// parse reads the command line. Help is printed, and is pflag.ErrHelp.
+func parse(args []string) (o options, err error) {
+	command := newCommand(&o)
+	f := command.Flags()
+	if o.old, err = cli.Parse(f, args); errors.Is(err, pflag.ErrHelp) {
+		cli.Help(os.Stdout, command, 0)
 		return o, err
 	} else if err != nil {
-		return o, advice.Flag(f, err)
+		return o, err
 	}
-	o.QPS = float32(*qps)
 	level := slog.LevelInfo
-	if *debugging {
+	if o.debug {
 		level = slog.LevelDebug
 	}
 	o.Log = logging.New(os.Stderr, level)
@@ -110,13 +128,13 @@ func parse(args []string) (o options, err error) {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("%q isn't a flag", f.Arg(0))
 	case o.MaxDeletes < 0:
-		return o, fmt.Errorf("-max-deletes %d: has to be 0 or more", o.MaxDeletes)
+		return o, fmt.Errorf("--max-deletes %d: has to be 0 or more", o.MaxDeletes)
 	case o.QPS <= 0 || o.Burst <= 0:
-		return o, errors.New("-qps and -burst have to be more than 0")
+		return o, errors.New("--qps and --burst have to be more than 0")
 	case o.Lease != 0 && o.Lease < 3*time.Second:
-		return o, fmt.Errorf("-lease %s: has to be 3s or more, for a busy API server to renew it, or 0", o.Lease)
+		return o, fmt.Errorf("--lease %s: has to be 3s or more, for a busy API server to renew it, or 0", o.Lease)
 	case o.LostAfter < 0:
-		return o, fmt.Errorf("-lost-after %s: has to be 0s or more", o.LostAfter)
+		return o, fmt.Errorf("--lost-after %s: has to be 0s or more", o.LostAfter)
 	}
 	return o, nil
 }
@@ -127,7 +145,7 @@ func run(ctx context.Context, o options) error {
 		return nil
 	}
 	if o.Kubeconfig == "" {
-		return errors.New("no kubeconfig is given: -kubeconfig FILE, or KUBECONFIG, says what leads to the federation's API")
+		return errors.New("no kubeconfig is given: --kubeconfig FILE, or KUBECONFIG, says what leads to the federation's API")
 	}
 	if o.dryRun {
 		ctx, cancel := context.WithTimeout(ctx, o.deadline)
@@ -162,7 +180,7 @@ func reaches(o options) string {
 func serve(addr string, log *slog.Logger) (end func(), err error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("-listen %s: %s", addr, kube.Cause(err))
+		return nil, fmt.Errorf("--listen %s: %s", addr, kube.Cause(err))
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -1,8 +1,6 @@
 package advice
 
 import (
-	"flag"
-	"io"
 	"slices"
 	"testing"
 )
@@ -16,22 +14,6 @@ func TestDistance(t *testing.T) {
 	} {
 		if got := Distance(tt.a, tt.b); got != tt.want || Distance(tt.b, tt.a) != tt.want {
 			t.Errorf("%q and %q: %d, want %d", tt.a, tt.b, got, tt.want)
-		}
-	}
-}
-
-func TestFlag(t *testing.T) {
-	fs := flag.NewFlagSet("", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	fs.String("conf", "", "")
-	fs.Int("p", 53, "")
-	for arg, want := range map[string]string{
-		"--cnf":   "there is no flag -cnf; did you mean -conf?",
-		"-zzzzzz": "there is no flag -zzzzzz",
-		"-p=x":    `invalid value "x" for flag -p: parse error`,
-	} {
-		if got := Flag(fs, fs.Parse([]string{arg})); got.Error() != want {
-			t.Errorf("%s: %v, want %s", arg, got, want)
 		}
 	}
 }

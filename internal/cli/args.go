@@ -5,6 +5,7 @@
 package cli
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -69,6 +70,20 @@ func (f Flags) Read(args []string) (read []Arg, old []string) {
 		}
 	}
 	return read, old
+}
+
+// Parse parses the command line of a program that has no commands, and gives the flags of it
+// that were written with one dash. What is wrong is said in a user's words; help is
+// pflag.ErrHelp.
+func Parse(fs *pflag.FlagSet, args []string) (old []string, err error) {
+	f := Flags{}
+	f.Add(fs)
+	read, old := f.Read(args)
+	fs.Usage = func() {} // whoever asked for it prints it
+	if err = fs.Parse(Texts(read)); err != nil && !errors.Is(err, pflag.ErrHelp) {
+		err = Wrong(fs, err)
+	}
+	return old, err
 }
 
 // Texts are arguments as they are parsed.

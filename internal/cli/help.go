@@ -113,11 +113,15 @@ func listFlags(fs *pflag.FlagSet, columns int) string {
 			return
 		}
 		name := "--" + f.Name
-		if f.Shorthand != "" {
+		switch f.Shorthand {
+		case "":
+		case f.Name: // one of package flag
+			name = "-" + f.Name
+		default:
 			name = "-" + f.Shorthand + ", " + name
 		}
 		def := f.DefValue
-		if f.Value.Type() == "string" {
+		if def == "" || f.Value.Type() == "string" {
 			def = "'" + def + "'"
 		}
 		_, usage := pflag.UnquoteUsage(f)

@@ -87,7 +87,7 @@ func vacant(input caddy.Input, first bool) error {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%w; end that, or start with -share to answer beside it", found[0])
+			return fmt.Errorf("%w; end that, or start with --share to answer beside it", found[0])
 		}
 	}
 }

@@ -201,7 +201,7 @@ func (w *walk) programs() (fedns, fedsync *job) {
 	w.run("cat Corefile")
 	fedns = w.background("fedns", "-conf", "Corefile")
 	w.say("fedsync keeps the same objects in all clusters.")
-	fedsync = w.background("fedsync", "-kubeconfig", "fedsync.kubeconfig", "-context", "myfederation", "-listen", fmt.Sprint("127.0.0.1:", vector.Port(w.t)))
+	fedsync = w.background("fedsync", "--kubeconfig", "fedsync.kubeconfig", "--context", "myfederation", "--listen", fmt.Sprint("127.0.0.1:", vector.Port(w.t)))
 	want := []string{"NAME STATUS DRAIN REGION SHARDS HEARD AGE"}
 	for _, s := range sites {
 		want = append(want, s.name+" Ready * * True *")

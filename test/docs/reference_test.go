@@ -248,7 +248,7 @@ func TestFlags(t *testing.T) {
 			words := strings.Fields(strings.NewReplacer("[", " ", "]", " ").Replace(line))
 			program := strings.TrimPrefix(words[0], "bin/")
 			words = words[1:]
-			if words[0] == "help" || words[0] == "COMMAND" || words[0] == "-help" {
+			if words[0] == "help" || words[0] == "COMMAND" || words[0] == "--help" {
 				continue
 			}
 			subject := []string{""}
@@ -271,13 +271,13 @@ func TestFlags(t *testing.T) {
 				if help[key] == "" && program == "fedctl" {
 					help[key] = run(t, program, append([]string{"help"}, strings.Fields(s)...)...)
 				} else if help[key] == "" {
-					help[key] = run(t, program, "-help")
+					help[key] = run(t, program, "--help")
 				}
 				checked++
 				for _, w := range words {
 					m := regexp.MustCompile(`^--?([a-z][a-z-]*)`).FindStringSubmatch(w)
 					if m != nil && !regexp.MustCompile(`(?m)^ +(-\w, )?--?`+m[1]+`( |=|,|$|\t)`).MatchString(help[key]) {
-						t.Errorf("%s: %q: %s has no flag -%s", page, line, key, m[1])
+						t.Errorf("%s: %q: %s has no flag --%s", page, line, key, m[1])
 					}
 				}
 			}

@@ -113,9 +113,9 @@ func name(ctx context.Context, api *kube.API, c Config) (string, error) {
 			if n, _ := data["name"].(string); n != "" {
 				return n, nil
 			}
-			return "", fmt.Errorf(`ConfigMap %s/federation: has no "name"; fedctl init writes it, or say -federation NAME`, v1alpha1.System)
+			return "", fmt.Errorf(`ConfigMap %s/federation: has no "name"; fedctl init writes it, or say --federation NAME`, v1alpha1.System)
 		case kube.Missing(err):
-			return "", fmt.Errorf("the federation has no name: there is no ConfigMap %s/federation; run fedctl init, or say -federation NAME", v1alpha1.System)
+			return "", fmt.Errorf("the federation has no name: there is no ConfigMap %s/federation; run fedctl init, or say --federation NAME", v1alpha1.System)
 		case kube.Refused(err):
 			return "", fmt.Errorf("ConfigMap %s/federation: %w", v1alpha1.System, err)
 		}

@@ -69,16 +69,46 @@ func TestNoCorefile(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "[FATAL] there is no Corefile here, in " + dir + "; -conf FILE names one"},
+		{nil, "[FATAL] there is no Corefile here, in " + dir + "; --conf FILE names one"},
 		{[]string{"-conf", "nowhere"}, "[FATAL] the Corefile nowhere isn't there"},
-		{[]string{"-conf", dir}, "[FATAL] the Corefile " + dir + " is a directory; -conf names a file"},
+		{[]string{"--conf", "nowhere"}, "[FATAL] the Corefile nowhere isn't there"},
+		{[]string{"--conf=nowhere", "--dns.port", "5300", "-quiet"}, "[FATAL] the Corefile nowhere isn't there"},
+		{[]string{"-dns.port=5300", "-p", "53", "-conf=nowhere"}, "[FATAL] the Corefile nowhere isn't there"},
+		{[]string{"-conf", dir}, "[FATAL] the Corefile " + dir + " is a directory; --conf names a file"},
 		{[]string{"-conf", "empty"}, "[FATAL] the Corefile empty is empty"},
-		{[]string{"Corefile"}, `[FATAL] "Corefile" isn't a flag; -conf FILE names the Corefile`},
+		{[]string{"Corefile"}, `[FATAL] "Corefile" isn't a flag; --conf FILE names the Corefile`},
 	} {
 		r := run(t, dir, tt.args...)
 		<-r.done
 		if !strings.Contains(r.log.String(), tt.want) || strings.Contains(r.log.String(), "whoami") || strings.Contains(r.log.String(), "Caddyfile") || r.ProcessState.ExitCode() != 1 {
 			t.Errorf("fedns %s prints\n%s", strings.Join(tt.args, " "), r.log.String())
+		}
+	}
+}
+
+// Flags have one dash, as CoreDNS's do, or two; one that isn't there is named as it would be
+// right.
+func TestFlags(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"-version"}, 0, "fedns devel"},
+		{[]string{"--version"}, 0, "fedns devel"},
+		{[]string{"-plugins"}, 0, "\nfederation\n"},
+		{[]string{"--plugins"}, 0, "\nfederation\n"},
+		{[]string{"-help"}, 0, "    --dns.port='53':\n"},
+		{[]string{"-h"}, 0, "Usage:\n  fedns [options]\n"},
+		{[]string{"--cnf", "x"}, 2, "[FATAL] there is no flag --cnf; did you mean --conf? (--help lists the flags)"},
+		{[]string{"-cnf", "x"}, 2, "[FATAL] there is no flag -cnf; did you mean --conf?"},
+		{[]string{"--quiet=maybe"}, 2, `[FATAL] --quiet takes no value, and "maybe" is one`},
+		{[]string{"--conf"}, 2, "[FATAL] --conf is without a value"},
+	} {
+		r := run(t, t.TempDir(), tt.args...)
+		<-r.done
+		if !strings.Contains(r.log.String(), tt.want) || r.ProcessState.ExitCode() != tt.code {
+			t.Errorf("fedns %s: exit %d, prints\n%s", strings.Join(tt.args, " "), r.ProcessState.ExitCode(), r.log.String())
 		}
 	}
 }

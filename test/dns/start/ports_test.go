@@ -188,7 +188,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// With -share, a second server starts beside the first, and answers when that ends,
+// With --share, a second server starts beside the first, and answers when that ends,
 // past the plugins too. Nobody logs an error, and no question is lost.
 func TestShare(t *testing.T) {
 	first := server.Start(t, block("ready READY\n"))

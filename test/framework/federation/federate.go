@@ -103,7 +103,7 @@ func (w *World) Start(t testing.TB, args ...string) {
 	}
 	w.Metrics = fmt.Sprint("127.0.0.1:", vector.Port(t))
 	w.Args = args
-	w.Cmd, w.Done = w.Launch(t, bin, append([]string{"-lease", "0", "-listen", w.Metrics}, args...)...)
+	w.Cmd, w.Done = w.Launch(t, bin, append([]string{"--lease", "0", "--listen", w.Metrics}, args...)...)
 }
 
 // Restart starts it as it was started last.
@@ -115,7 +115,7 @@ func (w *World) Restart(t testing.TB) {
 // Launch starts a fedsync that nobody ends. gone is closed when it has.
 func (w *World) Launch(t testing.TB, bin string, args ...string) (cmd *exec.Cmd, gone <-chan struct{}) {
 	t.Helper()
-	cmd = exec.Command(bin, append([]string{"-kubeconfig", w.Fed.Kubeconfig, "-federation", "prod"}, args...)...)
+	cmd = exec.Command(bin, append([]string{"--kubeconfig", w.Fed.Kubeconfig, "--federation", "prod"}, args...)...)
 	cmd.Stdout, cmd.Stderr = w.Log, w.Log
 	gone, err := vector.Start(cmd) // how it ended is told by what it printed
 	if err != nil {

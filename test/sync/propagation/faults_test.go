@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 	b := cluster.New(t)
 	all := b.APIs(t, "paris", "tokyo", "oslo")
 	w := newWorld(t, b, all...)
-	w.Start(t, "-debug", "-lost-after", "4s")
+	w.Start(t, "--debug", "--lost-after", "4s")
 	for _, test := range []struct {
 		name string
 		run  func(t *testing.T, w *world)
@@ -84,7 +84,7 @@ func foretold(t *testing.T, w *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	printed, err := exec.Command(bin, "-kubeconfig", w.Fed.Kubeconfig, "-federation", "prod", "-dry-run").Output()
+	printed, err := exec.Command(bin, "--kubeconfig", w.Fed.Kubeconfig, "--federation", "prod", "--dry-run").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func deadMember(t *testing.T, w *world) {
 	}
 	annotate(t, w.Fed, "configmap", "dead", "release", "fedns.io/release", "tokyo")
 	gone(t, w.Fed, "configmap", "dead", "release")
-	// Its replicas go to the others, after -lost-after.
+	// Its replicas go to the others, after --lost-after.
 	w.shares(t, "dead", "web", "3 3", "paris", "oslo")
 	// A fedsync that begins now does no better.
 	w.Stop()
@@ -231,7 +231,7 @@ func fedDown(t *testing.T, w *world) {
 func leaseDown(t *testing.T, w *world) {
 	w.Stop()
 	usual := w.Args
-	w.Start(t, append(slices.Clone(usual), "-lease", "3s")...)
+	w.Start(t, append(slices.Clone(usual), "--lease", "3s")...)
 	w.Fed.Apply(t, configMap("hung", "leased", "", "blue"))
 	for _, m := range w.Members {
 		there(t, m, "configmap", "hung", "leased")
@@ -269,7 +269,7 @@ func leaders(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	holder := func() string { return field(t, w.Fed, "lease", v1alpha1.System, "fedsync-prod", "spec/holderIdentity") }
-	args := []string{"-lease", "3s", "-listen", "", "-debug"}
+	args := []string{"--lease", "3s", "--listen", "", "--debug"}
 	first, firstDone := w.Launch(t, bin, args...)
 	server.Eventually(t, within, "the first leads", func() bool { return holder() != "" })
 	leader := holder()

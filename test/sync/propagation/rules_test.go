@@ -109,7 +109,7 @@ func places(t *testing.T, w *world) {
 		annotate(t, w.Fed, "deployment", "place", "web", "fedns.io/preferences", `{"rebalance":true,"clusters":{"*":{"weight":1}}}`)
 		w.shares(t, "place", "web", "3 3", "paris", "tokyo")
 	})
-	// Three namespaces go; a few at a time, for -max-deletes counts what goes.
+	// Three namespaces go; a few at a time, for --max-deletes counts what goes.
 	remove(t, w.Fed, "namespace", "", "place-two")
 	gone(t, w.Fed, "namespace", "", "place-two")
 }

@@ -23,7 +23,7 @@ func TestSync(t *testing.T) {
 	tokyo.AddNode(t, "n1", "ap", "ap-a")
 	w := newWorld(t, b, paris, tokyo, oslo)
 	w.Fed.Apply(t, ns("narrow")+strings.Replace(deployment("narrow", "wide", inParisAndTokyo, 12), `"nginx:1"`, `"nginx:1", resources: {requests: {cpu: 8}}`, 1)) // looked at in the end
-	w.Start(t, "-debug", "-max-deletes", fmt.Sprint(maxDeletes), "-kind", "example.com/v1/Gadget")
+	w.Start(t, "--debug", "--max-deletes", fmt.Sprint(maxDeletes), "--kind", "example.com/v1/Gadget")
 
 	for _, test := range []struct {
 		name string
