@@ -38,7 +38,7 @@ func (c *clusters) run(ctx context.Context) error {
 		}
 		return c.put(c.out, all, names...)
 	}
-	t := table{head: []string{"FEDERATION", "CLUSTER", "SOURCE", "STATE", "HEARD", "PLACES", "SHARDS"}, free: []string{"PLACES", "SHARDS"}}
+	t := table{head: []string{"FEDERATION", "CLUSTER", "SOURCE", "STATE", "HEARD", "PLACES", "SHARDS"}, same: []string{"FEDERATION"}, free: []string{"PLACES", "SHARDS"}, names: []string{"CLUSTER"}}
 	if c.out.wide() {
 		t.head = append(t.head, "ANSWERS", "TTL", "ORDER")
 		t.free = append(t.free, "ORDER")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -51,15 +53,16 @@ func (c *explain) run(ctx context.Context) error {
 	if e.Word != "" {
 		word = ", for " + e.Word
 	}
-	c.printf("%s %s%s\n  is %s\n", bare(e.Name), e.Type, word, e.About)
+	c.printf("%s %s%s\n", bare(e.Name), e.Type, word)
+	c.fold("  ", "is "+e.About)
 	if len(e.Near) > 0 {
-		c.printf("  did you mean %s?\n", strings.Join(e.Near, ", or "))
+		c.fold("  ", "did you mean "+strings.Join(e.Near, ", or ")+"?")
 	}
 	if e.Why != "" {
-		c.printf("  %s\n", e.Why)
+		c.fold("  ", e.Why)
 	}
 	if e.Note != "" {
-		c.printf("  note: %s\n", e.Note)
+		c.fold("  ", "note: "+e.Note)
 	}
 	if e.Host != nil {
 		c.claims(e.Host)
@@ -110,18 +113,18 @@ func (c *call) claims(h *report.Host) {
 			who += " claims it"
 		}
 		if cl.Refused != "" {
-			c.printf("  %s; refused: %s\n", who, cl.Refused)
+			c.fold("  ", fmt.Sprintf("%s; refused: %s", who, cl.Refused))
 		} else {
-			c.printf("  %s, and holds it\n", who)
+			c.fold("  ", fmt.Sprintf("%s, and holds it", who))
 		}
 	}
 }
 
 // who prints who asks, and which regions are close to it.
 func (c *call) who(who *report.Client) {
-	c.printf("  client %s: %s\n", who.Address, who.Note)
+	c.fold("  ", fmt.Sprintf("client %s: %s", who.Address, who.Note))
 	if who.Block != "" {
-		c.printf("    all of %s is answered so\n", who.Block)
+		c.fold("    ", fmt.Sprintf("all of %s is answered so", who.Block))
 	}
 	for i, l := range who.Ranking {
 		if l.Source == "" {
@@ -152,18 +155,12 @@ func (c *call) view(v *report.View, evidence bool) {
 		head += fmt.Sprintf(", TTL %d", r.TTL)
 	}
 	c.printf("  %s\n", head)
-	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
-	for _, section := range [][]string{r.Answer, r.Authority, r.Additional} {
-		for _, rr := range section {
-			fmt.Fprintf(w, "    %s\n", rr)
-		}
-	}
-	w.Flush()
+	c.records(slices.Concat(r.Answer, r.Authority, r.Additional))
 	for _, e := range r.Errors {
-		c.printf("    extended error %d: %s\n", e.Code, e.Text)
+		c.fold("    ", fmt.Sprintf("extended error %d: %s", e.Code, e.Text))
 	}
 	if v.GuardHeld {
-		c.printf("    the guard keeps addresses that have gone\n")
+		c.fold("    ", "the guard keeps addresses that have gone")
 	}
 	if len(v.Shards) > 0 {
 		c.printf("  shards\n")
@@ -173,14 +170,47 @@ func (c *call) view(v *report.View, evidence bool) {
 		width = max(width, len(s.Cluster))
 	}
 	for _, s := range v.Shards {
-		c.printf("    %-*s  %-7s  %s\n", width, s.Cluster, s.Verdict, s.Rule)
+		verdict := fmt.Sprintf("%-7s", s.Verdict)
+		head := fmt.Sprintf("    %-*s  ", width, s.Cluster)
+		indent := strings.Repeat(" ", len(head)+len(verdict)+2)
+		if c.Columns > 0 && len(indent) > c.Columns/2 { // no room beside it
+			c.printf("    %s  %s\n", s.Cluster, c.paint(strings.TrimRight(verdict, " ")))
+			indent = "      "
+			c.fold(indent, s.Rule)
+		} else {
+			text := strings.TrimLeft(cli.Fold(s.Rule, indent, c.Columns), " ")
+			c.printf("%s%s  %s", head, c.paint(verdict), text)
+		}
 		if evidence {
-			c.printf("    %-*s           %s\n", width, "", shard(&s))
+			c.fold(indent, shard(&s))
 		}
 	}
 	if evidence && len(v.Absent) > 0 {
-		c.printf("    no such service in %s\n", strings.Join(v.Absent, ", "))
+		c.fold("    ", fmt.Sprintf("no such service in %s", strings.Join(v.Absent, ", ")))
 	}
+}
+
+// fold prints a text, in as many lines as a terminal has room for.
+func (c *call) fold(indent, text string) { c.printf("%s", cli.Fold(text, indent, c.Columns)) }
+
+// records prints records below each other, each in lines of its own where a terminal has no
+// room for that.
+func (c *call) records(all []string) {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, rr := range all {
+		fmt.Fprintf(w, "    %s\n", rr)
+	}
+	w.Flush()
+	for line := range strings.Lines(b.String()) {
+		if c.Columns > 0 && len(line)-1 > c.Columns {
+			for _, rr := range all {
+				c.printf("    %s", strings.TrimLeft(cli.Fold(strings.Join(strings.Fields(rr), " "), "      ", c.Columns), " "))
+			}
+			return
+		}
+	}
+	c.printf("%s", b.String())
 }
 
 // shard says what is known of a shard.

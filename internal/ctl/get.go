@@ -51,6 +51,7 @@ func (c *getClusters) run(ctx context.Context) error {
 	for _, name := range t.Columns {
 		members.head = append(members.head, strings.ToUpper(name))
 	}
+	members.names, members.free = members.head[:1], members.head[1:]
 	c.tabulate(members)
 	return nil
 }

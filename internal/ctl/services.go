@@ -67,7 +67,7 @@ func (c *services) run(ctx context.Context) error {
 		c.printf("%s\n", what)
 		return nil
 	}
-	t := table{head: []string{"FEDERATION", "SERVICE", "UP", "CLUSTER", "VERDICT", "FOR", "REASON"}, free: []string{"REASON"}}
+	t := table{head: []string{"FEDERATION", "SERVICE", "UP", "CLUSTER", "VERDICT", "FOR", "REASON"}, same: []string{"FEDERATION"}, free: []string{"REASON"}, names: []string{"SERVICE", "CLUSTER"}}
 	if c.out.wide() {
 		t.head = append(t.head, "ENDPOINTS", "PLACES", "ADDRESSES")
 		t.free = append(t.free, "PLACES", "ADDRESSES")

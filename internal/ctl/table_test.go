@@ -2,8 +2,13 @@ package ctl
 
 import (
 	"bytes"
+	"encoding/json"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fedns/fedns/internal/api/report"
 )
 
 // A table fits its terminal: first its text is cut, the widest first, and where that doesn't
@@ -64,6 +69,95 @@ CLUSTER: ünï
 			if n := len([]rune(strings.TrimSuffix(line, "\n"))); tt.columns > 0 && n > tt.columns {
 				t.Errorf("in %d columns, %d wide: %s", tt.columns, n, line)
 			}
+		}
+	}
+}
+
+// What says the same in each row goes first, and of long names the middle last.
+func TestTableNames(t *testing.T) {
+	services := table{
+		head: []string{"FEDERATION", "SERVICE", "CLUSTER", "VERDICT"}, same: []string{"FEDERATION"}, names: []string{"SERVICE", "CLUSTER"},
+		rows: [][]string{
+			{"myfederation", "mynamespace/a-service-of-a-long-name", "gce-us-central1-a", "up"},
+			{"", "", "gce-us-central1-b", "down"},
+			{"myfederation", "mynamespace/nginx", "gce-europe-west1-b", "up"},
+		},
+	}
+	for _, tt := range []struct {
+		columns int
+		want    string
+	}{
+		{90, `
+FEDERATION    SERVICE                               CLUSTER             VERDICT
+myfederation  mynamespace/a-service-of-a-long-name  gce-us-central1-a   up
+                                                    gce-us-central1-b   down
+myfederation  mynamespace/nginx                     gce-europe-west1-b  up
+`},
+		{70, `
+SERVICE                               CLUSTER             VERDICT
+mynamespace/a-service-of-a-long-name  gce-us-central1-a   up
+                                      gce-us-central1-b   down
+mynamespace/nginx                     gce-europe-west1-b  up
+`},
+		{55, `
+SERVICE                     CLUSTER             VERDICT
+mynamespace/...a-long-name  gce-us-central1-a   up
+                            gce-us-central1-b   down
+mynamespace/nginx           gce-europe-west1-b  up
+`},
+		{45, `
+FEDERATION: myfederation
+SERVICE:
+  mynamespace/a-service-of-a-long-name
+CLUSTER: gce-us-central1-a
+VERDICT: up
+  CLUSTER: gce-us-central1-b
+  VERDICT: down
+
+FEDERATION: myfederation
+SERVICE: mynamespace/nginx
+CLUSTER: gce-europe-west1-b
+VERDICT: up
+`},
+	} {
+		var out bytes.Buffer
+		c := &call{Env: Env{Stdout: &out, Columns: tt.columns, Getenv: func(name string) string { return map[string]string{"NO_COLOR": "1"}[name] }}}
+		c.tabulate(services)
+		if got := out.String(); got != tt.want[1:] {
+			t.Errorf("in %d columns:\n%s\nwant%s", tt.columns, got, tt.want)
+		}
+	}
+	other := services
+	other.rows = append(other.rows[:2:2], []string{"other", "mynamespace/nginx", "gce-europe-west1-b", "up"})
+	if left := other.without(other.same); len(left.head) != 4 {
+		t.Errorf("two federations are shown as one: %q", left.head)
+	}
+}
+
+// What is explained fits a terminal, too, but for what has no space in it.
+func TestExplainFits(t *testing.T) {
+	raw, err := os.ReadFile("testdata/explain.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e report.Explanation
+	if err := json.Unmarshal(raw, &e); err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t)
+	d.answers["explain"] = e
+	piped, _, _ := d.run("explain", "x")
+	words := strings.Fields(piped)
+	for _, columns := range []int{40, 60, 80, 200} {
+		d.columns, d.env = columns, map[string]string{"NO_COLOR": "1"}
+		out, _, _ := d.run("explain", "x")
+		for line := range strings.Lines(out) {
+			if len(line)-1 > columns && len(strings.Fields(line)) > 2 {
+				t.Errorf("in %d columns: %s", columns, line)
+			}
+		}
+		if got := strings.Fields(out); !slices.Equal(got, words) {
+			t.Errorf("in %d columns it says something else:\n%s\nthan\n%s", columns, out, piped)
 		}
 	}
 }
