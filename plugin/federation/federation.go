@@ -57,7 +57,6 @@ type Federation struct {
 	guards    guards
 	jar       atomic.Pointer[cookie.Keyring]
 	limiter   limiter
-	settled   bool // its sockets have been seen to; listeners guards it
 
 	begun atomic.Bool // it was ready
 }
@@ -81,7 +80,7 @@ func (f *Federation) Name() string { return pluginName }
 // Ready implements ready.Readiness: all that answers depend on is known, or had its
 // time. It stays so, and is so from the beginning in a reload: until the new
 // configuration is ready, the one before answers.
-func (f *Federation) Ready() bool { return f.begins() || succeeds(f) }
+func (f *Federation) Ready() bool { return f.begins() || proc.succeeds(f) }
 
 // begins says whether all that answers depend on is known: every member has been listed,
 // what is asked then has been answered, and it has been worked out where clients and

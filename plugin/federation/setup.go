@@ -1,13 +1,10 @@
 package federation
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -19,7 +16,6 @@ import (
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/source/cluster"
-	"github.com/fedns/fedns/internal/topology"
 )
 
 // Both kinds of sources are met here, where both are imported anyway.
@@ -55,47 +51,8 @@ func setup(c *caddy.Controller) error {
 	f.addresses = addressesOf(c.ServerBlockKeys, f.config.ListenHosts)
 	f.captureServer(f.config)
 	f.edged(f.config)
-	reconcileOnStart()
-	var mute func()
-	c.OnStartup(func() (err error) {
-		if f.config.Handler("cache") != nil {
-			clogger.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.domains[0].name)
-		}
-		f.start()
-		if mute, err = st.start(); err != nil {
-			f.stop() // nobody calls OnShutdown of what hasn't started
-			return plugin.Error(pluginName, err)
-		}
-		return nil
-	})
-	c.OnRestartFailed(func() error {
-		stopOthers(f.instance)
-		st.again()
-		return nil
-	})
-	c.OnFinalShutdown(func() error {
-		f.closeListeners()
-		return nil
-	})
-	c.OnShutdown(func() error {
-		mute()
-		f.stop()
-		return nil
-	})
+	hook(c, f, st)
 	return nil
-}
-
-// stopOthers ends the handlers of other configurations than the one that goes on:
-// those of a reload that failed after they had started, which nobody else ends.
-func stopOthers(instance caddy.Context) {
-	running.Lock()
-	list := slices.Clone(running.list)
-	running.Unlock()
-	for _, o := range list {
-		if o.instance != instance {
-			o.stop()
-		}
-	}
 }
 
 // build makes the handler of the stanzas of one server block. Everything that can
@@ -249,85 +206,6 @@ func (s *source) open(of *stanza) (pipeline.Source, error) {
 		Local: s.Name == of.local.cluster,
 		Log:   logger(),
 	})
-}
-
-// startupWait is how long a start waits for the members before the first question
-// can come: most are listed in a fraction of it, and nobody sees a SERVFAIL then.
-// One that can't be reached holds up the others by no more than this.
-const startupWait = 500 * time.Millisecond
-
-// running are the handlers that have been started: what they know is passed on to
-// those of a reload.
-var running struct {
-	sync.Mutex
-	list []*Federation
-}
-
-// start runs the pipeline until stop is called. During a reload it takes over what
-// the handlers of the old configuration know of the same clusters, and waits for
-// the others: until it returns, the old handlers answer.
-func (f *Federation) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	f.ending = ctx
-	running.Lock()
-	old := slices.DeleteFunc(slices.Clone(running.list), func(o *Federation) bool { return o.instance == f.instance })
-	running.list = append(running.list, f)
-	running.Unlock()
-	for _, o := range old {
-		f.pipe.Import(o.pipe.Export(ctx))
-	}
-	for _, b := range f.books {
-		if b != nil {
-			b.begin(f.pipe, old)
-			f.tasks.Go(func() { b.run(ctx, f.pipe) })
-		}
-	}
-	f.tasks.Go(func() { f.pipe.Run(ctx) })
-	f.tasks.Go(func() { f.follow(ctx) })
-	for i, l := range f.locators {
-		for _, o := range old {
-			l.inherit(o.locators)
-		}
-		f.tasks.Go(func() {
-			l.follow(ctx, f.board, func() map[topology.ClusterName][]topology.Place {
-				out := map[topology.ClusterName][]topology.Place{}
-				all, _, _ := f.pipe.Clusters(ctx, i)
-				for _, c := range all {
-					out[c.Name] = c.Places
-				}
-				return out
-			})
-		})
-	}
-	f.stop = sync.OnceFunc(func() {
-		running.Lock()
-		running.list = slices.DeleteFunc(running.list, func(o *Federation) bool { return o == f })
-		running.Unlock()
-		cancel()
-		f.tasks.Wait()
-	})
-	patience := startupWait
-	if len(old) > 0 {
-		patience += pipeline.Grace
-	}
-	for end := time.Now().Add(patience); !f.begins() && time.Now().Before(end); {
-		time.Sleep(beginPoll)
-	}
-	if len(old) > 0 { // nothing that was answered may wait for anything now
-		for _, l := range f.locators {
-			l.begun.Store(true)
-		}
-	}
-}
-
-// beginPoll is how exactly it is seen that a start is over.
-const beginPoll = 2 * time.Millisecond
-
-// succeeds says whether f takes the place of a configuration that is ready.
-func succeeds(f *Federation) bool {
-	running.Lock()
-	defer running.Unlock()
-	return slices.ContainsFunc(running.list, func(o *Federation) bool { return o.instance != f.instance && o.begins() })
 }
 
 // listenAddrs are the addresses at which the default apex says that this server

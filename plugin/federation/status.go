@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +20,6 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/api/report"
-	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 // A status tells over HTTP what a server block answers, and why. It reads what
@@ -113,135 +110,24 @@ func (s *status) handler() plugin.Handler {
 	if len(s.addrs()) == 0 {
 		return s.f
 	}
-	return witness{s.f, &s.server}
+	return serverRecorder{s.f, &s.server}
 }
 
-// A witness remembers which server the questions come by: a static CNAME is
+// A serverRecorder remembers which server the questions come by: a static CNAME is
 // followed through all of it, when it is explained as when it is asked.
-type witness struct {
+type serverRecorder struct {
 	*Federation
 	server *atomic.Pointer[dnsserver.Server]
 }
 
 // ServeDNS implements plugin.Handler.
-func (w witness) ServeDNS(ctx context.Context, rw dns.ResponseWriter, r *dns.Msg) (int, error) {
+func (w serverRecorder) ServeDNS(ctx context.Context, rw dns.ResponseWriter, r *dns.Msg) (int, error) {
 	if w.server.Load() == nil {
 		if s, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server); ok {
 			w.server.Store(s)
 		}
 	}
 	return w.Federation.ServeDNS(ctx, rw, r)
-}
-
-// A door is a listener with those who answer at it: the newest does. During a
-// reload the old and the new configuration share one, so that no connection is
-// lost in the kernel's queue of a listener that closes.
-type door struct {
-	behind []*status              // under doors
-	now    atomic.Pointer[status] // the last of them
-	close  func()
-}
-
-// doors are the addresses that this process serves a status at.
-var doors struct {
-	sync.Mutex
-	at map[string]*door
-}
-
-// start answers at all addresses until the function it returns is called.
-func (s *status) start() (stop func(), err error) {
-	var entered []string
-	stop = func() {
-		for _, a := range entered {
-			s.leave(a)
-		}
-	}
-	for _, a := range s.addrs() {
-		if err := s.enter(a); err != nil {
-			stop()
-			return nil, fmt.Errorf("status: %w", err)
-		}
-		entered = append(entered, a)
-	}
-	return stop, nil
-}
-
-// enter answers at an address from now on; the first opens the door.
-func (s *status) enter(addr string) error {
-	doors.Lock()
-	defer doors.Unlock()
-	d := doors.at[addr]
-	if d == nil {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			var taken *sockets.Taken
-			if errors.As(sockets.Look("tcp", addr, false), &taken) {
-				return fmt.Errorf("%w; end that, or give the status another address", taken)
-			}
-			return err
-		}
-		d = &door{}
-		d.now.Store(s)
-		d.serve(l)
-		if doors.at == nil {
-			doors.at = map[string]*door{}
-		}
-		doors.at[addr] = d
-	}
-	d.behind = append(d.behind, s)
-	d.now.Store(s)
-	return nil
-}
-
-// leave answers no more at an address; the last closes the door.
-func (s *status) leave(addr string) {
-	doors.Lock()
-	d := doors.at[addr]
-	d.behind = slices.DeleteFunc(d.behind, func(o *status) bool { return o == s })
-	if n := len(d.behind); n > 0 {
-		d.now.Store(d.behind[n-1])
-		doors.Unlock()
-		return
-	}
-	delete(doors.at, addr)
-	doors.Unlock()
-	d.close()
-}
-
-// again answers once more, in front of a newer configuration that has failed to
-// start: nobody ends what hasn't begun.
-func (s *status) again() {
-	doors.Lock()
-	defer doors.Unlock()
-	for _, d := range doors.at {
-		if slices.Contains(d.behind, s) {
-			d.behind = []*status{s}
-			d.now.Store(s)
-		}
-	}
-}
-
-func (d *door) serve(l net.Listener) {
-	srv := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.now.Load().ServeHTTP(w, r) }),
-		ReadHeaderTimeout: 5 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       30 * time.Second,
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			clogger.Errorf("status on %s: %v", l.Addr(), err)
-		}
-	})
-	d.close = func() {
-		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-		defer cancel()
-		if srv.Shutdown(ctx) != nil {
-			srv.Close()
-		}
-		wg.Wait()
-	}
 }
 
 // A route answers the requests for one path, which may have these parameters.

@@ -216,14 +216,7 @@ func (s *status) through() *dnsserver.Server {
 	if server := s.server.Load(); server != nil {
 		return server
 	}
-	listeners.Lock()
-	defer listeners.Unlock()
-	for _, addr := range s.f.addresses {
-		if server := listeners.servers[s.f.instance][addr]; server != nil {
-			return server
-		}
-	}
-	return nil
+	return proc.serverOf(s.f)
 }
 
 // A listener takes a reply for a client that isn't there.

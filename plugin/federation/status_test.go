@@ -92,7 +92,7 @@ func TestStatusListen(t *testing.T) {
 	}
 	addr := taken.Addr().String()
 	s := newStatus(&Federation{}, []stanza{{status: addr}})
-	if _, err := s.start(); err == nil || !strings.Contains(err.Error(), "address already in use") || !strings.Contains(err.Error(), addr) {
+	if err := proc.showStatus(s); err == nil || !strings.Contains(err.Error(), "address already in use") || !strings.Contains(err.Error(), addr) {
 		t.Errorf("error %v", err)
 	}
 	taken.Close()
@@ -105,30 +105,28 @@ func TestStatusListen(t *testing.T) {
 		r.Body.Close()
 		return r.StatusCode
 	}
-	old, err := s.start()
-	if err != nil {
+	if err := proc.showStatus(s); err != nil {
 		t.Fatal(err)
 	}
 	n := newStatus(&Federation{}, s.stanzas)
-	if _, err := n.start(); err != nil {
+	if err := proc.showStatus(n); err != nil {
 		t.Fatal(err)
 	}
-	if doors.at[addr].now.Load() != n {
+	if proc.status[addr].now.Load() != n {
 		t.Error("the old configuration answers still")
 	}
-	s.again()
-	if doors.at[addr].now.Load() != s {
+	proc.failed(s.f.instance, s)
+	if proc.status[addr].now.Load() != s {
 		t.Error("after a reload that failed, the new configuration answers")
 	}
-	next, err := n.start()
-	if err != nil {
+	if err := proc.showStatus(n); err != nil {
 		t.Fatal(err)
 	}
-	old()
+	proc.hideStatus(s)
 	if got := get(); got != http.StatusNotFound {
 		t.Errorf("after a reload: %d", got)
 	}
-	next()
+	proc.hideStatus(n)
 	if got := get(); got != 0 {
 		t.Errorf("after the end: %d", got)
 	}

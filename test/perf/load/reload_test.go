@@ -25,13 +25,14 @@ const signals = 100
 // steady is a load that leaves two cores time for others.
 var steady = pace{rate: 3000}
 
-// nsid is what the server says it is, and whether the fast path says so: CoreDNS's
-// plugin sets DO where the question has none. It is "" if there is no answer: the
+// nsid is what the server says it is, and whether the fast path says so: CoreDNS gives back
+// the size that the client takes, where that is the smaller. It is "" if there is no answer: the
 // connections that a reload finds are CoreDNS's to close.
 func nsid(t testing.TB, s *server.Server, network string) (id string, fast bool) {
 	t.Helper()
 	q := new(dns.Msg).SetQuestion("web0.shop.myfederation.svc.example.com.", dns.TypeA)
-	q.SetEdns0(1232, false)
+	const size = 1000
+	q.SetEdns0(size, false)
 	q.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_NSID{Code: dns.EDNS0NSID}}
 	m, _, err := (&dns.Client{Net: network, Timeout: patience}).Exchange(q, s.Addr)
 	if err != nil {
@@ -43,7 +44,7 @@ func nsid(t testing.TB, s *server.Server, network string) (id string, fast bool)
 	for _, o := range m.IsEdns0().Option {
 		if n, ok := o.(*dns.EDNS0_NSID); ok {
 			b, _ := hex.DecodeString(n.Nsid)
-			return string(b), !m.IsEdns0().Do()
+			return string(b), m.IsEdns0().UDPSize() != size
 		}
 	}
 	return "", false

@@ -1,0 +1,458 @@
+package federation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/dns/sockets"
+	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/topology"
+)
+
+// A process is what outlives a configuration: at a reload the new one is started while
+// the old one answers, takes over what that knows, then its sockets and where it tells its
+// status, and then the old one ends. This page is all of it, in the order in which it
+// happens:
+//
+//	hook         says what is called when
+//	start        has a configuration know what the one before knows, and the rest
+//	showStatus   has it tell its status
+//	listen       has our own sockets answer from it, once CoreDNS's are open
+//	stop         ends the one before
+//	failed       goes back to that, if the new one can't be started
+type process struct {
+	sync.Mutex
+	running []*Federation // what has been started and not stopped, by age
+	heard   map[*Federation]bool
+	open    map[string]*fastListener
+	servers map[caddy.Context]map[string]*dnsserver.Server // by their address in the Corefile
+	served  *sync.Cond                                     // a server was added
+	status  map[string]*statusListener                     // by address
+}
+
+// proc is this process.
+var proc = func() *process {
+	p := &process{
+		heard:   map[*Federation]bool{},
+		open:    map[string]*fastListener{},
+		servers: map[caddy.Context]map[string]*dnsserver.Server{},
+		status:  map[string]*statusListener{},
+	}
+	p.served = sync.NewCond(p)
+	return p
+}()
+
+// hook has a configuration started, replaced and ended with the server block it is of.
+func hook(c *caddy.Controller, f *Federation, st *status) {
+	onStart(pluginName, proc.listen)
+	c.OnStartup(func() error {
+		if f.config.Handler("cache") != nil {
+			clogger.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.domains[0].name)
+		}
+		f.start()
+		if err := proc.showStatus(st); err != nil {
+			f.stop() // nobody calls OnShutdown of what hasn't started
+			return plugin.Error(pluginName, err)
+		}
+		return nil
+	})
+	c.OnRestartFailed(func() error { proc.failed(f.instance, st); return nil })
+	c.OnFinalShutdown(func() error { proc.close(f); return nil })
+	c.OnShutdown(func() error {
+		proc.hideStatus(st)
+		f.stop()
+		return nil
+	})
+}
+
+// onStart has something done once a configuration has started. Each must say so: caddy
+// forgets its hooks when a signal makes it reload, though not when the reload plugin
+// does.
+func onStart(name string, do func(*caddy.Instance)) {
+	defer func() {
+		_ = recover() // it panics where it has not forgotten
+	}()
+	caddy.RegisterEventHook(name, func(event caddy.EventName, info any) error {
+		if inst, ok := info.(*caddy.Instance); ok && event == caddy.InstanceStartupEvent {
+			do(inst)
+		}
+		return nil
+	})
+}
+
+// startupWait is how long a start waits for the members before the first question
+// can come: most are listed in a fraction of it, and nobody sees a SERVFAIL then.
+// One that can't be reached holds up the others by no more than this.
+const startupWait = 500 * time.Millisecond
+
+// beginPoll is how exactly it is seen that a start is over.
+const beginPoll = 2 * time.Millisecond
+
+// start runs the pipeline until stop is called. During a reload it takes over what
+// the handlers of the old configuration know of the same clusters, and waits for
+// the others: until it returns, the old handlers answer.
+func (f *Federation) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	f.ending = ctx
+	old := proc.begin(f)
+	for _, o := range old {
+		f.pipe.Import(o.pipe.Export(ctx))
+	}
+	for _, b := range f.books {
+		if b != nil {
+			b.begin(f.pipe, old)
+			f.tasks.Go(func() { b.run(ctx, f.pipe) })
+		}
+	}
+	f.tasks.Go(func() { f.pipe.Run(ctx) })
+	f.tasks.Go(func() { f.follow(ctx) })
+	for i, l := range f.locators {
+		for _, o := range old {
+			l.inherit(o.locators)
+		}
+		f.tasks.Go(func() {
+			l.follow(ctx, f.board, func() map[topology.ClusterName][]topology.Place {
+				out := map[topology.ClusterName][]topology.Place{}
+				all, _, _ := f.pipe.Clusters(ctx, i)
+				for _, c := range all {
+					out[c.Name] = c.Places
+				}
+				return out
+			})
+		})
+	}
+	f.stop = sync.OnceFunc(func() {
+		proc.end(f)
+		cancel()
+		f.tasks.Wait()
+	})
+	patience := startupWait
+	if len(old) > 0 {
+		patience += pipeline.Grace
+	}
+	for end := time.Now().Add(patience); !f.begins() && time.Now().Before(end); {
+		time.Sleep(beginPoll)
+	}
+	if len(old) > 0 { // nothing that was answered may wait for anything now
+		for _, l := range f.locators {
+			l.begun.Store(true)
+		}
+	}
+}
+
+// begin notes that f runs, and gives those of other configurations that do.
+func (p *process) begin(f *Federation) (old []*Federation) {
+	p.Lock()
+	defer p.Unlock()
+	old = slices.DeleteFunc(slices.Clone(p.running), func(o *Federation) bool { return o.instance == f.instance })
+	p.running = append(p.running, f)
+	return old
+}
+
+func (p *process) end(f *Federation) {
+	p.Lock()
+	defer p.Unlock()
+	p.running = slices.DeleteFunc(p.running, func(o *Federation) bool { return o == f })
+	delete(p.heard, f)
+}
+
+// succeeds says whether f takes the place of a configuration that is ready.
+func (p *process) succeeds(f *Federation) bool {
+	p.Lock()
+	defer p.Unlock()
+	return slices.ContainsFunc(p.running, func(o *Federation) bool { return o.instance != f.instance && o.begins() })
+}
+
+// failed ends what a configuration has begun that couldn't be started, which nobody else
+// ends, and goes on with the one of instance.
+func (p *process) failed(instance caddy.Context, st *status) {
+	p.Lock()
+	list := slices.Clone(p.running)
+	for _, l := range p.status {
+		if slices.Contains(l.all, st) {
+			l.all = []*status{st}
+			l.now.Store(st)
+		}
+	}
+	p.Unlock()
+	for _, o := range list {
+		if o.instance != instance {
+			o.stop()
+		}
+	}
+}
+
+// captureServer learns which of CoreDNS's servers f is part of, by the hook that is there to
+// change what is written.
+func (f *Federation) captureServer(cfg *dnsserver.Config) {
+	others := cfg.UDPDecorateWriterFunc
+	cfg.UDPDecorateWriterFunc = func(s *dnsserver.Server) dns.DecorateWriter {
+		proc.serve(f, s)
+		var theirs dns.DecorateWriter
+		if others != nil {
+			theirs = others(s)
+		}
+		return func(w dns.Writer) dns.Writer {
+			if theirs != nil {
+				w = theirs(w)
+			}
+			return clearWriter{w}
+		}
+	}
+}
+
+// serve notes a server of f's configuration.
+func (p *process) serve(f *Federation, s *dnsserver.Server) {
+	p.Lock()
+	defer p.Unlock()
+	if p.servers[f.instance] == nil {
+		p.servers[f.instance] = map[string]*dnsserver.Server{}
+	}
+	p.servers[f.instance][s.Addr] = s
+	p.served.Broadcast()
+}
+
+// serverPatience is how long a start waits for CoreDNS's servers to begin: they do
+// so in goroutines of their own, at once.
+const serverPatience = 2 * time.Second
+
+// awaitServer gives the server of f's configuration at an address, or nil. p is locked.
+func (p *process) awaitServer(f *Federation, addr string) *dnsserver.Server {
+	late := time.AfterFunc(serverPatience, p.served.Broadcast)
+	defer late.Stop()
+	for began := time.Now(); ; {
+		if s := p.servers[f.instance][addr]; s != nil || time.Since(began) >= serverPatience {
+			return s
+		}
+		p.served.Wait()
+	}
+}
+
+// serverOf is one of the servers of f's configuration; nil: none has begun.
+func (p *process) serverOf(f *Federation) *dnsserver.Server {
+	p.Lock()
+	defer p.Unlock()
+	for _, addr := range f.addresses {
+		if server := p.servers[f.instance][addr]; server != nil {
+			return server
+		}
+	}
+	return nil
+}
+
+// A fastListener is one address with our own sockets on it. They outlive a reload: what
+// answers is changed, the sockets stay.
+type fastListener struct {
+	group  *udp.Group
+	others int // CoreDNS's own
+	owners []*Federation
+	server string // as metrics name it
+}
+
+// listen opens the sockets that a configuration that has just been started asks
+// for, and closes those that nobody asks for any more.
+func (p *process) listen(inst *caddy.Instance) {
+	p.Lock()
+	defer p.Unlock()
+	var fresh []*Federation
+	for _, f := range p.running {
+		if !p.heard[f] {
+			p.heard[f] = true
+			fresh = append(fresh, f)
+		}
+	}
+	if len(fresh) > 0 {
+		if shared := p.listenFor(inst, fresh); len(shared) > 0 {
+			p.await(inst, fresh, shared)
+		}
+	}
+	maps.DeleteFunc(p.servers, func(c caddy.Context, _ map[string]*dnsserver.Server) bool {
+		return !slices.ContainsFunc(p.running, func(f *Federation) bool { return f.instance == c })
+	})
+	p.closeUnowned(func(f *Federation) bool { return !slices.Contains(p.running, f) })
+}
+
+// listenFor opens the sockets of those that have just been started. shared are the
+// addresses where another process still answers.
+func (p *process) listenFor(inst *caddy.Instance, fresh []*Federation) (shared []string) {
+	all, err := blocks(inst.Caddyfile())
+	asked := map[string]bool{}
+	for _, f := range fresh {
+		for _, addr := range f.addresses {
+			if asked[addr] {
+				continue
+			}
+			asked[addr] = true
+			on, reason := false, err
+			if err == nil {
+				on, reason = p.listenAt(inst, addr, fresh, all)
+			}
+			if reason == nil || errors.Is(reason, errOff) {
+				continue
+			}
+			if errors.Is(reason, errShared) {
+				shared = append(shared, addr)
+			}
+			what := ""
+			if on {
+				what = " for some domains"
+			}
+			clogger.Warningf("no fast path on %s: %v; the plugin chain answers%s", addr, reason, what)
+		}
+	}
+	return shared
+}
+
+// sharedPoll is how often it is looked whether another process still shares an address:
+// until it has gone, the chain answers what of the questions comes here.
+const sharedPoll = 500 * time.Millisecond
+
+// await listens once more when nobody else is left at addresses: the kernel numbers the
+// sockets of an address in the order they were bound, whosever they are, and those that
+// questions are steered to have to come behind CoreDNS's own and before nobody's.
+func (p *process) await(inst *caddy.Instance, fs []*Federation, shared []string) {
+	lead := fs[0] // they start and end together
+	lead.tasks.Go(func() {
+		tick := time.NewTicker(sharedPoll)
+		defer tick.Stop()
+		for slices.ContainsFunc(shared, func(addr string) bool { return sharedWith(inst, addr) }) {
+			select {
+			case <-tick.C:
+			case <-lead.ending.Done():
+				return
+			}
+		}
+		p.Lock()
+		for _, f := range fs {
+			delete(p.heard, f)
+		}
+		p.Unlock()
+		p.listen(inst)
+	})
+}
+
+// closeUnowned closes the listeners whose owners have all gone.
+func (p *process) closeUnowned(gone func(*Federation) bool) {
+	for key, l := range p.open {
+		if !slices.ContainsFunc(l.owners, func(f *Federation) bool { return !gone(f) }) {
+			l.close()
+			delete(p.open, key)
+		}
+	}
+}
+
+func (l *fastListener) close() {
+	if err := l.group.Close(); err != nil {
+		clogger.Errorf("fast path on %s: %v", l.server, err)
+	}
+	fastPath.WithLabelValues(l.server).Set(0)
+}
+
+// close closes the listeners of f for good: nobody takes them over.
+func (p *process) close(f *Federation) {
+	p.Lock()
+	defer p.Unlock()
+	p.closeUnowned(func(o *Federation) bool { return o == f || o.instance == f.instance })
+}
+
+// A statusListener is an address where the status is told, with those who tell it: the newest
+// does. During a reload the old and the new configuration share one, so that no connection
+// is lost in the kernel's queue of a listener that closes.
+type statusListener struct {
+	all   []*status
+	now   atomic.Pointer[status] // the last of them
+	close func()
+}
+
+// showStatus has a configuration tell its status at all its addresses, or at none.
+func (p *process) showStatus(s *status) error {
+	for _, addr := range s.addrs() {
+		if err := p.showStatusAt(s, addr); err != nil {
+			p.hideStatus(s)
+			return fmt.Errorf("status: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *process) showStatusAt(s *status, addr string) error {
+	p.Lock()
+	defer p.Unlock()
+	l := p.status[addr]
+	if l == nil {
+		tcp, err := net.Listen("tcp", addr)
+		if err != nil {
+			var taken *sockets.Taken
+			if errors.As(sockets.Look("tcp", addr, false), &taken) {
+				return fmt.Errorf("%w; end that, or give the status another address", taken)
+			}
+			return err
+		}
+		l = &statusListener{}
+		l.now.Store(s)
+		l.serve(tcp)
+		p.status[addr] = l
+	}
+	l.all = append(l.all, s)
+	l.now.Store(s)
+	return nil
+}
+
+// hideStatus has a configuration tell its status no more; the last one closes the listener.
+func (p *process) hideStatus(s *status) {
+	p.Lock()
+	var unused []*statusListener
+	for addr, l := range p.status {
+		i := slices.Index(l.all, s)
+		if i < 0 {
+			continue
+		}
+		if l.all = slices.Delete(l.all, i, i+1); len(l.all) > 0 {
+			l.now.Store(l.all[len(l.all)-1])
+			continue
+		}
+		delete(p.status, addr)
+		unused = append(unused, l)
+	}
+	p.Unlock()
+	for _, l := range unused {
+		l.close()
+	}
+}
+
+func (l *statusListener) serve(tcp net.Listener) {
+	srv := &http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.now.Load().ServeHTTP(w, r) }),
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       30 * time.Second,
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := srv.Serve(tcp); !errors.Is(err, http.ErrServerClosed) {
+			clogger.Errorf("status on %s: %v", tcp.Addr(), err)
+		}
+	})
+	l.close = func() {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			srv.Close()
+		}
+		wg.Wait()
+	}
+}
