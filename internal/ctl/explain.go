@@ -64,6 +64,9 @@ func (c *explain) run(ctx context.Context) error {
 	if e.Note != "" {
 		c.fold("  ", "note: "+e.Note)
 	}
+	for _, r := range e.Remarks {
+		c.printf("  %s\n", r)
+	}
 	if e.Host != nil {
 		c.claims(e.Host)
 	}

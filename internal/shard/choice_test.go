@@ -50,7 +50,7 @@ func TestChoiceOfMembers(t *testing.T) {
 		{"without a date, where nobody else says it", []said{{0, "nearest 2", 1}, {300, "", 1}}, "nearest 2", "", ""},
 		{"all, where the federation says otherwise", []said{{100, "all", 1}, {200, "", 1}}, "all", "", ""},
 		{"another failover", []said{{100, "failover r0 r1", 1}, {200, "", 1}}, "failover r0 r1", "r0", ""},
-		{"a failover to nowhere", []said{{100, "failover mars", 1}, {200, "", 1}}, "failover mars", "", ""},
+		{"a failover to nowhere", []said{{100, "failover mars", 1}, {200, "", 1}}, "failover mars", "", "policy failover mars: there is no region mars in the federation now"},
 		{"weights", []said{{100, "weighted", 0}, {200, "", 65535}, {300, "", 7}}, "weighted", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -214,6 +214,7 @@ const (
 	Unread          NoticeKind = "unread"    // an object of a kind or version that isn't read
 	NameClash       NoticeKind = "namespace" // a namespace that has the federation's name
 	Crowded         NoticeKind = "answers"   // more addresses than an answer may have
+	StrayPolicy     NoticeKind = "policy"    // a policy of an annotation with a region that isn't there
 )
 
 // label makes part of a name of a topology label's value; what can't be one is

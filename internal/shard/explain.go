@@ -18,6 +18,8 @@ type Explanation struct {
 	// service. It is what the next publication would show, but for the guard.
 	Answered *snapshot.Service
 	Held     bool // the guard keeps addresses that have gone
+	// Done are the orders to go back that have had their effect on it.
+	Done []string
 }
 
 // An Explained is one cluster's shard with its evidence.
@@ -91,7 +93,14 @@ func (t *Table) Explain(k snapshot.Key, now time.Duration, lost func(topology.Cl
 	if len(fs) > 0 {
 		e.Answered = t.compose(s, fs)
 		e.Answered.Note = note
-		t.lead(s, e.Answered, now)
+		leads, _ := t.lead(s, e.Answered, now)
+		for _, l := range leads {
+			for _, o := range l.Done {
+				if !slices.Contains(e.Done, o) {
+					e.Done = append(e.Done, o)
+				}
+			}
+		}
 	}
 	return e
 }

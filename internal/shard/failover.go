@@ -190,7 +190,46 @@ func (t *Table) led(s *service, now Leads) {
 			}
 		}
 	}
-	s.lead = now
+	if s.lead = now; now.decided() {
+		t.judged[s.key] = true
+	}
+}
+
+// astray notices policies of annotations that name a region which no member is in: of
+// services that have been judged anew, and of all where the regions have changed. Before every member
+// has been listed, it isn't known.
+func (t *Table) astray(f *snapshot.Federation, changed bool) {
+	if !t.Settled() {
+		return
+	}
+	check := func(k snapshot.Key) {
+		if s := f.Service(k); s != nil && s.Policy != nil {
+			for _, r := range StrayRegions(f, *s.Policy) {
+				t.notice("", StrayPolicy, fmt.Sprintf("%s: policy %s: there is no region %s in the federation now", k, s.Policy, r))
+			}
+		}
+	}
+	if changed {
+		for k, s := range t.services {
+			if s.lead.decided() {
+				check(k)
+			}
+		}
+	}
+	for k := range t.judged {
+		check(k)
+	}
+	clear(t.judged)
+}
+
+// StrayRegions are those of a policy that aren't there.
+func StrayRegions(f *snapshot.Federation, p snapshot.Policy) (out []string) {
+	for _, r := range p.Regions {
+		if s, ok := f.Map.Scope(r); !ok || s.Zone != "" {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // tellHeeded says which orders to go back have had their effect.

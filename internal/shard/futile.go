@@ -29,25 +29,36 @@ func Futile(f *snapshot.Federation, usual snapshot.Policy, o override.Order) str
 			if s == nil {
 				continue
 			}
-			p := policy(s)
-			if p.Choice == snapshot.Failover {
+			switch p := policy(s); {
+			case p.Choice != snapshot.Failover:
+				why = fmt.Sprintf("its policy is %s; only failover has a region to go back to", p)
+			case p.Failback == snapshot.Failback{}:
+				why = fmt.Sprintf("its policy, %s, goes back by itself; only failback manual, and delayed, wait for anything", p)
+			default:
 				return ""
 			}
-			why = fmt.Sprintf("its policy is %s; only failover has a region to go back to", p)
 		}
 		return why
 	}
-	if slices.Contains(usual.Regions, o.Subject.Name) { // for services that come, too
+	waits := func(p snapshot.Policy) bool {
+		return p.Failback != snapshot.Failback{} && slices.Contains(p.Regions, o.Subject.Name)
+	}
+	if waits(usual) { // for services that come, too
 		return ""
 	}
+	itself := "every policy failover that has the region " + o.Subject.Name + " goes back by itself; only failback manual, and delayed, wait for anything"
 	why := "no service has the policy failover, which alone has a region to go back to"
+	if slices.Contains(usual.Regions, o.Subject.Name) {
+		why = itself
+	}
 	for _, all := range []iter.Seq[*snapshot.Service]{f.Services(), f.Hosts()} {
 		for s := range all {
-			p := policy(s)
-			if slices.Contains(p.Regions, o.Subject.Name) {
+			switch p := policy(s); {
+			case waits(p):
 				return ""
-			}
-			if p.Choice == snapshot.Failover {
+			case slices.Contains(p.Regions, o.Subject.Name):
+				why = itself
+			case p.Choice == snapshot.Failover && why != itself:
 				why = "no policy failover has the region " + o.Subject.Name
 			}
 		}

@@ -239,13 +239,17 @@ func TestFutile(t *testing.T) {
 		{"", "", "service/shop/web", "its policy is all; only failover has a region to go back to"},
 		{"nearest", "", "service/shop/web", "its policy is nearest; only failover"},
 		{"failover r0 r1", "weighted 2", "service/shop/web", "its policy is weighted 2; only failover"},
-		{"failover r0 r1", "", "service/shop/web", ""},
+		{"failover r0 r1", "", "service/shop/web", "its policy, failover r0 r1, goes back by itself"},
+		{"failover r0 r1 failback manual", "", "service/shop/web", ""},
+		{"", "failover r0 r1 failback delayed 1m", "service/shop/web", ""},
 		{"", "failover r0 r1 failback manual", "service/shop/web", ""},
 		{"", "", "service/shop/unknown", ""}, // which is another matter
 		{"", "", "region/r0", "no service has the policy failover"},
-		{"", "failover r0 r1", "region/r0", ""},
+		{"", "failover r0 r1", "region/r0", "every policy failover that has the region r0 goes back by itself"},
+		{"", "failover r0 r1 failback manual", "region/r0", ""},
 		{"", "failover r0 r1", "region/r2", "no policy failover has the region r2"},
-		{"failover r2 r1", "nearest", "region/r2", ""},
+		{"failover r2 r1", "nearest", "region/r2", "every policy failover that has the region r2 goes back by itself"},
+		{"failover r2 r1 failback manual", "nearest", "region/r2", ""},
 		{"failover r2 r1", "nearest", "region/r0", "no service has the policy failover"},
 	} {
 		b := three(t, shard.Policy{Choice: choice(tt.usual)})

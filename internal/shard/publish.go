@@ -71,6 +71,7 @@ func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Fe
 		e.Standing(heard, t.Settled(), t.unlisted())
 		e.Home(t.home())
 	}
+	anew := t.scopes || t.standing
 	t.scopes, t.standing = false, false
 	for _, m := range t.members {
 		m.settled = m.complete()
@@ -82,6 +83,7 @@ func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Fe
 	})
 	next := e.Done()
 	t.vain(next)
+	t.astray(next, anew)
 	return next, moved
 }
 

@@ -36,6 +36,7 @@ type Table struct {
 	inherited map[snapshot.Key]Leads         // of a table before this one: where leads begin
 	releads   map[snapshot.Key]bool          // services whose leads have changed
 	heeded    map[string][]snapshot.Key      // orders to go back, and who has gone back by them, until it is said
+	judged    map[snapshot.Key]bool          // services under failover whose policy has to be looked at
 
 	dirty    map[snapshot.Key]bool
 	scopes   bool // the places of a member have changed
@@ -103,6 +104,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		inherited: map[snapshot.Key]Leads{},
 		releads:   map[snapshot.Key]bool{},
 		heeded:    map[string][]snapshot.Key{},
+		judged:    map[snapshot.Key]bool{},
 		guard:     guard{held: map[snapshot.Key]time.Duration{}, recent: map[gone]time.Duration{}, down: map[snapshot.Key]time.Duration{}},
 		services:  map[snapshot.Key]*service{},
 		hosts:     map[string]*host{},

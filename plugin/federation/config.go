@@ -126,7 +126,9 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 	args := c.RemainingArgs()
 	s.zones = plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys)
 	for c.NextBlock() {
-		s.positions.note(c)
+		if err := s.positions.note(c, repeatable...); err != nil {
+			return s, err
+		}
 		if err := s.property(c); err != nil {
 			return s, err
 		}
@@ -147,6 +149,10 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 	}
 	return s, s.scopes()
 }
+
+// repeatable are the options that may stand several times, since each adds something, or that say
+// themselves why not.
+var repeatable = []string{"cluster", "nets", "resolver", "ecs", "registry", "local"}
 
 // property reads one of the options.
 func (s *stanza) property(c *caddy.Controller) error {
@@ -178,7 +184,9 @@ func (s *stanza) cluster(c *caddy.Controller) error {
 		if c.Val() == "}" {
 			break
 		}
-		src.positions.note(c)
+		if err := src.positions.note(c, "addresses", "kubeconfig", "manifests"); err != nil { // of sources it is said otherwise
+			return fmt.Errorf("%w in cluster %q", err, src.Name)
+		}
 		if err := src.property(c); err != nil {
 			return err
 		}

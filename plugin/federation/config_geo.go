@@ -16,6 +16,16 @@ func (s *stanza) chooses(a args) (err error) {
 	return err
 }
 
+// placeless is what nearest comes to where nobody can be placed.
+const placeless = "there is neither geo nor nets, so nobody knows where clients are: everybody gets every shard"
+
+// placed warns of a policy that needs to know where clients are, where nothing says it.
+func (s *stanza) placed() {
+	if p := s.policy.Choice; p.Choice == snapshot.Nearest && s.geography.database == "" && len(s.geography.nets) == 0 {
+		clogger.Warningf("federation %s: policy %s (%s): %s", s.name, p, s.positions.of("policy"), placeless)
+	}
+}
+
 func (s *stanza) located(a args) error {
 	if len(a.list) != 2 {
 		return errors.New("needs a network and a region: nets 10.0.0.0/8 us-central1")

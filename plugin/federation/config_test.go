@@ -100,6 +100,8 @@ func TestParseErrors(t *testing.T) {
 		{"cluster without block", "federation f {\ncluster c\n}", "needs a block"},
 		{"cluster without source", "federation f {\ncluster c {\nregion r\n}\n}", "needs a source"},
 		{"two sources", "federation f {\ncluster c {\nmanifests .\nkubeconfig x y\n}\n}", "a cluster has one source"},
+		{"policy twice", "federation f {\n" + cluster + "policy nearest\npolicy all\n}", "policy stands twice, first in line 5"},
+		{"region twice", "federation f {\ncluster c {\nmanifests .\nregion a\nregion b\n}\n}", `region stands twice, first in line 4 in cluster "c"`},
 		{"duplicate cluster", "federation f {\n" + cluster + cluster + "}", `cluster "c" stands twice`},
 		{"duplicate federation", "federation f {\n" + cluster + "}\nfederation f {\n" + cluster + "}", "stands twice under example.com."},
 		{"unknown cluster property", "federation f {\ncluster c {\nmanifests .\naltitude 1\n}\n}", `unknown property "altitude"; it has kubeconfig, manifests`},

@@ -271,6 +271,9 @@ const staleAfter = 60 * 24 * time.Hour
 
 // swap takes a database that has been read, or notes that it couldn't be.
 func (l *geoIndex) swap(db *mmdb.DB, err error) {
+	if err == nil && db.Places() == 0 {
+		err = fmt.Errorf("%s: %s database of %s: none of its %d networks has a place", l.database, db.Type(), db.Built().Format(time.DateOnly), db.Networks())
+	}
 	if err != nil {
 		geoErrors.WithLabelValues(l.federation).Inc()
 		clogger.Errorf("federation %s: geo: %v; %s", l.federation, err, l.without())
@@ -388,14 +391,20 @@ func (l *geoIndex) regions(f *snapshot.Federation, sites []site, places map[topo
 			out[r] = geo.Place{Point: info.Point, Source: geo.Cloud}
 		}
 	}
+	located := map[string]topology.ClusterName{} // whose word of a region counts
 	for _, c := range sites {
 		if c.location == nil {
 			continue
 		}
 		for _, p := range append(places[c.Name], topology.Place{Region: c.Region}) {
-			if _, ok := out[p.Region]; ok {
-				out[p.Region] = geo.Place{Point: *c.location, Source: geo.Location}
+			if _, ok := out[p.Region]; !ok {
+				continue
 			}
+			if o, twice := located[p.Region]; twice && out[p.Region].Point != *c.location {
+				l.once("region %s: cluster %s says that it is at %s, cluster %s at %s; the last one's location counts, %s", p.Region, o, out[p.Region].Point, c.Name, c.location, c.Name)
+			}
+			located[p.Region] = c.Name
+			out[p.Region] = geo.Place{Point: *c.location, Source: geo.Location}
 		}
 	}
 	for r, p := range out {

@@ -2,6 +2,7 @@ package federation
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/coredns/caddy"
 )
@@ -32,11 +33,17 @@ type positions struct {
 	at    map[string]position
 }
 
-func (p *positions) note(c *caddy.Controller) {
+// note notes where the property stands that c reads. What stands twice is wrong, but for what may:
+// one of them wouldn't count, and nobody could tell which was meant.
+func (p *positions) note(c *caddy.Controller, may ...string) error {
 	if p.at == nil {
 		p.at = map[string]position{}
 	}
+	if first, twice := p.at[c.Val()]; twice && !slices.Contains(may, c.Val()) {
+		return c.Errf("%s stands twice, first in line %d", c.Val(), first.line)
+	}
 	p.at[c.Val()] = here(c)
+	return nil
 }
 
 // of is where a property was said last; one that wasn't is a matter of the block.

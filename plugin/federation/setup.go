@@ -49,6 +49,9 @@ func setup(c *caddy.Controller) error {
 	f.instance = c.Context()
 	f.config, f.block = dnsserver.GetConfig(c), c.ServerBlockIndex
 	f.addresses = addressesOf(c.ServerBlockKeys, f.config.ListenHosts)
+	for i := range stanzas {
+		stanzas[i].placed()
+	}
 	f.captureServer(f.config)
 	f.edged(f.config)
 	hook(c, f, st)

@@ -155,6 +155,7 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 	if err != nil {
 		return nil, err
 	}
+	out.Remarks = s.remarks(i, &a, e)
 	s.view(&out.View, q, &a, m, e, known)
 	if len(asked.lost) == 0 {
 		return out, nil
@@ -173,6 +174,31 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 	out.Without = &report.View{Reply: replied(m, label)}
 	s.view(out.Without, q, &a, m, after, known)
 	return out, nil
+}
+
+// remarks are what is odd about the policy of a service: what makes it mean less than it says.
+func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) (out []string) {
+	l, p := s.f.locators[federation], s.stanzas[federation].policy.Choice
+	if own := a.Service.Policy; own != nil {
+		p = *own
+	}
+	for _, r := range shard.StrayRegions(a.Federation, p) {
+		if !a.Federation.Settled {
+			break // it may come
+		}
+		out = append(out, fmt.Sprintf("policy %s: there is no region %s in the federation now", p, r))
+	}
+	for _, o := range e.Done {
+		out = append(out, fmt.Sprintf("override %q has had its effect; it has no other, and can be taken back", o))
+	}
+	switch {
+	case p.Choice != snapshot.Nearest:
+	case !l.places() && a.Service.Key.Kind != snapshot.Host: // theirs it is anyway
+		out = append(out, fmt.Sprintf("policy %s: %s", p, placeless))
+	case l.lacks():
+		out = append(out, fmt.Sprintf("policy %s: there is no database to place clients by: those that no nets place get every shard, for a short time", p))
+	}
+	return out
 }
 
 // query makes of what is asked what ServeDNS would; nil: it is in no domain.

@@ -5,11 +5,12 @@ type Explanation struct {
 	Name    string   `json:"name"`
 	Word    string   `json:"word,omitempty"` // shorter, that was said for it
 	Type    string   `json:"type"`
-	Is      string   `json:"is"`             // a Kind of name
-	About   string   `json:"about"`          // the same in a sentence
-	Why     string   `json:"why,omitempty"`  // there is no such name, or no record
-	Note    string   `json:"note,omitempty"` // what else was decided, or isn't known
-	Near    []string `json:"near,omitempty"` // names that may have been meant
+	Is      string   `json:"is"`                // a Kind of name
+	About   string   `json:"about"`             // the same in a sentence
+	Why     string   `json:"why,omitempty"`     // there is no such name, or no record
+	Note    string   `json:"note,omitempty"`    // what else was decided, or isn't known
+	Remarks []string `json:"remarks,omitempty"` // what is odd about its policy
+	Near    []string `json:"near,omitempty"`    // names that may have been meant
 	Serial  uint32   `json:"serial"`
 	Client  *Client  `json:"client,omitempty"`
 	Domain  string   `json:"domain,omitempty"`

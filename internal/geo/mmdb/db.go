@@ -82,6 +82,9 @@ func (db *DB) Built() time.Time { return db.reader.Metadata.BuildTime() }
 // Networks is how many networks the database has.
 func (db *DB) Networks() int { return db.networks }
 
+// Places is how many different records of it say where their networks are.
+func (db *DB) Places() int { return len(db.places) }
+
 // Lookup finds the place of an address, or of the IPv4 address that it holds (see
 // geo.Embedded), and the database's network it is in. It is for explanations: answers
 // are found by a geo.Table.

@@ -2,12 +2,14 @@ package geo
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/test/framework/server"
@@ -56,6 +58,7 @@ func TestDatabase(t *testing.T) {
 		}, "not a MaxMind database, or not all of it"},
 		{"empty", func() { replace(t, w.database(), nil) }, "not a MaxMind database, or not all of it"},
 		{"of the wrong kind", func() { replace(t, w.database(), asn(t)) }, "GeoLite2-ASN database: doesn't say where networks are"},
+		{"without a place", func() { replace(t, w.database(), nowhere(t)) }, "none of its 2 networks has a place"},
 		{"missing", func() {
 			if err := os.Remove(w.database()); err != nil {
 				t.Fatal(err)
@@ -88,6 +91,22 @@ func TestDatabase(t *testing.T) {
 	}
 	replace(t, w.database(), city(t, built, networks))
 	becomes(t, s, "198.51.100.1", "web", taiwan)
+}
+
+// nowhere is a database of cities that has lost its coordinates.
+func nowhere(t testing.TB) []byte {
+	t.Helper()
+	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "GeoLite2-City", IncludeReservedNetworks: true, RecordSize: 28, BuildEpoch: built.Unix()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, cidr := range []string{"198.51.100.0/24", "192.0.2.0/25"} {
+		_, n, _ := net.ParseCIDR(cidr)
+		if err := tree.Insert(n, mmdbtype.Map{"city": mmdbtype.Map{"geoname_id": mmdbtype.Uint32(i)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bytesOf(t, tree)
 }
 
 // asn is a database that says nothing of places.
