@@ -27,7 +27,12 @@ type List struct {
 
 	version string // of the store; that of the first page is that of all
 	seen    map[string]bool
+	empty   int // pages in a row
 }
+
+// emptyPages bounds how many pages without an object follow each other. An API server gives few, where a
+// selector leaves out what is there, and else the list would have no end.
+const emptyPages = 100
 
 // A head is what any list has.
 type head struct {
@@ -63,7 +68,13 @@ func (l *List) page(token string, body []byte) error {
 		return strange("a page of a %s of resourceVersion %q, and the first one is of %q", h.Kind, Line(h.version), Line(l.version))
 	}
 	if token == "" {
-		l.version, l.seen = h.version, make(map[string]bool, len(h.items))
+		l.version, l.seen, l.empty = h.version, make(map[string]bool, len(h.items)), 0
+	}
+	if l.empty++; len(h.items) > 0 {
+		l.empty = 0
+	}
+	if l.empty > emptyPages {
+		return strange("a %s with %d empty pages in a row", h.Kind, l.empty)
 	}
 	for i, o := range h.items {
 		if o.Kind != "" || o.APIVersion != "" {

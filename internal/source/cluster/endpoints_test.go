@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -237,7 +239,7 @@ func TestQuestions(t *testing.T) {
 	show := func(keys []snapshot.Key) string {
 		var out []string
 		covered := 0
-		for _, q := range questions(keys) {
+		for _, q := range questions(keys, namesAtOnce) {
 			out = append(out, fmt.Sprintf("%s %d/%d", q.namespace, len(q.names), len(q.services)))
 			covered += len(q.services)
 			if n := len(strings.Join(q.names, "%2C")); n > namesAtOnce {
@@ -317,5 +319,62 @@ func TestByNameStaysFew(t *testing.T) {
 	defer w.endpoints.mu.Unlock()
 	if len(w.endpoints.exported) != 1 || len(w.endpoints.services) != 1 {
 		t.Errorf("%v, %v", w.endpoints.exported, w.endpoints.services)
+	}
+}
+
+// A proxy that lets only short URLs pass gets shorter questions, whatever it says.
+func TestSlicesByNameBehindProxy(t *testing.T) {
+	for _, code := range []int{http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge, http.StatusBadRequest} {
+		s := serve(t)
+		long := strings.Repeat("x", 40)
+		for i := range 50 {
+			s.set("services", fmt.Sprint(long, i), marked)
+			s.set("endpointslices", fmt.Sprint(long, i, "-1"), named(fmt.Sprint(long, i), managed))
+		}
+		s.front = func(w http.ResponseWriter, r *http.Request) {
+			if len(r.URL.String()) > 1000 {
+				w.Header().Set("Content-Type", "text/html")
+				w.WriteHeader(code)
+				io.WriteString(w, "<html><title>Too long</title>")
+				return
+			}
+			s.answer(w, r)
+		}
+		v, _, _ := s.follow(t, choosing)
+		eventually(t, "all slices", func() bool { return strings.Count(v.String(), "slice ") == 50 })
+		v.told(t, lists, "fresh")
+	}
+}
+
+// Where what is exported is in many namespaces, Services of the same names elsewhere don't count,
+// and nothing is kept of their slices.
+func TestSlicesOfManyNamespaces(t *testing.T) {
+	s := serve(t)
+	const n = 2 * namespacesAtOnce
+	for i := range n {
+		name := fmt.Sprint("ns", i, "/web")
+		s.set("services", name, map[bool]string{true: marked, false: ""}[i%2 == 0 || i < 20])
+		s.set("endpointslices", name+"-1", named("web", managed))
+	}
+	v, _, w := s.follow(t, choosing)
+	exported := n/2 + 10
+	eventually(t, "the slices", func() bool { return strings.Count(v.String(), "slice ") == exported })
+	w.endpoints.mu.Lock()
+	if kept := len(w.endpoints.slices[unlabelled]); kept != exported {
+		t.Errorf("%d slices are kept", kept)
+	}
+	w.endpoints.mu.Unlock()
+	s.set("services", fmt.Sprint("ns", n-1, "/web"), marked)
+	eventually(t, "one more", func() bool { return strings.Count(v.String(), "slice ") == exported+1 })
+	byName := map[string]bool{}
+	s.do(func() {
+		for _, of := range s.watches {
+			if of.resource == "endpointslices" && strings.Contains(of.labels.String(), "service-name") {
+				byName[of.namespace] = true
+			}
+		}
+	})
+	if len(byName) > 2 {
+		t.Errorf("watches by name of %v", byName)
 	}
 }

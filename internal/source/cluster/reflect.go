@@ -268,9 +268,9 @@ type listener struct {
 	// had, and when that was heard last.
 	absent, forgone bool
 	shunned         time.Time
-	later           time.Time // it isn't to be asked before
-	tap             *watchTap // the last watch
-	streamless      time.Time // lists aren't asked for as streams before
+	later           time.Time    // it isn't to be asked before
+	tap             *watchTap    // the last watch
+	streamless      atomic.Int64 // lists aren't asked for as streams before, in Unix nanoseconds
 }
 
 // stop ends the last watch: a reflector forgets one whose list its store doesn't take.
@@ -353,7 +353,7 @@ func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (r
 func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	l.stop()
 	streamed := o.SendInitialEvents != nil && *o.SendInitialEvents
-	if streamed && time.Now().Before(l.streamless) {
+	if streamed && time.Now().UnixNano() < l.streamless.Load() {
 		return nil, errUnfinished
 	}
 	l.pause(ctx)
@@ -384,18 +384,29 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 	}
 	t := &watchTap{Interface: w, out: make(chan watch.Event), stop: make(chan struct{})}
 	l.tap = t
-	if streamed {
-		// A reflector that finds no end to it would ask for another at once. The list that it
-		// asks for instead has the last word.
-		l.streamless = time.Now().Add(l.pace)
-	}
 	l.wg.Go(func() {
 		defer end(nil)
 		defer patience.Stop()
+		initial := streamed
+		broken := func() {
+			if initial {
+				// A reflector would ask for another at once. The list that it asks for instead has
+				// the last word.
+				l.streamless.Store(time.Now().Add(l.pace).UnixNano())
+			}
+		}
 		t.run(call, func(e watch.Event) watch.Event {
-			patience.Reset(l.lull)
-			return l.event(ctx, e, streamed)
+			// A list has that time, however many objects come.
+			if initial = initial && !isEnd(e); !initial {
+				patience.Reset(l.lull)
+			}
+			heard := l.event(ctx, e, streamed)
+			if heard.Type == watch.Error {
+				broken()
+			}
+			return heard
 		}, func() {
+			broken()
 			if cause(call, nil) == errHung {
 				l.count(ctx, hung)
 			} else {
@@ -404,6 +415,12 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 		})
 	})
 	return t, nil
+}
+
+// isEnd says whether an event is the end of a list that is a stream.
+func isEnd(e watch.Event) bool {
+	o, ok := e.Object.(metav1.Object)
+	return ok && e.Type == watch.Bookmark && o.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true"
 }
 
 // cause is why a call ended: err, or that it was ended for saying nothing.

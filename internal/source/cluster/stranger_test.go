@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -323,4 +324,45 @@ func TestNotFoundOnce(t *testing.T) {
 	s.do(func() { s.front, s.gateway = nil, false })
 	s.do(func() { s.tell("gateways", `{"type":"ERROR","object":`+status(410, "Expired")+`}`) })
 	v.becomes(t, filled)
+}
+
+// A list that has no end, page after page or event after event, is an error: it isn't waited for in
+// silence.
+func TestListWithoutEnd(t *testing.T) {
+	for _, streams := range []bool{true, false} {
+		s := serve(t)
+		s.fill()
+		s.lull = 500 * time.Millisecond
+		v, j, w := s.follow(t, func(c *Config) { c.Heartbeat = Heartbeat{Timeout: time.Minute} })
+		v.becomes(t, filled)
+		s.do(func() {
+			s.front = func(rw http.ResponseWriter, r *http.Request) {
+				q := r.URL.Query()
+				switch {
+				case !strings.HasSuffix(r.URL.Path, "/ingresses") || q.Get("watch") != "" && !(streams && streaming(q)):
+					s.answer(rw, r)
+				case streaming(q):
+					for n := 0; r.Context().Err() == nil; n++ {
+						fmt.Fprintf(rw, `{"type":"ADDED","object":{"kind":"Ingress","apiVersion":"networking.k8s.io/v1","metadata":{"namespace":"shop","name":"i%d","resourceVersion":"5"}}}`+"\n", n)
+						rw.(http.Flusher).Flush()
+						time.Sleep(10 * time.Millisecond)
+					}
+				default:
+					n, _ := strconv.Atoi(q.Get("continue"))
+					fmt.Fprintf(rw, `{"kind":"IngressList","apiVersion":"networking.k8s.io/v1","metadata":{"resourceVersion":"5","continue":"%d"},"items":[]}`, n+1)
+				}
+			}
+			s.streams = streams
+		})
+		eventually(t, "an error that says so", func() bool {
+			s.do(func() { s.tell("ingresses", `{"type":"ERROR","object":`+status(410, "Expired")+`}`) }) // whichever watch is open
+			return j.has("ERROR", "ingresses", "empty pages in a row") > 0 && w.Trouble() != ""
+		})
+		if streams && counted(w, hung) == 0 {
+			t.Error("no stream was ended")
+		}
+		if v.String() != filled {
+			t.Errorf("%s", v)
+		}
+	}
 }

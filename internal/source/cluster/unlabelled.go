@@ -3,7 +3,9 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -11,7 +13,10 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
 
 	"github.com/fedns/fedns/internal/kube/apireply"
@@ -27,7 +32,7 @@ import (
 
 const (
 	// namesAtOnce is how many bytes of names stand in a question. They are in its URL, of
-	// which the stingiest proxies let 8 kB pass.
+	// which most proxies let 8 kB pass. Where it is too long all the same, half of it is tried.
 	namesAtOnce = 4000
 	// namespacesAtOnce is how many namespaces are asked each by itself. Of more, all are
 	// asked at once, which also gives the slices of Services of the same names elsewhere;
@@ -47,9 +52,9 @@ func (w *Watcher) slicesByName(a *api) *resource {
 	r := &resource{name: name, optional: true, seldom: true}
 	r.run = func(ctx context.Context) {
 		w.demand.lists(ctx, "services", "slices")
-		for ctx.Err() == nil {
-			ask := &byName{Watcher: w, api: a, name: name, asked: map[snapshot.Key]bool{}}
-			ask.run(ctx, func() {
+		for size := namesAtOnce; ctx.Err() == nil; {
+			ask := &byName{Watcher: w, api: a, name: name, size: size, long: make(chan struct{}, 1), asked: map[snapshot.Key]bool{}}
+			size = ask.run(ctx, func() {
 				w.standing.listed(name, w.endpoints.complete(unlabelled))
 				w.standing.reported(name)
 			})
@@ -64,14 +69,17 @@ type byName struct {
 	*Watcher
 	api     *api
 	name    string
+	size    int           // of questions
+	long    chan struct{} // has something when one was too long
 	wg      sync.WaitGroup
 	watches []*listener
 	asked   map[snapshot.Key]bool
 }
 
-// run watches until ctx ends, or fewer watches would do for the same. listed is called
-// when the slices are known of those Services that are exported at first.
-func (b *byName) run(ctx context.Context, listed func()) {
+// run watches until ctx ends, fewer watches would do for the same, or questions are too long; it gives
+// the size of those to go on with. listed is called when the slices are known of those Services
+// that are exported at first.
+func (b *byName) run(ctx context.Context, listed func()) (size int) {
 	ctx, end := context.WithCancel(ctx)
 	defer func() {
 		end()
@@ -80,7 +88,7 @@ func (b *byName) run(ctx context.Context, listed func()) {
 			l.settle()
 		}
 	}()
-	more := questions(b.endpoints.beginByName())
+	more := questions(b.endpoints.beginByName(), b.size)
 	left := atomic.Int64{}
 	left.Store(int64(len(more)))
 	done := func() {
@@ -97,15 +105,17 @@ func (b *byName) run(ctx context.Context, listed func()) {
 		}
 		select {
 		case <-b.endpoints.renamed:
+		case <-b.long:
+			return b.size / 2
 		case <-ctx.Done():
-			return
+			return b.size
 		}
 		apireply.Wait(ctx, labelledSoon)
 		exported := b.endpoints.exportedNow()
-		need := len(questions(exported))
-		more = questions(slices.DeleteFunc(slices.Clone(exported), func(k snapshot.Key) bool { return b.asked[k] }))
+		need := len(questions(exported, b.size))
+		more = questions(slices.DeleteFunc(slices.Clone(exported), func(k snapshot.Key) bool { return b.asked[k] }), b.size)
 		if len(b.watches)+len(more) > need+spareWatches || len(b.asked) > 2*len(exported)+spareWatches {
-			return
+			return b.size
 		}
 		done = func() {}
 	}
@@ -123,6 +133,17 @@ func (b *byName) watch(ctx context.Context, q question, done func()) {
 		selector += "," + other
 	}
 	r := b.withoutLabels(b.some(b.api, unlabelled, b.name, q.namespace, selector, of))
+	list := r.list
+	r.list = func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		all, err := list(ctx, o)
+		if tooLong(err) && len(q.names) > 1 {
+			select {
+			case b.long <- struct{}{}:
+			default:
+			}
+		}
+		return all, err
+	}
 	tell, done := r.tell, sync.OnceFunc(done)
 	r.tell = func(c shard.Change) {
 		tell(c)
@@ -142,8 +163,21 @@ type question struct {
 	services  []snapshot.Key
 }
 
-// questions are those that are needed for some Services.
-func questions(services []snapshot.Key) (out []question) {
+// tooLong says whether that may be why a question wasn't answered: proxies say so in several ways.
+func tooLong(err error) bool {
+	var said *apierrors.StatusError
+	if !errors.As(err, &said) {
+		return false
+	}
+	switch said.ErrStatus.Code {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
+		return true
+	}
+	return false
+}
+
+// questions are those that are needed for some Services, with so many bytes of names at most.
+func questions(services []snapshot.Key, most int) (out []question) {
 	namespaces := map[string]bool{}
 	for _, k := range services {
 		namespaces[k.Namespace] = true
@@ -158,7 +192,7 @@ func questions(services []snapshot.Key) (out []question) {
 	size := 0
 	for _, k := range sorted {
 		last := len(out) - 1
-		if last < 0 || out[last].namespace != in(k) || size+len(k.Name) > namesAtOnce {
+		if last < 0 || out[last].namespace != in(k) || size+len(k.Name) > most {
 			out, size = append(out, question{namespace: in(k)}), 0
 			last++
 		}
