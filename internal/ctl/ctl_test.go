@@ -136,6 +136,10 @@ func TestUsage(t *testing.T) {
 		{"plan --max-deletes many", `--max-deletes: "many" isn't a whole number`},
 		{"plan --max-deletes=", `--max-deletes: "" isn't a whole number`},
 		{"fly -h", `there is no command "fly"`},
+		{"completion bash x", `completion bash: "x" is one argument too many`},
+		{"completion bash --nope", "there is no flag --nope"},
+		{"completion powershel", "there is no command \"completion powershel\"\nfedctl: hint: did you mean completion powershell? fedctl help"},
+		{"help get pods", "there is no command \"get pods\"\nfedctl: hint: did you mean get clusters? fedctl help"},
 		{"help fly", `there is no command "fly"`},
 		{"get -h pods", `there is no command "get pods"`},
 		{"drian cluster/a --reason x", "did you mean drain?"},
@@ -156,6 +160,8 @@ func TestUsage(t *testing.T) {
 		{"init fed --dns-zone-name d --api-server-advertise-address h:x", `"x" is not a port`},
 		{"init fed --dns-zone-name d --dry-run -o html", "none of json, yaml, name"},
 		{"clusters -o jsn", "did you mean json?"},
+		{"clusters -o JSON", "did you mean json?"},
+		{"get clusters --as-group admins", "get clusters: --as-group is of somebody: --as says who"},
 		{"clusters -o", "clusters: -o is without a value"},
 		{"clusters -o jsonpath={", "unclosed action"},
 		{"plan -o wide", "none of table, json, yaml"},
@@ -240,7 +246,7 @@ func TestOneDash(t *testing.T) {
 func TestExamples(t *testing.T) {
 	root := newRoot(Env{})
 	each(root, func(c *cobra.Command) {
-		if c.Runnable() && !c.HasSubCommands() && c.Name() != "help" && !strings.Contains(c.Example, "\nfedctl "+strings.TrimPrefix(c.CommandPath(), "fedctl ")) {
+		if c.Runnable() && !c.HasSubCommands() && c.Name() != "help" && c.Parent().Name() != "completion" && !strings.Contains(c.Example, "\nfedctl "+strings.TrimPrefix(c.CommandPath(), "fedctl ")) {
 			t.Errorf("%s: has no example", c.CommandPath())
 		}
 		for line := range strings.Lines(c.Example) {

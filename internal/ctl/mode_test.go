@@ -54,9 +54,7 @@ func TestToAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(h.kubeconfig(), []byte(strings.Replace(string(text), `"current-context": "other"`, `"current-context": "fed"`, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, h.kubeconfig(), strings.Replace(string(text), `"current-context": "other"`, `"current-context": "fed"`, 1))
 	h.env = map[string]string{"KUBECONFIG": h.kubeconfig()}
 	_, stderr, code := h.run("undrain", "cluster/eu", "--to", "api")
 	if code != 1 || !strings.Contains(stderr, `error: federation fed has no cluster "eu"`) {
@@ -86,9 +84,7 @@ func TestAs(t *testing.T) {
 	path := d.dir + "/kubeconfig"
 	config := `{"apiVersion": "v1", "kind": "Config", "current-context": "fed", "clusters": [{"name": "gone", "cluster": {"server": "http://127.0.0.1:1"}}, {"name": "here", "cluster": {"insecure-skip-tls-verify": true, "server": "` + s.URL + `"}}],
 		"contexts": [{"name": "fed", "context": {"cluster": "gone", "user": "u"}}], "users": [{"name": "u", "user": {"token": "one"}}, {"name": "v", "user": {"token": "two"}}]}`
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, path, config)
 	d.env = map[string]string{"KUBECONFIG": path + ".none:" + path} // a list, as kubectl has it
 	for _, tt := range []struct{ args, header, want string }{
 		{"--cluster here", "Authorization", "Bearer one"},
@@ -106,6 +102,12 @@ func TestAs(t *testing.T) {
 			t.Errorf("%s: %s is %q, want %q", tt.args, tt.header, h, tt.want)
 		}
 	}
+	// A request that isn't answered ends when --request-timeout says so.
+	writeFile(t, path, kubeconfigOf("http://"+rude(t, sayNothing), nil))
+	if _, stderr, code := d.run("get", "clusters", "--context", "fed", "--request-timeout", "50ms"); code != 1 || !strings.Contains(stderr, "it didn't answer in time") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	writeFile(t, path, config)
 	for args, want := range map[string]string{
 		"--cluster her": `cluster "her" isn't there` + "\nfedctl: hint: did you mean here? known: gone, here",
 		"--user w":      `user "w" isn't there` + "\nfedctl: hint: did you mean u, or v? known: u, v",
@@ -132,5 +134,12 @@ func TestWithin(t *testing.T) {
 	d.want("drain service/shop/web reason \"x\"\n")
 	if out, stderr, code := d.run("undrain", "service/web", "-nshop"); code != 0 || !strings.Contains(out, "service/shop/web") {
 		t.Errorf("exit %d, %s%s", code, stderr, out)
+	}
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -52,11 +52,19 @@ func (o *output) Set(form string) error {
 		o.form = form
 		return nil
 	}
-	known := strings.Join(o.forms, ", ")
-	if near := advice.Near(kind, append(templates().AllowedFormats(), o.forms...)); len(near) > 0 {
-		return fmt.Errorf("%q is none of %s, jsonpath=TEMPLATE and go-template=TEMPLATE; did you mean %s?", form, known, strings.Join(near, ", or "))
+	help := ""
+	if near := o.near(strings.ToLower(kind)); len(near) > 0 {
+		help = "; did you mean " + strings.Join(near, ", or ") + "?"
 	}
-	return fmt.Errorf("%q is none of %s, jsonpath=TEMPLATE and go-template=TEMPLATE", form, known)
+	return fmt.Errorf("%q is none of %s, jsonpath=TEMPLATE and go-template=TEMPLATE%s", form, strings.Join(o.forms, ", "), help)
+}
+
+// near are the forms that may be meant by a word in small letters.
+func (o *output) near(word string) []string {
+	if slices.Contains(o.forms, word) {
+		return []string{word}
+	}
+	return advice.Near(word, append(templates().AllowedFormats(), o.forms...))
 }
 
 // templates are the printers of kubectl's that take one.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -65,9 +64,7 @@ func TestWaiting(t *testing.T) {
 	t.Cleanup(s.Close)
 	d := newDesk(t)
 	kubeconfig := d.dir + "/kubeconfig"
-	if err := os.WriteFile(kubeconfig, []byte(kubeconfigOf(s.URL, nil)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, kubeconfig, kubeconfigOf(s.URL, nil))
 	server := "clusters: waiting for server " + s.URL
 	for _, tt := range []struct {
 		args     string

@@ -71,6 +71,9 @@ func (c *reaching) open(what kubeconfig.Choice) (*kube.API, *kubeconfig.Context,
 	if _, err := c.requestTimeout(); err != nil {
 		return nil, nil, err
 	}
+	if f := c.speaks("as-group", "as-uid"); f != "" && *c.flags.Impersonate == "" {
+		return nil, nil, misused(&c.command, "%s: --%s is of somebody: --as says who", c.name, f)
+	}
 	cut, err := c.find().Choose(what)
 	if err != nil {
 		return nil, nil, err

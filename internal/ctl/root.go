@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,29 +13,6 @@ import (
 	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/kube"
 )
-
-// What fedctl is called: by itself, as kubectl's plugin, and as what completes that.
-const (
-	program   = "fedctl"
-	plugin    = "kubectl-fedns"
-	completer = "kubectl_complete-fedns"
-)
-
-// called is the name of the program, without its folder.
-func (e *Env) called() string {
-	return strings.TrimSuffix(filepath.Base(e.Program), ".exe")
-}
-
-// toType is fedctl where it is to be typed.
-var toType = regexp.MustCompile(`\bfedctl( -?-?[a-z])`)
-
-// typed is a text with what somebody types who has called fedctl as a plugin.
-func (e *Env) typed(text string) string {
-	if e.called() != plugin {
-		return text
-	}
-	return toType.ReplaceAllString(text, "kubectl fedns$1")
-}
 
 // Run runs fedctl with its arguments, and gives what the process exits with: 0,
 // 1 for what went wrong, 2 for what was asked wrongly, and what a command says of its own.
@@ -110,11 +84,7 @@ func init() { cobra.EnableCommandSorting = false } // groups has an order
 
 // Command is the tree of commands, for those who write about them. The environment of whoever
 // does has no part in it.
-func Command() *cobra.Command {
-	root := newRoot(Env{})
-	root.InitDefaultCompletionCmd()
-	return root
-}
+func Command() *cobra.Command { return newRoot(Env{}) }
 
 // newRoot makes the tree of commands, for one call.
 func newRoot(env Env) *cobra.Command {
@@ -122,9 +92,9 @@ func newRoot(env Env) *cobra.Command {
 		Use:   program,
 		Short: "ask a running fedns what it answers and why, give it orders, and keep the clusters of a federation",
 		Long:  "fedctl asks a running fedns what it answers and why, gives it orders, and keeps\nthe clusters of a federation.\n",
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(root *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return noCommand(args)
+				return noCommand(root, args)
 			}
 			return nil
 		},
@@ -142,8 +112,8 @@ func newRoot(env Env) *cobra.Command {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fedns"}
 	}
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { env.help(c) })
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return &problem{cli.Wrong(root.Flags(), err), "fedctl help lists the commands"}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &problem{cli.Wrong(c.Flags(), err), "fedctl help lists the commands"}
 	})
 	root.SetHelpCommand(helpCommand(root))
 	root.Flags().Bool("version", false, "print the version; fedctl version asks the server for its own, too")
@@ -165,6 +135,16 @@ func newRoot(env Env) *cobra.Command {
 			parent.AddCommand(cmd)
 		}
 	}
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, shell := range child(root, "completion").Commands() {
+		shell.Args = func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &problem{fmt.Errorf("completion %s: %q is one argument too many", shell.Name(), args[0]), "usage: fedctl completion " + shell.Name() + " [options]"}
+			}
+			return nil
+		}
+	}
 	return root
 }
 
@@ -174,7 +154,7 @@ func newParent(name string, g group) *cobra.Command {
 		Use: name, Short: "list what a federation's API has", GroupID: g.id,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return noCommand([]string{name, args[0]})
+				return noCommand(c.Root(), []string{name, args[0]})
 			}
 			return c.Help()
 		},
@@ -228,8 +208,8 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 				return root.Help()
 			}
 			c, n := find(root, args)
-			if n == 0 {
-				return noCommand(args)
+			if n == 0 || c.HasSubCommands() && n < len(args) {
+				return noCommand(root, args)
 			}
 			return c.Help()
 		},
@@ -245,119 +225,4 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 			return proposed(all, begun)
 		},
 	}
-}
-
-func child(c *cobra.Command, name string) *cobra.Command {
-	for _, sub := range c.Commands() {
-		if sub.Name() == name {
-			return sub
-		}
-	}
-	return nil
-}
-
-// find gives the command that words begin with, and how many of them it is.
-func find(root *cobra.Command, words []string) (c *cobra.Command, n int) {
-	c = root
-	for _, w := range words {
-		sub := child(c, w)
-		if sub == nil {
-			break
-		}
-		c, n = sub, n+1
-	}
-	return c, n
-}
-
-// each visits all commands of a tree.
-func each(c *cobra.Command, visit func(*cobra.Command)) {
-	visit(c)
-	for _, sub := range c.Commands() {
-		each(sub, visit)
-	}
-}
-
-// arranged puts the words of the command first: flags may stand before it, whose flags they
-// are. Which of them are followed by a value is what all commands have to agree on. old are
-// flags that were written with one dash.
-func arranged(root *cobra.Command, args []string) (out, old []string, err error) {
-	all := cli.Flags{}
-	each(root, func(c *cobra.Command) { all.Add(c.Flags()) })
-	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd(args...)
-	if len(args) > 1 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
-		return completed(root, all, args), nil, nil
-	}
-	read, old := all.Read(args)
-	var words []string
-	for _, a := range read {
-		if a.Word {
-			words = append(words, a.Text)
-		}
-	}
-	c, n := find(root, words)
-	if len(words) > 0 && n == 0 {
-		return nil, nil, noCommand(words)
-	}
-	if n == 0 {
-		if len(args) > 0 {
-			if err := root.ParseFlags(cli.Texts(read)); err != nil && !errors.Is(err, pflag.ErrHelp) {
-				return nil, nil, &problem{fmt.Errorf("no command is given, but %q", read[0].Text), "fedctl help lists the commands"}
-			}
-		}
-		return cli.Texts(read), old, nil
-	}
-	if c.HasSubCommands() && len(words) > n {
-		return nil, nil, noCommand(words)
-	}
-	return first(read, n), old, nil
-}
-
-// first puts the first n words before all else.
-func first(args []cli.Arg, n int) (out []string) {
-	var rest []string
-	for _, a := range args {
-		if a.Word && len(out) < n {
-			out = append(out, a.Text)
-		} else {
-			rest = append(rest, a.Text)
-		}
-	}
-	return append(out, rest...)
-}
-
-// completed arranges a line that isn't whole: of the last word nothing is known yet.
-func completed(root *cobra.Command, all cli.Flags, args []string) []string {
-	read, _ := all.Read(args[1 : len(args)-1])
-	var words []string
-	for _, a := range read {
-		if a.Word {
-			words = append(words, a.Text)
-		}
-	}
-	_, n := find(root, words)
-	return append(append(args[:1:1], first(read, n)...), args[len(args)-1])
-}
-
-// noCommand says that there is no command of these words, and what may be meant.
-func noCommand(words []string) error {
-	var all []string
-	for _, g := range groups() {
-		for _, k := range g.commands {
-			all = append(all, k.name)
-		}
-	}
-	// The second word of most is an argument.
-	said, help := words[0], "fedctl help lists them"
-	near := advice.Near(said, append(slices.Clone(all), "help", "completion"))
-	for _, name := range all {
-		if first, _, two := strings.Cut(name, " "); two && first == said {
-			said = strings.Join(words[:min(len(words), 2)], " ")
-			near = []string{name}
-		}
-	}
-	if len(near) > 0 {
-		help = "did you mean " + strings.Join(near, ", or ") + "? " + help
-	}
-	return &problem{fmt.Errorf("there is no command %q", said), help}
 }
