@@ -70,6 +70,8 @@ func TestWrong(t *testing.T) {
 		"-x":             "there is no flag -x",
 		"-ofrce -x":      "there is no flag -x",
 		"-force":         "", // o's value is behind it
+		"-reasn=x":       "there is no flag -reasn; did you mean --reason?",
+		"--o json":       "there is no flag --o; did you mean -o?",
 		"-reasn":         "there is no flag -reasn; did you mean --reason?",
 		"--reason":       "--reason is without a value",
 		"-o":             "-o is without a value",

@@ -34,6 +34,7 @@ func Wrong(fs *pflag.FlagSet, err error) error {
 // noFlag says that a flag isn't there, and what may be meant.
 func noFlag(fs *pflag.FlagSet, none *pflag.NotExistError) error {
 	if letters := none.GetSpecifiedShortnames(); letters != "" {
+		letters, _, _ = strings.Cut(letters, "=")
 		var near []string
 		if len(letters) > 1 {
 			near = advice.Near(letters, names(fs))
@@ -44,6 +45,9 @@ func noFlag(fs *pflag.FlagSet, none *pflag.NotExistError) error {
 		return fmt.Errorf("there is no flag -%s", none.GetSpecifiedName())
 	}
 	name := none.GetSpecifiedName()
+	if len(name) == 1 && fs.ShorthandLookup(name) != nil {
+		return fmt.Errorf("there is no flag --%s; did you mean -%s?", name, name)
+	}
 	if near := advice.Near(name, names(fs)); len(near) > 0 {
 		return fmt.Errorf("there is no flag --%s; did you mean --%s?", name, strings.Join(near, ", or --"))
 	}

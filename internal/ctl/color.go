@@ -32,8 +32,9 @@ func color(word string) string {
 
 // paint gives a text the color of its first word.
 func (c *call) paint(text string) string {
-	word, _, _ := strings.Cut(strings.TrimRight(text, " "), " ")
-	if code := color(strings.Trim(word, ",.;:")); code != "" && c.Columns > 0 {
+	word, _, _ := strings.Cut(text, " ")
+	word, _, _ = strings.Cut(word, ",")
+	if code := color(word); code != "" && c.Columns > 0 {
 		return c.colored(code, text)
 	}
 	return text

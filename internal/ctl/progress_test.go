@@ -3,7 +3,9 @@ package ctl
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -123,5 +125,36 @@ func TestWaitingWithin(t *testing.T) {
 		if got := out.String(); got != tt.want {
 			t.Errorf("in %d columns %q, want %q", tt.columns, got, tt.want)
 		}
+	}
+}
+
+// A program that gives credentials may take its time: whoever waits for it is told.
+func TestWaitingForCredential(t *testing.T) {
+	a := awhile
+	awhile = time.Millisecond
+	t.Cleanup(func() { awhile = a })
+	s := quiet(refuses(403, "Forbidden", "asked with credentials"))
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	dir := t.TempDir()
+	// It ends when what is waited for has been said.
+	program := dir + "/credential"
+	said := dir + "/said"
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nwhile [ ! -e "+said+" ]; do sleep 0.01; done\n"+`echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "x"}}'`+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := dir + "/kubeconfig"
+	writeFile(t, kubeconfig, fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "fed", "clusters": [{"name": "c", "cluster": {"insecure-skip-tls-verify": true, "server": %q}}],
+		"contexts": [{"name": "fed", "context": {"cluster": "c", "user": "u"}}], "users": [{"name": "u", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": %q, "interactiveMode": "Never"}}}]}`, s.URL, program))
+	var stderr notebook
+	done := make(chan int)
+	go func() {
+		env := map[string]string{"KUBECONFIG": kubeconfig}
+		done <- Run(t.Context(), Env{Stdout: &bytes.Buffer{}, Stderr: &stderr, Getenv: func(k string) string { return env[k] }, Now: time.Now, Version: "test"}, strings.Fields("get clusters"))
+	}()
+	stderr.until(t, "get clusters: waiting for the API at "+s.URL)
+	writeFile(t, said, "")
+	if code := <-done; code != 1 || !strings.Contains(stderr.String(), ": asked with credentials\n") {
+		t.Errorf("exit %d, %s", code, stderr.String())
 	}
 }

@@ -64,7 +64,8 @@ type Config struct {
 	Burst int
 	// Timeout bounds each request, watches too; zero: only callTimeout does.
 	Timeout time.Duration
-	// Wrap is put around what sends requests; nil: nothing.
+	// Wrap is put around all that sends requests, and that gets credentials for them; nil:
+	// nothing is.
 	Wrap func(http.RoundTripper) http.RoundTripper
 	// Beats is for an API that is only asked whether it is ready: a request that
 	// times out leaves an HTTP/2 connection as it is, and the next would try its
@@ -114,9 +115,6 @@ func Open(c Config) (*API, error) {
 	config.ContentType = runtime.ContentTypeJSON
 	config.NegotiatedSerializer = serializer.NewCodecFactory(statuses).WithoutConversion()
 	config.Wrap(apireply.Check)
-	if c.Wrap != nil {
-		config.Wrap(c.Wrap)
-	}
 	plugin := &apireply.Plugin{}
 	if config.ExecProvider != nil {
 		config.Wrap(plugin.Inner)
@@ -127,6 +125,9 @@ func Open(c Config) (*API, error) {
 	}
 	if config.ExecProvider != nil {
 		a.http.Transport = plugin.Outer(a.http.Transport)
+	}
+	if c.Wrap != nil {
+		a.http.Transport = c.Wrap(a.http.Transport)
 	}
 	if a.rest, err = rest.UnversionedRESTClientForConfigAndClient(config, a.http); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where(), err)
