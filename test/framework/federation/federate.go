@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"k8s.io/client-go/restmapper"
 
 	"github.com/fedns/fedns/deploy"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -62,9 +65,15 @@ func (w *World) Prepare(t testing.TB) {
 		t.Fatal(err)
 	}
 	defer api.Close()
-	server.Eventually(t, 10*time.Second, "clusters are served", func() bool {
-		_, err := api.List(t.Context(), v1alpha1.Clusters, "", "")
-		return err == nil
+	server.Eventually(t, 30*time.Second, "clusters are served, and the API says so", func() bool {
+		if _, err := api.List(t.Context(), v1alpha1.Clusters, "", ""); err != nil {
+			return false
+		}
+		// Apply goes by what the API says that it serves, which comes later.
+		all, err := restmapper.GetAPIGroupResources(w.Fed.Client.Discovery())
+		return err == nil && slices.ContainsFunc(all, func(g *restmapper.APIGroupResources) bool {
+			return g.Group.Name == v1alpha1.Clusters.Group && len(g.VersionedResources[v1alpha1.Clusters.Version]) > 0
+		})
 	})
 }
 
