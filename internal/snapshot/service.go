@@ -85,11 +85,15 @@ type Service struct {
 
 	digest  uint64 // of what is answered, by Edit
 	regions []Run  // of Shards, by Freeze
-	// firsts are, where there are many shards, the indexes of those that are the first with their address
-	// in the world, or in their region: by family.
+	many    *index // of Shards, where there are many; nil: there are few
+}
+
+// An index spares who looks for some of many shards looking at all of them: by family.
+type index struct {
+	// firsts are the indexes of those that are the first with their address in the world, or in
+	// their region.
 	firsts [Families][2][]int32
-	// heads are, where there are many shards, the indexes of those that are the first of
-	// their cluster in their region: by family.
+	// heads are the indexes of those that are the first of their cluster in their region.
 	heads [Families][]int32
 }
 
@@ -279,10 +283,11 @@ func (s *Service) repetitions() {
 
 // index lists the entries that come first with their addresses, if there are many.
 func (s *Service) index() {
-	s.firsts, s.heads = [Families][2][]int32{}, [Families][]int32{}
+	s.many = nil
 	if len(s.Shards) <= few {
 		return
 	}
+	s.many = &index{}
 	type member struct {
 		family  Family
 		cluster uint16
@@ -294,10 +299,10 @@ func (s *Service) index() {
 		f := FamilyOf(sh.Addr)
 		if m := (member{f, sh.Cluster, sh.Place.Region}); !met[m] {
 			met[m] = true
-			s.heads[f] = append(s.heads[f], int32(i))
+			s.many.heads[f] = append(s.many.heads[f], int32(i))
 		}
 		for w := sh.Widest; w <= topology.Regional; w++ {
-			list := &s.firsts[FamilyOf(sh.Addr)][w]
+			list := &s.many.firsts[f][w]
 			*list = append(*list, int32(i))
 		}
 	}
@@ -307,10 +312,10 @@ func (s *Service) index() {
 // with their address, of one family: indexes of Shards, from one to before another. It
 // is false where there are so few shards that looking at each is as good.
 func (s *Service) Firsts(f Family, w topology.Width, from, to int) (list []int32, ok bool) {
-	if len(s.Shards) <= few || w > topology.Regional {
+	if s.many == nil || w > topology.Regional {
 		return nil, false
 	}
-	return between(s.firsts[f][w], from, to), true
+	return between(s.many.firsts[f][w], from, to), true
 }
 
 // between is the part of a sorted list from one number to before another.
@@ -327,8 +332,8 @@ const Few = few
 // of one family: an index of Shards for each cluster. It is made in the room that is
 // given, or was made before.
 func (s *Service) Heads(f Family, in Run, room *[Few]int32) []int32 {
-	if len(s.Shards) > few {
-		return between(s.heads[f], in.From, in.To)
+	if s.many != nil {
+		return between(s.many.heads[f], in.From, in.To)
 	}
 	n := 0
 next:

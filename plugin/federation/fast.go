@@ -153,7 +153,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 	var need kinds
 	if d != nil {
 		need = d.needed(q, r.name, p.From.Addr())
-		if !d.of.heeds(d.domain, p.From.Addr()) {
+		if q.EDNS.HasSubnet() && !d.of.heeds(d.domain, p.From.Addr()) {
 			q.EDNS.NoSubnet()
 		}
 		if d.part.size > 0 {

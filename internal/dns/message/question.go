@@ -207,6 +207,9 @@ func (e *EDNS) Subnet() (p netip.Prefix, ok bool) {
 	return netip.PrefixFrom(addr, int(e.subnet[2])), true
 }
 
+// HasSubnet says whether there is a client subnet.
+func (e *EDNS) HasSubnet() bool { return e.subnetSize > 0 }
+
 // NoSubnet has the client's subnet not be sent back: whoever doesn't go by it says nothing of
 // it (RFC 7871 section 7.2.1).
 func (e *EDNS) NoSubnet() { e.unheeded = true }
