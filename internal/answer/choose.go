@@ -30,19 +30,22 @@ type pick struct {
 // maxPick bounds what a policy can pick without a place in the heap for it.
 const maxPick = snapshot.MaxCount
 
+// every is the policy of names that hold all of their shards.
+var every snapshot.Policy
+
 // Policy is what the answer is chosen by: the service's policy, or the
 // federation's. Names of a region hold its shards, whatever its distance, and those of a zone all of
-// them.
-func (a *Answer) Policy() snapshot.Policy {
+// them. It isn't the caller's to change.
+func (a *Answer) Policy() *snapshot.Policy {
 	if a.Service == nil || a.width == topology.Zonal {
-		return snapshot.Policy{}
+		return &every
 	}
-	p := a.rule
+	p := &a.rule
 	if a.Service.Policy != nil {
-		p = *a.Service.Policy
+		p = a.Service.Policy
 	}
 	if a.width == topology.Regional && p.Choice != snapshot.Weighted {
-		return snapshot.Policy{}
+		return &every
 	}
 	return p
 }
@@ -120,7 +123,7 @@ func (a *Answer) candidate(f snapshot.Family, from, i int) bool {
 
 // nearest picks the closest region that has a shard, with those that are hardly
 // farther, and if a number is asked for the next ones until it is reached.
-func (a *Answer) nearest(f snapshot.Family, c *Client, p snapshot.Policy) {
+func (a *Answer) nearest(f snapshot.Family, c *Client, p *snapshot.Policy) {
 	reach := -1 // the last place in the order that counts as the closest
 	picked := &a.picks[f]
 	for i, index := range c.Ranking.Order() {
@@ -197,10 +200,12 @@ func (a *Answer) weighted(f snapshot.Family, draw uint64, n int) {
 	even := false // nothing weighs anything
 	for range min(n, maxPick) {
 		total, count := uint64(0), uint64(0)
+		first := uint64(0) // which of the first entries are candidates, a bit each
 		for i := range a.run {
 			if a.candidate(f, 0, i) {
 				total += uint64(a.run[i].Weight)
 				count++
+				first |= 1 << i // none, from 64 on
 			}
 		}
 		if a.picks[f].shards == 0 {
@@ -215,7 +220,7 @@ func (a *Answer) weighted(f snapshot.Family, draw uint64, n int) {
 		draw = mix(draw)
 		at := draw % total // total is far below 2^63: the bias is far below what could be measured
 		for i := range a.run {
-			if !a.candidate(f, 0, i) {
+			if i < 64 && first&(1<<i) == 0 || i >= 64 && !a.candidate(f, 0, i) {
 				continue
 			}
 			weight := uint64(a.run[i].Weight)

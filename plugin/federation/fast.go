@@ -153,9 +153,6 @@ func (r *responder) Respond(p *udp.Packet) int {
 	var need kinds
 	if d != nil {
 		need = d.needed(q, r.name, p.From.Addr())
-		if q.EDNS.HasSubnet() && !d.of.heeds(d.domain, p.From.Addr()) {
-			q.EDNS.NoSubnet()
-		}
 		if d.part.size > 0 {
 			q.EDNS.Size = min(q.EDNS.Size, d.part.size)
 		}
@@ -216,6 +213,9 @@ func (r *responder) checkCookie(p *udp.Packet, d *fastDomain) (holder bool) {
 		e.ZoneVersion, r.reply.NSID = false, nil
 	} else {
 		r.reply.Serial, r.reply.Labels, r.reply.NSID = d.of.board.Load().Serial, d.labels, d.nsid
+		if e.HasSubnet() {
+			d.of.heed(&r.q, d.domain, p.From.Addr())
+		}
 	}
 	client, server, ok := e.Cookie()
 	if !ok {

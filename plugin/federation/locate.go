@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/geo/mmdb"
 	"github.com/fedns/fedns/internal/pipeline"
@@ -141,6 +142,14 @@ func (f *Federation) heeds(d *domain, resolver netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// heed has nothing be said of the client's network where none of a domain's federations goes by
+// what a resolver says of it.
+func (f *Federation) heed(q *message.Question, d *domain, resolver netip.Addr) {
+	if !f.heeds(d, resolver) {
+		q.EDNS.NoSubnet()
+	}
 }
 
 // inherit takes over what those of a configuration before knew of the same

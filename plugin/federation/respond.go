@@ -71,8 +71,8 @@ func (r *transaction) answer(q *message.Question, name string, labels []string, 
 			a = r.domain.resolve(r.snapshot, r.apex, name, labels, answer.Type(q.Type), r.now)
 			do, scope = r.domain.decide(r.of, r.apex, &question{name, labels, r.from, r.network}, &a)
 			r.Scope = max(r.Scope, scope)
-			if a.Federation != nil && r.network.IsValid() && !r.of.locators[a.Index].trustsSubnets(r.from) {
-				q.EDNS.NoSubnet()
+			if r.network.IsValid() {
+				r.heed(q, &a)
 			}
 		}
 		if do == lookUp {
@@ -160,6 +160,14 @@ func (r *transaction) answer(q *message.Question, name string, labels []string, 
 			rel, _ := d.name.Under(name)
 			labels = dnsname.Labels(rel)
 		}
+	}
+}
+
+// heed has the client's network be said nothing of where the federation that answers doesn't
+// go by what a resolver says of it.
+func (r *transaction) heed(q *message.Question, a *answer.Answer) {
+	if a.Federation != nil && !r.of.locators[a.Index].trustsSubnets(r.from) {
+		q.EDNS.NoSubnet()
 	}
 }
 
