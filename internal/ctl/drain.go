@@ -13,7 +13,6 @@ import (
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/override"
-	"github.com/fedns/fedns/internal/sync/controller"
 )
 
 // drain is the order of that name. In a federation's API it is given to a Cluster
@@ -326,12 +325,15 @@ func (m *motion) leave(ctx context.Context, after time.Time, out *departure) err
 		case <-t.C:
 		}
 	}
-	return m.follow(ctx, func(s controller.Survey) (bool, string) {
-		b := weigh(s, m.cluster)
-		out.away = s.Unknown[m.cluster]
-		out.Elsewhere, out.Homeless = b.elsewhere.ready, b.homeless
-		out.Moved = (b.here.there == 0 && b.here.waiting == 0 || out.away != "") && b.elsewhere.waiting == 0
-		return out.Moved, fmt.Sprintf("%s are left there; elsewhere %s", plural(int(b.here.there), "replica"), b.elsewhere)
+	return m.follow(ctx, func(r *v1alpha1.Replicas) (bool, string) {
+		e := r.Elsewhere
+		if e == nil {
+			return false, "fedsync hasn't begun to move them"
+		}
+		out.away = r.Message
+		out.Elsewhere, out.Homeless = e.Ready, homeless(e)
+		out.Moved = (r.Current == 0 && r.Pending == 0 || out.away != "") && e.Pending == 0
+		return out.Moved, fmt.Sprintf("%s are left there; elsewhere %s", plural(int(r.Current), "replica"), share(e.Tally))
 	})
 }
 

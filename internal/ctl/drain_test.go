@@ -10,8 +10,6 @@ import (
 
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
-	"github.com/fedns/fedns/internal/sync/controller"
-	"github.com/fedns/fedns/internal/sync/workload"
 )
 
 // drained is the drain of the Cluster object; nil: there is none.
@@ -171,38 +169,79 @@ func TestUndrainCluster(t *testing.T) {
 	}
 }
 
-func TestWeigh(t *testing.T) {
-	sorts := map[string]*workload.Sort{}
-	for _, s := range workload.Kinds() {
-		sorts[s.Kind.Name] = s
+// What a drain waits for is what fedsync says in the Cluster object, of the object as it
+// is now; where it says nothing, that isn't known.
+func TestMoves(t *testing.T) {
+	const spec = `, "drain": {"reason": "x", "evacuateAfter": "2026-01-31T11:59:00Z"}`
+	for _, tt := range []struct {
+		name   string
+		status string // of generation 7
+		code   int
+		want   string // of what is printed
+	}{
+		{"moved", `{"observedGeneration": 7, "elsewhere": {"desired": 6, "current": 6, "ready": 6}}`, 0,
+			"cluster/eu is drained: no replicas are left there, 6 are ready elsewhere\n"},
+		{"without a place", `{"observedGeneration": 7, "elsewhere": {"desired": 4, "current": 4, "ready": 4, "unplaced": [{"kind": "Deployment", "namespace": "shop", "name": "pinned", "replicas": 2, "placed": 0}], "more": 3}}`, 0,
+			"4 are ready elsewhere\nDeployment shop/pinned: 0 of 2 replicas have a place\nand so it is with 3 workloads more\n"},
+		{"out of reach", `{"observedGeneration": 7, "current": 2, "pending": 1, "message": "no route", "elsewhere": {"desired": 6, "current": 6, "ready": 6}}`, 0,
+			"6 replicas are ready elsewhere; it can't be asked what it still has: no route\n"},
+		{"some are left", `{"observedGeneration": 7, "current": 1, "pending": 1, "elsewhere": {"desired": 6, "current": 6, "ready": 6}}`, 1,
+			"1 replica are left there; elsewhere 6 of 6 replicas are ready\n"},
+		{"gone, and not yet as planned", `{"observedGeneration": 7, "pending": 1, "elsewhere": {"desired": 6, "current": 6, "ready": 6}}`, 1, "0 replicas are left there"},
+		{"some aren't ready", `{"observedGeneration": 7, "elsewhere": {"desired": 6, "current": 6, "ready": 4, "pending": 2}}`, 1,
+			"not within 300ms (--timeout): 0 replicas are left there; elsewhere 4 of 6 replicas are ready, 2 workloads not done\n"},
+		{"fedsync's clock is behind", `{"observedGeneration": 7}`, 1, "fedsync hasn't begun to move them"},
+		{"of before the drain", `{"observedGeneration": 6, "elsewhere": {"desired": 6, "current": 6, "ready": 6}}`, 1, "fedsync hasn't counted replicas since cluster eu was changed"},
+		{"an older fedsync", `null`, 1, "how many replicas are there is not known: fedsync doesn't say; it is of an older version, or doesn't run\nfedctl: hint: fedsync goes on with it even so"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHome(t)
+			h.put(eu, fmt.Sprintf(`{"apiVersion": "fedns.io/v1alpha1", "kind": "Cluster", "metadata": {"name": "eu", "generation": 7}, "spec": {"region": "eu"%s}, "status": {"replicas": %s}}`, spec, tt.status))
+			h.seen(report.Cluster{TTL: 180, Order: `drain cluster/eu reason "x"`})
+			out, stderr, code := h.fed("drain", "cluster/eu", "--evacuate", "--reason", "x", "--timeout", "300ms")
+			if code != tt.code || !strings.Contains(out+stderr, tt.want) {
+				t.Errorf("exit %d\n%s%swant %d, %q", code, out, stderr, tt.code, tt.want)
+			}
+		})
 	}
-	pods := func(name string, total int64, in ...controller.Part) controller.Pods {
-		return controller.Pods{Key: workload.Key{Sort: sorts["Deployment"], Namespace: "shop", Name: name}, Total: total, In: in}
-	}
-	part := func(cluster string, state workload.State, wanted, there, ready int64) controller.Part {
-		return controller.Part{Cluster: cluster, State: state, Wanted: wanted, There: there, Ready: ready}
-	}
-	s := controller.Survey{
-		Unknown: map[string]string{"dark": "no route"},
-		Workloads: []controller.Pods{
-			pods("moved", 3, part("eu", workload.Applied, 0, 0, 0), part("us", workload.Applied, 3, 3, 3)),
-			pods("going", 4, part("eu", workload.Pending, 0, 2, 2), part("us", workload.Applied, 4, 4, 1)),
-			pods("pinned", 2, part("eu", workload.Applied, 0, 1, 0)),
-			pods("taken", 1, part("us", workload.NameTaken, 0, 0, 0), part("dark", workload.Unreachable, 1, 1, 0)),
-		},
-	}
-	b := weigh(s, "eu")
-	if want := (share{wanted: 0, there: 3, waiting: 2}); b.here != want {
-		t.Errorf("here %+v, want %+v", b.here, want)
-	}
-	if want := (share{wanted: 7, there: 7, ready: 4, waiting: 1}); b.elsewhere != want {
-		t.Errorf("elsewhere %+v, want %+v", b.elsewhere, want)
-	}
-	if len(b.homeless) != 1 || b.homeless[0] != "Deployment shop/pinned: 0 of 2 replicas have a place" {
-		t.Errorf("homeless %q", b.homeless)
-	}
-	if got := b.elsewhere.String(); got != "4 of 7 replicas are ready, 1 workload not done" {
-		t.Errorf("%s", got)
+}
+
+// What comes back is waited for as fedsync counts it, after it has heard of it.
+func TestComesBack(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		status string // of generation 8
+		code   int
+		want   string
+	}{
+		{"ready", `{"observedGeneration": 8, "desired": 2, "current": 2, "ready": 2}`, 0, "cluster eu: 2 of 2 replicas are ready there\n"},
+		{"none is planned", `{"observedGeneration": 8}`, 0, `cluster eu: the plan gives it no replicas: without "rebalance", they stay where they are`},
+		{"not ready", `{"observedGeneration": 8, "desired": 2, "current": 2, "ready": 1, "pending": 1}`, 1, "1 of 2 replicas are ready, 1 workload not done there"},
+		{"of before", `{"observedGeneration": 7}`, 1, "fedsync hasn't counted replicas since cluster eu was changed"},
+		{"out of reach", `{"observedGeneration": 8, "message": "no route"}`, 1, "cluster eu can't be asked: no route"},
+		{"an older fedsync", `null`, 1, "how many replicas are there is not known"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHome(t)
+			h.put(eu, `{"apiVersion": "fedns.io/v1alpha1", "kind": "Cluster", "metadata": {"name": "eu", "generation": 7}, "spec": {"region": "eu", "drain": {"reason": "y", "evacuateAfter": "2026-01-31T11:59:00Z"}}}`)
+			h.after = func(h *home, _ *http.Request) {
+				h.after = nil
+				h.objects[eu] = merge(h.objects[eu], map[string]any{"metadata": map[string]any{"generation": 8}}).(map[string]any)
+				var status any
+				if err := json.Unmarshal([]byte(tt.status), &status); err != nil {
+					t.Error(err)
+				}
+				h.objects[eu]["status"] = map[string]any{"replicas": status}
+			}
+			h.write(`drain cluster/eu reason "too"` + "\n")
+			out, stderr, code := h.fed("undrain", "cluster/eu", "--timeout", "300ms")
+			if code != tt.code || !strings.Contains(stderr, tt.want) {
+				t.Errorf("exit %d\n%s%swant %d, %q", code, out, stderr, tt.code, tt.want)
+			}
+			if d := h.drained(); (d != nil) != (code != 0) {
+				t.Errorf("the drain is %v", d)
+			}
+		})
 	}
 }
 

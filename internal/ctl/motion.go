@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
-	"github.com/fedns/fedns/internal/sync/controller"
 )
 
 // moving is what drain and undrain have in common in a federation's API: DNS and the
@@ -226,72 +224,57 @@ func (m *motion) lifetime(ctx context.Context) (ttl time.Duration, err error) {
 	return ttl, err
 }
 
-// follow looks at how pods stand, until look says that it has seen enough.
-func (m *motion) follow(ctx context.Context, look func(controller.Survey) (enough bool, how string)) error {
-	within, cancel := context.WithTimeout(ctx, m.timeout)
-	defer cancel()
-	config := controller.Config{Federation: m.federation, MaxDeletes: controller.DefaultMaxDeletes, LostAfter: controller.DefaultLostAfter, Log: slog.New(slog.DiscardHandler)}
+// follow looks at how replicas stand, as fedsync says in the Cluster object, until look
+// says that it has seen enough.
+func (m *motion) follow(ctx context.Context, look func(*v1alpha1.Replicas) (enough bool, how string)) error {
 	m.progress.say("looking at the clusters' pods")
-	err := controller.Follow(within, m.api, config, interval, func(s controller.Survey) bool {
-		enough, how := look(s)
-		if !enough {
-			m.progress.say(how)
+	var lost error
+	err := m.progress.until(ctx, m.timeout, func(ctx context.Context) (bool, string, error) {
+		c, err := m.get(ctx)
+		switch {
+		case err != nil && !transient(err):
+			lost = err
+			return false, "", err
+		case err != nil:
+			return false, err.Error(), nil // the API may be away for a moment
+		case c.Status.Replicas == nil:
+			return false, "how many replicas are there is not known: fedsync doesn't say; it is of an older version, or doesn't run", nil
+		case c.Status.Replicas.ObservedGeneration != c.Generation:
+			return false, fmt.Sprintf("fedsync hasn't counted replicas since cluster %s was changed", m.cluster), nil
 		}
-		return enough
+		enough, how := look(c.Status.Replicas)
+		return enough, how, nil
 	})
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return errInterrupted
-	case within.Err() != nil:
-		return advice.Errorf("does fedsync run? --no-wait doesn't wait for pods", "not within %s (--timeout): %s", m.timeout, m.progress.last)
+	if err == nil || lost != nil || ctx.Err() != nil {
+		return err
 	}
-	return err
+	return advice.Errorf("does fedsync run? --no-wait doesn't wait for pods", "%w", err)
+}
+
+// transient says whether an API may answer otherwise in a moment.
+func transient(err error) bool {
+	var a *advice.Error
+	return !errors.As(err, &a) && !kube.Refused(err)
 }
 
 // A share is the replicas in some clusters, of all workloads.
-type share struct{ wanted, there, ready, waiting int64 }
+type share v1alpha1.Tally
 
 func (s share) String() string {
-	text := fmt.Sprintf("%d of %d replicas are ready", min(s.ready, s.wanted), s.wanted)
-	if s.waiting > 0 {
-		text += fmt.Sprintf(", %s not done", plural(int(s.waiting), "workload"))
+	text := fmt.Sprintf("%d of %d replicas are ready", s.Ready, s.Desired)
+	if s.Pending > 0 {
+		text += fmt.Sprintf(", %s not done", plural(int(s.Pending), "workload"))
 	}
 	return text
 }
 
-func (s *share) add(p controller.Part) {
-	s.wanted += p.Wanted
-	s.there += p.There
-	s.ready += min(p.Ready, p.Wanted)
-	if p.Waits() {
-		s.waiting++
+// homeless are the workloads of which not all replicas have a place, in words.
+func homeless(e *v1alpha1.Elsewhere) (out []string) {
+	for _, u := range e.Unplaced {
+		out = append(out, fmt.Sprintf("%s %s/%s: %d of %d replicas have a place", u.Kind, u.Namespace, u.Name, u.Placed, u.Replicas))
 	}
-}
-
-// A balance is how replicas are shared between one cluster and the others.
-type balance struct {
-	here, elsewhere share
-	homeless        []string
-}
-
-// weigh adds a survey up. Clusters that can't be asked count for nothing.
-func weigh(s controller.Survey, cluster string) (b balance) {
-	for _, w := range s.Workloads {
-		var placed int64
-		for _, p := range w.In {
-			placed += p.Wanted
-			switch _, away := s.Unknown[p.Cluster]; {
-			case p.Cluster == cluster:
-				b.here.add(p)
-			case !away:
-				b.elsewhere.add(p)
-			}
-		}
-		if placed < w.Total {
-			b.homeless = append(b.homeless, fmt.Sprintf("%s: %d of %d replicas have a place", w.Key, placed, w.Total))
-		}
+	if e.More > 0 {
+		out = append(out, fmt.Sprintf("and so it is with %s more", plural(int(e.More), "workload")))
 	}
-	return b
+	return out
 }

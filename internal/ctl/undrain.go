@@ -11,7 +11,6 @@ import (
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/override"
-	"github.com/fedns/fedns/internal/sync/controller"
 )
 
 // undrain takes back what drain did, in the reverse order: pods first, answers then.
@@ -170,22 +169,22 @@ func (m *motion) comeBack(ctx context.Context) error {
 	if err != nil || m.noWait {
 		return err
 	}
-	var came balance
-	err = m.follow(ctx, func(s controller.Survey) (bool, string) {
-		if why, away := s.Unknown[m.cluster]; away {
-			return false, fmt.Sprintf("cluster %s can't be asked: %s", m.cluster, why)
+	var came share
+	err = m.follow(ctx, func(r *v1alpha1.Replicas) (bool, string) {
+		if r.Message != "" {
+			return false, fmt.Sprintf("cluster %s can't be asked: %s", m.cluster, r.Message)
 		}
-		came = weigh(s, m.cluster)
-		return came.here.waiting == 0, came.here.String() + " there"
+		came = share(r.Tally)
+		return came.Pending == 0, came.String() + " there"
 	})
 	if err != nil {
 		return err
 	}
 	m.progress.end()
-	if came.here.wanted == 0 {
+	if came.Desired == 0 {
 		fmt.Fprintf(m.Stderr, "cluster %s: the plan gives it no replicas: without \"rebalance\", they stay where they are\n", m.cluster)
 	} else {
-		fmt.Fprintf(m.Stderr, "cluster %s: %s there\n", m.cluster, came.here)
+		fmt.Fprintf(m.Stderr, "cluster %s: %s there\n", m.cluster, came)
 	}
 	return nil
 }

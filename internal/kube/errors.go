@@ -28,13 +28,13 @@ func (r Refusal) Error() string { return string(r) }
 // use until something is changed.
 func Refused(err error) bool {
 	var own Refusal
-	return errors.As(err, &own) || untyped(err) || Forbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
+	return errors.As(err, &own) || Undeclared(err) || Forbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
 		apierrors.IsMethodNotSupported(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsUnsupportedMediaType(err)
 }
 
-// untyped says that a server knows a field of an applied object not, such as an
+// Undeclared says that a server doesn't know a field of an applied object, such as an
 // older one. It says so as if it were in trouble, with 500.
-func untyped(err error) bool {
+func Undeclared(err error) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && status.Status().Code == http.StatusInternalServerError && strings.HasPrefix(status.Status().Message, "failed to create typed patch object")
 }

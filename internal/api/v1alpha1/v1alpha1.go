@@ -80,6 +80,8 @@ type ClusterStatus struct {
 	// server has made of the drain.
 	Shards  string               `json:"shards,omitempty"`
 	Servers map[string]Statement `json:"servers,omitempty"`
+	// Replicas are counted by fedsync; nil: it hasn't, or is of a version that doesn't.
+	Replicas *Replicas `json:"replicas,omitempty"`
 }
 
 // Returning, an annotation of a Cluster, is that its replicas may come back while it

@@ -43,12 +43,18 @@ type loop struct {
 	mustered bool                  // the table knows the clusters: without them, all would be deleted everywhere
 	untold   map[workload.Key]bool // of the reports, those with something new
 	contests map[flight]*contest
-	desk     *desk
-	gate     gate
-	preview  bool
-	swept    time.Time // when names that were taken were last looked at
-	looked   time.Time // when pods were
-	cleared  time.Time // when contests that are over were last forgotten
+	census   census
+	planned  map[string]view      // how the clusters were when all plans were made
+	counted  map[string]time.Time // when a cluster's replicas were last written
+	// undeclared is when the federation's API was last found to have a definition of
+	// Clusters that knows no replicas.
+	undeclared time.Time
+	desk       *desk
+	gate       gate
+	preview    bool
+	swept      time.Time // when names that were taken were last looked at
+	looked     time.Time // when pods were
+	cleared    time.Time // when contests that are over were last forgotten
 }
 
 // A flight is a step, or with cluster "" a write to the federation's API, that is
@@ -129,7 +135,7 @@ func newLoop(ctx, life context.Context, api *kube.API, c Config) (*loop, error) 
 		calls: make(chan func(), 256), life: life,
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string][]byte{},
 		members: map[string]*member{}, known: map[string]*member{}, troubles: map[string]trouble{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
-		untold: map[workload.Key]bool{}, contests: map[flight]*contest{},
+		untold: map[workload.Key]bool{}, contests: map[flight]*contest{}, census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
 	l.table.Sorts = all
 	l.gate.init(l)
@@ -283,6 +289,7 @@ func (l *loop) plan(now time.Time) {
 		for _, s := range p.Steps {
 			l.start(s, now)
 		}
+		l.count(w, p)
 		if w.Deleting {
 			l.bury(w, p)
 		}
@@ -322,6 +329,7 @@ func (l *loop) forget(k workload.Key) {
 		delete(l.reports, k)
 	}
 	delete(l.untold, k)
+	l.census.drop(k)
 	l.gate.clear(k)
 	for f := range l.tries {
 		if f.Key == k && !l.gate.allowed[f] {

@@ -356,6 +356,8 @@ func (l *loop) muster(ctx context.Context, now time.Time) {
 	for name := range l.known {
 		if l.clusters[name] == nil {
 			delete(l.known, name)
+			delete(l.planned, name)
+			delete(l.counted, name)
 			for _, r := range l.reports {
 				r.leave(name)
 			}
@@ -403,7 +405,7 @@ func (l *loop) wanting(c *v1alpha1.Cluster, t trouble, now time.Time) {
 		l.Log.Error(fmt.Sprintf("cluster %s: %s", c.Name, t.why))
 	}
 	if l.members[c.Name] == nil {
-		l.absent(c, t.why)
+		l.absent(c, t.why, now)
 	}
 }
 

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -187,6 +189,7 @@ func (l *loop) describe(now time.Time) {
 	// When most are out of reach, it is fedsync that is cut off.
 	isolated := 2*dark > len(l.clusters)
 	var all []*workload.Member
+	next := map[string]view{}
 	changed := len(l.table.Members()) != len(l.clusters)
 	for name, c := range l.clusters {
 		d := &workload.Member{Name: name, Labels: c.Labels, Lists: func(*workload.Sort) bool { return false }, Lacks: func(*workload.Sort) bool { return false }}
@@ -206,6 +209,7 @@ func (l *loop) describe(now time.Time) {
 		}
 		d.Lost = !d.Reachable && !isolated && now.Sub(since) > l.LostAfter
 		all = append(all, d)
+		next[name] = view{c.Generation, d.Reachable, d.Evacuated}
 		i := slices.IndexFunc(l.table.Members(), func(o *workload.Member) bool { return o.Name == name })
 		news := l.news(name)
 		changed = changed || i < 0 || !same(l.table.Members()[i], d) || news
@@ -213,6 +217,7 @@ func (l *loop) describe(now time.Time) {
 	if changed {
 		l.table.SetMembers(all)
 	}
+	l.planned = next // as it is from the next plans on, which are made before this is looked at
 }
 
 // news says whether the table knows another connection to a cluster than the one
@@ -244,9 +249,11 @@ func evacuated(d *v1alpha1.Drain, now time.Time) bool {
 }
 
 // absent writes on a Cluster object why it can't be reached at all.
-func (l *loop) absent(c *v1alpha1.Cluster, why string) {
+func (l *loop) absent(c *v1alpha1.Cluster, why string, now time.Time) {
 	clusterUp.WithLabelValues(c.Name).Set(0)
-	l.publish(c, c.Status, []metav1.Condition{
+	next := c.Status
+	next.Replicas = l.replicas(c, now)
+	l.publish(c, next, []metav1.Condition{
 		{Type: v1alpha1.Ready, Status: metav1.ConditionFalse, Reason: "NoCredentials", Message: why},
 		{Type: v1alpha1.Offline, Status: metav1.ConditionUnknown, Reason: "NoCredentials", Message: why},
 	})
@@ -285,6 +292,7 @@ func (l *loop) proclaim(c *v1alpha1.Cluster, m *member, now time.Time) {
 	if p.missed == 0 && (c.Status.LastHeartbeatTime == nil || now.Sub(c.Status.LastHeartbeatTime.Time) > retold) {
 		next.LastHeartbeatTime = &metav1.Time{Time: p.at.UTC().Truncate(time.Second)}
 	}
+	next.Replicas = l.replicas(c, now)
 	l.publish(c, next, []metav1.Condition{ready, offline})
 }
 
@@ -318,6 +326,9 @@ func (l *loop) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditi
 	if equalStatus(c.Status, next) {
 		return
 	}
+	if !reflect.DeepEqual(c.Status.Replicas, next.Replicas) {
+		l.counted[c.Name] = now.Time
+	}
 	next.Conditions = append(next.Conditions, others(c.Status.Conditions)...)
 	c.Status = next // until the watch says so; a failure says otherwise
 	l.desk.put(f, l.flights, func(ctx context.Context) (*kube.Object, error) {
@@ -328,7 +339,14 @@ func (l *loop) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditi
 			delete(l.tries, f)
 			return
 		}
-		c.Status = v1alpha1.ClusterStatus{}
+		if next.Replicas != nil && kube.Undeclared(err) { // the rest is written without them
+			if l.undeclared.IsZero() {
+				l.Log.Warn("federation's API: its definition of Clusters is of an older version, and has no status.replicas: what fedctl drain waits for isn't said there; fedctl init again renews it")
+			}
+			l.undeclared, c.Status = time.Now(), v1alpha1.ClusterStatus{}
+			return
+		}
+		c.Status = v1alpha1.ClusterStatus{Replicas: next.Replicas} // which mustn't go only because they aren't to be written again yet
 		if _, news := l.failed(f, err, soonest, ""); news {
 			l.Log.Warn(fmt.Sprintf("federation's API: status of cluster %s: %v; trying again", c.Name, kube.Plain(err)))
 		}
@@ -367,6 +385,13 @@ func apply(ctx context.Context, api *kube.API, c *v1alpha1.Cluster, s v1alpha1.C
 	if s.LastHeartbeatTime != nil {
 		status["lastHeartbeatTime"] = s.LastHeartbeatTime.UTC().Format(time.RFC3339)
 	}
+	if s.Replicas != nil {
+		r, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s.Replicas)
+		if err != nil {
+			return nil, err
+		}
+		status["replicas"] = r
+	}
 	o := v1alpha1.Clusters.New("", c.Name)
 	o.Object["metadata"].(map[string]any)["uid"] = string(c.UID)
 	o.Object["status"] = status
@@ -386,7 +411,7 @@ func equalStatus(a, b v1alpha1.ClusterStatus) bool {
 		return out
 	}
 	return slices.Equal(mine(a.Conditions), mine(b.Conditions)) && a.KubernetesVersion == b.KubernetesVersion && a.Region == b.Region &&
-		slices.Equal(a.Zones, b.Zones) && a.LastHeartbeatTime.Equal(b.LastHeartbeatTime)
+		slices.Equal(a.Zones, b.Zones) && a.LastHeartbeatTime.Equal(b.LastHeartbeatTime) && reflect.DeepEqual(a.Replicas, b.Replicas)
 }
 
 func number(b bool) float64 {

@@ -95,3 +95,13 @@ func part(status map[string]any, kept []string) Object {
 	}
 	return out
 }
+
+// Replicas are how many of a workload are there and, where its controller has seen what
+// is wanted, how many of them are ready.
+func (h *Have) Replicas() (there, ready int64) {
+	n, _ := number(h.Part.Status, "replicas")
+	if seen, _ := number(h.Part.Status, "observedGeneration"); seen >= h.Part.Generation {
+		ready, _ = number(h.Part.Status, "readyReplicas")
+	}
+	return max(h.Scale["replicas"], n), ready
+}

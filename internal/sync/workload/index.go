@@ -93,7 +93,7 @@ func (t *Table) touch(k Key) {
 // scaled has plans of what a HorizontalPodAutoscaler scales made anew.
 func (t *Table) scaled(namespace, target string) {
 	for k := range t.inside[namespace] {
-		if k.workload() && target == k.Kind.Name+" "+k.Name {
+		if k.Workload() && target == k.Kind.Name+" "+k.Name {
 			t.dirty[k] = true
 		}
 	}

@@ -51,9 +51,9 @@ func Kinds() []*Sort {
 // Other is a kind that is copied as it is.
 func Other(k v1alpha1.Kind) *Sort { return &Sort{Kind: k, Order: 2} }
 
-// workload says whether pods come of objects of this kind, and a count of them is
+// Workload says whether pods come of objects of this kind, and a count of them is
 // split.
-func (s *Sort) workload() bool { return slices.Contains(s.Scale, "replicas") }
+func (s *Sort) Workload() bool { return slices.Contains(s.Scale, "replicas") }
 
 // A Key names a federated object, and its like in the clusters.
 type Key struct {

@@ -181,7 +181,7 @@ func (v *View) correction(m *Member, h *Have, scale Scale) (step Step, differs b
 	default:
 		return Step{}, false
 	}
-	if _, theirs := v.Scaler(m.Name); theirs && h.Ours && v.workload() {
+	if _, theirs := v.Scaler(m.Name); theirs && h.Ours && v.Workload() {
 		step.Version = h.Version // nobody else may have scaled it since
 	}
 	if h.Live != nil {

@@ -141,7 +141,7 @@ func (v *View) given(cluster string) Scale {
 // scales are the shares, except where a HorizontalPodAutoscaler sees to the
 // replicas: there they are as they are. What it does changes nobody's share.
 func (v *View) scales(shares map[string]Scale) map[string]Scale {
-	if !v.workload() {
+	if !v.Workload() {
 		return shares
 	}
 	out := maps.Clone(shares)

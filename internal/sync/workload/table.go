@@ -277,7 +277,7 @@ func (t *Table) Pods(cluster string, k Key, s replicas.State, now time.Time) {
 // at: fewer are ready than should be, or, narrow, it had no room for them.
 func (t *Table) Behind(yield func(cluster string, w *Want, spec, ready int64, narrow bool)) {
 	for k, r := range t.rows {
-		if r.want == nil || !k.workload() {
+		if r.want == nil || !k.Workload() {
 			continue
 		}
 		for c, h := range r.entries.haves() {

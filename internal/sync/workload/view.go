@@ -100,7 +100,7 @@ const unseen = -1
 
 // scaler finds the HorizontalPodAutoscalers of a workload.
 func (t *Table) scaler(k Key) func(cluster string) (least int64, ok bool) {
-	if !k.workload() {
+	if !k.Workload() {
 		return func(string) (int64, bool) { return 0, false }
 	}
 	target := k.Kind.Name + " " + k.Name
