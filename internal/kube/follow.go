@@ -107,14 +107,14 @@ func (l *lists) WatchWithContext(ctx context.Context, o metav1.ListOptions) (wat
 	if f, ok := l.Follower.(interface{ Watching() }); ok {
 		f.Watching() // for who keeps account of failures
 	}
-	return apireply.Watch(w, func(e watch.Event) watch.Event {
+	return apireply.Watch(w, l.api.silence, func(e watch.Event) (watch.Event, bool) {
 		if err := l.pages.Event(e); err != nil {
 			// A reflector would pass over it, and go on from its version.
 			l.failed(ctx, err)
-			return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}
+			return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}, true
 		}
-		return e
-	}), nil
+		return e, true
+	}, nil), nil
 }
 
 func (l *lists) failed(ctx context.Context, err error) {

@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
 const (
@@ -58,11 +60,13 @@ func (a *API) FollowOne(ctx context.Context, k Kind, namespace, name string, tel
 // remembers.
 func (a *API) watchOne(ctx context.Context, k Kind, namespace, name string, tell func(*Object)) error {
 	w, err := a.dyn.Resource(resource(k)).Namespace(namespace).Watch(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String(),
+		FieldSelector:       fields.OneTermEqualSelector(metav1.ObjectNameField, name).String(),
+		AllowWatchBookmarks: true, // by which one that says nothing is told from one that is dead
 	})
 	if err != nil {
 		return err
 	}
+	w = apireply.Watch(w, a.silence, func(e watch.Event) (watch.Event, bool) { return e, true }, nil)
 	defer w.Stop()
 	for {
 		select {

@@ -83,7 +83,8 @@ type API struct {
 	dyn  dynamic.Interface
 	disc *discovery.DiscoveryClient
 
-	rehearsal *Rehearsal // nil: what is written is meant
+	rehearsal *Rehearsal    // nil: what is written is meant
+	silence   time.Duration // after which a watch is taken to be dead
 }
 
 // dialTimeout is how long a server may take to accept a connection; client-go's
@@ -119,7 +120,7 @@ func Open(c Config) (*API, error) {
 	if config.ExecProvider != nil {
 		config.Wrap(plugin.Inner)
 	}
-	a := &API{Server: config.Host, REST: config}
+	a := &API{Server: config.Host, REST: config, silence: apireply.HungAfter}
 	if a.http, err = rest.HTTPClientFor(config); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where(), unusable(err))
 	}

@@ -268,9 +268,9 @@ type listener struct {
 	// had, and when that was heard last.
 	absent, forgone bool
 	shunned         time.Time
-	later           time.Time    // it isn't to be asked before
-	tap             *watchTap    // the last watch
-	streamless      atomic.Int64 // lists aren't asked for as streams before, in Unix nanoseconds
+	later           time.Time       // it isn't to be asked before
+	tap             watch.Interface // the last watch
+	streamless      atomic.Int64    // lists aren't asked for as streams before, in Unix nanoseconds
 }
 
 // stop ends the last watch: a reflector forgets one whose list its store doesn't take.
@@ -382,38 +382,36 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 	case !streamed:
 		l.standing.works(l.name)
 	}
-	t := &watchTap{Interface: w, out: make(chan watch.Event), stop: make(chan struct{})}
-	l.tap = t
-	l.wg.Go(func() {
-		defer end(nil)
-		defer patience.Stop()
-		initial := streamed
-		broken := func() {
-			if initial {
-				// A reflector would ask for another at once. The list that it asks for instead has
-				// the last word.
-				l.streamless.Store(time.Now().Add(l.pace).UnixNano())
-			}
+	patience.Stop()
+	initial := streamed
+	broken := func() {
+		if initial {
+			// A reflector would ask for another at once. The list that it asks for instead has
+			// the last word.
+			l.streamless.Store(time.Now().Add(l.pace).UnixNano())
 		}
-		t.run(call, func(e watch.Event) watch.Event {
-			// A list has that time, however many objects come.
-			if initial = initial && !isEnd(e); !initial {
-				patience.Reset(l.lull)
-			}
-			heard := l.event(ctx, e, streamed)
-			if heard.Type == watch.Error {
-				broken()
-			}
-			return heard
-		}, func() {
+	}
+	l.wg.Add(1)
+	t := apireply.Watch(w, l.lull, func(e watch.Event) (watch.Event, bool) {
+		initial = initial && !isEnd(e) // a list has that time, however many objects come
+		heard := l.event(ctx, e, streamed)
+		if heard.Type == watch.Error {
 			broken()
-			if cause(call, nil) == errHung {
-				l.count(ctx, hung)
-			} else {
-				l.count(ctx, closed)
-			}
-		})
+		}
+		return heard, !initial
+	}, func(how apireply.Ending) {
+		defer l.wg.Done()
+		end(nil)
+		switch how {
+		case apireply.Hung:
+			broken()
+			l.count(ctx, hung)
+		case apireply.Closed:
+			broken()
+			l.count(ctx, closed)
+		}
 	})
+	l.tap = t
 	return t, nil
 }
 
@@ -550,46 +548,6 @@ func (l *listener) forgo(err error) {
 func (l *listener) count(ctx context.Context, w reason) {
 	if ctx.Err() == nil {
 		l.Watcher.count(w)
-	}
-}
-
-// A watchTap is a watch that is listened to.
-type watchTap struct {
-	watch.Interface
-	out  chan watch.Event
-	once sync.Once
-	stop chan struct{}
-}
-
-func (t *watchTap) ResultChan() <-chan watch.Event { return t.out }
-
-func (t *watchTap) Stop() {
-	t.once.Do(func() { close(t.stop) })
-	t.Interface.Stop()
-}
-
-// run passes events on until the watch has ended; ended is called where that is
-// not the reflector's doing.
-func (t *watchTap) run(call context.Context, event func(watch.Event) watch.Event, ended func()) {
-	defer close(t.out)
-	last := watch.Event{}
-	for e := range t.Interface.ResultChan() {
-		if call.Err() != nil {
-			continue // all that it still has to say is that it was ended
-		}
-		last = event(e)
-		select {
-		case t.out <- last:
-		case <-t.stop: // nobody reads any more; what still comes is dropped
-		case <-call.Done():
-		}
-	}
-	select {
-	case <-t.stop:
-	default:
-		if last.Type != watch.Error {
-			ended()
-		}
 	}
 }
 

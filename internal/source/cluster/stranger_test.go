@@ -303,6 +303,7 @@ func TestNotFoundOnce(t *testing.T) {
 	v, j, _ := s.follow(t, nil)
 	all := "Gateway shop/gw [192.0.2.9] []; " + filled
 	v.becomes(t, all)
+	eventually(t, "Gateways are watched", func() bool { return s.watched("gateways") })
 	var said atomic.Int64
 	s.do(func() {
 		s.front = func(w http.ResponseWriter, r *http.Request) {
@@ -321,6 +322,7 @@ func TestNotFoundOnce(t *testing.T) {
 	if v.String() != all {
 		t.Errorf("%s", v)
 	}
+	eventually(t, "Gateways are watched", func() bool { return s.watched("gateways") })
 	s.do(func() { s.front, s.gateway = nil, false })
 	s.do(func() { s.tell("gateways", `{"type":"ERROR","object":`+status(410, "Expired")+`}`) })
 	v.becomes(t, filled)

@@ -41,11 +41,6 @@ const rotation = 5 * time.Second
 // give: somebody may install them, or allow it.
 const pace = 10 * time.Second
 
-// hungTimeout is how long a watch may say nothing. API servers send a bookmark about once
-// a minute, so two in a row are missing by then. Servers that send none only have
-// their watches opened again a little more often than they end by themselves.
-const hungTimeout = 150 * time.Second
-
 // relist is how long lists are believed to be whole with what watches have told
 // since.
 const relist = 10 * time.Minute
@@ -101,7 +96,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 		c.Selector = labels.Everything()
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
-	w := &Watcher{Config: c, rotation: rotation, lull: hungTimeout, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: liveness{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
+	w := &Watcher{Config: c, rotation: rotation, lull: apireply.HungAfter, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: liveness{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
 	if w.endpoints = newEndpoints(labelled); !c.Selector.Empty() {
 		w.endpoints = newEndpoints(labelled, unmanaged, unlabelled)
 	}
