@@ -31,8 +31,8 @@ demo: ## the life of a federation in the terminal: real API servers, from init t
 	@mkdir -p bin/test && sh test/kube/tell.sh 'the demo' go test -c -o bin/test/walk ./test/demo
 	@exec bin/test/walk -test.run '^TestWalk$$' -narrate $(if $(KEEP),-keep -test.timeout 0,-test.timeout 10m)
 
-unit: ## the quick tests, with the race detector
-	$(beside)go test -race ./cmd/... ./internal/... ./plugin/...
+unit: ## the quick tests, with the race detector; many only wait, so more of them at once than there are processors
+	$(beside)go test -race -parallel 8 ./cmd/... ./internal/... ./plugin/...
 
 test: unit kube peers ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
 	$(e2e) ./test/...

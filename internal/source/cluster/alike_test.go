@@ -11,6 +11,7 @@ import (
 
 // Both sources make the same of what a cluster has; test/dns/live runs the same through a real API.
 func TestSourcesAlike(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	selector, _ := labels.Parse("fedns.io/export=true")
 	apply := func(d sourcetest.Deed) {

@@ -324,6 +324,7 @@ func TestByNameStaysFew(t *testing.T) {
 
 // A proxy that lets only short URLs pass gets shorter questions, whatever it says.
 func TestSlicesByNameBehindProxy(t *testing.T) {
+	t.Parallel()
 	for _, code := range []int{http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge, http.StatusBadRequest} {
 		s := serve(t)
 		long := strings.Repeat("x", 40)

@@ -208,6 +208,7 @@ func TestWatcherWithoutGatewayAPI(t *testing.T) {
 
 // Roles of old don't speak of it, and an API may be broken: nothing else waits.
 func TestWatcherRefusedGatewayAPI(t *testing.T) {
+	t.Parallel()
 	for code, why := range map[int]reason{http.StatusForbidden: forbidden, http.StatusServiceUnavailable: other} {
 		s := serve(t)
 		s.fill()

@@ -83,6 +83,7 @@ func (s *apiServer) refusing(codes map[string]int) { s.do(func() { s.refuse = co
 
 // The API hangs with its connections open, as after SIGSTOP.
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.fill()
 	v, j, w := s.follow(t, quick)
@@ -125,6 +126,7 @@ func TestSilence(t *testing.T) {
 
 // Silent again before all has been listed: it was one silence.
 func TestSilenceAgain(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.fill()
 	v, j, w := s.follow(t, quick)
@@ -163,6 +165,7 @@ func (s *apiServer) count(prefix string) (n int) {
 
 // What is refused for long enough is silence too, while all beats are there.
 func TestSilenceOfAResource(t *testing.T) {
+	t.Parallel()
 	for code, r := range map[int]reason{403: forbidden, 429: throttled, 500: other} {
 		t.Run(string(r), func(t *testing.T) {
 			s := serve(t)
@@ -188,6 +191,7 @@ func TestSilenceOfAResource(t *testing.T) {
 
 // Credentials are revoked, while the open watches go on; then restored.
 func TestSilenceRevoked(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.fill()
 	v, j, w := s.follow(t, quick)
@@ -214,6 +218,7 @@ func TestSilenceRevoked(t *testing.T) {
 
 // A new kubeconfig begins anew, in a silence and without one.
 func TestSilenceRotation(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.fill()
 	v, _, w := s.follow(t, quick)
@@ -228,6 +233,7 @@ func TestSilenceRotation(t *testing.T) {
 
 // An API that isn't there from the beginning.
 func TestSilenceFromTheStart(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.fill()
 	s.refuse[""] = http.StatusInternalServerError
@@ -242,6 +248,7 @@ func TestSilenceFromTheStart(t *testing.T) {
 
 // Slow isn't silent, and isn't fresh.
 func TestSlowIsNotSilent(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.fill()
 	s.slow = make(chan struct{})
@@ -256,6 +263,7 @@ func TestSlowIsNotSilent(t *testing.T) {
 
 // Where only readyz is refused, the refusal is the beat.
 func TestHeartbeatRefused(t *testing.T) {
+	t.Parallel()
 	for _, code := range []int{http.StatusForbidden, http.StatusNotFound} {
 		s := serve(t)
 		s.fill()
@@ -335,6 +343,7 @@ func TestHungWatch(t *testing.T) {
 
 // So is a list, or a watch that isn't even opened.
 func TestHungList(t *testing.T) {
+	t.Parallel()
 	for _, streams := range []bool{true, false} {
 		s := serve(t)
 		s.streams, s.lull = streams, 100*time.Millisecond

@@ -214,6 +214,7 @@ func TestCredentialPlugin(t *testing.T) {
 
 // TestThrottled is that a pause that an API asks for is kept, and its reason known.
 func TestThrottled(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.fill()
 	s.front = func(w http.ResponseWriter, r *http.Request) {

@@ -545,6 +545,7 @@ func TestWatcherReasons(t *testing.T) {
 }
 
 func TestWatcherForbidden(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.fill()
 	s.refuse["nodes"], s.refuse["ingresses"] = http.StatusForbidden, http.StatusNotFound
