@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -135,11 +136,7 @@ func name(ctx context.Context, api *kube.API, c Config) (string, error) {
 func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.Sort, error) {
 	all := workload.Kinds()
 	for _, k := range c.Kinds {
-		found := false
-		for _, s := range all {
-			found = found || s.Group == k.Group && s.Kind.Name == k.Name
-		}
-		if !found {
+		if !slices.ContainsFunc(all, func(s *workload.Sort) bool { return s.Is(k) }) {
 			all = append(all, workload.Other(k))
 		}
 	}

@@ -507,7 +507,7 @@ func (l *loop) again(s workload.Step) {
 
 // bury ends the deletion of a federated object whose like are gone.
 func (l *loop) bury(w *workload.Want, p workload.Plan) {
-	if w.Kind.Name == "Namespace" {
+	if w.Sort.Home {
 		for _, k := range l.table.Inside(w.Name) {
 			if o := l.table.Wanted(k); !o.Deleting && !l.waits(flight{"", k}, time.Now()) {
 				l.desk.put(flight{"", k}, l.flights, func(ctx context.Context) (*kube.Object, error) {

@@ -89,7 +89,7 @@ func (m *member) follow(ctx context.Context, s *workload.Sort, kind v1alpha1.Kin
 		}
 	}
 	selector := v1alpha1.ManagedBy + "=" + v1alpha1.Fedsync
-	if kind.Name == "HorizontalPodAutoscaler" {
+	if s.Scaler {
 		selector = ""
 	}
 	m.api.Follow(ctx, kind, selector, &there{member: m, sort: s})
@@ -124,7 +124,7 @@ func (m *member) denied(s *workload.Sort, err error) {
 	m.denies[s] = err.Error()
 	delete(m.listed, s)
 	m.dirty(s)
-	if s.Kind.Name == "Namespace" || s.Kind.Name == "HorizontalPodAutoscaler" {
+	if s.Home || s.Scaler {
 		for _, k := range m.table.Wants(nil) {
 			m.table.Touch(k)
 		}
@@ -166,7 +166,7 @@ func (f *there) Listed(all []*kube.Object) {
 			by[workload.Key{Sort: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}] = o.Object
 		}
 		// Plans of workloads wait for it to be known who scales.
-		first := !f.listed[f.sort] && f.sort.Kind.Name == "HorizontalPodAutoscaler"
+		first := !f.listed[f.sort] && f.sort.Scaler
 		f.listed[f.sort] = true
 		delete(f.lacks, f.sort)
 		delete(f.denies, f.sort)
@@ -264,7 +264,7 @@ func (m *member) execute(ctx context.Context, s workload.Step) result {
 	case workload.Create:
 		return m.create(ctx, s)
 	case workload.Delete:
-		if s.Kind.Name == "Namespace" {
+		if s.Home {
 			if err := m.empty(ctx, s.Name); err != nil {
 				return result{err: err}
 			}

@@ -162,7 +162,7 @@ func (l *loop) fields(ctx context.Context, p *Preview) error {
 			continue
 		}
 		s.Changes = workload.Compare(comparable(was), comparable(now))
-		if s.Kind.Name == "Secret" {
+		if s.Secret {
 			for i := range s.Changes {
 				s.Changes[i].Was, s.Changes[i].Now = hide(s.Changes[i].Was), hide(s.Changes[i].Now)
 			}

@@ -5,10 +5,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -78,12 +81,9 @@ func (f *wanted) Listed(all []*kube.Object) {
 				f.gone(k)
 			}
 		}
-		if !there[f.key(v1alpha1.System, WaitingName)] && f.sort.Kind.Name == "ConfigMap" {
-			f.gate.heard(WaitingName, nil)
-		}
-		for name := range f.secrets {
-			if !there[f.key(v1alpha1.System, name)] && f.sort.Kind.Name == "Secret" {
-				f.secret(name, nil)
+		for _, name := range f.own(f.sort).known() {
+			if !there[f.key(v1alpha1.System, name)] {
+				f.own(f.sort).hear(name, nil)
 			}
 		}
 		f.table.Dark(f.sort, false)
@@ -112,7 +112,7 @@ func (f *wanted) Failed(err error) {
 	f.do(func() {
 		// Without the Secrets there are no clusters; what else isn't shown holds up
 		// only itself.
-		if f.unlisted[f.sort.Kind.Name] && f.sort.Kind.Name != "Secret" && (kube.Refused(err) || kube.Missing(err)) {
+		if f.unlisted[f.sort.Kind.Name] && !f.sort.Is(builtin.Secrets) && (kube.Refused(err) || kube.Missing(err)) {
 			f.table.Dark(f.sort, true)
 			delete(f.unlisted, f.sort.Kind.Name)
 		}
@@ -126,12 +126,7 @@ func (f *wanted) Failed(err error) {
 // set takes in an object of the federation's API; some are for fedsync itself.
 func (f *wanted) set(k workload.Key, o *kube.Object) {
 	if k.Namespace == v1alpha1.System {
-		switch k.Kind.Name {
-		case "Secret":
-			f.secret(k.Name, o)
-		case "ConfigMap":
-			f.gate.heard(k.Name, o)
-		}
+		f.own(k.Sort).hear(k.Name, o)
 	}
 	w := workload.NewWant(k, o.Object, f.Federation)
 	if !workload.Federated(k, o.Object) && !w.Finalizer {
@@ -143,14 +138,26 @@ func (f *wanted) set(k workload.Key, o *kube.Object) {
 
 func (f *wanted) gone(k workload.Key) {
 	if k.Namespace == v1alpha1.System {
-		switch k.Kind.Name {
-		case "Secret":
-			f.secret(k.Name, nil)
-		case "ConfigMap":
-			f.gate.heard(k.Name, nil)
-		}
+		f.own(k.Sort).hear(k.Name, nil)
 	}
 	f.table.Unwant(k)
+}
+
+// An ownKind is a kind of which fedsync itself needs what is in the federation's namespace.
+type ownKind struct {
+	hear  func(name string, o *kube.Object) // nil: it is gone
+	known func() []string                   // names that may have gone
+}
+
+// own is who hears of the objects of a sort there.
+func (l *loop) own(s *workload.Sort) ownKind {
+	switch {
+	case s.Is(builtin.Secrets):
+		return ownKind{l.secret, func() []string { return slices.Collect(maps.Keys(l.secrets)) }}
+	case s.Is(builtin.ConfigMaps):
+		return ownKind{l.gate.heard, func() []string { return []string{WaitingName} }}
+	}
+	return ownKind{func(string, *kube.Object) {}, func() []string { return nil }}
 }
 
 // secret takes in what may be the credentials of a cluster.

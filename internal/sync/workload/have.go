@@ -68,8 +68,8 @@ func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
 	if k.status != nil {
 		h.Part.Status = part(object(o, "status"), k.kept)
 	}
-	h.Ended = k.Kind.Name == "Job" && ended(object(o, "status"))
-	if k.Kind.Name == "HorizontalPodAutoscaler" {
+	h.Ended = k.ended != nil && k.ended(object(o, "status"))
+	if k.Scaler {
 		h.Target = text(o, "spec", "scaleTargetRef", "kind") + " " + text(o, "spec", "scaleTargetRef", "name")
 	}
 	if t == nil || !h.Ours {

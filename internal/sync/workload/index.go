@@ -28,10 +28,10 @@ func compareKeys(a, b Key) int {
 
 // note remembers what other plans are looked up by.
 func (t *Table) note(k Key) {
-	switch k.Kind.Name {
-	case "Namespace":
+	switch {
+	case k.Home:
 		t.namespaces[k.Name] = k
-	case "HorizontalPodAutoscaler":
+	case k.Scaler:
 		t.autoscalers.add(k.Namespace, k)
 	}
 }
@@ -74,12 +74,12 @@ func (t *Table) Touch(k Key) { t.dirty[k] = true }
 // touch has a plan made anew, and those that depend on it.
 func (t *Table) touch(k Key) {
 	t.dirty[k] = true
-	switch k.Kind.Name {
-	case "Namespace":
+	switch {
+	case k.Home:
 		for o := range t.inside[k.Name] {
 			t.dirty[o] = true
 		}
-	case "HorizontalPodAutoscaler":
+	case k.Scaler:
 		r := t.rows[k]
 		if r.want != nil {
 			t.scaled(k.Namespace, r.want.Target)

@@ -22,6 +22,24 @@ type Sort struct {
 	Scale []string
 	// Export says that the clusters' objects get the label that DNS selects by.
 	Export bool
+	// Home says that others' objects are in those of this kind, and go with them.
+	Home bool
+	// Scaler says that objects of this kind scale others, whosever they are.
+	Scaler bool
+	// Secret says that what stands in an object isn't to be shown.
+	Secret bool
+
+	// The rest are hooks; nil: no object of this kind is so.
+
+	// own says whether an object is its API server's, or the federation's own, and no
+	// business of the clusters.
+	own func(k Key, o Object) bool
+	// once says whether an object runs to an end, and is taken away by the cluster then.
+	once func(o Object) bool
+	// ended says of a status that its object has run to an end.
+	ended func(status Object) bool
+	// unbalanced says whether an object has no addresses of load balancers.
+	unbalanced func(o Object) bool
 	// strip takes away what belongs to one API server and not to the object.
 	strip func(spec map[string]any)
 	// status puts the statuses of the clusters' objects together; nil: there is
@@ -30,26 +48,43 @@ type Sort struct {
 	status func(parts []Part, was Object, all bool) map[string]any
 	// kept are the fields of a status that status needs.
 	kept []string
+	// unseen says that the API has no status.observedGeneration in such objects.
+	unseen bool
 }
 
 // Kinds are those that are kept in every cluster without being asked for.
 func Kinds() []*Sort {
 	return []*Sort{
-		{Kind: builtin.Namespaces, Order: 0, strip: stripNamespace},
+		{Kind: builtin.Namespaces, Order: 0, Home: true, strip: stripNamespace, own: func(k Key, _ Object) bool { return system(k.Name) }},
 		{Kind: builtin.ConfigMaps, Order: 1},
-		{Kind: builtin.Secrets, Order: 1},
-		{Kind: builtin.Services, Order: 2, Export: true, strip: stripService, status: balancers, kept: []string{"loadBalancer"}},
-		{Kind: builtin.Ingresses, Order: 2, Export: true, status: balancers, kept: []string{"loadBalancer"}},
+		{Kind: builtin.Secrets, Order: 1, Secret: true, own: func(_ Key, o Object) bool { return text(o, "type") == builtin.TokenType }},
+		{Kind: builtin.Services, Order: 2, Export: true, strip: stripService, unbalanced: isInternal, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
+		{Kind: builtin.Ingresses, Order: 2, Export: true, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, status: sums(deploymentCounts...), kept: deploymentCounts},
 		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, status: sums(replicaSetCounts...), kept: replicaSetCounts},
 		{Kind: builtin.DaemonSets, Order: 3, status: sums(daemonSetCounts...), kept: daemonSetCounts},
-		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, status: jobs, kept: jobFields},
-		{Kind: builtin.Autoscalers, Order: 4, Scale: []string{"minReplicas", "maxReplicas"}, status: sums("currentReplicas", "desiredReplicas"), kept: []string{"currentReplicas", "desiredReplicas"}},
+		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, once: expires, ended: ended, status: jobs, kept: jobFields, unseen: true},
+		{Kind: builtin.Autoscalers, Order: 4, Scaler: true, Scale: []string{"minReplicas", "maxReplicas"}, status: sums("currentReplicas", "desiredReplicas"), kept: []string{"currentReplicas", "desiredReplicas"}},
 	}
 }
 
 // Other is a kind that is copied as it is.
-func Other(k v1alpha1.Kind) *Sort { return &Sort{Kind: k, Order: 2} }
+func Other(k v1alpha1.Kind) *Sort {
+	s := &Sort{Kind: k, Order: 2}
+	if s.Is(builtin.Definitions) {
+		s.own = func(k Key, _ Object) bool { return k.Name == v1alpha1.Clusters.Resource+"."+v1alpha1.Group }
+	}
+	return s
+}
+
+// Is says whether a sort is of a kind, in whichever version.
+func (s *Sort) Is(k v1alpha1.Kind) bool { return s.Group == k.Group && s.Kind.Name == k.Name }
+
+// expires says whether a Job is taken away by the cluster when it has ended.
+func expires(o Object) bool { return at(o, "spec", "ttlSecondsAfterFinished") != nil }
+
+// isInternal says whether a Service is for its cluster only.
+func isInternal(o Object) bool { return text(o, "spec", "type") != "LoadBalancer" }
 
 // Workload says whether pods come of objects of this kind, and a count of them is
 // split.
@@ -78,17 +113,13 @@ func system(namespace string) bool {
 // Kubernetes makes there by itself, nor what something else there makes.
 func Federated(k Key, o Object) bool {
 	switch {
-	case system(k.Namespace), k.Kind.Name == "Namespace" && system(k.Name):
+	case system(k.Namespace), k.own != nil && k.own(k, o):
 		return false
 	case builtin.Everywhere(k.Kind.Name, k.Namespace, k.Name):
 		return false
-	case k.Kind.Name == builtin.Definitions.Name && k.Name == v1alpha1.Clusters.Resource+"."+v1alpha1.Group:
-		return false // of the federation itself
-	case k.Kind.Name == "Secret" && text(o, "type") == builtin.TokenType:
-		return false
 	}
 	// A Namespace is where others' objects are, whoever made it.
-	return k.Kind.Name == "Namespace" || !Owned(o)
+	return k.Home || !Owned(o)
 }
 
 // Owned says whether a controller made an object out of another one.

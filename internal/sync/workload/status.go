@@ -75,7 +75,7 @@ func (s *Sort) Status(parts []Part, was Object, generation int64, all bool) Obje
 	parts = slices.Clone(parts)
 	slices.SortFunc(parts, func(a, b Part) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	out := s.status(parts, was, all)
-	if s.Kind.Name == "Service" || s.Kind.Name == "Ingress" || s.Kind.Name == "Job" {
+	if s.unseen {
 		return out
 	}
 	for _, p := range parts {

@@ -63,7 +63,7 @@ func (t *Table) PlanOf(w *Want) Plan {
 	if k.Namespaced {
 		v.Namespace, v.Homes = t.Home(k), t.rows[t.namespaces[k.Namespace]].entries
 	}
-	if k.Kind.Name == "Namespace" {
+	if k.Sort.Home {
 		v.Owned = t.owned[k.Name]
 		if p, wait := t.inhabited(w); wait && !t.Keep {
 			return p
@@ -116,7 +116,7 @@ func (t *Table) scaler(k Key) func(cluster string) (least int64, ok bool) {
 
 // scalersUnseen says whether a cluster hasn't said yet what autoscalers it has.
 func (t *Table) scalersUnseen(cluster string) bool {
-	i := slices.IndexFunc(t.Sorts, func(s *Sort) bool { return s.Kind.Name == "HorizontalPodAutoscaler" })
+	i := slices.IndexFunc(t.Sorts, func(s *Sort) bool { return s.Scaler })
 	j := slices.IndexFunc(t.members, func(m *Member) bool { return m.Name == cluster })
 	if i < 0 || j < 0 {
 		return false

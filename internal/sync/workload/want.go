@@ -57,7 +57,7 @@ func NewWant(k Key, o Object, federation string) *Want {
 	finalizers, _ := at(o, "metadata", "finalizers").([]any)
 	w.Finalizer = slices.Contains(finalizers, any(v1alpha1.Finalizer))
 	held, _ := at(o, "spec", "finalizers").([]any)
-	w.Terminating = k.Kind.Name == "Namespace" && w.Deleting && len(held) > 0
+	w.Terminating = k.Home && w.Deleting && len(held) > 0
 	annotations := texts(o, "metadata", "annotations")
 	w.Adopt = annotations[v1alpha1.Adopt] == "true"
 	w.Orphan = annotations[v1alpha1.Orphan] == "true"
@@ -74,11 +74,11 @@ func NewWant(k Key, o Object, federation string) *Want {
 			w.Total[f] = n
 		}
 	}
-	if k.Kind.Name == "HorizontalPodAutoscaler" {
+	if k.Scaler {
 		w.Target = text(o, "spec", "scaleTargetRef", "kind") + " " + text(o, "spec", "scaleTargetRef", "name")
 	}
-	w.Once = k.Kind.Name == "Job" && at(o, "spec", "ttlSecondsAfterFinished") != nil
-	w.Balanced = k.Kind.Name != "Service" || text(o, "spec", "type") == "LoadBalancer"
+	w.Once = k.once != nil && k.once(o)
+	w.Balanced = k.unbalanced == nil || !k.unbalanced(o)
 	w.PodSelector = podSelector(object(o, "spec", "selector"))
 	w.Part.Status = part(object(o, "status"), k.kept)
 	w.Part.Generation = w.Generation

@@ -1,0 +1,51 @@
+package workload
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/fedns/fedns/internal/api/builtin"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+)
+
+// byName is code that asks what a kind is called, and not what it is like.
+var byName = regexp.MustCompile(`Kind\.Name [!=]= "|switch (\w+\.)*Kind\.Name\b|\bkind\.Name [!=]= "`)
+
+// What is special about a kind stands in the table of kinds, so that one more is one line.
+func TestKindsAreInOneTable(t *testing.T) {
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range byName.FindAllString(string(b), -1) {
+			t.Errorf("%s: %q: a hook in kinds.go says it for all", path, m)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A kind isn't told by its name alone, and the federation's own definition stays at home.
+func TestFederatedOther(t *testing.T) {
+	namesake := Other(v1alpha1.Kind{Group: "example.com", Version: "v1", Name: "Namespace"})
+	for _, tt := range []struct {
+		sort *Sort
+		name string
+		want bool
+	}{
+		{namesake, "kube-system", true},
+		{Other(builtin.Definitions), "clusters.fedns.io", false},
+		{Other(builtin.Definitions), "gadgets.example.com", true},
+	} {
+		if got := Federated(Key{tt.sort, "", tt.name}, Object{}); got != tt.want {
+			t.Errorf("%s %s: %v", tt.sort.Kind, tt.name, got)
+		}
+	}
+}
