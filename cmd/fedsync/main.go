@@ -101,7 +101,7 @@ fedsync --kubeconfig federation.kubeconfig --dry-run`,
 	f.DurationVar(&o.deadline, "deadline", 30*time.Second, "with --dry-run, how long clusters may take to say what they have")
 	f.BoolVar(&o.version, "version", false, "print the version")
 	f.BoolVar(&o.debug, "debug", false, "log each step")
-	f.Func("kind", "a `group/version/Kind` to keep beside the usual ones; may be given several times", func(s string) error {
+	f.Func("kind", "a `group/version/Kind` to keep beside the usual ones; may be given several times; default: those that fedctl init was told of", func(s string) error {
 		k, err := v1alpha1.ParseKind(s)
 		o.Kinds = append(o.Kinds, k)
 		return err
@@ -119,6 +119,7 @@ func parse(args []string) (o options, err error) {
 	} else if err != nil {
 		return o, err
 	}
+	o.Version = version
 	level := slog.LevelInfo
 	if o.debug {
 		level = slog.LevelDebug

@@ -83,6 +83,10 @@ func (c *join) run(ctx context.Context) error {
 		defer api.Close()
 		r.Endpoint = cut.Endpoint
 		m := &membership.Member{Federation: whose.Federation, Home: home, Cluster: name, API: api}
+		lacks, err := c.kindsOf(ctx, m, whose, &r)
+		if err != nil {
+			return err
+		}
 		if c.dry {
 			return c.show(ctx, m, r)
 		}
@@ -92,11 +96,28 @@ func (c *join) run(ctx context.Context) error {
 		}
 		p.end()
 		c.told(whose, name, cut.Endpoint.Server, res)
+		if len(r.Kinds) > 0 {
+			c.printf("fedsync may keep %s there, too\n", v1alpha1.FormatKinds(r.Kinds))
+		}
+		if len(lacks) > 0 {
+			c.printf("it doesn't serve %s, which the federation keeps; when it does, fedctl join again gives fedsync the rights\n", v1alpha1.FormatKinds(lacks))
+		}
 		return nil
 	})
 }
 
-func (c *join) told(whose bootstrap.Settings, name, server string, res membership.Result) {
+// kindsOf finds out what is propagated to the cluster. It needs to serve only what --kind
+// names: what else the federation keeps, it may lack.
+func (c *join) kindsOf(ctx context.Context, m *membership.Member, whose v1alpha1.Settings, r *membership.Request) (lacks []kube.Kind, err error) {
+	named := len(r.Kinds) > 0
+	if r.Kinds = c.propagated(r.Kinds, whose); named {
+		return nil, nil
+	}
+	r.Kinds, lacks, err = bootstrap.Served(ctx, m.API, r.Kinds)
+	return lacks, err
+}
+
+func (c *join) told(whose v1alpha1.Settings, name, server string, res membership.Result) {
 	what := "is a member of federation %s now: %s\n"
 	if res.Again {
 		what = "is a member of federation %s: what it has is renewed: %s\n"

@@ -29,8 +29,8 @@ type plan struct {
 func (c *plan) declare(fs *pflag.FlagSet) {
 	c.steering.declare(fs)
 	fs.DurationVar(&c.deadline, "deadline", 30*time.Second, "`DURATION` that clusters may take to say what they have")
-	fs.IntVar(&c.maxDeletes, "max-deletes", controller.DefaultMaxDeletes, "`N`, as fedsync has it: more deletions in a cluster wait for an operator")
-	fs.Var(&c.kinds, "kind", "`GROUP/VERSION/KIND` that fedsync keeps, too; may be given several times")
+	fs.IntVar(&c.maxDeletes, "max-deletes", controller.DefaultMaxDeletes, "`N`, instead of what fedsync runs with: more deletions in a cluster wait for an operator")
+	fs.Var(&c.kinds, "kind", "`GROUP/VERSION/KIND`, instead of those that fedsync runs with, beside its own; may be given several times")
 	c.out.declare(fs, dataForms)
 	fs.BoolVar(&c.exit, "exit-code", false, "exit with 3 if there is anything to do, with 4 if a cluster couldn't be asked what there is")
 }
@@ -42,19 +42,15 @@ const (
 )
 
 func (c *plan) run(ctx context.Context) error {
-	config := controller.Config{MaxDeletes: c.maxDeletes, LostAfter: controller.DefaultLostAfter, Log: slog.New(slog.DiscardHandler)} // what it would log is in the preview
 	switch {
 	case c.maxDeletes < 0:
 		return misused(&c.command, "plan: --max-deletes %d: has to be 0 or more", c.maxDeletes)
 	case c.deadline <= 0:
 		return misused(&c.command, "plan: --deadline %s is over already", c.deadline)
 	}
-	for _, text := range c.kinds {
-		k, err := v1alpha1.ParseKind(text)
-		if err != nil {
-			return misused(&c.command, "plan: --kind: %v", err)
-		}
-		config.Kinds = append(config.Kinds, k)
+	kinds, err := c.call.kinds(c.kinds)
+	if err != nil {
+		return err
 	}
 	cut, err := c.find().Choose(c.chosen())
 	if err != nil {
@@ -64,9 +60,13 @@ func (c *plan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	whose, err := c.settings(ctx, api)
 	api.Close()
-	config.Federation = c.federation
-	config.Content = cut.Content
+	if err != nil {
+		return err
+	}
+	config := c.previewed(whose, kinds)
+	config.Federation, config.Content = c.federation, cut.Content
 	within, cancel := context.WithTimeout(ctx, c.deadline)
 	defer cancel()
 	done := c.waiting("the clusters to say what they have")
@@ -89,6 +89,33 @@ func (c *plan) run(ctx context.Context) error {
 		return exit(anythingToDo)
 	}
 	return nil
+}
+
+// previewed is the fedsync that runs, but for what the flags say otherwise.
+func (c *plan) previewed(whose v1alpha1.Settings, kinds []v1alpha1.Kind) controller.Config {
+	config := controller.Config{
+		MaxDeletes: controller.DefaultMaxDeletes, LostAfter: controller.DefaultLostAfter, Kinds: append([]v1alpha1.Kind{}, whose.Kinds...),
+		Log: slog.New(slog.DiscardHandler), // what it would log is in the preview
+	}
+	f := whose.Fedsync
+	if f != nil {
+		config.MaxDeletes, config.LostAfter, config.Kinds = f.MaxDeletes, f.LostAfter, append(config.Kinds[:0], f.Kinds...)
+	} else {
+		c.hint("what fedsync runs with isn't known: none of this version has run here; this is what one without flags would do")
+	}
+	if c.given["max-deletes"] {
+		if f != nil && f.MaxDeletes != c.maxDeletes {
+			c.hint(fmt.Sprintf("fedsync runs with --max-deletes %d, and not with %d as is shown here", f.MaxDeletes, c.maxDeletes))
+		}
+		config.MaxDeletes = c.maxDeletes
+	}
+	if len(kinds) > 0 {
+		if mine, theirs := v1alpha1.FormatKinds(kinds), v1alpha1.FormatKinds(config.Kinds); f != nil && mine != theirs {
+			c.hint(fmt.Sprintf("fedsync runs with the kinds %s beside its own, and not with %s as is shown here", cmp.Or(theirs, "none"), mine))
+		}
+		config.Kinds = kinds
+	}
+	return config
 }
 
 // tally counts steps by what they do.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -107,10 +108,10 @@ func (c *reaching) requestTimeout() (time.Duration, error) {
 }
 
 // federation reaches the federation's, and asks which one it is.
-func (c *reaching) federation(ctx context.Context) (*kube.API, bootstrap.Settings, error) {
+func (c *reaching) federation(ctx context.Context) (*kube.API, v1alpha1.Settings, error) {
 	api, _, err := c.open(c.chosen())
 	if err != nil {
-		return nil, bootstrap.Settings{}, err
+		return nil, v1alpha1.Settings{}, err
 	}
 	whose, err := bootstrap.Read(ctx, api)
 	if err != nil {
@@ -147,6 +148,20 @@ func (c *call) kinds(list []string) (out []kube.Kind, err error) {
 		out = append(out, k)
 	}
 	return out, nil
+}
+
+// propagated are the kinds that are kept in clusters beside fedsync's own: those that
+// --kind names, else those that the federation's settings do.
+func (c *call) propagated(flags []kube.Kind, whose v1alpha1.Settings) []kube.Kind {
+	all := whose.AllKinds()
+	if len(flags) == 0 {
+		return all
+	}
+	left := slices.DeleteFunc(slices.Clone(all), func(k kube.Kind) bool { return slices.Contains(flags, k) })
+	if len(left) > 0 {
+		c.hint(fmt.Sprintf("federation %s keeps %s, too, which --kind doesn't name; without --kind all of them are meant", whose.Federation, v1alpha1.FormatKinds(left)))
+	}
+	return flags
 }
 
 // render prints objects for --dry-run.

@@ -59,6 +59,18 @@ func (c *steering) identify(ctx context.Context, api *kube.API) error {
 	return err
 }
 
+// settings are what the ConfigMap of the federation says; nothing, if there is none and
+// the flags say what the federation is called.
+func (c *steering) settings(ctx context.Context, api *kube.API) (v1alpha1.Settings, error) {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	s, err := bootstrap.Read(ctx, api)
+	if errors.Is(err, bootstrap.ErrNone) {
+		return v1alpha1.Settings{}, nil
+	}
+	return s, err
+}
+
 // until asks every interval until the answer is yes, or limit has passed. What is
 // said last is why it hasn't come.
 func (p *progress) until(ctx context.Context, limit time.Duration, ask func(context.Context) (yes bool, why string, err error)) error {

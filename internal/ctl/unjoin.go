@@ -10,6 +10,7 @@ import (
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
 	"github.com/fedns/fedns/internal/ctl/install/membership"
 	"github.com/fedns/fedns/internal/kube"
@@ -80,6 +81,13 @@ func (c *unjoin) run(ctx context.Context) error {
 		}
 		if m.API != nil {
 			defer m.API.Close()
+		}
+		if named := len(f.Kinds) > 0; m.API != nil {
+			if f.Kinds = c.propagated(f.Kinds, whose); !named { // of what it doesn't serve, it has none
+				if f.Kinds, _, err = bootstrap.Served(ctx, m.API, f.Kinds); err != nil {
+					return err
+				}
+			}
 		}
 		if f.Wait > 0 {
 			c.ask(ctx, whose, name, &f)
@@ -165,7 +173,7 @@ func (c *unjoin) member(ctx context.Context, m *membership.Member) error {
 
 // ask asks a running fedns, if there is one, how long its answers are remembered
 // and whether the cluster is in them.
-func (c *unjoin) ask(ctx context.Context, whose bootstrap.Settings, name string, f *membership.Leaving) {
+func (c *unjoin) ask(ctx context.Context, whose v1alpha1.Settings, name string, f *membership.Leaving) {
 	drained := func(ctx context.Context) (known, out bool, err error) {
 		var all report.Clusters
 		if err := c.asking.get(ctx, "clusters", nil, &all); err != nil {

@@ -27,7 +27,8 @@ type Config struct {
 	Content             []byte // of a kubeconfig, where Kubeconfig is ""
 	// Federation is its name; "": as the ConfigMap federation-system/federation says.
 	Federation string
-	Kinds      []v1alpha1.Kind // beside those of workload.Kinds
+	// Kinds are kept beside those of workload.Kinds; nil: those that the ConfigMap says.
+	Kinds []v1alpha1.Kind
 	// MaxDeletes is how many objects of a cluster may go in one pass before an
 	// operator has to confirm.
 	MaxDeletes int
@@ -39,6 +40,7 @@ type Config struct {
 	// LostAfter is how long a cluster may be out of reach before its replicas are
 	// given to the others.
 	LostAfter time.Duration
+	Version   string       // of the program
 	Log       *slog.Logger // nil: the default one
 }
 
@@ -68,8 +70,13 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer api.Close()
-	if c.Federation, err = name(ctx, api, c); err != nil {
+	settled, said, err := settle(ctx, api, c)
+	if err != nil {
 		return err
+	}
+	c.Federation = settled.Federation
+	if mine, theirs := v1alpha1.FormatKinds(settled.Kinds), v1alpha1.FormatKinds(said.Kinds); mine != theirs {
+		c.Log.Warn(fmt.Sprintf("--kind says to keep %s; fedctl init was told of %s", mine, cmp.Or(theirs, "none")))
 	}
 	if c.Lease == 0 {
 		return keep(ctx, api, c)
@@ -95,41 +102,6 @@ func Run(ctx context.Context, c Config) error {
 		}
 	}
 	return nil
-}
-
-// patience is how often an API that isn't there is tried again.
-const patience = 2 * time.Second
-
-// name finds out what the federation is called.
-func name(ctx context.Context, api *kube.API, c Config) (string, error) {
-	if c.Federation != "" {
-		return c.Federation, nil
-	}
-	told := false
-	for {
-		o, err := api.Get(ctx, builtin.ConfigMaps, v1alpha1.System, "federation")
-		switch {
-		case err == nil:
-			data, _ := o.Object["data"].(map[string]any)
-			if n, _ := data["name"].(string); n != "" {
-				return n, nil
-			}
-			return "", fmt.Errorf(`ConfigMap %s/federation: has no "name"; fedctl init writes it, or say --federation NAME`, v1alpha1.System)
-		case kube.Missing(err):
-			return "", fmt.Errorf("the federation has no name: there is no ConfigMap %s/federation; run fedctl init, or say --federation NAME", v1alpha1.System)
-		case kube.Refused(err):
-			return "", fmt.Errorf("ConfigMap %s/federation: %w", v1alpha1.System, err)
-		}
-		if !told {
-			told = true
-			c.Log.Error(fmt.Sprintf("federation's API %s: %v; trying again", api.Server, kube.Plain(err)))
-		}
-		select {
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-time.After(patience):
-		}
-	}
 }
 
 // sorts finds out how the federation's API serves what is to be kept.

@@ -289,11 +289,8 @@ func (g *gate) write(lines map[string][]string, flights map[flight]bool, now tim
 	})
 }
 
-// heard takes in a ConfigMap of federation-system; nil: it is gone.
-func (g *gate) heard(name string, o *kube.Object) {
-	if name != WaitingName {
-		return
-	}
+// heard takes in the ConfigMap of what waits; nil: it is gone.
+func (g *gate) heard(o *kube.Object) {
 	g.written, g.confirmed = "", ""
 	if o != nil {
 		g.written, g.confirmed = o.GetAnnotations()[DigestOf], o.GetAnnotations()[Confirmed]

@@ -22,14 +22,14 @@ type loop struct {
 	Config
 	api    *kube.API
 	origin kube.Origin // of the federation's API
-	// forgotten is that this API has another one by now.
-	forgotten atomic.Bool
-	sorts     []*workload.Sort
-	table     *workload.Table
-	calls     chan func()
-	life      context.Context
-	end       func()
-	wg        sync.WaitGroup
+	anew   atomic.Bool // this API has another one by now, or other kinds are to be kept
+	heeds  bool        // the kinds are those that the ConfigMap says
+	sorts  []*workload.Sort
+	table  *workload.Table
+	calls  chan func()
+	life   context.Context
+	end    func()
+	wg     sync.WaitGroup
 
 	unlisted map[string]bool // of the federation's API: names of sorts, and clusters
 	clusters map[string]*v1alpha1.Cluster
@@ -107,12 +107,17 @@ func (l *loop) waits(f flight, now time.Time) bool {
 // keep keeps the federation's objects until ctx ends.
 func keep(ctx context.Context, api *kube.API, c Config) error {
 	for {
-		l, err := newLoop(ctx, ctx, api, c)
+		settled, _, err := settle(ctx, api, c)
 		if err != nil {
 			return err
 		}
+		l, err := newLoop(ctx, ctx, api, settled)
+		if err != nil {
+			return err
+		}
+		l.heeds = c.Kinds == nil
 		l.run()
-		if ctx.Err() != nil || !l.forgotten.Load() {
+		if ctx.Err() != nil || !l.anew.Load() {
 			return nil
 		}
 	}
@@ -165,6 +170,7 @@ func (l *loop) run() {
 	l.follow(ctx)
 	if !l.preview {
 		l.wg.Go(func() { l.guard(ctx) })
+		l.wg.Go(func() { l.declare(ctx) })
 	}
 	for range desks {
 		l.wg.Go(func() { l.desk.work(ctx, l.do) })

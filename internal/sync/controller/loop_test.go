@@ -77,7 +77,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case last == "kube-system" && a.system.Load() != nil:
 		answer(200, map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{"name": last, "uid": *a.system.Load(), "resourceVersion": "1"}})
-	case len(parts) > 1 && parts[len(parts)-2] == "namespaces":
+	case len(parts) > 1 && (parts[len(parts)-2] == "namespaces" || parts[len(parts)-2] == "configmaps"):
 		answer(404, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
 	case a.denies != "" && last == a.denies:
 		answer(403, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403, "message": "jobs are forbidden"})

@@ -37,7 +37,7 @@ func (l *loop) guard(ctx context.Context) {
 		}
 		if what := was.Another(now); what != "" {
 			l.Log.Error("the federation's API has lost what it held, or was restored from an older copy (" + what + "): all is listed anew, and nothing that is missing there is deleted")
-			l.forgotten.Store(true)
+			l.anew.Store(true)
 			l.end()
 			return
 		}

@@ -35,7 +35,7 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 		return Preview{}, err
 	}
 	defer api.Close()
-	if c.Federation, err = name(ctx, api, c); err != nil {
+	if c, _, err = settle(ctx, api, c); err != nil {
 		return Preview{}, err
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -155,9 +155,19 @@ func (l *loop) own(s *workload.Sort) ownKind {
 	case s.Is(builtin.Secrets):
 		return ownKind{l.secret, func() []string { return slices.Collect(maps.Keys(l.secrets)) }}
 	case s.Is(builtin.ConfigMaps):
-		return ownKind{l.gate.heard, func() []string { return []string{WaitingName} }}
+		return ownKind{l.config, func() []string { return []string{WaitingName, v1alpha1.ConfigName} }}
 	}
 	return ownKind{func(string, *kube.Object) {}, func() []string { return nil }}
+}
+
+// config takes in a ConfigMap of the federation's namespace.
+func (l *loop) config(name string, o *kube.Object) {
+	switch name {
+	case WaitingName:
+		l.gate.heard(o)
+	case v1alpha1.ConfigName:
+		l.heed(o)
+	}
 }
 
 // secret takes in what may be the credentials of a cluster.

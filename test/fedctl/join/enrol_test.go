@@ -191,6 +191,18 @@ func TestFederation(t *testing.T) {
 		if rules := role.Object["rules"].([]any); !strings.Contains(fmt.Sprint(rules[len(rules)-1]), "poddisruptionbudgets") {
 			t.Errorf("its last rule is %v", rules[len(rules)-1])
 		}
+		// What init was told of, join reads in the federation's settings, and init again keeps.
+		d.must("init", "second", "--dns-zone-name", "example.org", "--api", "other/one", "--kind", "v1/LimitRange")
+		d.must("init", "second", "--dns-zone-name", "example.org", "--api", "other/one")
+		if out := d.must("--context=second", "join", "us", "--cluster-context", eks); !strings.Contains(out, "fedsync may keep v1/LimitRange there, too\n") {
+			t.Errorf("it says\n%s", out)
+		}
+		if role, err = d.open(eks).Get(t.Context(), builtin.ClusterRoles, "", "fedsync-second"); err != nil {
+			t.Fatal(err)
+		}
+		if rules := fmt.Sprint(role.Object["rules"]); !strings.Contains(rules, "limitranges") || !strings.Contains(rules, "poddisruptionbudgets") {
+			t.Errorf("its rules are %s", rules)
+		}
 		put(t, d, eks, "second", "two")
 		shared = everything(t, d.open(eks))
 		d.must("--context=federation", "join", "us", "--cluster-context", eks)

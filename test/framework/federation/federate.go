@@ -59,7 +59,7 @@ func New(t testing.TB, b *cluster.Bed, members ...*cluster.Cluster) *World {
 func (w *World) Prepare(t testing.TB) {
 	t.Helper()
 	w.Fed.Apply(t, deploy.Clusters)
-	w.Fed.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+v1alpha1.System+"}\n")
+	w.Fed.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+v1alpha1.System+"}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: "+v1alpha1.ConfigName+", namespace: "+v1alpha1.System+"}\ndata: {name: prod, domain: example.com}\n")
 	api, err := kube.Open(kube.Config{Kubeconfig: w.Fed.Kubeconfig, Agent: "test"})
 	if err != nil {
 		t.Fatal(err)

@@ -19,25 +19,15 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 )
 
-// A Settings is a federation's.
-type Settings struct {
-	Federation string
-	Domain     string
-	// Hosted says that fedctl made the API, in a host cluster.
-	Hosted bool
-	// Kinds are those fedsync may propagate beside its own; Lay asks how they are
-	// served.
-	Kinds []kube.Kind
-}
+// Settings are a federation's, as it is to be. Install asks how its kinds are served, and
+// adds those that it had before.
+type Settings v1alpha1.Settings
 
 // The service accounts of the two programs.
 const (
 	Fedns   = "fedns"
 	Fedsync = "fedsync"
 )
-
-// configName is the ConfigMap that says whose API it is.
-const configName = "federation"
 
 //go:embed rights.yaml
 var rights string
@@ -52,12 +42,8 @@ func (c Settings) Objects() ([]*kube.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("deploy: %w", err)
 	}
-	config := builtin.ConfigMaps.New(v1alpha1.System, configName)
-	data := map[string]any{"name": c.Federation, "domain": c.Domain}
-	if c.Hosted {
-		data["hosted"] = "true"
-	}
-	config.Object["data"] = data
+	config := builtin.ConfigMaps.New(v1alpha1.System, v1alpha1.ConfigName)
+	config.Object["data"] = v1alpha1.Settings(c).Data()
 	rest, err := kube.Parse(rights)
 	if err != nil {
 		return nil, fmt.Errorf("rights.yaml: %w", err)
@@ -136,12 +122,22 @@ type Tokens struct{ Fedns, Fedsync token.Token }
 // that fedctl made has no controllers that would fill in tokens.
 func (c Settings) Install(ctx context.Context, l *apply.Applied, say func(string)) (t Tokens, err error) {
 	say("the rights of fedns and fedsync")
-	if err := c.vacant(ctx, l.API); err != nil {
+	before, err := c.vacant(ctx, l.API)
+	if err != nil {
 		return t, err
 	}
 	for i, k := range c.Kinds {
 		if c.Kinds[i], err = l.API.Find(ctx, k.Group, k.Version, k.Name); err != nil {
 			return t, fmt.Errorf("%s: %w", l.API.Server, err)
+		}
+	}
+	kept, _, err := Served(ctx, l.API, before.AllKinds())
+	if err != nil {
+		return t, err
+	}
+	for _, k := range kept {
+		if !slices.Contains(c.Kinds, k) {
+			c.Kinds = append(c.Kinds, k)
 		}
 	}
 	if c.Kinds, err = Added(ctx, l.API, fedsyncRole, c.Kinds); err != nil {
@@ -179,18 +175,35 @@ func (c Settings) Install(ctx context.Context, l *apply.Applied, say func(string
 	return Tokens{tokens[Fedns], tokens[Fedsync]}, err
 }
 
-// vacant makes sure that no other federation lives in an API.
-func (c Settings) vacant(ctx context.Context, api *kube.API) error {
-	there, err := Read(ctx, api)
+// Served parts kinds into those that an API serves, as it does, and others.
+func Served(ctx context.Context, api *kube.API, kinds []kube.Kind) (served, lacks []kube.Kind, err error) {
+	for _, k := range kinds {
+		found, err := api.Find(ctx, k.Group, k.Version, k.Name)
+		switch {
+		case err == nil:
+			served = append(served, found)
+		case isNoKind(err):
+			lacks = append(lacks, k)
+		default:
+			return nil, nil, fmt.Errorf("%s: %w", api.Server, err)
+		}
+	}
+	return served, lacks, nil
+}
+
+// vacant makes sure that no other federation lives in an API, and gives what this one's
+// was told before.
+func (c Settings) vacant(ctx context.Context, api *kube.API) (there v1alpha1.Settings, err error) {
+	there, err = Read(ctx, api)
 	switch {
 	case err != nil && isNone(err):
-		return nil
+		return there, nil
 	case err != nil:
-		return err
+		return there, err
 	case there.Federation != c.Federation:
-		return advice.Errorf("Cluster objects are of one federation: give each an API of its own", "%s is the API of federation %s already", api.Server, there.Federation)
+		return there, advice.Errorf("Cluster objects are of one federation: give each an API of its own", "%s is the API of federation %s already", api.Server, there.Federation)
 	}
-	return nil
+	return there, nil
 }
 
 // define writes the CustomResourceDefinition, but where somebody else did: then it

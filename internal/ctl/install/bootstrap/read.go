@@ -19,20 +19,19 @@ func isNone(err error) bool   { return errors.Is(err, ErrNone) }
 func isNoKind(err error) bool { return errors.Is(err, kube.ErrNoKind) }
 
 // Read asks an API whose it is.
-func Read(ctx context.Context, api *kube.API) (Settings, error) {
-	o, err := api.Get(ctx, builtin.ConfigMaps, v1alpha1.System, configName)
+func Read(ctx context.Context, api *kube.API) (v1alpha1.Settings, error) {
+	o, err := api.Get(ctx, builtin.ConfigMaps, v1alpha1.System, v1alpha1.ConfigName)
 	if kube.Missing(err) {
-		return Settings{}, advice.Errorf("fedctl init makes it one; --context says which context is the federation's", "%s %w", api.Server, ErrNone)
+		return v1alpha1.Settings{}, advice.Errorf("fedctl init makes it one; --context says which context is the federation's", "%s %w", api.Server, ErrNone)
 	}
 	if err != nil {
-		return Settings{}, fmt.Errorf("%s: %w", api.Server, err)
+		return v1alpha1.Settings{}, fmt.Errorf("%s: %w", api.Server, err)
 	}
-	data, _ := o.Object["data"].(map[string]any)
-	text := func(key string) string { s, _ := data[key].(string); return s }
-	if text("name") == "" {
-		return Settings{}, advice.Errorf("fedctl init makes it one", "%s %w: ConfigMap %s/%s has no name", api.Server, ErrNone, v1alpha1.System, configName)
+	s, err := v1alpha1.SettingsOf(o)
+	if err == nil && s.Federation == "" {
+		err = advice.Errorf("fedctl init makes it one", "%s %w: ConfigMap %s/%s has no name", api.Server, ErrNone, v1alpha1.System, v1alpha1.ConfigName)
 	}
-	return Settings{Federation: text("name"), Domain: text("domain"), Hosted: text("hosted") == "true"}, nil
+	return s, err
 }
 
 // eventsNamespace is where events of what is in no namespace are.

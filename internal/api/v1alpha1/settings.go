@@ -1,0 +1,138 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// ConfigName is the ConfigMap in System that says whose API it is, and what its fedsync
+// runs with: what one program is told, the others read there.
+const ConfigName = "federation"
+
+// Settings are what that ConfigMap says.
+type Settings struct {
+	Federation string
+	Domain     string
+	// Hosted says that fedctl made the API, in a host cluster.
+	Hosted bool
+	// Kinds are those that are kept beside fedsync's own, as fedctl init was told.
+	Kinds []Kind
+	// Fedsync is what the fedsync that leads runs with; nil: none of a version that says
+	// so has led.
+	Fedsync *FedsyncSettings
+}
+
+// FedsyncSettings are what a fedsync plans by.
+type FedsyncSettings struct {
+	Version    string
+	Kinds      []Kind // beside its own
+	MaxDeletes int
+	LostAfter  time.Duration
+}
+
+// The keys of the ConfigMap. Those with a dot are fedsync's, the others fedctl's: each
+// applies its own.
+const (
+	nameKey       = "name"
+	domainKey     = "domain"
+	hostedKey     = "hosted"
+	kindsKey      = "kinds"
+	versionKey    = "fedsync.version"
+	ownKindsKey   = "fedsync.kinds"
+	maxDeletesKey = "fedsync.max-deletes"
+	lostAfterKey  = "fedsync.lost-after"
+)
+
+// Data is what fedctl writes.
+func (s Settings) Data() map[string]any {
+	data := map[string]any{nameKey: s.Federation, domainKey: s.Domain}
+	if s.Hosted {
+		data[hostedKey] = "true"
+	}
+	if len(s.Kinds) > 0 {
+		data[kindsKey] = FormatKinds(s.Kinds)
+	}
+	return data
+}
+
+// Data is what fedsync writes.
+func (f FedsyncSettings) Data() map[string]any {
+	return map[string]any{
+		versionKey: f.Version, ownKindsKey: FormatKinds(f.Kinds), maxDeletesKey: strconv.Itoa(f.MaxDeletes), lostAfterKey: f.LostAfter.String(),
+	}
+}
+
+// AllKinds are those that fedctl init was told and those that fedsync runs with. How they
+// are served has still to be found out.
+func (s Settings) AllKinds() []Kind {
+	out := slices.Clone(s.Kinds)
+	if s.Fedsync == nil {
+		return out
+	}
+	for _, k := range s.Fedsync.Kinds {
+		if !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// SettingsOf reads the ConfigMap.
+func SettingsOf(o *unstructured.Unstructured) (s Settings, err error) {
+	data, _, err := unstructured.NestedStringMap(o.Object, "data")
+	if err != nil {
+		return s, fmt.Errorf("ConfigMap %s/%s: %w", System, ConfigName, err)
+	}
+	wrong := func(key string, err error) (Settings, error) {
+		return Settings{}, fmt.Errorf("ConfigMap %s/%s: %s: %w", System, ConfigName, key, err)
+	}
+	s.Federation, s.Domain, s.Hosted = data[nameKey], data[domainKey], data[hostedKey] == "true"
+	if s.Kinds, err = ParseKinds(data[kindsKey]); err != nil {
+		return wrong(kindsKey, err)
+	}
+	if _, said := data[versionKey]; !said {
+		return s, nil
+	}
+	f := &FedsyncSettings{Version: data[versionKey]}
+	if f.Kinds, err = ParseKinds(data[ownKindsKey]); err != nil {
+		return wrong(ownKindsKey, err)
+	}
+	if f.MaxDeletes, err = strconv.Atoi(data[maxDeletesKey]); err != nil || f.MaxDeletes < 0 {
+		return wrong(maxDeletesKey, fmt.Errorf("%q isn't a number of 0 or more", data[maxDeletesKey]))
+	}
+	if f.LostAfter, err = time.ParseDuration(data[lostAfterKey]); err != nil || f.LostAfter < 0 {
+		return wrong(lostAfterKey, fmt.Errorf("%q isn't a duration such as 5m0s", data[lostAfterKey]))
+	}
+	s.Fedsync = f
+	return s, nil
+}
+
+// FormatKinds is a list of kinds, in one order: example.com/v1/Gadget,v1/LimitRange.
+func FormatKinds(kinds []Kind) string {
+	var out []string
+	for _, k := range kinds {
+		out = append(out, k.String())
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), ",")
+}
+
+// ParseKinds reads such a list.
+func ParseKinds(text string) (out []Kind, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		k, err := ParseKind(part)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}

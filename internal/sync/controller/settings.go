@@ -1,0 +1,123 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/builtin"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+)
+
+// patience is how often an API that isn't there is tried again.
+const patience = 2 * time.Second
+
+// settle fills in what the flags don't say, by what the ConfigMap of the federation does.
+func settle(ctx context.Context, api *kube.API, c Config) (Config, v1alpha1.Settings, error) {
+	s, err := settings(ctx, api, c)
+	if err != nil {
+		return c, s, err
+	}
+	if c.Federation = cmp.Or(c.Federation, s.Federation); c.Federation == "" {
+		return c, s, fmt.Errorf(`ConfigMap %s/%s: has no "name"; fedctl init writes it, or say --federation NAME`, v1alpha1.System, v1alpha1.ConfigName)
+	}
+	if c.Kinds == nil {
+		c.Kinds = append([]v1alpha1.Kind{}, s.Kinds...)
+	}
+	return c, s, nil
+}
+
+// settings reads the ConfigMap. Who says what the federation is called can do without it.
+func settings(ctx context.Context, api *kube.API, c Config) (v1alpha1.Settings, error) {
+	told := false
+	for {
+		o, err := api.Get(ctx, builtin.ConfigMaps, v1alpha1.System, v1alpha1.ConfigName)
+		switch {
+		case err == nil:
+			return v1alpha1.SettingsOf(o)
+		case c.Federation != "" && (kube.Missing(err) || kube.Refused(err)):
+			return v1alpha1.Settings{}, nil
+		case kube.Missing(err):
+			return v1alpha1.Settings{}, fmt.Errorf("the federation has no name: there is no ConfigMap %s/%s; run fedctl init, or say --federation NAME", v1alpha1.System, v1alpha1.ConfigName)
+		case kube.Refused(err):
+			return v1alpha1.Settings{}, fmt.Errorf("ConfigMap %s/%s: %w", v1alpha1.System, v1alpha1.ConfigName, err)
+		}
+		if !told {
+			told = true
+			c.Log.Error(fmt.Sprintf("federation's API %s: %v; trying again", api.Server, kube.Plain(err)))
+		}
+		select {
+		case <-ctx.Done():
+			return v1alpha1.Settings{}, ctx.Err()
+		case <-time.After(patience):
+		}
+	}
+}
+
+// runsWith is what others have to know of this one.
+func (c Config) runsWith() v1alpha1.FedsyncSettings {
+	return v1alpha1.FedsyncSettings{Version: c.Version, Kinds: c.Kinds, MaxDeletes: c.MaxDeletes, LostAfter: c.LostAfter}
+}
+
+// declare writes into the ConfigMap of the federation what this fedsync runs with, for
+// fedctl to read. Where there is none it makes none: fedctl init does.
+func (l *loop) declare(ctx context.Context) {
+	for wait := patience; ; wait = min(2*wait, time.Minute) {
+		err := declare(ctx, l.api, l.runsWith())
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		l.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; fedctl can't know what this fedsync runs with", v1alpha1.System, v1alpha1.ConfigName, kube.Plain(err)))
+		if kube.Refused(err) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func declare(ctx context.Context, api *kube.API, f v1alpha1.FedsyncSettings) error {
+	there, err := api.Get(ctx, builtin.ConfigMaps, v1alpha1.System, v1alpha1.ConfigName)
+	if kube.Missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	data, _ := there.Object["data"].(map[string]any)
+	want, same := f.Data(), true
+	for key, text := range want {
+		same = same && data[key] == text
+	}
+	if same {
+		return nil
+	}
+	o := builtin.ConfigMaps.New(v1alpha1.System, v1alpha1.ConfigName)
+	o.SetUID(there.GetUID()) // one that has just gone isn't made anew
+	o.Object["data"] = want
+	_, _, err = api.Apply(ctx, builtin.ConfigMaps, o, kube.How{Manager: agent, Force: true})
+	return err
+}
+
+// heed takes in the ConfigMap of the federation. Other kinds than those that are kept
+// have all begin anew, unless the flags say which are.
+func (l *loop) heed(o *kube.Object) {
+	if o == nil || !l.heeds {
+		return
+	}
+	s, err := v1alpha1.SettingsOf(o)
+	if err != nil {
+		l.Log.Error(fmt.Sprintf("%v; what was kept is kept", err))
+		return
+	}
+	if next := v1alpha1.FormatKinds(s.Kinds); next != v1alpha1.FormatKinds(l.Kinds) {
+		l.Log.Info(fmt.Sprintf("other kinds are to be kept now, beside the usual ones: %s; all is listed anew", cmp.Or(next, "none")))
+		l.anew.Store(true)
+		l.end()
+	}
+}
