@@ -63,6 +63,7 @@ bench-peers: build ## fedns beside other name servers: answers a second, what on
 	go run ./test/perf/race -flood
 	go run ./test/perf/race -flood -subnets -servers fedns,fedns-nearest -rounds 9 -seconds 4
 	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest -rounds 9 -seconds 4
+	go run ./test/perf/race -matrix -seconds 2
 	go run ./test/perf/race -latency -rounds 9 -seconds 4 -data bin/latency.json
 	go run ./test/perf/race/plot bin/latency.json >bin/latency.svg
 	@echo 'bin/latency.svg: the picture of the last part'

@@ -181,6 +181,11 @@ func (r *responder) Respond(p *udp.Packet) int {
 	case reading == message.BadVersion:
 		return message.Version(p.Buf, q)
 	case d == nil || p.Cut:
+		if reading == message.Unsupported {
+			if size := reject(p); size > 0 {
+				return size
+			}
+		}
 		return r.chain(p)
 	case reading == message.BadSubnet && need&failed != 0:
 		return r.chain(p)

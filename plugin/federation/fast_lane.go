@@ -63,6 +63,22 @@ type deferred struct {
 	mac       string // of the signature (RFC 8945 section 5.4.1)
 }
 
+// reject writes the answer to a packet that CoreDNS's own server refuses for its header
+// alone: what it isn't able to do, or what isn't put together as a query is. Its size is 0 if
+// it isn't refused.
+func reject(p *udp.Packet) (size int) {
+	if p.N < message.HeaderSize {
+		return 0
+	}
+	switch dns.DefaultMsgAcceptFunc(header16(p.Buf)) {
+	case dns.MsgReject:
+		return message.Reject(p.Buf, message.FormErr, false)
+	case dns.MsgRejectNotImplemented:
+		return message.Reject(p.Buf, message.NotImp, true)
+	}
+	return 0
+}
+
 // serve does with a query what CoreDNS's own server does before its plugins see
 // it.
 func (w *deferred) serve(query []byte) {
@@ -70,21 +86,10 @@ func (w *deferred) serve(query []byte) {
 	if len(query) < 12 {
 		return
 	}
-	h := header16(query)
-	switch action := dns.DefaultMsgAcceptFunc(h); action {
-	case dns.MsgIgnore:
-		return
-	case dns.MsgAccept:
-		if err := m.Unpack(query); err == nil {
-			break
-		}
-		fallthrough
-	default:
+	if err := m.Unpack(query); err != nil {
+		h := header16(query)
 		reply := &dns.Msg{MsgHdr: dns.MsgHdr{Id: h.Id, Response: true, Rcode: dns.RcodeFormatError}, Question: m.Question}
 		reply.RecursionDesired, reply.CheckingDisabled = h.Bits&0x0100 != 0, h.Bits&0x0010 != 0
-		if action == dns.MsgRejectNotImplemented {
-			reply.Opcode, reply.Rcode = int(h.Bits>>11)&0xf, dns.RcodeNotImplemented
-		}
 		_ = w.WriteMsg(reply)
 		return
 	}

@@ -25,6 +25,7 @@ const (
 	FormErr    = 1
 	ServFail   = 2
 	NXDomain   = 3
+	NotImp     = 4
 	yxDomain   = 6
 	badVersion = 16
 )
@@ -160,6 +161,18 @@ func Refuse(p []byte, q *Question, rcode byte, x *Extras) int {
 	r.Begin(p, q, len(p), x)
 	r.authority, r.rcode = false, rcode
 	return len(r.End())
+}
+
+// Reject writes an answer that is nothing but a header: to what isn't read any further. The
+// operation that was asked for is said again where it is what is wrong.
+func Reject(p []byte, rcode byte, opcode bool) int {
+	kept := byte(0x01) // RD
+	if opcode {
+		kept |= 0x78
+	}
+	p[2], p[3] = 0x80|p[2]&kept, rcode|p[3]&0x10 // CD
+	clear(p[4:HeaderSize])
+	return HeaderSize
 }
 
 // Version writes the answer to a question in a later version of EDNS: which one is

@@ -4,6 +4,7 @@
 //	go run ./test/perf/race             # how many answers a second, and what one costs
 //	go run ./test/perf/race -flood      # the same with an asker that is faster than any server
 //	go run ./test/perf/race -latency    # how long an answer takes at a fixed rate
+//	go run ./test/perf/race -matrix     # what is left for honest questions beside floods of every kind
 //	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest
 //	                               # what it costs to answer by where a client is
 //
@@ -24,6 +25,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -84,7 +86,9 @@ func run(ctx context.Context, args []string) error {
 	r := &race{root: vector.Root(), compiled: map[string]string{}}
 	fs := flag.NewFlagSet("race", flag.ContinueOnError)
 	latency := fs.Bool("latency", false, "measure how long answers take, not how many there are")
-	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns)")
+	matrix := fs.Bool("matrix", false, "measure what part of honest questions is answered beside floods")
+	rates := fs.String("rates", "1000,4000,20000,100000", "with -matrix, how many questions a second the floods have")
+	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind)")
 	services := fs.Int("services", 1000, "services of the federation")
 	dir := fs.String("dir", "", "work in this folder and leave everything there, logs too (default a temporary one)")
 	fs.StringVar(&r.program, "fedns", filepath.Join(r.root, "bin", "fedns"), "the fedns that races")
@@ -105,6 +109,9 @@ func run(ctx context.Context, args []string) error {
 			// The floor shows what of the long times is the machine's.
 			*servers = "floor,gdnsd,fedns"
 		}
+		if *matrix {
+			*servers = "fedns,knot,nsd,bind"
+		}
 	}
 	var err error
 	if r.field, err = pick(*servers); err != nil {
@@ -121,6 +128,14 @@ func run(ctx context.Context, args []string) error {
 		return hinted(errors.New("-subnets: dnsperf asks for one network only"), "add -flood or -latency, which ask with programs of our own")
 	case runtime.NumCPU() < 2:
 		return hinted(errors.New("one CPU isn't enough"), "a server has one to itself, and the asker another")
+	}
+	var at []int
+	for _, word := range strings.Split(*rates, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return fmt.Errorf("-rates %s: %q is not a number of questions a second", *rates, word)
+		}
+		at = append(at, n)
 	}
 	if r.taskset, err = find("taskset", "util-linux"); err != nil {
 		return err
@@ -154,6 +169,11 @@ func run(ctx context.Context, args []string) error {
 	if *subnets {
 		r.fed.clients = clients(where, questions)
 	}
+	if *matrix {
+		if err := r.beside(); err != nil {
+			return err
+		}
+	}
 	if err := r.fed.write(r.dir); err != nil {
 		return err
 	}
@@ -169,7 +189,10 @@ func run(ctx context.Context, args []string) error {
 	if *subnets {
 		fmt.Printf("each for a network of its own, of %d that are known; one in %d is IPv6\n", len(where), perV6)
 	}
-	if *latency {
+	switch {
+	case *matrix:
+		return r.matrix(ctx, at)
+	case *latency:
 		return r.latency(ctx)
 	}
 	return r.speed(ctx)
