@@ -126,6 +126,9 @@ func (c *call) claims(h *report.Host) {
 // who prints who asks, and which regions are close to it.
 func (c *call) who(who *report.Client) {
 	c.fold("  ", fmt.Sprintf("client %s: %s", who.Address, who.Note))
+	if where := who.Where(); where != "" {
+		c.fold("    ", "that is in "+where)
+	}
 	if who.Block != "" {
 		c.fold("    ", fmt.Sprintf("all of %s is answered so", who.Block))
 	}

@@ -164,6 +164,11 @@ func (l *geoIndex) describe(a netip.Addr) report.Client {
 		place, network := t.db.Lookup(plain)
 		at, out.Source, out.Location = place.Point, place.Source.String(), place.Point.String()
 		out.Note = "at " + out.Location + ", by the " + out.Source + " of " + network.String()
+		if names, err := t.db.Names(plain); err != nil {
+			out.Note += ", whose names can't be read: " + err.Error()
+		} else {
+			out.City, out.Subdivision, out.Country, out.Continent = names.City, names.Subdivision, names.Country, names.Continent
+		}
 	}
 	for _, leg := range ranking.Legs(at) {
 		r := report.Leg{Region: leg.Region}

@@ -1,5 +1,10 @@
 package report
 
+import (
+	"slices"
+	"strings"
+)
+
 // An Explanation says of a name what is answered, and why.
 type Explanation struct {
 	Name    string   `json:"name"`
@@ -42,9 +47,26 @@ type Client struct {
 	// Source is how its place is known: nets, city, country or continent.
 	Source   string `json:"source,omitempty"`
 	Location string `json:"location,omitempty"` // latitude and longitude
+	// What the database calls the place: each may be missing.
+	City        string `json:"city,omitempty"`
+	Subdivision string `json:"subdivision,omitempty"` // the largest within the country
+	Country     string `json:"country,omitempty"`     // its code, if it has no name
+	Continent   string `json:"continent,omitempty"`   // likewise
 	// Block is the network around it whose clients all get the same answer.
 	Block   string `json:"block,omitempty"`
 	Ranking []Leg  `json:"ranking,omitempty"`
+}
+
+// Where is where it is in words, "": nobody says. Only who isn't known to be in a country
+// is said to be on a continent.
+func (c *Client) Where() string {
+	country := c.Country
+	if country == "" {
+		country = c.Continent
+	}
+	words := []string{c.City, c.Subdivision, country}
+	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
+	return strings.Join(slices.Compact(words), ", ") // the city of Luxembourg is in that of Luxembourg, in Luxembourg
 }
 
 // A Leg is a region in the order in which a client tries them.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oschwald/geoip2-golang/v2"
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/fedns/fedns/internal/geo"
@@ -127,6 +128,7 @@ func (db *DB) learn(data []byte) error {
 		return err
 	}
 	seen := map[uintptr]bool{}
+	var r geoip2.City // one for all: it's large
 	for result := range db.reader.Networks(db.options()...) {
 		if err := result.Err(); err != nil {
 			return err
@@ -137,11 +139,11 @@ func (db *DB) learn(data []byte) error {
 			continue
 		}
 		seen[offset] = true
-		var r record
-		if err := result.Decode(&r); err != nil {
+		r = geoip2.City{}
+		if err := read(&r, result); err != nil {
 			return fmt.Errorf("record of %v: %w", result.Prefix(), err)
 		}
-		if p := r.place(); p.Source != geo.Unknown {
+		if p := place(&r); p.Source != geo.Unknown {
 			db.places[offset] = p
 		}
 	}

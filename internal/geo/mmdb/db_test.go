@@ -105,6 +105,58 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	name := func(s string) mmdbtype.Map {
+		return mmdbtype.Map{"en": mmdbtype.String(s), "de": mmdbtype.String("irgendwo")}
+	}
+	paris := city("FR", "EU", 48.8566, 2.3522)
+	paris["city"] = mmdbtype.Map{"names": name("Paris"), "confidence": mmdbtype.Uint16(50)} // as in an Enterprise database
+	paris["subdivisions"] = mmdbtype.Slice{
+		mmdbtype.Map{"iso_code": mmdbtype.String("IDF"), "names": name("Île-de-France")},
+		mmdbtype.Map{"iso_code": mmdbtype.String("75"), "names": name("Paris Department")},
+	}
+	codes := mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String("FR")}, "continent": mmdbtype.Map{"code": mmdbtype.String("EU")}}
+	homemade := city("FR", "EU", 48.8566, 2.3522)
+	homemade["city"] = mmdbtype.String("Paris")
+	data := database(t, mmdbwriter.Options{DatabaseType: "GeoIP2-City"}, map[string]mmdbtype.DataType{
+		"192.0.2.0/25": paris, "192.0.2.128/25": land("FR", "EU"), "198.51.100.0/25": land("", "EU"), "198.51.100.128/25": codes, "203.0.113.0/24": homemade,
+	})
+	db, err := Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		asked string
+		want  Names
+	}{
+		{"192.0.2.1", Names{"Paris", "Île-de-France", "A country", "A continent"}},
+		{"2002:c000:201::1", Names{"Paris", "Île-de-France", "A country", "A continent"}},
+		{"192.0.2.129", Names{"", "", "A country", "A continent"}},
+		{"198.51.100.1", Names{"", "", "", "A continent"}},
+		{"198.51.100.129", Names{"", "", "FR", "EU"}},
+		{"8.8.8.8", Names{}},
+	} {
+		if got, err := db.Names(netip.MustParseAddr(tt.asked)); got != tt.want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", tt.asked, got, err, tt.want)
+		}
+	}
+	// Names of another type are an error for who wants them, and not for who is placed.
+	at := netip.MustParseAddr("203.0.113.1")
+	if place, _ := db.Lookup(at); place.Source != geo.City {
+		t.Error("without names it is", place)
+	}
+	if names, err := db.Names(at); err == nil {
+		t.Errorf("a city that is a word: %q", names)
+	}
+	four, err := Read(database(t, mmdbwriter.Options{DatabaseType: "GeoIP2-City", IPVersion: 4}, map[string]mmdbtype.DataType{"192.0.2.0/24": paris}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names, err := four.Names(netip.MustParseAddr("2001:db8::1")); names != (Names{}) || err == nil {
+		t.Errorf("IPv6 in a database of IPv4: %q, %v", names, err)
+	}
+}
+
 func TestFamilies(t *testing.T) {
 	paris := city("FR", "EU", 48.8566, 2.3522)
 	for _, tt := range []struct {
@@ -323,6 +375,7 @@ func use(t *testing.T, data []byte) bool {
 	}
 	db.Lookup(netip.MustParseAddr("192.0.2.1"))
 	db.Lookup(netip.MustParseAddr("2001:db8::1"))
+	_, _ = db.Names(netip.MustParseAddr("192.0.2.1")) // it may well be an error, and no more
 	return true
 }
 

@@ -1,37 +1,86 @@
 package mmdb
 
-import "github.com/fedns/fedns/internal/geo"
+import (
+	"cmp"
+	"net/netip"
 
-// A record is what is read of a network. There are two countries more: where it was
-// registered, which is a matter of paper, and which one its users represent, such as a
-// base's, which is not where they are either.
-type record struct {
-	Continent struct {
-		Code string `maxminddb:"code"`
-	} `maxminddb:"continent"`
-	Country struct {
-		Code string `maxminddb:"iso_code"`
-	} `maxminddb:"country"`
-	Location struct {
-		Lat *float64 `maxminddb:"latitude"`
-		Lon *float64 `maxminddb:"longitude"`
-	} `maxminddb:"location"`
+	"github.com/oschwald/geoip2-golang/v2"
+	"github.com/oschwald/maxminddb-golang/v2"
+
+	"github.com/fedns/fedns/internal/geo"
+)
+
+// The ways in a record to what makes a place. There are two countries more: where the
+// network was registered, which is a matter of paper, and which one its users represent,
+// such as a base's, which is not where they are either.
+var (
+	latitude  = []any{"location", "latitude"}
+	longitude = []any{"location", "longitude"}
+	country   = []any{"country", "iso_code"}
+	continent = []any{"continent", "code"}
+)
+
+// A shape is what must be maps of a record, if it is there: to read it goes through all of
+// them to their ends, which a way that leads to one value doesn't.
+type shape struct {
+	Location  struct{} `maxminddb:"location"`
+	Country   struct{} `maxminddb:"country"`
+	Continent struct{} `maxminddb:"continent"`
 }
 
-// place is the most exact place that the record gives. Coordinates that are not on the
+// read reads of a network's record what makes its place, and no more: names in eight
+// languages, of which a database has thousands, would take longer than all the rest. So
+// what is used for nothing may be of another type than MaxMind's, as in databases that
+// are made at home.
+func read(r *geoip2.City, from maxminddb.Result) error {
+	return cmp.Or(
+		from.Decode(new(shape)),
+		from.DecodePath(&r.Location.Latitude, latitude...),
+		from.DecodePath(&r.Location.Longitude, longitude...),
+		from.DecodePath(&r.Country.ISOCode, country...),
+		from.DecodePath(&r.Continent.Code, continent...),
+	)
+}
+
+// place is the most exact place that a record gives. Coordinates that are not on the
 // earth are none, and so are 0 0, which is in the sea, and in a database a way to say
 // that nothing is known.
-func (r *record) place() geo.Place {
-	if lat, lon := r.Location.Lat, r.Location.Lon; lat != nil && lon != nil {
-		if p := (geo.Point{Lat: *lat, Lon: *lon}); p.Valid() && p != (geo.Point{}) {
+func place(r *geoip2.City) geo.Place {
+	if at := r.Location; at.HasCoordinates() {
+		if p := (geo.Point{Lat: *at.Latitude, Lon: *at.Longitude}); p.Valid() && p != (geo.Point{}) {
 			return geo.Place{Point: p, Source: geo.City}
 		}
 	}
-	if p, ok := geo.CenterOfCountry(r.Country.Code); ok {
+	if p, ok := geo.CenterOfCountry(r.Country.ISOCode); ok {
 		return geo.Place{Point: p, Source: geo.Country}
 	}
 	if p, ok := geo.CenterOfContinent(r.Continent.Code); ok {
 		return geo.Place{Point: p, Source: geo.Continent}
 	}
 	return geo.Place{}
+}
+
+// Names are what the surroundings of a place are called in English, the smallest first;
+// "": the database doesn't say. A country or continent without a name has its code.
+type Names struct{ City, Subdivision, Country, Continent string }
+
+// Names finds what the place of an address is called, as Lookup finds where it is. Only
+// this reads a record whole, so only this finds out if the rest of it isn't of the form
+// that MaxMind documents.
+func (db *DB) Names(a netip.Addr) (Names, error) {
+	// The records of all databases that have places are those of cities, with less in them
+	// or with more.
+	var r geoip2.City
+	if err := db.reader.Lookup(geo.Embedded(a)).Decode(&r); err != nil {
+		return Names{}, err
+	}
+	n := Names{
+		City:      r.City.Names.English,
+		Country:   cmp.Or(r.Country.Names.English, r.Country.ISOCode),
+		Continent: cmp.Or(r.Continent.Names.English, r.Continent.Code),
+	}
+	if len(r.Subdivisions) > 0 { // the largest one
+		n.Subdivision = r.Subdivisions[0].Names.English
+	}
+	return n, nil
 }

@@ -83,6 +83,12 @@ func city(t testing.TB, built time.Time, networks map[string]point) []byte {
 				"latitude": mmdbtype.Float64(networks[cidr][0]), "longitude": mmdbtype.Float64(networks[cidr][1]), "accuracy_radius": mmdbtype.Uint16(20),
 			},
 		}
+		if networks[cidr] == chicago { // one that has names
+			named := func(name string) mmdbtype.Map { return mmdbtype.Map{"names": mmdbtype.Map{"en": mmdbtype.String(name)}} }
+			record["city"].(mmdbtype.Map)["names"] = named("Chicago")["names"]
+			record["subdivisions"] = mmdbtype.Slice{named("Illinois")}
+			record["country"], record["continent"] = named("United States"), named("North America")
+		}
 		if err := tree.Insert(n, record); err != nil {
 			t.Fatal(err)
 		}

@@ -204,7 +204,7 @@ func TestExplain(t *testing.T) {
 		at     *point
 		first  string
 	}{
-		{"192.0.2.9", []string{"client 192.0.2.9: at 41.88 -87.63, by the city of 192.0.2.0/25\n", "all of 192.0.2.0/25 is answered so"}, &chicago, "us-central1"},
+		{"192.0.2.9", []string{"client 192.0.2.9: at 41.88 -87.63, by the city of 192.0.2.0/25\n", "    that is in Chicago, Illinois, United States\n", "all of 192.0.2.0/25 is answered so"}, &chicago, "us-central1"},
 		{"203.0.113.250", []string{"by the city of 203.0.113.128/25\n", "all of 203.0.113.0/24 is answered so"}, &stockholm, "us-west1"},
 		{"2001:db8:200::7", []string{"at 35.68 139.69, by the city of 2001:db8:200::/64\n", "all of 2001:db8:200::/64 is answered so"}, &tokyo, "edo"},
 		{"10.9.9.9", []string{"in asia-east1, by nets 10.9.9.0/24\n", "all of 10.9.9.0/24 is answered so"}, nil, "asia-east1"},
@@ -264,6 +264,15 @@ func TestExplain(t *testing.T) {
 				break
 			}
 		}
+	}
+	named := fedctl(t, status, "explain", "web.shop.fed.svc.example.com", "--client", "192.0.2.9", "-o", "json")
+	for _, want := range []string{`"city": "Chicago"`, `"subdivision": "Illinois"`, `"country": "United States"`, `"continent": "North America"`} {
+		if !strings.Contains(named, want) {
+			t.Errorf("%s is missing in\n%s", want, named)
+		}
+	}
+	if bare := fedctl(t, status, "explain", "web.shop.fed.svc.example.com", "--client", "203.0.113.250"); strings.Contains(bare, "that is in") {
+		t.Errorf("the database has no names, explained as\n%s", bare)
 	}
 	out := fedctl(t, status, "explain", "every.shop.fed.svc.example.com", "--client", "192.0.2.9")
 	if !strings.Contains(out, "makes no difference: answers don't depend on who asks") {
