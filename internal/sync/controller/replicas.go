@@ -26,8 +26,9 @@ type part struct {
 	wanted, there, ready int64
 }
 
-// waits says whether a part isn't yet as the plan has it. What the cluster refuses, or
-// has of somebody else, isn't waited for.
+// waits says whether a part isn't yet as the plan has it. What a cluster doesn't let be
+// seen, or has of somebody else, isn't waited for. What it refuses to take is: who drains
+// a cluster has to hear that the others haven't taken its pods.
 func (p part) waits() bool {
 	switch p.state {
 	case workload.Pending, workload.Deleting:
@@ -98,7 +99,7 @@ func (c *census) elsewhere(clusters []string) *v1alpha1.Elsewhere {
 	return out
 }
 
-// count counts the replicas of a workload, after it has been planned.
+// count counts the replicas of a workload that has been planned.
 func (l *loop) count(w *workload.Want, p workload.Plan) {
 	if !w.Workload() {
 		return
@@ -112,8 +113,7 @@ func (l *loop) count(w *workload.Want, p workload.Plan) {
 		total = n
 	}
 	var parts []part
-	standings, _, _ := l.standings(w, p)
-	for _, s := range standings {
+	for _, s := range p.Standings {
 		o := part{cluster: s.Cluster, state: s.State, wanted: s.Scale["replicas"]}
 		if h := l.table.Known(o.cluster, w.Key); h != nil && h.Ours {
 			o.there, o.ready = h.Replicas()

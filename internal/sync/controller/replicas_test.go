@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -121,5 +122,29 @@ func TestReplicas(t *testing.T) {
 	}
 	if a, b := (v1alpha1.ClusterStatus{Replicas: r}), (v1alpha1.ClusterStatus{}); equalStatus(a, b) || !equalStatus(a, a) {
 		t.Error("statuses are compared without them")
+	}
+}
+
+// TestCountsRefused is that what a cluster refuses is waited for: who drains another one
+// has to hear that its pods have no place yet.
+func TestCountsRefused(t *testing.T) {
+	k := deployment("web")
+	l := &loop{table: workload.NewTable("prod"), census: newCensus(), tries: map[flight]*try{}}
+	l.tries[flight{"us", k}] = &try{err: kube.Refusal("over quota")}
+	want := &workload.Want{Key: k, Total: workload.Scale{"replicas": 3}}
+	plan := workload.Plan{Standings: []workload.Standing{{Cluster: "us", State: workload.Pending, Scale: workload.Scale{"replicas": 3}}}}
+	l.count(want, plan)
+	if got := l.census.in["us"]; got != (v1alpha1.Tally{Desired: 3, Pending: 1}) {
+		t.Errorf("%+v", got)
+	}
+	want.Deleting = true
+	l.count(want, plan)
+	if len(l.census.in) != 0 || len(l.census.parts) != 0 {
+		t.Errorf("of one that is being deleted: %+v", l.census)
+	}
+	other := workload.Key{Sort: workload.Other(v1alpha1.Kind{Version: "v1", Name: "LimitRange"}), Namespace: "shop", Name: "web"}
+	l.count(&workload.Want{Key: other}, plan)
+	if len(l.census.parts) != 0 {
+		t.Error("a kind without replicas is counted")
 	}
 }
