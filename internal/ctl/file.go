@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/atomicfile"
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -24,7 +24,7 @@ type line struct {
 // readLines reads a file; one that isn't there is empty. A file that doesn't parse
 // is not ours to mend: who wrote it meant something else.
 func readLines(path string) ([]line, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := inputfile.Read(path, inputfile.Orders)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

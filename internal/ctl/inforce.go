@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -40,7 +40,7 @@ func (c *editing) elsewhere(t target, f report.Federation, host string) error {
 
 // digest is that of a file as the server tells it.
 func digest(path string) (string, error) {
-	content, err := os.ReadFile(path)
+	content, err := inputfile.Read(path, inputfile.Orders)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}

@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -33,6 +32,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
@@ -180,7 +180,7 @@ func (c Config) rest() (*rest.Config, error) {
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: c.Context}
 	var load clientcmd.ClientConfig
 	if c.Kubeconfig != "" {
-		content, err := os.ReadFile(c.Kubeconfig)
+		content, err := inputfile.Read(c.Kubeconfig, inputfile.Kubeconfig)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.where(), unread(err))
 		}

@@ -125,7 +125,7 @@ func TestPaths(t *testing.T) {
 			{Federation{Overrides: file, OverridesAt: "Corefile:7"}, "", ""},
 			{Federation{Overrides: dir + "/orders", OverridesAt: "Corefile:7"}, "level=INFO msg=\"federation fed: overrides " + dir + "/orders (Corefile:7): the file isn't there; it is read once it is", ""},
 			{Federation{Overrides: dir + "/no/orders", OverridesAt: "Corefile:7"}, "level=WARN msg=\"federation fed: overrides " + dir + "/no/orders (Corefile:7): neither the file nor its folder " + dir + "/no is there", ""},
-			{Federation{Overrides: dir, OverridesAt: "Corefile:7"}, "level=ERROR msg=\"overrides " + dir + ": read " + dir + ": is a directory; until it can be read, it orders nothing (Corefile:7)", ""},
+			{Federation{Overrides: dir, OverridesAt: "Corefile:7"}, "level=ERROR msg=\"overrides " + dir + ": read " + dir + ": is a directory, not a regular file; until it can be read, it orders nothing (Corefile:7)", ""},
 			{Federation{State: dir + "/a/b", StateAt: "Corefile:7"}, "level=INFO msg=\"federation fed: neither the folder of its state, " + dir + "/a/b, nor a state was there; both are made (Corefile:7)", "fed.state"},
 			{Federation{State: dir, StateAt: "Corefile:7"}, "level=INFO msg=\"federation fed: there was no state of it in " + dir + "; one is made (Corefile:7)", "fed.state"},
 			{Federation{State: dir, StateAt: "Corefile:7"}, "msg=\"federation fed: answers from the state on disk", "fed.state"},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -88,7 +89,7 @@ func (o *overrideFile) instead(err error) string {
 // look reads the file, if it has changed, and says whether the orders that hold have.
 func (o *overrideFile) look() (changed bool) {
 	f := &o.federations[o.federation]
-	content, err := os.ReadFile(f.Overrides)
+	content, err := inputfile.Read(f.Overrides, inputfile.Orders)
 	if os.IsNotExist(err) {
 		content, err = nil, nil
 	}

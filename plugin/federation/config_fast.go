@@ -4,11 +4,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 
 	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/internal/dns/rrl"
+	"github.com/fedns/fedns/internal/inputfile"
 )
 
 // guards are what a server block says of how questions over UDP are met, whatever
@@ -119,7 +119,7 @@ func openKeyring(file string) (*cookie.Keyring, error) {
 	case "off":
 		return nil, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := inputfile.Read(file, inputfile.Secrets)
 	if err != nil {
 		return nil, fmt.Errorf("cookies: %w", err)
 	}

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/dns/static"
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
@@ -38,7 +39,7 @@ type reserved struct {
 
 // openStaticZone reads the static records of a domain from a file.
 func openStaticZone(domain dnsname.Name, path string, o reserved) (*staticZone, error) {
-	f, err := os.Open(path)
+	f, err := inputfile.Open(path, inputfile.Zone)
 	if err != nil {
 		return nil, fmt.Errorf("apex file of %s: %w", domain, err)
 	}
@@ -46,10 +47,17 @@ func openStaticZone(domain dnsname.Name, path string, o reserved) (*staticZone, 
 	return readStaticZone(domain, f, path, o)
 }
 
+// included opens what a zone file includes.
+type included struct{}
+
+// Open implements fs.FS.
+func (included) Open(path string) (fs.File, error) { return inputfile.Open(path, inputfile.Zone) }
+
 func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (*staticZone, error) {
 	a := &staticZone{domain: domain}
 	p := dns.NewZoneParser(r, string(domain), path)
 	p.SetIncludeAllowed(true)
+	p.SetIncludeFS(included{})
 	p.SetDefaultTTL(apexTTL)
 	ns := 0
 	for rr, ok := p.Next(); ok; rr, ok = p.Next() {

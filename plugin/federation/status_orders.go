@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
@@ -26,7 +27,7 @@ func (s *stanza) orders(now time.Time) (orders, error) {
 	if s.override == "" {
 		return nil, nil
 	}
-	content, err := os.ReadFile(s.override)
+	content, err := inputfile.Read(s.override, inputfile.Orders)
 	if os.IsNotExist(err) {
 		return nil, nil
 	}
@@ -40,7 +41,7 @@ func (s *stanza) orders(now time.Time) (orders, error) {
 // digest tells what a federation's file of overrides holds from what another does;
 // "": there is none, or it can't be read.
 func (s *stanza) digest() string {
-	content, err := os.ReadFile(s.override)
+	content, err := inputfile.Read(s.override, inputfile.Orders)
 	if err != nil && !os.IsNotExist(err) {
 		return ""
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
@@ -80,7 +81,7 @@ func Sweep(dir, federation string) error {
 // under which name it has been set aside; the snapshot is of use all the same.
 func Load(dir, federation string) (*Snapshot, error) {
 	name := path(dir, federation)
-	f, err := os.Open(name)
+	f, err := inputfile.Open(name, inputfile.Any)
 	if errors.Is(err, os.ErrNotExist) {
 		return &Snapshot{}, nil
 	}

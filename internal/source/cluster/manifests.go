@@ -17,6 +17,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
@@ -264,7 +265,7 @@ func (f *Folder) list() (map[string]sight, error) {
 
 // read takes in a file, or keeps what it held before if it is no good.
 func (f *Folder) read(path string, file *file) (changed bool) {
-	r, err := os.Open(path)
+	r, err := inputfile.Open(path, inputfile.Manifests)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // since the look; the next will know
 		return false

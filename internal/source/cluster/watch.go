@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/kube/apireply"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
@@ -108,7 +109,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 	if w.info, err = os.Stat(c.Kubeconfig); err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
-	if w.content, err = os.ReadFile(c.Kubeconfig); err != nil {
+	if w.content, err = inputfile.Read(c.Kubeconfig, inputfile.Kubeconfig); err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
 	if w.api, err = w.open(w.content); err != nil {
@@ -358,7 +359,7 @@ func (w *Watcher) reread() (*api, error) {
 	if w.broken == "" && same(info, w.info) {
 		return nil, nil
 	}
-	content, err := os.ReadFile(w.Kubeconfig)
+	content, err := inputfile.Read(w.Kubeconfig, inputfile.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}

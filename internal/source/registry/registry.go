@@ -6,12 +6,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -77,7 +77,7 @@ func New(c Config) (*Registry, error) {
 		r.roster.taken[string(name)] = true
 	}
 	var err error
-	if r.content, err = os.ReadFile(c.Kubeconfig); err != nil {
+	if r.content, err = inputfile.Read(c.Kubeconfig, inputfile.Kubeconfig); err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
 	if r.api, err = r.open(false); err != nil {
@@ -154,7 +154,7 @@ func (r *Registry) Run(ctx context.Context, tell func(*View)) {
 
 // rotated says whether the kubeconfig has become another one, that can be used.
 func (r *Registry) rotated() bool {
-	content, err := os.ReadFile(r.Kubeconfig)
+	content, err := inputfile.Read(r.Kubeconfig, inputfile.Kubeconfig)
 	if err == nil && bytes.Equal(content, r.content) {
 		r.broken = ""
 		return false

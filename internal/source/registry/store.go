@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -95,7 +96,7 @@ func stands(path string, size int) bool {
 // load reads the file. One that can't be used is set aside, under a name that the
 // error tells.
 func load(path, of string) (map[string]entry, []posted, error) {
-	text, err := os.ReadFile(path)
+	text, err := inputfile.Read(path, inputfile.Members)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, nil
 	}
