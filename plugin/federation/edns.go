@@ -52,9 +52,6 @@ func (q *query) opt(m *dns.Msg) *dns.OPT {
 	return opt
 }
 
-// optSize is what the OPT record takes that CoreDNS adds to a reply without one.
-const optSize = 11
-
 // truncate makes a reply of at most size bytes. What is only additional goes first,
 // without a word; then whole sets of records, with TC (RFC 2181 section 9): the
 // client asks again over TCP.

@@ -68,9 +68,7 @@ type fastDomain struct {
 func (h *fast) add(f *Federation, d *domain, beside neighbours, needed []needs, done part) {
 	fd := fastDomain{domain: d, of: f, needs: needed, part: done, above: beside.above, labels: len(dnsname.Labels(string(d.name)))}
 	fd.nsid = identity(f.config)
-	for _, e := range beside.below {
-		fd.except = append(fd.except, e)
-	}
+	fd.except = append(fd.except, beside.below...)
 	if zones := countedBy(f.config); zones != nil {
 		fd.zone = plugin.Zones(zones).Matches(string(d.name))
 		if fd.zone == "" {

@@ -191,9 +191,6 @@ func (r *Reply) address(owner int, ttl uint32, addr netip.Addr) bool {
 // port is how many labels stand before a service's name in that of a port: _PORT._PROTO.
 const port = 2
 
-// srvFixed is what stands before the target of an SRV record: priority, weight, port.
-const srvFixed = 6
-
 // services writes a record for each port, and the addresses of the targets if there is
 // room for them: else the client asks for what it misses. Targets aren't compressed
 // (RFC 2782).
