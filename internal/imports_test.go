@@ -117,7 +117,7 @@ var homes = map[string][]string{
 	"github.com/prometheus/": {"cmd/fedsync", "internal/source/cluster", "internal/sync/controller", "internal/pipeline", "internal/source/probe", "internal/source/registry", "plugin/federation"},
 	"github.com/fsnotify/":   {},
 	"github.com/spf13/":      {"internal/cli", "internal/ctl", "cmd/fedsync", "cmd/fedns"},
-	"github.com/dchest/":     {"internal/dns/cookie", "internal/dns/rrl"},
+	"github.com/dchest/":     {"internal/dns/cookie"},
 	"golang.org/x/":          {"internal/dns/sockets", "internal/dns/udp", "cmd/fedctl"},
 	"github.com/oschwald/":   {"internal/geo/mmdb"},
 	"github.com/maxmind/":    {"internal/geo/geotest"},

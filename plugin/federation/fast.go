@@ -2,6 +2,7 @@ package federation
 
 import (
 	"errors"
+	"hash/maphash"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -45,7 +46,7 @@ type fast struct {
 	domains []fastDomain
 	jar     *atomic.Pointer[cookie.Keyring] // nil in it: no cookies
 	limit   rateLimit
-	seed    [2]uint64
+	seed    maphash.Seed
 	chained *queue         // of what the chain answers
 	zones   []dnsname.Name // of all server blocks of the address
 }
@@ -92,7 +93,7 @@ func (h *fast) guard(owners []*Federation) error {
 			return errors.New("its server blocks disagree on rrl or cookies")
 		}
 	}
-	h.jar, h.limit, h.seed = &owners[0].jar, first.limit, seed()
+	h.jar, h.limit, h.seed = &owners[0].jar, first.limit, maphash.MakeSeed()
 	return nil
 }
 

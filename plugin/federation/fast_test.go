@@ -2,6 +2,7 @@ package federation
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"strings"
 	"testing"
@@ -183,7 +184,7 @@ func TestFastLimitOfDropped(t *testing.T) {
 		u, questions := reading(t, "acl {\n "+acl+"\n}")
 		r := u.(*responder)
 		r.chained.limit = 0 // there is no chain here
-		r.table = rrl.New(rrl.Limit{Rate: 1, Slip: 1}, seed())
+		r.table = rrl.New(rrl.Limit{Rate: 1, Slip: 1}, maphash.MakeSeed())
 		r.Begin()
 		for i := range 10 {
 			if size := questions["addresses"](); size > 0 != answered {

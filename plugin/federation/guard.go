@@ -2,7 +2,6 @@ package federation
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
@@ -33,9 +32,6 @@ func (l *limiter) take(from netip.Addr, now time.Duration) rrl.Verdict {
 	defer l.Unlock()
 	return l.table.Take(from, now)
 }
-
-// seed is for tables that nobody can aim at.
-func seed() [2]uint64 { return [2]uint64{rand.Uint64(), rand.Uint64()} }
 
 // action is what the metric calls a verdict.
 func (l *rateLimit) action(v rrl.Verdict) string {

@@ -2,6 +2,7 @@ package federation
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/netip"
 	"slices"
@@ -143,7 +144,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 	f.guards = g
 	f.jar.Store(jar)
 	if g.limit.limited() {
-		f.limiter.table = rrl.New(g.limit.Limit, seed())
+		f.limiter.table = rrl.New(g.limit.Limit, maphash.MakeSeed())
 	}
 	told := newStatus(f, stanzas)
 	for _, b := range f.books {

@@ -21,10 +21,9 @@ package rrl
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"time"
-
-	"github.com/dchest/siphash"
 )
 
 // A Limit is what one network gets.
@@ -71,13 +70,13 @@ type Table struct {
 	interval time.Duration // of answers at the limit
 	ahead    time.Duration // how far due may be away for an answer to pass
 	slip     uint64
-	k0, k1   uint64
+	seed     maphash.Seed
 	sets     *[1 << setBits][ways]entry
 }
 
 // New returns an empty table of 1 MiB. The seed is random, and secret: whoever
 // knows it can choose networks that fall into one set.
-func New(l Limit, seed [2]uint64) *Table {
+func New(l Limit, seed maphash.Seed) *Table {
 	if l.Rate < 1 || l.Rate > int(time.Second) {
 		panic(fmt.Sprintf("rrl: a rate of %d is not between 1 and %d answers a second", l.Rate, time.Second))
 	}
@@ -91,8 +90,7 @@ func New(l Limit, seed [2]uint64) *Table {
 		interval: interval,
 		ahead:    interval * time.Duration(l.Rate-1),
 		slip:     uint64(l.Slip),
-		k0:       seed[0],
-		k1:       seed[1],
+		seed:     seed,
 		sets:     new([1 << setBits][ways]entry),
 	}
 }
@@ -146,9 +144,7 @@ func (t *Table) entry(network uint64) *entry {
 }
 
 func (t *Table) set(network uint64) *[ways]entry {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], network)
-	return &t.sets[siphash.Hash(t.k0, t.k1, b[:])&(1<<setBits-1)]
+	return &t.sets[maphash.Comparable(t.seed, network)&(1<<setBits-1)]
 }
 
 // networkOf is the number of an address's /24 or /56. The bit above the 56 keeps

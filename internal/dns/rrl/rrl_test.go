@@ -3,6 +3,7 @@ package rrl
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -12,7 +13,7 @@ import (
 )
 
 var (
-	seed  = [2]uint64{0x0706050403020100, 0x0f0e0d0c0b0a0908}
+	seed  = maphash.MakeSeed()
 	paris = netip.MustParseAddr("192.0.2.1")
 	lyon  = netip.MustParseAddr("2001:db8::1")
 )
@@ -255,7 +256,7 @@ func oneSet(t *Table, n int) []netip.Addr {
 }
 
 func TestSetsFollowTheSeed(t *testing.T) {
-	a, b := New(Limit{Rate: 1}, seed), New(Limit{Rate: 1}, [2]uint64{seed[0], seed[1] + 1})
+	a, b := New(Limit{Rate: 1}, seed), New(Limit{Rate: 1}, maphash.MakeSeed())
 	together := 0
 	first := b.set(networkOf(paris))
 	for _, addr := range oneSet(a, 20) {
@@ -364,7 +365,7 @@ func BenchmarkTake(b *testing.B) {
 }
 
 func ExampleTable_Take() {
-	table := New(Limit{Rate: 2, Slip: 2}, [2]uint64{ /* from crypto/rand */ })
+	table := New(Limit{Rate: 2, Slip: 2}, maphash.MakeSeed())
 	for i := range 6 {
 		fmt.Print(table.Take(netip.MustParseAddr("192.0.2.1"), time.Duration(i)), " ")
 	}
