@@ -56,8 +56,8 @@ const (
 // its domain: in lower case and presentation form, labels are those before the domain. find
 // finds the domain of a name that a CNAME leads to; nil: it isn't answered here.
 func (r *transaction) answer(q *message.Question, name string, labels []string, find func(name string) (*Federation, *domain)) (out result) {
-	at := &q.Name // what name is on the wire
-	out.outcome = outcome{success, apexScope}
+	at := &q.Name                                                    // what name is on the wire
+	out = result{outcome: outcome{success, apexScope}, kinds: found} // where it ends in a CNAME
 	for hops := 0; ; hops++ {
 		if hops > maxAliases {
 			r.Fail()
@@ -93,58 +93,17 @@ func (r *transaction) answer(q *message.Question, name string, labels []string, 
 			r.Answer(&a, &r.Extras, r.turn)
 			return r.came(q, do, &a, hops)
 		}
-		switch {
-		case len(labels) == 0 && q.Type == dns.TypeSOA:
-			r.SOA(&r.Extras)
-			out.kinds = found
-			return out
-		case s.Kind == static.NoData:
-			why := noType
-			if s.Empty {
-				why = emptyNonTerminal
-			}
-			a = answer.Answer{Outcome: answer.NoData, Why: why}
-			r.Answer(&a, &r.Extras, r.turn)
-			out.what, out.kinds = nodata, kindOf(q, &a)
-			if hops > 0 {
-				out.kinds = found | padded
-			}
-			return out
-		case s.Kind == static.Any:
-			r.Any(r.apex.soa.Hdr.Ttl)
-			out.kinds = found
-			return out
-		case s.Kind == static.Records:
-			r.Set(s.Set)
-			out.kinds = found | padded
-			return out
-		case s.Kind == static.Referral:
-			r.Referral(s.Label, s.NS, s.DS)
-			out.what, out.kinds = delegation, found|padded
-			return out
+		if end, ok := r.ends(q, &s, labels, hops); ok {
+			return end
 		}
-		target := s.Target()
-		if s.Kind == static.Moved {
-			ok := r.Moved(s.Label, s.Set)
-			if !ok {
-				out.kinds = found
-				return out
-			}
-			if target, ok = at.Join(s.Label, target); !ok {
-				r.TooLong()
-				out.kinds = denied
-				return out
-			}
-		}
-		out.kinds = found
-		if !r.Alias(s.TTL(), target, s.Set.Sigs, &r.alias) || q.Type == dns.TypeCNAME {
-			return out
+		if end, ok := r.leads(q, at, &s); !ok {
+			return end
 		}
 		at = &r.alias
 		name = at.String()
 		if !at.Plain() {
 			var err error
-			if name, err = presented(target, 0); err != nil {
+			if name, err = presented(r.Last()); err != nil {
 				r.Fail()
 				return result{outcome: outcome{servfail, apexScope}, kinds: failed}
 			}
@@ -161,6 +120,54 @@ func (r *transaction) answer(q *message.Question, name string, labels []string, 
 			labels = dnsname.Labels(rel)
 		}
 	}
+}
+
+// ends writes what static records have where they lead nowhere else.
+func (r *transaction) ends(q *message.Question, s *static.Found, labels []string, hops int) (out result, ok bool) {
+	out = result{outcome: outcome{success, apexScope}, kinds: found}
+	switch {
+	case len(labels) == 0 && q.Type == dns.TypeSOA:
+		r.SOA(&r.Extras)
+	case s.Kind == static.NoData:
+		a := answer.Answer{Outcome: answer.NoData, Why: noType}
+		if s.Empty {
+			a.Why = emptyNonTerminal
+		}
+		r.Answer(&a, &r.Extras, r.turn)
+		if out.what, out.kinds = nodata, denied; hops > 0 {
+			out.kinds = found | padded // a CNAME, and the SOA record
+		}
+	case s.Kind == static.Any:
+		r.Any(r.apex.soa.Hdr.Ttl)
+	case s.Kind == static.Records:
+		r.Set(s.Set)
+		out.kinds |= padded
+	case s.Kind == static.Referral:
+		r.Referral(s.Label, s.NS, s.DS)
+		out.what = delegation
+		out.kinds |= padded
+	default:
+		return out, false
+	}
+	return out, true
+}
+
+// leads writes how static records lead from a name to another, which is r.alias then. It
+// isn't ok where the answer ends with that.
+func (r *transaction) leads(q *message.Question, at *message.Name, s *static.Found) (out result, ok bool) {
+	out = result{outcome: outcome{success, apexScope}, kinds: found}
+	target := s.Target()
+	if s.Kind == static.Moved {
+		if !r.Moved(s.Label, s.Set) {
+			return out, false
+		}
+		if target, ok = at.Join(s.Label, target); !ok {
+			r.TooLong()
+			out.kinds = denied
+			return out, false
+		}
+	}
+	return out, r.Alias(s.TTL(), target, s.Set.Sigs, &r.alias) && q.Type != dns.TypeCNAME
 }
 
 // heed has the client's network be said nothing of where the federation that answers doesn't

@@ -94,6 +94,10 @@ func (r *Reply) Alias(ttl uint32, target []byte, sigs []Record, n *Name) bool {
 	return true
 }
 
+// Last is the message up to the name that an Alias leads to, which is the last in it, and
+// where that begins.
+func (r *Reply) Last() (message []byte, at int) { return r.b, r.base }
+
 // Moved writes the DNAME record of a label, below which the name is (RFC 6672). It is false
 // if it doesn't fit.
 func (r *Reply) Moved(label int, s *Set) bool {
