@@ -9,6 +9,7 @@
 package inputfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,9 @@ func Open(path string, most int64) (*os.File, error) {
 	defer root.Close()
 	f, err := root.OpenFile(filepath.Base(path), os.O_RDONLY|nonblocking, 0)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(path); err != nil {
+			return nil, named(err, path) // a link to itself, say
+		}
 		// A link may spell the folder that it is in.
 		name, within := inside(path)
 		if !within {
@@ -74,14 +78,17 @@ func Read(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	switch {
+	var b bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		b.Grow(int(info.Size()) + bytes.MinRead) // at once: there are large ones
+	}
+	switch n, err := b.ReadFrom(io.LimitReader(f, most+1)); {
 	case err != nil:
 		return nil, named(err, path)
-	case int64(len(b)) > most:
+	case n > most:
 		return nil, tooLong(path, most)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 func tooLong(path string, most int64) error {

@@ -10,7 +10,6 @@ package mmdb
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/fedns/fedns/internal/geo"
+	"github.com/fedns/fedns/internal/inputfile"
 )
 
 // A DB is a database of where networks are. It never changes, and any number of
@@ -30,14 +30,7 @@ type DB struct {
 
 // Open reads a database from a file.
 func Open(path string) (*DB, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() { // a pipe would have the server wait for its writer
-		return nil, fmt.Errorf("%s: is not a regular file", path)
-	}
-	data, err := os.ReadFile(path)
+	data, err := inputfile.Read(path, inputfile.Database)
 	if err != nil {
 		return nil, err
 	}

@@ -392,8 +392,8 @@ func TestOpen(t *testing.T) {
 	missing := filepath.Join(dir, "missing.mmdb")
 	for path, want := range map[string]string{
 		missing: missing + ": no such file or directory",
-		dir:     dir + ": is not a regular file",
-		pipe:    pipe + ": is not a regular file",
+		dir:     dir + ": is a directory, not a regular file",
+		pipe:    pipe + ": is a named pipe, not a regular file",
 		short:   short + ": not a MaxMind database, or not all of it: ",
 	} {
 		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), want) {

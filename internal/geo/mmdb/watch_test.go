@@ -117,7 +117,7 @@ const (
 
 func TestWatch(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.after(0, "stat "+w.path+": "+missing)
+		w.after(0, "open "+w.path+": "+missing)
 		w.after(time.Hour) // once
 		w.put(at(t, 48, 2))
 		w.after(settle, "48 2")
@@ -160,11 +160,11 @@ func TestWatch(t *testing.T) {
 		if err := os.Remove(w.path); err != nil {
 			t.Fatal(err)
 		}
-		w.after(settle, "stat "+w.path+": "+missing)
+		w.after(settle, "open "+w.path+": "+missing)
 		if err := os.Symlink(w.path, w.path); err != nil {
 			t.Fatal(err)
 		}
-		w.after(settle, "stat "+w.path+": too many levels of symbolic links")
+		w.after(settle, "open "+w.path+": too many levels of symbolic links")
 		w.replace(at(t, 53, 8))
 		w.after(settle, "53 8")
 	})
@@ -173,7 +173,7 @@ func TestWatch(t *testing.T) {
 // TestWatchSlowWriter: a file that is being written is left alone until it's done.
 func TestWatchSlowWriter(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.after(0, "stat ")
+		w.after(0, "open ")
 		whole := at(t, 48, 2)
 		for n := 0; n < len(whole); n += 300 {
 			w.put(whole[:n])
@@ -195,7 +195,7 @@ func TestWatchSlowWriter(t *testing.T) {
 // TestWatchLink: what a Kubernetes volume does.
 func TestWatchLink(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.after(0, "stat ")
+		w.after(0, "open ")
 		dir := filepath.Dir(w.path)
 		for i, lat := range []float64{48, 49} {
 			version := filepath.Join(dir, fmt.Sprint("..", i))
@@ -229,7 +229,7 @@ func TestWatchLink(t *testing.T) {
 // TestWatchRestless: a file that is another one at every look is read when that ends.
 func TestWatchRestless(t *testing.T) {
 	watch(t, func(w *watched) {
-		w.after(0, "stat ")
+		w.after(0, "open ")
 		for i := range 20 {
 			w.put(at(t, float64(i), 2))
 			w.after(poll)

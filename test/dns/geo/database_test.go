@@ -68,7 +68,7 @@ func TestDatabase(t *testing.T) {
 			if err := os.Mkdir(w.database(), 0o755); err != nil {
 				t.Fatal(err)
 			}
-		}, "is not a regular file"},
+		}, "is a directory, not a regular file"},
 	} {
 		before := strings.Count(s.Log(), "[ERROR] plugin/federation: federation fed: geo: ")
 		tt.file()
