@@ -260,7 +260,11 @@ func shard(s *report.Shard) string {
 		parts = append(parts, "nobody comes in by "+s)
 	}
 	for _, p := range e.Probes {
-		parts = append(parts, fmt.Sprintf("probe %s of %s %s", p.Spec, p.Target, p.State))
+		part := fmt.Sprintf("probe %s of %s %s", p.Spec, p.Target, p.State)
+		if p.Note != "" {
+			part += ": " + p.Note
+		}
+		parts = append(parts, part)
 	}
 	parts = append(parts, heard(e.ViewAgeSeconds))
 	if e.Order != "" {

@@ -36,7 +36,7 @@ var (
 	})
 	notices = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "notices_total",
-		Help: "What was left out of the names or decided between members, by kind: label, address, disagree, scope.",
+		Help: "What was left out of the names or decided between members, by kind: label, address, disagree, scope, probe.",
 	}, []string{"federation", "cluster", "kind"})
 	overrideErrors = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "override_errors_total",

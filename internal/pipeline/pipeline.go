@@ -81,6 +81,7 @@ type Federation struct {
 	Members  []Member
 	Resolver Resolver // for load balancers' hostnames
 	Policy   shard.Policy
+	Probes   probe.Rules
 	// Hosts says which hosts of Ingresses and routes are answered; nil: none.
 	Hosts shard.Admits
 	// Overrides is a file of what operators order; "": there is none. OverridesAt is

@@ -1,23 +1,33 @@
 package pipeline
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/source/probe"
 )
 
-// target is what a table's check comes to. The tables' checks have been read
-// before: a spec that is none probes nothing.
-func target(c shard.Check) (t probe.Target, ok bool) {
+// target is what a check of a federation's table comes to, and why it isn't probed; "":
+// it is, or there is nothing to be said of it. The tables' checks have been read before: a
+// spec that is none probes nothing.
+func (w *worker) target(federation int, c shard.Check) (t probe.Target, why string, ok bool) {
 	spec, err := probe.Parse(strings.Fields(c.Spec))
 	if err != nil || spec.Kind == probe.None {
-		return t, false
+		return t, "", false
 	}
 	t = spec.At(c.Addr.Addr(), c.Addr.Port())
-	return t, t.Addr.Port() != 0
+	if t.Addr.Port() == 0 {
+		return t, "", false
+	}
+	if !w.tables[federation].May(c.Cluster, t.Addr.Addr()) {
+		return t, fmt.Sprintf("outside the addresses of cluster %q", c.Cluster), false
+	}
+	why = w.federations[federation].Probes.Refuses(t, c.Annotated)
+	return t, why, why == ""
 }
 
 // followChecks gives the prober what the tables want probed, if that has changed.
@@ -31,21 +41,33 @@ func (w *worker) followChecks() {
 		return
 	}
 	w.targets = map[probe.Target][]wanted{}
-	var all []probe.Target
+	var all []probe.Want
 	for i, t := range w.tables {
+		rules := &w.federations[i].Probes
 		for _, c := range t.Checks() {
-			tg, ok := target(c)
+			tg, why, ok := w.target(i, c)
 			if !ok {
-				t.Idle(c)
+				t.Idle(c, why)
 				continue
 			}
-			if w.targets[tg] == nil {
-				all = append(all, tg)
-			}
+			all = append(all, probe.Want{
+				Target: tg, By: probe.Payer{Federation: w.federations[i].Name, Member: string(c.Cluster), Namespace: c.Namespace},
+				Rates: rules.Rates, Free: rules.Allows(tg.Addr.Addr()),
+			})
 			w.targets[tg] = append(w.targets[tg], wanted{i, c})
 		}
 	}
-	w.prober.Set(all)
+	jobs := probe.Pace(all)
+	w.prober.Set(jobs)
+	for _, j := range jobs {
+		slowed := ""
+		if j.Every > j.Spec.Interval {
+			slowed = fmt.Sprintf("every %s only, for the rate of its namespace, member or address", j.Every.Round(time.Second/10))
+		}
+		for _, x := range w.targets[j.Target] {
+			w.tables[x.federation].Asked(x.check, slowed)
+		}
+	}
 	for tg, ws := range w.targets {
 		// A target that has only just been added may be known from before.
 		if r, ok := w.prober.Result(tg); ok && r.State != health.Unprobed {

@@ -90,8 +90,8 @@ func TestBeginning(t *testing.T) {
 				t.Errorf("after its time: %q, begun %v, want %q", b.awaits(), b.table.Begun(), tt.later)
 			}
 			b.table.Resolved("lb.example", lb)
-			b.table.Checked(check(1), health.Passing)
-			b.table.Checked(check(7), health.Passing)
+			b.table.Checked(checkOf("c", 1), health.Passing)
+			b.table.Checked(checkOf("c", 7), health.Passing)
 			if b.publish(); b.awaits() != "" {
 				t.Errorf("still waits for %q", b.awaits())
 			}
@@ -111,14 +111,14 @@ func TestBeginningIsNoNews(t *testing.T) {
 	if b.publish(); b.table.Begun() || b.awaits() != "r/a no result of a probe yet!" {
 		t.Errorf("resolved: begun %v, waits for %q", b.table.Begun(), b.awaits())
 	}
-	b.table.Checked(check(1), health.Failing)
-	b.table.Checked(check(2), health.Passing)
+	b.table.Checked(checkOf("c", 1), health.Failing)
+	b.table.Checked(checkOf("c", 2), health.Passing)
 	b.want(web, "r/a 192.0.2.2")
 	if !b.table.Begun() || len(b.moved) > 0 || len(b.fed.Service(web).Recent) > 0 {
 		t.Errorf("begun %v, moved %q, recent %v", b.table.Begun(), b.moved, b.fed.Service(web).Recent)
 	}
 	// Later it is one.
-	b.table.Checked(check(2), health.Failing)
+	b.table.Checked(checkOf("c", 2), health.Failing)
 	if b.publish(); !slices.Equal(b.moved, []string{"shop/web in c: down (probe fails)"}) || len(b.fed.Service(web).Recent) == 0 {
 		t.Errorf("moved %q, recent %v", b.moved, b.fed.Service(web).Recent)
 	}
@@ -165,7 +165,7 @@ func TestCarried(t *testing.T) {
 	if b.publish(); b.awaits() != "r/a no result of a probe yet" {
 		t.Errorf("confirmed: waits for %q", b.awaits())
 	}
-	b.table.Checked(check(1), health.Failing)
+	b.table.Checked(checkOf("c", 1), health.Failing)
 	b.want(web, "")
 
 	heir := newBedWith(t, p, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a"}}).apply(0, b.table.Holdings(0)...)

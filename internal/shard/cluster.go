@@ -214,6 +214,7 @@ const (
 	Unread          NoticeKind = "unread"    // an object of a kind or version that isn't read
 	NameClash       NoticeKind = "namespace" // a namespace that has the federation's name
 	Crowded         NoticeKind = "answers"   // more addresses than an answer may have
+	BadProbe        NoticeKind = "probe"     // a probe that isn't made, or not as often as asked
 	StrayPolicy     NoticeKind = "policy"    // a policy of an annotation with a region that isn't there
 )
 

@@ -48,6 +48,7 @@ type Inside struct {
 type Checked struct {
 	Check
 	State health.Probe
+	Note  string // what keeps it from being probed, or from being probed as it says
 }
 
 // Explain gives what is known of a service at a moment; as if the clusters that
@@ -77,8 +78,13 @@ func (t *Table) Explain(k snapshot.Key, now time.Duration, lost func(topology.Cl
 			x.Since = p.since
 		}
 		for _, c := range f.checks {
-			x.Checks = append(x.Checks, Checked{c, t.checked(c)})
+			seen := Checked{Check: c, State: t.checked(c)}
+			if known := t.checks[c]; known != nil {
+				seen.Note = known.note
+			}
+			x.Checks = append(x.Checks, seen)
 		}
+		x.Checks = append(x.Checks, f.unheeded...)
 		if f.near != nil {
 			x.Inside = &Inside{f.near.verdict, slices.Clone(f.near.addrs)}
 		}

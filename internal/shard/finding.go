@@ -21,6 +21,7 @@ type finding struct {
 	ordered  []netip.Addr     // addresses that an operator's order takes out
 	closed   []snapshot.Key   // Services in front that let nobody in
 	checks   []Check
+	unheeded []Checked        // that annotations ask for, which don't count
 	near     *near            // of the cluster whose own domain is answered here
 	open     []topology.Place // where it matters what the verdict awaits
 	hold     bool             // nothing is answered there before that is known
@@ -130,9 +131,12 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 // probe sums up the probes of a shard's addresses: one that passes is enough, and
 // it takes all of them to fail. unasked is set while some have come to nothing yet.
 func (t *Table) probe(f *finding, o *Service) (sum health.Probe, unasked bool) {
+	if c, ok := t.unheeded(t.members[f.cluster], o); ok {
+		f.unheeded = append(f.unheeded, c)
+	}
 	failing, passing := 0, 0
 	for _, a := range f.addrs {
-		c, ok := t.check(o, a)
+		c, ok := t.check(t.members[f.cluster], o, a)
 		if !ok {
 			return health.Unprobed, false
 		}
@@ -175,7 +179,7 @@ func (t *Table) conclude(f *finding, k snapshot.Key, panicking bool) {
 		// Of several addresses, those that fail are left out.
 		o := t.piece(f.cluster, k).object
 		f.addrs = slices.DeleteFunc(f.addrs, func(a netip.Addr) bool {
-			c, ok := t.check(o, a)
+			c, ok := t.check(m, o, a)
 			return ok && t.checked(c) == health.Failing
 		})
 	}

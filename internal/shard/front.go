@@ -445,6 +445,7 @@ func (m *member) host(k snapshot.Key) *Service {
 				o.Blocked = health.NotListening
 			}
 			o.Created, o.Deleting, o.Backends = r.Object.Created, o.Deleting || r.Object.Deleting, r.Object.Backends
+			o.Asker = r.Object.Key.Namespace
 			o.TTL, o.Policy, o.Probe = cmp.Or(r.Object.TTL, o.TTL), cmp.Or(r.Object.Policy, o.Policy), cmp.Or(r.Object.Probe, o.Probe)
 			if r.Weighs {
 				o.Weight = r.Object.Weight
@@ -454,6 +455,9 @@ func (m *member) host(k snapshot.Key) *Service {
 	}
 	return merged(k, parts)
 }
+
+// asks is the namespace that has an object probed.
+func asks(o *Service) string { return cmp.Or(o.Asker, o.Key.Namespace) }
 
 // merged makes one of what several objects announce by one name: all of their
 // addresses and all of their backends. Of the rest, what the oldest says.
@@ -479,7 +483,7 @@ func merged(k snapshot.Key, parts []*Service) *Service {
 		parts = slices.DeleteFunc(parts, func(o *Service) bool { return o.Blocked != "" })
 	}
 	out := *parts[0]
-	out.Created, out.Unsaid = oldest, unsaid
+	out.Created, out.Unsaid, out.Asker = oldest, unsaid, asks(parts[0])
 	out.Key, out.Claims, out.Ports = k, nil, nil
 	out.Addrs, out.Hosts, out.Backends = slices.Clone(out.Addrs), slices.Clone(out.Hosts), slices.Clone(out.Backends)
 	out.Ways = slices.Clone(out.Ways)
@@ -488,6 +492,9 @@ func merged(k snapshot.Key, parts []*Service) *Service {
 		out.Addrs, out.Hosts = append(out.Addrs, p.Addrs...), append(out.Hosts, p.Hosts...)
 		out.Backends = append(out.Backends, p.Backends...)
 		out.Deleting = out.Deleting && p.Deleting
+		if out.Probe == "" && p.Probe != "" {
+			out.Asker = asks(p)
+		}
 		out.TTL, out.Policy, out.Probe = cmp.Or(out.TTL, p.TTL), cmp.Or(out.Policy, p.Policy), cmp.Or(out.Probe, p.Probe)
 	}
 	slices.SortFunc(out.Addrs, netip.Addr.Compare)

@@ -47,6 +47,7 @@ type Service struct {
 	Port    uint16         // its first TCP port, named or not: where a probe goes
 	Probe   string         // how it is to be probed; "": as configured
 	ProbeAt netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
+	Asker   string         `json:",omitempty"` // the namespace that has it probed, where Key has none
 
 	// Of a Service of the cluster whose own domain is answered here.
 	Inside   []netip.Addr `json:",omitempty"` // at which its pods reach it
@@ -71,7 +72,7 @@ type Port struct {
 func (s *Service) equal(o *Service) bool {
 	return s.Key == o.Key && s.Created == o.Created && s.Deleting == o.Deleting &&
 		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL && s.Policy == o.Policy && s.Weight == o.Weight &&
-		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt &&
+		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt && s.Asker == o.Asker &&
 		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&
 		slices.Equal(s.Inside, o.Inside) && s.Headless == o.Headless &&
 		s.Spread == o.Spread && s.Absent == o.Absent && s.Class == o.Class && s.Front == o.Front && s.Blocked == o.Blocked && s.Unsaid == o.Unsaid && slices.Equal(s.Ways, o.Ways) &&

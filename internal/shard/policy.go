@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -16,8 +18,10 @@ type Policy struct {
 	Hold  time.Duration // how long a silent cluster's word is taken
 	Keep  bool          // for ever
 	Probe string        // how shards are probed that don't say it themselves; "": not
-	Panic int           // percent of ready shards that must pass; fewer, and probes are ignored
-	Guard Guard
+	// Annotations says that objects may say themselves how, and where, they are probed.
+	Annotations bool
+	Panic       int // percent of ready shards that must pass; fewer, and probes are ignored
+	Guard       Guard
 	// Choice is how answers are chosen, for services that don't say it themselves.
 	Choice snapshot.Policy
 	// Answers is how many addresses of one family an answer has at most; 0: any number.
@@ -184,16 +188,21 @@ func (t *Table) order(k snapshot.Key, m *member, p topology.Place) health.Order 
 	return health.NoOrder
 }
 
-// A Check is what is probed: an address, and how. Shards that share both share it.
+// A Check is what is probed, for a namespace of a member: an address, and how. Shards
+// that share all of it share it.
 type Check struct {
-	Addr netip.AddrPort
-	Spec string // as package probe reads it
+	Addr      netip.AddrPort
+	Spec      string // as package probe reads it
+	Cluster   topology.ClusterName
+	Namespace string
+	Annotated bool // it is an annotation that says how
 }
 
 // A check is what has become of a Check.
 type check struct {
 	state health.Probe
-	idle  bool // nothing is to be expected of it
+	idle  bool   // nothing is to be expected of it
+	note  string // what keeps it from being probed, or from being probed as it says
 	users map[snapshot.Key]int
 }
 
@@ -213,13 +222,42 @@ func (t *Table) ChecksChanged() bool {
 	return changed
 }
 
-// Idle notes that something that the table wants probed isn't.
-func (t *Table) Idle(c Check) {
+// May says whether a member may announce an address, and so have it probed.
+func (t *Table) May(c topology.ClusterName, a netip.Addr) bool {
+	i := slices.IndexFunc(t.members, func(m *member) bool { return m.Name == c })
+	return i >= 0 && t.members[i].may(a)
+}
+
+// Asked notes that something that the table wants probed is, and what keeps it from being
+// probed as often as it says; "": nothing.
+func (t *Table) Asked(c Check, why string) {
 	known := t.checks[c]
-	if known == nil || known.idle {
+	if known == nil {
 		return
 	}
-	known.idle = true
+	known.idle = false
+	if known.note = why; why != "" {
+		t.notice(c.Cluster, BadProbe, fmt.Sprintf("%s asks for more probes than are made of a namespace, a member or an address, or in all: they are made less often (rates)", asker(c.Namespace)))
+	}
+}
+
+// asker names those who have something probed.
+func asker(namespace string) string { return "namespace " + namespace }
+
+// Idle notes that something that the table wants probed isn't, and why, if that is for
+// somebody to know.
+func (t *Table) Idle(c Check, why string) {
+	known := t.checks[c]
+	if known == nil {
+		return
+	}
+	if known.note = why; why != "" {
+		t.notice(c.Cluster, BadProbe, fmt.Sprintf("%s has %s probed, %s; it isn't", asker(c.Namespace), c.Addr, why))
+	}
+	if known.idle && known.state == health.Unprobed {
+		return
+	}
+	known.idle, known.state = true, health.Unprobed // what it came to before is nothing to go by
 	for k := range known.users {
 		t.dirty[k] = true
 	}
@@ -237,23 +275,29 @@ func (t *Table) Checked(c Check, state health.Probe) {
 	}
 }
 
-// check gives the probe of an address of a shard, if it is to be probed.
-func (t *Table) check(o *Service, a netip.Addr) (c Check, ok bool) {
-	spec := o.Probe
-	if spec == "" {
-		spec = t.policy.Probe
-	}
-	if spec == "" || spec == "none" {
-		return c, false
-	}
-	at := netip.AddrPortFrom(a, o.Port)
-	if o.ProbeAt.IsValid() {
-		at = o.ProbeAt
-		if at.Port() == 0 {
-			at = netip.AddrPortFrom(at.Addr(), o.Port)
+// check gives the probe of an address of a shard of a member, if it is to be probed.
+func (t *Table) check(m *member, o *Service, a netip.Addr) (c Check, ok bool) {
+	c = Check{Addr: netip.AddrPortFrom(a, o.Port), Spec: t.policy.Probe, Cluster: m.Name, Namespace: asks(o)}
+	if t.policy.Annotations {
+		if o.Probe != "" {
+			c.Spec, c.Annotated = o.Probe, true
+		}
+		if o.ProbeAt.IsValid() {
+			c.Addr = netip.AddrPortFrom(o.ProbeAt.Addr(), cmp.Or(o.ProbeAt.Port(), o.Port))
 		}
 	}
-	return Check{at, spec}, true
+	return c, c.Spec != "" && c.Spec != "none"
+}
+
+// unheeded is what an object says of how it is to be probed where that doesn't count.
+func (t *Table) unheeded(m *member, o *Service) (c Checked, ok bool) {
+	if t.policy.Annotations || o.Probe == "" && !o.ProbeAt.IsValid() {
+		return c, false
+	}
+	c.Check = Check{Addr: o.ProbeAt, Spec: cmp.Or(o.Probe, t.policy.Probe), Cluster: m.Name, Namespace: asks(o), Annotated: true}
+	c.Note = "annotations don't count (probe ... annotations on)"
+	t.notice(m.Name, BadProbe, fmt.Sprintf("%s says by annotations how it is to be probed, which don't count; left out (probe ... annotations on)", o.Key))
+	return c, true
 }
 
 // relink makes the checks of a piece those that it is judged by now.

@@ -120,8 +120,13 @@ func TestIsolation(t *testing.T) {
 	b.at(2*time.Hour).wantAddrs("all back", "0 1 2")
 }
 
-func check(i int) shard.Check {
-	return shard.Check{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 0), Spec: "tcp"}
+func check(i int) shard.Check { return checkOf(fmt.Sprint("c", i), i) }
+
+func checkOf(cluster string, i int) shard.Check {
+	return shard.Check{
+		Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 0), Spec: "tcp",
+		Cluster: topology.ClusterName(cluster), Namespace: "shop",
+	}
 }
 
 func TestProbes(t *testing.T) {
@@ -158,14 +163,77 @@ func TestProbesShared(t *testing.T) {
 	if got := b.table.Checks(); len(got) != 2 {
 		t.Errorf("checks: %v", got)
 	}
-	b.table.Checked(check(1), health.Failing)
-	b.table.Checked(check(2), health.Passing)
+	b.table.Checked(checkOf("c", 1), health.Failing)
+	b.table.Checked(checkOf("c", 2), health.Passing)
 	b.want(web, "/ 192.0.2.2")
 	b.want(api, "/ 192.0.2.2")
 	b.apply(0, shard.ServiceGone{Key: web})
 	b.publish()
-	b.table.Checked(check(1), health.Passing)
+	b.table.Checked(checkOf("c", 1), health.Passing)
 	b.want(api, "/ 192.0.2.1, / 192.0.2.2")
+}
+
+// Annotations say how a shard is probed where they count, and are noticed where they don't.
+func TestProbesAnnotated(t *testing.T) {
+	at := netip.MustParseAddrPort("198.51.100.9:81")
+	for _, tt := range []struct {
+		annotations  bool
+		probe        string
+		at           netip.AddrPort
+		want, notice string
+	}{
+		{false, "", netip.AddrPort{}, "192.0.2.1:80 tcp false", ""},
+		{false, "http /x 200-399", netip.AddrPort{}, "192.0.2.1:80 tcp false", "annotations"},
+		{false, "none", netip.AddrPort{}, "192.0.2.1:80 tcp false", "annotations"},
+		{false, "", at, "192.0.2.1:80 tcp false", "annotations"},
+		{true, "http /x 200-399", at, "198.51.100.9:81 http /x 200-399 true", ""},
+		{true, "", netip.AddrPortFrom(at.Addr(), 0), "198.51.100.9:80 tcp false", ""},
+		{true, "none", at, "", ""},
+	} {
+		b := newBedWith(t, shard.Policy{Probe: "tcp", Annotations: tt.annotations}, shard.Cluster{Name: "c"}).apply(0, lists()...)
+		s := service(web, "192.0.2.1")
+		s.Port, s.Probe, s.ProbeAt = 80, tt.probe, tt.at
+		b.apply(0, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready(""))})
+		b.publish()
+		var got []string
+		for _, c := range b.table.Checks() {
+			got = append(got, fmt.Sprint(c.Addr, " ", c.Spec, " ", c.Annotated))
+		}
+		if strings.Join(got, ", ") != tt.want {
+			t.Errorf("%+v: probed are %q", tt, got)
+		}
+		var said []string
+		for _, n := range b.table.Notices() {
+			if n.Kind == shard.BadProbe {
+				said = append(said, n.Text)
+			}
+		}
+		if all := strings.Join(said, ", "); !strings.Contains(all, tt.notice) || (all == "") != (tt.notice == "") {
+			t.Errorf("%+v: noticed is %q", tt, all)
+		}
+		explained := ""
+		for _, c := range b.table.Explain(web, 0, nil).Shards[0].Checks {
+			explained += c.Note
+		}
+		if (explained == "") != (tt.notice == "") {
+			t.Errorf("%+v: explained by %q", tt, explained)
+		}
+	}
+}
+
+// What is refused isn't waited for, is forgotten if it was probed before, and explained.
+func TestProbesRefused(t *testing.T) {
+	b := three(t, shard.Policy{Hold: time.Minute, Probe: "tcp"})
+	b.table.Checked(check(0), health.Failing)
+	b.at(0).wantAddrs("one fails", "1 2")
+	b.table.Idle(check(0), "a loopback address")
+	b.at(0).wantAddrs("it isn't probed any more", "0 1 2")
+	if x := b.table.Explain(web, 0, nil).Shards[0]; len(x.Checks) != 1 || x.Checks[0].Note != "a loopback address" || x.Evidence.Unasked {
+		t.Errorf("explained as %+v", x)
+	}
+	b.wantNotice("namespace shop has 192.0.2.0:0 probed, a loopback address; it isn't")
+	b.table.Asked(check(1), "every 1m0s only")
+	b.wantNotice("namespace shop asks for more probes")
 }
 
 func TestPanic(t *testing.T) {

@@ -352,8 +352,15 @@ func (t *Table) Resolved(name string, addrs []netip.Addr) {
 	}
 }
 
+// maxTold bounds the notices that are remembered so as not to be said twice: a few for
+// each object of the largest federations.
+const maxTold = 100_000
+
 func (t *Table) notice(c topology.ClusterName, kind NoticeKind, text string) {
 	n := Notice{c, kind, text}
+	if len(t.told) >= maxTold { // said again is better than kept for ever, of what anybody can change
+		clear(t.told)
+	}
 	if !t.told[n] {
 		t.told[n] = true
 		t.notices = append(t.notices, n)

@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/source/cluster"
+	"github.com/fedns/fedns/internal/source/probe"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -30,6 +31,7 @@ type stanza struct {
 	ttl             uint32 // seconds
 	degraded        uint32 // seconds
 	policy          shard.Policy
+	probed          probe.Rules
 	beat            cluster.Heartbeat
 	state           string // folder
 	override        string // file

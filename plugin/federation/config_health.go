@@ -49,9 +49,9 @@ func (s *stanza) silence(a args) error {
 }
 
 func (s *stanza) probes(a args) error {
-	spec, err := probe.Parse(a.list)
+	spec, rules, err := probe.ParseLine(a.list)
 	if err == nil {
-		s.policy.Probe = spec.String()
+		s.policy.Probe, s.policy.Annotations, s.probed = spec.String(), rules.Annotations, rules
 	}
 	return err
 }

@@ -69,7 +69,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		if s.local.cluster != "" {
 			s.policy.Local = shard.Local{Cluster: s.local.cluster, Namespace: s.name}
 		}
-		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Hosts: f.admits(i),
+		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Probes: s.probed, Hosts: f.admits(i),
 			Overrides: s.override, OverridesAt: s.positions.of("overrides").String(), State: s.state, StateAt: s.positions.of("state").String()}
 		for _, src := range s.clusters {
 			open, err := src.open(&s)

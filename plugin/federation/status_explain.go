@@ -528,7 +528,11 @@ func (k *knowledge) evidence(x *shard.Explained) report.Evidence {
 		out.Closed = append(out.Closed, k.Namespace+"/"+k.Name)
 	}
 	for _, c := range x.Checks {
-		out.Probes = append(out.Probes, report.Probe{Target: c.Addr.String(), Spec: c.Spec, State: c.State.String()})
+		p := report.Probe{Target: c.Addr.String(), Spec: c.Spec, State: c.State.String(), Note: c.Note}
+		if !c.Addr.IsValid() {
+			p.Target = "its addresses"
+		}
+		out.Probes = append(out.Probes, p)
 	}
 	return out
 }

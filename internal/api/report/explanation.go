@@ -183,4 +183,5 @@ type Probe struct {
 	Target string `json:"target"`
 	Spec   string `json:"spec"`
 	State  string `json:"state"`
+	Note   string `json:"note,omitempty"` // what keeps it from being made, or from being made as it says
 }

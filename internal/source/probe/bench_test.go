@@ -121,7 +121,7 @@ func benchmark(b *testing.B, targets []Target) {
 	ctx, cancel := context.WithCancel(b.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { p.Run(ctx) })
-	p.Set(targets)
+	set(p, targets)
 	time.Sleep(4 * time.Second)
 	if n := passing.Load(); int(n) != len(targets) {
 		b.Errorf("%d of %d targets pass", n, len(targets))

@@ -21,6 +21,11 @@ type failure string
 
 func (f failure) Error() string { return string(f) }
 
+// A refusal is why a target isn't asked at all.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
 const (
 	unanswered failure = "closed without an answer"
 	notHTTP    failure = "the answer is not HTTP"
@@ -127,6 +132,7 @@ func status(r *bufio.Reader) (int, error) {
 // trouble and not the target's: that would withdraw what is well.
 func reason(target netip.AddrPort, err error) (why string, local bool) {
 	var f failure
+	var refused refusal
 	var errno syscall.Errno
 	var op *net.OpError
 	var timeout net.Error
@@ -135,6 +141,8 @@ func reason(target netip.AddrPort, err error) (why string, local bool) {
 		return "", false
 	case errors.As(err, &f):
 		return string(f), false
+	case errors.As(err, &refused):
+		return string(refused), true
 	case errors.Is(err, context.Canceled):
 		return "ended", true
 	case errors.As(err, &timeout) && timeout.Timeout():

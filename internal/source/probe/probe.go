@@ -20,9 +20,12 @@ import (
 
 const (
 	// inFlight bounds the probes under way, each a goroutine and a file descriptor.
-	// Targets that time out hold their place longest: with the usual timings, 4,000
-	// dead ones fit before the living have to wait for them.
-	inFlight = 2048
+	inFlight = 4096
+	// crowd is how many of them may be anybody's. Targets that time out hold their place
+	// longest: with the usual timings, 4,000 dead ones fit before the living have to wait
+	// for them. The other half is for those who have less than their part of it, so that
+	// nobody waits for the targets of others.
+	crowd = inFlight / 2
 	// tick is the least time between two looks at what is due. One wake-up for 50
 	// probes is cheaper than 50, and nobody sees 10 ms.
 	tick = 10 * time.Millisecond
@@ -55,48 +58,84 @@ type Prober struct {
 	mu      sync.Mutex // guards the rest
 	targets map[Target]*entry
 	queue   queue // the same entries
+	payers  map[Payer]*payer
+	paying  int // payers that have targets
 	flying  int
 	running bool
+}
+
+// A payer is one that probes are made for.
+type payer struct {
+	flying  int
+	waiting []*entry // that are due, until one of its probes is over
 }
 
 // An entry is one target of a prober.
 type entry struct {
 	target Target
+	free   bool // the operator allows the address, whatever it is
+	every  time.Duration
+	payer  *payer
+	at     int // in the queue
 	due    time.Time
-	busy   bool // a probe is under way
+	since  time.Time // when it was due, while it waits for others of its payer
+	busy   bool      // a probe is under way
 	streak health.Streak
 	result Result
 }
+
+// never is later than anything is due.
+const never = 1000 * time.Hour
 
 // New makes a prober without targets. When it runs, it calls report for each
 // target that reaches a first state and for each change of it, one at a time for
 // one target, but from several goroutines. A report can come in just after Set
 // has taken its target out.
 func New(report func(Target, Result)) *Prober {
-	return &Prober{report: report, check: ask, wake: make(chan struct{}, 1), targets: map[Target]*entry{}}
+	return &Prober{report: report, check: ask, wake: make(chan struct{}, 1), targets: map[Target]*entry{}, payers: map[Payer]*payer{}}
 }
 
 // Set replaces the targets. What is known of those that stay is kept; new ones
 // begin within their interval, each at another moment; what was known of those
 // that go is forgotten. Targets to be probed by None are left out.
-func (p *Prober) Set(targets []Target) {
+func (p *Prober) Set(jobs []Job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	was := len(p.queue)
-	next := make(map[Target]*entry, len(targets))
-	p.queue = make(queue, 0, len(targets))
-	for _, t := range targets {
-		if t.Spec.Kind == None || next[t] != nil {
+	next := make(map[Target]*entry, len(jobs))
+	p.queue = make(queue, 0, len(jobs))
+	for by, x := range p.payers {
+		if x.waiting = nil; x.flying == 0 {
+			delete(p.payers, by)
+		}
+	}
+	paying := map[*payer]bool{}
+	for _, j := range jobs {
+		if j.Spec.Kind == None || next[j.Target] != nil {
 			continue
 		}
-		e := p.targets[t]
+		e := p.targets[j.Target]
 		if e == nil {
-			e = &entry{target: t, due: now.Add(rand.N(t.Spec.Interval))}
+			e = &entry{target: j.Target, due: now.Add(rand.N(j.Every))}
 		}
-		next[t] = e
+		if !e.since.IsZero() {
+			e.due, e.since = e.since, time.Time{}
+		}
+		if j.Every < e.every && e.due.Sub(now) > j.Every { // others that it had to make way for are gone
+			e.due = now.Add(rand.N(j.Every))
+		}
+		e.every, e.free = j.Every, j.Free
+		if e.payer = p.payers[j.By]; e.payer == nil {
+			e.payer = &payer{}
+			p.payers[j.By] = e.payer
+		}
+		paying[e.payer] = true
+		e.at = len(p.queue)
+		next[j.Target] = e
 		p.queue = append(p.queue, e)
 	}
+	p.paying = len(paying)
 	p.targets = next
 	heap.Init(&p.queue)
 	if p.running {
@@ -153,11 +192,21 @@ func (p *Prober) run(on bool) {
 	}
 }
 
-// due takes what is to be probed now, as far as the bound lets it, and says when
+// due takes what is to be probed now, as far as the bounds let it, and says when
 // to look again. What has to wait stays due: it is late, but the first in line.
-func (p *Prober) due(now time.Time) (out []*entry, wait time.Duration) {
+func (p *Prober) due(now time.Time) (out []*flight, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	waiting := false
+	for _, x := range p.payers {
+		n := min(p.room(x), len(x.waiting))
+		for _, e := range x.waiting[:n] {
+			e.due, e.since = e.since, time.Time{}
+			heap.Fix(&p.queue, e.at)
+		}
+		x.waiting = x.waiting[n:]
+		waiting = waiting || len(x.waiting) > 0
+	}
 	for len(p.queue) > 0 && p.flying < inFlight {
 		e := p.queue[0]
 		if e.due.After(now) {
@@ -170,20 +219,45 @@ func (p *Prober) due(now time.Time) (out []*entry, wait time.Duration) {
 			heap.Fix(&p.queue, 0)
 			continue
 		}
+		if p.room(e.payer) == 0 {
+			e.since, e.due = e.due, now.Add(never)
+			e.payer.waiting = append(e.payer.waiting, e)
+			waiting = true
+			heap.Fix(&p.queue, 0)
+			continue
+		}
 		if now.Sub(e.due) > late {
 			lates.Inc()
 		}
 		e.busy = true
 		p.flying++
-		out = append(out, e)
-		e.due = now.Add(jitter(e.target.Spec.Interval))
+		e.payer.flying++
+		out = append(out, &flight{e, e.payer, e.free})
+		e.due = now.Add(jitter(e.every))
 		heap.Fix(&p.queue, 0)
 	}
 	wait = time.Hour // nothing to do until Set says so
 	if len(p.queue) > 0 {
 		wait = max(p.queue[0].due.Sub(now), tick)
 	}
+	if waiting {
+		wait = tick
+	}
 	return out, wait
+}
+
+// room is how many more probes may be under way for a payer: as many as fit while there
+// is no crowd, and then its part.
+func (p *Prober) room(x *payer) int {
+	part := max(1, crowd/max(1, p.paying))
+	return max(0, crowd-p.flying, part-x.flying)
+}
+
+// A flight is a probe under way.
+type flight struct {
+	*entry
+	by   *payer
+	free bool
 }
 
 // jitter is the time to the next probe: up to a tenth off, so that targets don't
@@ -193,11 +267,17 @@ func jitter(interval time.Duration) time.Duration {
 }
 
 // probe asks once.
-func (p *Prober) probe(ctx context.Context, e *entry) {
+func (p *Prober) probe(ctx context.Context, e *flight) {
 	began := time.Now()
-	limited, cancel := context.WithTimeout(ctx, e.target.Spec.Timeout)
-	err := p.check(limited, e.target)
-	cancel()
+	var err error
+	// What it was when it became a target may have changed: addresses move.
+	if why := Refused(e.target.Addr.Addr()); why != "" && !e.free {
+		err = refusal(why)
+	} else {
+		limited, cancel := context.WithTimeout(ctx, e.target.Spec.Timeout)
+		err = p.check(limited, e.target)
+		cancel()
+	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Canceled // whatever else it looks like
 	}
@@ -214,12 +294,13 @@ func (p *Prober) probe(ctx context.Context, e *entry) {
 	if !local {
 		seconds.Observe(at.Sub(began).Seconds())
 	}
-	if r, changed := p.take(e, at, why, local); changed {
+	if r, changed := p.take(e.entry, at, why, local); changed {
 		p.report(e.target, r)
 	}
 	p.mu.Lock()
 	e.busy = false
 	p.flying--
+	e.by.flying--
 	p.mu.Unlock()
 }
 
@@ -251,6 +332,6 @@ type queue []*entry
 
 func (q queue) Len() int           { return len(q) }
 func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q queue) Swap(i, j int)      { q[i], q[j], q[i].at, q[j].at = q[j], q[i], j, i }
 func (q *queue) Push(any)          { panic("probe: Set makes the queue anew") }
 func (q *queue) Pop() any          { panic("probe: Set makes the queue anew") }

@@ -49,9 +49,11 @@ const (
 )
 
 const (
-	// Faster than this is a load test, and a timeout that is shorter fails across
-	// an ocean.
-	minPeriod = 100 * time.Millisecond
+	// Faster than this is a load test, and finds nothing out that a resolver would still
+	// make use of: no TTL is shorter.
+	minInterval = time.Second
+	// A timeout that is shorter fails across an ocean.
+	minTimeout = 100 * time.Millisecond
 	// Slower than this finds out nothing in time.
 	maxPeriod = time.Hour
 	// maxRun bounds fall and rise.
@@ -115,7 +117,7 @@ func Parse(words []string) (Spec, error) {
 		return Spec{}, err
 	}
 	if s.Timeout == 0 {
-		s.Timeout = min(defaultTimeout, s.Interval)
+		s.Timeout = defaultTimeout // no interval is shorter
 	}
 	if s.Timeout > s.Interval {
 		return Spec{}, fmt.Errorf("timeout: %s is longer than the interval, %s", s.Timeout, s.Interval)
@@ -140,8 +142,8 @@ var options = []struct {
 		s.Port = uint16(n)
 		return err
 	}},
-	{"interval", func(s *Spec, v string) (err error) { s.Interval, err = period(v); return err }},
-	{"timeout", func(s *Spec, v string) (err error) { s.Timeout, err = period(v); return err }},
+	{"interval", func(s *Spec, v string) (err error) { s.Interval, err = period(v, minInterval); return err }},
+	{"timeout", func(s *Spec, v string) (err error) { s.Timeout, err = period(v, minTimeout); return err }},
 	{"fall", func(s *Spec, v string) (err error) { s.Fall, err = number(v, maxRun); return err }},
 	{"rise", func(s *Spec, v string) (err error) { s.Rise, err = number(v, maxRun); return err }},
 }
@@ -176,13 +178,13 @@ next:
 	return nil
 }
 
-func period(v string) (time.Duration, error) {
+func period(v string, least time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(v)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("%q is not a duration, such as 2s", v)
-	case d < minPeriod || d > maxPeriod:
-		return 0, fmt.Errorf("%q is out of range: from 100ms to 1h", v)
+	case d < least || d > maxPeriod:
+		return 0, fmt.Errorf("%q is out of range: from %s to 1h", v, least)
 	}
 	return d, nil
 }
@@ -256,7 +258,7 @@ func (s Spec) String() string {
 	if s.Interval != defaultInterval {
 		fmt.Fprintf(&b, " interval %s", s.Interval)
 	}
-	if s.Timeout != min(defaultTimeout, s.Interval) {
+	if s.Timeout != defaultTimeout {
 		fmt.Fprintf(&b, " timeout %s", s.Timeout)
 	}
 	if s.Fall != defaultFall {

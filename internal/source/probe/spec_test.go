@@ -26,12 +26,10 @@ func TestParse(t *testing.T) {
 		{"https /healthz", usual(Spec{Kind: HTTPS, Path: "/healthz", Low: 200, High: 399})},
 		{"http 204", usual(Spec{Kind: HTTP, Path: "/", Low: 204, High: 204})},
 		{"http /a?b=c 200-299 host web.example.com", usual(Spec{Kind: HTTP, Path: "/a?b=c", Low: 200, High: 299, Host: "web.example.com"})},
-		{"tcp rise 5 timeout 300ms interval 500ms fall 1 port 8443", Spec{
-			Kind: TCP, Port: 8443, Interval: 500 * time.Millisecond, Timeout: 300 * time.Millisecond, Damping: health.Damping{Fall: 1, Rise: 5},
+		{"tcp rise 5 timeout 300ms interval 1500ms fall 1 port 8443", Spec{
+			Kind: TCP, Port: 8443, Interval: 1500 * time.Millisecond, Timeout: 300 * time.Millisecond, Damping: health.Damping{Fall: 1, Rise: 5},
 		}},
-		{"tcp interval 500ms", Spec{ // the usual timeout would be longer
-			Kind: TCP, Interval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, Damping: health.Damping{Fall: 3, Rise: 2},
-		}},
+		{"tcp interval 1s", Spec{Kind: TCP, Interval: time.Second, Timeout: time.Second, Damping: health.Damping{Fall: 3, Rise: 2}}},
 	} {
 		got, err := Parse(strings.Fields(tt.words))
 		if err != nil || got != tt.want {
@@ -61,7 +59,8 @@ func TestParseErrors(t *testing.T) {
 		{"tcp interval", "interval: has no value"},
 		{"tcp fall 2 fall 3", "fall: stands twice"},
 		{"tcp interval 2", `interval: "2" is not a duration, such as 2s`},
-		{"tcp interval 99ms", `interval: "99ms" is out of range: from 100ms to 1h`},
+		{"tcp interval 999ms", `interval: "999ms" is out of range: from 1s to 1h`},
+		{"tcp timeout 99ms", `timeout: "99ms" is out of range: from 100ms to 1h`},
 		{"tcp interval -2s", `interval: "-2s" is out of range`},
 		{"tcp interval 2h", `interval: "2h" is out of range`},
 		{"tcp timeout 50ms", `timeout: "50ms" is out of range: from 100ms to 1h`},
@@ -95,7 +94,7 @@ func TestAt(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"none", "tcp", "https /a?b 200-299 host x.example port 1 interval 1m timeout 1.5s fall 9 rise 1",
-		"http 204", "tcp interval 100ms", "tcp timeout 1h interval 1h", "http / 0x1", "tcp fall",
+		"http 204", "tcp interval 1s", "tcp timeout 1h interval 1h", "http / 0x1", "tcp fall",
 	} {
 		f.Add(s)
 	}
@@ -110,7 +109,7 @@ func FuzzParse(f *testing.F) {
 		if again, err := Parse(strings.Fields(s.String())); err != nil || again != s {
 			t.Fatalf("%q is %+v; %q is %+v, %v", line, s, s, again, err)
 		}
-		if s.Kind != None && (s.Interval < minPeriod || s.Timeout < minPeriod || s.Timeout > s.Interval || s.Fall < 1 || s.Rise < 1) {
+		if s.Kind != None && (s.Interval < minInterval || s.Timeout < minTimeout || s.Timeout > s.Interval || s.Fall < 1 || s.Rise < 1) {
 			t.Fatalf("%q is %+v", line, s)
 		}
 	})

@@ -32,7 +32,8 @@ import (
 
 // The periods of every Corefile here, far shorter than the defaults.
 const (
-	period  = 200 * time.Millisecond // of the heartbeat, and of probes
+	period  = 200 * time.Millisecond // of the heartbeat
+	probing = time.Second            // between two probes of one address
 	timeout = 600 * time.Millisecond // of the heartbeat
 	hold    = 3 * time.Second
 	fall    = 3
@@ -447,13 +448,13 @@ func newWorld(t *testing.T) *world {
 
 // probes is the Corefile's line.
 func (w *world) probes() string {
-	return fmt.Sprintf("probe tcp port %d interval 200ms timeout 200ms fall %d rise 2\n", w.port, fall)
+	return fmt.Sprintf("probe tcp port %d interval %s timeout 200ms fall %d rise 2 annotations on allow 127.0.0.0/8\n", w.port, probing, fall)
 }
 
 // probed waits until every shard has been found to be alive.
 func (w *world) probed(t *testing.T, s running) {
 	t.Helper()
-	server.Eventually(t, 10*time.Second, "all probes pass", func() bool {
+	server.Eventually(t, 30*time.Second, "all probes pass", func() bool {
 		return s.metric(t, "probes_total", `result="pass"`) >= float64(4*len(w.shards)) // each has had its turns
 	})
 }

@@ -134,7 +134,7 @@ func hanging(t *testing.T, w *world) {
 
 func withdrawn(t *testing.T, s running, e *eye, at time.Time, fault string) {
 	t.Helper()
-	const limit = fall*period + period // the probes' timeout is as long
+	const limit = fall*probing*11/10 + period // up to a tenth later each, and the timeout
 	s.becomes(t, limit+3*time.Second, "live.no-a", "→ no → global → 127.83.0.1 127.83.0.2")
 	server.Eventually(t, time.Second, "the eye sees it as well", func() bool { return len(e.whats("live.no-a")) > 1 && len(e.whats("live")) > 1 })
 	took := e.whats("live.no-a")[1].at.Sub(at)
@@ -145,7 +145,7 @@ func withdrawn(t *testing.T, s running, e *eye, at time.Time, fault string) {
 		t.Errorf("live: %s", timeline(h))
 	}
 	e.unchanged(t, "live.eu-a")
-	row(t, fault+", probes on", fmt.Sprintf("withdrawn within 3 x 200ms + 200ms (and %v for scheduling)", busy), "withdrawn", took)
+	row(t, fault+", probes on", fmt.Sprintf("withdrawn within 3 x 1.1s + 200ms (and %v for scheduling)", busy), "withdrawn", took)
 }
 
 // All API servers stopped: no answer changes, after hold either; isolation is

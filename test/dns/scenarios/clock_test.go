@@ -254,7 +254,11 @@ func (w *world) probe(args []string) (string, error) {
 	w.start()
 	for range times {
 		w.results[addr] = w.results[addr].Next(pass, spec.Damping)
-		w.table.Checked(shard.Check{Addr: netip.AddrPortFrom(addr, 80), Spec: w.policy.Probe}, w.results[addr].State())
+		for _, c := range w.table.Checks() {
+			if c.Addr.Addr() == addr {
+				w.table.Checked(c, w.results[addr].State())
+			}
+		}
 		w.publish()
 	}
 	return "", nil
