@@ -43,6 +43,11 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	}
 	w = streamed(w, r)
 	state := request.Request{W: w, Req: r}
+	if at, ok := w.RemoteAddr().(*net.UDPAddr); ok && reflects(uint16(at.Port)) {
+		reflected.WithLabelValues(metrics.WithServer(ctx)).Inc()
+		return dns.RcodeSuccess, nil
+	}
+	w = compressed(w, r)
 	from, err := netip.ParseAddr(state.IP())
 	if err != nil {
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)

@@ -134,6 +134,10 @@ func (r *responder) End() { r.tally.flush() }
 
 // Respond implements udp.Responder.
 func (r *responder) Respond(p *udp.Packet) int {
+	if reflects(p.From.Port()) {
+		r.tally.mirrored.add()
+		return 0
+	}
 	q := &r.q
 	reading := q.Read(p.Buf[:p.N])
 	if reading == message.Ignore {

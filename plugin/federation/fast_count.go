@@ -62,6 +62,7 @@ type counters struct {
 	fast     counter
 	chain    counter
 	lost     counter
+	mirrored counter
 	limited  [rrl.Pass]counter
 	answered uint64
 }
@@ -108,6 +109,7 @@ func newTally(h *fast) *counters {
 	set(&t.fast, fastQuestions, h.addr, "fast")
 	set(&t.chain, fastQuestions, h.addr, "chain")
 	set(&t.lost, fastQuestions, h.addr, "lost")
+	set(&t.mirrored, reflected, h.addr)
 	for v := range t.limited {
 		set(&t.limited[v], rateLimited, h.addr, h.limit.action(rrl.Verdict(v)))
 	}

@@ -53,24 +53,7 @@ func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int
 	for tick := time.Tick(time.Millisecond); !f.Ready(); {
 		<-tick
 	}
-	f.stop() // what it does beside would be counted, too; its last snapshot is answered
-	f.config = &dnsserver.Config{}
-	h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
-	all, err := blocks(caddy.CaddyfileInput{Contents: []byte("example.com:53 {\n" + plugins + "\n}\n"), ServerTypeName: "dns"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range f.domains {
-		needed, done, why := all[0].needs(d.name, nil)
-		if why != "" {
-			t.Fatal(why)
-		}
-		h.add(f, d, neighbours{}, needed, done)
-	}
-	if err := h.guard([]*Federation{f}); err != nil {
-		t.Fatal(err)
-	}
-	r := h.Responder(1)
+	r := f.responder(t, plugins)
 	from := netip.MustParseAddrPort("127.0.0.1:4711")
 	out := map[string]func() int{}
 	for name, q := range map[string]struct {
@@ -136,6 +119,28 @@ func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int
 		}
 	}
 	return r, out
+}
+
+// responder is one socket of the fast path, beside plugins.
+func (f *Federation) responder(t testing.TB, plugins string) udp.Responder {
+	f.stop() // what it does beside would be counted, too; its last snapshot is answered
+	f.config = &dnsserver.Config{}
+	h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
+	all, err := blocks(caddy.CaddyfileInput{Contents: []byte("example.com:53 {\n" + plugins + "\n}\n"), ServerTypeName: "dns"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range f.domains {
+		needed, done, why := all[0].needs(d.name, nil)
+		if why != "" {
+			t.Fatal(why)
+		}
+		h.add(f, d, neighbours{}, needed, done)
+	}
+	if err := h.guard([]*Federation{f}); err != nil {
+		t.Fatal(err)
+	}
+	return h.Responder(1)
 }
 
 // beside are plugins that let all pass that is asked here.
