@@ -90,6 +90,7 @@ func (t *Table) Change(cluster int, c Cluster) {
 	m := t.members[cluster]
 	m.Cluster = c
 	t.scopes = m.locate() || t.scopes
+	t.recheck = true // it may have had addresses probed that it no longer may
 	t.touchAll(cluster)
 	t.excuse(cluster)
 }
