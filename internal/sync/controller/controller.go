@@ -1,7 +1,9 @@
 // Package controller keeps the objects of a federation in all its clusters.
 //
-// One goroutine owns what is known and decides, by package workload. Others watch,
-// write, and tell it. What is written can be written twice: a fedsync that is
+// A hub is what is known, with a cluster for each member, and decides by package
+// workload; neither has a goroutine or a client. A loop owns the hub, and runs those who
+// watch, write, and tell it: wanted and joined at the federation's API, a member at each
+// cluster's. Begin at hub.plan. What is written can be written twice: a fedsync that is
 // killed at any moment goes on where it was.
 package controller
 

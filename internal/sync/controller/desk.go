@@ -18,30 +18,29 @@ import (
 // of thousands of objects must not take it from those who use it.
 const desks = 8
 
-// A desk is where what is to be written to the federation's API waits.
+// A desk is where what is to be written to the federation's API waits for those who do it.
 type desk struct {
-	api   *kube.API
 	mu    sync.Mutex
 	ready sync.Cond
-	queue []func(ctx context.Context, do func(func()))
+	queue []func(ctx context.Context, api *kube.API, do func(func()))
 	over  bool
 }
 
-func newDesk(api *kube.API) *desk {
-	d := &desk{api: api}
+func newDesk() *desk {
+	d := &desk{}
 	d.ready.L = &d.mu
 	return d
 }
 
 // put has a write done for a flight, unless one is under way, and tells how it
 // ended.
-func (d *desk) put(f flight, flights map[flight]bool, write func(context.Context) (*kube.Object, error), done func(flight, *kube.Object, error)) {
+func (d *desk) put(f flight, flights map[flight]bool, write func(context.Context, *kube.API) (*kube.Object, error), done func(flight, *kube.Object, error)) {
 	if flights[f] {
 		return
 	}
 	flights[f] = true
-	d.push(func(ctx context.Context, do func(func())) {
-		got, err := write(ctx)
+	d.push(func(ctx context.Context, api *kube.API, do func(func())) {
+		got, err := write(ctx, api)
 		do(func() { done(f, got, err) })
 	})
 }
@@ -52,7 +51,7 @@ const crowd = 1000
 
 // post has a write done of which nobody waits to hear: an event that is lost is no
 // harm.
-func (d *desk) post(write func(context.Context) error) {
+func (d *desk) post(write func(context.Context, *kube.API) error) {
 	d.mu.Lock()
 	full := len(d.queue) >= crowd
 	d.mu.Unlock()
@@ -60,14 +59,14 @@ func (d *desk) post(write func(context.Context) error) {
 		lostEvents.Inc()
 		return
 	}
-	d.push(func(ctx context.Context, _ func(func())) {
-		if err := write(ctx); err != nil {
+	d.push(func(ctx context.Context, api *kube.API, _ func(func())) {
+		if err := write(ctx, api); err != nil {
 			lostEvents.Inc()
 		}
 	})
 }
 
-func (d *desk) push(f func(context.Context, func(func()))) {
+func (d *desk) push(f func(context.Context, *kube.API, func(func()))) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.queue = append(d.queue, f)
@@ -75,7 +74,7 @@ func (d *desk) push(f func(context.Context, func(func()))) {
 }
 
 // work writes until ctx ends.
-func (d *desk) work(ctx context.Context, do func(func())) {
+func (d *desk) work(ctx context.Context, api *kube.API, do func(func())) {
 	stop := context.AfterFunc(ctx, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -96,7 +95,7 @@ func (d *desk) work(ctx context.Context, do func(func())) {
 		d.queue[0] = nil // it holds objects
 		d.queue = d.queue[1:]
 		d.mu.Unlock()
-		f(ctx, do)
+		f(ctx, api, do)
 	}
 }
 

@@ -36,7 +36,7 @@ const (
 
 // A gate lets deletions through, unless there are too many at once.
 type gate struct {
-	*loop
+	hub      *hub
 	waiting  map[flight]waiting
 	launched map[flight]bool                 // let through, and under way
 	done     map[string]map[flight]time.Time // let through within the window, by cluster
@@ -55,9 +55,9 @@ type waiting struct {
 	held  bool
 }
 
-func (g *gate) init(l *loop) {
+func (g *gate) init(u *hub) {
 	*g = gate{
-		loop: l, waiting: map[flight]waiting{}, launched: map[flight]bool{}, done: map[string]map[flight]time.Time{},
+		hub: u, waiting: map[flight]waiting{}, launched: map[flight]bool{}, done: map[string]map[flight]time.Time{},
 		allowed: map[flight]bool{}, strays: map[flight]time.Time{}, began: time.Now(),
 	}
 }
@@ -74,7 +74,7 @@ func (g *gate) add(s workload.Step, now time.Time) {
 
 // clear takes back what was to be deleted under a key: the plan is made anew.
 func (g *gate) clear(k workload.Key) {
-	for c := range g.members {
+	for c := range g.hub.members {
 		f := flight{c, k}
 		if w, ok := g.waiting[f]; ok {
 			w.step = workload.Step{}
@@ -110,7 +110,7 @@ func (g *gate) open(s workload.Step, now time.Time) {
 		g.done[s.Cluster][f] = now
 	}
 	g.launched[f] = true
-	g.launch(s)
+	g.hub.launch(s)
 }
 
 // pass lets go what may go.
@@ -143,14 +143,14 @@ func (g *gate) pass(now time.Time) {
 			w := g.waiting[f]
 			switch {
 			// One that has been tried has been let through before.
-			case g.allowed[f] || g.tries[f] != nil || !w.held && count <= g.MaxDeletes:
+			case g.allowed[f] || g.hub.tries[f] != nil || !w.held && count <= g.hub.MaxDeletes:
 				delete(g.waiting, f)
 				g.open(w.step, now)
 				delete(g.allowed, f)
 			case !w.held: // and stays so: what once was too much isn't less by the minute
 				w.held = true
 				g.waiting[f] = w
-				g.table.Touch(f.Key)
+				g.hub.table.Touch(f.Key)
 			}
 		}
 	}
@@ -169,8 +169,8 @@ func (g *gate) pass(now time.Time) {
 // memory, and they are all there is left.
 func (g *gate) seek(now time.Time) {
 	there := map[flight]string{}
-	for _, s := range g.table.Strays() {
-		m := g.members[s.Cluster]
+	for _, s := range g.hub.table.Strays() {
+		m := g.hub.members[s.Cluster]
 		if m == nil || !m.listed[s.Sort] || !m.reachable() {
 			continue
 		}
@@ -190,7 +190,7 @@ func (g *gate) seek(now time.Time) {
 		if _, ok := g.strays[f]; !ok {
 			g.strays[f] = now
 		}
-		if g.allowed[f] && !g.flights[f] && !g.waits(f, now) {
+		if g.allowed[f] && !g.hub.flights[f] && !g.hub.waits(f, now) {
 			g.open(workload.Step{Cluster: f.cluster, Key: f.Key, Verb: workload.Delete, UID: uid, Why: "no federated object of that name is there, and an operator has confirmed it"}, now)
 		}
 	}
@@ -222,10 +222,10 @@ func (g *gate) confirm(lines map[string][]string, flights map[flight]bool) {
 	if g.confirmed == "" || g.confirmed != g.digest(lines, flights) {
 		return // or of another list than the one that waits
 	}
-	g.Log.Info(fmt.Sprintf("%d deletions have been confirmed", len(flights)))
+	g.hub.Log.Info(fmt.Sprintf("%d deletions have been confirmed", len(flights)))
 	for f := range flights {
 		g.allowed[f] = true
-		g.table.Touch(f.Key)
+		g.hub.table.Touch(f.Key)
 	}
 }
 
@@ -240,7 +240,7 @@ func (g *gate) digest(lines map[string][]string, flights map[flight]bool) string
 	}
 	var all []string
 	for f := range flights {
-		if have := g.table.Known(f.cluster, f.Key); have != nil {
+		if have := g.hub.table.Known(f.cluster, f.Key); have != nil {
 			all = append(all, have.UID)
 		}
 	}
@@ -254,37 +254,37 @@ func (g *gate) write(lines map[string][]string, flights map[flight]bool, now tim
 	waitingDeletes.Set(float64(len(flights)))
 	id := g.digest(lines, flights)
 	f := flight{cluster: WaitingName}
-	if id == g.written || g.flights[f] || g.waits(f, now) {
+	if id == g.written || g.hub.flights[f] || g.hub.waits(f, now) {
 		return
 	}
 	if id == "" && now.Sub(g.began) < 2*strayPatience {
 		return // what waited before this one began is only being found again
 	}
 	if id != "" {
-		g.Log.Warn(fmt.Sprintf("%d deletions wait for an operator: fedctl confirm shows them", len(flights)))
+		g.hub.Log.Warn(fmt.Sprintf("%d deletions wait for an operator: fedctl confirm shows them", len(flights)))
 	}
 	data := map[string]any{}
 	for c, l := range lines {
 		data[c] = strings.Join(l, "\n") + "\n"
 	}
-	g.desk.put(f, g.flights, func(ctx context.Context) (*kube.Object, error) {
+	g.hub.desk.put(f, g.hub.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 		if id == "" {
-			return nil, g.api.Delete(ctx, builtin.ConfigMaps, v1alpha1.System, WaitingName, "")
+			return nil, api.Delete(ctx, builtin.ConfigMaps, v1alpha1.System, WaitingName, "")
 		}
 		o := builtin.ConfigMaps.New(v1alpha1.System, WaitingName)
 		o.SetAnnotations(map[string]string{DigestOf: id})
 		o.Object["data"] = data
-		got, _, err := g.api.Apply(ctx, builtin.ConfigMaps, o, kube.How{Manager: agent, Force: true})
+		got, _, err := api.Apply(ctx, builtin.ConfigMaps, o, kube.How{Manager: agent, Force: true})
 		return got, err
 	}, func(f flight, _ *kube.Object, err error) {
-		delete(g.flights, f)
+		delete(g.hub.flights, f)
 		if err != nil {
-			if _, news := g.failed(f, err, soonest, ""); news {
-				g.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; trying again", v1alpha1.System, WaitingName, kube.Plain(err)))
+			if _, news := g.hub.failed(f, err, soonest, ""); news {
+				g.hub.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; trying again", v1alpha1.System, WaitingName, kube.Plain(err)))
 			}
 			return
 		}
-		delete(g.tries, f)
+		delete(g.hub.tries, f)
 		g.written = id
 	})
 }

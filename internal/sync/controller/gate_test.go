@@ -6,37 +6,33 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
 // TestGate lets deletions through as if they were planned, a pass at a time.
 func TestGate(t *testing.T) {
-	l := &loop{
-		Config: Config{MaxDeletes: 3, Log: slog.New(slog.DiscardHandler)}, table: workload.NewTable("prod"), flights: map[flight]bool{}, tries: map[flight]*try{},
-		members: map[string]*member{}, reports: map[workload.Key]*report{}, untold: map[workload.Key]bool{},
-	}
-	l.gate.init(l)
-	l.desk = newDesk(nil)
-	m := &member{loop: l, name: "paris", queue: newQueue()}
-	l.members["paris"] = m
+	u := newHub(Config{MaxDeletes: 3, Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, nil, kube.Origin{})
+	m := newCluster(u, "paris", nil)
+	u.members["paris"] = m
 	now := time.Now()
 	add := func(from, to int) {
 		for i := from; i < to; i++ {
-			l.gate.add(step(1, fmt.Sprint("o-", i), workload.Delete), now)
+			u.gate.add(step(1, fmt.Sprint("o-", i), workload.Delete), now)
 		}
 	}
 	// pass gives how many were let through, and how many wait for an operator.
 	pass := func(after time.Duration) (through, held int) {
 		now = now.Add(after)
-		l.gate.pass(now)
-		for f := range l.gate.launched {
+		u.gate.pass(now)
+		for f := range u.gate.launched {
 			if m.queue.drop(f.Key) {
 				through++
-				delete(l.flights, f)
-				delete(l.gate.launched, f)
+				delete(u.flights, f)
+				delete(u.gate.launched, f)
 			}
 		}
-		for _, w := range l.gate.waiting {
+		for _, w := range u.gate.waiting {
 			if w.held {
 				held++
 			}
@@ -55,22 +51,22 @@ func TestGate(t *testing.T) {
 	add(2, 4)
 	expect("more than three within a minute", gather, 0, 2)
 	expect("what was held stays so", 2*window, 0, 2)
-	l.gate.clear(step(1, "o-2", "").Key)
+	u.gate.clear(step(1, "o-2", "").Key)
 	expect("one is taken back", time.Second, 0, 1)
-	lines, flights := l.gate.list(now)
-	l.gate.confirmed = "another list"
+	lines, flights := u.gate.list(now)
+	u.gate.confirmed = "another list"
 	expect("another list is confirmed", time.Second, 0, 1)
-	l.gate.confirmed = l.gate.digest(lines, flights)
+	u.gate.confirmed = u.gate.digest(lines, flights)
 	if a, _ := pass(time.Second); a == 0 {
 		if a, _ = pass(time.Second); a != 1 {
 			t.Error("it was confirmed, and doesn't go")
 		}
 	}
-	l.gate.confirmed = ""
+	u.gate.confirmed = ""
 	add(10, 13)
 	expect("what was confirmed doesn't count", gather, 3, 0)
 	// One that failed has been let through already.
-	l.failed(flight{"paris", step(1, "o-10", "").Key}, fmt.Errorf("no"), longest, "x")
+	u.failed(flight{"paris", step(1, "o-10", "").Key}, fmt.Errorf("no"), longest, "x")
 	add(10, 11)
 	expect("again", gather, 1, 0)
 }

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,45 +18,34 @@ import (
 // workers is how many calls to one cluster are under way at once.
 const workers = 8
 
-// A member is a cluster that is written to. Its fields are the loop's owner's,
-// except for what its goroutines were started with.
+// A member is who follows a cluster and writes to it, for a loop. Its fields are those
+// that it was started with.
 type member struct {
-	*loop
-	name    string
-	content []byte // of its kubeconfig
+	loop    *loop
+	hub     *hub
+	cluster *cluster // for the loop's owner
 	api     *kube.API
-	queue   *queue
-	stop    func()
-	ctx     context.Context
-	began   time.Time
-
-	listed  map[*workload.Sort]bool
-	lacks   map[*workload.Sort]bool
-	denies  map[*workload.Sort]string // why it doesn't let a sort be listed
-	pulse   pulse
-	looking bool // at pods
+	ctx     context.Context // ends when the cluster is let go
 }
 
-// start begins to follow and to write to a cluster.
-func (l *loop) startMember(ctx context.Context, name string, content []byte) (*member, error) {
-	api, err := kube.Open(kube.Config{Content: content, Agent: agent, QPS: l.QPS, Burst: l.Burst, Inline: true})
+// connect begins to follow and to write to a cluster.
+func (l *loop) connect(name string, content []byte) (*cluster, error) {
+	api, err := kube.Open(kube.Config{Content: content, Agent: agent, QPS: l.hub.QPS, Burst: l.hub.Burst, Inline: true})
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	m := &member{
-		loop: l, name: name, content: content, api: api, queue: newQueue(), ctx: ctx, began: time.Now(),
-		listed: map[*workload.Sort]bool{}, lacks: map[*workload.Sort]bool{}, denies: map[*workload.Sort]string{},
-	}
-	m.pulse.since = time.Now()
-	release := m.queue.closeWith(ctx)
-	m.stop = func() { cancel(); release() }
+	ctx, cancel := context.WithCancel(l.life)
+	c := newCluster(l.hub, name, content)
+	m := &member{loop: l, hub: l.hub, cluster: c, api: api, ctx: ctx}
+	release := c.queue.closeWith(ctx)
+	c.stop = func() { cancel(); release(); delete(l.links, c) }
+	l.links[c] = m
 	var all sync.WaitGroup
-	for _, s := range l.sorts {
+	for _, s := range l.hub.sorts {
 		kind := s.Kind // it may be told how the federation's API serves it, later
 		all.Go(func() { m.follow(ctx, s, kind) })
 	}
-	if !l.preview {
+	if !l.hub.preview {
 		for range workers {
 			all.Go(func() { m.work(ctx) })
 		}
@@ -67,7 +55,7 @@ func (l *loop) startMember(ctx context.Context, name string, content []byte) (*m
 		all.Wait()
 		api.Close()
 	})
-	return m, nil
+	return c, nil
 }
 
 // follow hears what the cluster has of a sort: what is ours, and autoscalers
@@ -80,7 +68,7 @@ func (m *member) follow(ctx context.Context, s *workload.Sort, kind v1alpha1.Kin
 			break
 		}
 		if errors.Is(err, kube.ErrNoKind) {
-			m.tell(func() { m.missing(s, err) })
+			m.tell(func() { m.cluster.missing(s, err) })
 		}
 		select {
 		case <-ctx.Done():
@@ -92,88 +80,46 @@ func (m *member) follow(ctx context.Context, s *workload.Sort, kind v1alpha1.Kin
 	if s.Scaler {
 		selector = ""
 	}
-	m.api.Follow(ctx, kind, selector, &there{member: m, sort: s})
+	m.api.Follow(ctx, kind, selector, &there{member: m, hub: m.hub, cluster: m.cluster, sort: s})
 }
 
 // tell has the loop's owner do something for a member that is still one.
 func (m *member) tell(f func()) {
-	m.do(func() {
-		if m.members[m.name] == m {
+	m.loop.do(func() {
+		if m.hub.members[m.cluster.name] == m.cluster {
 			f()
 		}
 	})
 }
 
-// missing hears that the cluster serves no such kind.
-func (m *member) missing(s *workload.Sort, err error) {
-	if m.lacks[s] {
-		return
-	}
-	m.Log.Warn(fmt.Sprintf("cluster %s: %v; looked for again from time to time", m.name, kube.Plain(err)))
-	m.lacks[s] = true
-	delete(m.listed, s)
-	delete(m.denies, s)
-	m.table.Listed(m.name, s, nil) // what there was has gone with it
-}
-
-// denied hears that the cluster doesn't let a sort be listed.
-func (m *member) denied(s *workload.Sort, err error) {
-	if m.denies[s] == err.Error() {
-		return
-	}
-	m.denies[s] = err.Error()
-	delete(m.listed, s)
-	m.dirty(s)
-	if s.Home || s.Scaler {
-		for _, k := range m.table.Wants(nil) {
-			m.table.Touch(k)
-		}
-	}
-}
-
-// known says whether all is known of the sorts that can be known.
-func (m *member) known() bool {
-	for _, s := range m.sorts {
-		if !m.listed[s] && !m.lacks[s] && m.denies[s] == "" {
-			return false
-		}
-	}
-	return true
-}
-
-// dirty has all plans of a sort made anew.
-func (m *member) dirty(s *workload.Sort) {
-	for _, k := range m.table.Wants(s) {
-		m.table.Touch(k)
-	}
-}
-
 // there follows the objects of a sort in a cluster.
 type there struct {
-	*member
-	sort *workload.Sort
-	said string
+	member  *member
+	hub     *hub
+	cluster *cluster
+	sort    *workload.Sort
+	said    string
 }
 
 var _ kube.Follower = (*there)(nil)
 
 // Listed is for kube.API.Follow.
 func (f *there) Listed(all []*kube.Object) {
-	f.tell(func() {
+	f.member.tell(func() {
 		f.said = ""
 		by := make(map[workload.Key]workload.Object, len(all))
 		for _, o := range all {
 			by[workload.Key{Sort: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}] = o.Object
 		}
 		// Plans of workloads wait for it to be known who scales.
-		first := !f.listed[f.sort] && f.sort.Scaler
-		f.listed[f.sort] = true
-		delete(f.lacks, f.sort)
-		delete(f.denies, f.sort)
-		f.table.Listed(f.name, f.sort, by)
+		first := !f.cluster.listed[f.sort] && f.sort.Scaler
+		f.cluster.listed[f.sort] = true
+		delete(f.cluster.lacks, f.sort)
+		delete(f.cluster.denies, f.sort)
+		f.hub.table.Listed(f.cluster.name, f.sort, by)
 		if first {
-			for _, k := range f.table.Wants(nil) {
-				f.table.Touch(k)
+			for _, k := range f.hub.table.Wants(nil) {
+				f.hub.table.Touch(k)
 			}
 		}
 	})
@@ -181,29 +127,29 @@ func (f *there) Listed(all []*kube.Object) {
 
 // Set is for kube.API.Follow.
 func (f *there) Set(o *kube.Object) {
-	f.tell(func() {
-		f.table.Have(f.name, workload.Key{Sort: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}, o.Object)
+	f.member.tell(func() {
+		f.hub.table.Have(f.cluster.name, workload.Key{Sort: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}, o.Object)
 	})
 }
 
 // Gone is for kube.API.Follow.
 func (f *there) Gone(namespace, name string) {
-	f.tell(func() { f.table.Gone(f.name, workload.Key{Sort: f.sort, Namespace: namespace, Name: name}) })
+	f.member.tell(func() { f.hub.table.Gone(f.cluster.name, workload.Key{Sort: f.sort, Namespace: namespace, Name: name}) })
 }
 
 // Failed is for kube.API.Follow.
 func (f *there) Failed(err error) {
-	f.tell(func() {
+	f.member.tell(func() {
 		switch {
 		case kube.Missing(err): // its definition has been deleted
-			f.missing(f.sort, err)
+			f.cluster.missing(f.sort, err)
 			return
 		case kube.Refused(err):
-			f.denied(f.sort, err)
+			f.cluster.denied(f.sort, err)
 		}
 		if f.said != err.Error() {
 			f.said = err.Error()
-			f.Log.Warn(fmt.Sprintf("cluster %s: %s: %v; trying again", f.name, f.sort.Kind, kube.Plain(err)))
+			f.hub.Log.Warn(fmt.Sprintf("cluster %s: %s: %v; trying again", f.cluster.name, f.sort.Kind, kube.Plain(err)))
 		}
 	})
 }
@@ -231,12 +177,12 @@ func (r result) outcome() string {
 // work does steps until ctx ends.
 func (m *member) work(ctx context.Context) {
 	for {
-		s, ok := m.queue.pop()
+		s, ok := m.cluster.queue.pop()
 		if !ok {
 			return
 		}
 		r := m.execute(ctx, s)
-		m.do(func() { m.finish(m, s, r) })
+		m.loop.do(func() { m.hub.finish(m.cluster, s, r) })
 		if r.err != nil && !kube.Refused(r.err) && !r.soon {
 			// The cluster is in trouble: every worker that finds it so waits a little
 			// before it asks for more.
@@ -331,118 +277,3 @@ func (m *member) empty(ctx context.Context, namespace string) error {
 }
 
 var errInhabited = kube.Refusal("the namespace stays")
-
-// A trouble is why a cluster isn't a member.
-type trouble struct {
-	why     string
-	content []byte // the kubeconfig that is of no use
-	since   time.Time
-}
-
-// muster makes the members be those that the Cluster objects speak of, and tells
-// the table how they stand.
-func (l *loop) muster(ctx context.Context, now time.Time) {
-	for name, m := range l.members {
-		if l.clusters[name] == nil {
-			l.Log.Info(fmt.Sprintf("cluster %s: has left; what is there stays", name))
-			l.dismiss(m)
-		}
-	}
-	for name := range l.troubles {
-		if l.clusters[name] == nil {
-			delete(l.troubles, name)
-		}
-	}
-	for name := range l.known {
-		if l.clusters[name] == nil {
-			delete(l.known, name)
-			delete(l.planned, name)
-			delete(l.counted, name)
-			for _, r := range l.reports {
-				r.leave(name)
-			}
-			forgetMember(name)
-		}
-	}
-	for name, c := range l.clusters {
-		content, missing := l.credentials(c)
-		m, was := l.members[name], l.troubles[name]
-		switch {
-		case missing != "":
-			l.wanting(c, trouble{why: missing}, now)
-			continue // one that is there goes on with the credentials it has
-		case m != nil && bytes.Equal(m.content, content):
-			delete(l.troubles, name)
-			continue
-		case was.content != nil && bytes.Equal(was.content, content):
-			l.wanting(c, was, now)
-			continue
-		}
-		next, err := l.startMember(ctx, name, content)
-		if err != nil {
-			l.wanting(c, trouble{why: err.Error(), content: content}, now)
-			continue
-		}
-		delete(l.troubles, name)
-		if m != nil {
-			l.Log.Info(fmt.Sprintf("cluster %s: has other credentials", name))
-			next.pulse.since = m.pulse.since
-			l.dismiss(m)
-		}
-		l.members[name] = next
-	}
-	l.describe(now)
-}
-
-// wanting notes why a cluster can't be made a member.
-func (l *loop) wanting(c *v1alpha1.Cluster, t trouble, now time.Time) {
-	was, there := l.troubles[c.Name]
-	if t.since = now; there {
-		t.since = was.since
-	}
-	l.troubles[c.Name] = t
-	if t.why != was.why {
-		l.Log.Error(fmt.Sprintf("cluster %s: %s", c.Name, t.why))
-	}
-	if l.members[c.Name] == nil {
-		l.absent(c, t.why, now)
-	}
-}
-
-// dismiss ends what is under way in a cluster.
-func (l *loop) dismiss(m *member) {
-	m.stop()
-	delete(l.members, m.name)
-	for f := range l.flights {
-		if f.cluster == m.name {
-			delete(l.flights, f)
-			l.table.Touch(f.Key)
-		}
-	}
-	for f := range l.tries {
-		if f.cluster == m.name {
-			delete(l.tries, f)
-		}
-	}
-	for f := range l.contests {
-		if f.cluster == m.name {
-			delete(l.contests, f)
-		}
-	}
-	l.gate.leave(m.name)
-}
-
-// credentials are those to write with; missing says what isn't there.
-func (l *loop) credentials(c *v1alpha1.Cluster) (content []byte, missing string) {
-	if c.Spec.SecretRef == nil {
-		return nil, "has no spec.secretRef; fedctl join makes one"
-	}
-	name := c.Spec.SecretRef.Name
-	if content := l.secrets[name+v1alpha1.WriterSuffix]; content != nil {
-		return content, ""
-	}
-	if content := l.secrets[name]; content != nil {
-		return content, ""
-	}
-	return nil, fmt.Sprintf("Secret %s/%s%s, with the key %q, isn't there; fedctl join makes it", v1alpha1.System, name, v1alpha1.WriterSuffix, v1alpha1.KubeconfigKey)
-}

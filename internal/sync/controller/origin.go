@@ -16,7 +16,7 @@ var compared = 10 * time.Second // a variable for tests
 func (l *loop) guard(ctx context.Context) {
 	t := time.NewTicker(heartbeat)
 	defer t.Stop()
-	was, failed, asked := l.origin, false, time.Now()
+	was, failed, asked := l.hub.origin, false, time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,9 +36,8 @@ func (l *loop) guard(ctx context.Context) {
 			continue
 		}
 		if what := was.Another(now); what != "" {
-			l.Log.Error("the federation's API has lost what it held, or was restored from an older copy (" + what + "): all is listed anew, and nothing that is missing there is deleted")
-			l.anew.Store(true)
-			l.end()
+			l.hub.Log.Error("the federation's API has lost what it held, or was restored from an older copy (" + what + "): all is listed anew, and nothing that is missing there is deleted")
+			l.renew()
 			return
 		}
 		was, failed, asked = was.Next(now), false, time.Now()

@@ -5,7 +5,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/replicas"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -25,23 +24,21 @@ type lookup struct {
 
 // pods looks for pods that no node has room for, in clusters in which a workload has
 // fewer ready than it should: one call for all of a cluster's.
-func (l *loop) pods(now time.Time) {
+func (u *hub) pods(now time.Time) {
 	by := map[string][]lookup{}
-	l.table.Behind(func(cluster string, w *workload.Want, spec, ready int64, narrow bool) {
+	u.table.Behind(func(cluster string, w *workload.Want, spec, ready int64, narrow bool) {
 		if s, err := labels.Parse(w.PodSelector); err == nil && w.PodSelector != "" {
 			by[cluster] = append(by[cluster], lookup{w.Key, s, spec, ready, narrow})
 		}
 	})
 	for c, all := range by {
-		m := l.members[c]
+		m := u.members[c]
 		if m == nil || m.looking || !m.reachable() {
 			continue
 		}
 		m.looking = true
-		l.wg.Go(func() {
-			pending, err := m.api.ListWhere(m.ctx, builtin.Pods, "", "status.phase=Pending")
-			m.tell(func() { m.looking = false })
-			if err != nil {
+		u.pending(m, func(pending []kube.Object, err error) {
+			if m.looking = false; err != nil {
 				return // it will be looked at again
 			}
 			waiting := map[string][]*kube.Object{}
@@ -63,7 +60,7 @@ func (l *loop) pods(now time.Time) {
 				for range p.ready {
 					s.Pods = append(s.Pods, replicas.Pod{Running: true})
 				}
-				m.tell(func() { m.table.Pods(m.name, p.Key, s, now) })
+				u.table.Pods(m.name, p.Key, s, now)
 			}
 		})
 	}

@@ -44,7 +44,7 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 		cancel()
 		return Preview{}, err
 	}
-	l.preview, l.table.Keep = true, true
+	l.hub.preview, l.hub.table.Keep = true, true
 	done := make(chan struct{})
 	go func() { defer close(done); l.run() }()
 	defer func() { cancel(); <-done }()
@@ -57,8 +57,8 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 		answered := make(chan struct{})
 		l.do(func() {
 			defer close(answered)
-			if complete = l.complete() && l.mustered; complete {
-				ready, p = l.foresee(final)
+			if complete = l.hub.complete() && l.hub.mustered; complete {
+				ready, p = l.hub.foresee(final)
 			}
 		})
 		<-answered
@@ -78,14 +78,14 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 
 // foresee makes all plans. ready says that every cluster has been heard; without
 // that there are none, unless it is the final try.
-func (l *loop) foresee(final bool) (ready bool, p Preview) {
-	l.describe(time.Now())
+func (u *hub) foresee(final bool) (ready bool, p Preview) {
+	u.describe(time.Now())
 	ready = true
-	for name := range l.clusters {
-		m := l.members[name]
+	for name := range u.clusters {
+		m := u.members[name]
 		switch {
 		case m == nil:
-			why := l.troubles[name].why
+			why := u.troubles[name].why
 			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, why))
 			ready = ready && why != "" // else it hasn't been started yet
 		case m.twin() != "":
@@ -100,10 +100,10 @@ func (l *loop) foresee(final bool) (ready bool, p Preview) {
 		return ready, p
 	}
 	deletes := map[string]int{}
-	for _, k := range l.table.Wants(nil) {
-		w := *l.table.Wanted(k)
+	for _, k := range u.table.Wants(nil) {
+		w := *u.table.Wanted(k)
 		w.Finalizer = true // a run begins with it
-		plan := l.table.PlanOf(&w)
+		plan := u.table.PlanOf(&w)
 		for _, s := range plan.Steps {
 			if s.Verb == workload.Delete {
 				deletes[s.Cluster]++
@@ -114,10 +114,10 @@ func (l *loop) foresee(final bool) (ready bool, p Preview) {
 			p.Notes = append(p.Notes, fmt.Sprintf("%s: %s: %s", k, n.Reason, n.Text))
 		}
 	}
-	p.Waiting = l.table.Strays()
+	p.Waiting = u.table.Strays()
 	for c, n := range deletes {
-		if n > l.MaxDeletes {
-			p.TooMany = append(p.TooMany, fmt.Sprintf("cluster %s: %d deletions, more than %d: an operator has to confirm them", c, n, l.MaxDeletes))
+		if n > u.MaxDeletes {
+			p.TooMany = append(p.TooMany, fmt.Sprintf("cluster %s: %d deletions, more than %d: an operator has to confirm them", c, n, u.MaxDeletes))
 		}
 	}
 	slices.Sort(p.Unknown)
@@ -132,8 +132,8 @@ func (l *loop) fields(ctx context.Context, p *Preview) error {
 	members := make(chan map[string]*kube.API, 1)
 	l.do(func() {
 		apis := map[string]*kube.API{}
-		for name, m := range l.members {
-			apis[name] = m.api
+		for name, c := range l.hub.members {
+			apis[name] = l.links[c].api
 		}
 		members <- apis
 	})

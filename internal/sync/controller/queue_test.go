@@ -55,45 +55,45 @@ func TestQueue(t *testing.T) {
 
 // TestBackoff is that what fails is tried more and more seldom, and never given up.
 func TestBackoff(t *testing.T) {
-	l := &loop{tries: map[flight]*try{}}
+	u := &hub{tries: map[flight]*try{}}
 	f := flight{cluster: "paris"}
 	var last time.Duration
 	for range 30 {
-		tr, _ := l.failed(f, context.DeadlineExceeded, longest, "x")
+		tr, _ := u.failed(f, context.DeadlineExceeded, longest, "x")
 		wait := time.Until(tr.until)
 		if wait > longest || wait < min(last, longest-time.Second) {
 			t.Fatalf("after %v it waits %v", last, wait)
 		}
 		last = wait
 	}
-	if _, news := l.failed(f, context.DeadlineExceeded, longest, "x"); news {
+	if _, news := u.failed(f, context.DeadlineExceeded, longest, "x"); news {
 		t.Error("the same error is news")
 	}
-	if tr, news := l.failed(f, context.DeadlineExceeded, longest, "another step"); !news || tr.count != 1 {
+	if tr, news := u.failed(f, context.DeadlineExceeded, longest, "another step"); !news || tr.count != 1 {
 		t.Error("another step waits for the last one")
 	}
 }
 
 func TestContest(t *testing.T) {
-	l := &loop{contests: map[flight]*contest{}, table: workload.NewTable("prod")}
+	u := &hub{contests: map[flight]*contest{}, table: workload.NewTable("prod")}
 	s := step(1, "a", workload.Update)
 	now := time.Now()
-	if l.contested(s, now) {
+	if u.contested(s, now) {
 		t.Error("a change of the federated object is no contest")
 	}
 	s.Drift = true
 	done := 0
 	for i := range 600 { // a minute of somebody who writes ten times a second
-		if !l.contested(s, now.Add(time.Duration(i)*100*time.Millisecond)) {
+		if !u.contested(s, now.Add(time.Duration(i)*100*time.Millisecond)) {
 			done++
 		}
-		l.calm(now.Add(time.Duration(i) * 100 * time.Millisecond))
+		u.calm(now.Add(time.Duration(i) * 100 * time.Millisecond))
 	}
 	if done < patient || done > 2*patient+3 {
 		t.Errorf("it was put right %d times within a minute", done)
 	}
-	l.calm(now.Add(2 * peace))
-	if len(l.contests) != 0 {
+	u.calm(now.Add(2 * peace))
+	if len(u.contests) != 0 {
 		t.Error("it is never forgotten")
 	}
 }

@@ -100,12 +100,12 @@ func (c *census) elsewhere(clusters []string) *v1alpha1.Elsewhere {
 }
 
 // count counts the replicas of a workload that has been planned.
-func (l *loop) count(w *workload.Want, p workload.Plan) {
+func (u *hub) count(w *workload.Want, p workload.Plan) {
 	if !w.Workload() {
 		return
 	}
 	if w.Deleting {
-		l.census.drop(w.Key)
+		u.census.drop(w.Key)
 		return
 	}
 	total := int64(1)
@@ -115,12 +115,12 @@ func (l *loop) count(w *workload.Want, p workload.Plan) {
 	var parts []part
 	for _, s := range p.Standings {
 		o := part{cluster: s.Cluster, state: s.State, wanted: s.Scale["replicas"]}
-		if h := l.table.Known(o.cluster, w.Key); h != nil && h.Ours {
+		if h := u.table.Known(o.cluster, w.Key); h != nil && h.Ours {
 			o.there, o.ready = h.Replicas()
 		}
 		parts = append(parts, o)
 	}
-	l.census.set(w.Key, total, parts)
+	u.census.set(w.Key, total, parts)
 }
 
 // A view is how a cluster was when all plans were made.
@@ -131,40 +131,40 @@ type view struct {
 
 // heard says whether all that a cluster has was known when all plans were made, or, why,
 // that it can't be asked.
-func (l *loop) heard(name string) (why string, ok bool) {
-	m := l.members[name]
+func (u *hub) heard(name string) (why string, ok bool) {
+	m := u.members[name]
 	switch {
 	case m == nil:
-		why = l.troubles[name].why
+		why = u.troubles[name].why
 		return why, why != "" // else it hasn't been started yet
 	case m.twin() != "":
 		return m.twin(), true
 	case m.pulse.missed >= misses:
 		return m.pulse.why, true
 	}
-	return "", m.known() && m.reachable() && l.planned[name].reachable
+	return "", m.known() && m.reachable() && u.planned[name].reachable
 }
 
 // replicas is what the status of a cluster is to say of its replicas: what it says, where
 // nothing else is known, or where it has been written only just.
-func (l *loop) replicas(c *v1alpha1.Cluster, now time.Time) *v1alpha1.Replicas {
+func (u *hub) replicas(c *v1alpha1.Cluster, now time.Time) *v1alpha1.Replicas {
 	was := c.Status.Replicas
 	switch {
-	case now.Sub(l.undeclared) < recheck:
+	case now.Sub(u.undeclared) < recheck:
 		return nil
-	case now.Sub(l.counted[c.Name]) < countEvery:
+	case now.Sub(u.counted[c.Name]) < countEvery:
 		return was
 	}
-	by, planned := l.planned[c.Name]
-	why, heard := l.heard(c.Name)
+	by, planned := u.planned[c.Name]
+	why, heard := u.heard(c.Name)
 	if !planned || !heard {
 		return was
 	}
-	next := &v1alpha1.Replicas{ObservedGeneration: by.generation, Tally: l.census.in[c.Name], Message: why}
+	next := &v1alpha1.Replicas{ObservedGeneration: by.generation, Tally: u.census.in[c.Name], Message: why}
 	if by.evacuated {
 		var others []string
-		for name := range l.clusters {
-			why, heard := l.heard(name)
+		for name := range u.clusters {
+			why, heard := u.heard(name)
 			switch {
 			case !heard:
 				return was
@@ -172,7 +172,7 @@ func (l *loop) replicas(c *v1alpha1.Cluster, now time.Time) *v1alpha1.Replicas {
 				others = append(others, name)
 			}
 		}
-		next.Elsewhere = l.census.elsewhere(others)
+		next.Elsewhere = u.census.elsewhere(others)
 	}
 	if reflect.DeepEqual(was, next) {
 		return was

@@ -59,65 +59,64 @@ func TestReplicas(t *testing.T) {
 	now := time.Now()
 	eu, us := &v1alpha1.Cluster{}, &v1alpha1.Cluster{}
 	eu.Name, us.Name = "eu", "us"
-	l := &loop{
-		clusters: map[string]*v1alpha1.Cluster{"eu": eu, "us": us}, members: map[string]*member{}, troubles: map[string]trouble{},
-		census: newCensus(), counted: map[string]time.Time{},
-		planned: map[string]view{"eu": {generation: 3, reachable: true, evacuated: true}, "us": {generation: 1, reachable: true}},
-	}
+	u := newHub(Config{}, acts{}, nil, kube.Origin{})
+	u.clusters = map[string]*v1alpha1.Cluster{"eu": eu, "us": us}
+	u.planned = map[string]view{"eu": {generation: 3, reachable: true, evacuated: true}, "us": {generation: 1, reachable: true}}
 	here := v1alpha1.Tally{Desired: 1, Current: 1, Ready: 1}
-	l.census.set(deployment("web"), 3, []part{{"eu", workload.Applied, 1, 1, 1}, {"us", workload.Applied, 2, 2, 2}})
-	add := func(name string) *member {
-		m := &member{loop: l, name: name, pulse: pulse{heard: true, find: findings{version: "v1"}}}
-		l.members[name] = m
+	u.census.set(deployment("web"), 3, []part{{"eu", workload.Applied, 1, 1, 1}, {"us", workload.Applied, 2, 2, 2}})
+	add := func(name string) *cluster {
+		m := newCluster(u, name, nil)
+		m.pulse = pulse{heard: true, find: findings{version: "v1"}}
+		u.members[name] = m
 		return m
 	}
-	if r := l.replicas(eu, now); r != nil {
+	if r := u.replicas(eu, now); r != nil {
 		t.Errorf("nobody has been asked, and %+v", r)
 	}
 	add("eu")
-	if r := l.replicas(eu, now); r != nil {
+	if r := u.replicas(eu, now); r != nil {
 		t.Errorf("us hasn't been asked, and %+v", r)
 	}
 	m := add("us")
 	want := &v1alpha1.Replicas{ObservedGeneration: 3, Tally: here, Elsewhere: &v1alpha1.Elsewhere{Tally: v1alpha1.Tally{Desired: 2, Current: 2, Ready: 2}}}
-	r := l.replicas(eu, now)
+	r := u.replicas(eu, now)
 	if !reflect.DeepEqual(r, want) {
 		t.Fatalf("%+v, want %+v", r, want)
 	}
 	eu.Status.Replicas = r
-	if l.replicas(eu, now) != r {
+	if u.replicas(eu, now) != r {
 		t.Error("nothing has changed, and it is written")
 	}
-	if r := l.replicas(us, now); r == nil || r.Elsewhere != nil || r.Desired != 2 || r.ObservedGeneration != 1 {
+	if r := u.replicas(us, now); r == nil || r.Elsewhere != nil || r.Desired != 2 || r.ObservedGeneration != 1 {
 		t.Errorf("of one that isn't drained: %+v", r)
 	}
 	m.pulse.missed, m.pulse.why = misses, "no route"
-	l.counted["eu"] = now
-	if l.replicas(eu, now.Add(countEvery-1)) != r {
+	u.counted["eu"] = now
+	if u.replicas(eu, now.Add(countEvery-1)) != r {
 		t.Error("written twice within a second")
 	}
-	if r := l.replicas(eu, now.Add(countEvery)); r == nil || r.Elsewhere.Tally != (v1alpha1.Tally{}) || r.Message != "" {
+	if r := u.replicas(eu, now.Add(countEvery)); r == nil || r.Elsewhere.Tally != (v1alpha1.Tally{}) || r.Message != "" {
 		t.Errorf("without the others: %+v", r)
 	}
-	if r := l.replicas(us, now); r == nil || r.Message != "no route" || r.Desired != 2 {
+	if r := u.replicas(us, now); r == nil || r.Message != "no route" || r.Desired != 2 {
 		t.Errorf("out of reach: %+v", r)
 	}
 	m.pulse.missed = 1 // in reach again, and the plans don't know it yet
-	l.planned["us"] = view{generation: 1}
+	u.planned["us"] = view{generation: 1}
 	us.Status.Replicas = &v1alpha1.Replicas{Message: "no route"}
-	if r := l.replicas(us, now); r != us.Status.Replicas {
+	if r := u.replicas(us, now); r != us.Status.Replicas {
 		t.Errorf("not planned with: %+v", r)
 	}
-	delete(l.members, "us")
-	l.troubles["us"] = trouble{why: "no Secret"}
-	if r := l.replicas(us, now); r == nil || r.Message != "no Secret" {
+	delete(u.members, "us")
+	u.troubles["us"] = trouble{why: "no Secret"}
+	if r := u.replicas(us, now); r == nil || r.Message != "no Secret" {
 		t.Errorf("without credentials: %+v", r)
 	}
-	l.undeclared = now
-	if r := l.replicas(us, now.Add(recheck-1)); r != nil {
+	u.undeclared = now
+	if r := u.replicas(us, now.Add(recheck-1)); r != nil {
 		t.Errorf("the API has no such field: %+v", r)
 	}
-	if l.replicas(us, now.Add(recheck)) == nil {
+	if u.replicas(us, now.Add(recheck)) == nil {
 		t.Error("it isn't tried again")
 	}
 	if a, b := (v1alpha1.ClusterStatus{Replicas: r}), (v1alpha1.ClusterStatus{}); equalStatus(a, b) || !equalStatus(a, a) {
@@ -129,22 +128,22 @@ func TestReplicas(t *testing.T) {
 // has to hear that its pods have no place yet.
 func TestCountsRefused(t *testing.T) {
 	k := deployment("web")
-	l := &loop{table: workload.NewTable("prod"), census: newCensus(), tries: map[flight]*try{}}
-	l.tries[flight{"us", k}] = &try{err: kube.Refusal("over quota")}
+	u := newHub(Config{Federation: "prod"}, acts{}, nil, kube.Origin{})
+	u.tries[flight{"us", k}] = &try{err: kube.Refusal("over quota")}
 	want := &workload.Want{Key: k, Total: workload.Scale{"replicas": 3}}
 	plan := workload.Plan{Standings: []workload.Standing{{Cluster: "us", State: workload.Pending, Scale: workload.Scale{"replicas": 3}}}}
-	l.count(want, plan)
-	if got := l.census.in["us"]; got != (v1alpha1.Tally{Desired: 3, Pending: 1}) {
+	u.count(want, plan)
+	if got := u.census.in["us"]; got != (v1alpha1.Tally{Desired: 3, Pending: 1}) {
 		t.Errorf("%+v", got)
 	}
 	want.Deleting = true
-	l.count(want, plan)
-	if len(l.census.in) != 0 || len(l.census.parts) != 0 {
-		t.Errorf("of one that is being deleted: %+v", l.census)
+	u.count(want, plan)
+	if len(u.census.in) != 0 || len(u.census.parts) != 0 {
+		t.Errorf("of one that is being deleted: %+v", u.census)
 	}
 	other := workload.Key{Sort: workload.Other(v1alpha1.Kind{Version: "v1", Name: "LimitRange"}), Namespace: "shop", Name: "web"}
-	l.count(&workload.Want{Key: other}, plan)
-	if len(l.census.parts) != 0 {
+	u.count(&workload.Want{Key: other}, plan)
+	if len(u.census.parts) != 0 {
 		t.Error("a kind without replicas is counted")
 	}
 }

@@ -59,50 +59,50 @@ const (
 )
 
 // tell writes what has become of objects, where it is something new.
-func (l *loop) tell(now time.Time) {
-	for k := range l.untold {
-		r, w := l.reports[k], l.table.Wanted(k)
+func (u *hub) tell(now time.Time) {
+	for k := range u.untold {
+		r, w := u.reports[k], u.table.Wanted(k)
 		if r == nil || w == nil {
-			delete(l.untold, k)
+			delete(u.untold, k)
 			continue
 		}
-		if now.Sub(r.last) < settled && now.Sub(r.since) < overdue || l.flights[flight{"", k}] || l.waits(flight{"", k}, now) {
+		if now.Sub(r.last) < settled && now.Sub(r.since) < overdue || u.flights[flight{"", k}] || u.waits(flight{"", k}, now) {
 			continue
 		}
-		standings, notes, flying := l.standings(w, r.plan)
-		if flying && now.Sub(r.since) < overdue || l.early(standings, now) {
+		standings, notes, flying := u.standings(w, r.plan)
+		if flying && now.Sub(r.since) < overdue || u.early(standings, now) {
 			continue
 		}
 		r.since = time.Time{}
-		delete(l.untold, k)
+		delete(u.untold, k)
 		r.count(k, standings)
-		l.events(w, r, notes)
+		u.events(w, r, notes)
 		if w.Deleting && !w.Finalizer {
 			continue
 		}
 		reason, message := verdict(w, standings)
 		record := w.Record.Next(w.UID, standings, reason, message, now)
 		if record.String() != w.Record.String() {
-			l.mark(w, w.Finalizer, &record)
+			u.mark(w, w.Finalizer, &record)
 			continue // the answer to that brings the next turn
 		}
-		if status := l.table.Status(k, everywhere(standings)); status != nil {
-			l.desk.put(flight{"", k}, l.flights, func(ctx context.Context) (*kube.Object, error) {
-				return l.api.Merge(ctx, k.Kind, k.Namespace, k.Name, map[string]any{"metadata": map[string]any{"uid": w.UID}, "status": status}, agent, "status")
-			}, l.filed)
+		if status := u.table.Status(k, everywhere(standings)); status != nil {
+			u.desk.put(flight{"", k}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+				return api.Merge(ctx, k.Kind, k.Namespace, k.Name, map[string]any{"metadata": map[string]any{"uid": w.UID}, "status": status}, agent, "status")
+			}, u.filed)
 		}
 	}
 }
 
 // standings are those of the plan, with what became of its steps.
-func (l *loop) standings(w *workload.Want, p workload.Plan) (out []workload.Standing, notes []workload.Note, flying bool) {
+func (u *hub) standings(w *workload.Want, p workload.Plan) (out []workload.Standing, notes []workload.Note, flying bool) {
 	notes = slices.Clone(p.Notes)
 	for _, s := range p.Standings {
 		f := flight{s.Cluster, w.Key}
-		t := l.tries[f]
+		t := u.tries[f]
 		switch {
-		case l.gate.holds(f):
-			s.State, s.Error = workload.Waiting, fmt.Sprintf("more than %d deletions at once wait for an operator: fedctl confirm", l.MaxDeletes)
+		case u.gate.holds(f):
+			s.State, s.Error = workload.Waiting, fmt.Sprintf("more than %d deletions at once wait for an operator: fedctl confirm", u.MaxDeletes)
 			notes = append(notes, workload.Note{Warning: true, Reason: "DeletionWaits", Text: "cluster " + s.Cluster + ": " + s.Error})
 		case s.State != workload.Pending && s.State != workload.Deleting:
 		case t != nil && t.err != nil:
@@ -110,7 +110,7 @@ func (l *loop) standings(w *workload.Want, p workload.Plan) (out []workload.Stan
 				s.State = workload.Failed
 				notes = append(notes, workload.Note{Warning: true, Reason: "Refused", Text: "cluster " + s.Cluster + ": " + s.Error})
 			}
-		case l.contests[f] != nil && !l.contests[f].until.IsZero():
+		case u.contests[f] != nil && !u.contests[f].until.IsZero():
 			s.Error = "somebody else changes it again and again"
 			notes = append(notes, workload.Note{Warning: true, Reason: "Contested", Text: "cluster " + s.Cluster + ": " + s.Error + "; it is put right once a minute"})
 		default:
@@ -126,9 +126,9 @@ func (l *loop) standings(w *workload.Want, p workload.Plan) (out []workload.Stan
 const patienceForMembers = 10 * time.Second
 
 // early says whether a cluster that nothing can be said of has hardly been asked.
-func (l *loop) early(standings []workload.Standing, now time.Time) bool {
+func (u *hub) early(standings []workload.Standing, now time.Time) bool {
 	return slices.ContainsFunc(standings, func(s workload.Standing) bool {
-		m := l.members[s.Cluster]
+		m := u.members[s.Cluster]
 		return s.State == workload.Unreachable && m != nil && now.Sub(m.began) < patienceForMembers
 	})
 }
@@ -170,7 +170,7 @@ func verdict(w *workload.Want, standings []workload.Standing) (reason, message s
 }
 
 // events tells what hasn't been told yet.
-func (l *loop) events(w *workload.Want, r *report, notes []workload.Note) {
+func (u *hub) events(w *workload.Want, r *report, notes []workload.Note) {
 	now := map[string]bool{}
 	for _, n := range notes {
 		id := n.Reason + "\x00" + n.Text
@@ -179,39 +179,39 @@ func (l *loop) events(w *workload.Want, r *report, notes []workload.Note) {
 			continue
 		}
 		now[id] = true
-		l.Log.Warn(fmt.Sprintf("%s: %s: %s", w.Key, n.Reason, n.Text))
-		l.desk.post(func(ctx context.Context) error { return event(ctx, l.api, w, n) })
+		u.Log.Warn(fmt.Sprintf("%s: %s: %s", w.Key, n.Reason, n.Text))
+		u.desk.post(func(ctx context.Context, api *kube.API) error { return event(ctx, api, w, n) })
 	}
 	r.notes = now
 }
 
 // mark writes the finalizer and the record of a federated object.
-func (l *loop) mark(w *workload.Want, finalizer bool, record *workload.Record) {
-	if l.waits(flight{"", w.Key}, time.Now()) {
+func (u *hub) mark(w *workload.Want, finalizer bool, record *workload.Record) {
+	if u.waits(flight{"", w.Key}, time.Now()) {
 		return
 	}
-	l.desk.put(flight{"", w.Key}, l.flights, func(ctx context.Context) (*kube.Object, error) {
-		return mark(ctx, l.api, w, finalizer, record)
-	}, l.filed)
+	u.desk.put(flight{"", w.Key}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+		return mark(ctx, api, w, finalizer, record)
+	}, u.filed)
 }
 
 // filed hears how a write to the federation's API ended. What it answers is taken
 // in: the watch may be late, and what is old would be written again.
-func (l *loop) filed(f flight, got *kube.Object, err error) {
-	delete(l.flights, f)
+func (u *hub) filed(f flight, got *kube.Object, err error) {
+	delete(u.flights, f)
 	if err == nil || kube.Missing(err) {
-		delete(l.tries, f)
-	} else if _, news := l.failed(f, err, soonest, ""); news && !kube.Conflict(err) {
-		l.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, kube.Plain(err)))
+		delete(u.tries, f)
+	} else if _, news := u.failed(f, err, soonest, ""); news && !kube.Conflict(err) {
+		u.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, kube.Plain(err)))
 	}
-	if w := l.table.Wanted(f.Key); got != nil && w != nil && w.UID == string(got.GetUID()) && workload.Older(w.Version, got.GetResourceVersion()) {
-		l.table.Want(workload.NewWant(f.Key, got.Object, l.Federation))
+	if w := u.table.Wanted(f.Key); got != nil && w != nil && w.UID == string(got.GetUID()) && workload.Older(w.Version, got.GetResourceVersion()) {
+		u.table.Want(workload.NewWant(f.Key, got.Object, u.Federation))
 	}
-	if r := l.reports[f.Key]; r != nil {
+	if r := u.reports[f.Key]; r != nil {
 		if r.since.IsZero() {
 			r.since = time.Now()
 		}
-		l.untold[f.Key] = true
+		u.untold[f.Key] = true
 	}
-	l.table.Touch(f.Key)
+	u.table.Touch(f.Key)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -14,21 +15,18 @@ import (
 // while it was there is told only now.
 func TestLeft(t *testing.T) {
 	k := step(1, "c", workload.Update).Key
-	l := &loop{
-		Config: Config{Log: slog.New(slog.DiscardHandler)}, table: workload.NewTable("prod"),
-		known: map[string]*member{"oslo": nil}, reports: map[workload.Key]*report{}, tries: map[flight]*try{},
-	}
-	l.gate.init(l)
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, nil, kube.Origin{})
+	u.known["oslo"] = nil
 	t.Cleanup(objects.Reset)
 	now := time.Now()
 	r := (*report)(nil).next(workload.Plan{Standings: []workload.Standing{{Cluster: "oslo", State: workload.Applied}, {Cluster: "paris", State: workload.Applied}}}, now)
-	l.reports[k] = r
+	u.reports[k] = r
 	tell := func() {
-		standings, _, _ := l.standings(&workload.Want{Key: k}, r.plan)
+		standings, _, _ := u.standings(&workload.Want{Key: k}, r.plan)
 		r.count(k, standings)
 	}
 	tell()
-	l.muster(t.Context(), now)
+	u.muster(now)
 	tell()
 	if n := objects.DeletePartialMatch(prometheus.Labels{"cluster": "oslo"}); n != 0 {
 		t.Errorf("%d counts of a cluster that has left", n)

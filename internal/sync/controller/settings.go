@@ -65,11 +65,11 @@ func (c Config) runsWith() v1alpha1.FedsyncSettings {
 // fedctl to read. Where there is none it makes none: fedctl init does.
 func (l *loop) declare(ctx context.Context) {
 	for wait := patience; ; wait = min(2*wait, time.Minute) {
-		err := declare(ctx, l.api, l.runsWith())
+		err := declare(ctx, l.api, l.hub.runsWith())
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		l.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; fedctl can't know what this fedsync runs with", v1alpha1.System, v1alpha1.ConfigName, kube.Plain(err)))
+		l.hub.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; fedctl can't know what this fedsync runs with", v1alpha1.System, v1alpha1.ConfigName, kube.Plain(err)))
 		if kube.Refused(err) {
 			return
 		}
@@ -106,18 +106,17 @@ func declare(ctx context.Context, api *kube.API, f v1alpha1.FedsyncSettings) err
 
 // heed takes in the ConfigMap of the federation. Other kinds than those that are kept
 // have all begin anew, unless the flags say which are.
-func (l *loop) heed(o *kube.Object) {
-	if o == nil || !l.heeds {
+func (u *hub) heed(o *kube.Object) {
+	if o == nil || !u.heeds {
 		return
 	}
 	s, err := v1alpha1.SettingsOf(o)
 	if err != nil {
-		l.Log.Error(fmt.Sprintf("%v; what was kept is kept", err))
+		u.Log.Error(fmt.Sprintf("%v; what was kept is kept", err))
 		return
 	}
-	if next := v1alpha1.FormatKinds(s.Kinds); next != v1alpha1.FormatKinds(l.Kinds) {
-		l.Log.Info(fmt.Sprintf("other kinds are to be kept now, beside the usual ones: %s; all is listed anew", cmp.Or(next, "none")))
-		l.anew.Store(true)
-		l.end()
+	if next := v1alpha1.FormatKinds(s.Kinds); next != v1alpha1.FormatKinds(u.Kinds) {
+		u.Log.Info(fmt.Sprintf("other kinds are to be kept now, beside the usual ones: %s; all is listed anew", cmp.Or(next, "none")))
+		u.renew()
 	}
 }

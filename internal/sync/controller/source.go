@@ -19,18 +19,18 @@ import (
 
 // follow hears of all that the federation's API has.
 func (l *loop) follow(ctx context.Context) {
-	for _, s := range l.sorts {
-		f := &wanted{loop: l, sort: s}
+	for _, s := range l.hub.sorts {
+		f := &wanted{loop: l, hub: l.hub, sort: s}
 		if kind := s.Kind; kind.Resource != "" {
 			l.wg.Go(func() { l.api.Follow(ctx, kind, "", f) })
 			continue
 		}
-		delete(l.unlisted, s.Kind.Name)
-		l.table.Dark(s, true)
+		delete(l.hub.unlisted, s.Kind.Name)
+		l.hub.table.Dark(s, true)
 		kind := s.Kind
 		l.wg.Go(func() { f.await(ctx, kind) })
 	}
-	l.wg.Go(func() { l.api.Follow(ctx, v1alpha1.Clusters, "", &joined{loop: l}) })
+	l.wg.Go(func() { l.api.Follow(ctx, v1alpha1.Clusters, "", &joined{loop: l, hub: l.hub}) })
 }
 
 // await follows a sort from when the federation's API serves it.
@@ -41,10 +41,10 @@ func (f *wanted) await(ctx context.Context, kind v1alpha1.Kind) {
 			return
 		case <-time.After(recheck):
 		}
-		found, err := f.api.Find(ctx, kind.Group, kind.Version, kind.Name)
+		found, err := f.loop.api.Find(ctx, kind.Group, kind.Version, kind.Name)
 		if err == nil {
-			f.do(func() { f.sort.Kind = found })
-			f.api.Follow(ctx, found, "", f)
+			f.loop.do(func() { f.sort.Kind = found })
+			f.loop.api.Follow(ctx, found, "", f)
 			return
 		}
 		if !errors.Is(err, kube.ErrNoKind) {
@@ -55,7 +55,8 @@ func (f *wanted) await(ctx context.Context, kind v1alpha1.Kind) {
 
 // wanted follows the federated objects of a sort.
 type wanted struct {
-	*loop
+	loop *loop
+	hub  *hub
 	sort *workload.Sort
 	said string // the last error
 }
@@ -68,7 +69,7 @@ func (f *wanted) key(namespace, name string) workload.Key {
 
 // Listed is for kube.API.Follow.
 func (f *wanted) Listed(all []*kube.Object) {
-	f.do(func() {
+	f.loop.do(func() {
 		f.said = ""
 		there := map[workload.Key]bool{}
 		for _, o := range all {
@@ -76,26 +77,26 @@ func (f *wanted) Listed(all []*kube.Object) {
 			there[k] = true
 			f.set(k, o)
 		}
-		for _, k := range f.table.Wants(f.sort) {
+		for _, k := range f.hub.table.Wants(f.sort) {
 			if !there[k] {
 				f.gone(k)
 			}
 		}
-		for _, name := range f.own(f.sort).known() {
+		for _, name := range f.hub.own(f.sort).known() {
 			if !there[f.key(v1alpha1.System, name)] {
-				f.own(f.sort).hear(name, nil)
+				f.hub.own(f.sort).hear(name, nil)
 			}
 		}
-		f.table.Dark(f.sort, false)
-		delete(f.unlisted, f.sort.Kind.Name)
+		f.hub.table.Dark(f.sort, false)
+		delete(f.hub.unlisted, f.sort.Kind.Name)
 	})
 }
 
 // Set is for kube.API.Follow.
 func (f *wanted) Set(o *kube.Object) {
-	f.do(func() {
+	f.loop.do(func() {
 		k := f.key(o.GetNamespace(), o.GetName())
-		if w := f.table.Wanted(k); w != nil && w.UID == string(o.GetUID()) && workload.Older(o.GetResourceVersion(), w.Version) {
+		if w := f.hub.table.Wanted(k); w != nil && w.UID == string(o.GetUID()) && workload.Older(o.GetResourceVersion(), w.Version) {
 			return // an answer to a write came first
 		}
 		f.set(k, o)
@@ -104,21 +105,21 @@ func (f *wanted) Set(o *kube.Object) {
 
 // Gone is for kube.API.Follow.
 func (f *wanted) Gone(namespace, name string) {
-	f.do(func() { f.gone(f.key(namespace, name)) })
+	f.loop.do(func() { f.gone(f.key(namespace, name)) })
 }
 
 // Failed is for kube.API.Follow.
 func (f *wanted) Failed(err error) {
-	f.do(func() {
+	f.loop.do(func() {
 		// Without the Secrets there are no clusters; what else isn't shown holds up
 		// only itself.
-		if f.unlisted[f.sort.Kind.Name] && !f.sort.Is(builtin.Secrets) && (kube.Refused(err) || kube.Missing(err)) {
-			f.table.Dark(f.sort, true)
-			delete(f.unlisted, f.sort.Kind.Name)
+		if f.hub.unlisted[f.sort.Kind.Name] && !f.sort.Is(builtin.Secrets) && (kube.Refused(err) || kube.Missing(err)) {
+			f.hub.table.Dark(f.sort, true)
+			delete(f.hub.unlisted, f.sort.Kind.Name)
 		}
 		if f.said != err.Error() {
 			f.said = err.Error()
-			f.Log.Error(fmt.Sprintf("federation's API: %s: %v; trying again", f.sort.Kind, kube.Plain(err)))
+			f.hub.Log.Error(fmt.Sprintf("federation's API: %s: %v; trying again", f.sort.Kind, kube.Plain(err)))
 		}
 	})
 }
@@ -126,21 +127,21 @@ func (f *wanted) Failed(err error) {
 // set takes in an object of the federation's API; some are for fedsync itself.
 func (f *wanted) set(k workload.Key, o *kube.Object) {
 	if k.Namespace == v1alpha1.System {
-		f.own(k.Sort).hear(k.Name, o)
+		f.hub.own(k.Sort).hear(k.Name, o)
 	}
-	w := workload.NewWant(k, o.Object, f.Federation)
+	w := workload.NewWant(k, o.Object, f.hub.Federation)
 	if !workload.Federated(k, o.Object) && !w.Finalizer {
-		f.table.Unwant(k)
+		f.hub.table.Unwant(k)
 		return
 	}
-	f.table.Want(w)
+	f.hub.table.Want(w)
 }
 
 func (f *wanted) gone(k workload.Key) {
 	if k.Namespace == v1alpha1.System {
-		f.own(k.Sort).hear(k.Name, nil)
+		f.hub.own(k.Sort).hear(k.Name, nil)
 	}
-	f.table.Unwant(k)
+	f.hub.table.Unwant(k)
 }
 
 // An ownKind is a kind of which fedsync itself needs what is in the federation's namespace.
@@ -150,49 +151,50 @@ type ownKind struct {
 }
 
 // own is who hears of the objects of a sort there.
-func (l *loop) own(s *workload.Sort) ownKind {
+func (u *hub) own(s *workload.Sort) ownKind {
 	switch {
 	case s.Is(builtin.Secrets):
-		return ownKind{l.secret, func() []string { return slices.Collect(maps.Keys(l.secrets)) }}
+		return ownKind{u.secret, func() []string { return slices.Collect(maps.Keys(u.secrets)) }}
 	case s.Is(builtin.ConfigMaps):
-		return ownKind{l.config, func() []string { return []string{WaitingName, v1alpha1.ConfigName} }}
+		return ownKind{u.config, func() []string { return []string{WaitingName, v1alpha1.ConfigName} }}
 	}
 	return ownKind{func(string, *kube.Object) {}, func() []string { return nil }}
 }
 
 // config takes in a ConfigMap of the federation's namespace.
-func (l *loop) config(name string, o *kube.Object) {
+func (u *hub) config(name string, o *kube.Object) {
 	switch name {
 	case WaitingName:
-		l.gate.heard(o)
+		u.gate.heard(o)
 	case v1alpha1.ConfigName:
-		l.heed(o)
+		u.heed(o)
 	}
 }
 
 // secret takes in what may be the credentials of a cluster.
-func (l *loop) secret(name string, o *kube.Object) {
+func (u *hub) secret(name string, o *kube.Object) {
 	if o == nil {
-		delete(l.secrets, name)
+		delete(u.secrets, name)
 		return
 	}
 	data, _ := o.Object["data"].(map[string]any)
 	text, ok := data[v1alpha1.KubeconfigKey].(string)
 	if !ok {
-		delete(l.secrets, name)
+		delete(u.secrets, name)
 		return
 	}
 	content, err := base64.StdEncoding.DecodeString(text)
 	if err != nil { // the API server has decoded it already
-		delete(l.secrets, name)
+		delete(u.secrets, name)
 		return
 	}
-	l.secrets[name] = content
+	u.secrets[name] = content
 }
 
 // joined follows the Cluster objects.
 type joined struct {
-	*loop
+	loop *loop
+	hub  *hub
 	said string
 }
 
@@ -200,34 +202,34 @@ var _ kube.Follower = (*joined)(nil)
 
 // Listed is for kube.API.Follow.
 func (f *joined) Listed(all []*kube.Object) {
-	f.do(func() {
+	f.loop.do(func() {
 		f.said = ""
 		there := map[string]bool{}
 		for _, o := range all {
 			there[o.GetName()] = true
 			f.set(o)
 		}
-		for name := range f.clusters {
+		for name := range f.hub.clusters {
 			if !there[name] {
-				delete(f.clusters, name)
+				delete(f.hub.clusters, name)
 			}
 		}
-		delete(f.unlisted, v1alpha1.Clusters.Name)
+		delete(f.hub.unlisted, v1alpha1.Clusters.Name)
 	})
 }
 
 // Set is for kube.API.Follow.
-func (f *joined) Set(o *kube.Object) { f.do(func() { f.set(o) }) }
+func (f *joined) Set(o *kube.Object) { f.loop.do(func() { f.set(o) }) }
 
 // Gone is for kube.API.Follow.
-func (f *joined) Gone(_, name string) { f.do(func() { delete(f.clusters, name) }) }
+func (f *joined) Gone(_, name string) { f.loop.do(func() { delete(f.hub.clusters, name) }) }
 
 // Failed is for kube.API.Follow.
 func (f *joined) Failed(err error) {
-	f.do(func() {
+	f.loop.do(func() {
 		if f.said != err.Error() {
 			f.said = err.Error()
-			f.Log.Error(fmt.Sprintf("federation's API: clusters: %v; trying again", kube.Plain(err)))
+			f.hub.Log.Error(fmt.Sprintf("federation's API: clusters: %v; trying again", kube.Plain(err)))
 		}
 	})
 }
@@ -235,8 +237,8 @@ func (f *joined) Failed(err error) {
 func (f *joined) set(o *kube.Object) {
 	c := &v1alpha1.Cluster{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, c); err != nil {
-		f.Log.Error(fmt.Sprintf("cluster %s: %v; it stays as it was", o.GetName(), err))
+		f.hub.Log.Error(fmt.Sprintf("cluster %s: %v; it stays as it was", o.GetName(), err))
 		return
 	}
-	f.clusters[c.Name] = c
+	f.hub.clusters[c.Name] = c
 }

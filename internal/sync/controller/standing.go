@@ -11,223 +11,63 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/placement"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
-// A cluster is asked every heartbeat whether it is ready, and is out of reach when
-// it has been silent for three: one lost packet isn't an outage.
-const (
-	heartbeat = 2 * time.Second
-	misses    = 3
-)
-
-// retold is how often a heartbeat is written that changes nothing else: often
-// enough for people, too seldom to be work.
-const retold = 5 * time.Minute
-
-// A pulse is what heartbeats say of a cluster.
-type pulse struct {
-	heard  bool // there was one
-	missed int
-	since  time.Time // it has been in reach, or out of it
-	ready  bool      // it says that it is
-	why    string    // it isn't
-	at     time.Time // of the last
-	find   findings
-}
-
-// findings are what is asked seldom.
-type findings struct {
-	version, region string
-	zones           []string
-	origin          kube.Origin
-}
-
-func (p *pulse) reachable() bool { return p.heard && p.missed < misses }
-
-// reachable says whether steps can be done in a cluster: its API answers, and it is
-// known which cluster it is.
-func (m *member) reachable() bool {
-	return m.pulse.reachable() && m.pulse.find.version != "" && m.twin() == ""
-}
-
-// twin is what else the cluster is, if it was joined twice, or is the federation's
-// API itself: it would be told to be two things at once.
-func (m *member) twin() string {
-	id := m.pulse.find.origin.Identity
-	if id == "" {
-		return ""
-	}
-	if id == m.origin.Identity {
-		return "it is the federation's own API"
-	}
-	for name, o := range m.members {
-		if name < m.name && o.pulse.find.origin.Identity == id {
-			return "it is the same as cluster " + name
-		}
-	}
-	return ""
-}
-
-// beat asks a cluster how it is until ctx ends.
-func (m *member) beat(ctx context.Context) {
-	t := time.NewTicker(heartbeat)
-	defer t.Stop()
-	var found findings
-	var asked, looked time.Time
-	failed := false
-	for {
-		call, end := context.WithTimeout(ctx, heartbeat)
-		err := m.api.Ready(call)
-		end()
-		if ctx.Err() != nil {
-			return
-		}
-		failed = failed || err != nil
-		if err == nil && (failed || time.Since(asked) > retold) {
-			if f, ok := m.ask(ctx); ok {
-				found, asked, looked, failed = f, time.Now(), time.Now(), false
-			}
-		} else if err == nil && time.Since(looked) > compared {
-			call, end := context.WithTimeout(ctx, heartbeat) // one that hangs must not keep beats from being missed
-			if o, e := m.api.Origin(call, builtin.Namespaces); e == nil {
-				found.origin, looked = o, time.Now()
-			}
-			end()
-		}
-		m.tell(func() { m.felt(err, found) })
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
-}
-
-// ask finds out what changes seldom.
-func (m *member) ask(ctx context.Context) (f findings, ok bool) {
-	version, err := m.api.Version(ctx)
-	if err != nil {
-		return f, false
-	}
-	f.version = version
-	if f.origin, err = m.api.Origin(ctx, builtin.Namespaces); err != nil {
-		return f, false
-	}
-	all, err := m.api.List(ctx, builtin.Nodes, "", "")
-	if err != nil {
-		return f, kube.Refused(err) // then it's known as well as it ever will be
-	}
-	for _, n := range all {
-		labels := n.GetLabels()
-		if r := labels["topology.kubernetes.io/region"]; r != "" && f.region == "" {
-			f.region = r
-		}
-		if z := labels["topology.kubernetes.io/zone"]; z != "" && !slices.Contains(f.zones, z) {
-			f.zones = append(f.zones, z)
-		}
-	}
-	slices.Sort(f.zones)
-	return f, true
-}
-
-// felt takes in a heartbeat.
-func (m *member) felt(err error, found findings) {
-	p := &m.pulse
-	was := p.reachable()
-	// Who answers, if only to say that it isn't ready or doesn't know us, is there.
-	if err == nil || kube.Reached(err) {
-		p.missed, p.heard = 0, true
-	} else {
-		p.missed++
-	}
-	if p.ready, p.why, p.at = err == nil, "", time.Now(); err != nil {
-		p.why = err.Error()
-	}
-	if found.version != "" {
-		if what := p.find.origin.Another(found.origin); what != "" {
-			m.Log.Warn(fmt.Sprintf("cluster %s: has lost what it held, or was restored from an older copy (%s): it is listed anew", m.name, what))
-			m.content = nil // the next muster makes it a member anew
-		}
-		found.origin = p.find.origin.Next(found.origin)
-		p.find = found
-	}
-	if now := p.reachable(); now != was {
-		p.since = p.at
-		if now {
-			m.Log.Info(fmt.Sprintf("cluster %s: in reach", m.name))
-			m.heal()
-		} else {
-			m.Log.Warn(fmt.Sprintf("cluster %s: out of reach: %v", m.name, kube.Plain(err)))
-		}
-	}
-}
-
-// heal has what failed while the cluster was out of reach tried at once.
-func (m *member) heal() {
-	for f, t := range m.tries {
-		if f.cluster == m.name && !kube.Refused(t.err) {
-			delete(m.tries, f)
-			m.table.Touch(f.Key)
-		}
-	}
-}
-
 // describe tells the table how the clusters stand, if that has changed, and writes
 // it on the Cluster objects.
-func (l *loop) describe(now time.Time) {
+func (u *hub) describe(now time.Time) {
 	dark := 0
-	for name := range l.clusters {
-		if m := l.members[name]; m == nil || !m.reachable() {
+	for name := range u.clusters {
+		if m := u.members[name]; m == nil || !m.reachable() {
 			dark++
 		}
 	}
 	// When most are out of reach, it is fedsync that is cut off.
-	isolated := 2*dark > len(l.clusters)
+	isolated := 2*dark > len(u.clusters)
 	var all []*workload.Member
 	next := map[string]view{}
-	changed := len(l.table.Members()) != len(l.clusters)
-	for name, c := range l.clusters {
+	changed := len(u.table.Members()) != len(u.clusters)
+	for name, c := range u.clusters {
 		d := &workload.Member{Name: name, Labels: c.Labels, Lists: func(*workload.Sort) bool { return false }, Lacks: func(*workload.Sort) bool { return false }}
 		for _, t := range c.Spec.Taints {
 			d.Taints = append(d.Taints, placement.Taint{Key: t.Key, Value: t.Value, Effect: placement.Effect(t.Effect)})
 		}
 		d.Evacuated = evacuated(c.Spec.Drain, now)
-		since := l.troubles[name].since
-		if m := l.members[name]; m != nil {
+		since := u.troubles[name].since
+		if m := u.members[name]; m != nil {
 			d.Reachable = m.reachable()
 			d.Lists = func(s *workload.Sort) bool { return m.listed[s] }
 			d.Lacks = func(s *workload.Sort) bool { return m.lacks[s] }
 			d.Denies = func(s *workload.Sort) string { return m.denies[s] }
 			since = m.pulse.since
 			clusterUp.WithLabelValues(name).Set(number(d.Reachable))
-			l.proclaim(c, m, now)
+			u.proclaim(c, m, now)
 		}
-		d.Lost = !d.Reachable && !isolated && now.Sub(since) > l.LostAfter
+		d.Lost = !d.Reachable && !isolated && now.Sub(since) > u.LostAfter
 		all = append(all, d)
 		next[name] = view{c.Generation, d.Reachable, d.Evacuated}
-		i := slices.IndexFunc(l.table.Members(), func(o *workload.Member) bool { return o.Name == name })
-		news := l.news(name)
-		changed = changed || i < 0 || !same(l.table.Members()[i], d) || news
+		i := slices.IndexFunc(u.table.Members(), func(o *workload.Member) bool { return o.Name == name })
+		news := u.news(name)
+		changed = changed || i < 0 || !same(u.table.Members()[i], d) || news
 	}
 	if changed {
-		l.table.SetMembers(all)
+		u.table.SetMembers(all)
 	}
-	l.planned = next // as it is from the next plans on, which are made before this is looked at
+	u.planned = next // as it is from the next plans on, which are made before this is looked at
 }
 
 // news says whether the table knows another connection to a cluster than the one
 // there is.
-func (l *loop) news(name string) bool {
-	m := l.members[name]
-	if was, told := l.known[name]; told && was == m {
+func (u *hub) news(name string) bool {
+	m := u.members[name]
+	if was, told := u.known[name]; told && was == m {
 		return false
 	}
-	l.known[name] = m
+	u.known[name] = m
 	return true
 }
 
@@ -249,18 +89,18 @@ func evacuated(d *v1alpha1.Drain, now time.Time) bool {
 }
 
 // absent writes on a Cluster object why it can't be reached at all.
-func (l *loop) absent(c *v1alpha1.Cluster, why string, now time.Time) {
+func (u *hub) absent(c *v1alpha1.Cluster, why string, now time.Time) {
 	clusterUp.WithLabelValues(c.Name).Set(0)
 	next := c.Status
-	next.Replicas = l.replicas(c, now)
-	l.publish(c, next, []metav1.Condition{
+	next.Replicas = u.replicas(c, now)
+	u.publish(c, next, []metav1.Condition{
 		{Type: v1alpha1.Ready, Status: metav1.ConditionFalse, Reason: "NoCredentials", Message: why},
 		{Type: v1alpha1.Offline, Status: metav1.ConditionUnknown, Reason: "NoCredentials", Message: why},
 	})
 }
 
 // proclaim writes on a Cluster object how the cluster is, when that has changed.
-func (l *loop) proclaim(c *v1alpha1.Cluster, m *member, now time.Time) {
+func (u *hub) proclaim(c *v1alpha1.Cluster, m *cluster, now time.Time) {
 	p := &m.pulse
 	if p.at.IsZero() {
 		return
@@ -292,8 +132,8 @@ func (l *loop) proclaim(c *v1alpha1.Cluster, m *member, now time.Time) {
 	if p.missed == 0 && (c.Status.LastHeartbeatTime == nil || now.Sub(c.Status.LastHeartbeatTime.Time) > retold) {
 		next.LastHeartbeatTime = &metav1.Time{Time: p.at.UTC().Truncate(time.Second)}
 	}
-	next.Replicas = l.replicas(c, now)
-	l.publish(c, next, []metav1.Condition{ready, offline})
+	next.Replicas = u.replicas(c, now)
+	u.publish(c, next, []metav1.Condition{ready, offline})
 }
 
 // drained says whether a cluster's shards are taken out of the answers: by its drain,
@@ -307,9 +147,9 @@ func drained(c *v1alpha1.Cluster, now time.Time) bool {
 }
 
 // publish writes the status of a Cluster object, if it is another.
-func (l *loop) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditions []metav1.Condition) {
+func (u *hub) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditions []metav1.Condition) {
 	f := flight{cluster: "cluster/" + c.Name}
-	if l.preview || l.flights[f] || l.waits(f, time.Now()) {
+	if u.preview || u.flights[f] || u.waits(f, time.Now()) {
 		return
 	}
 	now := metav1.Time{Time: time.Now().UTC().Truncate(time.Second)}
@@ -327,28 +167,28 @@ func (l *loop) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditi
 		return
 	}
 	if !reflect.DeepEqual(c.Status.Replicas, next.Replicas) {
-		l.counted[c.Name] = now.Time
+		u.counted[c.Name] = now.Time
 	}
 	next.Conditions = append(next.Conditions, others(c.Status.Conditions)...)
 	c.Status = next // until the watch says so; a failure says otherwise
-	l.desk.put(f, l.flights, func(ctx context.Context) (*kube.Object, error) {
-		return apply(ctx, l.api, c, next)
+	u.desk.put(f, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+		return apply(ctx, api, c, next)
 	}, func(f flight, _ *kube.Object, err error) {
-		delete(l.flights, f)
+		delete(u.flights, f)
 		if err == nil || kube.Missing(err) || kube.Conflict(err) {
-			delete(l.tries, f)
+			delete(u.tries, f)
 			return
 		}
 		if next.Replicas != nil && kube.Undeclared(err) { // the rest is written without them
-			if l.undeclared.IsZero() {
-				l.Log.Warn("federation's API: its definition of Clusters is of an older version, and has no status.replicas: what fedctl drain waits for isn't said there; fedctl init again renews it")
+			if u.undeclared.IsZero() {
+				u.Log.Warn("federation's API: its definition of Clusters is of an older version, and has no status.replicas: what fedctl drain waits for isn't said there; fedctl init again renews it")
 			}
-			l.undeclared, c.Status = time.Now(), v1alpha1.ClusterStatus{}
+			u.undeclared, c.Status = time.Now(), v1alpha1.ClusterStatus{}
 			return
 		}
 		c.Status = v1alpha1.ClusterStatus{Replicas: next.Replicas} // which mustn't go only because they aren't to be written again yet
-		if _, news := l.failed(f, err, soonest, ""); news {
-			l.Log.Warn(fmt.Sprintf("federation's API: status of cluster %s: %v; trying again", c.Name, kube.Plain(err)))
+		if _, news := u.failed(f, err, soonest, ""); news {
+			u.Log.Warn(fmt.Sprintf("federation's API: status of cluster %s: %v; trying again", c.Name, kube.Plain(err)))
 		}
 	})
 }

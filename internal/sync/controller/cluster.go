@@ -1,0 +1,175 @@
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// A cluster is what is known of one that is written to, and what waits to be done there.
+// It is of a connection: with other credentials, it is another one.
+type cluster struct {
+	hub     *hub
+	name    string
+	content []byte // of its kubeconfig
+	queue   *queue
+	stop    func() // ends what follows it and writes to it
+	began   time.Time
+
+	listed  map[*workload.Sort]bool
+	lacks   map[*workload.Sort]bool
+	denies  map[*workload.Sort]string // why it doesn't let a sort be listed
+	pulse   pulse
+	looking bool // at pods
+}
+
+func newCluster(u *hub, name string, content []byte) *cluster {
+	now := time.Now()
+	return &cluster{
+		hub: u, name: name, content: content, queue: newQueue(), stop: func() {}, began: now, pulse: pulse{since: now},
+		listed: map[*workload.Sort]bool{}, lacks: map[*workload.Sort]bool{}, denies: map[*workload.Sort]string{},
+	}
+}
+
+// missing hears that the cluster serves no such kind.
+func (c *cluster) missing(s *workload.Sort, err error) {
+	if c.lacks[s] {
+		return
+	}
+	c.hub.Log.Warn(fmt.Sprintf("cluster %s: %v; looked for again from time to time", c.name, kube.Plain(err)))
+	c.lacks[s] = true
+	delete(c.listed, s)
+	delete(c.denies, s)
+	c.hub.table.Listed(c.name, s, nil) // what there was has gone with it
+}
+
+// denied hears that the cluster doesn't let a sort be listed.
+func (c *cluster) denied(s *workload.Sort, err error) {
+	if c.denies[s] == err.Error() {
+		return
+	}
+	c.denies[s] = err.Error()
+	delete(c.listed, s)
+	c.dirty(s)
+	if s.Home || s.Scaler {
+		for _, k := range c.hub.table.Wants(nil) {
+			c.hub.table.Touch(k)
+		}
+	}
+}
+
+// known says whether all is known of the sorts that can be known.
+func (c *cluster) known() bool {
+	for _, s := range c.hub.sorts {
+		if !c.listed[s] && !c.lacks[s] && c.denies[s] == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// dirty has all plans of a sort made anew.
+func (c *cluster) dirty(s *workload.Sort) {
+	for _, k := range c.hub.table.Wants(s) {
+		c.hub.table.Touch(k)
+	}
+}
+
+// A cluster is asked every heartbeat whether it is ready, and is out of reach when
+// it has been silent for three: one lost packet isn't an outage.
+const (
+	heartbeat = 2 * time.Second
+	misses    = 3
+)
+
+// retold is how often a heartbeat is written that changes nothing else: often
+// enough for people, too seldom to be work.
+const retold = 5 * time.Minute
+
+// A pulse is what heartbeats say of a cluster.
+type pulse struct {
+	heard  bool // there was one
+	missed int
+	since  time.Time // it has been in reach, or out of it
+	ready  bool      // it says that it is
+	why    string    // it isn't
+	at     time.Time // of the last
+	find   findings
+}
+
+// findings are what is asked seldom.
+type findings struct {
+	version, region string
+	zones           []string
+	origin          kube.Origin
+}
+
+func (p *pulse) reachable() bool { return p.heard && p.missed < misses }
+
+// reachable says whether steps can be done in a cluster: its API answers, and it is
+// known which cluster it is.
+func (c *cluster) reachable() bool {
+	return c.pulse.reachable() && c.pulse.find.version != "" && c.twin() == ""
+}
+
+// twin is what else the cluster is, if it was joined twice, or is the federation's
+// API itself: it would be told to be two things at once.
+func (c *cluster) twin() string {
+	id := c.pulse.find.origin.Identity
+	if id == "" {
+		return ""
+	}
+	if id == c.hub.origin.Identity {
+		return "it is the federation's own API"
+	}
+	for name, o := range c.hub.members {
+		if name < c.name && o.pulse.find.origin.Identity == id {
+			return "it is the same as cluster " + name
+		}
+	}
+	return ""
+}
+
+// felt takes in a heartbeat.
+func (c *cluster) felt(err error, found findings) {
+	p := &c.pulse
+	was := p.reachable()
+	// Who answers, if only to say that it isn't ready or doesn't know us, is there.
+	if err == nil || kube.Reached(err) {
+		p.missed, p.heard = 0, true
+	} else {
+		p.missed++
+	}
+	if p.ready, p.why, p.at = err == nil, "", time.Now(); err != nil {
+		p.why = err.Error()
+	}
+	if found.version != "" {
+		if what := p.find.origin.Another(found.origin); what != "" {
+			c.hub.Log.Warn(fmt.Sprintf("cluster %s: has lost what it held, or was restored from an older copy (%s): it is listed anew", c.name, what))
+			c.content = nil // the next muster makes it a member anew
+		}
+		found.origin = p.find.origin.Next(found.origin)
+		p.find = found
+	}
+	if now := p.reachable(); now != was {
+		p.since = p.at
+		if now {
+			c.hub.Log.Info(fmt.Sprintf("cluster %s: in reach", c.name))
+			c.heal()
+		} else {
+			c.hub.Log.Warn(fmt.Sprintf("cluster %s: out of reach: %v", c.name, kube.Plain(err)))
+		}
+	}
+}
+
+// heal has what failed while the cluster was out of reach tried at once.
+func (c *cluster) heal() {
+	for f, t := range c.hub.tries {
+		if f.cluster == c.name && !kube.Refused(t.err) {
+			delete(c.hub.tries, f)
+			c.hub.table.Touch(f.Key)
+		}
+	}
+}

@@ -1,0 +1,457 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// A hub is what is known of a federation, and what follows from it. It has one owner,
+// and neither a goroutine nor a client: steps wait in the clusters' queues, writes to the
+// federation's API on the desk, and the rest is asked of its acts.
+type hub struct {
+	Config
+	acts
+	origin kube.Origin // of the federation's API
+	heeds  bool        // the kinds are those that the ConfigMap says
+	sorts  []*workload.Sort
+	table  *workload.Table
+
+	unlisted map[string]bool // of the federation's API: names of sorts, and clusters
+	clusters map[string]*v1alpha1.Cluster
+	secrets  map[string][]byte   // kubeconfigs, by the name of the Secret
+	members  map[string]*cluster // that are written to
+	known    map[string]*cluster // as the table has been told
+	troubles map[string]trouble  // why clusters aren't members
+	flights  map[flight]bool
+	tries    map[flight]*try
+	reports  map[workload.Key]*report
+	mustered bool                  // the table knows the clusters: without them, all would be deleted everywhere
+	untold   map[workload.Key]bool // of the reports, those with something new
+	contests map[flight]*contest
+	census   census
+	planned  map[string]view      // how the clusters were when all plans were made
+	counted  map[string]time.Time // when a cluster's replicas were last written
+	// undeclared is when the federation's API was last found to have a definition of
+	// Clusters that knows no replicas.
+	undeclared time.Time
+	desk       *desk
+	gate       gate
+	preview    bool
+	swept      time.Time // when names that were taken were last looked at
+	looked     time.Time // when pods were
+	cleared    time.Time // when contests that are over were last forgotten
+}
+
+// acts are what a hub has done by whoever runs it. None of them waits.
+type acts struct {
+	// connect begins to follow and to write to a cluster.
+	connect func(name string, content []byte) (*cluster, error)
+	// pending lists the pods of a cluster that have no node.
+	pending func(c *cluster, done func([]kube.Object, error))
+	// renew has all begin anew.
+	renew func()
+}
+
+func newHub(c Config, a acts, all []*workload.Sort, own kube.Origin) *hub {
+	u := &hub{
+		Config: c, acts: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), desk: newDesk(),
+		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string][]byte{},
+		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
+		untold: map[workload.Key]bool{}, contests: map[flight]*contest{}, census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
+	}
+	u.table.Sorts = all
+	u.gate.init(u)
+	for _, s := range all {
+		u.unlisted[s.Kind.Name] = true
+	}
+	return u
+}
+
+// A flight is a step, or with cluster "" a write to the federation's API, that is
+// under way.
+type flight struct {
+	cluster string
+	workload.Key
+}
+
+// A try is a step that failed.
+type try struct {
+	count int
+	until time.Time
+	err   error
+	what  string // of the step: another one needn't wait
+}
+
+// A step that fails again and again waits, for longest at the most; a write to the
+// federation's API for soonest, since there is only one and all wait for it.
+const (
+	longest = time.Minute
+	soonest = 10 * time.Second
+)
+
+func (t *try) again(err error, now time.Time, most time.Duration) {
+	wait := 200 * time.Millisecond << min(t.count, 10)
+	t.count++
+	t.until, t.err = now.Add(min(wait, most)), err
+}
+
+// failed notes that something has to be tried again, and says whether its error is
+// another one than before.
+func (u *hub) failed(f flight, err error, most time.Duration, what string) (t *try, news bool) {
+	t = u.tries[f]
+	if t == nil || t.what != what {
+		t = &try{what: what}
+		u.tries[f] = t
+	}
+	news = t.err == nil || t.err.Error() != err.Error()
+	t.again(err, time.Now(), most)
+	return t, news
+}
+
+// waits says whether something has to wait before it is tried again.
+func (u *hub) waits(f flight, now time.Time) bool {
+	t := u.tries[f]
+	return t != nil && now.Before(t.until)
+}
+
+// complete says whether all that the federation's API has is known: before that,
+// nothing can be said to be missing. Sorts that it refuses to list stand aside.
+func (u *hub) complete() bool { return len(u.unlisted) == 0 }
+
+// pass does what time asks for.
+func (u *hub) pass(now time.Time) {
+	if !u.complete() {
+		return
+	}
+	for f, t := range u.tries {
+		if !t.until.IsZero() && now.After(t.until) && !u.flights[f] {
+			t.until = time.Time{}
+			if f.Sort != nil {
+				u.table.Touch(f.Key)
+			}
+		}
+	}
+	u.muster(now)
+	u.mustered = true
+	if u.preview {
+		return
+	}
+	if now.Sub(u.swept) > recheck {
+		u.swept = now
+		u.sweep()
+	}
+	if now.Sub(u.looked) > podsEvery {
+		u.looked = now
+		u.pods(now)
+	}
+	u.calm(now)
+	u.gate.pass(now)
+	u.tell(now)
+}
+
+// recheck is how often names that others have taken are looked at again.
+const recheck = time.Minute
+
+// sweep looks again at what isn't ours: nobody tells of it.
+func (u *hub) sweep() {
+	for _, k := range u.table.Wants(nil) {
+		for c := range u.members {
+			if h := u.table.Known(c, k); h != nil && !h.Ours && h.Target == "" {
+				u.look(c, k)
+			}
+		}
+	}
+}
+
+// look asks a cluster what it has under a name.
+func (u *hub) look(cluster string, k workload.Key) {
+	if m := u.members[cluster]; m == nil || !m.listed[k.Sort] || !m.pulse.reachable() || u.flights[flight{cluster, k}] {
+		return
+	}
+	u.launch(workload.Step{Cluster: cluster, Key: k, Verb: look, Why: "it isn't ours"})
+}
+
+// look is the verb of asking; no plan has it.
+const look workload.Verb = "look"
+
+// plan makes the plans that are out of date, and starts what follows.
+func (u *hub) plan(now time.Time) {
+	for _, k := range u.table.Dirty() {
+		w := u.table.Wanted(k)
+		if w == nil {
+			u.forget(k)
+			continue
+		}
+		if u.preview {
+			continue
+		}
+		p := u.table.Plan(k)
+		if p.Hold {
+			u.intend(w, now)
+			continue
+		}
+		r := u.reports[k].next(p, now)
+		u.reports[k] = r
+		u.untold[k] = true
+		u.gate.clear(k)
+		u.recall(k, p.Steps)
+		for _, s := range p.Steps {
+			u.start(s, now)
+		}
+		u.count(w, p)
+		if w.Deleting {
+			u.bury(w, p)
+		}
+	}
+}
+
+// intend writes the finalizer on a federated object, and with it where it is going
+// to be: if fedsync ends before it has said what became of it, the next one knows
+// where to look.
+func (u *hub) intend(w *workload.Want, now time.Time) {
+	ready := *w
+	ready.Finalizer = true
+	p := u.table.PlanOf(&ready)
+	reason, message := verdict(&ready, p.Standings)
+	record := w.Record.Next(w.UID, p.Standings, reason, message, now)
+	u.mark(w, true, &record)
+}
+
+// recall takes back steps that wait and aren't in the plan any more.
+func (u *hub) recall(k workload.Key, steps []workload.Step) {
+	for c, m := range u.members {
+		f := flight{c, k}
+		if !u.flights[f] || slices.ContainsFunc(steps, func(s workload.Step) bool { return s.Cluster == c }) {
+			continue
+		}
+		if m.queue.drop(k) {
+			delete(u.flights, f)
+			delete(u.gate.launched, f)
+		}
+	}
+}
+
+// forget lets go of what was known of an object that is gone.
+func (u *hub) forget(k workload.Key) {
+	if r := u.reports[k]; r != nil {
+		r.count(k, nil)
+		delete(u.reports, k)
+	}
+	delete(u.untold, k)
+	u.census.drop(k)
+	u.gate.clear(k)
+	for f := range u.tries {
+		if f.Key == k && !u.gate.allowed[f] {
+			delete(u.tries, f)
+		}
+	}
+}
+
+// what tells steps apart that mean something else.
+func what(s workload.Step) string { return string(s.Verb) + " " + s.Hash + " " + s.Scale.String() }
+
+// start has a step done, unless one for the same object is under way or it has to
+// wait.
+func (u *hub) start(s workload.Step, now time.Time) {
+	f := flight{s.Cluster, s.Key}
+	if u.flights[f] {
+		m := u.members[s.Cluster]
+		switch passed := u.gate.launched[f]; {
+		case s.Verb == workload.Delete && !passed:
+			if !m.queue.drop(s.Key) {
+				return // it is planned anew when this one has ended
+			}
+			delete(u.flights, f)
+		case m.queue.replace(s) && s.Verb != workload.Delete:
+			delete(u.gate.launched, f)
+			return
+		default:
+			return
+		}
+	}
+	if t := u.tries[f]; t != nil && t.what != what(s) {
+		delete(u.tries, f) // what failed is asked for no more
+	}
+	if u.waits(f, now) {
+		return
+	}
+	if s.Verb == workload.Delete {
+		u.gate.add(s, now)
+		return
+	}
+	if u.contested(s, now) {
+		return
+	}
+	u.launch(s)
+}
+
+func (u *hub) launch(s workload.Step) {
+	m := u.members[s.Cluster]
+	if m == nil {
+		return
+	}
+	u.flights[flight{s.Cluster, s.Key}] = true
+	m.queue.push(s)
+}
+
+// A contest is somebody who changes again and again what fedsync puts right.
+type contest struct {
+	count int
+	last  time.Time
+	until time.Time
+}
+
+// patient is how often in a row drift is put right at once; peace is how long there
+// has to be none before that counts anew.
+const (
+	patient = 5
+	peace   = 10 * time.Minute
+)
+
+// contested says whether a step that puts something right has to wait: who writes
+// what fedsync writes may never stop, and two that never stop are a load.
+func (u *hub) contested(s workload.Step, now time.Time) bool {
+	if !s.Drift && s.Verb != workload.Adopt {
+		return false
+	}
+	f := flight{s.Cluster, s.Key}
+	c := u.contests[f]
+	if c == nil {
+		c = &contest{}
+		u.contests[f] = c
+	}
+	if now.Before(c.until) {
+		return true
+	}
+	c.count++
+	c.last = now
+	if over := c.count - patient; over >= 0 {
+		c.until = now.Add(min(time.Second<<min(over, 6), longest))
+	}
+	return false
+}
+
+// calm ends the waiting of contests, and forgets those that are over.
+func (u *hub) calm(now time.Time) {
+	if now.Sub(u.cleared) < time.Second {
+		return
+	}
+	u.cleared = now
+	for f, c := range u.contests {
+		if !c.until.IsZero() && now.After(c.until) {
+			c.until = time.Time{}
+			u.table.Touch(f.Key)
+		}
+		if now.Sub(c.last) > peace {
+			delete(u.contests, f)
+		}
+	}
+}
+
+// finish hears how a step ended.
+func (u *hub) finish(m *cluster, s workload.Step, r result) {
+	if u.members[s.Cluster] != m {
+		return // the cluster has left, or has other credentials; its flights ended then
+	}
+	f := flight{s.Cluster, s.Key}
+	delete(u.flights, f)
+	delete(u.gate.launched, f)
+	u.Log.Debug(fmt.Sprintf("cluster %s: %s %s: %s", s.Cluster, s.Verb, s.Key, s.Why), "outcome", r.outcome())
+	if s.Verb == look {
+		switch {
+		case r.err != nil: // it is looked at again
+		case r.got == nil:
+			u.table.Gone(s.Cluster, s.Key)
+		default:
+			u.table.Have(s.Cluster, s.Key, r.got.Object)
+		}
+		u.table.Touch(s.Key) // steps may have waited for it
+		return
+	}
+	stepsTotal.WithLabelValues(s.Cluster, string(s.Verb), r.outcome()).Inc()
+	switch {
+	case r.err != nil:
+		t, news := u.failed(f, r.err, longest, what(s))
+		if news && !r.soon {
+			u.Log.Warn(fmt.Sprintf("cluster %s: %s %s: %v; trying again", s.Cluster, s.Verb, s.Key, kube.Plain(r.err)))
+		}
+		if r.soon {
+			t.count = min(t.count, 3)
+			u.again(s)
+		}
+	case s.Verb == workload.Delete:
+		delete(u.tries, f)
+		u.table.Going(s.Cluster, s.Key, s.UID)
+		return // the watch tells when it is gone
+	case s.Verb == workload.Release:
+		delete(u.tries, f)
+		if h := u.table.Known(s.Cluster, s.Key); h != nil && !h.Ours || r.got == nil {
+			u.table.Gone(s.Cluster, s.Key) // of what has but one mark, no watch tells
+		} else {
+			u.table.Have(s.Cluster, s.Key, r.got.Object)
+		}
+		return
+	case r.taken:
+		delete(u.tries, f)
+		u.table.Have(s.Cluster, s.Key, r.got.Object)
+	default:
+		delete(u.tries, f)
+		u.table.Wrote(s.Cluster, s.Key, r.got.Object, s.Share)
+	}
+	u.table.Touch(s.Key)
+}
+
+// again looks at what a step was planned upon, if nobody tells when it changes: an
+// object or a namespace that isn't ours.
+func (u *hub) again(s workload.Step) {
+	if h := u.table.Known(s.Cluster, s.Key); h != nil && !h.Ours {
+		u.look(s.Cluster, s.Key)
+	}
+	if w := u.table.Home(s.Key); w != nil {
+		if h := u.table.Known(s.Cluster, w.Key); h != nil && !h.Ours {
+			u.look(s.Cluster, w.Key)
+		}
+	}
+}
+
+// bury ends the deletion of a federated object whose like are gone.
+func (u *hub) bury(w *workload.Want, p workload.Plan) {
+	if w.Sort.Home {
+		for _, k := range u.table.Inside(w.Name) {
+			if o := u.table.Wanted(k); !o.Deleting && !u.waits(flight{"", k}, time.Now()) {
+				u.desk.put(flight{"", k}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+					return nil, api.Delete(ctx, k.Kind, k.Namespace, k.Name, uid(o.UID))
+				}, u.filed)
+			}
+		}
+	}
+	if !p.Done {
+		return
+	}
+	for c := range u.members {
+		f := flight{c, w.Key}
+		if u.flights[f] {
+			return // what is under way may yet make one
+		}
+		// A cluster that was released gets one try.
+		i := slices.IndexFunc(p.Steps, func(s workload.Step) bool { return s.Cluster == c })
+		if i >= 0 && u.tries[f] == nil && !u.gate.holds(f) {
+			return
+		}
+	}
+	if w.Finalizer {
+		u.mark(w, false, nil)
+		return
+	}
+	if w.Terminating && !u.waits(flight{"", w.Key}, time.Now()) {
+		u.desk.put(flight{"", w.Key}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+			return nil, finalize(ctx, api, w)
+		}, u.filed)
+	}
+}

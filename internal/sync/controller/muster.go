@@ -1,0 +1,124 @@
+package controller
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+)
+
+// A trouble is why a cluster isn't a member.
+type trouble struct {
+	why     string
+	content []byte // the kubeconfig that is of no use
+	since   time.Time
+}
+
+// muster makes the members be those that the Cluster objects speak of, and tells
+// the table how they stand.
+func (u *hub) muster(now time.Time) {
+	for name, m := range u.members {
+		if u.clusters[name] == nil {
+			u.Log.Info(fmt.Sprintf("cluster %s: has left; what is there stays", name))
+			u.dismiss(m)
+		}
+	}
+	for name := range u.troubles {
+		if u.clusters[name] == nil {
+			delete(u.troubles, name)
+		}
+	}
+	for name := range u.known {
+		if u.clusters[name] == nil {
+			delete(u.known, name)
+			delete(u.planned, name)
+			delete(u.counted, name)
+			for _, r := range u.reports {
+				r.leave(name)
+			}
+			forgetMember(name)
+		}
+	}
+	for name, c := range u.clusters {
+		content, missing := u.credentials(c)
+		m, was := u.members[name], u.troubles[name]
+		switch {
+		case missing != "":
+			u.wanting(c, trouble{why: missing}, now)
+			continue // one that is there goes on with the credentials it has
+		case m != nil && bytes.Equal(m.content, content):
+			delete(u.troubles, name)
+			continue
+		case was.content != nil && bytes.Equal(was.content, content):
+			u.wanting(c, was, now)
+			continue
+		}
+		next, err := u.connect(name, content)
+		if err != nil {
+			u.wanting(c, trouble{why: err.Error(), content: content}, now)
+			continue
+		}
+		delete(u.troubles, name)
+		if m != nil {
+			u.Log.Info(fmt.Sprintf("cluster %s: has other credentials", name))
+			next.pulse.since = m.pulse.since
+			u.dismiss(m)
+		}
+		u.members[name] = next
+	}
+	u.describe(now)
+}
+
+// wanting notes why a cluster can't be made a member.
+func (u *hub) wanting(c *v1alpha1.Cluster, t trouble, now time.Time) {
+	was, there := u.troubles[c.Name]
+	if t.since = now; there {
+		t.since = was.since
+	}
+	u.troubles[c.Name] = t
+	if t.why != was.why {
+		u.Log.Error(fmt.Sprintf("cluster %s: %s", c.Name, t.why))
+	}
+	if u.members[c.Name] == nil {
+		u.absent(c, t.why, now)
+	}
+}
+
+// dismiss ends what is under way in a cluster.
+func (u *hub) dismiss(m *cluster) {
+	m.stop()
+	delete(u.members, m.name)
+	for f := range u.flights {
+		if f.cluster == m.name {
+			delete(u.flights, f)
+			u.table.Touch(f.Key)
+		}
+	}
+	for f := range u.tries {
+		if f.cluster == m.name {
+			delete(u.tries, f)
+		}
+	}
+	for f := range u.contests {
+		if f.cluster == m.name {
+			delete(u.contests, f)
+		}
+	}
+	u.gate.leave(m.name)
+}
+
+// credentials are those to write with; missing says what isn't there.
+func (u *hub) credentials(c *v1alpha1.Cluster) (content []byte, missing string) {
+	if c.Spec.SecretRef == nil {
+		return nil, "has no spec.secretRef; fedctl join makes one"
+	}
+	name := c.Spec.SecretRef.Name
+	if content := u.secrets[name+v1alpha1.WriterSuffix]; content != nil {
+		return content, ""
+	}
+	if content := u.secrets[name]; content != nil {
+		return content, ""
+	}
+	return nil, fmt.Sprintf("Secret %s/%s%s, with the key %q, isn't there; fedctl join makes it", v1alpha1.System, name, v1alpha1.WriterSuffix, v1alpha1.KubeconfigKey)
+}
