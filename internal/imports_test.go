@@ -108,7 +108,7 @@ const siphash = "github.com/dchest/siphash"
 var homes = map[string][]string{
 	"k8s.io/api/":            {"internal/source/cluster"},
 	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry"},
-	"k8s.io/client-go/":      {"internal/source/cluster", "internal/kube", "internal/kube/kubeconfig"},
+	"k8s.io/client-go/":      {"internal/source/cluster", "internal/kube", "internal/kube/kubeconfig", "internal/sync/controller"},
 	"k8s.io/cli-runtime/":    {"internal/ctl"},
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},
 	"sigs.k8s.io/":           {"internal/source/cluster", "internal/kube", "internal/ctl"},

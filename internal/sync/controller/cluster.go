@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/client-go/util/workqueue"
+
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
@@ -14,7 +16,7 @@ type cluster struct {
 	hub     *hub
 	name    string
 	content []byte // of its kubeconfig
-	queue   *queue
+	queue   *workqueue.Typed[workload.Key]
 	stop    func() // ends what follows it and writes to it
 	began   time.Time
 

@@ -38,7 +38,7 @@ const (
 type gate struct {
 	hub      *hub
 	waiting  map[flight]waiting
-	launched map[flight]bool                 // let through, and under way
+	launched map[flight]bool                 // let through, and waiting or under way
 	done     map[string]map[flight]time.Time // let through within the window, by cluster
 	allowed  map[flight]bool                 // by an operator
 	strays   map[flight]time.Time            // when first seen
@@ -190,7 +190,7 @@ func (g *gate) seek(now time.Time) {
 		if _, ok := g.strays[f]; !ok {
 			g.strays[f] = now
 		}
-		if g.allowed[f] && !g.hub.flights[f] && !g.hub.waits(f, now) {
+		if g.allowed[f] && !g.hub.busy(f) && !g.hub.waits(f, now) {
 			g.open(workload.Step{Cluster: f.cluster, Key: f.Key, Verb: workload.Delete, UID: uid, Why: "no federated object of that name is there, and an operator has confirmed it"}, now)
 		}
 	}

@@ -24,10 +24,11 @@ type hub struct {
 
 	unlisted map[string]bool // of the federation's API: names of sorts, and clusters
 	clusters map[string]*v1alpha1.Cluster
-	secrets  map[string][]byte   // kubeconfigs, by the name of the Secret
-	members  map[string]*cluster // that are written to
-	known    map[string]*cluster // as the table has been told
-	troubles map[string]trouble  // why clusters aren't members
+	secrets  map[string][]byte        // kubeconfigs, by the name of the Secret
+	members  map[string]*cluster      // that are written to
+	known    map[string]*cluster      // as the table has been told
+	troubles map[string]trouble       // why clusters aren't members
+	steps    map[flight]workload.Step // that may be done, by the last plan; their keys wait in the clusters' queues
 	flights  map[flight]bool
 	tries    map[flight]*try
 	reports  map[workload.Key]*report
@@ -62,7 +63,7 @@ func newHub(c Config, a acts, all []*workload.Sort, own kube.Origin) *hub {
 	u := &hub{
 		Config: c, acts: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), desk: newDesk(),
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string][]byte{},
-		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
+		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[flight]workload.Step{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
 		untold: map[workload.Key]bool{}, contests: map[flight]*contest{}, census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
 	u.table.Sorts = all
@@ -130,7 +131,7 @@ func (u *hub) pass(now time.Time) {
 		return
 	}
 	for f, t := range u.tries {
-		if !t.until.IsZero() && now.After(t.until) && !u.flights[f] {
+		if !t.until.IsZero() && now.After(t.until) && !u.busy(f) {
 			t.until = time.Time{}
 			if f.Sort != nil {
 				u.table.Touch(f.Key)
@@ -171,7 +172,7 @@ func (u *hub) sweep() {
 
 // look asks a cluster what it has under a name.
 func (u *hub) look(cluster string, k workload.Key) {
-	if m := u.members[cluster]; m == nil || !m.listed[k.Sort] || !m.pulse.reachable() || u.flights[flight{cluster, k}] {
+	if m := u.members[cluster]; m == nil || !m.listed[k.Sort] || !m.pulse.reachable() || u.busy(flight{cluster, k}) {
 		return
 	}
 	u.launch(workload.Step{Cluster: cluster, Key: k, Verb: look, Why: "it isn't ours"})
@@ -183,32 +184,59 @@ const look workload.Verb = "look"
 // plan makes the plans that are out of date, and starts what follows.
 func (u *hub) plan(now time.Time) {
 	for _, k := range u.table.Dirty() {
-		w := u.table.Wanted(k)
-		if w == nil {
-			u.forget(k)
-			continue
-		}
-		if u.preview {
-			continue
-		}
-		p := u.table.Plan(k)
-		if p.Hold {
-			u.intend(w, now)
-			continue
-		}
-		r := u.reports[k].next(p, now)
-		u.reports[k] = r
-		u.untold[k] = true
-		u.gate.clear(k)
-		u.recall(k, p.Steps)
-		for _, s := range p.Steps {
-			u.start(s, now)
-		}
-		u.count(w, p)
-		if w.Deleting {
-			u.bury(w, p)
-		}
+		u.planOne(k, now)
 	}
+}
+
+func (u *hub) planOne(k workload.Key, now time.Time) {
+	w := u.table.Wanted(k)
+	if w == nil {
+		u.forget(k)
+		return
+	}
+	if u.preview {
+		return
+	}
+	p := u.table.Plan(k)
+	if p.Hold {
+		u.intend(w, now)
+		return
+	}
+	r := u.reports[k].next(p, now)
+	u.reports[k] = r
+	u.untold[k] = true
+	u.gate.clear(k)
+	u.recall(k, p.Steps)
+	for _, s := range p.Steps {
+		u.start(s, now)
+	}
+	u.count(w, p)
+	if w.Deleting {
+		u.bury(w, p)
+	}
+}
+
+// take gives the step that a worker of a cluster is to do under a key, by a plan that is
+// up to date; false: there is none any more.
+func (u *hub) take(c *cluster, k workload.Key, now time.Time) (s workload.Step, ok bool) {
+	if u.members[c.name] != c {
+		return s, false
+	}
+	if u.table.Clean(k) {
+		u.planOne(k, now)
+	}
+	f := flight{c.name, k}
+	if s, ok = u.steps[f]; ok {
+		delete(u.steps, f)
+		u.flights[f] = true
+	}
+	return s, ok
+}
+
+// busy says whether something is under way, or about to be.
+func (u *hub) busy(f flight) bool {
+	_, waits := u.steps[f]
+	return waits || u.flights[f]
 }
 
 // intend writes the finalizer on a federated object, and with it where it is going
@@ -225,16 +253,22 @@ func (u *hub) intend(w *workload.Want, now time.Time) {
 
 // recall takes back steps that wait and aren't in the plan any more.
 func (u *hub) recall(k workload.Key, steps []workload.Step) {
-	for c, m := range u.members {
+	for c := range u.members {
 		f := flight{c, k}
-		if !u.flights[f] || slices.ContainsFunc(steps, func(s workload.Step) bool { return s.Cluster == c }) {
-			continue
-		}
-		if m.queue.drop(k) {
-			delete(u.flights, f)
-			delete(u.gate.launched, f)
+		if u.steps[f].Verb != look && !slices.ContainsFunc(steps, func(s workload.Step) bool { return s.Cluster == c }) {
+			u.drop(f)
 		}
 	}
+}
+
+// drop takes back a step that waits; false: none does.
+func (u *hub) drop(f flight) bool {
+	_, waits := u.steps[f]
+	if waits {
+		delete(u.steps, f)
+		delete(u.gate.launched, f)
+	}
+	return waits
 }
 
 // forget lets go of what was known of an object that is gone.
@@ -251,6 +285,11 @@ func (u *hub) forget(k workload.Key) {
 			delete(u.tries, f)
 		}
 	}
+	for c := range u.members { // what nobody wants isn't made; what an operator has let go goes
+		if f := (flight{c, k}); !u.gate.launched[f] {
+			u.drop(f)
+		}
+	}
 }
 
 // what tells steps apart that mean something else.
@@ -261,19 +300,22 @@ func what(s workload.Step) string { return string(s.Verb) + " " + s.Hash + " " +
 func (u *hub) start(s workload.Step, now time.Time) {
 	f := flight{s.Cluster, s.Key}
 	if u.flights[f] {
-		m := u.members[s.Cluster]
-		switch passed := u.gate.launched[f]; {
-		case s.Verb == workload.Delete && !passed:
-			if !m.queue.drop(s.Key) {
-				return // it is planned anew when this one has ended
-			}
-			delete(u.flights, f)
-		case m.queue.replace(s) && s.Verb != workload.Delete:
+		return // it is planned anew when this one has ended
+	}
+	if was, waits := u.steps[f]; waits {
+		passed := u.gate.launched[f]
+		switch {
+		case was.Verb == look:
+			return // what it finds is planned upon
+		case s.Verb != workload.Delete: // it needs no pass
 			delete(u.gate.launched, f)
+			u.steps[f] = s
 			return
-		default:
+		case passed:
+			u.steps[f] = s
 			return
 		}
+		u.drop(f)
 	}
 	if t := u.tries[f]; t != nil && t.what != what(s) {
 		delete(u.tries, f) // what failed is asked for no more
@@ -296,8 +338,8 @@ func (u *hub) launch(s workload.Step) {
 	if m == nil {
 		return
 	}
-	u.flights[flight{s.Cluster, s.Key}] = true
-	m.queue.push(s)
+	u.steps[flight{s.Cluster, s.Key}] = s
+	m.queue.Add(s.Key)
 }
 
 // A contest is somebody who changes again and again what fedsync puts right.
@@ -436,7 +478,7 @@ func (u *hub) bury(w *workload.Want, p workload.Plan) {
 	}
 	for c := range u.members {
 		f := flight{c, w.Key}
-		if u.flights[f] {
+		if u.busy(f) {
 			return // what is under way may yet make one
 		}
 		// A cluster that was released gets one try.

@@ -37,8 +37,8 @@ func (l *loop) connect(name string, content []byte) (*cluster, error) {
 	ctx, cancel := context.WithCancel(l.life)
 	c := newCluster(l.hub, name, content)
 	m := &member{loop: l, hub: l.hub, cluster: c, api: api, ctx: ctx}
-	release := c.queue.closeWith(ctx)
-	c.stop = func() { cancel(); release(); delete(l.links, c) }
+	c.stop = func() { cancel(); delete(l.links, c) }
+	context.AfterFunc(ctx, c.queue.ShutDown)
 	l.links[c] = m
 	var all sync.WaitGroup
 	for _, s := range l.hub.sorts {
@@ -177,12 +177,18 @@ func (r result) outcome() string {
 // work does steps until ctx ends.
 func (m *member) work(ctx context.Context) {
 	for {
-		s, ok := m.cluster.queue.pop()
-		if !ok {
+		k, over := m.cluster.queue.Get()
+		if over || ctx.Err() != nil {
 			return
+		}
+		s, ok := m.take(ctx, k)
+		if !ok {
+			m.cluster.queue.Done(k)
+			continue
 		}
 		r := m.execute(ctx, s)
 		m.loop.do(func() { m.hub.finish(m.cluster, s, r) })
+		m.cluster.queue.Done(k)
 		if r.err != nil && !kube.Refused(r.err) && !r.soon {
 			// The cluster is in trouble: every worker that finds it so waits a little
 			// before it asks for more.
@@ -192,6 +198,25 @@ func (m *member) work(ctx context.Context) {
 			case <-time.After(rest):
 			}
 		}
+	}
+}
+
+// take asks what is to be done under a key.
+func (m *member) take(ctx context.Context, k workload.Key) (s workload.Step, ok bool) {
+	type answer struct {
+		workload.Step
+		ok bool
+	}
+	answered := make(chan answer, 1)
+	m.loop.do(func() {
+		s, ok := m.hub.take(m.cluster, k, time.Now())
+		answered <- answer{s, ok}
+	})
+	select {
+	case a := <-answered:
+		return a.Step, a.ok
+	case <-ctx.Done():
+		return s, false // the cluster is let go, and with it what was to be done there
 	}
 }
 

@@ -95,6 +95,12 @@ func (u *hub) dismiss(m *cluster) {
 			u.table.Touch(f.Key)
 		}
 	}
+	for f := range u.steps {
+		if f.cluster == m.name {
+			delete(u.steps, f)
+			u.table.Touch(f.Key)
+		}
+	}
 	for f := range u.tries {
 		if f.cluster == m.name {
 			delete(u.tries, f)

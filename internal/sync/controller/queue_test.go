@@ -2,11 +2,14 @@ package controller
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -16,41 +19,90 @@ func step(sort int, name string, verb workload.Verb) workload.Step {
 	return workload.Step{Cluster: "paris", Key: workload.Key{Sort: sorts0[sort], Name: name}, Verb: verb}
 }
 
+// TestQueue is that a worker gets what others need first, and of each object what was
+// planned last.
 func TestQueue(t *testing.T) {
-	q := newQueue()
-	for _, s := range []workload.Step{step(5, "deployment", workload.Create), step(1, "b", workload.Create), step(0, "namespace", workload.Create), step(1, "a", workload.Create), step(1, "dropped", workload.Create)} {
-		q.push(s)
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, nil, kube.Origin{})
+	c := newCluster(u, "paris", nil)
+	u.members["paris"] = c
+	now := time.Now()
+	for _, s := range []workload.Step{step(5, "deployment", workload.Create), step(1, "b", workload.Create), step(0, "namespace", workload.Create), step(1, "a", workload.Create), step(1, "dropped", workload.Create), step(1, "goes", workload.Create)} {
+		u.start(s, now)
 	}
-	if !q.replace(step(1, "a", workload.Update)) || q.replace(step(1, "none", workload.Update)) {
-		t.Error("replace doesn't know what waits")
-	}
-	if !q.drop(step(1, "dropped", "").Key) || q.drop(step(1, "dropped", "").Key) {
-		t.Error("drop doesn't know what waits")
+	u.start(step(1, "a", workload.Update), now)
+	u.recall(step(1, "dropped", "").Key, nil)
+	u.start(step(1, "goes", workload.Delete), now)
+	// No plan takes the place of a look: it was made without what that finds.
+	u.launch(step(1, "looked at", look))
+	u.start(step(1, "looked at", workload.Update), now)
+	u.recall(step(1, "looked at", "").Key, nil)
+	if f := (flight{"paris", step(1, "goes", "").Key}); u.busy(f) || u.gate.waiting[f].step.Verb != workload.Delete {
+		t.Error("a deletion doesn't wait at the gate in place of what was planned before")
 	}
 	var got []string
-	for range 4 {
-		s, _ := q.pop()
-		got = append(got, string(s.Verb)+" "+s.Name)
+	for c.queue.Len() > 0 {
+		k, _ := c.queue.Get()
+		if s, ok := u.take(c, k, now); ok {
+			got = append(got, string(s.Verb)+" "+s.Name)
+		}
+		c.queue.Done(k)
 	}
-	if want := []string{"create namespace", "create b", "update a", "create deployment"}; !slices.Equal(got, want) {
+	if want := []string{"create namespace", "create b", "update a", "look looked at", "create deployment"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if q.drop(step(1, "a", "").Key) {
-		t.Error("one that is being done was dropped")
+	k := step(1, "a", "").Key
+	if u.start(step(1, "a", workload.Create), now); u.drop(flight{"paris", k}) || c.queue.Len() != 0 {
+		t.Error("one that is being done was planned again, or dropped")
+	}
+	if _, ok := u.take(newCluster(u, "paris", nil), k, now); ok {
+		t.Error("a cluster that was let go gets steps")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue()
-		ctx, cancel := context.WithCancel(t.Context())
-		defer q.closeWith(ctx)()
 		ended := false
-		go func() { _, ok := q.pop(); ended = !ok }()
+		go func() { _, ended = q.Get() }()
 		synctest.Wait()
-		cancel()
+		q.ShutDown()
 		synctest.Wait()
 		if !ended {
 			t.Error("who waits isn't told of the end")
 		}
 	})
+}
+
+// TestTake is that plans are made when a worker has time: what was planned before the
+// object changed, or went, isn't done.
+func TestTake(t *testing.T) {
+	namespaces := sorts0[0]
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, sorts0, kube.Origin{})
+	c := newCluster(u, "paris", nil)
+	u.members["paris"] = c
+	yes, no := func(*workload.Sort) bool { return true }, func(*workload.Sort) bool { return false }
+	u.table.SetMembers([]*workload.Member{{Name: "paris", Reachable: true, Lists: yes, Lacks: no}})
+	k := workload.Key{Sort: namespaces, Name: "shop"}
+	want := func(color string) {
+		u.table.Want(workload.NewWant(k, workload.Object{"metadata": map[string]any{
+			"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "labels": map[string]any{"color": color},
+		}}, "prod"))
+	}
+	now := time.Now()
+	want("blue")
+	u.plan(now)
+	want("green")
+	s, ok := u.take(c, k, now)
+	if labels, _ := s.Object["metadata"].(map[string]any)["labels"].(map[string]any); !ok || s.Verb != workload.Create || labels["color"] != "green" {
+		t.Fatalf("%v: %s %v", ok, s.Verb, s.Object)
+	}
+	u.finish(c, s, result{err: kube.Refusal("no")})
+	delete(u.tries, flight{"paris", k}) // it may be tried again
+	u.plan(now)
+	if !u.busy(flight{"paris", k}) {
+		t.Fatal("it isn't planned again")
+	}
+	u.table.Unwant(k)
+	if s, ok := u.take(c, k, now); ok {
+		t.Errorf("nobody wants it, and it is to %s it", s.Verb)
+	}
 }
 
 // TestBackoff is that what fails is tried more and more seldom, and never given up.

@@ -108,6 +108,13 @@ func (t *Table) touchSort(s *Sort) {
 	}
 }
 
+// Clean says whether a plan has to be made anew, and takes that as done.
+func (t *Table) Clean(k Key) bool {
+	was := t.dirty[k]
+	delete(t.dirty, k)
+	return was
+}
+
 // Dirty takes the keys whose plans have to be made anew, what others need first.
 func (t *Table) Dirty() []Key {
 	out := slices.SortedFunc(maps.Keys(t.dirty), compareKeys)
