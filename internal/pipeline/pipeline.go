@@ -377,6 +377,7 @@ type worker struct {
 	prober   *probe.Prober
 	changes  *gatherer
 	targets  map[probe.Target][]wanted
+	moves    uint64                  // of this host's addresses, that targets were looked at with
 	keepers  []*stateWriter          // by federation; nil: its state isn't kept
 	saved    map[string][]netip.Addr // of load balancers' names, from the disk
 	ctx      context.Context
@@ -528,6 +529,7 @@ func (w *worker) loop() {
 			w.mark()
 		case <-checks.C:
 			w.checkStates()
+			w.followChecks()
 		case <-w.ctx.Done():
 			return
 		}

@@ -30,10 +30,13 @@ func (w *worker) target(federation int, c shard.Check) (t probe.Target, why stri
 	return t, why, why == ""
 }
 
-// followChecks gives the prober what the tables want probed, if that has changed.
+// followChecks gives the prober what the tables want probed, if that has changed, or if
+// this host's addresses have, which aren't probed.
 // Checks of any table that come to the same are one target.
 func (w *worker) followChecks() {
-	changed := false
+	moves := probe.Moves()
+	changed := moves != w.moves
+	w.moves = moves
 	for _, t := range w.tables {
 		changed = t.ChecksChanged() || changed
 	}

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -88,30 +89,53 @@ func embedded(a netip.Addr) (inner netip.Addr, ok bool) {
 const ownFor = time.Second
 
 // own are the addresses of this host.
-var own hostAddrs
+var own = hostAddrs{list: net.InterfaceAddrs}
 
 type hostAddrs struct {
+	list func() ([]net.Addr, error) // as the kernel says
+
 	mu    sync.Mutex // guards the rest
 	asked time.Time
 	addrs map[netip.Addr]bool
+	moves uint64 // how often they have changed
+}
+
+// Moves counts how often the addresses of this host have changed, by which some may have
+// come to be refused, and others not.
+func Moves() uint64 {
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	own.look(time.Now())
+	return own.moves
 }
 
 func (h *hostAddrs) has(a netip.Addr) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := time.Now(); h.addrs == nil || now.Sub(h.asked) >= ownFor || now.Before(h.asked) {
-		// Where the kernel doesn't say, what it said before holds.
-		if list, err := net.InterfaceAddrs(); err == nil {
-			h.addrs = map[netip.Addr]bool{}
-			for _, n := range list {
-				if p, ok := n.(*net.IPNet); ok {
-					if a, ok := netip.AddrFromSlice(p.IP); ok {
-						h.addrs[a.Unmap()] = true
-					}
-				}
+	h.look(time.Now())
+	return h.addrs[a]
+}
+
+// look asks the kernel, if that is due. Where it doesn't say, what it said before holds.
+func (h *hostAddrs) look(now time.Time) {
+	if h.addrs != nil && now.Sub(h.asked) < ownFor && !now.Before(h.asked) {
+		return
+	}
+	h.asked = now
+	list, err := h.list()
+	if err != nil {
+		return
+	}
+	addrs := map[netip.Addr]bool{}
+	for _, n := range list {
+		if p, ok := n.(*net.IPNet); ok {
+			if a, ok := netip.AddrFromSlice(p.IP); ok {
+				addrs[a.Unmap()] = true
 			}
 		}
-		h.asked = now
 	}
-	return h.addrs[a]
+	if h.addrs == nil || !maps.Equal(addrs, h.addrs) {
+		h.addrs = addrs
+		h.moves++
+	}
 }

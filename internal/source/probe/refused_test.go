@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -171,4 +172,42 @@ func TestNoRefusedAddress(t *testing.T) {
 			r.Fatalf("%s, which leads to %s, is probed", a, v4)
 		}
 	})
+}
+
+// Addresses of this host come and go: each is refused while it is there, and what the kernel
+// doesn't say is as before.
+func TestOwnAddresses(t *testing.T) {
+	var list []net.Addr
+	var failing error
+	h := hostAddrs{list: func() ([]net.Addr, error) { return list, failing }}
+	set := func(addrs ...string) {
+		list = nil
+		for _, a := range addrs {
+			list = append(list, &net.IPNet{IP: net.ParseIP(a), Mask: net.CIDRMask(24, 32)})
+		}
+	}
+	now := time.Unix(1000, 0)
+	a := netip.MustParseAddr("192.0.2.1")
+	for i, tt := range []struct {
+		addrs   []string
+		failing error
+		after   time.Duration
+		has     bool
+		moves   uint64
+	}{
+		{nil, nil, 0, false, 1},
+		{[]string{"192.0.2.1"}, nil, ownFor / 2, false, 1}, // not asked again yet
+		{[]string{"192.0.2.1"}, nil, ownFor, true, 2},
+		{[]string{"192.0.2.1"}, nil, ownFor, true, 2},
+		{nil, net.ErrClosed, ownFor, true, 2},
+		{nil, nil, ownFor, false, 3},
+	} {
+		set(tt.addrs...)
+		failing = tt.failing
+		now = now.Add(tt.after)
+		h.look(now)
+		if h.addrs[a] != tt.has || h.moves != tt.moves {
+			t.Errorf("step %d: %v, %d moves", i, h.addrs, h.moves)
+		}
+	}
 }
