@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -76,26 +77,22 @@ func (c *steering) settings(ctx context.Context, api *kube.API) (v1alpha1.Settin
 func (p *progress) until(ctx context.Context, limit time.Duration, ask func(context.Context) (yes bool, why string, err error)) error {
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	clock := time.NewTicker(interval)
-	defer clock.Stop()
-	for {
+	err := wait.PollUntilContextCancel(within, interval, true, func(context.Context) (bool, error) {
 		yes, why, err := ask(within)
-		switch {
-		case yes:
-			return nil
-		case ctx.Err() != nil:
-			return errInterrupted
-		case within.Err() != nil:
-			return fmt.Errorf("not within %s (--timeout): %s", limit, p.last)
-		case err != nil:
-			return err
+		if !yes && err == nil && within.Err() == nil {
+			p.say(why)
 		}
-		p.say(why)
-		select {
-		case <-within.Done():
-		case <-clock.C:
-		}
+		return yes, err
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return errInterrupted
+	case within.Err() != nil:
+		return fmt.Errorf("not within %s (--timeout): %s", limit, p.last)
 	}
+	return err
 }
 
 // interval is between two looks at what is waited for.

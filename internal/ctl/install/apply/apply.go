@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -96,24 +98,27 @@ func (l *Applied) Record(k kube.Kind, namespace, name string) {
 // Namespace sees to it that there is one. It belongs to no federation: several may
 // share it.
 func (l *Applied) Namespace(ctx context.Context, name string) error {
-	for {
+	var there, going bool
+	err := wait.PollUntilContextCancel(ctx, step, true, func(ctx context.Context) (bool, error) {
 		live, err := l.API.Get(ctx, builtin.Namespaces, "", name)
 		if kube.Missing(err) {
-			break
+			return true, nil
 		}
 		if err != nil {
-			return fmt.Errorf("namespace %s: %w", name, err)
+			return false, fmt.Errorf("namespace %s: %w", name, err)
 		}
-		if live.GetDeletionTimestamp() == nil {
-			return nil
-		}
-		// Of a federation that was here before; it takes a moment.
-		if err := pause(ctx); err != nil {
-			return advice.Errorf("wait until it is gone", "namespace %s is being deleted", name)
-		}
+		going = live.GetDeletionTimestamp() != nil // of a federation that was here before; it takes a moment
+		there = !going
+		return there, nil
+	})
+	switch {
+	case err != nil && going && ctx.Err() != nil:
+		return advice.Errorf("wait until it is gone", "namespace %s is being deleted", name)
+	case err != nil || there:
+		return err
 	}
 	l.Record(builtin.Namespaces, "", name)
-	_, _, err := l.API.Apply(ctx, builtin.Namespaces, NewNamespace(name), kube.How{Manager: Manager})
+	_, _, err = l.API.Apply(ctx, builtin.Namespaces, NewNamespace(name), kube.How{Manager: Manager})
 	if err != nil {
 		return fmt.Errorf("namespace %s: %w", name, err)
 	}
@@ -191,12 +196,3 @@ func title(k kube.Kind, namespace, name string) string {
 
 // step is between two looks at an API that is to come to something by itself.
 const step = 200 * time.Millisecond
-
-func pause(ctx context.Context) error {
-	select {
-	case <-time.After(step):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

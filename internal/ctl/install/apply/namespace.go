@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
 )
@@ -50,24 +52,26 @@ func RemoveNamespace(ctx context.Context, api *kube.API, live *kube.Object) erro
 	if controlled {
 		return nil
 	}
-	for {
+	err = wait.PollUntilContextCancel(ctx, step, true, func(ctx context.Context) (bool, error) {
 		now, err := api.Get(ctx, builtin.Namespaces, "", name)
 		if kube.Missing(err) || err == nil && now.GetUID() != uid {
-			return nil
+			return true, nil
 		}
 		if err == nil {
 			err = finalize(ctx, api, now)
 		}
-		if err == nil || kube.Missing(err) {
-			return nil
+		switch {
+		case err == nil || kube.Missing(err):
+			return true, nil
+		case kube.Conflict(err) || errors.Is(err, errNotEmpty):
+			return false, nil
 		}
-		if !kube.Conflict(err) && !errors.Is(err, errNotEmpty) {
-			return fmt.Errorf("namespace %s is left: %w", name, err)
-		}
-		if err := pause(ctx); err != nil {
-			return fmt.Errorf("namespace %s is left: it is being deleted still", name)
-		}
+		return false, fmt.Errorf("namespace %s is left: %w", name, err)
+	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("namespace %s is left: it is being deleted still", name)
 	}
+	return err
 }
 
 var errNotEmpty = errors.New("it isn't empty yet")

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/fedns/fedns/deploy"
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -225,19 +227,16 @@ const servedStep = 100 * time.Millisecond
 
 func established(ctx context.Context, api *kube.API) error {
 	for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders} {
-		for {
-			_, err := api.List(ctx, k, "", "")
-			if err == nil {
-				break
-			}
-			if !kube.Missing(err) {
-				return fmt.Errorf("%s.%s: %w", k.Resource, k.Group, err)
-			}
-			select {
-			case <-time.After(servedStep):
-			case <-ctx.Done():
-				return fmt.Errorf("the kind %s isn't served yet: %w", k.Name, context.Cause(ctx))
-			}
+		var err error
+		over := wait.PollUntilContextCancel(ctx, servedStep, true, func(ctx context.Context) (bool, error) {
+			_, err = api.List(ctx, k, "", "")
+			return !kube.Missing(err), nil
+		})
+		switch {
+		case over != nil:
+			return fmt.Errorf("the kind %s isn't served yet: %w", k.Name, context.Cause(ctx))
+		case err != nil:
+			return fmt.Errorf("%s.%s: %w", k.Resource, k.Group, err)
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -123,31 +125,30 @@ func (p Plan) readKeys(ctx context.Context, api *kube.API) (*keys, error) {
 // look is between two looks at what isn't ready.
 const look = 250 * time.Millisecond
 
-// wait asks until there is nothing missing. When ctx ends, the error says what
+// await asks until there is nothing missing. When ctx ends, the error says what
 // still was.
-func wait(ctx context.Context, say Waiter, missing func(context.Context) (what, help string, err error)) error {
+func await(ctx context.Context, say Waiter, missing func(context.Context) (what, help string, err error)) error {
 	what, help := "the first word from there", ""
-	for {
+	err := wait.PollUntilContextCancel(ctx, look, true, func(ctx context.Context) (bool, error) {
 		now, aid, err := missing(ctx)
-		if err == nil && now == "" {
-			return nil
-		}
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
-		if now != "" && ctx.Err() == nil { // else it is the end that is missing
+		switch {
+		case err == nil && now == "":
+			return true, nil
+		case ctx.Err() != nil: // it is the end that is missing
+			return false, ctx.Err()
+		case err == nil:
 			what, help = now, aid
 			say(what)
 		}
-		select {
-		case <-time.After(look):
-		case <-ctx.Done():
-			if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-				return advice.Errorf(help, "%s", what)
-			}
-			return context.Cause(ctx)
-		}
+		return false, err
+	})
+	switch {
+	case err == nil || ctx.Err() == nil:
+		return err
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return advice.Errorf(help, "%s", what)
 	}
+	return context.Cause(ctx)
 }
 
 // address waits for the address that the API is reached at.
@@ -159,7 +160,7 @@ func (p Plan) address(ctx context.Context, api *kube.API, say Waiter) (host, por
 	if p.ServiceType == ClusterIP {
 		return p.APIName() + "." + p.Namespace() + ".svc", "", nil
 	}
-	err = wait(ctx, say, func(ctx context.Context) (string, string, error) {
+	err = await(ctx, say, func(ctx context.Context) (string, string, error) {
 		o, err := api.Get(ctx, builtin.Services, p.Namespace(), p.APIName())
 		if err != nil {
 			return "", "", fmt.Errorf("service %s: %w", p.APIName(), err)
@@ -234,7 +235,7 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 		name string
 		app  string
 	}{{builtin.StatefulSets, p.EtcdName(), "etcd"}, {builtin.Deployments, p.APIName(), "kube-apiserver"}} {
-		err := wait(ctx, say, func(ctx context.Context) (string, string, error) {
+		err := await(ctx, say, func(ctx context.Context) (string, string, error) {
 			o, err := api.Get(ctx, w.kind, p.Namespace(), w.name)
 			if err != nil {
 				return "", "", fmt.Errorf("%s %s: %w", w.kind.Name, w.name, err)
@@ -259,7 +260,7 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 		return err
 	}
 	defer own.Close()
-	return wait(ctx, say, func(ctx context.Context) (string, string, error) {
+	return await(ctx, say, func(ctx context.Context) (string, string, error) {
 		if err := own.Ready(ctx); err != nil {
 			return fmt.Sprintf("%s isn't ready: %v", own.Server, err), "--api-server-advertise-address says where it is reached from here", nil
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
@@ -107,20 +109,29 @@ const goneStep = 100 * time.Millisecond
 // be given back.
 func (m *Member) gone(ctx context.Context, k kube.Kind, list []*kube.Object) error {
 	for _, o := range list {
-		for {
-			now, err := m.API.Get(ctx, k, o.GetNamespace(), o.GetName())
-			if kube.Missing(err) || err == nil && now.GetUID() != o.GetUID() {
-				break
-			}
-			if err := sleep(ctx, goneStep); err != nil {
-				if now != nil {
-					return fmt.Errorf("%s %s/%s: its finalizers %q hold it: %w", k.Name, o.GetNamespace(), o.GetName(), now.GetFinalizers(), err)
-				}
-				return err
-			}
+		if err := gone(ctx, m.API, k, o, fmt.Sprintf("%s %s/%s", k.Name, o.GetNamespace(), o.GetName())); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func gone(ctx context.Context, api *kube.API, k kube.Kind, o *kube.Object, title string) error {
+	var last *kube.Object
+	over := wait.PollUntilContextCancel(ctx, goneStep, true, func(ctx context.Context) (bool, error) {
+		now, err := api.Get(ctx, k, o.GetNamespace(), o.GetName())
+		if err == nil {
+			last = now
+		}
+		return kube.Missing(err) || err == nil && now.GetUID() != o.GetUID(), nil
+	})
+	switch {
+	case over == nil:
+		return nil
+	case last != nil:
+		return fmt.Errorf("%s: its finalizers %q hold it: %w", title, last.GetFinalizers(), context.Cause(ctx))
+	}
+	return context.Cause(ctx)
 }
 
 // leaveNamespace removes a namespace in which nothing is left but what Kubernetes

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -242,19 +244,16 @@ func try(ctx context.Context, e kubeconfig.Endpoint, t token.Token, kind kube.Ki
 		return err
 	}
 	defer api.Close()
-	for end := time.Now().Add(patience); ; {
+	over := wait.PollUntilContextTimeout(ctx, grantStep, patience, true, func(context.Context) (bool, error) {
 		if err = api.Ready(ctx); err == nil {
 			_, err = api.List(ctx, kind, v1alpha1.System, "") // a right to all of them, and little to send
 		}
-		if err == nil || !kube.Forbidden(err) || time.Now().After(end) {
-			return err
-		}
-		select {
-		case <-time.After(grantStep):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		return !kube.Forbidden(err), nil
+	})
+	if over != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
+	return err
 }
 
 // Clusters names a federation's members.

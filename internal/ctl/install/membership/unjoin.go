@@ -1,10 +1,13 @@
 package membership
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -143,20 +146,18 @@ func (m *Member) drain(ctx context.Context, f Leaving, say func(string)) error {
 	}
 	if f.Drained != nil {
 		say("fedns to leave it out of the answers")
-		for end := time.Now().Add(heedTime); ; {
-			out, err := f.Drained(ctx)
-			if err == nil && out {
-				break
-			}
-			if time.Now().After(end) {
-				if err == nil {
-					err = errors.New("its shards are up there")
-				}
-				return advice.Errorf("does its Corefile have a registry? --drain-wait 0 doesn't wait", "fedns still answers with cluster %s: %w", m.Cluster, err)
-			}
-			if err := sleep(ctx, heedStep); err != nil {
-				return err
-			}
+		var out bool
+		var err error
+		over := wait.PollUntilContextTimeout(ctx, heedStep, heedTime, true, func(context.Context) (bool, error) {
+			out, err = f.Drained(ctx)
+			return err == nil && out, nil
+		})
+		switch {
+		case over != nil && ctx.Err() != nil:
+			return context.Cause(ctx)
+		case over != nil:
+			why := cmp.Or(err, errors.New("its shards are up there"))
+			return advice.Errorf("does its Corefile have a registry? --drain-wait 0 doesn't wait", "fedns still answers with cluster %s: %w", m.Cluster, why)
 		}
 	}
 	say(fmt.Sprintf("answers that name it to expire, until %s", time.Now().Add(f.Wait).Format(time.TimeOnly)))
@@ -168,18 +169,7 @@ func (m *Member) dismiss(ctx context.Context, live *kube.Object) error {
 	if err := m.Home.Delete(ctx, v1alpha1.Clusters, "", m.Cluster, live.GetUID()); err != nil {
 		return fmt.Errorf("cluster %s: %w", m.Cluster, err)
 	}
-	for {
-		now, err := m.Home.Get(ctx, v1alpha1.Clusters, "", m.Cluster)
-		if kube.Missing(err) || err == nil && now.GetUID() != live.GetUID() {
-			return nil
-		}
-		if err := sleep(ctx, heedStep); err != nil {
-			if now != nil {
-				return fmt.Errorf("cluster %s: its finalizers %q hold it: %w", m.Cluster, now.GetFinalizers(), err)
-			}
-			return err
-		}
-	}
+	return gone(ctx, m.Home, v1alpha1.Clusters, live, "cluster "+m.Cluster)
 }
 
 // retire removes the accounts in the member. The kinds that were added are noted
