@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -71,10 +72,12 @@ func waits(ctx context.Context, api *kube.API) (*waitlist, error) {
 		return nil, fmt.Errorf("ConfigMap %s/%s: %w", v1alpha1.System, controller.WaitingName, err)
 	}
 	w.Digest, w.version = o.GetAnnotations()[controller.DigestOf], o.GetResourceVersion()
-	data, _ := o.Object["data"].(map[string]any)
+	data, _, err := unstructured.NestedStringMap(o.Object, "data")
+	if err != nil {
+		return nil, fmt.Errorf("ConfigMap %s/%s: %w", v1alpha1.System, controller.WaitingName, err)
+	}
 	for cluster, text := range data {
-		s, _ := text.(string)
-		for l := range strings.Lines(s) {
+		for l := range strings.Lines(text) {
 			w.Clusters[cluster] = append(w.Clusters[cluster], strings.TrimSuffix(l, "\n"))
 		}
 	}

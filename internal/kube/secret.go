@@ -3,6 +3,8 @@ package kube
 import (
 	"encoding/base64"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/fedns/fedns/internal/api/builtin"
 )
 
@@ -21,9 +23,8 @@ func NewSecret(namespace, name string, data map[string][]byte) *Object {
 // SecretData is what a Secret holds; what isn't base64 no API server gave.
 func SecretData(o *Object) map[string][]byte {
 	out := map[string][]byte{}
-	data, _ := o.Object["data"].(map[string]any)
-	for k, v := range data {
-		s, _ := v.(string)
+	data, _, _ := unstructured.NestedStringMap(o.Object, "data")
+	for k, s := range data {
 		if raw, err := base64.StdEncoding.DecodeString(s); err == nil {
 			out[k] = raw
 		}

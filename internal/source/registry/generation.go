@@ -10,6 +10,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -210,8 +211,7 @@ func (g *generation) secret(ctx context.Context, name string, o *kube.Object) {
 	g.hear()
 	var content []byte
 	if o != nil {
-		data, _ := o.Object["data"].(map[string]any)
-		text, _ := data[v1alpha1.KubeconfigKey].(string)
+		text, _, _ := unstructured.NestedString(o.Object, "data", v1alpha1.KubeconfigKey)
 		content, _ = base64.StdEncoding.DecodeString(text) // as API servers write it
 	}
 	g.changed = g.roster.secret(name, o != nil, content) || g.changed
@@ -302,7 +302,7 @@ func (f *follower) works() {
 // another version's, and is laxer about times: what can't be read is wrong.
 func said(o *kube.Object) word {
 	w := word{wrong: map[string]string{}, uid: string(o.GetUID()), generation: o.GetGeneration()}
-	spec, _ := o.Object["spec"].(map[string]any)
+	spec, _, _ := unstructured.NestedMap(o.Object, "spec")
 	for key, value := range spec {
 		text, err := json.Marshal(map[string]any{key: value})
 		if err == nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/report"
@@ -359,8 +360,7 @@ func (p *reporter) apply(ctx context.Context, k kube.Kind, name, uid, manager st
 	what := k.Resource + "/status"
 	o := k.New("", name)
 	if uid != "" {
-		metadata := o.Object["metadata"].(map[string]any)
-		metadata["uid"] = uid // not one of that name that came after it
+		o.SetUID(types.UID(uid)) // not one of that name that came after it
 	}
 	o.Object["status"] = status
 	got, _, err := p.api.Apply(ctx, k, o, kube.How{Manager: manager, Force: true, Subresource: "status"})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -105,7 +106,7 @@ func finalize(ctx context.Context, api *kube.API, ns *kube.Object) error {
 	if !empty {
 		return errNotEmpty // what was deleted may take its time
 	}
-	delete(ns.Object["spec"].(map[string]any), "finalizers")
+	unstructured.RemoveNestedField(ns.Object, "spec", "finalizers")
 	_, err = api.Put(ctx, builtin.Namespaces, ns, "finalize")
 	return err
 }

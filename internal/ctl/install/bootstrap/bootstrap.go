@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/fedns/fedns/deploy"
@@ -70,7 +71,7 @@ func AddRules(role *kube.Object, kinds []kube.Kind, verbs ...string) {
 	if len(kinds) == 0 {
 		return
 	}
-	rules, _ := role.Object["rules"].([]any)
+	rules, _, _ := unstructured.NestedSlice(role.Object, "rules")
 	var note []string
 	may := []any{"get", "list", "watch"}
 	for _, v := range verbs {

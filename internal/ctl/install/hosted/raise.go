@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/fedns/fedns/internal/advice"
@@ -181,23 +182,18 @@ func (p Plan) address(ctx context.Context, api *kube.API, say Waiter) (host, por
 }
 
 func nodePort(service *kube.Object) string {
-	for _, item := range list(service.Object, "spec", "ports") {
-		port, _ := item.(map[string]any)
-		switch n := port["nodePort"].(type) {
-		case int64:
+	for _, port := range entries(service, "spec", "ports") {
+		if n, ok, _ := unstructured.NestedInt64(port, "nodePort"); ok {
 			return fmt.Sprint(n)
-		case float64:
-			return fmt.Sprint(int(n))
 		}
 	}
 	return ""
 }
 
 func balancer(service *kube.Object) string {
-	for _, item := range list(service.Object, "status", "loadBalancer", "ingress") {
-		entry, _ := item.(map[string]any)
+	for _, entry := range entries(service, "status", "loadBalancer", "ingress") {
 		for _, key := range []string{"ip", "hostname"} {
-			if s, _ := entry[key].(string); s != "" {
+			if s, _, _ := unstructured.NestedString(entry, key); s != "" {
 				return s
 			}
 		}
@@ -205,26 +201,21 @@ func balancer(service *kube.Object) string {
 	return ""
 }
 
-// list is what stands at a path of maps, if that is a list.
-func list(o map[string]any, path ...string) []any {
-	for _, key := range path[:len(path)-1] {
-		o, _ = o[key].(map[string]any)
+// entries are the maps of a list at a path of an object; none, where there is no list yet.
+func entries(o *kube.Object, path ...string) (out []map[string]any) {
+	list, _, _ := unstructured.NestedSlice(o.Object, path...)
+	for _, item := range list {
+		if entry, ok := item.(map[string]any); ok {
+			out = append(out, entry)
+		}
 	}
-	l, _ := o[path[len(path)-1]].([]any)
-	return l
+	return out
 }
 
-func number(o map[string]any, path ...string) int64 {
-	for _, key := range path[:len(path)-1] {
-		o, _ = o[key].(map[string]any)
-	}
-	switch n := o[path[len(path)-1]].(type) {
-	case int64:
-		return n
-	case float64:
-		return int64(n)
-	}
-	return 0
+// number is what stands at a path of an object; 0, where nothing does yet.
+func number(o *kube.Object, path ...string) int64 {
+	n, _, _ := unstructured.NestedInt64(o.Object, path...)
+	return n
 }
 
 // ready waits for the pods, and for the API to say that it is ready, asked from
@@ -241,8 +232,8 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 				return "", "", fmt.Errorf("%s %s: %w", w.kind.Name, w.name, err)
 			}
 			// What ran before doesn't count: it has the certificates of before.
-			if number(o.Object, "status", "observedGeneration") >= o.GetGeneration() && number(o.Object, "status", "readyReplicas") > 0 &&
-				number(o.Object, "status", "updatedReplicas") > 0 {
+			if number(o, "status", "observedGeneration") >= o.GetGeneration() && number(o, "status", "readyReplicas") > 0 &&
+				number(o, "status", "updatedReplicas") > 0 {
 				return "", "", nil
 			}
 			why, err := p.stuck(ctx, api, w.app)
@@ -276,17 +267,13 @@ func (p Plan) stuck(ctx context.Context, api *kube.API, app string) (string, err
 	}
 	var why []string
 	for _, pod := range pods {
-		for _, item := range list(pod.Object, "status", "containerStatuses") {
-			c, _ := item.(map[string]any)
-			state, _ := c["state"].(map[string]any)
-			waiting, _ := state["waiting"].(map[string]any)
-			if reason, _ := waiting["reason"].(string); reason != "" {
+		for _, c := range entries(&pod, "status", "containerStatuses") {
+			if reason, _, _ := unstructured.NestedString(c, "state", "waiting", "reason"); reason != "" {
 				why = append(why, reason)
 			}
 		}
-		for _, item := range list(pod.Object, "status", "conditions") {
-			c, _ := item.(map[string]any)
-			message, _ := c["message"].(string)
+		for _, c := range entries(&pod, "status", "conditions") {
+			message, _, _ := unstructured.NestedString(c, "message")
 			if c["type"] == "PodScheduled" && c["status"] == "False" && message != "" {
 				why = append(why, message)
 			}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -180,15 +181,10 @@ func unmark(o *kube.Object) {
 	}
 	o.SetLabels(labels)
 	o.SetAnnotations(notes)
-	meta := o.Object["metadata"].(map[string]any)
-	fields, _ := meta["managedFields"].([]any)
-	fields = slices.DeleteFunc(fields, func(f any) bool {
-		entry, _ := f.(map[string]any)
-		return entry["manager"] == v1alpha1.Fedsync
-	})
+	fields := slices.DeleteFunc(o.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool { return f.Manager == v1alpha1.Fedsync })
 	if len(fields) == 0 {
 		// None at all would be taken for "as they were".
-		fields = []any{map[string]any{}}
+		fields = []metav1.ManagedFieldsEntry{{}}
 	}
-	meta["managedFields"] = fields
+	o.SetManagedFields(fields)
 }

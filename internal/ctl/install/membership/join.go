@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/fedns/fedns/internal/advice"
@@ -124,7 +125,7 @@ func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Res
 	}
 	if live != nil {
 		// An unjoin that didn't come to its end.
-		if drain, _ := spec(live)["drain"].(map[string]any); drain["reason"] == drainReason {
+		if why, _, _ := unstructured.NestedString(live.Object, "spec", "drain", "reason"); why == drainReason {
 			patch := map[string]any{"spec": map[string]any{"drain": nil}}
 			if _, err := m.Home.Merge(ctx, v1alpha1.Clusters, "", m.Cluster, patch, apply.Manager, ""); err != nil {
 				return res, fmt.Errorf("cluster %s: %w", m.Cluster, err)
@@ -144,7 +145,7 @@ func (m *Member) Object(want map[string]any, live *kube.Object) *kube.Object {
 	s := map[string]any{"secretRef": map[string]any{"name": Reader(m.Cluster)}}
 	if live != nil {
 		for _, field := range own {
-			if v, ok := spec(live)[field]; ok {
+			if v, ok, _ := unstructured.NestedFieldNoCopy(live.Object, "spec", field); ok {
 				s[field] = v
 			}
 		}
@@ -157,11 +158,6 @@ func (m *Member) Object(want map[string]any, live *kube.Object) *kube.Object {
 	o.Object["spec"] = s
 	apply.Mark(o, m.Federation)
 	return o
-}
-
-func spec(o *kube.Object) map[string]any {
-	s, _ := o.Object["spec"].(map[string]any)
-	return s
 }
 
 // preflight makes sure that both APIs can be reached, that what is ahead may be
