@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -166,24 +167,27 @@ func (b *board) make(ctx context.Context, o override.Order, dry bool) (made *kub
 // give makes an Order that comes after those before. Of two that were made in one
 // second, the last by name does: the names are chance, and so it may take another try.
 func (b *board) give(ctx context.Context, o override.Order, before []postedOrder) (name string, err error) {
-	for {
+	err = wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
 		made, err := b.make(ctx, o, false)
 		if err != nil {
-			return "", err
+			return false, err
 		}
 		at := made.GetCreationTimestamp()
 		if !slices.ContainsFunc(before, func(p postedOrder) bool {
 			return !p.Spec.DryRun && !p.CreationTimestamp.Time.Before(at.Time) && p.name > made.GetName()
 		}) {
-			return made.GetName(), nil
+			name = made.GetName()
+			return true, nil
 		}
 		if err := b.Delete(ctx, v1alpha1.Orders, "", made.GetName(), ""); err != nil {
-			return "", fmt.Errorf("order %s: %w", made.GetName(), err)
+			return false, fmt.Errorf("order %s: %w", made.GetName(), err)
 		}
-		if err := pause(ctx, interval); err != nil {
-			return "", err
-		}
+		return false, nil
+	})
+	if err != nil && err == ctx.Err() {
+		return "", errInterrupted
 	}
+	return name, err
 }
 
 // await waits until every server that is there has said of the Orders named what is

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -154,22 +155,22 @@ const (
 // that nobody else may have made. (One that the kernel lets go of, as fedctl's
 // other files have, would stay, and kubectl takes that for a lock.)
 func lock(ctx context.Context, path string) (unlock func(), err error) {
-	for end := time.Now().Add(lockPatience); ; {
+	over := wait.PollUntilContextTimeout(ctx, lockRetry, lockPatience, true, func(context.Context) (bool, error) {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
-		if err == nil {
+		switch {
+		case err == nil:
 			f.Close()
-			return func() { os.Remove(path) }, nil
+			return true, nil
+		case errors.Is(err, fs.ErrExist):
+			return false, nil
 		}
-		if !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
-		if time.Now().After(end) {
-			return nil, advice.Errorf("remove it if no kubectl and no fedctl is running", "kubeconfig: %s is there: somebody else is editing", path)
-		}
-		select {
-		case <-time.After(lockRetry):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		return false, err
+	})
+	switch {
+	case over == nil:
+		return func() { os.Remove(path) }, nil
+	case wait.Interrupted(over) && ctx.Err() == nil:
+		return nil, advice.Errorf("remove it if no kubectl and no fedctl is running", "kubeconfig: %s is there: somebody else is editing", path)
 	}
+	return nil, over
 }
