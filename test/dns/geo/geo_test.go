@@ -84,7 +84,9 @@ func city(t testing.TB, built time.Time, networks map[string]point) []byte {
 			},
 		}
 		if networks[cidr] == chicago { // one that has names
-			named := func(name string) mmdbtype.Map { return mmdbtype.Map{"names": mmdbtype.Map{"en": mmdbtype.String(name)}} }
+			named := func(name string) mmdbtype.Map {
+				return mmdbtype.Map{"names": mmdbtype.Map{"en": mmdbtype.String(name)}}
+			}
 			record["city"].(mmdbtype.Map)["names"] = named("Chicago")["names"]
 			record["subdivisions"] = mmdbtype.Slice{named("Illinois")}
 			record["country"], record["continent"] = named("United States"), named("North America")
