@@ -234,9 +234,7 @@ func (w *served) reload() {
 
 func (w *served) restart([]string) (string, error) {
 	w.start()
-	w.s.Stop()
-	w.s = nil
-	w.start()
+	w.s.Restart(w.t)
 	return "", nil
 }
 
@@ -305,7 +303,7 @@ func told(m *dns.Msg, ttls bool) string {
 		}
 	}
 	slices.Sort(rest)
-	lines := append(chain, rest...)
+	lines := slices.Concat(chain, rest)
 	soa := slices.ContainsFunc(m.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA })
 	why := ""
 	if o := m.IsEdns0(); o != nil {
@@ -329,7 +327,7 @@ func told(m *dns.Msg, ttls bool) string {
 }
 
 // serial remembers the SOA's, and compares it with the one before. One that is to be later is
-// waited for: it shows a second after a change that isn't the first of its second.
+// waited for: of what changes within a second, all but the first shows a second later.
 func (w *served) serial(args []string) (string, error) {
 	is := func(now uint32) bool { return true }
 	if len(args) > 0 {
@@ -342,8 +340,10 @@ func (w *served) serial(args []string) (string, error) {
 			is = func(now uint32) bool { return now == last }
 		case "later": // RFC 1982: less than half of all numbers ahead
 			is = func(now uint32) bool { return int32(now-last) > 0 }
+			// It is the time of the change, or the second after that. When both are over, it stays.
+			over := func(now uint32) bool { return is(now) && time.Now().Unix() > int64(now)+3 }
 			end := time.Now().Add(limit)
-			for now, err := w.soa(); err == nil && !is(now) && time.Now().Before(end); now, err = w.soa() {
+			for now, err := w.soa(); err == nil && !over(now) && time.Now().Before(end); now, err = w.soa() {
 				time.Sleep(10 * time.Millisecond) // between two looks
 			}
 		default:

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,14 +79,7 @@ func Launch(t testing.TB, corefile string, under ...string) *Server {
 	}
 	s.Corefile = filepath.Join(t.TempDir(), "Corefile")
 	s.Write(t, corefile)
-	args := append(under, bin, "-conf", s.Corefile)
-	s.cmd = exec.Command(args[0], args[1:]...)
-	s.cmd.Dir = s.Dir
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if s.done, err = vector.Start(s.cmd); err != nil {
-		t.Fatal(err)
-	}
-	s.Pid = s.cmd.Process.Pid
+	s.run(t, bin, under)
 	t.Cleanup(func() {
 		s.Stop()
 		if t.Failed() {
@@ -93,6 +87,32 @@ func Launch(t testing.TB, corefile string, under ...string) *Server {
 		}
 	})
 	return s
+}
+
+func (s *Server) run(t testing.TB, bin string, under []string) {
+	t.Helper()
+	args := slices.Concat(under, []string{bin, "-conf", s.Corefile})
+	s.cmd = exec.Command(args[0], args[1:]...)
+	s.cmd.Dir = s.Dir
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	var err error
+	if s.done, err = vector.Start(s.cmd); err != nil {
+		t.Fatal(err)
+	}
+	s.Pid = s.cmd.Process.Pid
+}
+
+// Restart ends the server and starts another over the same Corefile, at the same
+// addresses; it waits until that is ready.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	bin, err := Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	s.run(t, bin, nil)
+	s.WaitReady(t)
 }
 
 // Write replaces the Corefile; a running server takes it at its next reload.
