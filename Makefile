@@ -2,7 +2,9 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED ?= 1
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI := v2.15.0
+# One for each version of either: a linter that was built with an older Go refuses a newer go.mod.
+golangci = bin/tools/golangci-lint-$(GOLANGCI)-$(shell go env GOVERSION)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
 # STRESS=8 has so many busy loops run beside the tests.
@@ -43,14 +45,19 @@ e2e: kube peers ## the tests of the whole system, but for interop
 interop: peers ## the tests among resolvers, caches and name servers of others
 	$(e2e) ./test/dns/peers
 
-check: ## formatting, vet, staticcheck, tidy go.mod, builds for other systems, known vulnerabilities where their list can be reached
+check: $(golangci) ## formatting, vet, linters, tidy go.mod, builds for other systems, known vulnerabilities where their list can be reached
 	@test -z "$$(gofmt -l cmd internal plugin test)" || { gofmt -l cmd internal plugin test; echo 'gofmt: the files above are not formatted'; exit 1; }
 	go vet ./...
 	go mod tidy -diff
 	for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os go build -o /dev/null ./cmd/fedns || exit; done
-	go run $(STATICCHECK) ./...
+	$(golangci) run ./...
 	@test/tools/vulncheck.sh $(GOVULNCHECK)
 	go run ./test/tools/picture -check
+
+$(golangci):
+	@echo 'First golangci-lint $(GOLANGCI) is built, once: about two minutes.'
+	@mkdir -p $(@D) && GOBIN=$$(pwd -P)/$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	@mv $(@D)/golangci-lint $@
 
 bench: build kube ## the figures of docs/performance.md: change to answer, size, cost of a change and of an answer, workloads
 	go test -run '^$$' -bench . -benchmem ./internal/snapshot ./internal/answer ./internal/shard ./internal/source/probe ./internal/dns/message ./plugin/federation

@@ -50,7 +50,7 @@ var values = map[string]proposal{
 // completes has cobra propose what may stand for a command's flags and its argument.
 func completes(cmd *cobra.Command, c *call) {
 	ask := func(propose proposal) cobra.CompletionFunc {
-		return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 			if propose == nil {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}

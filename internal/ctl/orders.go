@@ -195,7 +195,7 @@ func (c *order) run(ctx context.Context) error {
 			return old.Subject == o.Subject && (old.Action == override.Failback) == (o.Action == override.Failback)
 		})
 		// At the end: the last order counts, and this one does.
-		before, after = lines, append(kept, line{text: o.String(), order: &o})
+		before, after = lines, slices.Concat(kept, []line{{text: o.String(), order: &o}})
 		return after, nil
 	})
 	if err != nil {
@@ -208,7 +208,7 @@ func (c *order) run(ctx context.Context) error {
 	err = c.follows(ctx, t, func(inForce []string) bool { return slices.Contains(inForce, o.String()) })
 	if errors.Is(err, errElsewhere) {
 		if undone := c.undo(ctx, t, before, after, o); undone != nil {
-			return fmt.Errorf("%s: written to %s, and can't be taken back (%v): %w", what, t.path, undone, err)
+			return fmt.Errorf("%s: written to %s, and can't be taken back (%w): %w", what, t.path, undone, err)
 		}
 		return fmt.Errorf("%s: taken back: %w", what, err)
 	}

@@ -76,7 +76,7 @@ func (k *stateWriter) close() {
 // cease lets go of the file.
 func (k *stateWriter) cease() {
 	if k.journal != nil {
-		k.journal.Close()
+		_ = k.journal.Close() // what was written was synced then, or said to have failed
 		k.journal = nil
 	}
 }
@@ -267,7 +267,7 @@ func (w *worker) keep(i int) {
 	if k == nil {
 		return
 	}
-	pending := append(k.pending, w.versioned(journal.Record{At: time.Now(), Leads: ledOf(w.tables[i].Releads())}))
+	pending := slices.Concat(k.pending, []journal.Record{w.versioned(journal.Record{At: time.Now(), Leads: ledOf(w.tables[i].Releads())})})
 	k.pending = nil
 	switch {
 	case !k.writes():

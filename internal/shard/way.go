@@ -255,10 +255,10 @@ func (t *Table) gate(cluster int, o *Service, e Entry) (gate, snapshot.Key) {
 	return closed, found[0].Key
 }
 
-// enteredBy says whether a Service is at a port that clients of an Ingress or a
+// enteredBy says whether the Service in front is at a port that clients of an Ingress or a
 // Gateway use.
-func (o *Service) enteredBy(s *Service) bool {
-	return s.listens(httpPort) || s.listens(httpsPort) || o.Port != 0 && s.listens(o.Port)
+func (s *Service) enteredBy(front *Service) bool {
+	return front.listens(httpPort) || front.listens(httpsPort) || s.Port != 0 && front.listens(s.Port)
 }
 
 // Where clients of hosts come in, whatever a Gateway's first listener is.

@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -130,7 +131,7 @@ func TestSlowResolver(t *testing.T) {
 	if f.Ready() {
 		t.Error("ready")
 	}
-	if _, err := f.Transfer("example.com.", 0); err != errNotReady {
+	if _, err := f.Transfer("example.com.", 0); !errors.Is(err, errNotReady) {
 		t.Errorf("a transfer: %v", err)
 	}
 	close(answers)

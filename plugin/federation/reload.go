@@ -451,7 +451,7 @@ func (l *statusListener) serve(tcp net.Listener) {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
 		if srv.Shutdown(ctx) != nil {
-			srv.Close()
+			_ = srv.Close() // who is still there is cut off
 		}
 		wg.Wait()
 	}

@@ -53,7 +53,7 @@ func (w *walk) answers(line string, want ...string) {
 			}
 		}
 		slices.Sort(addrs)
-		have := append(chain, addrs...)
+		have := slices.Concat(chain, addrs)
 		return slices.Equal(sorted(need), have)
 	})
 }

@@ -3,6 +3,7 @@ package tools
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -59,8 +60,7 @@ func TestTake(t *testing.T) {
 	for _, p := range []string{"etcd", "kube-apiserver", "kubectl"} {
 		script(t, filepath.Join(assets, p), "echo theirs: "+p+" 1.2.3\n")
 	}
-	env = env[:len(env):len(env)]
-	with := append(env, "KUBEBUILDER_ASSETS="+assets)
+	with := slices.Concat(env, []string{"KUBEBUILDER_ASSETS=" + assets})
 	const mixed = "etcd theirs, kube-apiserver theirs, kube-controller-manager built, kube-scheduler built, kubectl theirs, kwok built"
 	const own = "etcd built, kube-apiserver built, kube-controller-manager built, kube-scheduler built, kubectl built, kwok built"
 	for i, step := range []struct {

@@ -146,8 +146,8 @@ func TestOthers(t *testing.T) {
 	for range 50 {
 		others = append(others, random(r), random4(r))
 	}
-	for ms := range time.Duration(20_000) {
-		now := ms * time.Millisecond
+	for ms := range 20_000 {
+		now := time.Duration(ms) * time.Millisecond
 		passes(table, paris, now, 10)
 		if ms%50 != 0 {
 			continue
@@ -223,9 +223,9 @@ func TestFullSet(t *testing.T) {
 		table := New(Limit{Rate: rate}, seed)
 		set := oneSet(table, floods)
 		got := make([]int, floods)
-		for ms := range time.Duration(10_000) {
+		for ms := range 10_000 {
 			for i, a := range set {
-				if table.Take(a, ms*time.Millisecond) == Pass {
+				if table.Take(a, time.Duration(ms)*time.Millisecond) == Pass {
 					got[i]++
 				}
 			}

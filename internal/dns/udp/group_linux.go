@@ -29,8 +29,7 @@ func Open(addr netip.AddrPort, zone string, others, n int, h Handler) (*Group, e
 	for range n {
 		l, err := listen(addr, zone)
 		if err != nil {
-			g.discard()
-			return nil, fmt.Errorf("udp %s: %w", addr, err)
+			return nil, fmt.Errorf("udp %s: %w", addr, errors.Join(err, g.discard()))
 		}
 		l.group = g
 		g.loops = append(g.loops, l)
@@ -38,8 +37,7 @@ func Open(addr netip.AddrPort, zone string, others, n int, h Handler) (*Group, e
 	// Before it is attached, the kernel spreads datagrams over all sockets, and
 	// those opened here aren't read yet: they wait in their queues.
 	if err := steer(g.loops[0].fd, others, n); err != nil {
-		g.discard()
-		return nil, fmt.Errorf("udp %s: steer: %w", addr, err)
+		return nil, fmt.Errorf("udp %s: steer: %w", addr, errors.Join(err, g.discard()))
 	}
 	for _, l := range g.loops {
 		g.running.Go(l.run)

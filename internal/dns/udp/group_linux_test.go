@@ -171,8 +171,7 @@ func TestHandleForgets(t *testing.T) {
 	old := &echo{by: byGroup}
 	g, _ := open(t, o, 2, old)
 	ask(t, dial(t, o.addr), query(1, ""))
-	gone := weak.Make(old)
-	old = nil
+	gone := weak.Make(old) // and nobody here has it any more
 	g.Handle(&echo{by: byGroup})
 	eventually(t, "the old handler is gone", func() bool {
 		runtime.GC()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,7 +61,7 @@ func beside(t testing.TB, addr string) *neighbour {
 			o.n.Add(1)
 			short := make([]byte, 12)
 			copy(short, b[:min(n, 1024)])
-			out := append(short, b[12:max(12, min(n, 1024))]...)
+			out := slices.Concat(short, b[12:max(12, min(n, 1024))])
 			reply(out, byOther)
 			_, _ = o.WriteToUDPAddrPort(out, from) // the client may have gone
 		}

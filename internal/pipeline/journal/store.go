@@ -119,10 +119,10 @@ func read(r io.Reader) (*Snapshot, error) {
 	n := 1
 	for ; ; n++ {
 		text, err := in.ReadBytes('\n')
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return &Snapshot{}, err
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			saved.Torn = len(text)
 			break
 		}

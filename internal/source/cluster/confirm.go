@@ -77,8 +77,8 @@ func (s *store) confirm(there map[string]seen) error {
 		return !ok || is.doubtful(was)
 	})
 	for _, key := range ask {
-		is, ok := there[key]
-		if err := s.ask(key, s.known[key], is, ok); err != nil {
+		_, ok := there[key]
+		if err := s.ask(key, s.known[key], ok); err != nil {
 			s.trouble(s.ctx, err)
 			return err
 		}
@@ -88,7 +88,7 @@ func (s *store) confirm(there map[string]seen) error {
 
 // ask asks for an object that was seen so, and isn't any more, or is so in a list. Where
 // it is there as it was, the list is none of all there is.
-func (s *store) ask(key string, was, is seen, listed bool) error {
+func (s *store) ask(key string, was seen, listed bool) error {
 	_, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
 		return err

@@ -375,7 +375,7 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 		// The reflector lists instead, and that has the last word. It must not
 		// find an error here that it would retry: it does so after a sleep that
 		// doesn't end with ctx.
-		return nil, fmt.Errorf("%s: watch instead of a list: %v", l.name, err)
+		return nil, fmt.Errorf("%s: watch instead of a list: %v", l.name, err) //nolint:errorlint // it is told apart from those that are retried
 	case err != nil:
 		l.trouble(ctx, err)
 		return nil, err
@@ -423,7 +423,7 @@ func isEnd(e watch.Event) bool {
 
 // cause is why a call ended: err, or that it was ended for saying nothing.
 func cause(call context.Context, err error) error {
-	if context.Cause(call) == errHung {
+	if errors.Is(context.Cause(call), errHung) {
 		return errHung
 	}
 	return err

@@ -234,7 +234,7 @@ func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.C
 	var heart sync.WaitGroup
 	heart.Go(func() { w.beat(generation, a, answers) })
 	heart.Go(func() { w.compare(generation, a, other) })
-	done := w.reflect(generation, a, report)
+	done := w.reflect(generation, a)
 	defer func() { cancel(); done(); heart.Wait() }()
 
 	rotation := time.NewTicker(w.rotation)
@@ -296,7 +296,7 @@ func (w *Watcher) again(a *api) *api {
 }
 
 // reflect starts the reflectors of a generation; done waits for their end.
-func (w *Watcher) reflect(ctx context.Context, a *api, report func(...shard.Change)) (done func()) {
+func (w *Watcher) reflect(ctx context.Context, a *api) (done func()) {
 	var wg sync.WaitGroup
 	var lists []*listener
 	for _, r := range w.resources(a) {

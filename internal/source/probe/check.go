@@ -41,11 +41,13 @@ func ask(ctx context.Context, t Target) error {
 	defer conn.Close()
 	// Closing resets the connection. In the usual way each would be remembered for
 	// a minute, at one end or the other; 5,000 a second use up this host's ports.
-	conn.SetLinger(0)
+	if err := conn.SetLinger(0); err != nil {
+		return err
+	}
 	if t.Spec.Kind == TCP {
 		return nil
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if t.Spec.Kind == HTTPS {
 		err = get(tls.Client(conn, &tls.Config{

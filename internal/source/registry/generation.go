@@ -139,14 +139,14 @@ func (g *generation) beat(api *kube.API) {
 			ctx, cancel := call() // one that hangs must not keep the beats from being missed
 			now, err := api.Origin(ctx, v1alpha1.Clusters)
 			cancel()
-			if err != nil {
-				// Beats and lists say what is wrong.
-			} else if what := known.Another(now); what != "" {
+			switch what := known.Another(now); {
+			case err != nil: // beats and lists say what is wrong
+			case what != "":
 				g.do(func() {
 					g.over = true
 					g.Log.Error(fmt.Sprintf("%s%s: it was restored from an older copy, or is another; Cluster objects are listed anew, and the members stay as they are until then", g.prefix(), what))
 				})
-			} else {
+			default:
 				known = known.Next(now)
 			}
 		}

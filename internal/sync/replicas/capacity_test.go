@@ -1,6 +1,7 @@
 package replicas
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -9,7 +10,7 @@ var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 // pods are as many running, starting, and waiting for room for so long.
 func pods(running, starting, waiting int, long time.Duration) []Pod {
-	out := make([]Pod, starting)
+	out := slices.Repeat([]Pod{{}}, starting)
 	for range running {
 		out = append(out, Pod{Running: true})
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -120,8 +121,10 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, on http.Handler) {
 		r.Header.Set("Accept", strings.ReplaceAll(r.Header.Get("Accept"), "application/vnd.kubernetes.protobuf", "application/json"))
 		defer time.AfterFunc(200*time.Millisecond, cancel).Stop()
 		defer func() {
-			if e := recover(); e != nil && e != http.ErrAbortHandler {
-				panic(e)
+			if e := recover(); e != nil {
+				if err, is := e.(error); !is || !errors.Is(err, http.ErrAbortHandler) {
+					panic(e)
+				}
 			}
 			fmt.Fprintln(w, `{"type":"ERROR","object":`+status(410, "Expired", "too old resource version")+`}`)
 		}()

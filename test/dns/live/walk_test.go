@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -148,7 +149,7 @@ func TestWalk(t *testing.T) {
 		late.AddNode(t, "node-1", "us-east1", "us-east1-b")
 		late.Expose(t, "mynamespace", "nginx", east)
 		late.Slice(t, "mynamespace", "nginx", "us-east1-b", true)
-		kubeconfigs := append(all, members(t, late)...)
+		kubeconfigs := slices.Concat(all, members(t, late))
 		late.Kill(t)
 
 		s := server.Launch(t, corefile(kubeconfigs...))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,7 @@ func New(t testing.TB, federation string, objects []*kube.Object, port int) *Pod
 			if o.GetKind() == "StatefulSet" {
 				p.etcd = command
 			} else {
-				p.api = append(command, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1")
+				p.api = slices.Concat(command, []string{"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"})
 			}
 		}
 	}

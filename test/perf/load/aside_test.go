@@ -178,7 +178,7 @@ func TestAnyAddress(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, bind := range []string{"", "bind 0.0.0.0", "bind ::"} {
-		s := server.Start(t, strings.Replace(w.corefile("", "", ""), " bind ADDR\n", " "+bind+"\n", -1))
+		s := server.Start(t, strings.ReplaceAll(w.corefile("", "", ""), " bind ADDR\n", " "+bind+"\n"))
 		_, port, _ := net.SplitHostPort(s.Addr)
 		server.Eventually(t, patience, "a fast path", func() bool { return s.Metric(t, "coredns_federation_fast_path{") == 1 })
 		hosts := []string{"127.0.0.1", "127.0.0.7"}

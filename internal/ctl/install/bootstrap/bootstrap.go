@@ -51,8 +51,8 @@ func (c Settings) Objects() ([]*kube.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rights.yaml: %w", err)
 	}
-	out := append(crd, config)
-	for _, o := range append(out, rest...) {
+	out := slices.Concat(crd, []*kube.Object{config})
+	for _, o := range slices.Concat(out, rest) {
 		apply.Mark(o, c.Federation)
 	}
 	for _, o := range rest {
