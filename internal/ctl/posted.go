@@ -184,7 +184,7 @@ func (b *board) give(ctx context.Context, o override.Order, before []postedOrder
 		}
 		return false, nil
 	})
-	if err != nil && err == ctx.Err() {
+	if err != nil && errors.Is(err, ctx.Err()) {
 		return "", errInterrupted
 	}
 	return name, err

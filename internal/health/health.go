@@ -57,13 +57,13 @@ const (
 // An Order is what an operator says of a shard.
 type Order uint8
 
-// The orders. Drain and Shut both take a shard out; they differ in what the
+// The orders. Drain and ForceDown both take a shard out; they differ in what the
 // operator means to say.
 const (
 	NoOrder Order = iota
 	Drain
-	Shut
-	Raise
+	ForceDown
+	ForceUp
 )
 
 // Evidence is all that is known of one shard.
@@ -142,9 +142,9 @@ func judge(e Evidence, p Policy) Verdict {
 	switch {
 	case e.Order == Drain:
 		return Verdict{State: Down, Why: Drained}
-	case e.Order == Shut:
+	case e.Order == ForceDown:
 		return Verdict{State: Down, Why: ForcedDown}
-	case e.Order == Raise && e.Addresses > 0:
+	case e.Order == ForceUp && e.Addresses > 0:
 		return Verdict{State: Up, Why: ForcedUp}
 	}
 	v := readiness(e)
@@ -168,9 +168,9 @@ func judge(e Evidence, p Policy) Verdict {
 // awaits says what could change a verdict that isn't known yet: nothing, where it
 // stands whatever that turns out to be.
 func awaits(e Evidence, v Verdict) Reason {
-	alive := e.Endpoints > 0 && !e.Deleting || e.Order == Raise
+	alive := e.Endpoints > 0 && !e.Deleting || e.Order == ForceUp
 	switch {
-	case !e.Listed, e.Order == Drain, e.Order == Shut, v.Why == ClusterGone:
+	case !e.Listed, e.Order == Drain, e.Order == ForceDown, v.Why == ClusterGone:
 		return ""
 	case e.Unsaid:
 		return NotAttached

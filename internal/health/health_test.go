@@ -33,7 +33,7 @@ func TestReadiness(t *testing.T) {
 		{"hostname of an earlier process", Evidence{Listed: true, Endpoints: 1, Addresses: 1, Recalled: 1}, Verdict{State: Up, Why: Ready, Awaits: NotLookedUp}},
 		{"not probed", Evidence{Listed: true, Endpoints: 1, Addresses: 1, Unasked: true}, Verdict{State: Up, Why: Ready, Awaits: NotProbed}},
 		{"not probed, no pods", Evidence{Listed: true, Addresses: 1, Unasked: true}, Verdict{State: Down, Why: NoEndpoint}},
-		{"not probed, up by order", Evidence{Listed: true, Addresses: 1, Unasked: true, Order: Raise}, Verdict{State: Up, Why: ForcedUp}},
+		{"not probed, up by order", Evidence{Listed: true, Addresses: 1, Unasked: true, Order: ForceUp}, Verdict{State: Up, Why: ForcedUp}},
 	} {
 		if got := Judge(tt.e, Policy{Hold: time.Minute}); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
@@ -51,7 +51,7 @@ func TestJudge(t *testing.T) {
 			for _, address := range []int{0, 1} {
 				for _, quiet := range []time.Duration{-1, 0, hold - 1, hold, 24 * time.Hour} {
 					for _, probe := range []Probe{Unprobed, Passing, Failing} {
-						for _, order := range []Order{NoOrder, Drain, Shut, Raise} {
+						for _, order := range []Order{NoOrder, Drain, ForceDown, ForceUp} {
 							for _, keep := range []bool{false, true} {
 								for _, isolated := range []bool{false, true} {
 									e := Evidence{Listed: listed, Addresses: address, Probe: probe, Order: order, Silent: quiet >= 0, Quiet: max(quiet, 0)}
@@ -88,11 +88,11 @@ func examine(t *testing.T, e Evidence, p Policy) {
 		if got.State != Unknown {
 			fail("nothing is known of a cluster that was never listed")
 		}
-	case e.Order == Drain || e.Order == Shut:
+	case e.Order == Drain || e.Order == ForceDown:
 		if got.State != Down || got.Stale {
 			fail("an order takes the shard out")
 		}
-	case e.Order == Raise && e.Addresses > 0:
+	case e.Order == ForceUp && e.Addresses > 0:
 		if got.State != Up || got.Stale {
 			fail("an order brings the shard in")
 		}

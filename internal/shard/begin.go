@@ -161,7 +161,7 @@ func (t *Table) unlisted() (out []snapshot.Await) {
 			continue
 		}
 		for _, p := range m.own() {
-			if o := t.order(snapshot.Key{}, m, p); o == health.Drain || o == health.Shut {
+			if o := t.order(snapshot.Key{}, m, p); o == health.Drain || o == health.ForceDown {
 				continue // whatever it has isn't answered
 			}
 			out = append(out, snapshot.Await{Place: p.Canonical(), What: what, Hold: t.beginning && !m.waived})

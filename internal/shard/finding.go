@@ -194,7 +194,7 @@ func (t *Table) conclude(f *finding, k snapshot.Key, panicking bool) {
 	}
 	stay, order := t.ordered(f, k, base)
 	switch f.evidence.Order = order; order {
-	case health.Drain, health.Shut:
+	case health.Drain, health.ForceDown:
 		f.ordered = f.addrs
 	}
 	f.verdict = base
@@ -205,7 +205,7 @@ func (t *Table) conclude(f *finding, k snapshot.Key, panicking bool) {
 		f.places = stay
 	}
 	for _, p := range stay {
-		if a := f.verdict.Awaits; a != "" && !(a == health.NotProbed && t.order(k, m, p) == health.Raise) {
+		if a := f.verdict.Awaits; a != "" && !(a == health.NotProbed && t.order(k, m, p) == health.ForceUp) {
 			f.open = append(f.open, p)
 		}
 	}
@@ -221,7 +221,7 @@ func (t *Table) ordered(f *finding, k snapshot.Key, base health.Verdict) (stay [
 	alive := base.State == health.Up || base.State == health.Unknown && base.Awaits != ""
 	for _, p := range t.everywhere(f, m) {
 		switch o := t.order(k, m, p); {
-		case o == health.Raise:
+		case o == health.ForceUp:
 			stay = append(stay, p)
 		case o != health.NoOrder:
 			out = o
@@ -233,7 +233,7 @@ func (t *Table) ordered(f *finding, k snapshot.Key, base health.Verdict) (stay [
 	case alive && len(stay) == 0:
 		return stay, out
 	case !alive && len(stay) > 0:
-		return stay, health.Raise
+		return stay, health.ForceUp
 	}
 	return stay, health.NoOrder
 }

@@ -182,7 +182,7 @@ func (t *Table) order(k snapshot.Key, m *member, p topology.Place) health.Order 
 			continue // about regions among each other
 		}
 		if o.Subject.Of(k.Namespace, k.Name, at) {
-			return map[override.Action]health.Order{override.Drain: health.Drain, override.Down: health.Shut, override.Up: health.Raise}[o.Action]
+			return map[override.Action]health.Order{override.Drain: health.Drain, override.Down: health.ForceDown, override.Up: health.ForceUp}[o.Action]
 		}
 	}
 	return health.NoOrder

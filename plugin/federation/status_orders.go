@@ -85,9 +85,9 @@ func (list orders) about(k snapshot.Key, x *shard.Explained) *override.Order {
 	switch x.Evidence.Order {
 	case health.Drain:
 		action = override.Drain
-	case health.Shut:
+	case health.ForceDown:
 		action = override.Down
-	case health.Raise:
+	case health.ForceUp:
 		action = override.Up
 	}
 	for i := len(list) - 1; i >= 0; i-- {
