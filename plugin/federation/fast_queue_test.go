@@ -21,35 +21,43 @@ func TestQueue(t *testing.T) {
 				drop: func() { mu.Lock(); done = append(done, -i); mu.Unlock() },
 			})
 		}
+		// seen is what has been done, and how many goroutines there are.
+		seen := func() (list []int, all, counted int) {
+			mu.Lock()
+			defer mu.Unlock()
+			q.Lock()
+			defer q.Unlock()
+			return slices.Clone(done), q.all, q.counted
+		}
+		again := func() { mu.Lock(); done = nil; mu.Unlock() }
 		for i := 1; i <= 4; i++ {
 			put(i, time.Millisecond)
 		}
 		time.Sleep(2*time.Millisecond + time.Microsecond)
-		if mu.Lock(); !slices.Equal(done, []int{1, 2}) {
+		if done, _, _ := seen(); !slices.Equal(done, []int{1, 2}) {
 			t.Errorf("after 2 ms: %v", done)
 		}
-		mu.Unlock()
 		time.Sleep(10 * time.Millisecond)
-		if !slices.Equal(done, []int{1, 2, 3, 4}) || q.all != 0 || q.counted != 0 {
-			t.Errorf("%v; %d goroutines, %d counted", done, q.all, q.counted)
+		if done, all, counted := seen(); !slices.Equal(done, []int{1, 2, 3, 4}) || all != 0 || counted != 0 {
+			t.Errorf("%v; %d goroutines, %d counted", done, all, counted)
 		}
 
 		// One that waits for somebody else holds up nobody, and comes back as one too many.
-		done = nil
+		again()
 		put(1, 20*time.Millisecond)
 		put(2, 30*time.Millisecond)
 		put(3, time.Millisecond)
 		time.Sleep(2*queuePatience + 2*time.Millisecond)
-		if !slices.Equal(done, []int{3}) || q.all != 2 || q.counted != 0 {
-			t.Errorf("%v; %d goroutines, %d counted", done, q.all, q.counted)
+		if done, all, counted := seen(); !slices.Equal(done, []int{3}) || all != 2 || counted != 0 {
+			t.Errorf("%v; %d goroutines, %d counted", done, all, counted)
 		}
 		time.Sleep(time.Second)
-		if !slices.Equal(done, []int{3, 1, 2}) || q.all != 0 || q.counted != 0 {
-			t.Errorf("%v; %d goroutines, %d counted", done, q.all, q.counted)
+		if done, all, counted := seen(); !slices.Equal(done, []int{3, 1, 2}) || all != 0 || counted != 0 {
+			t.Errorf("%v; %d goroutines, %d counted", done, all, counted)
 		}
 
 		// Of too many the oldest goes.
-		done = nil
+		again()
 		dropped := 0
 		for i := range queueRoom + 10 {
 			if put(i+1, time.Millisecond) {
@@ -60,7 +68,7 @@ func TestQueue(t *testing.T) {
 			t.Errorf("%d were dropped, want %d", dropped, want)
 		}
 		time.Sleep(time.Second)
-		if len(done) != queueRoom+10 || !slices.Contains(done, queueRoom+10) || slices.Contains(done, -(queueRoom+10)) {
+		if done, _, _ := seen(); len(done) != queueRoom+10 || !slices.Contains(done, queueRoom+10) || slices.Contains(done, -(queueRoom+10)) {
 			t.Errorf("%v", done)
 		}
 	})
