@@ -152,14 +152,17 @@ func TestDefinitions(t *testing.T) {
 	}
 
 	// As kubectl has them: short names, a category for both, and every field explained.
+	// An API says what its kinds are a moment after it serves them.
 	kubectl := func(args ...string) string {
 		t.Helper()
-		cmd := exec.Command(filepath.Join(vector.Root(), "bin", "kube", "kubectl"), args...)
-		cmd.Env = []string{"KUBECONFIG=" + c.Kubeconfig, "HOME=" + t.TempDir()}
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("kubectl %q: %v\n%s", args, err, out)
-		}
+		var out []byte
+		server.Eventually(t, 60*time.Second, fmt.Sprintf("kubectl %q", args), func() bool {
+			cmd := exec.Command(filepath.Join(vector.Root(), "bin", "kube", "kubectl"), args...)
+			cmd.Env = []string{"KUBECONFIG=" + c.Kubeconfig, "HOME=" + t.TempDir()}
+			var err error
+			out, err = cmd.CombinedOutput()
+			return err == nil
+		})
 		return string(out)
 	}
 	for _, tt := range []struct {
@@ -169,7 +172,7 @@ func TestDefinitions(t *testing.T) {
 		{"get fedc", []string{"NAME STATUS DRAIN REGION SHARDS HEARD AGE", "broken Ready,Drained"}},
 		{"get fedo", []string{"NAME ACTION SUBJECT UNTIL IN FORCE REASON AGE", "one Failback region/eu"}},
 		{"get fedns", []string{"cluster.fedns.io/broken Ready,Drained", "order.fedns.io/one Failback region/eu"}},
-		{"get clusters -o wide", []string{"AGE VERSION ZONES VALID HEARTBEAT"}},
+		{"get clusters -o wide", []string{"AGE REPLICAS READY VERSION ZONES VALID HEARTBEAT"}},
 		{"explain clusters.spec.drain.evacuateAfter", []string{"From when its replicas go to the other clusters"}},
 		{"explain fedc.status.servers", []string{"What each fedns has made of the drain", "ttlSeconds <integer> How long answers"}},
 		{"explain orders.spec", []string{"subject <string> -required- cluster/NAME, region/NAME", "dryRun <boolean> It is never in force"}},
