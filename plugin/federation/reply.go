@@ -73,15 +73,21 @@ func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) 
 	if out.passOn {
 		return nil, outcome{}
 	}
-	m := new(dns.Msg)
-	if err := m.Unpack(r.End()); err != nil {
-		panic("federation: an answer that was packed can't be unpacked: " + err.Error())
-	}
+	m := unpacked(r.End())
 	m.Question[0] = q.Req.Question[0]
 	if out.follow != "" {
 		return q.follow(ctx, m, out.follow)
 	}
 	return m, out.outcome
+}
+
+// unpacked is an answer as the plugins behind, and transfers, have it.
+func unpacked(answer []byte) *dns.Msg {
+	m := new(dns.Msg)
+	if err := m.Unpack(answer); err != nil {
+		panic("federation: an answer that was packed can't be unpacked: " + err.Error())
+	}
+	return m
 }
 
 // packet is the question as it came, with what is needed of its OPT record.

@@ -79,6 +79,8 @@ func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (
 			ns++
 		}
 		if soa, ok := rr.(*dns.SOA); ok {
+			// Every way writes it as this: it is compressed only where case is the same.
+			soa.Ns, soa.Mbox = dnsname.Lower(soa.Ns), dnsname.Lower(soa.Mbox)
 			a.soa = soa
 			continue
 		}
@@ -98,7 +100,9 @@ func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (
 		return nil, fmt.Errorf("apex file %q: %w", path, err)
 	}
 	a.zone = zone
-	a.wire = message.Domain{Name: labels(domain), Labels: len(dnsname.Labels(string(domain))), SOA: packed(domain, a.soa)}
+	if a.wire, err = zone.Domain(a.soa); err != nil {
+		return nil, fmt.Errorf("apex file %q: SOA: %w", path, err)
+	}
 	return a, nil
 }
 
@@ -213,39 +217,6 @@ func canonical(name string) string {
 		}
 	}
 	return dnsname.Lower(name) // which the zone will refuse
-}
-
-// labels is a name on the wire, without its last byte.
-func labels(name dnsname.Name) []byte {
-	b := make([]byte, 256)
-	n, err := dns.PackDomainName(string(name), b, 0, nil, false)
-	if err != nil {
-		panic("federation: a name that was parsed can't be packed: " + err.Error())
-	}
-	return b[:n-1]
-}
-
-// packed is a SOA record as package message writes it.
-func packed(domain dnsname.Name, soa *dns.SOA) message.SOA {
-	target := func(name string) message.Target {
-		t := message.Target{}
-		before, ok := domain.Under(name)
-		if t.Absolute = !ok; !ok {
-			before = name
-		}
-		b := make([]byte, 256)
-		n, err := dns.PackDomainName(dns.Fqdn(before), b, 0, nil, false)
-		if err == nil && before != "" {
-			t.Labels = b[:n-1]
-		}
-		return t
-	}
-	return message.SOA{
-		TTL:     soa.Hdr.Ttl,
-		MName:   target(soa.Ns),
-		RName:   target(soa.Mbox),
-		Numbers: [4]uint32{soa.Refresh, soa.Retry, soa.Expire, soa.Minttl},
-	}
 }
 
 // defaultStaticZone is the apex of a domain that has no file: one name server, ns1, at

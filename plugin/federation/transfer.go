@@ -179,11 +179,7 @@ func (q *query) written(owner string, t answer.Type, a *answer.Answer) (out []dn
 	r.Begin(packet, &asked, dns.MaxMsgSize, &x)
 	r.In(&q.apex.wire)
 	r.Answer(a, &x, q.turn)
-	m := new(dns.Msg)
-	if err := m.Unpack(r.End()); err != nil {
-		panic("federation: an answer that was packed can't be unpacked: " + err.Error())
-	}
-	for _, rr := range m.Answer {
+	for _, rr := range unpacked(r.End()).Answer {
 		if rr.Header().Name == owner {
 			out = append(out, rr)
 		}

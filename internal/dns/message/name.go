@@ -63,9 +63,6 @@ func (n *Name) String() string { return unsafe.String(&n.text[0], n.size) }
 // Plain says whether no label of the name needs escapes.
 func (n *Name) Plain() bool { return n.plain }
 
-// Count is how many labels the name has.
-func (n *Name) Count() int { return n.count }
-
 // Labels are those of the name but for the last n, which are a domain's, as they are on
 // the wire.
 func (n *Name) Labels(but int) []string { return n.labels[:n.count-but] }

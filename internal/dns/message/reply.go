@@ -54,10 +54,6 @@ type Target struct {
 	Absolute bool
 }
 
-// Room is how long the buffer of an answer in a datagram must be: a record is written
-// before it is known whether it fits.
-const Room = 2 * Payload
-
 // A Reply is an answer that is put together behind its question, a name and its records
 // after the other. Sets of records are whole or not there: what doesn't fit sets TC, and
 // ends the answer (RFC 2181 section 9). It is used over and over.

@@ -126,7 +126,22 @@ func (z *Zone) record(rr dns.RR) (message.Record, error) {
 	return r, nil
 }
 
-// target is a name, in lower case, as it ends a record.
+// Domain is the zone's domain, with the SOA record that it has, as package message writes it.
+func (z *Zone) Domain(soa *dns.SOA) (message.Domain, error) {
+	name, err := wire(string(z.domain))
+	if err != nil {
+		return message.Domain{}, err
+	}
+	d := message.Domain{Name: name[:len(name)-1], Labels: len(dnsname.Labels(string(z.domain)))}
+	d.SOA = message.SOA{TTL: soa.Hdr.Ttl, Numbers: [4]uint32{soa.Refresh, soa.Retry, soa.Expire, soa.Minttl}}
+	if d.SOA.MName, err = z.target(soa.Ns); err != nil {
+		return message.Domain{}, err
+	}
+	d.SOA.RName, err = z.target(soa.Mbox)
+	return d, err
+}
+
+// target is a name as it ends a record.
 func (z *Zone) target(name string) (message.Target, error) {
 	before, ours := z.domain.Under(name)
 	if !ours {
