@@ -7,11 +7,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,7 +48,7 @@ type proxy struct {
 	mood    mood
 	now     context.Context // ends with the mood, and calls with it
 	end     context.CancelFunc
-	watches int // under way
+	watches map[string]int // under way, by path and query
 }
 
 func newProxy(t *testing.T, c *cluster.Cluster) *proxy {
@@ -63,7 +65,7 @@ func newProxy(t *testing.T, c *cluster.Cluster) *proxy {
 	if !roots.AppendCertsFromPEM(config.Clusters[c.Name].CertificateAuthorityData) {
 		t.Fatal("no certificate in the kubeconfig")
 	}
-	p := &proxy{}
+	p := &proxy{watches: map[string]int{}}
 	p.now, p.end = context.WithCancel(t.Context())
 	on := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(far) },
@@ -143,17 +145,27 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, on http.Handler) {
 		r.Header.Set("Authorization", "Bearer forgotten")
 	}
 	if watch {
-		p.count(1)
-		defer p.count(-1)
+		what := r.URL.Path + "?" + r.URL.RawQuery
+		p.count(what, 1)
+		defer p.count(what, -1)
 	}
 	on.ServeHTTP(w, r.WithContext(ctx))
 }
 
-func (p *proxy) count(n int) int {
+// count adds n to the watches under way of one question.
+func (p *proxy) count(what string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.watches += n
-	return p.watches
+	if p.watches[what] += n; p.watches[what] == 0 {
+		delete(p.watches, what)
+	}
+}
+
+// watched is the questions that are watched now.
+func (p *proxy) watched() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.watches))
 }
 
 // Watches return 410 Gone, everything returns 429, lists are slow, credentials are
@@ -219,7 +231,12 @@ func refusing(t *testing.T, w *world) {
 				fmt.Sprintf("%d answers, 0 wrong; %s; the change made meanwhile came %v after", e.questions(), seen, took.Round(time.Millisecond)), time.Since(began))
 			p.feel(t, kind)
 			s.fresh(t, 15*time.Second)
-			server.Eventually(t, 15*time.Second, "everything is watched again", func() bool { return p.count(0) == 5 }) // slices by two watches
+			defer func() {
+				if t.Failed() {
+					t.Logf("watched at the end:\n%s", strings.Join(p.watched(), "\n"))
+				}
+			}()
+			server.Eventually(t, 15*time.Second, "everything is watched again", func() bool { return len(p.watched()) == 6 }) // slices by three watches
 		})
 	}
 	if err := move(t, w.oslo, "live", sites[2].live); err != nil {
