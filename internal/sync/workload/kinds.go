@@ -38,6 +38,14 @@ type Sort struct {
 	once func(o Object) bool
 	// ended says of a status that its object has run to an end.
 	ended func(status Object) bool
+	// whole is why an object can't be split, since its parts wouldn't be what it is: it is
+	// in one cluster then. "": it can.
+	whole func(o Object) string
+	// begun says of a status that its object does something already; room is that, for all
+	// that is known, its pods have found any.
+	begun func(status Object, room bool) bool
+	// pods selects the pods of an object, where its selector is its API server's.
+	pods func(o Object) string
 	// unbalanced says whether an object has no addresses of load balancers.
 	unbalanced func(o Object) bool
 	// strip takes away what belongs to one API server and not to the object.
@@ -63,7 +71,7 @@ func Kinds() []*Sort {
 		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, status: sums(deploymentCounts...), kept: deploymentCounts},
 		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, status: sums(replicaSetCounts...), kept: replicaSetCounts},
 		{Kind: builtin.DaemonSets, Order: 3, status: sums(daemonSetCounts...), kept: daemonSetCounts},
-		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, once: expires, ended: ended, status: jobs, kept: jobFields, unseen: true},
+		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, once: expires, ended: ended, whole: unlike, begun: started, pods: podsOfJob, status: jobs, kept: jobFields, unseen: true},
 		{Kind: builtin.Autoscalers, Order: 4, Scaler: true, Scale: []string{"minReplicas", "maxReplicas"}, status: sums("currentReplicas", "desiredReplicas"), kept: []string{"currentReplicas", "desiredReplicas"}},
 	}
 }
@@ -82,6 +90,44 @@ func (s *Sort) Is(k v1alpha1.Kind) bool { return s.Group == k.Group && s.Kind.Na
 
 // expires says whether a Job is taken away by the cluster when it has ended.
 func expires(o Object) bool { return at(o, "spec", "ttlSecondsAfterFinished") != nil }
+
+// unlike is why the pods of a Job aren't alike: each has a number of its own, or what
+// becomes of all counts. Half of such a Job in each of two clusters is one half, twice.
+func unlike(o Object) string {
+	spec := object(o, "spec")
+	byIndex := func(r map[string]any) bool { return r["action"] == "FailIndex" }
+	switch {
+	case spec["successPolicy"] != nil:
+		return "its success is that of some of its pods (successPolicy)"
+	case spec["backoffLimitPerIndex"] != nil:
+		return "its pods have indexes (backoffLimitPerIndex)"
+	case slices.ContainsFunc(mapsOf(at(spec, "podFailurePolicy", "rules")), byIndex):
+		return "its pods have indexes (podFailurePolicy)"
+	case spec["completionMode"] == "Indexed":
+		return "its pods have indexes (completionMode)"
+	}
+	return ""
+}
+
+// started says whether pods of a Job run, or have run.
+func started(status Object, room bool) bool {
+	for _, f := range []string{"ready", "succeeded", "failed"} {
+		if n, _ := number(status, f); n > 0 {
+			return true
+		}
+	}
+	active, _ := number(status, "active")
+	return ended(status) || room && (active > 0 || text(status, "startTime") != "")
+}
+
+// podsOfJob selects the pods of a Job, by what every API server that makes its selector
+// calls them.
+func podsOfJob(o Object) string {
+	if at(o, "spec", "manualSelector") == true {
+		return ""
+	}
+	return "batch.kubernetes.io/job-name=" + text(o, "metadata", "name")
+}
 
 // isInternal says whether a Service is for its cluster only.
 func isInternal(o Object) bool { return text(o, "spec", "type") != "LoadBalancer" }

@@ -32,6 +32,9 @@ func Make(v View) Plan {
 		o := v.reconcile(m, decided[m.Name], shares[m.Name], scales[m.Name])
 		p.Steps, p.Notes = append(p.Steps, o.steps...), append(p.Notes, o.notes...)
 		if o.standing.State != "" {
+			if v.Whole != "" && shares[m.Name] != nil {
+				o.standing.Why = v.undivided()
+			}
 			o.standing.Cluster = m.Name
 			p.Standings = append(p.Standings, o.standing)
 		}

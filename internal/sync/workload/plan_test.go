@@ -94,6 +94,9 @@ func (w *world) run() string {
 					w.Gone(s.Cluster, k)
 				default:
 					o := clone(s.Object).(Object)
+					if h := w.Known(s.Cluster, k); h != nil && h.Part.Status != nil {
+						o["status"] = clone(h.Part.Status)
+					}
 					uid := s.UID
 					if uid == "" {
 						uid = fmt.Sprint("uid-", w.version)
@@ -396,6 +399,108 @@ func TestPlanOfJobs(t *testing.T) {
 	if got := strings.Count(w.run(), "create"); got != 1 {
 		t.Errorf("a Job of one is made %d times", got)
 	}
+}
+
+// A Job whose pods aren't alike is in one cluster, and moves only while it hasn't begun.
+func TestPlanOfIndexedJobs(t *testing.T) {
+	for what, spec := range map[string]string{
+		"completionMode":       `"completionMode":"Indexed"`,
+		"successPolicy":        `"completionMode":"Indexed","successPolicy":{"rules":[{"succeededCount":1}]}`,
+		"backoffLimitPerIndex": `"backoffLimitPerIndex":1`,
+		"podFailurePolicy":     `"podFailurePolicy":{"rules":[{"action":"Ignore"},{"action":"FailIndex"}]}`,
+	} {
+		w := newWorld(t, "a", "b")
+		k := w.want("Job", "ns", "j", `{"spec":{"parallelism":2,"completions":4,`+spec+`}}`)
+		w.check(what, w.run(), "b: create Job ns/j 2 parallelism, 4 completions")
+		if why := w.Plan(k).Standings[0].Why; !strings.Contains(why, "whole") || !strings.Contains(why, what) {
+			t.Errorf("%s: it is so since %q", what, why)
+		}
+	}
+
+	const job = `"spec":{"parallelism":2,"completions":4,"completionMode":"Indexed"}`
+	const heavy = `"metadata":{"annotations":{"fedns.io/preferences":"{\"rebalance\":true,\"clusters\":{\"a\":{\"weight\":1},\"b\":{\"weight\":2}}}"}}`
+	const running = `{"spec":{"parallelism":2,"completions":4},"status":{"active":2,"startTime":"2026-01-01T00:00:00Z"}}`
+	w := newWorld(t, "a", "b")
+	k := w.want("Job", "ns", "j", `{`+job+`}`)
+	w.run()
+	w.member("b").Evacuated = true
+	w.SetMembers(w.members)
+	w.check("drained before it has begun", w.run(), "b: delete Job ns/j\na: create Job ns/j 2 parallelism, 4 completions")
+	w.member("b").Evacuated = false
+	w.SetMembers(w.members)
+	w.check("and back", w.run(), "")
+	w.want("Job", "ns", "j", `{`+heavy+`,`+job+`}`)
+	w.check("rebalanced before it has begun", w.run(), "a: delete Job ns/j\nb: create Job ns/j 2 parallelism, 4 completions")
+
+	// What is there goes first.
+	w.want("Job", "ns", "j", `{`+job+`}`)
+	w.member("b").Evacuated = true
+	w.SetMembers(w.members)
+	w.copied("b", k, `{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"},"spec":{"parallelism":2,"completions":4}}`)
+	w.check("while it goes", w.run(), "")
+	w.Gone("b", k)
+	w.check("when it has gone", w.run(), "a: create Job ns/j 2 parallelism, 4 completions")
+
+	// Once it has begun, nothing but its owner's word moves it.
+	w.copied("a", k, running)
+	w.want("Job", "ns", "j", `{`+heavy+`,`+job+`}`)
+	w.member("b").Evacuated = false
+	w.SetMembers(w.members)
+	w.check("rebalanced when it has begun", w.run(), "")
+	if why := w.Plan(k).Standings[0].Why; !strings.Contains(why, "begun") {
+		t.Errorf("it stays since %q", why)
+	}
+	record := Record{}.Next("uid-j", w.Plan(k).Standings, string(Applied), "", time.Time{})
+	w.member("a").Evacuated = true
+	w.SetMembers(w.members)
+	w.check("drained when it has begun", w.run(), "a: update Job ns/j 0 parallelism, 4 completions")
+	w.member("a").Evacuated = false
+	w.SetMembers(w.members)
+	w.check("and back", w.run(), "a: update Job ns/j 2 parallelism, 4 completions")
+	w.copied("a", k, running)
+	w.member("a").Reachable, w.member("a").Lost = false, true
+	w.SetMembers(w.members)
+	w.check("lost when it has begun", w.run(), "")
+	w.check("stands", w.stands(k), "a Unreachable")
+	next := newWorld(t, "a", "b")
+	next.member("a").Reachable, next.member("a").Lost = false, true
+	next.SetMembers(next.members)
+	next.want("Job", "ns", "j", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/status":%q}},%s}`, record, job))
+	next.check("lost, by the record", next.run(), "")
+	next.SetMembers(next.members[1:])
+	next.check("its cluster has left", next.run(), "b: create Job ns/j 2 parallelism, 4 completions")
+
+	w.member("a").Reachable, w.member("a").Lost = true, false
+	w.SetMembers(w.members)
+	w.copied("a", k, `{"spec":{"parallelism":2,"completions":4},"status":{"succeeded":4,"completedIndexes":"0-3","startTime":"2026-01-01T00:00:00Z","conditions":[{"type":"Complete","status":"True"}]}}`)
+	w.run()
+	if got := text(w.Status(k, true), "completedIndexes"); got != "0-3" {
+		t.Errorf("indexes that are done are %q", got)
+	}
+	w.Gone("a", k)
+	w.check("ended and gone", w.run(), "")
+	w.check("stands", w.stands(k), "a Finished")
+
+	// One that finds no room where it is hasn't begun.
+	now := time.Unix(0, 0)
+	w = newWorld(t, "a", "b")
+	k = w.want("Job", "ns", "j", `{`+job+`}`)
+	w.run()
+	w.copied("b", k, running)
+	var looked []string
+	w.Behind(func(c string, x *Want, spec, ready int64, _ bool) {
+		looked = append(looked, fmt.Sprint(c, " ", spec, " ", ready, " ", x.PodSelector))
+	})
+	w.check("whose pods are looked at", strings.Join(looked, ", "), "b 2 0 batch.kubernetes.io/job-name=j")
+	w.Pods("b", k, replicas.State{Spec: 2, Pods: []replicas.Pod{{Unschedulable: now}, {Unschedulable: now}}}, now.Add(time.Hour))
+	w.check("no room", w.run(), "b: delete Job ns/j\na: create Job ns/j 2 parallelism, 4 completions")
+
+	// Two halves of an older version: one goes, and the one that has begun stays.
+	w = newWorld(t, "a", "b")
+	k = w.want("Job", "ns", "j", `{`+job+`}`)
+	w.copied("a", k, `{"spec":{"parallelism":1,"completions":2}}`)
+	w.copied("b", k, running)
+	w.check("two", w.run(), "a: delete Job ns/j")
 }
 
 func TestRoom(t *testing.T) {

@@ -73,9 +73,10 @@ func (v *View) unreachable(m *Member, d placement.Decision) outcome {
 }
 
 // scarce says whether a cluster may get no such object for there being too few: an
-// autoscaler can't have none, and a Job of none would be complete.
+// autoscaler can't have none, a Job of none would be complete, and what can't be split is
+// in one cluster.
 func (v *View) scarce() bool {
-	return len(v.Scale) == 2 && len(v.Total) > 0 && len(v.unclear()) == 0
+	return (v.Whole != "" || len(v.Scale) == 2 && len(v.Total) > 0) && len(v.unclear()) == 0
 }
 
 // excluded is for a cluster that the object isn't for: one of ours goes, and others'

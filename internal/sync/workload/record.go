@@ -42,6 +42,8 @@ type Standing struct {
 	At      *time.Time `json:"at,omitempty"`
 	Scale   Scale      `json:"scale,omitempty"`
 	Error   string     `json:"error,omitempty"`
+	// Why is what made it be there and so, where that isn't plain.
+	Why string `json:"why,omitempty"`
 	// Final is the status of a Job that has ended, for when it is gone.
 	Final Object `json:"final,omitempty"`
 }

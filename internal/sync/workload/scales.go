@@ -62,12 +62,14 @@ func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 		}
 	}
 	key := v.Want.Namespace + "/" + v.Name
-	switch v.Scale[0] {
-	case "replicas":
+	switch {
+	case v.Whole != "":
+		v.whole(out, clusters, key)
+	case v.Scale[0] == "replicas":
 		for c, s := range replicas.Split(v.preferences, v.total("replicas"), clusters, key) {
 			out[c] = Scale{"replicas": s.Asked()}
 		}
-	case "parallelism":
+	case v.Scale[0] == "parallelism":
 		v.jobs(out, clusters, key)
 	default:
 		v.autoscalers(out, clusters, key)
@@ -95,10 +97,9 @@ func (v *View) cluster(m *Member, d placement.Decision) replicas.Cluster {
 	switch v.Scale[0] {
 	case "parallelism":
 		c.Current = v.current(m.Name)["parallelism"]
-	case "replicas":
-		if r := v.Entries[m.Name].Capacity; r != nil {
-			c.Current, c.Capacity = min(c.Current, r.Held), r.Room()
-		}
+	}
+	if r := v.Entries[m.Name].Capacity; r != nil {
+		c.Current, c.Capacity = min(c.Current, r.Held), r.Room()
 	}
 	c.Ceiling = d.Replicas.Ceiling(c.Current)
 	return c

@@ -9,7 +9,7 @@ var (
 	deploymentCounts = []string{"replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"}
 	replicaSetCounts = []string{"replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"}
 	daemonSetCounts  = []string{"desiredNumberScheduled", "currentNumberScheduled", "numberMisscheduled", "numberReady", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"}
-	jobFields        = []string{"active", "succeeded", "failed", "ready", "terminating", "startTime", "completionTime", "conditions"}
+	jobFields        = []string{"active", "succeeded", "failed", "ready", "terminating", "startTime", "completionTime", "conditions", "completedIndexes", "failedIndexes"}
 )
 
 // Status is what a federated object's status should be; nil: as it is, or nothing
@@ -151,6 +151,13 @@ func jobs(parts []Part, was Object, all bool) map[string]any {
 	for _, f := range []string{"succeeded", "failed"} {
 		if before, _ := number(was, f); before > out[f].(int64) {
 			out[f] = before // by a cluster that has left
+		}
+	}
+	if len(parts) == 1 {
+		for _, f := range []string{"completedIndexes", "failedIndexes"} {
+			if v, ok := parts[0].Status[f]; ok {
+				out[f] = v // of two they would be the same ones twice
+			}
 		}
 	}
 	started, completed := text(was, "startTime"), ""

@@ -277,12 +277,16 @@ func (t *Table) Pods(cluster string, k Key, s replicas.State, now time.Time) {
 // at: fewer are ready than should be, or, narrow, it had no room for them.
 func (t *Table) Behind(yield func(cluster string, w *Want, spec, ready int64, narrow bool)) {
 	for k, r := range t.rows {
-		if r.want == nil || !k.Workload() {
+		if r.want == nil || !k.Workload() && r.want.Whole == "" {
 			continue
 		}
 		for c, h := range r.entries.haves() {
 			ready, _ := number(h.Part.Status, "readyReplicas")
 			spec, narrow := h.Scale["replicas"], r.entries[c].Capacity != nil
+			if !k.Workload() {
+				ready, _ = number(h.Part.Status, "ready")
+				spec, _ = number(h.Part.Status, "active")
+			}
 			if h.Ours && (spec > ready || narrow) {
 				yield(c, r.want, spec, ready, narrow)
 			}

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -34,6 +35,8 @@ type Want struct {
 	// Record is what was last written of it.
 	Record Record
 	Part   Part
+	// Whole is why it can't be split, and is in one cluster; "": it can.
+	Whole string
 	// Once is that it is a Job which each cluster takes away when it has ended:
 	// where it isn't, it may have run.
 	Once bool
@@ -79,7 +82,12 @@ func NewWant(k Key, o Object, federation string) *Want {
 	}
 	w.Once = k.once != nil && k.once(o)
 	w.Balanced = k.unbalanced == nil || !k.unbalanced(o)
-	w.PodSelector = podSelector(object(o, "spec", "selector"))
+	if w.PodSelector = podSelector(object(o, "spec", "selector")); k.pods != nil {
+		w.PodSelector = cmp.Or(k.pods(o), w.PodSelector)
+	}
+	if k.whole != nil {
+		w.Whole = k.whole(o)
+	}
 	w.Part.Status = part(object(o, "status"), k.kept)
 	w.Part.Generation = w.Generation
 	if s := annotations[v1alpha1.StatusOf]; s != "" {

@@ -171,7 +171,22 @@ spec:
 `, name, inParisAndTokyo, completions, more)
 	}
 	paris, tokyo := w.Members["paris"], w.Members["tokyo"]
-	w.Fed.Apply(t, ns("work")+job("plain", 4, "")+job("short", 3, "ttlSecondsAfterFinished: 0"))
+	w.Fed.Apply(t, ns("work")+job("plain", 4, "")+job("short", 3, "ttlSecondsAfterFinished: 0")+
+		job("indexed", 4, "completionMode: Indexed")+job("first", 4, "completionMode: Indexed\n  successPolicy: {rules: [{succeededIndexes: \"0\"}]}"))
+	// Each index of one whose pods aren't alike is run once, in one cluster.
+	for name, index := range map[string]string{"indexed": "0-3", "first": ""} {
+		eventually(t, w.Fed, "job", "work", name, "status/conditions/1/type", "Complete")
+		if got := field(t, w.Fed, "job", "work", name, "status/completedIndexes"); index != "" && got != index {
+			t.Errorf("%s has done the indexes %q", name, got)
+		}
+		in := w.record(t, "job", "work", name).Clusters
+		if got := field(t, paris, "job", "work", name, "spec/completions") + field(t, tokyo, "job", "work", name, "spec/completions"); got != "4" {
+			t.Errorf("%s: completions of 4 are split into %q", name, got)
+		}
+		if len(in) != 1 || !strings.Contains(in[0].Why, "whole") {
+			t.Errorf("%s stands as %+v", name, in)
+		}
+	}
 	eventually(t, w.Fed, "job", "work", "plain", "status/succeeded", "4")
 	eventually(t, w.Fed, "job", "work", "plain", "status/conditions/1/type", "Complete")
 	eventually(t, w.Fed, "job", "work", "short", "status/succeeded", "3")

@@ -1,0 +1,88 @@
+package workload
+
+import "github.com/fedns/fedns/internal/sync/replicas"
+
+// A holder is the cluster that has an object which can't be split. The zero holder is
+// none.
+type holder struct {
+	cluster string
+	begun   bool // there, so that it would be done twice elsewhere
+}
+
+// holder finds the one that has it; of several, one that has begun.
+func (v *View) holder() (h holder) {
+	for _, m := range v.Members {
+		if has, begun := v.holds(m); has && (h.cluster == "" || begun && !h.begun) {
+			h = holder{m.Name, begun}
+		}
+	}
+	return h
+}
+
+// holds says whether a cluster has the object, or for all that is known may have it, and
+// whether it has begun there. What a cluster that can't be asked does, it may have begun.
+func (v *View) holds(m *Member) (has, begun bool) {
+	if h := v.Entries[m.Name].Have; h != nil {
+		has = h.Ours || h.Marked
+		return has, has && (!m.knows(v.Sort) || v.begun(m.Name, h))
+	}
+	over, _ := v.over(m.Name)
+	has = over || !m.knows(v.Sort) && v.Record.holds(m.Name) && v.Record.standing(m.Name).Scale != nil
+	return has, has
+}
+
+// begun says whether an object does something where it is. One none of whose pods finds
+// room doesn't.
+func (v *View) begun(cluster string, h *Have) bool {
+	c := v.Entries[cluster].Capacity
+	return v.Sort.begun != nil && v.Sort.begun(h.Part.Status, c == nil || c.Room() == nil || *c.Room() > 0)
+}
+
+// whole gives an object that can't be split to one cluster. It moves only while it hasn't
+// begun, and is gone from where it was before it is made elsewhere.
+func (v *View) whole(out map[string]Scale, clusters []replicas.Cluster, key string) {
+	count := v.Scale[0]
+	h := v.holder()
+	name, n := h.cluster, v.total(count)
+	if h.begun {
+		for _, c := range clusters {
+			if c.Name == name {
+				n = replicas.Least(v.preferences, n, c)
+			}
+		}
+	} else {
+		var can []replicas.Cluster
+		for _, c := range clusters {
+			if v.knows(c.Name) { // it may be long until another one can be asked
+				can = append(can, c)
+			}
+		}
+		if name, n = replicas.Whole(v.preferences, n, can, h.cluster, key); name == "" || h.cluster != "" && h.cluster != name && !v.Foresee {
+			return
+		}
+	}
+	out[name] = Scale{}
+	for f, total := range v.Total {
+		out[name][f] = total
+	}
+	out[name][count] = n
+}
+
+// knows says whether there is an answer to what a cluster has of the sort.
+func (v *View) knows(cluster string) bool {
+	for _, m := range v.Members {
+		if m.Name == cluster {
+			return m.knows(v.Sort)
+		}
+	}
+	return false
+}
+
+// undivided is what is said of a cluster that has the object whole.
+func (v *View) undivided() string {
+	why := "whole, since " + v.Whole
+	if v.holder().begun {
+		why += "; it has begun here, and stays"
+	}
+	return why
+}
