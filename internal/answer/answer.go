@@ -56,21 +56,21 @@ type Member struct {
 
 // An Answer is what is known about a name, or at its end where it leads on.
 type Answer struct {
-	Outcome    Outcome
-	Path       Path
-	Scope      topology.Scope // that was asked
-	Steps      int            // how many CNAMEs lead up from there, each to the next wider scope
-	Federation *snapshot.Federation
-	Index      int               // of the federation, in Snapshot.Federations
-	Service    *snapshot.Service // nil where the name is no service's
-	TTL        uint32            // of every record, in seconds
-	Target     bool              // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
-	Why        string            // the reason, where there is no record
-	Stale      bool              // a shard that is or could be in it is only last known to be so
-	Awaits     string            // what isn't known yet of the shards that could be in it; "": nothing
-	Inside     bool              // the name is in a cluster's own domain
-	Away       bool              // such a name leads to that of Scope, in the federation's domain, and on from there
-	Near       uint32            // the TTL of the CNAME that leads there
+	Outcome       Outcome
+	Path          Path
+	Scope         topology.Scope // that was asked
+	Hops          int            // how many CNAMEs lead up from there, each to the next wider scope
+	Federation    *snapshot.Federation
+	Index         int               // of the federation, in Snapshot.Federations
+	Service       *snapshot.Service // nil where the name is no service's
+	TTL           uint32            // of every record, in seconds
+	Target        bool              // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
+	Why           string            // the reason, where there is no record
+	Stale         bool              // a shard that is or could be in it is only last known to be so
+	Awaits        string            // what isn't known yet of the shards that could be in it; "": nothing
+	Inside        bool              // the name is in a cluster's own domain
+	LeavesCluster bool              // such a name leads to that of Scope, in the federation's domain, and on from there
+	AliasTTL      uint32            // the TTL of the CNAME that leads there
 	// Depth is how many labels before the domain exist, counted from the right:
 	// the closest encloser of a name that doesn't (RFC 4592).
 	Depth int
@@ -88,15 +88,15 @@ type Answer struct {
 // End is the scope whose records are the answer's.
 func (a *Answer) End() topology.Scope {
 	s := a.Scope
-	for range a.Steps {
+	for range a.Hops {
 		s = s.Up()
 	}
 	return s
 }
 
-// Bare says that the name at the end of the chain exists and has no record of any
+// NoRecords says that the name at the end of the chain exists and has no record of any
 // type: nothing of the service, or of the port, is up there.
-func (a *Answer) Bare() bool {
+func (a *Answer) NoRecords() bool {
 	return a.Outcome == NoData && a.Service != nil && a.TTL > 0 && !a.Target
 }
 
@@ -105,10 +105,10 @@ func (a *Answer) Bare() bool {
 func (a *Answer) Chain() iter.Seq[topology.Scope] {
 	return func(yield func(topology.Scope) bool) {
 		s := a.Scope
-		if a.Away && !yield(s) {
+		if a.LeavesCluster && !yield(s) {
 			return
 		}
-		for range a.Steps {
+		for range a.Hops {
 			if s = s.Up(); !yield(s) {
 				return
 			}
@@ -297,7 +297,7 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 	if a.Inside {
 		if l := a.Service.Local; l != nil && l.Port(port, proto) {
 			if l.Await != "" {
-				a.Wait(l.Await)
+				a.NotKnown(l.Await)
 				return
 			}
 			a.local(l, port, m, t, now, l.Shards)
@@ -307,7 +307,7 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 			a.Outcome = NotReady
 			return
 		}
-		a.Scope, a.Away = a.Federation.Home.Scope, true
+		a.Scope, a.LeavesCluster = a.Federation.Home.Scope, true
 	}
 	end := a.Scope
 	ok := false
@@ -315,27 +315,27 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 		a.run = a.Service.In(end)
 		ok = up(a.Service, a.run, end, port, proto)
 		if what := held(a.Federation, a.Service, end, ok); what != "" {
-			a.Wait(what)
+			a.NotKnown(what)
 			return
 		}
 		if ok || end == topology.Global {
 			break
 		}
 		end = end.Up()
-		a.Steps++
+		a.Hops++
 	}
 	a.typ, a.width = t, end.Width()
 	a.TTL, a.Stale = ttl(a.Service, end, m, now), stale(a.Service, end)
 	if a.short, a.Awaits = m.Degraded, awaited(a.Federation, a.Service, end); a.Awaits != "" {
-		a.Shorten()
+		a.Degrade()
 	}
-	a.Near = min(a.TTL, InsideTTL)
+	a.AliasTTL = min(a.TTL, InsideTTL)
 	switch {
-	case (a.Steps > 0 || a.Away) && (t == TypeCNAME || t == TypeANY):
+	case (a.Hops > 0 || a.LeavesCluster) && (t == TypeCNAME || t == TypeANY):
 		// The CNAME itself is what was asked for; it isn't followed (RFC 1034
 		// section 3.6.2).
-		if a.Steps = 1; a.Away {
-			a.Steps = 0
+		if a.Hops = 1; a.LeavesCluster {
+			a.Hops = 0
 		}
 		a.Outcome, a.Why = Found, ""
 		return
@@ -349,14 +349,14 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 	a.records(port, t)
 }
 
-// Wait makes of an answer that there is none before something is known.
-func (a *Answer) Wait(what string) {
+// NotKnown makes of an answer that there is none before something is known.
+func (a *Answer) NotKnown(what string) {
 	a.Outcome, a.Awaits, a.Why = NotReady, what, what
-	a.Steps, a.Away, a.Target = 0, false, false
+	a.Hops, a.LeavesCluster, a.Target = 0, false, false
 }
 
-// Shorten gives an answer the degraded TTL: something that it depends on isn't known.
-func (a *Answer) Shorten() { a.TTL = min(a.TTL, a.short) }
+// Degrade gives an answer the degraded TTL: something that it depends on isn't known.
+func (a *Answer) Degrade() { a.TTL = min(a.TTL, a.short) }
 
 // held says what has to be known before there is an answer in a scope; "": nothing. A
 // shard that may turn out to be up, or not to be, is part of it. What a member has that

@@ -234,7 +234,7 @@ func TestNotReady(t *testing.T) {
 	if got := ask("s.n.fed.svc"); got != "notready" {
 		t.Errorf("half a list is answered from: %s", got)
 	}
-	ready.Waive()
+	ready.EndWait()
 	f, _ = ready.Publish(f, now)
 	s = s.Next([]*snapshot.Federation{f})
 	if got := ask("s.n.fed.svc"); got != "notready" {
@@ -281,7 +281,7 @@ func TestHeld(t *testing.T) {
 	} {
 		e := snapshot.NewFederation("fed").Edit()
 		e.Topology(topology.New([]topology.Place{us, eu, as}))
-		e.Standing(true, true, tt.unlisted)
+		e.SetListed(true, true, tt.unlisted)
 		svc := &snapshot.Service{Key: snapshot.Key{Namespace: "n", Name: "s"}, Shards: []snapshot.Shard{{Place: eu, Addr: addr}}, Awaits: tt.awaits}
 		e.Set(svc.Freeze())
 		e.Set((&snapshot.Service{Key: snapshot.Key{Namespace: "n", Name: "d"}, Down: "no shard is up"}).Freeze())
@@ -297,7 +297,7 @@ func TestHeld(t *testing.T) {
 						t.Errorf("%s: %s: note %d %s", tt.name, name, n.Code, n)
 					}
 				}
-				if n := slices.Collect(a.Addrs(true, 0)); a.Steps > 0 || a.Target {
+				if n := slices.Collect(a.Addrs(true, 0)); a.Hops > 0 || a.Target {
 					t.Errorf("%s: %s: it isn't known, and leads to %v", tt.name, name, n)
 				}
 				got = append(got, a.Awaits)
@@ -438,7 +438,7 @@ func large(n int) *snapshot.Snapshot {
 		e.Set(s.Freeze())
 	}
 	e.Topology(topology.New(places))
-	e.Standing(true, true, nil)
+	e.SetListed(true, true, nil)
 	var s *snapshot.Snapshot
 	return s.Next([]*snapshot.Federation{e.Done()})
 }

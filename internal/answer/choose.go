@@ -50,9 +50,9 @@ func (a *Answer) Policy() *snapshot.Policy {
 	return p
 }
 
-// Whatever says whether no type in particular was asked for: the answer is that there is
+// AnyType says whether no type in particular was asked for: the answer is that there is
 // something (RFC 8482), whichever shards that is.
-func (a *Answer) Whatever() bool { return a.typ == TypeANY }
+func (a *Answer) AnyType() bool { return a.typ == TypeANY }
 
 // Choose picks the shards that a client gets, as the policy says. Without it, it gets
 // them all. What is picked has addresses of the family that is asked for, where there

@@ -55,7 +55,7 @@ func holding(entries []entry, more []string, change func(*snapshot.Service)) *sn
 	edit := snapshot.NewFederation("fed").Edit()
 	edit.Set(s.Freeze())
 	edit.Topology(topology.New(places))
-	edit.Standing(true, true, nil)
+	edit.SetListed(true, true, nil)
 	var none *snapshot.Snapshot
 	return none.Next([]*snapshot.Federation{edit.Done()})
 }

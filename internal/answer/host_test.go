@@ -29,7 +29,7 @@ func TestHost(t *testing.T) {
 			e.Set(s)
 		}
 		e.Topology(topology.New([]topology.Place{{Region: "eu", Zone: "eu-a"}}))
-		e.Standing(true, settled, nil)
+		e.SetListed(true, settled, nil)
 		return e.Done()
 	}
 	web := (&snapshot.Service{Key: snapshot.Key{Namespace: "shop", Name: "web"}, Down: "it isn't up"}).Freeze()

@@ -41,7 +41,7 @@ func (a *Answer) pod(m Member, t Type, now time.Duration) bool {
 		return false
 	}
 	if l.Await != "" {
-		a.Wait(l.Await)
+		a.NotKnown(l.Await)
 		return true
 	}
 	pod := l.Target(a.Path.Proto)

@@ -55,7 +55,7 @@ func (a *Answer) Notes() iter.Seq[Note] {
 			return
 		}
 		none := "no healthy shard in "
-		if a.Awaits != "" && (a.Outcome == NoData || a.Steps > 0) {
+		if a.Awaits != "" && (a.Outcome == NoData || a.Hops > 0) {
 			none = "no shard is known to be healthy in "
 			if !yield(Note{Code: NoteOther, text: a.Awaits}) {
 				return
@@ -64,15 +64,15 @@ func (a *Answer) Notes() iter.Seq[Note] {
 		switch {
 		case a.Outcome == NoData, a.Outcome == NameError && a.Why != NoName:
 			yield(Note{Code: NoteOther, text: a.Why})
-		case a.Outcome == Found && a.Away && a.Steps == 0 && a.Service.Local != nil:
+		case a.Outcome == Found && a.LeavesCluster && a.Hops == 0 && a.Service.Local != nil:
 			yield(Note{Code: NoteOther, text: "no ready endpoint with this port in this cluster"})
-		case a.Outcome == Found && a.Away && a.Steps == 0:
+		case a.Outcome == Found && a.LeavesCluster && a.Hops == 0:
 			yield(Note{Code: NoteOther, text: "no healthy shard in this cluster"})
-		case a.Outcome == Found && a.Away:
+		case a.Outcome == Found && a.LeavesCluster:
 			yield(Note{Code: NoteOther, text: "no healthy shard in this cluster, nor in ", scoped: true, scope: a.Scope})
-		case a.Outcome == Found && a.Steps > 0 && a.Path.Port != "" && len(a.Service.In(a.Scope)) > 0:
+		case a.Outcome == Found && a.Hops > 0 && a.Path.Port != "" && len(a.Service.In(a.Scope)) > 0:
 			yield(Note{Code: NoteOther, text: "no ready endpoint with this port in ", scoped: true, scope: a.Scope})
-		case a.Outcome == Found && a.Steps > 0:
+		case a.Outcome == Found && a.Hops > 0:
 			yield(Note{Code: NoteOther, text: none, scoped: true, scope: a.Scope})
 		}
 	}

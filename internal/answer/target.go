@@ -67,7 +67,7 @@ func (a *Answer) Targets(turn uint32) iter.Seq[Target] {
 
 // Pods says whether the SRV records lead to pods, each with its own name.
 func (a *Answer) Pods() bool {
-	return a.Inside && !a.Away && a.Path.Port != "" && a.Service.Local != nil && a.Service.Local.Targets != nil
+	return a.Inside && !a.LeavesCluster && a.Path.Port != "" && a.Service.Local != nil && a.Service.Local.Targets != nil
 }
 
 // slots is how many targets there could be.
@@ -75,7 +75,7 @@ func (a *Answer) slots(parted bool) int {
 	switch {
 	case a.Pods():
 		return len(a.Service.Local.Targets)
-	case a.Inside && !a.Away:
+	case a.Inside && !a.LeavesCluster:
 		return len(a.Service.Local.Ports)
 	}
 	if parted {
@@ -88,7 +88,7 @@ func (a *Answer) slots(parted bool) int {
 // its places. A name of the whole scope would lead to addresses at which nothing takes what
 // comes for the port; those of a zone are as narrow as names are.
 func (a *Answer) Parted() bool {
-	if a.Path.Port == "" || a.Service == nil || a.Inside && !a.Away || a.width == topology.Zonal {
+	if a.Path.Port == "" || a.Service == nil || a.Inside && !a.LeavesCluster || a.width == topology.Zonal {
 		return false
 	}
 	port, proto, end := a.Path.Port[1:], a.Path.Proto[1:], a.End()
@@ -188,7 +188,7 @@ func (a *Answer) Behind(at topology.Scope) iter.Seq[netip.Addr] {
 func (a *Answer) slot(i int, parted, spare bool) (t Target, ok bool) {
 	port, proto := a.Path.Port[1:], a.Path.Proto[1:]
 	var p *snapshot.Port
-	switch local := a.Inside && !a.Away; {
+	switch local := a.Inside && !a.LeavesCluster; {
 	case parted:
 		return a.part(i, spare)
 	case a.Pods():

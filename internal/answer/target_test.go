@@ -55,7 +55,7 @@ func TestPartedPorts(t *testing.T) {
 			svc := &snapshot.Service{Key: snapshot.Key{Namespace: "shop", Name: "multi"}, Shards: slices.Clone(tt.shards), Ports: tt.ports, Policy: &p, Active: [snapshot.Families]string{tt.active, tt.active}}
 			e := snapshot.NewFederation("fed").Edit()
 			e.Topology(topology.New([]topology.Place{usA, usB, eu}))
-			e.Standing(true, true, nil)
+			e.SetListed(true, true, nil)
 			e.Set(svc.Freeze())
 			var s *snapshot.Snapshot
 			s = s.Next([]*snapshot.Federation{e.Done()})
@@ -95,7 +95,7 @@ func BenchmarkTargets(b *testing.B) {
 		}
 		e := snapshot.NewFederation("fed").Edit()
 		e.Topology(topology.New(places))
-		e.Standing(true, true, nil)
+		e.SetListed(true, true, nil)
 		e.Set(svc.Freeze())
 		var s *snapshot.Snapshot
 		s = s.Next([]*snapshot.Federation{e.Done()})
@@ -153,7 +153,7 @@ func TestTargetsOfAny(t *testing.T) {
 		}
 		e := snapshot.NewFederation("fed").Edit()
 		e.Topology(topology.New(places))
-		e.Standing(true, true, nil)
+		e.SetListed(true, true, nil)
 		e.Set(svc.Freeze())
 		var s *snapshot.Snapshot
 		s = s.Next([]*snapshot.Federation{e.Done()})

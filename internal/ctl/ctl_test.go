@@ -389,7 +389,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{"orphans", report.Preview{Services: 9, Orphaned: 3, Orphans: []string{"shop/web", "shop/api"}}, "would leave 3 services without any shard: shop/web, shop/api and 1 more"},
 		{"mistyped", report.Preview{Unknown: []report.Unknown{{Subject: "cluster/a", Known: []string{"b", "c"}}}}, "the server knows no cluster/a\nfedctl: hint: known: b, c; --force"},
-		{"futile", report.Preview{Futile: []report.Futile{{Why: "its policy is all; only failover has a region to go back to"}}}, "it would change nothing: its policy is all; only failover has a region to go back to\nfedctl: hint: --force"},
+		{"futile", report.Preview{Futile: []report.NoEffect{{Why: "its policy is all; only failover has a region to go back to"}}}, "it would change nothing: its policy is all; only failover has a region to go back to\nfedctl: hint: --force"},
 		{"broken", report.Error{Error: "out of order"}, "what it would change is not known: out of order"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -205,7 +205,7 @@ func (l *lists) confirm(key string) error {
 	if err != nil {
 		return err
 	}
-	return apireply.Refute(l.kind.String(), key, answer)
+	return apireply.Contradiction(l.kind.String(), key, answer)
 }
 
 func (s *sink) Resync() error { return nil }

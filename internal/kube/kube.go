@@ -261,7 +261,7 @@ func (a *API) Version(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("version: %w", err)
 	}
 	if v.GitVersion == "" {
-		return "", fmt.Errorf("version: %w", &apireply.Strange{What: "no gitVersion"})
+		return "", fmt.Errorf("version: %w", &apireply.UnexpectedReply{What: "no gitVersion"})
 	}
 	return v.GitVersion, nil
 }
@@ -285,7 +285,7 @@ func (a *API) Find(ctx context.Context, group, version, kind string) (Kind, erro
 		return k, fmt.Errorf("%s: %w", k, err)
 	}
 	if list.Kind != "APIResourceList" || list.GroupVersion != strings.TrimPrefix(group+"/"+version, "/") {
-		return k, fmt.Errorf("%s: %w", k, &apireply.Strange{What: fmt.Sprintf("a %q of %q, not the APIResourceList", apireply.Line(list.Kind), apireply.Line(list.GroupVersion))})
+		return k, fmt.Errorf("%s: %w", k, &apireply.UnexpectedReply{What: fmt.Sprintf("a %q of %q, not the APIResourceList", apireply.Line(list.Kind), apireply.Line(list.GroupVersion))})
 	}
 	for _, r := range list.APIResources {
 		if r.Kind == kind && !strings.Contains(r.Name, "/") {
@@ -300,7 +300,7 @@ func (a *API) Find(ctx context.Context, group, version, kind string) (Kind, erro
 func (a *API) Get(ctx context.Context, k Kind, namespace, name string) (*Object, error) {
 	o, err := object(a.at(a.rest.Get(), k, namespace, name).Do(ctx))
 	if err == nil && (o.GetAPIVersion() != k.APIVersion() || o.GetKind() != k.Name || o.GetName() == "") {
-		return nil, &apireply.Strange{What: fmt.Sprintf("a %q, not the %s %q", apireply.Line(o.GetAPIVersion()+" "+o.GetKind()), k, name)}
+		return nil, &apireply.UnexpectedReply{What: fmt.Sprintf("a %q, not the %s %q", apireply.Line(o.GetAPIVersion()+" "+o.GetKind()), k, name)}
 	}
 	return a.rehearsal.found(k, o, err)
 }

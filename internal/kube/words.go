@@ -167,7 +167,7 @@ func Advice(err error) string {
 		return "has its token or certificate ended? --kubeconfig and --context say which is taken"
 	case apierrors.IsForbidden(err):
 		return "somebody with more rights has to give it these" + grant(err.Error()) + ", or --context names one who has them"
-	case errors.Is(err, apireply.ErrStrange), errors.Is(err, apireply.ErrRedirect):
+	case errors.Is(err, apireply.ErrUnexpected), errors.Is(err, apireply.ErrRedirect):
 		return "is the address in the kubeconfig that of an API server, or does something stand in front of it?"
 	case errors.Is(err, apireply.ErrCredential):
 		return "the user's exec in the kubeconfig says what is run"

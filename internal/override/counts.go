@@ -2,12 +2,12 @@ package override
 
 import "slices"
 
-// A Spot is where shards can be: a cluster, and a place in it. Region and zone are ""
+// A ClusterPlace is where shards can be: a cluster, and a place in it. Region and zone are ""
 // where they aren't known.
-type Spot struct{ Cluster, Region, Zone string }
+type ClusterPlace struct{ Cluster, Region, Zone string }
 
 // Covers says whether a subject speaks of all that is at a spot.
-func (s Subject) Covers(at Spot) bool {
+func (s Subject) Covers(at ClusterPlace) bool {
 	switch s.Kind {
 	case Cluster:
 		return s.Name == at.Cluster
@@ -20,7 +20,7 @@ func (s Subject) Covers(at Spot) bool {
 }
 
 // Of says whether a subject speaks of the shard of a service at a spot.
-func (s Subject) Of(namespace, name string, at Spot) bool {
+func (s Subject) Of(namespace, name string, at ClusterPlace) bool {
 	if s.Kind == Service {
 		return s.Namespace == namespace && s.Name == name
 	}
@@ -36,19 +36,19 @@ func (a Action) contradicts(b Action) bool {
 // Overruled gives the later orders of a list that count instead of the one at an index,
 // wherever that speaks of anything; none: somewhere it counts itself, or one that
 // agrees. spots are all that there are.
-func Overruled(list []Order, at int, spots []Spot) (by []Order) {
+func Overruled(list []Order, at int, spots []ClusterPlace) (by []Order) {
 	o := list[at]
 	if o.Action == Failback {
 		return nil
 	}
-	var about []Spot
+	var about []ClusterPlace
 	for _, s := range spots {
 		if o.Subject.Kind == Service || o.Subject.Covers(s) {
 			about = append(about, s)
 		}
 	}
 	if about == nil {
-		about = []Spot{{}} // nothing is known there: one about the same counts even so
+		about = []ClusterPlace{{}} // nothing is known there: one about the same counts even so
 	}
 	for _, s := range about {
 		last := o
@@ -69,9 +69,9 @@ func Overruled(list []Order, at int, spots []Spot) (by []Order) {
 
 // On is the last order that speaks of all the spots of a cluster, each as a whole; that
 // one counts for it.
-func On(list []Order, spots []Spot) (o Order, ok bool) {
+func On(list []Order, spots []ClusterPlace) (o Order, ok bool) {
 	for _, o := range slices.Backward(list) {
-		if o.Action != Failback && len(spots) > 0 && !slices.ContainsFunc(spots, func(s Spot) bool { return !o.Subject.Covers(s) }) {
+		if o.Action != Failback && len(spots) > 0 && !slices.ContainsFunc(spots, func(s ClusterPlace) bool { return !o.Subject.Covers(s) }) {
 			return o, true
 		}
 	}
@@ -82,5 +82,5 @@ func On(list []Order, spots []Spot) (o Order, ok bool) {
 // where there are shards at all.
 type Force struct {
 	Orders []Order
-	Spots  []Spot
+	Places []ClusterPlace
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // Paris stands in two zones of eu, lyon in one of them; nobody knows yet where oslo is.
-var spots = []Spot{{"paris", "eu", "eu-a"}, {"paris", "eu", "eu-b"}, {"lyon", "eu", "eu-b"}, {"oslo", "", ""}}
+var spots = []ClusterPlace{{"paris", "eu", "eu-a"}, {"paris", "eu", "eu-b"}, {"lyon", "eu", "eu-b"}, {"oslo", "", ""}}
 
 func list(t *testing.T, text string) []Order {
 	t.Helper()

@@ -37,13 +37,13 @@ func balancer(takes time.Duration) slow {
 
 // held says whether answers about web are held up.
 func held(p *Pipeline) bool {
-	s := p.Board().Load().Federations[0].Service(web)
+	s := p.Current().Load().Federations[0].Service(web)
 	return s != nil && len(s.Awaits) > 0 && s.Awaits[0].Hold
 }
 
 // unsure says whether something isn't known of web.
 func unsure(p *Pipeline) bool {
-	s := p.Board().Load().Federations[0].Service(web)
+	s := p.Current().Load().Federations[0].Service(web)
 	return s != nil && len(s.Awaits) > 0
 }
 
@@ -66,8 +66,8 @@ func TestReadyWhenLookedUp(t *testing.T) {
 			{"at once", 0, false, 0, 1},
 			{"a second", time.Second, false, time.Second, 1},
 			{"nine seconds", 9 * time.Second, false, 9 * time.Second, 1},
-			{"for ever", time.Hour, false, Grace, 0},
-			{"the resolver fails", 0, true, Grace, 0},
+			{"for ever", time.Hour, false, StartupWait, 0},
+			{"the resolver fails", 0, true, StartupWait, 0},
 		} {
 			r := balancer(tt.takes)
 			if tt.fails {
@@ -85,10 +85,10 @@ func TestReadyWhenLookedUp(t *testing.T) {
 			if !ready(p) || held(p) || up(p) != tt.up {
 				t.Errorf("%s: ready %v, held %v, %d addresses", tt.name, ready(p), held(p), up(p))
 			}
-			if late := tt.at == Grace; unsure(p) != late || strings.Contains(l.String(), "not everything is known within 10s") != late {
+			if late := tt.at == StartupWait; unsure(p) != late || strings.Contains(l.String(), "not everything is known within 10s") != late {
 				t.Errorf("%s: unsure %v:\n%s", tt.name, unsure(p), l)
 			}
-			after(Grace)
+			after(StartupWait)
 		}
 	})
 }
@@ -202,15 +202,15 @@ func TestHostnameLater(t *testing.T) {
 // than it isn't known: whichever kind of thing it is. A route is waited for no longer than some minutes.
 func TestBeginningOfKinds(t *testing.T) {
 	const shop = "shop.example.com"
-	gate := &shard.Front{
-		Key:       shard.FrontKey{Kind: shard.Gateway, Namespace: "shop", Name: "gw"},
+	gate := &shard.Frontend{
+		Key:       shard.FrontendKey{Kind: shard.Gateway, Namespace: "shop", Name: "gw"},
 		Object:    &shard.Service{Key: snapshot.Key{Namespace: "shop", Name: "gw", Kind: snapshot.Ing}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.8")}},
 		Listeners: []shard.Listener{{Name: "http", Port: 80, From: shard.Selected}},
 	}
-	route := func(w shard.Word) shard.Change {
-		return shard.FrontSet{Front: &shard.Front{
-			Key: shard.FrontKey{Kind: shard.HTTPRoute, Namespace: "shop", Name: "r"}, Object: &shard.Service{Key: snapshot.Key{Namespace: "shop", Name: "r", Kind: snapshot.Ing}},
-			Hostnames: []string{shop}, Parents: []shard.Parent{{Namespace: "shop", Name: "gw", Word: w}},
+	route := func(w shard.ParentStatus) shard.Change {
+		return shard.FrontendSet{Frontend: &shard.Frontend{
+			Key: shard.FrontendKey{Kind: shard.HTTPRoute, Namespace: "shop", Name: "r"}, Object: &shard.Service{Key: snapshot.Key{Namespace: "shop", Name: "r", Kind: snapshot.Ing}},
+			Hostnames: []string{shop}, Parents: []shard.Parent{{Namespace: "shop", Name: "gw", Status: w}},
 		}}
 	}
 	ingress := shard.ServiceSet{Service: &shard.Service{
@@ -230,8 +230,8 @@ func TestBeginningOfKinds(t *testing.T) {
 		{"the registry", Federation{expects: true}, []shard.Change{}, false, false, nil, 0},
 		{"a hostname", Federation{Resolver: balancer(time.Hour)}, append(plain[1:2:2], service("", "lb.example.")), false, false, []shard.Change{service("192.0.2.1")}, 0},
 		{"a hostname beside an address", Federation{Resolver: balancer(time.Hour)}, append(plain[1:2:2], service("192.0.2.1", "lb.example.")), false, false, []shard.Change{service("192.0.2.1")}, 0},
-		{"a route", Federation{}, append(plain[:3:3], shard.FrontSet{Front: gate}, route(shard.Unheard)), false, true, []shard.Change{route(shard.Accepted)}, word},
-		{"a route that is rejected", Federation{}, append(plain[:3:3], shard.FrontSet{Front: gate}, route(shard.Unheard)), false, true, []shard.Change{route(shard.Rejected)}, word},
+		{"a route", Federation{}, append(plain[:3:3], shard.FrontendSet{Frontend: gate}, route(shard.AwaitingController)), false, true, []shard.Change{route(shard.Accepted)}, word},
+		{"a route that is rejected", Federation{}, append(plain[:3:3], shard.FrontendSet{Frontend: gate}, route(shard.AwaitingController)), false, true, []shard.Change{route(shard.Rejected)}, word},
 	} {
 		for _, heard := range []bool{true, false} {
 			if heard && tt.heard == nil {
@@ -248,7 +248,7 @@ func TestBeginningOfKinds(t *testing.T) {
 				p, l := run(t, f)
 				a.say <- append(nothing[:4:4], tt.first...)
 				standing := func() string {
-					of := p.Board().Load().Federations[0]
+					of := p.Current().Load().Federations[0]
 					list := slices.Clone(of.Unlisted)
 					s := of.Service(web)
 					if tt.host {
@@ -273,7 +273,7 @@ func TestBeginningOfKinds(t *testing.T) {
 				}
 				after(time.Second)
 				check("at the start", "held", false)
-				after(Grace - time.Second - minGap)
+				after(StartupWait - time.Second - minGap)
 				check("just before ten seconds", "held", false)
 				after(3 * minGap)
 				check("after ten seconds", "short", true)

@@ -29,7 +29,7 @@ func trio(t *testing.T, f Federation, listed bool) (p *Pipeline, sources []*scri
 		name := string(rune('a' + i))
 		f.Members = append(f.Members, Member{Cluster: shard.Cluster{Name: topology.ClusterName(name), Region: name}, Source: s, Identity: name})
 	}
-	p = New([]Federation{f}, Beside{}, slog.New(slog.NewTextHandler(l, nil)))
+	p = New([]Federation{f}, Static{}, slog.New(slog.NewTextHandler(l, nil)))
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { p.Run(ctx) })
@@ -167,7 +167,7 @@ func TestColdStart(t *testing.T) {
 			text, _ := os.ReadFile(filepath.Join(dir, "fed.state"))
 			t.Fatalf("%s\n%s", l, text)
 		}
-		if q := p.Board().Load().Federations[0].Service(web).Silent; len(q) != 3 || !q[0].Stale {
+		if q := p.Current().Load().Federations[0].Service(web).Silent; len(q) != 3 || !q[0].Stale {
 			t.Errorf("silent: %v", q)
 		}
 		if !strings.Contains(l.String(), "answers from the state on disk") || strings.Contains(l.String(), "isolated") {
@@ -385,7 +385,7 @@ func TestColdStartDamaged(t *testing.T) {
 			if said := strings.Contains(l.String(), "checksum is wrong"); said != (i == 0) || said && !strings.Contains(l.String(), "level=ERROR") {
 				t.Errorf("the log says\n%s", l)
 			}
-			fed := p.Board().Load().Federations[0]
+			fed := p.Current().Load().Federations[0]
 			if ready(p) || fed.Settled {
 				t.Error("it is ready")
 			}
@@ -399,7 +399,7 @@ func TestColdStartDamaged(t *testing.T) {
 			}
 			time.Sleep(minGap)
 			wantUp(t, p, "listed again", 3)
-			if !ready(p) || !p.Board().Load().Federations[0].Settled {
+			if !ready(p) || !p.Current().Load().Federations[0].Settled {
 				t.Error("it isn't ready")
 			}
 			time.Sleep(time.Second)

@@ -14,7 +14,7 @@ import (
 
 // Begin gives a federation, before Run, the members that a registry told of earlier,
 // with its orders. listed is whether the registry has ever been listed; else names
-// that aren't known are waited for until it has been, or Grace is over.
+// that aren't known are waited for until it has been, or StartupWait is over.
 func (p *Pipeline) Begin(federation int, ms []Member, orders []override.Order, listed bool) {
 	f := &p.federations[federation]
 	for _, m := range ms {
@@ -32,7 +32,7 @@ func (p *Pipeline) Begin(federation int, ms []Member, orders []override.Order, l
 func (p *Pipeline) Members(ctx context.Context, federation int, ms []Member, orders []override.Order, listed bool) bool {
 	return p.inspect(ctx, func(w *worker) {
 		if listed {
-			w.tables[federation].Expect(false)
+			w.tables[federation].ExpectMembers(false)
 		}
 		w.reconcile(federation, ms, orders)
 	})
@@ -69,8 +69,8 @@ func (w *worker) attach(i, j int, m Member) {
 		m.Source.Run(ctx, func(c ...shard.Change) {
 			w.send(ctx, func(w *worker) { w.apply(i, j, s, c) })
 		})
-		if w.ctx.Err() == nil && m.Left != nil {
-			m.Left()
+		if w.ctx.Err() == nil && m.OnLeave != nil {
+			m.OnLeave()
 		}
 	})
 }
@@ -126,32 +126,32 @@ func (w *worker) override(i int) {
 // the registry, and what else has to be known in the beginning.
 func (w *worker) overdue(late func(at time.Duration, giveUp func())) {
 	if w.restored {
-		late(w.began+Grace, func() { w.renew = true })
+		late(w.began+StartupWait, func() { w.renew = true })
 	}
 	for i, t := range w.tables {
-		if n := t.Unheard(); n > 0 {
+		if n := t.AwaitedRoutes(); n > 0 {
 			late(w.began+word, func() {
 				w.log.Warn("federation "+w.federations[i].Name+": no controller has said within "+word.String()+" whether it accepts some routes; they count as none", "routes", n)
-				t.Unhear()
+				t.EndRouteWait()
 			})
 		}
-		if t.Settled() && t.Begun() {
+		if t.Settled() && t.StartupOver() {
 			continue
 		}
-		if t.Expecting() {
-			late(w.began+Grace, t.Unexpect)
+		if t.ExpectsMembers() {
+			late(w.began+StartupWait, t.EndMemberWait)
 		}
 		for j, s := range w.slotsOf(i) {
-			if !s.waived && (!t.Complete(j) || t.Doubtful(j)) {
-				late(s.since+Grace, func() {
+			if !s.waived && (!t.Complete(j) || t.Partial(j)) {
+				late(s.since+StartupWait, func() {
 					s.waived = true
-					w.log.Warn("cluster " + string(s.Name) + ": not listed within " + Grace.String() + "; going on without it")
-					t.Miss(j)
+					w.log.Warn("cluster " + string(s.Name) + ": not listed within " + StartupWait.String() + "; going on without it")
+					t.EndWaitFor(j)
 				})
 			}
 		}
-		if !t.Begun() {
-			late(w.began+Grace, func() { w.beginAnyway(i) })
+		if !t.StartupOver() {
+			late(w.began+StartupWait, func() { w.beginAnyway(i) })
 		}
 	}
 }
@@ -159,10 +159,10 @@ func (w *worker) overdue(late func(at time.Duration, giveUp func())) {
 // beginAnyway answers for a federation from what is known.
 func (w *worker) beginAnyway(i int) {
 	t := w.tables[i]
-	if n := t.Holding(); n > 0 {
-		w.log.Warn("federation "+w.federations[i].Name+": not everything is known within "+Grace.String()+" that answers depend on; going on without it", "services", n)
+	if n := t.Waiting(); n > 0 {
+		w.log.Warn("federation "+w.federations[i].Name+": not everything is known within "+StartupWait.String()+" that answers depend on; going on without it", "services", n)
 	}
-	t.Begin()
+	t.EndStartup()
 }
 
 // giveUpOverdue stops waiting for what has had its time.

@@ -59,34 +59,34 @@ func TestMembers(t *testing.T) {
 		p, s, l, _ := trio(t, Federation{Policy: shard.Policy{Hold: time.Minute}}, true)
 		s[0].say <- []shard.Change{shard.Silent{}}
 		time.Sleep(30 * time.Second)
-		serial := p.Board().Load().Serial
+		serial := p.Current().Load().Serial
 		enlist(t, p, nil)
-		if wantUp(t, p, "a registry without members", 3); p.Board().Load().Serial != serial {
+		if wantUp(t, p, "a registry without members", 3); p.Current().Load().Serial != serial {
 			t.Error("something was published for nothing")
 		}
 
 		d, left := &parrot{}, false
 		m := of("d", d)
-		m.Left = func() { left = true }
+		m.OnLeave = func() { left = true }
 		enlist(t, p, nil, m)
 		wantUp(t, p, "d has joined", 3)
-		if p.Board().Load().Federations[0].Settled {
+		if p.Current().Load().Federations[0].Settled {
 			t.Error("names that only d may have are said not to be")
 		}
 		d.report(full("192.0.2.4")...)
 		time.Sleep(minGap)
-		if wantUp(t, p, "d is listed", 4); !p.Board().Load().Federations[0].Settled {
+		if wantUp(t, p, "d is listed", 4); !p.Current().Load().Federations[0].Settled {
 			t.Error("not settled")
 		}
-		serial = p.Board().Load().Serial
+		serial = p.Current().Load().Serial
 		enlist(t, p, nil, m)
-		if p.Board().Load().Serial != serial || d.runs != 1 {
-			t.Errorf("told the same again: serial %d to %d, run %d times", serial, p.Board().Load().Serial, d.runs)
+		if p.Current().Load().Serial != serial || d.runs != 1 {
+			t.Errorf("told the same again: serial %d to %d, run %d times", serial, p.Current().Load().Serial, d.runs)
 		}
 
 		m.Region = "elsewhere"
 		enlist(t, p, nil, m)
-		if f := p.Board().Load().Federations[0]; !hasRegion(f.Map, "elsewhere") || hasRegion(f.Map, "d") || d.runs != 1 {
+		if f := p.Current().Load().Federations[0]; !hasRegion(f.Map, "elsewhere") || hasRegion(f.Map, "d") || d.runs != 1 {
 			t.Errorf("it is elsewhere: %v", f.Map.Scopes())
 		}
 		wantUp(t, p, "it is elsewhere", 4)
@@ -108,9 +108,9 @@ func TestMembers(t *testing.T) {
 			}
 		}
 
-		time.Sleep(Grace)
+		time.Sleep(StartupWait)
 		synctest.Wait()
-		if !p.Board().Load().Federations[0].Settled || !strings.Contains(l.String(), "cluster e: not listed within 10s; going on without it") {
+		if !p.Current().Load().Federations[0].Settled || !strings.Contains(l.String(), "cluster e: not listed within 10s; going on without it") {
 			t.Errorf("e is waited for without end:\n%s", l)
 		}
 		time.Sleep(20 * time.Second)
@@ -144,7 +144,7 @@ func TestBegin(t *testing.T) {
 	for _, listed := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			known := &parrot{}
-			p := New([]Federation{{Name: "fed"}}, Beside{}, slog.New(slog.NewTextHandler(&log{}, nil)))
+			p := New([]Federation{{Name: "fed"}}, Static{}, slog.New(slog.NewTextHandler(&log{}, nil)))
 			drain := override.Order{Action: override.Drain, Subject: override.Subject{Kind: override.Cluster, Name: "known"}, Reason: "x"}
 			p.Begin(0, []Member{of("known", known)}, []override.Order{drain}, listed)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -160,7 +160,7 @@ func TestBegin(t *testing.T) {
 				t.Errorf("listed %v: ready %v", listed, ready(p))
 			}
 			if !listed {
-				time.Sleep(Grace)
+				time.Sleep(StartupWait)
 				synctest.Wait()
 			}
 			if !ready(p) {

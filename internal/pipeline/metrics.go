@@ -55,7 +55,7 @@ var (
 // stats is what the gauges of a pipeline show.
 type stats struct {
 	services []int // by federation
-	tally    []map[shard.Standing]int
+	tally    []map[shard.CountKey]int
 	members  [][]seen
 	isolated []bool
 	held     []int // services of which the guard keeps addresses
@@ -76,7 +76,7 @@ func (w *worker) count(s *snapshot.Snapshot) *stats {
 	st := &stats{}
 	for i, t := range w.tables {
 		st.services = append(st.services, s.Federations[i].Size())
-		st.tally = append(st.tally, t.Tally())
+		st.tally = append(st.tally, t.Counts())
 		var members []seen
 		for j, m := range w.slotsOf(i) {
 			_, silent := t.Silent(j)
@@ -85,7 +85,7 @@ func (w *worker) count(s *snapshot.Snapshot) *stats {
 		st.members = append(st.members, members)
 		st.isolated, st.held = append(st.isolated, t.Isolated()), append(st.held, t.Held())
 		st.panics = append(st.panics, t.Panics())
-		st.crowded = append(st.crowded, t.Crowded())
+		st.crowded = append(st.crowded, t.Oversized())
 		st.hosts, st.refused = append(st.hosts, s.Federations[i].HostCount()), append(st.refused, t.Refused())
 	}
 	return st

@@ -31,7 +31,7 @@ const (
 	// taken to be unknown without it, and what else has to be learned at the start
 	// before answers are given without that. Longer than a TCP connection takes to time
 	// out, shorter than a kubelet's patience with a server that isn't ready.
-	Grace = 10 * time.Second
+	StartupWait = 10 * time.Second
 	// word is how long after a start the word of a controller is waited for on routes that were
 	// there by then: what they would change has the degraded TTL. A kubelet starts a container
 	// that fails again after five minutes at most; and nobody who has a route can have it so for good.
@@ -70,7 +70,7 @@ type Member struct {
 	Origin string
 	// Left is called when it is no member any more and its source has ended; it may
 	// be nil.
-	Left func()
+	OnLeave func()
 
 	registered bool // a registry told of it
 }
@@ -104,8 +104,8 @@ type Pipeline struct {
 	messages    chan message
 	stats       atomic.Pointer[stats]
 	unkept      []atomic.Bool // by federation: its state can't be kept
-	estate      State         // what is known before the sources speak
-	beside      Beside
+	imported    State         // what is known before the sources speak
+	beside      Static
 	done        chan struct{} // closed when Run returns
 }
 
@@ -115,15 +115,15 @@ type message struct {
 	do func(*worker)
 }
 
-// Beside is what answers depend on and is in no table: the configuration and static
+// Static is what answers depend on and is in no table: the configuration and static
 // records.
-type Beside struct {
+type Static struct {
 	Digest uint64    // of what they say
 	Made   time.Time // when they were changed last; zero: nobody knows
 }
 
 // New makes a pipeline whose board shows federations of which nothing is known.
-func New(federations []Federation, beside Beside, log *slog.Logger) *Pipeline {
+func New(federations []Federation, beside Static, log *slog.Logger) *Pipeline {
 	p := &Pipeline{
 		federations: federations,
 		beside:      beside,
@@ -143,19 +143,19 @@ func New(federations []Federation, beside Beside, log *slog.Logger) *Pipeline {
 }
 
 // Current shows the current snapshot.
-func (p *Pipeline) Board() *snapshot.Current { return &p.board }
+func (p *Pipeline) Current() *snapshot.Current { return &p.board }
 
 // Ready is closed once every member has been listed and what is asked then is known
 // (the addresses of load balancers' names, the first results of probes), or has had
 // its time.
 func (p *Pipeline) Ready() <-chan struct{} { return p.ready }
 
-// Renew shows a snapshot for a change of what is answered beside it: the static
+// UpdateStatic shows a snapshot for a change of what is answered beside it: the static
 // records.
-func (p *Pipeline) Renew(ctx context.Context, b Beside) {
+func (p *Pipeline) UpdateStatic(ctx context.Context, b Static) {
 	p.send(ctx, func(w *worker) {
 		w.renew, w.beside = true, b
-		w.arbiter.Again()
+		w.arbiter.Reevaluate()
 	})
 }
 
@@ -179,20 +179,20 @@ type State struct {
 	Hosts    map[string][]netip.Addr // of load balancers' names
 	// Probed is what probes have come to, by federation.
 	Probed map[string]map[shard.Check]health.Probe
-	// Leads are what failover policies have come to, by federation.
-	Leads map[string]map[snapshot.Key]shard.Leads
+	// Failovers are what failover policies have come to, by federation.
+	Failovers map[string]map[snapshot.Key]shard.Failovers
 }
 
 func emptyState() State {
-	return State{Clusters: map[string]ClusterState{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Leads: map[string]map[snapshot.Key]shard.Leads{}}
+	return State{Clusters: map[string]ClusterState{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Failovers: map[string]map[snapshot.Key]shard.Failovers{}}
 }
 
 // A ClusterState is what is known of one cluster.
 type ClusterState struct {
-	Changes []shard.Change // complete lists
-	Silent  bool
-	Since   time.Duration // when the silence began
-	Begun   bool          // it was answered from
+	Changes  []shard.Change // complete lists
+	Silent   bool
+	Since    time.Duration // when the silence began
+	Answered bool          // it was answered from
 }
 
 // Export gives what p knows. It is empty when p has ended.
@@ -227,10 +227,10 @@ func (p *Pipeline) Explain(ctx context.Context, federation int, k snapshot.Key, 
 	return e, ok
 }
 
-// Rows lists the services of a federation, with whether every shard of each is up and
+// ServicesUp lists the services of a federation, with whether every shard of each is up and
 // fresh. ok is false if p has ended.
-func (p *Pipeline) Rows(ctx context.Context, federation int) (rows map[snapshot.Key]bool, ok bool) {
-	ok = p.inspect(ctx, func(w *worker) { rows = w.tables[federation].Rows() })
+func (p *Pipeline) ServicesUp(ctx context.Context, federation int) (rows map[snapshot.Key]bool, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) { rows = w.tables[federation].ServicesUp() })
 	return rows, ok
 }
 
@@ -245,7 +245,7 @@ func (p *Pipeline) ExplainAll(ctx context.Context, federation int, keys []snapsh
 }
 
 // Claims gives who claims a host, the holder first. ok is false if p has ended.
-func (p *Pipeline) Claims(ctx context.Context, host string) (claims []shard.Claimed, ok bool) {
+func (p *Pipeline) Claims(ctx context.Context, host string) (claims []shard.ClaimStatus, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) { claims = w.arbiter.Claims(host) })
 	return claims, ok
 }
@@ -274,7 +274,7 @@ func (p *Pipeline) Trouble(ctx context.Context, federation int) (isolated bool, 
 func (p *Pipeline) InForce(ctx context.Context, federation int) (f override.Force, v snapshot.Version, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
 		t := w.tables[federation]
-		f, v = override.Force{Orders: w.inForce[federation], Spots: t.AllSpots()}, w.board.Load().Version
+		f, v = override.Force{Orders: w.inForce[federation], Places: t.AllClusterPlaces()}, w.board.Load().Version
 		if !t.Dirty() {
 			f.Orders = t.Orders() // they changed nothing that is answered
 		}
@@ -282,34 +282,34 @@ func (p *Pipeline) InForce(ctx context.Context, federation int) (f override.Forc
 	return f, v, ok
 }
 
-// A Standing is how a member stands.
-type Standing struct {
-	Name   topology.ClusterName
-	Origin string // as the Member has it
-	Listed bool
-	Silent bool
-	Reason string        // why its source can't be read at present; "": it can
-	Quiet  time.Duration // since the silence began
-	Heard  time.Time
-	Places []topology.Place
-	Shards map[shard.Standing]int
-	Index  int             // as shards of snapshots have it
-	Order  *override.Order // the one about it that counts; nil: there is none
+// A ClusterStatus is how a member stands.
+type ClusterStatus struct {
+	Name      topology.ClusterName
+	Origin    string // as the Member has it
+	Listed    bool
+	Silent    bool
+	Reason    string        // why its source can't be read at present; "": it can
+	SilentFor time.Duration // since the silence began
+	Heard     time.Time
+	Places    []topology.Place
+	Shards    map[shard.CountKey]int
+	Index     int             // as shards of snapshots have it
+	Order     *override.Order // the one about it that counts; nil: there is none
 	// Lifetime is how long answers with it may be remembered.
 	Lifetime shard.Lifetime
 	// Shadowed is set where a namespace of the cluster has the federation's name.
 	Shadowed bool
 }
 
-// Clusters gives the standing of the members of a federation, and whether this
+// Clusters gives the status of the members of a federation, and whether this
 // server is isolated from them.
-func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing, isolated, ok bool) {
+func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []ClusterStatus, isolated, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
 		t := w.tables[federation]
 		isolated = t.Isolated()
-		tally, lifetimes := t.Tally(), t.Lifetimes()
+		tally, lifetimes := t.Counts(), t.Lifetimes()
 		for j, m := range w.slotsOf(federation) {
-			s := Standing{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), Quiet: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.Standing]int{}, Index: j, Lifetime: lifetimes[j]}
+			s := ClusterStatus{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), SilentFor: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.CountKey]int{}, Index: j, Lifetime: lifetimes[j]}
 			_, s.Silent = t.Silent(j)
 			if r, ok := m.Source.(interface{ Trouble() string }); ok {
 				s.Reason = r.Trouble()
@@ -332,14 +332,14 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []Standing
 // Import takes over what another pipeline knew, before Run. What the sources
 // report replaces it.
 func (p *Pipeline) Import(e State) {
-	if p.estate.Clusters == nil {
-		p.estate = emptyState()
+	if p.imported.Clusters == nil {
+		p.imported = emptyState()
 	}
-	maps.Copy(p.estate.Clusters, e.Clusters)
-	maps.Copy(p.estate.Hosts, e.Hosts)
-	maps.Copy(p.estate.Leads, e.Leads)
-	maps.Copy(p.estate.Probed, e.Probed)
-	p.estate.Version = p.estate.Version.Latest(e.Version)
+	maps.Copy(p.imported.Clusters, e.Clusters)
+	maps.Copy(p.imported.Hosts, e.Hosts)
+	maps.Copy(p.imported.Failovers, e.Failovers)
+	maps.Copy(p.imported.Probed, e.Probed)
+	p.imported.Version = p.imported.Version.Latest(e.Version)
 }
 
 // Run runs the sources and keeps the board, until ctx ends.
@@ -400,36 +400,36 @@ func (w *worker) open(i int) {
 	}
 	t := shard.NewTable(clusters, f.Policy)
 	t.Serve(f.Name, f.Hosts, w.arbiter)
-	t.Expect(f.expects)
+	t.ExpectMembers(f.expects)
 	w.tables, w.seats = append(w.tables, t), append(w.seats, nil)
 	w.drains, w.filed, w.inForce = append(w.drains, f.orders), append(w.filed, nil), append(w.inForce, nil)
 	w.override(i)
 	w.hosts = append(w.hosts, map[string]context.CancelFunc{})
 	w.keepers = append(w.keepers, nil)
 	for j, m := range f.Members {
-		h := w.estate.Clusters[m.Identity]
+		h := w.imported.Clusters[m.Identity]
 		for _, c := range h.Changes {
 			t.Apply(j, c)
 		}
 		if h.Silent {
 			t.Silence(j, h.Since)
 		}
-		if h.Begun {
-			t.Carry(j)
+		if h.Answered {
+			t.MarkAnswered(j)
 		}
 	}
-	t.Follow(w.estate.Leads[f.Name])
-	t.Believe(w.estate.Probed[f.Name])
+	t.RestoreFailovers(w.imported.Failovers[f.Name])
+	t.RestoreProbes(w.imported.Probed[f.Name])
 	if f.State != "" {
 		w.keepers[i] = &stateWriter{dir: f.State, at: f.StateAt, name: f.Name, failing: &w.unkept[i]}
 		w.keepers[i].open()
 		w.restore(i)
 	}
-	for name, addrs := range w.estate.Hosts {
+	for name, addrs := range w.imported.Hosts {
 		t.Resolved(name, addrs)
 	}
 	for name, addrs := range w.saved {
-		t.Recall(name, addrs)
+		t.RestoreResolution(name, addrs)
 	}
 	if f.Overrides != "" {
 		w.openOverrides(i)
@@ -442,12 +442,12 @@ func (w *worker) open(i int) {
 // begin shows what is known before any source has spoken. Its version is what was
 // inherited until all that is answered is known: it may turn out to be the same.
 func (w *worker) begin() {
-	v := w.estate.Version
+	v := w.imported.Version
 	if v.Due == 0 {
 		v.Serial = w.beginning()
 	}
 	w.board.Publish(w.board.Load().Of(v))
-	w.estate = State{}
+	w.imported = State{}
 	w.show()
 }
 
@@ -594,7 +594,7 @@ func (w *worker) apply(i, j int, from *slot, changes []shard.Change) {
 		case shard.Silent:
 			t.Silence(j, Now()-c.For)
 		case shard.Fresh:
-			if k := w.keepers[i]; k != nil && t.Doubtful(j) {
+			if k := w.keepers[i]; k != nil && t.Partial(j) {
 				k.anew = true // the file says that it is
 			}
 			t.Refresh(j, Now())
@@ -614,11 +614,11 @@ func (w *worker) holdings() State {
 	e := emptyState()
 	e.Version = w.board.Load().Version
 	for i, f := range w.federations {
-		e.Leads[f.Name], e.Probed[f.Name] = w.tables[i].Leads(), w.tables[i].Probed()
+		e.Failovers[f.Name], e.Probed[f.Name] = w.tables[i].Failovers(), w.tables[i].Probed()
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
 		for j, m := range w.slotsOf(i) {
 			if w.tables[i].Complete(j) {
-				h := ClusterState{Changes: w.tables[i].Holdings(j), Begun: w.tables[i].Begun()}
+				h := ClusterState{Changes: w.tables[i].Export(j), Answered: w.tables[i].StartupOver()}
 				h.Since, h.Silent = w.tables[i].Silent(j)
 				e.Clusters[m.Identity] = h
 			}
@@ -654,7 +654,7 @@ func (w *worker) publish() {
 			w.inForce[i] = t.Orders()
 			moved = append(moved, m...)
 		}
-		settled = settled && t.Begun()
+		settled = settled && t.StartupOver()
 	}
 	next := current.Next(changed)
 	next.Version = w.version(next, settled)
@@ -698,7 +698,7 @@ func (w *worker) version(next *snapshot.Snapshot, settled bool) snapshot.Version
 
 // unheard says whether a cluster that the disk knows hasn't been heard, within its time.
 func (w *worker) unheard() bool {
-	if Now()-w.began >= Grace {
+	if Now()-w.began >= StartupWait {
 		return false
 	}
 	for i, t := range w.tables {
@@ -724,7 +724,7 @@ func (w *worker) tick() {
 func (w *worker) tell(moved []shard.Transition) {
 	w.changes.add(moved, Now())
 	for i, t := range w.tables {
-		for _, s := range t.Said() {
+		for _, s := range t.Announcements() {
 			w.log.Warn("federation " + w.federations[i].Name + ": " + s)
 		}
 		for _, n := range t.Notices() {

@@ -78,7 +78,7 @@ func start(t *testing.T, r Resolver, estate *State, sources ...*script) (*Pipeli
 func run(t *testing.T, f Federation, estates ...State) (*Pipeline, *log) {
 	t.Helper()
 	l := &log{}
-	p := New([]Federation{f}, Beside{}, slog.New(slog.NewTextHandler(l, nil)))
+	p := New([]Federation{f}, Static{}, slog.New(slog.NewTextHandler(l, nil)))
 	for _, s := range estates {
 		p.Import(s)
 	}
@@ -94,7 +94,7 @@ func run(t *testing.T, f Federation, estates ...State) (*Pipeline, *log) {
 }
 
 func up(p *Pipeline) int {
-	s := p.Board().Load().Federations[0].Service(web)
+	s := p.Current().Load().Federations[0].Service(web)
 	if s == nil {
 		return -1
 	}
@@ -125,11 +125,11 @@ func TestCoalescing(t *testing.T) {
 		if up(p) != 1 || time.Since(began) != 0 {
 			t.Fatalf("%d shards after %v; the first change is shown at once", up(p), time.Since(began))
 		}
-		serial, shows := p.Board().Load(), 0
+		serial, shows := p.Current().Load(), 0
 		for i := range 100 { // 10 ms apart, for a second
 			a.say <- []shard.Change{slice(i%2 == 1)}
 			synctest.Wait()
-			if now := p.Board().Load(); now != serial {
+			if now := p.Current().Load(); now != serial {
 				serial = now
 				shows++
 			}
@@ -159,9 +159,9 @@ func TestGrace(t *testing.T) {
 		if ready(p) {
 			t.Fatal("ready before the grace is over")
 		}
-		time.Sleep(Grace)
+		time.Sleep(StartupWait)
 		synctest.Wait()
-		if !ready(p) || !p.Board().Load().Federations[0].Settled {
+		if !ready(p) || !p.Current().Load().Federations[0].Settled {
 			t.Fatal("not ready after the grace")
 		}
 		if !strings.Contains(l.String(), "cluster cluster-b: not listed within 10s") {
@@ -195,8 +195,8 @@ func TestInherit(t *testing.T) {
 		if !ready(heir) || up(heir) != 2 {
 			t.Errorf("the heir is ready: %v, and knows %d addresses, want 2", ready(heir), up(heir))
 		}
-		was := p.Board().Load().Version
-		if is := heir.Board().Load().Version; is.Serial != was.Serial || is.Due != was.Due {
+		was := p.Current().Load().Version
+		if is := heir.Current().Load().Version; is.Serial != was.Serial || is.Due != was.Due {
 			t.Errorf("version went from %+v to %+v", was, is)
 		}
 		dead.say <- nothing // the API is back, and says that the service is gone
@@ -205,7 +205,7 @@ func TestInherit(t *testing.T) {
 		if up(heir) != -1 {
 			t.Error("the first listing doesn't replace what was inherited")
 		}
-		if is := heir.Board().Load().Version; int32(is.Due-was.Due) < 0 || is.Digest == was.Digest {
+		if is := heir.Current().Load().Version; int32(is.Due-was.Due) < 0 || is.Digest == was.Digest {
 			t.Errorf("version went from %+v to %+v", was, is)
 		}
 	})
@@ -266,20 +266,20 @@ func TestRenew(t *testing.T) {
 		p, _ := start(t, nil, nil, a)
 		a.say <- nothing
 		time.Sleep(time.Minute)
-		before := p.Board().Load().Serial
-		p.Renew(t.Context(), Beside{Digest: 7})
+		before := p.Current().Load().Serial
+		p.UpdateStatic(t.Context(), Static{Digest: 7})
 		synctest.Wait()
-		after := p.Board().Load().Serial
+		after := p.Current().Load().Serial
 		if after == before {
 			t.Error("the serial stays when the static records change")
 		}
 		time.Sleep(time.Minute)
-		last := p.Board().Load().Serial
-		if p.Renew(t.Context(), Beside{Digest: 7}); last != after+1 {
+		last := p.Current().Load().Serial
+		if p.UpdateStatic(t.Context(), Static{Digest: 7}); last != after+1 {
 			t.Errorf("serial %d, and %d in the end", after, last)
 		}
 		time.Sleep(time.Minute)
-		if is := p.Board().Load().Serial; is != last {
+		if is := p.Current().Load().Serial; is != last {
 			t.Error("the serial moves when a file is written again as it was")
 		}
 	})
@@ -304,14 +304,14 @@ func TestSerialsAgree(t *testing.T) {
 		same := func(what string) {
 			t.Helper()
 			time.Sleep(5 * time.Second)
-			if x, y := a.Board().Load().Version, b.Board().Load().Version; x.Serial != y.Serial || x.Pending() || x.Digest != y.Digest {
+			if x, y := a.Current().Load().Version, b.Current().Load().Version; x.Serial != y.Serial || x.Pending() || x.Digest != y.Digest {
 				t.Errorf("%s: %+v and %+v", what, x, y)
 			}
 		}
 		one.say <- append(nothing, service("192.0.2.1"), slice(true))
 		two.say <- append(nothing, service("192.0.2.1"), slice(true))
 		same("at the start")
-		was := a.Board().Load().Serial
+		was := a.Current().Load().Serial
 		for i := range 9 { // one sees each, the other the last only
 			one.say <- []shard.Change{slice(i%2 == 1)}
 			time.Sleep(minGap)
@@ -319,7 +319,7 @@ func TestSerialsAgree(t *testing.T) {
 		one.say <- []shard.Change{service("192.0.2.2"), slice(true)}
 		two.say <- []shard.Change{service("192.0.2.2"), slice(true)}
 		same("after a burst")
-		if is := a.Board().Load().Serial; int32(is-was) <= 0 {
+		if is := a.Current().Load().Serial; int32(is-was) <= 0 {
 			t.Errorf("serial went from %d to %d", was, is)
 		}
 	})
@@ -335,17 +335,17 @@ func TestSerialStays(t *testing.T) {
 				dir, made = t.TempDir(), time.Time{}
 			}
 			source := &dated{script: newScript(), at: made}
-			run := func(beside Beside, changes ...shard.Change) snapshot.Version {
+			run := func(beside Static, changes ...shard.Change) snapshot.Version {
 				t.Helper()
 				p := New([]Federation{{Name: "fed", State: dir, Members: []Member{{Cluster: shard.Cluster{Name: "a"}, Source: source, Identity: "a"}}}}, beside, slog.New(slog.DiscardHandler))
 				ctx, cancel := context.WithCancel(t.Context())
 				var wg sync.WaitGroup
 				wg.Go(func() { p.Run(ctx) })
 				synctest.Wait()
-				early := p.Board().Load().Serial
+				early := p.Current().Load().Serial
 				source.say <- append(slices.Clone(changes), shard.Fresh{})
 				time.Sleep(time.Minute)
-				v := p.Board().Load().Version
+				v := p.Current().Load().Version
 				if !ready(p) || v.Pending() || int32(v.Serial-early) < 0 {
 					t.Errorf("ready %v, from %d to %+v", ready(p), early, v)
 				}
@@ -353,7 +353,7 @@ func TestSerialStays(t *testing.T) {
 				wg.Wait()
 				return v
 			}
-			beside := Beside{Digest: 1, Made: made}
+			beside := Static{Digest: 1, Made: made}
 			web := append(slices.Clone(nothing), service("192.0.2.1"), slice(true))
 			first := run(beside, web...)
 			if again := run(beside, web...); again.Serial != first.Serial {

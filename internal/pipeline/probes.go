@@ -23,7 +23,7 @@ func (w *worker) target(federation int, c shard.Check) (t probe.Target, why stri
 	if t.Addr.Port() == 0 {
 		return t, "", false
 	}
-	if !w.tables[federation].May(c.Cluster, t.Addr.Addr()) {
+	if !w.tables[federation].MayAnnounce(c.Cluster, t.Addr.Addr()) {
 		return t, fmt.Sprintf("outside the addresses of cluster %q", c.Cluster), false
 	}
 	why = w.federations[federation].Probes.Refuses(t, c.Annotated)
@@ -34,7 +34,7 @@ func (w *worker) target(federation int, c shard.Check) (t probe.Target, why stri
 // this host's addresses have, which aren't probed.
 // Checks of any table that come to the same are one target.
 func (w *worker) followChecks() {
-	moves := probe.Moves()
+	moves := probe.HostAddressChanges()
 	changed := moves != w.moves
 	w.moves = moves
 	for _, t := range w.tables {
@@ -44,17 +44,17 @@ func (w *worker) followChecks() {
 		return
 	}
 	w.targets = map[probe.Target][]wanted{}
-	var all []probe.Want
+	var all []probe.Request
 	for i, t := range w.tables {
 		rules := &w.federations[i].Probes
 		for _, c := range t.Checks() {
 			tg, why, ok := w.target(i, c)
 			if !ok {
-				t.Idle(c, why)
+				t.NotProbed(c, why)
 				continue
 			}
-			all = append(all, probe.Want{
-				Target: tg, By: probe.Payer{Federation: w.federations[i].Name, Member: string(c.Cluster), Namespace: c.Namespace},
+			all = append(all, probe.Request{
+				Target: tg, Requester: probe.Requester{Federation: w.federations[i].Name, Member: string(c.Cluster), Namespace: c.Namespace},
 				Rates: rules.Rates, Free: rules.Allows(tg.Addr.Addr()),
 			})
 			w.targets[tg] = append(w.targets[tg], wanted{i, c})
@@ -68,7 +68,7 @@ func (w *worker) followChecks() {
 			slowed = fmt.Sprintf("every %s only, for the rate of its namespace, member or address", j.Every.Round(time.Second/10))
 		}
 		for _, x := range w.targets[j.Target] {
-			w.tables[x.federation].Asked(x.check, slowed)
+			w.tables[x.federation].BeingProbed(x.check, slowed)
 		}
 	}
 	for tg, ws := range w.targets {

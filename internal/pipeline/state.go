@@ -120,13 +120,13 @@ func (w *worker) restore(i int) {
 	}
 	if known.Serial != 0 {
 		before := snapshot.Version{Serial: known.Serial, Due: known.Serial, Digest: known.Digest}
-		w.estate.Version, w.restored = w.estate.Version.Latest(before), true
+		w.imported.Version, w.restored = w.imported.Version.Latest(before), true
 	}
 	for name, addrs := range known.Hosts {
 		w.saved[name] = addrs
 	}
-	if _, ok := w.estate.Leads[f.Name]; !ok { // else a reload knows better
-		w.tables[i].Follow(leadsOf(known.Leads))
+	if _, ok := w.imported.Failovers[f.Name]; !ok { // else a reload knows better
+		w.tables[i].RestoreFailovers(leadsOf(known.Leads))
 	}
 	n := 0
 	var oldest time.Duration
@@ -143,13 +143,13 @@ func (w *worker) restore(i int) {
 		age := max(time.Since(saved.Heard()), 0) // a clock that was set back makes nothing younger
 		w.tables[i].Silence(j, Now()-age)
 		if saved.Doubtful() {
-			w.tables[i].Doubt(j)
+			w.tables[i].MarkPartial(j)
 		}
-		w.tables[i].Carry(j)
+		w.tables[i].MarkAnswered(j)
 		oldest = max(oldest, age)
 		n++
 	}
-	w.tables[i].Hush()
+	w.tables[i].DropAnnouncements()
 	if n > 0 {
 		w.log.Info("federation "+f.Name+": answers from the state on disk until clusters are listed", "clusters", n, "oldest", oldest.Round(time.Second))
 	}
@@ -193,7 +193,7 @@ func (k *stateWriter) forget(identity string) {
 }
 
 // ledOf gives leads the times of the wall clock.
-func ledOf(leads map[snapshot.Key]shard.Leads) (out []journal.Led) {
+func ledOf(leads map[snapshot.Key]shard.Failovers) (out []journal.Led) {
 	wall, now := time.Now(), Now()
 	for k, ls := range leads {
 		l := journal.Led{Key: k}
@@ -217,13 +217,13 @@ func ledOf(leads map[snapshot.Key]shard.Leads) (out []journal.Led) {
 
 // leadsOf gives them back those of this program's clock. What a clock that was set back
 // has in the future began now.
-func leadsOf(list map[snapshot.Key]journal.Led) map[snapshot.Key]shard.Leads {
+func leadsOf(list map[snapshot.Key]journal.Led) map[snapshot.Key]shard.Failovers {
 	wall, now := time.Now(), Now()
-	out := map[snapshot.Key]shard.Leads{}
+	out := map[snapshot.Key]shard.Failovers{}
 	for k, l := range list {
-		var leads shard.Leads
+		var leads shard.Failovers
 		for f, p := range l.Places {
-			lead := shard.Lead{Active: p.Active, Policy: l.Policy, Done: p.Done}
+			lead := shard.Failover{Active: p.Active, Policy: l.Policy, Done: p.Done}
 			for _, at := range p.Since {
 				since := shard.Never
 				if !at.IsZero() {
@@ -267,7 +267,7 @@ func (w *worker) keep(i int) {
 	if k == nil {
 		return
 	}
-	pending := slices.Concat(k.pending, []journal.Record{w.versioned(journal.Record{At: time.Now(), Leads: ledOf(w.tables[i].Releads())})})
+	pending := slices.Concat(k.pending, []journal.Record{w.versioned(journal.Record{At: time.Now(), Leads: ledOf(w.tables[i].ChangedFailovers())})})
 	k.pending = nil
 	switch {
 	case !k.writes():
@@ -330,13 +330,13 @@ func (w *worker) makeBase(i int) {
 	records := []journal.Record{w.versioned(journal.Record{At: time.Now(), Hosts: w.tables[i].Resolutions()})}
 	for j, m := range w.slotsOf(i) {
 		if w.tables[i].Complete(j) {
-			records = append(records, journal.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Holdings(j), Doubtful: w.tables[i].Doubtful(j)})
+			records = append(records, journal.Record{Cluster: m.Identity, At: time.Now(), Silent: w.quiet(i, j), Changes: w.tables[i].Export(j), Doubtful: w.tables[i].Partial(j)})
 		}
 	}
 	if len(records) == 1 {
 		return // nothing is known, and an older file may know more
 	}
-	for _, l := range ledOf(w.tables[i].Leads()) {
+	for _, l := range ledOf(w.tables[i].Failovers()) {
 		records = append(records, journal.Record{At: time.Now(), Leads: []journal.Led{l}}) // a line each
 	}
 	// Half a list makes no base; it is what the journal begins with.

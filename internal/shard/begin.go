@@ -23,13 +23,13 @@ func begin() starting {
 	return starting{beginning: true, holding: map[snapshot.Key]bool{}, probed: map[Check]health.Probe{}}
 }
 
-// Begun says whether all that was waited for is known, or had its time. It stays so.
-func (t *Table) Begun() bool { return !t.beginning }
+// StartupOver says whether all that was waited for is known, or had its time. It stays so.
+func (t *Table) StartupOver() bool { return !t.beginning }
 
-// Carry notes that all that is known of a cluster by now was answered before, by an
+// MarkAnswered notes that all that is known of a cluster by now was answered before, by an
 // earlier process or another table: it goes on being answered, whatever isn't known
 // of it.
-func (t *Table) Carry(cluster int) {
+func (t *Table) MarkAnswered(cluster int) {
 	for _, s := range t.services {
 		if p := s.pieces[cluster]; p != nil {
 			p.carried = true
@@ -37,8 +37,8 @@ func (t *Table) Carry(cluster int) {
 	}
 }
 
-// Recall takes in which addresses a load balancer's name had for an earlier process.
-func (t *Table) Recall(name string, addrs []netip.Addr) {
+// RestoreResolution takes in which addresses a load balancer's name had for an earlier process.
+func (t *Table) RestoreResolution(name string, addrs []netip.Addr) {
 	h := t.hosts[name]
 	if h == nil || h.looked || slices.Equal(h.addrs, addrs) {
 		return
@@ -49,7 +49,7 @@ func (t *Table) Recall(name string, addrs []netip.Addr) {
 	}
 }
 
-// Probed are the checks that have come to something; Believe takes over those of
+// Probed are the checks that have come to something; RestoreProbes takes over those of
 // another table, until they are asked anew.
 func (t *Table) Probed() map[Check]health.Probe {
 	out := map[Check]health.Probe{}
@@ -61,12 +61,12 @@ func (t *Table) Probed() map[Check]health.Probe {
 	return out
 }
 
-// Believe takes over what another table knew of checks.
-func (t *Table) Believe(probed map[Check]health.Probe) { maps.Copy(t.probed, probed) }
+// RestoreProbes takes over what another table knew of checks.
+func (t *Table) RestoreProbes(probed map[Check]health.Probe) { maps.Copy(t.probed, probed) }
 
 // holds says whether nothing is answered of a shard before it is known what its
 // verdict awaits.
-func (t *Table) holds(f *finding, p *piece) bool {
+func (t *Table) holds(f *evaluation, p *piece) bool {
 	e := &f.evidence
 	return t.beginning && !p.carried && f.verdict.Awaits != "" && (e.Unlooked > 0 || e.Unasked || e.Unsaid)
 }
@@ -85,31 +85,31 @@ func (t *Table) begun() {
 	if t.beginning && t.Settled() && len(t.holding) == 0 {
 		t.beginning, t.probed = false, nil
 		t.follow()
-		t.linger()
+		t.endRouteWait()
 	}
 }
 
-// Holding counts the services of which something is waited for.
-func (t *Table) Holding() int { return len(t.holding) }
+// Waiting counts the services of which something is waited for.
+func (t *Table) Waiting() int { return len(t.holding) }
 
-// Begin ends the beginning, whatever isn't known yet.
-func (t *Table) Begin() {
+// EndStartup ends the beginning, whatever isn't known yet.
+func (t *Table) EndStartup() {
 	if !t.beginning {
 		return
 	}
 	t.beginning, t.probed, t.standing = false, nil, true
 	t.follow()
-	t.linger()
+	t.endRouteWait()
 	for k := range t.holding {
 		t.dirty[k] = true
 	}
 	clear(t.holding)
 }
 
-// linger goes on without the word of controllers on what they haven't let in by now. It is no longer
+// endRouteWait goes on without the word of controllers on what they haven't let in by now. It is no longer
 // held to be in, and what would be another answer if it were has the degraded TTL until it
-// is said, or Unhear.
-func (t *Table) linger() {
+// is said, or EndRouteWait.
+func (t *Table) endRouteWait() {
 	for i, m := range t.members {
 		for k := range m.unsaid {
 			for _, a := range m.attachments(m.objects[k]) {
@@ -123,16 +123,16 @@ func (t *Table) linger() {
 	}
 }
 
-// Unheard counts the routes of which the word of a controller has been waited for since the beginning.
-func (t *Table) Unheard() (n int) {
+// AwaitedRoutes counts the routes of which the word of a controller has been waited for since the beginning.
+func (t *Table) AwaitedRoutes() (n int) {
 	for _, m := range t.members {
 		n += len(m.late)
 	}
 	return n
 }
 
-// Unhear ends the wait for the word of controllers: what none has let in isn't in.
-func (t *Table) Unhear() {
+// EndRouteWait ends the wait for the word of controllers: what none has let in isn't in.
+func (t *Table) EndRouteWait() {
 	for i, m := range t.members {
 		was := slices.Collect(maps.Keys(m.late))
 		clear(m.late)
@@ -141,12 +141,12 @@ func (t *Table) Unhear() {
 }
 
 // attachAnew has routes put together anew.
-func (t *Table) attachAnew(cluster int, routes []FrontKey) {
+func (t *Table) attachAnew(cluster int, routes []FrontendKey) {
 	for _, k := range routes {
 		t.claim(cluster, k)
 		t.members[cluster].outdateParents(k)
 	}
-	t.restore(cluster)
+	t.rebuildStale(cluster)
 }
 
 // unlisted is where members are that have not been listed, and could have shards that

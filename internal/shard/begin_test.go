@@ -55,7 +55,7 @@ func TestBeginning(t *testing.T) {
 		probe   string
 		changes []shard.Change
 		orders  []override.Order
-		want    string // with Begun's opposite: what is waited for
+		want    string // with StartupOver's opposite: what is waited for
 		begun   bool
 		later   string // the same after its time
 	}{
@@ -75,19 +75,19 @@ func TestBeginning(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBedWith(t, shard.Policy{Hold: time.Minute, Probe: tt.probe}, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a", "b"}})
 			b.table.Override(tt.orders)
-			if b.publish(); b.table.Begun() {
+			if b.publish(); b.table.StartupOver() {
 				t.Error("begun before anything has been listed")
 			}
 			if got := b.awaits(); len(tt.orders) == 0 && got != "r/a "+listing+"!; r/b "+listing+"!" {
 				t.Errorf("before it is listed: %q", got)
 			}
 			b.apply(0, lists()...).apply(0, tt.changes...).publish()
-			if got := b.awaits(); got != tt.want || b.table.Begun() != tt.begun {
-				t.Errorf("waits for %q, begun %v; want %q, %v", got, b.table.Begun(), tt.want, tt.begun)
+			if got := b.awaits(); got != tt.want || b.table.StartupOver() != tt.begun {
+				t.Errorf("waits for %q, begun %v; want %q, %v", got, b.table.StartupOver(), tt.want, tt.begun)
 			}
-			b.table.Begin()
-			if b.publish(); b.awaits() != tt.later || !b.table.Begun() || b.table.Holding() > 0 {
-				t.Errorf("after its time: %q, begun %v, want %q", b.awaits(), b.table.Begun(), tt.later)
+			b.table.EndStartup()
+			if b.publish(); b.awaits() != tt.later || !b.table.StartupOver() || b.table.Waiting() > 0 {
+				t.Errorf("after its time: %q, begun %v, want %q", b.awaits(), b.table.StartupOver(), tt.later)
 			}
 			b.table.Resolved("lb.example", lb)
 			b.table.Checked(checkOf("c", 1), health.Passing)
@@ -108,14 +108,14 @@ func TestBeginningIsNoNews(t *testing.T) {
 	s.Hosts = []string{"lb.example"}
 	b.apply(0, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready("a"))}).publish()
 	b.table.Resolved("lb.example", []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")})
-	if b.publish(); b.table.Begun() || b.awaits() != "r/a no result of a probe yet!" {
-		t.Errorf("resolved: begun %v, waits for %q", b.table.Begun(), b.awaits())
+	if b.publish(); b.table.StartupOver() || b.awaits() != "r/a no result of a probe yet!" {
+		t.Errorf("resolved: begun %v, waits for %q", b.table.StartupOver(), b.awaits())
 	}
 	b.table.Checked(checkOf("c", 1), health.Failing)
 	b.table.Checked(checkOf("c", 2), health.Passing)
 	b.want(web, "r/a 192.0.2.2")
-	if !b.table.Begun() || len(b.moved) > 0 || len(b.fed.Service(web).Recent) > 0 {
-		t.Errorf("begun %v, moved %q, recent %v", b.table.Begun(), b.moved, b.fed.Service(web).Recent)
+	if !b.table.StartupOver() || len(b.moved) > 0 || len(b.fed.Service(web).Recent) > 0 {
+		t.Errorf("begun %v, moved %q, recent %v", b.table.StartupOver(), b.moved, b.fed.Service(web).Recent)
 	}
 	// Later it is one.
 	b.table.Checked(checkOf("c", 2), health.Failing)
@@ -128,18 +128,18 @@ func TestBeginningIsNoNews(t *testing.T) {
 // new address to be probed. What is known is answered.
 func TestBegunForGood(t *testing.T) {
 	b := three(t, shard.Policy{Hold: time.Minute})
-	if !b.table.Begun() {
+	if !b.table.StartupOver() {
 		t.Fatal("not begun")
 	}
 	i := b.table.Join(shard.Cluster{Name: "c3", Region: "r0", Zones: []string{"z0"}})
-	if b.publish(); !b.table.Begun() || b.table.Settled() || b.awaits() != "r0/z0 a cluster has not been listed yet" {
-		t.Errorf("one joins: begun %v, waits for %q", b.table.Begun(), b.awaits())
+	if b.publish(); !b.table.StartupOver() || b.table.Settled() || b.awaits() != "r0/z0 a cluster has not been listed yet" {
+		t.Errorf("one joins: begun %v, waits for %q", b.table.StartupOver(), b.awaits())
 	}
 	s := service(web)
 	s.Hosts = []string{"lb.example"}
 	b.apply(i, lists()...).apply(i, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready("z0"))})
-	if b.publish(); !b.table.Begun() || b.awaits() != "r0/z0 load-balancer hostname not looked up yet" || len(b.moved) > 0 {
-		t.Errorf("it has a hostname: begun %v, waits for %q, moved %q", b.table.Begun(), b.awaits(), b.moved)
+	if b.publish(); !b.table.StartupOver() || b.awaits() != "r0/z0 load-balancer hostname not looked up yet" || len(b.moved) > 0 {
+		t.Errorf("it has a hostname: begun %v, waits for %q, moved %q", b.table.StartupOver(), b.awaits(), b.moved)
 	}
 	b.table.Resolved("lb.example", nil)
 	if b.publish(); b.awaits() != "" || len(b.moved) > 0 {
@@ -155,11 +155,11 @@ func TestCarried(t *testing.T) {
 	s := service(web)
 	s.Hosts = []string{"lb.example"}
 	b.apply(0, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready("a"))})
-	b.table.Recall("lb.example", []netip.Addr{netip.MustParseAddr("192.0.2.1")})
-	b.table.Carry(0)
+	b.table.RestoreResolution("lb.example", []netip.Addr{netip.MustParseAddr("192.0.2.1")})
+	b.table.MarkAnswered(0)
 	b.want(web, "r/a 192.0.2.1")
-	if b.awaits() != "r/a load-balancer hostname not looked up yet" || !b.table.Begun() {
-		t.Errorf("begun %v, waits for %q", b.table.Begun(), b.awaits())
+	if b.awaits() != "r/a load-balancer hostname not looked up yet" || !b.table.StartupOver() {
+		t.Errorf("begun %v, waits for %q", b.table.StartupOver(), b.awaits())
 	}
 	b.table.Resolved("lb.example", []netip.Addr{netip.MustParseAddr("192.0.2.1")})
 	if b.publish(); b.awaits() != "r/a no result of a probe yet" {
@@ -168,15 +168,15 @@ func TestCarried(t *testing.T) {
 	b.table.Checked(checkOf("c", 1), health.Failing)
 	b.want(web, "")
 
-	heir := newBedWith(t, p, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a"}}).apply(0, b.table.Holdings(0)...)
-	heir.table.Believe(b.table.Probed())
+	heir := newBedWith(t, p, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a"}}).apply(0, b.table.Export(0)...)
+	heir.table.RestoreProbes(b.table.Probed())
 	for name, addrs := range b.table.Resolutions() {
 		heir.table.Resolved(name, addrs)
 	}
-	heir.table.Carry(0)
+	heir.table.MarkAnswered(0)
 	heir.want(web, "") // what fails its probes doesn't come back by a reload
-	if heir.awaits() != "" || !heir.table.Begun() {
-		t.Errorf("the heir: begun %v, waits for %q", heir.table.Begun(), heir.awaits())
+	if heir.awaits() != "" || !heir.table.StartupOver() {
+		t.Errorf("the heir: begun %v, waits for %q", heir.table.StartupOver(), heir.awaits())
 	}
 }
 
@@ -214,21 +214,21 @@ func TestBeginningOfRoutes(t *testing.T) {
 	const waits = "route not accepted by its gateway's controller yet"
 	byLabel := shard.Listener{Name: "https", Port: 443, From: shard.Selected}
 	gw := gateway("shop", "gw", "192.0.2.1", byLabel)
-	routed := func(word shard.Word, change func(*shard.Front)) shard.Change {
+	routed := func(word shard.ParentStatus, change func(*shard.Frontend)) shard.Change {
 		r := route(shard.HTTPRoute, "shop", "r", to("shop", "gw"), []string{host}, "web")
 		r.Object.Created = 2
-		r.Parents[0].Word = word
+		r.Parents[0].Status = word
 		if change != nil {
 			change(r)
 		}
-		return shard.FrontSet{Front: r}
+		return shard.FrontendSet{Frontend: r}
 	}
-	inSet := func(r *shard.Front) {
-		r.Parents[0].Kind, r.Parents[0].Name, r.Parents[0].Word = shard.ListenerSet, "set", shard.Accepted
+	inSet := func(r *shard.Frontend) {
+		r.Parents[0].Kind, r.Parents[0].Name, r.Parents[0].Status = shard.ListenerSet, "set", shard.Accepted
 	}
-	set := func(word shard.Word) shard.Change {
-		s := listenerSet(shard.ListenerSet, "shop", "set", shard.Parent{Namespace: "shop", Name: "gw", Word: word}, shard.Listener{Name: "tls", Port: 443})
-		return shard.FrontSet{Front: s}
+	set := func(word shard.ParentStatus) shard.Change {
+		s := listenerSet(shard.ListenerSet, "shop", "set", shard.Parent{Namespace: "shop", Name: "gw", Status: word}, shard.Listener{Name: "tls", Port: 443})
+		return shard.FrontendSet{Frontend: s}
 	}
 	other := shard.ServiceSet{Service: ingress("shop", "ing", 1, "192.0.2.2", claim(host, "web"))}
 	others := shard.ServiceSet{Service: ingress("else", "ing", 9, "192.0.2.3", claim(host))}
@@ -244,23 +244,23 @@ func TestBeginningOfRoutes(t *testing.T) {
 		heard   shard.Change // in time
 		then    string
 	}{
-		{"unheard", []shard.Change{routed(shard.Unheard, nil)}, true, host + " shop", "", "unsure", routed(shard.Accepted, nil), routes},
-		{"unheard, then rejected", []shard.Change{routed(shard.Unheard, nil)}, true, host + " shop", "", "unsure", routed(shard.Rejected, nil), ""},
-		{"of a manifest", []shard.Change{routed(shard.Unsaid, nil)}, false, "", "", "", routed(shard.Accepted, nil), routes},
+		{"unheard", []shard.Change{routed(shard.AwaitingController, nil)}, true, host + " shop", "", "unsure", routed(shard.Accepted, nil), routes},
+		{"unheard, then rejected", []shard.Change{routed(shard.AwaitingController, nil)}, true, host + " shop", "", "unsure", routed(shard.Rejected, nil), ""},
+		{"of a manifest", []shard.Change{routed(shard.Unstated, nil)}, false, "", "", "", routed(shard.Accepted, nil), routes},
 		{"accepted", []shard.Change{routed(shard.Accepted, nil)}, false, routes, routes, "", routed(shard.Rejected, nil), ""},
-		{"at another section", []shard.Change{routed(shard.Unheard, func(r *shard.Front) { r.Parents[0].Section = "http" })}, false, "", "", "", routed(shard.Accepted, nil), routes},
-		{"beside an Ingress", []shard.Change{routed(shard.Unheard, nil), other}, true, host + " shop 192.0.2.2", host + " shop 192.0.2.2", "host", routed(shard.Accepted, nil), both},
-		{"beside another namespace's, which is younger", []shard.Change{routed(shard.Unheard, nil), others}, true, theirs, theirs, "host", routed(shard.Accepted, nil), routes},
-		{"beside another namespace's, which is older", []shard.Change{routed(shard.Unheard, nil), older}, false, theirs, theirs, "", routed(shard.Accepted, nil), theirs},
-		{"through a set that is unheard of", []shard.Change{routed(shard.Unsaid, inSet), set(shard.Unheard)}, true, host + " shop", "", "unsure", set(shard.Accepted), routes},
-		{"through a set that is accepted", []shard.Change{routed(shard.Unsaid, inSet), set(shard.Accepted)}, false, routes, routes, "", set(shard.Rejected), ""},
-		{"to a Gateway that isn't there", []shard.Change{routed(shard.Unheard, func(r *shard.Front) { r.Parents[0].Name = "none" })}, false, "", "", "", routed(shard.Accepted, nil), routes},
+		{"at another section", []shard.Change{routed(shard.AwaitingController, func(r *shard.Frontend) { r.Parents[0].Section = "http" })}, false, "", "", "", routed(shard.Accepted, nil), routes},
+		{"beside an Ingress", []shard.Change{routed(shard.AwaitingController, nil), other}, true, host + " shop 192.0.2.2", host + " shop 192.0.2.2", "host", routed(shard.Accepted, nil), both},
+		{"beside another namespace's, which is younger", []shard.Change{routed(shard.AwaitingController, nil), others}, true, theirs, theirs, "host", routed(shard.Accepted, nil), routes},
+		{"beside another namespace's, which is older", []shard.Change{routed(shard.AwaitingController, nil), older}, false, theirs, theirs, "", routed(shard.Accepted, nil), theirs},
+		{"through a set that is unheard of", []shard.Change{routed(shard.Unstated, inSet), set(shard.AwaitingController)}, true, host + " shop", "", "unsure", set(shard.Accepted), routes},
+		{"through a set that is accepted", []shard.Change{routed(shard.Unstated, inSet), set(shard.Accepted)}, false, routes, routes, "", set(shard.Rejected), ""},
+		{"to a Gateway that isn't there", []shard.Change{routed(shard.AwaitingController, func(r *shard.Frontend) { r.Parents[0].Name = "none" })}, false, "", "", "", routed(shard.Accepted, nil), routes},
 	} {
 		for _, inTime := range []bool{true, false} {
 			b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
 			g := *gw
 			g.Sets = shard.Selected
-			b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))}, shard.FrontSet{Front: &g}).apply(0, tt.changes...)
+			b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))}, shard.FrontendSet{Frontend: &g}).apply(0, tt.changes...)
 			b.wantHosts(tt.hosts)
 			held := ""
 			for s := range b.fed.Hosts() {
@@ -270,13 +270,13 @@ func TestBeginningOfRoutes(t *testing.T) {
 					}
 				}
 			}
-			if (held == waits) != tt.waits || b.table.Begun() && held != "" {
-				t.Errorf("%s: waits for %q, begun %v", tt.name, held, b.table.Begun())
+			if (held == waits) != tt.waits || b.table.StartupOver() && held != "" {
+				t.Errorf("%s: waits for %q, begun %v", tt.name, held, b.table.StartupOver())
 			}
 			if inTime {
 				b.apply(0, tt.heard)
 				b.wantHosts(tt.then)
-				if !b.table.Begun() {
+				if !b.table.StartupOver() {
 					t.Errorf("%s: not begun when it has been heard", tt.name)
 				}
 				continue
@@ -292,28 +292,28 @@ func TestBeginningOfRoutes(t *testing.T) {
 				}
 				return out
 			}
-			b.table.Begin()
+			b.table.EndStartup()
 			b.wantHosts(tt.late)
-			if got := short(); got != tt.short || (b.table.Unheard() > 0) != (tt.waits || tt.short != "" || strings.HasSuffix(tt.name, "older")) {
-				t.Errorf("%s: late, %q is short-lived, not %q; %d routes unheard", tt.name, got, tt.short, b.table.Unheard())
+			if got := short(); got != tt.short || (b.table.AwaitedRoutes() > 0) != (tt.waits || tt.short != "" || strings.HasSuffix(tt.name, "older")) {
+				t.Errorf("%s: late, %q is short-lived, not %q; %d routes unheard", tt.name, got, tt.short, b.table.AwaitedRoutes())
 			}
 			if tt.short != "" { // nobody says anything for too long
 				b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
-				b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))}, shard.FrontSet{Front: &g}).apply(0, tt.changes...).publish()
-				b.table.Begin()
+				b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))}, shard.FrontendSet{Frontend: &g}).apply(0, tt.changes...).publish()
+				b.table.EndStartup()
 				b.publish()
-				b.table.Unhear()
+				b.table.EndRouteWait()
 				b.wantHosts(tt.late)
-				if b.table.Unheard() > 0 || b.fed.Unsure(host, "example.com") || strings.Contains(fmt.Sprint(b.fed.Host(host)), waits) {
+				if b.table.AwaitedRoutes() > 0 || b.fed.Unsure(host, "example.com") || strings.Contains(fmt.Sprint(b.fed.Host(host)), waits) {
 					t.Errorf("%s: it is still waited for", tt.name)
 				}
 			}
 			b.apply(0, tt.heard)
 			b.wantHosts(tt.then)
-			if got := short(); got != "" || b.table.Unheard() > 0 && !strings.Contains(tt.name, "set that is unheard") {
-				t.Errorf("%s: %q is short-lived when it has been heard; %d routes unheard", tt.name, got, b.table.Unheard())
+			if got := short(); got != "" || b.table.AwaitedRoutes() > 0 && !strings.Contains(tt.name, "set that is unheard") {
+				t.Errorf("%s: %q is short-lived when it has been heard; %d routes unheard", tt.name, got, b.table.AwaitedRoutes())
 			}
-			b.apply(0, routed(shard.Unheard, nil), set(shard.Unheard)) // what comes now holds up nothing
+			b.apply(0, routed(shard.AwaitingController, nil), set(shard.AwaitingController)) // what comes now holds up nothing
 			b.publish()
 			if s := b.fed.Service(snapshot.Key{Namespace: "shop", Name: host, Kind: snapshot.Host}); s != nil && len(s.Awaits) > 0 {
 				t.Errorf("%s: %v is waited for later", tt.name, s.Awaits)
@@ -327,16 +327,16 @@ func TestBeginningOfRoutes(t *testing.T) {
 func TestLateRoutes(t *testing.T) {
 	const other = "other.example.com"
 	gw := gateway("shop", "gw", "192.0.2.1", shard.Listener{Name: "https", Port: 443, From: shard.Selected})
-	routed := func(name string, word shard.Word, hosts ...string) shard.Change {
+	routed := func(name string, word shard.ParentStatus, hosts ...string) shard.Change {
 		r := route(shard.HTTPRoute, "tenant", name, to("shop", "gw"), hosts)
-		r.Parents[0].Word = word
-		return shard.FrontSet{Front: r}
+		r.Parents[0].Status = word
+		return shard.FrontendSet{Frontend: r}
 	}
 	b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
 	ours := ingress("shop", "ing", 9, "192.0.2.2", claim(host, "web"), claim(other, "web"), claim("*.example.com", "web"))
-	b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))}, shard.FrontSet{Front: gw}, shard.ServiceSet{Service: ours},
-		routed("a", shard.Unheard, host), routed("w", shard.Unheard, "below.example.com")).publish()
-	b.table.Begin()
+	b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))}, shard.FrontendSet{Frontend: gw}, shard.ServiceSet{Service: ours},
+		routed("a", shard.AwaitingController, host), routed("w", shard.AwaitingController, "below.example.com")).publish()
+	b.table.EndStartup()
 	short := func() string {
 		b.publish()
 		var out []string
@@ -359,14 +359,14 @@ func TestLateRoutes(t *testing.T) {
 		want   string
 	}{
 		{"what was there", nil, host + below},
-		{"a route that is put up later", routed("b", shard.Unheard, other, "beside.example.com"), host + below},
-		{"a route that claims more", routed("a", shard.Unheard, host, other, "*.example.com"), host + below},
-		{"a route that claims less", routed("a", shard.Unheard, other), strings.TrimSpace(below)},
-		{"and what it claimed", routed("a", shard.Unheard, host), strings.TrimSpace(below)},
-		{"a route that goes", shard.FrontGone{Key: shard.FrontKey{Kind: shard.HTTPRoute, Namespace: "tenant", Name: "a"}}, strings.TrimSpace(below)},
-		{"and comes back", routed("a", shard.Unheard, host), strings.TrimSpace(below)},
+		{"a route that is put up later", routed("b", shard.AwaitingController, other, "beside.example.com"), host + below},
+		{"a route that claims more", routed("a", shard.AwaitingController, host, other, "*.example.com"), host + below},
+		{"a route that claims less", routed("a", shard.AwaitingController, other), strings.TrimSpace(below)},
+		{"and what it claimed", routed("a", shard.AwaitingController, host), strings.TrimSpace(below)},
+		{"a route that goes", shard.FrontendGone{Key: shard.FrontendKey{Kind: shard.HTTPRoute, Namespace: "tenant", Name: "a"}}, strings.TrimSpace(below)},
+		{"and comes back", routed("a", shard.AwaitingController, host), strings.TrimSpace(below)},
 		{"a route that is rejected", routed("w", shard.Rejected, "below.example.com"), ""},
-		{"and forgotten", routed("w", shard.Unheard, "below.example.com"), ""},
+		{"and forgotten", routed("w", shard.AwaitingController, "below.example.com"), ""},
 	} {
 		if step.change != nil {
 			b.apply(0, step.change)
@@ -375,7 +375,7 @@ func TestLateRoutes(t *testing.T) {
 			t.Errorf("%s: %q, not %q", step.name, got, step.want)
 		}
 	}
-	if n := b.table.Unheard(); n > 0 {
+	if n := b.table.AwaitedRoutes(); n > 0 {
 		t.Errorf("%d routes are waited for", n)
 	}
 }

@@ -57,7 +57,7 @@ const (
 )
 
 // listOf gives the lists that a cluster may not have by the kind of their objects.
-var listOf = map[FrontKind]int{
+var listOf = map[FrontendKind]int{
 	Gateway: listGateways, HTTPRoute: listHTTPRoutes, GRPCRoute: listGRPCRoutes,
 	TLSRoute: listTLSRoutes, ListenerSet: listListenerSets, XListenerSet: listXListenerSets,
 	Standby: listStandby, IngressClass: listIngressClasses, GatewayClass: listGatewayClasses,
@@ -85,10 +85,10 @@ type member struct {
 	region  string                          // of zones that no node tells of
 	shadow  bool                            // it has a namespace with the federation's name, as it says
 	shadows int                             // services in that namespace
-	facade
+	gatewayIndex
 	standby   map[snapshot.Key]*Service       // Services that aren't exported
 	classes   map[ClassKey]snapshot.Key       // of those that name one, the Service in front
-	defaults  map[FrontKind]string            // the class of what names none
+	defaults  map[FrontendKind]string         // the class of what names none
 	announced map[Entry][]snapshot.Key        // by what is announced, who does
 	named     map[snapshot.Key][]snapshot.Key // Service to the objects that it is named to be in front of
 }
@@ -213,9 +213,9 @@ const (
 	UnknownOverride NoticeKind = "override"  // an order that changes nothing: its cluster isn't there, or no policy minds it
 	Unread          NoticeKind = "unread"    // an object of a kind or version that isn't read
 	NameClash       NoticeKind = "namespace" // a namespace that has the federation's name
-	Crowded         NoticeKind = "answers"   // more addresses than an answer may have
+	Oversized       NoticeKind = "answers"   // more addresses than an answer may have
 	BadProbe        NoticeKind = "probe"     // a probe that isn't made, or not as often as asked
-	StrayPolicy     NoticeKind = "policy"    // a policy of an annotation with a region that isn't there
+	UnknownRegion   NoticeKind = "policy"    // a policy of an annotation with a region that isn't there
 )
 
 // label makes part of a name of a topology label's value; what can't be one is

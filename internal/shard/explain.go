@@ -58,7 +58,7 @@ func (t *Table) Explain(k snapshot.Key, now time.Duration, lost func(topology.Cl
 	if s == nil {
 		return Explanation{}
 	}
-	fs, note := t.findings(s, now)
+	fs, note := t.evaluate(s, now)
 	var e Explanation
 	_, e.Held = t.guard.held[k]
 	for i := range fs {
@@ -97,9 +97,9 @@ func (t *Table) Explain(k snapshot.Key, now time.Duration, lost func(topology.Cl
 		}
 	}
 	if len(fs) > 0 {
-		e.Answered = t.compose(s, fs)
+		e.Answered = t.build(s, fs)
 		e.Answered.Note = note
-		leads, _ := t.lead(s, e.Answered, now)
+		leads, _ := t.chooseActive(s, e.Answered, now)
 		for _, l := range leads {
 			for _, o := range l.Done {
 				if !slices.Contains(e.Done, o) {
@@ -111,9 +111,9 @@ func (t *Table) Explain(k snapshot.Key, now time.Duration, lost func(topology.Cl
 	return e
 }
 
-// Rows lists the services that any cluster has, with whether each of their shards is up
+// ServicesUp lists the services that any cluster has, with whether each of their shards is up
 // and fresh: as they were published last, so that nothing is judged anew.
-func (t *Table) Rows() map[snapshot.Key]bool {
+func (t *Table) ServicesUp() map[snapshot.Key]bool {
 	out := map[snapshot.Key]bool{}
 	for k, s := range t.services {
 		if !t.arbiter.holds(t, k) {

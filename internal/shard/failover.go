@@ -11,34 +11,34 @@ import (
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
-// A Lead is what a failover policy remembers of the addresses of one family that a
+// A Failover is what a failover policy remembers of the addresses of one family that a
 // service has: which region is answered from, and since when those of its list are
 // up. Each family goes its own way: a region without an address of the one that is
 // asked for has nothing to answer with.
-type Lead struct {
+type Failover struct {
 	Active string
 	Policy snapshot.Policy
 	Since  []time.Duration // by the policy's regions; Never while it isn't up
 	Done   []string        // the orders to go back that have had their effect: each has it once
 }
 
-// Leads are those of a service.
-type Leads [snapshot.Families]Lead
+// Failovers are those of a service.
+type Failovers [snapshot.Families]Failover
 
 // decided says whether anything has been decided.
-func (l Leads) decided() bool { return l[0].Policy.Choice == snapshot.Failover }
+func (l Failovers) decided() bool { return l[0].Policy.Choice == snapshot.Failover }
 
 // Never is since when a region is up that isn't.
 const Never = time.Duration(math.MinInt64)
 
 // equal says whether two leads have come to the same.
-func (l Lead) equal(o Lead) bool {
+func (l Failover) equal(o Failover) bool {
 	return l.Active == o.Active && l.Policy.Equal(o.Policy) && slices.Equal(l.Since, o.Since) && slices.Equal(l.Done, o.Done)
 }
 
 // remembers says whether anything follows from how a lead came about. A policy that goes back at
 // once is always where it prefers to be.
-func (l Lead) remembers() bool { return l.Policy.Failback != snapshot.Failback{} }
+func (l Failover) remembers() bool { return l.Policy.Failback != snapshot.Failback{} }
 
 // next is what becomes of a lead now. up says of a region whether a shard is up in
 // it, back whether an operator wants it gone back to. wake is when time alone may
@@ -47,8 +47,8 @@ func (l Lead) remembers() bool { return l.Policy.Failback != snapshot.Failback{}
 // When the region that is answered from has no shard any more, the first of the list
 // that has one takes its place at once. The way back to one that is preferred is what
 // the policy's Failback says.
-func (l Lead) next(p snapshot.Policy, up, back func(region string) bool, now time.Duration) (n Lead, wake time.Duration) {
-	n = Lead{Active: l.Active, Policy: p, Since: slices.Repeat([]time.Duration{Never}, len(p.Regions))}
+func (l Failover) next(p snapshot.Policy, up, back func(region string) bool, now time.Duration) (n Failover, wake time.Duration) {
+	n = Failover{Active: l.Active, Policy: p, Since: slices.Repeat([]time.Duration{Never}, len(p.Regions))}
 	first := -1
 	for i, r := range p.Regions {
 		if !up(r) {
@@ -87,8 +87,8 @@ func (l Lead) next(p snapshot.Policy, up, back func(region string) bool, now tim
 	return n, wake
 }
 
-// lead decides for a service that is about to be answered so, and says so in it.
-func (t *Table) lead(s *service, out *snapshot.Service, now time.Duration) (l Leads, wake time.Duration) {
+// chooseActive decides for a service that is about to be answered so, and says so in it.
+func (t *Table) chooseActive(s *service, out *snapshot.Service, now time.Duration) (l Failovers, wake time.Duration) {
 	p := t.policy.Choice
 	if out.Policy != nil {
 		p = *out.Policy
@@ -107,7 +107,7 @@ func (t *Table) lead(s *service, out *snapshot.Service, now time.Duration) (l Le
 				orders = append(orders, o)
 			}
 		}
-		up := func(region string) bool { return out.Stands(snapshot.Family(f), region) }
+		up := func(region string) bool { return out.HasAddress(snapshot.Family(f), region) }
 		back := func(region string) bool {
 			return slices.ContainsFunc(orders, func(o override.Order) bool { return o.Subject.Kind == override.Service || o.Subject.Name == region })
 		}
@@ -147,9 +147,9 @@ func (t *Table) failbacks(k snapshot.Key) (out []override.Order) {
 	return out
 }
 
-// heeds says whether a lead has done what an order says: it has gone back, or there is
+// heeds says whether a service has done what an order says: it has gone back, or there is
 // nothing to go back from. What happens later is another matter.
-func (l Lead) heeds(was Lead, o override.Order) bool {
+func (l Failover) heeds(was Failover, o override.Order) bool {
 	at := slices.Index(l.Policy.Regions, l.Active)
 	if at < 0 {
 		return false
@@ -171,12 +171,12 @@ func (t *Table) origin(s *service) {
 			delete(t.inherited, s.key)
 		}
 	} else if t.beginning && !s.carried() {
-		s.lead = Leads{}
+		s.lead = Failovers{}
 	}
 }
 
-// led notes what has become of the leads of a service.
-func (t *Table) led(s *service, now Leads) {
+// noteFailovers notes what has become of the leads of a service.
+func (t *Table) noteFailovers(s *service, now Failovers) {
 	for f := range now {
 		was := &s.lead[f]
 		if !t.beginning && !was.equal(now[f]) && (was.remembers() || now[f].remembers()) {
@@ -195,17 +195,17 @@ func (t *Table) led(s *service, now Leads) {
 	}
 }
 
-// astray notices policies of annotations that name a region which no member is in: of
+// noticeUnknownRegions notices policies of annotations that name a region which no member is in: of
 // services that have been judged anew, and of all where the regions have changed. Before every member
 // has been listed, it isn't known.
-func (t *Table) astray(f *snapshot.Federation, changed bool) {
+func (t *Table) noticeUnknownRegions(f *snapshot.Federation, changed bool) {
 	if !t.Settled() {
 		return
 	}
 	check := func(k snapshot.Key) {
 		if s := f.Service(k); s != nil && s.Policy != nil {
-			for _, r := range StrayRegions(f, *s.Policy) {
-				t.notice("", StrayPolicy, fmt.Sprintf("%s: policy %s: there is no region %s in the federation now", k, s.Policy, r))
+			for _, r := range UnknownRegions(f, *s.Policy) {
+				t.notice("", UnknownRegion, fmt.Sprintf("%s: policy %s: there is no region %s in the federation now", k, s.Policy, r))
 			}
 		}
 	}
@@ -222,8 +222,8 @@ func (t *Table) astray(f *snapshot.Federation, changed bool) {
 	clear(t.judged)
 }
 
-// StrayRegions are those of a policy that aren't there.
-func StrayRegions(f *snapshot.Federation, p snapshot.Policy) (out []string) {
+// UnknownRegions are those of a policy that aren't there.
+func UnknownRegions(f *snapshot.Federation, p snapshot.Policy) (out []string) {
 	for _, r := range p.Regions {
 		if s, ok := f.Map.Scope(r); !ok || s.Zone != "" {
 			out = append(out, r)
@@ -232,8 +232,8 @@ func StrayRegions(f *snapshot.Federation, p snapshot.Policy) (out []string) {
 	return out
 }
 
-// tellHeeded says which orders to go back have had their effect.
-func (t *Table) tellHeeded() {
+// announceDone says which orders to go back have had their effect.
+func (t *Table) announceDone() {
 	for _, o := range slices.Sorted(maps.Keys(t.heeded)) {
 		what := t.heeded[o][0].String() + " is"
 		if n := len(t.heeded[o]); n > 1 {
@@ -244,30 +244,30 @@ func (t *Table) tellHeeded() {
 	clear(t.heeded)
 }
 
-// Leads are what failover policies have come to, by service, where that isn't plain
+// Failovers are what failover policies have come to, by service, where that isn't plain
 // from what is up: a new table goes on from there.
-func (t *Table) Leads() map[snapshot.Key]Leads {
+func (t *Table) Failovers() map[snapshot.Key]Failovers {
 	out := maps.Clone(t.inherited)
 	if t.beginning {
 		return out // the rest isn't known yet
 	}
 	for k, s := range t.services {
-		if slices.ContainsFunc(s.lead[:], Lead.remembers) {
+		if slices.ContainsFunc(s.lead[:], Failover.remembers) {
 			out[k] = s.lead
 		}
 	}
 	return out
 }
 
-// Releads are those of Leads that have changed since the last call; a zero one is gone.
-func (t *Table) Releads() map[snapshot.Key]Leads {
+// ChangedFailovers are the failovers that have changed since the last call; a zero one is gone.
+func (t *Table) ChangedFailovers() map[snapshot.Key]Failovers {
 	if len(t.releads) == 0 || t.beginning {
 		return nil
 	}
-	out := make(map[snapshot.Key]Leads, len(t.releads))
+	out := make(map[snapshot.Key]Failovers, len(t.releads))
 	for k := range t.releads {
-		var leads Leads
-		if s := t.services[k]; s != nil && slices.ContainsFunc(s.lead[:], Lead.remembers) {
+		var leads Failovers
+		if s := t.services[k]; s != nil && slices.ContainsFunc(s.lead[:], Failover.remembers) {
 			leads = s.lead
 		}
 		out[k] = leads
@@ -276,8 +276,8 @@ func (t *Table) Releads() map[snapshot.Key]Leads {
 	return out
 }
 
-// Follow takes over what another table, or an earlier process, had come to.
-func (t *Table) Follow(leads map[snapshot.Key]Leads) { maps.Copy(t.inherited, leads) }
+// RestoreFailovers takes over what another table, or an earlier process, had come to.
+func (t *Table) RestoreFailovers(leads map[snapshot.Key]Failovers) { maps.Copy(t.inherited, leads) }
 
 // follow ends the time in which leads begin where they were: what they have come to is
 // theirs now. What isn't there, though all has been listed, is gone.
@@ -290,7 +290,7 @@ func (t *Table) follow() {
 		}
 	}
 	for k, s := range t.services {
-		if slices.ContainsFunc(s.lead[:], Lead.remembers) {
+		if slices.ContainsFunc(s.lead[:], Failover.remembers) {
 			t.releads[k] = true
 		}
 	}

@@ -56,7 +56,7 @@ func TestLead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var l Lead
+			var l Failover
 			for _, s := range tt.steps {
 				in := func(list string) func(string) bool {
 					return func(r string) bool { return slices.Contains(strings.Fields(list), r) }
@@ -124,7 +124,7 @@ func TestLeadByFamily(t *testing.T) {
 	want(16*second, "us", "") // none of the list: everybody who has it
 
 	next := NewTable(clusters, Policy{Choice: p})
-	next.Follow(table.Leads())
+	next.RestoreFailovers(table.Failovers())
 	if got := next.inherited[key]; got[IPv4].Active != "us" || got[IPv6].Active != "" {
 		t.Errorf("a reload goes on from %q", got)
 	}
@@ -192,7 +192,7 @@ func (l *leading) at(now time.Duration, want string) *leading {
 // restarted is another table, that knows of this one what is kept.
 func (l *leading) restarted() *leading {
 	next := newLeading(l.t, l.table.policy.Choice.String(), l.names...)
-	next.table.Follow(l.table.Leads())
+	next.table.RestoreFailovers(l.table.Failovers())
 	return next
 }
 
@@ -230,7 +230,7 @@ func TestLeadAfterRestart(t *testing.T) {
 	d.table.Apply(0, ServiceGone{followed})
 	d.table.Apply(1, ServiceGone{followed})
 	d.table.Publish(d.fed, 20*s)
-	if leads, changed := d.table.Leads(), d.table.Releads(); len(leads) > 0 || len(changed) != 1 || changed[followed].decided() {
+	if leads, changed := d.table.Failovers(), d.table.ChangedFailovers(); len(leads) > 0 || len(changed) != 1 || changed[followed].decided() {
 		t.Errorf("of what is gone stays %v, and %v is said of it", leads, changed)
 	}
 }
@@ -242,11 +242,11 @@ func TestFailbackEnds(t *testing.T) {
 	for _, order := range []string{`failback service/shop/web reason "quiet"`, `failback region/a reason "quiet"`} {
 		l := newLeading(t, "failover a b failback manual", "a", "b").list("a", true).list("b", true).at(s, "a")
 		l.list("a", false).at(2*s, "b").order(order).at(3*s, "b") // there is nothing to go back to yet
-		if said := l.table.Said(); len(said) > 0 {
+		if said := l.table.Announcements(); len(said) > 0 {
 			t.Errorf("%s: it has no effect yet, and it says %q", order, said)
 		}
 		l.list("a", true).at(4*s, "a")
-		if said := l.table.Said(); len(said) != 1 || !strings.Contains(said[0], "has had its effect: shop/web is answered from there. It has no other, and can be taken back") {
+		if said := l.table.Announcements(); len(said) != 1 || !strings.Contains(said[0], "has had its effect: shop/web is answered from there. It has no other, and can be taken back") {
 			t.Errorf("%s: it says %q", order, said)
 		}
 		l.list("a", false).at(5*s, "b").list("a", true).at(6*s, "b")

@@ -177,9 +177,9 @@ func (l *loss) many(d *decision) bool {
 	return l.of == all || least(others, l.services-1) || others > 1 && least(l.going-own, l.of-all)
 }
 
-// watch decides which withdrawals wait, and gives for each decision what is
+// applyGuard decides which withdrawals wait, and gives for each decision what is
 // published of it.
-func (t *Table) watch(ds []decision, now time.Duration) []*snapshot.Service {
+func (t *Table) applyGuard(ds []decision, now time.Duration) []*snapshot.Service {
 	g, p := &t.guard, t.policy.Guard
 	maps.DeleteFunc(g.recent, func(_ gone, at time.Duration) bool { return now-at >= p.Time })
 	maps.DeleteFunc(g.down, func(_ snapshot.Key, at time.Duration) bool { return now-at >= p.Time })

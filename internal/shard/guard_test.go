@@ -18,7 +18,7 @@ func numbered(i int) snapshot.Key { return snapshot.Key{Namespace: "shop", Name:
 
 func (b *bed) wantQuiet(when string) {
 	b.t.Helper()
-	for _, s := range b.table.Said() {
+	for _, s := range b.table.Announcements() {
 		if strings.HasPrefix(s, "guard") {
 			b.t.Errorf("%s: %s", when, s)
 		}
@@ -93,7 +93,7 @@ func TestGuardLine(t *testing.T) {
 		b.at(time.Duration(i) * 10 * time.Millisecond)
 	}
 	b.wantSaid("guard: 46 of 91 addresses would go within 10s: of clusters c (46); of services shop/s0 (1), shop/s1 (1), shop/s10 (1) and 43 more")
-	if said := b.table.Said(); len(said) > 0 {
+	if said := b.table.Announcements(); len(said) > 0 {
 		t.Errorf("and then it says: %q", said)
 	}
 	if b.answered() != 91-45 {
@@ -197,7 +197,7 @@ func TestGuardProperty(t *testing.T) {
 		b.apply(0, shard.ServiceGone{Key: one})
 		before := b.answered()
 		if b.publish(); b.fed.Service(one) != nil {
-			r.Fatalf("held up by %d of %d others: %d addresses before, %d held, %q", restless, n-1, before, b.table.Held(), b.table.Said())
+			r.Fatalf("held up by %d of %d others: %d addresses before, %d held, %q", restless, n-1, before, b.table.Held(), b.table.Announcements())
 		}
 	})
 	rapid.Check(t, func(r *rapid.T) {

@@ -66,8 +66,8 @@ func (a *Arbiter) contest(t *Table, k snapshot.Key) {
 	a.open[k.Name] = true
 }
 
-// Again has all hosts decided anew: what stands beside them has changed.
-func (a *Arbiter) Again() {
+// Reevaluate has all hosts decided anew: what stands beside them has changed.
+func (a *Arbiter) Reevaluate() {
 	for h := range a.contests {
 		a.open[h] = true
 	}
@@ -208,25 +208,25 @@ func (o *claimant) outranks(other *claimant) string {
 	return text + " holds it, and is older"
 }
 
-// A Claimed is a claim on a host, and what has become of it.
-type Claimed struct {
+// A ClaimStatus is a claim on a host, and what has become of it.
+type ClaimStatus struct {
 	Federation, Namespace string
 	Created               int64  // Unix seconds; 0: it isn't said
 	Refused               string // why; "": it holds the host
 }
 
 // Claims are those on a host, the holder's first.
-func (a *Arbiter) Claims(host string) []Claimed {
+func (a *Arbiter) Claims(host string) []ClaimStatus {
 	a.settle()
 	c := a.contests[host]
 	if c == nil {
 		return nil
 	}
-	out := make([]Claimed, 0, len(c.claims))
+	out := make([]ClaimStatus, 0, len(c.claims))
 	for _, o := range c.claims {
-		out = append(out, Claimed{o.table.name, o.key.Namespace, o.created, o.refused})
+		out = append(out, ClaimStatus{o.table.name, o.key.Namespace, o.created, o.refused})
 	}
-	slices.SortStableFunc(out, func(a, b Claimed) int { return min(len(a.Refused), 1) - min(len(b.Refused), 1) })
+	slices.SortStableFunc(out, func(a, b ClaimStatus) int { return min(len(a.Refused), 1) - min(len(b.Refused), 1) })
 	return out
 }
 

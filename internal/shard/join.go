@@ -16,18 +16,18 @@ import (
 
 func newMember(c Cluster) *member {
 	m := &member{
-		Cluster: c,
-		nodes:   map[string]node{},
-		slices:  map[SliceKey]snapshot.Key{},
-		fronts:  map[snapshot.Key][]snapshot.Key{},
-		seen:    map[string]int{},
-		astray:  map[string]bool{},
-		needed:  listAll,
-		facade:  newFacade(),
+		Cluster:      c,
+		nodes:        map[string]node{},
+		slices:       map[SliceKey]snapshot.Key{},
+		fronts:       map[snapshot.Key][]snapshot.Key{},
+		seen:         map[string]int{},
+		astray:       map[string]bool{},
+		needed:       listAll,
+		gatewayIndex: newGatewayIndex(),
 
 		standby:   map[snapshot.Key]*Service{},
 		classes:   map[ClassKey]snapshot.Key{},
-		defaults:  map[FrontKind]string{},
+		defaults:  map[FrontendKind]string{},
 		announced: map[Entry][]snapshot.Key{},
 		named:     map[snapshot.Key][]snapshot.Key{},
 	}
@@ -42,7 +42,7 @@ func (t *Table) Join(c Cluster) int {
 	m.waits = t.beginning
 	t.scopes, t.standing, t.unchecked = true, true, true
 	for i, o := range t.members {
-		if o.vacant && !t.excused[i] { // else what is published still speaks of the one before
+		if o.vacant && !t.exempted[i] { // else what is published still speaks of the one before
 			t.members[i] = m
 			return i
 		}
@@ -79,7 +79,7 @@ func (t *Table) Leave(cluster int, now time.Duration) {
 	}
 	maps.DeleteFunc(t.told, func(n Notice, _ bool) bool { return n.Cluster == m.Name })
 	t.members[cluster] = &member{vacant: true, needed: listAll}
-	t.excuse(cluster)
+	t.exempt(cluster)
 	t.scopes, t.standing, t.unchecked = true, true, true
 	t.isolate(now)
 }
@@ -92,47 +92,47 @@ func (t *Table) Change(cluster int, c Cluster) {
 	t.scopes = m.locate() || t.scopes
 	t.recheck = true // it may have had addresses probed that it no longer may
 	t.touchAll(cluster)
-	t.excuse(cluster)
+	t.exempt(cluster)
 }
 
-// excuse lets what goes of a cluster in the next publication go unguarded, and what
+// exempt lets what goes of a cluster in the next publication go unguarded, and what
 // the guard has kept of it.
-func (t *Table) excuse(cluster int) {
-	t.excused[cluster] = true
+func (t *Table) exempt(cluster int) {
+	t.exempted[cluster] = true
 	for k := range t.guard.held {
 		t.dirty[k] = true
 	}
 }
 
-// pardon notes in a decision which addresses go by an order about their cluster.
-func (t *Table) pardon(d *decision) {
-	if len(t.excused) == 0 || d.old == nil {
+// noteExempted notes in a decision which addresses go by an order about their cluster.
+func (t *Table) noteExempted(d *decision) {
+	if len(t.exempted) == 0 || d.old == nil {
 		return
 	}
 	for _, s := range d.old.Shards {
-		if t.excused[int(s.Cluster)] {
+		if t.exempted[int(s.Cluster)] {
 			d.ordered = append(d.ordered, s.Addr)
 		}
 	}
 }
 
-// Expect says whether more members may come whose names aren't known yet: until
+// ExpectMembers says whether more members may come whose names aren't known yet: until
 // then, the table isn't settled.
-func (t *Table) Expect(more bool) {
+func (t *Table) ExpectMembers(more bool) {
 	if t.expecting != more || t.unlistedRegistry {
 		t.expecting, t.unlistedRegistry, t.standing = more, false, true
 	}
 }
 
-// Unexpect goes on without the members that may come. As long as they may, what is answered is short-lived.
-func (t *Table) Unexpect() { t.expecting, t.unlistedRegistry, t.standing = false, true, true }
+// EndMemberWait goes on without the members that may come. As long as they may, what is answered is short-lived.
+func (t *Table) EndMemberWait() { t.expecting, t.unlistedRegistry, t.standing = false, true, true }
 
-// Expecting says whether more members may come.
-func (t *Table) Expecting() bool { return t.expecting }
+// ExpectsMembers says whether more members may come.
+func (t *Table) ExpectsMembers() bool { return t.expecting }
 
-// vain notices orders that change nothing, once it is known who is a member: those that
+// noticeVainOrders notices orders that change nothing, once it is known who is a member: those that
 // name none, and those that are futile.
-func (t *Table) vain(f *snapshot.Federation) {
+func (t *Table) noticeVainOrders(f *snapshot.Federation) {
 	if !t.unchecked || !t.Settled() {
 		return
 	}
@@ -141,7 +141,7 @@ func (t *Table) vain(f *snapshot.Federation) {
 		if o.Subject.Kind == override.Cluster && !slices.ContainsFunc(t.members, func(m *member) bool { return string(m.Name) == o.Subject.Name }) {
 			t.notice("", UnknownOverride, fmt.Sprintf("override %q: there is no cluster of this name", o.Subject))
 		}
-		if why := Futile(f, t.policy.Choice, o); why != "" {
+		if why := NoEffect(f, t.policy.Choice, o); why != "" {
 			t.notice("", UnknownOverride, fmt.Sprintf("override %q changes nothing: %s", fmt.Sprintf("%s %s", o.Action, o.Subject), why))
 		}
 	}

@@ -54,7 +54,7 @@ func TestJoinAndLeave(t *testing.T) {
 	b.table.Leave(at, b.now)
 	b.publish().wantAddrs("and the last", "1~ 2")
 	b.want(api, "unknown")
-	for s, n := range b.table.Tally() {
+	for s, n := range b.table.Counts() {
 		if s.Cluster != "c1" && s.Cluster != "c2" {
 			t.Errorf("%d are still counted of %s", n, s.Cluster)
 		}
@@ -105,10 +105,10 @@ func TestGuardOrdered(t *testing.T) {
 // An order may name a cluster that is still to come.
 func TestStrangers(t *testing.T) {
 	b := newBed(t)
-	b.table.Expect(true)
+	b.table.ExpectMembers(true)
 	b.table.Override([]override.Order{{Action: override.Drain, Subject: override.Subject{Kind: override.Cluster, Name: "c"}}})
 	b.publish()
-	b.table.Expect(false)
+	b.table.ExpectMembers(false)
 	b.apply(b.table.Join(shard.Cluster{Name: "c"}), lists()...)
 	if b.publish(); len(b.table.Notices()) != 0 {
 		t.Error("it is there")
@@ -159,7 +159,7 @@ func TestMembersHaveNoHistory(t *testing.T) {
 			load(fresh, fresh.table.Join(config(c)), c)
 		}
 		got, want := bare(b.publish().fed), bare(fresh.publish().fed)
-		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(b.table.Hosts(), fresh.table.Hosts()) || !reflect.DeepEqual(b.table.Tally(), fresh.table.Tally()) {
+		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(b.table.Hosts(), fresh.table.Hosts()) || !reflect.DeepEqual(b.table.Counts(), fresh.table.Counts()) {
 			t.Fatalf("members %v:\n got %v\nwant %v", member, got, want)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 func (s *Service) key() snapshot.Key { return s.Key }
 func (s *Slice) key() SliceKey       { return s.Key }
-func (f *Front) key() FrontKey       { return f.Key }
+func (f *Frontend) key() FrontendKey { return f.Key }
 func (c Class) key() ClassKey        { return c.Key }
 
 // relist takes in all that a cluster has, and drops what else it had.
@@ -51,20 +51,20 @@ func (t *Table) listServices(cluster int, list []*Service) {
 
 func (t *Table) listIngresses(cluster int, list []*Service) {
 	relist(cluster, list, maps.Keys(t.members[cluster].ingresses), t.setIngress, t.dropIngress)
-	t.restore(cluster) // before it is judged
+	t.rebuildStale(cluster) // before it is judged
 	t.heard(cluster, listIngresses)
 }
 
-func (t *Table) listFronts(cluster int, l FrontList) {
-	had := where(maps.Keys(t.members[cluster].objects), func(k FrontKey) bool { return k.Kind == l.Kind })
-	relist(cluster, l.Fronts, had, t.setFront, t.dropFront)
-	t.restore(cluster)
+func (t *Table) listFronts(cluster int, l FrontendList) {
+	had := where(maps.Keys(t.members[cluster].objects), func(k FrontendKey) bool { return k.Kind == l.Kind })
+	relist(cluster, l.Frontends, had, t.setFront, t.dropFront)
+	t.rebuildStale(cluster)
 	t.heard(cluster, listOf[l.Kind])
 }
 
 func (t *Table) listStandby(cluster int, list []*Service) {
 	relist(cluster, list, maps.Keys(t.members[cluster].standby), t.setStandby, t.dropStandby)
-	t.restore(cluster)
+	t.rebuildStale(cluster)
 	t.heard(cluster, listStandby)
 }
 
@@ -73,7 +73,7 @@ func (t *Table) listClasses(cluster int, l ClassList) {
 		return k.Kind == l.Kind && k.Name != "" // the class of what names none follows the others
 	})
 	relist(cluster, l.Classes, had, t.setClass, t.dropClass)
-	t.restore(cluster) // before it is judged
+	t.rebuildStale(cluster) // before it is judged
 	t.heard(cluster, listOf[l.Kind+"Class"])
 }
 

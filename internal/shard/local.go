@@ -19,9 +19,9 @@ type near struct {
 	hold    bool
 }
 
-// near judges a shard by the address that it has inside its cluster. All else counts
+// judgeInside judges a shard by the address that it has inside its cluster. All else counts
 // as it does outside: whoever drains a cluster means its own pods, too.
-func (t *Table) near(f *finding, k snapshot.Key, policy health.Policy) *near {
+func (t *Table) judgeInside(f *evaluation, k snapshot.Key, policy health.Policy) *near {
 	p := t.piece(f.cluster, k)
 	m, n := t.members[f.cluster], &near{addrs: p.object.Inside}
 	if p.object.Headless {
@@ -117,7 +117,7 @@ func (t *Table) Shadowed(cluster int) bool {
 	return m.Name == t.policy.Local.Cluster && (m.shadow || m.shadows > 0)
 }
 
-func (t *Table) overshadow(cluster int) {
+func (t *Table) noteShadowing(cluster int) {
 	if t.Shadowed(cluster) {
 		t.standing = true // it is told with the next publication, and mustn't wait for another's sake
 		t.notice(t.members[cluster].Name, NameClash, fmt.Sprintf("namespace %q has the federation's name: what pods in it ask for as SERVICE.NAMESPACE is taken for the federation's, and may lead out of the cluster; give one of them another name", t.policy.Local.Namespace))

@@ -149,7 +149,7 @@ func TestHome(t *testing.T) {
 		}
 	}
 	b := newBedWith(t, local, shard.Cluster{Name: "gce-us"}).publish()
-	if b.table.Waive(); !b.publish().fed.Home.Known {
+	if b.table.EndWait(); !b.publish().fed.Home.Known {
 		t.Error("it has had its time")
 	}
 	other := local

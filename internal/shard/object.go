@@ -92,9 +92,9 @@ func Alike(a, b Change) bool {
 	case SliceSet:
 		b, ok := b.(SliceSet)
 		return ok && a.Slice.equal(b.Slice)
-	case FrontSet:
-		b, ok := b.(FrontSet)
-		return ok && a.Front.equal(b.Front)
+	case FrontendSet:
+		b, ok := b.(FrontendSet)
+		return ok && a.Frontend.equal(b.Frontend)
 	case ClassSet, NodeSet, Shadowed:
 		return a == b
 	}
@@ -159,23 +159,23 @@ type (
 		Kind     snapshot.Kind
 		Services []*Service
 	}
-	SliceSet  struct{ *Slice }
-	SliceGone struct{ Key SliceKey }
-	SliceList struct{ Slices []*Slice }
-	FrontSet  struct{ *Front }
-	FrontGone struct{ Key FrontKey }
-	// FrontList holds all objects of one kind of the Gateway API.
-	FrontList struct {
-		Kind   FrontKind
-		Fronts []*Front
+	SliceSet     struct{ *Slice }
+	SliceGone    struct{ Key SliceKey }
+	SliceList    struct{ Slices []*Slice }
+	FrontendSet  struct{ *Frontend }
+	FrontendGone struct{ Key FrontendKey }
+	// FrontendList holds all objects of one kind of the Gateway API.
+	FrontendList struct {
+		Kind      FrontendKind
+		Frontends []*Frontend
 	}
 	// Awaited says that lists of the Gateway API are to come, and of what may be in
 	// front: the cluster isn't known before. A source that says nothing has none, or
 	// sends them with the others.
-	Awaited struct{ Fronts bool }
-	// Forgone says that such a list can't be had. The cluster counts as listed
+	Awaited struct{ Frontends bool }
+	// ListUnavailable says that such a list can't be had. The cluster counts as listed
 	// without it, and what is known stays.
-	Forgone struct{ Kind FrontKind }
+	ListUnavailable struct{ Kind FrontendKind }
 	// StandbyList holds all Services that aren't exported but may stand in front of
 	// Ingresses and Gateways. They have no names.
 	StandbyList struct{ Services []*Service }
@@ -183,7 +183,7 @@ type (
 	StandbyGone struct{ Key snapshot.Key }
 	// ClassList holds all classes of Ingresses, or of Gateways.
 	ClassList struct {
-		Kind    FrontKind
+		Kind    FrontendKind
 		Classes []Class
 	}
 	ClassSet  struct{ Class }
@@ -193,8 +193,8 @@ type (
 	NodeList  struct{ Nodes []Node }
 	// Shadowed says whether the cluster has a namespace with the federation's name.
 	Shadowed struct{ Is bool }
-	// Noticed is something that a source has to say of what it was given.
-	Noticed struct {
+	// SourceNotice is something that a source has to say of what it was given.
+	SourceNotice struct {
 		Kind NoticeKind
 		Text string
 	}
@@ -206,27 +206,27 @@ type (
 	Fresh struct{}
 )
 
-func (ServiceSet) change()  {}
-func (ServiceGone) change() {}
-func (ServiceList) change() {}
-func (SliceSet) change()    {}
-func (SliceGone) change()   {}
-func (SliceList) change()   {}
-func (FrontSet) change()    {}
-func (FrontGone) change()   {}
-func (FrontList) change()   {}
-func (Awaited) change()     {}
-func (Forgone) change()     {}
-func (StandbyList) change() {}
-func (StandbySet) change()  {}
-func (StandbyGone) change() {}
-func (ClassList) change()   {}
-func (ClassSet) change()    {}
-func (ClassGone) change()   {}
-func (NodeSet) change()     {}
-func (NodeGone) change()    {}
-func (NodeList) change()    {}
-func (Shadowed) change()    {}
-func (Noticed) change()     {}
-func (Silent) change()      {}
-func (Fresh) change()       {}
+func (ServiceSet) change()      {}
+func (ServiceGone) change()     {}
+func (ServiceList) change()     {}
+func (SliceSet) change()        {}
+func (SliceGone) change()       {}
+func (SliceList) change()       {}
+func (FrontendSet) change()     {}
+func (FrontendGone) change()    {}
+func (FrontendList) change()    {}
+func (Awaited) change()         {}
+func (ListUnavailable) change() {}
+func (StandbyList) change()     {}
+func (StandbySet) change()      {}
+func (StandbyGone) change()     {}
+func (ClassList) change()       {}
+func (ClassSet) change()        {}
+func (ClassGone) change()       {}
+func (NodeSet) change()         {}
+func (NodeGone) change()        {}
+func (NodeList) change()        {}
+func (Shadowed) change()        {}
+func (SourceNotice) change()    {}
+func (Silent) change()          {}
+func (Fresh) change()           {}

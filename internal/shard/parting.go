@@ -33,27 +33,27 @@ func (t *Table) Lifetimes() []Lifetime {
 // OrderOn is the order that counts for a cluster as a whole: of those that speak of all
 // of its places, the last.
 func (t *Table) OrderOn(cluster int) (o override.Order, ok bool) {
-	return override.On(t.orders, t.Spots(cluster))
+	return override.On(t.orders, t.ClusterPlaces(cluster))
 }
 
-// AllSpots are those of all members that there are.
-func (t *Table) AllSpots() (out []override.Spot) {
+// AllClusterPlaces are those of all members that there are.
+func (t *Table) AllClusterPlaces() (out []override.ClusterPlace) {
 	for i, m := range t.members {
 		if !m.vacant {
-			out = append(out, t.Spots(i)...)
+			out = append(out, t.ClusterPlaces(i)...)
 		}
 	}
 	return out
 }
 
-// Spots are those of a cluster; one without a place, where none is known.
-func (t *Table) Spots(cluster int) (out []override.Spot) {
+// ClusterPlaces are those of a cluster; one without a place, where none is known.
+func (t *Table) ClusterPlaces(cluster int) (out []override.ClusterPlace) {
 	name := string(t.members[cluster].Name)
 	for _, p := range t.Places(cluster) {
-		out = append(out, override.Spot{Cluster: name, Region: p.Region, Zone: p.Zone})
+		out = append(out, override.ClusterPlace{Cluster: name, Region: p.Region, Zone: p.Zone})
 	}
 	if out == nil {
-		out = []override.Spot{{Cluster: name}}
+		out = []override.ClusterPlace{{Cluster: name}}
 	}
 	return out
 }

@@ -176,7 +176,7 @@ func (t *Table) Override(orders []override.Order) {
 
 // order is what the last order says of a shard at a place.
 func (t *Table) order(k snapshot.Key, m *member, p topology.Place) health.Order {
-	at := override.Spot{Cluster: string(m.Name), Region: p.Region, Zone: p.Zone}
+	at := override.ClusterPlace{Cluster: string(m.Name), Region: p.Region, Zone: p.Zone}
 	for _, o := range slices.Backward(t.orders) {
 		if o.Action == override.Failback {
 			continue // about regions among each other
@@ -222,15 +222,15 @@ func (t *Table) ChecksChanged() bool {
 	return changed
 }
 
-// May says whether a member may announce an address, and so have it probed.
-func (t *Table) May(c topology.ClusterName, a netip.Addr) bool {
+// MayAnnounce says whether a member may announce an address, and so have it probed.
+func (t *Table) MayAnnounce(c topology.ClusterName, a netip.Addr) bool {
 	i := slices.IndexFunc(t.members, func(m *member) bool { return m.Name == c })
 	return i >= 0 && t.members[i].may(a)
 }
 
-// Asked notes that something that the table wants probed is, and what keeps it from being
+// BeingProbed notes that something that the table wants probed is, and what keeps it from being
 // probed as often as it says; "": nothing.
-func (t *Table) Asked(c Check, why string) {
+func (t *Table) BeingProbed(c Check, why string) {
 	known := t.checks[c]
 	if known == nil {
 		return
@@ -244,9 +244,9 @@ func (t *Table) Asked(c Check, why string) {
 // asker names those who have something probed.
 func asker(namespace string) string { return "namespace " + namespace }
 
-// Idle notes that something that the table wants probed isn't, and why, if that is for
+// NotProbed notes that something that the table wants probed isn't, and why, if that is for
 // somebody to know.
-func (t *Table) Idle(c Check, why string) {
+func (t *Table) NotProbed(c Check, why string) {
 	known := t.checks[c]
 	if known == nil {
 		return
@@ -289,8 +289,8 @@ func (t *Table) check(m *member, o *Service, a netip.Addr) (c Check, ok bool) {
 	return c, c.Spec != "" && c.Spec != "none"
 }
 
-// unheeded is what an object says of how it is to be probed where that doesn't count.
-func (t *Table) unheeded(m *member, o *Service) (c Checked, ok bool) {
+// ignoredProbe is what an object says of how it is to be probed where that doesn't count.
+func (t *Table) ignoredProbe(m *member, o *Service) (c Checked, ok bool) {
 	if t.policy.Annotations || o.Probe == "" && !o.ProbeAt.IsValid() {
 		return c, false
 	}

@@ -64,7 +64,7 @@ func (b *bed) wantAddrs(when, want string) {
 
 func (b *bed) wantSaid(text string) {
 	b.t.Helper()
-	if said := b.table.Said(); !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, text) }) {
+	if said := b.table.Announcements(); !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, text) }) {
 		b.t.Errorf("nobody says %q: %q", text, said)
 	}
 }
@@ -226,13 +226,13 @@ func TestProbesRefused(t *testing.T) {
 	b := three(t, shard.Policy{Hold: time.Minute, Probe: "tcp"})
 	b.table.Checked(check(0), health.Failing)
 	b.at(0).wantAddrs("one fails", "1 2")
-	b.table.Idle(check(0), "a loopback address")
+	b.table.NotProbed(check(0), "a loopback address")
 	b.at(0).wantAddrs("it isn't probed any more", "0 1 2")
 	if x := b.table.Explain(web, 0, nil).Shards[0]; len(x.Checks) != 1 || x.Checks[0].Note != "a loopback address" || x.Evidence.Unasked {
 		t.Errorf("explained as %+v", x)
 	}
 	b.wantNotice("namespace shop has 192.0.2.0:0 probed, a loopback address; it isn't")
-	b.table.Asked(check(1), "every 1m0s only")
+	b.table.BeingProbed(check(1), "every 1m0s only")
 	b.wantNotice("namespace shop asks for more probes")
 }
 
@@ -328,7 +328,7 @@ func TestFutile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := shard.Futile(b.fed, choice(tt.usual), orders[0]); !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+		if got := shard.NoEffect(b.fed, choice(tt.usual), orders[0]); !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
 			t.Errorf("usually %q, own %q: failback %s: %q, want %q", tt.usual, tt.own, tt.order, got, tt.want)
 		}
 		b.table.Override(orders)
@@ -339,7 +339,7 @@ func TestFutile(t *testing.T) {
 			t.Errorf("usually %q, own %q: failback %s: %v", tt.usual, tt.own, tt.order, n)
 		}
 		orders[0].Action = override.Drain
-		if got := shard.Futile(b.fed, choice(tt.usual), orders[0]); got != "" {
+		if got := shard.NoEffect(b.fed, choice(tt.usual), orders[0]); got != "" {
 			t.Errorf("drain %s: %q", tt.order, got)
 		}
 	}
@@ -388,7 +388,7 @@ func TestGuard(t *testing.T) {
 
 	// It was a mistake: they are back before the time is over, and never went.
 	b = many(t, 100, p)
-	world := b.table.Holdings(0)
+	world := b.table.Export(0)
 	b.apply(0, lists()...)
 	b.at(0)
 	b.apply(0, world...)

@@ -32,10 +32,10 @@ func (p *piece) ready(m *member, outside bool) iter.Seq2[*Slice, *Endpoint] {
 	}
 }
 
-// serving gives those of the places of a shard where a port of its Service is ready: not those
+// placesOfPort gives those of the places of a shard where a port of its Service is ready: not those
 // whose endpoints all lack it. Where no endpoint is known, an operator has said that the
 // shard is up, and means all of it.
-func (t *Table) serving(f *finding, p *piece, port Port, places []topology.Place) []topology.Place {
+func (t *Table) placesOfPort(f *evaluation, p *piece, port Port, places []topology.Place) []topology.Place {
 	if !slices.ContainsFunc(p.slices, func(sl *Slice) bool { return !sl.has(port) }) {
 		return places
 	}

@@ -49,14 +49,14 @@ func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Fe
 				t.forget(s, i)
 			}
 		}
-		t.pardon(&d)
+		t.noteExempted(&d)
 		ds = append(ds, d)
 	}
-	clear(t.excused)
+	clear(t.exempted)
 	// A map keeps the room it once needed, and to walk through that costs as much
 	// as the entries did: after a first listing, each change would.
 	t.dirty = map[snapshot.Key]bool{}
-	for i, s := range t.watch(ds, now) {
+	for i, s := range t.applyGuard(ds, now) {
 		if s != nil {
 			e.Set(s)
 		} else {
@@ -68,7 +68,7 @@ func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Fe
 	}
 	if t.scopes || t.standing {
 		heard := slices.ContainsFunc(t.members, (*member).complete)
-		e.Standing(heard, t.Settled(), t.unlisted())
+		e.SetListed(heard, t.Settled(), t.unlisted())
 		e.Home(t.home())
 	}
 	anew := t.scopes || t.standing
@@ -77,13 +77,13 @@ func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Fe
 		m.settled = m.complete()
 	}
 	t.begun()
-	t.tellHeeded()
+	t.announceDone()
 	slices.SortFunc(moved, func(a, b Transition) int {
 		return cmp.Or(cmp.Compare(a.Key.String(), b.Key.String()), cmp.Compare(a.Cluster, b.Cluster))
 	})
 	next := e.Done()
-	t.vain(next)
-	t.astray(next, anew)
+	t.noticeVainOrders(next)
+	t.noticeUnknownRegions(next, anew)
 	return next, moved
 }
 
@@ -109,8 +109,8 @@ func (t *Table) atlas(current *topology.Map) *topology.Map {
 
 // judge works out what is answered for a service; none if no member has it.
 func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Transition) {
-	fs, note := t.findings(s, now)
-	t.alarm(s.key, note)
+	fs, note := t.evaluate(s, now)
+	t.notePanic(s.key, note)
 	for i, p := range s.pieces {
 		if p == nil || !t.members[i].complete() {
 			continue
@@ -119,7 +119,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		var v health.Verdict
 		var places []topology.Place
 		var checks []Check
-		if at := slices.IndexFunc(fs, func(f finding) bool { return f.cluster == i }); at >= 0 {
+		if at := slices.IndexFunc(fs, func(f evaluation) bool { return f.cluster == i }); at >= 0 {
 			v, checks = fs[at].verdict, fs[at].checks
 			if v.State == health.Up {
 				places = fs[at].places
@@ -149,7 +149,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 	}
 	if len(fs) == 0 {
 		s.recent = nil
-		t.led(s, Leads{})
+		t.noteFailovers(s, Failovers{})
 		delete(t.wakes, s.key)
 		delete(t.crowded, s.key)
 		delete(t.holding, s.key)
@@ -157,12 +157,12 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 	}
 	s.recent = slices.DeleteFunc(s.recent, func(r snapshot.Recent) bool { return r.Until <= now })
 	t.origin(s)
-	d.new = t.compose(s, fs)
+	d.new = t.build(s, fs)
 	d.new.Note = note
 	t.crowd(d.new)
 	delete(t.wakes, s.key)
-	leads, wake := t.lead(s, d.new, now)
-	if t.led(s, leads); wake > 0 {
+	leads, wake := t.chooseActive(s, d.new, now)
+	if t.noteFailovers(s, leads); wake > 0 {
 		t.wakes[s.key] = wake
 	}
 	t.await(d.new)
@@ -171,8 +171,8 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 	}
 }
 
-// compose puts the findings about a service together to what is answered.
-func (t *Table) compose(s *service, fs []finding) *snapshot.Service {
+// build puts the findings about a service together to what is answered.
+func (t *Table) build(s *service, fs []evaluation) *snapshot.Service {
 	out := &snapshot.Service{
 		Key:    s.key,
 		Recent: slices.Clone(s.recent),
@@ -210,14 +210,14 @@ func (t *Table) compose(s *service, fs []finding) *snapshot.Service {
 			out.Awaits = append(out.Awaits, snapshot.Await{Place: place.Canonical(), What: string(f.verdict.Awaits), Hold: f.hold})
 		}
 		for _, port := range s.pieces[f.cluster].object.Ports {
-			ports[port] = append(ports[port], t.serving(&f, s.pieces[f.cluster], port, places)...)
+			ports[port] = append(ports[port], t.placesOfPort(&f, s.pieces[f.cluster], port, places)...)
 		}
 	}
 	out.Ports = freezePorts(ports, ups)
 	if len(out.Shards) == 0 {
-		out.Down = excuse(reasons)
+		out.Down = commonestReason(reasons)
 	}
-	out.Unsure = s.key.Kind == snapshot.Host && !slices.ContainsFunc(fs, func(f finding) bool { return f.hold || !f.evidence.Unattached })
+	out.Unsure = s.key.Kind == snapshot.Host && !slices.ContainsFunc(fs, func(f evaluation) bool { return f.hold || !f.evidence.Unattached })
 	if s.key.Kind == snapshot.Host && out.Policy == nil {
 		out.Policy = &nearest
 	}
@@ -267,7 +267,7 @@ func freezePorts(ports map[Port][]topology.Place, ups map[topology.Place]bool) [
 
 // eldest is what the members' objects say of something: of those that say anything, and what
 // makes sense, the oldest wins; see compareAge. The zero value says nothing.
-func eldest[T comparable](t *Table, s *service, fs []finding, what string, of func(*Service) T) T {
+func eldest[T comparable](t *Table, s *service, fs []evaluation, what string, of func(*Service) T) T {
 	var none T
 	var oldest *Service
 	var from topology.ClusterName
@@ -306,8 +306,8 @@ func policyOf(text string) *snapshot.Policy {
 	return &p
 }
 
-// excuse says why no shard is up, the commonest reason first.
-func excuse(reasons map[health.Reason]int) string {
+// commonestReason says why no shard is up, the commonest reason first.
+func commonestReason(reasons map[health.Reason]int) string {
 	list := slices.SortedFunc(maps.Keys(reasons), func(a, b health.Reason) int {
 		return cmp.Or(cmp.Compare(reasons[b], reasons[a]), cmp.Compare(a, b))
 	})

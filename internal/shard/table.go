@@ -33,7 +33,7 @@ type Table struct {
 	labels   map[string]string     // value of a topology label to its part of a name
 
 	wakes     map[snapshot.Key]time.Duration // when time alone may change the leads of a service
-	inherited map[snapshot.Key]Leads         // of a table before this one: where leads begin
+	inherited map[snapshot.Key]Failovers     // of a table before this one: where leads begin
 	releads   map[snapshot.Key]bool          // services whose leads have changed
 	heeded    map[string][]snapshot.Key      // orders to go back, and who has gone back by them, until it is said
 	judged    map[snapshot.Key]bool          // services under failover whose policy has to be looked at
@@ -46,7 +46,7 @@ type Table struct {
 	expecting bool // more members may come whose names aren't known yet
 	// unlistedRegistry is set where these have had their time, and may come all the same.
 	unlistedRegistry bool
-	excused          map[int]bool // members of which something goes by an order
+	exempted         map[int]bool // members of which something goes by an order
 	unchecked        bool         // whether the orders are about members
 
 	rehost  bool // hosts has gained or lost a name
@@ -55,11 +55,11 @@ type Table struct {
 	said    []string // changes of state of the table as a whole, for the log
 	told    map[Notice]bool
 	notices []Notice
-	tally   map[Standing]int
+	tally   map[CountKey]int
 }
 
-// A Standing is what shards are counted by.
-type Standing struct {
+// A CountKey is what shards are counted by.
+type CountKey struct {
 	Cluster topology.ClusterName
 	State   health.State
 	Why     health.Reason
@@ -71,7 +71,7 @@ type service struct {
 	key    snapshot.Key
 	pieces []*piece
 	recent []snapshot.Recent
-	lead   Leads
+	lead   Failovers
 }
 
 // A piece is a shard with what it rests on. Slices may come before their Service.
@@ -101,7 +101,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		panics:    map[snapshot.Key]bool{},
 		crowded:   map[snapshot.Key]bool{},
 		wakes:     map[snapshot.Key]time.Duration{},
-		inherited: map[snapshot.Key]Leads{},
+		inherited: map[snapshot.Key]Failovers{},
 		releads:   map[snapshot.Key]bool{},
 		heeded:    map[string][]snapshot.Key{},
 		judged:    map[snapshot.Key]bool{},
@@ -111,8 +111,8 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		labels:    map[string]string{},
 		dirty:     map[snapshot.Key]bool{},
 		told:      map[Notice]bool{},
-		excused:   map[int]bool{},
-		tally:     map[Standing]int{},
+		exempted:  map[int]bool{},
+		tally:     map[CountKey]int{},
 		arbiter:   NewArbiter(),
 		scopes:    true,
 		standing:  true,
@@ -148,20 +148,20 @@ func (t *Table) Apply(cluster int, c Change) {
 		} else {
 			t.listServices(cluster, c.Services)
 		}
-	case FrontSet:
-		t.setFront(cluster, c.Front)
-	case FrontGone:
+	case FrontendSet:
+		t.setFront(cluster, c.Frontend)
+	case FrontendGone:
 		t.dropFront(cluster, c.Key)
-	case FrontList:
+	case FrontendList:
 		t.listFronts(cluster, c)
 	case Awaited:
 		if !m.complete() {
 			m.needed |= listGatewayAPI
-			if c.Fronts {
+			if c.Frontends {
 				m.needed |= listStandby | listIngressClasses | listGatewayClasses | listTLSRoutes | listListenerSets | listXListenerSets
 			}
 		}
-	case Forgone:
+	case ListUnavailable:
 		t.heard(cluster, listOf[c.Kind])
 	case StandbySet:
 		t.setStandby(cluster, c.Service)
@@ -193,41 +193,41 @@ func (t *Table) Apply(cluster int, c Change) {
 			}
 		})
 		t.heard(cluster, listNodes)
-	case Noticed:
+	case SourceNotice:
 		t.notice(m.Name, c.Kind, c.Text)
 	case Shadowed:
 		m.shadow = c.Is
-		t.overshadow(cluster)
+		t.noteShadowing(cluster)
 	}
-	t.restore(cluster)
+	t.rebuildStale(cluster)
 }
 
-// Waive stops waiting for members that have not been listed yet, and for those
+// EndWait stops waiting for members that have not been listed yet, and for those
 // that may come.
-func (t *Table) Waive() {
-	t.Expect(false)
+func (t *Table) EndWait() {
+	t.ExpectMembers(false)
 	for i := range t.members {
-		t.Miss(i)
+		t.EndWaitFor(i)
 	}
 }
 
-// Miss stops waiting for one member.
-func (t *Table) Miss(cluster int) {
+// EndWaitFor stops waiting for one member.
+func (t *Table) EndWaitFor(cluster int) {
 	if m := t.members[cluster]; m.awaited() {
 		m.waived, t.standing = true, true
 	}
 }
 
-// Doubt notes that some of what was known of a cluster was lost, until it is refreshed:
+// MarkPartial notes that some of what was known of a cluster was lost, until it is refreshed:
 // what is known to be up is, and of the rest nothing is known.
-func (t *Table) Doubt(cluster int) {
+func (t *Table) MarkPartial(cluster int) {
 	t.members[cluster].doubted = true
 	t.standing = true
 	t.touchAll(cluster)
 }
 
-// Doubtful says whether that is so.
-func (t *Table) Doubtful(cluster int) bool { return t.members[cluster].doubted }
+// Partial says whether that is so.
+func (t *Table) Partial(cluster int) bool { return t.members[cluster].doubted }
 
 // Complete says whether a cluster has been listed.
 func (t *Table) Complete(cluster int) bool { return t.members[cluster].complete() }
@@ -237,9 +237,9 @@ func (t *Table) Settled() bool {
 	return !t.expecting && !slices.ContainsFunc(t.members, (*member).awaited)
 }
 
-// Holdings is all the table holds of a cluster, as the lists that would make it
+// Export is all the table holds of a cluster, as the lists that would make it
 // so. A table that applies them knows what this one does.
-func (t *Table) Holdings(cluster int) []Change {
+func (t *Table) Export(cluster int) []Change {
 	var services []*Service
 	var endpoints []*Slice
 	for _, s := range t.services {
@@ -264,20 +264,20 @@ func (t *Table) Holdings(cluster int) []Change {
 	if len(m.standby) > 0 {
 		out = append(out, StandbyList{slices.Collect(maps.Values(m.standby))})
 	}
-	for _, k := range [...]FrontKind{Ingress, Gateway} {
+	for _, k := range [...]FrontendKind{Ingress, Gateway} {
 		if list := m.classList(k); len(list) > 0 {
 			out = append(out, ClassList{k, list})
 		}
 	}
 	for _, k := range GatewayAPI {
-		var list []*Front
+		var list []*Frontend
 		for _, f := range m.objects {
 			if f.Key.Kind == k {
 				list = append(list, f)
 			}
 		}
 		if len(list) > 0 { // without, the lists above say it all
-			out = append(out, FrontList{k, list})
+			out = append(out, FrontendList{k, list})
 		}
 	}
 	return out
@@ -289,15 +289,15 @@ func (t *Table) Dirty() bool {
 	return len(t.dirty) > 0 || t.scopes || t.standing
 }
 
-// Said gives the changes of state of the table as a whole since the last call.
-func (t *Table) Said() []string {
+// Announcements gives the changes of state of the table as a whole since the last call.
+func (t *Table) Announcements() []string {
 	s := t.said
 	t.said = nil
 	return s
 }
 
-// Hush forgets what Said would give: what a table begins with is no news.
-func (t *Table) Hush() { t.said, t.cried = nil, false }
+// DropAnnouncements forgets what Announcements would give: what a table begins with is no news.
+func (t *Table) DropAnnouncements() { t.said, t.cried = nil, false }
 
 func (t *Table) say(format string, v ...any) { t.said = append(t.said, fmt.Sprintf(format, v...)) }
 
@@ -308,8 +308,8 @@ func (t *Table) Notices() []Notice {
 	return n
 }
 
-// Tally counts the shards by cluster and verdict.
-func (t *Table) Tally() map[Standing]int { return maps.Clone(t.tally) }
+// Counts counts the shards by cluster and verdict.
+func (t *Table) Counts() map[CountKey]int { return maps.Clone(t.tally) }
 
 // Hosts lists the load balancers' names that the table needs addresses of.
 func (t *Table) Hosts() []string {
@@ -396,7 +396,7 @@ func (t *Table) touch(cluster int, k snapshot.Key) {
 		t.dirty[front] = true
 	}
 	if o := t.inFront(cluster, k); o != nil {
-		t.reopen(m, o)
+		t.markReached(m, o)
 	}
 }
 
@@ -468,13 +468,13 @@ func (t *Table) setService(cluster int, o *Service) {
 		if p.object.equal(o) {
 			return
 		}
-		t.reopen(t.members[cluster], p.object)
+		t.markReached(t.members[cluster], p.object)
 		t.unlink(cluster, p.object)
 	}
 	p.object = o
 	t.link(cluster, p.object)
 	t.touch(cluster, s.key)
-	t.contest(cluster, s.key)
+	t.reevaluateHost(cluster, s.key)
 }
 
 func (t *Table) dropService(cluster int, k snapshot.Key) {
@@ -482,16 +482,16 @@ func (t *Table) dropService(cluster int, k snapshot.Key) {
 	if p == nil || p.object == nil {
 		return
 	}
-	t.reopen(t.members[cluster], p.object)
+	t.markReached(t.members[cluster], p.object)
 	t.unlink(cluster, p.object)
 	p.object = nil
 	t.touch(cluster, k)
-	t.contest(cluster, k)
+	t.reevaluateHost(cluster, k)
 	t.sweep(cluster, k)
 }
 
-// contest has it decided anew who holds a host, if it is one.
-func (t *Table) contest(cluster int, k snapshot.Key) {
+// reevaluateHost has it decided anew who holds a host, if it is one.
+func (t *Table) reevaluateHost(cluster int, k snapshot.Key) {
 	if k.Kind == snapshot.Host && t.members[cluster].complete() {
 		t.arbiter.contest(t, k)
 	}
@@ -518,7 +518,7 @@ func (t *Table) link(cluster int, o *Service) {
 	}
 	if o.Key.Namespace == t.policy.Local.Namespace {
 		m.shadows++
-		t.overshadow(cluster)
+		t.noteShadowing(cluster)
 	}
 }
 
@@ -571,11 +571,11 @@ func (t *Table) setSlice(cluster int, sl *Slice) {
 	case p.slices[i].equal(sl):
 		return
 	default:
-		t.sight(cluster, p.slices[i].Endpoints, -1)
+		t.countZones(cluster, p.slices[i].Endpoints, -1)
 		p.slices[i] = sl
 	}
 	m.slices[sl.Key] = s.key
-	t.sight(cluster, sl.Endpoints, 1)
+	t.countZones(cluster, sl.Endpoints, 1)
 	t.touch(cluster, s.key)
 }
 
@@ -588,15 +588,15 @@ func (t *Table) dropSlice(cluster int, key SliceKey) {
 	delete(m.slices, key)
 	p := t.piece(cluster, k)
 	i := slices.IndexFunc(p.slices, func(o *Slice) bool { return o.Key == key })
-	t.sight(cluster, p.slices[i].Endpoints, -1)
+	t.countZones(cluster, p.slices[i].Endpoints, -1)
 	p.slices = slices.Delete(p.slices, i, i+1)
 	t.touch(cluster, k)
 	t.sweep(cluster, k)
 }
 
-// sight counts the zones that endpoints tell of: a zone with endpoints is one of
+// countZones counts the zones that endpoints tell of: a zone with endpoints is one of
 // the cluster's, whatever became of the node.
-func (t *Table) sight(cluster int, es []Endpoint, by int) {
+func (t *Table) countZones(cluster int, es []Endpoint, by int) {
 	m := t.members[cluster]
 	news := false
 	for _, e := range es {
@@ -640,8 +640,8 @@ func (t *Table) forget(s *service, cluster int) {
 
 // count moves a piece from one verdict to another in the tally.
 func (t *Table) count(cluster int, p *piece, v health.Verdict) {
-	standing := func(v health.Verdict) Standing {
-		return Standing{t.members[cluster].Name, v.State, v.Why, v.Stale}
+	standing := func(v health.Verdict) CountKey {
+		return CountKey{t.members[cluster].Name, v.State, v.Why, v.Stale}
 	}
 	if p.verdict != (health.Verdict{}) {
 		old := standing(p.verdict)

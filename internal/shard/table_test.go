@@ -216,7 +216,7 @@ func TestFirstListing(t *testing.T) {
 	if !b.fed.Heard || b.fed.Settled {
 		t.Errorf("heard %v, settled %v; one of two has been listed", b.fed.Heard, b.fed.Settled)
 	}
-	b.table.Waive()
+	b.table.EndWait()
 	if b.publish(); !b.fed.Settled {
 		t.Error("not settled after all had their time")
 	}
@@ -387,15 +387,15 @@ func TestTally(t *testing.T) {
 	api := snapshot.Key{Namespace: "shop", Name: "api"}
 	b.apply(0, shard.ServiceSet{Service: service(web, "192.0.2.1")}, shard.ServiceSet{Service: service(api, "192.0.2.2")}, shard.SliceSet{Slice: slice(web, ready(""))})
 	b.publish()
-	want := map[shard.Standing]int{
+	want := map[shard.CountKey]int{
 		{Cluster: "c", State: health.Up, Why: health.Ready}:        1,
 		{Cluster: "c", State: health.Down, Why: health.NoEndpoint}: 1,
 	}
-	if got := b.table.Tally(); !reflect.DeepEqual(got, want) {
+	if got := b.table.Counts(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	b.apply(0, lists()...).publish()
-	if got := b.table.Tally(); len(got) > 0 {
+	if got := b.table.Counts(); len(got) > 0 {
 		t.Errorf("left: %v", got)
 	}
 }
@@ -445,7 +445,7 @@ func TestNoHistory(t *testing.T) {
 	}
 	heir := newBed(t, clusters...)
 	for c := range clusters {
-		heir.apply(c, table.Holdings(c)...)
+		heir.apply(c, table.Export(c)...)
 	}
 	if got := answered(heir.publish().fed); !reflect.DeepEqual(got, want) {
 		t.Errorf("the heir answers otherwise:\n got %v\nwant %v", got, want)

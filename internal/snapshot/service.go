@@ -1,5 +1,5 @@
 // Package snapshot holds all that is answered at one moment: the frozen Snapshot,
-// and the Board that shows the current one.
+// and Current, which shows the current one.
 //
 // A snapshot has one entry a service, not one a name: the addresses of a service
 // are sorted by region, then zone, so that every scope is a run of them. The
@@ -154,8 +154,8 @@ type Run struct {
 	From, To int
 }
 
-// Stands says whether an address of a family is up in a region.
-func (s *Service) Stands(f Family, region string) bool {
+// HasAddress says whether an address of a family is up in a region.
+func (s *Service) HasAddress(f Family, region string) bool {
 	return slices.ContainsFunc(s.Shards, func(sh Shard) bool { return sh.Place.Region == region && FamilyOf(sh.Addr) == f })
 }
 

@@ -215,8 +215,8 @@ func (e *Edit) Topology(m *topology.Map) { e.next.Map, e.next.scopes = m, scopes
 // Home sets where the cluster stands whose own domain is answered here.
 func (e *Edit) Home(h Home) { e.next.Home = h }
 
-// Standing sets how far the members are known.
-func (e *Edit) Standing(heard, settled bool, unlisted []Await) {
+// SetListed sets how far the members are known.
+func (e *Edit) SetListed(heard, settled bool, unlisted []Await) {
 	e.next.Heard, e.next.Settled, e.next.Unlisted = heard, settled, unlisted
 }
 

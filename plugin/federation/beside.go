@@ -28,10 +28,10 @@ func writtenIn(c *caddy.Controller) (w written) {
 	return w
 }
 
-// beside is what answers depend on besides what clusters say: as it is now, and since
+// static is what answers depend on besides what clusters say: as it is now, and since
 // when. In a file that can't be looked at nobody knows.
-func (f *Federation) beside() pipeline.Beside {
-	var b pipeline.Beside
+func (f *Federation) static() pipeline.Static {
+	var b pipeline.Static
 	digest := fnv.New64a()
 	for _, word := range f.written.words {
 		fmt.Fprintf(digest, "%q ", word)

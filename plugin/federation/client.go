@@ -28,12 +28,12 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 		}
 		l := f.locators[a.Index]
 		if l.waits(a) {
-			a.Wait(unlocated)
+			a.NotKnown(unlocated)
 			return 0
 		}
 		lacks := l.lacks()
 		if lacks {
-			a.Shorten()
+			a.Degrade()
 		}
 		if !subnet.IsValid() || !l.trustsSubnets(from) {
 			c := l.client(from.WithZone(""))
@@ -51,7 +51,7 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 		}
 		c.Draw = draw
 		a.Choose(&c)
-		if a.Outcome == answer.Found && a.Target && !a.Whatever() {
+		if a.Outcome == answer.Found && a.Target && !a.AnyType() {
 			return uint8(length)
 		}
 	default:
@@ -62,7 +62,7 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 
 // subnet reads the client's network of a question. It is false for one that is put
 // together wrongly (RFC 7871 section 7.1.2), as far as that can be told of what the library
-// has made of it: see misfit.
+// has made of it: see misplacedOption.
 func (q *query) subnet() (p netip.Prefix, sound bool) {
 	o := q.Req.IsEdns0()
 	if o == nil {
@@ -91,15 +91,15 @@ func (q *query) subnet() (p netip.Prefix, sound bool) {
 	return p, true
 }
 
-// misfit marks questions with a client subnet whose address has more or fewer bytes than
+// misplacedOption marks questions with a client subnet whose address has more or fewer bytes than
 // its length asks for. The library fills it up, or cuts it; all that is left to tell is
 // how long the OPT record was.
-type misfit struct{}
+type misplacedOption struct{}
 
-// misfits says whether a question, as it came, is such a one. Before another plugin has
+// hasMisplacedOption says whether a question, as it came, is such a one. Before another plugin has
 // changed its options, those are as long as they were, but for some that say how long a
 // thing lasts in as many bytes as it takes.
-func misfits(r *dns.Msg) bool {
+func hasMisplacedOption(r *dns.Msg) bool {
 	o := r.IsEdns0()
 	if o == nil || !slices.ContainsFunc(o.Option, func(option dns.EDNS0) bool { return option.Option() == dns.EDNS0SUBNET }) {
 		return false

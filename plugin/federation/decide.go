@@ -63,7 +63,7 @@ func (do action) outcome(a *answer.Answer) outcome {
 		switch {
 		case a.Outcome == answer.NoData:
 			return outcome{nodata, scoped(a)}
-		case a.Steps > 0 || a.Away:
+		case a.Hops > 0 || a.LeavesCluster:
 			return outcome{fallback, scoped(a)}
 		}
 		return outcome{success, scoped(a)}

@@ -25,8 +25,8 @@ type edge struct {
 	of   *Federation
 }
 
-// edged puts an edge before the plugins of a configuration.
-func (f *Federation) edged(cfg *dnsserver.Config) {
+// addEdge puts an edge before the plugins of a configuration.
+func (f *Federation) addEdge(cfg *dnsserver.Config) {
 	cfg.Plugin = slices.Insert(cfg.Plugin, 0, plugin.Plugin(func(next plugin.Handler) plugin.Handler { return &edge{next, f} }))
 }
 
@@ -38,8 +38,8 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	if loop, _ := ctx.Value(dnsserver.LoopKey{}).(int); loop > 0 || len(r.Question) == 0 {
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r) // another plugin asks
 	}
-	if misfits(r) {
-		ctx = context.WithValue(ctx, misfit{}, true)
+	if hasMisplacedOption(r) {
+		ctx = context.WithValue(ctx, misplacedOption{}, true)
 	}
 	w = streamed(w, r)
 	state := request.Request{W: w, Req: r}

@@ -222,7 +222,7 @@ func (r *responder) checkCookie(p *udp.Packet, d *fastDomain) (holder bool) {
 	} else {
 		r.reply.Serial, r.reply.Labels, r.reply.NSID = d.of.board.Load().Serial, d.labels, d.nsid
 		if e.HasSubnet() {
-			d.of.heed(&r.q, d.domain, p.From.Addr())
+			d.of.ignoreSubnet(&r.q, d.domain, p.From.Addr())
 		}
 	}
 	client, server, ok := e.Cookie()

@@ -21,7 +21,7 @@ func (r *responder) chain(p *udp.Packet) int {
 // slowPath has the chain answer a question for a name of a domain: with an OPT record
 // that CoreDNS understands, in whose place that of the answer is put.
 func (r *responder) slowPath(p *udp.Packet, d *fastDomain) int {
-	e, x, q := r.q.EDNS, r.reply.Extras, r.q.Bare(p.Buf[:p.N], &r.reply.Extras)
+	e, x, q := r.q.EDNS, r.reply.Extras, r.q.Strip(p.Buf[:p.N], &r.reply.Extras)
 	return r.later(p, func(w *deferred) {
 		if e.Present {
 			x.Serial = d.of.board.Load().Serial

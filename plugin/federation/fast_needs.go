@@ -131,7 +131,7 @@ func kindOf(q *message.Question, a *answer.Answer) kinds {
 	case answer.NotReady:
 		return failed
 	case answer.NoData:
-		if a.Service == nil || a.Steps == 0 && !a.Away {
+		if a.Service == nil || a.Hops == 0 && !a.LeavesCluster {
 			return denied
 		}
 		return found | padded // CNAMEs, and the SOA record

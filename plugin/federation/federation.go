@@ -80,12 +80,12 @@ func (f *Federation) Name() string { return pluginName }
 // Ready implements ready.Readiness: all that answers depend on is known, or had its
 // time. It stays so, and is so from the beginning in a reload: until the new
 // configuration is ready, the one before answers.
-func (f *Federation) Ready() bool { return f.begins() || proc.succeeds(f) }
+func (f *Federation) Ready() bool { return f.startupOver() || proc.succeeds(f) }
 
-// begins says whether all that answers depend on is known: every member has been listed,
+// startupOver says whether all that answers depend on is known: every member has been listed,
 // what is asked then has been answered, and it has been worked out where clients and
 // regions are.
-func (f *Federation) begins() bool {
+func (f *Federation) startupOver() bool {
 	if f.begun.Load() {
 		return true
 	}
@@ -132,8 +132,8 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	normalizeOPT(r, state.Proto())
 	sound := q.checkCookie(f.jar.Load())
 	client, whole := q.subnet()
-	whole = whole && ctx.Value(misfit{}) == nil
-	if from, _ := netip.ParseAddr(state.IP()); q.network != nil && !f.heeds(d, from) {
+	whole = whole && ctx.Value(misplacedOption{}) == nil
+	if from, _ := netip.ParseAddr(state.IP()); q.network != nil && !f.trustsSubnet(d, from) {
 		q.network, client = nil, netip.Prefix{}
 	}
 	outer, _ := ctx.Value(following{}).(*query)

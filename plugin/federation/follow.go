@@ -9,8 +9,8 @@ import (
 // filePoll is how often the files that are edited by hand are looked at.
 const filePoll = time.Second
 
-// A followed is a file that is read again when it has changed.
-type followed struct {
+// A followedFile is a file that is read again when it has changed.
+type followedFile struct {
 	path string
 	read func() error
 	last stamp
@@ -30,28 +30,28 @@ func stampOf(path string) stamp {
 	return stamp{info.Size(), info.ModTime()}
 }
 
-// followed lists the files of f: those with static records and with secrets.
-func (f *Federation) followed(ctx context.Context) []followed {
-	var out []followed
+// files lists the files of f: those with static records and with secrets.
+func (f *Federation) files(ctx context.Context) []followedFile {
+	var out []followedFile
 	for _, d := range f.domains {
 		if d.file == "" {
 			continue
 		}
-		out = append(out, followed{path: d.file, read: func() error {
+		out = append(out, followedFile{path: d.file, read: func() error {
 			a, err := openStaticZone(d.name, d.file, d.owned)
 			if err != nil {
 				return err
 			}
-			if err := f.show(d, a); err != nil {
+			if err := f.publishStatic(d, a); err != nil {
 				return err
 			}
-			f.pipe.Renew(ctx, f.beside())
+			f.pipe.UpdateStatic(ctx, f.static())
 			clogger.Infof("apex file %q: %d static records of %s", d.file, len(a.rrs), d.name)
 			return nil
 		}})
 	}
 	if file := f.guards.cookies; file != "" && file != "off" {
-		out = append(out, followed{path: file, read: func() error {
+		out = append(out, followedFile{path: file, read: func() error {
 			jar, err := openKeyring(file)
 			if err != nil {
 				return err
@@ -72,7 +72,7 @@ func (f *Federation) followed(ctx context.Context) []followed {
 func (f *Federation) follow(ctx context.Context) {
 	tick := time.NewTicker(filePoll)
 	defer tick.Stop()
-	files := f.followed(ctx)
+	files := f.files(ctx)
 	for {
 		select {
 		case <-tick.C:

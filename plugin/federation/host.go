@@ -38,9 +38,9 @@ func resolve(s *snapshot.Snapshot, members []answer.Member, static *staticZone, 
 	return a
 }
 
-// admits says for a federation which hosts are answered: those in a domain of its
+// admitsHosts says for a federation which hosts are answered: those in a domain of its
 // own, unless the name belongs to somebody else.
-func (f *Federation) admits(federation int) shard.Admits {
+func (f *Federation) admitsHosts(federation int) shard.Admits {
 	return func(host string) (ours bool, against string) {
 		name := host + "."
 		d, rel := f.domain(name)

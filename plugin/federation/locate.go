@@ -133,9 +133,9 @@ func (l *geoIndex) trustsSubnets(resolver netip.Addr) bool {
 	return l.ecs && (len(l.resolvers) == 0 || slices.ContainsFunc(l.resolvers, func(p netip.Prefix) bool { return p.Contains(resolver.Unmap()) }))
 }
 
-// heeds says whether the client subnets of a resolver are taken at their word in a domain: by
+// trustsSubnet says whether the client subnets of a resolver are taken at their word in a domain: by
 // any of its federations. Where they aren't, none is sent back (RFC 7871 section 7.2.1).
-func (f *Federation) heeds(d *domain, resolver netip.Addr) bool {
+func (f *Federation) trustsSubnet(d *domain, resolver netip.Addr) bool {
 	for i := range d.members {
 		if f.locators[d.members[i].Index].trustsSubnets(resolver) {
 			return true
@@ -144,10 +144,10 @@ func (f *Federation) heeds(d *domain, resolver netip.Addr) bool {
 	return false
 }
 
-// heed has nothing be said of the client's network where none of a domain's federations goes by
+// ignoreSubnet has nothing be said of the client's network where none of a domain's federations goes by
 // what a resolver says of it.
-func (f *Federation) heed(q *message.Question, d *domain, resolver netip.Addr) {
-	if !f.heeds(d, resolver) {
+func (f *Federation) ignoreSubnet(q *message.Question, d *domain, resolver netip.Addr) {
+	if !f.trustsSubnet(d, resolver) {
 		q.EDNS.NoSubnet()
 	}
 }
@@ -207,7 +207,7 @@ func (l *geoIndex) patience() time.Duration {
 	if l.database != "" {
 		return readingTime
 	}
-	return pipeline.Grace
+	return pipeline.StartupWait
 }
 
 // giveUp has answers wait no longer.

@@ -50,8 +50,8 @@ type memberSource struct {
 	content []byte
 }
 
-// newBook makes the registry members of a stanza; nil: it has no registry.
-func newBook(s stanza, index int, l *geoIndex) (*registryMembers, error) {
+// newRegistryMembers makes the registry members of a stanza; nil: it has no registry.
+func newRegistryMembers(s stanza, index int, l *geoIndex) (*registryMembers, error) {
 	if s.registry == "" {
 		return nil, nil
 	}
@@ -75,7 +75,7 @@ func (b *registryMembers) begin(pipe *pipeline.Pipeline, old []*Federation) {
 	inherited := false
 	for _, o := range old {
 		for _, other := range o.books {
-			inherited = inherited || other != nil && b.Inherit(other.Registry)
+			inherited = inherited || other != nil && b.TakeOver(other.Registry)
 		}
 	}
 	if !inherited {
@@ -92,9 +92,9 @@ type server struct{ *registryMembers }
 var _ registry.Server = server{}
 
 // InForce implements registry.Server.
-func (s server) InForce(ctx context.Context) (override.Force, registry.Shown, bool) {
+func (s server) InForce(ctx context.Context) (override.Force, registry.Published, bool) {
 	f, v, ok := s.status.f.pipe.InForce(ctx, s.index)
-	return f, registry.Shown{Serial: v.Serial, Publication: v.Publication}, ok
+	return f, registry.Published{Serial: v.Serial, Publication: v.Publication}, ok
 }
 
 // File implements registry.Server.
@@ -122,9 +122,9 @@ func (s server) Preview(ctx context.Context, o override.Order) (*report.Preview,
 	return &p, nil
 }
 
-// Futile implements registry.Server.
-func (s server) Futile(o override.Order) string {
-	return shard.Futile(s.status.f.board.Load().Federations[s.index], s.stanza.policy.Choice, o)
+// NoEffect implements registry.Server.
+func (s server) NoEffect(o override.Order) string {
+	return shard.NoEffect(s.status.f.board.Load().Federations[s.index], s.stanza.policy.Choice, o)
 }
 
 // Version implements registry.Server.
@@ -156,7 +156,7 @@ func (b *registryMembers) members(v *registry.View) (out []pipeline.Member) {
 		}
 		out = append(out, pipeline.Member{
 			Cluster: m.Cluster, Source: p.source, Identity: b.identity(m.Name), Origin: "registry",
-			Left: func() { cluster.Forget(b.stanza.name, m.Name) },
+			OnLeave: func() { cluster.Forget(b.stanza.name, m.Name) },
 		})
 	}
 	for name := range b.pages {
@@ -174,9 +174,9 @@ func (b *registryMembers) page(name topology.ClusterName) (*memberSource, error)
 	if err != nil {
 		return nil, err
 	}
-	p := &memberSource{given: cluster.NewGiven("the kubeconfig in its Secret")}
+	p := &memberSource{given: cluster.NewInlineKubeconfig("the kubeconfig in its Secret")}
 	p.source, err = cluster.NewWatcher(cluster.Config{
-		Federation: b.stanza.name, Cluster: name, Given: p.given, Selector: sel, Heartbeat: b.stanza.beat, Nodes: true,
+		Federation: b.stanza.name, Cluster: name, Inline: p.given, Selector: sel, Heartbeat: b.stanza.beat, Nodes: true,
 		Local: name == b.stanza.local.cluster, Log: logger(),
 	})
 	return p, err

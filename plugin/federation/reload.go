@@ -142,9 +142,9 @@ func (f *Federation) start() {
 	})
 	patience := startupWait
 	if len(old) > 0 {
-		patience += pipeline.Grace
+		patience += pipeline.StartupWait
 	}
-	for end := time.Now().Add(patience); !f.begins() && time.Now().Before(end); {
+	for end := time.Now().Add(patience); !f.startupOver() && time.Now().Before(end); {
 		time.Sleep(beginPoll)
 	}
 	if len(old) > 0 { // nothing that was answered may wait for anything now
@@ -174,7 +174,7 @@ func (p *process) end(f *Federation) {
 func (p *process) succeeds(f *Federation) bool {
 	p.Lock()
 	defer p.Unlock()
-	return slices.ContainsFunc(p.running, func(o *Federation) bool { return o.instance != f.instance && o.begins() })
+	return slices.ContainsFunc(p.running, func(o *Federation) bool { return o.instance != f.instance && o.startupOver() })
 }
 
 // failed ends what a configuration has begun that couldn't be started, which nobody else

@@ -26,7 +26,7 @@ var (
 )
 
 func init() {
-	cluster.Quiet()
+	cluster.SilenceClientGo()
 	plugin.Register(pluginName, setup)
 }
 
@@ -54,7 +54,7 @@ func setup(c *caddy.Controller) error {
 		stanzas[i].placed()
 	}
 	f.captureServer(f.config)
-	f.edged(f.config)
+	f.addEdge(f.config)
 	hook(c, f, st)
 	return nil
 }
@@ -69,7 +69,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		if s.local.cluster != "" {
 			s.policy.Local = shard.Local{Cluster: s.local.cluster, Namespace: s.name}
 		}
-		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Probes: s.probed, Hosts: f.admits(i),
+		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Probes: s.probed, Hosts: f.admitsHosts(i),
 			Overrides: s.override, OverridesAt: s.positions.of("overrides").String(), State: s.state, StateAt: s.positions.of("state").String()}
 		for _, src := range s.clusters {
 			open, err := src.open(&s)
@@ -88,7 +88,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		sites := sitesOf(s.clusters)
 		l.sites.Store(&sites)
 		f.locators = append(f.locators, l)
-		b, err := newBook(s, i, l)
+		b, err := newRegistryMembers(s, i, l)
 		if err != nil {
 			return nil, s.positions.of("registry").errorf("%w", err)
 		}
@@ -126,7 +126,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			a, err = defaultStaticZone(d.name, listen)
 		}
 		if err == nil {
-			err = f.show(d, a)
+			err = f.publishStatic(d, a)
 		}
 		if err != nil {
 			return nil, at.errorf("%w", err)
@@ -154,8 +154,8 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		}
 	}
 	f.written = stanzas[0].written
-	f.pipe = pipeline.New(federations, f.beside(), logger())
-	f.board, f.ready = f.pipe.Board(), f.pipe.Ready()
+	f.pipe = pipeline.New(federations, f.static(), logger())
+	f.board, f.ready = f.pipe.Current(), f.pipe.Ready()
 	return f, nil
 }
 

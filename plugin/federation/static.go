@@ -128,8 +128,8 @@ func (a *staticZone) within(domain dnsname.Name) (*staticZone, error) {
 	return in, nil
 }
 
-// show has an apex answered from, also by the domains inside clusters that lead there.
-func (f *Federation) show(d *domain, a *staticZone) error {
+// publishStatic has an apex answered from, also by the domains inside clusters that lead there.
+func (f *Federation) publishStatic(d *domain, a *staticZone) error {
 	d.apex.Store(a)
 	for _, o := range f.domains {
 		if o.lead != d {

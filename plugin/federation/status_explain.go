@@ -165,7 +165,7 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 		return nil, err
 	}
 	hypothetical := &snapshot.Snapshot{Version: current.Version, Federations: slices.Clone(current.Federations)}
-	hypothetical.Federations[i] = replace(current.Federations[i], a.Service.Key, bereft(e, after, asked.lost))
+	hypothetical.Federations[i] = replace(current.Federations[i], a.Service.Key, withoutClusters(e, after, asked.lost))
 	if q, labels = s.query(asked, hypothetical); q == nil {
 		panic("federation: a domain has gone from the configuration while it was in use")
 	}
@@ -182,7 +182,7 @@ func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) 
 	if own := a.Service.Policy; own != nil {
 		p = *own
 	}
-	for _, r := range shard.StrayRegions(a.Federation, p) {
+	for _, r := range shard.UnknownRegions(a.Federation, p) {
 		if !a.Federation.Settled {
 			break // it may come
 		}
@@ -314,7 +314,7 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 	case label.scope == apexScope:
 		return report.IsStatic, "a name that a wildcard of the static records of " + domain + " covers", ""
 	case a.Service != nil && (a.Outcome != answer.NameError) && (a.Path.Proto == "" || a.Path.Port != ""):
-		local := a.Inside && !a.Away
+		local := a.Inside && !a.LeavesCluster
 		if a.Outcome == answer.NotReady || !local && len(a.Service.In(a.End())) == 0 { // else it speaks of the type that addressed asks for
 			why = a.Why
 		}
@@ -367,17 +367,17 @@ func (s *status) claims(ctx context.Context, q *query, a *answer.Answer) (*repor
 	return out, nil
 }
 
-// A knowledge is what the pipeline says of the clusters of a federation.
-type knowledge struct {
+// A facts is what the pipeline says of the clusters of a federation.
+type facts struct {
 	stanza   *stanza
-	standing []pipeline.Standing
+	standing []pipeline.ClusterStatus
 	isolated bool
 	orders   orders
 	lost     []topology.ClusterName
 }
 
 // known asks the pipeline for a service and its clusters; as if some were lost.
-func (s *status) known(ctx context.Context, federation int, k snapshot.Key, lost []topology.ClusterName) (e shard.Explanation, known knowledge, err error) {
+func (s *status) known(ctx context.Context, federation int, k snapshot.Key, lost []topology.ClusterName) (e shard.Explanation, known facts, err error) {
 	known.stanza, known.lost = &s.stanzas[federation], lost
 	e, ok := s.f.pipe.Explain(ctx, federation, k, func(c topology.ClusterName) bool { return slices.Contains(lost, c) })
 	if ok {
@@ -405,9 +405,9 @@ func replace(f *snapshot.Federation, k snapshot.Key, svc *snapshot.Service) *sna
 	return e.Done()
 }
 
-// bereft is what is answered once clusters are lost: the shards that went have
+// withoutClusters is what is answered once clusters are lost: the shards that went have
 // just gone, and so the TTL is short.
-func bereft(before, after shard.Explanation, lost []topology.ClusterName) *snapshot.Service {
+func withoutClusters(before, after shard.Explanation, lost []topology.ClusterName) *snapshot.Service {
 	for _, x := range before.Shards {
 		if after.Answered == nil || x.Verdict.State != health.Up || !slices.Contains(lost, x.Cluster) {
 			continue
@@ -420,12 +420,12 @@ func bereft(before, after shard.Explanation, lost []topology.ClusterName) *snaps
 }
 
 // view says what became of each shard.
-func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, e shard.Explanation, known knowledge) {
+func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, e shard.Explanation, known facts) {
 	for c := range a.Chain() {
 		out.Chain = append(out.Chain, q.name(a.Path.At(c)))
 	}
 	out.GuardHeld = e.Held
-	r := ruling{knowledge: known, answer: a, qtype: q.QType(), replied: addresses(m), chosen: q.chosen(a, e, addresses(m)), held: e.Held, from: map[netip.Addr]topology.ClusterName{}}
+	r := ruling{facts: known, answer: a, qtype: q.QType(), replied: addresses(m), chosen: q.chosen(a, e, addresses(m)), held: e.Held, from: map[netip.Addr]topology.ClusterName{}}
 	for i := range e.Shards {
 		x := &e.Shards[i]
 		sh := report.Shard{
@@ -445,7 +445,7 @@ func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, 
 		}
 		sh.InAnswer, sh.Rule = r.of(x)
 		left := r.leftOut(x)
-		if sh.Inside != nil && !a.Away {
+		if sh.Inside != nil && !a.LeavesCluster {
 			left = r.missing(x.Inside.Addrs)
 		}
 		for _, addr := range left {
@@ -513,7 +513,7 @@ func addresses(m *dns.Msg) map[netip.Addr]bool {
 	return out
 }
 
-func (k *knowledge) evidence(x *shard.Explained) report.Evidence {
+func (k *facts) evidence(x *shard.Explained) report.Evidence {
 	e := x.Evidence
 	out := report.Evidence{
 		Listed: e.Listed, Silent: e.Silent, SilentSeconds: e.Quiet.Seconds(), Deleting: e.Deleting, Endpoints: e.Endpoints, Addresses: e.Addresses,

@@ -38,7 +38,7 @@ func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
 		for _, m := range all {
 			c := report.Cluster{
 				Federation: st.name, Cluster: string(m.Name), Source: m.Origin, Listed: m.Listed, Silent: m.Silent,
-				SilentSeconds: m.Quiet.Seconds(), Reason: m.Reason, ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
+				SilentSeconds: m.SilentFor.Seconds(), Reason: m.Reason, ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
 				Answers: answers[m.Index], TTL: m.Lifetime.Own,
 			}
 			if m.Shadowed {
@@ -125,7 +125,7 @@ func (s *status) services(ctx context.Context, v url.Values) (any, error) {
 		if v.Has("federation") && v.Get("federation") != f.Name {
 			continue
 		}
-		rows, ok := s.f.pipe.Rows(ctx, i)
+		rows, ok := s.f.pipe.ServicesUp(ctx, i)
 		if !ok {
 			return nil, errEnded
 		}
@@ -296,7 +296,7 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 			}
 		}
 		if b := s.f.books[i]; b != nil {
-			r.Server = b.Called()
+			r.Server = b.ServerName()
 		}
 		r.InForce, out.Serial, ok = s.inForce(ctx, i, now)
 		if !ok {

@@ -70,7 +70,7 @@ func (s *status) inForce(ctx context.Context, federation int, now time.Time) (ou
 				r.Source = "registry"
 			}
 		}
-		for _, by := range override.Overruled(force.Orders, i, force.Spots) {
+		for _, by := range override.Overruled(force.Orders, i, force.Places) {
 			r.OverruledBy = append(r.OverruledBy, by.String())
 		}
 		out = append(out, r)
@@ -93,7 +93,7 @@ func (list orders) about(k snapshot.Key, x *shard.Explained) *override.Order {
 	for i := len(list) - 1; i >= 0; i-- {
 		o := &list[i]
 		if o.Action == action && slices.ContainsFunc(x.Places, func(p topology.Place) bool {
-			return o.Subject.Of(k.Namespace, k.Name, override.Spot{Cluster: string(x.Cluster), Region: p.Region, Zone: p.Zone})
+			return o.Subject.Of(k.Namespace, k.Name, override.ClusterPlace{Cluster: string(x.Cluster), Region: p.Region, Zone: p.Zone})
 		}) {
 			return o
 		}

@@ -34,7 +34,7 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 		return nil, err
 	}
 	now := time.Now()
-	out := report.Preview{Changes: []report.Change{}, Orphans: []string{}, Unknown: []report.Unknown{}, Futile: []report.Futile{}}
+	out := report.Preview{Changes: []report.Change{}, Orphans: []string{}, Unknown: []report.Unknown{}, Futile: []report.NoEffect{}}
 	var more orders
 	for _, line := range v["order"] {
 		read, err := override.Parse(line)
@@ -101,7 +101,7 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 		if known, ok := s.subject(asked, v["federation"], o.Subject); !ok {
 			out.Unknown = append(out.Unknown, report.Unknown{Subject: o.Subject.String(), Known: known})
 		} else if why := futile(asked, usual, o); why != "" {
-			out.Futile = append(out.Futile, report.Futile{Order: o.String(), Why: why})
+			out.Futile = append(out.Futile, report.NoEffect{Order: o.String(), Why: why})
 		}
 	}
 	return out, nil
@@ -111,7 +111,7 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 // which knows its subject; "": it may.
 func futile(asked []*snapshot.Federation, usual []snapshot.Policy, o override.Order) (why string) {
 	for i, f := range asked {
-		because := shard.Futile(f, usual[i], o)
+		because := shard.NoEffect(f, usual[i], o)
 		if because == "" && (o.Subject.Kind != override.Service || serves(f, o.Subject)) {
 			return ""
 		}
@@ -214,7 +214,7 @@ func (d *domain) answered(federation int, f *snapshot.Federation, name string) a
 // leads says where a name leads that is answered so, for a client.
 func (d *domain) leads(a *answer.Answer, c answer.Client) report.Leads {
 	out := report.Leads{Addresses: []string{}}
-	if a.Steps > 0 {
+	if a.Hops > 0 {
 		out.To = a.Path.At(a.End()) + "." + string(d.name)
 	}
 	if p := a.Policy(); p.Choice != snapshot.All {

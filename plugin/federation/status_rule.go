@@ -20,7 +20,7 @@ import (
 // A ruling puts into words what became of the shards of a service, one after
 // another.
 type ruling struct {
-	knowledge
+	facts
 	answer  *answer.Answer
 	qtype   uint16
 	replied map[netip.Addr]bool                 // addresses in the reply
@@ -52,7 +52,7 @@ func (r *ruling) of(x *shard.Explained) (in bool, rule string) {
 		up = r.ordered("forced up", x) + ", in " + at(here)
 	}
 	leads := ""
-	if r.answer.Steps > 0 {
+	if r.answer.Hops > 0 {
 		leads = ", where the name leads"
 	}
 	if !in {
@@ -257,7 +257,7 @@ func span(d time.Duration) string {
 // holds outside, where the name leads if that cluster has no shard.
 func (r *ruling) inside(x *shard.Explained, in bool, rule string) (bool, string) {
 	home := r.stanza.local.cluster
-	away := r.answer.Away
+	away := r.answer.LeavesCluster
 	switch {
 	case x.Cluster != home && away:
 		return in, rule

@@ -369,8 +369,8 @@ out CNAME www.example.net.
 		}
 		fed.Members = append(fed.Members, pipeline.Member{Cluster: src.Cluster, Source: open, Identity: src.identity("fed", "")})
 	}
-	f.pipe = pipeline.New([]pipeline.Federation{fed}, pipeline.Beside{}, logger())
-	f.board, f.ready = f.pipe.Board(), f.pipe.Ready()
+	f.pipe = pipeline.New([]pipeline.Federation{fed}, pipeline.Static{}, logger())
+	f.board, f.ready = f.pipe.Current(), f.pipe.Ready()
 	f.Next = test.NextHandler(dns.RcodeServerFailure, nil)
 	f.start()
 	t.Cleanup(f.stop)

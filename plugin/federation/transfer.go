@@ -103,7 +103,7 @@ func (q *query) hosted(svc *snapshot.Service) (out []dns.RR) {
 		a := resolve(q.snapshot, d.members, q.apex, owner, dnsname.Labels(rel), t, pipeline.Now())
 		if a.Service == svc {
 			rrs := q.written(owner, t, &a)
-			if a.Bare() {
+			if a.NoRecords() {
 				return rrs // of either family
 			}
 			out = append(out, rrs...)
@@ -153,7 +153,7 @@ func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []
 	for _, t := range types {
 		a := answer.Resolve(q.snapshot, []answer.Member{m}, labels, t, pipeline.Now())
 		rrs := q.written(owner, t, &a)
-		if a.Bare() || len(rrs) > 0 && rrs[0].Header().Rrtype == dns.TypeCNAME {
+		if a.NoRecords() || len(rrs) > 0 && rrs[0].Header().Rrtype == dns.TypeCNAME {
 			return rrs // whatever the type
 		}
 		out = append(out, rrs...)
@@ -165,7 +165,7 @@ func (q *query) named(m answer.Member, labels []string, types ...answer.Type) []
 // written for whoever asks: of a name that has none, the one by which secondaries know that it
 // exists.
 func (q *query) written(owner string, t answer.Type, a *answer.Answer) (out []dns.RR) {
-	if a.Bare() {
+	if a.NoRecords() {
 		t = answer.Type(dns.TypeHINFO)
 	}
 	packet, err := new(dns.Msg).SetQuestion(owner, uint16(t)).Pack()

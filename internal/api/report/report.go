@@ -159,13 +159,13 @@ type Order struct {
 
 // A Preview is what orders would change, beside those that hold.
 type Preview struct {
-	Orders   []string  `json:"orders"`
-	Services int       `json:"services"` // that would be answered otherwise
-	Changes  []Change  `json:"changes"`  // the first of them
-	Orphans  []string  `json:"orphans"`  // that have a shard now and would have none anywhere; the first
-	Orphaned int       `json:"orphaned"` // how many of these there are
-	Unknown  []Unknown `json:"unknown"`  // subjects that nothing is known of
-	Futile   []Futile  `json:"futile"`   // those of the orders that change nothing, whatever happens
+	Orders   []string   `json:"orders"`
+	Services int        `json:"services"` // that would be answered otherwise
+	Changes  []Change   `json:"changes"`  // the first of them
+	Orphans  []string   `json:"orphans"`  // that have a shard now and would have none anywhere; the first
+	Orphaned int        `json:"orphaned"` // how many of these there are
+	Unknown  []Unknown  `json:"unknown"`  // subjects that nothing is known of
+	Futile   []NoEffect `json:"futile"`   // those of the orders that change nothing, whatever happens
 }
 
 // A Change is a service that would be answered otherwise.
@@ -198,8 +198,8 @@ type Leads struct {
 	Why       string   `json:"why,omitempty"` // there is none
 }
 
-// A Futile is an order that can't change anything as things are.
-type Futile struct {
+// A NoEffect is an order that can't change anything as things are.
+type NoEffect struct {
 	Order string `json:"order"`
 	Why   string `json:"why"`
 }

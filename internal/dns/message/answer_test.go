@@ -97,7 +97,7 @@ func TestBare(t *testing.T) {
 		if got := read.Read(p); got != message.Plain {
 			t.Fatalf("%s: reading %d", tt.name, got)
 		}
-		bare := read.Bare(p, &x)
+		bare := read.Strip(p, &x)
 		m := new(dns.Msg)
 		if err := m.Unpack(bare.Bytes); err != nil {
 			t.Fatalf("%s: %v", tt.name, err)

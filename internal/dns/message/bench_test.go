@@ -19,7 +19,7 @@ func crowded(n int) *snapshot.Snapshot {
 	eu, us := topology.Place{Region: "eu", Zone: "eu-a"}, topology.Place{Region: "us", Zone: "us-a"}
 	e := snapshot.NewFederation("fed").Edit()
 	e.Topology(topology.New([]topology.Place{eu, us, {Region: "lone", Zone: "lone-a"}}))
-	e.Standing(true, true, nil)
+	e.SetListed(true, true, nil)
 	for i := range n {
 		b := [4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}
 		s := &snapshot.Service{
@@ -94,7 +94,7 @@ func TestNoAllocs(t *testing.T) {
 		if size := s.answer(p); size == 0 {
 			t.Fatalf("%s: no answer", tt.name)
 		}
-		if got := fmt.Sprint(s.last.Outcome, " ", s.last.Steps); got != tt.want {
+		if got := fmt.Sprint(s.last.Outcome, " ", s.last.Hops); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 		if n := testing.AllocsPerRun(200, func() { s.answer(p) }); n > 0 {

@@ -22,7 +22,7 @@ func (r *Reply) Answer(a *answer.Answer, x *Extras, turn uint32) {
 		if !r.chain(a) {
 			return
 		}
-		if a.Bare() && r.q.Type == typeHINFO {
+		if a.NoRecords() && r.q.Type == typeHINFO {
 			r.hinfo(a.TTL, "\x04down\x00")
 			return
 		}
@@ -37,13 +37,13 @@ func (r *Reply) Answer(a *answer.Answer, x *Extras, turn uint32) {
 // chain writes the CNAMEs that lead to the end. It is false if they don't fit.
 func (r *Reply) chain(a *answer.Answer) bool {
 	s, ttl := a.Scope, a.TTL
-	if r.away = a.Away; r.away {
-		ttl = a.Near // of what the cluster itself says
+	if r.away = a.LeavesCluster; r.away {
+		ttl = a.AliasTTL // of what the cluster itself says
 		if !r.step(a, s, ttl) {
 			return false
 		}
 	}
-	for range a.Steps {
+	for range a.Hops {
 		if r.an > 0 {
 			ttl = a.TTL
 		}
@@ -285,7 +285,7 @@ func (r *Reply) asked(a *answer.Answer) {
 	case r.away:
 		r.leads(port, to)
 		return
-	case a.Steps == 0:
+	case a.Hops == 0:
 		r.wire(port, r.n.count)
 	case to.Region != "" && len(a.Path.Scope) == 2: // spelled by the question
 		r.wire(port, host)

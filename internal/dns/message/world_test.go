@@ -28,7 +28,7 @@ func federation(settled bool) *snapshot.Federation {
 	e.Topology(topology.New([]topology.Place{
 		eu, {Region: "eu", Zone: "eu-b"}, {Region: "eu", Zone: "z"}, us, {Region: "us", Zone: "z"}, {Region: far, Zone: "far-a"}, {Region: "lone"},
 	}))
-	e.Standing(true, settled, nil)
+	e.SetListed(true, settled, nil)
 	http := []snapshot.Port{{Name: "http", Proto: "tcp", Number: 80}, {Name: "http", Proto: "tcp", Number: 8080, Places: []topology.Place{us}}, {Name: "dns", Proto: "udp", Number: 53, Places: []topology.Place{eu}}}
 	set := func(key snapshot.Key, change func(*snapshot.Service), shards ...snapshot.Shard) {
 		s := &snapshot.Service{Key: key, Ports: http, Shards: shards}

@@ -136,7 +136,7 @@ func listen(addr netip.AddrPort, zone string) (*loop, error) {
 			set(unix.SOL_IP, unix.IP_PKTINFO, 1, "IP_PKTINFO")
 		}
 	}
-	timeout := unix.NsecToTimeval(int64(patience))
+	timeout := unix.NsecToTimeval(int64(readTimeout))
 	if err == nil {
 		err = os.NewSyscallError("setsockopt SO_RCVTIMEO", unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout))
 	}

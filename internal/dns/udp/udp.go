@@ -67,4 +67,4 @@ func NewPacket(query []byte, from netip.AddrPort, keep func() *Deferred) *Packet
 // patience is how long a socket waits for a datagram before its goroutine looks
 // whether there is something else to do: a new handler holds on to the old one's
 // memory for no longer.
-const patience = time.Second
+const readTimeout = time.Second

@@ -30,16 +30,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 )
 
-// A Strange error is an answer that no API server gives to what was asked.
-type Strange struct{ What string }
+// A UnexpectedReply error is an answer that no API server gives to what was asked.
+type UnexpectedReply struct{ What string }
 
-func (s *Strange) Error() string { return "this isn't what an API server answers: " + s.What }
+func (s *UnexpectedReply) Error() string { return "this isn't what an API server answers: " + s.What }
 
 // Is has every answer of this kind count as one error.
-func (s *Strange) Is(err error) bool { return err == ErrStrange }
+func (s *UnexpectedReply) Is(err error) bool { return err == ErrUnexpected }
 
-// ErrStrange is every Strange, for errors.Is.
-var ErrStrange = errors.New("not an API server's answer")
+// ErrUnexpected is every UnexpectedReply, for errors.Is.
+var ErrUnexpected = errors.New("not an API server's answer")
 
 // ErrRedirect says that an answer leads elsewhere. It isn't followed: who stands
 // there isn't the one that the kubeconfig's credentials are for.
@@ -49,10 +49,10 @@ var ErrRedirect = errors.New("a redirect, which isn't followed")
 // is what was answered, or why nothing was asked.
 func Answered(err error) bool {
 	var status apierrors.APIStatus
-	return errors.Is(err, ErrStrange) || errors.Is(err, ErrRedirect) || errors.Is(err, ErrCredential) || errors.As(err, &status)
+	return errors.Is(err, ErrUnexpected) || errors.Is(err, ErrRedirect) || errors.Is(err, ErrCredential) || errors.As(err, &status)
 }
 
-func strange(format string, args ...any) error { return &Strange{fmt.Sprintf(format, args...)} }
+func strange(format string, args ...any) error { return &UnexpectedReply{fmt.Sprintf(format, args...)} }
 
 type key struct{}
 

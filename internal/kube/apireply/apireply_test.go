@@ -73,7 +73,7 @@ func TestLists(t *testing.T) {
 		switch {
 		case test.wrong == "" && err != nil:
 			t.Errorf("%s: %v", test.name, err)
-		case test.wrong != "" && (!errors.Is(err, ErrStrange) || !strings.Contains(err.Error(), test.wrong) || strings.Contains(err.Error(), "\n")):
+		case test.wrong != "" && (!errors.Is(err, ErrUnexpected) || !strings.Contains(err.Error(), test.wrong) || strings.Contains(err.Error(), "\n")):
 			t.Errorf("%s: %v, not: %s", test.name, err, test.wrong)
 		}
 	}

@@ -32,9 +32,9 @@ func (k Known[V]) Some(ask func(string, V) bool) []string {
 	return out
 }
 
-// Refute looks in the answer to a question for one object by its name: where it is
+// Contradiction looks in the answer to a question for one object by its name: where it is
 // there, the list without it was none of all there is.
-func Refute(kind, key string, answer runtime.Object) error {
+func Contradiction(kind, key string, answer runtime.Object) error {
 	return meta.EachListItem(answer, func(o runtime.Object) error {
 		m, err := meta.Accessor(o)
 		if err != nil {

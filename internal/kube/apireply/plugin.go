@@ -161,7 +161,7 @@ func (t *throttled) RoundTrip(q *http.Request) (*http.Response, error) {
 }
 
 // patience bounds what an API may ask for: it is to be noticed when it recovers.
-const patience = time.Minute
+const longestWait = time.Minute
 
 // retryAfter reads the header of that name (RFC 9110, section 10.2.3), in either form.
 func retryAfter(r *http.Response, now time.Time) time.Duration {
@@ -172,13 +172,13 @@ func retryAfter(r *http.Response, now time.Time) time.Duration {
 	} else if n, err := time.ParseDuration(text + "s"); err == nil {
 		after = n.Round(time.Second)
 	}
-	return min(max(after, 0), patience)
+	return min(max(after, 0), longestWait)
 }
 
 // Later is how long the API behind an error wants not to be asked.
 func Later(err error) time.Duration {
 	if s, ok := apierrors.SuggestsClientDelay(err); ok && apierrors.IsTooManyRequests(err) {
-		return min(time.Duration(s)*time.Second, patience)
+		return min(time.Duration(s)*time.Second, longestWait)
 	}
 	return 0
 }

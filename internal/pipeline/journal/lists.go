@@ -21,7 +21,7 @@ type listType struct {
 var listTypes = []listType{
 	listsOf(func(l *shard.ServiceList) (any, *[]*shard.Service) { return l.Kind, &l.Services }),
 	listsOf(func(l *shard.SliceList) (any, *[]*shard.Slice) { return nil, &l.Slices }),
-	listsOf(func(l *shard.FrontList) (any, *[]*shard.Front) { return l.Kind, &l.Fronts }),
+	listsOf(func(l *shard.FrontendList) (any, *[]*shard.Frontend) { return l.Kind, &l.Frontends }),
 	listsOf(func(l *shard.StandbyList) (any, *[]*shard.Service) { return nil, &l.Services }),
 	listsOf(func(l *shard.ClassList) (any, *[]shard.Class) { return l.Kind, &l.Classes }),
 	listsOf(func(l *shard.NodeList) (any, *[]shard.Node) { return nil, &l.Nodes }),

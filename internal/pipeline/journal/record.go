@@ -79,8 +79,8 @@ type change struct {
 	SliceSet    *shard.Slice         `json:"sliceSet,omitempty"`
 	SliceGone   *shard.SliceKey      `json:"sliceGone,omitempty"`
 	SliceList   list[*shard.Slice]   `json:"sliceList,omitzero"`
-	FrontSet    *shard.Front         `json:"frontSet,omitempty"`
-	FrontGone   *shard.FrontKey      `json:"frontGone,omitempty"`
+	FrontSet    *shard.Frontend      `json:"frontSet,omitempty"`
+	FrontGone   *shard.FrontendKey   `json:"frontGone,omitempty"`
 	FrontList   *frontList           `json:"frontList,omitempty"`
 	StandbySet  *shard.Service       `json:"standbySet,omitempty"`
 	StandbyGone *snapshot.Key        `json:"standbyGone,omitempty"`
@@ -112,8 +112,8 @@ type serviceList struct {
 }
 
 type frontList struct {
-	Kind   shard.FrontKind `json:"kind"`
-	Fronts []*shard.Front  `json:"fronts"`
+	Kind   shard.FrontendKind `json:"kind"`
+	Fronts []*shard.Frontend  `json:"fronts"`
 }
 
 // encode makes lines of changes; what says how fresh they are isn't kept with
@@ -135,12 +135,12 @@ func encode(changes []shard.Change) []change {
 			e.SliceGone = &c.Key
 		case shard.SliceList:
 			e.SliceList = list[*shard.Slice]{true, c.Slices}
-		case shard.FrontSet:
-			e.FrontSet = c.Front
-		case shard.FrontGone:
+		case shard.FrontendSet:
+			e.FrontSet = c.Frontend
+		case shard.FrontendGone:
 			e.FrontGone = &c.Key
-		case shard.FrontList:
-			e.FrontList = &frontList{c.Kind, c.Fronts}
+		case shard.FrontendList:
+			e.FrontList = &frontList{c.Kind, c.Frontends}
 		case shard.StandbySet:
 			e.StandbySet = c.Service
 		case shard.StandbyGone:
@@ -186,11 +186,11 @@ func decode(changes []change) ([]shard.Change, error) {
 		case e.SliceList.is:
 			out = append(out, shard.SliceList{Slices: e.SliceList.items})
 		case e.FrontSet != nil:
-			out = append(out, shard.FrontSet{Front: e.FrontSet})
+			out = append(out, shard.FrontendSet{Frontend: e.FrontSet})
 		case e.FrontGone != nil:
-			out = append(out, shard.FrontGone{Key: *e.FrontGone})
+			out = append(out, shard.FrontendGone{Key: *e.FrontGone})
 		case e.FrontList != nil:
-			out = append(out, shard.FrontList{Kind: e.FrontList.Kind, Fronts: e.FrontList.Fronts})
+			out = append(out, shard.FrontendList{Kind: e.FrontList.Kind, Frontends: e.FrontList.Fronts})
 		case e.StandbySet != nil:
 			out = append(out, shard.StandbySet{Service: e.StandbySet})
 		case e.StandbyGone != nil:

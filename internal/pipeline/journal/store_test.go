@@ -28,10 +28,10 @@ func everything() []Record {
 	s := &shard.Service{Key: web, Created: 7, Balancer: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Hosts: []string{"lb.example"},
 		Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}}, TTL: 60, Port: 80, Probe: "tcp", ProbeAt: netip.MustParseAddrPort("192.0.2.9:1")}
 	ing := &shard.Service{Key: snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}, Backends: []snapshot.Key{web}, Claims: []shard.Claim{{Host: "shop.example.com", Backends: []snapshot.Key{web}}}}
-	route := &shard.Front{Key: shard.FrontKey{Kind: shard.HTTPRoute, Namespace: "shop", Name: "r"}, Object: ing, Hostnames: []string{"shop.example.com"},
-		Parents: []shard.Parent{{Namespace: "shop", Name: "g", Section: "s", Port: 1, Word: shard.Accepted}}, Weighs: true}
-	gateway := &shard.Front{Key: shard.FrontKey{Kind: shard.Gateway, Namespace: "shop", Name: "g"}, Object: ing,
-		Listeners: []shard.Listener{{Name: "s", Host: "*.example.com", Port: 1, From: shard.Selected, Only: []shard.FrontKind{shard.GRPCRoute}}}}
+	route := &shard.Frontend{Key: shard.FrontendKey{Kind: shard.HTTPRoute, Namespace: "shop", Name: "r"}, Object: ing, Hostnames: []string{"shop.example.com"},
+		Parents: []shard.Parent{{Namespace: "shop", Name: "g", Section: "s", Port: 1, Status: shard.Accepted}}, Weighs: true}
+	gateway := &shard.Frontend{Key: shard.FrontendKey{Kind: shard.Gateway, Namespace: "shop", Name: "g"}, Object: ing,
+		Listeners: []shard.Listener{{Name: "s", Host: "*.example.com", Port: 1, From: shard.Selected, Only: []shard.FrontendKind{shard.GRPCRoute}}}}
 	sl := &shard.Slice{Key: shard.SliceKey{Namespace: "shop", Name: "web-x"}, Service: "web", Endpoints: []shard.Endpoint{{Zone: "a", Ready: true}, {Node: "n"}}}
 	n := shard.Node{Name: "n", Region: "eu", Zone: "a", NotReady: true}
 	front := snapshot.Key{Namespace: "infra", Name: "controller"}
@@ -41,14 +41,14 @@ func everything() []Record {
 		{Cluster: "c", At: at, Changes: []shard.Change{
 			shard.ServiceList{Services: []*shard.Service{s}}, shard.ServiceList{Kind: snapshot.Ing, Services: []*shard.Service{ing}},
 			shard.SliceList{Slices: []*shard.Slice{sl}}, shard.NodeList{Nodes: []shard.Node{n}},
-			shard.FrontList{Kind: shard.HTTPRoute, Fronts: []*shard.Front{route}},
+			shard.FrontendList{Kind: shard.HTTPRoute, Frontends: []*shard.Frontend{route}},
 			shard.StandbyList{Services: []*shard.Service{standby}}, shard.ClassList{Kind: shard.Ingress, Classes: []shard.Class{class}},
 		}},
 		{Cluster: "c", At: at, Changes: []shard.Change{
 			shard.ServiceSet{Service: s}, shard.ServiceGone{Key: web}, shard.SliceSet{Slice: sl}, shard.SliceGone{Key: sl.Key},
 			shard.NodeSet{Node: n}, shard.NodeGone{Name: "n"},
 			shard.StandbySet{Service: standby}, shard.StandbyGone{Key: front}, shard.ClassSet{Class: class}, shard.ClassGone{Key: class.Key},
-			shard.FrontList{Kind: shard.HTTPRoute, Fronts: []*shard.Front{route}}, shard.FrontSet{Front: gateway}, shard.FrontGone{Key: gateway.Key},
+			shard.FrontendList{Kind: shard.HTTPRoute, Frontends: []*shard.Frontend{route}}, shard.FrontendSet{Frontend: gateway}, shard.FrontendGone{Key: gateway.Key},
 		}},
 		{Cluster: "c", At: at.Add(time.Minute), Silent: 20 * time.Second, Changes: []shard.Change{}},
 	}
@@ -197,7 +197,7 @@ func services(s *Snapshot) map[string]bool {
 		if !table.Complete(0) {
 			continue
 		}
-		for _, h := range table.Holdings(0) {
+		for _, h := range table.Export(0) {
 			if l, ok := h.(shard.ServiceList); ok && l.Kind == snapshot.Svc {
 				for _, o := range l.Services {
 					out[c+" "+o.Key.Name] = true
@@ -554,8 +554,8 @@ func objects(cluster string, changes []shard.Change) map[string]bool {
 			for _, o := range c.Slices {
 				add(o)
 			}
-		case shard.FrontList:
-			for _, o := range c.Fronts {
+		case shard.FrontendList:
+			for _, o := range c.Frontends {
 				add(o)
 			}
 		case shard.StandbyList:

@@ -93,7 +93,7 @@ func (s *store) ask(key string, was seen, listed bool) error {
 	if err != nil {
 		return err
 	}
-	call, end := context.WithTimeoutCause(s.ctx, s.lull, errHung)
+	call, end := context.WithTimeoutCause(s.ctx, s.hungAfter, errHung)
 	defer end()
 	pages := &apireply.List{Kinds: s.kinds}
 	named := s.options(metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
@@ -102,11 +102,11 @@ func (s *store) ask(key string, was seen, listed bool) error {
 		return cause(call, err)
 	}
 	if !listed {
-		return apireply.Refute(s.name, key, answer)
+		return apireply.Contradiction(s.name, key, answer)
 	}
 	return meta.EachListItem(answer, func(o runtime.Object) error {
 		if c := s.cut(o); c.key == key && c.object == was.object && c.version == was.version && !c.differs(was) {
-			return &apireply.Strange{What: fmt.Sprintf("a list of %s in which %s isn't what it is by its name", s.name, apireply.Line(key))}
+			return &apireply.UnexpectedReply{What: fmt.Sprintf("a list of %s in which %s isn't what it is by its name", s.name, apireply.Line(key))}
 		}
 		return nil
 	})

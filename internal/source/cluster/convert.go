@@ -121,7 +121,7 @@ func front(annotations map[string]string) (k snapshot.Key, err error) {
 }
 
 // class makes what is kept of the class of Ingresses, or of Gateways.
-func class(kind shard.FrontKind, m *metav1.ObjectMeta) (shard.Class, []string) {
+func class(kind shard.FrontendKind, m *metav1.ObjectMeta) (shard.Class, []string) {
 	c := shard.Class{Key: shard.ClassKey{Kind: kind, Name: intern(m.Name)}}
 	c.Default = kind == shard.Ingress && m.Annotations[networkingv1.AnnotationIsDefaultIngressClass] == "true"
 	var err error

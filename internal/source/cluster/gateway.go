@@ -119,8 +119,8 @@ type objectBackend struct {
 }
 
 // front makes what is kept of an object of the Gateway API.
-func (o *object) front() (*shard.Front, []string) {
-	switch shard.FrontKind(o.Kind) {
+func (o *object) front() (*shard.Frontend, []string) {
+	switch shard.FrontendKind(o.Kind) {
 	case shard.Gateway:
 		return o.gateway()
 	case shard.ListenerSet, shard.XListenerSet:
@@ -129,10 +129,10 @@ func (o *object) front() (*shard.Front, []string) {
 	return o.route()
 }
 
-func (o *object) gateway() (*shard.Front, []string) {
+func (o *object) gateway() (*shard.Frontend, []string) {
 	m := o.meta()
 	d := begin(&m, snapshot.Ing)
-	f := &shard.Front{Key: shard.FrontKey{Kind: shard.Gateway, Namespace: d.Key.Namespace, Name: d.Key.Name}, Object: d.Service}
+	f := &shard.Frontend{Key: shard.FrontendKey{Kind: shard.Gateway, Namespace: d.Key.Namespace, Name: d.Key.Name}, Object: d.Service}
 	d.Balancer = true
 	d.Class = intern(o.Spec.GatewayClassName)
 	d.fronted(o.Metadata.Annotations)
@@ -169,14 +169,14 @@ func (o *object) gateway() (*shard.Front, []string) {
 
 // listenerSet makes what is kept of a set of listeners. Its Gateway announces what it is
 // reached at.
-func (o *object) listenerSet() (*shard.Front, []string) {
+func (o *object) listenerSet() (*shard.Frontend, []string) {
 	m := o.meta()
 	d := begin(&m, snapshot.Ing)
-	f := &shard.Front{Key: shard.FrontKey{Kind: shard.FrontKind(intern(o.Kind)), Namespace: d.Key.Namespace, Name: d.Key.Name}, Object: d.Service}
+	f := &shard.Frontend{Key: shard.FrontendKey{Kind: shard.FrontendKind(intern(o.Kind)), Namespace: d.Key.Namespace, Name: d.Key.Name}, Object: d.Service}
 	f.Listeners = d.listeners(o)
 	switch p, ok := o.Spec.ParentRef.parent(d.Key.Namespace); {
 	case ok && p.Kind == "":
-		f.Parents = []shard.Parent{{Namespace: p.Namespace, Name: p.Name, Word: said(o.Status.Conditions)}}
+		f.Parents = []shard.Parent{{Namespace: p.Namespace, Name: p.Name, Status: said(o.Status.Conditions)}}
 	case o.Spec.ParentRef == nil:
 		d.problem("spec.parentRef is missing; its listeners are nobody's")
 	default:
@@ -224,14 +224,14 @@ func (d *draft) listeners(o *object) (out []shard.Listener) {
 
 // kinds are those of the routes that a listener takes; none: those that speak HTTP. What
 // speaks TLS only, and doesn't look inside, takes no others than TLSRoutes.
-func (l *objectListener) kinds() (only []shard.FrontKind) {
+func (l *objectListener) kinds() (only []shard.FrontendKind) {
 	tls := l.Protocol == "TLS"
 	if len(l.AllowedRoutes.Kinds) == 0 && tls {
-		return []shard.FrontKind{shard.TLSRoute}
+		return []shard.FrontendKind{shard.TLSRoute}
 	}
 	for _, k := range l.AllowedRoutes.Kinds {
 		if (k.Group == nil || *k.Group == gatewayGroup) && tls == (k.Kind == string(shard.TLSRoute)) {
-			only = append(only, shard.FrontKind(intern(k.Kind)))
+			only = append(only, shard.FrontendKind(intern(k.Kind)))
 		}
 	}
 	if len(only) == 0 && len(l.AllowedRoutes.Kinds) > 0 {
@@ -240,12 +240,12 @@ func (l *objectListener) kinds() (only []shard.FrontKind) {
 	return only
 }
 
-func (o *object) route() (*shard.Front, []string) {
+func (o *object) route() (*shard.Frontend, []string) {
 	m := o.meta()
 	d := begin(&m, snapshot.Ing)
 	_, weighs := o.Metadata.Annotations[annotationWeight]
-	f := &shard.Front{
-		Key:    shard.FrontKey{Kind: shard.FrontKind(intern(o.Kind)), Namespace: d.Key.Namespace, Name: d.Key.Name},
+	f := &shard.Frontend{
+		Key:    shard.FrontendKey{Kind: shard.FrontendKind(intern(o.Kind)), Namespace: d.Key.Namespace, Name: d.Key.Name},
 		Object: d.Service, Weighs: weighs,
 	}
 	for _, s := range o.Spec.Hostnames {
@@ -259,7 +259,7 @@ func (o *object) route() (*shard.Front, []string) {
 	}
 	for i := range o.Spec.ParentRefs {
 		if p, ok := o.Spec.ParentRefs[i].parent(d.Key.Namespace); ok {
-			p.Word = o.word(p)
+			p.Status = o.parentStatus(p)
 			f.Parents = append(f.Parents, p)
 		}
 	}
@@ -288,28 +288,28 @@ func (p *objectParent) parent(namespace string) (out shard.Parent, ok bool) {
 	case group == gatewayGroup && kind == shard.Gateway:
 		return out, true
 	case group == gatewayGroup && kind == shard.ListenerSet, group == gatewayTrials && kind == shard.XListenerSet:
-		out.Kind = shard.FrontKind(intern(string(kind)))
+		out.Kind = shard.FrontendKind(intern(string(kind)))
 		return out, true
 	}
 	return shard.Parent{}, false
 }
 
 // of is what is referred to, by default a Gateway.
-func (p *objectParent) of() (group string, kind shard.FrontKind) {
+func (p *objectParent) of() (group string, kind shard.FrontendKind) {
 	group, kind = gatewayGroup, shard.Gateway
 	if p.Group != nil {
 		group = *p.Group
 	}
 	if p.Kind != nil {
-		kind = shard.FrontKind(*p.Kind)
+		kind = shard.FrontendKind(*p.Kind)
 	}
 	return group, kind
 }
 
-// word is what the cluster's controllers say of a route at a parent. Several may
+// parentStatus is what the cluster's controllers say of a route at a parent. Several may
 // speak; one that has accepted it is enough.
-func (o *object) word(p shard.Parent) shard.Word {
-	word := shard.Unsaid
+func (o *object) parentStatus(p shard.Parent) shard.ParentStatus {
+	word := shard.Unstated
 	for i := range o.Status.Parents {
 		w := &o.Status.Parents[i]
 		if about, ok := w.ParentRef.parent(o.Metadata.Namespace); !ok || about != p {
@@ -326,7 +326,7 @@ func (o *object) word(p shard.Parent) shard.Word {
 }
 
 // said is what conditions say of whether something is accepted.
-func said(conditions []objectCondition) shard.Word {
+func said(conditions []objectCondition) shard.ParentStatus {
 	for _, c := range conditions {
 		switch {
 		case c.Type != "Accepted":
@@ -336,11 +336,11 @@ func said(conditions []objectCondition) shard.Word {
 			return shard.Rejected
 		}
 	}
-	return shard.Unsaid
+	return shard.Unstated
 }
 
 // unstructuredFront makes what is kept of an object as an API gave it.
-func unstructuredFront(u *unstructured.Unstructured) (*shard.Front, []string, error) {
+func unstructuredFront(u *unstructured.Unstructured) (*shard.Frontend, []string, error) {
 	var o object
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &o); err != nil {
 		return nil, nil, err
@@ -351,14 +351,14 @@ func unstructuredFront(u *unstructured.Unstructured) (*shard.Front, []string, er
 
 // unheard notes that a controller may yet speak of what an API gives: behind manifests
 // there is none.
-func unheard(f *shard.Front) *shard.Front {
+func unheard(f *shard.Frontend) *shard.Frontend {
 	for i := range f.Parents {
-		if p := &f.Parents[i]; p.Word == shard.Unsaid {
-			p.Word = shard.Unheard
+		if p := &f.Parents[i]; p.Status == shard.Unstated {
+			p.Status = shard.AwaitingController
 		}
 	}
 	return f
 }
 
 // plural is what a kind is called in the paths of an API.
-func plural(k shard.FrontKind) string { return strings.ToLower(string(k)) + "s" }
+func plural(k shard.FrontendKind) string { return strings.ToLower(string(k)) + "s" }

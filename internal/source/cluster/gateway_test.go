@@ -26,87 +26,87 @@ func TestFront(t *testing.T) {
 	shop := func(name string) snapshot.Key { return snapshot.Key{Namespace: "shop", Name: name} }
 	for _, tt := range []struct {
 		what, kind, text string
-		want             shard.Front // without what every object has
+		want             shard.Frontend // without what every object has
 		problem          string
 	}{
 		{
 			"addresses", "Gateway", `"status": {"addresses": [{"type": "IPAddress", "value": "192.0.2.1"}, {"value": "2001:db8::1"}, {"type": "Hostname", "value": "LB.example.net"}, {"type": "NamedAddress", "value": "x"}]}`,
-			shard.Front{Object: &shard.Service{Addrs: addrs("192.0.2.1", "2001:db8::1"), Hosts: []string{"lb.example.net"}, Balancer: true}}, `type "NamedAddress"`,
+			shard.Frontend{Object: &shard.Service{Addrs: addrs("192.0.2.1", "2001:db8::1"), Hosts: []string{"lb.example.net"}, Balancer: true}}, `type "NamedAddress"`,
 		},
 		{
 			"addresses by annotation", "Gateway", `"metadata": {"annotations": {"fedns.io/addresses": "192.0.2.9"}}, "status": {"addresses": [{"value": "192.0.2.1"}]}`,
-			shard.Front{Object: &shard.Service{Addrs: addrs("192.0.2.9"), Balancer: true}}, "",
+			shard.Frontend{Object: &shard.Service{Addrs: addrs("192.0.2.9"), Balancer: true}}, "",
 		},
 		{
 			"listeners", "Gateway", `"spec": {"listeners": [{"name": "a", "port": 8080, "protocol": "HTTP"}, {"name": "b", "hostname": "*.Example.com", "port": 443, "protocol": "HTTPS", "allowedRoutes": {"namespaces": {"from": "All"}, "kinds": [{"kind": "GRPCRoute"}]}},
 				{"name": "c", "port": 53, "protocol": "UDP"}, {"name": "d", "port": 443, "protocol": "TLS"}, {"name": "e", "hostname": "-.x", "port": 1}, {"name": "f", "port": 2, "allowedRoutes": {"kinds": [{"group": "acme.io", "kind": "HTTPRoute"}], "namespaces": {"from": "Selector"}}}]}`,
-			shard.Front{Object: &shard.Service{Balancer: true, Port: 8080}, Listeners: []shard.Listener{
-				{Name: "a", Port: 8080}, {Name: "b", Host: "*.example.com", Port: 443, From: shard.AnyWhere, Only: []shard.FrontKind{shard.GRPCRoute}},
-				{Name: "d", Port: 443, Only: []shard.FrontKind{shard.TLSRoute}},
-				{Name: "f", Port: 2, From: shard.Selected, Only: []shard.FrontKind{""}},
+			shard.Frontend{Object: &shard.Service{Balancer: true, Port: 8080}, Listeners: []shard.Listener{
+				{Name: "a", Port: 8080}, {Name: "b", Host: "*.example.com", Port: 443, From: shard.AnyWhere, Only: []shard.FrontendKind{shard.GRPCRoute}},
+				{Name: "d", Port: 443, Only: []shard.FrontendKind{shard.TLSRoute}},
+				{Name: "f", Port: 2, From: shard.Selected, Only: []shard.FrontendKind{""}},
 			}}, "listener e: hostname",
 		},
 		{
 			"kinds that the protocol can't take", "Gateway", `"spec": {"listeners": [{"name": "a", "port": 443, "protocol": "TLS", "allowedRoutes": {"kinds": [{"kind": "HTTPRoute"}, {"kind": "TLSRoute"}]}},
 				{"name": "b", "port": 443, "protocol": "TLS", "allowedRoutes": {"kinds": [{"kind": "TCPRoute"}]}}, {"name": "c", "port": 443, "protocol": "HTTPS", "allowedRoutes": {"kinds": [{"kind": "TLSRoute"}]}}]}`,
-			shard.Front{Object: &shard.Service{Balancer: true, Port: 443}, Listeners: []shard.Listener{
-				{Name: "a", Port: 443, Only: []shard.FrontKind{shard.TLSRoute}}, {Name: "b", Port: 443, Only: []shard.FrontKind{""}}, {Name: "c", Port: 443, Only: []shard.FrontKind{""}},
+			shard.Frontend{Object: &shard.Service{Balancer: true, Port: 443}, Listeners: []shard.Listener{
+				{Name: "a", Port: 443, Only: []shard.FrontendKind{shard.TLSRoute}}, {Name: "b", Port: 443, Only: []shard.FrontendKind{""}}, {Name: "c", Port: 443, Only: []shard.FrontendKind{""}},
 			}}, "",
 		},
 		{
 			"whose sets", "Gateway", `"spec": {"allowedListeners": {"namespaces": {"from": "Same"}}}`,
-			shard.Front{Object: &shard.Service{Balancer: true}, Sets: shard.Same}, "",
+			shard.Frontend{Object: &shard.Service{Balancer: true}, Sets: shard.Same}, "",
 		},
 		{
 			"sets by label", "Gateway", `"spec": {"allowedListeners": {"namespaces": {"from": "Selector", "selector": {}}}}`,
-			shard.Front{Object: &shard.Service{Balancer: true}, Sets: shard.Selected}, "",
+			shard.Frontend{Object: &shard.Service{Balancer: true}, Sets: shard.Selected}, "",
 		},
 		{
 			"nobody knows whose sets", "Gateway", `"spec": {"allowedListeners": {"namespaces": {"from": "Some"}}}`,
-			shard.Front{Object: &shard.Service{Balancer: true}, Sets: shard.Nowhere}, `allowedListeners from "Some"`,
+			shard.Frontend{Object: &shard.Service{Balancer: true}, Sets: shard.Nowhere}, `allowedListeners from "Some"`,
 		},
 		{
 			"a set", "ListenerSet", `"spec": {"parentRef": {"name": "gw", "namespace": "infra"}, "listeners": [{"name": "a", "port": 443, "protocol": "TLS", "hostname": "*.example.com"}, {"name": "b", "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}]},
 				"status": {"conditions": [{"type": "Accepted", "status": "True"}], "listeners": [{"name": "b", "conditions": [{"type": "Conflicted", "status": "True"}]}]}`,
-			shard.Front{Object: &shard.Service{}, Parents: []shard.Parent{{Namespace: "infra", Name: "gw", Word: shard.Accepted}}, Listeners: []shard.Listener{
-				{Name: "a", Port: 443, Host: "*.example.com", Only: []shard.FrontKind{shard.TLSRoute}}, {Name: "b", From: shard.AnyWhere, NotReady: true},
+			shard.Frontend{Object: &shard.Service{}, Parents: []shard.Parent{{Namespace: "infra", Name: "gw", Status: shard.Accepted}}, Listeners: []shard.Listener{
+				{Name: "a", Port: 443, Host: "*.example.com", Only: []shard.FrontendKind{shard.TLSRoute}}, {Name: "b", From: shard.AnyWhere, NotReady: true},
 			}}, "",
 		},
 		{
 			"a set that isn't programmed", "XListenerSet", `"spec": {"parentRef": {"kind": "Gateway", "name": "gw"}, "listeners": [{"name": "a", "port": 80, "protocol": "HTTP"}]}, "status": {"conditions": [{"type": "Programmed", "status": "False"}]}`,
-			shard.Front{Object: &shard.Service{}, Parents: []shard.Parent{{Namespace: "shop", Name: "gw"}}, Listeners: []shard.Listener{{Name: "a", Port: 80, NotReady: true}}}, "",
+			shard.Frontend{Object: &shard.Service{}, Parents: []shard.Parent{{Namespace: "shop", Name: "gw"}}, Listeners: []shard.Listener{{Name: "a", Port: 80, NotReady: true}}}, "",
 		},
 		{
 			"a set of something else", "ListenerSet", `"spec": {"parentRef": {"kind": "ListenerSet", "name": "other"}}`,
-			shard.Front{Object: &shard.Service{}}, `spec.parentRef "ListenerSet"`,
+			shard.Frontend{Object: &shard.Service{}}, `spec.parentRef "ListenerSet"`,
 		},
-		{"a set of nothing", "ListenerSet", `"spec": {}`, shard.Front{Object: &shard.Service{}}, "spec.parentRef is missing"},
+		{"a set of nothing", "ListenerSet", `"spec": {}`, shard.Frontend{Object: &shard.Service{}}, "spec.parentRef is missing"},
 		{
 			"parents that are sets", "TLSRoute", `"spec": {"hostnames": ["shop.example.com"], "rules": [{"backendRefs": [{"name": "web", "port": 443}]}],
 				"parentRefs": [{"name": "a", "kind": "ListenerSet"}, {"name": "b", "kind": "XListenerSet", "group": "gateway.networking.x-k8s.io", "sectionName": "tls"}, {"name": "c", "kind": "XListenerSet"}, {"name": "d", "kind": "ListenerSet", "group": "acme.io"}]},
 				"status": {"parents": [{"parentRef": {"name": "a"}, "conditions": [{"type": "Accepted", "status": "False"}]}, {"parentRef": {"name": "a", "kind": "ListenerSet"}, "conditions": [{"type": "Accepted", "status": "True"}]}]}`,
-			shard.Front{Object: &shard.Service{Backends: []snapshot.Key{shop("web")}}, Hostnames: []string{"shop.example.com"}, Parents: []shard.Parent{
-				{Kind: shard.ListenerSet, Namespace: "shop", Name: "a", Word: shard.Accepted}, {Kind: shard.XListenerSet, Namespace: "shop", Name: "b", Section: "tls"},
+			shard.Frontend{Object: &shard.Service{Backends: []snapshot.Key{shop("web")}}, Hostnames: []string{"shop.example.com"}, Parents: []shard.Parent{
+				{Kind: shard.ListenerSet, Namespace: "shop", Name: "a", Status: shard.Accepted}, {Kind: shard.XListenerSet, Namespace: "shop", Name: "b", Section: "tls"},
 			}}, "",
 		},
 		{
 			"backends", "HTTPRoute", `"spec": {"hostnames": ["Shop.example.com", "*.shop.example.com"], "rules": [{"backendRefs": [{"name": "web"}, {"name": "api", "namespace": "other", "kind": "Service"}]}, {"backendRefs": [{"name": "web"}, {"name": "none", "weight": 0}, {"name": "bucket", "kind": "Bucket", "group": "acme.io"}]}, {"filters": []}]}`,
-			shard.Front{Object: &shard.Service{Backends: []snapshot.Key{{Namespace: "other", Name: "api"}, shop("web")}}, Hostnames: []string{"shop.example.com", "*.shop.example.com"}}, "",
+			shard.Frontend{Object: &shard.Service{Backends: []snapshot.Key{{Namespace: "other", Name: "api"}, shop("web")}}, Hostnames: []string{"shop.example.com", "*.shop.example.com"}}, "",
 		},
 		{
 			"parents", "GRPCRoute", `"spec": {"parentRefs": [{"name": "front"}, {"name": "front", "namespace": "infra", "sectionName": "a", "port": 443}, {"name": "mesh", "kind": "Service", "group": ""}]},
 				"status": {"parents": [{"parentRef": {"name": "front"}, "conditions": [{"type": "Accepted", "status": "False"}]}, {"parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "front", "namespace": "infra", "sectionName": "a", "port": 443}, "conditions": [{"type": "ResolvedRefs", "status": "False"}, {"type": "Accepted", "status": "True"}]}]}`,
-			shard.Front{Object: &shard.Service{}, Parents: []shard.Parent{
-				{Namespace: "shop", Name: "front", Word: shard.Rejected}, {Namespace: "infra", Name: "front", Section: "a", Port: 443, Word: shard.Accepted},
+			shard.Frontend{Object: &shard.Service{}, Parents: []shard.Parent{
+				{Namespace: "shop", Name: "front", Status: shard.Rejected}, {Namespace: "infra", Name: "front", Section: "a", Port: 443, Status: shard.Accepted},
 			}}, "",
 		},
 		{
 			"annotations", "HTTPRoute", `"metadata": {"annotations": {"fedns.io/policy": "all", "fedns.io/ttl": "9s", "fedns.io/weight": "7"}}`,
-			shard.Front{Object: &shard.Service{Policy: "all", TTL: 9, Weight: 7}, Weighs: true}, "",
+			shard.Frontend{Object: &shard.Service{Policy: "all", TTL: 9, Weight: 7}, Weighs: true}, "",
 		},
 		{
 			"no host left", "HTTPRoute", `"spec": {"hostnames": ["under_score.example.com"], "parentRefs": [{"name": "front"}]}`,
-			shard.Front{Object: &shard.Service{}}, "spec.hostnames",
+			shard.Frontend{Object: &shard.Service{}}, "spec.hostnames",
 		},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestFront(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tt.want.Key = shard.FrontKey{Kind: shard.FrontKind(tt.kind), Namespace: "shop", Name: "front"}
+			tt.want.Key = shard.FrontendKey{Kind: shard.FrontendKind(tt.kind), Namespace: "shop", Name: "front"}
 			tt.want.Object.Key = snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}
 			tt.want.Object.Weight = max(tt.want.Object.Weight, 1)
 			if tt.kind == "Gateway" && !strings.Contains(tt.text, "allowedListeners") {
@@ -138,7 +138,7 @@ func TestFront(t *testing.T) {
 			}
 			// A manifest says the same.
 			text, _ := json.Marshal(o)
-			var read *shard.Front
+			var read *shard.Frontend
 			err = decode("x.json", strings.NewReader(string(text)), func(o *object) { read, _ = o.front() })
 			if err != nil || !reflect.DeepEqual(read, f) {
 				t.Errorf("as a manifest: %+v, error %v", read, err)
@@ -360,15 +360,15 @@ func TestWatcherGatewayVersions(t *testing.T) {
 func TestUnheard(t *testing.T) {
 	_, _, w := serve(t).follow(t, nil)
 	set := w.gatewayResource(w.api, shard.HTTPRoute).set
-	for status, want := range map[string]shard.Word{
-		"": shard.Unheard, "True": shard.Accepted, "False": shard.Rejected, "Unknown": shard.Unheard,
+	for status, want := range map[string]shard.ParentStatus{
+		"": shard.AwaitingController, "True": shard.Accepted, "False": shard.Rejected, "Unknown": shard.AwaitingController,
 	} {
 		o := map[string]any{"metadata": map[string]any{"namespace": "shop", "name": "r"}, "spec": map[string]any{"parentRefs": []any{map[string]any{"name": "gw"}}}}
 		if status != "" {
 			o["status"] = map[string]any{"parents": []any{map[string]any{"parentRef": map[string]any{"name": "gw"}, "conditions": []any{map[string]any{"type": "Accepted", "status": status}}}}}
 		}
 		c, _ := set(&unstructured.Unstructured{Object: o})
-		if got := c.(shard.FrontSet).Front.Parents[0].Word; got != want {
+		if got := c.(shard.FrontendSet).Frontend.Parents[0].Status; got != want {
 			t.Errorf("%q: %v, not %v", status, got, want)
 		}
 	}

@@ -75,7 +75,7 @@ func (a *api) ready(ctx context.Context, timeout time.Duration) error {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: int32(r.StatusCode), Message: fmt.Sprintf("GET %s: %s", a.readyz, r.Status)}}
 	}
 	if word := strings.TrimSpace(string(body)); word != "" && !strings.EqualFold(word, "ok") {
-		return &apireply.Strange{What: fmt.Sprintf("GET %s: %s, and %s, not \"ok\"", a.readyz, r.Status, apireply.Page(body))}
+		return &apireply.UnexpectedReply{What: fmt.Sprintf("GET %s: %s, and %s, not \"ok\"", a.readyz, r.Status, apireply.Page(body))}
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (p *liveness) next(now, failing time.Time, complete bool) move {
 func (w *Watcher) answered(now time.Time, err error) {
 	switch {
 	case err == nil:
-	case (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)) && !w.standing.rejected():
+	case (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)) && !w.status.rejected():
 		// Somebody is there and knows who we are, and only this question can't be
 		// asked. While lists work, that is a beat; were they turned down as well, it
 		// would mean that the API won't speak to us any more. A 401 always does.
@@ -160,7 +160,7 @@ func (w *Watcher) answered(now time.Time, err error) {
 		w.troubled(why(err), err)
 		return
 	}
-	if failing, _ := w.standing.state(); failing.IsZero() {
+	if failing, _ := w.status.state(); failing.IsZero() {
 		w.trouble.Store(nil)
 	}
 	w.pulse.beat, w.pulse.missed = now, nil
@@ -171,7 +171,7 @@ func (w *Watcher) answered(now time.Time, err error) {
 func (w *Watcher) check(now time.Time, report func(...shard.Change)) (over bool) {
 	p := &w.pulse
 	was := p.silent
-	failing, complete := w.standing.state()
+	failing, complete := w.status.state()
 	switch p.next(now, failing, complete) {
 	case startOver:
 		return true

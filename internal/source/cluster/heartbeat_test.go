@@ -308,7 +308,7 @@ func TestHeartbeatRefusedAfterAnOutage(t *testing.T) {
 		beat bool
 	}{{unreachable, true}, {hung, true}, {forbidden, false}, {unauthorized, false}, {other, false}} {
 		now := time.Unix(int64(i), 0)
-		w.standing.failed("services", tt.why, errors.New("x"))
+		w.status.failed("services", tt.why, errors.New("x"))
 		if w.answered(now, refusal); w.pulse.beat.Equal(now) != tt.beat {
 			t.Errorf("services are %s: a beat is %v", tt.why, !tt.beat)
 		}

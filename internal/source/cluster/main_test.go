@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	Quiet()
+	SilenceClientGo()
 	goleak.VerifyTestMain(m)
 }
 
@@ -87,7 +87,7 @@ func (v *view) report(changes ...shard.Change) {
 	setSlice := func(s *shard.Slice) {
 		v.objects["slice "+s.Key.Namespace+"/"+s.Key.Name] = strings.NewReplacer(" invalid IP", "", " }", "}").Replace(fmt.Sprint(s.Service, s.Endpoints)) // of most, no pod is kept
 	}
-	setFront := func(f *shard.Front) {
+	setFront := func(f *shard.Frontend) {
 		v.objects[f.Key.String()] = fmt.Sprint(f.Object.Addrs, f.Hostnames)
 	}
 	setNode := func(n shard.Node) { v.objects["node "+n.Name] = n.Region + "/" + n.Zone }
@@ -113,18 +113,18 @@ func (v *view) report(changes ...shard.Change) {
 					setSlice(s)
 				}
 			})
-		case shard.FrontSet:
-			setFront(c.Front)
-		case shard.FrontGone:
+		case shard.FrontendSet:
+			setFront(c.Frontend)
+		case shard.FrontendGone:
 			delete(v.objects, string(c.Key.Kind)+" "+c.Key.Namespace+"/"+c.Key.Name)
-		case shard.FrontList:
+		case shard.FrontendList:
 			was := v.said
 			replace(string(c.Kind), func() {
-				for _, f := range c.Fronts {
+				for _, f := range c.Frontends {
 					setFront(f)
 				}
 			})
-			if len(c.Fronts) == 0 { // nearly every cluster says so
+			if len(c.Frontends) == 0 { // nearly every cluster says so
 				v.said = was
 				delete(v.lists, string(c.Kind))
 			}
@@ -158,7 +158,7 @@ func (v *view) report(changes ...shard.Change) {
 				v.said = was
 				delete(v.lists, kind)
 			}
-		case shard.Forgone:
+		case shard.ListUnavailable:
 			v.forgone++
 		case shard.Awaited:
 		case shard.NodeSet:
@@ -171,7 +171,7 @@ func (v *view) report(changes ...shard.Change) {
 					setNode(n)
 				}
 			})
-		case shard.Noticed:
+		case shard.SourceNotice:
 			v.said = append(v.said, string(c.Kind)+" "+c.Text)
 		case shard.Shadowed:
 			v.objects["shadow"] = fmt.Sprint(c.Is)

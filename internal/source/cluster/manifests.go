@@ -67,7 +67,7 @@ type file struct {
 // content is what a file holds, or held when it could be read last.
 type content struct {
 	services []chosen[*shard.Service]
-	fronts   []chosen[*shard.Front]
+	fronts   []chosen[*shard.Frontend]
 	slices   []*shard.Slice
 	nodes    []shard.Node
 	classes  []shard.Class
@@ -173,10 +173,10 @@ func (f *Folder) tell(m *whole, report func(...shard.Change)) {
 	}
 	changes := []shard.Change{shard.ServiceList{Kind: snapshot.Svc, Services: m.services}}
 	for _, k := range shard.GatewayAPI { // before what makes the cluster known
-		changes = append(changes, shard.FrontList{Kind: k, Fronts: m.fronts[k]})
+		changes = append(changes, shard.FrontendList{Kind: k, Frontends: m.fronts[k]})
 	}
 	for _, text := range m.unread {
-		changes = append(changes, shard.Noticed{Kind: shard.Unread, Text: "manifests " + f.Dir + ": " + text})
+		changes = append(changes, shard.SourceNotice{Kind: shard.Unread, Text: "manifests " + f.Dir + ": " + text})
 	}
 	report(append(changes,
 		shard.ClassList{Kind: shard.Ingress, Classes: m.classes[shard.Ingress]},
@@ -234,18 +234,18 @@ func (f *Folder) look() (changed, quiet bool) {
 	return changed, quiet
 }
 
-// A sight is a file at a look.
-type sight struct {
+// A seenFile is a file at a look.
+type seenFile struct {
 	info os.FileInfo
 	err  error
 }
 
-func (f *Folder) list() (map[string]sight, error) {
+func (f *Folder) list() (map[string]seenFile, error) {
 	entries, err := os.ReadDir(f.Dir)
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]sight{}
+	out := map[string]seenFile{}
 	for _, e := range entries {
 		name := e.Name()
 		if ext := filepath.Ext(name); strings.HasPrefix(name, ".") || ext != ".yaml" && ext != ".yml" && ext != ".json" {
@@ -255,9 +255,9 @@ func (f *Folder) list() (map[string]sight, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			out[name] = sight{err: err}
+			out[name] = seenFile{err: err}
 		case info.Mode().IsRegular():
-			out[name] = sight{info: info}
+			out[name] = seenFile{info: info}
 		}
 	}
 	return out, nil
@@ -323,7 +323,7 @@ func (f *Folder) take(c *content, o *object) {
 		if wanted {
 			f.gripes.say(s.Key.String(), problems)
 		}
-		c.fronts = append(c.fronts, chosen[*shard.Front]{s, wanted})
+		c.fronts = append(c.fronts, chosen[*shard.Frontend]{s, wanted})
 	case "EndpointSlice":
 		e := o.slice()
 		if s, ok := slice(e, f.Local && headless(&e.ObjectMeta)); ok {
@@ -333,7 +333,7 @@ func (f *Folder) take(c *content, o *object) {
 		c.nodes = append(c.nodes, o.node())
 	case "IngressClass", "GatewayClass":
 		m := o.meta()
-		k, problems := class(shard.FrontKind(intern(strings.TrimSuffix(o.Kind, "Class"))), &m)
+		k, problems := class(shard.FrontendKind(intern(strings.TrimSuffix(o.Kind, "Class"))), &m)
 		f.gripes.say(o.Kind+" "+m.Name, problems)
 		c.classes = append(c.classes, k)
 	}

@@ -12,11 +12,11 @@ import (
 // A whole is what all files hold together.
 type whole struct {
 	services, ingresses []*shard.Service
-	fronts              map[shard.FrontKind][]*shard.Front
+	fronts              map[shard.FrontendKind][]*shard.Frontend
 	slices              []*shard.Slice
 	nodes               []shard.Node
 	standby             []*shard.Service // not exported, but may be in front of others
-	classes             map[shard.FrontKind][]shard.Class
+	classes             map[shard.FrontendKind][]shard.Class
 	unread              []string
 	shadow              bool
 }
@@ -25,7 +25,7 @@ type whole struct {
 // is in several, the last counts.
 func (f *Folder) merge() *whole {
 	services := pile[snapshot.Key, chosen[*shard.Service]]{folder: f}
-	fronts := pile[shard.FrontKey, chosen[*shard.Front]]{folder: f}
+	fronts := pile[shard.FrontendKey, chosen[*shard.Frontend]]{folder: f}
 	endpoints := pile[shard.SliceKey, *shard.Slice]{folder: f}
 	nodes := pile[string, shard.Node]{folder: f}
 	classes := pile[shard.ClassKey, shard.Class]{folder: f}
@@ -55,7 +55,7 @@ func (f *Folder) merge() *whole {
 			classes.add(k.Key, k, name)
 		}
 	}
-	m := &whole{nodes: nodes.all, unread: unread, shadow: shadow, fronts: map[shard.FrontKind][]*shard.Front{}, classes: map[shard.FrontKind][]shard.Class{}}
+	m := &whole{nodes: nodes.all, unread: unread, shadow: shadow, fronts: map[shard.FrontendKind][]*shard.Frontend{}, classes: map[shard.FrontendKind][]shard.Class{}}
 	named := map[snapshot.Key]bool{} // to be in front
 	entries := map[string]bool{}     // that somebody has to stand behind
 	announced := func(o *shard.Service) {

@@ -146,7 +146,7 @@ func (w *Watcher) namesake(a *api) *resource {
 
 // gatewayResource is one of the Gateway API's. What counts only beside a Gateway is asked
 // for only where there is one.
-func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
+func (w *Watcher) gatewayResource(a *api, k shard.FrontendKind) *resource {
 	when := []string{"gateways"}
 	switch k {
 	case shard.Gateway, shard.HTTPRoute, shard.GRPCRoute:
@@ -166,15 +166,15 @@ func (w *Watcher) gatewayResource(a *api, k shard.FrontKind) *resource {
 			if err != nil {
 				return nil, []string{err.Error() + "; left out"}
 			}
-			return shard.FrontSet{Front: unheard(f)}, problems
+			return shard.FrontendSet{Frontend: unheard(f)}, problems
 		},
 		gone: func(namespace, name string) shard.Change {
-			return shard.FrontGone{Key: shard.FrontKey{Kind: k, Namespace: namespace, Name: name}}
+			return shard.FrontendGone{Key: shard.FrontendKey{Kind: k, Namespace: namespace, Name: name}}
 		},
 		all: func(sets []shard.Change) shard.Change {
-			return shard.FrontList{Kind: k, Fronts: collect(sets, func(s shard.FrontSet) *shard.Front { return s.Front })}
+			return shard.FrontendList{Kind: k, Frontends: collect(sets, func(s shard.FrontendSet) *shard.Frontend { return s.Frontend })}
 		},
-		none: shard.Forgone{Kind: k},
+		none: shard.ListUnavailable{Kind: k},
 	}
 }
 
@@ -259,7 +259,7 @@ type listener struct {
 	wg       *sync.WaitGroup
 	listing  sync.RWMutex // read-held during a list, which no one else waits for
 	report   func(...shard.Change)
-	standing *standing
+	standing *apiStatus
 	pages    apireply.List
 	known    known // what has been reported; its Watcher keeps it
 	at       *api
@@ -337,7 +337,7 @@ func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (r
 		// whose cache is still behind. A first list is to be the present one.
 		o.ResourceVersion = ""
 	}
-	call, end := context.WithTimeoutCause(ctx, l.lull, errHung)
+	call, end := context.WithTimeoutCause(ctx, l.hungAfter, errHung)
 	defer end()
 	list, err := l.list(apireply.Expect(call, &l.pages), l.options(o))
 	if err != nil {
@@ -358,7 +358,7 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 	}
 	l.pause(ctx)
 	call, end := context.WithCancelCause(ctx)
-	patience := time.AfterFunc(l.lull, func() { end(errHung) })
+	patience := time.AfterFunc(l.hungAfter, func() { end(errHung) })
 	w, err := l.watch(call, l.options(o))
 	if err != nil {
 		err = cause(call, err)
@@ -392,7 +392,7 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 		}
 	}
 	l.wg.Add(1)
-	t := apireply.Watch(w, l.lull, func(e watch.Event) (watch.Event, bool) {
+	t := apireply.Watch(w, l.hungAfter, func(e watch.Event) (watch.Event, bool) {
 		initial = initial && !isEnd(e) // a list has that time, however many objects come
 		heard := l.event(ctx, e, streamed)
 		if heard.Type == watch.Error {
@@ -445,7 +445,7 @@ func (l *listener) event(ctx context.Context, e watch.Event, streamed bool) watc
 	}
 	err := l.pages.Event(e)
 	if err == nil && reflect.TypeOf(e.Object) != reflect.TypeOf(l.sample) {
-		err = &apireply.Strange{What: fmt.Sprintf("a watch of %s that tells of a %T", l.name, e.Object)}
+		err = &apireply.UnexpectedReply{What: fmt.Sprintf("a watch of %s that tells of a %T", l.name, e.Object)}
 	}
 	if err != nil {
 		// A reflector would pass over it, and go on from its version.
@@ -645,7 +645,7 @@ func (s *store) Replace(list []any, version string) error {
 // gives Services, which all have, to the same question, and where it has given some of the
 // kind, says so twice.
 func (l *listener) unknown(ctx context.Context, err error) error {
-	call, end := context.WithTimeoutCause(ctx, l.lull, errHung)
+	call, end := context.WithTimeoutCause(ctx, l.hungAfter, errHung)
 	defer end()
 	if _, no := l.at.revision(call, l.Selector.String()); no != nil {
 		return cause(call, no)
@@ -656,7 +656,7 @@ func (l *listener) unknown(ctx context.Context, err error) error {
 	_, again := l.list(apireply.Expect(call, &apireply.List{Kinds: l.kinds}), l.options(metav1.ListOptions{Limit: 1}))
 	switch {
 	case again == nil:
-		return &apireply.Strange{What: fmt.Sprintf("%s, which are there: %v", l.name, apireply.Brief(err))}
+		return &apireply.UnexpectedReply{What: fmt.Sprintf("%s, which are there: %v", l.name, apireply.Brief(err))}
 	case apierrors.IsNotFound(again):
 		return nil
 	}

@@ -55,8 +55,8 @@ func (w *Watcher) slicesByName(a *api) *resource {
 		for size := namesAtOnce; ctx.Err() == nil; {
 			ask := &byName{Watcher: w, api: a, name: name, size: size, long: make(chan struct{}, 1), asked: map[snapshot.Key]bool{}}
 			size = ask.run(ctx, func() {
-				w.standing.listed(name, w.endpoints.complete(unlabelled))
-				w.standing.reported(name)
+				w.status.listed(name, w.endpoints.complete(unlabelled))
+				w.status.reported(name)
 			})
 		}
 	}

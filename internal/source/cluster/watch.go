@@ -55,7 +55,7 @@ type Config struct {
 	Federation string
 	Cluster    topology.ClusterName
 	Kubeconfig string            // a file
-	Given      *InlineKubeconfig // in its place, if it isn't nil
+	Inline     *InlineKubeconfig // in its place, if it isn't nil
 	Context    string            // "": the kubeconfig's current one
 	Selector   labels.Selector   // of all but Nodes; nil: all
 	Nodes      bool              // false: nobody needs them, and they count as listed
@@ -69,12 +69,12 @@ type Watcher struct {
 	Config
 	api       *api
 	rotation  time.Duration
-	lull      time.Duration
+	hungAfter time.Duration
 	pace      time.Duration
 	content   []byte      // of the kubeconfig that api is of
 	info      os.FileInfo // of the file, when it was last looked at
 	broken    string      // what is wrong with a newer kubeconfig
-	standing  *standing
+	status    *apiStatus
 	demand    *demand
 	endpoints *endpoints
 	pulse     liveness
@@ -97,12 +97,12 @@ func NewWatcher(c Config) (*Watcher, error) {
 		c.Selector = labels.Everything()
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
-	w := &Watcher{Config: c, rotation: rotation, lull: apireply.HungAfter, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: liveness{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
+	w := &Watcher{Config: c, rotation: rotation, hungAfter: apireply.HungAfter, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: liveness{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
 	if w.endpoints = newEndpoints(labelled); !c.Selector.Empty() {
 		w.endpoints = newEndpoints(labelled, unmanaged, unlabelled)
 	}
 	w.gripes.init(c.Log, "cluster "+string(c.Cluster)+": ")
-	if c.Given != nil {
+	if c.Inline != nil {
 		return w, nil // Run waits for it
 	}
 	var err error
@@ -115,7 +115,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 	if w.api, err = w.open(w.content); err != nil {
 		return nil, err
 	}
-	w.standing = newStanding(c.Log, string(c.Cluster), w.resources(w.api))
+	w.status = newAPIStatus(c.Log, string(c.Cluster), w.resources(w.api))
 	return w, nil
 }
 
@@ -124,12 +124,12 @@ func (w *Watcher) open(content []byte) (*api, error) {
 	if w.plugin == nil || !bytes.Equal(content, w.content) { // what failed with another user's may succeed now
 		w.plugin = &apireply.Plugin{}
 	}
-	return newAPI(credentials{path: w.Kubeconfig, inline: w.Given != nil, content: content, plugin: w.plugin}, w.Context)
+	return newAPI(credentials{path: w.Kubeconfig, inline: w.Inline != nil, content: content, plugin: w.plugin}, w.Context)
 }
 
-// Quiet keeps client-go from logging: what it would say is said by the Watcher,
+// SilenceClientGo keeps client-go from logging: what it would say is said by the Watcher,
 // once and with the cluster's name.
-func Quiet() { klog.SetLogger(logr.Discard()) }
+func SilenceClientGo() { klog.SetLogger(logr.Discard()) }
 
 // Heard is when the API last said anything; zero: never.
 func (w *Watcher) Heard() time.Time { return moment(&w.heard) }
@@ -189,7 +189,7 @@ func moment(n *atomic.Int64) time.Time {
 func (w *Watcher) Run(ctx context.Context, report func(...shard.Change)) {
 	w.endpoints.report = report
 	defer w.endpoints.end()
-	report(shard.Awaited{Fronts: true})
+	report(shard.Awaited{Frontends: true})
 	if !w.Nodes {
 		report(shard.NodeList{})
 	}
@@ -198,7 +198,7 @@ func (w *Watcher) Run(ctx context.Context, report func(...shard.Change)) {
 		if a = w.await(ctx); a == nil {
 			return
 		}
-		w.standing = newStanding(w.Log, string(w.Cluster), w.resources(a))
+		w.status = newAPIStatus(w.Log, string(w.Cluster), w.resources(a))
 	}
 	w.pulse.beat = time.Now() // silence is counted from here
 	for a != nil {
@@ -213,7 +213,7 @@ func (w *Watcher) await(ctx context.Context) *api {
 			return a
 		}
 		select {
-		case <-w.Given.changed:
+		case <-w.Inline.changed:
 		case <-ctx.Done():
 			return nil
 		}
@@ -227,7 +227,7 @@ func (w *Watcher) await(ctx context.Context) *api {
 func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.Change)) *api {
 	defer a.close()
 	w.pulse.begin(time.Now())
-	w.standing.begin()
+	w.status.begin()
 	w.demand.begin()
 	generation, cancel := context.WithCancel(ctx)
 	answers, other := make(chan error), make(chan string)
@@ -240,8 +240,8 @@ func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.C
 	rotation := time.NewTicker(w.rotation)
 	defer rotation.Stop()
 	var given <-chan struct{}
-	if w.Given != nil {
-		given = w.Given.changed
+	if w.Inline != nil {
+		given = w.Inline.changed
 	}
 	// A list finds what no watch has told. Clusters that were begun at once aren't
 	// listed at once for ever.
@@ -276,7 +276,7 @@ func (w *Watcher) generation(ctx context.Context, a *api, report func(...shard.C
 				return w.again(a)
 			}
 			anew.Reset(w.relist)
-		case <-w.standing.changed:
+		case <-w.status.changed:
 		case <-look.C:
 		}
 		if w.check(time.Now(), report) {
@@ -307,7 +307,7 @@ func (w *Watcher) reflect(ctx context.Context, a *api) (done func()) {
 		if w.known[r.name] == nil {
 			w.known[r.name] = known{}
 		}
-		l := w.listener(ctx, a, r, &wg, w.standing, w.known[r.name])
+		l := w.listener(ctx, a, r, &wg, w.status, w.known[r.name])
 		lists = append(lists, l)
 		l.run(ctx)
 	}
@@ -333,10 +333,10 @@ func (w *Watcher) rotated() *api {
 	w.broken = ""
 	switch {
 	case a == nil:
-	case w.Given == nil:
+	case w.Inline == nil:
 		w.Log.Info(fmt.Sprintf("cluster %s: kubeconfig %q has changed", w.Cluster, w.Kubeconfig))
 	case w.api != nil:
-		w.Log.Info(fmt.Sprintf("cluster %s: %s has changed", w.Cluster, w.Given.origin))
+		w.Log.Info(fmt.Sprintf("cluster %s: %s has changed", w.Cluster, w.Inline.origin))
 	}
 	if a != nil {
 		w.api = a
@@ -345,8 +345,8 @@ func (w *Watcher) rotated() *api {
 }
 
 func (w *Watcher) reread() (*api, error) {
-	if w.Given != nil {
-		content := w.Given.get()
+	if w.Inline != nil {
+		content := w.Inline.get()
 		if len(content) == 0 || bytes.Equal(content, w.content) {
 			return nil, nil
 		}

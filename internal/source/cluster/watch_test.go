@@ -364,7 +364,7 @@ func (s *apiServer) watcher(t testing.TB, change func(*Config)) (*Watcher, *jour
 		t.Fatal(err)
 	}
 	w.rotation = 10 * time.Millisecond
-	w.lull, w.compared, w.relist = cmp.Or(s.lull, w.lull), cmp.Or(s.compared, w.compared), cmp.Or(s.relist, w.relist)
+	w.hungAfter, w.compared, w.relist = cmp.Or(s.lull, w.hungAfter), cmp.Or(s.compared, w.compared), cmp.Or(s.relist, w.relist)
 	w.pace = 50 * time.Millisecond
 	w.endpoints.handover = cmp.Or(s.handover, w.endpoints.handover)
 	return w, j

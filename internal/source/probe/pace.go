@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// A Payer is who has something probed: a namespace of a member of a federation.
-type Payer struct{ Federation, Member, Namespace string }
+// A Requester is who has something probed: a namespace of a member of a federation.
+type Requester struct{ Federation, Member, Namespace string }
 
-func (p Payer) compare(o Payer) int {
+func (p Requester) compare(o Requester) int {
 	return cmp.Or(cmp.Compare(p.Federation, o.Federation), cmp.Compare(p.Member, o.Member), cmp.Compare(p.Namespace, o.Namespace))
 }
 
-// A Want is a target that somebody wants probed.
-type Want struct {
+// A Request is a target that somebody wants probed.
+type Request struct {
 	Target
-	By    Payer
-	Rates Rates // of By's federation
-	Free  bool  // the operator allows the address, whatever it is
+	Requester Requester
+	Rates     Rates // of By's federation
+	Free      bool  // the operator allows the address, whatever it is
 }
 
 // A Job is a target that is probed: how often, and at whose cost.
 type Job struct {
 	Target
-	Every time.Duration // its interval, or longer
-	By    Payer
-	Free  bool
+	Every     time.Duration // its interval, or longer
+	Requester Requester
+	Free      bool
 }
 
 // Pace makes jobs of what is wanted, each target one, and keeps them within the rates:
@@ -36,19 +36,19 @@ type Job struct {
 // shared so that whoever asks for little has all of it, and those who ask for most are
 // slowed to the same. What several want costs the one who asks for least: that others want
 // it too makes it no rarer.
-func Pace(wants []Want) []Job {
-	asked := map[Payer]float64{}
-	rates := map[Payer]Rates{}
+func Pace(wants []Request) []Job {
+	asked := map[Requester]float64{}
+	rates := map[Requester]Rates{}
 	type claim struct {
 		Target
-		By Payer
+		By Requester
 	}
 	claims := map[claim]bool{}
 	for _, w := range wants {
-		if c := (claim{w.Target, w.By}); !claims[c] {
+		if c := (claim{w.Target, w.Requester}); !claims[c] {
 			claims[c] = true
-			asked[w.By] += perSecond(w.Spec.Interval)
-			rates[w.By] = w.Rates
+			asked[w.Requester] += perSecond(w.Spec.Interval)
+			rates[w.Requester] = w.Rates
 		}
 	}
 	index := map[Target]int{}
@@ -57,21 +57,21 @@ func Pace(wants []Want) []Job {
 		i, ok := index[w.Target]
 		if !ok {
 			index[w.Target] = len(jobs)
-			jobs = append(jobs, Job{Target: w.Target, By: w.By, Free: w.Free})
+			jobs = append(jobs, Job{Target: w.Target, Requester: w.Requester, Free: w.Free})
 			continue
 		}
 		j := &jobs[i]
 		j.Free = j.Free || w.Free
-		if cmp.Or(cmp.Compare(asked[w.By], asked[j.By]), w.By.compare(j.By)) < 0 {
-			j.By = w.By
+		if cmp.Or(cmp.Compare(asked[w.Requester], asked[j.Requester]), w.Requester.compare(j.Requester)) < 0 {
+			j.Requester = w.Requester
 		}
 	}
 	rate := make([]float64, len(jobs))
-	payers := map[Payer][]int{}
+	payers := map[Requester][]int{}
 	addrs := map[netip.Addr][]int{}
 	for i, j := range jobs {
 		rate[i] = perSecond(j.Spec.Interval)
-		payers[j.By] = append(payers[j.By], i)
+		payers[j.Requester] = append(payers[j.Requester], i)
 		addrs[j.Addr.Addr()] = append(addrs[j.Addr.Addr()], i)
 	}
 	for p, mine := range payers {
@@ -79,29 +79,29 @@ func Pace(wants []Want) []Job {
 	}
 	for _, there := range addrs {
 		bound := float64(maxRate)
-		among := map[Payer][]int{}
+		among := map[Requester][]int{}
 		for _, i := range there {
-			bound = min(bound, rates[jobs[i].By].Address)
-			among[jobs[i].By] = append(among[jobs[i].By], i)
+			bound = min(bound, rates[jobs[i].Requester].Address)
+			among[jobs[i].Requester] = append(among[jobs[i].Requester], i)
 		}
 		divide(rate, among, bound)
 	}
-	members := map[Payer]map[Payer][]int{} // by federation and member
+	members := map[Requester]map[Requester][]int{} // by federation and member
 	for p, mine := range payers {
-		m := Payer{Federation: p.Federation, Member: p.Member}
+		m := Requester{Federation: p.Federation, Member: p.Member}
 		if members[m] == nil {
-			members[m] = map[Payer][]int{}
+			members[m] = map[Requester][]int{}
 		}
 		members[m][p] = mine
 	}
-	all := map[Payer][]int{}
+	all := map[Requester][]int{}
 	for m, among := range members {
 		for p, mine := range among {
 			all[m] = append(all[m], mine...)
 			rates[m] = rates[p]
 		}
 	}
-	for m, share := range fill(sums(rate, all), maxRate, func(m Payer) float64 { return rates[m].Member }) {
+	for m, share := range fill(sums(rate, all), maxRate, func(m Requester) float64 { return rates[m].Member }) {
 		divide(rate, members[m], share)
 	}
 	for i := range jobs {
@@ -113,8 +113,8 @@ func Pace(wants []Want) []Job {
 func perSecond(interval time.Duration) float64 { return float64(time.Second) / float64(interval) }
 
 // sums are the rates that each asks for.
-func sums(rate []float64, of map[Payer][]int) map[Payer]float64 {
-	out := map[Payer]float64{}
+func sums(rate []float64, of map[Requester][]int) map[Requester]float64 {
+	out := map[Requester]float64{}
 	for p, mine := range of {
 		for _, i := range mine {
 			out[p] += rate[i]
@@ -124,7 +124,7 @@ func sums(rate []float64, of map[Payer][]int) map[Payer]float64 {
 }
 
 // divide keeps the rates of several within a bound for them all.
-func divide(rate []float64, among map[Payer][]int, bound float64) {
+func divide(rate []float64, among map[Requester][]int, bound float64) {
 	for p, share := range fill(sums(rate, among), bound, nil) {
 		scale(rate, among[p], share)
 	}
@@ -147,15 +147,15 @@ func scale(rate []float64, some []int, bound float64) {
 // fill shares a bound among those who ask, who have bounds of their own if most isn't nil:
 // whoever asks for no more than an equal part has it all, and what that leaves is shared
 // by the others.
-func fill(asked map[Payer]float64, bound float64, most func(Payer) float64) map[Payer]float64 {
-	out := map[Payer]float64{}
+func fill(asked map[Requester]float64, bound float64, most func(Requester) float64) map[Requester]float64 {
+	out := map[Requester]float64{}
 	for p, a := range asked {
 		if most != nil {
 			a = min(a, most(p))
 		}
 		out[p] = a
 	}
-	order := slices.SortedFunc(maps.Keys(out), func(a, b Payer) int { return cmp.Or(cmp.Compare(out[a], out[b]), a.compare(b)) })
+	order := slices.SortedFunc(maps.Keys(out), func(a, b Requester) int { return cmp.Or(cmp.Compare(out[a], out[b]), a.compare(b)) })
 	for i, p := range order {
 		out[p] = min(out[p], bound/float64(len(order)-i))
 		bound -= out[p]

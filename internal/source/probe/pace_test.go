@@ -17,42 +17,42 @@ import (
 )
 
 // wants are n targets that a namespace of a member wants, from the first-th on.
-func wants(t testing.TB, member, namespace string, first, n int, words string) (out []Want) {
+func wants(t testing.TB, member, namespace string, first, n int, words string) (out []Request) {
 	for i := range n {
-		out = append(out, Want{Target: target(t, first+i, words), By: Payer{"prod", member, namespace}, Rates: DefaultRates, Free: true})
+		out = append(out, Request{Target: target(t, first+i, words), Requester: Requester{"prod", member, namespace}, Rates: DefaultRates, Free: true})
 	}
 	return out
 }
 
 // every gives how often the targets of each payer are probed, and the rate of each.
-func every(jobs []Job) (at map[Payer]time.Duration, rate map[Payer]float64) {
-	at, rate = map[Payer]time.Duration{}, map[Payer]float64{}
+func every(jobs []Job) (at map[Requester]time.Duration, rate map[Requester]float64) {
+	at, rate = map[Requester]time.Duration{}, map[Requester]float64{}
 	for _, j := range jobs {
-		at[j.By] = max(at[j.By], j.Every)
-		rate[j.By] += perSecond(j.Every)
+		at[j.Requester] = max(at[j.Requester], j.Every)
+		rate[j.Requester] += perSecond(j.Every)
 	}
 	return at, rate
 }
 
 func TestPace(t *testing.T) {
-	greedy, modest, other := Payer{"prod", "c", "greedy"}, Payer{"prod", "c", "modest"}, Payer{"prod", "d", "other"}
-	join := func(lists ...[]Want) (out []Want) {
+	greedy, modest, other := Requester{"prod", "c", "greedy"}, Requester{"prod", "c", "modest"}, Requester{"prod", "d", "other"}
+	join := func(lists ...[]Request) (out []Request) {
 		for _, l := range lists {
 			out = append(out, l...)
 		}
 		return out
 	}
-	at := func(ws []Want, addr string) []Want { // each at a port of its own of one address
+	at := func(ws []Request, addr string) []Request { // each at a port of its own of one address
 		for i := range ws {
 			ws[i].Addr = netip.AddrPortFrom(netip.MustParseAddr(addr), uint16(i+1))
 		}
 		return ws
 	}
-	var crowd []Want
+	var crowd []Request
 	for i := range 20 { // 2,000 a second of one member
 		crowd = append(crowd, wants(t, "c", fmt.Sprint("ns", i), 10_000+200*i, 200, "tcp")...)
 	}
-	var crowds []Want
+	var crowds []Request
 	for m := range 9 { // 9,000 a second of nine members, each of which may have 1,000
 		for i := range 10 {
 			crowds = append(crowds, wants(t, fmt.Sprint("m", m), fmt.Sprint("ns", i), 20_000*(m+1)+200*i, 200, "tcp")...)
@@ -60,21 +60,21 @@ func TestPace(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name  string
-		wants []Want
-		want  map[Payer]time.Duration
+		wants []Request
+		want  map[Requester]time.Duration
 	}{
 		{"within all rates", join(wants(t, "c", "modest", 1, 500, "tcp"), wants(t, "d", "other", 1000, 500, "tcp")),
-			map[Payer]time.Duration{modest: 2 * time.Second, other: 2 * time.Second}},
+			map[Requester]time.Duration{modest: 2 * time.Second, other: 2 * time.Second}},
 		{"one namespace asks for twice its rate", join(wants(t, "c", "greedy", 1, 1000, "tcp"), wants(t, "c", "modest", 5000, 10, "tcp")),
-			map[Payer]time.Duration{greedy: 4 * time.Second, modest: 2 * time.Second}},
+			map[Requester]time.Duration{greedy: 4 * time.Second, modest: 2 * time.Second}},
 		{"600 at one address, and one", join(at(wants(t, "c", "greedy", 1, 600, "tcp interval 1s"), "192.0.2.1"), at(wants(t, "c", "modest", 1, 1, "http"), "192.0.2.1")),
-			map[Payer]time.Duration{greedy: 30769230 * time.Microsecond, modest: 2 * time.Second}},
+			map[Requester]time.Duration{greedy: 30769230 * time.Microsecond, modest: 2 * time.Second}},
 		{"one member asks for twice its rate", join(crowd, wants(t, "c", "modest", 1, 10, "tcp"), wants(t, "d", "other", 100, 100, "tcp")),
-			map[Payer]time.Duration{modest: 2 * time.Second, other: 2 * time.Second, {"prod", "c", "ns7"}: 4020100 * time.Microsecond}},
+			map[Requester]time.Duration{modest: 2 * time.Second, other: 2 * time.Second, {"prod", "c", "ns7"}: 4020100 * time.Microsecond}},
 		{"all ask for nine fifths", join(crowds, wants(t, "c", "modest", 1, 10, "tcp"), wants(t, "d", "other", 100, 100, "tcp")),
-			map[Payer]time.Duration{modest: 2 * time.Second, other: 2 * time.Second, {"prod", "m3", "ns7"}: 3640040 * time.Microsecond}},
+			map[Requester]time.Duration{modest: 2 * time.Second, other: 2 * time.Second, {"prod", "m3", "ns7"}: 3640040 * time.Microsecond}},
 		{"what two want costs the one who asks for less", join(wants(t, "c", "greedy", 1, 1000, "tcp"), wants(t, "c", "modest", 1, 10, "tcp")),
-			map[Payer]time.Duration{greedy: 3960 * time.Millisecond, modest: 2 * time.Second}},
+			map[Requester]time.Duration{greedy: 3960 * time.Millisecond, modest: 2 * time.Second}},
 	} {
 		got, _ := every(Pace(tt.wants))
 		for p, d := range tt.want {
@@ -90,13 +90,13 @@ func TestPace(t *testing.T) {
 func TestPaceHolds(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		rates := Rates{Namespace: 20, Member: 30, Address: 5}
-		var ws []Want
+		var ws []Request
 		draw := rapid.IntRange(0, 400).Draw(r, "wants")
 		for range draw {
-			ws = append(ws, Want{
-				Target: target(t, rapid.IntRange(0, 30).Draw(r, "addr"), rapid.SampledFrom([]string{"tcp", "tcp interval 1s", "http", "http /x interval 10s"}).Draw(r, "spec")),
-				By:     Payer{"prod", rapid.SampledFrom([]string{"a", "b"}).Draw(r, "member"), rapid.SampledFrom([]string{"x", "y", "z"}).Draw(r, "namespace")},
-				Rates:  rates,
+			ws = append(ws, Request{
+				Target:    target(t, rapid.IntRange(0, 30).Draw(r, "addr"), rapid.SampledFrom([]string{"tcp", "tcp interval 1s", "http", "http /x interval 10s"}).Draw(r, "spec")),
+				Requester: Requester{"prod", rapid.SampledFrom([]string{"a", "b"}).Draw(r, "member"), rapid.SampledFrom([]string{"x", "y", "z"}).Draw(r, "namespace")},
+				Rates:     rates,
 			})
 		}
 		jobs := Pace(ws)
@@ -108,7 +108,7 @@ func TestPaceHolds(t *testing.T) {
 				r.Fatalf("%+v", j)
 			}
 			seen[j.Target] = true
-			member[j.By.Member] += perSecond(j.Every)
+			member[j.Requester.Member] += perSecond(j.Every)
 			addr[j.Addr.Addr()] += perSecond(j.Every)
 		}
 		for _, w := range ws {
@@ -132,7 +132,7 @@ func TestPaceHolds(t *testing.T) {
 				r.Fatalf("%s: %v probes a second", a, n)
 			}
 		}
-		quiet := Want{Target: target(t, 1000, "tcp"), By: Payer{"prod", "a", "quiet"}, Rates: rates}
+		quiet := Request{Target: target(t, 1000, "tcp"), Requester: Requester{"prod", "a", "quiet"}, Rates: rates}
 		for _, j := range Pace(append(ws, quiet)) {
 			if j.Target == quiet.Target && j.Every != 2*time.Second {
 				r.Fatalf("who asks for one probe every 2 s has one every %s", j.Every)
@@ -146,7 +146,7 @@ func TestPaceHolds(t *testing.T) {
 func TestOthersDontWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := start(t)
-		var ws []Want
+		var ws []Request
 		for i := range 3 {
 			ws = append(ws, wants(t, "c", fmt.Sprint("hostile", i), 10_000*(i+1), 5000, "tcp interval 1h timeout 1h")...)
 		}
@@ -192,14 +192,14 @@ func TestSink(t *testing.T) {
 	}))
 	defer sink.Close()
 	at := sink.Listener.Addr().(*net.TCPAddr).AddrPort()
-	var ws []Want
+	var ws []Request
 	for n, count := range map[string]int{"a": 590, "b": 8, "c": 2} {
 		for i := range count {
 			s, err := Parse([]string{"http", fmt.Sprint("/", i), "host", n, "interval", "1s"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			ws = append(ws, Want{Target: s.At(at.Addr(), at.Port()), By: Payer{"prod", "m", n}, Rates: DefaultRates, Free: true})
+			ws = append(ws, Request{Target: s.At(at.Addr(), at.Port()), Requester: Requester{"prod", "m", n}, Rates: DefaultRates, Free: true})
 		}
 	}
 	p := New(func(Target, Result) {})

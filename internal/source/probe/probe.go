@@ -58,7 +58,7 @@ type Prober struct {
 	mu      sync.Mutex // guards the rest
 	targets map[Target]*entry
 	queue   queue // the same entries
-	payers  map[Payer]*payer
+	payers  map[Requester]*payer
 	paying  int // payers that have targets
 	flying  int
 	running bool
@@ -92,7 +92,7 @@ const never = 1000 * time.Hour
 // one target, but from several goroutines. A report can come in just after Set
 // has taken its target out.
 func New(report func(Target, Result)) *Prober {
-	return &Prober{report: report, check: ask, wake: make(chan struct{}, 1), targets: map[Target]*entry{}, payers: map[Payer]*payer{}}
+	return &Prober{report: report, check: ask, wake: make(chan struct{}, 1), targets: map[Target]*entry{}, payers: map[Requester]*payer{}}
 }
 
 // Set replaces the targets. What is known of those that stay is kept; new ones
@@ -126,9 +126,9 @@ func (p *Prober) Set(jobs []Job) {
 			e.due = now.Add(rand.N(j.Every))
 		}
 		e.every, e.free = j.Every, j.Free
-		if e.payer = p.payers[j.By]; e.payer == nil {
+		if e.payer = p.payers[j.Requester]; e.payer == nil {
 			e.payer = &payer{}
-			p.payers[j.By] = e.payer
+			p.payers[j.Requester] = e.payer
 		}
 		paying[e.payer] = true
 		e.at = len(p.queue)

@@ -100,9 +100,9 @@ type hostAddrs struct {
 	moves uint64 // how often they have changed
 }
 
-// Moves counts how often the addresses of this host have changed, by which some may have
+// HostAddressChanges counts how often the addresses of this host have changed, by which some may have
 // come to be refused, and others not.
-func Moves() uint64 {
+func HostAddressChanges() uint64 {
 	own.mu.Lock()
 	defer own.mu.Unlock()
 	own.look(time.Now())

@@ -26,7 +26,7 @@ func filing(path string, unread error, force override.Force, v *View) string {
 			continue
 		}
 		one := v1alpha1.FiledOrder{Line: o.String()}
-		for _, by := range override.Overruled(force.Orders, i, force.Spots) {
+		for _, by := range override.Overruled(force.Orders, i, force.Places) {
 			one.OverruledBy = append(one.OverruledBy, by.String())
 			size += len(by.String())
 		}

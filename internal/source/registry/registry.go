@@ -94,15 +94,15 @@ func (r *Registry) open(beats bool) (*kube.API, error) {
 // Name tells one registry from another.
 func (r *Registry) Name() string { return fmt.Sprintf("%q %q", r.Kubeconfig, r.Context) }
 
-// Called is the name of this server in the federation's API, that of its Lease.
-func (r *Registry) Called() string { return r.called() }
+// ServerName is the name of this server in the federation's API, that of its Lease.
+func (r *Registry) ServerName() string { return r.called() }
 
 // Now is what is believed at this moment.
 func (r *Registry) Now() *View { return r.now.Load() }
 
-// Inherit takes over, before Run, what a registry of another configuration believes,
+// TakeOver takes over, before Run, what a registry of another configuration believes,
 // if it is the same one.
-func (r *Registry) Inherit(o *Registry) bool {
+func (r *Registry) TakeOver(o *Registry) bool {
 	if o.Name() != r.Name() || o.Federation != r.Federation {
 		return false
 	}

@@ -300,7 +300,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !heir.Inherit(r) || brief(heir.Now()) != brief(r.Now()) || !heir.Now().Listed {
+	if !heir.TakeOver(r) || brief(heir.Now()) != brief(r.Now()) || !heir.Now().Listed {
 		t.Errorf("inherited: %s", brief(heir.Now()))
 	}
 	other := r.Config

@@ -25,7 +25,7 @@ import (
 // A Server answers by what a registry tells.
 type Server interface {
 	// InForce are the orders that a snapshot has; false: it has ended.
-	InForce(context.Context) (f override.Force, shown Shown, ok bool)
+	InForce(context.Context) (f override.Force, shown Published, ok bool)
 	// File is the one whose orders are in force beside those of the registry, and why it
 	// can't be read; "": there is none.
 	File() (path string, err error)
@@ -33,8 +33,8 @@ type Server interface {
 	Clusters(context.Context) ([]report.Cluster, error)
 	// Preview is what an order would change.
 	Preview(context.Context, override.Order) (*report.Preview, error)
-	// Futile says why an order can't change anything as things are; "": it may.
-	Futile(override.Order) string
+	// NoEffect says why an order can't change anything as things are; "": it may.
+	NoEffect(override.Order) string
 	// Version is of the program.
 	Version() string
 }
@@ -52,7 +52,7 @@ const (
 	unhurried = 30 * time.Second
 	// patience is before what was refused is tried again: fedctl init may have given the
 	// right meanwhile. It is also for what somebody else has undone.
-	patience = 5 * time.Minute
+	retryRefused = 5 * time.Minute
 	// settling is how long what was written may take to be seen.
 	settling = 10 * time.Second
 	// few is how many services are named.
@@ -79,8 +79,8 @@ var process = sync.OnceValue(func() string {
 	return host + "-" + strings.ToLower(rand.Text()[:5])
 })
 
-// Shown tells which snapshot is answered from.
-type Shown struct {
+// Published tells which snapshot is answered from.
+type Published struct {
 	Serial      uint32
 	Publication uint64 // of the process: several may be of one serial
 }
@@ -133,7 +133,7 @@ type reporter struct {
 	absent   map[string]time.Time // servers without a Lease, since when
 	reports  []report.Cluster
 	reported time.Time
-	shown    Shown // of reports
+	shown    Published // of reports
 }
 
 // A drawing is when a status was written, and as which resourceVersion.
@@ -227,7 +227,7 @@ func (p *reporter) round(ctx context.Context, now time.Time) {
 // may says whether something is to be tried, that may have been refused.
 func (p *reporter) may(what string, now time.Time) bool {
 	at, refused := p.refused[what]
-	return !refused || now.Sub(at) >= patience
+	return !refused || now.Sub(at) >= retryRefused
 }
 
 // failed takes in that a write failed. What is refused is said once, and tried again
@@ -289,7 +289,7 @@ func (p *reporter) announce(ctx context.Context, filed string, now time.Time) {
 }
 
 // clusters is how the members stand, as of a moment ago.
-func (p *reporter) clusters(ctx context.Context, shown Shown, now time.Time) []report.Cluster {
+func (p *reporter) clusters(ctx context.Context, shown Published, now time.Time) []report.Cluster {
 	if p.shown.Publication == shown.Publication && now.Sub(p.reported) < unhurried || now.Sub(p.reported) < 2*glance {
 		return p.reports
 	}
@@ -302,7 +302,7 @@ func (p *reporter) clusters(ctx context.Context, shown Shown, now time.Time) []r
 }
 
 // writeStatement says what has become of an order, where that is new.
-func (p *reporter) writeStatement(ctx context.Context, c *cause, force override.Force, shown Shown, now time.Time) {
+func (p *reporter) writeStatement(ctx context.Context, c *cause, force override.Force, shown Published, now time.Time) {
 	what := c.kind.Resource + "/status"
 	if !p.may(what, now) {
 		return
@@ -319,7 +319,7 @@ func (p *reporter) writeStatement(ctx context.Context, c *cause, force override.
 			return
 		}
 		if s.State == v1alpha1.InForce {
-			if why := p.Server.Futile(c.order); why != "" {
+			if why := p.Server.NoEffect(c.order); why != "" {
 				s.State, s.Message = v1alpha1.NotInForce, why
 			}
 		}
@@ -418,7 +418,7 @@ func (p *reporter) foresee(ctx context.Context, c *cause) v1alpha1.Statement {
 
 // describe writes how the members stand. One server does that for all: the first by
 // name of those that are there.
-func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]v1alpha1.ClusterStatus, versions map[string]string, shown Shown, now time.Time) {
+func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]v1alpha1.ClusterStatus, versions map[string]string, shown Published, now time.Time) {
 	if !p.may("clusters/status", now) {
 		return
 	}
@@ -444,9 +444,9 @@ func (p *reporter) describe(ctx context.Context, v *View, clusters map[string]v1
 		case last.version != "" && find(was.Conditions, v1alpha1.Valid) < 0:
 			// An older fedsync writes its conditions as if there were no others, at once.
 			if p.undone[e.uid+name].IsZero() {
-				p.Log.Warn(fmt.Sprintf("%sCluster %s: somebody else takes conditions away, such as an older fedsync; they are written every %s", p.prefix(), name, 2*patience))
+				p.Log.Warn(fmt.Sprintf("%sCluster %s: somebody else takes conditions away, such as an older fedsync; they are written every %s", p.prefix(), name, 2*retryRefused))
 			}
-			if now.Sub(p.undone[e.uid+name]) < 2*patience {
+			if now.Sub(p.undone[e.uid+name]) < 2*retryRefused {
 				continue
 			}
 			p.undone[e.uid+name] = now

@@ -194,7 +194,7 @@ type View struct {
 	objects map[override.Order]string // that give the orders
 	before  map[override.Order]string // of the view before: snapshots follow a moment later
 	wrong   []Problem
-	unfit   []Misorder
+	unfit   []OrderProblem
 	lost    int
 	entries map[string]entry
 	posted  []posted // Order objects, as they were made
@@ -203,8 +203,8 @@ type View struct {
 // A Problem is something wrong with a Cluster object.
 type Problem struct{ Cluster, Field, Why string }
 
-// A Misorder is an Order object that can't be gone by.
-type Misorder struct{ Order, Why string }
+// A OrderProblem is an Order object that can't be gone by.
+type OrderProblem struct{ Order, Why string }
 
 // Object is the one that gives an order, as kubectl names it; "": none does.
 func (v *View) Object(o override.Order) string { return cmp.Or(v.objects[o], v.before[o]) }
@@ -238,7 +238,7 @@ func (r *roster) view(now time.Time) *View {
 			v.order(p.order, "order/"+p.Name)
 		}
 		if p.wrong != "" {
-			v.unfit = append(v.unfit, Misorder{p.Name, p.wrong})
+			v.unfit = append(v.unfit, OrderProblem{p.Name, p.wrong})
 		}
 	}
 	return v

@@ -79,7 +79,7 @@ func (c *cause) becomes(force override.Force) (s v1alpha1.Statement, settled boo
 	}
 	s.State = v1alpha1.InForce
 	var by []string
-	for _, o := range override.Overruled(force.Orders, at, force.Spots) {
+	for _, o := range override.Overruled(force.Orders, at, force.Places) {
 		by = append(by, o.String())
 	}
 	switch len(by) {

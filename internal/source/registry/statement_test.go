@@ -15,7 +15,7 @@ import (
 )
 
 // spots are those of two clusters in one region, and of one elsewhere.
-var spots = []override.Spot{{Cluster: "paris", Region: "eu", Zone: "eu-a"}, {Cluster: "lyon", Region: "eu", Zone: "eu-b"}, {Cluster: "oslo", Region: "no", Zone: "no-a"}}
+var spots = []override.ClusterPlace{{Cluster: "paris", Region: "eu", Zone: "eu-a"}, {Cluster: "lyon", Region: "eu", Zone: "eu-b"}, {Cluster: "oslo", Region: "no", Zone: "no-a"}}
 
 // orderObject is an Order as the API has it.
 func orderObject(name string, generation int64, spec map[string]any) *kube.Object {
@@ -71,7 +71,7 @@ func TestBecomes(t *testing.T) {
 			if len(all) != 1 {
 				t.Fatalf("%d causes", len(all))
 			}
-			s, settled := all[0].becomes(override.Force{Orders: read(tt.inForce), Spots: spots})
+			s, settled := all[0].becomes(override.Force{Orders: read(tt.inForce), Places: spots})
 			if settled == tt.unsettled || s.Generation != 3 {
 				t.Errorf("settled %v, %+v", settled, s)
 			}
@@ -177,7 +177,7 @@ func TestFiling(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := override.Force{Orders: append(slices.Clone(v.Orders), file...), Spots: spots}
+	f := override.Force{Orders: append(slices.Clone(v.Orders), file...), Places: spots}
 	for _, tt := range []struct {
 		path   string
 		unread error

@@ -62,7 +62,7 @@ func TestSourcesAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	source.Quiet()
+	source.SilenceClientGo()
 	kubeconfig := c.ReadOnly(t)
 	folder := func(dir string) sourcetest.Source {
 		f, err := source.NewFolder(source.FolderConfig{Federation: "fed", Cluster: "paris", Dir: dir, Selector: selector, Log: quiet})

@@ -110,9 +110,9 @@ func (w *world) restart([]string) (string, error) {
 	w.start()
 	old := w.table
 	w.table, w.fed = shard.NewTable(w.clusters, w.policy), snapshot.NewFederation(w.name)
-	w.table.Follow(old.Leads())
+	w.table.RestoreFailovers(old.Failovers())
 	for i := range w.clusters {
-		for _, c := range old.Holdings(i) {
+		for _, c := range old.Export(i) {
 			w.table.Apply(i, c)
 		}
 	}
@@ -212,7 +212,7 @@ func (w *world) forgets(args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w.forgot[args[0]] = w.table.Holdings(i)
+	w.forgot[args[0]] = w.table.Export(i)
 	w.table.Apply(i, shard.ServiceList{Kind: snapshot.Svc})
 	w.table.Apply(i, shard.SliceList{})
 	w.publish()

@@ -23,7 +23,7 @@ func (t *Table) crowd(s *snapshot.Service) {
 		return
 	}
 	t.crowded[s.Key] = true
-	t.notice("", Crowded, fmt.Sprintf("%s has more addresses than an answer may have: each has %d of them, in turn, and zone transfers always the same (answers %d)", s.Key, limit, limit))
+	t.notice("", Oversized, fmt.Sprintf("%s has more addresses than an answer may have: each has %d of them, in turn, and zone transfers always the same (answers %d)", s.Key, limit, limit))
 }
 
 // count is how many addresses there are of the family that has more.
@@ -37,6 +37,6 @@ func count(shards []snapshot.Shard) int {
 	return max(n[snapshot.IPv4], n[snapshot.IPv6])
 }
 
-// Crowded counts the services that have more addresses of one family than an answer
+// Oversized counts the services that have more addresses of one family than an answer
 // may have.
-func (t *Table) Crowded() int { return len(t.crowded) }
+func (t *Table) Oversized() int { return len(t.crowded) }

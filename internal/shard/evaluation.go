@@ -11,8 +11,8 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 )
 
-// A finding is what is known of one shard, and what follows from it.
-type finding struct {
+// A evaluation is what is known of one shard, and what follows from it.
+type evaluation struct {
 	cluster  int
 	evidence health.Evidence
 	verdict  health.Verdict
@@ -27,9 +27,9 @@ type finding struct {
 	hold     bool             // nothing is answered there before that is known
 }
 
-// findings judges the shards of a service in the clusters that count, and says
+// evaluate judges the shards of a service in the clusters that count, and says
 // what was decided about the service as a whole.
-func (t *Table) findings(s *service, now time.Duration) (fs []finding, note string) {
+func (t *Table) evaluate(s *service, now time.Duration) (fs []evaluation, note string) {
 	if !t.arbiter.holds(t, s.key) {
 		return nil, ""
 	}
@@ -38,7 +38,7 @@ func (t *Table) findings(s *service, now time.Duration) (fs []finding, note stri
 		if p == nil || p.object == nil || !t.members[i].complete() {
 			continue
 		}
-		f := t.gather(i, p, now)
+		f := t.collect(i, p, now)
 		if calm := f.evidence; calm.Endpoints > 0 && calm.Addresses > 0 && !calm.Deleting {
 			ready++
 			if calm.Probe == health.Failing {
@@ -54,13 +54,13 @@ func (t *Table) findings(s *service, now time.Duration) (fs []finding, note stri
 	doubted := t.arbiter.doubted(t, s.key)
 	for i := range fs {
 		fs[i].evidence.Unsaid = fs[i].evidence.Unsaid || doubted
-		t.conclude(&fs[i], s.key, panicking)
+		t.judgeShard(&fs[i], s.key, panicking)
 	}
 	return fs, note
 }
 
-// alarm follows for which services there is panic, and says so.
-func (t *Table) alarm(k snapshot.Key, note string) {
+// notePanic follows for which services there is panic, and says so.
+func (t *Table) notePanic(k snapshot.Key, note string) {
 	switch was := t.panics[k]; {
 	case note != "" && !was:
 		t.panics[k] = true
@@ -74,17 +74,17 @@ func (t *Table) alarm(k snapshot.Key, note string) {
 // Panics counts the services of which probes are ignored.
 func (t *Table) Panics() int { return len(t.panics) }
 
-// gather collects the evidence of one shard.
-func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
+// collect collects the evidence of one shard.
+func (t *Table) collect(cluster int, p *piece, now time.Duration) evaluation {
 	m, o := t.members[cluster], p.object
-	f := finding{cluster: cluster}
+	f := evaluation{cluster: cluster}
 	f.evidence = health.Evidence{Listed: true, Deleting: o.Deleting, Balancer: o.Balancer, Silent: m.silent}
 	if m.silent {
 		f.evidence.Quiet = now - m.counts
 	}
 	take := func(list []netip.Addr, by func(netip.Addr) Entry) {
 		for _, a := range list {
-			state, front := t.gate(cluster, o, by(a))
+			state, front := t.entryState(cluster, o, by(a))
 			switch what := unusable(a); {
 			case what != "":
 				f.evidence.Unusable++
@@ -130,8 +130,8 @@ func (t *Table) gather(cluster int, p *piece, now time.Duration) finding {
 
 // probe sums up the probes of a shard's addresses: one that passes is enough, and
 // it takes all of them to fail. unasked is set while some have come to nothing yet.
-func (t *Table) probe(f *finding, o *Service) (sum health.Probe, unasked bool) {
-	if c, ok := t.unheeded(t.members[f.cluster], o); ok {
+func (t *Table) probe(f *evaluation, o *Service) (sum health.Probe, unasked bool) {
+	if c, ok := t.ignoredProbe(t.members[f.cluster], o); ok {
 		f.unheeded = append(f.unheeded, c)
 	}
 	failing, passing := 0, 0
@@ -169,9 +169,9 @@ func (t *Table) checked(c Check) health.Probe {
 	return t.probed[c]
 }
 
-// conclude judges a finding, in the order of what may overrule what: readiness
+// judgeShard judges a finding, in the order of what may overrule what: readiness
 // and silence, probes unless there is panic, an operator's orders.
-func (t *Table) conclude(f *finding, k snapshot.Key, panicking bool) {
+func (t *Table) judgeShard(f *evaluation, k snapshot.Key, panicking bool) {
 	m := t.members[f.cluster]
 	if panicking {
 		f.evidence.Probe, f.evidence.Unasked = health.Unprobed, false
@@ -185,7 +185,7 @@ func (t *Table) conclude(f *finding, k snapshot.Key, panicking bool) {
 	}
 	policy := health.Policy{Hold: t.policy.Hold, Keep: t.policy.Keep, Isolated: t.isolated}
 	if m.Name == t.policy.Local.Cluster && k.Kind == snapshot.Svc {
-		f.near = t.near(f, k, policy)
+		f.near = t.judgeInside(f, k, policy)
 	}
 	base := health.Judge(f.evidence, policy)
 	if m.doubted && base.State != health.Up && base.Why != health.ProbeFails && base.Why != health.ClusterGone {
@@ -215,11 +215,11 @@ func (t *Table) conclude(f *finding, k snapshot.Key, panicking bool) {
 // ordered gives the places where a shard stays, and the order that says otherwise than
 // a verdict on it, if one does. An order is about places: one that speaks of some of
 // them only leaves the others. A shard that may yet turn out to be up counts as one.
-func (t *Table) ordered(f *finding, k snapshot.Key, base health.Verdict) (stay []topology.Place, order health.Order) {
+func (t *Table) ordered(f *evaluation, k snapshot.Key, base health.Verdict) (stay []topology.Place, order health.Order) {
 	m := t.members[f.cluster]
 	out := health.NoOrder
 	alive := base.State == health.Up || base.State == health.Unknown && base.Awaits != ""
-	for _, p := range t.everywhere(f, m) {
+	for _, p := range t.orderPlaces(f, m) {
 		switch o := t.order(k, m, p); {
 		case o == health.ForceUp:
 			stay = append(stay, p)
@@ -238,9 +238,9 @@ func (t *Table) ordered(f *finding, k snapshot.Key, base health.Verdict) (stay [
 	return stay, health.NoOrder
 }
 
-// everywhere are the places that an order may be about: where the shard is, and
+// orderPlaces are the places that an order may be about: where the shard is, and
 // where its cluster is.
-func (t *Table) everywhere(f *finding, m *member) []topology.Place {
+func (t *Table) orderPlaces(f *evaluation, m *member) []topology.Place {
 	if len(t.orders) == 0 {
 		return f.places
 	}

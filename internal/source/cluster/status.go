@@ -54,7 +54,7 @@ func why(err error) reason {
 	switch {
 	case errors.Is(err, errHung):
 		return hung
-	case errors.Is(err, apireply.ErrStrange):
+	case errors.Is(err, apireply.ErrUnexpected):
 		return strange
 	case errors.Is(err, apireply.ErrRedirect):
 		return redirected
@@ -88,8 +88,8 @@ var errNoAnswer = errors.New("no answer to a watch")
 // errHung is why we end a call ourselves.
 var errHung = errors.New("nothing was said for too long")
 
-// A standing is how a cluster's API does, so that the log says what changed, once.
-type standing struct {
+// A apiStatus is how a cluster's API does, so that the log says what changed, once.
+type apiStatus struct {
 	log    *slog.Logger
 	prefix string // "cluster gce-us: "
 
@@ -115,8 +115,8 @@ type fault struct {
 	since time.Time
 }
 
-func newStanding(log *slog.Logger, name string, resources []*resource) *standing {
-	s := &standing{
+func newAPIStatus(log *slog.Logger, name string, resources []*resource) *apiStatus {
+	s := &apiStatus{
 		log: log, prefix: "cluster " + name + ": ", failing: map[string]fault{}, extra: map[string]string{}, refused: map[string]bool{}, strikes: map[string]int{},
 		waiting: map[string]bool{}, seldom: map[string]bool{}, counts: map[string]int{}, changed: make(chan struct{}, 1),
 	}
@@ -136,7 +136,7 @@ func newStanding(log *slog.Logger, name string, resources []*resource) *standing
 
 // failed notes that a call went wrong. All resources fail together as a
 // rule, one after another; that is one line, when the first does.
-func (s *standing) failed(resource string, w reason, err error) {
+func (s *apiStatus) failed(resource string, w reason, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f, ok := s.failing[resource]
@@ -158,7 +158,7 @@ func (s *standing) failed(resource string, w reason, err error) {
 // until it has read its roles, so that a refusal counts only when it is repeated
 // after the needed resources have been listed. first says that the resource hasn't
 // been listed, and is to count as empty.
-func (s *standing) refuse(resource string, err error) (final, first bool) {
+func (s *apiStatus) refuse(resource string, err error) (final, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f, failing := s.failing[resource]; failing { // it fails for another reason than before
@@ -184,7 +184,7 @@ func (s *standing) refuse(resource string, err error) (final, first bool) {
 }
 
 // works notes that a watch is open, or tells something.
-func (s *standing) works(resource string) {
+func (s *apiStatus) works(resource string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.strikes, resource)
@@ -198,7 +198,7 @@ func (s *standing) works(resource string) {
 }
 
 // spare notes that a resource is done without for now, whatever was wrong with it.
-func (s *standing) spare(resource string) {
+func (s *apiStatus) spare(resource string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.recovered(resource)
@@ -206,7 +206,7 @@ func (s *standing) spare(resource string) {
 
 // named is what a resource is called in the log, and whether nothing else of that
 // name is refused.
-func (s *standing) named(resource string) (name string, alone bool) {
+func (s *apiStatus) named(resource string) (name string, alone bool) {
 	group, ok := s.extra[resource]
 	if !ok {
 		return resource, true
@@ -222,7 +222,7 @@ func (s *standing) named(resource string) (name string, alone bool) {
 // theGatewayAPI is what its resources are called together.
 const theGatewayAPI = "the Gateway API"
 
-func (s *standing) recovered(resource string) {
+func (s *apiStatus) recovered(resource string) {
 	if s.why == "" {
 		return
 	}
@@ -235,7 +235,7 @@ func (s *standing) recovered(resource string) {
 }
 
 // begin starts a generation, of which nothing has been reported.
-func (s *standing) begin() {
+func (s *apiStatus) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = map[string]bool{}
@@ -243,14 +243,14 @@ func (s *standing) begin() {
 }
 
 // reported notes that a complete list is where it should be.
-func (s *standing) reported(resource string) {
+func (s *apiStatus) reported(resource string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told[resource] = true
 	s.nudge()
 }
 
-func (s *standing) nudge() {
+func (s *apiStatus) nudge() {
 	select {
 	case s.changed <- struct{}{}:
 	default:
@@ -258,7 +258,7 @@ func (s *standing) nudge() {
 }
 
 // rejected says whether any resource is failing with an answer, not for want of one.
-func (s *standing) rejected() bool {
+func (s *apiStatus) rejected() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.failing {
@@ -271,7 +271,7 @@ func (s *standing) rejected() bool {
 
 // state says since when any resource has been failing (zero: none is), and
 // whether this generation has reported all lists.
-func (s *standing) state() (failing time.Time, complete bool) {
+func (s *apiStatus) state() (failing time.Time, complete bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.failing {
@@ -283,7 +283,7 @@ func (s *standing) state() (failing time.Time, complete bool) {
 }
 
 // listed notes a complete list.
-func (s *standing) listed(resource string, n int) {
+func (s *apiStatus) listed(resource string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.waiting[resource] {
@@ -304,7 +304,7 @@ func (s *standing) listed(resource string, n int) {
 	s.log.Info(s.prefix + "listed " + strings.Join(all, ", "))
 }
 
-func (s *standing) held(w reason) bool {
+func (s *apiStatus) held(w reason) bool {
 	for _, f := range s.failing {
 		if f.why == w {
 			return true

@@ -104,7 +104,7 @@ func TestInFront(t *testing.T) {
 			// Who learns it all at once comes to the same.
 			again := hosting(t, shard.Cluster{Name: "eu", Region: "eu"}, shard.Cluster{Name: "us", Region: "us"})
 			for i := range 2 {
-				again.apply(i, b.table.Holdings(i)...)
+				again.apply(i, b.table.Export(i)...)
 			}
 			again.wantHosts(tt.want)
 			check(again)
@@ -154,7 +154,7 @@ func TestGatewayStatus(t *testing.T) {
 			b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
 			g := gateway("infra", "gw", "192.0.2.1", tt.listen...)
 			g.Object.Blocked = tt.blocked
-			b.apply(0, lists()...).apply(0, shard.FrontSet{Front: g}, shard.FrontSet{Front: route(shard.HTTPRoute, "shop", "r", to("infra", "gw"), []string{host})})
+			b.apply(0, lists()...).apply(0, shard.FrontendSet{Frontend: g}, shard.FrontendSet{Frontend: route(shard.HTTPRoute, "shop", "r", to("infra", "gw"), []string{host})})
 			b.wantHosts(tt.want)
 			if s := b.fed.Host(host); s.Down != tt.down {
 				t.Errorf("%q, want %q", s.Down, tt.down)

@@ -55,15 +55,15 @@ func claim(host string, backends ...string) shard.Claim {
 	return c
 }
 
-func gateway(namespace, name, addr string, listeners ...shard.Listener) *shard.Front {
+func gateway(namespace, name, addr string, listeners ...shard.Listener) *shard.Frontend {
 	o := service(snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}, addr)
-	return &shard.Front{Key: shard.FrontKey{Kind: shard.Gateway, Namespace: namespace, Name: name}, Object: o, Listeners: listeners}
+	return &shard.Frontend{Key: shard.FrontendKey{Kind: shard.Gateway, Namespace: namespace, Name: name}, Object: o, Listeners: listeners}
 }
 
-func route(kind shard.FrontKind, namespace, name string, parents []shard.Parent, hostnames []string, backends ...string) *shard.Front {
+func route(kind shard.FrontendKind, namespace, name string, parents []shard.Parent, hostnames []string, backends ...string) *shard.Frontend {
 	o := &shard.Service{Key: snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}, Created: 1}
 	o.Backends = claim("", backends...).Backends
-	return &shard.Front{Key: shard.FrontKey{Kind: kind, Namespace: namespace, Name: name}, Object: o, Parents: parents, Hostnames: hostnames}
+	return &shard.Frontend{Key: shard.FrontendKey{Kind: kind, Namespace: namespace, Name: name}, Object: o, Parents: parents, Hostnames: hostnames}
 }
 
 func to(namespace, name string) []shard.Parent {
@@ -164,7 +164,7 @@ func TestHostConflict(t *testing.T) {
 	}
 	said := func(b *bed, want ...string) {
 		t.Helper()
-		if got := b.table.Said(); !slices.Equal(got, want) {
+		if got := b.table.Announcements(); !slices.Equal(got, want) {
 			t.Errorf("said %q, want %q", got, want)
 		}
 	}
@@ -196,7 +196,7 @@ func TestHostConflict(t *testing.T) {
 	}
 	gone(lab, 0, "far", "x")
 	check("it goes", "shop.example.com old 192.0.2.2", "", [2]int{2, 0})
-	fed.table.Said()
+	fed.table.Announcements()
 	gone(fed, 1, "old", "x")
 	check("and the next", "shop.example.com young 192.0.2.1 192.0.2.3", "", [2]int{1, 0})
 	said(fed, "host shop.example.com of namespace young: holds it now", "host shop.example.com of namespace undated: refused: namespace young holds it, and is older")
@@ -225,11 +225,11 @@ func TestHostBesideOthers(t *testing.T) {
 	b.table.Serve("fed", func(h string) (bool, string) { return under("example.com", taken...)(h) }, a)
 	b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: ingress("shop", "x", 1, "192.0.2.1", claim(host), claim("*.example.com"))})
 	b.wantHosts("*.example.com shop 192.0.2.1")
-	if said := b.table.Said(); len(said) != 1 || said[0] != "host shop.example.com of namespace shop: refused: static records stand there" || b.table.Refused() != 1 {
+	if said := b.table.Announcements(); len(said) != 1 || said[0] != "host shop.example.com of namespace shop: refused: static records stand there" || b.table.Refused() != 1 {
 		t.Errorf("%q", said)
 	}
 	taken = nil
-	a.Again()
+	a.Reevaluate()
 	if !b.table.Dirty() {
 		t.Error("nothing to publish")
 	}
@@ -244,7 +244,7 @@ func TestAttachment(t *testing.T) {
 		what      string
 		listener  shard.Listener
 		hostnames string
-		change    func(*shard.Front) // of the route
+		change    func(*shard.Frontend) // of the route
 		want      string
 	}{
 		{"any host", https(""), "shop.example.com a.example.com", nil, "a.example.com shop.example.com"},
@@ -256,28 +256,28 @@ func TestAttachment(t *testing.T) {
 		{"the route's narrower wildcard", https("*.example.com"), "*.shop.example.com", nil, "*.shop.example.com"},
 		{"the listener's alone", https("shop.example.com"), "", nil, "shop.example.com"},
 		{"nobody's", https(""), "", nil, ""},
-		{"another section", https(""), "shop.example.com", func(r *shard.Front) { r.Parents[0].Section = "http" }, ""},
-		{"the right section and port", https(""), "shop.example.com", func(r *shard.Front) { r.Parents[0].Section, r.Parents[0].Port = "https", 443 }, "shop.example.com"},
-		{"another port", https(""), "shop.example.com", func(r *shard.Front) { r.Parents[0].Port = 80 }, ""},
-		{"rejected", https(""), "shop.example.com", func(r *shard.Front) { r.Parents[0].Word = shard.Rejected }, ""},
-		{"another kind", with(https(""), func(l *shard.Listener) { l.Only = []shard.FrontKind{shard.GRPCRoute} }), "shop.example.com", nil, ""},
-		{"a TLSRoute where HTTP is spoken", https(""), "shop.example.com", func(r *shard.Front) { r.Key.Kind = shard.TLSRoute }, ""},
-		{"a TLSRoute", with(https("*.example.com"), func(l *shard.Listener) { l.Only = []shard.FrontKind{shard.TLSRoute} }), "shop.example.com", func(r *shard.Front) { r.Key.Kind = shard.TLSRoute }, "shop.example.com"},
-		{"a GRPCRoute", https(""), "shop.example.com", func(r *shard.Front) { r.Key.Kind = shard.GRPCRoute }, "shop.example.com"},
-		{"an HTTPRoute where TLS is passed through", with(https(""), func(l *shard.Listener) { l.Only = []shard.FrontKind{shard.TLSRoute} }), "shop.example.com", nil, ""},
-		{"another namespace", https(""), "shop.example.com", func(r *shard.Front) { r.Key.Namespace = "other" }, ""},
-		{"from all", with(https(""), func(l *shard.Listener) { l.From = shard.AnyWhere }), "shop.example.com", func(r *shard.Front) { r.Key.Namespace = "other" }, "shop.example.com"},
+		{"another section", https(""), "shop.example.com", func(r *shard.Frontend) { r.Parents[0].Section = "http" }, ""},
+		{"the right section and port", https(""), "shop.example.com", func(r *shard.Frontend) { r.Parents[0].Section, r.Parents[0].Port = "https", 443 }, "shop.example.com"},
+		{"another port", https(""), "shop.example.com", func(r *shard.Frontend) { r.Parents[0].Port = 80 }, ""},
+		{"rejected", https(""), "shop.example.com", func(r *shard.Frontend) { r.Parents[0].Status = shard.Rejected }, ""},
+		{"another kind", with(https(""), func(l *shard.Listener) { l.Only = []shard.FrontendKind{shard.GRPCRoute} }), "shop.example.com", nil, ""},
+		{"a TLSRoute where HTTP is spoken", https(""), "shop.example.com", func(r *shard.Frontend) { r.Key.Kind = shard.TLSRoute }, ""},
+		{"a TLSRoute", with(https("*.example.com"), func(l *shard.Listener) { l.Only = []shard.FrontendKind{shard.TLSRoute} }), "shop.example.com", func(r *shard.Frontend) { r.Key.Kind = shard.TLSRoute }, "shop.example.com"},
+		{"a GRPCRoute", https(""), "shop.example.com", func(r *shard.Frontend) { r.Key.Kind = shard.GRPCRoute }, "shop.example.com"},
+		{"an HTTPRoute where TLS is passed through", with(https(""), func(l *shard.Listener) { l.Only = []shard.FrontendKind{shard.TLSRoute} }), "shop.example.com", nil, ""},
+		{"another namespace", https(""), "shop.example.com", func(r *shard.Frontend) { r.Key.Namespace = "other" }, ""},
+		{"from all", with(https(""), func(l *shard.Listener) { l.From = shard.AnyWhere }), "shop.example.com", func(r *shard.Frontend) { r.Key.Namespace = "other" }, "shop.example.com"},
 		{"by label, unsaid", with(https(""), func(l *shard.Listener) { l.From = shard.Selected }), "shop.example.com", nil, ""},
-		{"by label, accepted", with(https(""), func(l *shard.Listener) { l.From = shard.Selected }), "shop.example.com", func(r *shard.Front) { r.Parents[0].Word = shard.Accepted }, "shop.example.com"},
+		{"by label, accepted", with(https(""), func(l *shard.Listener) { l.From = shard.Selected }), "shop.example.com", func(r *shard.Frontend) { r.Parents[0].Status = shard.Accepted }, "shop.example.com"},
 		{"from nowhere", with(https(""), func(l *shard.Listener) { l.From = shard.Nowhere }), "shop.example.com", nil, ""},
-		{"another Gateway", https(""), "shop.example.com", func(r *shard.Front) { r.Parents[0].Name = "none" }, ""},
+		{"another Gateway", https(""), "shop.example.com", func(r *shard.Frontend) { r.Parents[0].Name = "none" }, ""},
 	} {
 		b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
 		r := route(shard.HTTPRoute, "shop", "r", to("shop", "gw"), strings.Fields(tt.hostnames))
 		if tt.change != nil {
 			tt.change(r)
 		}
-		b.apply(0, lists()...).apply(0, shard.FrontSet{Front: gateway("shop", "gw", "192.0.2.1", tt.listener)}, shard.FrontSet{Front: r})
+		b.apply(0, lists()...).apply(0, shard.FrontendSet{Frontend: gateway("shop", "gw", "192.0.2.1", tt.listener)}, shard.FrontendSet{Frontend: r})
 		var got []string
 		for h := range strings.SplitSeq(b.hosts(), "; ") {
 			if h != "" {
@@ -290,9 +290,9 @@ func TestAttachment(t *testing.T) {
 	}
 }
 
-func listenerSet(kind shard.FrontKind, namespace, name string, gateway shard.Parent, listeners ...shard.Listener) *shard.Front {
+func listenerSet(kind shard.FrontendKind, namespace, name string, gateway shard.Parent, listeners ...shard.Listener) *shard.Frontend {
 	o := &shard.Service{Key: snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}}
-	return &shard.Front{Key: shard.FrontKey{Kind: kind, Namespace: namespace, Name: name}, Object: o, Parents: []shard.Parent{gateway}, Listeners: listeners}
+	return &shard.Frontend{Key: shard.FrontendKey{Kind: kind, Namespace: namespace, Name: name}, Object: o, Parents: []shard.Parent{gateway}, Listeners: listeners}
 }
 
 // How routes come to a Gateway through a set of listeners.
@@ -300,44 +300,48 @@ func TestListenerSet(t *testing.T) {
 	const served = "shop.example.com shop 192.0.2.1"
 	for _, tt := range []struct {
 		what         string
-		change       func(gw, set, r *shard.Front)
+		change       func(gw, set, r *shard.Frontend)
 		want, wantTo string
 	}{
 		{"from all", nil, served, "eu/ 192.0.2.1"},
-		{"on trial", func(_, set, r *shard.Front) { set.Key.Kind, r.Parents[0].Kind = shard.XListenerSet, shard.XListenerSet }, served, "eu/ 192.0.2.1"},
-		{"by its kind", func(_, _, r *shard.Front) { r.Parents[0].Kind = shard.XListenerSet }, "", "eu/ 192.0.2.1"},
-		{"the Gateway's own listeners aren't the set's", func(_, set, r *shard.Front) { set.Listeners[0].Host, r.Hostnames = host, []string{"own.example.com"} }, "", "eu/ 192.0.2.1"},
-		{"the set's aren't the Gateway's own", func(_, _, r *shard.Front) { r.Parents[0] = shard.Parent{Namespace: "infra", Name: "gw"} }, "", "eu/ 192.0.2.1"},
-		{"from none", func(gw, _, _ *shard.Front) { gw.Sets = shard.Nowhere }, "", "eu/ 192.0.2.1"},
-		{"from another namespace", func(gw, _, _ *shard.Front) { gw.Sets = shard.Same }, "", "eu/ 192.0.2.1"},
-		{"from its own", func(gw, set, r *shard.Front) {
+		{"on trial", func(_, set, r *shard.Frontend) {
+			set.Key.Kind, r.Parents[0].Kind = shard.XListenerSet, shard.XListenerSet
+		}, served, "eu/ 192.0.2.1"},
+		{"by its kind", func(_, _, r *shard.Frontend) { r.Parents[0].Kind = shard.XListenerSet }, "", "eu/ 192.0.2.1"},
+		{"the Gateway's own listeners aren't the set's", func(_, set, r *shard.Frontend) {
+			set.Listeners[0].Host, r.Hostnames = host, []string{"own.example.com"}
+		}, "", "eu/ 192.0.2.1"},
+		{"the set's aren't the Gateway's own", func(_, _, r *shard.Frontend) { r.Parents[0] = shard.Parent{Namespace: "infra", Name: "gw"} }, "", "eu/ 192.0.2.1"},
+		{"from none", func(gw, _, _ *shard.Frontend) { gw.Sets = shard.Nowhere }, "", "eu/ 192.0.2.1"},
+		{"from another namespace", func(gw, _, _ *shard.Frontend) { gw.Sets = shard.Same }, "", "eu/ 192.0.2.1"},
+		{"from its own", func(gw, set, r *shard.Frontend) {
 			gw.Sets, set.Key.Namespace, set.Listeners[0].From, r.Parents[0].Namespace = shard.Same, "infra", shard.AnyWhere, "infra"
 		}, served, "eu/ 192.0.2.1"},
-		{"by label, unsaid", func(gw, _, _ *shard.Front) { gw.Sets = shard.Selected }, "", "eu/ 192.0.2.1"},
-		{"by label, accepted", func(gw, set, _ *shard.Front) { gw.Sets, set.Parents[0].Word = shard.Selected, shard.Accepted }, served, "eu/ 192.0.2.1"},
-		{"rejected", func(_, set, _ *shard.Front) { set.Parents[0].Word = shard.Rejected }, "", "eu/ 192.0.2.1"},
-		{"the route is rejected", func(_, _, r *shard.Front) { r.Parents[0].Word = shard.Rejected }, "", "eu/ 192.0.2.1"},
-		{"the route's namespace is not the set's", func(_, _, r *shard.Front) { r.Key.Namespace = "other" }, "", "eu/ 192.0.2.1"},
-		{"another Gateway", func(_, set, _ *shard.Front) { set.Parents[0].Name = "none" }, "", "eu/ 192.0.2.1"},
-		{"a set of a set", func(_, set, _ *shard.Front) {
+		{"by label, unsaid", func(gw, _, _ *shard.Frontend) { gw.Sets = shard.Selected }, "", "eu/ 192.0.2.1"},
+		{"by label, accepted", func(gw, set, _ *shard.Frontend) { gw.Sets, set.Parents[0].Status = shard.Selected, shard.Accepted }, served, "eu/ 192.0.2.1"},
+		{"rejected", func(_, set, _ *shard.Frontend) { set.Parents[0].Status = shard.Rejected }, "", "eu/ 192.0.2.1"},
+		{"the route is rejected", func(_, _, r *shard.Frontend) { r.Parents[0].Status = shard.Rejected }, "", "eu/ 192.0.2.1"},
+		{"the route's namespace is not the set's", func(_, _, r *shard.Frontend) { r.Key.Namespace = "other" }, "", "eu/ 192.0.2.1"},
+		{"another Gateway", func(_, set, _ *shard.Frontend) { set.Parents[0].Name = "none" }, "", "eu/ 192.0.2.1"},
+		{"a set of a set", func(_, set, _ *shard.Frontend) {
 			set.Parents[0] = shard.Parent{Kind: shard.ListenerSet, Namespace: "shop", Name: "set"}
 		}, "", "eu/ 192.0.2.1"},
-		{"another section", func(_, _, r *shard.Front) { r.Parents[0].Section = "own" }, "", "eu/ 192.0.2.1"},
-		{"the right section", func(_, _, r *shard.Front) { r.Parents[0].Section = "tls" }, served, "eu/ 192.0.2.1"},
-		{"a listener that isn't ready", func(_, set, _ *shard.Front) { set.Listeners[0].NotReady = true }, "shop.example.com shop", "eu/ 192.0.2.1"},
-		{"only the Gateway's own aren't", func(gw, _, _ *shard.Front) { gw.Object.Blocked = health.NotListening }, served, ""},
-		{"no endpoint", func(_, _, r *shard.Front) { r.Object.Backends = []snapshot.Key{{Namespace: "shop", Name: "api"}} }, "shop.example.com shop", ""},
+		{"another section", func(_, _, r *shard.Frontend) { r.Parents[0].Section = "own" }, "", "eu/ 192.0.2.1"},
+		{"the right section", func(_, _, r *shard.Frontend) { r.Parents[0].Section = "tls" }, served, "eu/ 192.0.2.1"},
+		{"a listener that isn't ready", func(_, set, _ *shard.Frontend) { set.Listeners[0].NotReady = true }, "shop.example.com shop", "eu/ 192.0.2.1"},
+		{"only the Gateway's own aren't", func(gw, _, _ *shard.Frontend) { gw.Object.Blocked = health.NotListening }, served, ""},
+		{"no endpoint", func(_, _, r *shard.Frontend) { r.Object.Backends = []snapshot.Key{{Namespace: "shop", Name: "api"}} }, "shop.example.com shop", ""},
 	} {
 		b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
-		gw := gateway("infra", "gw", "192.0.2.1", shard.Listener{Name: "own", Host: "own.example.com", Only: []shard.FrontKind{shard.TLSRoute}})
+		gw := gateway("infra", "gw", "192.0.2.1", shard.Listener{Name: "own", Host: "own.example.com", Only: []shard.FrontendKind{shard.TLSRoute}})
 		gw.Sets = shard.AnyWhere
-		set := listenerSet(shard.ListenerSet, "shop", "set", shard.Parent{Namespace: "infra", Name: "gw"}, shard.Listener{Name: "tls", Only: []shard.FrontKind{shard.TLSRoute}})
+		set := listenerSet(shard.ListenerSet, "shop", "set", shard.Parent{Namespace: "infra", Name: "gw"}, shard.Listener{Name: "tls", Only: []shard.FrontendKind{shard.TLSRoute}})
 		r := route(shard.TLSRoute, "shop", "r", []shard.Parent{{Kind: shard.ListenerSet, Namespace: "shop", Name: "set"}}, []string{host}, "web")
 		if tt.change != nil {
 			tt.change(gw, set, r)
 		}
 		b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.ServiceSet{Service: service(snapshot.Key{Namespace: "shop", Name: "api"})}, shard.SliceSet{Slice: slice(web, ready(""))})
-		sets := []shard.Change{shard.FrontSet{Front: gw}, shard.FrontSet{Front: set}, shard.FrontSet{Front: r}}
+		sets := []shard.Change{shard.FrontendSet{Frontend: gw}, shard.FrontendSet{Frontend: set}, shard.FrontendSet{Frontend: r}}
 		for range 3 { // whichever comes last
 			sets = append(sets[1:], sets[0])
 			b.apply(0, sets...)
@@ -345,13 +349,13 @@ func TestListenerSet(t *testing.T) {
 				t.Errorf("%s: %q at %q, want %q at %q", tt.what, got, to, tt.want, tt.wantTo)
 			}
 			heir := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
-			if got := heir.apply(0, b.table.Holdings(0)...).hosts(); got != tt.want {
+			if got := heir.apply(0, b.table.Export(0)...).hosts(); got != tt.want {
 				t.Errorf("%s: an heir says %q, want %q", tt.what, got, tt.want)
 			}
 			// Each is needed.
 			for _, c := range sets {
-				k := c.(shard.FrontSet).Front.Key
-				b.apply(0, shard.FrontGone{Key: k})
+				k := c.(shard.FrontendSet).Frontend.Key
+				b.apply(0, shard.FrontendGone{Key: k})
 				b.wantHosts("")
 				b.apply(0, c)
 				if got := b.hosts(); got != tt.want {
@@ -359,7 +363,7 @@ func TestListenerSet(t *testing.T) {
 				}
 			}
 			for _, c := range sets {
-				b.apply(0, shard.FrontGone{Key: c.(shard.FrontSet).Front.Key})
+				b.apply(0, shard.FrontendGone{Key: c.(shard.FrontendSet).Frontend.Key})
 			}
 		}
 	}
@@ -371,30 +375,30 @@ func TestListenerSetChanges(t *testing.T) {
 	any := shard.Listener{Name: "any"}
 	one, two := gateway("shop", "one", "192.0.2.1"), gateway("shop", "two", "192.0.2.2")
 	set := listenerSet(shard.ListenerSet, "shop", "set", shard.Parent{Namespace: "shop", Name: "one"}, any)
-	b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.FrontSet{Front: one}, shard.FrontSet{Front: two}, shard.FrontSet{Front: set},
-		shard.FrontSet{Front: route(shard.HTTPRoute, "shop", "r", []shard.Parent{{Kind: shard.ListenerSet, Namespace: "shop", Name: "set"}, {Namespace: "shop", Name: "two"}}, []string{host}, "web")})
+	b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: service(web)}, shard.FrontendSet{Frontend: one}, shard.FrontendSet{Frontend: two}, shard.FrontendSet{Frontend: set},
+		shard.FrontendSet{Frontend: route(shard.HTTPRoute, "shop", "r", []shard.Parent{{Kind: shard.ListenerSet, Namespace: "shop", Name: "set"}, {Namespace: "shop", Name: "two"}}, []string{host}, "web")})
 	b.want(one.Object.Key, "") // by its only route, whose Service is down
 	b.want(two.Object.Key, "eu/ 192.0.2.2")
 	b.wantHosts("shop.example.com shop")
 	moved := *set
 	moved.Parents = []shard.Parent{{Namespace: "shop", Name: "two"}}
-	b.apply(0, shard.FrontSet{Front: &moved})
+	b.apply(0, shard.FrontendSet{Frontend: &moved})
 	b.want(one.Object.Key, "eu/ 192.0.2.1")
 	b.want(two.Object.Key, "")
 	b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))})
 	b.wantHosts("shop.example.com shop 192.0.2.2")
 	closed := *two
 	closed.Sets = shard.Nowhere
-	b.apply(0, shard.FrontSet{Front: &closed})
+	b.apply(0, shard.FrontendSet{Frontend: &closed})
 	b.wantHosts("")
-	b.apply(0, shard.FrontSet{Front: two})
+	b.apply(0, shard.FrontendSet{Frontend: two})
 	narrow := moved
 	narrow.Listeners = []shard.Listener{{Name: "any", Host: "a.example.com"}}
-	b.apply(0, shard.FrontSet{Front: &narrow})
+	b.apply(0, shard.FrontendSet{Frontend: &narrow})
 	b.wantHosts("")
-	b.apply(0, shard.FrontList{Kind: shard.ListenerSet, Fronts: []*shard.Front{&moved}})
+	b.apply(0, shard.FrontendList{Kind: shard.ListenerSet, Frontends: []*shard.Frontend{&moved}})
 	b.wantHosts("shop.example.com shop 192.0.2.2")
-	b.apply(0, shard.FrontList{Kind: shard.ListenerSet})
+	b.apply(0, shard.FrontendList{Kind: shard.ListenerSet})
 	b.wantHosts("")
 }
 
@@ -404,9 +408,9 @@ func TestGatewayHealth(t *testing.T) {
 	b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
 	front := snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}
 	any := shard.Listener{Name: "any"}
-	b.apply(0, lists()...).apply(0, shard.FrontSet{Front: gateway("shop", "front", "192.0.2.1", any)})
+	b.apply(0, lists()...).apply(0, shard.FrontendSet{Frontend: gateway("shop", "front", "192.0.2.1", any)})
 	b.want(front, "eu/ 192.0.2.1") // with no route, the address is enough
-	b.apply(0, shard.ServiceSet{Service: service(web)}, shard.FrontSet{Front: route(shard.GRPCRoute, "shop", "r", to("shop", "front"), []string{host}, "web")})
+	b.apply(0, shard.ServiceSet{Service: service(web)}, shard.FrontendSet{Frontend: route(shard.GRPCRoute, "shop", "r", to("shop", "front"), []string{host}, "web")})
 	b.want(front, "")
 	b.wantHosts("shop.example.com shop")
 	b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))})
@@ -414,7 +418,7 @@ func TestGatewayHealth(t *testing.T) {
 	b.wantHosts("shop.example.com shop 192.0.2.1")
 	b.apply(0, shard.ServiceSet{Service: ingress("shop", "front", 3, "192.0.2.2")})
 	b.want(front, "eu/ 192.0.2.1, eu/ 192.0.2.2")
-	b.apply(0, shard.FrontGone{Key: shard.FrontKey{Kind: shard.Gateway, Namespace: "shop", Name: "front"}})
+	b.apply(0, shard.FrontendGone{Key: shard.FrontendKey{Kind: shard.Gateway, Namespace: "shop", Name: "front"}})
 	b.want(front, "eu/ 192.0.2.2")
 	b.wantHosts("")
 	b.apply(0, shard.ServiceList{Kind: snapshot.Ing})
@@ -428,11 +432,11 @@ func TestAwaited(t *testing.T) {
 	if b.table.Complete(0) {
 		t.Error("complete before it is")
 	}
-	b.apply(0, shard.FrontList{Kind: shard.Gateway}, shard.FrontList{Kind: shard.HTTPRoute})
+	b.apply(0, shard.FrontendList{Kind: shard.Gateway}, shard.FrontendList{Kind: shard.HTTPRoute})
 	if b.table.Complete(0) {
 		t.Error("complete before it is")
 	}
-	b.apply(0, shard.Forgone{Kind: shard.GRPCRoute})
+	b.apply(0, shard.ListUnavailable{Kind: shard.GRPCRoute})
 	if !b.table.Complete(0) {
 		t.Error("not complete")
 	}
@@ -441,13 +445,13 @@ func TestAwaited(t *testing.T) {
 	}
 	// A source that asks for all that may be in front has TLSRoutes and ListenerSets, too.
 	b = hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
-	b.apply(0, shard.Awaited{Fronts: true}).apply(0, lists()...)
+	b.apply(0, shard.Awaited{Frontends: true}).apply(0, lists()...)
 	b.apply(0, shard.StandbyList{}, shard.ClassList{Kind: shard.Ingress}, shard.ClassList{Kind: shard.Gateway})
 	for _, k := range shard.GatewayAPI {
 		if b.table.Complete(0) {
 			t.Errorf("complete before the list of each %s", k)
 		}
-		b.apply(0, shard.FrontList{Kind: k})
+		b.apply(0, shard.FrontendList{Kind: k})
 	}
 	if !b.table.Complete(0) {
 		t.Error("not complete")
@@ -479,8 +483,8 @@ func TestFrontsInAnyOrder(t *testing.T) {
 	for i := range 6 {
 		changes = append(changes,
 			shard.ServiceSet{Service: ingress("shop", fmt.Sprint("i", i), int64(i), fmt.Sprint("192.0.2.", i+1), claim(host, "web"), claim(fmt.Sprintf("h%d.example.com", i%2), "api"))},
-			shard.FrontSet{Front: gateway("infra", fmt.Sprint("g", i), fmt.Sprint("192.0.2.", i+101), any)},
-			shard.FrontSet{Front: route(shard.HTTPRoute, []string{"shop", "other"}[i%2], fmt.Sprint("r", i), append(to("infra", fmt.Sprint("g", i)), to("infra", fmt.Sprint("g", (i+1)%6))...), []string{host, fmt.Sprintf("h%d.example.com", i)}, "web")},
+			shard.FrontendSet{Frontend: gateway("infra", fmt.Sprint("g", i), fmt.Sprint("192.0.2.", i+101), any)},
+			shard.FrontendSet{Frontend: route(shard.HTTPRoute, []string{"shop", "other"}[i%2], fmt.Sprint("r", i), append(to("infra", fmt.Sprint("g", i)), to("infra", fmt.Sprint("g", (i+1)%6))...), []string{host, fmt.Sprintf("h%d.example.com", i)}, "web")},
 		)
 	}
 	changes = append(changes, shard.ServiceSet{Service: service(web)}, shard.SliceSet{Slice: slice(web, ready(""))})
@@ -492,8 +496,8 @@ func TestFrontsInAnyOrder(t *testing.T) {
 		b.apply(0, changes...)
 		for _, c := range changes[:8] { // some come again
 			switch c := c.(type) {
-			case shard.FrontSet:
-				b.apply(0, shard.FrontGone{Key: c.Front.Key})
+			case shard.FrontendSet:
+				b.apply(0, shard.FrontendGone{Key: c.Frontend.Key})
 			case shard.ServiceSet:
 				b.apply(0, shard.ServiceGone{Key: c.Service.Key})
 			}
@@ -511,7 +515,7 @@ func TestFrontsInAnyOrder(t *testing.T) {
 			t.Fatalf("%q\n%q\nnot\n%q\n%q", got, gotGateway, want, wantGateway)
 		}
 		heir := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
-		heir.apply(0, b.table.Holdings(0)...)
+		heir.apply(0, b.table.Export(0)...)
 		if got := heir.hosts(); got != want || heir.up(key) != wantGateway {
 			t.Fatalf("an heir says %q, not %q", got, want)
 		}

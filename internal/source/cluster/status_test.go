@@ -12,7 +12,7 @@ import (
 // though it is asked for some resources only later.
 func TestFaultOfAnotherKind(t *testing.T) {
 	j := &journal{}
-	s := newStanding(j.logger(), "gce-us", []*resource{{name: "services"}, {name: "ingresses", optional: true}})
+	s := newAPIStatus(j.logger(), "gce-us", []*resource{{name: "services"}, {name: "ingresses", optional: true}})
 	s.begin()
 	away, no := errors.New("connection refused"), apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New("no"))
 	s.failed("services", unreachable, away)

@@ -113,18 +113,18 @@ func (d *demand) note(c shard.Change) (tooMany bool) {
 		if c.Kind == snapshot.Ing {
 			list("ingresses", c.Services)
 		}
-	case shard.FrontSet:
-		if c.Front.Key.Kind == shard.Gateway {
-			d.object("gateways", c.Front.Object.Key, c.Front.Object)
+	case shard.FrontendSet:
+		if c.Frontend.Key.Kind == shard.Gateway {
+			d.object("gateways", c.Frontend.Object.Key, c.Frontend.Object)
 		}
-	case shard.FrontGone:
+	case shard.FrontendGone:
 		if c.Key.Kind == shard.Gateway {
 			d.forget("gateways", snapshot.Key{Namespace: c.Key.Namespace, Name: c.Key.Name, Kind: snapshot.Ing}.String())
 		}
-	case shard.FrontList:
+	case shard.FrontendList:
 		if c.Kind == shard.Gateway {
 			var all []*shard.Service
-			for _, f := range c.Fronts {
+			for _, f := range c.Frontends {
 				all = append(all, f.Object)
 			}
 			list("gateways", all)
@@ -370,8 +370,8 @@ func (w *Watcher) gatewayClasses(a *api) *resource {
 	}, func(o any) *metav1.ObjectMeta { return &o.(*metav1.PartialObjectMetadata).ObjectMeta })
 }
 
-func (w *Watcher) classes(of, kind shard.FrontKind, r *resource, meta func(any) *metav1.ObjectMeta) *resource {
-	r.optional, r.extra, r.none = true, true, shard.Forgone{Kind: kind}
+func (w *Watcher) classes(of, kind shard.FrontendKind, r *resource, meta func(any) *metav1.ObjectMeta) *resource {
+	r.optional, r.extra, r.none = true, true, shard.ListUnavailable{Kind: kind}
 	r.set = func(o any) (shard.Change, []string) {
 		c, problems := class(of, meta(o))
 		return shard.ClassSet{Class: c}, problems
@@ -491,7 +491,7 @@ func (w *Watcher) noteDemand(c shard.Change) {
 
 // listener makes the calls for a resource through a, until ctx ends; known is what has
 // been reported of it.
-func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, s *standing, known known) *listener {
+func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, s *apiStatus, known known) *listener {
 	return &listener{
 		Watcher: w, resource: r, wg: wg, report: w.endpoints.report, standing: s,
 		pages: apireply.List{Kinds: r.kinds}, known: known, at: a, ctx: ctx,
@@ -501,7 +501,7 @@ func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.Wa
 // beside makes the calls for what counts beside a cluster's lists: how that does is no part
 // of how the cluster does.
 func (w *Watcher) beside(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, known known) *listener {
-	its := newStanding(quiet, "", []*resource{r})
+	its := newAPIStatus(quiet, "", []*resource{r})
 	its.begin()
 	return w.listener(ctx, a, r, wg, its, known)
 }

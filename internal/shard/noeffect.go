@@ -9,10 +9,10 @@ import (
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
-// Futile says why an order about what is known of a federation can't change anything,
+// NoEffect says why an order about what is known of a federation can't change anything,
 // whatever becomes of its shards; "": it may. usual is the policy of services that have
 // none of their own.
-func Futile(f *snapshot.Federation, usual snapshot.Policy, o override.Order) string {
+func NoEffect(f *snapshot.Federation, usual snapshot.Policy, o override.Order) string {
 	if o.Action != override.Failback {
 		return ""
 	}

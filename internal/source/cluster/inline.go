@@ -20,9 +20,9 @@ type InlineKubeconfig struct {
 	content []byte
 }
 
-// NewGiven is one without content: a Watcher waits for it. origin says in errors
+// NewInlineKubeconfig is one without content: a Watcher waits for it. origin says in errors
 // where it comes from.
-func NewGiven(origin string) *InlineKubeconfig {
+func NewInlineKubeconfig(origin string) *InlineKubeconfig {
 	return &InlineKubeconfig{origin: origin, changed: make(chan struct{}, 1)}
 }
 
@@ -43,7 +43,7 @@ func (g *InlineKubeconfig) get() []byte {
 	return g.content
 }
 
-// Check says what is wrong with the content of a Given.
+// Check says what is wrong with the content of an InlineKubeconfig.
 func Check(content []byte) error {
 	a, err := newAPI(credentials{inline: true, content: content}, "")
 	if err != nil {

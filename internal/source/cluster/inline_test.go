@@ -38,9 +38,9 @@ func TestGiven(t *testing.T) {
 	s := serve(t)
 	s.fill()
 	s.token = "first"
-	g := NewGiven("its Secret")
+	g := NewInlineKubeconfig("its Secret")
 	v, j, w := s.follow(t, func(c *Config) {
-		c.Federation, c.Kubeconfig, c.Context, c.Given = c.Kubeconfig, "", "", g
+		c.Federation, c.Kubeconfig, c.Context, c.Inline = c.Kubeconfig, "", "", g
 		c.Heartbeat = Heartbeat{Period: 10 * time.Millisecond, Timeout: 200 * time.Millisecond}
 	})
 	text := func(token string) []byte {

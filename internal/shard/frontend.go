@@ -10,48 +10,48 @@ import (
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
-// A FrontKind is a kind of objects that lead clients to Services.
-type FrontKind string
+// A FrontendKind is a kind of objects that lead clients to Services.
+type FrontendKind string
 
 // The kinds. Ingresses are kept as Services, whose kind is names.Ing.
 const (
-	Ingress   FrontKind = "Ingress"
-	Gateway   FrontKind = "Gateway"
-	HTTPRoute FrontKind = "HTTPRoute"
-	GRPCRoute FrontKind = "GRPCRoute"
-	TLSRoute  FrontKind = "TLSRoute"
+	Ingress   FrontendKind = "Ingress"
+	Gateway   FrontendKind = "Gateway"
+	HTTPRoute FrontendKind = "HTTPRoute"
+	GRPCRoute FrontendKind = "GRPCRoute"
+	TLSRoute  FrontendKind = "TLSRoute"
 	// More listeners for a Gateway, in an object of their own; the second is what they
 	// were called while they were on trial.
-	ListenerSet  FrontKind = "ListenerSet"
-	XListenerSet FrontKind = "XListenerSet"
+	ListenerSet  FrontendKind = "ListenerSet"
+	XListenerSet FrontendKind = "XListenerSet"
 )
 
 // What a source may not be able to list, beside those of the Gateway API.
 const (
-	Standby      FrontKind = "Service" // that isn't exported
-	IngressClass FrontKind = "IngressClass"
-	GatewayClass FrontKind = "GatewayClass"
+	Standby      FrontendKind = "Service" // that isn't exported
+	IngressClass FrontendKind = "IngressClass"
+	GatewayClass FrontendKind = "GatewayClass"
 )
 
 // GatewayAPI lists the kinds of the Gateway API, which a cluster may not have.
-var GatewayAPI = [...]FrontKind{Gateway, HTTPRoute, GRPCRoute, TLSRoute, ListenerSet, XListenerSet}
+var GatewayAPI = [...]FrontendKind{Gateway, HTTPRoute, GRPCRoute, TLSRoute, ListenerSet, XListenerSet}
 
-func (k FrontKind) listens() bool { return k == Gateway || k.isSet() }
+func (k FrontendKind) listens() bool { return k == Gateway || k.isSet() }
 
 // isSet says whether it is of listeners that a Gateway has beside its own.
-func (k FrontKind) isSet() bool { return k == ListenerSet || k == XListenerSet }
+func (k FrontendKind) isSet() bool { return k == ListenerSet || k == XListenerSet }
 
-// A FrontKey names a front within a cluster.
-type FrontKey struct {
-	Kind            FrontKind
+// A FrontendKey names a front within a cluster.
+type FrontendKey struct {
+	Kind            FrontendKind
 	Namespace, Name string
 }
 
-func (k FrontKey) String() string { return string(k.Kind) + " " + k.Namespace + "/" + k.Name }
+func (k FrontendKey) String() string { return string(k.Kind) + " " + k.Namespace + "/" + k.Name }
 
-// A Front is what is kept of an object of the Gateway API.
-type Front struct {
-	Key FrontKey
+// A Frontend is what is kept of an object of the Gateway API.
+type Frontend struct {
+	Key FrontendKey
 	// Object is what a Gateway announces, and what either says of how that is
 	// answered; of a route, Backends is where it leads.
 	Object    *Service
@@ -68,7 +68,7 @@ type Listener struct {
 	Host string // "": any
 	Port uint16
 	From From
-	Only []FrontKind // none: those that speak HTTP
+	Only []FrontendKind // none: those that speak HTTP
 	// NotReady says that the cluster's own controller can't serve it.
 	NotReady bool `json:",omitempty"`
 }
@@ -97,12 +97,12 @@ const (
 // lets says whether what is in one namespace is let in by what is in another. Where
 // namespaces are chosen by their labels, the word of the cluster's own controller is
 // needed.
-func (f From) lets(into, from string, w Word) leave {
+func (f From) lets(into, from string, w ParentStatus) leave {
 	switch {
 	case w == Rejected:
 	case f == AnyWhere, f == Same && from == into, f == Selected && w == Accepted:
 		return granted
-	case f == Selected && w == Unheard:
+	case f == Selected && w == AwaitingController:
 		return awaited
 	}
 	return refused
@@ -111,29 +111,29 @@ func (f From) lets(into, from string, w Word) leave {
 // A Parent is a Gateway, or a set of listeners, that a route wants to be attached to; or
 // the Gateway of a set.
 type Parent struct {
-	Kind            FrontKind `json:",omitempty"` // "": Gateway
+	Kind            FrontendKind `json:",omitempty"` // "": Gateway
 	Namespace, Name string
 	Section         string // the listener's name; "": any
 	Port            uint16 // the listener's; 0: any
-	Word            Word
+	Status          ParentStatus
 }
 
-func (p Parent) key() FrontKey {
-	return FrontKey{cmp.Or(p.Kind, Gateway), p.Namespace, p.Name}
+func (p Parent) key() FrontendKey {
+	return FrontendKey{cmp.Or(p.Kind, Gateway), p.Namespace, p.Name}
 }
 
-// A Word is what a cluster's controller says of a route, or a set, at a parent.
-type Word uint8
+// A ParentStatus is what a cluster's controller says of a route, or a set, at a parent.
+type ParentStatus uint8
 
 // The words.
 const (
-	Unsaid Word = iota // nothing, as in manifests that are written by hand
+	Unstated ParentStatus = iota // nothing, as in manifests that are written by hand
 	Accepted
 	Rejected
-	Unheard // nothing yet, and its controller may speak
+	AwaitingController // nothing yet, and its controller may speak
 )
 
-func (f *Front) equal(o *Front) bool {
+func (f *Frontend) equal(o *Frontend) bool {
 	return f.Key == o.Key && f.Weighs == o.Weighs && f.Sets == o.Sets && f.Object.equal(o.Object) && slices.Equal(f.Hostnames, o.Hostnames) && slices.Equal(f.Parents, o.Parents) &&
 		slices.EqualFunc(f.Listeners, o.Listeners, func(a, b Listener) bool {
 			return a.Name == b.Name && a.Host == b.Host && a.Port == b.Port && a.From == b.From && a.NotReady == b.NotReady && slices.Equal(a.Only, b.Only)
@@ -148,25 +148,25 @@ type Claim struct {
 
 func (c Claim) equal(o Claim) bool { return c.Host == o.Host && slices.Equal(c.Backends, o.Backends) }
 
-// A facade is all objects of one cluster that lead to Services, and what is looked
+// A gatewayIndex is all objects of one cluster that lead to Services, and what is looked
 // up among them.
-type facade struct {
+type gatewayIndex struct {
 	ingresses map[snapshot.Key]*Service
-	objects   map[FrontKey]*Front
-	through   map[FrontKey][]FrontKey     // parent to what wants to be attached
-	claimed   map[FrontKey][]string       // object to the hosts that it claims
-	claiming  map[snapshot.Key][]FrontKey // host to the objects that claim it
-	stale     map[snapshot.Key]bool       // Gateways whose routes have changed
-	unsaid    map[FrontKey]bool           // routes that may yet turn out to be attached
-	waits     bool                        // for that
-	late      map[FrontKey][]string       // those that were waited for in vain, and the hosts that they may serve
+	objects   map[FrontendKey]*Frontend
+	through   map[FrontendKey][]FrontendKey  // parent to what wants to be attached
+	claimed   map[FrontendKey][]string       // object to the hosts that it claims
+	claiming  map[snapshot.Key][]FrontendKey // host to the objects that claim it
+	stale     map[snapshot.Key]bool          // Gateways whose routes have changed
+	unsaid    map[FrontendKey]bool           // routes that may yet turn out to be attached
+	waits     bool                           // for that
+	late      map[FrontendKey][]string       // those that were waited for in vain, and the hosts that they may serve
 }
 
-func newFacade() facade {
-	return facade{
-		ingresses: map[snapshot.Key]*Service{}, objects: map[FrontKey]*Front{}, through: map[FrontKey][]FrontKey{},
-		claimed: map[FrontKey][]string{}, claiming: map[snapshot.Key][]FrontKey{}, stale: map[snapshot.Key]bool{}, unsaid: map[FrontKey]bool{},
-		late: map[FrontKey][]string{},
+func newGatewayIndex() gatewayIndex {
+	return gatewayIndex{
+		ingresses: map[snapshot.Key]*Service{}, objects: map[FrontendKey]*Frontend{}, through: map[FrontendKey][]FrontendKey{},
+		claimed: map[FrontendKey][]string{}, claiming: map[snapshot.Key][]FrontendKey{}, stale: map[snapshot.Key]bool{}, unsaid: map[FrontendKey]bool{},
+		late: map[FrontendKey][]string{},
 	}
 }
 
@@ -175,7 +175,7 @@ func ing(namespace, name string) snapshot.Key {
 	return snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}
 }
 
-func frontOf(k snapshot.Key) FrontKey { return FrontKey{Ingress, k.Namespace, k.Name} }
+func frontOf(k snapshot.Key) FrontendKey { return FrontendKey{Ingress, k.Namespace, k.Name} }
 
 func (t *Table) setIngress(cluster int, o *Service) {
 	m := t.members[cluster]
@@ -197,17 +197,17 @@ func (t *Table) dropIngress(cluster int, k snapshot.Key) {
 	t.claim(cluster, frontOf(k))
 }
 
-func (t *Table) setFront(cluster int, f *Front) {
+func (t *Table) setFront(cluster int, f *Frontend) {
 	m := t.members[cluster]
 	was := m.objects[f.Key]
 	if was != nil && was.equal(f) {
 		return
 	}
 	m.objects[f.Key] = f
-	t.moved(cluster, f.Key, was, f)
+	t.frontendChanged(cluster, f.Key, was, f)
 }
 
-func (t *Table) dropFront(cluster int, k FrontKey) {
+func (t *Table) dropFront(cluster int, k FrontendKey) {
 	m := t.members[cluster]
 	was := m.objects[k]
 	if was == nil {
@@ -215,20 +215,20 @@ func (t *Table) dropFront(cluster int, k FrontKey) {
 	}
 	delete(m.objects, k)
 	delete(m.late, k)
-	t.moved(cluster, k, was, nil)
+	t.frontendChanged(cluster, k, was, nil)
 }
 
-// moved follows a change of a front: nil where it wasn't there, or isn't.
-func (t *Table) moved(cluster int, k FrontKey, was, is *Front) {
+// frontendChanged follows a change of a front: nil where it wasn't there, or isn't.
+func (t *Table) frontendChanged(cluster int, k FrontendKey, was, is *Frontend) {
 	m := t.members[cluster]
-	for _, f := range [...]*Front{was, is} {
+	for _, f := range [...]*Frontend{was, is} {
 		if f == nil {
 			continue
 		}
 		for _, p := range f.Parents {
 			at := p.key()
 			m.outdate(at)
-			m.through[at] = slices.DeleteFunc(m.through[at], func(r FrontKey) bool { return r == k })
+			m.through[at] = slices.DeleteFunc(m.through[at], func(r FrontendKey) bool { return r == k })
 			if f == is {
 				m.through[at] = append(m.through[at], k)
 			}
@@ -248,7 +248,7 @@ func (t *Table) moved(cluster int, k FrontKey, was, is *Front) {
 }
 
 // outdateParents does so with what a route wants to be attached to.
-func (m *member) outdateParents(route FrontKey) {
+func (m *member) outdateParents(route FrontendKey) {
 	if r := m.objects[route]; r != nil {
 		for _, p := range r.Parents {
 			m.outdate(p.key())
@@ -257,7 +257,7 @@ func (m *member) outdateParents(route FrontKey) {
 }
 
 // outdate has the name of a Gateway put together anew, or of that of a set.
-func (m *member) outdate(k FrontKey) {
+func (m *member) outdate(k FrontendKey) {
 	if k.Kind == Gateway {
 		m.stale[k.asIng()] = true
 	} else if s := m.objects[k]; s != nil && k.Kind.isSet() {
@@ -269,8 +269,8 @@ func (m *member) outdate(k FrontKey) {
 
 // routes are those that want to be attached to a Gateway or a set: to the Gateway's
 // sets, too.
-func (m *member) routes(k FrontKey) []FrontKey {
-	var out []FrontKey
+func (m *member) routes(k FrontendKey) []FrontendKey {
+	var out []FrontendKey
 	for _, c := range m.through[k] {
 		if c.Kind.isSet() {
 			out = append(out, m.through[c]...)
@@ -282,7 +282,7 @@ func (m *member) routes(k FrontKey) []FrontKey {
 }
 
 // claim follows which hosts an object claims, and has all of them put together anew.
-func (t *Table) claim(cluster int, k FrontKey) {
+func (t *Table) claim(cluster int, k FrontendKey) {
 	m := t.members[cluster]
 	was, is := m.claimed[k], t.claims(m, k)
 	key := func(host string) snapshot.Key {
@@ -291,7 +291,7 @@ func (t *Table) claim(cluster int, k FrontKey) {
 	for _, h := range was {
 		if !slices.Contains(is, h) {
 			at := key(h)
-			m.claiming[at] = slices.DeleteFunc(m.claiming[at], func(o FrontKey) bool { return o == k })
+			m.claiming[at] = slices.DeleteFunc(m.claiming[at], func(o FrontendKey) bool { return o == k })
 			if len(m.claiming[at]) == 0 {
 				delete(m.claiming, at)
 			}
@@ -313,7 +313,7 @@ func (t *Table) claim(cluster int, k FrontKey) {
 }
 
 // claims are the hosts that an object claims, of those that could be served.
-func (t *Table) claims(m *member, k FrontKey) []string {
+func (t *Table) claims(m *member, k FrontendKey) []string {
 	var out []string
 	add := func(host string) {
 		if ours, _ := t.admit(host); ours && !slices.Contains(out, host) {
@@ -343,12 +343,12 @@ func (t *Table) claims(m *member, k FrontKey) []string {
 	return out
 }
 
-func (k FrontKey) asIng() snapshot.Key { return ing(k.Namespace, k.Name) }
+func (k FrontendKey) asIng() snapshot.Key { return ing(k.Namespace, k.Name) }
 
-// restore puts together anew what has become stale: the names of Ingresses and
+// rebuildStale puts together anew what has become stale: the names of Ingresses and
 // Gateways, and hosts. It is done once for a change, which may be of a thousand
 // routes through one Gateway.
-func (t *Table) restore(cluster int) {
+func (t *Table) rebuildStale(cluster int) {
 	m := t.members[cluster]
 	if len(m.stale) == 0 {
 		return
@@ -379,7 +379,7 @@ func (m *member) front(k snapshot.Key) *Service {
 		}
 		parts = append(parts, o)
 	}
-	if g := m.objects[FrontKey{Gateway, k.Namespace, k.Name}]; g != nil {
+	if g := m.objects[FrontendKey{Gateway, k.Namespace, k.Name}]; g != nil {
 		o := g.Object
 		backends, unsaid := m.behind(g)
 		if ways := m.ways(Gateway, o); len(backends) > 0 || len(ways) > 0 || unsaid != settled {
@@ -394,7 +394,7 @@ func (m *member) front(k snapshot.Key) *Service {
 
 // behind are the Services that the routes attached to a Gateway lead to, and whether more
 // of them may turn out to be attached.
-func (m *member) behind(g *Front) (out []snapshot.Key, unsaid share) {
+func (m *member) behind(g *Frontend) (out []snapshot.Key, unsaid share) {
 	for _, k := range m.routes(g.Key) {
 		attached := false
 		for _, a := range m.attachments(m.objects[k]) {
@@ -522,7 +522,7 @@ func tidy(ks []snapshot.Key) []snapshot.Key {
 
 // An attachment is of a route to a Gateway, with the hosts that it serves there.
 type attachment struct {
-	gateway *Front
+	gateway *Frontend
 	hosts   []string
 	shut    []string // of these, those that only listeners serve which aren't ready
 	unsaid  bool     // it isn't known yet whether it is one
@@ -530,13 +530,13 @@ type attachment struct {
 
 // gateway is the Gateway that listeners are of, which may be their own object, and whether
 // it takes them; nil: there is none.
-func (m *member) gateway(listening *Front) (*Front, leave) {
+func (m *member) gateway(listening *Frontend) (*Frontend, leave) {
 	if listening == nil || listening.Key.Kind == Gateway {
 		return listening, granted
 	}
 	for _, p := range listening.Parents {
 		if g := m.objects[p.key()]; g != nil && g.Key.Kind == Gateway {
-			if its := g.Sets.lets(g.Key.Namespace, listening.Key.Namespace, p.Word); its != refused {
+			if its := g.Sets.lets(g.Key.Namespace, listening.Key.Namespace, p.Status); its != refused {
 				return g, its
 			}
 		}
@@ -547,7 +547,7 @@ func (m *member) gateway(listening *Front) (*Front, leave) {
 // waited gives those of a route's hosts of which the word of its controller is waited for; false: it
 // isn't. After the beginning, what it was waited for then stays, and nothing comes to it: what is
 // put up later, or claims more, can make nobody wait.
-func (m *member) waited(r *Front, hosts []string) ([]string, bool) {
+func (m *member) waited(r *Frontend, hosts []string) ([]string, bool) {
 	if m.waits {
 		return hosts, true
 	}
@@ -561,7 +561,7 @@ func (m *member) waited(r *Front, hosts []string) ([]string, bool) {
 
 // attachments are those of a route; none of what is no route. Each Gateway comes once, or
 // once more with what isn't known yet to be attached, as long as that is waited for.
-func (m *member) attachments(r *Front) []attachment {
+func (m *member) attachments(r *Frontend) []attachment {
 	var out []attachment
 	if r == nil || r.Key.Kind.listens() {
 		return nil
@@ -614,15 +614,15 @@ func (a *attachment) add(hosts []string, notReady bool) {
 }
 
 // lets says whether a listener of a Gateway or a set lets a route in.
-func (l *Listener) lets(its, r *Front, p Parent) leave {
+func (l *Listener) lets(its, r *Frontend, p Parent) leave {
 	if (p.Section != "" && p.Section != l.Name) || (p.Port != 0 && p.Port != l.Port) || !l.takes(r.Key.Kind) {
 		return refused
 	}
-	return l.From.lets(its.Key.Namespace, r.Key.Namespace, p.Word)
+	return l.From.lets(its.Key.Namespace, r.Key.Namespace, p.Status)
 }
 
 // takes says whether a listener takes routes of a kind.
-func (l *Listener) takes(k FrontKind) bool {
+func (l *Listener) takes(k FrontendKind) bool {
 	if len(l.Only) == 0 {
 		return k == HTTPRoute || k == GRPCRoute
 	}

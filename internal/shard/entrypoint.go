@@ -32,8 +32,8 @@ func compareEntries(a, b Entry) int {
 
 // A ClassKey names a class of Ingresses or of Gateways within a cluster.
 type ClassKey struct {
-	Kind FrontKind // Ingress or Gateway
-	Name string    // "": of the Ingresses that name none
+	Kind FrontendKind // Ingress or Gateway
+	Name string       // "": of the Ingresses that name none
 }
 
 // A Class is what is kept of an IngressClass or a GatewayClass.
@@ -44,7 +44,7 @@ type Class struct {
 }
 
 // classList lists the classes that name a Service, for who knows nothing yet.
-func (m *member) classList(kind FrontKind) []Class {
+func (m *member) classList(kind FrontendKind) []Class {
 	var out []Class
 	for k, front := range m.classes {
 		if k.Kind == kind && k.Name != "" {
@@ -73,7 +73,7 @@ func (s *Service) listens(port uint16) bool {
 
 // ways gives what an object announces with the Service that is named to stand in
 // front of it, by itself or by its class.
-func (m *member) ways(kind FrontKind, o *Service) []Way {
+func (m *member) ways(kind FrontendKind, o *Service) []Way {
 	front := o.Front
 	if front == (snapshot.Key{}) {
 		front = m.classes[ClassKey{kind, o.Class}]
@@ -116,7 +116,7 @@ func (m *member) class(k ClassKey, front snapshot.Key) {
 	} else {
 		m.classes[k] = front
 	}
-	renew := func(o FrontKey) {
+	renew := func(o FrontendKey) {
 		m.stale[o.asIng()] = true
 		for _, h := range m.claimed[o] {
 			m.stale[snapshot.Key{Namespace: o.Namespace, Name: h, Kind: snapshot.Host}] = true
@@ -148,12 +148,12 @@ func (t *Table) setStandby(cluster int, o *Service) {
 		return
 	}
 	if was != nil {
-		t.reopen(m, was)
+		t.markReached(m, was)
 		m.announce(was, -1)
 	}
 	m.standby[o.Key] = o
 	m.announce(o, 1)
-	t.reopen(m, o)
+	t.markReached(m, o)
 }
 
 func (t *Table) dropStandby(cluster int, k snapshot.Key) {
@@ -163,7 +163,7 @@ func (t *Table) dropStandby(cluster int, k snapshot.Key) {
 		return
 	}
 	delete(m.standby, k)
-	t.reopen(m, was)
+	t.markReached(m, was)
 	m.announce(was, -1)
 }
 
@@ -181,8 +181,8 @@ func (m *member) announce(o *Service, by int) {
 	}
 }
 
-// reopen marks what clients reach through a Service, which has changed.
-func (t *Table) reopen(m *member, o *Service) {
+// markReached marks what clients reach through a Service, which has changed.
+func (t *Table) markReached(m *member, o *Service) {
 	if !m.complete() || o.Key.Kind != snapshot.Svc {
 		return
 	}
@@ -207,9 +207,9 @@ const (
 	missing             // it is named, and isn't there
 )
 
-// gate says whether clients come in at an entry of an Ingress, a Gateway or a host,
+// entryState says whether clients come in at an entry of an Ingress, a Gateway or a host,
 // and by which Service.
-func (t *Table) gate(cluster int, o *Service, e Entry) (gate, snapshot.Key) {
+func (t *Table) entryState(cluster int, o *Service, e Entry) (gate, snapshot.Key) {
 	if o.Key.Kind == snapshot.Svc {
 		return open, snapshot.Key{}
 	}
