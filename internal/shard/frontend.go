@@ -113,9 +113,9 @@ func (f From) lets(into, from string, w ParentStatus) leave {
 type Parent struct {
 	Kind            FrontendKind `json:",omitempty"` // "": Gateway
 	Namespace, Name string
-	Section         string // the listener's name; "": any
-	Port            uint16 // the listener's; 0: any
-	Status          ParentStatus
+	Section         string       // the listener's name; "": any
+	Port            uint16       // the listener's; 0: any
+	Status          ParentStatus `json:"Word"` // the key in state files
 }
 
 func (p Parent) key() FrontendKey {
