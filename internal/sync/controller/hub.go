@@ -444,7 +444,7 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 		u.table.Have(s.Cluster, s.Key, r.got.Object)
 	default:
 		delete(u.tries, f)
-		u.table.Wrote(s.Cluster, s.Key, r.got.Object, s.Share)
+		u.table.Wrote(s, r.got.Object)
 	}
 	u.table.Touch(s.Key)
 }

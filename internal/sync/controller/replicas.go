@@ -115,6 +115,9 @@ func (u *hub) count(w *workload.Want, p workload.Plan) {
 	var parts []part
 	for _, s := range p.Standings {
 		o := part{cluster: s.Cluster, state: s.State, wanted: s.Scale["replicas"]}
+		if s.Asked != nil {
+			o.wanted, total = s.Asked["replicas"], 0 // which is for an autoscaler to say
+		}
 		if h := u.table.Known(o.cluster, w.Key); h != nil && h.Ours {
 			o.there, o.ready = h.Replicas()
 		}

@@ -136,6 +136,11 @@ func TestCountsRefused(t *testing.T) {
 	if got := u.census.in["us"]; got != (v1alpha1.Tally{Desired: 3, Pending: 1}) {
 		t.Errorf("%+v", got)
 	}
+	// Where an autoscaler says how many there are, that is how many are waited for.
+	u.count(want, workload.Plan{Standings: []workload.Standing{{Cluster: "eu", State: workload.Applied, Scale: workload.Scale{"replicas": 3}, Asked: workload.Scale{"replicas": 0}}}})
+	if got := u.census.in["eu"]; got != (v1alpha1.Tally{}) || len(u.census.short) != 0 {
+		t.Errorf("autoscaled: %+v, %+v", got, u.census.short)
+	}
 	want.Deleting = true
 	u.count(want, plan)
 	if len(u.census.in) != 0 || len(u.census.parts) != 0 {

@@ -26,6 +26,8 @@ type Entry struct {
 	Base Base
 	// Assigned is the share that it was given last; nil: that isn't known.
 	Assigned Scale
+	// Written is what was written there last; nil: that isn't known.
+	Written Scale
 	// Capacity is what the cluster has room for; nil: there is no bound.
 	Capacity *Capacity
 	// Finished is the status of a Job that has ended there, for when it is gone; nil:
@@ -47,7 +49,7 @@ type Capacity struct {
 }
 
 func (e *Entry) empty() bool {
-	return e.Have == nil && e.Base == Base{} && e.Assigned == nil && e.Capacity == nil && e.Finished == nil
+	return e.Have == nil && e.Base == Base{} && e.Assigned == nil && e.Written == nil && e.Capacity == nil && e.Finished == nil
 }
 
 // haves are the clusters that have the object, and how it is there.

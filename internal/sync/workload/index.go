@@ -79,6 +79,13 @@ func (t *Table) touch(k Key) {
 		for o := range t.inside[k.Name] {
 			t.dirty[o] = true
 		}
+	case k.Workload():
+		// What else may scale it goes by where it is, and by how much of it there is.
+		for a := range t.autoscalers[k.Namespace] {
+			if w := t.Wanted(a); w != nil && w.Target == k.Kind.Name+" "+k.Name {
+				t.dirty[a] = true
+			}
+		}
 	case k.Scaler:
 		r := t.rows[k]
 		if r.want != nil {

@@ -16,10 +16,7 @@ func Make(v View) Plan {
 		return Plan{Hold: true}
 	}
 	p := Plan{}
-	decided := map[string]placement.Decision{}
-	for _, m := range v.Members {
-		decided[m.Name] = v.place(m)
-	}
+	decided := v.decide()
 	shares := v.shares(decided)
 	scales := v.scales(shares)
 	for _, u := range v.unclear() {
@@ -32,6 +29,9 @@ func Make(v View) Plan {
 		o := v.reconcile(m, decided[m.Name], shares[m.Name], scales[m.Name])
 		p.Steps, p.Notes = append(p.Steps, o.steps...), append(p.Notes, o.notes...)
 		if o.standing.State != "" {
+			if scale := scales[m.Name]; !agrees(scale, shares[m.Name]) {
+				o.standing.Asked = scale
+			}
 			if v.Whole != "" && shares[m.Name] != nil {
 				o.standing.Why = v.undivided()
 			}
@@ -49,6 +49,15 @@ func (v *View) unclear() []string {
 		for _, u := range v.Namespace.Unclear {
 			out = append(out, "its namespace: "+u)
 		}
+	}
+	return out
+}
+
+// decide says of each cluster whether the object belongs into it.
+func (v *View) decide() map[string]placement.Decision {
+	out := make(map[string]placement.Decision, len(v.Members))
+	for _, m := range v.Members {
+		out[m.Name] = v.with(m, v.place(m))
 	}
 	return out
 }

@@ -101,7 +101,7 @@ func (w *world) run() string {
 					if uid == "" {
 						uid = fmt.Sprint("uid-", w.version)
 					}
-					w.Wrote(s.Cluster, k, merge(o, Object{"metadata": map[string]any{"uid": uid, "resourceVersion": fmt.Sprint(w.version)}}), s.Share)
+					w.Wrote(s, merge(o, Object{"metadata": map[string]any{"uid": uid, "resourceVersion": fmt.Sprint(w.version)}}))
 				}
 			}
 		}

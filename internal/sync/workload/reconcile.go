@@ -103,6 +103,9 @@ func (v *View) absent(m *Member, share, scale Scale) outcome {
 	if over, why := v.over(m.Name); over {
 		return outcome{standing: Standing{State: Finished, Error: why, Scale: v.given(m.Name), Final: v.final(m.Name)}}
 	}
+	if v.Sort.Scaler && scale == nil {
+		return outcome{standing: Standing{State: Pending, Error: "the other clusters have its share still", Scale: share}}
+	}
 	if why := v.homeless(m); why != "" {
 		return outcome{standing: Standing{State: Pending, Error: why}}
 	}
@@ -178,7 +181,7 @@ func (v *View) correction(m *Member, h *Have, scale Scale) (step Step, differs b
 		step.Changes = slices.Clip(h.Drift) // which isn't ours to append to
 	case !agrees(h.Scale, scale):
 		step.Why = fmt.Sprintf("%s instead of %s", scale, h.Scale)
-		step.Drift = len(scale) > 0 && agrees(v.Entries[m.Name].Assigned, scale)
+		step.Drift = len(scale) > 0 && agrees(v.Entries[m.Name].Written, scale)
 	default:
 		return Step{}, false
 	}

@@ -41,7 +41,10 @@ type Standing struct {
 	Applied string     `json:"applied,omitempty"`
 	At      *time.Time `json:"at,omitempty"`
 	Scale   Scale      `json:"scale,omitempty"`
-	Error   string     `json:"error,omitempty"`
+	// Asked is what is asked for there now, where an autoscaler makes that something else
+	// than Scale.
+	Asked Scale  `json:"-"`
+	Error string `json:"error,omitempty"`
 	// Why is what made it be there and so, where that isn't plain.
 	Why string `json:"why,omitempty"`
 	// Final is the status of a Job that has ended, for when it is gone.

@@ -142,19 +142,26 @@ func (v *View) given(cluster string) Scale {
 // scales are the shares, except where a HorizontalPodAutoscaler sees to the
 // replicas: there they are as they are. What it does changes nobody's share.
 func (v *View) scales(shares map[string]Scale) map[string]Scale {
-	if !v.Workload() {
+	switch {
+	case v.Sort.Scaler:
+		return v.paced(shares)
+	case !v.Workload():
 		return shares
+	case v.Autoscaler != nil && len(v.unclear()) == 0:
+		if a := v.Autoscaler(); a != nil {
+			return v.autoscaled(shares, a)
+		}
 	}
 	out := maps.Clone(shares)
 	for c := range out {
-		least, theirs := v.Scaler(c)
+		by, theirs := v.Scaler(c)
 		if !theirs {
 			continue
 		}
 		if h := v.Entries[c].Have; h != nil && len(h.Scale) > 0 {
 			out[c] = h.Scale
-		} else if least >= 0 {
-			out[c] = Scale{"replicas": max(least, 1)}
+		} else if by.Least >= 0 {
+			out[c] = Scale{"replicas": max(by.Least, 1)}
 		}
 	}
 	return out
@@ -179,18 +186,6 @@ func (v *View) jobs(out map[string]Scale, clusters []replicas.Cluster, key strin
 			out[c] = Scale{"parallelism": s.Parallelism, "completions": *s.Completions}
 		case s.Completions == nil && (s.Parallelism > 0 || v.total("parallelism") == 0):
 			out[c] = Scale{"parallelism": s.Parallelism}
-		}
-	}
-}
-
-func (v *View) autoscalers(out map[string]Scale, clusters []replicas.Cluster, key string) {
-	var all []replicas.AutoscalerCluster
-	for _, c := range clusters {
-		all = append(all, replicas.AutoscalerCluster{Cluster: c, Min: v.current(c.Name)["minReplicas"]})
-	}
-	for c, r := range replicas.Autoscaler(v.preferences, v.total("minReplicas"), v.total("maxReplicas"), all, key) {
-		if r.Max > 0 {
-			out[c] = Scale{"minReplicas": r.Min, "maxReplicas": r.Max}
 		}
 	}
 }

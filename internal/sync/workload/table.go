@@ -82,7 +82,7 @@ func (t *Table) Want(w *Want) {
 	t.set(w.Key, r)
 	if was != nil && was.UID != w.UID {
 		// Another object of that name: nothing of it has been anywhere yet.
-		t.editAll(w.Key, func(e *Entry) { e.Assigned, e.Capacity, e.Finished = nil, nil, nil })
+		t.editAll(w.Key, func(e *Entry) { e.Assigned, e.Written, e.Capacity, e.Finished = nil, nil, nil, nil })
 	}
 	t.inside.add(w.Namespace, w.Key)
 	delete(t.orphaned, w.Key)
@@ -148,9 +148,10 @@ func (t *Table) Have(cluster string, k Key, o Object) {
 	}
 }
 
-// Wrote says what a cluster has under a key after something was written there, with
-// the share that it was given. However it spells it, that is what was asked for.
-func (t *Table) Wrote(cluster string, k Key, o Object, share Scale) {
+// Wrote says what a cluster has under a key after a step has written it. However it
+// spells it, that is what was asked for.
+func (t *Table) Wrote(s Step, o Object) {
+	cluster, k := s.Cluster, s.Key
 	w := t.Wanted(k)
 	if w == nil {
 		t.Have(cluster, k, o)
@@ -158,8 +159,8 @@ func (t *Table) Wrote(cluster string, k Key, o Object, share Scale) {
 	}
 	h := t.observe(cluster, k, o)
 	t.edit(k, cluster, func(e *Entry) {
-		if len(share) > 0 {
-			e.Assigned = share
+		if len(s.Share) > 0 {
+			e.Assigned, e.Written = s.Share, s.Scale
 		}
 		if h.Applied == w.Template.Hash {
 			e.Base, h.Drift = Base{Template: w.Template.Hash, Seen: h.Seen}, nil

@@ -48,9 +48,12 @@ type View struct {
 	Owned map[string]int
 	// Foresee is that what comes first counts as done: the plan is to be shown.
 	Foresee bool
-	// Scaler says whether a HorizontalPodAutoscaler sees to the replicas in a
-	// cluster, and the least that it asks for; negative: that isn't known.
-	Scaler func(cluster string) (least int64, ok bool)
+	// Scaler says whether a HorizontalPodAutoscaler sees to the replicas in a cluster.
+	Scaler func(cluster string) (s scaling, ok bool)
+	// Autoscaler is the federated one of a workload; nil: it has none.
+	Autoscaler func() *View
+	// Target is the federated workload that an autoscaler scales; nil: there is none.
+	Target *View
 }
 
 // Plan makes the plan of a federated object.
@@ -58,13 +61,9 @@ func (t *Table) Plan(k Key) Plan { return t.PlanOf(t.Wanted(k)) }
 
 // PlanOf makes the plan of what is wanted, instead of what the table has of it.
 func (t *Table) PlanOf(w *Want) Plan {
-	k := w.Key
-	v := View{Want: w, Members: t.members, Entries: t.rows[k].entries, Scaler: t.scaler(k), Foresee: t.Keep}
-	if k.Namespaced {
-		v.Namespace, v.Homes = t.Home(k), t.rows[t.namespaces[k.Namespace]].entries
-	}
-	if k.Sort.Home {
-		v.Owned = t.owned[k.Name]
+	v := t.view(w)
+	if w.Sort.Home {
+		v.Owned = t.owned[w.Name]
 		if p, wait := t.inhabited(w); wait && !t.Keep {
 			return p
 		}
@@ -75,6 +74,22 @@ func (t *Table) PlanOf(w *Want) Plan {
 		v.Want = &leaving
 	}
 	return Make(v)
+}
+
+// view is what a plan of what is wanted goes by.
+func (t *Table) view(w *Want) View {
+	k := w.Key
+	v := View{Want: w, Members: t.members, Entries: t.rows[k].entries, Scaler: t.scaler(k), Foresee: t.Keep}
+	if k.Namespaced {
+		v.Namespace, v.Homes = t.Home(k), t.rows[t.namespaces[k.Namespace]].entries
+	}
+	switch {
+	case k.Sort.Scaler:
+		v.Target = t.target(w)
+	case k.Workload():
+		v.Autoscaler = func() *View { return t.autoscaler(k) }
+	}
+	return v
 }
 
 // inhabited says whether a Namespace that is being deleted has to wait for what is
@@ -93,34 +108,4 @@ func (t *Table) inhabited(w *Want) (p Plan, wait bool) {
 		p.Standings = append(p.Standings, Standing{Cluster: s.Cluster, State: Deleting})
 	}
 	return p, len(t.inside[w.Name]) > 0 || len(p.Notes) > 0
-}
-
-// unseen is that there may be HorizontalPodAutoscalers.
-const unseen = -1
-
-// scaler finds the HorizontalPodAutoscalers of a workload.
-func (t *Table) scaler(k Key) func(cluster string) (least int64, ok bool) {
-	if !k.Workload() {
-		return func(string) (int64, bool) { return 0, false }
-	}
-	target := k.Kind.Name + " " + k.Name
-	return func(cluster string) (int64, bool) {
-		for a := range t.autoscalers[k.Namespace] {
-			if h := t.Known(cluster, a); h != nil && h.Target == target {
-				return h.Scale["minReplicas"], true
-			}
-		}
-		return unseen, t.scalersUnseen(cluster)
-	}
-}
-
-// scalersUnseen says whether a cluster hasn't said yet what autoscalers it has.
-func (t *Table) scalersUnseen(cluster string) bool {
-	i := slices.IndexFunc(t.Sorts, func(s *Sort) bool { return s.Scaler })
-	j := slices.IndexFunc(t.members, func(m *Member) bool { return m.Name == cluster })
-	if i < 0 || j < 0 {
-		return false
-	}
-	s, m := t.Sorts[i], t.members[j]
-	return !m.Lists(s) && !m.Lacks(s) && m.denies(s) == ""
 }

@@ -23,6 +23,7 @@ type Want struct {
 	Deleting   bool
 	Finalizer  bool // it is held until its like are gone from the clusters
 	Adopt      bool
+	Preferring bool // it says how it is to be split
 	Orphan     bool
 	Release    []string
 	Total      Scale // of what is split
@@ -108,7 +109,7 @@ func NewWant(k Key, o Object, federation string) *Want {
 		if err != nil {
 			w.Unclear = append(w.Unclear, err.Error())
 		} else if found {
-			w.preferences = p
+			w.preferences, w.Preferring = p, true
 		}
 	}
 	return w

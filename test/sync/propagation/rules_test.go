@@ -151,6 +151,22 @@ spec:
 			t.Errorf("Deployment %s has %s replicas, want what its autoscaler said", name, got)
 		}
 	}
+	// What scales up to one replica scales one, in one cluster, and what has none has no
+	// autoscaler.
+	w.Fed.Apply(t, deployment("scale", "one", inParisAndTokyo, 6))
+	w.shares(t, "scale", "one", "3 3", "paris", "tokyo")
+	w.Fed.Apply(t, scaler("one", "one", inParisAndTokyo, 1, 1))
+	server.Eventually(t, within, "there is one", func() bool {
+		return slices.Contains([]string{"1 0", "0 1"}, w.replicas(t, "scale", "one", "paris", "tokyo"))
+	})
+	server.Eventually(t, within, "there is one autoscaler", func() bool {
+		return field(t, paris, "horizontalpodautoscaler", "scale", "one", "spec/maxReplicas")+field(t, tokyo, "horizontalpodautoscaler", "scale", "one", "spec/maxReplicas") == "1"
+	})
+	patch(t, w.Fed, "horizontalpodautoscaler", "scale", "one", `{"spec":{"minReplicas":2,"maxReplicas":8}}`)
+	w.shares(t, "scale", "one", "1 1", "paris", "tokyo")
+	for _, m := range []string{"paris", "tokyo"} {
+		eventually(t, w.Members[m], "horizontalpodautoscaler", "scale", "one", "spec/maxReplicas", "4")
+	}
 	// Without it they are what they were to be.
 	remove(t, paris, "horizontalpodautoscaler", "scale", "theirs")
 	w.shares(t, "scale", "own", "2 2", "paris", "tokyo")
