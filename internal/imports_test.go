@@ -52,7 +52,7 @@ var layers = []layer{
 		"internal/pipeline/journal", "internal/pipeline", "internal/sync/controller",
 	}},
 	{"what an operator does with clusters", []string{
-		"internal/ctl/install/apply", "internal/ctl/install/token", "internal/ctl/install/hosted",
+		"internal/ctl/install/apply", "internal/ctl/install/marks", "internal/ctl/install/token", "internal/ctl/install/hosted",
 		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl",
 	}},
 	{"CoreDNS: the only place that knows it", []string{"plugin/federation"}},
@@ -107,7 +107,7 @@ const siphash = "github.com/dchest/siphash"
 // homes says where libraries stop.
 var homes = map[string][]string{
 	"k8s.io/api/":            {"internal/source/cluster"},
-	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/membership", "internal/kube/kubeconfig"},
+	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/marks", "internal/ctl/install/membership", "internal/kube/kubeconfig"},
 	"k8s.io/client-go/":      {"internal/source/cluster", "internal/kube", "internal/kube/kubeconfig", "internal/sync/controller"},
 	"k8s.io/cli-runtime/":    {"internal/ctl"},
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},

@@ -30,7 +30,7 @@ func (c *deinit) declare(fs *pflag.FlagSet) {
 	c.files(fs)
 	fs.StringVar(&c.hostName, "host-cluster-context", "", "`C` of the cluster that the API was set up in; not for one made with --api")
 	fs.BoolVar(&c.yes, "yes", false, "mean it: the federation's objects go, too")
-	fs.BoolVar(&c.force, "force", false, "even if it has clusters, or that can't be known")
+	fs.BoolVar(&c.force, "force", false, "even if it has clusters, or that can't be known, or fedsync's marks can't be taken off")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up; it can be run again")
 	fs.BoolVar(&c.dry, "dry-run", false, "remove nothing; say what would be removed, with -o as objects")
 	c.out.declareObjects(fs)
@@ -47,19 +47,22 @@ func (c *deinit) run(ctx context.Context) error {
 	p := c.progress()
 	defer p.end()
 	return bounded(ctx, c.timeout, func(ctx context.Context) error {
-		var server, kept string
+		var server string
+		var notes []string
 		var err error
 		if c.hostName != "" {
-			server, kept, err = c.raze(ctx, name, p)
+			server, notes, err = c.raze(ctx, name, p)
 		} else {
-			server, kept, err = c.strike(ctx, name, p)
+			server, notes, err = c.strike(ctx, name, p)
 		}
 		if err != nil {
 			return err
 		}
 		p.end()
-		if kept != "" && c.out.form == "" {
-			c.printf("namespace %s stays: %s\n", v1alpha1.System, kept)
+		for _, n := range notes {
+			if c.out.form == "" {
+				c.printf("%s\n", n)
+			}
 		}
 		if c.dry {
 			return c.unmade(name)
@@ -77,33 +80,33 @@ func (c *deinit) run(ctx context.Context) error {
 }
 
 // raze removes an API from its host cluster.
-func (c *deinit) raze(ctx context.Context, name string, p *progress) (server, kept string, err error) {
+func (c *deinit) raze(ctx context.Context, name string, p *progress) (server string, notes []string, err error) {
 	api, _, err := c.open(kubeconfig.Choice{Context: c.hostName})
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	defer api.Close()
 	admin, err := hosted.Admin(ctx, api, name)
 	if err != nil && !kube.Missing(err) {
-		return "", "", err
+		return "", nil, err
 	}
 	if admin == nil && !c.force {
-		return "", "", advice.Errorf("--force removes what is left of one", "%s: there is no federation %s", api.Server, name)
+		return "", nil, advice.Errorf("--force removes what is left of one", "%s: there is no federation %s", api.Server, name)
 	}
 	if admin != nil {
 		e, err := kubeconfig.EndpointOf(admin)
 		if err != nil {
-			return "", "", err
+			return "", nil, err
 		}
 		server = e.Server
 		if !c.force {
 			home, err := c.reach(admin)
 			if err != nil {
-				return "", "", err
+				return "", nil, err
 			}
 			defer home.Close()
 			if err := c.empty(ctx, home, name); err != nil {
-				return "", "", err
+				return "", nil, err
 			}
 		}
 	}
@@ -113,8 +116,11 @@ func (c *deinit) raze(ctx context.Context, name string, p *progress) (server, ke
 		api, r = api.Rehearse()
 		defer func() { err = c.after(err, fmt.Sprintf("the host cluster, context %q", c.hostName), r, p) }()
 	}
-	kept, err = hosted.Delete(ctx, api, name)
-	return server, kept, err
+	kept, err := hosted.Delete(ctx, api, name)
+	if kept != "" {
+		notes = append(notes, fmt.Sprintf("namespace %s stays: %s", v1alpha1.System, kept))
+	}
+	return server, notes, err
 }
 
 // after prints what a rehearsal that went well would have removed.
@@ -143,35 +149,34 @@ func (c *deinit) unmade(name string) error {
 }
 
 // strike takes the federation out of an API that stays.
-func (c *deinit) strike(ctx context.Context, name string, p *progress) (server, kept string, err error) {
+func (c *deinit) strike(ctx context.Context, name string, p *progress) (server string, notes []string, err error) {
 	api, cut, err := c.open(kubeconfig.Choice{Context: name})
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	defer api.Close()
 	whose, err := bootstrap.Read(ctx, api)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	if whose.Federation != name {
-		return "", "", advice.Errorf("", "context %q leads to federation %s", name, whose.Federation)
+		return "", nil, advice.Errorf("", "context %q leads to federation %s", name, whose.Federation)
 	}
 	if whose.Hosted {
-		return "", "", advice.Errorf("--host-cluster-context C", "federation %s has an API of its own, in a host cluster: which one?", name)
+		return "", nil, advice.Errorf("--host-cluster-context C", "federation %s has an API of its own, in a host cluster: which one?", name)
 	}
 	if !c.force {
 		if err := c.empty(ctx, api, name); err != nil {
-			return "", "", err
+			return "", nil, err
 		}
 	}
-	p.say("what stands in its API")
 	if c.dry {
 		var r *kube.Rehearsal
 		api, r = api.Rehearse()
 		defer func() { err = c.after(err, fmt.Sprintf("the API of federation %s", name), r, p) }()
 	}
-	kept, err = bootstrap.Uninstall(ctx, api, name)
-	return cut.Endpoint.Server, kept, err
+	notes, err = bootstrap.Uninstall(ctx, api, name, c.force, p.say)
+	return cut.Endpoint.Server, notes, err
 }
 
 // empty makes sure that no cluster is joined: what is in it would be left, with
@@ -193,7 +198,8 @@ func deinitCommand() command {
 	return command{
 		name: "deinit", args: "NAME --yes", min: 1, max: 1,
 		what: "remove what init made",
-		long: "Remove the API of a federation, with all that is in it. Its clusters have to have left before.",
+		long: "Remove the API of a federation, with all that is in it. Its clusters have to have left before. An API that init was given with --api stays, with the " +
+			"objects in it: what fedsync has written on them, such as the finalizer that keeps them from being deleted, is taken off.",
 		example: `# What would be removed
 fedctl deinit myfederation --host-cluster-context host --dry-run
 

@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 )
@@ -114,30 +112,4 @@ func (a *API) Table(ctx context.Context, k Kind, namespace string, wide bool) (*
 		t.Rows = append(t.Rows, row)
 	}
 	return t, nil
-}
-
-// Namespaced gives every kind that lives in namespaces and can be listed. An API
-// that can't say all of it is an error: what isn't listed may be there.
-func (a *API) Namespaced(ctx context.Context) ([]Kind, error) { return a.namespaced(ctx, "list") }
-
-// namespaced gives the kinds in namespaces for which an API has all of these verbs.
-func (a *API) namespaced(ctx context.Context, verbs ...string) ([]Kind, error) {
-	lists, err := a.disc.ServerPreferredNamespacedResourcesWithContext(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out []Kind
-	for _, list := range lists {
-		gv, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range list.APIResources {
-			lacks := func(verb string) bool { return !slices.Contains(r.Verbs, verb) }
-			if !strings.Contains(r.Name, "/") && !slices.ContainsFunc(verbs, lacks) {
-				out = append(out, Kind{Group: gv.Group, Version: gv.Version, Name: r.Kind, Resource: r.Name, Namespaced: true})
-			}
-		}
-	}
-	return out, nil
 }

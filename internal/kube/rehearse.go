@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,7 +46,12 @@ func (r *Rehearsal) change(k Kind, namespace, name string) {
 	if r != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.changed = append(r.changed, k.New(namespace, name))
+		again := func(o *Object) bool {
+			return o.GetAPIVersion() == k.APIVersion() && o.GetKind() == k.Name && o.GetNamespace() == namespace && o.GetName() == name
+		}
+		if !slices.ContainsFunc(r.changed, again) {
+			r.changed = append(r.changed, k.New(namespace, name))
+		}
 	}
 }
 

@@ -452,4 +452,6 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 			})
 		}
 	})
+
+	t.Run("nothing stays", func(t *testing.T) { remains(t, d.with(t), b, members[0], members[1]) })
 }

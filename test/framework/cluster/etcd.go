@@ -1,8 +1,12 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/fedns/fedns/test/framework/vector"
@@ -25,4 +29,38 @@ func (b *Bed) startEtcd(t testing.TB) {
 		"--initial-cluster=default="+peer,
 	)
 	p.await(t, "healthy", func(ctx context.Context) error { return getOK(ctx, b.etcd+"/health") })
+}
+
+// Stored is all that a cluster has in etcd, by key: what no API server hides, or fills in.
+func (b *Bed) Stored(t testing.TB, c *Cluster) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	prefix := "/" + c.Name + "/"
+	for from := prefix; ; {
+		// Bytes are in base64, as JSON has them.
+		question, err := json.Marshal(map[string]any{"key": []byte(from), "range_end": []byte("/" + c.Name + "0"), "limit": "500"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.Post(b.etcd+"/v3/kv/range", "application/json", bytes.NewReader(question))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page struct {
+			KVs  []struct{ Key, Value []byte }
+			More bool
+		}
+		err = json.NewDecoder(r.Body).Decode(&page)
+		r.Body.Close()
+		if err != nil || r.StatusCode != http.StatusOK {
+			t.Fatalf("etcd: %s: %v", r.Status, err)
+		}
+		for _, kv := range page.KVs {
+			out[strings.TrimPrefix(string(kv.Key), prefix)] = string(kv.Value)
+		}
+		if !page.More {
+			return out
+		}
+		from = string(page.KVs[len(page.KVs)-1].Key) + "\x00"
+	}
 }

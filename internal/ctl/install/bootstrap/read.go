@@ -9,6 +9,7 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
+	"github.com/fedns/fedns/internal/ctl/install/marks"
 	"github.com/fedns/fedns/internal/kube"
 )
 
@@ -37,26 +38,42 @@ func Read(ctx context.Context, api *kube.API) (v1alpha1.Settings, error) {
 // eventsNamespace is where events of what is in no namespace are.
 const eventsNamespace = "default"
 
-// Uninstall takes a charter out of an API that stays. It is for a federation without
-// clusters: their objects go with their kind.
-func Uninstall(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
-	var errs []error
-	for _, k := range []kube.Kind{builtin.ClusterRoleBindings, builtin.ClusterRoles, builtin.Definitions} {
-		_, err := apply.DeleteAllOwned(ctx, api, k, "", federation)
-		errs = append(errs, err)
+// Uninstall takes a charter out of an API that stays, and the marks off all that it keeps.
+// It is for a federation without clusters: their objects go with their kind. With force, it
+// goes on where marks can't be taken off, and says so in notes.
+func Uninstall(ctx context.Context, api *kube.API, federation string, force bool, say func(string)) (notes []string, err error) {
+	remove := func(namespace string, kinds ...kube.Kind) error {
+		var errs []error
+		for _, k := range kinds {
+			_, err := apply.DeleteAllOwned(ctx, api, k, namespace, federation)
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
 	}
-	for _, k := range []kube.Kind{builtin.RoleBindings, builtin.Roles} {
-		_, err := apply.DeleteAllOwned(ctx, api, k, eventsNamespace, federation)
-		errs = append(errs, err)
+	rights := []kube.Kind{builtin.RoleBindings, builtin.Roles}
+	// From here on the programs can't write what is taken off. What says whose API it is goes
+	// last: whoever is stopped on the way can begin again.
+	if err := errors.Join(remove("", builtin.ClusterRoleBindings), remove(eventsNamespace, rights...), remove(v1alpha1.System, rights...)); err != nil {
+		return nil, err
 	}
-	for _, k := range []kube.Kind{builtin.RoleBindings, builtin.Roles, builtin.Secrets, builtin.ServiceAccounts, builtin.ConfigMaps} {
-		_, err := apply.DeleteAllOwned(ctx, api, k, v1alpha1.System, federation)
-		errs = append(errs, err)
+	switch err := marks.Strip(ctx, api, say); {
+	case err != nil && !force:
+		return nil, fmt.Errorf("federation %s stays: %w", federation, err)
+	case err != nil:
+		notes = append(notes, kube.Plain(err))
 	}
-	if err := errors.Join(errs...); err != nil {
-		return "", err
+	say("what stands in its API")
+	if err := errors.Join(remove("", builtin.ClusterRoles, builtin.Definitions), remove(v1alpha1.System, builtin.Secrets, builtin.ServiceAccounts)); err != nil {
+		return notes, err
 	}
-	return apply.DeleteOwnedNamespace(ctx, api, v1alpha1.System)
+	if err := errors.Join(marks.Sweep(ctx, api), remove(v1alpha1.System, builtin.ConfigMaps)); err != nil {
+		return notes, err
+	}
+	kept, err := apply.DeleteOwnedNamespace(ctx, api, v1alpha1.System)
+	if kept != "" {
+		notes = append(notes, fmt.Sprintf("namespace %s stays: %s", v1alpha1.System, kept))
+	}
+	return notes, err
 }
 
 // Identity is what tells one cluster from another, whatever its address: the UID

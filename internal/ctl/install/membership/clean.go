@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,7 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/ctl/install/marks"
 	"github.com/fedns/fedns/internal/kube"
 )
 
@@ -31,15 +33,21 @@ func (m *Member) clean(ctx context.Context, f Leaving, say func(string)) (notes 
 	if err := apply.DeleteOwned(ctx, m.API, builtin.ClusterRoleBindings, "", m.writer(), m.Federation); err != nil {
 		return nil, err
 	}
+	alone, err := m.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, k := range kinds {
 		say("its " + k.Resource)
-		list, err := m.propagated(ctx, k)
+		list, err := m.propagated(ctx, k, alone)
 		if err != nil {
 			return notes, err
 		}
+		var deleted []*kube.Object
 		for _, o := range list {
 			switch {
-			case f.Orphan:
+			// One of two marks is no reason to delete what somebody has changed.
+			case f.Orphan || o.GetLabels()[v1alpha1.ManagedBy] != v1alpha1.Fedsync || !marks.Kept(o, m.Federation):
 				err = m.release(ctx, k, o)
 			case k == builtin.Namespaces:
 				var note string
@@ -48,21 +56,17 @@ func (m *Member) clean(ctx context.Context, f Leaving, say func(string)) (notes 
 				}
 			default:
 				err = m.API.Delete(ctx, k, o.GetNamespace(), o.GetName(), o.GetUID())
+				deleted = append(deleted, o)
 			}
 			if err != nil {
 				return notes, fmt.Errorf("%s %s/%s: %w", k.Name, o.GetNamespace(), o.GetName(), err)
 			}
 		}
-		if !f.Orphan && k != builtin.Namespaces {
-			if err := m.gone(ctx, k, list); err != nil {
-				return notes, err
-			}
+		if err := m.gone(ctx, k, deleted); err != nil {
+			return notes, err
 		}
 	}
-	if f.Orphan {
-		return notes, m.releaseCopies(ctx)
-	}
-	return notes, nil
+	return notes, m.releaseCopies(ctx)
 }
 
 // copies are kinds that controllers make of others, annotations included.
@@ -70,12 +74,12 @@ var copies = []kube.Kind{builtin.ReplicaSets, {Group: "apps", Version: "v1", Nam
 
 func (m *Member) releaseCopies(ctx context.Context) error {
 	for _, k := range copies {
-		list, err := m.API.List(ctx, k, "", "")
+		list, err := m.API.Metadata(ctx, k)
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.Resource, err)
 		}
 		for i, o := range list {
-			if o.GetAnnotations()[v1alpha1.Federation] != m.Federation {
+			if !marks.Kept(&o, m.Federation) {
 				continue
 			}
 			if err := m.release(ctx, k, &list[i]); err != nil {
@@ -86,18 +90,33 @@ func (m *Member) releaseCopies(ctx context.Context) error {
 	return nil
 }
 
-// propagated lists what is this federation's of a kind.
-func (m *Member) propagated(ctx context.Context, k kube.Kind) (out []*kube.Object, err error) {
-	list, err := m.API.List(ctx, k, "", v1alpha1.ManagedBy+"="+v1alpha1.Fedsync)
+// alone says whether no other federation has the cluster as a member.
+func (m *Member) alone(ctx context.Context) (bool, error) {
+	roles, err := m.API.List(ctx, builtin.ClusterRoles, "", apply.ManagedBy+"="+apply.Manager)
+	if err != nil {
+		return false, fmt.Errorf("clusterroles: %w", err)
+	}
+	return !slices.ContainsFunc(roles, func(o kube.Object) bool {
+		return strings.HasPrefix(o.GetName(), writerPrefix) && o.GetName() != m.writer()
+	}), nil
+}
+
+// propagated lists what is this federation's of a kind. What lacks the annotation that says
+// so can only be this one's if there is no other.
+func (m *Member) propagated(ctx context.Context, k kube.Kind, alone bool) (out []*kube.Object, err error) {
+	list, err := m.API.Metadata(ctx, k)
 	if kube.Missing(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", k.Resource, err)
 	}
-	for i, o := range list {
-		if o.GetAnnotations()[v1alpha1.Federation] == m.Federation {
-			out = append(out, &list[i])
+	for i := range list {
+		o := &list[i]
+		labelled := o.GetLabels()[v1alpha1.ManagedBy] == v1alpha1.Fedsync
+		nameless := labelled && alone && o.GetAnnotations()[v1alpha1.Federation] == ""
+		if nameless || marks.Kept(o, m.Federation) && (labelled || metav1.GetControllerOf(o) == nil) {
+			out = append(out, o)
 		}
 	}
 	return out, nil
@@ -152,39 +171,7 @@ func (m *Member) leaveNamespace(ctx context.Context, o *kube.Object) (note strin
 	return fmt.Sprintf("namespace %s stays: %s", o.GetName(), why), m.release(ctx, builtin.Namespaces, o)
 }
 
-// release takes off what says that an object is fedsync's. The label that exports
-// it stays: that is about the service, and taking it away would take it out of the
-// answers of whoever else follows this cluster.
+// release takes off what says that an object is fedsync's.
 func (m *Member) release(ctx context.Context, k kube.Kind, o *kube.Object) error {
-	for {
-		unmark(o)
-		_, err := m.API.Put(ctx, k, o, "")
-		if err == nil || kube.Missing(err) {
-			return nil
-		}
-		if !kube.Conflict(err) {
-			return err
-		}
-		if o, err = m.API.Get(ctx, k, o.GetNamespace(), o.GetName()); kube.Missing(err) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-}
-
-func unmark(o *kube.Object) {
-	labels, notes := o.GetLabels(), o.GetAnnotations()
-	delete(labels, v1alpha1.ManagedBy)
-	for _, n := range []string{v1alpha1.Federation, v1alpha1.Applied} {
-		delete(notes, n)
-	}
-	o.SetLabels(labels)
-	o.SetAnnotations(notes)
-	fields := slices.DeleteFunc(o.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool { return f.Manager == v1alpha1.Fedsync })
-	if len(fields) == 0 {
-		// None at all would be taken for "as they were".
-		fields = []metav1.ManagedFieldsEntry{{}}
-	}
-	o.SetManagedFields(fields)
+	return marks.Write(ctx, m.API, k, o, marks.Unkeep)
 }

@@ -43,7 +43,9 @@ type Member struct {
 // has no dots, and so can't be mistaken for another's.
 
 func (m *Member) reader() string { return "fedns-" + m.Federation }
-func (m *Member) writer() string { return "fedsync-" + m.Federation }
+func (m *Member) writer() string { return writerPrefix + m.Federation }
+
+const writerPrefix = "fedsync-"
 
 // Reader names the Secret, in the API of the federation, that leads fedns to a
 // cluster. It can't be taken for a Secret with the rights to write, whatever the

@@ -1,0 +1,205 @@
+package join
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedns/fedns/internal/api/builtin"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/test/framework/cluster"
+	"github.com/fedns/fedns/test/framework/federation"
+	"github.com/fedns/fedns/test/framework/server"
+	"github.com/fedns/fedns/test/framework/vector"
+)
+
+// hosted is what a host cluster had before it became a federation's API.
+const hosted = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: half, namespace: shop}
+data: {a: b}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: taken, namespace: shop}
+data: {a: b}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "nginx:1"}]}
+`
+
+// remains makes the API of a cluster that lives a federation's, has fedsync keep what is in it,
+// and ends the federation: then nothing in etcd tells of it, here or in the member, and the
+// host's own objects can be deleted as before.
+func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluster) {
+	const home, away = gke, eks // their contexts
+	host.Apply(t, hosted)
+	member.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}")
+	member.Apply(t, "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: shop, name: taken}, data: {theirs: x}}")
+	here := d.open(home)
+	field := func(api *kube.API, k kube.Kind, name string, path ...string) string {
+		o, err := api.Get(t.Context(), k, "shop", name)
+		if err != nil {
+			return ""
+		}
+		v, _, err := unstructured.NestedFieldNoCopy(o.Object, path...)
+		if err != nil || v == nil {
+			return ""
+		}
+		return fmt.Sprint(v)
+	}
+	eventually(t, "its pods are ready", func() bool { return field(here, builtin.Deployments, "web", "status", "readyReplicas") == "2" })
+	ends := map[*cluster.Cluster]map[string]string{host: b.Stored(t, host), member: b.Stored(t, member)}
+	before := everything(t, here)
+
+	d.must("init", "third", "--dns-zone-name", "example.net", "--api", home)
+	d.must("--context=third", "join", "us", "--cluster-context", away)
+	log := fedsync(t, here, "third")
+	there := d.open(away)
+	eventually(t, "the federation's objects are in the member, and marked", func() bool {
+		return strings.Contains(field(here, builtin.Deployments, "web", "metadata", "finalizers"), "fedns.io/fedsync") &&
+			field(there, builtin.Deployments, "web", "spec", "replicas") == "2" && field(there, builtin.ConfigMaps, "half", "data", "a") == "b"
+	})
+	eventually(t, "an event tells of a name that is taken", func() bool {
+		all, err := here.List(t.Context(), builtin.Events, "shop", "")
+		return err == nil && slices.ContainsFunc(all, func(o kube.Object) bool { return o.Object["reason"] == "NameTaken" })
+	})
+	log.end()
+	// A fedns's, as it says that it is there.
+	lease := builtin.Leases.New("federation-system", "fedns-somewhere")
+	lease.Object["spec"] = map[string]any{"leaseDurationSeconds": int64(40)}
+	if _, _, err := here.Apply(t.Context(), builtin.Leases, lease, kube.How{Manager: "fedns"}); err != nil {
+		t.Fatal(err)
+	}
+	// Somebody in the member has taken one of two marks off, and so made it theirs, or not.
+	if _, err := there.Merge(t.Context(), builtin.ConfigMaps, "shop", "half", map[string]any{"metadata": map[string]any{"labels": map[string]any{"fedns.io/managed-by": nil}}}, "somebody", ""); err != nil {
+		t.Fatal(err)
+	}
+
+	d.must("--context=third", "unjoin", "us", "--cluster-context", away, "--drain-wait=0")
+	if out := d.must("deinit", "third", "--dry-run"); !strings.Contains(out, "would change Deployment shop/web, in the API of federation third\n") {
+		t.Errorf("deinit --dry-run says\n%s", out)
+	}
+	if out := d.must("deinit", "third", "--yes"); strings.Contains(out, "stays") {
+		t.Error(out)
+	}
+	same(t, here, before)
+	if text := field(there, builtin.ConfigMaps, "half", "data", "a"); text != "b" {
+		t.Errorf("an object that isn't marked as fedsync's has %q", text)
+	}
+	if err := there.Delete(t.Context(), builtin.ConfigMaps, "shop", "half", ""); err != nil {
+		t.Fatal(err)
+	}
+	for c, was := range ends {
+		var left []string
+		defer func() {
+			if t.Failed() {
+				t.Logf("%s's etcd:\n%s", c.Name, strings.Join(left, "\n"))
+			}
+		}()
+		server.Eventually(t, 30*time.Second, "nothing in "+c.Name+"'s etcd tells of it", func() bool {
+			left = nil
+			now := b.Stored(t, c)
+			for key, value := range now {
+				for _, word := range []string{"fedns", "fedsync", "fedctl", "third"} {
+					if strings.Contains(key, word) || strings.Contains(value, word) {
+						left = append(left, key+" has "+word)
+					}
+				}
+			}
+			for _, key := range slices.Sorted(maps.Keys(now)) {
+				if _, ok := was[key]; !ok && !comesAndGoes(key) {
+					left = append(left, key+" is new")
+				}
+			}
+			for key := range was {
+				if _, ok := now[key]; !ok && !comesAndGoes(key) {
+					left = append(left, key+" is gone")
+				}
+			}
+			slices.Sort(left)
+			return left == nil
+		})
+	}
+	if err := here.Delete(t.Context(), builtin.Deployments, "shop", "web", ""); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the host's own Deployment goes", func() bool {
+		there, err := here.Exists(t.Context(), builtin.Deployments, "shop", "web")
+		return err == nil && !there
+	})
+}
+
+// comesAndGoes says whether Kubernetes makes a key of etcd by itself, all the time.
+func comesAndGoes(key string) bool {
+	return strings.HasPrefix(key, "events/") || strings.HasPrefix(key, "leases/") || strings.HasPrefix(key, "masterleases/")
+}
+
+// A running is a fedsync.
+type running struct {
+	cmd  *exec.Cmd
+	gone <-chan struct{}
+}
+
+// fedsync runs one over a federation's API, with what init has given it.
+func fedsync(t *testing.T, api *kube.API, federationName string) *running {
+	t.Helper()
+	o, err := api.Get(t.Context(), builtin.Secrets, "federation-system", federationName+"-fedsync")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(file, kube.SecretData(o)["kubeconfig"], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bin, err := federation.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(bin, "--kubeconfig", file, "--federation", federationName, "--listen", fmt.Sprint("127.0.0.1:", vector.Port(t)))
+	var log server.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	gone, err := vector.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{cmd, gone}
+	t.Cleanup(func() {
+		if r.end(); t.Failed() {
+			t.Logf("fedsync printed:\n%s", log.String())
+		}
+	})
+	return r
+}
+
+// end ends it as an operator would.
+func (r *running) end() {
+	_ = r.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	<-r.gone
+}
