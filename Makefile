@@ -5,6 +5,8 @@ export CGO_ENABLED ?= 1
 GOLANGCI := v2.15.0
 # One for each version of either: a linter that was built with an older Go refuses a newer go.mod.
 golangci = bin/tools/golangci-lint-$(GOLANGCI)-$(shell go env GOVERSION)
+CONTROLLER_GEN := v0.23.0
+controllergen = bin/tools/controller-gen-$(CONTROLLER_GEN)-$(shell go env GOVERSION)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
 # STRESS=8 has so many busy loops run beside the tests.
@@ -45,7 +47,7 @@ e2e: kube peers ## the tests of the whole system, but for interop
 interop: peers ## the tests among resolvers, caches and name servers of others
 	$(e2e) ./test/dns/peers
 
-check: $(golangci) ## formatting, vet, linters, tidy go.mod, builds for other systems, known vulnerabilities where their list can be reached
+check: $(golangci) $(controllergen) ## formatting, vet, linters, tidy go.mod, builds for other systems, known vulnerabilities where their list can be reached
 	@test -z "$$(gofmt -l cmd internal plugin test)" || { gofmt -l cmd internal plugin test; echo 'gofmt: the files above are not formatted'; exit 1; }
 	go vet ./...
 	go mod tidy -diff
@@ -53,11 +55,16 @@ check: $(golangci) ## formatting, vet, linters, tidy go.mod, builds for other sy
 	$(golangci) run ./...
 	@test/tools/vulncheck.sh $(GOVULNCHECK)
 	go run ./test/tools/picture -check
+	test/tools/generate.sh $(controllergen) -check
 
 $(golangci):
 	@echo 'First golangci-lint $(GOLANGCI) is built, once: about two minutes.'
 	@mkdir -p $(@D) && GOBIN=$$(pwd -P)/$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	@mv $(@D)/golangci-lint $@
+
+$(controllergen):
+	@mkdir -p $(@D) && GOBIN=$$(pwd -P)/$(@D) go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(CONTROLLER_GEN)
+	@mv $(@D)/controller-gen $@
 
 bench: build kube ## the figures of docs/performance.md: change to answer, size, cost of a change and of an answer, workloads
 	go test -run '^$$' -bench . -benchmem ./internal/snapshot ./internal/answer ./internal/shard ./internal/source/probe ./internal/dns/message ./plugin/federation
@@ -92,6 +99,9 @@ docs: ## man pages of fedctl, into bin/man
 	@go run ./test/tools/man bin/man/man1
 	@echo 'bin/man: man -M bin/man fedctl shows the first'
 
+generate: $(controllergen) ## the CustomResourceDefinitions in deploy and deep copies, from the types in internal/api/v1alpha1
+	test/tools/generate.sh $(controllergen)
+
 picture: ## draw the packages in ARCHITECTURE.md, from their imports
 	go run ./test/tools/picture
 
@@ -104,4 +114,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak docs picture kube peers clean
+.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak docs picture generate kube peers clean

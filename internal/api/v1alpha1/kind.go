@@ -8,6 +8,8 @@ import (
 )
 
 // A Kind is a kind of objects as an API serves it.
+//
+// +kubebuilder:object:generate=false
 type Kind struct {
 	Group, Version, Name string // "apps", "v1", "Deployment"; the core group is ""
 	Resource             string // "deployments"

@@ -3,23 +3,33 @@ package v1alpha1
 // Replicas are those of the federated Deployments and ReplicaSets in one cluster, as fedsync
 // counts them. They are all of one moment.
 type Replicas struct {
-	// ObservedGeneration is of the Cluster object that fedsync plans by.
+	// Of the Cluster object that fedsync plans by.
+	// +optional
 	ObservedGeneration int64 `json:"observedGeneration"`
 	Tally              `json:",inline"`
-	// Message is why the cluster can't be asked; the counts are then those of before.
+	// Why the cluster can't be asked; the counts are then those of before.
 	Message string `json:"message,omitempty"`
-	// Elsewhere is said from when the cluster's replicas are to be in the others. It
-	// stands here, and isn't to be added up from the others' statuses: those are written
-	// at other moments, and a sum of them may have a replica twice, or not at all.
+	// How they stand in the other clusters that can be asked; said while this one's are to be there.
+	// It isn't to be added up from the others' statuses: those are written at other
+	// moments, and a sum of them may have a replica twice, or not at all.
 	Elsewhere *Elsewhere `json:"elsewhere,omitempty"`
 }
 
 // A Tally is a count of replicas.
 type Tally struct {
-	Desired int64 `json:"desired"` // that the plan has there
-	Current int64 `json:"current"` // that are there
-	Ready   int64 `json:"ready"`   // of those desired
-	Pending int64 `json:"pending"` // workloads that aren't as the plan has them yet
+	// How many fedsync wants there.
+	// +optional
+	Desired int64 `json:"desired"`
+	// How many are there.
+	// +optional
+	Current int64 `json:"current"`
+	// How many of those wanted are ready.
+	// +optional
+	Ready int64 `json:"ready"`
+	// How many workloads aren't yet as they are wanted, for whatever reason; where somebody else has the name,
+	// nothing is waited for.
+	// +optional
+	Pending int64 `json:"pending"`
 }
 
 // Plus adds another count.
@@ -35,17 +45,24 @@ func (t Tally) Minus(o Tally) Tally {
 // Elsewhere is how the replicas stand in the other clusters that can be asked.
 type Elsewhere struct {
 	Tally `json:",inline"`
-	// Unplaced are the first of the workloads of which not all replicas have a place in
-	// any cluster; More is how many there are beside them.
+	// The first workloads of which not all replicas have a place in any cluster.
 	Unplaced []Unplaced `json:"unplaced,omitempty"`
-	More     int64      `json:"more,omitempty"`
+	// How many such workloads there are beside these.
+	More int64 `json:"more,omitempty"`
 }
 
 // Unplaced is a workload of which not all replicas have a place.
 type Unplaced struct {
-	Kind      string `json:"kind"`
+	// Deployment or ReplicaSet.
+	Kind string `json:"kind"`
+	// Its namespace.
 	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	Replicas  int64  `json:"replicas"` // in all
-	Placed    int64  `json:"placed"`   // of them
+	// Its name.
+	Name string `json:"name"`
+	// How many it has in all.
+	// +optional
+	Replicas int64 `json:"replicas"`
+	// How many of them have a place.
+	// +optional
+	Placed int64 `json:"placed"`
 }

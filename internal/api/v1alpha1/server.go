@@ -8,6 +8,8 @@ import (
 )
 
 // A Server is a fedns that follows a federation, as its Lease says.
+//
+// +kubebuilder:object:generate=false
 type Server struct {
 	Name, Version string
 	Renewed       time.Time
@@ -17,6 +19,8 @@ type Server struct {
 
 // Filed is what stands in the file of overrides of one server, as its Lease says: nobody
 // else knows of it.
+//
+// +kubebuilder:object:generate=false
 type Filed struct {
 	File   string       `json:"file"`
 	Error  string       `json:"error,omitempty"` // why it can't be read; Orders are then of before
@@ -25,6 +29,8 @@ type Filed struct {
 }
 
 // A FiledOrder is in force on its server.
+//
+// +kubebuilder:object:generate=false
 type FiledOrder struct {
 	Line        string   `json:"line"` // as it stands there
 	OverruledBy []string `json:"overruled_by,omitempty"`

@@ -15,6 +15,8 @@ import (
 const ConfigName = "federation"
 
 // Settings are what that ConfigMap says.
+//
+// +kubebuilder:object:generate=false
 type Settings struct {
 	Federation string
 	Domain     string
@@ -28,6 +30,8 @@ type Settings struct {
 }
 
 // FedsyncSettings are what a fedsync plans by.
+//
+// +kubebuilder:object:generate=false
 type FedsyncSettings struct {
 	Version    string
 	Kinds      []Kind // beside its own

@@ -1,10 +1,13 @@
 // Package v1alpha1 is the API of a federation: the Cluster objects, and what is
 // written on the objects that are kept in every cluster.
 //
-// It only names and shapes things. What reads and writes them is elsewhere.
+// It only names and shapes things. What reads and writes them is elsewhere. The
+// CustomResourceDefinitions in deploy are made of the types here, with their comments as
+// what `kubectl explain` says, by `make generate`; so are the deep copies.
+//
+// +groupName=fedns.io
+// +kubebuilder:object:generate=true
 package v1alpha1
-
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // Where Cluster objects are, in an API of a federation.
 const (
@@ -28,61 +31,6 @@ const KubeconfigKey = "kubeconfig"
 // of that with the rights to read, which a Cluster object refers to: who may read
 // the one need not read the other.
 const WriterSuffix = "-fedsync"
-
-// A Cluster is a member of the federation.
-type Cluster struct {
-	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata"`
-	Spec              ClusterSpec   `json:"spec"`
-	Status            ClusterStatus `json:"status"`
-}
-
-// A ClusterSpec is what an operator says of a cluster.
-type ClusterSpec struct {
-	SecretRef *SecretRef `json:"secretRef,omitempty"`
-	Region    string     `json:"region,omitempty"`
-	Zones     []string   `json:"zones,omitempty"`
-	Location  string     `json:"location,omitempty"` // latitude and longitude in degrees: "60.17 24.94"
-	Addresses []string   `json:"addresses,omitempty"`
-	Taints    []Taint    `json:"taints,omitempty"`
-	Drain     *Drain     `json:"drain,omitempty"`
-}
-
-// A SecretRef names a Secret in the namespace System.
-type SecretRef struct {
-	Name string `json:"name"`
-}
-
-// A Taint keeps objects away that don't tolerate it.
-type Taint struct {
-	Key    string `json:"key"`
-	Value  string `json:"value,omitempty"`
-	Effect string `json:"effect"` // NoSchedule or NoExecute
-}
-
-// A Drain takes the shards of a cluster out of the answers.
-type Drain struct {
-	Until  *metav1.Time `json:"until,omitempty"` // nil: until it is taken back
-	Reason string       `json:"reason,omitempty"`
-	// EvacuateAfter is from when the cluster's replicas go to the others. It is
-	// not before the last answer that names the cluster has expired; nil: they stay.
-	EvacuateAfter *metav1.Time `json:"evacuateAfter,omitempty"`
-}
-
-// A ClusterStatus is what fedsync and fedns found.
-type ClusterStatus struct {
-	Conditions        []metav1.Condition `json:"conditions,omitempty"`
-	KubernetesVersion string             `json:"kubernetesVersion,omitempty"`
-	Region            string             `json:"region,omitempty"`
-	Zones             []string           `json:"zones,omitempty"`
-	LastHeartbeatTime *metav1.Time       `json:"lastHeartbeatTime,omitempty"`
-	// Shards is how many are up, of how many: "12/14". fedns writes it, and what each
-	// server has made of the drain.
-	Shards  string               `json:"shards,omitempty"`
-	Servers map[string]Statement `json:"servers,omitempty"`
-	// Replicas are counted by fedsync; nil: it hasn't, or is of a version that doesn't.
-	Replicas *Replicas `json:"replicas,omitempty"`
-}
 
 // Returning, an annotation of a Cluster, is that its replicas may come back while it
 // is still drained: fedctl undrain has begun.

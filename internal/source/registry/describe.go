@@ -29,16 +29,16 @@ type event struct {
 }
 
 // condition makes one as it is now. Since when stays, if its status does.
-func condition(was []metav1.Condition, kind string, status metav1.ConditionStatus, reason, message string, now time.Time) metav1.Condition {
-	c := metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.Time{Time: now.UTC().Truncate(time.Second)}}
+func condition(was []v1alpha1.Condition, kind string, status metav1.ConditionStatus, reason, message string, now time.Time) v1alpha1.Condition {
+	c := v1alpha1.Condition{Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.Time{Time: now.UTC().Truncate(time.Second)}}
 	if i := find(was, kind); i >= 0 && was[i].Status == status {
 		c.LastTransitionTime = was[i].LastTransitionTime
 	}
 	return c
 }
 
-func find(list []metav1.Condition, kind string) int {
-	return slices.IndexFunc(list, func(c metav1.Condition) bool { return c.Type == kind })
+func find(list []v1alpha1.Condition, kind string) int {
+	return slices.IndexFunc(list, func(c v1alpha1.Condition) bool { return c.Type == kind })
 }
 
 // describe gives how a member stands as the status that fedns writes of it, and what has
@@ -143,8 +143,8 @@ func where(places []report.Place) (region string, zones []string) {
 }
 
 // happened tells the differences between two sets of conditions as events.
-func happened(was, is []metav1.Condition) (out []event) {
-	state := func(list []metav1.Condition, kind string) (metav1.ConditionStatus, string, time.Time) {
+func happened(was, is []v1alpha1.Condition) (out []event) {
+	state := func(list []v1alpha1.Condition, kind string) (metav1.ConditionStatus, string, time.Time) {
 		if i := find(list, kind); i >= 0 {
 			return list[i].Status, list[i].Message, list[i].LastTransitionTime.Time
 		}

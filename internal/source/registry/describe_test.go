@@ -141,7 +141,7 @@ func TestDrainedBy(t *testing.T) {
 
 // Numbers can wait; whatever an operator looks for can't.
 func TestDiffers(t *testing.T) {
-	base := v1alpha1.ClusterStatus{Shards: "1/2", Region: "eu", Zones: []string{"a"}, Conditions: []metav1.Condition{
+	base := v1alpha1.ClusterStatus{Shards: "1/2", Region: "eu", Zones: []string{"a"}, Conditions: []v1alpha1.Condition{
 		{Type: v1alpha1.Valid, Status: metav1.ConditionTrue, Reason: "Valid"}, {Type: v1alpha1.Ready, Status: metav1.ConditionTrue, Reason: "Ready"},
 	}}
 	for _, tt := range []struct {
@@ -161,7 +161,7 @@ func TestDiffers(t *testing.T) {
 	} {
 		of := func(change func(*v1alpha1.ClusterStatus)) v1alpha1.ClusterStatus {
 			s := base
-			s.Conditions = append([]metav1.Condition(nil), base.Conditions...)
+			s.Conditions = append([]v1alpha1.Condition(nil), base.Conditions...)
 			if change != nil {
 				change(&s)
 			}

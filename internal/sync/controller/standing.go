@@ -93,7 +93,7 @@ func (u *hub) absent(c *v1alpha1.Cluster, why string, now time.Time) {
 	clusterUp.WithLabelValues(c.Name).Set(0)
 	next := c.Status
 	next.Replicas = u.replicas(c, now)
-	u.publish(c, next, []metav1.Condition{
+	u.publish(c, next, []v1alpha1.Condition{
 		{Type: v1alpha1.Ready, Status: metav1.ConditionFalse, Reason: "NoCredentials", Message: why},
 		{Type: v1alpha1.Offline, Status: metav1.ConditionUnknown, Reason: "NoCredentials", Message: why},
 	})
@@ -105,8 +105,8 @@ func (u *hub) proclaim(c *v1alpha1.Cluster, m *cluster, now time.Time) {
 	if p.at.IsZero() {
 		return
 	}
-	ready := metav1.Condition{Type: v1alpha1.Ready, Status: metav1.ConditionTrue, Reason: "Ready", Message: "/readyz says ok"}
-	offline := metav1.Condition{Type: v1alpha1.Offline, Status: metav1.ConditionFalse, Reason: "Reachable", Message: "its API answers"}
+	ready := v1alpha1.Condition{Type: v1alpha1.Ready, Status: metav1.ConditionTrue, Reason: "Ready", Message: "/readyz says ok"}
+	offline := v1alpha1.Condition{Type: v1alpha1.Offline, Status: metav1.ConditionFalse, Reason: "Reachable", Message: "its API answers"}
 	switch {
 	case !p.reachable():
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "Offline", "its API can't be reached"
@@ -133,13 +133,13 @@ func (u *hub) proclaim(c *v1alpha1.Cluster, m *cluster, now time.Time) {
 		next.LastHeartbeatTime = &metav1.Time{Time: p.at.UTC().Truncate(time.Second)}
 	}
 	next.Replicas = u.replicas(c, now)
-	u.publish(c, next, []metav1.Condition{ready, offline})
+	u.publish(c, next, []v1alpha1.Condition{ready, offline})
 }
 
 // drained says whether a cluster's shards are taken out of the answers: by its drain,
 // or, as fedns says, by another order.
 func drained(c *v1alpha1.Cluster, now time.Time) bool {
-	i := slices.IndexFunc(c.Status.Conditions, func(s metav1.Condition) bool { return s.Type == v1alpha1.Drained })
+	i := slices.IndexFunc(c.Status.Conditions, func(s v1alpha1.Condition) bool { return s.Type == v1alpha1.Drained })
 	if d := c.Spec.Drain; d != nil && (d.Until == nil || now.Before(d.Until.Time)) {
 		return i < 0 || c.Status.Conditions[i].Reason != v1alpha1.Overruled
 	}
@@ -147,7 +147,7 @@ func drained(c *v1alpha1.Cluster, now time.Time) bool {
 }
 
 // publish writes the status of a Cluster object, if it is another.
-func (u *hub) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditions []metav1.Condition) {
+func (u *hub) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditions []v1alpha1.Condition) {
 	f := flight{cluster: "cluster/" + c.Name}
 	if u.preview || u.flights[f] || u.waits(f, time.Now()) {
 		return
@@ -196,7 +196,7 @@ func (u *hub) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditio
 // own are the conditions that fedsync writes; the others are fedns's.
 var own = []string{v1alpha1.Ready, v1alpha1.Offline}
 
-func others(all []metav1.Condition) (out []metav1.Condition) {
+func others(all []v1alpha1.Condition) (out []v1alpha1.Condition) {
 	for _, c := range all {
 		if !slices.Contains(own, c.Type) {
 			out = append(out, c)
@@ -240,7 +240,7 @@ func apply(ctx context.Context, api *kube.API, c *v1alpha1.Cluster, s v1alpha1.C
 }
 
 func equalStatus(a, b v1alpha1.ClusterStatus) bool {
-	mine := func(all []metav1.Condition) (out []metav1.Condition) {
+	mine := func(all []v1alpha1.Condition) (out []v1alpha1.Condition) {
 		for _, kind := range own {
 			for _, c := range all {
 				if c.Type == kind {

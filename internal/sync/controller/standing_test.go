@@ -14,13 +14,13 @@ import (
 func TestDrained(t *testing.T) {
 	now := time.Date(2030, 1, 31, 15, 0, 0, 0, time.UTC)
 	until := func(d time.Duration) *v1alpha1.Drain { return &v1alpha1.Drain{Until: &metav1.Time{Time: now.Add(d)}} }
-	said := func(status metav1.ConditionStatus, reason string) []metav1.Condition {
-		return []metav1.Condition{{Type: v1alpha1.Heard, Status: metav1.ConditionTrue}, {Type: v1alpha1.Drained, Status: status, Reason: reason}}
+	said := func(status metav1.ConditionStatus, reason string) []v1alpha1.Condition {
+		return []v1alpha1.Condition{{Type: v1alpha1.Heard, Status: metav1.ConditionTrue}, {Type: v1alpha1.Drained, Status: status, Reason: reason}}
 	}
 	for _, tt := range []struct {
 		name  string
 		drain *v1alpha1.Drain
-		said  []metav1.Condition
+		said  []v1alpha1.Condition
 		want  bool
 	}{
 		{"no drain", nil, nil, false},

@@ -3,12 +3,15 @@ package operate
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
 
 	"github.com/fedns/fedns/deploy"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -98,16 +101,26 @@ func TestReplicas(t *testing.T) {
 // withoutReplicas is the definition of Clusters as it was before there were counts.
 func withoutReplicas(t testing.TB) string {
 	t.Helper()
-	from := strings.Index(deploy.Clusters, "              replicas:\n")
-	to := strings.Index(deploy.Clusters, "              servers:\n")
-	if from < 0 || to < from {
-		t.Fatal("deploy/clusters.yaml has no status.replicas before status.servers")
+	var crd map[string]any
+	if err := yaml.Unmarshal([]byte(deploy.Clusters), &crd); err != nil {
+		t.Fatal(err)
 	}
-	var out strings.Builder
-	for line := range strings.Lines(deploy.Clusters[:from] + deploy.Clusters[to:]) {
-		if !strings.Contains(line, ".status.replicas.") { // its columns
-			out.WriteString(line)
-		}
+	versions, _, _ := unstructured.NestedSlice(crd, "spec", "versions")
+	version := versions[0].(map[string]any)
+	status := []string{"schema", "openAPIV3Schema", "properties", "status", "properties", "replicas"}
+	if _, is, _ := unstructured.NestedMap(version, status...); !is {
+		t.Fatal("deploy/clusters.yaml has no status.replicas")
 	}
-	return out.String()
+	unstructured.RemoveNestedField(version, status...)
+	version["additionalPrinterColumns"] = slices.DeleteFunc(version["additionalPrinterColumns"].([]any), func(c any) bool {
+		return strings.HasPrefix(c.(map[string]any)["jsonPath"].(string), ".status.replicas.")
+	})
+	if err := unstructured.SetNestedSlice(crd, versions, "spec", "versions"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := yaml.Marshal(crd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }

@@ -1,0 +1,29 @@
+#!/bin/sh
+# generate.sh CONTROLLER-GEN [-check]: makes of the types in internal/api/v1alpha1 their deep
+# copies and the CustomResourceDefinitions in deploy; with -check, only says which of these
+# aren't as they would be made.
+set -eu
+tool=$1 check=${2:-}
+types=internal/api/v1alpha1
+made=$(mktemp -d)
+trap 'rm -rf "$made"' EXIT
+"$tool" object crd "paths=./$types" "output:object:dir=$made" "output:crd:dir=$made"
+code=0
+into() { # FILE: standard input is what it is to be
+	cat >"$made/now"
+	if [ -z "$check" ]; then
+		cp "$made/now" "$1"
+	elif ! diff -u "$1" "$made/now" >&2; then
+		echo "$1 isn't what its source says: make generate, and commit it" >&2
+		code=1
+	fi
+}
+into $types/zz_generated.deepcopy.go <"$made/zz_generated.deepcopy.go"
+for kind in clusters orders; do
+	{
+		echo "# Made of the types in $types by make generate. fedctl init applies it."
+		sed 1d "$made/fedns.io_$kind.yaml" # the first line is ---
+	} >"$made/$kind"
+	into deploy/$kind.yaml <"$made/$kind"
+done
+exit $code
