@@ -2,10 +2,13 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -132,6 +135,47 @@ func finalize(ctx context.Context, api *kube.API, w *workload.Want) error {
 	spec["finalizers"] = []any{}
 	_, err = api.Put(ctx, w.Kind, o, "finalize")
 	return err
+}
+
+// collect does what a garbage collector does for an object that was deleted with
+// --cascade=orphan or --cascade=foreground: a federation's API need not have one. What
+// depends on the object no longer says so, or is waited for, and the object goes.
+//
+// Our finalizer goes with the others, in one write of all that are left: an API server
+// notes nobody as who put its own there, and who applies fewer than before takes them off.
+func collect(ctx context.Context, api *kube.API, w *workload.Want) (*kube.Object, error) {
+	namespace := w.Key.Namespace
+	if w.Sort.Home {
+		namespace = w.Name
+	}
+	orphan := w.Record.Orphan
+	var failed error
+	err := api.Holds(ctx, namespace, func(k v1alpha1.Kind, o *kube.Object) bool {
+		owners := o.GetOwnerReferences()
+		rest := slices.DeleteFunc(slices.Clone(owners), func(r metav1.OwnerReference) bool { return string(r.UID) == w.UID })
+		switch {
+		case len(rest) == len(owners):
+			return true
+		case !orphan:
+			failed = fmt.Errorf("%s %s depends on it, and is to go first", k.Name, o.GetName())
+			return false
+		}
+		_, failed = api.Merge(ctx, k, o.GetNamespace(), o.GetName(), map[string]any{"metadata": map[string]any{
+			"uid": o.GetUID(), "resourceVersion": o.GetResourceVersion(), "ownerReferences": rest,
+		}}, agent, "")
+		return failed == nil
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	o, err := api.Get(ctx, w.Kind, w.Key.Namespace, w.Name)
+	if err != nil || string(o.GetUID()) != w.UID {
+		return nil, err
+	}
+	rest := slices.DeleteFunc(o.GetFinalizers(), func(f string) bool { return f == v1alpha1.Finalizer || slices.Contains(w.Collected, f) })
+	return api.Merge(ctx, w.Kind, w.Key.Namespace, w.Name, map[string]any{"metadata": map[string]any{
+		"uid": w.UID, "resourceVersion": o.GetResourceVersion(), "finalizers": rest, "annotations": map[string]any{v1alpha1.StatusOf: nil},
+	}}, agent, "")
 }
 
 // event makes an Event of a federated object.

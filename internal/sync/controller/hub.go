@@ -244,7 +244,7 @@ func (u *hub) busy(f flight) bool {
 // where to look.
 func (u *hub) intend(w *workload.Want, now time.Time) {
 	ready := *w
-	ready.Finalizer = true
+	ready.Finalizer, ready.Unsaid = true, false
 	p := u.table.PlanOf(&ready)
 	reason, message := verdict(&ready, p.Standings)
 	record := w.Record.Next(w.UID, p.Standings, reason, message, now)
@@ -486,6 +486,14 @@ func (u *hub) bury(w *workload.Want, p workload.Plan) {
 		if i >= 0 && u.tries[f] == nil && !u.gate.holds(f) {
 			return
 		}
+	}
+	if len(w.Collected) > 0 {
+		if !u.waits(flight{"", w.Key}, time.Now()) {
+			u.desk.put(flight{"", w.Key}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+				return collect(ctx, api, w)
+			}, u.filed)
+		}
+		return
 	}
 	if w.Finalizer {
 		u.mark(w, false, nil)

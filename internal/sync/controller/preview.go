@@ -102,7 +102,7 @@ func (u *hub) foresee(final bool) (ready bool, p Preview) {
 	deletes := map[string]int{}
 	for _, k := range u.table.Wants(nil) {
 		w := *u.table.Wanted(k)
-		w.Finalizer = true // a run begins with it
+		w.Finalizer, w.Unsaid = true, false // a run begins with it
 		plan := u.table.PlanOf(&w)
 		for _, s := range plan.Steps {
 			if s.Verb == workload.Delete {

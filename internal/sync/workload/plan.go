@@ -9,8 +9,11 @@ import (
 
 // Make makes the plan of one federated object.
 func Make(v View) Plan {
-	if v.Deleting {
+	if v.Deleting && !v.Unsaid {
 		return v.leave()
+	}
+	if v.Deleting {
+		return Plan{Hold: true}
 	}
 	if !v.Finalizer {
 		return Plan{Hold: true}
@@ -96,8 +99,11 @@ func (v *View) place(m *Member) placement.Decision {
 func (v *View) leave() Plan {
 	p := Plan{Done: true}
 	orphan, why := v.Orphan, "the federated object is being deleted, and fedns.io/orphan says to leave this one"
+	if v.Record.Orphan {
+		why = "the federated object is being deleted with --cascade=orphan"
+	}
 	if n := v.Namespace; n != nil && n.Deleting && n.Orphan {
-		orphan, why = true, "its federated namespace is being deleted, and fedns.io/orphan says to leave what is in it"
+		orphan, why = true, "its federated namespace is being deleted, and what is in it is to be left"
 	}
 	var waits []string
 	for _, m := range v.Members {

@@ -174,6 +174,49 @@ func TestPlanOfAnObject(t *testing.T) {
 	}
 }
 
+// kubectl delete --cascade=orphan leaves the copies, also when a garbage collector has taken
+// its finalizer off before the copies have been let go.
+func TestPlanOrphans(t *testing.T) {
+	const deleting = `{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["fedns.io/fedsync"%s]%s}}`
+	w := newWorld(t, "a", "b")
+	k := w.want("ConfigMap", "ns", "c", `{}`)
+	w.run()
+	w.want("ConfigMap", "ns", "c", fmt.Sprintf(deleting, `,"orphan"`, ``))
+	w.check("before it is written down", w.run(), "")
+	if p := w.Plan(k); !p.Hold {
+		t.Errorf("it isn't held: %+v", p)
+	}
+	w.want("ConfigMap", "ns", "c", fmt.Sprintf(deleting, ``, ``))
+	if p := w.Plan(k); !p.Hold {
+		t.Errorf("it isn't held, as the finalizer is gone: %+v", p)
+	}
+	record := w.Wanted(k).Record.Next("uid-c", nil, string(Deleting), "", time.Time{})
+	w.want("ConfigMap", "ns", "c", fmt.Sprintf(deleting, ``, fmt.Sprintf(`,"annotations":{"fedns.io/status":%q}`, record)))
+	for _, s := range w.Plan(k).Steps {
+		if s.Verb != Release || !strings.Contains(s.Why, "--cascade=orphan") {
+			t.Errorf("%s %s: %s", s.Cluster, s.Verb, s.Why)
+		}
+	}
+	w.check("afterwards", w.run(), "a: release ConfigMap ns/c\nb: release ConfigMap ns/c")
+
+	// In a Namespace that goes like that, all is left.
+	k = w.want("ConfigMap", "ns", "c", `{}`)
+	w.run()
+	w.want("Namespace", "", "ns", fmt.Sprintf(deleting, `,"orphan"`, fmt.Sprintf(`,"annotations":{"fedns.io/status":%q}`, `{"uid":"uid-ns","orphan":true}`)))
+	w.want("ConfigMap", "ns", "c", fmt.Sprintf(deleting, ``, ``))
+	w.check("its namespace", w.run(), "a: release ConfigMap ns/c\nb: release ConfigMap ns/c")
+
+	// Foreground is deletion.
+	w.want("Namespace", "", "ns", `{}`)
+	k = w.want("Service", "ns", "s", `{}`)
+	w.run()
+	w.want("Service", "ns", "s", fmt.Sprintf(deleting, `,"foregroundDeletion"`, ``))
+	w.check("foreground", w.run(), "a: delete Service ns/s\nb: delete Service ns/s")
+	if p := w.Plan(k); !p.Done || len(w.Wanted(k).Collected) != 1 {
+		t.Errorf("%+v, held by %v", p, w.Wanted(k).Collected)
+	}
+}
+
 // TestPlanHolds is that nothing comes before the finalizer, and nothing before the
 // namespace.
 func TestPlanHolds(t *testing.T) {

@@ -12,8 +12,10 @@ import (
 // fedns.io/status.
 type Record struct {
 	// UID is of the object it speaks of: it may have been copied with another one.
-	UID        string      `json:"uid,omitempty"`
-	Clusters   []Standing  `json:"clusters,omitempty"`
+	UID      string     `json:"uid,omitempty"`
+	Clusters []Standing `json:"clusters,omitempty"`
+	// Orphan is that it was deleted so that its like stay.
+	Orphan     bool        `json:"orphan,omitempty"`
 	Conditions []Condition `json:"conditions,omitempty"`
 }
 
@@ -92,7 +94,7 @@ func (r *Record) standing(cluster string) Standing {
 // Next is the record after now: what hasn't changed keeps its time.
 func (r Record) Next(uid string, standings []Standing, reason, message string, now time.Time) Record {
 	now = now.UTC().Truncate(time.Second)
-	next := Record{UID: uid}
+	next := Record{UID: uid, Orphan: r.Orphan}
 	for _, s := range standings {
 		was := r.standing(s.Cluster)
 		if s.Error = strings.ToValidUTF8(s.Error, "?"); len(s.Error) > longestError {

@@ -78,6 +78,9 @@ func (t *Table) Dark(s *Sort, dark bool) {
 func (t *Table) Want(w *Want) {
 	r := t.rows[w.Key]
 	was := r.want
+	if was != nil && was.UID == w.UID && w.Deleting {
+		w.leave(was.Record.Orphan)
+	}
 	r.want = w
 	t.set(w.Key, r)
 	if was != nil && was.UID != w.UID {

@@ -23,8 +23,10 @@ type Want struct {
 	Deleting   bool
 	Finalizer  bool // it is held until its like are gone from the clusters
 	Adopt      bool
-	Preferring bool // it says how it is to be split
-	Orphan     bool
+	Preferring bool     // it says how it is to be split
+	Orphan     bool     // its like stay when it goes
+	Unsaid     bool     // that they do isn't in its record yet, and won't be said for long
+	Collected  []string // finalizers of the garbage collector that hold it
 	Release    []string
 	Total      Scale // of what is split
 	Target     string
@@ -64,7 +66,6 @@ func NewWant(k Key, o Object, federation string) *Want {
 	w.Terminating = k.Home && w.Deleting && len(held) > 0
 	annotations := texts(o, "metadata", "annotations")
 	w.Adopt = annotations[v1alpha1.Adopt] == "true"
-	w.Orphan = annotations[v1alpha1.Orphan] == "true"
 	for c := range strings.SplitSeq(annotations[v1alpha1.Release], ",") {
 		if c = strings.TrimSpace(c); c != "" {
 			w.Release = append(w.Release, c)
@@ -96,6 +97,17 @@ func NewWant(k Key, o Object, federation string) *Want {
 			w.Record = Record{} // somebody else's scribble, or another object's: it is written anew
 		}
 	}
+	if w.Deleting {
+		for _, f := range []string{orphan, foreground} {
+			if slices.Contains(finalizers, any(f)) {
+				w.Collected = append(w.Collected, f)
+			}
+		}
+		// A garbage collector takes its finalizer off within a moment: what it said has to
+		// be remembered.
+		w.leave(slices.Contains(w.Collected, orphan))
+	}
+	w.Orphan = w.Record.Orphan || annotations[v1alpha1.Orphan] == "true"
 	var err error
 	if w.selector, err = placement.SelectorOf(annotations); err != nil {
 		w.Unclear = append(w.Unclear, err.Error())
@@ -113,6 +125,21 @@ func NewWant(k Key, o Object, federation string) *Want {
 		}
 	}
 	return w
+}
+
+// What kubectl delete --cascade=orphan and --cascade=foreground have an API server hold
+// an object by, until a garbage collector has seen to what depends on it.
+const (
+	orphan     = "orphan"
+	foreground = "foregroundDeletion"
+)
+
+// leave has its like left in the clusters, if that was said once.
+func (w *Want) leave(said bool) {
+	if said && !w.Record.Orphan {
+		w.Unsaid = w.Finalizer
+		w.Record.Orphan, w.Orphan = true, true
+	}
 }
 
 // podSelector writes a selector of a spec as one of a list; "": it selects by more

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -261,11 +263,29 @@ func orphans(t *testing.T, w *world) {
 	}
 	remove(t, w.Fed, "configmap", "left", "a")
 	gone(t, w.Fed, "configmap", "left", "a")
+	// By kubectl's own word, what depends on it included; and what goes in the foreground,
+	// goes.
+	w.Fed.Apply(t, configMap("left", "c", "", "blue")+configMap("left", "d", "", "blue"))
+	for _, m := range w.Members {
+		there(t, m, "configmap", "left", "c")
+		there(t, m, "configmap", "left", "d")
+	}
+	patch(t, w.Fed, "configmap", "left", "b", fmt.Sprintf(`{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"c","uid":%q}]}}`, field(t, w.Fed, "configmap", "left", "c", "metadata/uid")))
+	for name, cascade := range map[string]metav1.DeletionPropagation{"c": metav1.DeletePropagationOrphan, "d": metav1.DeletePropagationForeground} {
+		if err := w.Fed.Client.CoreV1().ConfigMaps("left").Delete(t.Context(), name, metav1.DeleteOptions{PropagationPolicy: &cascade}); err != nil {
+			t.Fatal(err)
+		}
+		gone(t, w.Fed, "configmap", "left", name)
+	}
+	eventually(t, w.Fed, "configmap", "left", "b", "metadata/ownerReferences", "")
+	for _, m := range w.Members {
+		gone(t, m, "configmap", "left", "d")
+	}
 	annotate(t, w.Fed, "namespace", "", "left", "fedns.io/orphan", "true")
 	remove(t, w.Fed, "namespace", "", "left")
 	gone(t, w.Fed, "namespace", "", "left")
 	for _, m := range w.Members {
-		for _, name := range []string{"a", "b"} {
+		for _, name := range []string{"a", "b", "c"} {
 			if got := field(t, m, "configmap", "left", name, "data/color"); got != "blue" {
 				t.Errorf("%s: what was to be left is %q", m.Name, got)
 			}
