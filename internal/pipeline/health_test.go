@@ -412,3 +412,77 @@ func TestColdStartDamaged(t *testing.T) {
 		}
 	})
 }
+
+// Answers stay short-lived for half an hour after a shard came or went, whatever becomes of
+// the server meanwhile: a reload, a restart with what was kept, and one later still.
+func TestRecentOutlives(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		next func(t *testing.T, f Federation, p *Pipeline, end func()) (*Pipeline, []*script)
+	}{
+		{"reload", func(t *testing.T, f Federation, p *Pipeline, end func()) (*Pipeline, []*script) {
+			state := p.Export(t.Context())
+			f.State = ""
+			var sources []*script
+			for i := range 3 {
+				sources = append(sources, newScript())
+				f.Members[i].Source = sources[i]
+			}
+			p, _ = run(t, f, state)
+			return p, sources
+		}},
+		{"restart", func(t *testing.T, f Federation, p *Pipeline, end func()) (*Pipeline, []*script) {
+			end()
+			f.Members = nil
+			p, s, _, _ := trio(t, f, false)
+			return p, s
+		}},
+		{"restart from a base", func(t *testing.T, f Federation, p *Pipeline, end func()) (*Pipeline, []*script) {
+			end()
+			f.Members = nil
+			_, s, _, end := trio(t, f, false)
+			for i, ready := range []bool{true, false, true} { // and it writes one
+				s[i].say <- append(nothing[:4:4], service("192.0.2."+string(rune('1'+i))), slice(ready), shard.Fresh{})
+			}
+			time.Sleep(time.Second)
+			end()
+			p, s, _, _ = trio(t, f, false)
+			return p, s
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := Federation{Name: "fed", State: t.TempDir()}
+				p, s, _, end := trio(t, f, true)
+				time.Sleep(time.Second)
+				s[1].say <- []shard.Change{slice(false)}
+				time.Sleep(minGap)
+				synctest.Wait()
+				until := Now() + shard.Settling
+				for i := range 3 {
+					f.Members = append(f.Members, Member{Cluster: shard.Cluster{Name: topology.ClusterName(rune('a' + i)), Region: string(rune('a' + i))}, Identity: string(rune('a' + i))})
+				}
+				time.Sleep(10 * time.Minute)
+				p, s = tt.next(t, f, p, end)
+				for i, ready := range []bool{true, false, true} {
+					s[i].say <- append(nothing[:4:4], service("192.0.2."+string(rune('1'+i))), slice(ready), shard.Fresh{})
+				}
+				time.Sleep(minGap)
+				wantUp(t, p, "afterwards", 2)
+				recent := p.Current().Load().Federations[0].Service(web).Recent
+				if len(recent) != 1 || recent[0].Place.Region != "b" || (recent[0].Until-until).Abs() > time.Second {
+					t.Errorf("recent: %v, want b until %v", recent, until)
+				}
+				time.Sleep(21 * time.Minute)
+				s[0].say <- []shard.Change{service("192.0.2.99")}
+				time.Sleep(minGap)
+				synctest.Wait()
+				for _, r := range p.Current().Load().Federations[0].Service(web).Recent {
+					if r.Place.Region == "b" {
+						t.Errorf("half an hour later: %v", r)
+					}
+				}
+			})
+		})
+	}
+}

@@ -181,10 +181,15 @@ type State struct {
 	Probed map[string]map[shard.Check]health.Probe
 	// Failovers are what failover policies have come to, by federation.
 	Failovers map[string]map[snapshot.Key]shard.Failovers
+	// Recents are where shards came or went lately, by federation.
+	Recents map[string]map[snapshot.Key][]snapshot.Recent
 }
 
 func emptyState() State {
-	return State{Clusters: map[string]ClusterState{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{}, Failovers: map[string]map[snapshot.Key]shard.Failovers{}}
+	return State{
+		Clusters: map[string]ClusterState{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{},
+		Failovers: map[string]map[snapshot.Key]shard.Failovers{}, Recents: map[string]map[snapshot.Key][]snapshot.Recent{},
+	}
 }
 
 // A ClusterState is what is known of one cluster.
@@ -338,6 +343,7 @@ func (p *Pipeline) Import(e State) {
 	maps.Copy(p.imported.Clusters, e.Clusters)
 	maps.Copy(p.imported.Hosts, e.Hosts)
 	maps.Copy(p.imported.Failovers, e.Failovers)
+	maps.Copy(p.imported.Recents, e.Recents)
 	maps.Copy(p.imported.Probed, e.Probed)
 	p.imported.Version = p.imported.Version.Latest(e.Version)
 }
@@ -419,6 +425,7 @@ func (w *worker) open(i int) {
 		}
 	}
 	t.RestoreFailovers(w.imported.Failovers[f.Name])
+	t.RestoreRecents(w.imported.Recents[f.Name])
 	t.RestoreProbes(w.imported.Probed[f.Name])
 	if f.State != "" {
 		w.keepers[i] = &stateWriter{dir: f.State, at: f.StateAt, name: f.Name, failing: &w.unkept[i]}
@@ -614,7 +621,7 @@ func (w *worker) holdings() State {
 	e := emptyState()
 	e.Version = w.board.Load().Version
 	for i, f := range w.federations {
-		e.Failovers[f.Name], e.Probed[f.Name] = w.tables[i].Failovers(), w.tables[i].Probed()
+		e.Failovers[f.Name], e.Probed[f.Name], e.Recents[f.Name] = w.tables[i].Failovers(), w.tables[i].Probed(), w.tables[i].Recents(Now())
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
 		for j, m := range w.slotsOf(i) {
 			if w.tables[i].Complete(j) {

@@ -128,6 +128,9 @@ func (w *worker) restore(i int) {
 	if _, ok := w.imported.Failovers[f.Name]; !ok { // else a reload knows better
 		w.tables[i].RestoreFailovers(leadsOf(known.Leads))
 	}
+	if _, ok := w.imported.Recents[f.Name]; !ok {
+		w.tables[i].RestoreRecents(recentsOf(known.Recent))
+	}
 	n := 0
 	var oldest time.Duration
 	for j, m := range f.Members { // those that are attached after this
@@ -238,6 +241,35 @@ func leadsOf(list map[snapshot.Key]journal.Led) map[snapshot.Key]shard.Failovers
 	return out
 }
 
+// recentOf gives what is remembered of shards that came or went the times of the wall clock.
+func recentOf(all map[snapshot.Key][]snapshot.Recent) (out []journal.Recent) {
+	wall, now := time.Now(), Now()
+	for k, places := range all {
+		r := journal.Recent{Key: k}
+		for _, p := range places {
+			r.Places = append(r.Places, journal.RecentPlace{Place: p.Place, Until: wall.Add(p.Until - now).UTC()})
+		}
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b journal.Recent) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	return out
+}
+
+// recentsOf gives it back those of this program's clock. By a clock that was set back none lasts
+// longer than if the shard had come or gone now.
+func recentsOf(all map[snapshot.Key][]journal.RecentPlace) map[snapshot.Key][]snapshot.Recent {
+	wall, now := time.Now(), Now()
+	out := map[snapshot.Key][]snapshot.Recent{}
+	for k, places := range all {
+		for _, p := range places {
+			if left := p.Until.Sub(wall); left > 0 {
+				out[k] = append(out[k], snapshot.Recent{Place: p.Place, Until: now + min(left, shard.Settling)})
+			}
+		}
+	}
+	return out
+}
+
 // mark notes how fresh the clusters are.
 func (w *worker) mark() {
 	for i, k := range w.keepers {
@@ -267,7 +299,9 @@ func (w *worker) keep(i int) {
 	if k == nil {
 		return
 	}
-	pending := slices.Concat(k.pending, []journal.Record{w.versioned(journal.Record{At: time.Now(), Leads: ledOf(w.tables[i].ChangedFailovers())})})
+	pending := slices.Concat(k.pending, []journal.Record{w.versioned(journal.Record{
+		At: time.Now(), Leads: ledOf(w.tables[i].ChangedFailovers()), Recent: recentOf(w.tables[i].ChangedRecents(Now())),
+	})})
 	k.pending = nil
 	switch {
 	case !k.writes():
@@ -338,6 +372,9 @@ func (w *worker) makeBase(i int) {
 	}
 	for _, l := range ledOf(w.tables[i].Failovers()) {
 		records = append(records, journal.Record{At: time.Now(), Leads: []journal.Led{l}}) // a line each
+	}
+	for _, r := range recentOf(w.tables[i].Recents(Now())) {
+		records = append(records, journal.Record{At: time.Now(), Recent: []journal.Recent{r}})
 	}
 	// Half a list makes no base; it is what the journal begins with.
 	k.early = slices.DeleteFunc(k.early, func(r journal.Record) bool {

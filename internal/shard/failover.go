@@ -283,6 +283,9 @@ func (t *Table) RestoreFailovers(leads map[snapshot.Key]Failovers) { maps.Copy(t
 // theirs now. What isn't there, though all has been listed, is gone.
 func (t *Table) follow() {
 	listed := !slices.ContainsFunc(t.members, func(m *member) bool { return !m.vacant && !m.complete() })
+	if listed {
+		t.forgetRestored()
+	}
 	for k := range t.inherited {
 		if s := t.services[k]; listed || s != nil && s.lead.decided() {
 			delete(t.inherited, k)

@@ -64,7 +64,7 @@ func (t *Table) Leave(cluster int, now time.Duration) {
 			continue
 		}
 		if m.settled {
-			s.note(p.places, nil, now)
+			t.note(s, p.places, nil, now)
 		}
 		if p.object != nil {
 			t.unlink(cluster, p.object)

@@ -13,10 +13,6 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 )
 
-// Settling is how long answers stay short-lived after a shard came or went: one
-// that just changed is the likeliest to change again.
-const Settling = 30 * time.Minute
-
 // A Transition is a change of state of a shard, for the log.
 type Transition struct {
 	Key      snapshot.Key
@@ -128,7 +124,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		// What a shard turns out to be that hasn't been answered is no change of it.
 		news := m.settled && !(t.beginning && !p.carried && p.verdict.Awaits != "")
 		if news && (v.State == health.Up || p.verdict.State == health.Up) {
-			s.note(p.places, places, now)
+			t.note(s, p.places, places, now)
 		}
 		was, is := p.verdict.State == health.Up, v.State == health.Up
 		// What has never been up doesn't go down.
@@ -148,7 +144,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 		p.places = places
 	}
 	if len(fs) == 0 {
-		s.recent = nil
+		t.forgetRecent(s)
 		t.noteFailovers(s, Failovers{})
 		delete(t.wakes, s.key)
 		delete(t.crowded, s.key)
@@ -227,19 +223,6 @@ func (t *Table) build(s *service, fs []evaluation) *snapshot.Service {
 // nearest is how hosts are answered that don't say it otherwise: as a load balancer
 // for the world.
 var nearest = snapshot.Policy{Choice: snapshot.Nearest}
-
-// note remembers the places where a shard came or went.
-func (s *service) note(before, after []topology.Place, now time.Duration) {
-	for _, lists := range [2][2][]topology.Place{{before, after}, {after, before}} {
-		for _, p := range lists[0] {
-			if slices.Contains(lists[1], p) {
-				continue
-			}
-			s.recent = slices.DeleteFunc(s.recent, func(r snapshot.Recent) bool { return r.Place == p })
-			s.recent = append(s.recent, snapshot.Recent{Place: p, Until: now + Settling})
-		}
-	}
-}
 
 // freezePorts sorts the ports, and says of each where it is only if that isn't
 // wherever a shard is up.

@@ -32,6 +32,7 @@ type Table struct {
 	crowded  map[snapshot.Key]bool // services with more addresses than an answer may have
 	labels   map[string]string     // value of a topology label to its part of a name
 
+	recents   recents
 	wakes     map[snapshot.Key]time.Duration // when time alone may change the leads of a service
 	inherited map[snapshot.Key]Failovers     // of a table before this one: where leads begin
 	releads   map[snapshot.Key]bool          // services whose leads have changed
@@ -100,6 +101,7 @@ func NewTable(clusters []Cluster, policy Policy) *Table {
 		checks:    map[Check]*check{},
 		panics:    map[snapshot.Key]bool{},
 		crowded:   map[snapshot.Key]bool{},
+		recents:   newRecents(),
 		wakes:     map[snapshot.Key]time.Duration{},
 		inherited: map[snapshot.Key]Failovers{},
 		releads:   map[snapshot.Key]bool{},
@@ -444,7 +446,8 @@ func (t *Table) standsAt(m *member, n Node) node {
 func (t *Table) row(k snapshot.Key) *service {
 	s := t.services[k]
 	if s == nil {
-		s = &service{key: k, pieces: make([]*piece, len(t.members))}
+		s = &service{key: k, pieces: make([]*piece, len(t.members)), recent: t.recents.restored[k]}
+		delete(t.recents.restored, k)
 		t.services[k] = s
 	}
 	return s

@@ -35,6 +35,7 @@ type Record struct {
 	Serial uint32
 	Digest uint64
 	Leads  []Led // what failover policies have come to
+	Recent []Recent
 	// Doubtful says of lists that some of them was lost: they are of what is there, and
 	// not of all that is.
 	Doubtful bool
@@ -66,7 +67,8 @@ type line struct {
 	Serial uint32 `json:"serial,omitempty"`
 	Digest uint64 `json:"digest,omitempty"`
 
-	Leads []ledLine `json:"leads,omitempty"`
+	Leads  []ledLine `json:"leads,omitempty"`
+	Recent []Recent  `json:"recent,omitempty"` // servers of before read past it
 
 	Doubtful bool `json:"doubtful,omitempty"`
 }
@@ -276,5 +278,5 @@ func nothing() []shard.Change {
 }
 
 func (r Record) line() line {
-	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial, Digest: r.Digest, Leads: encodeLeads(r.Leads), Doubtful: r.Doubtful}
+	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial, Digest: r.Digest, Leads: encodeLeads(r.Leads), Recent: r.Recent, Doubtful: r.Doubtful}
 }

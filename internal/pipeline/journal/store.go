@@ -26,6 +26,7 @@ type Snapshot struct {
 	Serial   uint32 // that was shown last; 0: not known
 	Digest   uint64 // of what it was the serial of; 0: not known
 	Leads    map[snapshot.Key]Led
+	Recent   map[snapshot.Key][]RecentPlace
 	// Damaged says that some of the file was lost.
 	Damaged bool
 	// Torn is how many bytes at the end are of a line that was cut short, as it is when
@@ -113,7 +114,7 @@ func setAside(name, aside string, use bool) error {
 // only if there is something in it.
 func read(r io.Reader) (*Snapshot, error) {
 	in := bufio.NewReaderSize(r, 1<<20)
-	saved := &Snapshot{Clusters: map[string]*Saved{}, Hosts: map[string][]netip.Addr{}, Leads: map[snapshot.Key]Led{}}
+	saved := &Snapshot{Clusters: map[string]*Saved{}, Hosts: map[string][]netip.Addr{}, Leads: map[snapshot.Key]Led{}, Recent: map[snapshot.Key][]RecentPlace{}}
 	var wrong error // the first thing
 	ended, used, lost := false, 0, 0
 	n := 1
@@ -186,6 +187,11 @@ func (s *Snapshot) add(l line) error {
 	for _, led := range leads {
 		if s.Leads[led.Key] = led; led.Policy.Choice != snapshot.Failover {
 			delete(s.Leads, led.Key)
+		}
+	}
+	for _, r := range l.Recent {
+		if s.Recent[r.Key] = r.Places; len(r.Places) == 0 {
+			delete(s.Recent, r.Key)
 		}
 	}
 	maps.Copy(s.Hosts, l.Hosts)
