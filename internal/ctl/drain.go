@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -175,7 +176,10 @@ type departure struct {
 	Elsewhere     int64   `json:"elsewhere"`                // replicas that are ready in other clusters
 	// Homeless are workloads of which not all replicas have a place elsewhere.
 	Homeless []string `json:"homeless,omitempty"`
-	away     string   // why the cluster can't be asked what it still has
+	// Failing are workloads that aren't waited for, with the reason.
+	Failing []string `json:"failing,omitempty"`
+	Left    int64    `json:"left,omitempty"` // replicas of those, in the cluster
+	away    string   // why the cluster can't be asked what it still has
 }
 
 func (c *drain) done(m *motion, out departure) error {
@@ -187,6 +191,8 @@ func (c *drain) done(m *motion, out departure) error {
 	switch {
 	case out.Moved && out.away != "":
 		c.printf("cluster/%s is drained: %d replicas are ready elsewhere; it can't be asked what it still has: %s\n", m.cluster, out.Elsewhere, out.away)
+	case out.Moved && out.Left > 0:
+		c.printf("cluster/%s is drained: %d replicas are left there that nobody waits for, %d are ready elsewhere\n", m.cluster, out.Left, out.Elsewhere)
 	case out.Moved:
 		c.printf("cluster/%s is drained: no replicas are left there, %d are ready elsewhere\n", m.cluster, out.Elsewhere)
 	case out.EvacuateAfter != 0:
@@ -194,8 +200,8 @@ func (c *drain) done(m *motion, out departure) error {
 	default:
 		c.printf("cluster/%s is in no answer any more; the last one has expired in %s\n", m.cluster, span(out.TTL))
 	}
-	for _, h := range out.Homeless {
-		c.printf("%s\n", h)
+	for _, line := range slices.Concat(out.Homeless, out.Failing) {
+		c.printf("%s\n", line)
 	}
 	return nil
 }
@@ -331,8 +337,9 @@ func (m *motion) leave(ctx context.Context, after time.Time, out *departure) err
 			return false, "fedsync hasn't begun to move them"
 		}
 		out.away = r.Message
-		out.Elsewhere, out.Homeless = e.Ready, homeless(e)
-		out.Moved = (r.Current == 0 && r.Pending == 0 || out.away != "") && e.Pending == 0
+		out.Elsewhere, out.Homeless, out.Left = e.Ready, homeless(e), r.Held
+		out.Failing = append(failing(r.Failures, r.Failing), failing(e.Failures, e.Failing)...)
+		out.Moved = (r.Current == r.Held && r.Pending == 0 || out.away != "") && e.Pending == 0
 		return out.Moved, fmt.Sprintf("%s are left there; elsewhere %s", plural(int(r.Current), "replica"), share(e.Tally))
 	})
 }

@@ -183,6 +183,8 @@ func TestMoves(t *testing.T) {
 			"cluster/eu is drained: no replicas are left there, 6 are ready elsewhere\n"},
 		{"without a place", `{"observedGeneration": 7, "elsewhere": {"desired": 4, "current": 4, "ready": 4, "unplaced": [{"kind": "Deployment", "namespace": "shop", "name": "pinned", "replicas": 2, "placed": 0}], "more": 3}}`, 0,
 			"4 are ready elsewhere\nDeployment shop/pinned: 0 of 2 replicas have a place\nand so it is with 3 workloads more\n"},
+		{"not ours, or failing", `{"observedGeneration": 7, "current": 2, "held": 2, "failing": 1, "failures": [{"kind": "Deployment", "namespace": "shop", "name": "own", "message": "a HorizontalPodAutoscaler there asks for 2"}], "elsewhere": {"desired": 9, "current": 6, "ready": 6, "failing": 3, "failures": [{"cluster": "us", "kind": "Deployment", "namespace": "shop", "name": "big", "message": "over quota"}]}}`, 0,
+			"cluster/eu is drained: 2 replicas are left there that nobody waits for, 6 are ready elsewhere\nDeployment shop/own isn't waited for: a HorizontalPodAutoscaler there asks for 2\nDeployment shop/big isn't waited for in cluster us: over quota\nand so it is with 2 workloads more\n"},
 		{"out of reach", `{"observedGeneration": 7, "current": 2, "pending": 1, "message": "no route", "elsewhere": {"desired": 6, "current": 6, "ready": 6}}`, 0,
 			"6 replicas are ready elsewhere; it can't be asked what it still has: no route\n"},
 		{"some are left", `{"observedGeneration": 7, "current": 1, "pending": 1, "elsewhere": {"desired": 6, "current": 6, "ready": 6}}`, 1,
@@ -215,8 +217,9 @@ func TestComesBack(t *testing.T) {
 		want   string
 	}{
 		{"ready", `{"observedGeneration": 8, "desired": 2, "current": 2, "ready": 2}`, 0, "cluster eu: 2 of 2 replicas are ready there\n"},
+		{"failing", `{"observedGeneration": 8, "desired": 5, "current": 2, "ready": 2, "failing": 1, "failures": [{"kind": "Deployment", "namespace": "shop", "name": "big", "message": "over quota"}]}`, 0, "cluster eu: 2 of 5 replicas are ready there\nDeployment shop/big isn't waited for: over quota\n"},
 		{"none is planned", `{"observedGeneration": 8}`, 0, `cluster eu: the plan gives it no replicas: without "rebalance", they stay where they are`},
-		{"not ready", `{"observedGeneration": 8, "desired": 2, "current": 2, "ready": 1, "pending": 1}`, 1, "1 of 2 replicas are ready, 1 workload not done there"},
+		{"not ready", `{"observedGeneration": 8, "desired": 2, "current": 2, "ready": 1, "pending": 1}`, 1, "1 of 2 replicas are ready, 1 workload not done there; cluster eu stays drained: it is in no answer, and replicas may come back to it\nfedctl: hint: does fedsync run? --no-wait doesn't wait for pods; fedctl undrain again goes on from there; with --no-wait it puts the cluster into the answers at once"},
 		{"of before", `{"observedGeneration": 7}`, 1, "fedsync hasn't counted replicas since cluster eu was changed"},
 		{"out of reach", `{"observedGeneration": 8, "message": "no route"}`, 1, "cluster eu can't be asked: no route"},
 		{"an older fedsync", `null`, 1, "how many replicas are there is not known"},

@@ -278,3 +278,18 @@ func homeless(e *v1alpha1.Elsewhere) (out []string) {
 	}
 	return out
 }
+
+// failing are the workloads that nobody waits for, in words.
+func failing(all []v1alpha1.Failure, count int64) (out []string) {
+	for _, f := range all {
+		where := ""
+		if f.Cluster != "" {
+			where = " in cluster " + f.Cluster
+		}
+		out = append(out, fmt.Sprintf("%s %s/%s isn't waited for%s: %s", f.Kind, f.Namespace, f.Name, where, f.Message))
+	}
+	if more := count - int64(len(all)); more > 0 && len(all) > 0 {
+		out = append(out, fmt.Sprintf("and so it is with %s more", plural(int(more), "workload")))
+	}
+	return out
+}

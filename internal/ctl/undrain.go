@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/override"
@@ -109,7 +110,7 @@ func (c *undrain) federated(ctx context.Context, sub override.Subject) error {
 	drain := cluster.Spec.Drain
 	if drain != nil && (drain.EvacuateAfter != nil || cluster.Annotations[v1alpha1.Returning] != "") {
 		if err := m.comeBack(ctx); err != nil {
-			return err
+			return m.halfway(err)
 		}
 	}
 	if drain != nil {
@@ -170,11 +171,12 @@ func (m *motion) comeBack(ctx context.Context) error {
 		return err
 	}
 	var came share
+	var fails []string
 	err = m.follow(ctx, func(r *v1alpha1.Replicas) (bool, string) {
 		if r.Message != "" {
 			return false, fmt.Sprintf("cluster %s can't be asked: %s", m.cluster, r.Message)
 		}
-		came = share(r.Tally)
+		came, fails = share(r.Tally), failing(r.Failures, r.Failing)
 		return came.Pending == 0, came.String() + " there"
 	})
 	if err != nil {
@@ -186,7 +188,20 @@ func (m *motion) comeBack(ctx context.Context) error {
 	} else {
 		fmt.Fprintf(m.Stderr, "cluster %s: %s there\n", m.cluster, came)
 	}
+	for _, line := range fails {
+		fmt.Fprintln(m.Stderr, line)
+	}
 	return nil
+}
+
+// halfway adds what state holds when an undrain ends before the cluster is answered again.
+func (m *motion) halfway(err error) error {
+	var h *advice.Error
+	help := "fedctl undrain again goes on from there; with --no-wait it puts the cluster into the answers at once"
+	if errors.As(err, &h) && h.Hint != "" {
+		help = h.Hint + "; " + help
+	}
+	return advice.Errorf(help, "%w; cluster %s stays drained: it is in no answer, and replicas may come back to it", err, m.cluster)
 }
 
 // returned waits until every server that says in the API what it goes by says that the

@@ -152,6 +152,9 @@ func (u *hub) pass(now time.Time) {
 		u.pods(now)
 	}
 	u.calm(now)
+	for _, k := range u.census.overdue(now) {
+		u.table.Touch(k)
+	}
 	u.gate.pass(now)
 	u.tell(now)
 }
@@ -210,7 +213,7 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 	for _, s := range p.Steps {
 		u.start(s, now)
 	}
-	u.count(w, p)
+	u.count(w, p, now)
 	if w.Deleting {
 		u.bury(w, p)
 	}
@@ -422,6 +425,11 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 		t, news := u.failed(f, r.err, longest, what(s))
 		if news && !r.soon {
 			u.Log.Warn(fmt.Sprintf("cluster %s: %s %s: %v; trying again", s.Cluster, s.Verb, s.Key, kube.Plain(r.err)))
+		}
+		if s.Sort.Home && (news || t.count == sure) { // what is to be in it fails with it
+			for _, k := range u.table.Inside(s.Name) {
+				u.table.Touch(k)
+			}
 		}
 		if r.soon {
 			t.count = min(t.count, 3)

@@ -2,12 +2,15 @@ package controller
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -19,30 +22,78 @@ const countEvery = time.Second
 // that many, and nobody reads more.
 const longestUnplaced = 100
 
+// longestFailures is how many workloads are named that fail, each with a reason.
+const longestFailures = 20
+
 // A part is the replicas of a workload in one cluster.
 type part struct {
 	cluster              string
 	state                workload.State
 	wanted, there, ready int64
+	// fails is why it doesn't come to be as the plan has it, for reasons of its own; "": it
+	// does, or may yet. Nobody waits for it: who drains a cluster, or lets it come back, hears
+	// of it by its name.
+	fails string
+	// began is since when nothing has got better, and far was how far it was from being so.
+	began time.Time
+	far   int64
 }
 
 // waits says whether a part isn't yet as the plan has it. What a cluster doesn't let be
-// seen, or has of somebody else, isn't waited for. What it refuses to take is: who drains
-// a cluster has to hear that the others haven't taken its pods.
+// seen, or has of somebody else, isn't waited for.
 func (p part) waits() bool {
 	switch p.state {
 	case workload.Pending, workload.Deleting:
-		return true
+		return p.fails == ""
 	case workload.Applied:
-		return p.there != p.wanted || p.ready < p.wanted
+		return p.fails == "" && p.distance() > 0
 	}
 	return false
 }
 
+// distance is how many replicas are missing, are too many, or aren't ready.
+func (p part) distance() int64 {
+	return max(p.there-p.wanted, p.wanted-p.there, p.wanted-p.ready)
+}
+
+// stalled is how long a part may be as far from what the plan has as it was: longer than
+// images take to be pulled and probes to pass, and less than fedctl waits.
+const stalled = 2 * time.Minute
+
+// since compares a part with what it was, and says why it fails if it has got no better for
+// long.
+func (p part) since(was part, now time.Time) part {
+	p.began, p.far = now, p.distance()
+	same := was.state == p.state && was.wanted == p.wanted && !was.began.IsZero()
+	if same && p.far >= was.far && (was.waits() || was.fails != "") {
+		p.began, p.far = was.began, was.far
+	}
+	if p.waits() && now.Sub(p.began) >= stalled {
+		p.fails = p.stalls()
+	}
+	return p
+}
+
+// stalls says how a part is that gets no better.
+func (p part) stalls() string {
+	switch {
+	case p.state == workload.Pending:
+		return fmt.Sprintf("what is to be changed there hasn't been for %s", stalled)
+	case p.state == workload.Deleting:
+		return fmt.Sprintf("it has been on its way out for %s", stalled)
+	case p.there > p.wanted:
+		return fmt.Sprintf("%d replicas are there instead of %d, and nothing has changed for %s", p.there, p.wanted, stalled)
+	}
+	return fmt.Sprintf("%d of %d replicas are ready, and nothing has changed for %s", min(p.ready, p.wanted), p.wanted, stalled)
+}
+
 func (p part) tally() v1alpha1.Tally {
 	t := v1alpha1.Tally{Desired: p.wanted, Current: p.there, Ready: min(p.ready, p.wanted)}
-	if p.waits() {
+	switch {
+	case p.waits():
 		t.Pending = 1
+	case p.fails != "":
+		t.Failing, t.Held = 1, p.there
 	}
 	return t
 }
@@ -53,19 +104,34 @@ type census struct {
 	parts map[workload.Key][]part
 	in    map[string]v1alpha1.Tally // by cluster
 	short map[workload.Key]v1alpha1.Unplaced
+	waits map[workload.Key]bool // of which a part waits
+	fails map[workload.Key]bool // of which a part fails
 }
 
 func newCensus() census {
-	return census{map[workload.Key][]part{}, map[string]v1alpha1.Tally{}, map[workload.Key]v1alpha1.Unplaced{}}
+	return census{map[workload.Key][]part{}, map[string]v1alpha1.Tally{}, map[workload.Key]v1alpha1.Unplaced{}, map[workload.Key]bool{}, map[workload.Key]bool{}}
 }
 
 // set counts a workload that has total replicas.
-func (c *census) set(k workload.Key, total int64, parts []part) {
+func (c *census) set(k workload.Key, total int64, parts []part, now time.Time) {
+	was := c.parts[k]
 	c.drop(k)
 	var placed int64
-	for _, p := range parts {
+	for i, p := range parts {
+		var before part
+		if j := slices.IndexFunc(was, func(o part) bool { return o.cluster == p.cluster }); j >= 0 {
+			before = was[j]
+		}
+		p = p.since(before, now)
+		parts[i] = p
 		c.in[p.cluster] = c.in[p.cluster].Plus(p.tally())
 		placed += p.wanted
+		if p.waits() {
+			c.waits[k] = true
+		}
+		if p.fails != "" {
+			c.fails[k] = true
+		}
 	}
 	c.parts[k] = parts
 	if placed < total {
@@ -82,6 +148,33 @@ func (c *census) drop(k workload.Key) {
 	}
 	delete(c.parts, k)
 	delete(c.short, k)
+	delete(c.waits, k)
+	delete(c.fails, k)
+}
+
+// overdue are workloads of which a part has waited for so long that it counts as failing.
+func (c *census) overdue(now time.Time) (out []workload.Key) {
+	for k := range c.waits {
+		if slices.ContainsFunc(c.parts[k], func(p part) bool { return p.waits() && now.Sub(p.began) >= stalled }) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// failures are the first of the workloads that fail in these clusters.
+func (c *census) failures(clusters ...string) (out []v1alpha1.Failure) {
+	for k := range c.fails {
+		for _, p := range c.parts[k] {
+			if p.fails != "" && slices.Contains(clusters, p.cluster) {
+				out = append(out, v1alpha1.Failure{Cluster: p.cluster, Kind: k.Kind.Name, Namespace: k.Namespace, Name: k.Name, Message: p.fails})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b v1alpha1.Failure) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Cluster, b.Cluster))
+	})
+	return out[:min(len(out), longestFailures)]
 }
 
 // elsewhere adds up what these clusters have.
@@ -93,6 +186,7 @@ func (c *census) elsewhere(clusters []string) *v1alpha1.Elsewhere {
 	out.Unplaced = slices.SortedFunc(maps.Values(c.short), func(a, b v1alpha1.Unplaced) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
+	out.Failures = c.failures(clusters...)
 	if n := len(out.Unplaced); n > longestUnplaced {
 		out.Unplaced, out.More = out.Unplaced[:longestUnplaced], int64(n-longestUnplaced)
 	}
@@ -100,7 +194,7 @@ func (c *census) elsewhere(clusters []string) *v1alpha1.Elsewhere {
 }
 
 // count counts the replicas of a workload that has been planned.
-func (u *hub) count(w *workload.Want, p workload.Plan) {
+func (u *hub) count(w *workload.Want, p workload.Plan, now time.Time) {
 	if !w.Workload() {
 		return
 	}
@@ -121,9 +215,75 @@ func (u *hub) count(w *workload.Want, p workload.Plan) {
 		if h := u.table.Known(o.cluster, w.Key); h != nil && h.Ours {
 			o.there, o.ready = h.Replicas()
 		}
+		o.fails = u.fails(w, s, o)
 		parts = append(parts, o)
 	}
-	u.census.set(w.Key, total, parts)
+	u.census.set(w.Key, total, parts, now)
+}
+
+// sure is how often a step has to fail before the cluster isn't taken to be in a trouble
+// that passes.
+const sure = 5
+
+// fails is why a workload doesn't come to be in a cluster as the plan has it, for reasons of
+// its own; "": it does, or may yet.
+func (u *hub) fails(w *workload.Want, s workload.Standing, p part) string {
+	f := flight{s.Cluster, w.Key}
+	switch s.State {
+	case workload.NameTaken:
+		return s.Error
+	case workload.Failed: // it may not be listed there
+		return plain(s.Error)
+	case workload.Deleting:
+		if u.gate.holds(f) {
+			return "its deletion waits for an operator: fedctl confirm"
+		}
+		return u.trouble(f)
+	case workload.Pending:
+		if c := u.contests[f]; c != nil && !c.until.IsZero() {
+			return "somebody else changes it again and again"
+		}
+		if why := u.trouble(f); why != "" || s.Error == "" {
+			return why
+		}
+		home := u.table.Home(w.Key)
+		if home == nil {
+			return ""
+		}
+		if why := u.trouble(flight{s.Cluster, home.Key}); why != "" {
+			return "its namespace: " + why
+		}
+		if h := u.table.Known(s.Cluster, home.Key); h != nil && h.Deleting {
+			return s.Error
+		}
+	case workload.Applied:
+		h := u.table.Known(s.Cluster, w.Key)
+		switch {
+		case s.Asked != nil && s.Asked["replicas"] > 0 && s.Scale["replicas"] == 0:
+			return fmt.Sprintf("a HorizontalPodAutoscaler there asks for %d", s.Asked["replicas"])
+		case h != nil && p.distance() > 0:
+			return plain(h.Trouble)
+		}
+	}
+	return ""
+}
+
+// trouble is why a step fails again and again; "": it doesn't, or may go through yet.
+func (u *hub) trouble(f flight) string {
+	t, m := u.tries[f], u.members[f.cluster]
+	if t == nil || t.err == nil || !kube.Refused(t.err) && (t.count < sure || m == nil || !m.reachable()) {
+		return ""
+	}
+	return plain(kube.Plain(t.err))
+}
+
+// plain is as much of an error as there is room for where many are told.
+func plain(text string) string {
+	const long = 200
+	if text = strings.ToValidUTF8(text, "?"); len(text) > long {
+		text = strings.ToValidUTF8(text[:long], "") + "..."
+	}
+	return text
 }
 
 // A view is how a cluster was when all plans were made.
@@ -163,7 +323,7 @@ func (u *hub) replicas(c *v1alpha1.Cluster, now time.Time) *v1alpha1.Replicas {
 	if !planned || !heard {
 		return was
 	}
-	next := &v1alpha1.Replicas{ObservedGeneration: by.generation, Tally: u.census.in[c.Name], Message: why}
+	next := &v1alpha1.Replicas{ObservedGeneration: by.generation, Tally: u.census.in[c.Name], Message: why, Failures: u.census.failures(c.Name)}
 	if by.evacuated {
 		var others []string
 		for name := range u.clusters {

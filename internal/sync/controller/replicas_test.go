@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -24,14 +26,15 @@ func deployment(name string) workload.Key {
 
 // TestCensus is that counts are those of the last plans, whatever was counted before.
 func TestCensus(t *testing.T) {
+	now := time.Now()
 	c := newCensus()
-	c.set(deployment("moved"), 9, []part{{"eu", workload.Pending, 9, 9, 9}, {"oslo", workload.Applied, 1, 1, 1}})
-	c.set(deployment("gone"), 2, []part{{"oslo", workload.Applied, 2, 2, 2}})
-	c.set(deployment("moved"), 3, []part{{"eu", workload.Applied, 0, 0, 0}, {"us", workload.Applied, 3, 3, 3}})
-	c.set(deployment("going"), 4, []part{{"eu", workload.Pending, 0, 2, 2}, {"us", workload.Applied, 4, 4, 1}})
-	c.set(deployment("pinned"), 2, []part{{"eu", workload.Applied, 0, 1, 0}})
-	c.set(deployment("refused"), 1, []part{{"us", workload.Failed, 1, 0, 0}})
-	c.set(deployment("taken"), 1, []part{{"us", workload.NameTaken, 0, 0, 0}, {"dark", workload.Unreachable, 1, 1, 0}})
+	c.set(deployment("moved"), 9, []part{{cluster: "eu", state: workload.Pending, wanted: 9, there: 9, ready: 9}, {cluster: "oslo", state: workload.Applied, wanted: 1, there: 1, ready: 1}}, now)
+	c.set(deployment("gone"), 2, []part{{cluster: "oslo", state: workload.Applied, wanted: 2, there: 2, ready: 2}}, now)
+	c.set(deployment("moved"), 3, []part{{cluster: "eu", state: workload.Applied, wanted: 0, there: 0, ready: 0}, {cluster: "us", state: workload.Applied, wanted: 3, there: 3, ready: 3}}, now)
+	c.set(deployment("going"), 4, []part{{cluster: "eu", state: workload.Pending, wanted: 0, there: 2, ready: 2}, {cluster: "us", state: workload.Applied, wanted: 4, there: 4, ready: 1}}, now)
+	c.set(deployment("pinned"), 2, []part{{cluster: "eu", state: workload.Applied, wanted: 0, there: 1, ready: 0}}, now)
+	c.set(deployment("refused"), 1, []part{{cluster: "us", state: workload.Failed, wanted: 1, there: 0, ready: 0}}, now)
+	c.set(deployment("taken"), 1, []part{{cluster: "us", state: workload.NameTaken, wanted: 0, there: 0, ready: 0}, {cluster: "dark", state: workload.Unreachable, wanted: 1, there: 1, ready: 0}}, now)
 	c.drop(deployment("gone"))
 	want := map[string]v1alpha1.Tally{
 		"eu":   {Desired: 0, Current: 3, Ready: 0, Pending: 2},
@@ -46,7 +49,7 @@ func TestCensus(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	for i := range longestUnplaced {
-		c.set(deployment(fmt.Sprint("zz", i)), 1, nil)
+		c.set(deployment(fmt.Sprint("zz", i)), 1, nil, now)
 	}
 	if e := c.elsewhere(nil); len(e.Unplaced) != longestUnplaced || e.More != 1 || e.Unplaced[0] != unplaced[0] || e.Tally != (v1alpha1.Tally{}) {
 		t.Errorf("of many: %d and %d more, %+v", len(e.Unplaced), e.More, e.Tally)
@@ -63,7 +66,7 @@ func TestReplicas(t *testing.T) {
 	u.clusters = map[string]*v1alpha1.Cluster{"eu": eu, "us": us}
 	u.planned = map[string]view{"eu": {generation: 3, reachable: true, evacuated: true}, "us": {generation: 1, reachable: true}}
 	here := v1alpha1.Tally{Desired: 1, Current: 1, Ready: 1}
-	u.census.set(deployment("web"), 3, []part{{"eu", workload.Applied, 1, 1, 1}, {"us", workload.Applied, 2, 2, 2}})
+	u.census.set(deployment("web"), 3, []part{{cluster: "eu", state: workload.Applied, wanted: 1, there: 1, ready: 1}, {cluster: "us", state: workload.Applied, wanted: 2, there: 2, ready: 2}}, now)
 	add := func(name string) *cluster {
 		m := newCluster(u, name, nil)
 		m.pulse = pulse{heard: true, find: findings{version: "v1"}}
@@ -124,30 +127,143 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// TestCountsRefused is that what a cluster refuses is waited for: who drains another one
-// has to hear that its pods have no place yet.
-func TestCountsRefused(t *testing.T) {
+// TestFails is what isn't waited for, since it fails for reasons of its own: who drains a
+// cluster, or lets it come back, hears of it by its name.
+func TestFails(t *testing.T) {
+	k := deployment("web")
+	namespaces := workload.Kinds()[0]
+	shop := workload.Key{Sort: namespaces, Name: "shop"}
+	us, home := flight{"us", k}, flight{"us", shop}
+	share := workload.Scale{"replicas": 3}
+	pending := workload.Standing{Cluster: "us", State: workload.Pending, Scale: share}
+	here := func(status string, deleting bool) map[string]any {
+		o := map[string]any{}
+		text := fmt.Sprintf(`{"metadata": {"uid": "u", "generation": 1, "annotations": {"fedns.io/federation": "prod"}, "labels": {"fedns.io/managed-by": "fedsync"}}, "spec": {"replicas": 3}, "status": %s}`, status)
+		if err := json.Unmarshal([]byte(text), &o); err != nil {
+			t.Fatal(err)
+		}
+		if deleting {
+			o["metadata"].(map[string]any)["deletionTimestamp"] = "2030-01-01T00:00:00Z"
+		}
+		return o
+	}
+	const unready = `{"observedGeneration": 1, "replicas": 3, "readyReplicas": 1}`
+	for _, tt := range []struct {
+		name     string
+		standing workload.Standing
+		do       func(u *hub)
+		want     v1alpha1.Tally
+		fails    string
+	}{
+		{"on its way", pending, func(*hub) {}, v1alpha1.Tally{Desired: 3, Pending: 1}, ""},
+		{"refused", pending, func(u *hub) { u.tries[us] = &try{err: kube.Refusal("over quota")} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "over quota"},
+		{"an error that may pass", pending, func(u *hub) { u.tries[us] = &try{err: errors.New("webhook"), count: sure - 1} }, v1alpha1.Tally{Desired: 3, Pending: 1}, ""},
+		{"an error again and again", pending, func(u *hub) { u.tries[us] = &try{err: errors.New("webhook"), count: sure} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "webhook"},
+		{"of one that isn't in reach", pending, func(u *hub) {
+			u.tries[us] = &try{err: errors.New("no route"), count: sure}
+			u.members["us"].pulse.missed = misses
+		}, v1alpha1.Tally{Desired: 3, Pending: 1}, ""},
+		{"its name is taken", workload.Standing{Cluster: "us", State: workload.NameTaken, Error: "somebody's"}, func(*hub) {}, v1alpha1.Tally{Failing: 1}, "somebody's"},
+		{"it may not be listed", workload.Standing{Cluster: "us", State: workload.Failed, Error: "forbidden"}, func(*hub) {}, v1alpha1.Tally{Failing: 1}, "forbidden"},
+		{"contested", pending, func(u *hub) { u.contests[us] = &contest{until: time.Now()} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "somebody else changes it again and again"},
+		{"its namespace isn't there yet", workload.Standing{Cluster: "us", State: workload.Pending, Error: "not yet"}, func(*hub) {}, v1alpha1.Tally{Pending: 1}, ""},
+		{"its namespace is refused", workload.Standing{Cluster: "us", State: workload.Pending, Error: "not yet"}, func(u *hub) { u.tries[home] = &try{err: kube.Refusal("no such name")} }, v1alpha1.Tally{Failing: 1}, "its namespace: no such name"},
+		{"its namespace is going", workload.Standing{Cluster: "us", State: workload.Pending, Error: "it is being deleted"}, func(u *hub) {
+			u.table.Have("us", shop, here(`{}`, true))
+		}, v1alpha1.Tally{Failing: 1}, "it is being deleted"},
+		{"its deletion is to be confirmed", workload.Standing{Cluster: "us", State: workload.Deleting}, func(u *hub) { u.gate.waiting[us] = waiting{held: true} }, v1alpha1.Tally{Failing: 1}, "its deletion waits for an operator: fedctl confirm"},
+		{"its deletion is on its way", workload.Standing{Cluster: "us", State: workload.Deleting}, func(*hub) {}, v1alpha1.Tally{Pending: 1}, ""},
+		{"an autoscaler of the cluster", workload.Standing{Cluster: "us", State: workload.Applied, Scale: workload.Scale{"replicas": 0}, Asked: share}, func(u *hub) {
+			u.table.Have("us", k, here(unready, false))
+		}, v1alpha1.Tally{Desired: 3, Current: 3, Ready: 1, Failing: 1, Held: 3}, "a HorizontalPodAutoscaler there asks for 3"},
+		{"pods that aren't ready yet", workload.Standing{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
+			u.table.Have("us", k, here(unready, false))
+		}, v1alpha1.Tally{Desired: 3, Current: 3, Ready: 1, Pending: 1}, ""},
+		{"pods that don't come to be ready", workload.Standing{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
+			u.table.Have("us", k, here(`{"observedGeneration": 1, "replicas": 3, "readyReplicas": 1, "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "it timed out"}]}`, false))
+		}, v1alpha1.Tally{Desired: 3, Current: 3, Ready: 1, Failing: 1, Held: 3}, "ProgressDeadlineExceeded: it timed out"},
+		{"pods that are refused", workload.Standing{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
+			u.table.Have("us", k, here(`{"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}]}`, false))
+		}, v1alpha1.Tally{Desired: 3, Current: 3, Failing: 1, Held: 3}, "FailedCreate"},
+		{"trouble that is over", workload.Standing{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
+			u.table.Have("us", k, here(`{"observedGeneration": 1, "replicas": 3, "readyReplicas": 3, "conditions": [{"type": "Progressing", "status": "False"}]}`, false))
+		}, v1alpha1.Tally{Desired: 3, Current: 3, Ready: 3}, ""},
+	} {
+		u := newHub(Config{Federation: "prod"}, acts{}, nil, kube.Origin{})
+		m := newCluster(u, "us", nil)
+		m.pulse = pulse{heard: true, find: findings{version: "v1"}}
+		u.members["us"] = m
+		u.table.Want(workload.NewWant(shop, map[string]any{"metadata": map[string]any{"name": "shop", "uid": "n"}}, "prod"))
+		u.table.Want(workload.NewWant(k, map[string]any{"metadata": map[string]any{"name": "web", "namespace": "shop", "uid": "w"}}, "prod"))
+		tt.do(u)
+		u.count(&workload.Want{Key: k, Total: share}, workload.Plan{Standings: []workload.Standing{tt.standing}}, time.Now())
+		got := u.census.failures("us")
+		if u.census.in["us"] != tt.want || (len(got) > 0) != (tt.fails != "") || len(got) > 0 && got[0].Message != tt.fails {
+			t.Errorf("%s: %+v %+v, want %+v %q", tt.name, u.census.in["us"], got, tt.want, tt.fails)
+		}
+	}
+}
+
+// TestStalls is that what gets no better for long isn't waited for any more, until it does.
+func TestStalls(t *testing.T) {
+	c, k, now := newCensus(), deployment("web"), time.Now()
+	look := func(after time.Duration, wanted, there, ready int64) string {
+		now = now.Add(after)
+		c.set(k, wanted, []part{{cluster: "us", state: workload.Applied, wanted: wanted, there: there, ready: ready}}, now)
+		if got := c.failures("us"); len(got) > 0 {
+			return got[0].Message
+		}
+		return fmt.Sprint("pending ", c.in["us"].Pending)
+	}
+	overdue := func(want int) {
+		t.Helper()
+		if n := len(c.overdue(now)); n != want {
+			t.Errorf("%d are overdue, not %d", n, want)
+		}
+	}
+	for _, tt := range []struct {
+		after                time.Duration
+		wanted, there, ready int64
+		want                 string
+	}{
+		{0, 3, 3, 0, "pending 1"},
+		{stalled - 1, 3, 3, 1, "pending 1"}, // it gets better
+		{stalled - 1, 3, 3, 0, "pending 1"}, // and worse: a crash is no news
+		{1, 3, 3, 1, "1 of 3 replicas are ready, and nothing has changed for 2m0s"},
+		{time.Hour, 3, 3, 1, "1 of 3 replicas are ready, and nothing has changed for 2m0s"},
+		{0, 3, 3, 2, "pending 1"},
+		{0, 3, 3, 3, "pending 0"},
+		{stalled, 3, 3, 2, "pending 1"}, // it was well until now
+		{stalled, 0, 2, 2, "pending 1"}, // another plan
+		{stalled, 0, 2, 2, "2 replicas are there instead of 0, and nothing has changed for 2m0s"},
+	} {
+		if got := look(tt.after, tt.wanted, tt.there, tt.ready); got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+	look(0, 3, 0, 0)
+	overdue(0)
+	now = now.Add(stalled)
+	overdue(1) // and is counted anew
+	look(0, 3, 0, 0)
+	overdue(0)
+	c.drop(k)
+	if len(c.waits)+len(c.fails)+len(c.parts)+len(c.in) > 0 {
+		t.Errorf("something is left: %+v", c)
+	}
+}
+
+// TestCountsNot is what isn't counted.
+func TestCountsNot(t *testing.T) {
 	k := deployment("web")
 	u := newHub(Config{Federation: "prod"}, acts{}, nil, kube.Origin{})
-	u.tries[flight{"us", k}] = &try{err: kube.Refusal("over quota")}
-	want := &workload.Want{Key: k, Total: workload.Scale{"replicas": 3}}
 	plan := workload.Plan{Standings: []workload.Standing{{Cluster: "us", State: workload.Pending, Scale: workload.Scale{"replicas": 3}}}}
-	u.count(want, plan)
-	if got := u.census.in["us"]; got != (v1alpha1.Tally{Desired: 3, Pending: 1}) {
-		t.Errorf("%+v", got)
-	}
-	// Where an autoscaler says how many there are, that is how many are waited for.
-	u.count(want, workload.Plan{Standings: []workload.Standing{{Cluster: "eu", State: workload.Applied, Scale: workload.Scale{"replicas": 3}, Asked: workload.Scale{"replicas": 0}}}})
-	if got := u.census.in["eu"]; got != (v1alpha1.Tally{}) || len(u.census.short) != 0 {
-		t.Errorf("autoscaled: %+v, %+v", got, u.census.short)
-	}
-	want.Deleting = true
-	u.count(want, plan)
+	u.count(&workload.Want{Key: k, Deleting: true}, plan, time.Now())
 	if len(u.census.in) != 0 || len(u.census.parts) != 0 {
 		t.Errorf("of one that is being deleted: %+v", u.census)
 	}
 	other := workload.Key{Sort: workload.Other(v1alpha1.Kind{Version: "v1", Name: "LimitRange"}), Namespace: "shop", Name: "web"}
-	u.count(&workload.Want{Key: other}, plan)
+	u.count(&workload.Want{Key: other}, plan, time.Now())
 	if len(u.census.parts) != 0 {
 		t.Error("a kind without replicas is counted")
 	}

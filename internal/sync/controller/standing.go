@@ -181,7 +181,7 @@ func (u *hub) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditio
 		}
 		if next.Replicas != nil && kube.Undeclared(err) { // the rest is written without them
 			if u.undeclared.IsZero() {
-				u.Log.Warn("federation's API: its definition of Clusters is of an older version, and has no status.replicas: what fedctl drain waits for isn't said there; fedctl init again renews it")
+				u.Log.Warn("federation's API: its definition of Clusters is of an older version, and lacks status.replicas or some of its fields: what fedctl drain waits for isn't said there; fedctl init again renews it")
 			}
 			u.undeclared, c.Status = time.Now(), v1alpha1.ClusterStatus{}
 			return

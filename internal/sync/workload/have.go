@@ -1,6 +1,8 @@
 package workload
 
 import (
+	"strings"
+
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
@@ -27,6 +29,8 @@ type Have struct {
 	Target string
 	// Ended is that it is a Job which is complete or has failed.
 	Ended bool
+	// Trouble is why its controller there says that it gets no further; "": it doesn't.
+	Trouble string
 	// Live is the object itself, if it was asked for.
 	Live Object
 }
@@ -68,6 +72,9 @@ func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
 	if k.status != nil {
 		h.Part.Status = part(object(o, "status"), k.kept)
 	}
+	if k.Workload() {
+		h.Trouble = trouble(object(o, "status"))
+	}
 	h.Ended = k.ended != nil && k.ended(object(o, "status"))
 	if k.Scaler {
 		h.Target = text(o, "spec", "scaleTargetRef", "kind") + " " + text(o, "spec", "scaleTargetRef", "name")
@@ -94,6 +101,17 @@ func part(status map[string]any, kept []string) Object {
 		}
 	}
 	return out
+}
+
+// trouble is what the conditions of a workload say of why it gets no further.
+func trouble(status map[string]any) string {
+	for _, c := range mapsOf(status["conditions"]) {
+		// Kubernetes refuses its pods, or has waited for them for longer than it was told to.
+		if c["type"] == "ReplicaFailure" && c["status"] == "True" || c["type"] == "Progressing" && c["status"] == "False" {
+			return strings.TrimSuffix(text(c, "reason")+": "+text(c, "message"), ": ")
+		}
+	}
+	return ""
 }
 
 // Replicas are how many of a workload are there and, where its controller has seen what

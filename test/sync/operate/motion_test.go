@@ -49,6 +49,37 @@ spec:
     spec: {containers: [{name: web, image: "nginx:1"}]}
 `
 
+// another is a Deployment of which each cluster has its share.
+const another = `
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: NAME
+  namespace: shop
+  annotations: {fedns.io/preferences: '{"rebalance": true, "clusters": {"*": {"weight": 1}}}'}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME}}
+    spec: {containers: [{name: web, image: "nginx:1"}]}
+`
+
+// unwanted is a cluster's own rule.
+const unwanted = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: unwanted}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [apps], apiVersions: ["*"], operations: [CREATE, UPDATE], resources: [deployments]}]}
+  validations: [{expression: "object.metadata.name != 'unwanted'", message: not here}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: unwanted}
+spec: {policyName: unwanted, validationActions: [Deny]}
+`
+
 const (
 	globalWeb = "web.shop.prod.svc.example.com"
 	parisWeb  = "web.shop.prod.svc.eu-a.eu.example.com"
@@ -291,6 +322,37 @@ func TestMotion(t *testing.T) {
 		if spec := field(w.Fed, "cluster", "", "paris", "{.spec.drain}{.metadata.annotations}"); strings.Contains(spec, "reason") || strings.Contains(spec, v1alpha1.Returning) {
 			t.Errorf("left behind: %s", spec)
 		}
+	})
+	t.Run("what fails isn't waited for", func(t *testing.T) {
+		paris := all[0]
+		paris.Apply(t, strings.ReplaceAll(another, "NAME", "taken"))
+		for _, c := range all {
+			c.Apply(t, unwanted)
+			server.Eventually(t, within, c.Name+" refuses one", func() bool {
+				out, err := run(c, "create", "deployment", "unwanted", "-n", "shop", "--image=x", "--dry-run=server")
+				return err != nil && strings.Contains(out, "not here")
+			})
+		}
+		w.Fed.Apply(t, strings.ReplaceAll(another, "NAME", "taken"))
+		w.Fed.Apply(t, strings.ReplaceAll(another, "NAME", "unwanted"))
+		out, stderr, code := w.fedctl(t, drain...)
+		for _, want := range []string{
+			"cluster/paris is drained: no replicas are left there, 9 are ready elsewhere\n",
+			"Deployment shop/taken isn't waited for in cluster paris: an object of that name is there and isn't of this federation\n",
+			"Deployment shop/unwanted isn't waited for in cluster lyon: ",
+		} {
+			if !strings.Contains(out, want) {
+				t.Errorf("drain: exit %d, it doesn't say %q but\n%s%s", code, want, out, stderr)
+			}
+		}
+		if code != 0 || !strings.Contains(out, "not here") {
+			t.Errorf("drain: exit %d, %s%s", code, out, stderr)
+		}
+		_, stderr, code = w.fedctl(t, "undrain", "cluster/paris", "--server", status, "--context", "federation")
+		if code != 0 || !strings.Contains(stderr, "Deployment shop/unwanted isn't waited for in cluster paris: ") || !strings.Contains(stderr, "Deployment shop/taken isn't waited for in cluster paris: ") {
+			t.Errorf("undrain: exit %d, %s", code, stderr)
+		}
+		server.Eventually(t, within, "paris is answered", func() bool { return addrs(parisWeb) == "192.0.2.1" })
 	})
 	m.mu.Lock()
 	defer m.mu.Unlock()
