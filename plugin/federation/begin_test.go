@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -41,7 +42,7 @@ func (f *Federation) fastly(t *testing.T, name string, qtype uint16) *dns.Msg {
 	t.Helper()
 	h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
 	for _, d := range f.domains {
-		h.add(f, d, neighbours{}, nil, part{})
+		h.add(f, d, bypass.Neighbours{}, nil, bypass.Effects{})
 	}
 	if err := h.guard([]*Federation{f}); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/plugin/federation/bypass"
 )
 
 // fast answers the questions of one address that come in plain datagrams, past
@@ -57,19 +58,19 @@ type fastDomain struct {
 	of     *Federation
 	index  int // of its counts
 	labels int
-	except []dnsname.Name // below it, and other server blocks'
-	above  bool           // another server block is above it, which CoreDNS asks for DS records
-	zone   string         // that CoreDNS's metrics count it by; "": they aren't asked for
-	nsid   []byte         // what the nsid plugin says this server is
-	needs  []needs        // of the other plugins
-	part   part           // of them that is done here
+	except []dnsname.Name  // below it, and other server blocks'
+	above  bool            // another server block is above it, which CoreDNS asks for DS records
+	zone   string          // that CoreDNS's metrics count it by; "": they aren't asked for
+	nsid   []byte          // what the nsid plugin says this server is
+	needs  bypass.Combined // of the other plugins
+	part   bypass.Effects  // of them that is done here
 }
 
 // add has questions for names in a domain answered.
-func (h *fast) add(f *Federation, d *domain, beside neighbours, needed []needs, done part) {
-	fd := fastDomain{domain: d, of: f, needs: needed, part: done, above: beside.above, labels: len(dnsname.Labels(string(d.name)))}
+func (h *fast) add(f *Federation, d *domain, beside bypass.Neighbours, needed bypass.Combined, done bypass.Effects) {
+	fd := fastDomain{domain: d, of: f, needs: needed, part: done, above: beside.Above, labels: len(dnsname.Labels(string(d.name)))}
 	fd.nsid = identity(f.config)
-	fd.except = append(fd.except, beside.below...)
+	fd.except = append(fd.except, beside.Below...)
 	if zones := countedBy(f.config); zones != nil {
 		fd.zone = plugin.Zones(zones).Matches(string(d.name))
 		if fd.zone == "" {
@@ -153,17 +154,17 @@ func (r *responder) Respond(p *udp.Packet) int {
 		}
 		d = r.domain(r.name)
 	}
-	var need kinds
+	var need bypass.Kinds
 	if d != nil {
-		need = d.needed(q, r.name, p.From.Addr())
-		if d.part.size > 0 {
-			q.EDNS.Size = min(q.EDNS.Size, d.part.size)
+		need = d.needs.Of(q, r.name, p.From.Addr())
+		if d.part.Size > 0 {
+			q.EDNS.Size = min(q.EDNS.Size, d.part.Size)
 		}
 	}
 	holder := r.checkCookie(p, d)
 	if r.table != nil && !holder {
 		if verdict := r.table.Take(p.From.Addr(), r.reply.now); verdict != rrl.Pass {
-			if need&silent != 0 {
+			if need&bypass.Silent != 0 {
 				verdict = rrl.Drop // it may be one that gets no answer at all
 			}
 			r.tally.limited[verdict].add()
@@ -174,7 +175,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 			default:
 				size := message.Truncate(p.Buf, q, &r.reply.Extras)
 				if d != nil {
-					d.part.flags.apply(p.Buf)
+					d.part.Flags.Apply(p.Buf)
 				}
 				return size
 			}
@@ -190,12 +191,12 @@ func (r *responder) Respond(p *udp.Packet) int {
 			}
 		}
 		return r.chain(p)
-	case reading == message.BadSubnet && need&failed != 0:
+	case reading == message.BadSubnet && need&bypass.Failed != 0:
 		return r.chain(p)
 	case reading == message.BadSubnet || reading == message.BadCookie && r.jar.Load() != nil:
 		size := message.Refuse(p.Buf, q, message.FormErr, &r.reply.Extras)
 		if reading == message.BadSubnet { // the other is said before any plugin
-			d.part.flags.apply(p.Buf)
+			d.part.Flags.Apply(p.Buf)
 			clearEcho(p.Buf)
 		}
 		r.tally.outcomes[refused][noScope].add()
@@ -206,7 +207,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 	if size == 0 {
 		return r.slowPath(p, d)
 	}
-	d.part.flags.apply(p.Buf)
+	d.part.Flags.Apply(p.Buf)
 	r.tally.outcomes[o.what][o.scope].add()
 	r.tally.count(r, p, d, size, p.Buf[3]&0x0f)
 	return size
@@ -265,7 +266,7 @@ func (r *responder) domain(name string) *fastDomain {
 // is said of it.
 func (r *responder) aliased(name string) (*Federation, *domain) {
 	d := r.domain(name)
-	if d == nil || d.needed(&r.q, name, r.reply.from) != 0 {
+	if d == nil || d.needs.Of(&r.q, name, r.reply.from) != 0 {
 		return nil, nil
 	}
 	return d.of, d.domain
@@ -273,7 +274,7 @@ func (r *responder) aliased(name string) (*Federation, *domain) {
 
 // answer writes the answer to the question in p, if it is one for names in the
 // domain and none that another plugin needs to see; else its size is 0.
-func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, o outcome) {
+func (r *responder) answer(p *udp.Packet, d *fastDomain, need bypass.Kinds) (size int, o outcome) {
 	q := &r.q
 	switch q.Type {
 	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME:
@@ -283,7 +284,7 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain, need kinds) (size int, 
 			return 0, o
 		}
 	}
-	if need&whatever == whatever {
+	if need&bypass.Whatever == bypass.Whatever {
 		return 0, o
 	}
 	a := &r.reply

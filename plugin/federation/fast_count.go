@@ -117,7 +117,7 @@ func newTally(h *fast) *counters {
 		if h.domains[i].zone != "" {
 			t.domains[i].fill(h.addr, h.domains[i].zone, set)
 		}
-		if h.domains[i].part.allowed {
+		if h.domains[i].part.Allowed {
 			set(&t.domains[i].allowed, acl.RequestAllowCount, h.addr, noView)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/plugin/federation/bypass"
 )
 
 var (
@@ -27,19 +28,19 @@ var (
 
 // sharedWith says whether another process has sockets at the address of a server.
 func sharedWith(inst *caddy.Instance, addr string) bool {
-	host, port := listenHost(addr)
+	host, port := bypass.ListenHost(addr)
 	local, _ := locate(inst, host, port)
 	return local != nil && len(sockets.Others("udp", local.AddrPort())) > 0
 }
 
 // listenAt has an address answered for all of fs that can. reason is why others can't,
 // or, if it isn't on, why none can.
-func (p *process) listenAt(inst *caddy.Instance, addr string, fs []*Federation, all []block) (on bool, reason error) {
+func (p *process) listenAt(inst *caddy.Instance, addr string, fs []*Federation, all []bypass.Block) (on bool, reason error) {
 	fastPath.WithLabelValues(addr).Set(0)
-	host, port := listenHost(addr)
+	host, port := bypass.ListenHost(addr)
 	h := &fast{addr: addr, chained: newQueue(processors())}
 	for i := range all {
-		h.zones = append(h.zones, all[i].at(host, port)...)
+		h.zones = append(h.zones, all[i].At(host, port)...)
 	}
 	reason = errOff
 	var owners []*Federation
@@ -51,12 +52,12 @@ func (p *process) listenAt(inst *caddy.Instance, addr string, fs []*Federation, 
 			return false, errors.New("the Corefile has changed since it was read")
 		}
 		for _, d := range f.domains {
-			beside, why := owns(all, f.block, d.name, host, port)
+			beside, why := bypass.Owns(all, f.block, d.name, host, port)
 			if why != "" {
 				reason = errors.New(why)
 				continue
 			}
-			needed, done, why := all[f.block].needs(d.name, caddy.ValidDirectives("dns"))
+			needed, done, why := all[f.block].Needs(d.name, caddy.ValidDirectives("dns"), pluginName)
 			if why != "" {
 				reason = errors.New(why)
 				continue

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -126,16 +127,16 @@ func (f *Federation) responder(t testing.TB, plugins string) udp.Responder {
 	f.stop() // what it does beside would be counted, too; its last snapshot is answered
 	f.config = &dnsserver.Config{}
 	h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
-	all, err := blocks(caddy.CaddyfileInput{Contents: []byte("example.com:53 {\n" + plugins + "\n}\n"), ServerTypeName: "dns"})
+	all, err := bypass.Blocks(caddy.CaddyfileInput{Contents: []byte("example.com:53 {\n" + plugins + "\n}\n"), ServerTypeName: "dns"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range f.domains {
-		needed, done, why := all[0].needs(d.name, nil)
+		needed, done, why := all[0].Needs(d.name, nil, pluginName)
 		if why != "" {
 			t.Fatal(why)
 		}
-		h.add(f, d, neighbours{}, needed, done)
+		h.add(f, d, bypass.Neighbours{}, needed, done)
 	}
 	if err := h.guard([]*Federation{f}); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -266,7 +267,7 @@ func TestLocalFast(t *testing.T) {
 		f.config = &dnsserver.Config{}
 		h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
 		for _, d := range f.domains {
-			h.add(f, d, neighbours{}, nil, part{})
+			h.add(f, d, bypass.Neighbours{}, nil, bypass.Effects{})
 		}
 		if err := h.guard([]*Federation{f}); err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/plugin/federation/bypass"
 )
 
 // A process is what outlives a configuration: at a reload the new one is started while
@@ -289,7 +290,7 @@ func (p *process) listen(inst *caddy.Instance) {
 // listenFor opens the sockets of those that have just been started. shared are the
 // addresses where another process still answers.
 func (p *process) listenFor(inst *caddy.Instance, fresh []*Federation) (shared []string) {
-	all, err := blocks(inst.Caddyfile())
+	all, err := bypass.Blocks(inst.Caddyfile())
 	asked := map[string]bool{}
 	for _, f := range fresh {
 		for _, addr := range f.addresses {

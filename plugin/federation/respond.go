@@ -11,6 +11,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/dns/static"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/plugin/federation/bypass"
 )
 
 // A transaction is a question for a name in a domain and its answer: decided here and written
@@ -34,7 +35,7 @@ type transaction struct {
 // A result is what came of it.
 type result struct {
 	outcome
-	kinds  kinds
+	kinds  bypass.Kinds
 	passOn bool // nothing is written: the next plugin may have something
 	// follow is where a CNAME leads of which nothing is known here: absolute, in lower case,
 	// and in presentation form. The answer ends there.
@@ -56,12 +57,12 @@ const (
 // its domain: in lower case and presentation form, labels are those before the domain. find
 // finds the domain of a name that a CNAME leads to; nil: it isn't answered here.
 func (r *transaction) answer(q *message.Question, name string, labels []string, find func(name string) (*Federation, *domain)) (out result) {
-	at := &q.Name                                                    // what name is on the wire
-	out = result{outcome: outcome{success, apexScope}, kinds: found} // where it ends in a CNAME
+	at := &q.Name                                                           // what name is on the wire
+	out = result{outcome: outcome{success, apexScope}, kinds: bypass.Found} // where it ends in a CNAME
 	for hops := 0; ; hops++ {
 		if hops > maxAliases {
 			r.Fail()
-			return result{outcome: outcome{servfail, apexScope}, kinds: failed}
+			return result{outcome: outcome{servfail, apexScope}, kinds: bypass.Failed}
 		}
 		r.In(&r.apex.wire)
 		s := static.Found{}
@@ -105,7 +106,7 @@ func (r *transaction) answer(q *message.Question, name string, labels []string, 
 			var err error
 			if name, err = presented(r.Last()); err != nil {
 				r.Fail()
-				return result{outcome: outcome{servfail, apexScope}, kinds: failed}
+				return result{outcome: outcome{servfail, apexScope}, kinds: bypass.Failed}
 			}
 		}
 		f, d := find(name)
@@ -124,7 +125,7 @@ func (r *transaction) answer(q *message.Question, name string, labels []string, 
 
 // ends writes what static records have where they lead nowhere else.
 func (r *transaction) ends(q *message.Question, s *static.Found, labels []string, hops int) (out result, ok bool) {
-	out = result{outcome: outcome{success, apexScope}, kinds: found}
+	out = result{outcome: outcome{success, apexScope}, kinds: bypass.Found}
 	switch {
 	case len(labels) == 0 && q.Type == dns.TypeSOA:
 		r.SOA(&r.Extras)
@@ -134,18 +135,18 @@ func (r *transaction) ends(q *message.Question, s *static.Found, labels []string
 			a.Why = emptyNonTerminal
 		}
 		r.Answer(&a, &r.Extras, r.turn)
-		if out.what, out.kinds = nodata, denied; hops > 0 {
-			out.kinds = found | padded // a CNAME, and the SOA record
+		if out.what, out.kinds = nodata, bypass.Denied; hops > 0 {
+			out.kinds = bypass.Found | bypass.Padded // a CNAME, and the SOA record
 		}
 	case s.Kind == static.Any:
 		r.Any(r.apex.soa.Hdr.Ttl)
 	case s.Kind == static.Records:
 		r.Set(s.Set)
-		out.kinds |= padded
+		out.kinds |= bypass.Padded
 	case s.Kind == static.Referral:
 		r.Referral(s.Label, s.NS, s.DS)
 		out.what = delegation
-		out.kinds |= padded
+		out.kinds |= bypass.Padded
 	default:
 		return out, false
 	}
@@ -155,7 +156,7 @@ func (r *transaction) ends(q *message.Question, s *static.Found, labels []string
 // leads writes how static records lead from a name to another, which is r.alias then. It
 // isn't ok where the answer ends with that.
 func (r *transaction) leads(q *message.Question, at *message.Name, s *static.Found) (out result, ok bool) {
-	out = result{outcome: outcome{success, apexScope}, kinds: found}
+	out = result{outcome: outcome{success, apexScope}, kinds: bypass.Found}
 	target := s.Target()
 	if s.Kind == static.Moved {
 		if !r.Moved(s.Label, s.Set) {
@@ -163,7 +164,7 @@ func (r *transaction) leads(q *message.Question, at *message.Name, s *static.Fou
 		}
 		if target, ok = at.Join(s.Label, target); !ok {
 			r.TooLong()
-			out.kinds = denied
+			out.kinds = bypass.Denied
 			return out, false
 		}
 	}
@@ -197,7 +198,7 @@ func (r *transaction) came(q *message.Question, do action, a *answer.Answer, hop
 			out.what = success
 		}
 		if a.Outcome == answer.NoData {
-			out.kinds = found | padded
+			out.kinds = bypass.Found | bypass.Padded
 		}
 	}
 	return out
@@ -208,4 +209,28 @@ func (r *transaction) came(q *message.Question, do action, a *answer.Answer, hop
 func presented(message []byte, at int) (string, error) {
 	name, _, err := dns.UnpackDomainName(message, at)
 	return dnsname.Lower(name), err
+}
+
+// kindOf is what an answer is.
+func kindOf(q *message.Question, a *answer.Answer) bypass.Kinds {
+	switch a.Outcome {
+	case answer.NameError:
+		return bypass.Denied
+	case answer.NotReady:
+		return bypass.Failed
+	case answer.NoData:
+		if a.Service == nil || a.Hops == 0 && !a.LeavesCluster {
+			return bypass.Denied
+		}
+		return bypass.Found | bypass.Padded // CNAMEs, and the SOA record
+	}
+	if q.Type == dns.TypeSRV {
+		return bypass.Found | bypass.Padded // the targets' addresses
+	}
+	if q.EDNS.Present {
+		for range a.Notes() {
+			return bypass.Found | bypass.Padded
+		}
+	}
+	return bypass.Found
 }

@@ -1,4 +1,4 @@
-package federation
+package bypass
 
 import (
 	"bytes"
@@ -17,9 +17,9 @@ import (
 	"github.com/fedns/fedns/internal/dns/dnsname"
 )
 
-// A block is a server block of the Corefile as far as it matters to whoever
+// A Block is a server block of the Corefile as far as it matters to whoever
 // answers some of its questions in its place.
-type block struct {
+type Block struct {
 	file   string
 	keys   []key
 	zones  []string // its keys as they are written, of all transports
@@ -33,16 +33,16 @@ type key struct {
 	port string
 }
 
-// blocks reads the Corefile of an instance once more: which other blocks and
+// Blocks reads the Corefile of an instance once more: which other blocks and
 // plugins there are isn't told to plugins.
-func blocks(input caddy.Input) ([]block, error) {
+func Blocks(input caddy.Input) ([]Block, error) {
 	parsed, err := caddyfile.Parse(input.Path(), bytes.NewReader(input.Body()), nil)
 	if err != nil {
 		return nil, err
 	}
-	var out []block
+	var out []Block
 	for _, p := range parsed {
-		b := block{file: input.Path(), zones: p.Keys, tokens: p.Tokens}
+		b := Block{file: input.Path(), zones: p.Keys, tokens: p.Tokens}
 		for _, k := range p.Keys {
 			trans, rest := coreparse.Transport(k)
 			if trans != transport.DNS {
@@ -83,27 +83,27 @@ func bound(tokens []caddyfile.Token) []string {
 }
 
 // shares says whether a block answers on a host and port.
-func (b *block) shares(host, port string) bool {
+func (b *Block) shares(host, port string) bool {
 	return slices.ContainsFunc(b.keys, func(k key) bool { return k.port == port }) &&
 		(b.hosts == nil || host == "" || slices.Contains(b.hosts, host))
 }
 
-// neighbours are the server blocks beside the one of a domain, at an address.
-type neighbours struct {
-	below []dnsname.Name // their zones below the domain
-	above bool           // one has a zone above the domain, or the domain itself
+// Neighbours are the server blocks beside the one of a domain, at an address.
+type Neighbours struct {
+	Below []dnsname.Name // their zones below the domain
+	Above bool           // one has a zone above the domain, or the domain itself
 }
 
-// owns says whether CoreDNS would ask block i, and it alone, for the names of a
+// Owns says whether CoreDNS would ask block i, and it alone, for the names of a
 // domain that come to a host and port: its key is the longest that the domain is
 // under. why says why not.
-func owns(all []block, i int, domain dnsname.Name, host, port string) (n neighbours, why string) {
+func Owns(all []Block, i int, domain dnsname.Name, host, port string) (n Neighbours, why string) {
 	var best dnsname.Name
 	owner := -1
 	for j := range all {
-		for _, zone := range all[j].at(host, port) {
+		for _, zone := range all[j].At(host, port) {
 			if _, ok := zone.Under(string(domain)); ok {
-				n.above = n.above || j != i
+				n.Above = n.Above || j != i
 				if len(zone) < len(best) {
 					continue
 				}
@@ -112,7 +112,7 @@ func owns(all []block, i int, domain dnsname.Name, host, port string) (n neighbo
 				}
 				best, owner = zone, j
 			} else if _, ok := domain.Under(string(zone)); ok && j != i {
-				n.below = append(n.below, zone)
+				n.Below = append(n.Below, zone)
 			}
 		}
 	}
@@ -122,8 +122,8 @@ func owns(all []block, i int, domain dnsname.Name, host, port string) (n neighbo
 	return n, ""
 }
 
-// at are the zones that a block answers for on a host and port.
-func (b *block) at(host, port string) (zones []dnsname.Name) {
+// At are the zones that a block answers for on a host and port.
+func (b *Block) At(host, port string) (zones []dnsname.Name) {
 	if !b.shares(host, port) {
 		return nil
 	}
@@ -135,8 +135,8 @@ func (b *block) at(host, port string) (zones []dnsname.Name) {
 	return zones
 }
 
-// listenHost splits the address that CoreDNS gives a server.
-func listenHost(addr string) (host, port string) {
+// ListenHost splits the address that CoreDNS gives a server.
+func ListenHost(addr string) (host, port string) {
 	_, rest := coreparse.Transport(addr)
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {

@@ -1,27 +1,28 @@
-package federation
+// Package bypass says which questions may be answered without the chain of plugins of a server
+// block: which block answers for a name (Owns), and what each plugin before ours needs to see
+// (Block.Needs). It reads the Corefile as those plugins do, once, when an address is opened.
+// Begin at Blocks.
+package bypass
 
 import (
 	"net/netip"
 	"slices"
 
-	"github.com/miekg/dns"
-
-	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
 )
 
-// kinds are kinds of answers, as CoreDNS tells them apart (plugin/pkg/response).
-type kinds uint8
+// Kinds are kinds of answers, as CoreDNS tells them apart (plugin/pkg/response).
+type Kinds uint8
 
 const (
-	found  kinds = 1 << iota // with records, which may only lead on
-	denied                   // there is no such name, or no such record
-	failed                   // an error
-	padded                   // found, with more than the records that were asked for
-	silent                   // perhaps none at all
+	Found  Kinds = 1 << iota // with records, which may only lead on
+	Denied                   // there is no such name, or no such record
+	Failed                   // an error
+	Padded                   // found, with more than the records that were asked for
+	Silent                   // perhaps none at all
 
-	whatever = found | denied | failed
+	Whatever = Found | Denied | Failed
 )
 
 // A need is for which questions a plugin has to see what kinds of answers. Those are
@@ -31,14 +32,14 @@ type need struct {
 	types []uint16       // nil: any type
 	from  sources        // nil: from anywhere
 	do    bool           // only those that ask for signatures (RFC 3225)
-	kinds kinds          // none: of such questions it needs nothing
+	kinds Kinds          // none: of such questions it needs nothing
 }
 
 // needs are those of one plugin. The first that a question meets counts.
 type needs []need
 
 // everything is needed by whoever may do anything.
-var everything = needs{{kinds: whatever}}
+var everything = needs{{kinds: Whatever}}
 
 // within are the needs about names in a domain.
 func (ns needs) within(domain dnsname.Name) needs {
@@ -86,10 +87,10 @@ func (n *need) differsInSource(o *need) bool {
 func (n *need) always() bool { return n.zones == nil && n.types == nil && n.from == nil && !n.do }
 
 // all says whether no question can be answered past the plugin.
-func (ns needs) all() bool { return len(ns) > 0 && ns[0].always() && ns[0].kinds&whatever == whatever }
+func (ns needs) all() bool { return len(ns) > 0 && ns[0].always() && ns[0].kinds&Whatever == Whatever }
 
 // of is what is needed of the answer to a question for a name that came from an address.
-func (ns needs) of(q *message.Question, name string, from netip.Addr) kinds {
+func (ns needs) of(q *message.Question, name string, from netip.Addr) Kinds {
 	for i := range ns {
 		if ns[i].met(q, name, from) {
 			return ns[i].kinds
@@ -115,34 +116,13 @@ func (n *need) met(q *message.Question, name string, from netip.Addr) bool {
 	return false
 }
 
-// needed is what any plugin needs of the answer to a question for a name in d.
-func (d *fastDomain) needed(q *message.Question, name string, from netip.Addr) (k kinds) {
-	for _, ns := range d.needs {
+// Combined are the needs of several plugins.
+type Combined []needs
+
+// Of is what any of them needs of the answer to a question for a name that came from an address.
+func (c Combined) Of(q *message.Question, name string, from netip.Addr) (k Kinds) {
+	for _, ns := range c {
 		k |= ns.of(q, name, from)
 	}
 	return k
-}
-
-// kindOf is what an answer is.
-func kindOf(q *message.Question, a *answer.Answer) kinds {
-	switch a.Outcome {
-	case answer.NameError:
-		return denied
-	case answer.NotReady:
-		return failed
-	case answer.NoData:
-		if a.Service == nil || a.Hops == 0 && !a.LeavesCluster {
-			return denied
-		}
-		return found | padded // CNAMEs, and the SOA record
-	}
-	if q.Type == dns.TypeSRV {
-		return found | padded // the targets' addresses
-	}
-	if q.EDNS.Present {
-		for range a.Notes() {
-			return found | padded
-		}
-	}
-	return found
 }

@@ -1,4 +1,4 @@
-package federation
+package bypass
 
 import (
 	"errors"
@@ -20,30 +20,29 @@ import (
 // A reader reads what a plugin needs to see of the directives for it: as the plugin
 // itself does, which keeps that to itself. keys are those of the server block, which
 // many plugins take for their zones. What else the plugin does is noted in done.
-type reader func(d *caddyfile.Dispenser, keys []string, done *part) (needs, error)
+type reader func(d *caddyfile.Dispenser, keys []string, done *Effects) (needs, error)
 
-// A part is what is done in the place of plugins with what is answered past them.
-type part struct {
-	size    uint16 // of bufsize; 0: there is none
-	flags   mask   // of header
-	allowed bool   // acl counts what it lets through
+// Effects are what is done in the place of plugins with what is answered past them.
+type Effects struct {
+	Size    uint16 // of bufsize; 0: there is none
+	Flags   mask   // of header
+	Allowed bool   // acl counts what it lets through
 }
 
 // nothing is for plugins that do nothing to questions, or whose part is done here.
-func nothing(*caddyfile.Dispenser, []string, *part) (needs, error) { return nil, nil }
+func nothing(*caddyfile.Dispenser, []string, *Effects) (needs, error) { return nil, nil }
 
 // readers are those of the plugins that needn't see every question. Any other may do
-// anything, unless it comes behind federation.
+// anything, unless it comes behind who answers.
 var readers = map[string]reader{
-	pluginName: nothing,
-	"root":     nothing, "timeouts": nothing, "multisocket": nothing, "reload": nothing, "bind": nothing, "debug": nothing, "tls": nothing,
+	"root": nothing, "timeouts": nothing, "multisocket": nothing, "reload": nothing, "bind": nothing, "debug": nothing, "tls": nothing,
 	"health": nothing, "ready": nothing, "pprof": nothing, "prometheus": nothing, "errors": nothing, "shed": nothing,
 	"nsid":     nothing, // its identity is given here too
 	"metadata": nothing, // is read by plugins that see the question
 	"geoip":    nothing, // the same
 	"cancel":   nothing, // bounds what takes long
 	"chaos":    nothing, // of a class that isn't answered here
-	"cache":    nothing, // federation lets nobody cache its answers
+	"cache":    nothing, // its answers are cached by nobody
 	"transfer": nothing, // of types that aren't answered here
 
 	"acl": aclNeeds, "any": anyNeeds, "autopath": autopathNeeds, "bufsize": bufsizeNeeds, "dnssec": dnssecNeeds, "header": headerNeeds,
@@ -53,13 +52,17 @@ var readers = map[string]reader{
 // view chooses the server block of a question, wherever it stands.
 const view = "view"
 
-// needs reads what the plugins of a block need of the questions for names in a domain.
-// order is that of all plugins. why says which needs them all; "": none does.
-func (b *block) needs(domain dnsname.Name, order []string) (all []needs, done part, why string) {
-	own := slices.Index(order, pluginName)
+// Needs reads what the plugins of a block need of the questions for names in a domain.
+// order is that of all plugins, among them self, who answers them. why says which needs them
+// all; "": none does.
+func (b *Block) Needs(domain dnsname.Name, order []string, self string) (all Combined, done Effects, why string) {
+	own := slices.Index(order, self)
 	for _, name := range slices.Sorted(maps.Keys(b.tokens)) {
 		if own >= 0 && slices.Index(order, name) > own && name != view {
-			continue // sees only what federation passes on
+			continue // sees only what is passed on
+		}
+		if name == self {
+			continue
 		}
 		ns := everything
 		if read, ok := readers[name]; ok {
@@ -70,7 +73,7 @@ func (b *block) needs(domain dnsname.Name, order []string) (all []needs, done pa
 			}
 		}
 		if ns = ns.within(domain); ns.all() {
-			return nil, part{}, "plugin " + name + " must see every question"
+			return nil, Effects{}, "plugin " + name + " must see every question"
 		} else if len(ns) > 0 {
 			all = append(all, ns)
 		}
@@ -90,8 +93,8 @@ func origins(args, keys []string) []dnsname.Name {
 var errUnread = errors.New("it isn't read here")
 
 // aclNeeds: what is blocked, filtered or dropped, by the first policy that fits.
-func aclNeeds(d *caddyfile.Dispenser, keys []string, done *part) (out needs, err error) {
-	done.allowed = true
+func aclNeeds(d *caddyfile.Dispenser, keys []string, done *Effects) (out needs, err error) {
+	done.Allowed = true
 	for d.Next() {
 		zones := origins(d.RemainingArgs(), keys)
 		for d.NextBlock() {
@@ -99,9 +102,9 @@ func aclNeeds(d *caddyfile.Dispenser, keys []string, done *part) (out needs, err
 			switch strings.ToLower(d.Val()) {
 			case "allow":
 			case "drop":
-				n.kinds = whatever | silent
+				n.kinds = Whatever | Silent
 			default:
-				n.kinds = whatever
+				n.kinds = Whatever
 			}
 			var networks []*net.IPNet
 			section, wild := "", map[string]bool{}
@@ -152,47 +155,47 @@ func aclNet(s string) (*net.IPNet, error) {
 	return n, err
 }
 
-func anyNeeds(*caddyfile.Dispenser, []string, *part) (needs, error) {
-	return needs{{types: []uint16{dns.TypeANY}, kinds: whatever}}, nil
+func anyNeeds(*caddyfile.Dispenser, []string, *Effects) (needs, error) {
+	return needs{{types: []uint16{dns.TypeANY}, kinds: Whatever}}, nil
 }
 
-func autopathNeeds(d *caddyfile.Dispenser, keys []string, _ *part) (out needs, err error) {
+func autopathNeeds(d *caddyfile.Dispenser, keys []string, _ *Effects) (out needs, err error) {
 	for d.Next() {
 		args := d.RemainingArgs()
 		if len(args) == 0 {
 			return nil, errUnread
 		}
-		out = append(out, need{zones: origins(args[:len(args)-1], keys), kinds: whatever})
+		out = append(out, need{zones: origins(args[:len(args)-1], keys), kinds: Whatever})
 	}
 	return out, nil
 }
 
 // bufsizeNeeds: nothing, its bound is kept here.
-func bufsizeNeeds(d *caddyfile.Dispenser, _ []string, done *part) (needs, error) {
+func bufsizeNeeds(d *caddyfile.Dispenser, _ []string, done *Effects) (needs, error) {
 	d.Next()
-	done.size = 1232
+	done.Size = 1232
 	if d.NextArg() {
 		n, err := strconv.ParseUint(d.Val(), 10, 16)
 		if err != nil {
 			return nil, err
 		}
-		done.size = uint16(n)
+		done.Size = uint16(n)
 	}
 	return nil, nil
 }
 
 // dnssecNeeds: what is signed, and keys.
-func dnssecNeeds(d *caddyfile.Dispenser, keys []string, _ *part) (needs, error) {
+func dnssecNeeds(d *caddyfile.Dispenser, keys []string, _ *Effects) (needs, error) {
 	d.Next()
 	zones := origins(d.RemainingArgs(), keys)
 	return needs{
-		{zones: zones, do: true, kinds: whatever},
-		{zones: zones, types: []uint16{dns.TypeDNSKEY}, kinds: whatever},
+		{zones: zones, do: true, kinds: Whatever},
+		{zones: zones, types: []uint16{dns.TypeDNSKEY}, kinds: Whatever},
 	}, nil
 }
 
 // headerNeeds: nothing, the flags are set here.
-func headerNeeds(d *caddyfile.Dispenser, _ []string, done *part) (needs, error) {
+func headerNeeds(d *caddyfile.Dispenser, _ []string, done *Effects) (needs, error) {
 	for d.Next() {
 		read := false
 		var response mask
@@ -209,11 +212,11 @@ func headerNeeds(d *caddyfile.Dispenser, _ []string, done *part) (needs, error) 
 				case of == "response":
 					response.rule(flag, action == "set")
 				case flag == "rd": // which an answer has from its question
-					done.flags.rule(flag, action == "set")
+					done.Flags.rule(flag, action == "set")
 				}
 			}
 		}
-		done.flags.over(response)
+		done.Flags.over(response)
 		if read {
 			break // as the plugin does
 		}
@@ -223,20 +226,20 @@ func headerNeeds(d *caddyfile.Dispenser, _ []string, done *part) (needs, error) 
 
 // loadbalanceNeeds: what has addresses to be put into another order than one that
 // rotates.
-func loadbalanceNeeds(d *caddyfile.Dispenser, _ []string, _ *part) (needs, error) {
+func loadbalanceNeeds(d *caddyfile.Dispenser, _ []string, _ *Effects) (needs, error) {
 	for d.Next() {
 		if args := d.RemainingArgs(); len(args) > 0 && args[0] != "round_robin" {
-			return needs{{kinds: found}}, nil
+			return needs{{kinds: Found}}, nil
 		}
 		if d.NextBlock() {
-			return needs{{kinds: found}}, nil
+			return needs{{kinds: Found}}, nil
 		}
 	}
 	return nil, nil
 }
 
 // logNeeds: answers of the classes that are logged, by the first rule for their name.
-func logNeeds(d *caddyfile.Dispenser, _ []string, _ *part) (out needs, err error) {
+func logNeeds(d *caddyfile.Dispenser, _ []string, _ *Effects) (out needs, err error) {
 	for d.Next() {
 		args := d.RemainingArgs()
 		if len(args) > 1 && strings.Contains(args[len(args)-1], "{") {
@@ -252,23 +255,23 @@ func logNeeds(d *caddyfile.Dispenser, _ []string, _ *part) (out needs, err error
 				if err != nil {
 					return nil, err
 				}
-				n.kinds |= map[response.Class]kinds{response.All: whatever, response.Success: found, response.Denial: denied, response.Error: failed}[c]
+				n.kinds |= map[response.Class]Kinds{response.All: Whatever, response.Success: Found, response.Denial: Denied, response.Error: Failed}[c]
 			}
 		}
 		if n.kinds == 0 {
-			n.kinds = whatever
+			n.kinds = Whatever
 		}
 		out = append(out, n)
 	}
 	return out, nil
 }
 
-func minimalNeeds(*caddyfile.Dispenser, []string, *part) (needs, error) {
-	return needs{{kinds: padded}}, nil
+func minimalNeeds(*caddyfile.Dispenser, []string, *Effects) (needs, error) {
+	return needs{{kinds: Padded}}, nil
 }
 
 // rewriteNeeds: the names and the types of rules that are for these.
-func rewriteNeeds(d *caddyfile.Dispenser, _ []string, _ *part) (out needs, err error) {
+func rewriteNeeds(d *caddyfile.Dispenser, _ []string, _ *Effects) (out needs, err error) {
 	for d.Next() {
 		args := d.RemainingArgs()
 		if len(args) < 2 {
@@ -301,7 +304,7 @@ func rewriteNeed(what string, args []string) (need, error) {
 		if !ok {
 			return need{}, errUnread
 		}
-		return need{types: []uint16{t}, kinds: whatever}, nil
+		return need{types: []uint16{t}, kinds: Whatever}, nil
 	case "class":
 		if c := dns.StringToClass[strings.ToUpper(args[0])]; c != dns.ClassINET {
 			return need{}, nil // isn't answered here
@@ -325,14 +328,14 @@ func rewriteNeed(what string, args []string) (need, error) {
 		if above == "" {
 			above = "."
 		}
-		return need{zones: []dnsname.Name{dnsname.Name(above)}, kinds: whatever}, nil
+		return need{zones: []dnsname.Name{dnsname.Name(above)}, kinds: Whatever}, nil
 	case "exact":
-		return need{zones: []dnsname.Name{dnsname.Name(name)}, kinds: whatever}, nil
+		return need{zones: []dnsname.Name{dnsname.Name(name)}, kinds: Whatever}, nil
 	}
 	return everything[0], nil
 }
 
-func templateNeeds(d *caddyfile.Dispenser, keys []string, _ *part) (out needs, err error) {
+func templateNeeds(d *caddyfile.Dispenser, keys []string, _ *Effects) (out needs, err error) {
 	for d.Next() {
 		args := d.RemainingArgs()
 		if len(args) < 2 {
@@ -343,7 +346,7 @@ func templateNeeds(d *caddyfile.Dispenser, keys []string, _ *part) (out needs, e
 		if !ok || !known {
 			return nil, fmt.Errorf("template %s %s: %w", args[0], args[1], errUnread)
 		}
-		n := need{zones: origins(args[2:], keys), kinds: whatever}
+		n := need{zones: origins(args[2:], keys), kinds: Whatever}
 		if t != dns.TypeANY {
 			n.types = []uint16{t, dns.TypeANY}
 		}
@@ -358,7 +361,7 @@ func templateNeeds(d *caddyfile.Dispenser, keys []string, _ *part) (out needs, e
 }
 
 // tsigNeeds: what has to be signed. What is signed isn't answered here.
-func tsigNeeds(d *caddyfile.Dispenser, keys []string, _ *part) (needs, error) {
+func tsigNeeds(d *caddyfile.Dispenser, keys []string, _ *Effects) (needs, error) {
 	d.Next()
 	zones := origins(d.RemainingArgs(), keys)
 	var types []uint16
@@ -385,9 +388,9 @@ func tsigNeeds(d *caddyfile.Dispenser, keys []string, _ *part) (needs, error) {
 	}
 	switch {
 	case all || queries:
-		return needs{{zones: zones, kinds: whatever}}, nil
+		return needs{{zones: zones, kinds: Whatever}}, nil
 	case len(types) > 0:
-		return needs{{zones: zones, types: types, kinds: whatever}}, nil
+		return needs{{zones: zones, types: types, kinds: Whatever}}, nil
 	}
 	return nil, nil
 }
@@ -413,8 +416,8 @@ func (m *mask) over(o mask) {
 	}
 }
 
-// apply changes the flags of an answer.
-func (m *mask) apply(answer []byte) {
+// Apply changes the flags of an answer.
+func (m *mask) Apply(answer []byte) {
 	for i := range m.set {
 		answer[2+i] = answer[2+i]&^m.clear[i] | m.set[i]
 	}
