@@ -32,6 +32,9 @@ func Refused(err error) bool {
 		apierrors.IsMethodNotSupported(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsUnsupportedMediaType(err)
 }
 
+// Invalid says that an object, as it would be, breaks the rules of its kind.
+func Invalid(err error) bool { return apierrors.IsInvalid(err) }
+
 // Undeclared says that a server doesn't know a field of an applied object, such as an
 // older one. It says so as if it were in trouble, with 500.
 func Undeclared(err error) bool {

@@ -251,10 +251,7 @@ func (m *member) execute(ctx context.Context, s workload.Step) result {
 		}
 		return result{got: got, err: err, soon: kube.Conflict(err)}
 	}
-	o := &kube.Object{Object: s.Object}
-	o.SetUID(types.UID(s.UID)) // one that has gone is not made by an update
-	o.SetResourceVersion(s.Version)
-	got, _, err := m.api.Apply(ctx, s.Kind, o, kube.How{Manager: agent, Force: true})
+	got, err := write(ctx, m.api, s)
 	return result{got: got, err: err, soon: kube.Conflict(err)}
 }
 

@@ -102,6 +102,40 @@ func Compare(was, now Object) []Change {
 	return out
 }
 
+// Replacement is the JSON merge patch by which an object that is there becomes what want
+// says: what want doesn't speak of goes, but for labels, annotations and the status.
+func Replacement(want, have Object) Object {
+	out := Object{}
+	for f, v := range want {
+		switch f {
+		case "metadata":
+			out[f] = map[string]any{"labels": clone(at(want, f, "labels")), "annotations": clone(at(want, f, "annotations"))}
+		case "apiVersion", "kind", "status":
+		default:
+			out[f] = replacement(v, have[f])
+		}
+	}
+	return out
+}
+
+func replacement(want, have any) any {
+	w, ok := want.(map[string]any)
+	h, there := have.(map[string]any)
+	if !ok || !there {
+		return clone(want)
+	}
+	out := map[string]any{}
+	for k := range h {
+		if _, ok := w[k]; !ok {
+			out[k] = nil
+		}
+	}
+	for k, v := range w {
+		out[k] = replacement(v, h[k])
+	}
+	return out
+}
+
 func compare(path string, want, have any, out *[]Change) {
 	switch w := want.(type) {
 	case map[string]any:

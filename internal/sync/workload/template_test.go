@@ -162,3 +162,14 @@ func TestDiff(t *testing.T) {
 		}
 	}
 }
+
+// TestReplacement is that what is there becomes what is wanted, whatever it was, but for
+// what others have noted on it.
+func TestReplacement(t *testing.T) {
+	want := parse(t, `{"apiVersion":"v1","kind":"Gadget","metadata":{"name":"o","labels":{"ours":"1"},"annotations":{"ours":"1"}},"spec":{"kept":1,"map":{"a":1,"deep":{"b":2}},"list":[{"name":"v","configMap":{}}],"was":{"x":1}}}`)
+	have := parse(t, `{"apiVersion":"v1","kind":"Gadget","metadata":{"name":"o","uid":"u","labels":{"theirs":"1"}},"spec":{"kept":1,"half":{"c":3},"map":{"z":0,"deep":{"y":0}},"list":[{"name":"v","emptyDir":{}},{"name":"w"}],"was":"text"},"status":{"s":1}}`)
+	const patch = `{"metadata":{"annotations":{"ours":"1"},"labels":{"ours":"1"}},"spec":{"half":null,"kept":1,"list":[{"configMap":{},"name":"v"}],"map":{"a":1,"deep":{"b":2,"y":null},"z":null},"was":{"x":1}}}`
+	if got := jsonOf(Replacement(want, have)); got != patch {
+		t.Errorf("got  %s\nwant %s", got, patch)
+	}
+}

@@ -553,3 +553,57 @@ func (w *world) credentials(t testing.TB, cluster, kubeconfig string) {
 	}
 	w.Fed.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s-fedsync, namespace: %s}\nstringData: {kubeconfig: %s}\n", cluster, v1alpha1.System, text))
 }
+
+// union is a Deployment with two halves of unions: of its strategy, and of its volume.
+func union(ns, annotations, strategy, volume string) string {
+	return fmt.Sprintf(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: union, namespace: %s, annotations: {%s}}
+spec:
+  replicas: 1
+  strategy: %s
+  selector: {matchLabels: {app: union}}
+  template:
+    metadata: {labels: {app: union}}
+    spec: {containers: [{name: web, image: "nginx:1"}], volumes: [{name: v, %s}]}
+---
+`, ns, annotations, strategy, volume)
+}
+
+// unions takes over what can't be merged with ours: whole, in one write, and so that it
+// is ours from then on.
+func unions(t *testing.T, w *world) {
+	paris := w.Members["paris"]
+	const inParis = `fedns.io/cluster-selector: '[{"key":"name","operator":"in","values":["paris"]}]'`
+	paris.Apply(t, union("taken", "theirs: kept", `{type: RollingUpdate, rollingUpdate: {maxSurge: 2, maxUnavailable: 1}}`, `emptyDir: {medium: Memory}`))
+	w.Fed.Apply(t, union("taken", inParis, `{type: Recreate}`, `configMap: {name: b}`))
+	w.stands(t, "deployment", "taken", "union", "paris", workload.NameTaken)
+	before := field(t, paris, "deployment", "taken", "union", "metadata/generation")
+	annotate(t, w.Fed, "deployment", "taken", "union", "fedns.io/adopt", "true")
+	w.stands(t, "deployment", "taken", "union", "paris", workload.Applied)
+	for path, want := range map[string]string{
+		"spec/strategy": `{"type":"Recreate"}`, "spec/template/spec/volumes/0/configMap/name": "b", "spec/template/spec/volumes/0/emptyDir": "",
+		"metadata/annotations/theirs": "kept", "spec/template/spec/containers/0/image": "nginx:1",
+	} {
+		if got := field(t, paris, "deployment", "taken", "union", path); got != want {
+			t.Errorf("%s is %q, want %q", path, got, want)
+		}
+	}
+	if now := field(t, paris, "deployment", "taken", "union", "metadata/generation"); before != "1" || now != "2" {
+		t.Errorf("it was generation %s, and is %s, want it to be one write", before, now)
+	}
+	for _, m := range get(t, paris, "deployment", "taken", "union").GetManagedFields() {
+		if m.Manager == "fedsync" && m.Operation == "Update" {
+			t.Errorf("fedsync has it by %s, want all to be applied", m.FieldsV1)
+		}
+	}
+	// Ours, too, may change from one half to the other, with what the API server has filled in.
+	w.Fed.Apply(t, union("taken", inParis, `{type: RollingUpdate}`, `emptyDir: {}`))
+	eventually(t, paris, "deployment", "taken", "union", "spec/strategy/type", "RollingUpdate")
+	eventually(t, paris, "deployment", "taken", "union", "spec/template/spec/volumes/0/configMap", "")
+	patch(t, w.Fed, "deployment", "taken", "union", `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null},"template":{"spec":{"volumes":[{"name":"v","configMap":{"name":"b"}}]}}}}`)
+	eventually(t, paris, "deployment", "taken", "union", "spec/strategy", `{"type":"Recreate"}`)
+	eventually(t, paris, "deployment", "taken", "union", "spec/template/spec/volumes/0/emptyDir", "")
+	w.stands(t, "deployment", "taken", "union", "paris", workload.Applied)
+}

@@ -235,6 +235,7 @@ func namesTaken(t *testing.T, w *world) {
 		eventually(t, m, "configmap", "taken", "a", "data/color", "ours")
 		eventually(t, m, "configmap", "taken", "a", `metadata/annotations/fedns.io\/federation`, "prod")
 	}
+	unions(t, w)
 	// The namespace isn't ours in paris and tokyo, and stays with what is in it.
 	paris.Apply(t, configMap("taken", "theirs", "", "theirs"))
 	remove(t, w.Fed, "namespace", "", "taken")

@@ -1,0 +1,25 @@
+package kube
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/csaupgrade"
+)
+
+// Rehearses says whether nothing is written by this way to an API.
+func (a *API) Rehearses() bool { return a.rehearsal != nil }
+
+// Own has what a manager has written otherwise noted as applied by it: so that it goes
+// when the manager no longer applies it. Nothing else of the object changes, and nothing
+// is written where that is so already.
+func (a *API) Own(ctx context.Context, k Kind, o *Object, manager string) (*Object, error) {
+	patch, err := csaupgrade.UpgradeManagedFieldsPatch(o, sets.New(manager), manager)
+	if err != nil || len(patch) == 0 {
+		return o, err
+	}
+	r := a.rehearsal.write(a.at(a.rest.Patch(types.JSONPatchType), k, o.GetNamespace(), o.GetName()).Param("fieldManager", manager)).Body(patch)
+	a.rehearsal.change(k, o.GetNamespace(), o.GetName())
+	return object(r.Do(ctx))
+}
