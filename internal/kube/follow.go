@@ -34,7 +34,7 @@ var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 
 
 // Follow tells a Follower of the objects of a kind until ctx ends: a complete list
 // first, and after whatever broke the watch. selector is one of labels or fields,
-// "" is all. The managed fields are left out.
+// "" is all. The managed fields are left out, unless the Follower has a method Managed.
 func (a *API) Follow(ctx context.Context, k Kind, selector string, f Follower) {
 	l := &lists{api: a, kind: k, selector: selector, Follower: f, pages: listOf(k), known: apireply.Known[bool]{}}
 	sample := &Object{}
@@ -138,7 +138,14 @@ var _ cache.TransformingStore = (*sink)(nil)
 
 // Transformer cuts objects as they arrive: managed fields are half of them.
 func (s *sink) Transformer() cache.TransformFunc {
-	return func(obj any) (any, error) { return cut(obj), nil }
+	return func(obj any) (any, error) { return s.cut(obj), nil }
+}
+
+func (l *lists) cut(obj any) *Object {
+	if _, ok := l.Follower.(interface{ Managed() }); ok {
+		return obj.(*Object) // for who goes by who says what
+	}
+	return cut(obj)
 }
 
 func cut(obj any) *Object {
@@ -150,7 +157,7 @@ func cut(obj any) *Object {
 func (s *sink) Add(obj any) error { return s.Update(obj) }
 
 func (s *sink) Update(obj any) error {
-	o := cut(obj)
+	o := s.cut(obj)
 	s.known[cache.NewObjectName(o.GetNamespace(), o.GetName()).String()] = true
 	s.Set(o)
 	return nil
@@ -174,7 +181,7 @@ func (s *sink) Replace(list []any, _ string) error {
 	all := make([]*Object, len(list))
 	there := make(apireply.Known[bool], len(list))
 	for i, o := range list {
-		all[i] = cut(o)
+		all[i] = s.cut(o)
 		there[cache.NewObjectName(all[i].GetNamespace(), all[i].GetName()).String()] = true
 		list[i] = nil
 	}

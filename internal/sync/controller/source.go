@@ -63,6 +63,9 @@ type wanted struct {
 
 var _ kube.Follower = (*wanted)(nil)
 
+// Managed is for kube.API.Follow: what is wanted is what somebody has said.
+func (f *wanted) Managed() {}
+
 func (f *wanted) key(namespace, name string) workload.Key {
 	return workload.Key{Sort: f.sort, Namespace: namespace, Name: name}
 }

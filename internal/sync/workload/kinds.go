@@ -48,8 +48,9 @@ type Sort struct {
 	pods func(o Object) string
 	// unbalanced says whether an object has no addresses of load balancers.
 	unbalanced func(o Object) bool
-	// strip takes away what belongs to one API server and not to the object.
-	strip func(spec map[string]any)
+	// strip takes away what belongs to one API server and not to the object, whoever said
+	// it; guess is that nobody knows who said what.
+	strip func(spec map[string]any, guess bool)
 	// status puts the statuses of the clusters' objects together; nil: there is
 	// nothing to tell. was is what the federated object says now, and all says that
 	// every cluster that should have it has it.

@@ -29,6 +29,7 @@ var droppedUnder = []string{"federation.kubernetes.io/", "federation.alpha.kuber
 
 // NewTemplate makes the template of a federated object.
 func NewTemplate(k Key, o Object, federation string) *Template {
+	o, known := asked(k, o)
 	labels := map[string]any{}
 	for l, v := range texts(o, "metadata", "labels") {
 		labels[l] = v
@@ -57,7 +58,7 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 	t["apiVersion"], t["kind"], t["metadata"] = k.APIVersion(), k.Kind.Name, metadata
 	if spec := object(t, "spec"); spec != nil {
 		if k.strip != nil {
-			k.strip(spec)
+			k.strip(spec, !known)
 		}
 		for _, f := range k.Scale {
 			delete(spec, f)
@@ -119,10 +120,10 @@ func (t *Template) For(scale Scale) Object {
 	return o
 }
 
-func stripNamespace(spec map[string]any) { delete(spec, "finalizers") }
+func stripNamespace(spec map[string]any, _ bool) { delete(spec, "finalizers") }
 
 // stripService takes away what an API server gives out of its own ranges.
-func stripService(spec map[string]any) {
+func stripService(spec map[string]any, guess bool) {
 	if spec["clusterIP"] != "None" {
 		delete(spec, "clusterIP")
 		delete(spec, "clusterIPs")
@@ -131,8 +132,8 @@ func stripService(spec map[string]any) {
 	for _, p := range mapsOf(spec["ports"]) {
 		delete(p, "nodePort")
 	}
-	if families, _ := spec["ipFamilies"].([]any); len(families) < 2 && !slices.Contains(families, any("IPv6")) {
-		// That is what an API server fills in by itself; a cluster of the other
+	if families, _ := spec["ipFamilies"].([]any); guess && len(families) < 2 && !slices.Contains(families, any("IPv6")) {
+		// That is what an API server most likely fills in by itself; a cluster of the other
 		// family, or of both, fills in its own.
 		delete(spec, "ipFamilies")
 		if spec["ipFamilyPolicy"] == "SingleStack" {
@@ -142,7 +143,7 @@ func stripService(spec map[string]any) {
 }
 
 // stripJob takes away the selector that each API server makes of the Job's UID.
-func stripJob(spec map[string]any) {
+func stripJob(spec map[string]any, _ bool) {
 	if spec["manualSelector"] == true {
 		return
 	}

@@ -166,6 +166,31 @@ spec: {type: ExternalName, externalName: example.com}
 		eventually(t, m, "service", "net", "headless", "spec/clusterIP", "None")
 		eventually(t, m, "service", "net", "elsewhere", "spec/externalName", "example.com")
 	}
+	// What the federation's API has filled in is asked of no cluster, however it was told of
+	// the rest: applied, as above, or made with all its defaults.
+	made := object(t, "apiVersion: v1\nkind: Service\nmetadata: {name: made, namespace: net}\nspec: {selector: {app: web}, ports: [{port: 80}]}")
+	if _, err := api(t, w.Fed).Create(t.Context(), kinds["service"], made, "somebody"); err != nil {
+		t.Fatal(err)
+	}
+	for name, asked := range map[string]string{"web": `"f:externalTrafficPolicy"`, "made": `"f:selector"`} {
+		for _, m := range w.Members {
+			there(t, m, "service", "net", name)
+			var ours string
+			for _, f := range get(t, m, "service", "net", name).GetManagedFields() {
+				if f.Manager == "fedsync" {
+					ours += f.FieldsV1.String()
+				}
+			}
+			if !strings.Contains(ours, asked) {
+				t.Errorf("%s: fedsync asks for %s, want %s to be in it", name, ours, asked)
+			}
+			for _, filled := range []string{"f:clusterIP", "f:ipFamil", "f:nodePort", "f:healthCheckNodePort"} {
+				if strings.Contains(ours, filled) {
+					t.Errorf("%s: fedsync asks for %s, which nobody has", name, filled)
+				}
+			}
+		}
+	}
 	own := func(m *cluster.Cluster) string {
 		var all []string
 		for _, f := range []string{"spec/clusterIP", "spec/ports/0/nodePort", "spec/healthCheckNodePort", "spec/ipFamilies"} {
