@@ -89,10 +89,11 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, each fuzz target for ten minutes
+soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, 200 plans and runs, each fuzz target for ten minutes
 	go test -count=1 -timeout 30m ./test/perf/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
 	go test -count=1 -timeout 30m ./test/dns/faults -run '^TestFaults' -kills 200 -flaps 1m
 	go test -count=1 -timeout 30m ./test/sync/propagation -run '^TestFaults' -kills 100 -down 1m
+	go test -count=1 -timeout 30m ./test/sync/operate -run '^TestPlan$$' -states 200
 	$(MAKE) fuzz FUZZTIME=10m
 
 docs: ## man pages of fedctl, into bin/man

@@ -119,10 +119,13 @@ func (c *plan) previewed(whose v1alpha1.Settings, kinds []v1alpha1.Kind) control
 }
 
 // tally counts steps by what they do.
-func tally(steps []workload.Step) string {
+func tally(steps []controller.Foreseen) string {
 	n := map[workload.Verb]int{}
+	refused := 0
 	for _, s := range steps {
-		n[s.Verb]++
+		if n[s.Verb]++; s.Refused != "" {
+			refused++
+		}
 	}
 	var parts []string
 	for _, v := range []workload.Verb{workload.Create, workload.Update, workload.Adopt, workload.Delete, workload.Release} {
@@ -130,7 +133,11 @@ func tally(steps []workload.Step) string {
 			parts = append(parts, fmt.Sprintf("%s %d", v, n[v]))
 		}
 	}
-	return plural(len(steps), "step") + ": " + strings.Join(parts, ", ")
+	text := plural(len(steps), "step") + ": " + strings.Join(parts, ", ")
+	if refused > 0 {
+		text += fmt.Sprintf("; %d would be refused", refused)
+	}
+	return text
 }
 
 // A foresight is a plan as data.
@@ -155,6 +162,10 @@ type foreseenStep struct {
 	Why        string           `json:"why"`
 	Scale      workload.Scale   `json:"scale,omitempty"` // its part of what is split
 	Changes    []foreseenChange `json:"changes,omitempty"`
+	// Refused is why the cluster would not let it be done, and Untried why that can't be
+	// said yet.
+	Refused string `json:"refused,omitempty"`
+	Untried string `json:"untried,omitempty"`
 }
 
 // A foreseenChange is a field with its values; null where it isn't there.
@@ -172,7 +183,7 @@ type foreseenStray struct {
 func foreseen(federation string, p controller.Preview) foresight {
 	out := foresight{Federation: federation, Steps: []foreseenStep{}, Strays: []foreseenStray{}, Confirm: list(p.TooMany), Notes: list(p.Notes), Unknown: list(p.Unknown)}
 	for _, s := range p.Steps {
-		f := foreseenStep{s.Cluster, s.Verb, s.APIVersion(), s.Kind.Name, s.Namespace, s.Name, s.Why, s.Scale, nil}
+		f := foreseenStep{s.Cluster, s.Verb, s.APIVersion(), s.Kind.Name, s.Namespace, s.Name, s.Why, s.Scale, nil, s.Refused, s.Untried}
 		for _, c := range s.Changes {
 			f.Changes = append(f.Changes, foreseenChange{c.Path, json.RawMessage(cmp.Or(c.Was, "null")), json.RawMessage(cmp.Or(c.Now, "null"))})
 		}

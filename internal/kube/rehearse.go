@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,9 +11,10 @@ import (
 
 // A Rehearsal is what would be written to an API.
 type Rehearsal struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.RWMutex // guards what follows
 	removed []*Object
 	changed []*Object
+	named   map[string]bool // those changed
 	gone    map[types.UID]bool
 }
 
@@ -23,7 +23,7 @@ type Rehearsal struct {
 // would have been deleted isn't there any more for whoever asks through it, so that what
 // depends on that is gone through to the end.
 func (a *API) Rehearse() (*API, *Rehearsal) {
-	b, r := *a, &Rehearsal{gone: map[types.UID]bool{}}
+	b, r := *a, &Rehearsal{named: map[string]bool{}, gone: map[types.UID]bool{}}
 	b.rehearsal = r
 	return &b, r
 }
@@ -46,19 +46,20 @@ func (r *Rehearsal) change(k Kind, namespace, name string) {
 	if r != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		again := func(o *Object) bool {
-			return o.GetAPIVersion() == k.APIVersion() && o.GetKind() == k.Name && o.GetNamespace() == namespace && o.GetName() == name
-		}
-		if !slices.ContainsFunc(r.changed, again) {
+		if id := k.String() + " " + namespace + "/" + name; !r.named[id] {
+			r.named[id] = true
 			r.changed = append(r.changed, k.New(namespace, name))
 		}
 	}
 }
 
 func (r *Rehearsal) remove(k Kind, namespace, name string, uid types.UID) {
-	if r != nil && !r.gone[uid] {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.gone[uid] {
 		r.gone[uid] = uid != ""
 		r.removed = append(r.removed, k.New(namespace, name))
 	}
@@ -66,8 +67,13 @@ func (r *Rehearsal) remove(k Kind, namespace, name string, uid types.UID) {
 
 // found is an object as it would be: not there, if it would have been deleted.
 func (r *Rehearsal) found(k Kind, o *Object, err error) (*Object, error) {
-	if r == nil || err != nil || !r.gone[o.GetUID()] {
+	if r == nil || err != nil {
 		return o, err
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if !r.gone[o.GetUID()] {
+		return o, nil
 	}
 	return nil, apierrors.NewNotFound(resource(k).GroupResource(), o.GetName())
 }
@@ -77,6 +83,8 @@ func (r *Rehearsal) left(list []Object) []Object {
 	if r == nil {
 		return list
 	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	var out []Object
 	for _, o := range list {
 		if !r.gone[o.GetUID()] {

@@ -41,8 +41,12 @@ type api struct {
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if r.URL.Query().Get("dryRun") == "All" {
+		method = "dry " + method
+	}
 	select {
-	case a.asked <- r.Method + " " + r.URL.Path:
+	case a.asked <- method + " " + r.URL.Path:
 	default:
 	}
 	if a.hung {
@@ -193,14 +197,14 @@ func TestPlanAsks(t *testing.T) {
 	if err := p.Print(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"cluster paris\n  create Namespace shop: it isn't there\n", "not known:\n  cluster tokyo: ", "Secret shop/s: Refused: cluster paris: jobs are forbidden"} {
+	for _, want := range []string{"cluster paris\n  create Namespace shop: it isn't there\n      refused: read only\n", "not known:\n  cluster tokyo: ", "Secret shop/s: Refused: cluster paris: jobs are forbidden"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("it doesn't say %q:\n%s", want, b.String())
 		}
 	}
 	for _, a := range []*api{fed, member} {
 		for len(a.asked) > 0 {
-			if q := <-a.asked; !strings.HasPrefix(q, "GET ") {
+			if q := <-a.asked; !strings.HasPrefix(q, "GET ") && !strings.HasPrefix(q, "dry ") {
 				t.Errorf("it was asked to %s", q)
 			}
 		}

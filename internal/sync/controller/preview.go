@@ -15,7 +15,7 @@ import (
 
 // A Preview is what a run would do now.
 type Preview struct {
-	Steps []workload.Step
+	Steps []Foreseen
 	// Waiting are objects of ours that no federated object asks for.
 	Waiting []workload.Stray
 	Notes   []string
@@ -24,6 +24,15 @@ type Preview struct {
 	// TooMany are clusters in which so much would go that an operator has to
 	// confirm it.
 	TooMany []string
+}
+
+// A Foreseen is a step, and what a dry run of it has come to.
+type Foreseen struct {
+	workload.Step
+	// Refused is why the cluster would not let it be done; "": it would.
+	Refused string
+	// Untried is why that can't be said before others are done.
+	Untried string
 }
 
 // Plan finds out what a run would do, and does nothing. It gives up on clusters
@@ -64,7 +73,7 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 		<-answered
 		switch {
 		case ready || final && complete:
-			return p, l.fields(ctx, &p)
+			return l.rehearse(ctx, p), nil
 		case final:
 			return p, errors.New("the federation's API didn't list what it has in time")
 		}
@@ -109,7 +118,9 @@ func (u *hub) foresee(final bool) (ready bool, p Preview) {
 				deletes[s.Cluster]++
 			}
 		}
-		p.Steps = append(p.Steps, plan.Steps...)
+		for _, s := range plan.Steps {
+			p.Steps = append(p.Steps, Foreseen{Step: s})
+		}
 		for _, n := range plan.Notes {
 			p.Notes = append(p.Notes, fmt.Sprintf("%s: %s: %s", k, n.Reason, n.Text))
 		}
@@ -122,78 +133,6 @@ func (u *hub) foresee(final bool) (ready bool, p Preview) {
 	}
 	slices.Sort(p.Unknown)
 	slices.Sort(p.TooMany)
-	slices.SortStableFunc(p.Steps, func(a, b workload.Step) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	slices.SortStableFunc(p.Steps, func(a, b Foreseen) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	return ready, p
-}
-
-// fields asks the clusters what would change in objects that are there already: by
-// the very calls that a run makes, as dry runs.
-func (l *loop) fields(ctx context.Context, p *Preview) error {
-	members := make(chan map[string]*kube.API, 1)
-	l.do(func() {
-		apis := map[string]*kube.API{}
-		for name, c := range l.hub.members {
-			apis[name] = l.links[c].api
-		}
-		members <- apis
-	})
-	apis := <-members
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dryRunTime)
-	defer cancel()
-	for i := range p.Steps {
-		s := &p.Steps[i]
-		api := apis[s.Cluster]
-		if api == nil || s.Verb == workload.Delete || s.Verb == workload.Release {
-			continue
-		}
-		was, err := api.Get(ctx, s.Kind, s.Namespace, s.Name)
-		switch {
-		case kube.Missing(err):
-			continue // all of it is new
-		case err != nil:
-			return fmt.Errorf("cluster %q: %s: %w", s.Cluster, s.Key, err)
-		case s.Verb == workload.Create:
-			s.Verb, s.Why, s.Object = "", "an object of that name is there, and isn't ours; fedns.io/adopt=true would take it over", nil
-			continue
-		}
-		now, _, err := api.Apply(ctx, s.Kind, &kube.Object{Object: s.Object}, kube.How{Manager: agent, Force: true, DryRun: true})
-		if err != nil {
-			s.Why += "; it would be refused: " + err.Error()
-			continue
-		}
-		s.Changes = workload.Compare(comparable(was), comparable(now))
-		if s.Secret {
-			for i := range s.Changes {
-				s.Changes[i].Was, s.Changes[i].Now = hide(s.Changes[i].Was), hide(s.Changes[i].Now)
-			}
-		}
-	}
-	p.Steps = slices.DeleteFunc(p.Steps, func(s workload.Step) bool {
-		if s.Verb == "" {
-			p.Notes = append(p.Notes, fmt.Sprintf("%s: NameTaken: cluster %s: %s", s.Key, s.Cluster, s.Why))
-			return true
-		}
-		return false
-	})
-	return nil
-}
-
-// hide keeps what is secret out of terminals and logs.
-func hide(value string) string {
-	if value == "" {
-		return ""
-	}
-	return "(not shown)"
-}
-
-// dryRunTime bounds the asking of all clusters.
-const dryRunTime = time.Minute
-
-// comparable is an object without what an API server counts and notes.
-func comparable(o *kube.Object) workload.Object {
-	o.SetManagedFields(nil)
-	o.SetResourceVersion("")
-	o.SetGeneration(0)
-	delete(o.Object, "status")
-	return o.Object
 }

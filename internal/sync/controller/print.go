@@ -22,6 +22,12 @@ func (p Preview) Print(w io.Writer) error {
 		if s.Verb == workload.Create && len(s.Scale) > 0 {
 			fmt.Fprintf(&b, "      with %s\n", s.Scale)
 		}
+		if s.Refused != "" {
+			fmt.Fprintf(&b, "      refused: %s\n", s.Refused)
+		}
+		if s.Untried != "" {
+			fmt.Fprintf(&b, "      not tried: %s\n", s.Untried)
+		}
 		for _, c := range s.Changes {
 			fmt.Fprintf(&b, "      %s: %s -> %s\n", c.Path, orNothing(c.Was), orNothing(c.Now))
 		}

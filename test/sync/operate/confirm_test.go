@@ -13,12 +13,14 @@ import (
 	"github.com/fedns/fedns/test/framework/server"
 )
 
-// uids are those of what fedsync keeps, as kept has it.
+// uids are those of what fedsync keeps, as held has it.
 func (w *world) uids(t testing.TB) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for key, o := range w.kept(t) {
-		out[key] = fmt.Sprint(o["metadata"].(map[string]any)["uid"])
+	for key, o := range w.held(t) {
+		if labels, _ := o["metadata"].(map[string]any)["labels"].(map[string]any); labels[v1alpha1.ManagedBy] == v1alpha1.Fedsync {
+			out[key] = fmt.Sprint(uidOf(o))
+		}
 	}
 	return out
 }

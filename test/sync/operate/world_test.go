@@ -17,11 +17,14 @@ import (
 )
 
 // A world is a federation, with what these tests ask of it.
-type world struct{ *federation.World }
+type world struct {
+	*federation.World
+	mark int // in the log of fedsync: where the last run begins
+}
 
 func newWorld(t testing.TB, b *cluster.Bed, members ...*cluster.Cluster) *world {
 	t.Helper()
-	return &world{federation.New(t, b, members...)}
+	return &world{World: federation.New(t, b, members...)}
 }
 
 // kubectl runs kubectl against a cluster, and gives what it prints.

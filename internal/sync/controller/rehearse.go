@@ -1,0 +1,190 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
+)
+
+// dryRunTime bounds the asking of all clusters.
+const dryRunTime = time.Minute
+
+// rehearse does all steps of a preview as dry runs, by the very calls of a run: then it is
+// known what a cluster has of a name that isn't ours, what it refuses, and what changes in
+// the objects that are there.
+func (l *loop) rehearse(ctx context.Context, p Preview) Preview {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dryRunTime)
+	defer cancel()
+	stages := l.stages()
+	for {
+		found := seek(ctx, stages, p.Steps)
+		if len(found) == 0 || ctx.Err() != nil {
+			break
+		}
+		// A run finds them in the same way, and plans anew.
+		answered := make(chan struct{})
+		l.do(func() {
+			defer close(answered)
+			for f, o := range found {
+				l.hub.table.Have(f.cluster, f.Key, o.Object)
+			}
+			_, p = l.hub.foresee(true)
+		})
+		<-answered
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for name, m := range stages {
+		all.Go(func() {
+			for _, act := range inOrder(p.Steps, name) {
+				each(act, func(s *Foreseen) {
+					if err := m.perform(ctx, s); err != nil {
+						mu.Lock()
+						defer mu.Unlock()
+						p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s %s: %s", s.Cluster, s.Verb, s.Key, kube.Plain(err)))
+						s.Untried = kube.Plain(err)
+					}
+				})
+			}
+		})
+	}
+	all.Wait()
+	slices.Sort(p.Unknown)
+	// A write by which nothing changes is no step: a webhook there has made of the object what
+	// it makes of it each time.
+	p.Steps = slices.DeleteFunc(p.Steps, func(s Foreseen) bool {
+		return s.Verb == workload.Update && len(s.Changes) == 0 && s.Refused == "" && s.Untried == ""
+	})
+	return p
+}
+
+// stages are the clusters, in which nothing is done.
+func (l *loop) stages() map[string]*member {
+	out := make(chan map[string]*member, 1)
+	l.do(func() {
+		all := map[string]*member{}
+		for name, c := range l.hub.members {
+			m := *l.links[c]
+			m.api, _ = m.api.Rehearse()
+			all[name] = &m
+		}
+		out <- all
+	})
+	return <-out
+}
+
+// seek looks for what clusters have already of what is to be made there.
+func seek(ctx context.Context, stages map[string]*member, steps []Foreseen) map[flight]*kube.Object {
+	found := map[flight]*kube.Object{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for name, m := range stages {
+		var creates []*Foreseen
+		for i := range steps {
+			if s := &steps[i]; s.Cluster == name && s.Verb == workload.Create {
+				creates = append(creates, s)
+			}
+		}
+		all.Go(func() {
+			each(creates, func(s *Foreseen) {
+				// An error is told when the step is done.
+				if o, err := m.api.Get(ctx, s.Kind, s.Namespace, s.Name); err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					found[flight{name, s.Key}] = o
+				}
+			})
+		})
+	}
+	all.Wait()
+	return found
+}
+
+// inOrder are the steps of a cluster, in acts that have to come one after the other: a
+// namespace goes when what is in it has gone.
+func inOrder(steps []Foreseen, cluster string) [3][]*Foreseen {
+	var acts [3][]*Foreseen
+	for i := range steps {
+		s, act := &steps[i], 0
+		switch {
+		case s.Cluster != cluster:
+			continue
+		case s.Verb == workload.Delete && s.Sort.Home:
+			act = 2
+		case s.Verb == workload.Delete:
+			act = 1
+		}
+		acts[act] = append(acts[act], s)
+	}
+	return acts
+}
+
+// each does something for each step, for as many at once as a run does.
+func each(steps []*Foreseen, do func(*Foreseen)) {
+	var all sync.WaitGroup
+	next := make(chan *Foreseen)
+	for range min(workers, len(steps)) {
+		all.Go(func() {
+			for s := range next {
+				do(s)
+			}
+		})
+	}
+	for _, s := range steps {
+		next <- s
+	}
+	close(next)
+	all.Wait()
+}
+
+// perform does one step as a dry run, and notes on it what it comes to. An error says that
+// the cluster hasn't told.
+func (m *member) perform(ctx context.Context, s *Foreseen) error {
+	s.Changes = nil
+	var was *kube.Object
+	if s.Verb != workload.Create && s.Verb != workload.Delete {
+		var err error
+		if was, err = m.api.Get(ctx, s.Kind, s.Namespace, s.Name); err != nil {
+			return err
+		}
+	}
+	r := m.execute(ctx, s.Step)
+	switch {
+	case s.Verb == workload.Create && kube.Missing(r.err):
+		s.Untried = "its namespace isn't there yet"
+	case r.err != nil && kube.Refused(r.err):
+		s.Refused = kube.Plain(r.err)
+	case r.err != nil:
+		return r.err
+	case was != nil && r.got != nil:
+		s.Changes = workload.Compare(comparable(was), comparable(r.got))
+	}
+	if s.Secret {
+		for i := range s.Changes {
+			s.Changes[i].Was, s.Changes[i].Now = hide(s.Changes[i].Was), hide(s.Changes[i].Now)
+		}
+	}
+	return nil
+}
+
+// hide keeps what is secret out of terminals and logs.
+func hide(value string) string {
+	if value == "" {
+		return ""
+	}
+	return `"(not shown)"`
+}
+
+// comparable is an object without what an API server counts and notes.
+func comparable(o *kube.Object) workload.Object {
+	o.SetManagedFields(nil)
+	o.SetResourceVersion("")
+	o.SetGeneration(0)
+	delete(o.Object, "status")
+	return o.Object
+}
