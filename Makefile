@@ -7,6 +7,8 @@ GOLANGCI := v2.15.0
 golangci = bin/tools/golangci-lint-$(GOLANGCI)-$(shell go env GOVERSION)
 CONTROLLER_GEN := v0.23.0
 controllergen = bin/tools/controller-gen-$(CONTROLLER_GEN)-$(shell go env GOVERSION)
+HELM := v4.3.2
+helm = bin/tools/helm-$(HELM)-$(shell go env GOVERSION)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
 # STRESS=8 has so many busy loops run beside the tests.
@@ -38,10 +40,10 @@ demo: ## the life of a federation in the terminal: real API servers, from init t
 unit: ## the quick tests, with the race detector; many only wait, so more of them at once than there are processors
 	$(beside)go test -race -parallel 8 ./cmd/... ./internal/... ./plugin/...
 
-test: unit kube peers ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
+test: unit kube peers helm ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
 	$(e2e) ./test/...
 
-e2e: kube peers ## the tests of the whole system, but for interop
+e2e: kube peers helm ## the tests of the whole system, but for interop
 	$(e2e) $$(go list ./test/... | grep -v '/dns/peers$$')
 
 interop: peers ## the tests among resolvers, caches and name servers of others
@@ -100,8 +102,20 @@ docs: ## man pages of fedctl, into bin/man
 	@go run ./test/tools/man bin/man/man1
 	@echo 'bin/man: man -M bin/man fedctl shows the first'
 
-generate: $(controllergen) ## the CustomResourceDefinitions in deploy and deep copies, from the types in internal/api/v1alpha1
+generate: $(controllergen) ## the CustomResourceDefinitions in deploy and deep copies, from the types in internal/api/v1alpha1, and what the chart has of both
 	test/tools/generate.sh $(controllergen)
+
+helm: $(helm) ## build Helm for the tests of the chart, into bin/tools
+	@ln -sf $(notdir $(helm)) bin/tools/helm
+
+$(helm):
+	@echo 'First Helm $(HELM) is built, once: two to four minutes.'
+	@mkdir -p $(@D) && GOBIN=$$(pwd -P)/$(@D) go install helm.sh/helm/v4/cmd/helm@$(HELM)
+	@mv $(@D)/helm $@
+
+manifests: generate helm ## deploy/manifests/fedns.yaml, from the chart
+	@{ echo '# Made of the chart by make manifests, with the values of docs/install.md.'; \
+	bin/tools/helm template fedns deploy/charts/fedns --namespace federation-system --set domain=fed.example.com --set federation=fed; } >deploy/manifests/fedns.yaml
 
 picture: ## draw the packages in ARCHITECTURE.md, from their imports
 	go run ./test/tools/picture
@@ -115,4 +129,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak docs picture generate kube peers clean
+.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak docs picture generate helm manifests kube peers clean

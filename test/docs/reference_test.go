@@ -291,3 +291,21 @@ func TestFlags(t *testing.T) {
 		t.Errorf("only %d commands found", checked)
 	}
 }
+
+// Every metric that an alert speaks of is there.
+func TestRules(t *testing.T) {
+	rules := read(t, "deploy/monitoring/rules.yaml")
+	there := map[string]bool{}
+	for _, name := range found(`(?:Name: +|desc\()"(\w+)"`, sources(t, func(string) bool { return true })) {
+		there[name] = true
+	}
+	names := regexp.MustCompile(`\b(?:coredns_federation_|fedsync_)\w+`).FindAllString(rules, -1)
+	if len(names) < 15 {
+		t.Fatalf("only %d found: %v", len(names), names)
+	}
+	for _, name := range names {
+		if !there[strings.TrimPrefix(name, "coredns_federation_")] {
+			t.Errorf("deploy/monitoring/rules.yaml speaks of %s; there is none", name)
+		}
+	}
+}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # generate.sh CONTROLLER-GEN [-check]: makes of the types in internal/api/v1alpha1 their deep
-# copies and the CustomResourceDefinitions in deploy; with -check, only says which of these
-# aren't as they would be made.
+# copies and the CustomResourceDefinitions in deploy, and copies for the chart what a chart
+# can't read where it is; with -check, only says which of these aren't as they would be made.
 set -eu
 tool=$1 check=${2:-}
 types=internal/api/v1alpha1
@@ -26,4 +26,9 @@ for kind in clusters orders; do
 	} >"$made/$kind"
 	into deploy/$kind.yaml <"$made/$kind"
 done
+into deploy/charts/fedns/files/clusters.yaml <deploy/clusters.yaml
+into deploy/charts/fedns/files/orders.yaml <deploy/orders.yaml
+into deploy/charts/fedns/files/api-rights.yaml <internal/ctl/install/bootstrap/rights.yaml
+into deploy/charts/fedns/files/member-rights.yaml <internal/ctl/install/membership/rights.yaml
+into deploy/charts/fedns/files/rules.yaml <deploy/monitoring/rules.yaml
 exit $code

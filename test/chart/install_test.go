@@ -1,0 +1,158 @@
+package chart
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/fedns/fedns/internal/ctl"
+	"github.com/fedns/fedns/test/framework/cluster"
+	"github.com/fedns/fedns/test/framework/server"
+)
+
+// The chart in a cluster: its pods come up, its service account may do what fedns does,
+// another cluster joins by fedctl and nothing else, an upgrade changes what it says, and
+// uninstall leaves nothing. (That its pods run where there are kubelets is shown elsewhere:
+// here kwok plays them, and fedns runs beside with what the chart gives it.)
+func TestInstall(t *testing.T) {
+	bed := cluster.New(t)
+	all := bed.Members(t, "us", "eu")
+	us, eu := all[0], all[1]
+	us.AddNode(t, "node-us", "us-central1", "us-central1-a")
+	eu.AddNode(t, "node-eu", "europe-west1", "europe-west1-b")
+	us.Expose(t, "shop", "web", "192.0.2.1")
+	us.Slice(t, "shop", "web", "us-central1-a", true)
+	eu.Expose(t, "shop", "web", "198.51.100.1")
+	eu.Slice(t, "shop", "web", "europe-west1-b", true)
+	before := stored(t, bed, us)
+
+	must(t, us.Kubeconfig, append([]string{"install", "fedns", dir, "--wait", "--timeout", "3m"}, said...)...)
+	if got := us.Kubectl(t, "-n", "federation-system", "get", "deployment", "fedns", "-o", "jsonpath={.status.readyReplicas}"); got != "2" {
+		t.Errorf("%s pods are ready", got)
+	}
+	s := start(t, us)
+	s.becomes(t, "web.shop.fed.svc.fed.example.com.", "192.0.2.1")
+	if log := s.Log(); strings.Contains(log, "forbidden") || strings.Contains(log, "[ERROR]") {
+		t.Errorf("it may not do all that it does:\n%s", log)
+	}
+
+	fedctl(t, us, eu, "--context=us", "join", "europe", "--cluster-context=eu")
+	s.becomes(t, "web.shop.fed.svc.fed.example.com.", "192.0.2.1", "198.51.100.1")
+	s.becomes(t, "web.shop.fed.svc.europe-west1.fed.example.com.", "198.51.100.1")
+	server.Eventually(t, time.Minute, "the Cluster says how it stands", func() bool {
+		return strings.Contains(us.Kubectl(t, "get", "clusters", "europe", "-o", "jsonpath={.status.conditions[?(@.type==\"Heard\")].status}"), "True")
+	})
+
+	// helm upgrade: what is said otherwise is so; what has joined stays.
+	must(t, us.Kubeconfig, append([]string{"upgrade", "fedns", dir, "--wait", "--timeout", "3m", "--set", "replicas=3", "--set", "options={ttl 60s}"}, said...)...)
+	if config := us.Kubectl(t, "-n", "federation-system", "get", "configmap", "fedns", "-o", "jsonpath={.data.Corefile}"); !strings.Contains(config, "        ttl 60s\n") {
+		t.Errorf("after the upgrade:\n%s", config)
+	}
+	if got := us.Kubectl(t, "get", "clusters", "-o", "name"); strings.TrimSpace(got) != "cluster.fedns.io/europe" {
+		t.Errorf("after the upgrade there are %s", got)
+	}
+
+	fedctl(t, us, eu, "--context=us", "unjoin", "europe", "--cluster-context=eu", "--drain-wait=0s")
+	s.becomes(t, "web.shop.fed.svc.fed.example.com.", "192.0.2.1")
+	s.Stop()
+	must(t, us.Kubeconfig, "uninstall", "fedns", "--wait", "--timeout", "3m")
+	server.Eventually(t, 2*time.Minute, "nothing is left", func() bool {
+		return len(added(before, stored(t, bed, us))) == 0
+	})
+}
+
+// stored names what a cluster has in etcd, but for what it does with its own objects: what it
+// tells of them, who leads, and its pods' comings and goings.
+func stored(t testing.TB, bed *cluster.Bed, c *cluster.Cluster) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	for key := range bed.Stored(t, c) {
+		if !strings.Contains(key, "events/") && !strings.Contains(key, "leases/") && !strings.Contains(key, "masterleases/") {
+			out[key] = true
+		}
+	}
+	return out
+}
+
+func added(before, after map[string]bool) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(after)), func(key string) bool { return before[key] })
+}
+
+// A served fedns runs over what the chart gives its pods: the Corefile, and a kubeconfig with the
+// rights of the service account.
+type served struct{ *server.Server }
+
+func start(t *testing.T, c *cluster.Cluster) served {
+	t.Helper()
+	token, err := c.Client.CoreV1().ServiceAccounts("federation-system").CreateToken(t.Context(), "fedns", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := clientcmd.LoadFromFile(c.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := admin.Clusters[admin.Contexts[admin.CurrentContext].Cluster]
+	folder := t.TempDir()
+	files := map[string]string{"token": token.Status.Token, "ca.crt": string(ca.CertificateAuthorityData)}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	here := c.Kubectl(t, "-n", "federation-system", "get", "configmap", "fedns", "-o", `jsonpath={.data.here\.kubeconfig}`)
+	here = strings.NewReplacer("https://kubernetes.default.svc", ca.Server, "/var/run/secrets/kubernetes.io/serviceaccount", folder).Replace(here)
+	if err := os.WriteFile(filepath.Join(folder, "here.kubeconfig"), []byte(here), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	corefile := c.Kubectl(t, "-n", "federation-system", "get", "configmap", "fedns", "-o", "jsonpath={.data.Corefile}")
+	corefile = strings.NewReplacer(
+		":1053 {", ":PORT {\n    bind ADDR", "here.kubeconfig", filepath.Join(folder, "here.kubeconfig"), "/var/lib/fedns", t.TempDir(),
+		":8181", "READY", "prometheus :9153", "prometheus METRICS", "status 127.0.0.1:8053", "", "health :8080 {", "health 127.0.0.1:0 {", "lameduck 10s", "lameduck 0s",
+	).Replace(corefile)
+	return served{server.Start(t, corefile)}
+}
+
+func (s served) becomes(t *testing.T, name string, want ...string) {
+	t.Helper()
+	server.Eventually(t, time.Minute, fmt.Sprintf("%s is %v", name, want), func() bool {
+		got := server.Addrs(s.Ask(t, name, dns.TypeA))
+		slices.Sort(got)
+		return slices.Equal(got, want)
+	})
+}
+
+// fedctl runs it with a kubeconfig of two contexts.
+func fedctl(t *testing.T, us, eu *cluster.Cluster, args ...string) {
+	t.Helper()
+	both := clientcmdapi.NewConfig()
+	for name, c := range map[string]*cluster.Cluster{"us": us, "eu": eu} {
+		one, err := clientcmd.LoadFromFile(c.Kubeconfig)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both.Clusters[name], both.AuthInfos[name] = one.Clusters[c.Name], one.AuthInfos[c.Name]
+		both.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	}
+	path := filepath.Join(t.TempDir(), "config")
+	if err := clientcmd.WriteToFile(*both, path); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"KUBECONFIG": path, "FEDNS_SERVER": "http://127.0.0.1:1"} // a server that isn't there
+	var out, errs bytes.Buffer
+	if code := ctl.Run(t.Context(), ctl.Env{Stdout: &out, Stderr: &errs, Getenv: func(k string) string { return env[k] }, Now: time.Now, Version: "test"}, args); code != 0 {
+		t.Fatalf("fedctl %s: exit %d\n%s%s", strings.Join(args, " "), code, &out, &errs)
+	}
+}

@@ -1,0 +1,150 @@
+package chart
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/test/framework/cluster"
+	"github.com/fedns/fedns/test/framework/vector"
+)
+
+// What the chart makes of values, each as an API server takes it.
+func TestValues(t *testing.T) {
+	c := cluster.New(t).API(t, "one")
+	api, err := kube.Open(kube.Config{Kubeconfig: c.Kubeconfig, Agent: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	c.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: federation-system}")
+	for _, tt := range []struct {
+		name   string
+		values []string
+		want   []string // in what is rendered; "!" before one: not
+	}{
+		{"nothing else", nil, []string{
+			"kind: Deployment", "replicas: 2", "cluster local {", "registry here.kubeconfig", "federation-system", "kind: PodDisruptionBudget", "kind: NetworkPolicy",
+			"runAsNonRoot: true", "readOnlyRootFilesystem: true", "drop: [ALL]", "maxUnavailable: 0, maxSurge: 1", "externalTrafficPolicy: Local", "emptyDir: {sizeLimit: 1Gi}",
+			"name: clusters.fedns.io", "!resource-policy", "!kind: ServiceMonitor", "!component: fedsync",
+		}},
+		{"a DaemonSet on its nodes", []string{"--set", "kind=DaemonSet", "--set", "service.enabled=false"}, []string{
+			"kind: DaemonSet", "hostNetwork: true", "containerPort: 53", "fed.example.com:53 {", "add: [NET_BIND_SERVICE]", "!kind: PodDisruptionBudget", "!type: LoadBalancer", "enforce: privileged",
+		}},
+		{"two Services", []string{"--set", "service.split=true"}, []string{"name: fedns-udp", "name: fedns-tcp"}},
+		{"a claim", []string{"--set", "state.kind=persistentVolumeClaim", "--set", "state.storageClassName=fast"}, []string{"kind: StatefulSet", "storageClassName: fast", "!emptyDir"}},
+		{"an API elsewhere", []string{"--set", "api.mode=elsewhere", "--set", "api.kubeconfigSecret=fed-fedns", "--set", "member.enabled=false"}, []string{
+			"registry /etc/fedns/api/kubeconfig", "secretName: fed-fedns", "!cluster local", "!CustomResourceDefinition", "namespace: default", "automountServiceAccountToken: false",
+		}},
+		{"members that are said", []string{
+			"--set", "api.mode=none", "--set", "clusters[0].name=eu", "--set", "clusters[0].kubeconfigSecret=eu", "--set", "clusters[0].region=eu-west1", "--set", "clusters[0].location=50.1 8.7",
+			"--set", "clusters[0].addresses={198.51.100.0/24,2001:db8::/32}",
+		}, []string{"kubeconfig /etc/fedns/clusters/eu/kubeconfig", "location 50.1 8.7", "addresses 198.51.100.0/24 2001:db8::/32", "!registry"}},
+		{"name servers", []string{"--set", "nameservers.ns1={203.0.113.53,2001:db8::53}", "--set", "nameservers.ns2={198.51.100.53}"}, []string{
+			"apex zone", "@ 3600 IN SOA ns1 hostmaster", "@ 3600 IN NS ns2", "ns1 3600 IN AAAA 2001:db8::53",
+		}},
+		{"options and plugins", []string{"--set", "options={policy nearest,hold 10m}", "--set", "plugins={log}", "--set", "geo.file=city.mmdb", "--set", "geo.volume.hostPath.path=/var/lib/GeoIP"}, []string{
+			"        policy nearest", "        hold 10m", "    log", "geo /var/lib/geo/city.mmdb", "path: /var/lib/GeoIP",
+		}},
+		{"names for pods", []string{"--set", "member.clusterDomain=cluster.local"}, []string{"fed.svc.cluster.local:1053", "local local cluster.local"}},
+		{"fedsync", []string{"--set", "fedsync.enabled=true"}, []string{"command: [/fedsync]", "component: fedsync", `name: "fedns.io:fedsync"`}},
+		{"kinds that stay", []string{"--set", "crds.keep=true"}, []string{"helm.sh/resource-policy: keep"}},
+		{"a Corefile whole", []string{"--set", "corefile=fed.example.com:1053 { whoami }"}, []string{"fed.example.com:1053 { whoami }", "!cluster local {"}},
+		{"an image by its digest", []string{"--set", "image.repository=registry.example/fedns", "--set", "image.digest=sha256:" + strings.Repeat("0f", 32)}, []string{"registry.example/fedns@sha256:0f0f"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := must(t, "", append(append([]string{"template", "fedns", dir}, said...), tt.values...)...)
+			for _, want := range tt.want {
+				if not, is := strings.CutPrefix(want, "!"); is && strings.Contains(text, not) || !is && !strings.Contains(text, want) {
+					t.Errorf("rendered, and lacks, or has, %q", want)
+				}
+			}
+			objects, err := kube.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range objects {
+				k, err := api.Find(t.Context(), groupOf(o.GetAPIVersion()), versionOf(o.GetAPIVersion()), o.GetKind())
+				if err != nil {
+					t.Fatalf("%s %s: %v", o.GetKind(), o.GetName(), err)
+				}
+				if _, _, err := api.Apply(t.Context(), k, o, kube.How{Manager: "test", DryRun: true, Force: true}); err != nil {
+					t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
+				}
+			}
+		})
+	}
+}
+
+func groupOf(apiVersion string) string {
+	group, _, is := strings.Cut(apiVersion, "/")
+	if !is {
+		return ""
+	}
+	return group
+}
+
+func versionOf(apiVersion string) string { return apiVersion[strings.LastIndex(apiVersion, "/")+1:] }
+
+// What can't be, with what is said of it.
+func TestRefused(t *testing.T) {
+	for _, tt := range []struct {
+		values []string
+		want   string
+	}{
+		{[]string{"--set", "domain="}, "domain: the domain whose names are to be answered isn't said"},
+		{[]string{"--set", "federation="}, "federation: the federation's name isn't said"},
+		{[]string{"--set", "domain=Fed.example.com"}, "domain"},
+		{[]string{"--set", "domain=fed.example.com."}, "domain"},
+		{[]string{"--set", "federation=a.b"}, "federation"},
+		{[]string{"--set", "domian=fed.example.com"}, "domian"},
+		{[]string{"--set", "replicas=many"}, "replicas"},
+		{[]string{"--set", "replicas=-1"}, "replicas"},
+		{[]string{"--set", "kind=Deploy"}, "kind"},
+		{[]string{"--set", "api.mode=there"}, "mode"},
+		{[]string{"--set", "api.mode=elsewhere"}, "api.kubeconfigSecret: with api.mode=elsewhere, the Secret whose key kubeconfig leads"},
+		{[]string{"--set", "api.kubeconfigSecret=x"}, "api.kubeconfigSecret: it is read with api.mode=elsewhere only"},
+		{[]string{"--set", "api.mode=none", "--set", "member.enabled=false"}, "there is no member"},
+		{[]string{"--set", "clusters[0].name=eu"}, "kubeconfigSecret"},
+		{[]string{"--set", "clusters[0].name=local", "--set", "clusters[0].kubeconfigSecret=x"}, "clusters: local is the name of two members"},
+		{[]string{"--set", "member.addresses={203.0.113.0-255}"}, "addresses"},
+		{[]string{"--set", "member.location=Berlin"}, "location"},
+		{[]string{"--set", "member.enabled=false", "--set", "member.clusterDomain=cluster.local"}, "member.clusterDomain: names for this cluster's pods need"},
+		{[]string{"--set", "kind=DaemonSet", "--set", "state.kind=persistentVolumeClaim"}, "state.kind: the pods of a DaemonSet can't have a claim each"},
+		{[]string{"--set", "state.size=plenty"}, "size"},
+		{[]string{"--set", "geo.file=city.mmdb"}, "geo.volume: the volume that geo.file is in isn't said"},
+		{[]string{"--set", "service.type=ClusterIP", "--set", "service.loadBalancerIP=192.0.2.1"}, "is said of a LoadBalancer only"},
+		{[]string{"--set", "service.externalTrafficPolicy=local"}, "externalTrafficPolicy"},
+		{[]string{"--set", "nameservers.ns1={ns1.example.com}"}, "nameservers"},
+		{[]string{"--set", "nameservers.ns1={}"}, "nameservers"},
+		{[]string{"--set", "lameduck=10"}, "lameduck"},
+		{[]string{"--set", "image.digest=sha256:12"}, "digest"},
+		{[]string{"--set", "fedsync.enabled=true", "--set", "api.mode=none"}, "fedsync keeps what is in a federation's API"},
+		{[]string{"--set", "crds.install=false"}, "crds.install: false, and the API doesn't have kind Cluster"},
+		{[]string{"--set", "options={hold 10m\n}"}, "options"},
+	} {
+		t.Run(strings.Join(tt.values, " "), func(t *testing.T) {
+			out, errs, err := helm(t, "", append(append([]string{"template", "fedns", dir}, said...), tt.values...)...)
+			if err == nil || !strings.Contains(errs, tt.want) {
+				t.Errorf("%v, want %q:\n%s\n%s", err, tt.want, errs, out)
+			}
+		})
+	}
+	if out := must(t, "", append([]string{"lint", "--strict", dir}, said...)...); !strings.Contains(out, "0 chart(s) failed") {
+		t.Error(out)
+	}
+}
+
+// The plain manifests are what the chart makes of two values.
+func TestManifests(t *testing.T) {
+	want := must(t, "", append([]string{"template", "fedns", dir, "--namespace", "federation-system"}, said...)...)
+	got, err := os.ReadFile(filepath.Join(vector.Root(), "deploy", "manifests", "fedns.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, rest, _ := strings.Cut(string(got), "\n"); rest != want { // behind the line that says so
+		t.Error("deploy/manifests/fedns.yaml isn't what the chart makes: make manifests, and commit it")
+	}
+}
