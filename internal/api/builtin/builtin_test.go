@@ -20,7 +20,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestMade(t *testing.T) {
+func TestEverywhere(t *testing.T) {
 	for _, tt := range []struct {
 		kind, namespace, name string
 		everywhere, inUse     bool
@@ -48,6 +48,44 @@ func TestMade(t *testing.T) {
 	for name, want := range map[string]bool{"default": true, "kube-system": true, "kube-public": true, "kube-node-lease": true, "shop": false, "federation-system": false, "": false} {
 		if got := Permanent(name); got != want {
 			t.Errorf("namespace %q is permanent: %v", name, got)
+		}
+	}
+}
+
+// TestMade is the list of what each cluster makes for itself.
+func TestMade(t *testing.T) {
+	for _, tt := range []struct {
+		kind, namespace, name, label, value string
+		want                                bool
+	}{
+		{"ClusterRole", "", "view", "kubernetes.io/bootstrapping", "rbac-defaults", true},
+		{"ClusterRole", "", "system:node", "", "", true},
+		{"ClusterRoleBinding", "", "system:mine", "", "", true},
+		{"ClusterRole", "", "fedns.io:fedsync", "", "", true},
+		{"ClusterRole", "", "fedsync-prod", "app.kubernetes.io/managed-by", "fedctl", true},
+		{"ClusterRole", "", "mine", "app.kubernetes.io/managed-by", "Helm", false},
+		{"ClusterRole", "", "mine", "", "", false},
+		{"StorageClass", "", "standard", "addonmanager.kubernetes.io/mode", "EnsureExists", true},
+		{"APIService", "", "v1.apps", "kube-aggregator.kubernetes.io/automanaged", "onstart", true},
+		{"APIService", "", "v1alpha1.fedns.io", "", "", true},
+		{"APIService", "", "v1beta1.metrics.k8s.io", "", "", false},
+		{"CustomResourceDefinition", "", "orders.fedns.io", "", "", true},
+		{"CustomResourceDefinition", "", "gadgets.example.com", "", "", false},
+		{"FlowSchema", "", "probes", "apf.kubernetes.io/autoupdate-spec", "true", true},
+		{"PriorityClass", "", "system-node-critical", "", "", true},
+		{"PriorityClass", "", "mine", "", "", false},
+		{"ServiceCIDR", "", "kubernetes", "", "", true},
+		{"ServiceAccount", "shop", "default", "", "", true},
+		{"ServiceAccount", "shop", "robot", "", "", false},
+		{"ConfigMap", "shop", "kube-root-ca.crt", "", "", true},
+		{"ConfigMap", "shop", "system", "", "", false},
+		{"Event", "shop", "e", "", "", true},
+	} {
+		marks := map[string]string{tt.label: tt.value}
+		for _, got := range []bool{Made(tt.kind, tt.namespace, tt.name, marks, nil), Made(tt.kind, tt.namespace, tt.name, nil, marks)} {
+			if got != tt.want {
+				t.Errorf("%s %s/%s with %s=%s is made: %v", tt.kind, tt.namespace, tt.name, tt.label, tt.value, got)
+			}
 		}
 	}
 }

@@ -35,6 +35,7 @@ type Settings struct {
 type FedsyncSettings struct {
 	Version    string
 	Kinds      []Kind // beside its own
+	Dropped    []Kind // that were kept once, and of which something is left
 	MaxDeletes int
 	LostAfter  time.Duration
 }
@@ -48,6 +49,7 @@ const (
 	kindsKey      = "kinds"
 	versionKey    = "fedsync.version"
 	ownKindsKey   = "fedsync.kinds"
+	droppedKey    = "fedsync.dropped-kinds"
 	maxDeletesKey = "fedsync.max-deletes"
 	lostAfterKey  = "fedsync.lost-after"
 )
@@ -67,18 +69,19 @@ func (s Settings) Data() map[string]any {
 // Data is what fedsync writes.
 func (f FedsyncSettings) Data() map[string]any {
 	return map[string]any{
-		versionKey: f.Version, ownKindsKey: FormatKinds(f.Kinds), maxDeletesKey: strconv.Itoa(f.MaxDeletes), lostAfterKey: f.LostAfter.String(),
+		versionKey: f.Version, ownKindsKey: FormatKinds(f.Kinds), droppedKey: FormatKinds(f.Dropped), maxDeletesKey: strconv.Itoa(f.MaxDeletes), lostAfterKey: f.LostAfter.String(),
 	}
 }
 
-// AllKinds are those that fedctl init was told and those that fedsync runs with. How they
+// AllKinds are those that fedctl init was told and those that fedsync runs with, or has to do
+// with still. How they
 // are served has still to be found out.
 func (s Settings) AllKinds() []Kind {
 	out := slices.Clone(s.Kinds)
 	if s.Fedsync == nil {
 		return out
 	}
-	for _, k := range s.Fedsync.Kinds {
+	for _, k := range slices.Concat(s.Fedsync.Kinds, s.Fedsync.Dropped) {
 		if !slices.Contains(out, k) {
 			out = append(out, k)
 		}
@@ -105,6 +108,9 @@ func SettingsOf(o *unstructured.Unstructured) (s Settings, err error) {
 	f := &FedsyncSettings{Version: data[versionKey]}
 	if f.Kinds, err = ParseKinds(data[ownKindsKey]); err != nil {
 		return wrong(ownKindsKey, err)
+	}
+	if f.Dropped, err = ParseKinds(data[droppedKey]); err != nil {
+		return wrong(droppedKey, err)
 	}
 	if f.MaxDeletes, err = strconv.Atoi(data[maxDeletesKey]); err != nil || f.MaxDeletes < 0 {
 		return wrong(maxDeletesKey, fmt.Errorf("%q isn't a number of 0 or more", data[maxDeletesKey]))

@@ -42,8 +42,11 @@ type Config struct {
 	// LostAfter is how long a cluster may be out of reach before its replicas are
 	// given to the others.
 	LostAfter time.Duration
-	Version   string       // of the program
-	Log       *slog.Logger // nil: the default one
+	Version   string // of the program
+
+	dropped []v1alpha1.Kind // that were kept, and aren't
+
+	Log *slog.Logger // nil: the default one
 }
 
 // Defaults of the flags.
@@ -114,9 +117,17 @@ func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.Sort, erro
 			all = append(all, workload.Other(k))
 		}
 	}
+	for _, k := range c.dropped {
+		s := workload.Other(k)
+		s.Dropped = true
+		all = append(all, s)
+	}
 	var out []*workload.Sort
 	for _, s := range all {
 		k, err := find(ctx, api, c, s.Kind)
+		if errors.Is(err, kube.ErrNoKind) && s.Dropped {
+			continue // it has taken all that there was of it with it
+		}
 		if errors.Is(err, kube.ErrNoKind) {
 			c.Log.Warn(fmt.Sprintf("federation's API: %v; looked for again from time to time", kube.Plain(err)))
 			k = s.Kind

@@ -115,7 +115,19 @@ func mark(ctx context.Context, api *kube.API, w *workload.Want, finalizer bool, 
 		o.SetAnnotations(map[string]string{v1alpha1.StatusOf: record.String()})
 	}
 	got, _, err := api.Apply(ctx, w.Kind, o, kube.How{Manager: agent, Force: true})
+	if err == nil && !finalizer && slices.Contains(got.GetFinalizers(), v1alpha1.Finalizer) {
+		return release(ctx, api, w, got) // somebody has applied it, too: with a copy of the object
+	}
 	return got, err
+}
+
+// release takes our finalizer off an object, and those of the garbage collector that were
+// seen on it, whoever has put them there.
+func release(ctx context.Context, api *kube.API, w *workload.Want, o *kube.Object) (*kube.Object, error) {
+	rest := slices.DeleteFunc(o.GetFinalizers(), func(f string) bool { return f == v1alpha1.Finalizer || slices.Contains(w.Collected, f) })
+	return api.Merge(ctx, w.Kind, w.Key.Namespace, w.Name, map[string]any{"metadata": map[string]any{
+		"uid": w.UID, "resourceVersion": o.GetResourceVersion(), "finalizers": rest, "annotations": map[string]any{v1alpha1.StatusOf: nil},
+	}}, agent, "")
 }
 
 // finalize tells the API server that nothing is left in a Namespace. Where a
@@ -172,10 +184,7 @@ func collect(ctx context.Context, api *kube.API, w *workload.Want) (*kube.Object
 	if err != nil || string(o.GetUID()) != w.UID {
 		return nil, err
 	}
-	rest := slices.DeleteFunc(o.GetFinalizers(), func(f string) bool { return f == v1alpha1.Finalizer || slices.Contains(w.Collected, f) })
-	return api.Merge(ctx, w.Kind, w.Key.Namespace, w.Name, map[string]any{"metadata": map[string]any{
-		"uid": w.UID, "resourceVersion": o.GetResourceVersion(), "finalizers": rest, "annotations": map[string]any{v1alpha1.StatusOf: nil},
-	}}, agent, "")
+	return release(ctx, api, w, o)
 }
 
 // event makes an Event of a federated object.

@@ -84,6 +84,7 @@ type flight struct {
 // A try is a step that failed.
 type try struct {
 	count int
+	soon  int // how often what is in the way was to be gone in a moment
 	until time.Time
 	err   error
 	what  string // of the step: another one needn't wait
@@ -96,6 +97,10 @@ const (
 	soonest = 10 * time.Second
 )
 
+// impatient is how often it is believed that what is in the way will be gone in a moment:
+// for half a minute. A namespace can be on its way out for days.
+const impatient = 20
+
 func (t *try) again(err error, now time.Time, most time.Duration) {
 	wait := 200 * time.Millisecond << min(t.count, 10)
 	t.count++
@@ -103,8 +108,11 @@ func (t *try) again(err error, now time.Time, most time.Duration) {
 }
 
 // failed notes that something has to be tried again, and says whether its error is
-// another one than before.
+// another one than before. What is refused won't be let soon, whoever refuses it.
 func (u *hub) failed(f flight, err error, most time.Duration, what string) (t *try, news bool) {
+	if kube.Refused(err) {
+		most = longest
+	}
 	t = u.tries[f]
 	if t == nil || t.what != what {
 		t = &try{what: what}
@@ -157,6 +165,7 @@ func (u *hub) pass(now time.Time) {
 	}
 	u.gate.pass(now)
 	u.tell(now)
+	u.forgo(now)
 }
 
 // recheck is how often names that others have taken are looked at again.
@@ -214,7 +223,7 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 		u.start(s, now)
 	}
 	u.count(w, p, now)
-	if w.Deleting {
+	if w.Deleting || w.Leaving {
 		u.bury(w, p)
 	}
 }
@@ -432,7 +441,9 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 			}
 		}
 		if r.soon {
-			t.count = min(t.count, 3)
+			if t.soon++; t.soon < impatient {
+				t.count = min(t.count, 3)
+			}
 			u.again(s)
 		}
 	case s.Verb == workload.Delete:
@@ -470,9 +481,10 @@ func (u *hub) again(s workload.Step) {
 	}
 }
 
-// bury ends the deletion of a federated object whose like are gone.
+// bury ends the deletion of a federated object whose like are gone, and lets one go that
+// isn't federated any more.
 func (u *hub) bury(w *workload.Want, p workload.Plan) {
-	if w.Sort.Home {
+	if w.Sort.Home && w.Deleting {
 		for _, k := range u.table.Inside(w.Name) {
 			if o := u.table.Wanted(k); !o.Deleting && !u.waits(flight{"", k}, time.Now()) {
 				u.desk.put(flight{"", k}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {

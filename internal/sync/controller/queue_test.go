@@ -118,6 +118,20 @@ func TestBackoff(t *testing.T) {
 		}
 		last = wait
 	}
+	// What is refused waits for a minute, also where the rest doesn't.
+	g := flight{}
+	for range 30 {
+		u.failed(g, context.DeadlineExceeded, soonest, "x")
+	}
+	if wait := time.Until(u.tries[g].until); wait > soonest {
+		t.Errorf("a write to the federation's API waits %v", wait)
+	}
+	for range 30 {
+		u.failed(g, kube.Refusal("no"), soonest, "x")
+	}
+	if wait := time.Until(u.tries[g].until); wait < longest-time.Second || wait > longest {
+		t.Errorf("one that is refused waits %v", wait)
+	}
 	if _, news := u.failed(f, context.DeadlineExceeded, longest, "x"); news {
 		t.Error("the same error is news")
 	}

@@ -77,7 +77,7 @@ func (u *hub) tell(now time.Time) {
 		delete(u.untold, k)
 		r.count(k, standings)
 		u.events(w, r, notes)
-		if w.Deleting && !w.Finalizer {
+		if w.Leaving || w.Deleting && !w.Finalizer {
 			continue
 		}
 		reason, message := verdict(w, standings)

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
 )
 
 // patience is how often an API that isn't there is tried again.
@@ -26,7 +28,23 @@ func settle(ctx context.Context, api *kube.API, c Config) (Config, v1alpha1.Sett
 	if c.Kinds == nil {
 		c.Kinds = append([]v1alpha1.Kind{}, s.Kinds...)
 	}
+	c.dropped = dropped(s, c.Kinds)
 	return c, s, nil
+}
+
+// dropped are kinds that a fedsync has kept, and this one doesn't: what is left of them is
+// let go.
+func dropped(s v1alpha1.Settings, kept []v1alpha1.Kind) (out []v1alpha1.Kind) {
+	if s.Fedsync == nil {
+		return nil
+	}
+	for _, k := range slices.Concat(s.Fedsync.Kinds, s.Fedsync.Dropped) {
+		is := func(o v1alpha1.Kind) bool { return o.Group == k.Group && o.Name == k.Name }
+		if !slices.ContainsFunc(kept, is) && !slices.ContainsFunc(out, is) && !slices.ContainsFunc(workload.Kinds(), func(s *workload.Sort) bool { return s.Is(k) }) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // settings reads the ConfigMap. Who says what the federation is called can do without it.
@@ -58,7 +76,7 @@ func settings(ctx context.Context, api *kube.API, c Config) (v1alpha1.Settings, 
 
 // runsWith is what others have to know of this one.
 func (c Config) runsWith() v1alpha1.FedsyncSettings {
-	return v1alpha1.FedsyncSettings{Version: c.Version, Kinds: c.Kinds, MaxDeletes: c.MaxDeletes, LostAfter: c.LostAfter}
+	return v1alpha1.FedsyncSettings{Version: c.Version, Kinds: c.Kinds, Dropped: c.dropped, MaxDeletes: c.MaxDeletes, LostAfter: c.LostAfter}
 }
 
 // declare writes into the ConfigMap of the federation what this fedsync runs with, for
@@ -102,6 +120,31 @@ func declare(ctx context.Context, api *kube.API, f v1alpha1.FedsyncSettings) err
 	o.Object["data"] = want
 	_, _, err = api.Apply(ctx, builtin.ConfigMaps, o, kube.How{Manager: agent, Force: true})
 	return err
+}
+
+// forgo ends what is done for kinds that were dropped, when nothing is left of them.
+func (u *hub) forgo(now time.Time) {
+	f := flight{cluster: "dropped"}
+	if len(u.dropped) == 0 || u.flights[f] || u.waits(f, now) {
+		return
+	}
+	for _, s := range u.sorts {
+		if s.Dropped && (u.unlisted[s.Kind.Name] || u.table.IsDark(s) || len(u.table.Wants(s)) > 0) {
+			return
+		}
+	}
+	runs := u.runsWith()
+	runs.Dropped = nil
+	u.desk.put(f, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+		return nil, declare(ctx, api, runs)
+	}, func(f flight, _ *kube.Object, err error) {
+		if delete(u.flights, f); err != nil {
+			u.failed(f, err, soonest, "")
+			return
+		}
+		u.Log.Info("nothing is left of kinds that aren't kept any more: " + v1alpha1.FormatKinds(u.dropped))
+		u.dropped = nil
+	})
 }
 
 // heed takes in the ConfigMap of the federation. Other kinds than those that are kept

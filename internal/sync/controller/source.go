@@ -133,7 +133,7 @@ func (f *wanted) set(k workload.Key, o *kube.Object) {
 		f.hub.own(k.Sort).hear(k.Name, o)
 	}
 	w := workload.NewWant(k, o.Object, f.hub.Federation)
-	if !workload.Federated(k, o.Object) && !w.Finalizer {
+	if (k.Dropped || !workload.Federated(k, o.Object)) && !w.Finalizer {
 		f.hub.table.Unwant(k)
 		return
 	}

@@ -26,6 +26,8 @@ type Sort struct {
 	Home bool
 	// Scaler says that objects of this kind scale others, whosever they are.
 	Scaler bool
+	// Dropped says that it isn't kept any more: what is left of it is let go.
+	Dropped bool
 	// Secret says that what stands in an object isn't to be shown.
 	Secret bool
 
@@ -78,13 +80,7 @@ func Kinds() []*Sort {
 }
 
 // Other is a kind that is copied as it is.
-func Other(k v1alpha1.Kind) *Sort {
-	s := &Sort{Kind: k, Order: 2}
-	if s.Is(builtin.Definitions) {
-		s.own = func(k Key, _ Object) bool { return k.Name == v1alpha1.Clusters.Resource+"."+v1alpha1.Group }
-	}
-	return s
-}
+func Other(k v1alpha1.Kind) *Sort { return &Sort{Kind: k, Order: 2} }
 
 // Is says whether a sort is of a kind, in whichever version.
 func (s *Sort) Is(k v1alpha1.Kind) bool { return s.Group == k.Group && s.Kind.Name == k.Name }
@@ -160,13 +156,16 @@ func system(namespace string) bool {
 // Kubernetes makes there by itself, nor what something else there makes.
 func Federated(k Key, o Object) bool {
 	switch {
-	case system(k.Namespace), k.own != nil && k.own(k, o):
-		return false
-	case builtin.Everywhere(k.Kind.Name, k.Namespace, k.Name):
+	case system(k.Namespace), k.own != nil && k.own(k, o), Made(k, o):
 		return false
 	}
 	// A Namespace is where others' objects are, whoever made it.
 	return k.Home || !Owned(o)
+}
+
+// Made says whether an object is one that every cluster makes for itself, or fedctl.
+func Made(k Key, o Object) bool {
+	return builtin.Made(k.Kind.Name, k.Namespace, k.Name, texts(o, "metadata", "labels"), texts(o, "metadata", "annotations"))
 }
 
 // Owned says whether a controller made an object out of another one.

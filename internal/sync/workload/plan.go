@@ -9,7 +9,7 @@ import (
 
 // Make makes the plan of one federated object.
 func Make(v View) Plan {
-	if v.Deleting && !v.Unsaid {
+	if v.Leaving || v.Deleting && !v.Unsaid {
 		return v.leave()
 	}
 	if v.Deleting {
@@ -99,7 +99,12 @@ func (v *View) place(m *Member) placement.Decision {
 func (v *View) leave() Plan {
 	p := Plan{Done: true}
 	orphan, why := v.Orphan, "the federated object is being deleted, and fedns.io/orphan says to leave this one"
-	if v.Record.Orphan {
+	switch {
+	case v.Dropped:
+		why = v.Kind.Name + " isn't kept any more"
+	case v.Leaving:
+		why = "each cluster makes its own"
+	case v.Record.Orphan:
 		why = "the federated object is being deleted with --cascade=orphan"
 	}
 	if n := v.Namespace; n != nil && n.Deleting && n.Orphan {
@@ -132,7 +137,11 @@ func (v *View) leave() Plan {
 	}
 	if len(waits) > 0 {
 		slices.Sort(waits)
-		p.Notes = append(p.Notes, Note{true, "DeletionWaits", "deletion waits for clusters that can't be asked: " + strings.Join(waits, ", ") +
+		doing := "deletion"
+		if v.Leaving {
+			doing = "letting it go"
+		}
+		p.Notes = append(p.Notes, Note{true, "DeletionWaits", doing + " waits for clusters that can't be asked: " + strings.Join(waits, ", ") +
 			"; annotate it fedns.io/release=" + strings.Join(waits, ",") + " to go on without them"})
 	}
 	return p

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/sync/placement"
 	"github.com/fedns/fedns/internal/sync/replicas"
 )
@@ -214,6 +215,39 @@ func TestPlanOrphans(t *testing.T) {
 	w.check("foreground", w.run(), "a: delete Service ns/s\nb: delete Service ns/s")
 	if p := w.Plan(k); !p.Done || len(w.Wanted(k).Collected) != 1 {
 		t.Errorf("%+v, held by %v", p, w.Wanted(k).Collected)
+	}
+}
+
+// What isn't federated any more, or never should have been, is let go everywhere.
+func TestPlanLetsGo(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := w.want("Gadget", "ns", "g", `{}`)
+	w.run()
+	marked := `{"metadata":{"labels":{"addonmanager.kubernetes.io/mode":"Reconcile"}}}`
+	w.want("Gadget", "ns", "g", marked)
+	w.member("b").Reachable = false
+	w.SetMembers(w.members)
+	w.check("one that each cluster makes", w.run(), "a: release Gadget ns/g")
+	if p := w.Plan(k); p.Done || len(p.Notes) != 1 || !strings.Contains(p.Notes[0].Text, "letting it go waits") {
+		t.Errorf("while b can't be asked: %+v", p)
+	}
+	w.member("b").Reachable = true
+	w.SetMembers(w.members)
+	w.check("when it can", w.run(), "b: release Gadget ns/g")
+	if p := w.Plan(k); !p.Done {
+		t.Errorf("when all is let go: %+v", p)
+	}
+
+	dropped := Other(builtin.ServiceAccounts)
+	dropped.Dropped = true
+	robot := Key{dropped, "ns", "robot"}
+	for cluster, o := range map[string]string{"a": `{"metadata":{"labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`, "b": `{}`} {
+		w.have(cluster, robot, o)
+	}
+	w.Want(NewWant(robot, parse(t, `{"metadata":{"name":"robot","uid":"u","finalizers":["fedns.io/fedsync"],"deletionTimestamp":"2026-01-01T00:00:00Z"}}`), "prod"))
+	w.check("of a kind that was dropped", w.run(), "a: release ServiceAccount ns/robot")
+	if p := w.Plan(robot); !p.Done || p.Hold {
+		t.Errorf("when all is let go: %+v", p)
 	}
 }
 

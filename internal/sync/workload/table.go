@@ -74,6 +74,9 @@ func (t *Table) Dark(s *Sort, dark bool) {
 	}
 }
 
+// IsDark says what Dark was told last.
+func (t *Table) IsDark(s *Sort) bool { return t.unlisted[s] }
+
 // Want says what is wanted of an object.
 func (t *Table) Want(w *Want) {
 	r := t.rows[w.Key]

@@ -26,6 +26,7 @@ type Want struct {
 	Preferring bool     // it says how it is to be split
 	Orphan     bool     // its like stay when it goes
 	Unsaid     bool     // that they do isn't in its record yet, and won't be said for long
+	Leaving    bool     // it isn't federated any more, and is marked as if it were
 	Collected  []string // finalizers of the garbage collector that hold it
 	Release    []string
 	Total      Scale // of what is split
@@ -107,7 +108,8 @@ func NewWant(k Key, o Object, federation string) *Want {
 		// be remembered.
 		w.leave(slices.Contains(w.Collected, orphan))
 	}
-	w.Orphan = w.Record.Orphan || annotations[v1alpha1.Orphan] == "true"
+	w.Leaving = w.Finalizer && (k.Dropped || Made(k, o))
+	w.Orphan = w.Leaving || w.Record.Orphan || annotations[v1alpha1.Orphan] == "true"
 	var err error
 	if w.selector, err = placement.SelectorOf(annotations); err != nil {
 		w.Unclear = append(w.Unclear, err.Error())

@@ -58,6 +58,48 @@ func TestSettings(t *testing.T) {
 	if n := strings.Count(w.Log.String(), "other kinds are to be kept now, beside the usual ones: v1/LimitRange"); n != 1 {
 		t.Errorf("it began anew %d times", n)
 	}
+	roles(t, w, lyon)
+}
+
+// With ClusterRoles, only those that somebody has made are federated: no other has so much
+// as a mark. When they are dropped, nothing is left on any.
+func roles(t *testing.T, w *world, lyon *cluster.Cluster) {
+	const role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: mine}\nrules: [{apiGroups: [\"\"], resources: [pods], verbs: [get]}]\n"
+	w.Fed.Apply(t, role)
+	// An older version has taken this one for federated.
+	kubectl(t, w.Fed, "patch", "clusterrole", "view", "-p", `{"metadata": {"finalizers": ["fedns.io/fedsync"], "annotations": {"note": "kept"}}}`)
+	kubectl(t, w.Fed, "patch", "-n", v1alpha1.System, "configmap", v1alpha1.ConfigName, "-p", `{"data": {"kinds": "rbac.authorization.k8s.io/v1/ClusterRole"}}`)
+	eventually(t, lyon, "clusterrole", "", "mine", `{.metadata.labels.fedns\.io/managed-by}`, "fedsync")
+	eventually(t, w.Fed, "clusterrole", "", "mine", "{.metadata.finalizers}", `["fedns.io/fedsync"]`)
+	eventually(t, w.Fed, "clusterrole", "", "view", "{.metadata.finalizers}", "")
+	marked := func(c *cluster.Cluster) string {
+		return kubectl(t, c, "get", "clusterrole", "-o", `jsonpath={range .items[?(@.metadata.finalizers)]}{.metadata.name} {end}{range .items[?(@.metadata.labels.fedns\.io/managed-by)]}{.metadata.name} {end}`)
+	}
+	if got := marked(w.Fed); got != "mine " {
+		t.Errorf("the federation's API has marks on %s", got)
+	}
+	if got := marked(lyon); got != "mine " {
+		t.Errorf("lyon has marks on %s", got)
+	}
+	for line := range strings.Lines(w.Log.String()) {
+		if strings.Contains(line, "ClusterRole system:") || strings.Contains(line, "ClusterRole admin") {
+			t.Errorf("it speaks of one that isn't federated: %s", line)
+		}
+	}
+
+	kubectl(t, w.Fed, "patch", "-n", v1alpha1.System, "configmap", v1alpha1.ConfigName, "-p", `{"data": {"kinds": "v1/LimitRange"}}`)
+	server.Eventually(t, within, "nothing is left of it", func() bool {
+		return strings.Contains(w.Log.String(), "nothing is left of kinds that aren't kept any more: rbac.authorization.k8s.io/v1/ClusterRole")
+	})
+	for _, c := range []*cluster.Cluster{w.Fed, lyon} {
+		if got := field(c, "clusterrole", "", "mine", "{.rules[0].resources[0]}"); got != "pods" {
+			t.Errorf("%s: the role is %q, want it to stay", c.Name, got)
+		}
+		if got := kubectl(t, c, "get", "clusterrole", "mine", "-o", "jsonpath={.metadata.finalizers}{.metadata.labels}{.metadata.annotations}"); strings.Contains(got, "fedns.io") {
+			t.Errorf("%s: there is left %s", c.Name, got)
+		}
+	}
+	eventually(t, w.Fed, "configmap", v1alpha1.System, v1alpha1.ConfigName, `{.data.fedsync\.dropped-kinds}`, "")
 }
 
 const limits = `
