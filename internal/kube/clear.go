@@ -1,39 +1,89 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Clear deletes all that a namespace holds, of every kind, and fails while
-// something is left. It is what the namespace controller does where there is one:
-// a federation's API need not have it.
-func (a *API) Clear(ctx context.Context, namespace string) error {
-	kinds, err := a.held(ctx)
+// A Rest is what a namespace still holds of a kind after all of it has been deleted.
+type Rest struct {
+	Kind
+	Names      []string       // of the first of them
+	Count      int            // of all
+	Finalizers map[string]int // that hold how many of them
+	Err        error          // why it couldn't be deleted, or whether there is any can't be known
+}
+
+// fewest is how many objects of a kind are named.
+const fewest = 3
+
+// Clear deletes all that a namespace holds, of every kind that the API serves, and gives
+// what is left. It is what the namespace controller does where there is one: a federation's
+// API need not have it. Pods go first, as there (KEP-5080): what they use goes when they have.
+// An error says that it isn't known which kinds there are.
+func (a *API) Clear(ctx context.Context, namespace string) (left []Rest, err error) {
+	kinds, err := a.namespaced(ctx, "list", "delete")
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("what namespaces may hold: %w", err)
 	}
-	var left []error
-	for _, k := range kinds {
-		all := a.dyn.Resource(resource(k)).Namespace(namespace)
-		if err := all.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
-			continue // then nobody here has put anything there
-		} else if err != nil {
-			return fmt.Errorf("namespace %q: %s: %w", namespace, k.Resource, err)
+	slices.SortStableFunc(kinds, func(a, b Kind) int { return cmp.Compare(turn(a), turn(b)) })
+	for i, k := range kinds {
+		if r := a.clear(ctx, namespace, k); r.Count > 0 || r.Err != nil {
+			left = append(left, r)
 		}
-		rest, err := all.List(ctx, metav1.ListOptions{Limit: 1})
-		if err != nil {
-			return fmt.Errorf("namespace %q: %s: %w", namespace, k.Resource, err)
-		}
-		if len(rest.Items) > 0 {
-			left = append(left, fmt.Errorf("namespace %q still holds %s, such as %s", namespace, k.Resource, rest.Items[0].GetName()))
+		if i+1 < len(kinds) && turn(k) != turn(kinds[i+1]) && len(left) > 0 {
+			return left, nil
 		}
 	}
-	return errors.Join(left...)
+	return left, nil
+}
+
+// turn is when a kind's objects are deleted.
+func turn(k Kind) int {
+	if k.Group == "" && k.Name == "Pod" {
+		return 0
+	}
+	return 1
+}
+
+// clear is Clear for one kind. Those that can't be deleted as a collection are one by one.
+func (a *API) clear(ctx context.Context, namespace string, k Kind) Rest {
+	r := Rest{Kind: k, Finalizers: map[string]int{}}
+	err := a.dyn.Resource(resource(k)).Namespace(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+	single := apierrors.IsMethodNotSupported(err)
+	if err != nil && !single && !apierrors.IsNotFound(err) {
+		r.Err = err
+	}
+	all, err := a.List(ctx, k, namespace, "")
+	if err != nil && !apierrors.IsNotFound(err) {
+		r.Err = errors.Join(r.Err, err)
+		return r
+	}
+	for _, o := range all {
+		if single && o.GetDeletionTimestamp() == nil {
+			if err := a.Delete(ctx, k, namespace, o.GetName(), o.GetUID()); err != nil {
+				r.Err = err
+			} else if len(o.GetFinalizers()) == 0 {
+				continue
+			}
+		}
+		if r.Count++; len(r.Names) < fewest {
+			r.Names = append(r.Names, o.GetName())
+		}
+		for _, f := range o.GetFinalizers() {
+			r.Finalizers[f]++
+		}
+	}
+	if r.Count == 0 {
+		r.Err = nil // it is about nothing
+	}
+	return r
 }
 
 // Holds calls yield for all that a namespace holds, of every kind that may be

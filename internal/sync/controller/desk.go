@@ -130,25 +130,6 @@ func release(ctx context.Context, api *kube.API, w *workload.Want, o *kube.Objec
 	}}, agent, "")
 }
 
-// finalize tells the API server that nothing is left in a Namespace. Where a
-// controller does that, it comes first or finds it done.
-func finalize(ctx context.Context, api *kube.API, w *workload.Want) error {
-	if err := api.Clear(ctx, w.Name); err != nil {
-		return err
-	}
-	o, err := api.Get(ctx, w.Kind, "", w.Name)
-	if err != nil {
-		return err
-	}
-	spec, _ := o.Object["spec"].(map[string]any)
-	if len(spec) == 0 {
-		return nil
-	}
-	spec["finalizers"] = []any{}
-	_, err = api.Put(ctx, w.Kind, o, "finalize")
-	return err
-}
-
 // collect does what a garbage collector does for an object that was deleted with
 // --cascade=orphan or --cascade=foreground: a federation's API need not have one. What
 // depends on the object no longer says so, or is waited for, and the object goes.

@@ -32,8 +32,9 @@ type hub struct {
 	flights  map[flight]bool
 	tries    map[flight]*try
 	reports  map[workload.Key]*report
-	mustered bool                  // the table knows the clusters: without them, all would be deleted everywhere
-	untold   map[workload.Key]bool // of the reports, those with something new
+	mustered bool                    // the table knows the clusters: without them, all would be deleted everywhere
+	untold   map[workload.Key]bool   // of the reports, those with something new
+	stays    map[workload.Key]string // Namespaces that are being deleted, and what keeps them
 	contests map[flight]*contest
 	census   census
 	planned  map[string]view      // how the clusters were when all plans were made
@@ -64,7 +65,7 @@ func newHub(c Config, a acts, all []*workload.Sort, own kube.Origin) *hub {
 		Config: c, acts: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), desk: newDesk(),
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string][]byte{},
 		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[flight]workload.Step{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
-		untold: map[workload.Key]bool{}, contests: map[flight]*contest{}, census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
+		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[flight]*contest{}, census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
 	u.table.Sorts = all
 	u.gate.init(u)
@@ -290,6 +291,7 @@ func (u *hub) forget(k workload.Key) {
 		delete(u.reports, k)
 	}
 	delete(u.untold, k)
+	delete(u.stays, k)
 	u.census.drop(k)
 	u.gate.clear(k)
 	for f := range u.tries {
@@ -521,7 +523,7 @@ func (u *hub) bury(w *workload.Want, p workload.Plan) {
 	}
 	if w.Terminating && !u.waits(flight{"", w.Key}, time.Now()) {
 		u.desk.put(flight{"", w.Key}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
-			return nil, finalize(ctx, api, w)
-		}, u.filed)
+			return nil, vacate(ctx, api, w)
+		}, u.vacated)
 	}
 }

@@ -97,6 +97,9 @@ func (u *hub) tell(now time.Time) {
 // standings are those of the plan, with what became of its steps.
 func (u *hub) standings(w *workload.Want, p workload.Plan) (out []workload.Standing, notes []workload.Note, flying bool) {
 	notes = slices.Clone(p.Notes)
+	if text := u.stays[w.Key]; text != "" {
+		notes = append(notes, workload.Note{Warning: true, Reason: "NamespaceStays", Text: text})
+	}
 	for _, s := range p.Standings {
 		f := flight{s.Cluster, w.Key}
 		t := u.tries[f]

@@ -251,6 +251,30 @@ func TestPlanLetsGo(t *testing.T) {
 	}
 }
 
+// TestNamespaceStays is that a Namespace which is being deleted says what keeps it.
+func TestNamespaceStays(t *testing.T) {
+	w := newWorld(t, "a")
+	k := w.want("ConfigMap", "ns", "held", `{}`)
+	w.run()
+	home := w.want("Namespace", "", "ns", `{"metadata":{"deletionTimestamp":"2030-01-01T00:00:00Z"}}`)
+	if p := w.Plan(home); len(p.Notes) > 0 || p.Done {
+		t.Errorf("at first %+v", p)
+	}
+	w.Clean(home)
+	w.want("ConfigMap", "ns", "held", `{"metadata":{"deletionTimestamp":"2030-01-01T00:00:00Z","finalizers":["theirs"]}}`)
+	if !w.Clean(home) {
+		t.Error("it isn't planned anew")
+	}
+	p := w.Plan(home)
+	if len(p.Notes) != 1 || p.Notes[0].Reason != "NamespaceStays" || p.Notes[0].Text != "it stays: it holds ConfigMap ns/held, which a finalizer of somebody else's keeps" || p.Done {
+		t.Errorf("%+v", p)
+	}
+	w.Unwant(k)
+	if p := w.Plan(home); len(p.Notes) > 0 {
+		t.Errorf("in the end %+v", p)
+	}
+}
+
 // TestPlanHolds is that nothing comes before the finalizer, and nothing before the
 // namespace.
 func TestPlanHolds(t *testing.T) {

@@ -97,6 +97,9 @@ func (t *Table) Want(w *Want) {
 	if was != nil && was.Target != w.Target {
 		t.scaled(w.Namespace, was.Target)
 	}
+	if n, ok := t.namespaces[w.Namespace]; ok && w.Deleting {
+		t.dirty[n] = true // its own deletion waits for this one, and may say so
+	}
 }
 
 // Unwant says that a federated object is gone.

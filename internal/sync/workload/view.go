@@ -103,6 +103,11 @@ func (t *Table) inhabited(w *Want) (p Plan, wait bool) {
 			p.Notes = append(p.Notes, Note{true, "DeletionWaits", "deletion waits: whether it holds a " + s.Kind.Name + " can't be asked of the federation's API"})
 		}
 	}
+	for k := range t.inside[w.Name] {
+		if o := t.Wanted(k); o.Deleting && !o.Finalizer && len(o.Collected) == 0 {
+			p.Notes = append(p.Notes, Note{true, "NamespaceStays", "it stays: it holds " + k.String() + ", which a finalizer of somebody else's keeps"})
+		}
+	}
 	slices.SortFunc(p.Notes, func(a, b Note) int { return cmp.Compare(a.Text, b.Text) })
 	for _, s := range w.Record.Clusters {
 		p.Standings = append(p.Standings, Standing{Cluster: s.Cluster, State: Deleting})

@@ -80,7 +80,12 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 
 	d.must("init", "third", "--dns-zone-name", "example.net", "--api", home)
 	d.must("--context=third", "join", "us", "--cluster-context", away)
-	log := fedsync(t, here, "third")
+	running := fedsync(t, here, "third")
+	if o, err := here.Get(t.Context(), builtin.Secrets, "federation-system", "third-fedsync"); err != nil {
+		t.Fatal(err)
+	} else { // its own controller empties namespaces
+		may(t, d.open("", kube.SecretData(o)["kubeconfig"]...), kube.Right{Verb: "deletecollection", Group: "rbac.authorization.k8s.io", Resource: "rolebindings", Namespace: "shop"}, false)
+	}
 	there := d.open(away)
 	eventually(t, "the federation's objects are in the member, and marked", func() bool {
 		return strings.Contains(field(here, builtin.Deployments, "web", "metadata", "finalizers"), "fedns.io/fedsync") &&
@@ -90,7 +95,7 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 		all, err := here.List(t.Context(), builtin.Events, "shop", "")
 		return err == nil && slices.ContainsFunc(all, func(o kube.Object) bool { return o.Object["reason"] == "NameTaken" })
 	})
-	log.end()
+	running.end()
 	// A fedns's, as it says that it is there.
 	lease := builtin.Leases.New("federation-system", "fedns-somewhere")
 	lease.Object["spec"] = map[string]any{"leaseDurationSeconds": int64(40)}
@@ -161,14 +166,14 @@ func comesAndGoes(key string) bool {
 	return strings.HasPrefix(key, "events/") || strings.HasPrefix(key, "leases/") || strings.HasPrefix(key, "masterleases/")
 }
 
-// A running is a fedsync.
-type running struct {
+// A process is a fedsync.
+type process struct {
 	cmd  *exec.Cmd
 	gone <-chan struct{}
 }
 
 // fedsync runs one over a federation's API, with what init has given it.
-func fedsync(t *testing.T, api *kube.API, federationName string) *running {
+func fedsync(t *testing.T, api *kube.API, federationName string) *process {
 	t.Helper()
 	o, err := api.Get(t.Context(), builtin.Secrets, "federation-system", federationName+"-fedsync")
 	if err != nil {
@@ -189,7 +194,7 @@ func fedsync(t *testing.T, api *kube.API, federationName string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{cmd, gone}
+	r := &process{cmd, gone}
 	t.Cleanup(func() {
 		if r.end(); t.Failed() {
 			t.Logf("fedsync printed:\n%s", log.String())
@@ -199,7 +204,7 @@ func fedsync(t *testing.T, api *kube.API, federationName string) *running {
 }
 
 // end ends it as an operator would.
-func (r *running) end() {
+func (r *process) end() {
 	_ = r.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	<-r.gone
 }

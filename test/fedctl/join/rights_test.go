@@ -75,6 +75,16 @@ func rights(t *testing.T, d *desk) {
 		may(t, fedns, r, false)
 	}
 	fedsync := kubeconfig(home, "federation-fedsync")
+	// Who empties namespaces here, where no controller does, may delete all that they can hold.
+	inNamespaces, err := home.Namespaced(t.Context())
+	if err != nil || len(inNamespaces) < 25 {
+		t.Fatalf("%d kinds, %v", len(inNamespaces), err)
+	}
+	for _, k := range inNamespaces {
+		for _, verb := range []string{"list", "delete", "deletecollection"} {
+			may(t, fedsync, kube.Right{Verb: verb, Group: k.Group, Resource: k.Resource, Namespace: "default"}, true)
+		}
+	}
 	for _, r := range []kube.Right{{Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}, {Verb: "create", Resource: "serviceaccounts/token"}, {Verb: "create", Resource: "pods"}, {Verb: "delete", Group: "fedns.io", Resource: "clusters"}, {Verb: "create", Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings"}} {
 		may(t, fedsync, r, false)
 	}
@@ -95,7 +105,7 @@ func rights(t *testing.T, d *desk) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	_, err := fedns.Get(t.Context(), builtin.Secrets, v1alpha1.System, membership.Reader("us"))
+	_, err = fedns.Get(t.Context(), builtin.Secrets, v1alpha1.System, membership.Reader("us"))
 	done("fedns reads the Secret that leads to a cluster", err)
 	_, err = fedns.Get(t.Context(), builtin.Secrets, v1alpha1.System, membership.Reader("us")+v1alpha1.WriterSuffix)
 	refused("fedns reads the Secret with the right to write", err)

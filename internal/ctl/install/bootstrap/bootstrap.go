@@ -35,19 +35,28 @@ const (
 //go:embed rights.yaml
 var rights string
 
+// emptying are the rights of a namespace controller, where there is none.
+//
+//go:embed emptying.yaml
+var emptying string
+
 // fedsyncRole is the one that kinds are added to.
 const fedsyncRole = "fedns.io:fedsync"
 
 // Objects are those of the API of a federation, the namespace but, in the order to
-// write them.
-func (c Settings) Objects() ([]*kube.Object, error) {
+// write them. A hollow one has no controllers.
+func (c Settings) Objects(hollow bool) ([]*kube.Object, error) {
 	crd, err := kube.Parse(deploy.Clusters + "\n---\n" + deploy.Orders)
 	if err != nil {
 		return nil, fmt.Errorf("deploy: %w", err)
 	}
 	config := builtin.ConfigMaps.New(v1alpha1.System, v1alpha1.ConfigName)
 	config.Object["data"] = v1alpha1.Settings(c).Data()
-	rest, err := kube.Parse(rights)
+	text := rights
+	if hollow {
+		text += "\n---\n" + emptying
+	}
+	rest, err := kube.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("rights.yaml: %w", err)
 	}
@@ -146,7 +155,12 @@ func (c Settings) Install(ctx context.Context, l *apply.Applied, say func(string
 	if c.Kinds, err = Added(ctx, l.API, fedsyncRole, c.Kinds); err != nil {
 		return t, err
 	}
-	objects, err := c.Objects()
+	// Controllers put this into every namespace.
+	controlled, err := l.API.Exists(ctx, builtin.ServiceAccounts, builtin.Identity, "default")
+	if err != nil {
+		return t, fmt.Errorf("%s: %w", l.API.Server, err)
+	}
+	objects, err := c.Objects(!controlled)
 	if err != nil {
 		return t, err
 	}

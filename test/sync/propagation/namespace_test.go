@@ -1,0 +1,80 @@
+package propagation
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fedns/fedns/internal/api/builtin"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/test/framework/server"
+)
+
+// emptied is that nothing of a Namespace is in the one that is made in its place: the
+// federation's API has no controller that would empty it.
+func emptied(t *testing.T, w *world) {
+	const unkept = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: old, namespace: left, finalizers: [example.com/hold]}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: somebody}]
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: robot, namespace: left}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: lonely, namespace: left}
+spec: {containers: [{name: c, image: c}]}
+---
+apiVersion: example.com/v1
+kind: Gadget
+metadata: {name: held, namespace: left, finalizers: [example.com/hold]}
+---
+`
+	w.Fed.Apply(t, ns("left")+unkept+configMap("left", "kept", "", "blue"))
+	there(t, w.Members["paris"], "configmap", "left", "kept")
+	remove(t, w.Fed, "namespace", "", "left")
+	w.says(t, "default", "left", "NamespaceStays", "it stays: it holds Gadget left/held, which a finalizer of somebody else's keeps")
+	patch(t, w.Fed, "gadget", "left", "held", `{"metadata": {"finalizers": null}}`)
+	w.says(t, "default", "left", "NamespaceStays", "it stays: it holds RoleBinding old (finalizers example.com/hold)")
+	condition := func(kind string) string {
+		o := get(t, w.Fed, "namespace", "", "left")
+		if o == nil {
+			return "it is gone"
+		}
+		for _, c := range o.Object["status"].(map[string]any)["conditions"].([]any) {
+			if m := c.(map[string]any); m["type"] == kind {
+				return m["status"].(string) + " " + m["message"].(string)
+			}
+		}
+		return "it isn't said"
+	}
+	if got := condition("NamespaceFinalizersRemaining"); !strings.Contains(got, "True ") || !strings.Contains(got, "example.com/hold in 1 resource instances") {
+		t.Errorf("it says %s", got)
+	}
+	if got := condition("NamespaceContentRemaining"); !strings.Contains(got, "rolebindings.rbac.authorization.k8s.io has 1 resource instances") {
+		t.Errorf("it says %s", got)
+	}
+	gone(t, w.Members["paris"], "configmap", "left", "kept")
+	if _, err := api(t, w.Fed).Merge(t.Context(), builtin.RoleBindings, "left", "old", map[string]any{"metadata": map[string]any{"finalizers": nil}}, "somebody", ""); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, w.Fed, "namespace", "", "left")
+
+	w.Fed.Apply(t, ns("left"))
+	var held []string
+	err := api(t, w.Fed).Holds(t.Context(), "left", func(k kube.Kind, o *kube.Object) bool {
+		if !builtin.InUse(k.Name, o.GetName()) {
+			held = append(held, k.Name+" "+o.GetName())
+		}
+		return true
+	})
+	if err != nil || len(held) > 0 {
+		t.Errorf("the new one has %q, %v", held, err)
+	}
+	remove(t, w.Fed, "namespace", "", "left")
+	gone(t, w.Fed, "namespace", "", "left")
+	server.Eventually(t, within, "it is gone from paris, too", func() bool { return get(t, w.Members["paris"], "namespace", "", "left") == nil })
+}
