@@ -40,10 +40,10 @@ demo: ## the life of a federation in the terminal: real API servers, from init t
 unit: ## the quick tests, with the race detector; many only wait, so more of them at once than there are processors
 	$(beside)go test -race -parallel 8 ./cmd/... ./internal/... ./plugin/...
 
-test: unit kube peers helm ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
+test: unit kube peers helm nodes ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
 	$(e2e) ./test/...
 
-e2e: kube peers helm ## the tests of the whole system, but for interop
+e2e: kube peers helm nodes ## the tests of the whole system, but for interop
 	$(e2e) $$(go list ./test/... | grep -v '/dns/peers$$')
 
 interop: peers ## the tests among resolvers, caches and name servers of others
@@ -123,10 +123,14 @@ picture: ## draw the packages in ARCHITECTURE.md, from their imports
 kube: ## build the real control planes that tests start, into bin/kube, but for what KUBEBUILDER_ASSETS=DIR has
 	@taken=$$(test/kube/take.sh "$$(pwd -P)/bin/kube") && $(MAKE) -C test/kube $$taken
 
+nodes: kube ## what clusters with real pods need beside: kubelet and kube-proxy, built, and Debian's containerd
+	test/nodes.sh
+	@$(MAKE) -C test/kube nodes
+
 peers: ## install the name servers that tests ask (Debian, as root); else say which are missing
 	test/peers.sh
 
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak docs picture generate helm manifests kube peers clean
+.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak docs picture generate helm manifests nodes kube peers clean

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Sees to what real pods need (test/framework/node): Debian's containerd and what goes with
+# it. Where that can't be, it says so, and tests with real pods are skipped.
+set -eu
+missing=""
+need() { # COMMAND PACKAGE
+	PATH="$PATH:/usr/sbin:/sbin:/usr/lib/cni" command -v "$1" >/dev/null || missing="$missing $2"
+}
+need containerd containerd
+need ctr containerd
+need runc runc
+need bridge containernetworking-plugins
+need nft nftables
+need conntrack conntrack
+need ip iproute2
+need nsenter util-linux
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+[ -n "$(echo $missing)" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+	echo "pods can't run here, and tests of them are skipped: these Debian packages are missing: $missing"
+	exit 0
+fi
+export DEBIAN_FRONTEND=noninteractive
+# Installed for the tests to start; Debian would start them as services at once.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod +x $policy
+	trap 'rm -f $policy' EXIT
+fi
+apt-get update -q
+apt-get install -q -y --no-install-recommends $missing
