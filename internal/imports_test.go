@@ -43,7 +43,7 @@ var layers = []layer{
 		"internal/sync/placement", "internal/sync/replicas", "internal/sync/workload",
 	}},
 	{"Kubernetes APIs: how to reach them, and when not to believe them", []string{
-		"internal/kube/apireply", "internal/kube", "internal/kube/kubeconfig",
+		"internal/kube/apireply", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease",
 	}},
 	{"where evidence comes from", []string{
 		"internal/source/probe", "internal/source/cluster", "internal/source/registry", "internal/source/sourcetest",
@@ -107,8 +107,8 @@ const siphash = "github.com/dchest/siphash"
 // homes says where libraries stop.
 var homes = map[string][]string{
 	"k8s.io/api/":            {"internal/source/cluster"},
-	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/marks", "internal/ctl/install/membership", "internal/kube/kubeconfig"},
-	"k8s.io/client-go/":      {"internal/source/cluster", "internal/kube", "internal/kube/kubeconfig", "internal/sync/controller"},
+	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/marks", "internal/ctl/install/membership", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease"},
+	"k8s.io/client-go/":      {"internal/source/cluster", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/sync/controller"},
 	"k8s.io/cli-runtime/":    {"internal/ctl"},
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},
 	"sigs.k8s.io/":           {"internal/source/cluster", "internal/kube", "internal/ctl"},

@@ -25,7 +25,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -81,7 +80,6 @@ type API struct {
 	http *http.Client
 	rest rest.Interface
 	dyn  dynamic.Interface
-	disc *discovery.DiscoveryClient
 
 	rehearsal *Rehearsal    // nil: what is written is meant
 	silence   time.Duration // after which a watch is taken to be dead
@@ -134,9 +132,6 @@ func Open(c Config) (*API, error) {
 		return nil, fmt.Errorf("%s: %w", c.where(), err)
 	}
 	if a.dyn, err = dynamic.NewForConfigAndClient(config, a.http); err != nil {
-		return nil, fmt.Errorf("%s: %w", c.where(), err)
-	}
-	if a.disc, err = discovery.NewDiscoveryClientForConfigAndClient(config, a.http); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where(), err)
 	}
 	return a, nil
@@ -244,6 +239,10 @@ func inline(c *clientcmdapi.Cluster, a *clientcmdapi.AuthInfo) bool {
 	return (c == nil || c.CertificateAuthority == "") &&
 		(a == nil || a.ClientCertificate == "" && a.ClientKey == "" && a.TokenFile == "" && a.Exec == nil && a.AuthProvider == nil)
 }
+
+// HTTP is what asks the API, for libraries that want to: REST alone knows nothing of what
+// was put around it.
+func (a *API) HTTP() *http.Client { return a.http }
 
 // Close lets go of idle connections.
 func (a *API) Close() { utilnet.CloseIdleConnectionsFor(a.http.Transport) }
@@ -455,6 +454,11 @@ func (a *API) Delete(ctx context.Context, k Kind, namespace, name string, uid ty
 		a.rehearsal.remove(k, namespace, name, uid)
 	}
 	return err
+}
+
+// DeleteAll deletes all objects of a kind in a namespace.
+func (a *API) DeleteAll(ctx context.Context, k Kind, namespace string) error {
+	return a.rehearsal.write(a.at(a.rest.Delete(), k, namespace, "")).Do(ctx).Error()
 }
 
 func (a *API) at(r *rest.Request, k Kind, namespace, name string) *rest.Request {

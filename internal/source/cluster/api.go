@@ -10,11 +10,11 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/dynamic"
-	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
-	networkingv1 "k8s.io/client-go/kubernetes/typed/networking/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -32,9 +32,9 @@ type api struct {
 	http       *http.Client
 	heart      *http.Client // for readyz, with connections of its own
 	readyz     string       // URL
-	core       corev1.CoreV1Interface
-	networking networkingv1.NetworkingV1Interface
-	discovery  discoveryv1.DiscoveryV1Interface
+	core       rest.Interface
+	networking rest.Interface
+	discovery  rest.Interface
 	metadata   metadata.Interface
 	dynamic    dynamic.Interface
 }
@@ -76,9 +76,9 @@ func newAPI(k credentials, context string) (*api, error) {
 	for _, make := range []func() error{
 		func() (err error) { a.http, err = rest.HTTPClientFor(config); return },
 		func() (err error) { a.heart, err = rest.HTTPClientFor(heart); return },
-		func() (err error) { a.core, err = corev1.NewForConfigAndClient(config, a.http); return },
-		func() (err error) { a.networking, err = networkingv1.NewForConfigAndClient(config, a.http); return },
-		func() (err error) { a.discovery, err = discoveryv1.NewForConfigAndClient(config, a.http); return },
+		func() (err error) { a.core, err = typed(config, a.http, corev1.SchemeGroupVersion); return },
+		func() (err error) { a.networking, err = typed(config, a.http, networkingv1.SchemeGroupVersion); return },
+		func() (err error) { a.discovery, err = typed(config, a.http, discoveryv1.SchemeGroupVersion); return },
 		func() (err error) { a.dynamic, err = dynamic.NewForConfigAndClient(config, a.http); return },
 		func() (err error) { a.metadata, err = metadata.NewForConfigAndClient(config, a.http); return },
 	} {

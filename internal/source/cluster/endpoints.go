@@ -315,7 +315,7 @@ func (e *endpoints) tell(c shard.Change) {
 
 // slices are those of an origin, chosen by labels.
 func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *resource {
-	api := a.discovery.EndpointSlices(namespace)
+	api := slicesOf(a, namespace)
 	only := func(o metav1.ListOptions) metav1.ListOptions {
 		o.LabelSelector = selector
 		return o
@@ -324,10 +324,10 @@ func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *re
 		name: name, sample: &discoveryv1.EndpointSlice{},
 		kinds: []apireply.Kind{{APIVersion: "discovery.k8s.io/v1", Name: "EndpointSlice"}},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return api.List(ctx, only(o))
+			return api.list(ctx, only(o))
 		},
 		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return api.Watch(ctx, only(o))
+			return api.watch(ctx, only(o))
 		},
 		set: func(v any) (shard.Change, []string) {
 			e := v.(*discoveryv1.EndpointSlice)

@@ -285,7 +285,7 @@ func (d *demand) await(ctx context.Context, resources []string, none func()) {
 
 // balancers are the Services that have a load balancer and aren't exported.
 func (w *Watcher) balancers(a *api) *resource {
-	services := a.core.Services("")
+	services := services(a, "")
 	only := func(o metav1.ListOptions) metav1.ListOptions {
 		o.FieldSelector = and(fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String(), o.FieldSelector)
 		return o
@@ -294,10 +294,10 @@ func (w *Watcher) balancers(a *api) *resource {
 		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
 		name:  "balancers", group: "balancers", optional: true, extra: true, sample: &corev1.Service{}, when: []string{"ingresses", "gateways"},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return services.List(ctx, only(o))
+			return services.list(ctx, only(o))
 		},
 		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return services.Watch(ctx, only(o))
+			return services.watch(ctx, only(o))
 		},
 		set: func(o any) (shard.Change, []string) {
 			s := o.(*corev1.Service)
@@ -345,14 +345,14 @@ func (d *demand) allBalancers(all []*shard.Service) {
 
 // ingressClasses are asked for what they name, where there are Ingresses.
 func (w *Watcher) ingressClasses(a *api) *resource {
-	r := a.networking.IngressClasses()
+	r := ingressClasses(a)
 	return w.classes(shard.Ingress, shard.IngressClass, &resource{
 		kinds: []apireply.Kind{{APIVersion: "networking.k8s.io/v1", Name: "IngressClass"}},
 		name:  "ingressclasses", group: "ingressclasses", when: []string{"ingresses"}, sample: &networkingv1.IngressClass{},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return r.List(ctx, o)
+			return r.list(ctx, o)
 		},
-		watch: r.Watch,
+		watch: r.watch,
 	}, func(o any) *metav1.ObjectMeta { return &o.(*networkingv1.IngressClass).ObjectMeta })
 }
 
@@ -385,7 +385,7 @@ func (w *Watcher) classes(of, kind shard.FrontendKind, r *resource, meta func(an
 
 // candidate is one Service that is watched by its name.
 func (w *Watcher) candidate(a *api, k snapshot.Key) *resource {
-	services := a.core.Services(k.Namespace)
+	services := services(a, k.Namespace)
 	only := func(o metav1.ListOptions) metav1.ListOptions {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, k.Name).String()
 		return o
@@ -394,10 +394,10 @@ func (w *Watcher) candidate(a *api, k snapshot.Key) *resource {
 		name: "service " + k.Namespace + "/" + k.Name, sample: &corev1.Service{},
 		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return services.List(ctx, only(o))
+			return services.list(ctx, only(o))
 		},
 		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return services.Watch(ctx, only(o))
+			return services.watch(ctx, only(o))
 		},
 		set: func(o any) (shard.Change, []string) {
 			s := o.(*corev1.Service)

@@ -109,7 +109,7 @@ func (a *api) origin(ctx context.Context) (version, identity string, err error) 
 // revision asks for one Service, and gives the version of the list.
 func (a *api) revision(ctx context.Context, selector string) (string, error) {
 	pages := &apireply.List{Kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}}}
-	list, err := a.core.Services("").List(apireply.Expect(ctx, pages), metav1.ListOptions{Limit: 1, LabelSelector: selector})
+	list, err := services(a, "").list(apireply.Expect(ctx, pages), metav1.ListOptions{Limit: 1, LabelSelector: selector})
 	if err != nil {
 		return "", err
 	}

@@ -48,15 +48,15 @@ type resource struct {
 }
 
 func (w *Watcher) resources(a *api) []*resource {
-	services, ingresses := a.core.Services(""), a.networking.Ingresses("")
+	services, ingresses := services(a, ""), ingresses(a)
 	list := []*resource{
 		{
 			name: "services", selected: true, sample: &corev1.Service{},
 			kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
 			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return services.List(ctx, o)
+				return services.list(ctx, o)
 			},
-			watch: services.Watch,
+			watch: services.watch,
 			set: func(o any) (shard.Change, []string) {
 				s, problems := service(o.(*corev1.Service), w.Local)
 				return shard.ServiceSet{Service: s}, problems
@@ -72,9 +72,9 @@ func (w *Watcher) resources(a *api) []*resource {
 			name: "ingresses", optional: true, selected: true, sample: &networkingv1.Ingress{},
 			kinds: []apireply.Kind{{APIVersion: "networking.k8s.io/v1", Name: "Ingress"}},
 			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return ingresses.List(ctx, o)
+				return ingresses.list(ctx, o)
 			},
-			watch: ingresses.Watch,
+			watch: ingresses.watch,
 			set: func(o any) (shard.Change, []string) {
 				s, problems := ingress(o.(*networkingv1.Ingress))
 				return shard.ServiceSet{Service: s}, problems
@@ -103,14 +103,14 @@ func (w *Watcher) resources(a *api) []*resource {
 // nodes are asked for whole, for their readiness. Kubelets write it every five minutes, or
 // when it changes; their heartbeats are Leases.
 func (w *Watcher) nodes(a *api) *resource {
-	nodes := a.core.Nodes()
+	nodes := nodes(a)
 	return &resource{
 		name: "nodes", optional: true, sample: &corev1.Node{},
 		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Node"}},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return nodes.List(ctx, o)
+			return nodes.list(ctx, o)
 		},
-		watch: nodes.Watch,
+		watch: nodes.watch,
 		set: func(o any) (shard.Change, []string) {
 			n := o.(*corev1.Node)
 			return shard.NodeSet{Node: node(n.Name, n.Labels, n.Status.Conditions)}, nil

@@ -20,6 +20,7 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/lease"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -90,10 +91,10 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("this host's name: %w", err)
 	}
-	l := kube.Lease{Namespace: v1alpha1.System, Name: "fedsync-" + c.Federation, Holder: fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano()), Duration: c.Lease}
+	l := lease.Lease{Namespace: v1alpha1.System, Name: "fedsync-" + c.Federation, Holder: fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano()), Duration: c.Lease}
 	for ctx.Err() == nil {
 		var failed error
-		err := api.Lead(ctx, l, func(ctx context.Context) {
+		err := lease.Lead(ctx, api, l, func(ctx context.Context) {
 			c.Log.Info("leading")
 			leading.Set(1)
 			defer leading.Set(0)

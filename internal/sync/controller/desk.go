@@ -14,6 +14,7 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/contents"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -143,7 +144,7 @@ func collect(ctx context.Context, api *kube.API, w *workload.Want) (*kube.Object
 	}
 	orphan := w.Record.Orphan
 	var failed error
-	err := api.Holds(ctx, namespace, func(k v1alpha1.Kind, o *kube.Object) bool {
+	err := contents.Holds(ctx, api, namespace, func(k v1alpha1.Kind, o *kube.Object) bool {
 		owners := o.GetOwnerReferences()
 		rest := slices.DeleteFunc(slices.Clone(owners), func(r metav1.OwnerReference) bool { return string(r.UID) == w.UID })
 		switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/contents"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -285,7 +286,7 @@ func (m *member) create(ctx context.Context, s workload.Step) result {
 // by itself, since all that it holds goes with it.
 func (m *member) empty(ctx context.Context, namespace string) error {
 	var err error
-	asked := m.api.Holds(ctx, namespace, func(k v1alpha1.Kind, o *kube.Object) bool {
+	asked := contents.Holds(ctx, m.api, namespace, func(k v1alpha1.Kind, o *kube.Object) bool {
 		if workload.Owned(o.Object) || o.Object["type"] == builtin.TokenType || o.GetDeletionTimestamp() != nil {
 			return true
 		}

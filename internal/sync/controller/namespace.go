@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/contents"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -42,7 +43,7 @@ func vacate(ctx context.Context, api *kube.API, w *workload.Want) error {
 	if controlled || err != nil && !kube.Forbidden(err) {
 		return errors.Join(err, errControlled)
 	}
-	left, err := api.Clear(ctx, w.Name)
+	left, err := contents.Clear(ctx, api, w.Name)
 	status, _ := o.Object["status"].(map[string]any)
 	if next, changed := remaining(status["conditions"], left, err, time.Now()); changed {
 		patch := map[string]any{"metadata": map[string]any{"uid": w.UID}, "status": map[string]any{"conditions": next}}
@@ -70,7 +71,7 @@ func vacate(ctx context.Context, api *kube.API, w *workload.Want) error {
 const kubernetes = "kubernetes"
 
 // stays says what keeps a Namespace; "": nothing does.
-func stays(left []kube.Rest, err error) string {
+func stays(left []contents.Rest, err error) string {
 	if err != nil {
 		return "it stays: which kinds it may hold can't be known: " + kube.Plain(err)
 	}
@@ -115,7 +116,7 @@ var emptying = []struct{ kind, reason, well, text string }{
 
 // remaining are the conditions of a Namespace, in the words of Kubernetes's own controller:
 // others' stay, and what is as it was keeps its time. changed says whether they are others.
-func remaining(was any, left []kube.Rest, failed error, now time.Time) (next []any, changed bool) {
+func remaining(was any, left []contents.Rest, failed error, now time.Time) (next []any, changed bool) {
 	said := map[string]string{}
 	if failed != nil {
 		said["NamespaceDeletionDiscoveryFailure"] = "Discovery failed for some groups: " + kube.Plain(failed)

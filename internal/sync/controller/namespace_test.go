@@ -9,6 +9,7 @@ import (
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/contents"
 )
 
 // TestStays is what is said of a Namespace that can't go.
@@ -16,18 +17,18 @@ func TestStays(t *testing.T) {
 	gadgets := kube.Kind{Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true}
 	none := map[string]int{}
 	for _, tt := range []struct {
-		left []kube.Rest
+		left []contents.Rest
 		err  error
 		want string
 	}{
 		{nil, nil, ""},
 		{nil, errors.New("no discovery"), "it stays: which kinds it may hold can't be known: no discovery"},
-		{[]kube.Rest{{Kind: gadgets, Names: []string{"a"}, Count: 1, Finalizers: map[string]int{"y": 1, "x": 1}}}, nil, "it stays: it holds Gadget a (finalizers x, y)"},
-		{[]kube.Rest{{Kind: gadgets, Names: []string{"a", "b", "c"}, Count: 12, Finalizers: none}, {Kind: builtin.Roles, Names: []string{"r"}, Count: 1, Finalizers: none, Err: errors.New("forbidden")}}, nil,
+		{[]contents.Rest{{Kind: gadgets, Names: []string{"a"}, Count: 1, Finalizers: map[string]int{"y": 1, "x": 1}}}, nil, "it stays: it holds Gadget a (finalizers x, y)"},
+		{[]contents.Rest{{Kind: gadgets, Names: []string{"a", "b", "c"}, Count: 12, Finalizers: none}, {Kind: builtin.Roles, Names: []string{"r"}, Count: 1, Finalizers: none, Err: errors.New("forbidden")}}, nil,
 			"it stays: it holds 12 gadgets, such as a, b, c; Role r (forbidden)"},
-		{[]kube.Rest{{Kind: builtin.Roles, Err: errors.New("may not list")}}, nil,
+		{[]contents.Rest{{Kind: builtin.Roles, Err: errors.New("may not list")}}, nil,
 			"it stays: whether it is empty can't be known; fedctl init again gives fedsync the rights: roles: may not list"},
-		{[]kube.Rest{{Kind: gadgets, Names: []string{"a"}, Count: 1, Finalizers: none}, {Kind: builtin.Roles, Err: errors.New("may not list")}}, nil, "it stays: it holds Gadget a; and it may hold more"},
+		{[]contents.Rest{{Kind: gadgets, Names: []string{"a"}, Count: 1, Finalizers: none}, {Kind: builtin.Roles, Err: errors.New("may not list")}}, nil, "it stays: it holds Gadget a; and it may hold more"},
 	} {
 		if got := stays(tt.left, tt.err); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)
@@ -47,7 +48,7 @@ func TestRemaining(t *testing.T) {
 		}
 		return strings.Join(out, "\n")
 	}
-	left := []kube.Rest{{Kind: builtin.Roles, Names: []string{"r"}, Count: 2, Finalizers: map[string]int{"x": 2}}}
+	left := []contents.Rest{{Kind: builtin.Roles, Names: []string{"r"}, Count: 2, Finalizers: map[string]int{"x": 2}}}
 	first, changed := remaining([]any{map[string]any{"type": "Theirs", "status": "True", "lastTransitionTime": "t"}}, left, nil, noon)
 	const want = `Theirs True t
 NamespaceDeletionDiscoveryFailure False 2030-01-01T12:00:00Z

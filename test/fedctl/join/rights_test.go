@@ -13,6 +13,7 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/membership"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/contents"
 )
 
 var writing = []string{"create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate", "approve", "sign"}
@@ -76,7 +77,7 @@ func rights(t *testing.T, d *desk) {
 	}
 	fedsync := kubeconfig(home, "federation-fedsync")
 	// Who empties namespaces here, where no controller does, may delete all that they can hold.
-	inNamespaces, err := home.Namespaced(t.Context())
+	inNamespaces, err := contents.Namespaced(t.Context(), home)
 	if err != nil || len(inNamespaces) < 25 {
 		t.Fatalf("%d kinds, %v", len(inNamespaces), err)
 	}

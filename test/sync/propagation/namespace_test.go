@@ -6,6 +6,7 @@ import (
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/contents"
 	"github.com/fedns/fedns/test/framework/server"
 )
 
@@ -65,7 +66,7 @@ metadata: {name: held, namespace: left, finalizers: [example.com/hold]}
 
 	w.Fed.Apply(t, ns("left"))
 	var held []string
-	err := api(t, w.Fed).Holds(t.Context(), "left", func(k kube.Kind, o *kube.Object) bool {
+	err := contents.Holds(t.Context(), api(t, w.Fed), "left", func(k kube.Kind, o *kube.Object) bool {
 		if !builtin.InUse(k.Name, o.GetName()) {
 			held = append(held, k.Name+" "+o.GetName())
 		}

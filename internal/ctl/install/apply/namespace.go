@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/contents"
 )
 
 // DeleteOwnedNamespace removes a namespace if fedctl made it and nothing is in it that
@@ -80,7 +81,7 @@ var errNotEmpty = errors.New("it isn't empty yet")
 // finalize does what a namespace controller does when a namespace is empty. What
 // is in it by then is nobody's (see [Held]), and goes first.
 func finalize(ctx context.Context, api *kube.API, ns *kube.Object) error {
-	kinds, err := api.Namespaced(ctx)
+	kinds, err := contents.Namespaced(ctx, api)
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func finalize(ctx context.Context, api *kube.API, ns *kube.Object) error {
 
 // Held lists what somebody has put into a namespace.
 func Held(ctx context.Context, api *kube.API, namespace string) ([]string, error) {
-	kinds, err := api.Namespaced(ctx)
+	kinds, err := contents.Namespaced(ctx, api)
 	if err != nil {
 		return nil, err
 	}

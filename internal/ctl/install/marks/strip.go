@@ -12,13 +12,14 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/contents"
 )
 
 // Strip takes the marks of a federation off all that its API has, of every kind that it
 // serves: kinds that are no longer kept, too, and what controllers have copied. fedsync mustn't be able to write
 // there any more. What it couldn't take them off is named, and the rest goes on.
 func Strip(ctx context.Context, api *kube.API, say func(string)) error {
-	kinds, err := api.Writable(ctx)
+	kinds, err := contents.Writable(ctx, api)
 	if err != nil {
 		return advice.Errorf("--force goes on without a look at those", "%s: which kinds it serves can't be known: %w", api.Server, err)
 	}

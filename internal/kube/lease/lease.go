@@ -1,4 +1,8 @@
-package kube
+// Package lease has one of several processes lead.
+//
+// It stands apart from package kube for the sake of fedns, which leads nobody: client-go's
+// leader election brings informers of every kind.
+package lease
 
 import (
 	"context"
@@ -11,6 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/fedns/fedns/internal/kube"
 )
 
 // A Lease is what one of several processes holds to lead.
@@ -23,11 +29,11 @@ type Lease struct {
 // Lead waits until the lease is held, calls lead, and ends the context it gave when
 // the lease is lost, or ctx ends. It returns when lead has, and lets go of the lease
 // then and not before: the next one begins when this one has ended.
-func (a *API) Lead(ctx context.Context, l Lease, lead func(context.Context)) error {
-	config := rest.CopyConfig(a.REST)
+func Lead(ctx context.Context, api *kube.API, l Lease, lead func(context.Context)) error {
+	config := rest.CopyConfig(api.REST)
 	config.NegotiatedSerializer = nil
 	// A call that hangs must not cost the lease.
-	client, err := coordination.NewForConfigAndClient(config, &http.Client{Transport: a.http.Transport, Timeout: l.Duration / 3})
+	client, err := coordination.NewForConfigAndClient(config, &http.Client{Transport: api.HTTP().Transport, Timeout: l.Duration / 3})
 	if err != nil {
 		return err
 	}

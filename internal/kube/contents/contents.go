@@ -1,4 +1,8 @@
-package kube
+// Package contents is what an API holds, of every kind that it serves.
+//
+// It stands apart from package kube for the sake of fedns, which never asks so: what
+// client-go's discovery brings is 16 modules, and half of Kubernetes.
+package contents
 
 import (
 	"cmp"
@@ -8,12 +12,13 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedns/fedns/internal/kube"
 )
 
 // A Rest is what a namespace still holds of a kind after all of it has been deleted.
 type Rest struct {
-	Kind
+	kube.Kind
 	Names      []string       // of the first of them
 	Count      int            // of all
 	Finalizers map[string]int // that hold how many of them
@@ -27,14 +32,14 @@ const fewest = 3
 // what is left. It is what the namespace controller does where there is one: a federation's
 // API need not have it. Pods go first, as there (KEP-5080): what they use goes when they have.
 // An error says that it isn't known which kinds there are.
-func (a *API) Clear(ctx context.Context, namespace string) (left []Rest, err error) {
-	kinds, err := a.namespaced(ctx, "list", "delete")
+func Clear(ctx context.Context, api *kube.API, namespace string) (left []Rest, err error) {
+	kinds, err := namespaced(ctx, api, "list", "delete")
 	if err != nil {
 		return nil, fmt.Errorf("what namespaces may hold: %w", err)
 	}
-	slices.SortStableFunc(kinds, func(a, b Kind) int { return cmp.Compare(turn(a), turn(b)) })
+	slices.SortStableFunc(kinds, func(a, b kube.Kind) int { return cmp.Compare(turn(a), turn(b)) })
 	for i, k := range kinds {
-		if r := a.clear(ctx, namespace, k); r.Count > 0 || r.Err != nil {
+		if r := clearKind(ctx, api, namespace, k); r.Count > 0 || r.Err != nil {
 			left = append(left, r)
 		}
 		if i+1 < len(kinds) && turn(k) != turn(kinds[i+1]) && len(left) > 0 {
@@ -45,29 +50,29 @@ func (a *API) Clear(ctx context.Context, namespace string) (left []Rest, err err
 }
 
 // turn is when a kind's objects are deleted.
-func turn(k Kind) int {
+func turn(k kube.Kind) int {
 	if k.Group == "" && k.Name == "Pod" {
 		return 0
 	}
 	return 1
 }
 
-// clear is Clear for one kind. Those that can't be deleted as a collection are one by one.
-func (a *API) clear(ctx context.Context, namespace string, k Kind) Rest {
+// clearKind is Clear for one kind. Those that can't be deleted as a collection are one by one.
+func clearKind(ctx context.Context, api *kube.API, namespace string, k kube.Kind) Rest {
 	r := Rest{Kind: k, Finalizers: map[string]int{}}
-	err := a.dyn.Resource(resource(k)).Namespace(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+	err := api.DeleteAll(ctx, k, namespace)
 	single := apierrors.IsMethodNotSupported(err)
 	if err != nil && !single && !apierrors.IsNotFound(err) {
 		r.Err = err
 	}
-	all, err := a.List(ctx, k, namespace, "")
+	all, err := api.List(ctx, k, namespace, "")
 	if err != nil && !apierrors.IsNotFound(err) {
 		r.Err = errors.Join(r.Err, err)
 		return r
 	}
 	for _, o := range all {
 		if single && o.GetDeletionTimestamp() == nil {
-			if err := a.Delete(ctx, k, namespace, o.GetName(), o.GetUID()); err != nil {
+			if err := api.Delete(ctx, k, namespace, o.GetName(), o.GetUID()); err != nil {
 				r.Err = err
 			} else if len(o.GetFinalizers()) == 0 {
 				continue
@@ -88,13 +93,13 @@ func (a *API) clear(ctx context.Context, namespace string, k Kind) Rest {
 
 // Holds calls yield for all that a namespace holds, of every kind that may be
 // listed, until it returns false.
-func (a *API) Holds(ctx context.Context, namespace string, yield func(Kind, *Object) bool) error {
-	kinds, err := a.held(ctx)
+func Holds(ctx context.Context, api *kube.API, namespace string, yield func(kube.Kind, *kube.Object) bool) error {
+	kinds, err := held(ctx, api)
 	if err != nil {
 		return err
 	}
 	for _, k := range kinds {
-		all, err := a.List(ctx, k, namespace, "")
+		all, err := api.List(ctx, k, namespace, "")
 		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
 			continue
 		}
@@ -112,8 +117,8 @@ func (a *API) Holds(ctx context.Context, namespace string, yield func(Kind, *Obj
 
 // held are the kinds of what namespaces hold, each in one version. What can't be
 // deleted as a collection is no object that is kept, but made up when it is asked for.
-func (a *API) held(ctx context.Context) ([]Kind, error) {
-	kinds, err := a.namespaced(ctx, "list", "deletecollection")
+func held(ctx context.Context, api *kube.API) ([]kube.Kind, error) {
+	kinds, err := namespaced(ctx, api, "list", "deletecollection")
 	if err != nil {
 		return nil, fmt.Errorf("what namespaces may hold: %w", err)
 	}
