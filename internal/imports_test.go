@@ -55,7 +55,7 @@ var layers = []layer{
 		"internal/ctl/install/apply", "internal/ctl/install/marks", "internal/ctl/install/token", "internal/ctl/install/hosted",
 		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl",
 	}},
-	{"CoreDNS: the only place that knows it", []string{"plugin/federation/bypass", "plugin/federation"}},
+	{"CoreDNS: the only place that knows it", []string{"plugin/federation/bypass", "plugin/federation", "plugin/tls"}},
 	{"the programs", []string{"cmd/fedns", "cmd/fedsync", "cmd/fedctl"}},
 }
 
@@ -112,13 +112,13 @@ var homes = map[string][]string{
 	"k8s.io/cli-runtime/":    {"internal/ctl"},
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},
 	"sigs.k8s.io/":           {"internal/source/cluster", "internal/kube", "internal/ctl"},
-	"github.com/coredns/":    {"plugin/federation/bypass", "plugin/federation", "cmd/fedns"},
+	"github.com/coredns/":    {"plugin/federation/bypass", "plugin/federation", "plugin/tls", "cmd/fedns"},
 	"github.com/miekg/dns":   {"plugin/federation/bypass", "plugin/federation", "internal/dns/static"},
 	"github.com/prometheus/": {"cmd/fedsync", "internal/source/cluster", "internal/sync/controller", "internal/pipeline", "internal/source/probe", "internal/source/registry", "plugin/federation"},
 	"github.com/fsnotify/":   {},
 	"github.com/spf13/":      {"internal/cli", "internal/ctl", "cmd/fedsync", "cmd/fedns"},
 	"github.com/dchest/":     {"internal/dns/cookie"},
-	"golang.org/x/":          {"internal/dns/sockets", "internal/dns/udp", "cmd/fedctl"},
+	"golang.org/x/":          {"internal/dns/sockets", "internal/dns/udp", "cmd/fedctl", "cmd/fedns", "cmd/fedsync"},
 	"github.com/oschwald/":   {"internal/geo/mmdb"},
 	"github.com/maxmind/":    {"internal/geo/geotest"},
 }

@@ -15,6 +15,9 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/fedns/fedns/internal/ctl"
+
+	// The authorities of the public, for where the system has none, as in the image.
+	_ "golang.org/x/crypto/x509roots/fallback"
 )
 
 // version is set by the Makefile.

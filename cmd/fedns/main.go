@@ -18,6 +18,9 @@ import (
 
 	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/plugin/federation"
+
+	// The authorities of the public, for where the system has none, as in the image.
+	_ "golang.org/x/crypto/x509roots/fallback"
 )
 
 // version is set by the Makefile.

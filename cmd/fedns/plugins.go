@@ -1,10 +1,11 @@
 package main
 
-// The plugins that are compiled in: federation, and of CoreDNS's own those that
+// The plugins that are compiled in: federation, tls as it is here, and of CoreDNS's own those that
 // an authoritative server, or a resolver in front of it, needs. What talks to
 // clouds, etcd or tracing systems isn't.
 import (
 	_ "github.com/fedns/fedns/plugin/federation"
+	_ "github.com/fedns/fedns/plugin/tls"
 
 	_ "github.com/coredns/coredns/plugin/acl"
 	_ "github.com/coredns/coredns/plugin/any"
@@ -35,7 +36,6 @@ import (
 	_ "github.com/coredns/coredns/plugin/secondary"
 	_ "github.com/coredns/coredns/plugin/shed"
 	_ "github.com/coredns/coredns/plugin/timeouts"
-	_ "github.com/coredns/coredns/plugin/tls"
 	_ "github.com/coredns/coredns/plugin/transfer"
 	_ "github.com/coredns/coredns/plugin/tsig"
 	_ "github.com/coredns/coredns/plugin/view"

@@ -27,6 +27,9 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/logging"
 	"github.com/fedns/fedns/internal/sync/controller"
+
+	// The authorities of the public, for where the system has none, as in the image.
+	_ "golang.org/x/crypto/x509roots/fallback"
 )
 
 // version is set by the Makefile.
