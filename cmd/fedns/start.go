@@ -11,6 +11,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 
+	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/logging"
 )
 
@@ -47,6 +48,9 @@ func start(rest []string) {
 		}
 	} else if !quiet {
 		clog.Info(greeting(where))
+	}
+	if err := sockets.UsePermitted(); err != nil {
+		clog.Warning(err) // an address that needs it says so, too
 	}
 	input, err := caddy.LoadCaddyfile("dns")
 	if err != nil {

@@ -56,12 +56,19 @@ const (
 // its sockets with whoever comes (SO_REUSEPORT). first is whether it is the process's
 // first; of a later one, those addresses count that this process hasn't got.
 func vacant(input caddy.Input, first bool) error {
-	if SharePorts {
-		return nil
-	}
 	wanted, err := listensAt(input)
 	if err != nil {
 		return nil // CoreDNS finds the same, and says it better
+	}
+	if first {
+		// Now, and not when the members' first lists are there. Later, what it listens at
+		// already needs no right any more.
+		if err := allowed(wanted); err != nil {
+			return err
+		}
+	}
+	if SharePorts {
+		return nil
 	}
 	if first {
 		var ports []uint16
@@ -90,6 +97,34 @@ func vacant(input caddy.Input, first bool) error {
 			return fmt.Errorf("%w; end that, or start with --share to answer beside it", found[0])
 		}
 	}
+}
+
+// ways are those to a low port without being root.
+const ways = "fedns needs the capability NET_BIND_SERVICE (in a pod, capabilities: {add: [NET_BIND_SERVICE]}; in a unit, AmbientCapabilities=CAP_NET_BIND_SERVICE), " +
+	"or the sysctl net.ipv4.ip_unprivileged_port_start at %s or less (in a pod, securityContext.sysctls)"
+
+// allowed makes sure that this process may listen where a Corefile wants to.
+func allowed(wanted []endpoint) error {
+	for _, e := range wanted {
+		if err := permitted(sockets.Look(e.network, e.address, true)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// permitted is what a look at an address found, if it is that this process has no right to
+// its port, with what would give it that.
+func permitted(found error) error {
+	var f *sockets.Forbidden
+	if !errors.As(found, &f) {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(f.Address)
+	if err != nil {
+		return found
+	}
+	return fmt.Errorf("%w; "+ways, f, port)
 }
 
 // networks are what a server for a transport listens on.

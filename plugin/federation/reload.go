@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -397,11 +398,12 @@ func (p *process) showStatusAt(s *status, addr string) error {
 	if l == nil {
 		tcp, err := net.Listen("tcp", addr)
 		if err != nil {
+			found := sockets.Look("tcp", addr, false)
 			var taken *sockets.Taken
-			if errors.As(sockets.Look("tcp", addr, false), &taken) {
+			if errors.As(found, &taken) {
 				return fmt.Errorf("%w; end that, or give the status another address", taken)
 			}
-			return err
+			return cmp.Or(permitted(found), err)
 		}
 		l = &statusListener{}
 		l.now.Store(s)

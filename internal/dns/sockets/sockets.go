@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -48,19 +49,35 @@ func (t *Taken) Error() string {
 	return fmt.Sprintf("%s/%s: address already in use, by %s", t.Address, t.Network, strings.Join(by, ", "))
 }
 
+// Forbidden is that this process mayn't bind to an address, for the port alone.
+type Forbidden struct {
+	Network, Address string
+	UID, Lowest      int // who it is, and the lowest port that is free to all
+}
+
+func (f *Forbidden) Error() string {
+	return fmt.Sprintf("%s/%s: user %d may listen at no port below %d", f.Address, f.Network, f.UID, f.Lowest)
+}
+
 // Look says whether anybody but this process answers at an address, such as
 // "127.0.0.1:53", or ":53" for all addresses; network is tcp or udp. It gives nil, a
-// *Taken, or what else would be wrong with listening there. Where the system doesn't
+// *Taken, a *Forbidden, or what else would be wrong with listening there. Where the system doesn't
 // tell whose sockets are in the way, alone says whether this process has none: then
 // they are somebody else's.
 func Look(network, address string, alone bool) error {
-	err := try(network, address)
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return err
+	failed := try(network, address)
+	if failed == nil {
+		return nil
 	}
 	at, err := resolve(network, address)
 	if err != nil {
 		return err
+	}
+	switch {
+	case forbidden(failed, at.Port()):
+		return &Forbidden{network, address, os.Getuid(), lowest()}
+	case !errors.Is(failed, syscall.EADDRINUSE):
+		return failed
 	}
 	found, err := others(network, at)
 	switch {
