@@ -25,6 +25,7 @@ var (
 	DaemonSets          = Kind{Group: "apps", Version: "v1", Name: "DaemonSet", Resource: "daemonsets", Namespaced: true}
 	Jobs                = Kind{Group: "batch", Version: "v1", Name: "Job", Resource: "jobs", Namespaced: true}
 	Autoscalers         = Kind{Group: "autoscaling", Version: "v2", Name: "HorizontalPodAutoscaler", Resource: "horizontalpodautoscalers", Namespaced: true}
+	Budgets             = Kind{Group: "policy", Version: "v1", Name: "PodDisruptionBudget", Resource: "poddisruptionbudgets", Namespaced: true}
 	Ingresses           = Kind{Group: "networking.k8s.io", Version: "v1", Name: "Ingress", Resource: "ingresses", Namespaced: true}
 	Roles               = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "Role", Resource: "roles", Namespaced: true}
 	RoleBindings        = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "RoleBinding", Resource: "rolebindings", Namespaced: true}

@@ -68,6 +68,12 @@ func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
 			h.Scale[f] = n
 		}
 	}
+	for f, n := range numbered(k, o) {
+		if h.Scale == nil {
+			h.Scale = Scale{}
+		}
+		h.Scale[f] = n
+	}
 	h.Part.Generation, _ = number(o, "metadata", "generation")
 	if k.status != nil {
 		h.Part.Status = part(object(o, "status"), k.kept)

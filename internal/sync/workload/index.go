@@ -80,6 +80,9 @@ func (t *Table) touch(k Key) {
 			t.dirty[o] = true
 		}
 	case k.Workload():
+		for g := range t.guards[k.Namespace] {
+			t.dirty[g] = true
+		}
 		// What else may scale it goes by where it is, and by how much of it there is.
 		for a := range t.autoscalers[k.Namespace] {
 			if w := t.Wanted(a); w != nil && w.Target == k.Kind.Name+" "+k.Name {
@@ -102,6 +105,9 @@ func (t *Table) scaled(namespace, target string) {
 	for k := range t.inside[namespace] {
 		if k.Workload() && target == k.Kind.Name+" "+k.Name {
 			t.dirty[k] = true
+			for g := range t.guards[namespace] {
+				t.dirty[g] = true
+			}
 		}
 	}
 }

@@ -20,6 +20,11 @@ type Sort struct {
 	Order int
 	// Scale are the fields of spec that are split over the clusters.
 	Scale []string
+	// Margins are fields of spec, with dots, that say of all pods how many may be missing
+	// or too many: as numbers they are split, too.
+	Margins []string
+	// Guard says that objects of this kind say so of the pods of others.
+	Guard bool
 	// Export says that the clusters' objects get the label that DNS selects by.
 	Export bool
 	// Home says that others' objects are in those of this kind, and go with them.
@@ -48,6 +53,9 @@ type Sort struct {
 	begun func(status Object, room bool) bool
 	// pods selects the pods of an object, where its selector is its API server's.
 	pods func(o Object) string
+	// floor has a cluster's part of the margins be one that an API server takes, and that
+	// lets work go on; loose is that another margin, in percent, lets it.
+	floor func(part, whole Scale, loose bool)
 	// unbalanced says whether an object has no addresses of load balancers.
 	unbalanced func(o Object) bool
 	// strip takes away what belongs to one API server and not to the object, whoever said
@@ -71,7 +79,7 @@ func Kinds() []*Sort {
 		{Kind: builtin.Secrets, Order: 1, Secret: true, own: func(_ Key, o Object) bool { return text(o, "type") == builtin.TokenType }},
 		{Kind: builtin.Services, Order: 2, Export: true, strip: stripService, unbalanced: isInternal, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Ingresses, Order: 2, Export: true, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
-		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, status: sums(deploymentCounts...), kept: deploymentCounts},
+		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, Margins: []string{surge, missing}, floor: rolls, status: sums(deploymentCounts...), kept: deploymentCounts},
 		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, status: sums(replicaSetCounts...), kept: replicaSetCounts},
 		{Kind: builtin.DaemonSets, Order: 3, status: sums(daemonSetCounts...), kept: daemonSetCounts},
 		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, once: expires, ended: ended, whole: unlike, begun: started, pods: podsOfJob, status: jobs, kept: jobFields, unseen: true},
@@ -79,8 +87,18 @@ func Kinds() []*Sort {
 	}
 }
 
-// Other is a kind that is copied as it is.
-func Other(k v1alpha1.Kind) *Sort { return &Sort{Kind: k, Order: 2} }
+// Other is a kind that isn't kept without being asked for. Most are copied as they are.
+func Other(k v1alpha1.Kind) *Sort {
+	for _, s := range []*Sort{
+		{Kind: builtin.Budgets, Order: 4, Guard: true, Margins: []string{"minAvailable", unavailable}, floor: yields},
+	} {
+		if s.Is(k) {
+			s.Kind = k
+			return s
+		}
+	}
+	return &Sort{Kind: k, Order: 2}
+}
 
 // Is says whether a sort is of a kind, in whichever version.
 func (s *Sort) Is(k v1alpha1.Kind) bool { return s.Group == k.Group && s.Kind.Name == k.Name }

@@ -21,7 +21,7 @@ func Make(v View) Plan {
 	p := Plan{}
 	decided := v.decide()
 	shares := v.shares(decided)
-	scales := v.scales(shares)
+	scales := v.scales(shares, decided)
 	for _, u := range v.unclear() {
 		p.Notes = append(p.Notes, Note{true, BadAnnotation, u + "; what is in the clusters stays as it is"})
 	}

@@ -192,7 +192,7 @@ func (v *View) correction(m *Member, h *Have, scale Scale) (step Step, differs b
 		step.Changes = Diff(v.Template.For(scale), h.Live)
 		return step, true
 	}
-	for _, f := range v.Scale {
+	for _, f := range slices.Concat(v.Scale, v.Sort.Margins) {
 		if n, ok := scale[f]; ok && n != h.Scale[f] {
 			step.Changes = append(step.Changes, Change{Path: "spec." + f, Was: fmt.Sprint(h.Scale[f]), Now: fmt.Sprint(n)})
 		}

@@ -15,12 +15,12 @@ type Scale map[string]int64
 // String is as people say it: 3 replicas.
 func (s Scale) String() string {
 	var out []string
-	for _, f := range []string{"replicas", "parallelism", "completions", "minReplicas", "maxReplicas"} {
+	for _, f := range []string{"replicas", "parallelism", "completions", "minReplicas", "maxReplicas", surge, missing, "minAvailable", unavailable} {
 		if n, ok := s[f]; ok {
 			if n == 1 && f != "parallelism" {
 				f = strings.TrimSuffix(f, "s")
 			}
-			out = append(out, fmt.Sprintf("%d %s", n, f))
+			out = append(out, fmt.Sprintf("%d %s", n, f[strings.LastIndex(f, ".")+1:]))
 		}
 	}
 	if len(out) == 0 {
@@ -139,9 +139,36 @@ func (v *View) given(cluster string) Scale {
 	return v.Record.standing(cluster).Scale
 }
 
-// scales are the shares, except where a HorizontalPodAutoscaler sees to the
+// scales are what is to be written: of what is split, and of the margins.
+func (v *View) scales(shares map[string]Scale, decided map[string]placement.Decision) map[string]Scale {
+	out := v.scaled(shares)
+	switch {
+	case len(v.Margins) == 0:
+		return out
+	case v.Workload():
+		return v.margins(out, v.pods())
+	}
+	var pods int64
+	weights := v.Guarded()
+	for _, n := range weights {
+		pods += n
+	}
+	for c := range decided {
+		weights[c] += 0 // it may be where none of the pods are
+	}
+	if pods > 0 {
+		return v.margins(map[string]Scale{}, weights)
+	}
+	out = map[string]Scale{} // nothing is planned that it speaks of: it is for what others make
+	for c := range decided {
+		out[c] = v.Margins
+	}
+	return out
+}
+
+// scaled are the shares, except where a HorizontalPodAutoscaler sees to the
 // replicas: there they are as they are. What it does changes nobody's share.
-func (v *View) scales(shares map[string]Scale) map[string]Scale {
+func (v *View) scaled(shares map[string]Scale) map[string]Scale {
 	switch {
 	case v.Sort.Scaler:
 		return v.paced(shares)

@@ -30,6 +30,7 @@ type Table struct {
 	orphaned    map[Key]bool   // what is there and not wanted
 	namespaces  map[string]Key // wanted or there, by name
 	autoscalers index          // wanted or there, by namespace
+	guards      index          // wanted, by namespace
 	// owned counts objects of ours in the clusters, by namespace and cluster.
 	owned map[string]map[string]int
 }
@@ -39,7 +40,7 @@ func NewTable(federation string) *Table {
 	return &Table{
 		Federation: federation,
 		rows:       map[Key]row{}, dirty: map[Key]bool{}, unlisted: map[*Sort]bool{},
-		inside: index{}, orphaned: map[Key]bool{}, namespaces: map[string]Key{}, autoscalers: index{}, owned: map[string]map[string]int{},
+		inside: index{}, orphaned: map[Key]bool{}, namespaces: map[string]Key{}, autoscalers: index{}, guards: index{}, owned: map[string]map[string]int{},
 	}
 }
 
@@ -91,6 +92,9 @@ func (t *Table) Want(w *Want) {
 		t.editAll(w.Key, func(e *Entry) { e.Assigned, e.Written, e.Capacity, e.Finished = nil, nil, nil, nil })
 	}
 	t.inside.add(w.Namespace, w.Key)
+	if w.Guard {
+		t.guards.add(w.Key.Namespace, w.Key)
+	}
 	delete(t.orphaned, w.Key)
 	t.note(w.Key)
 	t.touch(w.Key)
@@ -108,6 +112,7 @@ func (t *Table) Unwant(k Key) {
 	if r.want != nil {
 		t.touch(k)
 		t.inside.remove(k.Namespace, k)
+		t.guards.remove(k.Namespace, k)
 		if n, ok := t.namespaces[k.Namespace]; ok {
 			t.dirty[n] = true // its own deletion may have waited for this one
 		}
@@ -169,7 +174,10 @@ func (t *Table) Wrote(s Step, o Object) {
 	h := t.observe(cluster, k, o)
 	t.edit(k, cluster, func(e *Entry) {
 		if len(s.Share) > 0 {
-			e.Assigned, e.Written = s.Share, s.Scale
+			e.Assigned = s.Share
+		}
+		if len(s.Scale) > 0 {
+			e.Written = s.Scale
 		}
 		if h.Applied == w.Template.Hash {
 			e.Base, h.Drift = Base{Template: w.Template.Hash, Seen: h.Seen}, nil

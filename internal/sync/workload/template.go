@@ -63,6 +63,9 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 		for _, f := range k.Scale {
 			delete(spec, f)
 		}
+		for f := range numbered(k, t) {
+			remove(t, f)
+		}
 		if len(spec) == 0 {
 			delete(t, "spec")
 		}
@@ -109,13 +112,8 @@ func (t *Template) For(scale Scale) Object {
 	if len(scale) == 0 {
 		return o
 	}
-	spec, ok := o["spec"].(map[string]any)
-	if !ok {
-		spec = map[string]any{}
-		o["spec"] = spec
-	}
 	for f, n := range scale {
-		spec[f] = n
+		put(o, f, n)
 	}
 	return o
 }

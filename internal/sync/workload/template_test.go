@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
@@ -21,7 +22,7 @@ func kind(t testing.TB, name string) *Sort {
 }
 
 // sorts are made once: keys compare them by their address.
-var sorts = append(Kinds(), Other(v1alpha1.Kind{Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true}))
+var sorts = append(Kinds(), Other(builtin.Budgets), Other(v1alpha1.Kind{Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true}))
 
 // parse reads JSON as API clients do, with whole numbers as int64.
 func parse(t testing.TB, s string) Object {

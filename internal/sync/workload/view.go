@@ -52,6 +52,8 @@ type View struct {
 	Scaler func(cluster string) (s scaling, ok bool)
 	// Autoscaler is the federated one of a workload; nil: it has none.
 	Autoscaler func() *View
+	// Guarded are the pods in each cluster that a budget of disruptions speaks of.
+	Guarded func() map[string]int64
 	// Target is the federated workload that an autoscaler scales; nil: there is none.
 	Target *View
 }
@@ -84,6 +86,8 @@ func (t *Table) view(w *Want) View {
 		v.Namespace, v.Homes = t.Home(k), t.rows[t.namespaces[k.Namespace]].entries
 	}
 	switch {
+	case k.Guard:
+		v.Guarded = func() map[string]int64 { return t.guarded(w) }
 	case k.Sort.Scaler:
 		v.Target = t.target(w)
 	case k.Workload():

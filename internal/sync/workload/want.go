@@ -30,7 +30,11 @@ type Want struct {
 	Collected  []string // finalizers of the garbage collector that hold it
 	Release    []string
 	Total      Scale // of what is split
+	Margins    Scale // those that are split, and say so in numbers
+	Loose      bool  // another one is in percent, and more than none
 	Target     string
+	PodLabels  map[string]string // of a workload
+	Selects    Object            // the pods that a Guard speaks of
 	// PodSelector selects the pods of a workload, as kubectl has selectors.
 	PodSelector string
 	// Unclear is why its placement or its preferences can't be read; what is in the
@@ -79,6 +83,18 @@ func NewWant(k Key, o Object, federation string) *Want {
 			}
 			w.Total[f] = n
 		}
+	}
+	w.Margins = numbered(k, o)
+	for _, path := range k.Margins {
+		if s := text(o, under(path)...); s != "" && strings.Trim(s, "0%") != "" {
+			w.Loose = true
+		}
+	}
+	if k.Workload() {
+		w.PodLabels = texts(o, "spec", "template", "metadata", "labels")
+	}
+	if k.Guard {
+		w.Selects = object(o, "spec", "selector")
 	}
 	if k.Scaler {
 		w.Target = text(o, "spec", "scaleTargetRef", "kind") + " " + text(o, "spec", "scaleTargetRef", "name")

@@ -23,7 +23,7 @@ func TestSync(t *testing.T) {
 	tokyo.AddNode(t, "n1", "ap", "ap-a")
 	w := newWorld(t, b, paris, tokyo, oslo)
 	w.Fed.Apply(t, ns("narrow")+strings.Replace(deployment("narrow", "wide", inParisAndTokyo, 12), `"nginx:1"`, `"nginx:1", resources: {requests: {cpu: 8}}`, 1)) // looked at in the end
-	w.Start(t, "--debug", "--max-deletes", fmt.Sprint(maxDeletes), "--kind", "example.com/v1/Gadget")
+	w.Start(t, "--debug", "--max-deletes", fmt.Sprint(maxDeletes), "--kind", "example.com/v1/Gadget", "--kind", "policy/v1/PodDisruptionBudget")
 
 	for _, test := range []struct {
 		name string
@@ -55,7 +55,7 @@ func TestSync(t *testing.T) {
 const inParisAndTokyo = `fedns.io/cluster-selector: '[{"key":"name","operator":"in","values":["paris","tokyo"]}]'`
 
 func keeps(t *testing.T, w *world) {
-	paris, tokyo := w.Members["paris"], w.Members["tokyo"]
+	paris, tokyo, oslo := w.Members["paris"], w.Members["tokyo"], w.Members["oslo"]
 	w.Fed.Apply(t, ns("shop")+deployment("shop", "web", inParisAndTokyo, 7)+configMap("shop", "settings", "note: mine", "blue")+`
 apiVersion: apps/v1
 kind: ReplicaSet
@@ -104,6 +104,20 @@ spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 	if sum != 4 {
 		t.Errorf("the ReplicaSets have %d replicas in all, want 4", sum)
 	}
+
+	// Of numbers that speak of all pods each cluster has its part.
+	w.Fed.Apply(t, strings.Replace(deployment("shop", "rolling", inParisAndTokyo, 4), "spec:\n", "spec:\n  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 2}}\n", 1)+`
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: rolling, namespace: shop}
+spec: {minAvailable: 2, selector: {matchLabels: {app: rolling}}}
+`)
+	for _, m := range []*cluster.Cluster{paris, tokyo} {
+		eventually(t, m, "deployment", "shop", "rolling", "spec/strategy/rollingUpdate", `{"maxSurge":0,"maxUnavailable":1}`)
+		eventually(t, m, "poddisruptionbudget", "shop", "rolling", "spec/minAvailable", "1")
+		w.stands(t, "poddisruptionbudget", "shop", "rolling", m.Name, workload.Applied)
+	}
+	eventually(t, oslo, "poddisruptionbudget", "shop", "rolling", "spec/minAvailable", "0")
 
 	t.Run("what is changed by hand comes back", func(t *testing.T) {
 		before := w.replicas(t, "shop", "web", "paris", "tokyo")

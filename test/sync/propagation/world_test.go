@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/yaml"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -34,11 +35,12 @@ func newWorld(t testing.TB, b *cluster.Bed, members ...*cluster.Cluster) *world 
 // kinds are those that tests ask for, by the names that people use.
 var kinds = func() map[string]v1alpha1.Kind {
 	out := map[string]v1alpha1.Kind{
-		"clusters": v1alpha1.Clusters,
-		"event":    {Version: "v1", Name: "Event", Resource: "events", Namespaced: true},
-		"gadget":   {Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true},
-		"lease":    {Group: "coordination.k8s.io", Version: "v1", Name: "Lease", Resource: "leases", Namespaced: true},
-		"pod":      {Version: "v1", Name: "Pod", Resource: "pods", Namespaced: true},
+		"clusters":            v1alpha1.Clusters,
+		"event":               {Version: "v1", Name: "Event", Resource: "events", Namespaced: true},
+		"gadget":              {Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true},
+		"lease":               {Group: "coordination.k8s.io", Version: "v1", Name: "Lease", Resource: "leases", Namespaced: true},
+		"poddisruptionbudget": builtin.Budgets,
+		"pod":                 {Version: "v1", Name: "Pod", Resource: "pods", Namespaced: true},
 	}
 	for _, s := range workload.Kinds() {
 		out[strings.ToLower(s.Kind.Name)] = s.Kind
