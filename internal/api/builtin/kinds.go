@@ -3,7 +3,11 @@
 // cluster makes by itself.
 package builtin
 
-import "github.com/fedns/fedns/internal/api/v1alpha1"
+import (
+	"slices"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+)
 
 // A Kind is one as an API serves it.
 type Kind = v1alpha1.Kind
@@ -51,3 +55,14 @@ func Find(apiVersion, name string) (k Kind, ok bool) {
 	}
 	return Kind{}, false
 }
+
+// native are the groups that API servers of Kubernetes serve themselves, by types of their
+// own; those of definitions are others.
+var native = []string{
+	"", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "apps", "authentication.k8s.io", "authorization.k8s.io", "autoscaling",
+	"batch", "certificates.k8s.io", "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io", "extensions", "flowcontrol.apiserver.k8s.io", "internal.apiserver.k8s.io",
+	"networking.k8s.io", "node.k8s.io", "policy", "rbac.authorization.k8s.io", "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io",
+}
+
+// Native says whether API servers serve a group of kinds by themselves.
+func Native(group string) bool { return slices.Contains(native, group) }

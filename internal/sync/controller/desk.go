@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -106,14 +108,14 @@ func (d *desk) work(ctx context.Context, api *kube.API, do func(func())) {
 // mark writes the finalizer and the record by server-side apply, as one set of
 // fields: what isn't said goes. The UID keeps it from making an object anew that
 // has just gone.
-func mark(ctx context.Context, api *kube.API, w *workload.Want, finalizer bool, record *workload.Record) (*kube.Object, error) {
+func mark(ctx context.Context, api *kube.API, w *workload.Want, finalizer bool, record string) (*kube.Object, error) {
 	o := w.Kind.New(w.Key.Namespace, w.Name)
 	o.SetUID(types.UID(w.UID))
 	if finalizer {
 		o.SetFinalizers([]string{v1alpha1.Finalizer})
 	}
-	if record != nil {
-		o.SetAnnotations(map[string]string{v1alpha1.StatusOf: record.String()})
+	if record != "" {
+		o.SetAnnotations(map[string]string{v1alpha1.StatusOf: record})
 	}
 	got, _, err := api.Apply(ctx, w.Kind, o, kube.How{Manager: agent, Force: true})
 	if err == nil && !finalizer && slices.Contains(got.GetFinalizers(), v1alpha1.Finalizer) {
@@ -169,14 +171,17 @@ func collect(ctx context.Context, api *kube.API, w *workload.Want) (*kube.Object
 	return release(ctx, api, w, o)
 }
 
-// event makes an Event of a federated object.
-func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note) error {
+// event makes an Event of a federated object. Its name is that of what it says: another fedsync,
+// or this one after a restart, finds that it has been told. again says that it was over in
+// between: then it is counted.
+func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note, again bool) error {
 	namespace := w.Key.Namespace
 	if namespace == "" {
 		namespace = "default" // where Kubernetes has events of what is in no namespace
 	}
 	now := time.Now().UTC()
-	o := builtin.Events.New(namespace, fmt.Sprintf("%.200s.%x", w.Name, now.UnixNano()))
+	id := sha256.Sum256([]byte(w.UID + "\x00" + n.Reason + "\x00" + n.Text))
+	o := builtin.Events.New(namespace, fmt.Sprintf("%.200s.%x", w.Name, id[:8]))
 	o.Object["involvedObject"] = map[string]any{
 		"apiVersion": w.APIVersion(), "kind": w.Kind.Name, "namespace": w.Key.Namespace, "name": w.Name, "uid": w.UID, "resourceVersion": w.Version,
 	}
@@ -187,7 +192,18 @@ func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note
 	o.Object["reason"], o.Object["message"], o.Object["count"] = n.Reason, n.Text, int64(1)
 	o.Object["source"] = map[string]any{"component": agent}
 	o.Object["firstTimestamp"], o.Object["lastTimestamp"] = now.Format(time.RFC3339), now.Format(time.RFC3339)
-	_, err := api.Create(ctx, builtin.Events, o, agent)
+	if _, err := api.Create(ctx, builtin.Events, o, agent); !kube.Conflict(err) {
+		return err
+	}
+	if !again {
+		return nil
+	}
+	was, err := api.Get(ctx, builtin.Events, namespace, o.GetName())
+	if err != nil {
+		return err
+	}
+	count, _, _ := unstructured.NestedInt64(was.Object, "count") // without one it is the first time
+	_, err = api.Merge(ctx, builtin.Events, namespace, o.GetName(), map[string]any{"count": count + 1, "lastTimestamp": now.Format(time.RFC3339)}, agent, "")
 	return err
 }
 

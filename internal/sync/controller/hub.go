@@ -260,8 +260,14 @@ func (u *hub) intend(w *workload.Want, now time.Time) {
 	ready.Finalizer, ready.Unsaid = true, false
 	p := u.table.PlanOf(&ready)
 	reason, message := verdict(&ready, p.Standings)
-	record := w.Record.Next(w.UID, p.Standings, reason, message, now)
-	u.mark(w, true, &record)
+	text, _, fits := w.Record.Next(w.UID, p.Standings, reason, message, now).Fit(w.Room)
+	if fits {
+		u.mark(w, true, text)
+		return
+	}
+	// Without it, nobody would know where the object may be: it is said, and nothing is done.
+	u.reports[w.Key] = u.reports[w.Key].next(workload.Plan{Hold: true, Notes: []workload.Note{short(w, text, false)}}, now)
+	u.untold[w.Key] = true
 }
 
 // recall takes back steps that wait and aren't in the plan any more.
@@ -518,7 +524,7 @@ func (u *hub) bury(w *workload.Want, p workload.Plan) {
 		return
 	}
 	if w.Finalizer {
-		u.mark(w, false, nil)
+		u.mark(w, false, "")
 		return
 	}
 	if w.Terminating && !u.waits(flight{"", w.Key}, time.Now()) {

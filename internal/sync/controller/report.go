@@ -3,10 +3,12 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
@@ -16,14 +18,15 @@ type report struct {
 	plan    workload.Plan
 	since   time.Time // when there first was something that hasn't been told
 	last    time.Time
-	notes   map[string]bool // told as events
+	notes   map[string]bool // told as events, and so still
+	told    map[string]bool // told as events
 	counted []workload.Standing
 }
 
 // next is the report after another plan.
 func (r *report) next(p workload.Plan, now time.Time) *report {
 	if r == nil {
-		r = &report{notes: map[string]bool{}}
+		r = &report{notes: map[string]bool{}, told: map[string]bool{}}
 	}
 	r.plan, r.last = p, now
 	if r.since.IsZero() {
@@ -76,14 +79,21 @@ func (u *hub) tell(now time.Time) {
 		r.since = time.Time{}
 		delete(u.untold, k)
 		r.count(k, standings)
-		u.events(w, r, notes)
-		if w.Leaving || w.Deleting && !w.Finalizer {
+		if r.plan.Hold || w.Leaving || w.Deleting && !w.Finalizer {
+			u.events(w, r, notes)
 			continue
 		}
 		reason, message := verdict(w, standings)
-		record := w.Record.Next(w.UID, standings, reason, message, now)
-		if record.String() != w.Record.String() {
-			u.mark(w, w.Finalizer, &record)
+		text, whole, fits := w.Record.Next(w.UID, standings, reason, message, now).Fit(w.Room)
+		if !whole {
+			notes = append(notes, short(w, text, fits))
+		}
+		u.events(w, r, notes)
+		if !fits {
+			continue
+		}
+		if text != w.Record.String() {
+			u.mark(w, w.Finalizer, text)
 			continue // the answer to that brings the next turn
 		}
 		if status := u.table.Status(k, everywhere(standings)); status != nil {
@@ -100,6 +110,7 @@ func (u *hub) standings(w *workload.Want, p workload.Plan) (out []workload.Stand
 	if text := u.stays[w.Key]; text != "" {
 		notes = append(notes, workload.Note{Warning: true, Reason: "NamespaceStays", Text: text})
 	}
+	refused := map[string][]string{} // clusters, by what they say
 	for _, s := range p.Standings {
 		f := flight{s.Cluster, w.Key}
 		t := u.tries[f]
@@ -111,7 +122,7 @@ func (u *hub) standings(w *workload.Want, p workload.Plan) (out []workload.Stand
 		case t != nil && t.err != nil:
 			if s.Error = t.err.Error(); kube.Refused(t.err) {
 				s.State = workload.Failed
-				notes = append(notes, workload.Note{Warning: true, Reason: "Refused", Text: "cluster " + s.Cluster + ": " + s.Error})
+				refused[s.Error] = append(refused[s.Error], s.Cluster)
 			}
 		case u.contests[f] != nil && !u.contests[f].until.IsZero():
 			s.Error = "somebody else changes it again and again"
@@ -121,7 +132,24 @@ func (u *hub) standings(w *workload.Want, p workload.Plan) (out []workload.Stand
 		}
 		out = append(out, s)
 	}
+	for _, said := range slices.Sorted(maps.Keys(refused)) {
+		notes = append(notes, refusal(said, refused[said]))
+	}
 	return out, notes, flying
+}
+
+// refusal is what is said of what clusters refuse, once for all of them that say the same.
+func refusal(said string, clusters []string) workload.Note {
+	const twice = "duplicate entries for key"
+	if _, what, ok := strings.Cut(said, "): "); ok && strings.Contains(what, twice) {
+		// An API server takes it from whoever doesn't apply it there, and lets nobody apply it.
+		return workload.Note{Warning: true, Reason: "Duplicate", Text: "no cluster takes it: " + strings.Join(strings.Fields(strings.TrimPrefix(what, "errors:")), " ") + "; name each once"}
+	}
+	where := "cluster " + clusters[0]
+	if len(clusters) > 1 {
+		where = "clusters " + strings.Join(clusters, ", ")
+	}
+	return workload.Note{Warning: true, Reason: "Refused", Text: where + ": " + said}
 }
 
 // patienceForMembers is how long a cluster may take to say what it has before that is
@@ -182,14 +210,24 @@ func (u *hub) events(w *workload.Want, r *report, notes []workload.Note) {
 			continue
 		}
 		now[id] = true
+		again := r.told[id] // it was over in between
+		r.told[id] = true
 		u.Log.Warn(fmt.Sprintf("%s: %s: %s", w.Key, n.Reason, n.Text))
-		u.desk.post(func(ctx context.Context, api *kube.API) error { return event(ctx, api, w, n) })
+		u.desk.post(func(ctx context.Context, api *kube.API) error { return event(ctx, api, w, n, again) })
 	}
 	r.notes = now
 }
 
+// short is what is said of an object that has no room for its record.
+func short(w *workload.Want, text string, fits bool) workload.Note {
+	if fits {
+		return workload.Note{Warning: true, Reason: "StatusShort", Text: "its other annotations leave no room for all of " + v1alpha1.StatusOf + ": what is wrong is told in events only"}
+	}
+	return workload.Note{Warning: true, Reason: "StatusTooLong", Text: fmt.Sprintf("its other annotations leave no room for %s: it needs %d bytes more, of the 256 KiB that all may have; nothing is done before", v1alpha1.StatusOf, len(text)-max(w.Room, 0))}
+}
+
 // mark writes the finalizer and the record of a federated object.
-func (u *hub) mark(w *workload.Want, finalizer bool, record *workload.Record) {
+func (u *hub) mark(w *workload.Want, finalizer bool, record string) {
 	if u.waits(flight{"", w.Key}, time.Now()) {
 		return
 	}

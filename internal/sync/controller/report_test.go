@@ -2,6 +2,7 @@ package controller
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,5 +34,23 @@ func TestLeft(t *testing.T) {
 	}
 	if n := objects.DeletePartialMatch(prometheus.Labels{"cluster": "paris"}); n != 1 {
 		t.Errorf("%d counts of one that is there", n)
+	}
+}
+
+// TestRefusal is that what several clusters refuse in the same words is said once.
+func TestRefusal(t *testing.T) {
+	const twice = `failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): errors:
+  .spec.template.spec.containers[name="web"].env: duplicate entries for key [name="A"]
+  .spec.template.spec.containers[name="web"].ports: duplicate entries for key [containerPort=80,protocol="TCP"]`
+	const one = `failed to create typed patch object (shop/web; v1, Kind=Pod): .spec.imagePullSecrets: duplicate entries for key [name="x"]`
+	for _, tt := range []struct{ said, clusters, reason, text string }{
+		{one, "eu us", "Duplicate", `no cluster takes it: .spec.imagePullSecrets: duplicate entries for key [name="x"]; name each once`},
+		{"no", "eu", "Refused", "cluster eu: no"},
+		{"no", "eu us", "Refused", "clusters eu, us: no"},
+		{twice, "eu", "Duplicate", `no cluster takes it: .spec.template.spec.containers[name="web"].env: duplicate entries for key [name="A"] .spec.template.spec.containers[name="web"].ports: duplicate entries for key [containerPort=80,protocol="TCP"]; name each once`},
+	} {
+		if n := refusal(tt.said, strings.Fields(tt.clusters)); n.Reason != tt.reason || n.Text != tt.text || !n.Warning {
+			t.Errorf("%+v", n)
+		}
 	}
 }

@@ -8,6 +8,7 @@ package workload
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -75,8 +76,8 @@ type Sort struct {
 func Kinds() []*Sort {
 	return []*Sort{
 		{Kind: builtin.Namespaces, Order: 0, Home: true, strip: stripNamespace, own: func(k Key, _ Object) bool { return system(k.Name) }},
-		{Kind: builtin.ConfigMaps, Order: 1},
-		{Kind: builtin.Secrets, Order: 1, Secret: true, own: func(_ Key, o Object) bool { return text(o, "type") == builtin.TokenType }},
+		{Kind: builtin.ConfigMaps, Order: 1, own: helms},
+		{Kind: builtin.Secrets, Order: 1, Secret: true, own: func(k Key, o Object) bool { return text(o, "type") == builtin.TokenType || helms(k, o) }},
 		{Kind: builtin.Services, Order: 2, Export: true, strip: stripService, unbalanced: isInternal, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Ingresses, Order: 2, Export: true, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, Margins: []string{surge, missing}, floor: rolls, status: sums(deploymentCounts...), kept: deploymentCounts},
@@ -102,6 +103,13 @@ func Other(k v1alpha1.Kind) *Sort {
 
 // Is says whether a sort is of a kind, in whichever version.
 func (s *Sort) Is(k v1alpha1.Kind) bool { return s.Group == k.Group && s.Kind.Name == k.Name }
+
+// helms says whether an object is Helm's own record of what it has installed in this API: in
+// a cluster, it would tell of what Helm has never done there.
+func helms(k Key, o Object) bool {
+	return strings.HasPrefix(text(o, "type"), "helm.sh/release.") ||
+		strings.HasPrefix(k.Name, "sh.helm.release.") && text(o, "metadata", "labels", "owner") == "helm"
+}
 
 // expires says whether a Job is taken away by the cluster when it has ended.
 func expires(o Object) bool { return at(o, "spec", "ttlSecondsAfterFinished") != nil }

@@ -49,3 +49,21 @@ func TestFederatedOther(t *testing.T) {
 		}
 	}
 }
+
+// What Helm notes of a release in the federation's API isn't for the clusters.
+func TestFederatedHelm(t *testing.T) {
+	for _, tt := range []struct {
+		kind, name, object string
+		want               bool
+	}{
+		{"Secret", "sh.helm.release.v1.web.v1", `{"type": "helm.sh/release.v1"}`, false},
+		{"Secret", "password", `{"type": "Opaque", "metadata": {"labels": {"owner": "helm"}}}`, true},
+		{"ConfigMap", "sh.helm.release.v1.web.v1", `{"metadata": {"labels": {"owner": "helm"}}}`, false},
+		{"ConfigMap", "sh.helm.release.v1.web.v1", `{}`, true},
+		{"ConfigMap", "values", `{"metadata": {"labels": {"owner": "helm"}}}`, true},
+	} {
+		if got := Federated(Key{kind(t, tt.kind), "shop", tt.name}, parse(t, tt.object)); got != tt.want {
+			t.Errorf("%s %s %s is federated: %v", tt.kind, tt.name, tt.object, got)
+		}
+	}
+}

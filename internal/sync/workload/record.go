@@ -136,3 +136,30 @@ func (r Record) String() string {
 	}
 	return string(b)
 }
+
+// Fit is the record in no more than so many bytes: without its words, and then without its
+// times and conditions, as far as there is no room for them. What has to be remembered stays:
+// where the object may be, and with which share. whole says that nothing was left out, and ok
+// that it fits at all.
+func (r Record) Fit(room int) (text string, whole, ok bool) {
+	if text = r.String(); len(text) <= room {
+		return text, true, true
+	}
+	next := r
+	next.Clusters, next.Conditions = slices.Clone(r.Clusters), slices.Clone(r.Conditions)
+	for i := range next.Clusters {
+		next.Clusters[i].Error, next.Clusters[i].Why = "", ""
+	}
+	for i := range next.Conditions {
+		next.Conditions[i].Message = ""
+	}
+	if text = next.String(); len(text) <= room {
+		return text, false, true
+	}
+	for i := range next.Clusters {
+		next.Clusters[i].At = nil
+	}
+	next.Conditions = nil
+	text = next.String()
+	return text, false, len(text) <= room
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
@@ -51,8 +52,12 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 	}
 	t := Object{}
 	for field, v := range o {
-		if field != "metadata" && field != "status" {
+		switch {
+		case field == "metadata" || field == "status":
+		case builtin.Native(k.Group):
 			t[field] = said(v)
+		default: // only who says null to a definition's kind has null there
+			t[field] = clone(v)
 		}
 	}
 	t["apiVersion"], t["kind"], t["metadata"] = k.APIVersion(), k.Kind.Name, metadata

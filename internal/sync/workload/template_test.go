@@ -174,3 +174,20 @@ func TestReplacement(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, patch)
 	}
 }
+
+// What is null by somebody's wish is so in the clusters, too; what an API server writes for
+// nothing isn't.
+func TestTemplateNull(t *testing.T) {
+	const spec = `{"spec": {"none": null, "list": [{"x": null}]}}`
+	gadget := NewTemplate(Key{kind(t, "Gadget"), "ns", "g"}, parse(t, spec), "prod")
+	if got := jsonOf(gadget.Object["spec"]); got != `{"list":[{"x":null}],"none":null}` {
+		t.Errorf("of a definition's kind: %s", got)
+	}
+	service := NewTemplate(Key{kind(t, "Service"), "ns", "s"}, parse(t, spec), "prod")
+	if got := jsonOf(service.Object["spec"]); got != `{"list":[{}]}` {
+		t.Errorf("of Kubernetes's own: %s", got)
+	}
+	if d := Diff(gadget.Object, parse(t, jsonOf(gadget.Object))); len(d) > 0 {
+		t.Errorf("it differs from itself in %v", d)
+	}
+}

@@ -40,8 +40,10 @@ type Want struct {
 	// Unclear is why its placement or its preferences can't be read; what is in the
 	// clusters stays as it is then.
 	Unclear []string
-	// Record is what was last written of it.
+	// Record is what was last written of it, and Room how long it may be: what the other
+	// annotations leave.
 	Record Record
+	Room   int
 	Part   Part
 	// Whole is why it can't be split, and is in one cluster; "": it can.
 	Whole string
@@ -70,6 +72,7 @@ func NewWant(k Key, o Object, federation string) *Want {
 	held, _ := at(o, "spec", "finalizers").([]any)
 	w.Terminating = k.Home && w.Deleting && len(held) > 0
 	annotations := texts(o, "metadata", "annotations")
+	w.Room = room(annotations)
 	w.Adopt = annotations[v1alpha1.Adopt] == "true"
 	for c := range strings.SplitSeq(annotations[v1alpha1.Release], ",") {
 		if c = strings.TrimSpace(c); c != "" {
@@ -158,6 +161,21 @@ func (w *Want) leave(said bool) {
 		w.Unsaid = w.Finalizer
 		w.Record.Orphan, w.Orphan = true, true
 	}
+}
+
+// limit is how long all annotations of an object may be, keys and values
+// (k8s.io/apimachinery/pkg/api/validation.TotalAnnotationSizeLimitB).
+const limit = 256 << 10
+
+// room is what is left of that for fedns.io/status.
+func room(annotations map[string]string) int {
+	left := limit - len(v1alpha1.StatusOf)
+	for k, v := range annotations {
+		if k != v1alpha1.StatusOf {
+			left -= len(k) + len(v)
+		}
+	}
+	return left
 }
 
 // podSelector writes a selector of a spec as one of a list; "": it selects by more

@@ -41,6 +41,7 @@ func TestSync(t *testing.T) {
 		{"orphans", orphans},
 		{"too many deletions", tooMany},
 		{"other kinds", otherKinds},
+		{"what is said", told},
 		{"a namespace is emptied", emptied},
 		{"rights and credentials", rights},
 		{"room", room},
