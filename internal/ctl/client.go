@@ -56,6 +56,9 @@ func (c *call) usualServer() string {
 // errUnreachable says that the server could not be asked at all.
 var errUnreachable = errors.New("can't be asked")
 
+// largest is how large a report may be: ten times that of a federation with 10,000 services.
+const largest = 256 << 20
+
 // get asks the server for a report.
 func (c *asking) get(ctx context.Context, what string, v url.Values, into any) error {
 	base := strings.TrimSuffix(c.server, "/")
@@ -70,12 +73,16 @@ func (c *asking) get(ctx context.Context, what string, v url.Values, into any) e
 	}
 	defer c.waiting("server " + c.server)()
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-	resp, err := (&http.Client{Transport: t}).Do(req)
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // fedns leads nobody elsewhere
+	resp, err := (&http.Client{Transport: t, CheckRedirect: stay}).Do(req)
 	if err != nil {
 		return advice.Errorf("does its Corefile say `status`? --server URL, or FEDNS_SERVER, says where", "server %s %w: %s", c.server, errUnreachable, kube.Cause(err))
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, largest))
+	if err == nil && len(body) == largest {
+		err = fmt.Errorf("it says more than %d bytes", largest)
+	}
 	if err != nil {
 		return advice.Errorf("", "server %s %w: %s", c.server, errUnreachable, kube.Cause(err))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
@@ -81,6 +82,9 @@ func (c *join) run(ctx context.Context) error {
 			return err
 		}
 		defer api.Close()
+		if err := c.reachable(cut); err != nil {
+			return err
+		}
 		r.Endpoint = cut.Endpoint
 		m := &membership.Member{Federation: whose.Federation, Home: home, Cluster: name, API: api}
 		lacks, err := c.kindsOf(ctx, m, whose, &r)
@@ -104,6 +108,19 @@ func (c *join) run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// reachable says why fedns and fedsync won't go the way that a context does: they take neither from a Secret.
+func (c *join) reachable(cut *kubeconfig.Context) error {
+	switch e := cut.Endpoint; {
+	case e.Insecure:
+		return advice.Errorf("kubectl config set-cluster says who signs it: --certificate-authority FILE --embed-certs",
+			"context %q: insecure-skip-tls-verify: fedns and fedsync give credentials only to a server whose certificate they can look at", cut.Name)
+	case e.Proxy != "" && c.endpoint == "":
+		return advice.Errorf("--cluster-server URL says how they reach it; HTTPS_PROXY in their environment names a proxy of theirs",
+			"context %q: proxy-url: fedns and fedsync take no proxy from a Secret", cut.Name)
+	}
+	return nil
 }
 
 // kindsOf finds out what is propagated to the cluster. It needs to serve only what --kind

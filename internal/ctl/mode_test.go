@@ -2,9 +2,11 @@ package ctl
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -141,5 +143,36 @@ func writeFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a Secret mustn't have isn't put into one: join says so before it makes anything.
+func TestJoinBySelfContained(t *testing.T) {
+	var wrote atomic.Int32
+	s := quiet(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			wrote.Add(1)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "federation"}, "data": {"name": "fed"}}`)
+	}))
+	s.Start()
+	defer s.Close()
+	d := newDesk(t)
+	path := d.dir + "/kubeconfig"
+	d.env = map[string]string{"KUBECONFIG": path}
+	for _, tt := range []struct{ cluster, args, want string }{
+		{`"insecure-skip-tls-verify": true, `, "", `context "c": insecure-skip-tls-verify: fedns and fedsync give credentials only to`},
+		{`"insecure-skip-tls-verify": true, `, " --cluster-server https://192.0.2.1", `context "c": insecure-skip-tls-verify: fedns and fedsync give credentials only to`},
+		{`"proxy-url": "http://127.0.0.1:1", `, "", `context "c": proxy-url: fedns and fedsync take no proxy from a Secret` + "\nfedctl: hint: --cluster-server"},
+	} {
+		writeFile(t, path, `{"apiVersion": "v1", "kind": "Config", "current-context": "fed", "clusters": [{"name": "here", "cluster": {"server": "`+s.URL+`"}}, {"name": "c", "cluster": {`+tt.cluster+`"server": "https://127.0.0.1:1"}}],
+			"contexts": [{"name": "fed", "context": {"cluster": "here", "user": "u"}}, {"name": "c", "context": {"cluster": "c", "user": "u"}}], "users": [{"name": "u", "user": {"token": "one"}}]}`)
+		if out, stderr, code := d.run(strings.Fields("join c --context fed" + tt.args)...); code != 1 || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%s: exit %d, %s%s", tt.cluster+tt.args, code, out, stderr)
+		}
+	}
+	if n := wrote.Load(); n > 0 {
+		t.Errorf("%d writes", n)
 	}
 }

@@ -36,7 +36,9 @@ var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 
 // first, and after whatever broke the watch. selector is one of labels or fields,
 // "" is all. The managed fields are left out, unless the Follower has a method Managed.
 func (a *API) Follow(ctx context.Context, k Kind, selector string, f Follower) {
-	l := &lists{api: a, kind: k, selector: selector, Follower: f, pages: listOf(k), known: apireply.Known[bool]{}}
+	l := &lists{api: a, kind: k, selector: selector, Follower: f, pages: listOf(k), tally: apireply.NewTally(a.budget), known: apireply.Known[bool]{}}
+	l.pages.Budget = a.budget
+	defer l.tally.End()
 	sample := &Object{}
 	sample.SetAPIVersion(k.APIVersion())
 	sample.SetKind(k.Name)
@@ -62,6 +64,7 @@ func (l *lists) run(ctx context.Context, sample *Object) {
 	r.RunWithContext(ctx)
 	l.listing.Lock() // a reflector doesn't wait for a list that is under way
 	defer l.listing.Unlock()
+	l.pages.Release()
 }
 
 // lists makes a reflector's calls.
@@ -72,6 +75,7 @@ type lists struct {
 	selector string
 	listing  sync.RWMutex
 	pages    *apireply.List
+	tally    *apireply.Tally
 	known    apireply.Known[bool]
 	ctx      context.Context // of run: stores are called without one
 }
@@ -86,8 +90,10 @@ func (l *lists) ListWithContext(ctx context.Context, o metav1.ListOptions) (runt
 		o.ResourceVersion = ""
 	}
 	o.LabelSelector = l.selector
+	o.Limit = l.pages.Limit(o.Limit)
 	list, err := l.api.dyn.Resource(resource(l.kind)).List(apireply.Expect(ctx, l.pages), o)
 	if err != nil {
+		l.pages.Release()
 		l.failed(ctx, err)
 		return nil, err
 	}
@@ -97,7 +103,7 @@ func (l *lists) ListWithContext(ctx context.Context, o metav1.ListOptions) (runt
 // WatchWithContext is for reflectors.
 func (l *lists) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	o.LabelSelector = l.selector
-	w, err := l.api.dyn.Resource(resource(l.kind)).Watch(ctx, o)
+	w, err := l.api.dyn.Resource(resource(l.kind)).Watch(apireply.Expect(ctx, l.pages), o)
 	if err != nil {
 		if o.SendInitialEvents == nil { // else it lists instead, and that has the last word
 			l.failed(ctx, err)
@@ -108,13 +114,34 @@ func (l *lists) WatchWithContext(ctx context.Context, o metav1.ListOptions) (wat
 		f.Watching() // for who keeps account of failures
 	}
 	return apireply.Watch(w, l.api.silence, func(e watch.Event) (watch.Event, bool) {
-		if err := l.pages.Event(e); err != nil {
+		err := l.pages.Event(e)
+		if err == nil {
+			err = l.take(e)
+		}
+		if err != nil {
 			// A reflector would pass over it, and go on from its version.
 			l.failed(ctx, err)
 			return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}, true
 		}
 		return e, true
 	}, nil), nil
+}
+
+// take notes what an object of a watch counts for, or says why it can't be taken in.
+func (l *lists) take(e watch.Event) error {
+	if e.Type == watch.Error {
+		return apireply.Beyond(apierrors.FromObject(e.Object))
+	}
+	o, ok := e.Object.(*Object)
+	if !ok || e.Type == watch.Bookmark {
+		return nil
+	}
+	key := cache.NewObjectName(o.GetNamespace(), o.GetName()).String()
+	if e.Type == watch.Deleted {
+		l.tally.Drop(key)
+		return nil
+	}
+	return l.tally.Set(key, apireply.Weigh(o))
 }
 
 func (l *lists) failed(ctx context.Context, err error) {
@@ -180,10 +207,17 @@ func (s *sink) Delete(obj any) error {
 func (s *sink) Replace(list []any, _ string) error {
 	all := make([]*Object, len(list))
 	there := make(apireply.Known[bool], len(list))
+	loads := make(map[string]apireply.Load, len(list))
 	for i, o := range list {
 		all[i] = s.cut(o)
-		there[cache.NewObjectName(all[i].GetNamespace(), all[i].GetName()).String()] = true
+		key := cache.NewObjectName(all[i].GetNamespace(), all[i].GetName()).String()
+		there[key], loads[key] = true, apireply.Weigh(all[i])
 		list[i] = nil
+	}
+	s.pages.Release()
+	if err := s.tally.Replace(loads); err != nil {
+		s.failed(s.ctx, err)
+		return err
 	}
 	for _, key := range s.known.Without(there) {
 		if err := s.confirm(key); err != nil {

@@ -1,13 +1,21 @@
 package kube
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
 // A mute API lists one object, and says nothing on its watches.
@@ -77,5 +85,86 @@ func TestHungWatch(t *testing.T) {
 			end()
 			<-done
 		})
+	}
+}
+
+// failures are what a Follower hears of them.
+type failures struct {
+	quiet
+	heard chan error
+}
+
+func (f failures) Failed(err error) {
+	select {
+	case f.heard <- err:
+	default:
+	}
+}
+
+// What fedctl and fedsync ask an API for is bounded, whatever it is: a list, what follows a kind, an object, a table,
+// and what is said of kinds. One with large objects is asked for fewer at a time.
+func TestExcess(t *testing.T) {
+	configMaps := Kind{Version: "v1", Name: "ConfigMap", Resource: "configmaps", Namespaced: true}
+	var squeezed bytes.Buffer
+	z := gzip.NewWriter(&squeezed)
+	_, _ = io.WriteString(z, `{"apiVersion":"v1","kind":"ConfigMapList","metadata":{"resourceVersion":"7"},"items":[`)
+	for range 128 {
+		_, _ = z.Write(bytes.Repeat([]byte(" "), 1<<20))
+	}
+	z.Close()
+	var large atomic.Bool
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if !large.Load() {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(squeezed.Bytes())
+			return
+		}
+		n, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+		from, _ := strconv.Atoi(r.URL.Query().Get("continue"))
+		next := ""
+		if from+n < 100 {
+			next = fmt.Sprintf(`,"continue":"%d"`, from+n)
+		}
+		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"ConfigMapList","metadata":{"resourceVersion":"7"%s},"items":[`, next)
+		for i := from; i < min(from+n, 100); i++ {
+			fmt.Fprintf(w, `{"metadata":{"namespace":"ns","name":"a%d"},"data":{"x":"%s"}},`, i, strings.Repeat("x", 1<<20))
+		}
+		fmt.Fprint(w, `{"metadata":{"namespace":"ns","name":"last`+fmt.Sprint(from)+`"}}]}`)
+	}))
+	defer s.Close()
+	api, err := Open(Config{Content: []byte(fmt.Sprintf(`{"current-context":"c","contexts":[{"name":"c","context":{"cluster":"x","user":"u"}}],"clusters":[{"name":"x","cluster":{"server":%q}}],"users":[{"name":"u","user":{"token":"t"}}]}`, s.URL))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	for name, ask := range map[string]func(context.Context) error{
+		"a list":     func(ctx context.Context) error { _, err := api.List(ctx, configMaps, "", ""); return err },
+		"an object":  func(ctx context.Context) error { _, err := api.Get(ctx, configMaps, "ns", "a"); return err },
+		"a table":    func(ctx context.Context) error { _, err := api.Table(ctx, configMaps, "ns", true); return err },
+		"a kind":     func(ctx context.Context) error { _, err := api.Find(ctx, "", "v1", "ConfigMap"); return err },
+		"a version":  func(ctx context.Context) error { _, err := api.Version(ctx); return err },
+		"a token":    func(ctx context.Context) error { _, _, err := api.Token(ctx, "ns", "a", time.Hour); return err },
+		"its state":  func(ctx context.Context) error { return api.Ready(ctx) },
+		"a revision": func(ctx context.Context) error { _, err := api.Revision(ctx, configMaps); return err },
+		"a kind that is followed": func(ctx context.Context) error {
+			f := failures{heard: make(chan error, 1)}
+			ctx, end := context.WithCancel(ctx)
+			done := make(chan struct{})
+			go func() { defer close(done); api.Follow(ctx, configMaps, "", f) }()
+			err := <-f.heard
+			end()
+			<-done
+			return err
+		},
+	} {
+		if err := ask(t.Context()); !errors.Is(err, apireply.ErrExcess) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	large.Store(true)
+	all, err := api.List(t.Context(), configMaps, "", "")
+	if err != nil || len(all) < 100 {
+		t.Errorf("of 100 large ones: %d, %v", len(all), err)
 	}
 }

@@ -28,7 +28,6 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/inputfile"
@@ -54,8 +53,7 @@ type Config struct {
 	Content    []byte // of a kubeconfig
 	Context    string // "": the kubeconfig's current one
 	Agent      string // the name of the program, for the server's logs
-	// Inline refuses a kubeconfig that names files or programs: who may write a
-	// Secret must not read files here, or run anything.
+	// Inline refuses a kubeconfig that isn't SelfContained.
 	Inline bool
 	// QPS and Burst bound the calls; zero: they aren't bounded here, but by the
 	// server's priority and fairness.
@@ -81,8 +79,9 @@ type API struct {
 	rest rest.Interface
 	dyn  dynamic.Interface
 
-	rehearsal *Rehearsal    // nil: what is written is meant
-	silence   time.Duration // after which a watch is taken to be dead
+	budget    *apireply.Budget // what it may take up here
+	rehearsal *Rehearsal       // nil: what is written is meant
+	silence   time.Duration    // after which a watch is taken to be dead
 }
 
 // dialTimeout is how long a server may take to accept a connection; client-go's
@@ -118,7 +117,7 @@ func Open(c Config) (*API, error) {
 	if config.ExecProvider != nil {
 		config.Wrap(plugin.Inner)
 	}
-	a := &API{Server: config.Host, REST: config, silence: apireply.HungAfter}
+	a := &API{Server: config.Host, REST: config, silence: apireply.HungAfter, budget: &apireply.Budget{}}
 	if a.http, err = rest.HTTPClientFor(config); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where(), unusable(err))
 	}
@@ -204,10 +203,13 @@ func (c Config) rest() (*rest.Config, error) {
 		return nil, fmt.Errorf("%s: it has no current-context; name one", c.where())
 	case context == nil:
 		return nil, fmt.Errorf("%s: context %q isn't there", c.where(), name)
-	case c.Inline && !inline(raw.Clusters[context.Cluster], raw.AuthInfos[context.AuthInfo]):
-		return nil, fmt.Errorf("%s: context %q: names files or programs; everything has to stand in it, such as certificate-authority-data and token", c.where(), name)
 	case raw.Clusters[context.Cluster] == nil || raw.Clusters[context.Cluster].Server == "":
 		return nil, fmt.Errorf("%s: context %q: its cluster %q has no server", c.where(), name, context.Cluster)
+	}
+	if c.Inline {
+		if err := SelfContained(&raw); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.where(), err)
+		}
 	}
 	config, err := load.ClientConfig()
 	if err != nil {
@@ -233,12 +235,6 @@ type absent struct{ error }
 
 func (absent) Error() string   { return "it isn't there" }
 func (a absent) Unwrap() error { return a.error }
-
-// inline says whether all that a context needs stands in the kubeconfig itself.
-func inline(c *clientcmdapi.Cluster, a *clientcmdapi.AuthInfo) bool {
-	return (c == nil || c.CertificateAuthority == "") &&
-		(a == nil || a.ClientCertificate == "" && a.ClientKey == "" && a.TokenFile == "" && a.Exec == nil && a.AuthProvider == nil)
-}
 
 // HTTP is what asks the API, for libraries that want to: REST alone knows nothing of what
 // was put around it.
@@ -335,9 +331,16 @@ func (a *API) ListWhere(ctx context.Context, k Kind, namespace, fields string) (
 
 func (a *API) list(ctx context.Context, k Kind, namespace string, options metav1.ListOptions) ([]Object, error) {
 	var all []Object
-	ctx = apireply.Expect(ctx, listOf(k))
+	pages := listOf(k)
+	pages.Budget = a.budget
+	defer pages.Release()
+	ctx = apireply.Expect(ctx, pages)
 	for options.Limit = pageSize; ; {
 		list, err := a.dyn.Resource(resource(k)).Namespace(namespace).List(ctx, options)
+		if less := pages.Limit(options.Limit); errors.Is(err, apireply.ErrExcess) && less < options.Limit {
+			options.Limit = less
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

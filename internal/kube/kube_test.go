@@ -82,8 +82,13 @@ func TestOpen(t *testing.T) {
 		{"empty", "", "", "no current-context"},
 		{"another context", good, "nowhere", `context "nowhere" isn't there`},
 		{"a context without a cluster", good, "lost", `cluster "y" has no server`},
-		{"a program", strings.Replace(good, `"token":"t"`, `"exec":{"apiVersion":"client.authentication.k8s.io/v1","command":"evil"}`, 1), "", "names files or programs"},
-		{"a file", strings.Replace(good, `"token":"t"`, `"tokenFile":"/etc/passwd"`, 1), "", "names files or programs"},
+		{"a program", strings.Replace(good, `"token":"t"`, `"exec":{"apiVersion":"client.authentication.k8s.io/v1","command":"evil"}`, 1), "", `user "u": exec runs a program`},
+		{"a file", strings.Replace(good, `"token":"t"`, `"tokenFile":"/etc/passwd"`, 1), "", `user "u": tokenFile names a file`},
+		{"a plugin", strings.Replace(good, `"token":"t"`, `"auth-provider":{"name":"gcp"}`, 1), "", `auth-provider "gcp" may run a program`},
+		{"a file of authorities", strings.Replace(good, `"server":`, `"certificate-authority":"/etc/ca","server":`, 1), "", "certificate-authority names a file"},
+		{"a proxy", strings.Replace(good, `"server":`, `"proxy-url":"http://127.0.0.1:1","server":`, 1), "", `cluster "x": proxy-url has`},
+		{"no look at certificates", strings.Replace(good, `"server":`, `"insecure-skip-tls-verify":true,"server":`, 1), "", `cluster "x": insecure-skip-tls-verify has`},
+		{"a proxy of nobody's", strings.Replace(good, `"clusters":[`, `"clusters":[{"name":"z","cluster":{"server":"https://127.0.0.1:2","proxy-url":"socks5://127.0.0.1:1"}},`, 1), "", `cluster "z": proxy-url has`},
 	} {
 		api, err := Open(Config{Content: []byte(test.content), Context: test.context, Inline: true})
 		if err == nil {

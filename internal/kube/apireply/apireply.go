@@ -49,14 +49,14 @@ var ErrRedirect = errors.New("a redirect, which isn't followed")
 // is what was answered, or why nothing was asked.
 func Answered(err error) bool {
 	var status apierrors.APIStatus
-	return errors.Is(err, ErrUnexpected) || errors.Is(err, ErrRedirect) || errors.Is(err, ErrCredential) || errors.As(err, &status)
+	return errors.Is(err, ErrUnexpected) || errors.Is(err, ErrRedirect) || errors.Is(err, ErrCredential) || errors.Is(err, ErrExcess) || errors.As(err, &status)
 }
 
 func strange(format string, args ...any) error { return &UnexpectedReply{fmt.Sprintf(format, args...)} }
 
 type key struct{}
 
-// Expect marks the calls of a context as asking for a list.
+// Expect marks the calls of a context as asking for a list, or for a watch that goes on from it.
 func Expect(ctx context.Context, l *List) context.Context { return context.WithValue(ctx, key{}, l) }
 
 // Check puts a check between an API server and its clients.
@@ -83,10 +83,18 @@ func (c *checked) RoundTrip(q *http.Request) (*http.Response, error) {
 // most is how much of a body is looked at to say what it is.
 const most = 64 << 10
 
-// biggest bounds a list's page, of 500 objects that etcd bounds to 1.5 MB each.
-const biggest = 1 << 30
-
 func (c *checked) check(q *http.Request, r *http.Response) error {
+	want, _ := q.Context().Value(key{}).(*List)
+	list := want != nil && q.Method == http.MethodGet
+	bounds := want.bounds()
+	switch {
+	case r.StatusCode == http.StatusOK && q.URL.Query().Get("watch") != "":
+		r.Body, list = frames(r, bounds), false
+	case list:
+		r.Body = &bounded{r.Body, "an answer", bounds.Answer, bounds.Answer}
+	default: // one object, or what is said about calls and kinds
+		r.Body = &bounded{r.Body, "an answer", bounds.Object, bounds.Object}
+	}
 	switch {
 	case r.StatusCode >= 300 && r.StatusCode < 400:
 		return fmt.Errorf("answered %s, to %s: %w", r.Status, elsewhere(r.Header.Get("Location")), ErrRedirect)
@@ -100,17 +108,20 @@ func (c *checked) check(q *http.Request, r *http.Response) error {
 		head, _ := io.ReadAll(io.LimitReader(r.Body, most))
 		return strange("%s, and %s", r.Status, Page(head))
 	}
-	want, _ := q.Context().Value(key{}).(*List)
-	if want == nil || q.Method != http.MethodGet || q.URL.Query().Get("watch") != "" {
+	if !list {
 		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, biggest))
-	if err != nil {
-		return err
+	token := q.URL.Query().Get("continue")
+	if token == "" {
+		want.Release()
 	}
+	body, err := want.body(q.Context(), r.Body)
 	r.Body.Close()
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return want.page(q.URL.Query().Get("continue"), body)
+	if err == nil {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		err = want.page(token, body)
+	}
+	return want.shrink(q.URL.Query().Get("limit"), err)
 }
 
 // elsewhere is where a redirect leads, without what a query or a user may give away.

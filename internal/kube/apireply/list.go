@@ -2,7 +2,10 @@ package apireply
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 
@@ -23,16 +26,109 @@ var Partial = Kind{"meta.k8s.io/v1", "PartialObjectMetadata"}
 // A List is what is known of a list that is asked for, page by page. It isn't for
 // more than one at a time.
 type List struct {
-	Kinds []Kind // any of them
+	Kinds  []Kind  // any of them
+	Budget *Budget // that it is to keep to; nil: it has one of its own
 
 	version string // of the store; that of the first page is that of all
 	seen    map[string]bool
-	empty   int // pages in a row
+	empty   int   // pages in a row
+	load    Load  // of the pages so far, which is in the budget
+	limit   int64 // of a page; 0: as it is asked for
+	large   bool  // it has the place of the one that may have large answers
+	own     Budget
+}
+
+func (l *List) budget() *Budget {
+	if l.Budget == nil {
+		return &l.own
+	}
+	return l.Budget
+}
+
+func (l *List) bounds() *Bounds {
+	if l == nil {
+		return &Default
+	}
+	return l.budget().bounds()
+}
+
+// Limit is how many objects a page is to have, of which there were to be so many.
+func (l *List) Limit(asked int64) int64 {
+	if l.limit == 0 || asked == 0 {
+		return asked
+	}
+	return min(l.limit, asked)
+}
+
+// shrink has the next page be smaller where one was too large: it may be that of a good API
+// with large objects.
+func (l *List) shrink(limit string, err error) error {
+	if n, bad := strconv.ParseInt(limit, 10, 64); bad == nil && n > 1 && errors.Is(err, ErrExcess) {
+		l.limit = max(n/8, 1)
+	}
+	if err != nil {
+		l.Release()
+	}
+	return err
+}
+
+// Release notes that nothing is left of the list but what has been made of it.
+func (l *List) Release() {
+	l.unload()
+	if l.large {
+		l.budget().leave()
+		l.large = false
+	}
+}
+
+func (l *List) unload() {
+	_ = l.budget().replace(l.load, Load{}) // less is always taken
+	l.load = Load{}
+}
+
+// handy is how large an answer may be that many lists have at a time.
+const handy = 4 << 20
+
+// body reads an answer. Of lists with large ones, an API has one at a time.
+func (l *List) body(ctx context.Context, r io.Reader) ([]byte, error) {
+	var b bytes.Buffer
+	if n, err := b.ReadFrom(io.LimitReader(r, handy)); err != nil || n < handy {
+		return b.Bytes(), err
+	}
+	if !l.large {
+		if err := l.budget().enter(ctx); err != nil {
+			return nil, err
+		}
+		l.large = true
+	}
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
+}
+
+// take notes what a page is, as far as it can be said before it is decoded.
+func (l *List) take(body []byte) error {
+	b, n := l.bounds(), int64(0)
+	if n = values(body, b.AnswerValues); n > b.AnswerValues {
+		return &Excess{"an answer", b.AnswerValues, "values"}
+	}
+	return l.grow(Load{Bytes: int64(len(body)), Values: n})
+}
+
+func (l *List) grow(more Load) error {
+	next := l.load.plus(more)
+	if err := l.budget().replace(l.load, next); err != nil {
+		return err
+	}
+	l.load = next
+	return nil
 }
 
 // emptyPages bounds how many pages without an object follow each other. An API server gives few, where a
 // selector leaves out what is there, and else the list would have no end.
 const emptyPages = 100
+
+// longest is how long what a list says of itself may be: it goes back into the next question.
+const longest = 16 << 10
 
 // A head is what any list has.
 type head struct {
@@ -48,11 +144,28 @@ type item struct {
 		Namespace string `json:"namespace"`
 		Name      string `json:"name"`
 	} `json:"metadata"`
+	size int64 // in bytes
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (i *item) UnmarshalJSON(text []byte) error {
+	type plain item
+	if err := json.Unmarshal(text, (*plain)(i)); err != nil {
+		return err
+	}
+	i.size = int64(len(text))
+	return nil
 }
 
 // page takes in a page, that was asked for by the token of the one before.
 func (l *List) page(token string, body []byte) error {
-	h, err := read(body)
+	if token == "" {
+		l.unload()
+	}
+	if err := l.take(body); err != nil {
+		return err
+	}
+	h, err := l.read(body)
 	if err != nil {
 		return err
 	}
@@ -62,6 +175,8 @@ func (l *List) page(token string, body []byte) error {
 	switch {
 	case h.version == "":
 		return strange("a %s without a resourceVersion", h.Kind)
+	case len(h.version) > longest || len(h.next) > longest:
+		return strange("a %s whose resourceVersion or continue has more than %d bytes", h.Kind, longest)
 	case token != "" && h.next == token:
 		return strange("a %s whose next page is itself", h.Kind)
 	case token != "" && l.version != "" && h.version != l.version:
@@ -89,6 +204,9 @@ func (l *List) page(token string, body []byte) error {
 		if l.seen[key] {
 			return strange("a %s with %q twice", h.Kind, Line(key))
 		}
+		if most := l.bounds().Object; o.size > most {
+			return &Excess{Line(key), most, "bytes"}
+		}
 		l.seen[key] = true
 	}
 	return nil
@@ -106,9 +224,9 @@ func (l *List) named(t metav1.TypeMeta, suffix string) error {
 	return strange("a %q, not a %s", Line(t.APIVersion+" "+t.Kind), want)
 }
 
-func read(body []byte) (*head, error) {
+func (l *List) read(body []byte) (*head, error) {
 	if bytes.HasPrefix(body, protobuf) {
-		return readProtobuf(body[len(protobuf):])
+		return l.readProtobuf(body[len(protobuf):])
 	}
 	var list struct {
 		metav1.TypeMeta `json:",inline"`
@@ -130,15 +248,22 @@ func read(body []byte) (*head, error) {
 		return nil, strange("a %s without items", strconv.Quote(Line(h.Kind)))
 	}
 	h.items = *list.Items
-	return h, nil
+	return h, l.grow(Load{Objects: int64(len(h.items))})
 }
 
 // readProtobuf reads any list: of all kinds, metadata is the first field and items
 // are the second, of which metadata is the first again.
-func readProtobuf(body []byte) (*head, error) {
+func (l *List) readProtobuf(body []byte) (*head, error) {
 	var envelope runtime.Unknown
 	if err := envelope.Unmarshal(body); err != nil {
 		return nil, strange("protobuf that can't be read: %s", Line(err.Error()))
+	}
+	sizes, ok := parts(envelope.Raw, 2)
+	if !ok {
+		return nil, strange("a %s that can't be read", strconv.Quote(Line(envelope.Kind)))
+	}
+	if err := l.grow(Load{Objects: int64(len(sizes))}); err != nil {
+		return nil, err
 	}
 	var list metav1.PartialObjectMetadataList
 	if err := list.Unmarshal(envelope.Raw); err != nil {
@@ -146,7 +271,7 @@ func readProtobuf(body []byte) (*head, error) {
 	}
 	h := &head{TypeMeta: metav1.TypeMeta{Kind: envelope.Kind, APIVersion: envelope.APIVersion}, version: list.ResourceVersion, next: list.Continue}
 	for i := range list.Items {
-		var o item
+		o := item{size: sizes[i]}
 		o.Metadata.Namespace, o.Metadata.Name = list.Items[i].Namespace, list.Items[i].Name
 		h.items = append(h.items, o)
 	}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
@@ -132,7 +133,7 @@ func (k *credentials) rest(context string) (*rest.Config, error) {
 		return nil, fmt.Errorf("%s: context %q: user %q isn't there", k, context, c.AuthInfo)
 	}
 	if k.inline {
-		err = selfContained(kubeconfig)
+		err = kube.SelfContained(kubeconfig)
 	} else { // certificates, tokens and programs may be files beside it
 		// An absolute path even of the folder that is worked in: "./plugin" joined to
 		// "." is "plugin", which would be looked for in $PATH.

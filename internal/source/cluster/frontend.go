@@ -494,7 +494,7 @@ func (w *Watcher) noteDemand(c shard.Change) {
 func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, s *apiStatus, known known) *listener {
 	return &listener{
 		Watcher: w, resource: r, wg: wg, report: w.endpoints.report, standing: s,
-		pages: apireply.List{Kinds: r.kinds}, known: known, at: a, ctx: ctx,
+		pages: apireply.List{Kinds: r.kinds, Budget: w.budget}, tally: apireply.NewTally(w.budget), known: known, at: a, ctx: ctx,
 	}
 }
 
@@ -512,5 +512,8 @@ func (l *listener) run(ctx context.Context) {
 		Name: string(l.Cluster), TypeDescription: l.name, Backoff: &backoff,
 	})
 	reflector.WatchListPageSize = pageSize
-	l.wg.Go(func() { reflector.RunWithContext(ctx) })
+	l.wg.Go(func() {
+		defer l.settle()
+		reflector.RunWithContext(ctx)
+	})
 }

@@ -23,6 +23,8 @@ func TestCheck(t *testing.T) {
 		{"token file", server + context + "users: [{name: u, user: {tokenFile: /etc/shadow}}]", "tokenFile names a file; token has to hold it"},
 		{"program", server + context + "users: [{name: u, user: {exec: {command: sh, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}}}]", "exec runs a program here"},
 		{"provider", server + context + "users: [{name: u, user: {auth-provider: {name: gcp, config: {cmd-path: sh}}}}]", `auth-provider "gcp" may run a program`},
+		{"proxy", "clusters: [{name: c, cluster: {server: 'https://192.0.2.1', proxy-url: 'http://127.0.0.1:1'}}]\n" + context + "users: [{name: u, user: {token: x}}]", `cluster "c": proxy-url`},
+		{"no look at its certificate", "clusters: [{name: c, cluster: {server: 'https://192.0.2.1', insecure-skip-tls-verify: true}}]\n" + context + "users: [{name: u, user: {token: x}}]", `cluster "c": insecure-skip-tls-verify`},
 		{"of a user that isn't used", server + context + "users: [{name: u, user: {token: x}}, {name: v, user: {tokenFile: /t}}]", `user "v": tokenFile`},
 	} {
 		err := Check([]byte(tt.text))
@@ -44,7 +46,7 @@ func TestGiven(t *testing.T) {
 		c.Heartbeat = Heartbeat{Period: 10 * time.Millisecond, Timeout: 200 * time.Millisecond}
 	})
 	text := func(token string) []byte {
-		return []byte(insecure(kubeconfig(s.URL, token)) + "current-context: a\n")
+		return []byte(s.trusted(kubeconfig(s.URL, token)) + "current-context: a\n")
 	}
 	if len(j.all()) != 0 || !w.Heard().IsZero() {
 		t.Errorf("without a kubeconfig: %q", j.all())

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -261,7 +263,8 @@ type listener struct {
 	report   func(...shard.Change)
 	standing *apiStatus
 	pages    apireply.List
-	known    known // what has been reported; its Watcher keeps it
+	tally    *apireply.Tally // of all that the API has of it
+	known    known           // what has been reported; its Watcher keeps it
 	at       *api
 	ctx      context.Context // of the generation: stores are called without one
 	// Of an extra resource: it has been told that there is none, or that it can't be
@@ -324,6 +327,8 @@ func (l *listener) say(c shard.Change) {
 func (l *listener) settle() {
 	l.listing.Lock()
 	defer l.listing.Unlock()
+	l.pages.Release()
+	l.tally.End()
 }
 
 // ListWithContext is for reflectors.
@@ -337,10 +342,12 @@ func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (r
 		// whose cache is still behind. A first list is to be the present one.
 		o.ResourceVersion = ""
 	}
+	o.Limit = l.pages.Limit(o.Limit)
 	call, end := context.WithTimeoutCause(ctx, l.hungAfter, errHung)
 	defer end()
 	list, err := l.list(apireply.Expect(call, &l.pages), l.options(o))
 	if err != nil {
+		l.pages.Release()
 		err = cause(call, err)
 		l.trouble(ctx, err)
 		return nil, err
@@ -359,7 +366,7 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 	l.pause(ctx)
 	call, end := context.WithCancelCause(ctx)
 	patience := time.AfterFunc(l.hungAfter, func() { end(errHung) })
-	w, err := l.watch(call, l.options(o))
+	w, err := l.watch(apireply.Expect(call, &l.pages), l.options(o))
 	if err != nil {
 		err = cause(call, err)
 	}
@@ -440,12 +447,20 @@ func (l *listener) options(o metav1.ListOptions) metav1.ListOptions {
 // within a watch are counted only: the next call says what has become of the API.
 func (l *listener) event(ctx context.Context, e watch.Event, streamed bool) watch.Event {
 	if e.Type == watch.Error {
-		l.count(ctx, why(apierrors.FromObject(e.Object)))
+		err := apierrors.FromObject(e.Object)
+		if beyond := apireply.Beyond(err); beyond != nil && !streamed {
+			l.trouble(ctx, beyond)
+		} else {
+			l.count(ctx, why(cmp.Or(beyond, err)))
+		}
 		return e
 	}
 	err := l.pages.Event(e)
 	if err == nil && reflect.TypeOf(e.Object) != reflect.TypeOf(l.sample) {
 		err = &apireply.UnexpectedReply{What: fmt.Sprintf("a watch of %s that tells of a %T", l.name, e.Object)}
+	}
+	if err == nil {
+		err = l.take(e)
 	}
 	if err != nil {
 		// A reflector would pass over it, and go on from its version.
@@ -462,6 +477,29 @@ func (l *listener) event(ctx context.Context, e watch.Event, streamed bool) watc
 		l.history.saw(o.GetResourceVersion())
 	}
 	return e
+}
+
+// take notes what an object of a watch counts for, or says why it can't be taken in.
+func (l *listener) take(e watch.Event) error {
+	o, ok := e.Object.(metav1.Object)
+	if !ok || e.Type == watch.Bookmark {
+		return nil
+	}
+	key := cache.NewObjectName(o.GetNamespace(), o.GetName()).String()
+	if e.Type == watch.Deleted {
+		l.tally.Drop(key)
+		return nil
+	}
+	return l.tally.Set(key, weigh(e.Object))
+}
+
+// weigh is what an object counts for among all that an API has.
+func weigh(o runtime.Object) apireply.Load {
+	l := apireply.Weigh(o)
+	if s, ok := o.(*discoveryv1.EndpointSlice); ok {
+		l.Endpoints = int64(len(s.Endpoints))
+	}
+	return l
 }
 
 // trouble notes an error of a call, unless it is our own going away.
@@ -558,7 +596,8 @@ var _ cache.TransformingStore = (*store)(nil)
 
 // A cut is an object cut down to what counts of it.
 type cut struct {
-	key string // NAMESPACE/NAME
+	key  string // NAMESPACE/NAME
+	load apireply.Load
 	seen
 }
 
@@ -574,7 +613,11 @@ func (s *store) cut(obj any) cut {
 	if err == nil {
 		s.gripes.say(s.name+" "+key, problems)
 	}
-	return cut{key, see(obj, change)}
+	c := cut{key: key, seen: see(obj, change)}
+	if o, ok := obj.(runtime.Object); ok {
+		c.load = weigh(o)
+	}
+	return c
 }
 
 // Transformer makes the reflector's own store, in which it gathers a streamed
@@ -613,18 +656,25 @@ func (s *store) Delete(obj any) error {
 func (s *store) Replace(list []any, version string) error {
 	sets := make([]shard.Change, 0, len(list))
 	there, ours := make(map[string]seen, len(list)), make(known, len(list))
+	loads := make(map[string]apireply.Load, len(list))
 	for i, o := range list {
 		c := s.cut(o)
 		c.change = s.known[c.key].copied(c.change)
-		there[c.key] = c.seen
+		there[c.key], loads[c.key] = c.seen, c.load
 		if c.change != nil {
 			sets, ours[c.key] = append(sets, c.change), c.seen
 		}
 		list[i] = nil // a decoded object can go as soon as it has been read
 	}
+	s.pages.Release()
+	if err := s.tally.Replace(loads); err != nil {
+		s.trouble(s.ctx, err)
+		return err
+	}
 	if err := s.confirm(there); err != nil {
 		return err
 	}
+	s.gripes.keep(s.name, there)
 	clear(s.known)
 	maps.Copy(s.known, ours)
 	if s.name == "services" {

@@ -35,6 +35,7 @@ const (
 	redirected   reason = "redirect"   // it leads elsewhere, which isn't followed
 	credential   reason = "credential" // the credential plugin gives none
 	restored     reason = "restored"   // the store behind it went back in time
+	excess       reason = "excess"     // more than is taken in
 	other        reason = "other"
 )
 
@@ -54,6 +55,8 @@ func why(err error) reason {
 	switch {
 	case errors.Is(err, errHung):
 		return hung
+	case errors.Is(err, apireply.ErrExcess):
+		return excess
 	case errors.Is(err, apireply.ErrUnexpected):
 		return strange
 	case errors.Is(err, apireply.ErrRedirect):
@@ -175,7 +178,7 @@ func (s *apiStatus) refuse(resource string, err error) (final, first bool) {
 	}
 	if !s.refused[resource] {
 		if name, first := s.named(resource); first {
-			s.log.Warn(fmt.Sprintf("%s%s: %v; going on without", s.prefix, name, err))
+			s.log.Warn(fmt.Sprintf("%s%s: %s; going on without", s.prefix, name, apireply.Brief(err)))
 		}
 		s.refused[resource] = true
 	}

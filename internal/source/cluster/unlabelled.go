@@ -84,9 +84,6 @@ func (b *byName) run(ctx context.Context, listed func()) (size int) {
 	defer func() {
 		end()
 		b.wg.Wait()
-		for _, l := range b.watches {
-			l.settle()
-		}
 	}()
 	more := questions(b.endpoints.beginByName(), b.size)
 	left := atomic.Int64{}

@@ -34,3 +34,15 @@ func (g *warnings) say(object string, problems []string) {
 		g.log.Warn(fmt.Sprintf("%s%s: %s", g.prefix, object, text))
 	}
 }
+
+// keep forgets what was said of a resource's objects that aren't there any more.
+func (g *warnings) keep(resource string, there map[string]seen) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for object := range g.said {
+		of, key, _ := strings.Cut(object, " ")
+		if _, ok := there[key]; of == resource && !ok {
+			delete(g.said, object)
+		}
+	}
+}

@@ -83,6 +83,7 @@ type Watcher struct {
 	heard     atomic.Int64 // Unix nanoseconds
 	changed   atomic.Int64 // Unix seconds
 	plugin    *apireply.Plugin
+	budget    *apireply.Budget       // what the API may take up
 	trouble   atomic.Pointer[string] // what is wrong now
 	known     map[string]known       // by resource, what has been reported
 	history   history
@@ -97,7 +98,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 		c.Selector = labels.Everything()
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
-	w := &Watcher{Config: c, rotation: rotation, hungAfter: apireply.HungAfter, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: liveness{timeout: c.Heartbeat.Timeout}, demand: newDemand()}
+	w := &Watcher{Config: c, rotation: rotation, hungAfter: apireply.HungAfter, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: liveness{timeout: c.Heartbeat.Timeout}, demand: newDemand(), budget: &apireply.Budget{}}
 	if w.endpoints = newEndpoints(labelled); !c.Selector.Empty() {
 		w.endpoints = newEndpoints(labelled, unmanaged, unlabelled)
 	}
@@ -298,7 +299,6 @@ func (w *Watcher) again(a *api) *api {
 // reflect starts the reflectors of a generation; done waits for their end.
 func (w *Watcher) reflect(ctx context.Context, a *api) (done func()) {
 	var wg sync.WaitGroup
-	var lists []*listener
 	for _, r := range w.resources(a) {
 		if r.run != nil {
 			wg.Go(func() { r.run(ctx) })
@@ -307,17 +307,10 @@ func (w *Watcher) reflect(ctx context.Context, a *api) (done func()) {
 		if w.known[r.name] == nil {
 			w.known[r.name] = known{}
 		}
-		l := w.listener(ctx, a, r, &wg, w.status, w.known[r.name])
-		lists = append(lists, l)
-		l.run(ctx)
+		w.listener(ctx, a, r, &wg, w.status, w.known[r.name]).run(ctx)
 	}
 	wg.Go(func() { w.follow(ctx, a, &wg) })
-	return func() {
-		wg.Wait()
-		for _, l := range lists {
-			l.settle()
-		}
-	}
+	return wg.Wait
 }
 
 // rotated gives what other content of the kubeconfig leads to; nil: it is as it was.

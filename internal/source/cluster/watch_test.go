@@ -3,7 +3,9 @@ package cluster
 import (
 	"cmp"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +29,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
 // An apiServer speaks as much of the API as a reflector needs, in JSON. Objects
@@ -36,6 +40,8 @@ type apiServer struct {
 	t testing.TB
 	// Of those who follow; 0: the usual.
 	lull, compared, relist, handover time.Duration
+
+	bounds *apireply.Bounds // of those who follow; nil: the usual
 
 	id string // by which its objects are told from another's
 
@@ -340,6 +346,12 @@ func insecure(kubeconfig string) string {
 	return strings.Replace(kubeconfig, "cluster: {", "cluster: {insecure-skip-tls-verify: true, ", 1)
 }
 
+// trusted makes a kubeconfig trust this server.
+func (s *apiServer) trusted(kubeconfig string) string {
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	return strings.Replace(kubeconfig, "cluster: {", "cluster: {certificate-authority-data: "+base64.StdEncoding.EncodeToString(ca)+", ", 1)
+}
+
 func (s *apiServer) follow(t testing.TB, change func(*Config)) (*view, *journal, *Watcher) {
 	t.Helper()
 	w, j := s.watcher(t, change)
@@ -366,6 +378,7 @@ func (s *apiServer) watcher(t testing.TB, change func(*Config)) (*Watcher, *jour
 	w.rotation = 10 * time.Millisecond
 	w.hungAfter, w.compared, w.relist = cmp.Or(s.lull, w.hungAfter), cmp.Or(s.compared, w.compared), cmp.Or(s.relist, w.relist)
 	w.pace = 50 * time.Millisecond
+	w.budget.Bounds = s.bounds
 	w.endpoints.handover = cmp.Or(s.handover, w.endpoints.handover)
 	return w, j
 }

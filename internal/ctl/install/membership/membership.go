@@ -175,7 +175,7 @@ func (m *Member) Find(ctx context.Context, kinds []kube.Kind) ([]kube.Kind, erro
 // they see it.
 func endpoint(e kubeconfig.Endpoint, server string) kubeconfig.Endpoint {
 	if server != "" {
-		e.Server = server
+		e.Server, e.Proxy = server, ""
 	}
 	return e
 }

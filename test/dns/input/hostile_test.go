@@ -1,0 +1,359 @@
+package input
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/pem"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/test/framework/server"
+)
+
+var hostile = flag.Int("hostile", 3, "answers of each kind that a hostile API gives")
+
+// A hostility is a kind of answers. w has status 200 and JSON, unless it says something else.
+type hostility struct {
+	name  string
+	list  func(w http.ResponseWriter, r *http.Request, kind, version string) // nil: a good one
+	watch func(w http.ResponseWriter, r *http.Request, kind, version string) // nil: one that says nothing
+	ready func(w http.ResponseWriter)                                        // nil: ok
+	says  string                                                             // in the log; "": nothing has to
+}
+
+// An enemy is an API that was taken over.
+type enemy struct {
+	*httptest.Server
+	now     atomic.Pointer[hostility] // nil: it is good
+	answers atomic.Int64              // hostile ones
+}
+
+var served = map[string][2]string{ // kind and version, by resource
+	"services": {"Service", "v1"}, "ingresses": {"Ingress", "networking.k8s.io/v1"}, "endpointslices": {"EndpointSlice", "discovery.k8s.io/v1"}, "nodes": {"Node", "v1"},
+}
+
+func (e *enemy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h, q := e.now.Load(), r.URL.Query()
+	w.Header().Set("Content-Type", "application/json")
+	resource := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	k, ok := served[resource]
+	switch {
+	case resource == "readyz":
+		if h != nil && h.ready != nil {
+			e.answers.Add(1)
+			h.ready(w)
+			return
+		}
+		_, _ = io.WriteString(w, "ok")
+	case !ok:
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
+	case q.Get("watch") != "":
+		if h != nil && h.watch != nil {
+			e.answers.Add(1)
+			h.watch(w, r, k[0], k[1])
+			return
+		}
+		if q.Get("sendInitialEvents") != "" {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		for end := time.Now().Add(time.Minute); time.Now().Before(end) && e.now.Load() == h; { // then it becomes another
+			select {
+			case <-r.Context().Done():
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		// It is to be listed anew.
+		_, _ = io.WriteString(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}}`)
+	case h != nil && h.list != nil:
+		e.answers.Add(1)
+		h.list(w, r, k[0], k[1])
+	default:
+		items := map[string]string{
+			"services":       `{"metadata":{"name":"theirs","namespace":"shop","uid":"1","resourceVersion":"5"},"spec":{"type":"LoadBalancer"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.99"}]}}}`,
+			"endpointslices": `{"metadata":{"name":"theirs","namespace":"shop","uid":"2","resourceVersion":"5","labels":{"kubernetes.io/service-name":"theirs"}},"endpoints":[{"addresses":["10.0.0.1"],"zone":"us-a"}]}`,
+			"nodes":          `{"metadata":{"name":"n1","uid":"3","resourceVersion":"5","labels":{"topology.kubernetes.io/region":"us","topology.kubernetes.io/zone":"us-a"}}}`,
+		}[resource]
+		fmt.Fprintf(w, `{"kind":"%sList","apiVersion":%q,"metadata":{"resourceVersion":"10"},"items":[%s]}`, k[0], k[1], items)
+	}
+}
+
+// repeat writes a text over and over, n bytes in all or until nobody reads.
+func repeat(w io.Writer, text string, n int) {
+	chunk := strings.Repeat(text, max(1, 64<<10/len(text)))
+	for n > 0 {
+		wrote, err := io.WriteString(w, chunk)
+		if n -= wrote; err != nil {
+			return
+		}
+	}
+}
+
+// squeezed makes an answer of compressed text, n bytes of it.
+func squeezed(begin, text string, n int) func(http.ResponseWriter, *http.Request, string, string) {
+	var body bytes.Buffer
+	z := gzip.NewWriter(&body)
+	_, _ = io.WriteString(z, begin)
+	repeat(z, text, n)
+	z.Close()
+	return func(w http.ResponseWriter, _ *http.Request, _, _ string) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(body.Bytes())
+	}
+}
+
+func begun(w io.Writer, kind, version, next string) {
+	fmt.Fprintf(w, `{"kind":"%sList","apiVersion":%q,"metadata":{"resourceVersion":"10","continue":%q},"items":[`, kind, version, next)
+}
+
+// event is one of a watch, with fields beside its metadata.
+func event(w io.Writer, kind, version string, n int, fields string) error {
+	_, err := fmt.Fprintf(w, `{"type":"ADDED","object":{"kind":%q,"apiVersion":%q,"metadata":{"name":"o%d","namespace":"shop","uid":"%d","resourceVersion":"10","labels":{"kubernetes.io/service-name":"o%d"}}%s}}`+"\n",
+		kind, version, n, n, n, fields)
+	return err
+}
+
+func protobuf(kind, version string, raw []byte) []byte {
+	field := func(tag byte, b []byte) []byte {
+		return append(binary.AppendUvarint([]byte{tag}, uint64(len(b))), b...)
+	}
+	meta := append(field(0x0a, []byte(version)), field(0x12, []byte(kind))...)
+	return append(append([]byte("k8s\x00"), field(0x0a, meta)...), field(0x12, raw)...)
+}
+
+func hostilities(elsewhere string) []*hostility {
+	const gi = 1 << 30
+	watching := func(f func(w io.Writer, kind, version string)) func(http.ResponseWriter, *http.Request, string, string) {
+		return func(w http.ResponseWriter, r *http.Request, kind, version string) {
+			if r.URL.Query().Get("sendInitialEvents") != "" {
+				w.WriteHeader(http.StatusUnprocessableEntity)
+				_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)
+				return
+			}
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+			f(w, kind, version)
+		}
+	}
+	frames := func(frame []byte) func(http.ResponseWriter, *http.Request, string, string) {
+		return func(w http.ResponseWriter, _ *http.Request, _, _ string) {
+			w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf;stream=watch")
+			_, _ = w.Write(frame)
+			repeat(w, "\x12\x00", 8<<20)
+		}
+	}
+	fails := func(code int, kind, begin, text string, n int) func(http.ResponseWriter, *http.Request, string, string) {
+		return func(w http.ResponseWriter, _ *http.Request, _, _ string) {
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Location", elsewhere)
+			w.WriteHeader(code)
+			_, _ = io.WriteString(w, begin)
+			repeat(w, text, n)
+		}
+	}
+	const list = `{"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"10"},"items":[`
+	empties := func(n int) []byte { return bytes.Repeat([]byte("\x12\x00"), n) }
+	var serial atomic.Int64
+	return []*hostility{
+		{name: "a gigabyte of blanks, compressed", list: squeezed(list, " ", gi), says: "an answer: more than 67108864 bytes"},
+		{name: "a text without an end", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			begun(w, kind, version, "")
+			repeat(w, `{"x":"`+strings.Repeat("x", 1000), gi)
+		}, says: "an answer: more than 67108864 bytes"},
+		{name: "empty objects, compressed", list: squeezed(list, "{},", gi/64), says: "an answer: more than 2097152 values"},
+		{name: "lists in lists", list: squeezed(list, "[", gi/64), says: "an answer: more than 2097152 values"},
+		{name: "small objects, compressed", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			defer z.Close()
+			begun(z, kind, version, "")
+			for i := range 300_000 {
+				if _, err := fmt.Fprintf(z, `{"metadata":{"name":"a%d"}},`, i); err != nil {
+					return
+				}
+			}
+			_, _ = io.WriteString(z, `{"metadata":{"name":"b"}}]}`)
+		}, says: "more than 250000 objects"},
+		{name: "pages without an end", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			begun(w, kind, version, fmt.Sprint("t", serial.Add(1)))
+			for range 25_000 {
+				fmt.Fprintf(w, `{"metadata":{"name":"a%d"}},`, serial.Add(1))
+			}
+			fmt.Fprintf(w, `{"metadata":{"name":"a%d"}}]}`, serial.Add(1))
+		}, says: "more than 250000 objects"},
+		{name: "empty pages without an end", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			begun(w, kind, version, fmt.Sprint("t", serial.Add(1)))
+			_, _ = io.WriteString(w, "]}")
+		}, says: "empty pages in a row"},
+		{name: "large pages without an end", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			begun(w, kind, version, fmt.Sprint("t", serial.Add(1)))
+			for i := range 12 {
+				fmt.Fprintf(w, `{"metadata":{"name":"a%d","annotations":{"x":"%s"}}},`, serial.Add(1), strings.Repeat("x", 3<<20))
+				_ = i
+			}
+			fmt.Fprintf(w, `{"metadata":{"name":"a%d"}}]}`, serial.Add(1))
+		}, says: "more than 268435456 bytes"},
+		{name: "a page that leads to itself", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			begun(w, kind, version, "same")
+			_, _ = io.WriteString(w, "]}")
+		}, says: "next page is itself"},
+		{name: "a token of megabytes", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			begun(w, kind, version, strings.Repeat("x", 3<<20))
+			_, _ = io.WriteString(w, "]}")
+		}, says: "resourceVersion or continue"},
+		{name: "one large object", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			begun(w, kind, version, "")
+			fmt.Fprintf(w, `{"metadata":{"name":"a","annotations":{"x":"%s"}}}]}`, strings.Repeat("x", 5<<20))
+		}, says: "more than 4194304 bytes"},
+		{name: "protobuf of empty objects", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf")
+			_, _ = w.Write(protobuf(kind+"List", version, append([]byte("\x0a\x04\x12\x0210"), empties(1_500_000)...)))
+		}, says: "more than 250000 objects"},
+		{name: "protobuf of an object with empty fields", list: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf")
+			item := append([]byte("\x0a\x03\x0a\x01a"), empties(3_000_000)...)
+			_, _ = w.Write(protobuf(kind+"List", version, append(append([]byte("\x0a\x04\x12\x0210\x12"), binary.AppendUvarint(nil, uint64(len(item)))...), item...)))
+		}, says: "an answer: more than 2097152 values"},
+		{name: "an event without an end", watch: watching(func(w io.Writer, _, _ string) {
+			_, _ = io.WriteString(w, `{"type":"ADDED","object":{"x":"`)
+			repeat(w, "x", gi)
+		}), says: "an object that a watch tells of: more than 4194304 bytes"},
+		{name: "an event of empty values", watch: watching(func(w io.Writer, _, _ string) {
+			_, _ = io.WriteString(w, `{"type":"ADDED","object":{"x":[`)
+			repeat(w, "{},", gi)
+		}), says: "an object that a watch tells of: more than 200000 values"},
+		{name: "a frame of four gigabytes", watch: frames([]byte("\xff\xff\xff\xff"))},
+		{name: "a frame of empty fields", watch: frames([]byte("\x00\x30\x00\x00"))},
+		{name: "events of new objects without an end", watch: watching(func(w io.Writer, kind, version string) {
+			for i := 0; event(w, kind, version, i, "") == nil; i++ {
+			}
+		}), says: "all that this API has: more than"},
+		{name: "events with many endpoints", watch: watching(func(w io.Writer, kind, version string) {
+			for i := 0; event(w, kind, version, i, `,"endpoints":[`+strings.Repeat(`{},`, 20_000)+`{}]`) == nil; i++ {
+			}
+		}), says: "all that this API has: more than"},
+		{name: "a stream without an end in the place of a list", watch: func(w http.ResponseWriter, _ *http.Request, kind, version string) {
+			for i := 0; event(w, kind, version, i, `,"x":"`+strings.Repeat("x", 10_000)+`"`) == nil; i++ {
+			}
+		}},
+		{name: "an error of a gigabyte", list: fails(500, "text/plain", "", "no ", gi)},
+		{name: "a Status of a gigabyte", list: fails(404, "application/json", `{"kind":"Status","apiVersion":"v1","reason":"NotFound","message":"`, "x", gi)},
+		{name: "a login page of a gigabyte", list: fails(200, "text/html", "<html><title>Sign in</title>", "x", gi), says: "is this a login page?"},
+		{name: "a redirect", list: fails(307, "text/plain", "", "x", 1), watch: fails(308, "text/plain", "", "x", 1), says: "a redirect, which isn't followed"},
+		{name: "a heartbeat of a gigabyte", ready: func(w http.ResponseWriter) { repeat(w, "ok", gi) }},
+		{name: "ten thousand headers", list: func(w http.ResponseWriter, _ *http.Request, _, _ string) {
+			for i := range 10_000 {
+				w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("x", 2000))
+			}
+			_, _ = io.WriteString(w, "{}")
+		}},
+	}
+}
+
+// resident is what a process has in memory now, and had at most, in MB. clear begins the latter anew.
+func resident(t *testing.T, pid int, clear bool) (now, most int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kb int
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kb); err == nil {
+			now = kb >> 10
+		}
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kb); err == nil {
+			most = kb >> 10
+		}
+	}
+	if clear {
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return now, most
+}
+
+// A member's API is taken over, and answers in more than twenty ways that are meant to use up
+// memory: of none does fedns take more than it may, what is known of the member stays, nobody
+// else is turned to, and the answers of the other members are right all the while.
+func TestHostileAPI(t *testing.T) {
+	var turned atomic.Int64
+	sink := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { turned.Add(1) }))
+	defer sink.Close()
+	e := &enemy{}
+	e.Server = httptest.NewUnstartedServer(e)
+	e.EnableHTTP2 = true
+	e.Config.ErrorLog = log.New(io.Discard, "", 0)
+	e.StartTLS()
+	defer func() { e.CloseClientConnections(); e.Close() }()
+	config := filepath.Join(t.TempDir(), "kubeconfig")
+	write(t, config, fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{name: c, cluster: {server: %q, certificate-authority-data: %s}}]\nusers: [{name: u, user: {token: t}}]\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n",
+		e.URL, base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.Certificate().Raw}))))
+	s := server.Start(t, block(folder(shop(t, "192.0.2.1"))+"cluster bad {\n kubeconfig "+config+"\n}\n"))
+	const theirs = "theirs.shop.fed.svc.example.com"
+	right := func() bool {
+		a, b := server.Addrs(s.Ask(t, name, dns.TypeA)), server.Addrs(s.Ask(t, theirs, dns.TypeA))
+		return len(a) == 1 && a[0] == "192.0.2.1" && len(b) == 1 && b[0] == "192.0.2.99"
+	}
+	server.Eventually(t, time.Minute, "both members answer", right)
+	began, _ := resident(t, s.Pid, true)
+	asked := 0
+	for _, h := range hostilities(sink.URL) {
+		e.answers.Store(0)
+		said := len(s.Log())
+		since := time.Now()
+		e.now.Store(h)
+		server.Eventually(t, 10*time.Minute, h.name+": hostile answers", func() bool {
+			if asked++; !right() {
+				t.Fatalf("%s: another member's answers, or what was known, are gone:\n%s", h.name, s.Log()[said:])
+			}
+			return e.answers.Load() >= int64(*hostile)
+		})
+		if h.says != "" {
+			server.Eventually(t, time.Minute, h.name+": what is wrong is said: "+h.says, func() bool {
+				return strings.Contains(s.Log()[said:], h.says)
+			})
+		}
+		now, most := resident(t, s.Pid, true)
+		t.Logf("%s: %d answers in %.1f s; %d MB, at most %d", h.name, e.answers.Load(), time.Since(since).Seconds(), now, most)
+		// Of one API that tries all at once; see apireply.Default.
+		if most > began+1200 {
+			t.Errorf("%s: %d MB were resident, of %d at first", h.name, most, began)
+		}
+		e.now.Store(nil)
+		e.CloseClientConnections()
+		server.Eventually(t, time.Minute, h.name+": it is good again", func() bool {
+			log := s.Log()
+			wrong := max(strings.LastIndex(log, "[ERROR] plugin/federation: cluster bad: "), 0)
+			back, fresh := strings.LastIndex(log, "cluster bad: back after"), strings.LastIndex(log, "cluster bad: fresh again")
+			return wrong <= max(back, fresh) && strings.Count(log, "cluster bad: silent for") == strings.Count(log, "cluster bad: fresh again") && right()
+		})
+	}
+	if n := turned.Load(); n > 0 {
+		t.Errorf("%d requests went where a redirect led", n)
+	}
+	if n := s.Metric(t, `coredns_federation_cluster_errors_total{cluster="bad",federation="fed",reason="excess"}`); n < 20 {
+		t.Errorf("%v answers were counted as too large", n)
+	}
+	t.Logf("%d honest questions", asked)
+}
