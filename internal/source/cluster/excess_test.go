@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -75,4 +77,25 @@ func TestExcess(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What failed while it was needed is nothing to be silent for when nobody needs it any more.
+func TestSilenceOfWhatIsNoLongerNeeded(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.fill()
+	s.set("ingresses", "front", `"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}`)
+	s.do(func() {
+		s.front = func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/ingressclasses") {
+				io.WriteString(w, "{}")
+				return
+			}
+			s.answer(w, r)
+		}
+	})
+	v, _, w := s.follow(t, quick)
+	eventually(t, "a silence", func() bool { return v.says("silent") > 0 && strings.Contains(w.Trouble(), "unexpected: ") })
+	s.remove("ingresses", "front")
+	eventually(t, "fresh", func() bool { return v.says("fresh") >= v.says("silent") && w.Trouble() == "" })
 }

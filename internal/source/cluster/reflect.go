@@ -289,6 +289,7 @@ func (l *listener) pause(ctx context.Context) {
 	if len(l.when) > 0 {
 		l.demand.await(ctx, l.when, func() {
 			l.standing.listed(l.name, 0)
+			l.standing.spare(l.name) // it may have failed while it was needed
 			l.say(l.all(nil))
 			l.reported()
 		})
