@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/fedns/fedns/internal/dns/cookie"
@@ -21,15 +23,33 @@ type guards struct {
 
 // A rateLimit is what `rrl` says.
 type rateLimit struct {
-	mode string // off, observe or on; "": not said
+	mode string // off, observe, on or public; "": not said
 	rrl.Limit
 }
 
-// defaultLimit is far above what resolvers of one network ask of one domain, whose
-// answers they keep for its TTL, and far below what makes a useful weapon. Every
-// second answer beyond it goes out truncated, so that whoever is really there can
-// come again over TCP.
-var defaultLimit = rrl.Limit{Rate: 1000, Slip: 2}
+// public is the mode that limits the networks of the Internet alone, those that a forged
+// source can be of. The caches of a company's own network may ask for its own names more
+// often than anybody's out there.
+const public = "public"
+
+// defaultLimit is above what resolvers of one network ask of one domain, whose answers they
+// keep for its TTL: Google Public DNS takes 1,500 questions a second from one address before
+// its operator has to ask for more, and those are for all names that there are. It is below
+// what makes a useful weapon: 4 Mbit/s of answers with some addresses. Every second answer
+// beyond it goes out truncated, so that whoever is really there can come again over TCP.
+var defaultLimit = rrl.Limit{Rate: 2000, Slip: 2}
+
+// exempt says whether questions from an address aren't limited.
+func (l *rateLimit) exempt(from netip.Addr) bool {
+	if l.mode != public {
+		return false
+	}
+	from = from.Unmap()
+	return from.IsPrivate() || from.IsLoopback() || from.IsLinkLocalUnicast() || shared.Contains(from)
+}
+
+// shared is the space between a carrier and its customers (RFC 6598), private as far as this goes.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
 
 func (s *stanza) hastens(a args) error {
 	const needs = "needs on or off"
@@ -60,11 +80,11 @@ func (s *stanza) bakes(a args) error {
 
 func (l *rateLimit) parse(args []string) error {
 	if len(args) == 0 || len(args) > 3 {
-		return errors.New("needs off, observe or on, and at most two numbers: rrl on [ANSWERS_A_SECOND [SLIP]], such as rrl on 1000 2")
+		return errors.New("needs off, observe, on or public, and at most two numbers: rrl on [ANSWERS_A_SECOND [SLIP]], such as rrl on 2000 2")
 	}
 	l.mode, l.Limit = args[0], defaultLimit
-	if l.mode != "off" && l.mode != "observe" && l.mode != "on" {
-		return fmt.Errorf("%q is not off, observe or on", args[0])
+	if !slices.Contains([]string{"off", "observe", "on", public}, l.mode) {
+		return fmt.Errorf("%q is not off, observe, on or public", args[0])
 	}
 	for i, into := range []struct {
 		what     string
@@ -98,6 +118,9 @@ func guardsOf(stanzas []stanza) (guards, error) {
 			}
 			g.cookies = f
 		}
+	}
+	if g.limit.mode == "" {
+		g.limit = rateLimit{public, defaultLimit}
 	}
 	return g, nil
 }

@@ -162,7 +162,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 		}
 	}
 	holder := r.checkCookie(p, d)
-	if r.table != nil && !holder {
+	if r.table != nil && !holder && !r.limit.exempt(p.From.Addr()) {
 		if verdict := r.table.Take(p.From.Addr(), r.reply.now); verdict != rrl.Pass {
 			if need&bypass.Silent != 0 {
 				verdict = rrl.Drop // it may be one that gets no answer at all

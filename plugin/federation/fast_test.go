@@ -190,6 +190,7 @@ func TestFastLimitOfDropped(t *testing.T) {
 		u, questions := reading(t, "acl {\n "+acl+"\n}")
 		r := u.(*responder)
 		r.chained.limit = 0 // there is no chain here
+		r.limit.mode = "on" // for loopback, too
 		r.table = rrl.New(rrl.Limit{Rate: 1, Slip: 1}, maphash.MakeSeed())
 		r.Begin()
 		for i := range 10 {

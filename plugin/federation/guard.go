@@ -24,7 +24,7 @@ type limiter struct {
 	table *rrl.Table // nil: there is no limit
 }
 
-func (l *rateLimit) limited() bool { return l.mode == "observe" || l.mode == "on" }
+func (l *rateLimit) limited() bool { return l.mode != "off" }
 
 // take says what becomes of an answer to an address.
 func (l *limiter) take(from netip.Addr, now time.Duration) rrl.Verdict {
@@ -54,7 +54,7 @@ func (q *query) rateLimit(ctx context.Context, f *Federation) rrl.Verdict {
 		return rrl.Pass // QUIC has seen the client answer
 	}
 	from, err := netip.ParseAddr(q.IP())
-	if err != nil {
+	if err != nil || f.guards.limit.exempt(from) {
 		return rrl.Pass
 	}
 	verdict := f.limiter.take(from, pipeline.Now())
