@@ -24,6 +24,7 @@ import (
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/cli"
+	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/logging"
 	"github.com/fedns/fedns/internal/sync/controller"
@@ -150,6 +151,9 @@ func run(ctx context.Context, o options) error {
 	}
 	if o.Kubeconfig == "" {
 		return errors.New("no kubeconfig is given: --kubeconfig FILE, or KUBECONFIG, says what leads to the federation's API")
+	}
+	if why := inputfile.Exposed(o.Kubeconfig); why != "" {
+		o.Log.Warn(why)
 	}
 	if o.dryRun {
 		ctx, cancel := context.WithTimeout(ctx, o.deadline)

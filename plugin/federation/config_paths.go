@@ -5,6 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"github.com/fedns/fedns/internal/inputfile"
 )
 
 // isFolder says what is wrong with a path that is to be a folder's. That there is none
@@ -39,6 +42,23 @@ func reachable(path, what string) error {
 			return fmt.Errorf("%s: %s is a file, not a directory, and nothing can be in it; it needs %s in a folder", path, dir, what)
 		case err == nil, dir == filepath.Dir(dir):
 			return nil
+		}
+	}
+}
+
+// exposed warns of files with secrets that others may read.
+func (s *stanza) exposed() {
+	files := []string{s.registry}
+	if s.guards.cookies != "off" {
+		files = append(files, s.guards.cookies)
+	}
+	for _, c := range s.clusters {
+		files = append(files, c.kubeconfig)
+	}
+	slices.Sort(files)
+	for _, file := range slices.Compact(files) {
+		if why := inputfile.Exposed(file); file != "" && why != "" {
+			clogger.Warningf("federation %s: %s", s.name, why)
 		}
 	}
 }

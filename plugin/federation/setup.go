@@ -52,6 +52,7 @@ func setup(c *caddy.Controller) error {
 	f.addresses = addressesOf(c.ServerBlockKeys, f.config.ListenHosts)
 	for i := range stanzas {
 		stanzas[i].placed()
+		stanzas[i].exposed()
 	}
 	f.captureServer(f.config)
 	f.addEdge(f.config)

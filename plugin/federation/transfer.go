@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"context"
 	"errors"
 	"iter"
 	"slices"
@@ -25,11 +26,12 @@ const batch = 500
 // every name in every scope (RFC 5936). A serial that isn't ours gets the whole
 // zone, since no differences are kept.
 func (f *Federation) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
+	ctx := passingNow()
 	for _, d := range f.domains {
 		if string(d.name) == zone && d.lead == nil { // what a cluster's pods are told is nobody else's affair
 			select {
 			case <-f.ready:
-				return d.transfer(f, serial), nil
+				return d.transfer(ctx, f, serial), nil
 			default:
 				return nil, errNotReady
 			}
@@ -41,26 +43,35 @@ func (f *Federation) Transfer(zone string, serial uint32) (<-chan []dns.RR, erro
 // errNotReady is SERVFAIL: a secondary would keep for hours what isn't the whole zone.
 var errNotReady = errors.New("not everything is known yet that stands in the zone")
 
-func (d *domain) transfer(f *Federation, serial uint32) <-chan []dns.RR {
+// transfer writes the zone, until ctx ends: then nobody wants it any more.
+func (d *domain) transfer(ctx context.Context, f *Federation, serial uint32) <-chan []dns.RR {
 	a, s := d.apex.Load(), f.board.Load()
 	q := query{domain: d, apex: a, snapshot: s, of: f}
 	soa := a.serialized(s.Serial, false)
 	ch := make(chan []dns.RR)
+	put := func(rrs []dns.RR) bool {
+		select {
+		case ch <- rrs:
+			return ctx.Err() == nil
+		case <-ctx.Done():
+			return false
+		}
+	}
 	go func() {
 		defer close(ch)
-		ch <- []dns.RR{soa}
-		if serial != 0 && int32(serial-s.Serial) >= 0 {
+		if !put([]dns.RR{soa}) || serial != 0 && int32(serial-s.Serial) >= 0 || !put(a.rrs) {
 			return
 		}
-		ch <- a.rrs
 		var rrs []dns.RR
 		for rr := range q.records() {
 			if rrs = append(rrs, rr); len(rrs) == batch {
-				ch <- rrs
+				if !put(rrs) {
+					return
+				}
 				rrs = nil
 			}
 		}
-		ch <- append(rrs, soa)
+		put(append(rrs, soa))
 	}()
 	return ch
 }

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -297,6 +298,19 @@ func resident(t *testing.T, pid int, clear bool) (now, most int) {
 // memory: of none does fedns take more than it may, what is known of the member stays, nobody
 // else is turned to, and the answers of the other members are right all the while.
 func TestHostileAPI(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what is resident is read in /proc")
+	}
+	const parts = 3 // beside each other: most of the time, somebody waits to try again
+	for part := range parts {
+		t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Parallel()
+			tryHostilities(t, func(i int) bool { return i%parts == part })
+		})
+	}
+}
+
+func tryHostilities(t *testing.T, these func(int) bool) {
 	var turned atomic.Int64
 	sink := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { turned.Add(1) }))
 	defer sink.Close()
@@ -318,7 +332,10 @@ func TestHostileAPI(t *testing.T) {
 	server.Eventually(t, time.Minute, "both members answer", right)
 	began, _ := resident(t, s.Pid, true)
 	asked := 0
-	for _, h := range hostilities(sink.URL) {
+	for i, h := range hostilities(sink.URL) {
+		if !these(i) {
+			continue
+		}
 		e.answers.Store(0)
 		said := len(s.Log())
 		since := time.Now()
@@ -352,7 +369,7 @@ func TestHostileAPI(t *testing.T) {
 	if n := turned.Load(); n > 0 {
 		t.Errorf("%d requests went where a redirect led", n)
 	}
-	if n := s.Metric(t, `coredns_federation_cluster_errors_total{cluster="bad",federation="fed",reason="excess"}`); n < 20 {
+	if n := s.Metric(t, `coredns_federation_cluster_errors_total{cluster="bad",federation="fed",reason="excess"}`); n < 5 {
 		t.Errorf("%v answers were counted as too large", n)
 	}
 	t.Logf("%d honest questions", asked)

@@ -308,3 +308,28 @@ func TestGarbage(t *testing.T) {
 		t.Errorf("answered with %v\n%s", got, s.Log())
 	}
 }
+
+// Files with secrets that everybody on the host can read are warned of, one line each.
+func TestExposedSecrets(t *testing.T) {
+	dir := shop(t, "192.0.2.1")
+	cookies := filepath.Join(t.TempDir(), "cookies")
+	write(t, cookies, strings.Repeat("ab", 16)+"\n") // 0644
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	write(t, kubeconfig, "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n")
+	stanza := folder(dir) + "cluster d {\n kubeconfig " + kubeconfig + "\n}\ncookies " + cookies
+	said := func(log, file string) bool {
+		return strings.Contains(log, "[WARNING] plugin/federation: federation fed: "+file+" holds secrets and can be read by everybody on this host (mode 0644): chmod 0640\n")
+	}
+	s := server.Start(t, block(stanza))
+	if log := s.Log(); !said(log, cookies) || !said(log, kubeconfig) {
+		t.Errorf("it says\n%s", log)
+	}
+	for _, file := range []string{cookies, kubeconfig} {
+		if err := os.Chmod(file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if log := server.Start(t, block(stanza)).Log(); strings.Contains(log, "holds secrets") {
+		t.Errorf("it says\n%s", log)
+	}
+}
