@@ -64,7 +64,34 @@ func lacking() string {
 		return "no network namespace can be made: " + string(out)
 	}
 	_ = exec.Command(path("ip"), "netns", "del", name).Run()
-	return ""
+	return refuses()
+}
+
+// refuses says what of what containers are made of the machine doesn't give; "": nothing.
+func refuses() string {
+	dir, err := os.MkdirTemp(os.TempDir(), "fn")
+	if err != nil {
+		return err.Error()
+	}
+	defer os.RemoveAll(dir)
+	for _, name := range []string{"lower", "upper", "work", "merged"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			return err.Error()
+		}
+	}
+	options := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", dir)
+	if out, err := exec.Command("mount", "-t", "overlay", "overlay", "-o", options, filepath.Join(dir, "merged")).CombinedOutput(); err != nil {
+		return "no overlay can be mounted: " + strings.TrimSpace(string(out))
+	}
+	_ = exec.Command("umount", filepath.Join(dir, "merged")).Run()
+	for _, root := range []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup"} { // version 1, or 2
+		cgroup := filepath.Join(root, "fedns-nodes")
+		if err := os.Mkdir(cgroup, 0o755); err == nil || os.IsExist(err) {
+			_ = os.Remove(cgroup)
+			return ""
+		}
+	}
+	return "no cgroup can be made"
 }
 
 func path(name string) string {
