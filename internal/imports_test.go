@@ -53,7 +53,7 @@ var layers = []layer{
 	}},
 	{"what an operator does with clusters", []string{
 		"internal/ctl/install/apply", "internal/ctl/install/marks", "internal/ctl/install/token", "internal/ctl/install/hosted",
-		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl",
+		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl/check", "internal/ctl",
 	}},
 	{"CoreDNS: the only place that knows it", []string{"plugin/federation/bypass", "plugin/federation", "plugin/tls"}},
 	{"the programs", []string{"cmd/fedns", "cmd/fedsync", "cmd/fedctl"}},
@@ -107,13 +107,13 @@ const siphash = "github.com/dchest/siphash"
 // homes says where libraries stop.
 var homes = map[string][]string{
 	"k8s.io/api/":            {"internal/source/cluster"},
-	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/marks", "internal/ctl/install/membership", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease"},
+	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/marks", "internal/ctl/install/membership", "internal/ctl/check", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease"},
 	"k8s.io/client-go/":      {"internal/source/cluster", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/sync/controller"},
 	"k8s.io/cli-runtime/":    {"internal/ctl"},
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},
-	"sigs.k8s.io/":           {"internal/source/cluster", "internal/kube", "internal/ctl"},
+	"sigs.k8s.io/":           {"internal/source/cluster", "internal/kube", "internal/ctl", "internal/ctl/check"},
 	"github.com/coredns/":    {"plugin/federation/bypass", "plugin/federation", "plugin/tls", "cmd/fedns"},
-	"github.com/miekg/dns":   {"plugin/federation/bypass", "plugin/federation", "internal/dns/static"},
+	"github.com/miekg/dns":   {"plugin/federation/bypass", "plugin/federation", "internal/dns/static", "internal/ctl/check"},
 	"github.com/prometheus/": {"cmd/fedsync", "internal/source/cluster", "internal/sync/controller", "internal/pipeline", "internal/source/probe", "internal/source/registry", "plugin/federation"},
 	"github.com/fsnotify/":   {},
 	"github.com/spf13/":      {"internal/cli", "internal/ctl", "cmd/fedsync", "cmd/fedns"},

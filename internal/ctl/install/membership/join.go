@@ -166,12 +166,10 @@ func (m *Member) preflight(ctx context.Context) (identity string, err error) {
 	if identity, err = bootstrap.Identity(ctx, m.API); err != nil {
 		return "", err
 	}
-	write := []string{"get", "create", "patch", "delete"}
-	err = need(ctx, m.API, rightsOn(write, builtin.Namespaces, builtin.ServiceAccounts, builtin.Secrets, builtin.ClusterRoles, builtin.ClusterRoleBindings)...)
-	if err != nil {
+	if err := need(ctx, m.API, ClusterRights()...); err != nil {
 		return "", err
 	}
-	if err := need(ctx, m.Home, rightsOn(write, builtin.Secrets, builtin.Roles, builtin.RoleBindings, v1alpha1.Clusters)...); err != nil {
+	if err := need(ctx, m.Home, HomeRights()...); err != nil {
 		return "", err
 	}
 	known, err := m.identity(ctx)
@@ -191,6 +189,19 @@ func (m *Member) preflight(ctx context.Context) (identity string, err error) {
 		}
 	}
 	return identity, nil
+}
+
+// written is what fedctl does to what it makes.
+var written = []string{"get", "create", "patch", "delete"}
+
+// ClusterRights are those that Join takes in the cluster.
+func ClusterRights() []kube.Right {
+	return rightsOn(written, builtin.Namespaces, builtin.ServiceAccounts, builtin.Secrets, builtin.ClusterRoles, builtin.ClusterRoleBindings)
+}
+
+// HomeRights are those that Join takes in the federation's API.
+func HomeRights() []kube.Right {
+	return rightsOn(written, builtin.Secrets, builtin.Roles, builtin.RoleBindings, v1alpha1.Clusters)
 }
 
 // identity tells which cluster goes by this name in the federation; "": none.

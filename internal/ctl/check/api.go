@@ -1,0 +1,141 @@
+package check
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+)
+
+// expiring is how long before its end a token is told of: a week is enough to renew it by hand.
+const expiring = 7 * 24 * time.Hour
+
+// API is what the API of a federation has.
+type API struct {
+	Federation string
+	Clusters   []unstructured.Unstructured
+	Servers    []v1alpha1.Server
+	Secrets    map[string][]byte // kubeconfigs, by their Secret; nil: they may not be read
+	Now        time.Time
+}
+
+// Objects judges it.
+func Objects(a *API) []Finding {
+	f := findings{group: "api"}
+	for i := range a.Clusters {
+		o := &a.Clusters[i]
+		well := true
+		conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+		if len(conditions) == 0 {
+			f.warn("does a fedns follow this federation (option registry)?", "Cluster %s: nobody says how it stands", o.GetName())
+			well = false
+		}
+		for _, c := range conditions {
+			m, _ := c.(map[string]any)
+			kind, status, message := text(m["type"]), text(m["status"]), text(m["message"])
+			switch {
+			case kind == v1alpha1.Valid && status == "False":
+				f.err("kubectl edit cluster "+o.GetName(), "Cluster %s: its spec is wrong: %s", o.GetName(), message)
+			case kind == v1alpha1.Heard && status == "False":
+				f.err("see to its API, or to the credentials in its Secret: fedctl join again renews them", "Cluster %s: fedns doesn't hear from it: %s", o.GetName(), message)
+			case kind == v1alpha1.Ready && status != "True":
+				f.err("see to its API, or to the credentials in its Secret: fedctl join again renews them", "Cluster %s isn't ready: %s", o.GetName(), message)
+			default:
+				continue
+			}
+			well = false
+		}
+		if well {
+			f.ok("Cluster %s is as it should be", o.GetName())
+		}
+	}
+	live := 0
+	versions := map[string]bool{}
+	for _, s := range a.Servers {
+		if s.Live(a.Now) {
+			live++
+			versions[s.Version] = true
+		}
+	}
+	switch {
+	case live == 0:
+		f.err("the kubeconfig of Secret "+a.Federation+"-fedns is the file of the option registry", "no fedns follows federation %s", a.Federation)
+	case len(versions) > 1:
+		f.warn("upgrade the others: docs/operate.md", "%d fedns follow the federation, of versions %s", live, strings.Join(sortedKeys(versions), ", "))
+	default:
+		f.ok("%d fedns follow federation %s", live, a.Federation)
+	}
+	f.tokens(a)
+	return f.all
+}
+
+// tokens judges until when the credentials of clusters hold.
+func (f *findings) tokens(a *API) {
+	if a.Secrets == nil {
+		f.warn("ask with rights to read Secrets in "+v1alpha1.System, "until when the clusters' credentials hold isn't known: the Secrets may not be read")
+		return
+	}
+	ends := 0
+	for _, name := range sortedKeys(a.Secrets) {
+		end, has := tokenEnd(a.Secrets[name])
+		left := end.Sub(a.Now)
+		cluster := strings.TrimSuffix(strings.TrimSuffix(name, v1alpha1.WriterSuffix), ".cluster")
+		switch {
+		case !has:
+			continue
+		case left <= 0:
+			f.err("fedctl join "+cluster+" again renews it", "the credentials in Secret %s have ended %s ago", name, ago(-left.Seconds()))
+		case left < expiring:
+			f.warn("fedctl join "+cluster+" again renews it", "the credentials in Secret %s end in %s", name, ago(left.Seconds()))
+		default:
+			continue
+		}
+		ends++
+	}
+	if ends == 0 && len(a.Secrets) > 0 {
+		f.ok("the credentials in %d Secrets hold for a week and longer", len(a.Secrets))
+	}
+}
+
+// tokenEnd reads until when the token of a kubeconfig holds (RFC 7519 section 4.1.4); has is
+// false where it has none, or one without an end.
+func tokenEnd(kubeconfig []byte) (end time.Time, has bool) {
+	var c struct {
+		Users []struct{ User struct{ Token string } }
+	}
+	if yaml.Unmarshal(kubeconfig, &c) != nil {
+		return end, false
+	}
+	for _, u := range c.Users {
+		parts := strings.Split(u.User.Token, ".")
+		if len(parts) != 3 {
+			continue
+		}
+		claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err != nil {
+			continue
+		}
+		var said struct{ Exp float64 }
+		if json.Unmarshal(claims, &said) == nil && said.Exp > 0 {
+			return time.Unix(int64(said.Exp), 0), true
+		}
+	}
+	return end, false
+}
+
+func text(v any) string { s, _ := v.(string); return s }
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

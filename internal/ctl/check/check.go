@@ -1,0 +1,225 @@
+// Package check judges a federation from outside in: its delegation, its servers, what they
+// say of clusters, services and orders, and the objects in its API. What is found out
+// (Delegation, Server, report.…) comes in, findings go out; only ask.go asks anybody.
+// Begin at Finding.
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/report"
+)
+
+// A Level is how a finding stands. Errors are what clients suffer from now, warnings what
+// they may soon.
+type Level string
+
+// The levels.
+const (
+	OK      Level = "ok"
+	Warning Level = "warning"
+	Error   Level = "error"
+)
+
+// A Finding is one thing that was looked at.
+type Finding struct {
+	Group string `json:"group"` // delegation, server, clusters, services, orders, api
+	Level Level  `json:"level"`
+	Text  string `json:"text"`
+	Fix   string `json:"fix,omitempty"` // what to do; "" where it is well
+}
+
+// Worst is the worst level of findings.
+func Worst(all []Finding) Level {
+	worst := OK
+	for _, f := range all {
+		if f.Level == Error || f.Level == Warning && worst == OK {
+			worst = f.Level
+		}
+	}
+	return worst
+}
+
+// findings gathers those of one group.
+type findings struct {
+	group string
+	all   []Finding
+}
+
+func (f *findings) ok(format string, v ...any) {
+	f.all = append(f.all, Finding{f.group, OK, fmt.Sprintf(format, v...), ""})
+}
+
+func (f *findings) warn(fix, format string, v ...any) {
+	f.all = append(f.all, Finding{f.group, Warning, fmt.Sprintf(format, v...), fix})
+}
+
+func (f *findings) err(fix, format string, v ...any) {
+	f.all = append(f.all, Finding{f.group, Error, fmt.Sprintf(format, v...), fix})
+}
+
+// soon is how long before its end an order is told of.
+const soon = time.Hour
+
+// Status judges what a server says of itself, of clusters and of services.
+func Status(s *report.Snapshot, c *report.Clusters, services []report.Service) []Finding {
+	return slices.Concat(servers(s), clusters(c), shards(s, services), orders(s))
+}
+
+func servers(s *report.Snapshot) []Finding {
+	f := findings{group: "server"}
+	f.ok("fedns %s answers with serial %d", s.Versions["fedns"], s.Serial)
+	for _, fed := range s.Federations {
+		switch {
+		case fed.Isolated:
+			f.err("its network, not theirs, is the likely cause: see whether it reaches the clusters' APIs at all", "federation %s: more than half of the clusters are silent at once; the server is cut off, and answers what it last knew", fed.Federation)
+		case !fed.Heard:
+			f.err("wait for ten seconds after its start; then fedctl clusters says which cluster, and why", "federation %s: no cluster has been listed", fed.Federation)
+		case !fed.Settled:
+			f.warn("fedctl clusters says which, and why", "federation %s: not every cluster has been listed yet", fed.Federation)
+		}
+		if fed.OverridesError != "" {
+			f.err("mend the file; the last orders that could be read hold meanwhile", "federation %s: the file of overrides can't be read: %s", fed.Federation, fed.OverridesError)
+		}
+	}
+	return f.all
+}
+
+func clusters(c *report.Clusters) []Finding {
+	f := findings{group: "clusters"}
+	listed := 0
+	for _, m := range c.Clusters {
+		name := "cluster " + m.Cluster
+		switch {
+		case m.Silent && m.Reason != "":
+			f.err("see to its API, or to the credentials that lead there; fedctl drain takes it out of the answers", "%s is silent for %s: %s", name, ago(m.SilentSeconds), m.Reason)
+		case m.Silent:
+			f.err("see to its API; fedctl drain takes it out of the answers", "%s is silent for %s", name, ago(m.SilentSeconds))
+		case !m.Listed && m.Reason != "":
+			f.err("the reason says what is missing", "%s has never been listed: %s", name, m.Reason)
+		case !m.Listed:
+			f.warn("it may only have joined", "%s hasn't been listed yet", name)
+		case m.Reason != "":
+			f.warn("what was known of it is still answered", "%s can't be read as a whole: %s", name, m.Reason)
+		default:
+			listed++
+		}
+		if m.Warning != "" {
+			f.warn("see docs/inside-a-cluster.md", "%s: %s", name, m.Warning)
+		}
+		if m.Listed && len(m.Places) == 0 {
+			f.warn("label its nodes with topology.kubernetes.io/region and /zone, or say region and zones of the cluster", "%s has no place: it is answered by the global names only", name)
+		}
+	}
+	if listed > 0 {
+		f.ok("%d of %d clusters are listed and fresh", listed, len(c.Clusters))
+	}
+	if len(c.Clusters) == 0 {
+		f.err("fedctl join, or a cluster in the Corefile", "there is no cluster")
+	}
+	return f.all
+}
+
+// few is how many of a kind are named.
+const few = 5
+
+func shards(s *report.Snapshot, services []report.Service) []Finding {
+	f := findings{group: "services"}
+	var without, partly []string
+	up := 0
+	for _, sv := range services {
+		name := subject(sv)
+		switch {
+		case len(sv.Addresses) == 0:
+			without = append(without, fmt.Sprintf("%s (%s)", name, sv.Down))
+		case !sv.Healthy:
+			partly = append(partly, name)
+		default:
+			up++
+		}
+	}
+	if len(without) > 0 {
+		f.err("fedctl explain NAME says why", "%s without a shard that is up: %s", counted(len(without)), first(without))
+	}
+	if len(partly) > 0 {
+		f.warn("fedctl services --unhealthy says which shard, why, and since when", "%s with a shard that isn't up: %s", counted(len(partly)), first(partly))
+	}
+	if up > 0 {
+		f.ok("%s up in every cluster that has it", counted(up))
+	}
+	if len(services) == 0 {
+		f.warn("label a Service: fedns.io/export=true", "no service is exported")
+	}
+	for _, fed := range s.Federations {
+		if fed.GuardHeldServices > 0 {
+			f.warn("so much would go at once that it waits: fedctl services --unhealthy shows what; if it is right, the guard ends by itself, or fedctl down orders it", "federation %s: the guard holds withdrawals of %s back", fed.Federation, counted(fed.GuardHeldServices))
+		}
+	}
+	return f.all
+}
+
+// subject names a service as fedctl explain takes it.
+func subject(s report.Service) string {
+	switch s.Kind {
+	case "svc":
+		return "service/" + s.Namespace + "/" + s.Name
+	case "ing":
+		return "ingress/" + s.Namespace + "/" + s.Name
+	}
+	return s.Kind + "/" + s.Name
+}
+
+func counted(n int) string {
+	if n == 1 {
+		return "1 service"
+	}
+	return fmt.Sprintf("%d services", n)
+}
+
+func first(all []string) string {
+	if len(all) <= few {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s, and %d more", strings.Join(all[:few], ", "), len(all)-few)
+}
+
+func orders(s *report.Snapshot) []Finding {
+	f := findings{group: "orders"}
+	n := 0
+	for _, fed := range s.Federations {
+		for _, o := range fed.InForce {
+			n++
+			name := fmt.Sprintf("%s %s (%s)", o.Action, o.Subject, o.Reason)
+			if o.LeftSeconds == nil {
+				f.warn("fedctl undrain takes it back; --for says how long one holds", "%s has no end", name)
+			} else if left := time.Duration(*o.LeftSeconds * float64(time.Second)); left > 0 && left < soon {
+				f.warn("give it again with another end if it is still needed", "%s ends in %s", name, ago(*o.LeftSeconds))
+			}
+		}
+	}
+	if n == 0 {
+		f.ok("no order is in force")
+	} else if len(f.all) == 0 {
+		f.ok("%d orders are in force, all with an end", n)
+	}
+	return f.all
+}
+
+// ago is a time as people say it.
+func ago(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second)).Round(time.Second)
+	if d > time.Hour {
+		d = d.Round(time.Minute)
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
