@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -183,12 +184,15 @@ type State struct {
 	Failovers map[string]map[snapshot.Key]shard.Failovers
 	// Recents are where shards came or went lately, by federation.
 	Recents map[string]map[snapshot.Key][]snapshot.Recent
+	// Holders are the namespaces that hold hosts which others claim too, by federation and host.
+	Holders map[string]map[string]string
 }
 
 func emptyState() State {
 	return State{
 		Clusters: map[string]ClusterState{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{},
 		Failovers: map[string]map[snapshot.Key]shard.Failovers{}, Recents: map[string]map[snapshot.Key][]snapshot.Recent{},
+		Holders: map[string]map[string]string{},
 	}
 }
 
@@ -344,6 +348,7 @@ func (p *Pipeline) Import(e State) {
 	maps.Copy(p.imported.Hosts, e.Hosts)
 	maps.Copy(p.imported.Failovers, e.Failovers)
 	maps.Copy(p.imported.Recents, e.Recents)
+	maps.Copy(p.imported.Holders, e.Holders)
 	maps.Copy(p.imported.Probed, e.Probed)
 	p.imported.Version = p.imported.Version.Latest(e.Version)
 }
@@ -412,6 +417,10 @@ func (w *worker) open(i int) {
 	w.override(i)
 	w.hosts = append(w.hosts, map[string]context.CancelFunc{})
 	w.keepers = append(w.keepers, nil)
+	t.RestoreHolders(w.imported.Holders[f.Name])
+	if len(w.imported.Clusters) > 0 {
+		t.Remember()
+	}
 	for j, m := range f.Members {
 		h := w.imported.Clusters[m.Identity]
 		for _, c := range h.Changes {
@@ -594,8 +603,13 @@ func (w *worker) apply(i, j int, from *slot, changes []shard.Change) {
 	if w.seats[i][j] != from {
 		return // it has left meanwhile
 	}
-	w.learnChanges(i, j, from, changes)
 	t := w.tables[i]
+	changes = slices.Clone(changes) // which are the source's
+	wall := time.Now()
+	for n, c := range changes {
+		changes[n] = t.Sighted(j, c, wall)
+	}
+	w.learnChanges(i, j, from, changes)
 	for _, c := range changes {
 		switch c := c.(type) {
 		case shard.Silent:
@@ -621,6 +635,7 @@ func (w *worker) holdings() State {
 	e := emptyState()
 	e.Version = w.board.Load().Version
 	for i, f := range w.federations {
+		e.Holders[f.Name] = w.tables[i].Holders()
 		e.Failovers[f.Name], e.Probed[f.Name], e.Recents[f.Name] = w.tables[i].Failovers(), w.tables[i].Probed(), w.tables[i].Recents(Now())
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
 		for j, m := range w.slotsOf(i) {

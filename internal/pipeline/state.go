@@ -131,6 +131,12 @@ func (w *worker) restore(i int) {
 	if _, ok := w.imported.Recents[f.Name]; !ok {
 		w.tables[i].RestoreRecents(recentsOf(known.Recent))
 	}
+	if _, ok := w.imported.Holders[f.Name]; !ok {
+		w.tables[i].RestoreHolders(known.Holders)
+	}
+	if len(known.Clusters) > 0 {
+		w.tables[i].Remember()
+	}
 	n := 0
 	var oldest time.Duration
 	for j, m := range f.Members { // those that are attached after this
@@ -301,6 +307,7 @@ func (w *worker) keep(i int) {
 	}
 	pending := slices.Concat(k.pending, []journal.Record{w.versioned(journal.Record{
 		At: time.Now(), Leads: ledOf(w.tables[i].ChangedFailovers()), Recent: recentOf(w.tables[i].ChangedRecents(Now())),
+		Holders: w.tables[i].ChangedHolders(),
 	})})
 	k.pending = nil
 	switch {
@@ -372,6 +379,9 @@ func (w *worker) makeBase(i int) {
 	}
 	for _, l := range ledOf(w.tables[i].Failovers()) {
 		records = append(records, journal.Record{At: time.Now(), Leads: []journal.Led{l}}) // a line each
+	}
+	if held := w.tables[i].Holders(); len(held) > 0 {
+		records = append(records, journal.Record{At: time.Now(), Holders: held})
 	}
 	for _, r := range recentOf(w.tables[i].Recents(Now())) {
 		records = append(records, journal.Record{At: time.Now(), Recent: []journal.Recent{r}})

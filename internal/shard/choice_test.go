@@ -29,7 +29,7 @@ func lasting(policy string) (ttl uint32) {
 // What the oldest Service says of the policy counts, if it says anything; every
 // shard has a weight of its own.
 func TestChoiceOfMembers(t *testing.T) {
-	const differ = `disagree on fedns.io/policy; the oldest Service's is taken`
+	const differ = `disagree on fedns.io/policy; that of the Service that was seen first is taken`
 	for _, tt := range []struct {
 		name    string
 		members []said

@@ -444,7 +444,8 @@ func (m *member) host(k snapshot.Key) *Service {
 			if o.Blocked == "" && slices.Contains(a.shut, k.Name) {
 				o.Blocked = health.NotListening
 			}
-			o.Created, o.Deleting, o.Backends = r.Object.Created, o.Deleting || r.Object.Deleting, r.Object.Backends
+			o.Created, o.Seen = r.Object.Created, r.Object.Seen
+			o.Deleting, o.Backends = o.Deleting || r.Object.Deleting, r.Object.Backends
 			o.Asker = r.Object.Key.Namespace
 			o.TTL, o.Policy, o.Probe = cmp.Or(r.Object.TTL, o.TTL), cmp.Or(r.Object.Policy, o.Policy), cmp.Or(r.Object.Probe, o.Probe)
 			if r.Weighs {
@@ -469,7 +470,7 @@ func merged(k snapshot.Key, parts []*Service) *Service {
 		return parts[0]
 	}
 	slices.SortStableFunc(parts, func(a, b *Service) int {
-		return cmp.Or(compareAge(a.Created, b.Created), cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
+		return cmp.Or(compareSight(a, b), cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
 	})
 	unsaid := parts[0].Unsaid
 	if known := func(o *Service) bool { return o.Unsaid != wholly }; slices.ContainsFunc(parts, known) {
@@ -478,12 +479,12 @@ func merged(k snapshot.Key, parts []*Service) *Service {
 			unsaid = partly
 		}
 	}
-	oldest := parts[0].Created // whoever may come in: that decides whose a host is
+	oldest := parts[0] // whoever may come in: that decides whose a host is
 	if slices.ContainsFunc(parts, func(o *Service) bool { return o.Blocked == "" }) {
 		parts = slices.DeleteFunc(parts, func(o *Service) bool { return o.Blocked != "" })
 	}
 	out := *parts[0]
-	out.Created, out.Unsaid, out.Asker = oldest, unsaid, asks(parts[0])
+	out.Created, out.Seen, out.Unsaid, out.Asker = oldest.Created, oldest.Seen, unsaid, asks(parts[0])
 	out.Key, out.Claims, out.Ports = k, nil, nil
 	out.Addrs, out.Hosts, out.Backends = slices.Clone(out.Addrs), slices.Clone(out.Hosts), slices.Clone(out.Backends)
 	out.Ways = slices.Clone(out.Ways)

@@ -28,8 +28,8 @@ func (t *Table) admit(host string) (ours bool, against string) {
 // Refused counts the claims on hosts that are refused.
 func (t *Table) Refused() int { return t.refused }
 
-// An Arbiter decides which namespace holds a host that several claim: the one with
-// the oldest object that does. It belongs to the owner of the tables that share it.
+// An Arbiter decides which namespace holds a host that several claim: the one
+// whose object was seen first, for as long as it is there. It belongs to the owner of the tables that share it.
 type Arbiter struct {
 	contests map[string]*contest
 	open     map[string]bool // that are to be decided
@@ -39,16 +39,20 @@ type Arbiter struct {
 func NewArbiter() *Arbiter { return &Arbiter{map[string]*contest{}, map[string]bool{}} }
 
 // A contest is about one host. Mostly there is one claim.
-type contest struct{ claims []*claimant }
+type contest struct {
+	claims []*claimant
+	before map[*Table]snapshot.Key // who held it in an earlier process
+}
 
 // A claimant is a namespace of a federation that claims a host.
 type claimant struct {
 	table   *Table
 	key     snapshot.Key
-	created int64  // of its oldest object
-	unsaid  bool   // it isn't known yet whether it is one
-	against string // what comes first, whoever else claims the host
-	doubted bool   // it holds the host, and another that isn't one yet would
+	oldest  *Service // its object that was seen first
+	unsaid  bool     // it isn't known yet whether it is one
+	against string   // what comes first, whoever else claims the host
+	firm    bool     // it held the host while it was known to be one, or in an earlier process
+	doubted bool     // it holds the host, and another that isn't one yet would
 	decided bool
 	refused string // why; "": it holds the host
 }
@@ -61,7 +65,7 @@ func (a *Arbiter) contest(t *Table, k snapshot.Key) {
 		a.contests[k.Name] = c
 	}
 	if !slices.ContainsFunc(c.claims, func(o *claimant) bool { return o.table == t && o.key == k }) {
-		c.claims = append(c.claims, &claimant{table: t, key: k})
+		c.claims = append(c.claims, &claimant{table: t, key: k, firm: c.before[t] == k})
 	}
 	a.open[k.Name] = true
 }
@@ -104,7 +108,7 @@ func (a *Arbiter) settle() {
 	}
 	for _, h := range slices.Sorted(maps.Keys(a.open)) {
 		c := a.contests[h]
-		if c.decide(); len(c.claims) == 0 {
+		if c.decide(); len(c.claims) == 0 && c.before == nil {
 			delete(a.contests, h)
 		}
 	}
@@ -121,7 +125,7 @@ func (c *contest) decide() {
 		return gone
 	})
 	slices.SortFunc(c.claims, func(a, b *claimant) int {
-		return cmp.Or(compareBool(a.unsaid, b.unsaid), a.compare(b))
+		return cmp.Or(compareBool(!a.firm, !b.firm), compareBool(a.unsaid, b.unsaid), a.compare(b))
 	})
 	var holder *claimant
 	for _, o := range c.claims {
@@ -146,6 +150,9 @@ func (c *contest) decide() {
 		o.decided = true
 		o.table.dirty[o.key] = true
 	}
+	for _, o := range c.claims { // the holder stays while it is there
+		o.firm = o == holder && (o.firm || !o.unsaid && !o.table.beginning)
+	}
 	for _, o := range c.claims {
 		doubted := o == holder && !o.unsaid && slices.ContainsFunc(c.claims, func(other *claimant) bool {
 			return other.unsaid && other.against == "" && other.compare(o) < 0
@@ -159,7 +166,27 @@ func (c *contest) decide() {
 
 // compare sorts claims that are known to be ones: the oldest holds the host.
 func (o *claimant) compare(other *claimant) int {
-	return cmp.Or(compareAge(o.created, other.created), cmp.Compare(o.key.Namespace, other.key.Namespace), cmp.Compare(o.table.name, other.table.name))
+	return cmp.Or(compareSight(o.oldest, other.oldest), cmp.Compare(o.key.Namespace, other.key.Namespace), cmp.Compare(o.table.name, other.table.name))
+}
+
+// holds says whether the host is the claimant's.
+func (o *claimant) holds() bool { return o.decided && o.refused == "" }
+
+// restore notes who held a host in an earlier process.
+func (a *Arbiter) restore(t *Table, k snapshot.Key) {
+	c := a.contests[k.Name]
+	if c == nil {
+		c = &contest{}
+		a.contests[k.Name] = c
+	}
+	if c.before == nil {
+		c.before = map[*Table]snapshot.Key{}
+	}
+	c.before[t] = k
+	for _, o := range c.claims {
+		o.firm = o.firm || o.table == t && o.key == k
+	}
+	a.open[k.Name] = true
 }
 
 // rule notes whether a claim is refused.
@@ -184,8 +211,8 @@ func (o *claimant) look() bool {
 		if p == nil || p.object == nil || !o.table.members[i].complete() {
 			continue
 		}
-		if unsaid := p.object.Unsaid == wholly; !found || cmp.Or(compareBool(unsaid, o.unsaid), compareAge(p.object.Created, o.created)) < 0 {
-			o.created, o.unsaid = p.object.Created, unsaid
+		if unsaid := p.object.Unsaid == wholly; !found || cmp.Or(compareBool(unsaid, o.unsaid), compareSight(p.object, o.oldest)) < 0 {
+			o.oldest, o.unsaid = p.object, unsaid
 		}
 		found = true
 	}
@@ -202,10 +229,15 @@ func (o *claimant) outranks(other *claimant) string {
 	if o.table != other.table {
 		text += " of federation " + o.table.name
 	}
-	if o.created == other.created {
+	switch {
+	case compareSight(o.oldest, other.oldest) == 0:
 		return text + " holds it, of the same age and first by name"
+	case o.compare(other) > 0:
+		return text + " holds it, and has claimed it first"
+	case o.oldest.Seen == other.oldest.Seen:
+		return text + " holds it, and is older"
 	}
-	return text + " holds it, and is older"
+	return text + " holds it, and was seen first"
 }
 
 // A ClaimStatus is a claim on a host, and what has become of it.
@@ -224,7 +256,7 @@ func (a *Arbiter) Claims(host string) []ClaimStatus {
 	}
 	out := make([]ClaimStatus, 0, len(c.claims))
 	for _, o := range c.claims {
-		out = append(out, ClaimStatus{o.table.name, o.key.Namespace, o.created, o.refused})
+		out = append(out, ClaimStatus{o.table.name, o.key.Namespace, o.oldest.Created, o.refused})
 	}
 	slices.SortStableFunc(out, func(a, b ClaimStatus) int { return min(len(a.Refused), 1) - min(len(b.Refused), 1) })
 	return out

@@ -16,8 +16,11 @@ import (
 
 // A Service is what is kept of a Service or an Ingress of one cluster.
 type Service struct {
-	Key      snapshot.Key
-	Created  int64 // Unix seconds; the oldest of the members' decides where they disagree
+	Key     snapshot.Key
+	Created int64 // Unix seconds, as its cluster said first
+	// Seen is when it was seen first, in Unix nanoseconds; 0: it was there at the beginning. Where
+	// members disagree, what was seen first decides; see Table.Sighted.
+	Seen     int64 `json:",omitempty"`
 	Deleting bool
 	Balancer bool           // a load balancer gives it an address
 	NotReady bool           // endpoints count whether they are ready or not

@@ -249,7 +249,7 @@ func freezePorts(ports map[Port][]topology.Place, ups map[topology.Place]bool) [
 }
 
 // eldest is what the members' objects say of something: of those that say anything, and what
-// makes sense, the oldest wins; see compareAge. The zero value says nothing.
+// makes sense, what was seen first wins; see Sighted. The zero value says nothing.
 func eldest[T comparable](t *Table, s *service, fs []evaluation, what string, of func(*Service) T) T {
 	var none T
 	var oldest *Service
@@ -264,9 +264,9 @@ func eldest[T comparable](t *Table, s *service, fs []evaluation, what string, of
 			continue
 		}
 		if of(o) != of(oldest) {
-			t.notice("", Disagreement, fmt.Sprintf("%s: clusters %q and %q disagree on %s; the oldest Service's is taken", s.key, min(from, name), max(from, name), what))
+			t.notice("", Disagreement, fmt.Sprintf("%s: clusters %q and %q disagree on %s; that of the Service that was seen first is taken", s.key, min(from, name), max(from, name), what))
 		}
-		if cmp.Or(compareAge(o.Created, oldest.Created), cmp.Compare(name, from)) < 0 {
+		if cmp.Or(compareSight(o, oldest), cmp.Compare(name, from)) < 0 {
 			oldest, from = o, name
 		}
 	}

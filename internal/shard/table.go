@@ -43,6 +43,11 @@ type Table struct {
 	scopes   bool // the places of a member have changed
 	standing bool // a member has been listed for the first time, or had its time
 
+	remembers bool  // what was there before; see sight.go
+	sighted   int64 // when the youngest object was seen first
+	// heldBefore are the hosts that were held against others when that was asked for last.
+	heldBefore map[string]string
+
 	starting       // see begin.go
 	expecting bool // more members may come whose names aren't known yet
 	// unlistedRegistry is set where these have had their time, and may come all the same.
@@ -133,6 +138,7 @@ func (t *Table) Apply(cluster int, c Change) {
 	m := t.members[cluster]
 	switch c := c.(type) {
 	case ServiceSet:
+		t.noteSight(c.Service)
 		if c.Service.Key.Kind == snapshot.Ing {
 			t.setIngress(cluster, c.Service)
 		} else {
@@ -145,16 +151,23 @@ func (t *Table) Apply(cluster int, c Change) {
 			t.dropService(cluster, c.Key)
 		}
 	case ServiceList:
+		for _, o := range c.Services {
+			t.noteSight(o)
+		}
 		if c.Kind == snapshot.Ing {
 			t.listIngresses(cluster, c.Services)
 		} else {
 			t.listServices(cluster, c.Services)
 		}
 	case FrontendSet:
+		t.noteSight(c.Frontend.Object)
 		t.setFront(cluster, c.Frontend)
 	case FrontendGone:
 		t.dropFront(cluster, c.Key)
 	case FrontendList:
+		for _, f := range c.Frontends {
+			t.noteSight(f.Object)
+		}
 		t.listFronts(cluster, c)
 	case Awaited:
 		if !m.complete() {

@@ -36,6 +36,8 @@ type Record struct {
 	Digest uint64
 	Leads  []Led // what failover policies have come to
 	Recent []Recent
+	// Holders are hosts that several claim, by the namespace that holds it; "": no more.
+	Holders map[string]string
 	// Doubtful says of lists that some of them was lost: they are of what is there, and
 	// not of all that is.
 	Doubtful bool
@@ -69,6 +71,8 @@ type line struct {
 
 	Leads  []ledLine `json:"leads,omitempty"`
 	Recent []Recent  `json:"recent,omitempty"` // servers of before read past it
+
+	Holders map[string]string `json:"holders,omitempty"` // the same
 
 	Doubtful bool `json:"doubtful,omitempty"`
 }
@@ -278,5 +282,5 @@ func nothing() []shard.Change {
 }
 
 func (r Record) line() line {
-	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial, Digest: r.Digest, Leads: encodeLeads(r.Leads), Recent: r.Recent, Doubtful: r.Doubtful}
+	return line{Cluster: r.Cluster, At: r.At, Silent: r.Silent.Seconds(), Changes: encode(r.Changes), Hosts: r.Hosts, Serial: r.Serial, Digest: r.Digest, Leads: encodeLeads(r.Leads), Recent: r.Recent, Holders: r.Holders, Doubtful: r.Doubtful}
 }

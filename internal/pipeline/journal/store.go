@@ -27,6 +27,7 @@ type Snapshot struct {
 	Digest   uint64 // of what it was the serial of; 0: not known
 	Leads    map[snapshot.Key]Led
 	Recent   map[snapshot.Key][]RecentPlace
+	Holders  map[string]string
 	// Damaged says that some of the file was lost.
 	Damaged bool
 	// Torn is how many bytes at the end are of a line that was cut short, as it is when
@@ -114,7 +115,7 @@ func setAside(name, aside string, use bool) error {
 // only if there is something in it.
 func read(r io.Reader) (*Snapshot, error) {
 	in := bufio.NewReaderSize(r, 1<<20)
-	saved := &Snapshot{Clusters: map[string]*Saved{}, Hosts: map[string][]netip.Addr{}, Leads: map[snapshot.Key]Led{}, Recent: map[snapshot.Key][]RecentPlace{}}
+	saved := &Snapshot{Clusters: map[string]*Saved{}, Hosts: map[string][]netip.Addr{}, Leads: map[snapshot.Key]Led{}, Recent: map[snapshot.Key][]RecentPlace{}, Holders: map[string]string{}}
 	var wrong error // the first thing
 	ended, used, lost := false, 0, 0
 	n := 1
@@ -192,6 +193,11 @@ func (s *Snapshot) add(l line) error {
 	for _, r := range l.Recent {
 		if s.Recent[r.Key] = r.Places; len(r.Places) == 0 {
 			delete(s.Recent, r.Key)
+		}
+	}
+	for host, namespace := range l.Holders {
+		if s.Holders[host] = namespace; namespace == "" {
+			delete(s.Holders, host)
 		}
 	}
 	maps.Copy(s.Hosts, l.Hosts)

@@ -333,3 +333,35 @@ func TestExposedSecrets(t *testing.T) {
 		t.Errorf("it says\n%s", log)
 	}
 }
+
+// A member that writes a Service of 1990 has no say in how a name is answered that others have:
+// neither while the server runs, nor after restarts and reloads.
+func TestServiceOf1990(t *testing.T) {
+	dirs := [2]string{t.TempDir(), t.TempDir()}
+	put := func(i int, created, policy string) {
+		region := []string{"eu", "us"}[i]
+		o := vector.Service("shop", "web", []string{"192.0.2.1", "198.51.100.1"}[i])
+		m := o["metadata"].(vector.Object)
+		m["creationTimestamp"], m["annotations"] = created, vector.Object{"fedns.io/policy": policy}
+		vector.WriteManifest(t, filepath.Join(dirs[i], "all.json"), vector.Node("n", region, region+"-a"), o, vector.Slice("shop", "web", true, region+"-a"))
+	}
+	put(0, "2024-01-01T00:00:00Z", "all")
+	s := server.Start(t, block("cluster a {\n manifests "+dirs[0]+"\n}\ncluster b {\n manifests "+dirs[1]+"\n}\nstate "+t.TempDir()))
+	check := func(when string) {
+		t.Helper()
+		server.Eventually(t, 30*time.Second, when, func() bool { return len(s.Ask(t, name, dns.TypeA).Answer) == 2 })
+	}
+	server.Eventually(t, 30*time.Second, "an answer", func() bool { return len(s.Ask(t, name, dns.TypeA).Answer) == 1 })
+	put(1, "1990-01-01T00:00:00Z", "weighted 1")
+	server.Eventually(t, 30*time.Second, "they disagree", func() bool {
+		return strings.Contains(s.Log(), `clusters "a" and "b" disagree on fedns.io/policy; that of the Service that was seen first is taken`)
+	})
+	check("of 1990")
+	s.Restart(t)
+	s.WaitReady(t)
+	check("after a restart")
+	s.Reload(t)
+	check("after a reload")
+	put(0, "1980-01-01T00:00:00Z", "all") // its own age counts for nothing either
+	check("in the end")
+}
