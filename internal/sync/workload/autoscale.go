@@ -37,6 +37,9 @@ func (v *View) with(m *Member, d placement.Decision) placement.Decision {
 		return d
 	}
 	target := v.Target.place(m)
+	if _, here := v.Target.shares(v.Target.decide())[m.Name]; target.Place && v.Target.Whole != "" && !here {
+		target = placement.Decision{Why: "it is whole, in another cluster"}
+	}
 	if !target.Place {
 		target.Why = "what it scales isn't there: " + target.Why
 		return target

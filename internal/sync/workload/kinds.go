@@ -91,6 +91,7 @@ func Kinds() []*Sort {
 // Other is a kind that isn't kept without being asked for. Most are copied as they are.
 func Other(k v1alpha1.Kind) *Sort {
 	for _, s := range []*Sort{
+		{Kind: builtin.StatefulSets, Order: 3, Scale: []string{"replicas"}, whole: alone, begun: synced, status: sums(statefulSetCounts...), kept: append([]string{"currentRevision"}, statefulSetCounts...)},
 		{Kind: builtin.Budgets, Order: 4, Guard: true, Margins: []string{"minAvailable", unavailable}, floor: yields},
 	} {
 		if s.Is(k) {
@@ -141,6 +142,17 @@ func started(status Object, room bool) bool {
 	}
 	active, _ := number(status, "active")
 	return ended(status) || room && (active > 0 || text(status, "startTime") != "")
+}
+
+// alone is why a StatefulSet isn't split: each cluster would have a pod of each name, and
+// volumes of its own for it.
+func alone(Object) string { return "its pods have names, and volumes that go with them" }
+
+// synced says whether a StatefulSet has been looked at by its cluster: from then on it may
+// have volumes, with what is in them.
+func synced(status Object, _ bool) bool {
+	n, _ := number(status, "replicas")
+	return n > 0 || text(status, "currentRevision") != ""
 }
 
 // podsOfJob selects the pods of a Job, by what every API server that makes its selector

@@ -602,6 +602,51 @@ func TestPlanOfIndexedJobs(t *testing.T) {
 	w.copied("a", k, `{"spec":{"parallelism":1,"completions":2}}`)
 	w.copied("b", k, running)
 	w.check("two", w.run(), "a: delete Job ns/j")
+	w = newWorld(t, "a", "b")
+	k = w.want("Job", "ns", "j", `{`+job+`}`)
+	for _, c := range []string{"a", "b"} {
+		w.copied(c, k, `{"spec":{"parallelism":1,"completions":2},"status":{"active":1,"startTime":"2026-01-01T00:00:00Z"}}`)
+	}
+	w.check("two that have begun", w.run(), "")
+	if why := w.Plan(k).Standings[1].Why; !strings.Contains(why, "begun in a, b") {
+		t.Errorf("it is so since %q", why)
+	}
+}
+
+// A StatefulSet is in one cluster, and stays where it may have volumes.
+func TestPlanOfStatefulSets(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := w.want("StatefulSet", "ns", "db", `{"spec":{"replicas":3}}`)
+	w.check("whole", w.run(), "a: create StatefulSet ns/db 3 replicas")
+	w.member("a").Evacuated = true
+	w.SetMembers(w.members)
+	w.check("drained before it has begun", w.run(), "a: delete StatefulSet ns/db\nb: create StatefulSet ns/db 3 replicas")
+	w.copied("b", k, `{"spec":{"replicas":3},"status":{"replicas":3,"readyReplicas":2,"currentRevision":"db-1"}}`)
+	w.member("b").Evacuated, w.member("a").Evacuated = true, false
+	w.SetMembers(w.members)
+	w.check("drained when it has begun", w.run(), "b: update StatefulSet ns/db 0 replicas")
+	w.copied("b", k, `{"spec":{"replicas":0},"status":{"currentRevision":"db-1"}}`)
+	w.member("b").Evacuated = false
+	w.SetMembers(w.members)
+	w.check("and back", w.run(), "b: update StatefulSet ns/db 3 replicas")
+	w.want("StatefulSet", "ns", "db", `{"spec":{"replicas":5}}`)
+	w.check("scaled", w.run(), "b: update StatefulSet ns/db 5 replicas")
+	if n, _ := number(w.Status(k, true), "replicas"); n != 0 {
+		t.Errorf("it tells of %d replicas", n)
+	}
+
+	// Its autoscaler goes with it.
+	w.want("HorizontalPodAutoscaler", "ns", "db", `{"spec":{"scaleTargetRef":{"kind":"StatefulSet","name":"db"},"minReplicas":2,"maxReplicas":7}}`)
+	w.check("scaled by an autoscaler", w.run(), "b: create HorizontalPodAutoscaler ns/db 2 minReplicas, 7 maxReplicas")
+
+	// Copies that an older version has made have volumes, too.
+	w = newWorld(t, "a", "b")
+	k = w.want("StatefulSet", "ns", "db", `{"spec":{"replicas":3}}`)
+	for _, c := range []string{"a", "b"} {
+		w.copied(c, k, `{"spec":{"replicas":3},"status":{"replicas":3,"currentRevision":"db-1"}}`)
+	}
+	w.check("copies", w.run(), "")
+	w.check("stand", w.stands(k), "a Applied, b Applied")
 }
 
 func TestRoom(t *testing.T) {

@@ -6,10 +6,11 @@ import (
 )
 
 var (
-	deploymentCounts = []string{"replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"}
-	replicaSetCounts = []string{"replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"}
-	daemonSetCounts  = []string{"desiredNumberScheduled", "currentNumberScheduled", "numberMisscheduled", "numberReady", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"}
-	jobFields        = []string{"active", "succeeded", "failed", "ready", "terminating", "startTime", "completionTime", "conditions", "completedIndexes", "failedIndexes"}
+	deploymentCounts  = []string{"replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"}
+	replicaSetCounts  = []string{"replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"}
+	daemonSetCounts   = []string{"desiredNumberScheduled", "currentNumberScheduled", "numberMisscheduled", "numberReady", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"}
+	statefulSetCounts = []string{"replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"}
+	jobFields         = []string{"active", "succeeded", "failed", "ready", "terminating", "startTime", "completionTime", "conditions", "completedIndexes", "failedIndexes"}
 )
 
 // Status is what a federated object's status should be; nil: as it is, or nothing

@@ -1,19 +1,29 @@
 package workload
 
-import "github.com/fedns/fedns/internal/sync/replicas"
+import (
+	"maps"
+	"strings"
+
+	"github.com/fedns/fedns/internal/sync/replicas"
+)
 
 // A holder is the cluster that has an object which can't be split. The zero holder is
 // none.
 type holder struct {
 	cluster string
-	begun   bool // there, so that it would be done twice elsewhere
+	begun   bool     // there, so that it would be done twice elsewhere
+	others  []string // in which it has begun, too: an older version has copied or split it
 }
 
 // holder finds the one that has it; of several, one that has begun.
 func (v *View) holder() (h holder) {
 	for _, m := range v.Members {
-		if has, begun := v.holds(m); has && (h.cluster == "" || begun && !h.begun) {
-			h = holder{m.Name, begun}
+		has, begun := v.holds(m)
+		switch {
+		case begun && h.begun:
+			h.others = append(h.others, m.Name)
+		case has && (h.cluster == "" || begun):
+			h.cluster, h.begun = m.Name, begun
 		}
 	}
 	return h
@@ -61,11 +71,20 @@ func (v *View) whole(out map[string]Scale, clusters []replicas.Cluster, key stri
 			return
 		}
 	}
-	out[name] = Scale{}
-	for f, total := range v.Total {
-		out[name][f] = total
+	if len(h.others) > 0 && v.ended != nil {
+		// Parts of one that runs to its end can't become a whole any more.
+		for _, c := range append(h.others, name) {
+			if out[c] = v.given(c); out[c] == nil && v.Entries[c].Have != nil {
+				out[c] = v.Entries[c].Have.Scale
+			}
+		}
+		return
 	}
-	out[name][count] = n
+	for _, c := range append(h.others, name) {
+		out[c] = Scale{}
+		maps.Copy(out[c], v.Total)
+		out[c][count] = n
+	}
 }
 
 // knows says whether there is an answer to what a cluster has of the sort.
@@ -81,7 +100,10 @@ func (v *View) knows(cluster string) bool {
 // undivided is what is said of a cluster that has the object whole.
 func (v *View) undivided() string {
 	why := "whole, since " + v.Whole
-	if v.holder().begun {
+	switch h := v.holder(); {
+	case len(h.others) > 0:
+		why += "; it has begun in " + strings.Join(append([]string{h.cluster}, h.others...), ", ") + ", and stays in each"
+	case h.begun:
 		why += "; it has begun here, and stays"
 	}
 	return why

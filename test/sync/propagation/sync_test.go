@@ -23,7 +23,7 @@ func TestSync(t *testing.T) {
 	tokyo.AddNode(t, "n1", "ap", "ap-a")
 	w := newWorld(t, b, paris, tokyo, oslo)
 	w.Fed.Apply(t, ns("narrow")+strings.Replace(deployment("narrow", "wide", inParisAndTokyo, 12), `"nginx:1"`, `"nginx:1", resources: {requests: {cpu: 8}}`, 1)) // looked at in the end
-	w.Start(t, "--debug", "--max-deletes", fmt.Sprint(maxDeletes), "--kind", "example.com/v1/Gadget", "--kind", "policy/v1/PodDisruptionBudget")
+	w.Start(t, "--debug", "--max-deletes", fmt.Sprint(maxDeletes), "--kind", "example.com/v1/Gadget", "--kind", "policy/v1/PodDisruptionBudget", "--kind", "apps/v1/StatefulSet")
 
 	for _, test := range []struct {
 		name string
@@ -119,6 +119,20 @@ spec: {minAvailable: 2, selector: {matchLabels: {app: rolling}}}
 		w.stands(t, "poddisruptionbudget", "shop", "rolling", m.Name, workload.Applied)
 	}
 	eventually(t, oslo, "poddisruptionbudget", "shop", "rolling", "spec/minAvailable", "0")
+
+	// What has names and volumes is in one cluster.
+	w.Fed.Apply(t, `
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: shop, annotations: {fedns.io/preferences: '{"clusters":{"tokyo":{"weight":2},"paris":{"weight":1}}}'}}
+spec: {replicas: 3, serviceName: db, selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db}}, spec: {containers: [{name: db, image: db}]}}}
+`)
+	eventually(t, tokyo, "statefulset", "shop", "db", "spec/replicas", "3")
+	if s := w.stands(t, "statefulset", "shop", "db", "tokyo", workload.Applied); !strings.Contains(s.Why, "whole") || get(t, paris, "statefulset", "shop", "db") != nil {
+		t.Errorf("a StatefulSet stands as %+v", w.record(t, "statefulset", "shop", "db").Clusters)
+	}
+	// It says how it is there.
+	eventually(t, w.Fed, "statefulset", "shop", "db", "status/readyReplicas", "3")
 
 	t.Run("what is changed by hand comes back", func(t *testing.T) {
 		before := w.replicas(t, "shop", "web", "paris", "tokyo")

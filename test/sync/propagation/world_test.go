@@ -40,6 +40,7 @@ var kinds = func() map[string]v1alpha1.Kind {
 		"gadget":              {Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true},
 		"lease":               {Group: "coordination.k8s.io", Version: "v1", Name: "Lease", Resource: "leases", Namespaced: true},
 		"poddisruptionbudget": builtin.Budgets,
+		"statefulset":         builtin.StatefulSets,
 		"pod":                 {Version: "v1", Name: "Pod", Resource: "pods", Namespaced: true},
 	}
 	for _, s := range workload.Kinds() {
