@@ -16,32 +16,32 @@ func emptied(t *testing.T, w *world) {
 	const unkept = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-metadata: {name: old, namespace: left, finalizers: [example.com/hold]}
+metadata: {name: old, namespace: emptied, finalizers: [example.com/hold]}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: somebody}]
 ---
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: robot, namespace: left}
+metadata: {name: robot, namespace: emptied}
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: lonely, namespace: left}
+metadata: {name: lonely, namespace: emptied}
 spec: {containers: [{name: c, image: c}]}
 ---
 apiVersion: example.com/v1
 kind: Gadget
-metadata: {name: held, namespace: left, finalizers: [example.com/hold]}
+metadata: {name: held, namespace: emptied, finalizers: [example.com/hold]}
 ---
 `
-	w.Fed.Apply(t, ns("left")+unkept+configMap("left", "kept", "", "blue"))
-	there(t, w.Members["paris"], "configmap", "left", "kept")
-	remove(t, w.Fed, "namespace", "", "left")
-	w.says(t, "default", "left", "NamespaceStays", "it stays: it holds Gadget left/held, which a finalizer of somebody else's keeps")
-	patch(t, w.Fed, "gadget", "left", "held", `{"metadata": {"finalizers": null}}`)
-	w.says(t, "default", "left", "NamespaceStays", "it stays: it holds RoleBinding old (finalizers example.com/hold)")
+	w.Fed.Apply(t, ns("emptied")+unkept+configMap("emptied", "kept", "", "blue"))
+	there(t, w.Members["paris"], "configmap", "emptied", "kept")
+	remove(t, w.Fed, "namespace", "", "emptied")
+	w.says(t, "default", "emptied", "NamespaceStays", "it stays: it holds Gadget emptied/held, which a finalizer of somebody else's keeps")
+	patch(t, w.Fed, "gadget", "emptied", "held", `{"metadata": {"finalizers": null}}`)
+	w.says(t, "default", "emptied", "NamespaceStays", "it stays: it holds RoleBinding old (finalizers example.com/hold)")
 	condition := func(kind string) string {
-		o := get(t, w.Fed, "namespace", "", "left")
+		o := get(t, w.Fed, "namespace", "", "emptied")
 		if o == nil {
 			return "it is gone"
 		}
@@ -58,15 +58,15 @@ metadata: {name: held, namespace: left, finalizers: [example.com/hold]}
 	if got := condition("NamespaceContentRemaining"); !strings.Contains(got, "rolebindings.rbac.authorization.k8s.io has 1 resource instances") {
 		t.Errorf("it says %s", got)
 	}
-	gone(t, w.Members["paris"], "configmap", "left", "kept")
-	if _, err := api(t, w.Fed).Merge(t.Context(), builtin.RoleBindings, "left", "old", map[string]any{"metadata": map[string]any{"finalizers": nil}}, "somebody", ""); err != nil {
+	gone(t, w.Members["paris"], "configmap", "emptied", "kept")
+	if _, err := api(t, w.Fed).Merge(t.Context(), builtin.RoleBindings, "emptied", "old", map[string]any{"metadata": map[string]any{"finalizers": nil}}, "somebody", ""); err != nil {
 		t.Fatal(err)
 	}
-	gone(t, w.Fed, "namespace", "", "left")
+	gone(t, w.Fed, "namespace", "", "emptied")
 
-	w.Fed.Apply(t, ns("left"))
+	w.Fed.Apply(t, ns("emptied"))
 	var held []string
-	err := contents.Holds(t.Context(), api(t, w.Fed), "left", func(k kube.Kind, o *kube.Object) bool {
+	err := contents.Holds(t.Context(), api(t, w.Fed), "emptied", func(k kube.Kind, o *kube.Object) bool {
 		if !builtin.InUse(k.Name, o.GetName()) {
 			held = append(held, k.Name+" "+o.GetName())
 		}
@@ -75,7 +75,7 @@ metadata: {name: held, namespace: left, finalizers: [example.com/hold]}
 	if err != nil || len(held) > 0 {
 		t.Errorf("the new one has %q, %v", held, err)
 	}
-	remove(t, w.Fed, "namespace", "", "left")
-	gone(t, w.Fed, "namespace", "", "left")
-	server.Eventually(t, within, "it is gone from paris, too", func() bool { return get(t, w.Members["paris"], "namespace", "", "left") == nil })
+	remove(t, w.Fed, "namespace", "", "emptied")
+	gone(t, w.Fed, "namespace", "", "emptied")
+	server.Eventually(t, within, "it is gone from paris, too", func() bool { return get(t, w.Members["paris"], "namespace", "", "emptied") == nil })
 }
