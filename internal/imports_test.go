@@ -53,7 +53,7 @@ var layers = []layer{
 	}},
 	{"what an operator does with clusters", []string{
 		"internal/ctl/install/apply", "internal/ctl/install/marks", "internal/ctl/install/token", "internal/ctl/install/hosted",
-		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl/check", "internal/ctl",
+		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl/check", "internal/ctl/stub", "internal/ctl",
 	}},
 	{"CoreDNS: the only place that knows it", []string{"plugin/federation/bypass", "plugin/federation", "plugin/tls"}},
 	{"the programs", []string{"cmd/fedns", "cmd/fedsync", "cmd/fedctl"}},

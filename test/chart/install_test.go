@@ -156,3 +156,29 @@ func fedctl(t *testing.T, us, eu *cluster.Cluster, args ...string) {
 		t.Fatalf("fedctl %s: exit %d\n%s%s", strings.Join(args, " "), code, &out, &errs)
 	}
 }
+
+// fedctl stub writes into a cluster's DNS what it prints, once, and takes it out again.
+func TestStub(t *testing.T) {
+	c := cluster.New(t).API(t, "us")
+	const corefile = ".:53 {\n    errors\n}\n"
+	c.Apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns, namespace: kube-system}\ndata:\n  Corefile: |\n    .:53 {\n        errors\n    }\n")
+	of := func(name, key string) string {
+		return c.Kubectl(t, "-n", "kube-system", "get", "configmap", name, "-o", "jsonpath={.data."+strings.ReplaceAll(key, ".", `\.`)+"}")
+	}
+	for _, tt := range []struct{ form, name, key, want, without string }{
+		{"coredns", "coredns", "Corefile", "example.com:53 {\n    errors\n    cache 30\n    forward . 192.0.2.53\n}\n", corefile},
+		{"coredns-custom", "coredns-custom", "fedns-example.com.server", "forward . 192.0.2.53", ""},
+		{"kube-dns", "kube-dns", "stubDomains", `"example.com": [`, "{}\n"},
+	} {
+		for range 2 {
+			fedctl(t, c, c, "--context=us", "stub", "--domain=example.com", "--servers=192.0.2.53", "-o", tt.form, "--apply")
+			if got := of(tt.name, tt.key); strings.Count(got, tt.want) != 1 {
+				t.Errorf("%s: applied, it is\n%s", tt.form, got)
+			}
+		}
+		fedctl(t, c, c, "--context=us", "stub", "--domain=example.com", "-o", tt.form, "--remove")
+		if got := of(tt.name, tt.key); strings.TrimSpace(got) != strings.TrimSpace(tt.without) {
+			t.Errorf("%s: removed, it is\n%s", tt.form, got)
+		}
+	}
+}

@@ -49,13 +49,9 @@ func TestPods(t *testing.T) {
 	becomes(t, fedns, global, sorted(a, addressOf(t, eu))...)
 	becomes(t, fedns, "nginx.mynamespace.myfederation.svc.europe-west1.example.com.", addressOf(t, eu))
 
-	// Pods of us ask their cluster's DNS, which has the stub domains of deploy/coredns.yaml.
-	us.StubDomain(t, strings.ReplaceAll(`
-example.com:53 myfederation.svc.cluster.local:53 {
-    errors
-    forward . FEDNS
-}
-`, "FEDNS", fedns))
+	// Pods of us ask their cluster's DNS.
+	fedctlOn(t, contexts, "stub", "--context=us", "--domain=example.com", "--servers="+fedns, "--federation=myfederation", "--apply")
+	us.RestartDNS(t) // it would read that by itself, in two minutes
 	us.Apply(t, node.Web("default", "client", "client", 1))
 	us.Kubectl(t, "rollout", "status", "deployment/client", "--timeout=2m")
 	curl := func(want string, within time.Duration) {

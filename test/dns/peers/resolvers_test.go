@@ -3,6 +3,7 @@ package peers
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/ctl/stub"
 	"github.com/fedns/fedns/test/framework/server"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -43,6 +45,11 @@ func many(t *testing.T, dir string) (members string) {
 func TestResolvers(t *testing.T) {
 	fedns := startFedns(t, "example.com:PORT {\n bind ADDR\n transfer {\n  to *\n }\n federation prod {\n"+many(t, t.TempDir())+" }\n ready READY\n}\n")
 	host, at, _ := net.SplitHostPort(fedns.Addr)
+	// Two of them are told what fedctl stub prints.
+	printed := func(form string) string {
+		text, _ := (&stub.Stub{Domain: "example.com", Servers: []netip.AddrPort{netip.MustParseAddrPort(fedns.Addr)}}).Text(form)
+		return text
+	}
 	for _, tt := range []struct {
 		name  string
 		start func(t *testing.T, port int)
@@ -56,7 +63,7 @@ func TestResolvers(t *testing.T) {
 			server.Program(t, server.Tool(t, "named"), "-g", "-c", write(t, dir, "named.conf", namedConf(dir, port, fedns.Addr)))
 		}},
 		{"unbound", func(t *testing.T, port int) {
-			conf := unboundConf("127.0.0.1", port) + fmt.Sprintf("stub-zone:\n  name: example.com\n  stub-addr: %s@%s\n", host, at)
+			conf := unboundConf("127.0.0.1", port) + printed("unbound")
 			server.Program(t, server.Tool(t, "unbound"), "-d", "-p", "-c", write(t, t.TempDir(), "unbound.conf", conf))
 		}},
 		{"PowerDNS recursor", func(t *testing.T, port int) {
@@ -71,8 +78,8 @@ func TestResolvers(t *testing.T) {
 				"cache.open(10 * MB, 'lmdb://%s/cache')\ntrust_anchors.remove('.')\npolicy.add(policy.suffix(policy.STUB('%s@%s'), policy.todnames({'example.com'})))\n", port, dir, host, at)), dir)
 		}},
 		{"dnsmasq", func(t *testing.T, port int) {
-			server.Program(t, server.Tool(t, "dnsmasq"), "--keep-in-foreground", "--log-facility=-", "--server=/example.com/"+host+"#"+at,
-				"--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file=", "--user=", "--group=", fmt.Sprint("--port=", port), "--listen-address=127.0.0.1", "--bind-interfaces")
+			server.Program(t, server.Tool(t, "dnsmasq"), "--keep-in-foreground", "--log-facility=-", "--stop-dns-rebind",
+				"--conf-file="+write(t, t.TempDir(), "fedns.conf", printed("dnsmasq")), "--no-resolv", "--no-hosts", "--pid-file=", "--user=", "--group=", fmt.Sprint("--port=", port), "--listen-address=127.0.0.1", "--bind-interfaces")
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

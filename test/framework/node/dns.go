@@ -6,16 +6,14 @@ import (
 	"time"
 )
 
-// StubDomain has the cluster's DNS ask servers for a domain. It is the text that
-// docs/inside-a-cluster.md shows, in the Corefile that kubeadm installs.
-func (c *Cluster) StubDomain(t testing.TB, block string) {
+// RestartDNS has the cluster's DNS read its Corefile at once.
+func (c *Cluster) RestartDNS(t testing.TB) {
 	t.Helper()
-	c.corefile(t, block)
 	c.Kubectl(t, "-n", "kube-system", "rollout", "restart", "deployment/coredns")
 	c.Kubectl(t, "-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=2m")
 }
 
-func (c *Cluster) corefile(t testing.TB, stub string) {
+func (c *Cluster) corefile(t testing.TB) {
 	t.Helper()
 	text := `.:53 {
     errors
@@ -31,7 +29,7 @@ func (c *Cluster) corefile(t testing.TB, stub string) {
     reload
     loadbalance
 }
-` + stub
+`
 	c.Apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns, namespace: kube-system}\ndata:\n  Corefile: |\n"+
 		"    "+strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n    ")+"\n")
 }
@@ -39,7 +37,7 @@ func (c *Cluster) corefile(t testing.TB, stub string) {
 // startDNS starts the cluster's own DNS, in a pod.
 func (c *Cluster) startDNS(t testing.TB) {
 	t.Helper()
-	c.corefile(t, "")
+	c.corefile(t)
 	c.Apply(t, strings.ReplaceAll(dns, "CLUSTERDNS", c.DNS()))
 	eventually(t, 2*time.Minute, c.Name+"'s DNS is ready", func() error {
 		_, err := c.TryKubectl(t, "-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=30s")
