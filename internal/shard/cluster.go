@@ -13,14 +13,17 @@ import (
 // A Cluster is what the configuration says of a member.
 type Cluster struct {
 	Name      topology.ClusterName
-	Region    string         // "": what its nodes say
-	Zones     []string       // none: what its nodes and endpoints say
-	Addresses []netip.Prefix // none: it may announce any address
+	Region    string          // "": what its nodes say
+	Zones     []string        // none: what its nodes and endpoints say
+	Addresses []netip.Prefix  // none: it may announce any address
+	Exports   []ExportPattern // none: it may export any name
+	Hosts     []HostPattern   // none: it may claim any host
 }
 
 // Equal says whether two say the same.
 func (c *Cluster) Equal(o *Cluster) bool {
-	return c.Name == o.Name && c.Region == o.Region && slices.Equal(c.Zones, o.Zones) && slices.Equal(c.Addresses, o.Addresses)
+	return c.Name == o.Name && c.Region == o.Region && slices.Equal(c.Zones, o.Zones) && slices.Equal(c.Addresses, o.Addresses) &&
+		slices.Equal(c.Exports, o.Exports) && slices.Equal(c.Hosts, o.Hosts)
 }
 
 // ParseRange reads a range of addresses: a network in CIDR notation, or one address.
@@ -207,6 +210,7 @@ type NoticeKind string
 // The kinds of notices.
 const (
 	BadLabel        NoticeKind = "label"     // a topology label that can't be part of a name
+	Ungranted       NoticeKind = "grant"     // a name or a host that the cluster may not have
 	BadAddress      NoticeKind = "address"   // an address outside the cluster's range, or that nobody can use
 	Disagreement    NoticeKind = "disagree"  // members' annotations that differ
 	ScopeClash      NoticeKind = "scope"     // a zone and a region of one name

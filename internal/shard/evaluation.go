@@ -35,7 +35,7 @@ func (t *Table) evaluate(s *service, now time.Duration) (fs []evaluation, note s
 	}
 	ready, failing := 0, 0
 	for i, p := range s.pieces {
-		if p == nil || p.object == nil || !t.members[i].complete() {
+		if p == nil || p.object == nil || !t.members[i].complete() || !t.counts(t.members[i], s.key) {
 			continue
 		}
 		f := t.collect(i, p, now)

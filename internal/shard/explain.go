@@ -20,6 +20,8 @@ type Explanation struct {
 	Held     bool // the guard keeps addresses that have gone
 	// Done are the orders to go back that have had their effect on it.
 	Done []string
+	// Ungranted are what members have of it and may not have.
+	Ungranted []string
 }
 
 // An Explained is one cluster's shard with its evidence.
@@ -55,11 +57,11 @@ type Checked struct {
 // lost says were gone.
 func (t *Table) Explain(k snapshot.Key, now time.Duration, lost func(topology.ClusterName) bool) Explanation {
 	s := t.services[k]
+	e := Explanation{Ungranted: t.ungranted(k)}
 	if s == nil {
-		return Explanation{}
+		return e
 	}
 	fs, note := t.evaluate(s, now)
-	var e Explanation
 	_, e.Held = t.guard.held[k]
 	for i := range fs {
 		f := &fs[i]
@@ -120,8 +122,8 @@ func (t *Table) ServicesUp() map[snapshot.Key]bool {
 			continue
 		}
 		there, well := false, true
-		for _, p := range s.pieces {
-			if p != nil && p.object != nil {
+		for i, p := range s.pieces {
+			if p != nil && p.object != nil && t.members[i].exports(k) {
 				there = true
 				well = well && p.verdict.State == health.Up && !p.verdict.Stale
 			}

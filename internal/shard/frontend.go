@@ -2,6 +2,7 @@ package shard
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -156,6 +157,7 @@ type gatewayIndex struct {
 	through   map[FrontendKey][]FrontendKey  // parent to what wants to be attached
 	claimed   map[FrontendKey][]string       // object to the hosts that it claims
 	claiming  map[snapshot.Key][]FrontendKey // host to the objects that claim it
+	barred    map[FrontendKey][]string       // hosts that it claims, and may not
 	stale     map[snapshot.Key]bool          // Gateways whose routes have changed
 	unsaid    map[FrontendKey]bool           // routes that may yet turn out to be attached
 	waits     bool                           // for that
@@ -165,7 +167,7 @@ type gatewayIndex struct {
 func newGatewayIndex() gatewayIndex {
 	return gatewayIndex{
 		ingresses: map[snapshot.Key]*Service{}, objects: map[FrontendKey]*Frontend{}, through: map[FrontendKey][]FrontendKey{},
-		claimed: map[FrontendKey][]string{}, claiming: map[snapshot.Key][]FrontendKey{}, stale: map[snapshot.Key]bool{}, unsaid: map[FrontendKey]bool{},
+		claimed: map[FrontendKey][]string{}, claiming: map[snapshot.Key][]FrontendKey{}, barred: map[FrontendKey][]string{}, stale: map[snapshot.Key]bool{}, unsaid: map[FrontendKey]bool{},
 		late: map[FrontendKey][]string{},
 	}
 }
@@ -315,8 +317,15 @@ func (t *Table) claim(cluster int, k FrontendKey) {
 // claims are the hosts that an object claims, of those that could be served.
 func (t *Table) claims(m *member, k FrontendKey) []string {
 	var out []string
+	delete(m.barred, k)
 	add := func(host string) {
-		if ours, _ := t.admit(host); ours && !slices.Contains(out, host) {
+		ours, _ := t.admit(host)
+		switch {
+		case !ours || slices.Contains(out, host) || slices.Contains(m.barred[k], host):
+		case !m.Cluster.claims(host):
+			m.barred[k] = append(m.barred[k], host)
+			t.notice(m.Name, Ungranted, fmt.Sprintf("%s claims host %s, which cluster %q may not; left out", k, host, m.Name))
+		default:
 			out = append(out, host)
 		}
 	}

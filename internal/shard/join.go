@@ -91,6 +91,13 @@ func (t *Table) Change(cluster int, c Cluster) {
 	m.Cluster = c
 	t.scopes = m.locate() || t.scopes
 	t.recheck = true // it may have had addresses probed that it no longer may
+	for k := range m.ingresses {
+		t.claim(cluster, FrontendKey{Ingress, k.Namespace, k.Name})
+	}
+	for k := range m.objects {
+		t.claim(cluster, k)
+	}
+	t.rebuildStale(cluster)
 	t.touchAll(cluster)
 	t.exempt(cluster)
 }

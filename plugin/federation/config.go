@@ -186,7 +186,7 @@ func (s *stanza) cluster(c *caddy.Controller) error {
 		if c.Val() == "}" {
 			break
 		}
-		if err := src.positions.note(c, "addresses", "kubeconfig", "manifests"); err != nil { // of sources it is said otherwise
+		if err := src.positions.note(c, "addresses", "exports", "hosts", "kubeconfig", "manifests"); err != nil { // of sources it is said otherwise
 			return fmt.Errorf("%w in cluster %q", err, src.Name)
 		}
 		if err := src.property(c); err != nil {

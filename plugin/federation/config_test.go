@@ -111,6 +111,8 @@ func TestParseErrors(t *testing.T) {
 		{"zones", "federation f {\ncluster c {\nmanifests .\nzones\n}\n}", "needs at least one zone"},
 		{"zone twice", "federation f {\ncluster c {\nmanifests .\nzones a a\n}\n}", `"a" stands twice`},
 		{"addresses", "federation f {\ncluster c {\nmanifests .\naddresses 1.2.3\n}\n}", `"1.2.3" is not a range`},
+		{"exports", "federation f {\ncluster c {\nmanifests .\nexports a/b/c\n}\n}", `"a/b/c" is not a namespace, or NAMESPACE/NAME`},
+		{"hosts", "federation f {\ncluster c {\nmanifests .\nhosts *\n}\n}", `"*" is not a host such as`},
 		{"zone and region of one name", "federation f {\ncluster c {\nmanifests .\nregion eu\n}\ncluster d {\nmanifests .\nregion us\nzones eu\n}\n}", `"eu" is the region of cluster "c" and a zone of cluster "d"`},
 		{"selector", "federation f {\n" + cluster + "select a=b=c\n}", "select"},
 		{"no selector", "federation f {\n" + cluster + "select\n}", "label selector"},

@@ -68,6 +68,8 @@ var clusterOptions = []option[*source]{
 	{"zones", inCluster((*source).zonal)},
 	{"location", inCluster((*source).located)},
 	{"addresses", inCluster((*source).ranged)},
+	{"exports", inCluster((*source).exporting)},
+	{"hosts", inCluster((*source).claiming)},
 }
 
 // spelled are the names of options, for whoever mistyped.
@@ -277,6 +279,34 @@ func (s *source) ranged(a args) error {
 			return fmt.Errorf("%q is not a range of addresses, such as 203.0.113.0/24", v)
 		}
 		s.Addresses = append(s.Addresses, prefix)
+	}
+	return nil
+}
+
+func (s *source) exporting(a args) error {
+	if len(a.list) == 0 {
+		return errors.New("needs at least one namespace, or NAMESPACE/NAME, such as shop/* or shop/web")
+	}
+	for _, v := range a.list {
+		p, err := shard.ParseExport(v)
+		if err != nil {
+			return err
+		}
+		s.Exports = append(s.Exports, p)
+	}
+	return nil
+}
+
+func (s *source) claiming(a args) error {
+	if len(a.list) == 0 {
+		return errors.New("needs at least one host such as shop.example.com, .example.com for all below it, or *.example.com for the wildcard, too")
+	}
+	for _, v := range a.list {
+		p, err := shard.ParseHost(v)
+		if err != nil {
+			return err
+		}
+		s.Hosts = append(s.Hosts, p)
 	}
 	return nil
 }

@@ -191,6 +191,7 @@ func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) 
 	for _, o := range e.Done {
 		out = append(out, fmt.Sprintf("override %q has had its effect; it has no other, and can be taken back", o))
 	}
+	out = append(out, e.Ungranted...)
 	switch {
 	case p.Choice != snapshot.Nearest:
 	case !l.places() && a.Service.Key.Kind != snapshot.Host: // theirs it is anyway

@@ -59,6 +59,16 @@ type ClusterSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || isCIDR(self)",message="isn't an address or a range of addresses, such as 203.0.113.7 or 203.0.113.0/24"
 	// +kubebuilder:validation:XValidation:rule="self.all(x, self.exists_one(y, x == y))",message="names an address or a range twice"
 	Addresses []string `json:"addresses,omitempty"`
+	// The only objects that may have names of the federation: NAMESPACE, or NAMESPACE/NAME, in which * stands for any characters.
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=320
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[-a-z0-9.*]+(/[-a-z0-9.*]+)?$')",message="isn't a namespace, or NAMESPACE/NAME, such as shop/* or shop/web"
+	Exports []string `json:"exports,omitempty"`
+	// The only hosts that may be claimed: HOST, .DOMAIN for all below it, or *.DOMAIN for the wildcard, too.
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=255
+	// +kubebuilder:validation:items:XValidation:rule="self.lowerAscii().matches('^([*]?[.])?[-_a-z0-9]+([.][-_a-z0-9]+)*$')",message="isn't a host such as shop.example.com, nor .example.com, nor *.example.com"
+	Hosts []string `json:"hosts,omitempty"`
 	// Keep away from the cluster what doesn't tolerate them.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:XValidation:rule="self.all(x, self.exists_one(y, x.key == y.key && x.effect == y.effect))",message="has a key with the same effect twice"

@@ -102,6 +102,32 @@ var fields = []field{
 		},
 		func(into, from *v1alpha1.ClusterSpec) { into.Addresses = from.Addresses },
 	},
+	{"spec.exports",
+		func(s *v1alpha1.ClusterSpec, m *Member) error {
+			for _, e := range s.Exports {
+				p, err := shard.ParseExport(e)
+				if err != nil {
+					return err
+				}
+				m.Exports = append(m.Exports, p)
+			}
+			return nil
+		},
+		func(into, from *v1alpha1.ClusterSpec) { into.Exports = from.Exports },
+	},
+	{"spec.hosts",
+		func(s *v1alpha1.ClusterSpec, m *Member) error {
+			for _, h := range s.Hosts {
+				p, err := shard.ParseHost(h)
+				if err != nil {
+					return err
+				}
+				m.Hosts = append(m.Hosts, p)
+			}
+			return nil
+		},
+		func(into, from *v1alpha1.ClusterSpec) { into.Hosts = from.Hosts },
+	},
 	{"spec.secretRef",
 		func(s *v1alpha1.ClusterSpec, _ *Member) error {
 			if s.SecretRef == nil || s.SecretRef.Name == "" {
