@@ -71,6 +71,8 @@ func foretold(t *testing.T, w *world) {
 	remove(t, w.Fed, "configmap", "told", "b")
 	annotate(t, w.Fed, "configmap", "told", "c", "fedns.io/orphan", "true")
 	remove(t, w.Fed, "configmap", "told", "c")
+	paris.Apply(t, union("told", "", `{type: RollingUpdate, rollingUpdate: {maxSurge: 2, maxUnavailable: 1}}`, `emptyDir: {}`))
+	w.Fed.Apply(t, union("told", `fedns.io/adopt: "true", fedns.io/cluster-selector: '[{"key":"name","operator":"in","values":["paris"]}]'`, `{type: Recreate}`, `configMap: {name: a}`))
 	w.Fed.Apply(t, ns("told-new")+configMap("told-new", "new", "", "blue")+deployment("told-new", "web", "", 4)+configMap("told", "taken", "", "ours")+"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: told}\nstringData: {password: hunter2}\n")
 
 	bin, err := federation.Binary()
@@ -88,7 +90,8 @@ func foretold(t *testing.T, w *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"create ConfigMap told-new/new: ", "data.color: \"blue\" -> \"green\"", "spec.replicas: 9 -> ", "release ConfigMap told/c", "NameTaken: cluster paris", "with "} {
+	for _, want := range []string{"create ConfigMap told-new/new: ", "data.color: \"blue\" -> \"green\"", "spec.replicas: 9 -> ", "release ConfigMap told/c", "NameTaken: cluster paris", "with ",
+		"adopt Deployment told/union: ", "spec.strategy.rollingUpdate: ", "spec.template.spec.volumes[v].emptyDir: "} {
 		if !strings.Contains(string(printed), want) {
 			t.Errorf("the dry run doesn't say %q:\n%s", want, printed)
 		}
@@ -108,6 +111,7 @@ func foretold(t *testing.T, w *world) {
 	}
 	gone(t, w.Fed, "configmap", "told", "b")
 	gone(t, w.Fed, "configmap", "told", "c")
+	w.stands(t, "deployment", "told", "union", "paris", workload.Applied)
 	w.shares(t, "told", "web", w.replicas(t, "told", "web", "paris"), "paris")
 	var done []string
 	for line := range strings.Lines(w.Log.String()) {
