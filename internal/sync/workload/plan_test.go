@@ -201,7 +201,7 @@ func TestPlanOrphans(t *testing.T) {
 	w.check("afterwards", w.run(), "a: release ConfigMap ns/c\nb: release ConfigMap ns/c")
 
 	// In a Namespace that goes like that, all is left.
-	k = w.want("ConfigMap", "ns", "c", `{}`)
+	w.want("ConfigMap", "ns", "c", `{}`)
 	w.run()
 	w.want("Namespace", "", "ns", fmt.Sprintf(deleting, `,"orphan"`, fmt.Sprintf(`,"annotations":{"fedns.io/status":%q}`, `{"uid":"uid-ns","orphan":true}`)))
 	w.want("ConfigMap", "ns", "c", fmt.Sprintf(deleting, ``, ``))
