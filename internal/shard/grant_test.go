@@ -125,3 +125,48 @@ func TestGrants(t *testing.T) {
 	b.table.Change(1, cs[1])
 	check(t)
 }
+
+// What objects say of their TTL holds within the federation's bounds, and of the rest what the federation
+// lets them say.
+func TestSay(t *testing.T) {
+	for _, tt := range []struct {
+		what         string
+		min, max     uint32
+		mute         shard.Mute
+		ttl          uint32
+		policy       string // ""; as configured
+		weight       uint16
+		said, remark string
+	}{
+		{"all of it", 0, 0, shard.Mute{}, 86400, "weighted 1", 65535, "", ""},
+		{"a TTL within bounds", 1, 86400, shard.Mute{}, 86400, "weighted 1", 65535, "", ""},
+		{"a long one", 5, 3600, shard.Mute{}, 3600, "weighted 1", 65535, "fedns.io/ttl of 86400 s is beyond the federation's bounds, and is 3600 s", "cluster us says fedns.io/ttl of 86400 s, beyond the federation's bounds (ttl)"},
+		{"no TTL", 5, 3600, shard.Mute{TTL: true}, 0, "weighted 1", 65535, `fedns.io/ttl of cluster "us" doesn't count`, "cluster us says fedns.io/ttl, which doesn't count (annotations)"},
+		{"no policy", 0, 0, shard.Mute{Policy: true}, 86400, "", 65535, `fedns.io/policy of cluster "us" doesn't count`, "cluster us says fedns.io/policy, which doesn't count (annotations)"},
+		{"no weight", 0, 0, shard.Mute{Weight: true}, 86400, "weighted 1", 1, `fedns.io/weight of cluster "us" doesn't count`, "cluster us says fedns.io/weight, which doesn't count (annotations)"},
+		{"nothing", 0, 0, shard.Mute{TTL: true, Policy: true, Weight: true}, 0, "", 1, `fedns.io/ttl, fedns.io/policy, fedns.io/weight of cluster "us" doesn't count`, "cluster us says fedns.io/weight, which doesn't count (annotations)"},
+	} {
+		p := policy
+		p.TTL.Min, p.TTL.Max, p.Mute = tt.min, tt.max, tt.mute
+		b := newBedWith(t, p, shard.Cluster{Name: "us", Region: "us"})
+		o := claimed("198.51.100.1", 1, "weighted 1", 86400)
+		o.Weight = 65535
+		b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: o}, shard.SliceSet{Slice: slice(web, ready(""))})
+		s := b.publish().fed.Service(web)
+		got := ""
+		if s.Policy != nil {
+			got = s.Policy.String()
+		}
+		if s.TTL != tt.ttl || got != tt.policy || s.Shards[0].Weight != tt.weight {
+			t.Errorf("%s: TTL %d, policy %q, weight %d", tt.what, s.TTL, got, s.Shards[0].Weight)
+		}
+		if tt.said != "" {
+			b.wantNotice(tt.said)
+		} else if n := b.table.Notices(); len(n) > 0 {
+			t.Errorf("%s: %v", tt.what, n)
+		}
+		if e := b.table.Explain(web, b.now, nil); tt.remark != "" && !slices.Contains(e.Ungranted, tt.remark) || tt.remark == "" && len(e.Ungranted) > 0 {
+			t.Errorf("%s: %q", tt.what, e.Ungranted)
+		}
+	}
+}

@@ -24,6 +24,10 @@ type Policy struct {
 	Guard       Guard
 	// Choice is how answers are chosen, for services that don't say it themselves.
 	Choice snapshot.Policy
+	// TTL bounds what objects say of theirs, in seconds; 0: it doesn't.
+	TTL struct{ Min, Max uint32 }
+	// Mute are the annotations by which objects have no say in how answers are made.
+	Mute Mute
 	// Answers is how many addresses of one family an answer has at most; 0: any number.
 	Answers int
 	Local   Local

@@ -172,9 +172,10 @@ func (t *Table) build(s *service, fs []evaluation) *snapshot.Service {
 	out := &snapshot.Service{
 		Key:    s.key,
 		Recent: slices.Clone(s.recent),
-		TTL:    eldest(t, s, fs, "fedns.io/ttl", func(o *Service) uint32 { return o.TTL }),
-		Policy: policyOf(eldest(t, s, fs, "fedns.io/policy", func(o *Service) string { return o.Policy })),
+		TTL:    t.ttl(s, fs),
+		Policy: t.choice(s, fs),
 	}
+	t.noticeUnheard(s, fs)
 	reasons := map[health.Reason]int{}
 	ports := map[Port][]topology.Place{}
 	ups := map[topology.Place]bool{}
@@ -190,7 +191,7 @@ func (t *Table) build(s *service, fs []evaluation) *snapshot.Service {
 		for _, place := range places {
 			ups[place] = true
 			for _, a := range f.addrs {
-				out.Shards = append(out.Shards, snapshot.Shard{Place: place, Addr: a, Cluster: uint16(f.cluster), Weight: s.pieces[f.cluster].object.Weight})
+				out.Shards = append(out.Shards, snapshot.Shard{Place: place, Addr: a, Cluster: uint16(f.cluster), Weight: t.weight(s.pieces[f.cluster].object)})
 			}
 		}
 		if f.evidence.Silent {

@@ -43,6 +43,7 @@ var options = []option[*stanza]{
 	{"status", words((*stanza).tells)},
 	{"resolver", words((*stanza).resolves)},
 	{"policy", words((*stanza).chooses)},
+	{"annotations", words((*stanza).annotated)},
 	{"answers", words((*stanza).bounds)},
 	{"geo", words(func(s *stanza, a args) error {
 		return a.file(&s.geography.database, "needs one database, such as /var/lib/GeoIP/GeoLite2-City.mmdb")
@@ -140,19 +141,43 @@ func (s *stanza) selects(a args) error {
 }
 
 func (s *stanza) ttls(a args) error {
-	if len(a.list) < 1 || len(a.list) > 2 {
-		return errors.New("needs one or two durations: ttl NORMAL [DEGRADED], such as 180s 30s")
+	if n := len(a.list); n < 1 || n > 4 || n == 3 {
+		return errors.New("needs one, two or four durations: ttl NORMAL [DEGRADED [MIN MAX]], such as 180s 30s 5s 1h")
 	}
-	for i, into := range []*uint32{&s.ttl, &s.degraded}[:len(a.list)] {
+	for i, into := range []*uint32{&s.ttl, &s.degraded, &s.policy.TTL.Min, &s.policy.TTL.Max}[:len(a.list)] {
 		v, err := seconds(a.list[i])
 		if err != nil {
 			return err
 		}
 		*into = v
 	}
-	if len(a.list) == 2 && s.degraded > s.ttl {
+	if b := s.policy.TTL; b.Min > b.Max {
+		return fmt.Errorf("the least TTL of a Service, %s, is longer than the greatest, %s", a.list[2], a.list[3])
+	}
+	if len(a.list) >= 2 && s.degraded > s.ttl {
 		return fmt.Errorf("the degraded TTL %s is longer than the normal one %s", a.list[1], a.list[0])
 	}
+	return nil
+}
+
+// annotated says which annotations of Services count.
+func (s *stanza) annotated(a args) error {
+	const needs = "needs none, or some of ttl, policy and weight"
+	mute := shard.Mute{TTL: true, Policy: true, Weight: true}
+	switch {
+	case len(a.list) == 0:
+		return errors.New(needs)
+	case len(a.list) == 1 && a.list[0] == "none":
+	default:
+		for _, v := range a.list {
+			into := map[string]*bool{"ttl": &mute.TTL, "policy": &mute.Policy, "weight": &mute.Weight}[v]
+			if into == nil {
+				return fmt.Errorf("%q is unknown: %s", v, needs)
+			}
+			*into = false
+		}
+	}
+	s.policy.Mute = mute
 	return nil
 }
 
