@@ -124,13 +124,20 @@ func (c *join) reachable(cut *kubeconfig.Context) error {
 }
 
 // kindsOf finds out what is propagated to the cluster. It needs to serve only what --kind
-// names: what else the federation keeps, it may lack.
+// names: what else the federation keeps, it may lack. What comes with its definition, it will
+// serve.
 func (c *join) kindsOf(ctx context.Context, m *membership.Member, whose v1alpha1.Settings, r *membership.Request) (lacks []kube.Kind, err error) {
 	named := len(r.Kinds) > 0
 	if r.Kinds = c.propagated(r.Kinds, whose); named {
 		return nil, nil
 	}
-	r.Kinds, lacks, err = bootstrap.Served(ctx, m.API, r.Kinds)
+	all := r.Kinds
+	r.Kinds, lacks, err = bootstrap.Served(ctx, m.API, all)
+	if err != nil || !membership.Defines(all) {
+		return lacks, err
+	}
+	later, lacks, err := bootstrap.Served(ctx, m.Home, lacks)
+	r.Kinds = append(r.Kinds, later...)
 	return lacks, err
 }
 

@@ -291,6 +291,31 @@ func (a *API) Find(ctx context.Context, group, version, kind string) (Kind, erro
 	return k, fmt.Errorf("%s: %w", k, ErrNoKind)
 }
 
+// Serves gives a version in which an API serves a kind; "": in none.
+func (a *API) Serves(ctx context.Context, group, kind string) (version string, err error) {
+	body, err := raw(a.rest.Get().AbsPath("/apis/" + group).Timeout(callTimeout).Do(ctx))
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var g metav1.APIGroup
+	if err := json.Unmarshal(body, &g); err != nil {
+		return "", err
+	}
+	for _, v := range g.Versions {
+		_, err := a.Find(ctx, group, v.Version, kind)
+		if err == nil {
+			return v.Version, nil
+		}
+		if !errors.Is(err, ErrNoKind) {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
 // Get gives an object as it is.
 func (a *API) Get(ctx context.Context, k Kind, namespace, name string) (*Object, error) {
 	o, err := object(a.at(a.rest.Get(), k, namespace, name).Do(ctx))

@@ -22,6 +22,7 @@ type cluster struct {
 
 	listed  map[*workload.Sort]bool
 	lacks   map[*workload.Sort]bool
+	hides   map[*workload.Sort]bool   // of those that it lacks: its objects are there still
 	denies  map[*workload.Sort]string // why it doesn't let a sort be listed
 	pulse   pulse
 	looking bool // at pods
@@ -31,20 +32,21 @@ func newCluster(u *hub, name string, content []byte) *cluster {
 	now := time.Now()
 	return &cluster{
 		hub: u, name: name, content: content, queue: newQueue(), stop: func() {}, began: now, pulse: pulse{since: now},
-		listed: map[*workload.Sort]bool{}, lacks: map[*workload.Sort]bool{}, denies: map[*workload.Sort]string{},
+		listed: map[*workload.Sort]bool{}, lacks: map[*workload.Sort]bool{}, hides: map[*workload.Sort]bool{}, denies: map[*workload.Sort]string{},
 	}
 }
 
-// missing hears that the cluster serves no such kind.
-func (c *cluster) missing(s *workload.Sort, err error) {
+// missing hears that the cluster serves no such kind. kept says that it has what there was of
+// it nevertheless.
+func (c *cluster) missing(s *workload.Sort, err error, kept bool) {
 	if c.lacks[s] {
 		return
 	}
 	c.hub.Log.Warn(fmt.Sprintf("cluster %s: %v; looked for again from time to time", c.name, kube.Plain(err)))
-	c.lacks[s] = true
+	c.lacks[s], c.hides[s] = true, kept
 	delete(c.listed, s)
 	delete(c.denies, s)
-	c.hub.table.Listed(c.name, s, nil) // what there was has gone with it
+	c.hub.table.Listed(c.name, s, nil) // what there was has gone with it, or isn't to be seen
 }
 
 // denied hears that the cluster doesn't let a sort be listed.

@@ -69,7 +69,8 @@ func (m *member) follow(ctx context.Context, s *workload.Sort, kind v1alpha1.Kin
 			break
 		}
 		if errors.Is(err, kube.ErrNoKind) {
-			m.tell(func() { m.cluster.missing(s, err) })
+			kept := m.keeps(ctx, kind)
+			m.tell(func() { m.cluster.missing(s, err, kept) })
 		}
 		select {
 		case <-ctx.Done():
@@ -82,6 +83,17 @@ func (m *member) follow(ctx context.Context, s *workload.Sort, kind v1alpha1.Kin
 		selector = ""
 	}
 	m.api.Follow(ctx, kind, selector, &there{member: m, hub: m.hub, cluster: m.cluster, sort: s})
+}
+
+// keeps says whether a cluster that doesn't serve a kind has its objects nevertheless: it
+// serves them in another version, or would with another configuration. With a definition, its
+// objects go. An error doesn't say that they have gone.
+func (m *member) keeps(ctx context.Context, k v1alpha1.Kind) bool {
+	if builtin.Native(k.Group) {
+		return true
+	}
+	version, err := m.api.Serves(ctx, k.Group, k.Name)
+	return version != "" || err != nil
 }
 
 // tell has the loop's owner do something for a member that is still one.
@@ -140,10 +152,12 @@ func (f *there) Gone(namespace, name string) {
 
 // Failed is for kube.API.Follow.
 func (f *there) Failed(err error) {
+	gone := kube.Missing(err) // its definition has been deleted, or serves another version
+	kept := gone && f.member.keeps(f.member.ctx, f.sort.Kind)
 	f.member.tell(func() {
 		switch {
-		case kube.Missing(err): // its definition has been deleted
-			f.cluster.missing(f.sort, err)
+		case gone:
+			f.cluster.missing(f.sort, err, kept)
 			return
 		case kube.Refused(err):
 			f.cluster.denied(f.sort, err)

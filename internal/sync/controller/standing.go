@@ -42,6 +42,7 @@ func (u *hub) describe(now time.Time) {
 			d.Reachable = m.reachable()
 			d.Lists = func(s *workload.Sort) bool { return m.listed[s] }
 			d.Lacks = func(s *workload.Sort) bool { return m.lacks[s] }
+			d.Hides = func(s *workload.Sort) bool { return m.hides[s] }
 			d.Denies = func(s *workload.Sort) string { return m.denies[s] }
 			since = m.pulse.since
 			clusterUp.WithLabelValues(name).Set(number(d.Reachable))

@@ -95,6 +95,12 @@ func (v *View) place(m *Member) placement.Decision {
 	return d
 }
 
+// hidden says whether the object may be in a cluster that doesn't serve its kind: it was there
+// when it did.
+func (v *View) hidden(m *Member) bool {
+	return m.Hides != nil && m.Hides(v.Sort) && v.Record.standing(m.Name).Applied != ""
+}
+
 // leave takes an object out of the clusters.
 func (v *View) leave() Plan {
 	p := Plan{Done: true}
@@ -116,7 +122,11 @@ func (v *View) leave() Plan {
 		s := Standing{Cluster: m.Name, State: Deleting}
 		switch released := v.released(m.Name); {
 		case m.Lacks(v.Sort):
-			continue
+			if released || !v.hidden(m) {
+				continue
+			}
+			waits = append(waits, m.Name)
+			s.State, s.Error = Unreachable, "it doesn't serve "+v.Kind.String()+" any more, and may have the object still"
 		case !m.knows(v.Sort):
 			if released || !v.present(m) {
 				continue

@@ -251,6 +251,37 @@ func TestPlanLetsGo(t *testing.T) {
 	}
 }
 
+// TestPlanHidden is that a deletion waits for a cluster that has the object and serves it no
+// more, and not for one that never had it or has lost it with its definition.
+func TestPlanHidden(t *testing.T) {
+	deleting := `{"metadata":{"deletionTimestamp":"2030-01-01T00:00:00Z","annotations":{"fedns.io/status":%q,"fedns.io/release":%q}}}`
+	was := func(state State, applied string) string {
+		return Record{UID: "uid-h", Clusters: []Standing{{Cluster: "a", State: state, Applied: applied}}}.String()
+	}
+	for _, tt := range []struct {
+		name, record string
+		lacks, hides bool
+		waits        bool
+	}{
+		{"it was there", was(NotServed, "h"), true, true, true},
+		{"it was never there", was(NotServed, ""), true, true, false},
+		{"it has gone with its definition", was(NotServed, "h"), true, false, false},
+		{"it is served again", was(NotServed, "h"), false, true, false},
+	} {
+		w := newWorld(t, "a")
+		w.member("a").Lacks = func(s *Sort) bool { return tt.lacks && s.Scaler }
+		w.member("a").Hides = func(s *Sort) bool { return tt.hides && s.Scaler }
+		w.SetMembers(w.members)
+		p := w.Plan(w.want("HorizontalPodAutoscaler", "ns", "h", fmt.Sprintf(deleting, tt.record, "")))
+		if p.Done == tt.waits || (len(p.Notes) == 1 && strings.HasPrefix(p.Notes[0].Text, "deletion waits for clusters that can't be asked: a; ")) != tt.waits {
+			t.Errorf("%s: %+v", tt.name, p)
+		}
+		if p := w.Plan(w.want("HorizontalPodAutoscaler", "ns", "h", fmt.Sprintf(deleting, tt.record, "a"))); !p.Done {
+			t.Errorf("%s: released, %+v", tt.name, p)
+		}
+	}
+}
+
 // TestNamespaceStays is that a Namespace which is being deleted says what keeps it.
 func TestNamespaceStays(t *testing.T) {
 	w := newWorld(t, "a")

@@ -21,8 +21,9 @@ type Member struct {
 	Lost bool
 	// Lists says whether all that it has of a sort is known.
 	Lists func(*Sort) bool
-	// Lacks says that it serves no such kind.
-	Lacks func(*Sort) bool
+	// Lacks says that it serves no such kind, and Hides that it has its objects even so: in
+	// another version, say. nil: it hasn't.
+	Lacks, Hides func(*Sort) bool
 	// Denies is why it doesn't let a sort be listed; "": it does. nil: it does.
 	Denies func(*Sort) string
 }

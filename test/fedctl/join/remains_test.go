@@ -22,6 +22,19 @@ import (
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
+// gadgets are a kind that the host defines, and the member doesn't know yet.
+const gadgets = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Gadget, plural: gadgets, singular: gadget}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}}
+`
+
 // hosted is what a host cluster had before it became a federation's API.
 const hosted = `
 apiVersion: v1
@@ -60,6 +73,8 @@ spec:
 func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluster) {
 	const home, away = gke, eks // their contexts
 	host.Apply(t, hosted)
+	host.Apply(t, gadgets)
+	gadget := kube.Kind{Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true}
 	member.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}")
 	member.Apply(t, "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: shop, name: taken}, data: {theirs: x}}")
 	here := d.open(home)
@@ -74,12 +89,23 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 		}
 		return fmt.Sprint(v)
 	}
+	eventually(t, "gadgets are served", func() bool {
+		o := gadget.New("shop", "g")
+		o.Object["spec"] = map[string]any{"size": int64(3)}
+		_, _, err := here.Apply(t.Context(), gadget, o, kube.How{Manager: "somebody"})
+		return err == nil
+	})
 	eventually(t, "its pods are ready", func() bool { return field(here, builtin.Deployments, "web", "status", "readyReplicas") == "2" })
 	ends := map[*cluster.Cluster]map[string]string{host: b.Stored(t, host), member: b.Stored(t, member)}
 	before := everything(t, here)
 
-	d.must("init", "third", "--dns-zone-name", "example.net", "--api", home)
-	d.must("--context=third", "join", "us", "--cluster-context", away)
+	kinds := []string{"--kind", "apiextensions.k8s.io/v1/CustomResourceDefinition", "--kind", "example.com/v1/Gadget"}
+	d.must(append([]string{"init", "third", "--dns-zone-name", "example.net", "--api", home}, kinds...)...)
+	d.mustNot("example.com/v1/Gadget: isn't served there", "--context=third", "join", "us", "--cluster-context", away, "--kind", "example.com/v1/Gadget")
+	d.must(append([]string{"--context=third", "join", "us", "--cluster-context", away}, kinds...)...)
+	if out := d.must("--context=third", "join", "us", "--cluster-context", away); !strings.Contains(out, "fedsync may keep apiextensions.k8s.io/v1/CustomResourceDefinition,example.com/v1/Gadget there, too\n") || strings.Contains(out, "doesn't serve") {
+		t.Errorf("joined again, it says\n%s", out)
+	}
 	running := fedsync(t, here, "third")
 	if o, err := here.Get(t.Context(), builtin.Secrets, "federation-system", "third-fedsync"); err != nil {
 		t.Fatal(err)
@@ -91,6 +117,7 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 		return strings.Contains(field(here, builtin.Deployments, "web", "metadata", "finalizers"), "fedns.io/fedsync") &&
 			field(there, builtin.Deployments, "web", "spec", "replicas") == "2" && field(there, builtin.ConfigMaps, "half", "data", "a") == "b"
 	})
+	eventually(t, "the definition has come, and what is of its kind", func() bool { return field(there, gadget, "g", "spec", "size") == "3" })
 	eventually(t, "an event tells of a name that is taken", func() bool {
 		all, err := here.List(t.Context(), builtin.Events, "shop", "")
 		return err == nil && slices.ContainsFunc(all, func(o kube.Object) bool { return o.Object["reason"] == "NameTaken" })

@@ -42,6 +42,7 @@ func TestSync(t *testing.T) {
 		{"too many deletions", tooMany},
 		{"other kinds", otherKinds},
 		{"what is said", told},
+		{"a version that isn't served", hidden},
 		{"a namespace is emptied", emptied},
 		{"rights and credentials", rights},
 		{"room", room},

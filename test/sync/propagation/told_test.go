@@ -62,6 +62,25 @@ spec: {size: 3, none: null}
 			t.Errorf("%s: %s is said %d times", name, reason, n)
 		}
 	}
-	remove(t, w.Fed, "namespace", "", "told")
-	gone(t, w.Fed, "namespace", "", "told")
+	remove(t, w.Fed, "deployment", "told", "twice") // which is tried again each minute
+	gone(t, w.Fed, "deployment", "told", "twice")
+}
+
+// hidden is that a deletion waits for a cluster that has an object in another version of its
+// kind only.
+func hidden(t *testing.T, w *world) {
+	oslo := w.Members["oslo"]
+	w.Fed.Apply(t, ns("hidden")+"apiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: g, namespace: hidden}\nspec: {size: 3}\n")
+	eventually(t, oslo, "gadget", "hidden", "g", "spec/size", "3")
+	w.stands(t, "gadget", "hidden", "g", "oslo", workload.Applied)
+	const other = "  - {name: v2, served: true, storage: false, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}\n"
+	oslo.Apply(t, strings.Replace(gadgets, "{name: v1, served: true,", "{name: v1, served: false,", 1)+other)
+	w.stands(t, "gadget", "hidden", "g", "oslo", workload.NotServed)
+	remove(t, w.Fed, "gadget", "hidden", "g")
+	gone(t, w.Members["paris"], "gadget", "hidden", "g")
+	w.says(t, "hidden", "g", "DeletionWaits", "oslo")
+	there(t, w.Fed, "gadget", "hidden", "g")
+	oslo.Apply(t, gadgets+other)
+	gone(t, w.Fed, "gadget", "hidden", "g")
+	gone(t, oslo, "gadget", "hidden", "g")
 }

@@ -9,6 +9,7 @@ package membership
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -156,11 +157,17 @@ func rightsOn(verbs []string, kinds ...kube.Kind) (out []kube.Right) {
 }
 
 // Find asks the cluster how it serves kinds; those that are propagated anyway are
-// left out.
+// left out. What it doesn't serve yet comes with its definition, if those are propagated:
+// then it will be served as the federation's API does.
 func (m *Member) Find(ctx context.Context, kinds []kube.Kind) ([]kube.Kind, error) {
 	var out []kube.Kind
 	for _, k := range kinds {
 		found, err := m.API.Find(ctx, k.Group, k.Version, k.Name)
+		if errors.Is(err, kube.ErrNoKind) && Defines(kinds) {
+			if later, missing := m.Home.Find(ctx, k.Group, k.Version, k.Name); missing == nil {
+				found, err = later, nil
+			}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.API.Server, err)
 		}
@@ -169,6 +176,13 @@ func (m *Member) Find(ctx context.Context, kinds []kube.Kind) ([]kube.Kind, erro
 		}
 	}
 	return out, nil
+}
+
+// Defines says whether definitions are among kinds, and bring others with them.
+func Defines(kinds []kube.Kind) bool {
+	return slices.ContainsFunc(kinds, func(k kube.Kind) bool {
+		return k.Group == builtin.Definitions.Group && k.Name == builtin.Definitions.Name
+	})
 }
 
 // endpoint is what the programs use; server, if there is one, is its address as
