@@ -9,6 +9,8 @@ CONTROLLER_GEN := v0.23.0
 controllergen = bin/tools/controller-gen-$(CONTROLLER_GEN)-$(shell go env GOVERSION)
 HELM := v4.3.2
 helm = bin/tools/helm-$(HELM)-$(shell go env GOVERSION)
+CYCLONEDX := v1.10.0
+cyclonedx = bin/tools/cyclonedx-gomod-$(CYCLONEDX)-$(shell go env GOVERSION)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
 # STRESS=8 has so many busy loops run beside the tests.
@@ -46,6 +48,9 @@ test: unit kube peers helm nodes ## every test, real control planes and name ser
 e2e: kube peers helm nodes ## the tests of the whole system, but for interop
 	$(e2e) $$(go list ./test/... | grep -v '/dns/peers$$')
 
+e2e-image: $(cyclonedx) ## the tests of the image, made twice for both platforms
+	$(e2e) ./test/image -twice -cyclonedx $$(pwd -P)/$(cyclonedx)
+
 interop: peers ## the tests among resolvers, caches and name servers of others
 	$(e2e) ./test/dns/peers
 
@@ -57,6 +62,9 @@ check: $(golangci) $(controllergen) ## formatting, vet, linters, tidy go.mod, bu
 	$(golangci) run ./...
 	@test/tools/vulncheck.sh $(GOVULNCHECK)
 	go run ./test/tools/picture -check
+	go run ./test/tools/licences -check
+	go mod verify
+	cd deploy/image && export GOWORK=off && test -z "$$(gofmt -l .)" && go vet ./... && go mod tidy -diff && go mod verify
 	test/tools/generate.sh $(controllergen) -check
 
 $(golangci):
@@ -67,6 +75,16 @@ $(golangci):
 $(controllergen):
 	@mkdir -p $(@D) && GOBIN=$$(pwd -P)/$(@D) go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(CONTROLLER_GEN)
 	@mv $(@D)/controller-gen $@
+
+$(cyclonedx):
+	@mkdir -p $(@D) && GOBIN=$$(pwd -P)/$(@D) go install -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
+	@mv $(@D)/cyclonedx-gomod $@
+
+image: $(cyclonedx) ## the container image of the three programs for linux amd64 and arm64, and what it is made of, into bin/image
+	@cd deploy/image && GOWORK=off go run . -root ../.. -out ../../bin/image -cyclonedx $$(cd ../.. && pwd -P)/$(cyclonedx)
+
+licences: ## the list of modules and their licences, in docs/reference/modules.md
+	go run ./test/tools/licences
 
 bench: build kube ## the figures of docs/performance.md: change to answer, size, cost of a change and of an answer, workloads
 	go test -run '^$$' -bench . -benchmem ./internal/snapshot ./internal/answer ./internal/shard ./internal/source/probe ./internal/dns/message ./plugin/federation
@@ -133,4 +151,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e interop check bench bench-peers fuzz soak docs picture generate helm manifests nodes kube peers clean
+.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture generate helm manifests nodes kube peers clean
