@@ -486,3 +486,27 @@ func TestRecentOutlives(t *testing.T) {
 		})
 	}
 }
+
+// That a cluster is silent is shown also where it has no service that would be answered otherwise.
+func TestSilenceOfNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newScript(), newScript()
+		p, _ := start(t, &hosts{}, nil, a, b)
+		a.say <- nothing
+		b.say <- nothing
+		time.Sleep(minGap)
+		synctest.Wait()
+		for _, silent := range []bool{true, false} {
+			if silent {
+				a.say <- []shard.Change{shard.Silent{For: time.Second}}
+			} else {
+				a.say <- []shard.Change{shard.Fresh{}}
+			}
+			time.Sleep(minGap)
+			synctest.Wait()
+			if got := p.stats.Load().members[0][0].silent; got != silent {
+				t.Errorf("silent is shown as %v, want %v", got, silent)
+			}
+		}
+	})
+}

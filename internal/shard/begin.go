@@ -97,7 +97,7 @@ func (t *Table) EndStartup() {
 	if !t.beginning {
 		return
 	}
-	t.beginning, t.probed, t.standing = false, nil, true
+	t.beginning, t.probed, t.memberChanged = false, nil, true
 	t.follow()
 	t.endRouteWait()
 	for k := range t.holding {

@@ -40,7 +40,7 @@ func newMember(c Cluster) *member {
 func (t *Table) Join(c Cluster) int {
 	m := newMember(c)
 	m.waits = t.beginning
-	t.scopes, t.standing, t.unchecked = true, true, true
+	t.scopes, t.memberChanged, t.unchecked = true, true, true
 	for i, o := range t.members {
 		if o.vacant && !t.exempted[i] { // else what is published still speaks of the one before
 			t.members[i] = m
@@ -80,7 +80,7 @@ func (t *Table) Leave(cluster int, now time.Duration) {
 	maps.DeleteFunc(t.told, func(n Notice, _ bool) bool { return n.Cluster == m.Name })
 	t.members[cluster] = &member{vacant: true, needed: listAll}
 	t.exempt(cluster)
-	t.scopes, t.standing, t.unchecked = true, true, true
+	t.scopes, t.memberChanged, t.unchecked = true, true, true
 	t.isolate(now)
 }
 
@@ -127,12 +127,12 @@ func (t *Table) noteExempted(d *decision) {
 // then, the table isn't settled.
 func (t *Table) ExpectMembers(more bool) {
 	if t.expecting != more || t.unlistedRegistry {
-		t.expecting, t.unlistedRegistry, t.standing = more, false, true
+		t.expecting, t.unlistedRegistry, t.memberChanged = more, false, true
 	}
 }
 
 // EndMemberWait goes on without the members that may come. As long as they may, what is answered is short-lived.
-func (t *Table) EndMemberWait() { t.expecting, t.unlistedRegistry, t.standing = false, true, true }
+func (t *Table) EndMemberWait() { t.expecting, t.unlistedRegistry, t.memberChanged = false, true, true }
 
 // ExpectsMembers says whether more members may come.
 func (t *Table) ExpectsMembers() bool { return t.expecting }

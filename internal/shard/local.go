@@ -119,7 +119,7 @@ func (t *Table) Shadowed(cluster int) bool {
 
 func (t *Table) noteShadowing(cluster int) {
 	if t.Shadowed(cluster) {
-		t.standing = true // it is told with the next publication, and mustn't wait for another's sake
+		t.memberChanged = true // it is told with the next publication, and mustn't wait for another's sake
 		t.notice(t.members[cluster].Name, NameClash, fmt.Sprintf("namespace %q has the federation's name: what pods in it ask for as SERVICE.NAMESPACE is taken for the federation's, and may lead out of the cluster; give one of them another name", t.policy.Local.Namespace))
 	}
 }

@@ -54,6 +54,8 @@ func (t *Table) Silence(cluster int, since time.Duration) {
 	m := t.members[cluster]
 	if m.silent {
 		since = min(since, m.since) // what was heard since then was not worth much
+	} else {
+		t.memberChanged = true
 	}
 	m.silent, m.since, m.counts, m.expired = true, since, since, false
 	t.touchAll(cluster)
@@ -64,13 +66,13 @@ func (t *Table) Silence(cluster int, since time.Duration) {
 func (t *Table) Refresh(cluster int, now time.Duration) {
 	m := t.members[cluster]
 	if m.doubted {
-		m.doubted, t.standing = false, true
+		m.doubted, t.memberChanged = false, true
 		t.touchAll(cluster)
 	}
 	if !m.silent {
 		return
 	}
-	m.silent, m.expired = false, false
+	m.silent, m.expired, t.memberChanged = false, false, true
 	t.touchAll(cluster)
 	t.isolate(now)
 }
@@ -172,7 +174,7 @@ func (t *Table) Override(orders []override.Order) {
 		return
 	}
 	t.orders, t.unchecked = slices.Clone(orders), true
-	t.standing = true // they are about members that have not been listed, too
+	t.memberChanged = true // they are about members that have not been listed, too
 	for i := range t.members {
 		t.touchAll(i)
 	}

@@ -62,13 +62,13 @@ func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Fe
 	if t.scopes {
 		e.Topology(t.atlas(f.Map))
 	}
-	if t.scopes || t.standing {
+	if t.scopes || t.memberChanged {
 		heard := slices.ContainsFunc(t.members, (*member).complete)
 		e.SetListed(heard, t.Settled(), t.unlisted())
 		e.Home(t.home())
 	}
-	anew := t.scopes || t.standing
-	t.scopes, t.standing = false, false
+	anew := t.scopes || t.memberChanged
+	t.scopes, t.memberChanged = false, false
 	for _, m := range t.members {
 		m.settled = m.complete()
 	}

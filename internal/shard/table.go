@@ -39,9 +39,9 @@ type Table struct {
 	heeded    map[string][]snapshot.Key      // orders to go back, and who has gone back by them, until it is said
 	judged    map[snapshot.Key]bool          // services under failover whose policy has to be looked at
 
-	dirty    map[snapshot.Key]bool
-	scopes   bool // the places of a member have changed
-	standing bool // a member has been listed for the first time, or had its time
+	dirty         map[snapshot.Key]bool
+	scopes        bool // the places of a member have changed
+	memberChanged bool // a member has been listed for the first time, had its time, or is silent, or no more
 
 	remembers bool  // what was there before; see sight.go
 	sighted   int64 // when the youngest object was seen first
@@ -102,28 +102,28 @@ type host struct {
 // NewTable is the table of a federation's members, by index.
 func NewTable(clusters []Cluster, policy Policy) *Table {
 	t := &Table{
-		policy:    policy,
-		checks:    map[Check]*check{},
-		panics:    map[snapshot.Key]bool{},
-		crowded:   map[snapshot.Key]bool{},
-		recents:   newRecents(),
-		wakes:     map[snapshot.Key]time.Duration{},
-		inherited: map[snapshot.Key]Failovers{},
-		releads:   map[snapshot.Key]bool{},
-		heeded:    map[string][]snapshot.Key{},
-		judged:    map[snapshot.Key]bool{},
-		guard:     guard{held: map[snapshot.Key]time.Duration{}, recent: map[gone]time.Duration{}, down: map[snapshot.Key]time.Duration{}},
-		services:  map[snapshot.Key]*service{},
-		hosts:     map[string]*host{},
-		labels:    map[string]string{},
-		dirty:     map[snapshot.Key]bool{},
-		told:      map[Notice]bool{},
-		exempted:  map[int]bool{},
-		tally:     map[CountKey]int{},
-		arbiter:   NewArbiter(),
-		scopes:    true,
-		standing:  true,
-		starting:  begin(),
+		policy:        policy,
+		checks:        map[Check]*check{},
+		panics:        map[snapshot.Key]bool{},
+		crowded:       map[snapshot.Key]bool{},
+		recents:       newRecents(),
+		wakes:         map[snapshot.Key]time.Duration{},
+		inherited:     map[snapshot.Key]Failovers{},
+		releads:       map[snapshot.Key]bool{},
+		heeded:        map[string][]snapshot.Key{},
+		judged:        map[snapshot.Key]bool{},
+		guard:         guard{held: map[snapshot.Key]time.Duration{}, recent: map[gone]time.Duration{}, down: map[snapshot.Key]time.Duration{}},
+		services:      map[snapshot.Key]*service{},
+		hosts:         map[string]*host{},
+		labels:        map[string]string{},
+		dirty:         map[snapshot.Key]bool{},
+		told:          map[Notice]bool{},
+		exempted:      map[int]bool{},
+		tally:         map[CountKey]int{},
+		arbiter:       NewArbiter(),
+		scopes:        true,
+		memberChanged: true,
+		starting:      begin(),
 	}
 	for _, c := range clusters {
 		m := newMember(c)
@@ -229,7 +229,7 @@ func (t *Table) EndWait() {
 // EndWaitFor stops waiting for one member.
 func (t *Table) EndWaitFor(cluster int) {
 	if m := t.members[cluster]; m.awaited() {
-		m.waived, t.standing = true, true
+		m.waived, t.memberChanged = true, true
 	}
 }
 
@@ -237,7 +237,7 @@ func (t *Table) EndWaitFor(cluster int) {
 // what is known to be up is, and of the rest nothing is known.
 func (t *Table) MarkPartial(cluster int) {
 	t.members[cluster].doubted = true
-	t.standing = true
+	t.memberChanged = true
 	t.touchAll(cluster)
 }
 
@@ -301,7 +301,7 @@ func (t *Table) Export(cluster int) []Change {
 // Dirty says whether there is something to publish.
 func (t *Table) Dirty() bool {
 	t.arbiter.settle()
-	return len(t.dirty) > 0 || t.scopes || t.standing
+	return len(t.dirty) > 0 || t.scopes || t.memberChanged
 }
 
 // Announcements gives the changes of state of the table as a whole since the last call.
@@ -391,7 +391,7 @@ func (t *Table) heard(cluster, list int) {
 	}
 	m.listed |= list
 	if m.complete() {
-		t.standing, t.scopes = true, true
+		t.memberChanged, t.scopes = true, true
 		t.touchAll(cluster)
 		for k := range m.claiming {
 			t.arbiter.contest(t, k)
