@@ -42,10 +42,10 @@ demo: ## the life of a federation in the terminal: real API servers, from init t
 unit: ## the quick tests, with the race detector; many only wait, so more of them at once than there are processors
 	$(beside)go test -race -parallel 8 ./cmd/... ./internal/... ./plugin/...
 
-test: unit kube peers helm nodes ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
+test: unit kube peers helm nodes prometheus ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
 	$(e2e) ./test/...
 
-e2e: kube peers helm nodes ## the tests of the whole system, but for interop
+e2e: kube peers helm nodes prometheus ## the tests of the whole system, but for interop
 	$(e2e) $$(go list ./test/... | grep -v '/dns/peers$$')
 
 e2e-image: $(cyclonedx) ## the tests of the image, made twice for both platforms
@@ -131,6 +131,9 @@ $(helm):
 	@mkdir -p $(@D) && GOBIN=$$(pwd -P)/$(@D) go install helm.sh/helm/v4/cmd/helm@$(HELM)
 	@mv $(@D)/helm $@
 
+prometheus: ## unpack Debian's Prometheus for the tests of alerts, into bin/tools
+	test/tools/prometheus.sh bin/tools/prometheus
+
 manifests: generate helm ## deploy/manifests/fedns.yaml, from the chart
 	@{ echo '# Made of the chart by make manifests, with the values of docs/install.md.'; \
 	bin/tools/helm template fedns deploy/charts/fedns --namespace federation-system --set domain=fed.example.com --set federation=fed; } >deploy/manifests/fedns.yaml
@@ -151,4 +154,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture generate helm manifests nodes kube peers clean
+.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture generate helm prometheus manifests nodes kube peers clean

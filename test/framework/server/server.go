@@ -206,6 +206,9 @@ func (s *Server) Metric(t testing.TB, prefix string) float64 {
 	return sum
 }
 
+// MetricsAddr is where its METRICS are.
+func (s *Server) MetricsAddr() string { return s.metrics }
+
 // Reload asks for a reload, as `kill -USR1` does.
 func (s *Server) Reload(t testing.TB) {
 	t.Helper()
