@@ -53,13 +53,11 @@ func (t *Table) known(cluster int, k snapshot.Key) *Service {
 }
 
 func (t *Table) sight(o, was *Service, now time.Time) *Service {
-	seen, created := o.Seen, o.Created
+	seen, created := int64(0), o.Created
 	switch {
 	case was != nil:
 		seen, created = was.Seen, was.Created
-	case t.beginning && !t.remembers:
-		seen = 0
-	default:
+	case !t.beginning || t.remembers:
 		// None is as old as one before it, whatever has become of the clock.
 		t.sighted = max(t.sighted+1, now.UnixNano())
 		seen = t.sighted

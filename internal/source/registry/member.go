@@ -100,7 +100,7 @@ var fields = []field{
 			}
 			return nil
 		},
-		func(into, from *v1alpha1.ClusterSpec) { into.Addresses = from.Addresses },
+		func(into, from *v1alpha1.ClusterSpec) { into.Addresses = bounds(from, from.Addresses, "127.0.0.1") },
 	},
 	{"spec.exports",
 		func(s *v1alpha1.ClusterSpec, m *Member) error {
@@ -113,7 +113,7 @@ var fields = []field{
 			}
 			return nil
 		},
-		func(into, from *v1alpha1.ClusterSpec) { into.Exports = from.Exports },
+		func(into, from *v1alpha1.ClusterSpec) { into.Exports = bounds(from, from.Exports, "-") },
 	},
 	{"spec.hosts",
 		func(s *v1alpha1.ClusterSpec, m *Member) error {
@@ -126,7 +126,7 @@ var fields = []field{
 			}
 			return nil
 		},
-		func(into, from *v1alpha1.ClusterSpec) { into.Hosts = from.Hosts },
+		func(into, from *v1alpha1.ClusterSpec) { into.Hosts = bounds(from, from.Hosts, "invalid") },
 	},
 	{"spec.secretRef",
 		func(s *v1alpha1.ClusterSpec, _ *Member) error {
@@ -144,6 +144,15 @@ var fields = []field{
 		},
 		func(into, from *v1alpha1.ClusterSpec) { into.Drain = from.Drain },
 	},
+}
+
+// bounds are those of before. Of a member that is new, what can't be read is no leave for all:
+// it has that which nothing is within.
+func bounds(from *v1alpha1.ClusterSpec, before []string, none string) []string {
+	if from.SecretRef == nil {
+		return []string{none}
+	}
+	return before
 }
 
 // drainMark stands in the reason of a cluster's drain, for who finds it elsewhere.

@@ -54,6 +54,12 @@ func brief(v *View) string {
 		if m.Addresses != nil {
 			s += fmt.Sprint(" only ", m.Addresses)
 		}
+		if m.Exports != nil {
+			s += fmt.Sprint(" exports ", m.Exports)
+		}
+		if m.Hosts != nil {
+			s += fmt.Sprint(" hosts ", m.Hosts)
+		}
 		if m.Kubeconfig != nil {
 			s += fmt.Sprintf(" by %s", m.Kubeconfig)
 		}
@@ -77,6 +83,9 @@ func TestSpec(t *testing.T) {
 	location := func(l string) func(*v1alpha1.ClusterSpec) { return func(s *v1alpha1.ClusterSpec) { s.Location = l } }
 	addresses := func(a ...string) func(*v1alpha1.ClusterSpec) {
 		return func(s *v1alpha1.ClusterSpec) { s.Addresses = a }
+	}
+	grants := func(exports, hosts string) func(*v1alpha1.ClusterSpec) {
+		return func(s *v1alpha1.ClusterSpec) { s.Exports, s.Hosts = strings.Fields(exports), strings.Fields(hosts) }
 	}
 	drain := func(until time.Time, reason string) func(*v1alpha1.ClusterSpec) {
 		return func(s *v1alpha1.ClusterSpec) {
@@ -102,8 +111,10 @@ func TestSpec(t *testing.T) {
 		{"reserved word", spec(zones("svc")), "c  []; wrong: c spec.zones", "c  [eu-a]; wrong: c spec.zones"},
 		{"location", spec(location("60.17")), "c  []; wrong: c spec.location", "c  [] at 60.17 24.94; wrong: c spec.location"},
 		{"location off the globe", spec(location("91 0")), "c  []; wrong: c spec.location", "c  [] at 60.17 24.94; wrong: c spec.location"},
-		{"addresses", spec(addresses("192.0.2.1", "x")), "c  []; wrong: c spec.addresses", "c  [] only [203.0.113.0/24]; wrong: c spec.addresses"},
+		{"addresses", spec(addresses("192.0.2.1", "x")), "c  [] only [127.0.0.1/32]; wrong: c spec.addresses", "c  [] only [203.0.113.0/24]; wrong: c spec.addresses"},
 		{"one address", spec(addresses("192.0.2.1")), "c  [] only [192.0.2.1/32]", "c  [] only [192.0.2.1/32]"},
+		{"what it may have", spec(grants("shop mail/web*", ".example.com")), "c  [] exports [shop/* mail/web*] hosts [.example.com]", "c  [] exports [shop/* mail/web*] hosts [.example.com]"},
+		{"what nobody can read of that", spec(grants("a/b/c", "*")), "c  [] exports [-/*] hosts [invalid]; wrong: c spec.exports; wrong: c spec.hosts", "c  []; wrong: c spec.exports; wrong: c spec.hosts"},
 		{"no Secret", v1alpha1.ClusterSpec{}, "c  []; wrong: c spec.secretRef", "c  []; wrong: c spec.secretRef"},
 		{"drain", spec(drain(moment.Add(time.Hour), "kernel")), `c  []; drain cluster/c until 2030-01-31T16:00:00Z reason "kernel (spec.drain of Cluster c)"`, `c  []; drain cluster/c until 2030-01-31T16:00:00Z reason "kernel (spec.drain of Cluster c)"`},
 		{"drain without end or reason", spec(drain(time.Time{}, "")), `c  []; drain cluster/c reason "spec.drain of Cluster c"`, `c  []; drain cluster/c reason "spec.drain of Cluster c"`},
