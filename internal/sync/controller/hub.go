@@ -215,6 +215,7 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 		u.intend(w, now)
 		return
 	}
+	u.table.Planned(k, p)
 	r := u.reports[k].next(p, now)
 	u.reports[k] = r
 	u.untold[k] = true

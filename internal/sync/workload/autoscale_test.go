@@ -69,19 +69,16 @@ func (a *autoscaled) step(which int) bool {
 	var all []Step
 	for _, k := range []Key{a.web, a.scaler} {
 		if a.Wanted(k) != nil {
-			all = append(all, a.Plan(k).Steps...)
+			p := a.Plan(k)
+			a.Planned(k, p)
+			all = append(all, p.Steps...)
 		}
 	}
 	if len(all) == 0 {
 		return false
 	}
 	s := all[which%len(all)]
-	if s.Verb == Delete {
-		a.Gone(s.Cluster, s.Key)
-		return true
-	}
-	a.version++
-	a.Wrote(s, merge(clone(s.Object).(Object), Object{"metadata": map[string]any{"uid": fmt.Sprint("uid-", a.version), "resourceVersion": fmt.Sprint(a.version)}}))
+	a.do(s)
 	return true
 }
 

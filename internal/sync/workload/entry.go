@@ -24,6 +24,9 @@ type Entry struct {
 
 	// Base is how it looked when it was last written.
 	Base Base
+	// Planned is the share that it is to have by the last plan, carried out or not; nil: there
+	// was none.
+	Planned Scale
 	// Assigned is the share that it was given last; nil: that isn't known.
 	Assigned Scale
 	// Written is what was written there last; nil: that isn't known.
@@ -49,7 +52,7 @@ type Capacity struct {
 }
 
 func (e *Entry) empty() bool {
-	return e.Have == nil && e.Base == Base{} && e.Assigned == nil && e.Written == nil && e.Capacity == nil && e.Finished == nil
+	return e.Have == nil && e.Base == Base{} && e.Planned == nil && e.Assigned == nil && e.Written == nil && e.Capacity == nil && e.Finished == nil
 }
 
 // haves are the clusters that have the object, and how it is there.

@@ -87,23 +87,11 @@ func (w *world) run() string {
 			if w.Wanted(k) == nil {
 				continue
 			}
-			for _, s := range w.Plan(k).Steps {
+			p := w.Plan(k)
+			w.Planned(k, p)
+			for _, s := range p.Steps {
 				all = append(all, fmt.Sprintf("%s: %s %s%s", s.Cluster, s.Verb, s.Key, scaleOf(s)))
-				w.version++
-				switch s.Verb {
-				case Delete, Release:
-					w.Gone(s.Cluster, k)
-				default:
-					o := clone(s.Object).(Object)
-					if h := w.Known(s.Cluster, k); h != nil && h.Part.Status != nil {
-						o["status"] = clone(h.Part.Status)
-					}
-					uid := s.UID
-					if uid == "" {
-						uid = fmt.Sprint("uid-", w.version)
-					}
-					w.Wrote(s, merge(o, Object{"metadata": map[string]any{"uid": uid, "resourceVersion": fmt.Sprint(w.version)}}))
-				}
+				w.do(s)
 			}
 		}
 		if len(all) == n {
@@ -112,6 +100,24 @@ func (w *world) run() string {
 	}
 	w.Fatalf("steps without an end:\n%s", strings.Join(all, "\n"))
 	return ""
+}
+
+// do carries a step out.
+func (w *world) do(s Step) {
+	w.version++
+	if s.Verb == Delete || s.Verb == Release {
+		w.Gone(s.Cluster, s.Key)
+		return
+	}
+	o := clone(s.Object).(Object)
+	if h := w.Known(s.Cluster, s.Key); h != nil && h.Part.Status != nil {
+		o["status"] = clone(h.Part.Status)
+	}
+	uid := s.UID
+	if uid == "" {
+		uid = fmt.Sprint("uid-", w.version)
+	}
+	w.Wrote(s, merge(o, Object{"metadata": map[string]any{"uid": uid, "resourceVersion": fmt.Sprint(w.version)}}))
 }
 
 func scaleOf(s Step) string {

@@ -133,8 +133,10 @@ func (v *View) current(cluster string) Scale {
 
 // given is what a cluster was asked to have last.
 func (v *View) given(cluster string) Scale {
-	if s := v.Entries[cluster].Assigned; s != nil {
-		return s
+	if e := v.Entries[cluster]; e.Planned != nil {
+		return e.Planned
+	} else if e.Assigned != nil {
+		return e.Assigned
 	}
 	return v.Record.standing(cluster).Scale
 }

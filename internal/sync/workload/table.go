@@ -89,7 +89,7 @@ func (t *Table) Want(w *Want) {
 	t.set(w.Key, r)
 	if was != nil && was.UID != w.UID {
 		// Another object of that name: nothing of it has been anywhere yet.
-		t.editAll(w.Key, func(e *Entry) { e.Assigned, e.Written, e.Capacity, e.Finished = nil, nil, nil, nil })
+		t.editAll(w.Key, func(e *Entry) { e.Planned, e.Assigned, e.Written, e.Capacity, e.Finished = nil, nil, nil, nil, nil })
 	}
 	t.inside.add(w.Namespace, w.Key)
 	if w.Guard {
@@ -159,6 +159,19 @@ func (t *Table) Inside(namespace string) []Key {
 func (t *Table) Have(cluster string, k Key, o Object) {
 	if h := t.observe(cluster, k, o); !t.late(cluster, k, h) {
 		t.put(cluster, k, h)
+	}
+}
+
+// Planned says what each cluster is to have. The next plan begins with that: one that has
+// been carried out in some of the clusters is the same one still.
+func (t *Table) Planned(k Key, p Plan) {
+	if len(k.Scale) == 0 {
+		return
+	}
+	for _, s := range p.Standings {
+		if s.State == Pending || s.State == Applied {
+			t.edit(k, s.Cluster, func(e *Entry) { e.Planned = s.Scale })
+		}
 	}
 }
 
