@@ -80,7 +80,7 @@ func Kinds() []*Sort {
 		{Kind: builtin.Secrets, Order: 1, Secret: true, own: func(k Key, o Object) bool { return text(o, "type") == builtin.TokenType || helms(k, o) }},
 		{Kind: builtin.Services, Order: 2, Export: true, strip: stripService, unbalanced: isInternal, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Ingresses, Order: 2, Export: true, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
-		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, Margins: []string{surge, missing}, floor: rolls, status: sums(deploymentCounts...), kept: deploymentCounts},
+		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, Margins: []string{surge, missing}, floor: rolls, status: deployments, kept: append([]string{"conditions"}, deploymentCounts...)},
 		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, status: sums(replicaSetCounts...), kept: replicaSetCounts},
 		{Kind: builtin.DaemonSets, Order: 3, status: sums(daemonSetCounts...), kept: daemonSetCounts},
 		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, once: expires, ended: ended, whole: unlike, begun: started, pods: podsOfJob, status: jobs, kept: jobFields, unseen: true},

@@ -3,6 +3,7 @@ package workload
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 var (
@@ -104,6 +105,104 @@ func sums(fields ...string) func([]Part, Object, bool) map[string]any {
 		}
 		return out
 	}
+}
+
+// deployments adds the counts up, and says what those who wait for a Deployment go by:
+// Available if it is so in every cluster, and Progressing as it is where it goes worst. The
+// times are those of the clusters: when the last one came to be so, or the first one ceased to.
+func deployments(parts []Part, was Object, all bool) map[string]any {
+	out := sums(deploymentCounts...)(parts, was, all)
+	var conditions []any
+	for _, c := range []map[string]any{available(parts, all), progressing(parts, all)} {
+		if c != nil {
+			conditions = append(conditions, c)
+		}
+	}
+	switch {
+	case len(conditions) > 0:
+		out["conditions"] = conditions
+	case was["conditions"] != nil:
+		out["conditions"] = nil // null takes away what a patch would leave
+	}
+	return out
+}
+
+// available is what the clusters say of whether enough pods are.
+func available(parts []Part, all bool) map[string]any {
+	c := joint{kind: "Available", status: "True", reason: "MinimumReplicasAvailable", message: "Deployment has minimum availability."}
+	for _, p := range parts {
+		if condition(p.Status, "Available") == nil {
+			c.lacks = append(c.lacks, p.Cluster)
+		}
+	}
+	switch {
+	case len(c.lacks) > 0:
+		c.status, c.reason, c.message = "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability in "+strings.Join(c.lacks, ", ")+"."
+	case !all:
+		c.status, c.reason, c.message = "False", "MinimumReplicasUnavailable", "Deployment is not in all clusters yet."
+	}
+	return c.of(parts)
+}
+
+// progressing is what they say of how the last change gets on.
+func progressing(parts []Part, all bool) map[string]any {
+	c := joint{kind: "Progressing", status: "True", reason: "NewReplicaSetAvailable", message: "Deployment has successfully progressed."}
+	var stuck []string
+	for _, p := range parts {
+		switch m := conditionOf(p.Status, "Progressing"); {
+		case m["status"] == "False":
+			stuck = append(stuck, p.Cluster)
+		case m["reason"] != "NewReplicaSetAvailable":
+			c.lacks = append(c.lacks, p.Cluster)
+		}
+	}
+	switch {
+	case len(stuck) > 0:
+		c.lacks = stuck
+		c.status, c.reason, c.message = "False", "ProgressDeadlineExceeded", "Deployment has timed out progressing in "+strings.Join(stuck, ", ")+"."
+	case len(c.lacks) > 0:
+		c.reason, c.message = "ReplicaSetUpdated", "Deployment is progressing in "+strings.Join(c.lacks, ", ")+"."
+	case !all:
+		c.reason, c.message = "ReplicaSetUpdated", "Deployment is not in all clusters yet."
+	}
+	return c.of(parts)
+}
+
+// A joint condition is what those of several clusters come to.
+type joint struct {
+	kind, status, reason, message string
+	lacks                         []string // clusters that it isn't so in
+}
+
+// of is the condition with the last of the times of those clusters that it is about; nil:
+// their controllers haven't said anything yet.
+func (c joint) of(parts []Part) map[string]any {
+	out := map[string]any{"type": c.kind, "status": c.status, "reason": c.reason, "message": c.message}
+	for _, p := range parts {
+		if len(c.lacks) > 0 && !slices.Contains(c.lacks, p.Cluster) {
+			continue
+		}
+		m := conditionOf(p.Status, c.kind)
+		for _, field := range []string{"lastTransitionTime", "lastUpdateTime"} {
+			if at, _ := m[field].(string); at > text(out, field) {
+				out[field] = at
+			}
+		}
+	}
+	if out["lastTransitionTime"] == nil || out["lastUpdateTime"] == nil {
+		return nil
+	}
+	return out
+}
+
+// conditionOf is the one of that type; nil: there is none.
+func conditionOf(status Object, kind string) map[string]any {
+	for _, c := range mapsOf(status["conditions"]) {
+		if c["type"] == kind {
+			return c
+		}
+	}
+	return nil
 }
 
 // balancers is the union of the addresses of load balancers.

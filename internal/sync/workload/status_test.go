@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -8,6 +9,11 @@ import (
 
 func TestStatus(t *testing.T) {
 	const done = `"conditions":[{"type":"SuccessCriteriaMet","status":"True"},{"type":"Complete","status":"True"}]`
+	well := func(at string) string {
+		times := `"lastTransitionTime":"` + at + `","lastUpdateTime":"` + at + `"`
+		return `"conditions":[{"type":"Progressing","status":"True","reason":"NewReplicaSetAvailable",` + times + `},{"type":"Available","status":"True",` + times + `}]`
+	}
+	ill := strings.ReplaceAll(strings.Replace(well("2026-01-01"), "NewReplicaSetAvailable", "ProgressDeadlineExceeded", 1), `"True"`, `"False"`)
 	for _, test := range []struct {
 		name, kind, was string
 		parts           map[string]string
@@ -16,6 +22,17 @@ func TestStatus(t *testing.T) {
 	}{
 		{"Deployments add up", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,"replicas":2,"readyReplicas":1}`, "b": `{"observedGeneration":1,"replicas":3}`}, true,
 			`{"availableReplicas":0,"observedGeneration":7,"readyReplicas":1,"replicas":5,"unavailableReplicas":0,"updatedReplicas":0}`},
+		{"a Deployment is available where it is so everywhere", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,` + well("2026-01-02") + `}`, "b": `{"observedGeneration":1,` + well("2026-01-03") + `}`}, true,
+			`{"availableReplicas":0,"conditions":[{"lastTransitionTime":"2026-01-03","lastUpdateTime":"2026-01-03","message":"Deployment has minimum availability.","reason":"MinimumReplicasAvailable","status":"True","type":"Available"},` +
+				`{"lastTransitionTime":"2026-01-03","lastUpdateTime":"2026-01-03","message":"Deployment has successfully progressed.","reason":"NewReplicaSetAvailable","status":"True","type":"Progressing"}],"observedGeneration":7,"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
+		{"and isn't where one isn't", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,` + well("2026-01-02") + `}`, "b": `{"observedGeneration":1,` + ill + `}`}, true,
+			`{"availableReplicas":0,"conditions":[{"lastTransitionTime":"2026-01-01","lastUpdateTime":"2026-01-01","message":"Deployment does not have minimum availability in b.","reason":"MinimumReplicasUnavailable","status":"False","type":"Available"},` +
+				`{"lastTransitionTime":"2026-01-01","lastUpdateTime":"2026-01-01","message":"Deployment has timed out progressing in b.","reason":"ProgressDeadlineExceeded","status":"False","type":"Progressing"}],"observedGeneration":7,"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
+		{"nor where it isn't yet", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,` + well("2026-01-02") + `}`}, false,
+			`{"availableReplicas":0,"conditions":[{"lastTransitionTime":"2026-01-02","lastUpdateTime":"2026-01-02","message":"Deployment is not in all clusters yet.","reason":"MinimumReplicasUnavailable","status":"False","type":"Available"},` +
+				`{"lastTransitionTime":"2026-01-02","lastUpdateTime":"2026-01-02","message":"Deployment is not in all clusters yet.","reason":"ReplicaSetUpdated","status":"True","type":"Progressing"}],"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
+		{"what no controller has said isn't said", "Deployment", `{"conditions":[{"type":"Available","status":"True"}]}`, map[string]string{"a": `{"observedGeneration":1}`}, true,
+			`{"availableReplicas":0,"conditions":null,"observedGeneration":7,"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
 		{"one that isn't everywhere isn't observed", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,"replicas":2}`}, false,
 			`{"availableReplicas":0,"readyReplicas":0,"replicas":2,"unavailableReplicas":0,"updatedReplicas":0}`},
 		{"nor is one that a controller hasn't looked at", "ReplicaSet", `{}`, map[string]string{"a": `{"replicas":2}`}, true,

@@ -30,6 +30,7 @@ func TestSync(t *testing.T) {
 		run  func(t *testing.T, w *world)
 	}{
 		{"keeps", keeps},
+		{"waits", waits},
 		{"services", services},
 		{"names taken", namesTaken},
 		{"refusals", refusals},
