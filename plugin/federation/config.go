@@ -12,6 +12,7 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/fall"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/source/cluster"
@@ -38,6 +39,7 @@ type stanza struct {
 	status          string // address and port; "": not served
 	resolver        *resolver
 	guards          guards
+	conns           *sockets.ConnLimits // nil: nothing is said
 	local           localCluster
 	geography
 	lenient   bool

@@ -119,6 +119,8 @@ func TestParseErrors(t *testing.T) {
 		{"ttl", "federation f {\n" + cluster + "ttl\n}", "ttl NORMAL [DEGRADED [MIN MAX]]"},
 		{"ttl of three", "federation f {\n" + cluster + "ttl 60s 5s 1s\n}", "needs one, two or four durations"},
 		{"ttl bounds", "federation f {\n" + cluster + "ttl 60s 5s 1h 1s\n}", "the least TTL of a Service, 1h, is longer than the greatest, 1s"},
+		{"tcp", "federation f {\n" + cluster + "tcp\n}", "tcp: needs off, or one or two numbers"},
+		{"tcp of none", "federation f {\n" + cluster + "tcp 0\n}", `"0": needs off, or one or two numbers`},
 		{"annotations", "federation f {\n" + cluster + "annotations\n}", "annotations: needs none, or some of ttl, policy and weight"},
 		{"annotations of others", "federation f {\n" + cluster + "annotations ttl probe\n}", `"probe" is unknown`},
 		{"ttl of zero", "federation f {\n" + cluster + "ttl 0s\n}", "out of range: from 1s"},

@@ -25,6 +25,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/rrl"
+	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
 )
@@ -55,6 +56,7 @@ type Federation struct {
 	block     int      // of the Corefile
 	addresses []string // as CoreDNS names its servers
 	guards    guards
+	conns     *sockets.ConnLimits // nil: nothing is said
 	jar       atomic.Pointer[cookie.Keyring]
 	limiter   limiter
 

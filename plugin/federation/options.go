@@ -54,6 +54,7 @@ var options = []option[*stanza]{
 	{"fast", words((*stanza).hastens)},
 	{"cookies", words((*stanza).bakes)},
 	{"rrl", words(func(s *stanza, a args) error { return s.guards.limit.parse(a.list) })},
+	{"tcp", words((*stanza).connected)},
 	{"lenient", words((*stanza).relaxes)},
 	{"fallthrough", func(s *stanza, c *caddy.Controller) error {
 		s.fall.SetZonesFromArgs(c.RemainingArgs())

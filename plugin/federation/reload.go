@@ -44,12 +44,14 @@ type process struct {
 	servers map[caddy.Context]map[string]*dnsserver.Server // by their address in the Corefile
 	served  *sync.Cond                                     // a server was added
 	status  map[string]*statusListener                     // by address
+	warden  *sockets.Warden                                // of TCP connections
 }
 
 // proc is this process.
 var proc = func() *process {
 	p := &process{
 		heard:   map[*Federation]bool{},
+		warden:  sockets.NewWarden(func(why string) { connsEnded.WithLabelValues(why).Inc() }),
 		open:    map[string]*fastListener{},
 		servers: map[caddy.Context]map[string]*dnsserver.Server{},
 		status:  map[string]*statusListener{},
@@ -286,6 +288,7 @@ func (p *process) listen(inst *caddy.Instance) {
 		return !slices.ContainsFunc(p.running, func(f *Federation) bool { return f.instance == c })
 	})
 	p.closeUnowned(func(f *Federation) bool { return !slices.Contains(p.running, f) })
+	p.guardConns(inst)
 }
 
 // listenFor opens the sockets of those that have just been started. shared are the
@@ -369,6 +372,7 @@ func (p *process) close(f *Federation) {
 	p.Lock()
 	defer p.Unlock()
 	p.closeUnowned(func(o *Federation) bool { return o == f || o.instance == f.instance })
+	p.warden.Close()
 }
 
 // A statusListener is an address where the status is told, with those who tell it: the newest

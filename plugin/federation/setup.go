@@ -143,6 +143,9 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		return nil, stanzas[of].positions.of("cookies").errorf("%w", err)
 	}
 	f.guards = g
+	if f.conns, err = connsOf(stanzas); err != nil {
+		return nil, err
+	}
 	f.jar.Store(jar)
 	if g.limit.limited() {
 		f.limiter.table = rrl.New(g.limit.Limit, maphash.MakeSeed())

@@ -3,9 +3,11 @@
 package input
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -364,4 +366,54 @@ func TestServiceOf1990(t *testing.T) {
 	check("after a reload")
 	put(0, "1980-01-01T00:00:00Z", "all") // its own age counts for nothing either
 	check("in the end")
+}
+
+// Of TCP connections there are as many as there may be: those that are silent go, and who asks is
+// answered, whoever holds as many as he can get.
+func TestTCPConnections(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere nobody looks")
+	}
+	s := server.Start(t, block(folder(shop(t, "192.0.2.1"))+"tcp 40 10"))
+	ask := func(c *dns.Conn) bool {
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		if c.WriteMsg(new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA)) != nil {
+			return false
+		}
+		m, err := c.ReadMsg()
+		return err == nil && len(m.Answer) == 1
+	}
+	var conns []*dns.Conn
+	for range 60 {
+		c, err := dns.DialTimeout("tcp", s.Addr, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	const ended = `coredns_federation_tcp_ended_total{reason="network"}`
+	server.Eventually(t, 20*time.Second, "those that are too many are ended", func() bool { return s.Metric(t, ended) >= 50 })
+	alive := 0
+	for _, c := range conns {
+		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		var timeout net.Error
+		if _, err := c.Read(make([]byte, 2)); errors.As(err, &timeout) && timeout.Timeout() {
+			alive++
+		}
+	}
+	if alive > 10 {
+		t.Errorf("%d connections are there", alive)
+	}
+	c, err := dns.DialTimeout("tcp", s.Addr, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 5 {
+		if !ask(c) {
+			t.Error("who asks isn't answered")
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
 }
