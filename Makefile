@@ -11,6 +11,8 @@ HELM := v4.3.2
 helm = bin/tools/helm-$(HELM)-$(shell go env GOVERSION)
 CYCLONEDX := v1.10.0
 cyclonedx = bin/tools/cyclonedx-gomod-$(CYCLONEDX)-$(shell go env GOVERSION)
+NFPM := v2.43.0
+nfpm = bin/tools/nfpm-$(NFPM)-$(shell go env GOVERSION)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
 # STRESS=8 has so many busy loops run beside the tests.
@@ -42,10 +44,10 @@ demo: ## the life of a federation in the terminal: real API servers, from init t
 unit: ## the quick tests, with the race detector; many only wait, so more of them at once than there are processors
 	$(beside)go test -race -parallel 8 ./cmd/... ./internal/... ./plugin/...
 
-test: unit kube peers helm nodes prometheus ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
+test: unit kube peers helm nodes prometheus nfpm ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
 	$(e2e) ./test/...
 
-e2e: kube peers helm nodes prometheus ## the tests of the whole system, but for interop
+e2e: kube peers helm nodes prometheus nfpm ## the tests of the whole system, but for interop
 	$(e2e) $$(go list ./test/... | grep -v '/dns/peers$$')
 
 e2e-image: $(cyclonedx) ## the tests of the image, made twice for both platforms
@@ -131,6 +133,19 @@ $(helm):
 	@mkdir -p $(@D) && GOBIN=$$(pwd -P)/$(@D) go install helm.sh/helm/v4/cmd/helm@$(HELM)
 	@mv $(@D)/helm $@
 
+deb: $(nfpm) ## Debian packages for amd64 and arm64, into bin/deb
+	deploy/debian/build.sh $(nfpm) $(VERSION) amd64 bin/deb
+	deploy/debian/build.sh $(nfpm) $(VERSION) arm64 bin/deb
+
+# What the tests of the package need: built once.
+nfpm: $(nfpm)
+	@ln -sf $(notdir $(nfpm)) bin/tools/nfpm
+
+$(nfpm):
+	@echo 'First nfpm $(NFPM) is built, once: a minute.'
+	@mkdir -p $(@D) && GOBIN=$$(pwd -P)/$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM)
+	@mv $(@D)/nfpm $@
+
 prometheus: ## unpack Debian's Prometheus for the tests of alerts, into bin/tools
 	test/tools/prometheus.sh bin/tools/prometheus
 
@@ -154,4 +169,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture generate helm prometheus manifests nodes kube peers clean
+.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture generate helm prometheus deb nfpm manifests nodes kube peers clean
