@@ -101,7 +101,7 @@ func (w *Warden) end(c conn, ports map[uint16]bool, why string) {
 	if err != nil {
 		fd = c.fd // there is none left, which is why this is to end
 	} else {
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }() // what it is of stays open
 	}
 	if now, ok := connOf(fd, ports); ok && now.peer == c.peer && unix.Shutdown(fd, unix.SHUT_RDWR) == nil {
 		w.ended(why)
