@@ -431,13 +431,13 @@ func TestRecentOutlives(t *testing.T) {
 			p, _ = run(t, f, state)
 			return p, sources
 		}},
-		{"restart", func(t *testing.T, f Federation, p *Pipeline, end func()) (*Pipeline, []*script) {
+		{"restart", func(t *testing.T, f Federation, _ *Pipeline, end func()) (*Pipeline, []*script) {
 			end()
 			f.Members = nil
-			p, s, _, _ := trio(t, f, false)
-			return p, s
+			next, s, _, _ := trio(t, f, false)
+			return next, s
 		}},
-		{"restart from a base", func(t *testing.T, f Federation, p *Pipeline, end func()) (*Pipeline, []*script) {
+		{"restart from a base", func(t *testing.T, f Federation, _ *Pipeline, end func()) (*Pipeline, []*script) {
 			end()
 			f.Members = nil
 			_, s, _, end := trio(t, f, false)
@@ -446,8 +446,8 @@ func TestRecentOutlives(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			end()
-			p, s, _, _ = trio(t, f, false)
-			return p, s
+			next, s, _, _ := trio(t, f, false)
+			return next, s
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
