@@ -90,7 +90,7 @@ func run(root, out string, platforms []string, version, cyclonedx string) error 
 			return fmt.Errorf("%s: it has %d bytes, compressed; it may have %d", p, size, most)
 		}
 		archive := filepath.Join(out, fmt.Sprintf("fedns-%s-%s.tar", platform.OS, platform.Architecture))
-		if err := save(archive, loaded, made.tags()); err != nil {
+		if err := save(archive, loaded, made.tag()); err != nil {
 			return err
 		}
 		digest, err := img.Digest()
@@ -132,23 +132,21 @@ func compressed(img v1.Image) (sum int64, err error) {
 	return sum + m.Config.Size, nil
 }
 
-func save(path string, img v1.Image, tags []string) error {
-	refs := map[name.Reference]v1.Image{}
-	for _, tag := range tags {
-		ref, err := name.NewTag(repository + ":" + tag)
-		if err != nil {
-			return err
-		}
-		refs[ref] = img
+// save writes an archive. It has one tag: the library puts several in an order that
+// differs from run to run.
+func save(path string, img v1.Image, tag string) error {
+	ref, err := name.NewTag(repository + ":" + tag)
+	if err != nil {
+		return err
 	}
-	return tarball.MultiRefWriteToFile(path, refs)
+	return tarball.WriteToFile(path, ref, img)
 }
 
 // A source is what an image is made of.
 type source struct {
 	version, revision string
 	time              time.Time
-	release           bool // the commit has a version of its own
+	release           bool // it has a version that no other commit has
 }
 
 func sourceOf(root, version string) (s source, err error) {
@@ -161,9 +159,8 @@ func sourceOf(root, version string) (s source, err error) {
 	if s.revision, err = git("rev-parse", "HEAD"); err != nil {
 		s.revision = ""
 	}
-	if _, err := git("describe", "--tags", "--exact-match"); err == nil {
-		s.release = !strings.HasSuffix(described, "-dirty")
-	}
+	_, tagged := git("describe", "--tags", "--exact-match")
+	s.release = version != "" || tagged == nil && !strings.HasSuffix(described, "-dirty")
 	epoch := os.Getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
 		if epoch, err = git("log", "-1", "--format=%ct"); err != nil {
@@ -178,10 +175,10 @@ func sourceOf(root, version string) (s source, err error) {
 	return s, nil
 }
 
-// tags are those of an archive. What isn't released has the tag that the chart asks for.
-func (s source) tags() []string {
-	if s.release || s.version == "devel" {
-		return []string{s.version}
+// tag is that of an archive. What isn't released has the one that the chart asks for.
+func (s source) tag() string {
+	if s.release {
+		return s.version
 	}
-	return []string{s.version, "devel"}
+	return "devel"
 }

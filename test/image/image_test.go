@@ -11,6 +11,7 @@ import (
 	"debug/elf"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -148,7 +149,8 @@ func TestImage(t *testing.T) {
 	// The archive is the same image, packed in another way.
 	root := filepath.Join(t.TempDir(), "root")
 	inArchive, files := unpack(t, filepath.Join(out, "fedns-linux-"+runtime.GOARCH+".tar"), root)
-	if want := "localhost/fedns:v1.2.3"; !slices.Contains(inArchive.RepoTags, want) || !strings.Contains(inArchive.Config, strings.TrimPrefix(m.Config.Digest, "sha256:")) {
+	// One name: of several, the order would differ from run to run.
+	if want := "localhost/fedns:v1.2.3"; !slices.Equal(inArchive.RepoTags, []string{want}) || !strings.Contains(inArchive.Config, strings.TrimPrefix(m.Config.Digest, "sha256:")) {
 		t.Errorf("the archive has %+v, want %s and the ID %s", inArchive, want, m.Config.Digest)
 	}
 	if !slices.Equal(inArchive.diffIDs, c.RootFS.DiffIDs) {
@@ -193,7 +195,7 @@ func unpack(t *testing.T, path, root string) (a archive, files []*tar.Header) {
 	defer f.Close()
 	for r := tar.NewReader(f); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -217,7 +219,7 @@ func unpack(t *testing.T, path, root string) (a archive, files []*tar.Header) {
 		a.diffIDs = append(a.diffIDs, "sha256:"+hex.EncodeToString(sum[:]))
 		for r := tar.NewReader(bytes.NewReader(b)); ; {
 			h, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -344,6 +346,7 @@ func TestTwice(t *testing.T) {
 			t.Errorf("there is no %s", want)
 		}
 	}
+	symbols(t, filepath.Join(first, "programs", "linux-"+runtime.GOARCH, "fedns"))
 	if *cyclonedx == "" {
 		return
 	}
@@ -361,6 +364,40 @@ func TestTwice(t *testing.T) {
 				t.Errorf("what %s is made of: %d components, %q", p, len(sbom.Components), sbom.BomFormat)
 			}
 		}
+	}
+}
+
+// symbols says that the program as make build has it, which a debugger can read, is the same
+// code at the same addresses as one that is stripped.
+func symbols(t *testing.T, stripped string) {
+	t.Helper()
+	full := filepath.Join(t.TempDir(), "fedns")
+	version, err := exec.Command("git", "-C", vector.Root(), "describe", "--tags", "--always", "--dirty").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-X main.version="+strings.TrimSpace(string(version)), "-o", full, "./cmd/fedns")
+	cmd.Dir = vector.Root()
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	code := func(path string) (uint64, [sha256.Size]byte) {
+		f, err := elf.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		text := f.Section(".text")
+		b, err := text.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text.Addr, sha256.Sum256(b)
+	}
+	at, sum := code(stripped)
+	if fullAt, fullSum := code(full); at != fullAt || sum != fullSum {
+		t.Error("make build of the same commit has other code: its symbols are of no use")
 	}
 }
 

@@ -116,6 +116,9 @@ func TestLowPort(t *testing.T) {
 				if ended() {
 					t.Fatalf("it says\n%s", log.String())
 				}
+				if !strings.Contains(log.String(), "fast path on") {
+					t.Errorf("the fast path needs more:\n%s", log.String())
+				}
 				if tt.name == "sysctl" {
 					return // it answers in a network of its own
 				}
