@@ -193,8 +193,13 @@ func TestPlaces(t *testing.T) {
 			return nil
 		}
 		source, err := os.ReadFile(path)
-		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(source, -1) {
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(source, -1) {
 			tests[string(m[1])] = true
+			folder, err := filepath.Rel(at(), filepath.Dir(path))
+			if err != nil {
+				return err
+			}
+			tests[filepath.ToSlash(folder)+"."+string(m[1])] = true
 		}
 		return err
 	})
@@ -213,7 +218,11 @@ func TestPlaces(t *testing.T) {
 			if m[3] != "" {
 				where = at(filepath.Dir(page), m[3])
 			}
-			if _, err := os.Stat(where); m[2] == "" && err != nil || m[2] != "" && !tests[m[2]] {
+			// A test is named alone, or with its folder.
+			if tests[m[1]] || tests[m[2]] {
+				continue
+			}
+			if _, err := os.Stat(where); m[2] != "" || err != nil {
 				t.Errorf("%s names %s, which isn't there", page, m[0])
 			}
 		}
