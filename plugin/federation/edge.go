@@ -57,7 +57,7 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 		answers.WithLabelValues(metrics.WithServer(ctx), "refused", "none").Inc()
 		return dns.RcodeSuccess, w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError))
 	}
-	if t := state.QType(); t == dns.TypeAXFR || t == dns.TypeIXFR { // many messages; who asks has made a connection
+	if t := state.QType(); (t == dns.TypeAXFR || t == dns.TypeIXFR) && state.Proto() != "udp" { // many messages; who asks has made a connection
 		return e.transferring(ctx, w, r)
 	}
 	if due == nil {
