@@ -20,7 +20,10 @@ func write(ctx context.Context, api *kube.API, s workload.Step) (got *kube.Objec
 	o.SetResourceVersion(s.Version)
 	how := kube.How{Manager: agent, Force: true}
 	got, _, err = api.Apply(ctx, s.Kind, o, how)
-	if err == nil || !kube.Invalid(err) {
+	if err == nil {
+		return noteApplied(ctx, api, s, got, how)
+	}
+	if !kube.Invalid(err) {
 		return got, err
 	}
 	got, failed := replace(ctx, api, s)
@@ -29,14 +32,36 @@ func write(ctx context.Context, api *kube.API, s workload.Step) (got *kube.Objec
 		return nil, failed
 	case failed != nil:
 		return nil, err // which is what is wrong with it, and not only with the other way
-	case api.Rehearses():
-		return got, nil // what follows only notes whose it is
 	}
-	if _, err = api.Own(ctx, s.Kind, got, agent); err != nil {
-		return nil, err
+	return noteApplied(ctx, api, s, got, how)
+}
+
+// ownTries is how often the note of whose an object is is written anew, where somebody, such as
+// its controller, has written the object meanwhile.
+const ownTries = 5
+
+// noteApplied has what was written whole noted as applied. Where that was broken off, the next write of
+// the object, which can be applied then, goes on from here.
+func noteApplied(ctx context.Context, api *kube.API, s workload.Step, got *kube.Object, how kube.How) (*kube.Object, error) {
+	if api.Rehearses() || !kube.Updated(got, agent) {
+		return got, nil
 	}
+	for try := 1; ; try++ {
+		_, err := api.Own(ctx, s.Kind, got, agent)
+		if err == nil {
+			break
+		}
+		if !kube.Conflict(err) || try == ownTries {
+			return nil, err
+		}
+		if got, err = api.Get(ctx, s.Kind, s.Namespace, s.Name); err != nil {
+			return nil, err
+		}
+	}
+	o := &kube.Object{Object: s.Object}
+	o.SetUID(types.UID(s.UID))
 	o.SetResourceVersion("")
-	got, _, err = api.Apply(ctx, s.Kind, o, how)
+	got, _, err := api.Apply(ctx, s.Kind, o, how)
 	return got, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -602,6 +603,13 @@ func unions(t *testing.T, w *world) {
 		}
 		return true
 	})
+	// Broken off between the two, it is noted with the next write: what is ours and no longer wanted goes.
+	if _, err := paris.Client.AppsV1().Deployments("taken").Patch(t.Context(), "union", types.MergePatchType, []byte(`{"spec":{"minReadySeconds":7}}`), metav1.PatchOptions{FieldManager: v1alpha1.Fedsync}); err != nil {
+		t.Fatal(err)
+	}
+	patch(t, w.Fed, "deployment", "taken", "union", `{"spec":{"revisionHistoryLimit":3}}`)
+	eventually(t, paris, "deployment", "taken", "union", "spec/revisionHistoryLimit", "3")
+	eventually(t, paris, "deployment", "taken", "union", "spec/minReadySeconds", "")
 	// Ours, too, may change from one half to the other, with what the API server has filled in.
 	w.Fed.Apply(t, union("taken", inParis, `{type: RollingUpdate}`, `emptyDir: {}`))
 	eventually(t, paris, "deployment", "taken", "union", "spec/strategy/type", "RollingUpdate")
