@@ -665,7 +665,7 @@ func TestWatcherUnreachable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back := &http.Server{Handler: s, TLSConfig: s.TLS}
+	back := &http.Server{Handler: s, TLSConfig: s.TLS.Clone()} // the first may still be asked
 	done := make(chan struct{})
 	go func() { defer close(done); back.ServeTLS(l, "", "") }()
 	t.Cleanup(func() { back.Close(); <-done })
