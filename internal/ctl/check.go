@@ -328,6 +328,6 @@ func (c *checking) tellFindings(all []check.Finding) error {
 			c.printf("%s", cli.Fold("fix: "+f.Fix, indent, c.Columns))
 		}
 	}
-	c.printf("\n%d ok, %s, %s\n", counts[check.OK], plural(counts[check.Warning], "warning"), plural(counts[check.Error], "error"))
+	c.printf("\n%d ok, %s, %s\n", counts[check.OK], cli.Plural(counts[check.Warning], "warning"), cli.Plural(counts[check.Error], "error"))
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/kube"
 )
 
@@ -107,39 +108,12 @@ func (c *call) print(v any) error {
 	return e.Encode(v)
 }
 
-// span prints a span of seconds as people say it.
-func span(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
-	if d < 10*time.Second {
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	}
-	s := d.Round(time.Second).String()
-	if d >= time.Hour {
-		s = d.Round(time.Minute).String()
-	}
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
 // heard prints an age.
 func heard(age *float64) string {
 	if age == nil {
 		return "never heard"
 	}
-	return "heard " + span(*age) + " ago"
-}
-
-// plural is a number of things.
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	return "heard " + cli.Span(*age) + " ago"
 }
 
 // bare is a name as people write it, without the dot of the root.

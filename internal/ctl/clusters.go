@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/cli"
 )
 
 type clusters struct{ asking }
@@ -47,7 +48,7 @@ func (c *clusters) run(ctx context.Context) error {
 		state := "listed"
 		switch {
 		case m.Silent:
-			state = "silent for " + span(m.SilentSeconds)
+			state = "silent for " + cli.Span(m.SilentSeconds)
 		case !m.Listed:
 			state = "not listed yet"
 		}

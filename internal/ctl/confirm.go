@@ -16,6 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/controller"
 )
@@ -132,7 +133,7 @@ func (c *confirm) run(ctx context.Context) error {
 		case err != nil:
 			return false, err.Error(), nil // the API may be away for a moment
 		case now.Digest == w.Digest:
-			return false, fmt.Sprintf("%s confirmed; fedsync hasn't taken them yet", plural(n, "deletion")), nil
+			return false, fmt.Sprintf("%s confirmed; fedsync hasn't taken them yet", cli.Plural(n, "deletion")), nil
 		case now.overlaps(w):
 			return false, "", errChanged
 		}
@@ -146,7 +147,7 @@ func (c *confirm) run(ctx context.Context) error {
 	}
 	p.end()
 	if !c.out.data() {
-		c.printf("%s confirmed\n", plural(n, "deletion"))
+		c.printf("%s confirmed\n", cli.Plural(n, "deletion"))
 	}
 	return nil
 }
@@ -160,7 +161,7 @@ func (c *confirm) show(w *waitlist) {
 	}
 	for _, cluster := range slices.Sorted(maps.Keys(w.Clusters)) {
 		lines := w.Clusters[cluster]
-		c.printf("cluster %s: %s\n", cluster, plural(len(lines), "deletion"))
+		c.printf("cluster %s: %s\n", cluster, cli.Plural(len(lines), "deletion"))
 		for _, l := range lines {
 			c.printf("  %s\n", l)
 		}
@@ -169,7 +170,7 @@ func (c *confirm) show(w *waitlist) {
 
 // asked asks whoever sits before the terminal.
 func (c *confirm) asked(n int) bool {
-	fmt.Fprintf(c.Stderr, "Delete %s? Only \"yes\" does: ", plural(n, "object"))
+	fmt.Fprintf(c.Stderr, "Delete %s? Only \"yes\" does: ", cli.Plural(n, "object"))
 	answer, err := bufio.NewReader(c.Stdin).ReadString('\n')
 	return err == nil && strings.TrimSpace(answer) == "yes"
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -198,7 +199,7 @@ func (c *drain) done(m *motion, out departure) error {
 	case out.EvacuateAfter != 0:
 		c.printf("cluster/%s is in no answer any more; from %s, when the last one has expired, fedsync moves its replicas\n", m.cluster, after)
 	default:
-		c.printf("cluster/%s is in no answer any more; the last one has expired in %s\n", m.cluster, span(out.TTL))
+		c.printf("cluster/%s is in no answer any more; the last one has expired in %s\n", m.cluster, cli.Span(out.TTL))
 	}
 	for _, line := range slices.Concat(out.Homeless, out.Failing) {
 		c.printf("%s\n", line)
@@ -247,7 +248,7 @@ func (m *motion) withdrawn(ctx context.Context) error {
 			case !read:
 				why = fmt.Sprintf("server %s hasn't heard of the drain; it follows Cluster objects if its Corefile has a `registry`", s.server)
 			case v.Answers > 0:
-				why = fmt.Sprintf("server %s answers %s with it still", s.server, plural(v.Answers, "service"))
+				why = fmt.Sprintf("server %s answers %s with it still", s.server, cli.Plural(v.Answers, "service"))
 			}
 			return nil
 		})
@@ -283,7 +284,7 @@ func (m *motion) confirmed(ctx context.Context) error {
 			case s.State != v1alpha1.InForce:
 				return false, fmt.Sprintf("server %s: %s", name, s.Message), nil
 			case s.Answers > 0:
-				return false, fmt.Sprintf("server %s answers %s with it still", name, plural(int(s.Answers), "service")), nil
+				return false, fmt.Sprintf("server %s answers %s with it still", name, cli.Plural(int(s.Answers), "service")), nil
 			default:
 				m.board.ttl = max(m.board.ttl, time.Duration(s.TTLSeconds)*time.Second)
 			}
@@ -340,7 +341,7 @@ func (m *motion) leave(ctx context.Context, after time.Time, out *departure) err
 		out.Elsewhere, out.Homeless, out.Left = e.Ready, homeless(e), r.Held
 		out.Failing = append(failing(r.Failures, r.Failing), failing(e.Failures, e.Failing)...)
 		out.Moved = (r.Current == r.Held && r.Pending == 0 || out.away != "") && e.Pending == 0
-		return out.Moved, fmt.Sprintf("%s are left there; elsewhere %s", plural(int(r.Current), "replica"), share(e.Tally))
+		return out.Moved, fmt.Sprintf("%s are left there; elsewhere %s", cli.Plural(int(r.Current), "replica"), share(e.Tally))
 	})
 }
 

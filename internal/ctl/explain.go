@@ -241,7 +241,7 @@ func shard(s *report.Shard) string {
 	if s.Inside != nil && len(s.Inside.Addresses) > 0 {
 		parts = append(parts, "inside at "+strings.Join(s.Inside.Addresses, " "))
 	}
-	parts = append(parts, plural(e.Endpoints, "ready endpoint"))
+	parts = append(parts, cli.Plural(e.Endpoints, "ready endpoint"))
 	for _, x := range []struct {
 		is   bool
 		what string
@@ -250,7 +250,7 @@ func shard(s *report.Shard) string {
 		{e.Refused > 0, fmt.Sprintf("%d refused: outside its range", e.Refused)},
 		{e.Unusable > 0, fmt.Sprintf("%d that nobody can use", e.Unusable)},
 		{e.Unresolved > 0, fmt.Sprintf("%d unresolved", e.Unresolved)},
-		{e.Silent, "silent for " + span(e.SilentSeconds)},
+		{e.Silent, "silent for " + cli.Span(e.SilentSeconds)},
 	} {
 		if x.is {
 			parts = append(parts, x.what)

@@ -13,6 +13,7 @@ import (
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/kube"
 )
 
@@ -263,7 +264,7 @@ type share v1alpha1.Tally
 func (s share) String() string {
 	text := fmt.Sprintf("%d of %d replicas are ready", s.Ready, s.Desired)
 	if s.Pending > 0 {
-		text += fmt.Sprintf(", %s not done", plural(int(s.Pending), "workload"))
+		text += fmt.Sprintf(", %s not done", cli.Plural(int(s.Pending), "workload"))
 	}
 	return text
 }
@@ -274,7 +275,7 @@ func homeless(e *v1alpha1.Elsewhere) (out []string) {
 		out = append(out, fmt.Sprintf("%s %s/%s: %d of %d replicas have a place", u.Kind, u.Namespace, u.Name, u.Placed, u.Replicas))
 	}
 	if e.More > 0 {
-		out = append(out, fmt.Sprintf("and so it is with %s more", plural(int(e.More), "workload")))
+		out = append(out, fmt.Sprintf("and so it is with %s more", cli.Plural(int(e.More), "workload")))
 	}
 	return out
 }
@@ -289,7 +290,7 @@ func failing(all []v1alpha1.Failure, count int64) (out []string) {
 		out = append(out, fmt.Sprintf("%s %s/%s isn't waited for%s: %s", f.Kind, f.Namespace, f.Name, where, f.Message))
 	}
 	if more := count - int64(len(all)); more > 0 && len(all) > 0 {
-		out = append(out, fmt.Sprintf("and so it is with %s more", plural(int(more), "workload")))
+		out = append(out, fmt.Sprintf("and so it is with %s more", cli.Plural(int(more), "workload")))
 	}
 	return out
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -277,7 +278,7 @@ func refusal(what string, p *report.Preview) error {
 		list += fmt.Sprintf(" and %d more", more)
 	}
 	return advice.Errorf("--dry-run shows what would change; --force orders it all the same",
-		"%s: would leave %s without any shard: %s", what, plural(p.Orphaned, "service"), list)
+		"%s: would leave %s without any shard: %s", what, cli.Plural(p.Orphaned, "service"), list)
 }
 
 // show says what an order changes; path is "" if it was not given.

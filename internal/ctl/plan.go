@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/sync/controller"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
@@ -133,7 +134,7 @@ func tally(steps []controller.Foreseen) string {
 			parts = append(parts, fmt.Sprintf("%s %d", v, n[v]))
 		}
 	}
-	text := plural(len(steps), "step") + ": " + strings.Join(parts, ", ")
+	text := cli.Plural(len(steps), "step") + ": " + strings.Join(parts, ", ")
 	if refused > 0 {
 		text += fmt.Sprintf("; %d would be refused", refused)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/override"
 )
@@ -321,7 +322,7 @@ func (c *order) post(ctx context.Context, to *steering) error {
 			}
 		}
 	}
-	return c.show(what, p, fmt.Sprintf("Order %s, in force in %s", name, plural(len(b.live), "server")), o)
+	return c.show(what, p, fmt.Sprintf("Order %s, in force in %s", name, cli.Plural(len(b.live), "server")), o)
 }
 
 // takeDown takes back the Orders about a subject: they end first, which servers confirm,

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/cli"
 )
 
 // services lists what there is, and how each cluster's part of it stands.
@@ -86,7 +87,7 @@ func (c *services) run(ctx context.Context) error {
 			head = []string{"", "", ""}
 		}
 		for _, x := range s.Shards {
-			add(x.Cluster, x.Verdict, span(x.SinceSeconds), reason(&x), fmt.Sprint(x.Endpoints), where(x.Places), strings.Join(x.Addresses, " "))
+			add(x.Cluster, x.Verdict, cli.Span(x.SinceSeconds), reason(&x), fmt.Sprint(x.Endpoints), where(x.Places), strings.Join(x.Addresses, " "))
 		}
 		if len(s.Shards) == 0 {
 			add("-", "-", "-", s.Down, "-", "", "")

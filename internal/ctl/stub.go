@@ -54,7 +54,7 @@ fedctl stub --domain example.com --servers 192.0.2.53 -o unbound`,
 	}
 }
 
-// written are the forms that a cluster's API can take.
+// writtenForms are those that a cluster's API can take.
 var writtenForms = []string{"coredns", "coredns-custom", "kube-dns"}
 
 func (c *stubbing) run(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
 	"github.com/fedns/fedns/internal/ctl/install/membership"
 	"github.com/fedns/fedns/internal/kube"
@@ -126,7 +127,7 @@ func (c *unjoin) rehearse(ctx context.Context, m *membership.Member, f membershi
 		return err
 	}
 	if c.out.form == "" {
-		c.printf("cluster %s would leave the answers of federation %s, and %s later:\n", m.Cluster, m.Federation, span(wait.Seconds()))
+		c.printf("cluster %s would leave the answers of federation %s, and %s later:\n", m.Cluster, m.Federation, cli.Span(wait.Seconds()))
 	}
 	if err := c.foretold(fmt.Sprintf("the API of federation %s", m.Federation), here, c.out); err != nil {
 		return err

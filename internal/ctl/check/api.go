@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/cli"
 )
 
 // expiring is how long before its end a token is told of: a week is enough to renew it by hand.
@@ -90,9 +91,9 @@ func (f *findings) tokens(a *API) {
 		case !has:
 			continue
 		case left <= 0:
-			f.err("fedctl join "+cluster+" again renews it", "the credentials in Secret %s have ended %s ago", name, ago(-left.Seconds()))
+			f.err("fedctl join "+cluster+" again renews it", "the credentials in Secret %s have ended %s ago", name, cli.Span(-left.Seconds()))
 		case left < expiring:
-			f.warn("fedctl join "+cluster+" again renews it", "the credentials in Secret %s end in %s", name, ago(left.Seconds()))
+			f.warn("fedctl join "+cluster+" again renews it", "the credentials in Secret %s end in %s", name, cli.Span(left.Seconds()))
 		default:
 			continue
 		}

@@ -229,7 +229,7 @@ func (a *Asker) server(ctx context.Context, s Server, domain string, names []str
 			}
 		}
 		s.Ways = append(s.Ways, Way{w.name, text})
-		if text != "" && w.name == "UDP" && s.Serial == 0 && err != nil && len(names) > 0 {
+		if err != nil && w.name == "UDP" {
 			names = nil // who doesn't answer isn't asked much
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/cli"
 )
 
 // A Level is how a finding stands. Errors are what clients suffer from now, warnings what
@@ -95,9 +96,9 @@ func clusters(c *report.Clusters) []Finding {
 		name := "cluster " + m.Cluster
 		switch {
 		case m.Silent && m.Reason != "":
-			f.err("see to its API, or to the credentials that lead there; fedctl drain takes it out of the answers", "%s is silent for %s: %s", name, ago(m.SilentSeconds), m.Reason)
+			f.err("see to its API, or to the credentials that lead there; fedctl drain takes it out of the answers", "%s is silent for %s: %s", name, cli.Span(m.SilentSeconds), m.Reason)
 		case m.Silent:
-			f.err("see to its API; fedctl drain takes it out of the answers", "%s is silent for %s", name, ago(m.SilentSeconds))
+			f.err("see to its API; fedctl drain takes it out of the answers", "%s is silent for %s", name, cli.Span(m.SilentSeconds))
 		case !m.Listed && m.Reason != "":
 			f.err("the reason says what is missing", "%s has never been listed: %s", name, m.Reason)
 		case !m.Listed:
@@ -142,20 +143,20 @@ func shards(s *report.Snapshot, services []report.Service) []Finding {
 		}
 	}
 	if len(without) > 0 {
-		f.err("fedctl explain NAME says why", "%s without a shard that is up: %s", counted(len(without)), first(without))
+		f.err("fedctl explain NAME says why", "%s without a shard that is up: %s", cli.Plural(len(without), "service"), first(without))
 	}
 	if len(partly) > 0 {
-		f.warn("fedctl services --unhealthy says which shard, why, and since when", "%s with a shard that isn't up: %s", counted(len(partly)), first(partly))
+		f.warn("fedctl services --unhealthy says which shard, why, and since when", "%s with a shard that isn't up: %s", cli.Plural(len(partly), "service"), first(partly))
 	}
 	if up > 0 {
-		f.ok("%s up in every cluster that has it", counted(up))
+		f.ok("%s up in every cluster that has it", cli.Plural(up, "service"))
 	}
 	if len(services) == 0 {
 		f.warn("label a Service: fedns.io/export=true", "no service is exported")
 	}
 	for _, fed := range s.Federations {
 		if fed.GuardHeldServices > 0 {
-			f.warn("so much would go at once that it waits: fedctl services --unhealthy shows what; if it is right, the guard ends by itself, or fedctl down orders it", "federation %s: the guard holds withdrawals of %s back", fed.Federation, counted(fed.GuardHeldServices))
+			f.warn("so much would go at once that it waits: fedctl services --unhealthy shows what; if it is right, the guard ends by itself, or fedctl down orders it", "federation %s: the guard holds withdrawals of %s back", fed.Federation, cli.Plural(fed.GuardHeldServices, "service"))
 		}
 	}
 	return f.all
@@ -170,13 +171,6 @@ func subject(s report.Service) string {
 		return "ingress/" + s.Namespace + "/" + s.Name
 	}
 	return s.Kind + "/" + s.Name
-}
-
-func counted(n int) string {
-	if n == 1 {
-		return "1 service"
-	}
-	return fmt.Sprintf("%d services", n)
 }
 
 func first(all []string) string {
@@ -196,7 +190,7 @@ func orders(s *report.Snapshot) []Finding {
 			if o.LeftSeconds == nil {
 				f.warn("fedctl undrain takes it back; --for says how long one holds", "%s has no end", name)
 			} else if left := time.Duration(*o.LeftSeconds * float64(time.Second)); left > 0 && left < soon {
-				f.warn("give it again with another end if it is still needed", "%s ends in %s", name, ago(*o.LeftSeconds))
+				f.warn("give it again with another end if it is still needed", "%s ends in %s", name, cli.Span(*o.LeftSeconds))
 			}
 		}
 	}
@@ -206,20 +200,4 @@ func orders(s *report.Snapshot) []Finding {
 		f.ok("%d orders are in force, all with an end", n)
 	}
 	return f.all
-}
-
-// ago is a time as people say it.
-func ago(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second)).Round(time.Second)
-	if d > time.Hour {
-		d = d.Round(time.Minute)
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/fedns/fedns/internal/cli"
 )
 
 // A Delegation is what the servers of the parent zone say of a domain.
@@ -118,7 +120,7 @@ func same(domain string, servers []Server) []Finding {
 	case len(wrong) > 0:
 		f.warn("fedctl explain NAME --server of each says why; a policy may draw other shards for each question", "the servers of %s answer differently for %s", domain, first(wrong))
 	case len(names) > 0:
-		f.ok("all servers of %s answer the same for %s", domain, counted(len(names)))
+		f.ok("all servers of %s answer the same for %s", domain, cli.Plural(len(names), "service"))
 	}
 	return f.all
 }

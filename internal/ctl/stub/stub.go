@@ -52,7 +52,7 @@ type form struct {
 }
 
 var forms = []form{
-	{"coredns", "the Corefile in ConfigMap kube-system/coredns, behind its blocks (--apply does it)", (*Stub).blocks},
+	{"coredns", "the Corefile in ConfigMap kube-system/coredns, behind its blocks (--apply does it)", (*Stub).Blocks},
 	{"coredns-custom", "ConfigMap kube-system/coredns-custom, as AKS has it (--apply does it)", (*Stub).custom},
 	{"kube-dns", "ConfigMap kube-system/kube-dns (--apply does it)", (*Stub).kubeDNS},
 	{"nodelocal", "the Corefile in ConfigMap kube-system/node-local-dns, with the addresses that its other blocks bind", (*Stub).nodeLocal},
@@ -80,7 +80,8 @@ func (s *Stub) Text(name string) (text, where string) {
 func (s *Stub) begin() string { return "# fedctl stub " + s.Domain + ": begin\n" }
 func (s *Stub) end() string   { return "# fedctl stub " + s.Domain + ": end\n" }
 
-func (s *Stub) blocks() string {
+// Blocks are the server blocks, between the lines that say whose they are.
+func (s *Stub) Blocks() string {
 	var b strings.Builder
 	b.WriteString(s.begin())
 	for i, zone := range s.zones() {
@@ -113,7 +114,7 @@ func (s *Stub) Corefile(text string) (string, error) {
 			}
 		}
 	}
-	return strings.TrimRight(rest, "\n") + "\n" + s.blocks(), nil
+	return strings.TrimRight(rest, "\n") + "\n" + s.Blocks(), nil
 }
 
 // WithoutBlocks takes them out of a Corefile.
@@ -169,11 +170,8 @@ func indented(text string, by int) string {
 func (s *Stub) CustomKey() string { return "fedns-" + s.Domain + ".server" }
 
 func (s *Stub) custom() string {
-	return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns-custom, namespace: kube-system}\ndata:\n  " + s.CustomKey() + ": |\n" + indented(s.blocks(), 4)
+	return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns-custom, namespace: kube-system}\ndata:\n  " + s.CustomKey() + ": |\n" + indented(s.Blocks(), 4)
 }
-
-// Blocks are those of Corefile, for who puts them elsewhere.
-func (s *Stub) Blocks() string { return s.blocks() }
 
 func (s *Stub) kubeDNS() string {
 	stubs, err := s.StubDomains("")

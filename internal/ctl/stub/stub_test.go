@@ -51,7 +51,7 @@ func TestText(t *testing.T) {
 		}
 		switch deployed := o.Data[file.key]; file.name {
 		case "coredns":
-			ours := strings.TrimSuffix(strings.TrimPrefix(both.blocks(), both.begin()), both.end())
+			ours := strings.TrimSuffix(strings.TrimPrefix(both.Blocks(), both.begin()), both.end())
 			if !strings.HasSuffix(deployed, ours) {
 				t.Errorf("deploy/coredns.yaml ends with other blocks than\n%s", ours)
 			}
@@ -76,7 +76,7 @@ const corefile = `.:53 {
 // A Corefile gets the blocks once, whatever was done before, and is as it was without them.
 func TestCorefile(t *testing.T) {
 	once, err := both.Corefile(corefile)
-	if err != nil || !strings.HasPrefix(once, corefile) || !strings.HasSuffix(once, both.blocks()) {
+	if err != nil || !strings.HasPrefix(once, corefile) || !strings.HasSuffix(once, both.Blocks()) {
 		t.Errorf("%v:\n%s", err, once)
 	}
 	if twice, err := both.Corefile(once); err != nil || twice != once {
@@ -92,7 +92,7 @@ func TestCorefile(t *testing.T) {
 	}
 	second := Stub{Domain: "example.net", Servers: both.Servers}
 	two, err := second.Corefile(once)
-	if err != nil || !strings.Contains(two, both.blocks()) || second.WithoutBlocks(two) != once {
+	if err != nil || !strings.Contains(two, both.Blocks()) || second.WithoutBlocks(two) != once {
 		t.Errorf("a second domain, %v:\n%s", err, two)
 	}
 	for _, taken := range []string{"example.com:53 {\n}\n", "example.org, example.com {\n}\n", "dns://example.com. {\n}\n", "myfederation.svc.cluster.local {\n}\n"} {
