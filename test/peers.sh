@@ -35,13 +35,4 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 	echo "hint: apt-get install $missing" >&2
 	exit 1
 fi
-export DEBIAN_FRONTEND=noninteractive
-# Installed for the tests to start; Debian would start them as services at once.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
-	printf '#!/bin/sh\nexit 101\n' >$policy
-	chmod +x $policy
-	trap 'rm -f $policy' EXIT
-fi
-apt-get update -q
-apt-get install -q -y --no-install-recommends $missing
+exec "$(dirname "$0")/tools/apt.sh" $missing

@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"os"
@@ -15,9 +14,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedns/fedns/internal/ctl"
 	"github.com/fedns/fedns/test/framework/cluster"
 	"github.com/fedns/fedns/test/framework/server"
 )
@@ -48,7 +45,8 @@ func TestInstall(t *testing.T) {
 		t.Errorf("it may not do all that it does:\n%s", log)
 	}
 
-	fedctl(t, us, eu, "--context=us", "join", "europe", "--cluster-context=eu")
+	contexts := merged(t, us.Kubeconfig, eu.Kubeconfig)
+	fedctl(t, contexts, "--context=us", "join", "europe", "--cluster-context=eu")
 	s.becomes(t, "web.shop.fed.svc.fed.example.com.", "192.0.2.1", "198.51.100.1")
 	s.becomes(t, "web.shop.fed.svc.europe-west1.fed.example.com.", "198.51.100.1")
 	server.Eventually(t, time.Minute, "the Cluster says how it stands", func() bool {
@@ -64,7 +62,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("after the upgrade there are %s", got)
 	}
 
-	fedctl(t, us, eu, "--context=us", "unjoin", "europe", "--cluster-context=eu", "--drain-wait=0s")
+	fedctl(t, contexts, "--context=us", "unjoin", "europe", "--cluster-context=eu", "--drain-wait=0s")
 	s.becomes(t, "web.shop.fed.svc.fed.example.com.", "192.0.2.1")
 	s.Stop()
 	must(t, us.Kubeconfig, "uninstall", "fedns", "--wait", "--timeout", "3m")
@@ -134,29 +132,6 @@ func (s served) becomes(t *testing.T, name string, want ...string) {
 	})
 }
 
-// fedctl runs it with a kubeconfig of two contexts.
-func fedctl(t *testing.T, us, eu *cluster.Cluster, args ...string) {
-	t.Helper()
-	both := clientcmdapi.NewConfig()
-	for name, c := range map[string]*cluster.Cluster{"us": us, "eu": eu} {
-		one, err := clientcmd.LoadFromFile(c.Kubeconfig)
-		if err != nil {
-			t.Fatal(err)
-		}
-		both.Clusters[name], both.AuthInfos[name] = one.Clusters[c.Name], one.AuthInfos[c.Name]
-		both.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
-	}
-	path := filepath.Join(t.TempDir(), "config")
-	if err := clientcmd.WriteToFile(*both, path); err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{"KUBECONFIG": path, "FEDNS_SERVER": "http://127.0.0.1:1"} // a server that isn't there
-	var out, errs bytes.Buffer
-	if code := ctl.Run(t.Context(), ctl.Env{Stdout: &out, Stderr: &errs, Getenv: func(k string) string { return env[k] }, Now: time.Now, Version: "test"}, args); code != 0 {
-		t.Fatalf("fedctl %s: exit %d\n%s%s", strings.Join(args, " "), code, &out, &errs)
-	}
-}
-
 // fedctl stub writes into a cluster's DNS what it prints, once, and takes it out again.
 func TestStub(t *testing.T) {
 	c := cluster.New(t).API(t, "us")
@@ -171,12 +146,12 @@ func TestStub(t *testing.T) {
 		{"kube-dns", "kube-dns", "stubDomains", `"example.com": [`, "{}\n"},
 	} {
 		for range 2 {
-			fedctl(t, c, c, "--context=us", "stub", "--domain=example.com", "--servers=192.0.2.53", "-o", tt.form, "--apply")
+			fedctl(t, c.Kubeconfig, "--context=us", "stub", "--domain=example.com", "--servers=192.0.2.53", "-o", tt.form, "--apply")
 			if got := of(tt.name, tt.key); strings.Count(got, tt.want) != 1 {
 				t.Errorf("%s: applied, it is\n%s", tt.form, got)
 			}
 		}
-		fedctl(t, c, c, "--context=us", "stub", "--domain=example.com", "-o", tt.form, "--remove")
+		fedctl(t, c.Kubeconfig, "--context=us", "stub", "--domain=example.com", "-o", tt.form, "--remove")
 		if got := of(tt.name, tt.key); strings.TrimSpace(got) != strings.TrimSpace(tt.without) {
 			t.Errorf("%s: removed, it is\n%s", tt.form, got)
 		}

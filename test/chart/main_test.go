@@ -3,11 +3,17 @@ package chart
 
 import (
 	"bytes"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/fedns/fedns/internal/ctl"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -38,4 +44,34 @@ func must(t testing.TB, kubeconfig string, args ...string) string {
 		t.Fatalf("helm %s: %v\n%s%s", strings.Join(args, " "), err, out, errs)
 	}
 	return out
+}
+
+// merged is a kubeconfig with the contexts of others, each by its cluster's name.
+func merged(t testing.TB, kubeconfigs ...string) string {
+	t.Helper()
+	all := clientcmdapi.NewConfig()
+	for _, path := range kubeconfigs {
+		one, err := clientcmd.LoadFromFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(all.Clusters, one.Clusters)
+		maps.Copy(all.AuthInfos, one.AuthInfos)
+		maps.Copy(all.Contexts, one.Contexts)
+	}
+	path := filepath.Join(t.TempDir(), "config")
+	if err := clientcmd.WriteToFile(*all, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// fedctl runs it over a kubeconfig.
+func fedctl(t testing.TB, kubeconfig string, args ...string) {
+	t.Helper()
+	env := map[string]string{"KUBECONFIG": kubeconfig, "FEDNS_SERVER": "http://127.0.0.1:1"} // a server that isn't there
+	var out, errs bytes.Buffer
+	if code := ctl.Run(t.Context(), ctl.Env{Stdout: &out, Stderr: &errs, Getenv: func(k string) string { return env[k] }, Now: time.Now, Version: "test"}, args); code != 0 {
+		t.Fatalf("fedctl %s: exit %d\n%s%s", strings.Join(args, " "), code, &out, &errs)
+	}
 }

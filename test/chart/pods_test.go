@@ -2,8 +2,6 @@ package chart
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,12 +11,9 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedns/fedns/test/framework/node"
 	"github.com/fedns/fedns/test/framework/server"
-	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // The article's walk where pods really run, over a chart that is installed by the commands of
@@ -44,13 +39,13 @@ func TestPods(t *testing.T) {
 	a := addressOf(t, us)
 	becomes(t, fedns, global, a)
 
-	contexts := join(t, us, eu)
-	fedctlOn(t, contexts, "--context=us", "join", "eu", "--cluster-context=eu")
+	contexts := merged(t, us.Kubeconfig, eu.Kubeconfig)
+	fedctl(t, contexts, "--context=us", "join", "eu", "--cluster-context=eu")
 	becomes(t, fedns, global, sorted(a, addressOf(t, eu))...)
 	becomes(t, fedns, "nginx.mynamespace.myfederation.svc.europe-west1.example.com.", addressOf(t, eu))
 
 	// Pods of us ask their cluster's DNS.
-	fedctlOn(t, contexts, "stub", "--context=us", "--domain=example.com", "--servers="+fedns, "--federation=myfederation", "--apply")
+	fedctl(t, contexts, "stub", "--context=us", "--domain=example.com", "--servers="+fedns, "--federation=myfederation", "--apply")
 	us.RestartDNS(t) // it would read that by itself, in two minutes
 	us.Apply(t, node.Web("default", "client", "client", 1))
 	us.Kubectl(t, "rollout", "status", "deployment/client", "--timeout=2m")
@@ -103,7 +98,7 @@ func TestPods(t *testing.T) {
 	}
 
 	// A cluster that can't be reached any more is answered until hold is over; then it isn't.
-	fedctlOn(t, contexts, "--context=us", "unjoin", "eu", "--cluster-context=eu", "--drain-wait=0s")
+	fedctl(t, contexts, "--context=us", "unjoin", "eu", "--cluster-context=eu", "--drain-wait=0s")
 	becomes(t, fedns, global, a)
 	must(t, us.Kubeconfig, "uninstall", "fedns", "--wait", "--timeout", "3m")
 	server.Eventually(t, 3*time.Minute, "the namespace is gone", func() bool {
@@ -198,32 +193,5 @@ func ask(t *testing.T, fedns, name string) func() (questions, again, lost int64)
 		server.Eventually(t, time.Minute, "enough is asked to tell", func() bool { return questions.Load() >= 400 })
 		end()
 		return questions.Load(), again.Load(), lost.Load()
-	}
-}
-
-// join is a kubeconfig with a context for each.
-func join(t *testing.T, clusters ...*node.Cluster) string {
-	t.Helper()
-	all := clientcmdapi.NewConfig()
-	for _, c := range clusters {
-		one, err := clientcmd.LoadFromFile(c.Kubeconfig)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all.Clusters[c.Name], all.AuthInfos[c.Name], all.Contexts[c.Name] = one.Clusters[c.Name], one.AuthInfos[c.Name], one.Contexts[c.Name]
-	}
-	path := filepath.Join(t.TempDir(), "config")
-	if err := clientcmd.WriteToFile(*all, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func fedctlOn(t *testing.T, kubeconfig string, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(vector.Root(), "bin", "test", "fedctl"), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "FEDNS_SERVER=http://127.0.0.1:1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("fedctl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }

@@ -43,7 +43,7 @@ func New(t testing.TB) *Bed {
 	t.Helper()
 	b := &Bed{programs: programs(t), dir: t.TempDir(), names: make(map[string]bool)}
 	b.key = filepath.Join(b.dir, "service-accounts.key")
-	writeKey(t, b.key)
+	WriteKey(t, b.key)
 	b.startEtcd(t)
 	return b
 }
@@ -89,9 +89,9 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// writeKey writes the key that service account tokens are signed with. No pod
-// of ours reads one, but an API server does not start without.
-func writeKey(t testing.TB, path string) {
+// WriteKey writes the key that service account tokens are signed with. An API
+// server does not start without.
+func WriteKey(t testing.TB, path string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -2,13 +2,8 @@ package node
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedns/fedns/test/framework/cluster"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -84,7 +80,7 @@ func (c *Cluster) DNS() string { return fmt.Sprintf("10.%d.0.10", 110+c.number) 
 func (c *Cluster) start(t testing.TB) {
 	t.Helper()
 	key := filepath.Join(c.dir, "key.pem")
-	writeKey(t, key)
+	cluster.WriteKey(t, key)
 	write(t, filepath.Join(c.dir, "tokens.csv"), c.token+",admin,1,system:masters\n")
 	etcd := "http://127.0.0.1:2379"
 	c.daemon(t, kube("etcd"), "--data-dir="+filepath.Join(c.dir, "etcd"), "--unsafe-no-fsync", "--listen-client-urls="+etcd, "--advertise-client-urls="+etcd,
@@ -306,28 +302,4 @@ func (c *Cluster) Apply(t testing.TB, text string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", c.Name, err, out)
 	}
-}
-
-// Get asks an HTTP server from the test.
-func Get(url string) (status int, err error) {
-	client := http.Client{Timeout: 2 * time.Second}
-	r, err := client.Get(url)
-	if err != nil {
-		return 0, err
-	}
-	defer r.Body.Close()
-	return r.StatusCode, nil
-}
-
-func writeKey(t testing.TB, name string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, name, string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"archive/tar"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -106,7 +107,7 @@ func Archive(t testing.TB, name string, images ...Image) {
 // layerOf is a layer of programs; what is there twice is linked.
 func layerOf(t testing.TB, files map[string]string) []byte {
 	t.Helper()
-	var buf buffer
+	var buf bytes.Buffer
 	out := tar.NewWriter(&buf)
 	first := map[string]string{}
 	for name, from := range files {
@@ -134,12 +135,5 @@ func layerOf(t testing.TB, files map[string]string) []byte {
 	if err := out.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return buf
-}
-
-type buffer []byte
-
-func (b *buffer) Write(p []byte) (int, error) {
-	*b = append(*b, p...)
-	return len(p), nil
+	return buf.Bytes()
 }
