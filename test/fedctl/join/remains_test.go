@@ -22,19 +22,6 @@ import (
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
-// gadgets are a kind that the host defines, and the member doesn't know yet.
-const gadgets = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: gadgets.example.com}
-spec:
-  group: example.com
-  scope: Namespaced
-  names: {kind: Gadget, plural: gadgets, singular: gadget}
-  versions:
-  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}}
-`
-
 // hosted is what a host cluster had before it became a federation's API.
 const hosted = `
 apiVersion: v1
@@ -73,7 +60,7 @@ spec:
 func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluster) {
 	const home, away = gke, eks // their contexts
 	host.Apply(t, hosted)
-	host.Apply(t, gadgets)
+	host.Apply(t, federation.Gadgets)
 	gadget := kube.Kind{Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true}
 	member.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}")
 	member.Apply(t, "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: shop, name: taken}, data: {theirs: x}}")

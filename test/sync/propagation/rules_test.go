@@ -16,6 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/sync/workload"
 	"github.com/fedns/fedns/test/framework/cluster"
+	"github.com/fedns/fedns/test/framework/federation"
 	"github.com/fedns/fedns/test/framework/server"
 )
 
@@ -335,24 +336,12 @@ func tooMany(t *testing.T, w *world) {
 	gone(t, w.Fed, "configmap", "many", "m-0")
 }
 
-const gadgets = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: gadgets.example.com}
-spec:
-  group: example.com
-  scope: Namespaced
-  names: {kind: Gadget, plural: gadgets, singular: gadget}
-  versions:
-  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}}
-`
-
 // otherKinds begins with a kind that isn't served anywhere: not even by the
 // federation's API, when fedsync began.
 func otherKinds(t *testing.T, w *world) {
 	paris, tokyo, oslo := w.Members["paris"], w.Members["tokyo"], w.Members["oslo"]
 	for _, c := range []*cluster.Cluster{w.Fed, paris, oslo} {
-		c.Apply(t, gadgets)
+		c.Apply(t, federation.Gadgets)
 	}
 	server.Eventually(t, within, "gadgets are served", func() bool {
 		_, err := api(t, w.Fed).List(t.Context(), kinds["gadget"], "", "")
@@ -364,7 +353,7 @@ func otherKinds(t *testing.T, w *world) {
 	eventually(t, paris, "gadget", "other", "g", "spec/size", "3")
 	w.stands(t, "gadget", "other", "g", "paris", workload.Applied)
 	w.stands(t, "gadget", "other", "g", "tokyo", workload.NotServed)
-	tokyo.Apply(t, gadgets)
+	tokyo.Apply(t, federation.Gadgets)
 	eventually(t, tokyo, "gadget", "other", "g", "spec/size", "3")
 	patch(t, tokyo, "gadget", "other", "g", `{"spec":{"size":4}}`)
 	eventually(t, tokyo, "gadget", "other", "g", "spec/size", "3")
@@ -374,7 +363,7 @@ func otherKinds(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	w.stands(t, "gadget", "other", "g", "oslo", workload.NotServed)
-	oslo.Apply(t, gadgets)
+	oslo.Apply(t, federation.Gadgets)
 	eventually(t, oslo, "gadget", "other", "g", "spec/size", "3")
 	remove(t, w.Fed, "gadget", "other", "g")
 	for _, c := range []*cluster.Cluster{w.Fed, paris, tokyo, oslo} {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/fedns/fedns/internal/sync/workload"
+	"github.com/fedns/fedns/test/framework/federation"
 	"github.com/fedns/fedns/test/framework/server"
 )
 
@@ -74,13 +75,13 @@ func hidden(t *testing.T, w *world) {
 	eventually(t, oslo, "gadget", "hidden", "g", "spec/size", "3")
 	w.stands(t, "gadget", "hidden", "g", "oslo", workload.Applied)
 	const other = "  - {name: v2, served: true, storage: false, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}\n"
-	oslo.Apply(t, strings.Replace(gadgets, "{name: v1, served: true,", "{name: v1, served: false,", 1)+other)
+	oslo.Apply(t, strings.Replace(federation.Gadgets, "{name: v1, served: true,", "{name: v1, served: false,", 1)+other)
 	w.stands(t, "gadget", "hidden", "g", "oslo", workload.NotServed)
 	remove(t, w.Fed, "gadget", "hidden", "g")
 	gone(t, w.Members["paris"], "gadget", "hidden", "g")
 	w.says(t, "hidden", "g", "DeletionWaits", "oslo")
 	there(t, w.Fed, "gadget", "hidden", "g")
-	oslo.Apply(t, gadgets+other)
+	oslo.Apply(t, federation.Gadgets+other)
 	gone(t, w.Fed, "gadget", "hidden", "g")
 	gone(t, oslo, "gadget", "hidden", "g")
 }
