@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -261,29 +262,35 @@ func TestOrders(t *testing.T) {
 		return n == 2
 	})
 	// A quiet federation: nothing is written but the Leases.
-	revision := func() (out []string) {
+	written := func() map[string]string {
+		out := map[string]string{}
 		for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders, builtin.Events} {
 			all, err := w.admin.List(t.Context(), k, "", "")
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, o := range all {
-				out = append(out, o.GetName()+" "+o.GetResourceVersion())
+				text, err := o.MarshalJSON()
+				if err != nil {
+					t.Fatal(err)
+				}
+				out[k.Name+" "+o.GetName()] = string(text)
 			}
 		}
-		slices.Sort(out)
 		return out
 	}
-	var before []string
+	var before map[string]string
 	server.Eventually(t, while, "it has become quiet", func() bool {
 		was := before
-		before = revision()
+		before = written()
 		time.Sleep(2 * time.Second) // a quiet time, which nothing but time can show
-		return slices.Equal(was, before)
+		return maps.Equal(was, before)
 	})
 	time.Sleep(5 * time.Second)
-	if now := revision(); !slices.Equal(now, before) {
-		t.Errorf("nothing happens, and this is written:\n%s\nbefore\n%s", now, before)
+	for name, text := range written() {
+		if text != before[name] {
+			t.Errorf("nothing happens, and this is written:\n%s\nbefore\n%s", text, before[name])
+		}
 	}
 	w.cluster(t, "paris", `"location":"60.17 24.94"`)
 	shows("paris", want)
