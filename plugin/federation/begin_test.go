@@ -15,7 +15,9 @@ import (
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -166,11 +168,9 @@ func TestSlowDatabase(t *testing.T) {
 	for tick := time.Tick(time.Millisecond); !f.Ready(); {
 		<-tick
 	}
-	f.stop() // its last snapshot is answered
-	l := f.locators[0]
-	l.database = "city.mmdb"
-	l.now.Store(nil)
-	l.begun.Store(false)
+	f.stop()                                                                                                             // its last snapshot is answered
+	l := geoindex.New(geoindex.Options{Database: "city.mmdb", ECS: true}, "fed", 0, snapshot.Policy{Choice: snapshot.Nearest}, nil) // which nobody reads
+	f.geo[0] = l
 	f.begun.Store(false)
 	const unknown = "SERVFAIL; 14 where clients and regions are isn't known yet"
 	for name, want := range map[string]string{
@@ -186,7 +186,7 @@ func TestSlowDatabase(t *testing.T) {
 	if f.Ready() {
 		t.Error("ready")
 	}
-	if l.giveUp(); !f.Ready() {
+	if l.GiveUp(); !f.Ready() {
 		t.Error("not ready after its time")
 	}
 	if got, want := f.bothWays(t, "web.shop.fed.svc.example.com.", dns.TypeA), "NOERROR; A 192.0.2.1; A 192.0.2.2; TTL 30s"; got != want {

@@ -8,9 +8,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/api/report"
-	"github.com/fedns/fedns/internal/geo"
+	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/plugin/federation/geoindex"
 )
 
 // choose picks the shards that a client gets, who asks from an address and, if it is
@@ -26,17 +26,17 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 		if p.Count > 0 {
 			draw = rand.Uint64()
 		}
-		l := f.locators[a.Index]
-		if l.waits(a) {
-			a.NotKnown(unlocated)
+		l := f.geo[a.Index]
+		if l.Waits(a) {
+			a.NotKnown(geoindex.Unlocated)
 			return 0
 		}
-		lacks := l.lacks()
+		lacks := l.Lacks()
 		if lacks {
 			a.Degrade()
 		}
-		if !subnet.IsValid() || !l.trustsSubnets(from) {
-			c := l.client(from.WithZone(""))
+		if !subnet.IsValid() || !l.TrustsSubnets(from) {
+			c := l.Client(from.WithZone(""))
 			c.Draw = draw
 			a.Choose(&c)
 			return 0
@@ -45,7 +45,7 @@ func (f *Federation) choose(a *answer.Answer, from netip.Addr, subnet netip.Pref
 			a.Choose(&answer.Client{}) // it asks not to be told from others
 			return 0
 		}
-		c, length := l.subnet(subnet.Addr())
+		c, length := l.Subnet(subnet.Addr())
 		if lacks { // no other network may have an answer that isn't its own soon
 			length = max(length, subnet.Bits())
 		}
@@ -138,44 +138,21 @@ func (q *query) echoScope(m *dns.Msg) {
 	}
 }
 
-// describe says where a client is, how that is known, and what follows.
-func (l *geoIndex) describe(a netip.Addr) report.Client {
-	out := report.Client{Address: a.String(), Note: "where it is isn't known, so it gets every shard"}
-	t := l.now.Load()
-	if t == nil {
-		return out
-	}
-	plain := a.Unmap().WithZone("")
-	table := t.of(plain)
-	id, length := table.Lookup(plain)
-	if p, err := plain.Prefix(length); err == nil {
-		out.Block = p.String()
-	}
-	ranking := table.Ranking(id)
-	if len(ranking.Order()) == 0 {
-		return out
-	}
-	var at geo.Point
-	if n, ok := t.table.Net(plain); ok {
-		place, _ := t.atlas.Place(n.Region)
-		at, out.Source = place.Point, geo.Nets.String()
-		out.Note = "in " + n.Region + ", by nets " + n.Prefix.String()
-	} else if t.db != nil {
-		place, network := t.db.Lookup(plain)
-		at, out.Source, out.Location = place.Point, place.Source.String(), place.Point.String()
-		out.Note = "at " + out.Location + ", by the " + out.Source + " of " + network.String()
-		if names, err := t.db.Names(plain); err != nil {
-			out.Note += ", whose names can't be read: " + err.Error()
-		} else {
-			out.City, out.Subdivision, out.Country, out.Continent = names.City, names.Subdivision, names.Country, names.Continent
+// trustsSubnet says whether the client subnets of a resolver are taken at their word in a domain: by
+// any of its federations. Where they aren't, none is sent back (RFC 7871 section 7.2.1).
+func (f *Federation) trustsSubnet(d *domain, resolver netip.Addr) bool {
+	for i := range d.members {
+		if f.geo[d.members[i].Index].TrustsSubnets(resolver) {
+			return true
 		}
 	}
-	for _, leg := range ranking.Legs(at) {
-		r := report.Leg{Region: leg.Region}
-		if leg.Place.Source != geo.Unknown {
-			r.KM, r.Source = int(leg.KM), leg.Place.Source.String()
-		}
-		out.Ranking = append(out.Ranking, r)
+	return false
+}
+
+// ignoreSubnet has nothing be said of the client's network where none of a domain's federations goes by
+// what a resolver says of it.
+func (f *Federation) ignoreSubnet(q *message.Question, d *domain, resolver netip.Addr) {
+	if !f.trustsSubnet(d, resolver) {
+		q.EDNS.NoSubnet()
 	}
-	return out
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/fedns/fedns/internal/source/cluster"
 	"github.com/fedns/fedns/internal/source/probe"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/plugin/federation/geoindex"
 )
 
 // A stanza is what the Corefile says of one federation.
@@ -41,7 +42,7 @@ type stanza struct {
 	guards          guards
 	conns           *sockets.ConnLimits // nil: nothing is said
 	local           localCluster
-	geography
+	geoindex.Options
 	lenient   bool
 	fall      fall.F
 	positions positions
@@ -117,7 +118,7 @@ func parse(c *caddy.Controller) ([]stanza, error) {
 
 func parseStanza(c *caddy.Controller) (stanza, error) {
 	s := stanza{selector: defaultSelector, ttl: defaultTTL, degraded: defaultDegraded, policy: defaultPolicy}
-	s.geography.ecs = true
+	s.Options.ECS = true
 	s.positions.begin = here(c)
 	if !c.NextArg() {
 		return s, c.Err("federation: needs a name: federation NAME [ZONES...]")

@@ -9,6 +9,8 @@ import (
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/plugin/federation/geoindex"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 func (s *stanza) chooses(a args) (err error) {
@@ -21,8 +23,8 @@ const placeless = "there is neither geo nor nets, so nobody knows where clients 
 
 // placed warns of a policy that needs to know where clients are, where nothing says it.
 func (s *stanza) placed() {
-	if p := s.policy.Choice; p.Choice == snapshot.Nearest && s.geography.database == "" && len(s.geography.nets) == 0 {
-		clogger.Warningf("federation %s: policy %s (%s): %s", s.name, p, s.positions.of("policy"), placeless)
+	if p := s.policy.Choice; p.Choice == snapshot.Nearest && s.Options.Database == "" && len(s.Options.Nets) == 0 {
+		observe.Log.Warningf("federation %s: policy %s (%s): %s", s.name, p, s.positions.of("policy"), placeless)
 	}
 }
 
@@ -38,10 +40,10 @@ func (s *stanza) located(a args) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(s.geography.nets, func(o geo.Net) bool { return o.Prefix == n.Prefix }) {
+	if slices.ContainsFunc(s.Options.Nets, func(o geo.Net) bool { return o.Prefix == n.Prefix }) {
 		return fmt.Errorf("%s stands twice", n.Prefix)
 	}
-	s.geography.nets = append(s.geography.nets, n)
+	s.Options.Nets = append(s.Options.Nets, n)
 	return nil
 }
 
@@ -49,13 +51,13 @@ func (s *stanza) subnets(a args) error {
 	if len(a.list) == 0 || a.list[0] != "on" && a.list[0] != "off" || a.list[0] == "off" && len(a.list) > 1 {
 		return errors.New("needs off, or on with the networks of resolvers whose word is taken (default: everybody's)")
 	}
-	s.geography.ecs = a.list[0] == "on"
+	s.Options.ECS = a.list[0] == "on"
 	for _, v := range a.list[1:] {
 		p, err := shard.ParseRange(v)
 		if err != nil {
 			return fmt.Errorf("%q is neither an address nor a network, such as 192.0.2.0/24", v)
 		}
-		s.geography.resolvers = append(s.geography.resolvers, p)
+		s.Options.Resolvers = append(s.Options.Resolvers, p)
 	}
 	return nil
 }
@@ -73,4 +75,12 @@ func (s *source) located(a args) error {
 	}
 	s.location = &at
 	return nil
+}
+
+// sitesOf is where clusters are, by an operator's word.
+func sitesOf(clusters []source) (out []geoindex.Site) {
+	for _, c := range clusters {
+		out = append(out, geoindex.Site{Cluster: c.Cluster, Location: c.location})
+	}
+	return out
 }

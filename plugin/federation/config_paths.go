@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/fedns/fedns/internal/inputfile"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 // isFolder says what is wrong with a path that is to be a folder's. That there is none
@@ -58,7 +59,7 @@ func (s *stanza) exposed() {
 	slices.Sort(files)
 	for _, file := range slices.Compact(files) {
 		if why := inputfile.Exposed(file); file != "" && why != "" {
-			clogger.Warningf("federation %s: %s", s.name, why)
+			observe.Log.Warningf("federation %s: %s", s.name, why)
 		}
 	}
 }

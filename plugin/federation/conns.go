@@ -12,10 +12,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 var connsEnded = promauto.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace, Subsystem: pluginName, Name: "tcp_ended_total",
+	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "tcp_ended_total",
 	Help: "TCP connections that were ended because there were too many: in all, or of one network.",
 }, []string{"reason"})
 

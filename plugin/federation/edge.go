@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/cookie"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 // An edge stands before all plugins of a server block, for what holds whatever is
@@ -31,7 +32,7 @@ func (f *Federation) addEdge(cfg *dnsserver.Config) {
 }
 
 // Name implements plugin.Handler.
-func (e *edge) Name() string { return pluginName + "/edge" }
+func (e *edge) Name() string { return observe.PluginName + "/edge" }
 
 // ServeDNS implements plugin.Handler.
 func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {

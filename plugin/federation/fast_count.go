@@ -12,19 +12,20 @@ import (
 
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 var (
 	fastPath = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "fast_path",
+		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "fast_path",
 		Help: "Whether questions to a server are answered past the chain of plugins where they can be (1), or by the chain only (0).",
 	}, []string{"server"})
 	fastQuestions = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "fast_questions_total",
+		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "fast_questions_total",
 		Help: "Questions that came by the fast path, by the way they took from there: fast, chain, or lost (more waited for the chain than may).",
 	}, []string{"server", "way"})
 	rateLimited = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "rate_limited_total",
+		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "rate_limited_total",
 		Help: "Answers beyond the rate of their client's network, by what became of them: drop, slip (truncated), or would be with rrl observe.",
 	}, []string{"server", "action"})
 )
@@ -140,7 +141,7 @@ func (p *perDomain) fill(server, zone string, set func(*counter, *prometheus.Cou
 		}
 	}
 	for i := range p.rcodes {
-		set(&p.rcodes[i], vars.ResponseRcode, server, zone, view, dns.RcodeToString[i], pluginName)
+		set(&p.rcodes[i], vars.ResponseRcode, server, zone, view, dns.RcodeToString[i], observe.PluginName)
 	}
 	set(&p.do, vars.RequestDo, server, zone, view)
 	p.duration = vars.RequestDuration.WithLabelValues(server, zone, view)

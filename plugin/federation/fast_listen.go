@@ -19,6 +19,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 var (
@@ -57,7 +58,7 @@ func (p *process) listenAt(inst *caddy.Instance, addr string, fs []*Federation, 
 				reason = errors.New(why)
 				continue
 			}
-			needed, done, why := all[f.block].Needs(d.name, caddy.ValidDirectives("dns"), pluginName)
+			needed, done, why := all[f.block].Needs(d.name, caddy.ValidDirectives("dns"), observe.PluginName)
 			if why != "" {
 				reason = errors.New(why)
 				continue
@@ -105,7 +106,7 @@ func (p *process) listenAt(inst *caddy.Instance, addr string, fs []*Federation, 
 	}
 	l.owners, l.server = owners, addr
 	fastPath.WithLabelValues(addr).Set(1)
-	clogger.Infof("fast path on %s, sockets: %d", addr, n)
+	observe.Log.Infof("fast path on %s, sockets: %d", addr, n)
 	return true, reason
 }
 

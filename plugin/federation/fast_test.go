@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -132,7 +133,7 @@ func (f *Federation) responder(t testing.TB, plugins string) udp.Responder {
 		t.Fatal(err)
 	}
 	for _, d := range f.domains {
-		needed, done, why := all[0].Needs(d.name, nil, pluginName)
+		needed, done, why := all[0].Needs(d.name, nil, observe.PluginName)
 		if why != "" {
 			t.Fatal(why)
 		}

@@ -28,9 +28,9 @@ import (
 	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/plugin/federation/geoindex"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
-
-const pluginName = "federation"
 
 // Federation answers for all federations of one server block.
 type Federation struct {
@@ -48,8 +48,8 @@ type Federation struct {
 	ending   context.Context
 	tasks    sync.WaitGroup // what stop waits for
 
-	locators []*geoIndex        // by federation
-	books    []*registryMembers // by federation; nil: it has no registry
+	geo   []*geoindex.Index  // by federation
+	books []*registryMembers // by federation; nil: it has no registry
 
 	// For the fast path.
 	config    *dnsserver.Config
@@ -77,7 +77,7 @@ type domain struct {
 }
 
 // Name implements plugin.Handler.
-func (f *Federation) Name() string { return pluginName }
+func (f *Federation) Name() string { return observe.PluginName }
 
 // Ready implements ready.Readiness: all that answers depend on is known, or had its
 // time. It stays so, and is so from the beginning in a reload: until the new
@@ -93,7 +93,7 @@ func (f *Federation) startupOver() bool {
 	}
 	select {
 	case <-f.ready:
-		if slices.ContainsFunc(f.locators, func(l *geoIndex) bool { return !l.ready() }) {
+		if slices.ContainsFunc(f.geo, func(l *geoindex.Index) bool { return !l.Ready() }) {
 			return false
 		}
 		f.begun.Store(true)

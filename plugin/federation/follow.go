@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"time"
+
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 // filePoll is how often the files that are edited by hand are looked at.
@@ -46,7 +48,7 @@ func (f *Federation) files(ctx context.Context) []followedFile {
 				return err
 			}
 			f.pipe.UpdateStatic(ctx, f.static())
-			clogger.Infof("apex file %q: %d static records of %s", d.file, len(a.rrs), d.name)
+			observe.Log.Infof("apex file %q: %d static records of %s", d.file, len(a.rrs), d.name)
 			return nil
 		}})
 	}
@@ -57,7 +59,7 @@ func (f *Federation) files(ctx context.Context) []followedFile {
 				return err
 			}
 			f.jar.Store(jar)
-			clogger.Infof("cookies: %q: new secrets", file)
+			observe.Log.Infof("cookies: %q: new secrets", file)
 			return nil
 		}})
 	}
@@ -86,7 +88,7 @@ func (f *Federation) follow(ctx context.Context) {
 			}
 			files[i].last = now
 			if err := files[i].read(); err != nil {
-				clogger.Errorf("%v; what it said last stays", err)
+				observe.Log.Errorf("%v; what it said last stays", err)
 			}
 		}
 	}

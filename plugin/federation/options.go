@@ -46,7 +46,7 @@ var options = []option[*stanza]{
 	{"annotations", words((*stanza).annotated)},
 	{"answers", words((*stanza).bounds)},
 	{"geo", words(func(s *stanza, a args) error {
-		return a.file(&s.geography.database, "needs one database, such as /var/lib/GeoIP/GeoLite2-City.mmdb")
+		return a.file(&s.Options.Database, "needs one database, such as /var/lib/GeoIP/GeoLite2-City.mmdb")
 	})},
 	{"nets", words((*stanza).located)},
 	{"ecs", words((*stanza).subnets)},

@@ -10,10 +10,12 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 var transfers = promauto.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace, Subsystem: pluginName, Name: "transfers_total",
+	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "transfers_total",
 	Help: "Zone transfers that were asked for, by what became of them: done, aborted (the client went away), or refused (there were too many at a time).",
 }, []string{"server", "outcome"})
 

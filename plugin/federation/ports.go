@@ -18,6 +18,7 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/transport"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 // SharePorts lets a start go on although another process answers at an address of the
@@ -27,7 +28,7 @@ var SharePorts bool
 func init() {
 	// Here, since plugins learn of a start when nothing has been opened yet, and of all
 	// server blocks, also those without a federation.
-	caddy.RegisterParsingCallback("dns", pluginName, func(caddy.Context) error {
+	caddy.RegisterParsingCallback("dns", observe.PluginName, func(caddy.Context) error {
 		all := caddy.Instances()
 		if len(all) == 0 || caddy.IsUpgrade() {
 			return nil // sockets are handed over

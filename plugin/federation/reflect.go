@@ -4,10 +4,12 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 var reflected = promauto.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace, Subsystem: pluginName, Name: "reflected_total",
+	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "reflected_total",
 	Help: "Questions in datagrams from the port of another service (echo, chargen, NTP, LDAP, SSDP, memcached), which are not answered.",
 }, []string{"server"})
 

@@ -16,6 +16,8 @@ import (
 	"github.com/fedns/fedns/internal/source/cluster"
 	"github.com/fedns/fedns/internal/source/registry"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/plugin/federation/geoindex"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 // registered reads where the Cluster objects are.
@@ -39,7 +41,7 @@ type registryMembers struct {
 	stanza  stanza
 	index   int // of the federation
 	pages   map[topology.ClusterName]*memberSource
-	locator *geoIndex
+	geo *geoindex.Index
 	status  *status
 }
 
@@ -51,7 +53,7 @@ type memberSource struct {
 }
 
 // newRegistryMembers makes the registry members of a stanza; nil: it has no registry.
-func newRegistryMembers(s stanza, index int, l *geoIndex) (*registryMembers, error) {
+func newRegistryMembers(s stanza, index int, l *geoindex.Index) (*registryMembers, error) {
 	if s.registry == "" {
 		return nil, nil
 	}
@@ -61,12 +63,12 @@ func newRegistryMembers(s stanza, index int, l *geoIndex) (*registryMembers, err
 	}
 	r, err := registry.New(registry.Config{
 		Federation: s.name, Kubeconfig: s.registry, Context: s.registryContext, State: s.state, Taken: taken,
-		Check: cluster.Check, Period: s.beat.Period, Timeout: s.beat.Timeout, Log: logger(),
+		Check: cluster.Check, Period: s.beat.Period, Timeout: s.beat.Timeout, Log: observe.Logger(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	return &registryMembers{Registry: r, stanza: s, index: index, pages: map[topology.ClusterName]*memberSource{}, locator: l}, nil
+	return &registryMembers{Registry: r, stanza: s, index: index, pages: map[topology.ClusterName]*memberSource{}, geo: l}, nil
 }
 
 // begin gives a pipeline that hasn't run yet the members that are known from before:
@@ -145,7 +147,7 @@ func (b *registryMembers) members(v *registry.View) (out []pipeline.Member) {
 		if p == nil {
 			var err error
 			if p, err = b.page(m.Name); err != nil {
-				clogger.Errorf("federation %s: registry: cluster %s: %v", b.stanza.name, m.Name, err)
+				observe.Log.Errorf("federation %s: registry: cluster %s: %v", b.stanza.name, m.Name, err)
 				continue
 			}
 			b.pages[m.Name] = p
@@ -177,7 +179,7 @@ func (b *registryMembers) page(name topology.ClusterName) (*memberSource, error)
 	p := &memberSource{given: cluster.NewInlineKubeconfig("the kubeconfig in its Secret")}
 	p.source, err = cluster.NewWatcher(cluster.Config{
 		Federation: b.stanza.name, Cluster: name, Inline: p.given, Selector: sel, Heartbeat: b.stanza.beat, Nodes: true,
-		Local: name == b.stanza.local.cluster, Log: logger(),
+		Local: name == b.stanza.local.cluster, Log: observe.Logger(),
 	})
 	return p, err
 }
@@ -192,9 +194,9 @@ func (b *registryMembers) identity(name topology.ClusterName) string {
 func (b *registryMembers) locate(v *registry.View) {
 	sites := sitesOf(b.stanza.clusters)
 	for _, m := range v.Members {
-		sites = append(sites, site{m.Cluster, m.Location})
+		sites = append(sites, geoindex.Site{Cluster: m.Cluster, Location: m.Location})
 	}
-	b.locator.sites.Store(&sites)
+	b.geo.Locate(sites)
 }
 
 // orders are those of the registry that hold now; b may be nil.

@@ -23,6 +23,7 @@ import (
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 // A process is what outlives a configuration: at a reload the new one is started while
@@ -62,15 +63,15 @@ var proc = func() *process {
 
 // hook has a configuration started, replaced and ended with the server block it is of.
 func hook(c *caddy.Controller, f *Federation, st *status) {
-	onStart(pluginName, proc.listen)
+	onStart(observe.PluginName, proc.listen)
 	c.OnStartup(func() error {
 		if f.config.Handler("cache") != nil {
-			clogger.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.domains[0].name)
+			observe.Log.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.domains[0].name)
 		}
 		f.start()
 		if err := proc.showStatus(st); err != nil {
 			f.stop() // nobody calls OnShutdown of what hasn't started
-			return plugin.Error(pluginName, err)
+			return plugin.Error(observe.PluginName, err)
 		}
 		return nil
 	})
@@ -124,12 +125,12 @@ func (f *Federation) start() {
 	}
 	f.tasks.Go(func() { f.pipe.Run(ctx) })
 	f.tasks.Go(func() { f.follow(ctx) })
-	for i, l := range f.locators {
+	for i, l := range f.geo {
 		for _, o := range old {
-			l.inherit(o.locators)
+			l.Inherit(o.geo)
 		}
 		f.tasks.Go(func() {
-			l.follow(ctx, f.board, func() map[topology.ClusterName][]topology.Place {
+			l.Follow(ctx, f.board, func() map[topology.ClusterName][]topology.Place {
 				out := map[topology.ClusterName][]topology.Place{}
 				all, _, _ := f.pipe.Clusters(ctx, i)
 				for _, c := range all {
@@ -152,8 +153,8 @@ func (f *Federation) start() {
 		time.Sleep(beginPoll)
 	}
 	if len(old) > 0 { // nothing that was answered may wait for anything now
-		for _, l := range f.locators {
-			l.begun.Store(true)
+		for _, l := range f.geo {
+			l.Begin()
 		}
 	}
 }
@@ -316,7 +317,7 @@ func (p *process) listenFor(inst *caddy.Instance, fresh []*Federation) (shared [
 			if on {
 				what = " for some domains"
 			}
-			clogger.Warningf("no fast path on %s: %v; the plugin chain answers%s", addr, reason, what)
+			observe.Log.Warningf("no fast path on %s: %v; the plugin chain answers%s", addr, reason, what)
 		}
 	}
 	return shared
@@ -362,7 +363,7 @@ func (p *process) closeUnowned(gone func(*Federation) bool) {
 
 func (l *fastListener) close() {
 	if err := l.group.Close(); err != nil {
-		clogger.Errorf("fast path on %s: %v", l.server, err)
+		observe.Log.Errorf("fast path on %s: %v", l.server, err)
 	}
 	fastPath.WithLabelValues(l.server).Set(0)
 }
@@ -451,7 +452,7 @@ func (l *statusListener) serve(tcp net.Listener) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := srv.Serve(tcp); !errors.Is(err, http.ErrServerClosed) {
-			clogger.Errorf("status on %s: %v", tcp.Addr(), err)
+			observe.Log.Errorf("status on %s: %v", tcp.Addr(), err)
 		}
 	})
 	l.close = func() {

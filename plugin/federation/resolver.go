@@ -12,7 +12,6 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/message"
-
 	"github.com/fedns/fedns/internal/pipeline"
 )
 

@@ -174,7 +174,7 @@ func (r *transaction) leads(q *message.Question, at *message.Name, s *static.Fou
 // heed has the client's network be said nothing of where the federation that answers doesn't
 // go by what a resolver says of it.
 func (r *transaction) heed(q *message.Question, a *answer.Answer) {
-	if a.Federation != nil && !r.of.locators[a.Index].trustsSubnets(r.from) {
+	if a.Federation != nil && !r.of.geo[a.Index].TrustsSubnets(r.from) {
 		q.EDNS.NoSubnet()
 	}
 }

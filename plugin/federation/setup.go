@@ -17,6 +17,8 @@ import (
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/source/cluster"
+	"github.com/fedns/fedns/plugin/federation/geoindex"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 // Both kinds of sources are met here, where both are imported anyway.
@@ -27,21 +29,21 @@ var (
 
 func init() {
 	cluster.SilenceClientGo()
-	plugin.Register(pluginName, setup)
+	plugin.Register(observe.PluginName, setup)
 }
 
 func setup(c *caddy.Controller) error {
 	stanzas, err := parse(c)
 	if err != nil {
-		return plugin.Error(pluginName, err)
+		return plugin.Error(observe.PluginName, err)
 	}
 	f, err := build(stanzas, listenAddrs(dnsserver.GetConfig(c).ListenHosts))
 	if err != nil {
-		return plugin.Error(pluginName, err)
+		return plugin.Error(observe.PluginName, err)
 	}
 	st := newStatus(f, stanzas)
 	if err := st.claim(c); err != nil {
-		return plugin.Error(pluginName, err)
+		return plugin.Error(observe.PluginName, err)
 	}
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
 		f.Next = next
@@ -85,10 +87,8 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			})
 		}
 		federations = append(federations, fed)
-		l := &geoIndex{geography: s.geography, federation: s.name, index: i, policy: s.policy.Choice, told: map[string]bool{}}
-		sites := sitesOf(s.clusters)
-		l.sites.Store(&sites)
-		f.locators = append(f.locators, l)
+		l := geoindex.New(s.Options, s.name, i, s.policy.Choice, sitesOf(s.clusters))
+		f.geo = append(f.geo, l)
 		b, err := newRegistryMembers(s, i, l)
 		if err != nil {
 			return nil, s.positions.of("registry").errorf("%w", err)
@@ -158,7 +158,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		}
 	}
 	f.written = stanzas[0].written
-	f.pipe = pipeline.New(federations, f.static(), logger())
+	f.pipe = pipeline.New(federations, f.static(), observe.Logger())
 	f.board, f.ready = f.pipe.Current(), f.pipe.Ready()
 	return f, nil
 }
@@ -203,7 +203,7 @@ func (s *source) open(of *stanza) (pipeline.Source, error) {
 	}
 	if s.manifests != "" {
 		return cluster.NewFolder(cluster.FolderConfig{
-			Federation: of.name, Cluster: s.Name, Dir: s.manifests, Selector: sel, Local: s.Name == of.local.cluster, Log: logger(),
+			Federation: of.name, Cluster: s.Name, Dir: s.manifests, Selector: sel, Local: s.Name == of.local.cluster, Log: observe.Logger(),
 		})
 	}
 	return cluster.NewWatcher(cluster.Config{
@@ -212,7 +212,7 @@ func (s *source) open(of *stanza) (pipeline.Source, error) {
 		// With both configured, nothing is left to learn from nodes.
 		Nodes: s.Region == "" || len(s.Zones) == 0,
 		Local: s.Name == of.local.cluster,
-		Log:   logger(),
+		Log:   observe.Logger(),
 	})
 }
 

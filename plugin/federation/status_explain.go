@@ -144,7 +144,7 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 	}
 	out.Note = a.Service.Note
 	if out.Client != nil && a.Policy().Choice == snapshot.Nearest {
-		*out.Client = s.f.locators[a.Index].describe(asked.client)
+		*out.Client = s.f.geo[a.Index].Describe(asked.client)
 	}
 	out.Service = &report.Subject{
 		Federation: a.Federation.Name, Kind: a.Service.Key.Kind.String(), Namespace: a.Service.Key.Namespace, Name: a.Service.Key.Name,
@@ -178,7 +178,7 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 
 // remarks are what is odd about the policy of a service: what makes it mean less than it says.
 func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) (out []string) {
-	l, p := s.f.locators[federation], s.stanzas[federation].policy.Choice
+	l, p := s.f.geo[federation], s.stanzas[federation].policy.Choice
 	if own := a.Service.Policy; own != nil {
 		p = *own
 	}
@@ -194,9 +194,9 @@ func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) 
 	out = append(out, e.Ungranted...)
 	switch {
 	case p.Choice != snapshot.Nearest:
-	case !l.places() && a.Service.Key.Kind != snapshot.Host: // theirs it is anyway
+	case !l.Configured() && a.Service.Key.Kind != snapshot.Host: // theirs it is anyway
 		out = append(out, fmt.Sprintf("policy %s: %s", p, placeless))
-	case l.lacks():
+	case l.Lacks():
 		out = append(out, fmt.Sprintf("policy %s: there is no database to place clients by: those that no nets place get every shard, for a short time", p))
 	}
 	return out

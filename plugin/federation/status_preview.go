@@ -16,6 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/plugin/federation/geoindex"
 )
 
 const (
@@ -172,12 +173,12 @@ func (s *status) compare(federation int, f *snapshot.Federation, c shard.Preview
 // see the same change stand together.
 func (s *status) differ(d *domain, federation int, before, after *snapshot.Federation, name string) (out []report.NameChange) {
 	was, is := d.answered(federation, before, name), d.answered(federation, after, name)
-	viewers := []viewer{{}}
+	viewers := []geoindex.Viewer{{}}
 	if was.Service != nil && was.Policy().Choice == snapshot.Nearest || is.Service != nil && is.Policy().Choice == snapshot.Nearest {
-		viewers = s.f.locators[federation].viewers()
+		viewers = s.f.geo[federation].Viewers()
 	}
 	for _, v := range viewers {
-		n := report.NameChange{Name: name, Before: d.leads(&was, v.client), After: d.leads(&is, v.client)}
+		n := report.NameChange{Name: name, Before: d.leads(&was, v.Client), After: d.leads(&is, v.Client)}
 		if n.Before.To == n.After.To && slices.Equal(n.Before.Addresses, n.After.Addresses) {
 			continue
 		}
@@ -188,7 +189,7 @@ func (s *status) differ(d *domain, federation int, before, after *snapshot.Feder
 			out, same = append(out, n), len(out)
 		}
 		if len(viewers) > 1 {
-			out[same].Clients = append(out[same].Clients, v.name)
+			out[same].Clients = append(out[same].Clients, v.Name)
 		}
 	}
 	if len(out) == 1 && len(out[0].Clients) == len(viewers) {
@@ -227,25 +228,6 @@ func (d *domain) leads(a *answer.Answer, c answer.Client) report.Leads {
 		out.Why = a.Why
 	}
 	return out
-}
-
-// A viewer is a kind of client: of a region, by its name, or one that nobody can place.
-type viewer struct {
-	name   string
-	client answer.Client
-}
-
-// viewers are one for each region of the federation, and one from nowhere.
-func (l *geoIndex) viewers() []viewer {
-	out := []viewer{}
-	if t := l.now.Load(); t != nil && l.places() {
-		for _, r := range t.atlas.Regions() {
-			if ranking, ok := t.atlas.RankFrom(r); ok {
-				out = append(out, viewer{r, answer.Client{Ranking: ranking, Regions: t.atlas.Regions(), Within: t.within}})
-			}
-		}
-	}
-	return append(out, viewer{report.NobodyKnows, answer.Client{}})
 }
 
 // subject says whether an order speaks of anything that is known, and if it

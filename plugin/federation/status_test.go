@@ -28,6 +28,7 @@ import (
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -369,7 +370,7 @@ out CNAME www.example.net.
 		}
 		fed.Members = append(fed.Members, pipeline.Member{Cluster: src.Cluster, Source: open, Identity: src.identity("fed", "")})
 	}
-	f.pipe = pipeline.New([]pipeline.Federation{fed}, pipeline.Static{}, logger())
+	f.pipe = pipeline.New([]pipeline.Federation{fed}, pipeline.Static{}, observe.Logger())
 	f.board, f.ready = f.pipe.Current(), f.pipe.Ready()
 	f.Next = test.NextHandler(dns.RcodeServerFailure, nil)
 	f.start()

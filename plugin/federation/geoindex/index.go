@@ -1,4 +1,8 @@
-package federation
+// Package geoindex keeps, for one federation, which regions are close to which clients: from
+// a geographic database and an operator's networks, made anew as either changes, or the
+// regions of the federation do. An Index is made by New, kept by Follow, and asked by Client
+// and Subnet while questions are answered; it allocates nothing then.
+package geoindex
 
 import (
 	"context"
@@ -16,42 +20,42 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/geo/mmdb"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 var (
 	geoErrors = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "geo_errors_total",
+		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "geo_errors_total",
 		Help: "Geographic databases that couldn't be read, and networks that are said to be in no region there is.",
 	}, []string{"federation"})
 	geoBuilt = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "geo_database_built_seconds",
+		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "geo_database_built_seconds",
 		Help: "When the geographic database that is used was made, in seconds since 1970; 0: there is none.",
 	}, []string{"federation"})
 )
 
-// geography is what a stanza says of where regions and clients are.
-type geography struct {
-	nets      []geo.Net
-	database  string
-	ecs       bool
-	resolvers []netip.Prefix // whose client subnets are believed; none: everybody's
+// Options is what a stanza says of where regions and clients are.
+type Options struct {
+	Nets      []geo.Net
+	Database  string
+	ECS       bool
+	Resolvers []netip.Prefix // whose client subnets are believed; none: everybody's
 }
 
-// A geoIndex knows where the clients of one federation are, and which regions are
-// close to them.
-type geoIndex struct {
-	geography
+// An Index knows where the clients of one federation are, and which regions are close to
+// them. Until Follow runs it knows nobody, and answers wait for it.
+type Index struct {
+	Options
 	federation string
 	index      int             // in the snapshot
 	policy     snapshot.Policy // of the federation
-	sites      atomic.Pointer[[]site]
+	sites      atomic.Pointer[[]Site]
 
 	mu   sync.Mutex // guards db
 	db   *mmdb.DB
@@ -61,24 +65,17 @@ type geoIndex struct {
 
 	now atomic.Pointer[located]
 	// begun is set once all regions have been taken in, or had their time: nothing waits
-	// for the locator from then on.
+	// from then on.
 	begun atomic.Bool
 }
 
-// A site is where a cluster is, by an operator's word.
-type site struct {
+// A Site is where a cluster is, by an operator's word.
+type Site struct {
 	shard.Cluster
-	location *geo.Point // nil: as its region is known
+	Location *geo.Point // nil: as its region is known
 }
 
-func sitesOf(clusters []source) (out []site) {
-	for _, c := range clusters {
-		out = append(out, site{c.Cluster, c.location})
-	}
-	return out
-}
-
-// located is a state of a locator. It never changes.
+// located is a state of an Index. It never changes.
 type located struct {
 	table *geo.Table
 	// own places this host's own clients: of the loopback addresses, a database may know
@@ -92,11 +89,35 @@ type located struct {
 	settled    bool
 	tolerances []int
 	db         *mmdb.DB
-	sites      *[]site
+	sites      *[]Site
 }
 
-// client gives what an answer is chosen by for a client at an address.
-func (l *geoIndex) client(a netip.Addr) answer.Client {
+// New makes the Index of a federation with its place in the snapshot, its policy, and where
+// an operator says that its clusters are.
+func New(o Options, federation string, index int, policy snapshot.Policy, sites []Site) *Index {
+	l := &Index{Options: o, federation: federation, index: index, policy: policy, told: map[string]bool{}}
+	l.Locate(sites)
+	return l
+}
+
+// Locate changes where clusters are by an operator's word.
+func (l *Index) Locate(sites []Site) { l.sites.Store(&sites) }
+
+// Region is where the index has a region; the zero Place until it knows.
+func (l *Index) Region(name string) geo.Place {
+	t := l.now.Load()
+	if t == nil {
+		return geo.Place{}
+	}
+	p, _ := t.atlas.Place(name)
+	return p
+}
+
+// Begin has nothing wait: where a configuration before answered, nothing may wait now.
+func (l *Index) Begin() { l.begun.Store(true) }
+
+// Client gives what an answer is chosen by for a client at an address.
+func (l *Index) Client(a netip.Addr) answer.Client {
 	t := l.now.Load()
 	if t == nil {
 		return answer.Client{}
@@ -105,9 +126,9 @@ func (l *geoIndex) client(a netip.Addr) answer.Client {
 	return t.client(t.of(a).Ranking(id))
 }
 
-// subnet is client for a client subnet that begins at an address, with how long the
+// Subnet is client for a client subnet that begins at an address, with how long the
 // prefix is whose clients are all answered so.
-func (l *geoIndex) subnet(a netip.Addr) (c answer.Client, length int) {
+func (l *Index) Subnet(a netip.Addr) (c answer.Client, length int) {
 	t := l.now.Load()
 	if t == nil {
 		return answer.Client{}, 0
@@ -128,37 +149,18 @@ func (t *located) of(a netip.Addr) *geo.Table {
 	return t.table
 }
 
-// trustsSubnets says whether the client subnets of a resolver are taken at their word.
-func (l *geoIndex) trustsSubnets(resolver netip.Addr) bool {
-	return l.ecs && (len(l.resolvers) == 0 || slices.ContainsFunc(l.resolvers, func(p netip.Prefix) bool { return p.Contains(resolver.Unmap()) }))
+// TrustsSubnets says whether the client subnets of a resolver are taken at their word.
+func (l *Index) TrustsSubnets(resolver netip.Addr) bool {
+	return l.ECS && (len(l.Resolvers) == 0 || slices.ContainsFunc(l.Resolvers, func(p netip.Prefix) bool { return p.Contains(resolver.Unmap()) }))
 }
 
-// trustsSubnet says whether the client subnets of a resolver are taken at their word in a domain: by
-// any of its federations. Where they aren't, none is sent back (RFC 7871 section 7.2.1).
-func (f *Federation) trustsSubnet(d *domain, resolver netip.Addr) bool {
-	for i := range d.members {
-		if f.locators[d.members[i].Index].trustsSubnets(resolver) {
-			return true
-		}
-	}
-	return false
-}
-
-// ignoreSubnet has nothing be said of the client's network where none of a domain's federations goes by
-// what a resolver says of it.
-func (f *Federation) ignoreSubnet(q *message.Question, d *domain, resolver netip.Addr) {
-	if !f.trustsSubnet(d, resolver) {
-		q.EDNS.NoSubnet()
-	}
-}
-
-// inherit takes over what those of a configuration before knew of the same
+// Inherit takes over what those of a configuration before knew of the same
 // federation, so that a reload forgets nobody's place while the database is read. A
 // database that can't be read is no better for being another one than before: the last
 // good one stays.
-func (l *geoIndex) inherit(old []*geoIndex) {
+func (l *Index) Inherit(old []*Index) {
 	for _, o := range old {
-		if o.federation == l.federation && l.database != "" && o.database != "" {
+		if o.federation == l.federation && l.Database != "" && o.Database != "" {
 			o.mu.Lock()
 			l.db = o.db
 			o.mu.Unlock()
@@ -167,34 +169,34 @@ func (l *geoIndex) inherit(old []*geoIndex) {
 	}
 }
 
-// places says whether anything is said of where clients are.
-func (l *geoIndex) places() bool { return l.database != "" || len(l.nets) > 0 }
+// Configured says whether anything is said of where clients are.
+func (l *Index) Configured() bool { return l.Database != "" || len(l.Nets) > 0 }
 
-// ready says whether the locator has taken in the regions that are answered, if it
+// Ready says whether the Index has taken in the regions that are answered, if it
 // has anything to do with them, or had its time.
-func (l *geoIndex) ready() bool { return l.begun.Load() || !l.places() }
+func (l *Index) Ready() bool { return l.begun.Load() || !l.Configured() }
 
 // unlocated is what a client is told before it is known where clients are.
-const unlocated = "where clients and regions are isn't known yet"
+const Unlocated = "where clients and regions are isn't known yet"
 
-// waits says whether an answer depends on where clients are, and that isn't known
+// Waits says whether an answer depends on where clients are, and that isn't known
 // because the server has only just started.
-func (l *geoIndex) waits(a *answer.Answer) bool {
-	if l.ready() || len(a.Service.Regions()) < 2 && a.Policy().Count == 0 {
+func (l *Index) Waits(a *answer.Answer) bool {
+	if l.Ready() || len(a.Service.Regions()) < 2 && a.Policy().Count == 0 {
 		return false
 	}
 	t := l.now.Load()
 	return t == nil || t.scopes != a.Federation.Map
 }
 
-// lacks says whether something that is said of where clients are hasn't been read, or
+// Lacks says whether something that is said of where clients are hasn't been read, or
 // couldn't be: it may come, and then tell apart whom nobody can tell apart now.
-func (l *geoIndex) lacks() bool {
-	if !l.places() {
+func (l *Index) Lacks() bool {
+	if !l.Configured() {
 		return false
 	}
 	t := l.now.Load()
-	return t == nil || l.database != "" && t.db == nil
+	return t == nil || l.Database != "" && t.db == nil
 }
 
 // readingTime is how long a database that is being read is waited for. The largest there are
@@ -203,17 +205,17 @@ func (l *geoIndex) lacks() bool {
 const readingTime = time.Minute
 
 // patience is how long answers may wait until it is known where clients and regions are.
-func (l *geoIndex) patience() time.Duration {
-	if l.database != "" {
+func (l *Index) patience() time.Duration {
+	if l.Database != "" {
 		return readingTime
 	}
 	return pipeline.StartupWait
 }
 
-// giveUp has answers wait no longer.
-func (l *geoIndex) giveUp() {
-	if !l.ready() {
-		clogger.Warningf("federation %s: geo: it isn't known within %s where clients and regions are; going on without it: clients that nobody can place get all shards", l.federation, l.patience())
+// GiveUp has answers wait no longer.
+func (l *Index) GiveUp() {
+	if !l.Ready() {
+		observe.Log.Warningf("federation %s: geo: it isn't known within %s where clients and regions are; going on without it: clients that nobody can place get all shards", l.federation, l.patience())
 	}
 	l.begun.Store(true)
 }
@@ -225,15 +227,15 @@ const rebuildPoll = time.Second
 // come one after the other then, and questions with them.
 const settlePoll = 20 * time.Millisecond
 
-// follow keeps the locator up to date until ctx ends.
-func (l *geoIndex) follow(ctx context.Context, board *snapshot.Current, places func() map[topology.ClusterName][]topology.Place) {
+// Follow keeps the Index up to date until ctx ends.
+func (l *Index) Follow(ctx context.Context, board *snapshot.Current, places func() map[topology.ClusterName][]topology.Place) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer time.AfterFunc(l.patience(), l.giveUp).Stop()
+	defer time.AfterFunc(l.patience(), l.GiveUp).Stop()
 	read := make(chan struct{}, 1) // a database was, or couldn't be
-	if l.database != "" {
+	if l.Database != "" {
 		wg.Go(func() {
-			mmdb.Watch(ctx, l.database, func(db *mmdb.DB, err error) {
+			mmdb.Watch(ctx, l.Database, func(db *mmdb.DB, err error) {
 				l.swap(db, err)
 				select {
 				case read <- struct{}{}:
@@ -279,26 +281,26 @@ func (l *geoIndex) follow(ctx context.Context, board *snapshot.Current, places f
 const staleAfter = 60 * 24 * time.Hour
 
 // swap takes a database that has been read, or notes that it couldn't be.
-func (l *geoIndex) swap(db *mmdb.DB, err error) {
+func (l *Index) swap(db *mmdb.DB, err error) {
 	if err == nil && db.Places() == 0 {
-		err = fmt.Errorf("%s: %s database of %s: none of its %d networks has a place", l.database, db.Type(), db.Built().Format(time.DateOnly), db.Networks())
+		err = fmt.Errorf("%s: %s database of %s: none of its %d networks has a place", l.Database, db.Type(), db.Built().Format(time.DateOnly), db.Networks())
 	}
 	if err != nil {
 		geoErrors.WithLabelValues(l.federation).Inc()
-		clogger.Errorf("federation %s: geo: %v; %s", l.federation, err, l.without())
+		observe.Log.Errorf("federation %s: geo: %v; %s", l.federation, err, l.without())
 		return
 	}
 	l.mu.Lock()
 	l.db = db
 	l.mu.Unlock()
 	geoBuilt.WithLabelValues(l.federation).Set(float64(db.Built().Unix()))
-	clogger.Infof("federation %s: geo: %s of %s, %d networks", l.federation, db.Type(), db.Built().Format(time.DateOnly), db.Networks())
+	observe.Log.Infof("federation %s: geo: %s of %s, %d networks", l.federation, db.Type(), db.Built().Format(time.DateOnly), db.Networks())
 	if age := time.Since(db.Built()); age > staleAfter {
-		clogger.Warningf("federation %s: geo: the database is %d days old", l.federation, int(age/(24*time.Hour)))
+		observe.Log.Warningf("federation %s: geo: the database is %d days old", l.federation, int(age/(24*time.Hour)))
 	}
 }
 
-func (l *geoIndex) without() string {
+func (l *Index) without() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.db != nil {
@@ -308,7 +310,7 @@ func (l *geoIndex) without() string {
 }
 
 // rebuild makes a new state if what it is made of has changed.
-func (l *geoIndex) rebuild(board *snapshot.Current, places func() map[topology.ClusterName][]topology.Place) {
+func (l *Index) rebuild(board *snapshot.Current, places func() map[topology.ClusterName][]topology.Place) {
 	f := board.Load().Federations[l.index]
 	l.mu.Lock()
 	db := l.db
@@ -335,7 +337,7 @@ func (l *geoIndex) rebuild(board *snapshot.Current, places func() map[topology.C
 	}
 	if err != nil {
 		geoErrors.WithLabelValues(l.federation).Inc()
-		clogger.Errorf("federation %s: geo: %v", l.federation, err)
+		observe.Log.Errorf("federation %s: geo: %v", l.federation, err)
 		return
 	}
 	l.now.Store(next)
@@ -375,7 +377,7 @@ func (o *loopback) each(yield func(netip.Prefix, geo.Place) bool) {
 
 // regions are those of the federation, with where they are: by an operator's word,
 // or as the big clouds say.
-func (l *geoIndex) regions(f *snapshot.Federation, sites []site, places map[topology.ClusterName][]topology.Place) map[string]geo.Place {
+func (l *Index) regions(f *snapshot.Federation, sites []Site, places map[topology.ClusterName][]topology.Place) map[string]geo.Place {
 	out := map[string]geo.Place{}
 	for _, s := range f.Map.Scopes() {
 		if s.Region != "" {
@@ -383,7 +385,7 @@ func (l *geoIndex) regions(f *snapshot.Federation, sites []site, places map[topo
 		}
 	}
 	l.known = maps.Clone(out)
-	for _, n := range l.nets {
+	for _, n := range l.Nets {
 		out[n.Region] = geo.Place{}
 		if f.Settled && !l.ours(n.Region) {
 			geoErrors.WithLabelValues(l.federation).Inc()
@@ -402,22 +404,22 @@ func (l *geoIndex) regions(f *snapshot.Federation, sites []site, places map[topo
 	}
 	located := map[string]topology.ClusterName{} // whose word of a region counts
 	for _, c := range sites {
-		if c.location == nil {
+		if c.Location == nil {
 			continue
 		}
 		for _, p := range append(places[c.Name], topology.Place{Region: c.Region}) {
 			if _, ok := out[p.Region]; !ok {
 				continue
 			}
-			if o, twice := located[p.Region]; twice && out[p.Region].Point != *c.location {
-				l.once("region %s: cluster %s says that it is at %s, cluster %s at %s; the last one's location counts, %s", p.Region, o, out[p.Region].Point, c.Name, c.location, c.Name)
+			if o, twice := located[p.Region]; twice && out[p.Region].Point != *c.Location {
+				l.once("region %s: cluster %s says that it is at %s, cluster %s at %s; the last one's location counts, %s", p.Region, o, out[p.Region].Point, c.Name, c.Location, c.Name)
 			}
 			located[p.Region] = c.Name
-			out[p.Region] = geo.Place{Point: *c.location, Source: geo.Location}
+			out[p.Region] = geo.Place{Point: *c.Location, Source: geo.Location}
 		}
 	}
 	for r, p := range out {
-		if f.Settled && p.Source == geo.Unknown && (l.database != "" || len(l.nets) > 0) {
+		if f.Settled && p.Source == geo.Unknown && (l.Database != "" || len(l.Nets) > 0) {
 			l.once("region %s: nobody says where it is, so it comes last; say it: location LATITUDE LONGITUDE in one of its clusters", r)
 		}
 	}
@@ -425,15 +427,15 @@ func (l *geoIndex) regions(f *snapshot.Federation, sites []site, places map[topo
 }
 
 // ours says whether the federation has a region.
-func (l *geoIndex) ours(region string) bool {
+func (l *Index) ours(region string) bool {
 	_, ok := l.known[region]
 	return ok
 }
 
 // somewhere are the operator's networks, those in regions that nobody knows of
 // nowhere.
-func (l *geoIndex) somewhere(a *geo.Atlas) []geo.Net {
-	out := slices.Clone(l.nets)
+func (l *Index) somewhere(a *geo.Atlas) []geo.Net {
+	out := slices.Clone(l.Nets)
 	for i, n := range out {
 		if p, _ := a.Place(n.Region); p.Source == geo.Unknown && slices.Contains(a.Unlocated(), n.Region) && !l.ours(n.Region) {
 			out[i].Region = ""
@@ -443,11 +445,11 @@ func (l *geoIndex) somewhere(a *geo.Atlas) []geo.Net {
 }
 
 // once warns of what would be said at each rebuild.
-func (l *geoIndex) once(format string, v ...any) {
+func (l *Index) once(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
 	if l.told[text] {
 		return
 	}
 	l.told[text] = true
-	clogger.Warningf("federation %s: %s", l.federation, text)
+	observe.Log.Warningf("federation %s: %s", l.federation, text)
 }

@@ -1,4 +1,6 @@
-package federation
+// Package observe is how the plugin's packages are seen from outside: by CoreDNS's log and
+// metrics, under one name.
+package observe
 
 import (
 	"context"
@@ -9,11 +11,15 @@ import (
 	"github.com/fedns/fedns/internal/logging"
 )
 
-// logger writes what the inner packages log as CoreDNS does, which knows how it
-// has been configured.
-func logger() *slog.Logger { return slog.New(handler{&logging.Handler{Emit: emit}}) }
+// PluginName is the plugin's, in Corefiles, logs and metrics.
+const PluginName = "federation"
 
-var clogger = clog.NewWithPlugin(pluginName)
+// Logger writes what the inner packages log as CoreDNS does, which knows how it
+// has been configured.
+func Logger() *slog.Logger { return slog.New(handler{&logging.Handler{Emit: emit}}) }
+
+// Log is CoreDNS's log, with the plugin's name before each line.
+var Log = clog.NewWithPlugin(PluginName)
 
 // A handler is plainlog's, with CoreDNS's own idea of which levels are wanted: the
 // plugin debug may come with a reload.
@@ -30,12 +36,12 @@ func (h handler) WithGroup(string) slog.Handler { return h }
 func emit(l slog.Level, line string) {
 	switch {
 	case l >= slog.LevelError:
-		clogger.Error(line)
+		Log.Error(line)
 	case l >= slog.LevelWarn:
-		clogger.Warning(line)
+		Log.Warning(line)
 	case l >= slog.LevelInfo:
-		clogger.Info(line)
+		Log.Info(line)
 	default:
-		clogger.Debug(line)
+		Log.Debug(line)
 	}
 }
