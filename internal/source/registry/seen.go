@@ -30,21 +30,23 @@ func status[S any](o *kube.Object) (s S) {
 }
 
 func (s *seenStatuses) clusters(all []*kube.Object) {
-	s.mu.Lock()
-	s.byCluster, s.versions = map[string]v1alpha1.ClusterStatus{}, map[string]string{}
-	s.mu.Unlock()
+	byCluster, versions := map[string]v1alpha1.ClusterStatus{}, map[string]string{}
 	for _, o := range all {
-		s.cluster(o)
+		byCluster[o.GetName()], versions[o.GetName()] = status[v1alpha1.ClusterStatus](o), o.GetResourceVersion()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byCluster, s.versions = byCluster, versions
 }
 
 func (s *seenStatuses) orders(all []*kube.Object) {
-	s.mu.Lock()
-	s.byOrder = map[string]v1alpha1.OrderStatus{}
-	s.mu.Unlock()
+	byOrder := map[string]v1alpha1.OrderStatus{}
 	for _, o := range all {
-		s.order(o)
+		byOrder[o.GetName()] = status[v1alpha1.OrderStatus](o)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byOrder = byOrder
 }
 
 func (s *seenStatuses) cluster(o *kube.Object) {
