@@ -187,7 +187,7 @@ func TestAnswersExplained(t *testing.T) {
 	}
 	left, in := 0, 0
 	for range 40 { // of 41 IPv4 addresses one is of us
-		f.turn.Add(1)
+		f.Turn.Add(1)
 		for _, sh := range status.why(t, "many40.shop.fed.svc.example.com").Shards {
 			if sh.Cluster != "us" {
 				continue

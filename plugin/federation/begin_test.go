@@ -43,7 +43,7 @@ func (w *world) starting(text string) *Federation {
 func (f *Federation) fastly(t *testing.T, name string, qtype uint16) *dns.Msg {
 	t.Helper()
 	h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
-	for _, d := range f.domains {
+	for _, d := range f.Domains {
 		h.add(f, d, bypass.Neighbours{}, nil, bypass.Effects{})
 	}
 	if err := h.guard([]*Federation{f}); err != nil {
@@ -168,9 +168,9 @@ func TestSlowDatabase(t *testing.T) {
 	for tick := time.Tick(time.Millisecond); !f.Ready(); {
 		<-tick
 	}
-	f.stop()                                                                                                             // its last snapshot is answered
+	f.stop()                                                                                                                        // its last snapshot is answered
 	l := geoindex.New(geoindex.Options{Database: "city.mmdb", ECS: true}, "fed", 0, snapshot.Policy{Choice: snapshot.Nearest}, nil) // which nobody reads
-	f.geo[0] = l
+	f.Geo[0] = l
 	f.begun.Store(false)
 	const unknown = "SERVFAIL; 14 where clients and regions are isn't known yet"
 	for name, want := range map[string]string{
@@ -195,8 +195,8 @@ func TestSlowDatabase(t *testing.T) {
 	// That is for nobody else than who asks: others may have an answer of their own soon.
 	for _, network := range []string{"192.0.2.0/24", "198.51.100.7/32", "2001:db8::/56"} {
 		p := netip.MustParsePrefix(network)
-		a := f.domains[0].resolve(f.board.Load(), f.domains[0].apex.Load(), "web.shop.fed.svc.example.com.", []string{"web", "shop", "fed", "svc"}, answer.TypeA, pipeline.Now())
-		if scope := f.choose(&a, netip.MustParseAddr("127.0.0.1"), p); int(scope) != p.Bits() || a.TTL != 30 {
+		a := f.Domains[0].Resolve(f.Current.Load(), f.Domains[0].Static.Load(), "web.shop.fed.svc.example.com.", []string{"web", "shop", "fed", "svc"}, answer.TypeA, pipeline.Now())
+		if scope := f.Choose(&a, netip.MustParseAddr("127.0.0.1"), p); int(scope) != p.Bits() || a.TTL != 30 {
 			t.Errorf("for %s: scope %d, TTL %d; want %d and 30", p, scope, a.TTL, p.Bits())
 		}
 	}

@@ -37,14 +37,14 @@ func (f *Federation) static() pipeline.Static {
 		fmt.Fprintf(digest, "%q ", word)
 	}
 	files := slices.Clone(f.written.files)
-	for _, d := range f.domains {
-		a := d.apex.Load()
-		fmt.Fprintln(digest, a.soa)
-		for _, rr := range a.rrs {
+	for _, d := range f.Domains {
+		a := d.Static.Load()
+		fmt.Fprintln(digest, a.SOA)
+		for _, rr := range a.Records {
 			fmt.Fprintln(digest, rr)
 		}
-		if d.file != "" {
-			files = append(files, d.file)
+		if d.File != "" {
+			files = append(files, d.File)
 		}
 	}
 	b.Digest = digest.Sum64()

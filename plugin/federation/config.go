@@ -19,6 +19,7 @@ import (
 	"github.com/fedns/fedns/internal/source/probe"
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // A stanza is what the Corefile says of one federation.
@@ -239,17 +240,17 @@ func path(c *caddy.Controller, p string) string {
 }
 
 // reserved is what the stanzas of one domain keep static records away from.
-func ownedBy(stanzas []stanza) reserved {
-	var o reserved
+func ownedBy(stanzas []stanza) zone.Reserved {
+	var o zone.Reserved
 	for _, s := range stanzas {
-		o.federations = append(o.federations, s.name)
+		o.Federations = append(o.Federations, s.name)
 		for _, c := range s.clusters {
 			if c.Region == "" {
 				continue
 			}
-			o.scopes = append(o.scopes, c.Region)
+			o.Scopes = append(o.Scopes, c.Region)
 			for _, z := range c.Zones {
-				o.scopes = append(o.scopes, z+"."+c.Region, z)
+				o.Scopes = append(o.Scopes, z+"."+c.Region, z)
 			}
 		}
 	}

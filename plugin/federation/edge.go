@@ -3,11 +3,9 @@ package federation
 import (
 	"context"
 	"crypto/tls"
-	"encoding/hex"
 	"net"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
@@ -15,8 +13,8 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // An edge stands before all plugins of a server block, for what holds whatever is
@@ -39,8 +37,8 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	if loop, _ := ctx.Value(dnsserver.LoopKey{}).(int); loop > 0 || len(r.Question) == 0 {
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r) // another plugin asks
 	}
-	if hasMisplacedOption(r) {
-		ctx = context.WithValue(ctx, misplacedOption{}, true)
+	if zone.HasMisplacedOption(r) {
+		ctx = context.WithValue(ctx, zone.MisplacedOption{}, true)
 	}
 	w = streamed(w, r)
 	state := request.Request{W: w, Req: r}
@@ -53,9 +51,9 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	if err != nil {
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)
 	}
-	due, _, sound := recognize(e.of.jar.Load(), r, from)
+	due, _, sound := zone.Recognize(e.of.jar.Load(), r, from)
 	if !sound {
-		answers.WithLabelValues(metrics.WithServer(ctx), "refused", "none").Inc()
+		zone.Answers.WithLabelValues(metrics.WithServer(ctx), "refused", "none").Inc()
 		return dns.RcodeSuccess, w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError))
 	}
 	if t := state.QType(); (t == dns.TypeAXFR || t == dns.TypeIXFR) && state.Proto() != "udp" { // many messages; who asks has made a connection
@@ -76,37 +74,6 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	return rcode, err
 }
 
-// recognize looks at the client's cookie (RFC 7873 section 5.2): due is what belongs
-// into every answer, holder says that it was good. It isn't sound if it has an
-// impossible length. A nil keyring is for servers without cookies.
-func recognize(jar *cookie.Keyring, r *dns.Msg, from netip.Addr) (due *dns.EDNS0_COOKIE, holder, sound bool) {
-	o := r.IsEdns0()
-	if o == nil || jar == nil || o.Version() != 0 { // nobody knows what later versions mean by it
-		return nil, false, true
-	}
-	for _, option := range o.Option {
-		c, ok := option.(*dns.EDNS0_COOKIE)
-		if !ok {
-			continue
-		}
-		data, err := hex.DecodeString(c.Cookie)
-		if err != nil {
-			return nil, false, false
-		}
-		client, server, ok := cookie.Split(data)
-		if !ok {
-			return nil, false, false
-		}
-		now := uint32(time.Now().Unix())
-		verdict := jar.Check(client, server, from, now)
-		if verdict != cookie.Good {
-			server = jar.Append(nil, client, from, now)
-		}
-		return &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: hex.EncodeToString(client) + hex.EncodeToString(server)}, verdict != cookie.Bad, true
-	}
-	return nil, false, true
-}
-
 // A cookieWriter puts a cookie into what is written.
 type cookieWriter struct {
 	dns.ResponseWriter
@@ -115,34 +82,12 @@ type cookieWriter struct {
 
 // WriteMsg implements dns.ResponseWriter.
 func (w *cookieWriter) WriteMsg(m *dns.Msg) error {
-	return w.ResponseWriter.WriteMsg(withCookie(m, w.due))
+	return w.ResponseWriter.WriteMsg(zone.WithCookie(m, w.due))
 }
 
 // ConnectionState implements dns.ConnectionStater.
 func (w *cookieWriter) ConnectionState() *tls.ConnectionState {
 	return connectionState(w.ResponseWriter)
-}
-
-// withCookie is a message with a cookie, in the place of any that it has. What it
-// shares with m isn't changed: CoreDNS has replies share the OPT record of the query.
-func withCookie(m *dns.Msg, due *dns.EDNS0_COOKIE) *dns.Msg {
-	out := *m
-	out.Extra = slices.Clone(m.Extra)
-	at := slices.IndexFunc(out.Extra, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeOPT })
-	if at < 0 {
-		at = len(out.Extra)
-		if m.IsTsig() != nil {
-			at-- // it has to be the last (RFC 8945 section 5.1)
-		}
-		opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-		opt.SetUDPSize(dns.MinMsgSize)
-		out.Extra = slices.Insert(out.Extra, at, dns.RR(opt))
-	}
-	opt := *out.Extra[at].(*dns.OPT)
-	opt.Option = slices.DeleteFunc(slices.Clone(opt.Option), func(o dns.EDNS0) bool { return o.Option() == dns.EDNS0COOKIE })
-	opt.Option = append(opt.Option, due)
-	out.Extra[at] = &opt
-	return &out
 }
 
 // streamed is a writer by which all of CoreDNS can tell how much a client takes: one
@@ -197,22 +142,9 @@ type clearWriter struct{ dns.Writer }
 
 // Write implements dns.Writer.
 func (w clearWriter) Write(b []byte) (int, error) {
-	if unread(b) {
+	if zone.Unread(b) {
 		b = slices.Clone(b) // which is the caller's
-		clearEcho(b)
+		zone.ClearEcho(b)
 	}
 	return w.Writer.Write(b)
-}
-
-// unread says whether an answer is one to a query that can't be answered.
-func unread(b []byte) bool {
-	return len(b) >= 12 && (b[3]&0x0f == dns.RcodeNotImplemented || b[3]&0x0f == dns.RcodeFormatError)
-}
-
-// clearEcho clears what is of the query, or of a plugin that changes all answers, in
-// the header of one that says that the query can't be answered.
-func clearEcho(b []byte) {
-	const aa, tc, ra, ad = 0x04, 0x02, 0x80, 0x20
-	b[2] &^= aa | tc
-	b[3] &^= ra | ad
 }

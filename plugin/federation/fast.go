@@ -19,6 +19,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // fast answers the questions of one address that come in plain datagrams, past
@@ -54,8 +55,8 @@ type fast struct {
 
 // A fastDomain is a domain as fast needs it.
 type fastDomain struct {
-	*domain
-	of     *Federation
+	*zone.Domain
+	of     *zone.Block
 	index  int // of its counts
 	labels int
 	except []dnsname.Name  // below it, and other server blocks'
@@ -67,19 +68,19 @@ type fastDomain struct {
 }
 
 // add has questions for names in a domain answered.
-func (h *fast) add(f *Federation, d *domain, beside bypass.Neighbours, needed bypass.Combined, done bypass.Effects) {
-	fd := fastDomain{domain: d, of: f, needs: needed, part: done, above: beside.Above, labels: len(dnsname.Labels(string(d.name)))}
+func (h *fast) add(f *Federation, d *zone.Domain, beside bypass.Neighbours, needed bypass.Combined, done bypass.Effects) {
+	fd := fastDomain{Domain: d, of: &f.Block, needs: needed, part: done, above: beside.Above, labels: len(dnsname.Labels(string(d.Name)))}
 	fd.nsid = identity(f.config)
 	fd.except = append(fd.except, beside.Below...)
 	if zones := countedBy(f.config); zones != nil {
-		fd.zone = plugin.Zones(zones).Matches(string(d.name))
+		fd.zone = plugin.Zones(zones).Matches(string(d.Name))
 		if fd.zone == "" {
 			fd.zone = "." // as CoreDNS has it
 		}
 	}
 	h.domains = append(h.domains, fd)
 	// The longest first, so that the first that fits is the right one.
-	slices.SortStableFunc(h.domains, func(a, b fastDomain) int { return len(b.name) - len(a.name) })
+	slices.SortStableFunc(h.domains, func(a, b fastDomain) int { return len(b.Name) - len(a.Name) })
 	for i := range h.domains {
 		h.domains[i].index = i
 	}
@@ -100,7 +101,7 @@ func (h *fast) guard(owners []*Federation) error {
 
 // Responder implements udp.Handler.
 func (h *fast) Responder(n int) udp.Responder {
-	r := &responder{fast: h, reply: transaction{turn: rand.Uint32()}, tally: newTally(h)}
+	r := &responder{fast: h, reply: zone.Transaction{Turn: rand.Uint32()}, tally: newTally(h)}
 	r.find = r.aliased
 	if h.limit.limited() {
 		// Chance spreads what one network asks over all sockets.
@@ -116,8 +117,8 @@ type responder struct {
 	*fast
 	q     message.Question
 	name  string // that is asked for, in lower case and presentation form
-	reply transaction
-	find  func(string) (*Federation, *domain) // see followed
+	reply zone.Transaction
+	find  func(string) (*zone.Block, *zone.Domain) // see followed
 	table *rrl.Table
 	tally *counters
 	began time.Time // of the batch
@@ -126,7 +127,7 @@ type responder struct {
 
 // Begin implements udp.Responder.
 func (r *responder) Begin() {
-	r.began, r.reply.now = time.Now(), pipeline.Now()
+	r.began, r.reply.Now = time.Now(), pipeline.Now()
 	r.wall = uint32(r.began.Unix())
 }
 
@@ -148,7 +149,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 	if reading != message.Unsupported && reading != message.BadVersion {
 		if r.name = q.Name.String(); !q.Plain() {
 			var err error
-			if r.name, err = presented(p.Buf[:p.N], message.HeaderSize); err != nil {
+			if r.name, err = zone.Presented(p.Buf[:p.N], message.HeaderSize); err != nil {
 				return r.chain(p)
 			}
 		}
@@ -163,7 +164,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 	}
 	holder := r.checkCookie(p, d)
 	if r.table != nil && !holder && !r.limit.exempt(p.From.Addr()) {
-		if verdict := r.table.Take(p.From.Addr(), r.reply.now); verdict != rrl.Pass {
+		if verdict := r.table.Take(p.From.Addr(), r.reply.Now); verdict != rrl.Pass {
 			if need&bypass.Silent != 0 {
 				verdict = rrl.Drop // it may be one that gets no answer at all
 			}
@@ -197,9 +198,9 @@ func (r *responder) Respond(p *udp.Packet) int {
 		size := message.Refuse(p.Buf, q, message.FormErr, &r.reply.Extras)
 		if reading == message.BadSubnet { // the other is said before any plugin
 			d.part.Flags.Apply(p.Buf)
-			clearEcho(p.Buf)
+			zone.ClearEcho(p.Buf)
 		}
-		r.tally.outcomes[refused][noScope].add()
+		r.tally.outcomes[zone.Refused][zone.NoScope].add()
 		r.tally.count(r, p, d, size, message.FormErr)
 		return size
 	}
@@ -208,7 +209,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 		return r.slowPath(p, d)
 	}
 	d.part.Flags.Apply(p.Buf)
-	r.tally.outcomes[o.what][o.scope].add()
+	r.tally.outcomes[o.What][o.Scope].add()
 	r.tally.count(r, p, d, size, p.Buf[3]&0x0f)
 	return size
 }
@@ -221,9 +222,9 @@ func (r *responder) checkCookie(p *udp.Packet, d *fastDomain) (holder bool) {
 	if d == nil {
 		e.ZoneVersion, r.reply.NSID = false, nil
 	} else {
-		r.reply.Serial, r.reply.Labels, r.reply.NSID = d.of.board.Load().Serial, d.labels, d.nsid
+		r.reply.Serial, r.reply.Labels, r.reply.NSID = d.of.Current.Load().Serial, d.labels, d.nsid
 		if e.HasSubnet() {
-			d.of.ignoreSubnet(&r.q, d.domain, p.From.Addr())
+			d.of.IgnoreSubnet(&r.q, d.Domain, p.From.Addr())
 		}
 	}
 	client, server, ok := e.Cookie()
@@ -249,7 +250,7 @@ func (r *responder) checkCookie(p *udp.Packet, d *fastDomain) (holder bool) {
 func (r *responder) domain(name string) *fastDomain {
 	for i := range r.domains {
 		d := &r.domains[i]
-		if _, ok := d.name.Under(name); !ok {
+		if _, ok := d.Name.Under(name); !ok {
 			continue
 		}
 		for _, e := range d.except {
@@ -264,17 +265,17 @@ func (r *responder) domain(name string) *fastDomain {
 
 // aliased finds the domain of a name that a CNAME leads to, if no plugin needs to see what
 // is said of it.
-func (r *responder) aliased(name string) (*Federation, *domain) {
+func (r *responder) aliased(name string) (*zone.Block, *zone.Domain) {
 	d := r.domain(name)
-	if d == nil || d.needs.Of(&r.q, name, r.reply.from) != 0 {
+	if d == nil || d.needs.Of(&r.q, name, r.reply.From) != 0 {
 		return nil, nil
 	}
-	return d.of, d.domain
+	return d.of, d.Domain
 }
 
 // answer writes the answer to the question in p, if it is one for names in the
 // domain and none that another plugin needs to see; else its size is 0.
-func (r *responder) answer(p *udp.Packet, d *fastDomain, need bypass.Kinds) (size int, o outcome) {
+func (r *responder) answer(p *udp.Packet, d *fastDomain, need bypass.Kinds) (size int, o zone.Outcome) {
 	q := &r.q
 	switch q.Type {
 	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME:
@@ -288,22 +289,22 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain, need bypass.Kinds) (siz
 		return 0, o
 	}
 	a := &r.reply
-	a.of, a.domain, a.apex, a.snapshot = d.of, d.domain, d.apex.Load(), d.of.board.Load()
-	a.from = p.From.Addr()
-	a.network, _ = q.EDNS.Subnet()
-	a.Serial, a.Scope = a.snapshot.Serial, 0
-	a.turn++
+	a.Of, a.Domain, a.Static, a.Snapshot = d.of, d.Domain, d.Static.Load(), d.of.Current.Load()
+	a.From = p.From.Addr()
+	a.Network, _ = q.EDNS.Subnet()
+	a.Serial, a.Scope = a.Snapshot.Serial, 0
+	a.Turn++
 	a.Reply.Begin(p.Buf, q, q.Limit(), &a.Extras)
 	labels := q.Labels(d.labels)
 	if !q.Plain() {
-		rel, _ := d.name.Under(r.name)
+		rel, _ := d.Name.Under(r.name)
 		labels = dnsname.Labels(rel)
 	}
-	out := a.answer(q, r.name, labels, r.find)
-	if out.passOn || need&out.kinds != 0 || out.follow != "" && r.serves(out.follow) {
+	out := a.Respond(q, r.name, labels, r.find)
+	if out.PassOn || need&out.Kinds != 0 || out.Follow != "" && r.serves(out.Follow) {
 		return 0, o
 	}
-	return len(a.Reply.End()), out.outcome
+	return len(a.Reply.End()), out.Outcome
 }
 
 // serves says whether a server block of the address may have something for a name of which

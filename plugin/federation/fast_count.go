@@ -13,6 +13,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 var (
@@ -59,7 +60,7 @@ const sample = 64
 type counters struct {
 	dirty    []*counter
 	domains  []perDomain
-	outcomes [outcomes][scopes]counter
+	outcomes [zone.Outcomes][zone.Scopes]counter
 	fast     counter
 	chain    counter
 	lost     counter
@@ -103,8 +104,8 @@ func newTally(h *fast) *counters {
 	}
 	for o := range t.outcomes {
 		for scope := range t.outcomes[o] {
-			what, where := outcome{uint8(o), uint8(scope)}.labels()
-			set(&t.outcomes[o][scope], answers, h.addr, what, where)
+			what, where := zone.Outcome{What: uint8(o), Scope: uint8(scope)}.Labels()
+			set(&t.outcomes[o][scope], zone.Answers, h.addr, what, where)
 		}
 	}
 	set(&t.fast, fastQuestions, h.addr, "fast")

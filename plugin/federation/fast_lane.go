@@ -10,6 +10,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // chain has the chain of plugins answer a packet as CoreDNS would have, had it come
@@ -24,7 +25,7 @@ func (r *responder) slowPath(p *udp.Packet, d *fastDomain) int {
 	e, x, q := r.q.EDNS, r.reply.Extras, r.q.Strip(p.Buf[:p.N], &r.reply.Extras)
 	return r.later(p, func(w *deferred) {
 		if e.Present {
-			x.Serial = d.of.board.Load().Serial
+			x.Serial = d.of.Current.Load().Serial
 			w.edns, w.extras, w.limit = &e, &x, q.Limit
 		}
 		w.serve(q.Bytes)
@@ -102,7 +103,7 @@ func (w *deferred) serve(query []byte) {
 		}
 	}
 	var sound bool
-	if w.cookie, _, sound = recognize(w.jar, m, w.From.Addr().Unmap()); !sound {
+	if w.cookie, _, sound = zone.Recognize(w.jar, m, w.From.Addr().Unmap()); !sound {
 		reply := new(dns.Msg).SetRcode(m, dns.RcodeFormatError)
 		reply.SetEdns0(message.Payload, false)
 		_ = w.WriteMsg(reply)
@@ -120,7 +121,7 @@ func (w *deferred) serve(query []byte) {
 // WriteMsg implements dns.ResponseWriter.
 func (w *deferred) WriteMsg(m *dns.Msg) error {
 	if w.cookie != nil {
-		if whole := withCookie(m, w.cookie); whole.Len() <= w.room {
+		if whole := zone.WithCookie(m, w.cookie); whole.Len() <= w.room {
 			m = whole
 		}
 	}
@@ -139,8 +140,8 @@ func (w *deferred) WriteMsg(m *dns.Msg) error {
 	if err != nil {
 		return err
 	}
-	if unread(b) {
-		clearEcho(b)
+	if zone.Unread(b) {
+		zone.ClearEcho(b)
 	}
 	return w.Deferred.Write(b)
 }

@@ -49,16 +49,16 @@ func (p *process) listenAt(inst *caddy.Instance, addr string, fs []*Federation, 
 		if !slices.Contains(f.addresses, addr) || f.guards.slow {
 			continue
 		}
-		if f.block >= len(all) {
+		if f.number >= len(all) {
 			return false, errors.New("the Corefile has changed since it was read")
 		}
-		for _, d := range f.domains {
-			beside, why := bypass.Owns(all, f.block, d.name, host, port)
+		for _, d := range f.Domains {
+			beside, why := bypass.Owns(all, f.number, d.Name, host, port)
 			if why != "" {
 				reason = errors.New(why)
 				continue
 			}
-			needed, done, why := all[f.block].Needs(d.name, caddy.ValidDirectives("dns"), observe.PluginName)
+			needed, done, why := all[f.number].Needs(d.Name, caddy.ValidDirectives("dns"), observe.PluginName)
 			if why != "" {
 				reason = errors.New(why)
 				continue

@@ -132,8 +132,8 @@ func (f *Federation) responder(t testing.TB, plugins string) udp.Responder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range f.domains {
-		needed, done, why := all[0].Needs(d.name, nil, observe.PluginName)
+	for _, d := range f.Domains {
+		needed, done, why := all[0].Needs(d.Name, nil, observe.PluginName)
 		if why != "" {
 			t.Fatal(why)
 		}

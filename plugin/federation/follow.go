@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // filePoll is how often the files that are edited by hand are looked at.
@@ -35,20 +36,20 @@ func stampOf(path string) stamp {
 // files lists the files of f: those with static records and with secrets.
 func (f *Federation) files(ctx context.Context) []followedFile {
 	var out []followedFile
-	for _, d := range f.domains {
-		if d.file == "" {
+	for _, d := range f.Domains {
+		if d.File == "" {
 			continue
 		}
-		out = append(out, followedFile{path: d.file, read: func() error {
-			a, err := openStaticZone(d.name, d.file, d.owned)
+		out = append(out, followedFile{path: d.File, read: func() error {
+			a, err := zone.OpenStatic(d.Name, d.File, d.Reserved)
 			if err != nil {
 				return err
 			}
-			if err := f.publishStatic(d, a); err != nil {
+			if err := f.Publish(d, a); err != nil {
 				return err
 			}
 			f.pipe.UpdateStatic(ctx, f.static())
-			observe.Log.Infof("apex file %q: %d static records of %s", d.file, len(a.rrs), d.name)
+			observe.Log.Infof("apex file %q: %d static records of %s", d.File, len(a.Records), d.Name)
 			return nil
 		}})
 	}

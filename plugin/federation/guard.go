@@ -10,11 +10,10 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin/metrics"
 	"github.com/coredns/coredns/plugin/pkg/transport"
-	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // A limiter is the table of the questions that the chain answers: those that come
@@ -46,8 +45,8 @@ type admitted struct{}
 
 // rateLimit says what becomes of the answer to a question that came to the chain in a
 // datagram of its own. Others' addresses are known to be right.
-func (q *query) rateLimit(ctx context.Context, f *Federation) rrl.Verdict {
-	if f.limiter.table == nil || q.Proto() != "udp" || ctx.Value(admitted{}) != nil || q.holder {
+func (f *Federation) rateLimit(ctx context.Context, q *zone.Query) rrl.Verdict {
+	if f.limiter.table == nil || q.Proto() != "udp" || ctx.Value(admitted{}) != nil || q.Holder {
 		return rrl.Pass
 	}
 	if s, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server); !ok || !strings.HasPrefix(s.Addr, transport.DNS+"://") {
@@ -65,23 +64,4 @@ func (q *query) rateLimit(ctx context.Context, f *Federation) rrl.Verdict {
 		}
 	}
 	return verdict
-}
-
-// checkCookie looks at the client's cookie, and keeps what is due to it. It is false for one of an impossible length.
-func (q *query) checkCookie(jar *cookie.Keyring) bool {
-	from, err := netip.ParseAddr(q.IP())
-	if err != nil {
-		return true
-	}
-	var sound bool
-	q.cookie, q.holder, sound = recognize(jar, q.Req, from)
-	return sound
-}
-
-// setCookie gives the client its cookie.
-func (q *query) setCookie(m *dns.Msg) {
-	if q.cookie != nil {
-		opt := q.opt(m)
-		opt.Option = append(opt.Option, q.cookie)
-	}
 }

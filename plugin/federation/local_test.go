@@ -13,6 +13,7 @@ import (
 
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/zone"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -266,7 +267,7 @@ func TestLocalFast(t *testing.T) {
 		f.stop()
 		f.config = &dnsserver.Config{}
 		h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
-		for _, d := range f.domains {
+		for _, d := range f.Domains {
 			h.add(f, d, bypass.Neighbours{}, nil, bypass.Effects{})
 		}
 		if err := h.guard([]*Federation{f}); err != nil {
@@ -289,7 +290,7 @@ func TestLocalFast(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					f.turn.Store(r.(*responder).reply.turn)
+					f.Turn.Store(r.(*responder).reply.Turn)
 					want, _ := f.ask(t, q)
 					var size int
 					ask := func() { p.N = copy(p.Buf, bytes); r.Begin(); size = r.(*responder).local(&p) }
@@ -444,7 +445,7 @@ func TestLocalExplained(t *testing.T) {
 			t.Errorf("%s: %q\nwant %q", name, got, want)
 		}
 		m := f.dig(t, name, qtype)
-		if reply := replied(m, outcome{}); !slices.Equal(sorted(reply).Answer, sorted(e.Reply).Answer) || reply.Rcode != e.Reply.Rcode {
+		if reply := replied(m, zone.Outcome{}); !slices.Equal(sorted(reply).Answer, sorted(e.Reply).Answer) || reply.Rcode != e.Reply.Rcode {
 			t.Errorf("%s: explained as %v, answered with %v", name, e.Reply, reply)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/plugin/federation/zone"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -75,7 +76,7 @@ func TestOutgoing(t *testing.T) {
 	if all < 5*services {
 		t.Fatalf("%d records", all)
 	}
-	if serve(reading, ask, 3); written > 3*batch+batch {
+	if serve(reading, ask, 3); written > 3*zone.Batch+zone.Batch {
 		t.Errorf("%d of %d records were made for somebody who has gone", written, all)
 	}
 	if serve(reading, new(dns.Msg).SetAxfr("example.org."), 1); written != 0 {

@@ -38,11 +38,11 @@ func (s *stanza) registered(a args) error {
 // A registryMembers keeps the members of one federation those of its registry.
 type registryMembers struct {
 	*registry.Registry
-	stanza  stanza
-	index   int // of the federation
-	pages   map[topology.ClusterName]*memberSource
-	geo *geoindex.Index
-	status  *status
+	stanza stanza
+	index  int // of the federation
+	pages  map[topology.ClusterName]*memberSource
+	geo    *geoindex.Index
+	status *status
 }
 
 // A memberSource is a member's source, and what leads to it.
@@ -126,7 +126,7 @@ func (s server) Preview(ctx context.Context, o override.Order) (*report.Preview,
 
 // NoEffect implements registry.Server.
 func (s server) NoEffect(o override.Order) string {
-	return shard.NoEffect(s.status.f.board.Load().Federations[s.index], s.stanza.policy.Choice, o)
+	return shard.NoEffect(s.status.f.Current.Load().Federations[s.index], s.stanza.policy.Choice, o)
 }
 
 // Version implements registry.Server.

@@ -74,7 +74,7 @@ func TestRegistryKept(t *testing.T) {
 		t.Errorf("unknown: %+v", preview.Unknown)
 	}
 	located := func(want geo.Place) bool {
-		return f.geo[0].Region("no") == want
+		return f.Geo[0].Region("no") == want
 	}
 	for end := time.Now().Add(5 * time.Second); !located(geo.Place{Point: geo.Point{Lat: 59.91, Lon: 10.75}, Source: geo.Location}); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -66,7 +66,7 @@ func hook(c *caddy.Controller, f *Federation, st *status) {
 	onStart(observe.PluginName, proc.listen)
 	c.OnStartup(func() error {
 		if f.config.Handler("cache") != nil {
-			observe.Log.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.domains[0].name)
+			observe.Log.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.Domains[0].Name)
 		}
 		f.start()
 		if err := proc.showStatus(st); err != nil {
@@ -125,12 +125,12 @@ func (f *Federation) start() {
 	}
 	f.tasks.Go(func() { f.pipe.Run(ctx) })
 	f.tasks.Go(func() { f.follow(ctx) })
-	for i, l := range f.geo {
+	for i, l := range f.Geo {
 		for _, o := range old {
-			l.Inherit(o.geo)
+			l.Inherit(o.Geo)
 		}
 		f.tasks.Go(func() {
-			l.Follow(ctx, f.board, func() map[topology.ClusterName][]topology.Place {
+			l.Follow(ctx, f.Current, func() map[topology.ClusterName][]topology.Place {
 				out := map[topology.ClusterName][]topology.Place{}
 				all, _, _ := f.pipe.Clusters(ctx, i)
 				for _, c := range all {
@@ -153,7 +153,7 @@ func (f *Federation) start() {
 		time.Sleep(beginPoll)
 	}
 	if len(old) > 0 { // nothing that was answered may wait for anything now
-		for _, l := range f.geo {
+		for _, l := range f.Geo {
 			l.Begin()
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/fedns/fedns/internal/source/cluster"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // Both kinds of sources are met here, where both are imported anyway.
@@ -50,7 +51,7 @@ func setup(c *caddy.Controller) error {
 		return st.handler()
 	})
 	f.instance = c.Context()
-	f.config, f.block = dnsserver.GetConfig(c), c.ServerBlockIndex
+	f.config, f.number = dnsserver.GetConfig(c), c.ServerBlockIndex
 	f.addresses = addressesOf(c.ServerBlockKeys, f.config.ListenHosts)
 	for i := range stanzas {
 		stanzas[i].placed()
@@ -72,7 +73,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		if s.local.cluster != "" {
 			s.policy.Local = shard.Local{Cluster: s.local.cluster, Namespace: s.name}
 		}
-		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Probes: s.probed, Hosts: f.admitsHosts(i),
+		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Probes: s.probed, Hosts: f.AdmitsHosts(i),
 			Overrides: s.override, OverridesAt: s.positions.of("overrides").String(), State: s.state, StateAt: s.positions.of("state").String()}
 		for _, src := range s.clusters {
 			open, err := src.open(&s)
@@ -88,7 +89,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		}
 		federations = append(federations, fed)
 		l := geoindex.New(s.Options, s.name, i, s.policy.Choice, sitesOf(s.clusters))
-		f.geo = append(f.geo, l)
+		f.Geo = append(f.Geo, l)
 		b, err := newRegistryMembers(s, i, l)
 		if err != nil {
 			return nil, s.positions.of("registry").errorf("%w", err)
@@ -100,8 +101,8 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			if err != nil {
 				return nil, s.positions.begin.errorf("federation %q: %w", s.name, err)
 			}
-			d.members = append(d.members, member)
-			d.fall.Zones = append(d.fall.Zones, s.fall.Zones...)
+			d.Members = append(d.Members, member)
+			d.Fall.Zones = append(d.Fall.Zones, s.fall.Zones...)
 			byDomain[z] = append(byDomain[z], s)
 		}
 		if s.local.cluster != "" {
@@ -110,24 +111,24 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			}
 		}
 	}
-	for _, d := range f.domains {
-		if d.lead != nil {
+	for _, d := range f.Domains {
+		if d.Lead != nil {
 			continue // it has no records of its own
 		}
-		under := byDomain[string(d.name)]
-		file, at, err := apexOf(string(d.name), under)
+		under := byDomain[string(d.Name)]
+		file, at, err := apexOf(string(d.Name), under)
 		if err != nil {
 			return nil, err
 		}
-		var a *staticZone
-		d.owned = ownedBy(under)
-		if d.file = file; file != "" {
-			a, err = openStaticZone(d.name, file, d.owned)
+		var a *zone.Static
+		d.Reserved = ownedBy(under)
+		if d.File = file; file != "" {
+			a, err = zone.OpenStatic(d.Name, file, d.Reserved)
 		} else {
-			a, err = defaultStaticZone(d.name, listen)
+			a, err = zone.DefaultStatic(d.Name, listen)
 		}
 		if err == nil {
-			err = f.publishStatic(d, a)
+			err = f.Publish(d, a)
 		}
 		if err != nil {
 			return nil, at.errorf("%w", err)
@@ -159,23 +160,23 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 	}
 	f.written = stanzas[0].written
 	f.pipe = pipeline.New(federations, f.static(), observe.Logger())
-	f.board, f.ready = f.pipe.Current(), f.pipe.Ready()
+	f.Current, f.ready = f.pipe.Current(), f.pipe.Ready()
 	return f, nil
 }
 
-// add finds the domain of a zone, or makes it.
-func (f *Federation) add(zone string) (*domain, error) {
-	n, err := dnsname.Parse(zone)
+// add finds the domain of a name, or makes it.
+func (f *Federation) add(name string) (*zone.Domain, error) {
+	n, err := dnsname.Parse(name)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range f.domains {
-		if d.name == n {
+	for _, d := range f.Domains {
+		if d.Name == n {
 			return d, nil
 		}
 	}
-	d := &domain{name: n}
-	f.domains = append(f.domains, d)
+	d := &zone.Domain{Name: n}
+	f.Domains = append(f.Domains, d)
 	return d, nil
 }
 
@@ -185,14 +186,14 @@ func (f *Federation) addLocal(s *stanza, m answer.Member) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(f.domains, func(d *domain) bool { return d.name == n }) {
+	if slices.ContainsFunc(f.Domains, func(d *zone.Domain) bool { return d.Name == n }) {
 		return fmt.Errorf("local: %s is a domain of another federation already", n)
 	}
 	lead, err := f.add(s.zones[0])
 	if err != nil {
 		return err
 	}
-	f.domains = append(f.domains, &domain{name: n, members: []answer.Member{m}, fall: s.fall, lead: lead})
+	f.Domains = append(f.Domains, &zone.Domain{Name: n, Members: []answer.Member{m}, Fall: s.fall, Lead: lead})
 	return nil
 }
 

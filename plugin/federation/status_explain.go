@@ -23,6 +23,7 @@ import (
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // An explainRequest is one request to explain.
@@ -39,7 +40,7 @@ func (s *status) questioning(v url.Values) (explainRequest, error) {
 	if v.Get("name") == "" {
 		return q, bad("name: none is given").with("explain?name=web.shop.fed.svc.example.com")
 	}
-	name, err := s.expand(v.Get("name"), s.f.board.Load())
+	name, err := s.expand(v.Get("name"), s.f.Current.Load())
 	if err != nil {
 		return q, err
 	}
@@ -95,9 +96,9 @@ func (s *status) explain(ctx context.Context, v url.Values) (any, error) {
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		current := s.f.board.Load()
+		current := s.f.Current.Load()
 		out, err := s.explainAt(ctx, asked, current)
-		if err != nil || try == attempts || s.f.board.Load() == current {
+		if err != nil || try == attempts || s.f.Current.Load() == current {
 			return out, err
 		}
 	}
@@ -113,16 +114,16 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 	q, labels := s.query(asked, current)
 	if q == nil {
 		out.Is, out.About = report.IsElsewhere, "in none of the domains of this server block; another block or plugin answers, or REFUSED"
-		out.Reply = replied(nil, outcome{})
+		out.Reply = replied(nil, zone.Outcome{})
 		out.Near = s.near(asked.name, current)
 		return out, nil
 	}
-	out.Domain = string(q.domain.name)
-	m, label := q.wire(s.context(ctx), labels)
+	out.Domain = string(q.Domain.Name)
+	m, label := wire(s.context(ctx), q, labels)
 	out.Reply = replied(m, label)
-	a := q.addressed(labels)
+	a := addressed(q, labels)
 	out.Is, out.About, out.Why = s.kind(q, labels, &a, label)
-	if label == (outcome{servfail, apexScope}) && s.through() == nil {
+	if label == (zone.Outcome{What: zone.ServFail, Scope: zone.ApexScope}) && s.through() == nil {
 		out.Note = "this server has not been asked anything over DNS yet, and so can't follow CNAMEs to other names here"
 	}
 	if out.Is == report.IsUnknown {
@@ -144,7 +145,7 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 	}
 	out.Note = a.Service.Note
 	if out.Client != nil && a.Policy().Choice == snapshot.Nearest {
-		*out.Client = s.f.geo[a.Index].Describe(asked.client)
+		*out.Client = s.f.Geo[a.Index].Describe(asked.client)
 	}
 	out.Service = &report.Subject{
 		Federation: a.Federation.Name, Kind: a.Service.Key.Kind.String(), Namespace: a.Service.Key.Namespace, Name: a.Service.Key.Name,
@@ -169,8 +170,8 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 	if q, labels = s.query(asked, hypothetical); q == nil {
 		panic("federation: a domain has gone from the configuration while it was in use")
 	}
-	m, label = q.wire(s.context(ctx), labels)
-	a = q.addressed(labels)
+	m, label = wire(s.context(ctx), q, labels)
+	a = addressed(q, labels)
 	out.Without = &report.View{Reply: replied(m, label)}
 	s.view(out.Without, q, &a, m, after, known)
 	return out, nil
@@ -178,7 +179,7 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 
 // remarks are what is odd about the policy of a service: what makes it mean less than it says.
 func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) (out []string) {
-	l, p := s.f.geo[federation], s.stanzas[federation].policy.Choice
+	l, p := s.f.Geo[federation], s.stanzas[federation].policy.Choice
 	if own := a.Service.Policy; own != nil {
 		p = *own
 	}
@@ -203,30 +204,30 @@ func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) 
 }
 
 // query makes of what is asked what ServeDNS would; nil: it is in no domain.
-func (s *status) query(asked explainRequest, current *snapshot.Snapshot) (q *query, labels []string) {
+func (s *status) query(asked explainRequest, current *snapshot.Snapshot) (q *zone.Query, labels []string) {
 	r := new(dns.Msg).SetQuestion(asked.name, asked.qtype)
 	r.SetEdns0(dns.MaxMsgSize, false) // all of it, with the reasons
 	state := request.Request{W: listener{asked.client}, Req: r}
-	d, rel := s.f.domain(state.Name())
+	d, rel := s.f.Find(state.Name())
 	if d == nil {
 		return nil, nil
 	}
-	normalizeOPT(r, "tcp")
-	return &query{Request: state, domain: d, apex: d.apex.Load(), snapshot: current, turn: s.f.turn.Load(), of: s.f}, dnsname.Labels(rel)
+	zone.NormalizeOPT(r, "tcp")
+	return &zone.Query{Request: state, Domain: d, Static: d.Static.Load(), Snapshot: current, Turn: s.f.Turn.Load(), Of: &s.f.Block}, dnsname.Labels(rel)
 }
 
 // wire gives the very message that goes out.
-func (q *query) wire(ctx context.Context, labels []string) (*dns.Msg, outcome) {
-	if m, label := q.meta(); m != nil {
+func wire(ctx context.Context, q *zone.Query, labels []string) (*dns.Msg, zone.Outcome) {
+	if m, label := q.Meta(); m != nil {
 		return m, label
 	}
-	return q.reply(ctx, labels)
+	return q.Reply(ctx, labels)
 }
 
 // addressed asks for the addresses at a name, whatever was asked for: the way there
 // doesn't depend on the type, and only addresses are led to by all of it.
-func (q *query) addressed(labels []string) answer.Answer {
-	return q.domain.resolve(q.snapshot, q.apex, q.Request.Name(), labels, answer.TypeA, pipeline.Now())
+func addressed(q *zone.Query, labels []string) answer.Answer {
+	return q.Domain.Resolve(q.Snapshot, q.Static, q.Request.Name(), labels, answer.TypeA, pipeline.Now())
 }
 
 // context is one in which records can be followed through the whole server.
@@ -267,12 +268,12 @@ func (l listener) Hijack()                     {}
 func (l listener) Network() string             { return "tcp" }
 
 // replied prints a message; nil: the next plugin's.
-func replied(m *dns.Msg, label outcome) report.Reply {
+func replied(m *dns.Msg, label zone.Outcome) report.Reply {
 	out := report.Reply{Outcome: "next plugin", Answer: []string{}, Authority: []string{}, Additional: []string{}, Errors: []report.ExtendedError{}}
 	if m == nil {
 		return out
 	}
-	out.Outcome, out.Scope = label.labels()
+	out.Outcome, out.Scope = label.Labels()
 	out.Rcode, out.Authoritative = dns.RcodeToString[m.Rcode], m.Authoritative
 	first := true
 	for _, section := range []struct {
@@ -299,20 +300,20 @@ func replied(m *dns.Msg, label outcome) report.Reply {
 
 // kind says what a name is: a word for it, the same in a sentence, and why there
 // is nothing, if so.
-func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome) (is, about, why string) {
-	domain := strings.TrimSuffix(string(q.domain.name), ".")
+func (s *status) kind(q *zone.Query, labels []string, a *answer.Answer, label zone.Outcome) (is, about, why string) {
+	domain := strings.TrimSuffix(string(q.Domain.Name), ".")
 	switch {
 	case len(labels) == 0:
 		return report.IsApex, "the apex of the domain " + domain, ""
-	case label.scope == apexScope && label.what == delegation:
+	case label.Scope == zone.ApexScope && label.What == zone.Delegation:
 		return report.IsDelegation, "at or below a delegation in the static records of " + domain, ""
-	case label.scope == apexScope && q.apex.zone.Empty(q.Request.Name()):
+	case label.Scope == zone.ApexScope && q.Static.Zone.Empty(q.Request.Name()):
 		return report.IsEmpty, "an empty non-terminal: only names below it have records", ""
-	case label.scope == apexScope && q.apex.zone.Owns(q.Request.Name()):
+	case label.Scope == zone.ApexScope && q.Static.Zone.Owns(q.Request.Name()):
 		return report.IsStatic, "a name with static records of " + domain, ""
-	case label.scope == apexScope && label.what == nxdomain && !q.apex.zone.Empty(q.Request.Name()):
+	case label.Scope == zone.ApexScope && label.What == zone.NXDomain && !q.Static.Zone.Empty(q.Request.Name()):
 		return report.IsUnknown, "no name of " + domain, a.Why
-	case label.scope == apexScope:
+	case label.Scope == zone.ApexScope:
 		return report.IsStatic, "a name that a wildcard of the static records of " + domain + " covers", ""
 	case a.Service != nil && (a.Outcome != answer.NameError) && (a.Path.Proto == "" || a.Path.Port != ""):
 		local := a.Inside && !a.LeavesCluster
@@ -349,7 +350,7 @@ func (s *status) kind(q *query, labels []string, a *answer.Answer, label outcome
 }
 
 // claims are those on the host that a name is, or would be.
-func (s *status) claims(ctx context.Context, q *query, a *answer.Answer) (*report.Host, error) {
+func (s *status) claims(ctx context.Context, q *zone.Query, a *answer.Answer) (*report.Host, error) {
 	host := strings.TrimSuffix(q.Request.Name(), ".")
 	if a.Service != nil && a.Service.Key.Kind == snapshot.Host {
 		host = a.Service.Key.Name
@@ -421,12 +422,12 @@ func withoutClusters(before, after shard.Explanation, lost []topology.ClusterNam
 }
 
 // view says what became of each shard.
-func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, e shard.Explanation, known facts) {
+func (s *status) view(out *report.View, q *zone.Query, a *answer.Answer, m *dns.Msg, e shard.Explanation, known facts) {
 	for c := range a.Chain() {
-		out.Chain = append(out.Chain, q.name(a.Path.At(c)))
+		out.Chain = append(out.Chain, absolute(q, a.Path.At(c)))
 	}
 	out.GuardHeld = e.Held
-	r := ruling{facts: known, answer: a, qtype: q.QType(), replied: addresses(m), chosen: q.chosen(a, e, addresses(m)), held: e.Held, from: map[netip.Addr]topology.ClusterName{}}
+	r := ruling{facts: known, answer: a, qtype: q.QType(), replied: addresses(m), chosen: chosen(q, a, e, addresses(m)), held: e.Held, from: map[netip.Addr]topology.ClusterName{}}
 	for i := range e.Shards {
 		x := &e.Shards[i]
 		sh := report.Shard{
@@ -470,7 +471,7 @@ func (s *status) view(out *report.View, q *query, a *answer.Answer, m *dns.Msg, 
 // chosen are the addresses that the policy chose for who asks, of which an answer may
 // have room for some only. A draw can't be made again: there, they are those of the
 // shards that are in the reply.
-func (q *query) chosen(a *answer.Answer, e shard.Explanation, replied map[netip.Addr]bool) map[netip.Addr]bool {
+func chosen(q *zone.Query, a *answer.Answer, e shard.Explanation, replied map[netip.Addr]bool) map[netip.Addr]bool {
 	out := map[netip.Addr]bool{}
 	if a.Policy().Choice == snapshot.Weighted {
 		for _, x := range e.Shards {
@@ -484,7 +485,7 @@ func (q *query) chosen(a *answer.Answer, e shard.Explanation, replied map[netip.
 	}
 	all := a.Both()
 	from, _ := netip.ParseAddr(q.IP())
-	q.of.choose(&all, from, q.client)
+	q.Of.Choose(&all, from, q.Client)
 	for _, v4 := range []bool{true, false} {
 		for addr := range all.Every(v4) {
 			out[addr] = true
@@ -538,14 +539,14 @@ func (k *facts) evidence(x *shard.Explained) report.Evidence {
 	return out
 }
 
-// name makes an absolute name of one that an answer leads to.
-func (q *query) name(rel string) string {
-	d := q.domain
-	if d.lead != nil {
-		d = d.lead
+// absolute makes an absolute name of one that an answer leads to.
+func absolute(q *zone.Query, rel string) string {
+	d := q.Domain
+	if d.Lead != nil {
+		d = d.Lead
 	}
-	if d.name == dnsname.Root {
+	if d.Name == dnsname.Root {
 		return rel + "."
 	}
-	return rel + "." + string(d.name)
+	return rel + "." + string(d.Name)
 }

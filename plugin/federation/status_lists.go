@@ -20,6 +20,7 @@ import (
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // clusters answers /api/v1/clusters.
@@ -34,7 +35,7 @@ func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
 			out.Isolated = append(out.Isolated, st.name)
 		}
 		// Not what the table holds, which is shown a moment later: what is answered.
-		answers := answering(s.f.board.Load().Federations[i])
+		answers := answering(s.f.Current.Load().Federations[i])
 		for _, m := range all {
 			c := report.Cluster{
 				Federation: st.name, Cluster: string(m.Name), Source: m.Origin, Listed: m.Listed, Silent: m.Silent,
@@ -118,7 +119,7 @@ func (s *status) services(ctx context.Context, v url.Values) (any, error) {
 			return nil, bad("unhealthy: %q is neither true nor false", v.Get("unhealthy"))
 		}
 	}
-	current := s.f.board.Load()
+	current := s.f.Current.Load()
 	out := report.Services{Serial: current.Serial, Services: []report.Service{}}
 	var all []listed
 	for i, f := range current.Federations {
@@ -217,7 +218,7 @@ func (s *status) service(current *snapshot.Snapshot, federation int, svc *snapsh
 		Addresses: []report.Address{}, Ports: []report.Port{}, TTL: svc.TTL, Down: svc.Down, Silent: len(svc.Silent) > 0, Note: svc.Note,
 		Shards: []report.ServiceShard{},
 	}
-	if d := s.f.home(federation); d != nil {
+	if d := s.f.Home(federation); d != nil {
 		out.Global = spell(d, out.Federation, svc.Key, topology.Global)
 	}
 	for _, a := range svc.Shards {
@@ -242,31 +243,19 @@ func every(f *snapshot.Federation) iter.Seq[*snapshot.Service] {
 	}
 }
 
-// home is the first domain that a federation stands under.
-func (f *Federation) home(federation int) *domain {
-	for _, d := range f.domains {
-		for _, m := range d.members {
-			if m.Index == federation {
-				return d
-			}
-		}
-	}
-	return nil
-}
-
 // spell gives the name of a service in a scope.
-func spell(d *domain, federation string, k snapshot.Key, scope topology.Scope) string {
+func spell(d *zone.Domain, federation string, k snapshot.Key, scope topology.Scope) string {
 	if k.Kind == snapshot.Host {
 		return k.Name + "."
 	}
 	p := answer.Path{Service: k.Name, Namespace: k.Namespace, Federation: federation, Kind: k.Kind}
-	return p.Host(scope) + "." + string(d.name)
+	return p.Host(scope) + "." + string(d.Name)
 }
 
 // snapshot answers /api/v1/snapshot.
 func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 	now := time.Now()
-	current := s.f.board.Load()
+	current := s.f.Current.Load()
 	out := report.Snapshot{Serial: current.Serial, Services: current.Size(), Federations: []report.Federation{}, Versions: versions()}
 	if host, err := os.Hostname(); err == nil {
 		out.Host = host

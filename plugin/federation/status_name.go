@@ -30,7 +30,7 @@ func (s *status) expand(asked string, current *snapshot.Snapshot) (string, error
 		return s.named(asked, current)
 	}
 	lower := strings.ToLower(asked)
-	if d, _ := s.f.domain(dns.Fqdn(lower)); d != nil || strings.HasSuffix(asked, ".") {
+	if d, _ := s.f.Find(dns.Fqdn(lower)); d != nil || strings.HasSuffix(asked, ".") {
 		return asked, nil
 	}
 	labels := strings.Split(lower, ".")
@@ -58,7 +58,7 @@ func (s *status) expand(asked string, current *snapshot.Snapshot) (string, error
 			if l := s.stanzas[i].local; len(labels) == 3 && kind == snapshot.Svc && l.cluster != "" {
 				return port + k.Name + "." + k.Namespace + "." + l.zone(), nil // as the search path of a pod has it
 			}
-			if d := s.f.home(i); d != nil {
+			if d := s.f.Home(i); d != nil {
 				return port + spell(d, f.Name, k, topology.Global), nil
 			}
 		}
@@ -83,7 +83,7 @@ func (s *status) named(asked string, current *snapshot.Snapshot) (string, error)
 	k.Namespace, k.Name = parts[0], parts[1]
 	var near []string
 	for i, f := range current.Federations {
-		if d := s.f.home(i); d != nil && f.Service(k) != nil {
+		if d := s.f.Home(i); d != nil && f.Service(k) != nil {
 			return spell(d, f.Name, k, topology.Global), nil
 		}
 		for svc := range every(f) {
@@ -131,7 +131,7 @@ func (s *status) near(asked string, current *snapshot.Snapshot) []string {
 	}
 	slices.SortStableFunc(services, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
 	for _, c := range services[:min(len(services), fewNear)] {
-		d, f := s.f.home(c.federation), current.Federations[c.federation]
+		d, f := s.f.Home(c.federation), current.Federations[c.federation]
 		if d == nil {
 			continue
 		}
@@ -139,9 +139,9 @@ func (s *status) near(asked string, current *snapshot.Snapshot) []string {
 			all = append(all, strings.TrimSuffix(spell(d, f.Name, c.key, scope), "."))
 		}
 	}
-	for _, d := range s.f.domains {
-		if a := d.apex.Load(); a != nil {
-			for name := range a.zone.Names() {
+	for _, d := range s.f.Domains {
+		if a := d.Static.Load(); a != nil {
+			for name := range a.Zone.Names() {
 				all = append(all, strings.TrimSuffix(name, "."))
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 const (
@@ -74,7 +75,7 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	current := s.f.board.Load()
+	current := s.f.Current.Load()
 	var asked []*snapshot.Federation
 	var usual []snapshot.Policy
 	for i, st := range s.stanzas {
@@ -154,10 +155,10 @@ func (s *status) compare(federation int, f *snapshot.Federation, c shard.Preview
 		scopes[scope], scopes[scope.Up()] = true, true
 	}
 	out := []report.NameChange{}
-	d := s.f.home(federation)
+	d := s.f.Home(federation)
 	if c.After.Key.Kind == snapshot.Host {
 		scopes = map[topology.Scope]bool{topology.Global: true}
-		d, _ = s.f.domain(c.After.Key.Name + ".")
+		d, _ = s.f.Find(c.After.Key.Name + ".")
 	}
 	if d == nil {
 		return out
@@ -171,14 +172,14 @@ func (s *status) compare(federation int, f *snapshot.Federation, c shard.Preview
 
 // differ asks for a name in two states of a federation, as clients everywhere do. Those that
 // see the same change stand together.
-func (s *status) differ(d *domain, federation int, before, after *snapshot.Federation, name string) (out []report.NameChange) {
-	was, is := d.answered(federation, before, name), d.answered(federation, after, name)
+func (s *status) differ(d *zone.Domain, federation int, before, after *snapshot.Federation, name string) (out []report.NameChange) {
+	was, is := answered(d, federation, before, name), answered(d, federation, after, name)
 	viewers := []geoindex.Viewer{{}}
 	if was.Service != nil && was.Policy().Choice == snapshot.Nearest || is.Service != nil && is.Policy().Choice == snapshot.Nearest {
-		viewers = s.f.geo[federation].Viewers()
+		viewers = s.f.Geo[federation].Viewers()
 	}
 	for _, v := range viewers {
-		n := report.NameChange{Name: name, Before: d.leads(&was, v.Client), After: d.leads(&is, v.Client)}
+		n := report.NameChange{Name: name, Before: leads(d, &was, v.Client), After: leads(d, &is, v.Client)}
 		if n.Before.To == n.After.To && slices.Equal(n.Before.Addresses, n.After.Addresses) {
 			continue
 		}
@@ -199,24 +200,24 @@ func (s *status) differ(d *domain, federation int, before, after *snapshot.Feder
 }
 
 // answered asks the engine for a name, in one state of a federation.
-func (d *domain) answered(federation int, f *snapshot.Federation, name string) answer.Answer {
+func answered(d *zone.Domain, federation int, f *snapshot.Federation, name string) answer.Answer {
 	all := make([]*snapshot.Federation, federation+1)
 	all[federation] = f
 	var member []answer.Member
-	for _, m := range d.members {
+	for _, m := range d.Members {
 		if m.Index == federation {
 			member = append(member, m)
 		}
 	}
-	rel, _ := d.name.Under(name)
-	return resolve(&snapshot.Snapshot{Federations: all}, member, d.apex.Load(), name, dnsname.Labels(rel), answer.TypeA, pipeline.Now())
+	rel, _ := d.Name.Under(name)
+	return zone.Resolve(&snapshot.Snapshot{Federations: all}, member, d.Static.Load(), name, dnsname.Labels(rel), answer.TypeA, pipeline.Now())
 }
 
 // leads says where a name leads that is answered so, for a client.
-func (d *domain) leads(a *answer.Answer, c answer.Client) report.Leads {
+func leads(d *zone.Domain, a *answer.Answer, c answer.Client) report.Leads {
 	out := report.Leads{Addresses: []string{}}
 	if a.Hops > 0 {
-		out.To = a.Path.At(a.End()) + "." + string(d.name)
+		out.To = a.Path.At(a.End()) + "." + string(d.Name)
 	}
 	if p := a.Policy(); p.Choice != snapshot.All {
 		out.By = p.String()

@@ -29,6 +29,7 @@ import (
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/zone"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -241,7 +242,7 @@ down zone/us-a until 2199-01-01T00:00:00Z reason "rack"
 	var current report.Snapshot
 	s.get(t, &current, "snapshot")
 	fed := current.Federations[0]
-	if current.Serial != s.f.board.Load().Serial || current.Services != 6 || current.Versions["go"] == "" ||
+	if current.Serial != s.f.Current.Load().Serial || current.Services != 6 || current.Versions["go"] == "" ||
 		fed.Federation != "fed" || !fed.Heard || !fed.Settled || fed.Isolated || fed.GuardHeldServices != 0 || fed.OverridesFile != file ||
 		!slices.Equal(fed.Domains, []string{"example.com."}) || !slices.Equal(fed.Clusters, []string{"eu", "us"}) || len(fed.Scopes) != 4 {
 		t.Errorf("%+v", current)
@@ -371,12 +372,12 @@ out CNAME www.example.net.
 		fed.Members = append(fed.Members, pipeline.Member{Cluster: src.Cluster, Source: open, Identity: src.identity("fed", "")})
 	}
 	f.pipe = pipeline.New([]pipeline.Federation{fed}, pipeline.Static{}, observe.Logger())
-	f.board, f.ready = f.pipe.Current(), f.pipe.Ready()
+	f.Current, f.ready = f.pipe.Current(), f.pipe.Ready()
 	f.Next = test.NextHandler(dns.RcodeServerFailure, nil)
 	f.start()
 	t.Cleanup(f.stop)
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if svc := f.board.Load().Federations[0].Service(snapshot.Key{Namespace: "shop", Name: "drained"}); f.Ready() && svc != nil && svc.Down != "" {
+		if svc := f.Current.Load().Federations[0].Service(snapshot.Key{Namespace: "shop", Name: "drained"}); f.Ready() && svc != nil && svc.Down != "" {
 			break
 		}
 		if time.Now().After(end) {
@@ -394,7 +395,7 @@ func asked(f *Federation) (list []string) {
 			list = append(list, n+"example.com.")
 		}
 	}
-	fed := f.board.Load().Federations[0]
+	fed := f.Current.Load().Federations[0]
 	scopes := []string{"nowhere.", "eu-a.us.", "x.y.z."}
 	for _, s := range fed.Map.Scopes() {
 		for _, form := range []string{s.Zone + "." + s.Region, s.Zone} {
@@ -429,7 +430,7 @@ func sorted(r report.Reply) report.Reply {
 // What explain says is answered, and what is answered, can never differ.
 func TestExplainIsTheWire(t *testing.T) {
 	s := varied(t)
-	for s.f.board.Load().Pending() { // both are to be of one serial
+	for s.f.Current.Load().Pending() { // both are to be of one serial
 		time.Sleep(beginPoll)
 	}
 	types := []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT, dns.TypeCNAME, dns.TypeANY, dns.TypeSOA, dns.TypeNS, dns.TypeMX, dns.TypeAXFR, dns.TypeNXNAME, 1000}
@@ -448,7 +449,7 @@ func TestExplainIsTheWire(t *testing.T) {
 				}
 				continue
 			}
-			want := sorted(replied(rec.Msg, outcome{}))
+			want := sorted(replied(rec.Msg, zone.Outcome{}))
 			want.Outcome, want.Scope = e.Reply.Outcome, e.Reply.Scope
 			if got := sorted(e.Reply); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s %s: explained as\n%+v\nanswered with\n%+v", name, dns.Type(qtype), got, want)
@@ -496,7 +497,7 @@ func TestWithoutIsTheLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if svc := s.f.board.Load().Federations[0].Service(snapshot.Key{Namespace: "shop", Name: "six"}); svc.Down != "" {
+		if svc := s.f.Current.Load().Federations[0].Service(snapshot.Key{Namespace: "shop", Name: "six"}); svc.Down != "" {
 			break
 		}
 		if time.Now().After(end) {

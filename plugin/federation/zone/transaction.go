@@ -1,4 +1,4 @@
-package federation
+package zone
 
 import (
 	"net/netip"
@@ -14,32 +14,32 @@ import (
 	"github.com/fedns/fedns/plugin/federation/bypass"
 )
 
-// A transaction is a question for a name in a domain and its answer: decided here and written
+// A Transaction is a question for a name in a domain and its answer: decided here and written
 // here, whichever way the question came. It is used over and over.
-type transaction struct {
+type Transaction struct {
 	message.Reply
 	message.Extras
 
-	of       *Federation
-	domain   *domain
-	apex     *staticZone        // of the domain, loaded once, so that one answer shows one generation
-	snapshot *snapshot.Snapshot // the same
-	from     netip.Addr         // that asks
-	network  netip.Prefix       // of the client, as who asks says; invalid: nothing is said
-	turn     uint32
-	now      time.Duration // on the program's own clock
+	Of       *Block
+	Domain   *Domain
+	Static   *Static            // of the domain, loaded once, so that one answer shows one generation
+	Snapshot *snapshot.Snapshot // the same
+	From     netip.Addr         // that asks
+	Network  netip.Prefix       // of the client, as who asks says; invalid: nothing is said
+	Turn     uint32
+	Now      time.Duration // on the program's own clock
 
 	alias message.Name // that was followed last
 }
 
-// A result is what came of it.
-type result struct {
-	outcome
-	kinds  bypass.Kinds
-	passOn bool // nothing is written: the next plugin may have something
+// A Result is what came of it.
+type Result struct {
+	Outcome
+	Kinds  bypass.Kinds
+	PassOn bool // nothing is written: the next plugin may have something
 	// follow is where a CNAME leads of which nothing is known here: absolute, in lower case,
 	// and in presentation form. The answer ends there.
-	follow string
+	Follow string
 }
 
 // maxAliases bounds how many CNAMEs of static records are followed. More are a loop, or as
@@ -53,45 +53,45 @@ const (
 	noType           = "no record of this type"
 )
 
-// answer writes the answer to a question that it has begun with, for a name in
+// Respond writes the answer to a question that it has begun with, for a name in
 // its domain: in lower case and presentation form, labels are those before the domain. find
 // finds the domain of a name that a CNAME leads to; nil: it isn't answered here.
-func (r *transaction) answer(q *message.Question, name string, labels []string, find func(name string) (*Federation, *domain)) (out result) {
+func (r *Transaction) Respond(q *message.Question, name string, labels []string, find func(name string) (*Block, *Domain)) (out Result) {
 	at := &q.Name                                                           // what name is on the wire
-	out = result{outcome: outcome{success, apexScope}, kinds: bypass.Found} // where it ends in a CNAME
+	out = Result{Outcome: Outcome{Success, ApexScope}, Kinds: bypass.Found} // where it ends in a CNAME
 	for hops := 0; ; hops++ {
 		if hops > maxAliases {
 			r.Fail()
-			return result{outcome: outcome{servfail, apexScope}, kinds: bypass.Failed}
+			return Result{Outcome: Outcome{ServFail, ApexScope}, Kinds: bypass.Failed}
 		}
-		r.In(&r.apex.wire)
+		r.In(&r.Static.wire)
 		s := static.Found{}
 		do, a := lookUp, answer.Answer{}
 		if len(labels) > 0 {
 			var scope uint8
-			a = r.domain.resolve(r.snapshot, r.apex, name, labels, answer.Type(q.Type), r.now)
-			do, scope = r.domain.decide(r.of, r.apex, &question{name, labels, r.from, r.network}, &a)
+			a = r.Domain.Resolve(r.Snapshot, r.Static, name, labels, answer.Type(q.Type), r.Now)
+			do, scope = r.Domain.decide(r.Of, r.Static, &question{name, labels, r.From, r.Network}, &a)
 			r.Scope = max(r.Scope, scope)
-			if r.network.IsValid() {
+			if r.Network.IsValid() {
 				r.heed(q, &a)
 			}
 		}
 		if do == lookUp {
-			if s = r.apex.zone.Lookup(name, labels, q.Type); s.Kind == static.NoName {
-				do = r.domain.without(name, &a)
+			if s = r.Static.Zone.Lookup(name, labels, q.Type); s.Kind == static.NoName {
+				do = r.Domain.without(name, &a)
 			}
 		}
 		switch {
 		case do == passOn && hops == 0:
-			return result{passOn: true}
+			return Result{PassOn: true}
 		case do == passOn:
-			out.follow = name
+			out.Follow = name
 			return out
 		case do == give, do == deny:
 			if do == deny {
 				a.Service = nil
 			}
-			r.Answer(&a, &r.Extras, r.turn)
+			r.Answer(&a, &r.Extras, r.Turn)
 			return r.came(q, do, &a, hops)
 		}
 		if end, ok := r.ends(q, &s, labels, hops); ok {
@@ -104,28 +104,28 @@ func (r *transaction) answer(q *message.Question, name string, labels []string, 
 		name = at.String()
 		if !at.Plain() {
 			var err error
-			if name, err = presented(r.Last()); err != nil {
+			if name, err = Presented(r.Last()); err != nil {
 				r.Fail()
-				return result{outcome: outcome{servfail, apexScope}, kinds: bypass.Failed}
+				return Result{Outcome: Outcome{ServFail, ApexScope}, Kinds: bypass.Failed}
 			}
 		}
 		f, d := find(name)
 		if d == nil {
-			out.follow = name
+			out.Follow = name
 			return out
 		}
 		r.enter(f, d)
-		labels = at.Labels(r.apex.wire.Labels)
+		labels = at.Labels(r.Static.wire.Labels)
 		if !at.Plain() {
-			rel, _ := d.name.Under(name)
+			rel, _ := d.Name.Under(name)
 			labels = dnsname.Labels(rel)
 		}
 	}
 }
 
 // ends writes what static records have where they lead nowhere else.
-func (r *transaction) ends(q *message.Question, s *static.Found, labels []string, hops int) (out result, ok bool) {
-	out = result{outcome: outcome{success, apexScope}, kinds: bypass.Found}
+func (r *Transaction) ends(q *message.Question, s *static.Found, labels []string, hops int) (out Result, ok bool) {
+	out = Result{Outcome: Outcome{Success, ApexScope}, Kinds: bypass.Found}
 	switch {
 	case len(labels) == 0 && q.Type == dns.TypeSOA:
 		r.SOA(&r.Extras)
@@ -134,19 +134,19 @@ func (r *transaction) ends(q *message.Question, s *static.Found, labels []string
 		if s.Empty {
 			a.Why = emptyNonTerminal
 		}
-		r.Answer(&a, &r.Extras, r.turn)
-		if out.what, out.kinds = nodata, bypass.Denied; hops > 0 {
-			out.kinds = bypass.Found | bypass.Padded // a CNAME, and the SOA record
+		r.Answer(&a, &r.Extras, r.Turn)
+		if out.What, out.Kinds = NoData, bypass.Denied; hops > 0 {
+			out.Kinds = bypass.Found | bypass.Padded // a CNAME, and the SOA record
 		}
 	case s.Kind == static.Any:
-		r.Any(r.apex.soa.Hdr.Ttl)
+		r.Any(r.Static.SOA.Hdr.Ttl)
 	case s.Kind == static.Records:
 		r.Set(s.Set)
-		out.kinds |= bypass.Padded
+		out.Kinds |= bypass.Padded
 	case s.Kind == static.Referral:
 		r.Referral(s.Label, s.NS, s.DS)
-		out.what = delegation
-		out.kinds |= bypass.Padded
+		out.What = Delegation
+		out.Kinds |= bypass.Padded
 	default:
 		return out, false
 	}
@@ -155,8 +155,8 @@ func (r *transaction) ends(q *message.Question, s *static.Found, labels []string
 
 // leads writes how static records lead from a name to another, which is r.alias then. It
 // isn't ok where the answer ends with that.
-func (r *transaction) leads(q *message.Question, at *message.Name, s *static.Found) (out result, ok bool) {
-	out = result{outcome: outcome{success, apexScope}, kinds: bypass.Found}
+func (r *Transaction) leads(q *message.Question, at *message.Name, s *static.Found) (out Result, ok bool) {
+	out = Result{Outcome: Outcome{Success, ApexScope}, Kinds: bypass.Found}
 	target := s.Target()
 	if s.Kind == static.Moved {
 		if !r.Moved(s.Label, s.Set) {
@@ -164,7 +164,7 @@ func (r *transaction) leads(q *message.Question, at *message.Name, s *static.Fou
 		}
 		if target, ok = at.Join(s.Label, target); !ok {
 			r.TooLong()
-			out.kinds = bypass.Denied
+			out.Kinds = bypass.Denied
 			return out, false
 		}
 	}
@@ -173,40 +173,40 @@ func (r *transaction) leads(q *message.Question, at *message.Name, s *static.Fou
 
 // heed has the client's network be said nothing of where the federation that answers doesn't
 // go by what a resolver says of it.
-func (r *transaction) heed(q *message.Question, a *answer.Answer) {
-	if a.Federation != nil && !r.of.geo[a.Index].TrustsSubnets(r.from) {
+func (r *Transaction) heed(q *message.Question, a *answer.Answer) {
+	if a.Federation != nil && !r.Of.Geo[a.Index].TrustsSubnets(r.From) {
 		q.EDNS.NoSubnet()
 	}
 }
 
 // enter has what follows be of a domain.
-func (r *transaction) enter(f *Federation, d *domain) {
-	s := f.board.Load()
-	if f == r.of {
-		s = r.snapshot
+func (r *Transaction) enter(f *Block, d *Domain) {
+	s := f.Current.Load()
+	if f == r.Of {
+		s = r.Snapshot
 	}
-	r.of, r.domain, r.apex, r.snapshot = f, d, d.apex.Load(), s
+	r.Of, r.Domain, r.Static, r.Snapshot = f, d, d.Static.Load(), s
 	r.Serial = s.Serial
 }
 
 // came says what came of an answer that needs no static records but those that led to it.
-func (r *transaction) came(q *message.Question, do action, a *answer.Answer, hops int) result {
-	out := result{outcome: do.outcome(a), kinds: kindOf(q, a)}
+func (r *Transaction) came(q *message.Question, do action, a *answer.Answer, hops int) Result {
+	out := Result{Outcome: do.outcome(a), Kinds: kindOf(q, a)}
 	if hops > 0 {
-		out.scope = apexScope
-		if out.what == fallback {
-			out.what = success
+		out.Scope = ApexScope
+		if out.What == Fallback {
+			out.What = Success
 		}
 		if a.Outcome == answer.NoData {
-			out.kinds = bypass.Found | bypass.Padded
+			out.Kinds = bypass.Found | bypass.Padded
 		}
 	}
 	return out
 }
 
-// presented is the name that stands at a place of a message, in presentation form and lower
+// Presented is the name that stands at a place of a message, in presentation form and lower
 // case.
-func presented(message []byte, at int) (string, error) {
+func Presented(message []byte, at int) (string, error) {
 	name, _, err := dns.UnpackDomainName(message, at)
 	return dnsname.Lower(name), err
 }

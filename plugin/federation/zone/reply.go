@@ -1,4 +1,4 @@
-package federation
+package zone
 
 import (
 	"context"
@@ -16,69 +16,69 @@ import (
 	"github.com/fedns/fedns/internal/pipeline"
 )
 
-// message begins an authoritative reply (RFC 1035 section 4.1.1: AA; never RA).
-func (q *query) message() *dns.Msg {
+// Message begins an authoritative reply (RFC 1035 section 4.1.1: AA; never RA).
+func (q *Query) Message() *dns.Msg {
 	m := new(dns.Msg)
 	m.SetReply(q.Req)
 	m.Authoritative = true
 	return m
 }
 
-// meta answers what asks for no record: nil for all that does.
-func (q *query) meta() (*dns.Msg, outcome) {
+// Meta answers what asks for no record: nil for all that does.
+func (q *Query) Meta() (*dns.Msg, Outcome) {
 	if q.Req.Opcode != dns.OpcodeQuery {
 		// Whoever sends NOTIFY takes an answer for an acknowledgement (RFC 1996).
-		return q.refuse(dns.RcodeRefused)
+		return q.Refuse(dns.RcodeRefused)
 	}
 	switch q.QType() {
 	case dns.TypeAXFR, dns.TypeIXFR: // the transfer plugin, if there is one, has seen it
-		return q.refuse(dns.RcodeRefused)
+		return q.Refuse(dns.RcodeRefused)
 	case dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY:
-		return q.refuse(dns.RcodeFormatError)
+		return q.Refuse(dns.RcodeFormatError)
 	case dns.TypeNXNAME: // RFC 9824 section 3.5
-		m, o := q.refuse(dns.RcodeFormatError)
+		m, o := q.Refuse(dns.RcodeFormatError)
 		q.explain(m, extendedErrorInvalidQueryType, "NXNAME can't be asked for")
 		return m, o
 	}
-	return nil, outcome{}
+	return nil, Outcome{}
 }
 
-// refuse answers with nothing but a response code.
-func (q *query) refuse(rcode int) (*dns.Msg, outcome) {
-	m := q.message()
+// Refuse answers with nothing but a response code.
+func (q *Query) Refuse(rcode int) (*dns.Msg, Outcome) {
+	m := q.Message()
 	m.Authoritative = false
 	m.Rcode = rcode
-	return m, outcome{refused, noScope}
+	return m, Outcome{Refused, NoScope}
 }
 
-// reply answers a question for a name with these labels before the domain; nil:
+// Reply answers a question for a name with these labels before the domain; nil:
 // the next plugin may.
-func (q *query) reply(ctx context.Context, labels []string) (*dns.Msg, outcome) {
+func (q *Query) Reply(ctx context.Context, labels []string) (*dns.Msg, Outcome) {
 	var asked message.Question
 	packet := q.packet()
 	switch asked.Read(packet) {
 	case message.Plain, message.BadCookie:
 	default:
-		return q.refuse(dns.RcodeFormatError)
+		return q.Refuse(dns.RcodeFormatError)
 	}
 	from, _ := netip.ParseAddr(q.IP())
-	r := transaction{of: q.of, domain: q.domain, apex: q.apex, snapshot: q.snapshot, from: from, network: q.client, turn: q.turn, now: pipeline.Now()}
-	r.Serial = q.snapshot.Serial
+	r := Transaction{Of: q.Of, Domain: q.Domain, Static: q.Static, Snapshot: q.Snapshot, From: from, Network: q.Client, Turn: q.Turn, Now: pipeline.Now()}
+	r.Serial = q.Snapshot.Serial
 	if q.cookie != nil {
 		_, _ = hex.Decode(r.Cookie[:], []byte(q.cookie.Cookie[2*cookie.ClientLen:])) // which was encoded here
 	}
 	r.Begin(packet, &asked, q.Size(), &r.Extras)
-	out := r.answer(&asked, q.Request.Name(), labels, q.find)
-	q.scope = r.Scope
-	if out.passOn {
-		return nil, outcome{}
+	out := r.Respond(&asked, q.Request.Name(), labels, q.find)
+	q.Scope = r.Scope
+	if out.PassOn {
+		return nil, Outcome{}
 	}
 	m := unpacked(r.End())
 	m.Question[0] = q.Req.Question[0]
-	if out.follow != "" {
-		return q.follow(ctx, m, out.follow)
+	if out.Follow != "" {
+		return q.follow(ctx, m, out.Follow)
 	}
-	return m, out.outcome
+	return m, out.Outcome
 }
 
 // unpacked is an answer as the plugins behind, and transfers, have it.
@@ -91,14 +91,14 @@ func unpacked(answer []byte) *dns.Msg {
 }
 
 // packet is the question as it came, with what is needed of its OPT record.
-func (q *query) packet() []byte {
+func (q *Query) packet() []byte {
 	m := dns.Msg{MsgHdr: q.Req.MsgHdr, Question: []dns.Question{q.Req.Question[0]}}
 	m.Question[0].Qclass = dns.ClassINET
 	if o := q.Req.IsEdns0(); o != nil {
 		opt := &dns.OPT{Hdr: o.Hdr}
 		opt.Hdr.Name = "." // whatever came
-		if q.network != nil {
-			opt.Option = append(opt.Option, q.network)
+		if q.Network != nil {
+			opt.Option = append(opt.Option, q.Network)
 		}
 		if q.cookie != nil {
 			opt.Option = append(opt.Option, q.cookie)
@@ -115,30 +115,30 @@ func (q *query) packet() []byte {
 // find finds the domain of a name that a CNAME leads to, of those whose plugins are
 // those of the question: its own, if the name has static records. All else is asked of the
 // whole server.
-func (q *query) find(name string) (*Federation, *domain) {
-	rel, ok := q.domain.name.Under(name)
+func (q *Query) find(name string) (*Block, *Domain) {
+	rel, ok := q.Domain.Name.Under(name)
 	if !ok {
 		return nil, nil
 	}
-	if q.apex.zone.Owns(name) || q.apex.zone.Lookup(name, dnsname.Labels(rel), q.QType()).Kind == static.Referral {
-		return q.of, q.domain
+	if q.Static.Zone.Owns(name) || q.Static.Zone.Lookup(name, dnsname.Labels(rel), q.QType()).Kind == static.Referral {
+		return q.Of, q.Domain
 	}
 	return nil, nil
 }
 
 // follow completes an answer that ends in a CNAME by what the whole server says of the name
 // that it leads to.
-func (q *query) follow(ctx context.Context, m *dns.Msg, name string) (*dns.Msg, outcome) {
+func (q *Query) follow(ctx context.Context, m *dns.Msg, name string) (*dns.Msg, Outcome) {
 	loop, _ := ctx.Value(dnsserver.LoopKey{}).(int)
-	ctx = context.WithValue(context.WithValue(ctx, following{}, q), dnsserver.LoopKey{}, loop+1)
+	ctx = context.WithValue(context.WithValue(ctx, Following{}, q), dnsserver.LoopKey{}, loop+1)
 	rest, err := upstream.New().Lookup(ctx, q.Request, name, q.QType())
 	q.echoScope(m)
 	switch {
 	case err != nil || loop >= maxAliases || rest != nil && rest.Rcode == dns.RcodeServerFailure:
-		failed, _ := q.refuse(dns.RcodeServerFailure)
-		return failed, outcome{servfail, apexScope}
+		failed, _ := q.Refuse(dns.RcodeServerFailure)
+		return failed, Outcome{ServFail, ApexScope}
 	case rest == nil: // nobody says anything
-		return m, outcome{success, apexScope}
+		return m, Outcome{Success, ApexScope}
 	}
 	m.Answer = append(m.Answer, rest.Answer...)
 	said := q.repeat(m, rest)
@@ -147,32 +147,32 @@ func (q *query) follow(ctx context.Context, m *dns.Msg, name string) (*dns.Msg, 
 	case rest.Rcode == dns.RcodeNameError:
 		// A CNAME to a name that doesn't exist is NXDOMAIN with the CNAME (RFC 6604).
 		m.Rcode = dns.RcodeNameError
-		m.Ns = []dns.RR{q.apex.serialized(q.snapshot.Serial, true)}
-		return m, outcome{nxdomain, apexScope}
+		m.Ns = []dns.RR{q.Static.serialized(q.Snapshot.Serial, true)}
+		return m, Outcome{NXDomain, ApexScope}
 	case rest.Rcode == dns.RcodeSuccess && len(rest.Answer) == 0, !q.conclusive(m.Answer):
-		m.Ns = []dns.RR{q.apex.serialized(q.snapshot.Serial, true)}
+		m.Ns = []dns.RR{q.Static.serialized(q.Snapshot.Serial, true)}
 		if !said {
 			q.explain(m, dns.ExtendedErrorCodeOther, noType)
 		}
-		return m, outcome{nodata, apexScope}
+		return m, Outcome{NoData, ApexScope}
 	}
-	return m, outcome{success, apexScope}
+	return m, Outcome{Success, ApexScope}
 }
 
 // conclusive says whether records answer the question, rather than only lead on
 // to nothing. A CNAME to another domain ends where this server's knowledge does.
-func (q *query) conclusive(rrs []dns.RR) bool {
+func (q *Query) conclusive(rrs []dns.RR) bool {
 	c, ok := rrs[len(rrs)-1].(*dns.CNAME)
 	if !ok || q.QType() == dns.TypeCNAME {
 		return true
 	}
-	_, ours := q.domain.name.Under(c.Target)
+	_, ours := q.Domain.Name.Under(c.Target)
 	return !ours
 }
 
 // repeat adds what another message says of an answer (RFC 8914), and says whether there was
 // something.
-func (q *query) repeat(m, other *dns.Msg) (said bool) {
+func (q *Query) repeat(m, other *dns.Msg) (said bool) {
 	o := other.IsEdns0()
 	if o == nil {
 		return false
@@ -188,8 +188,8 @@ func (q *query) repeat(m, other *dns.Msg) (said bool) {
 
 // serialized is the domain's SOA record with a serial; of a negative answer, with the TTL that
 // RFC 2308 section 3 asks for.
-func (a *staticZone) serialized(serial uint32, negative bool) dns.RR {
-	soa := *a.soa
+func (a *Static) serialized(serial uint32, negative bool) dns.RR {
+	soa := *a.SOA
 	soa.Serial = serial
 	if negative {
 		soa.Hdr.Ttl = min(soa.Hdr.Ttl, soa.Minttl)

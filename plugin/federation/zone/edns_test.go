@@ -1,4 +1,4 @@
-package federation
+package zone
 
 import (
 	"fmt"
@@ -24,7 +24,7 @@ func TestTidy(t *testing.T) {
 		m := new(dns.Msg).SetQuestion("example.com.", dns.TypeA)
 		m.SetEdns0(tt.size, false)
 		m.IsEdns0().Hdr.Ttl = tt.flags
-		normalizeOPT(m, tt.proto)
+		NormalizeOPT(m, tt.proto)
 		if o := m.IsEdns0(); o.UDPSize() != tt.want || o.Hdr.Ttl != tt.left {
 			t.Errorf("%s, %d, flags %#x: size %d, flags %#x; want %d, %#x", tt.proto, tt.size, tt.flags, o.UDPSize(), o.Hdr.Ttl, tt.want, tt.left)
 		}

@@ -1,4 +1,4 @@
-package federation
+package zone
 
 import (
 	"errors"
@@ -19,26 +19,26 @@ import (
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
-// A staticZone holds the static records of a domain: its SOA, its NS, and whatever
+// A Static holds the static records of a domain: its SOA, its NS, and whatever
 // stands beside the federated names.
-type staticZone struct {
-	domain dnsname.Name
-	soa    *dns.SOA
-	rrs    []dns.RR // all others
-	zone   *static.Zone
-	wire   message.Domain // the domain as package message has it
-	leads  *staticZone    // of a cluster's own domain: that of the domain its names lead to
+type Static struct {
+	domain  dnsname.Name
+	SOA     *dns.SOA
+	Records []dns.RR // all others
+	Zone    *static.Zone
+	wire    message.Domain // the domain as package message has it
+	leads   *Static        // of a cluster's own domain: that of the domain its names lead to
 }
 
-// reserved says which names belong to the federations of a domain, whatever their
+// Reserved says which names belong to the federations of a domain, whatever their
 // clusters: no static record can stand there.
-type reserved struct {
-	federations []string
-	scopes      []string // configured regions and zones, as names under the domain
+type Reserved struct {
+	Federations []string
+	Scopes      []string // configured regions and zones, as names under the domain
 }
 
-// openStaticZone reads the static records of a domain from a file.
-func openStaticZone(domain dnsname.Name, path string, o reserved) (*staticZone, error) {
+// OpenStatic reads the static records of a domain from a file.
+func OpenStatic(domain dnsname.Name, path string, o Reserved) (*Static, error) {
 	f, err := inputfile.Open(path, inputfile.Zone)
 	if err != nil {
 		return nil, fmt.Errorf("apex file of %s: %w", domain, err)
@@ -53,8 +53,8 @@ type included struct{}
 // Open implements fs.FS.
 func (included) Open(path string) (fs.File, error) { return inputfile.Open(path, inputfile.Zone) }
 
-func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (*staticZone, error) {
-	a := &staticZone{domain: domain}
+func readStaticZone(domain dnsname.Name, r io.Reader, path string, o Reserved) (*Static, error) {
+	a := &Static{domain: domain}
 	p := dns.NewZoneParser(r, string(domain), path)
 	p.SetIncludeAllowed(true)
 	p.SetIncludeFS(included{})
@@ -71,7 +71,7 @@ func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (
 			return nil, fmt.Errorf("apex file %q: %s %s: %w", path, h.Name, dns.TypeToString[h.Rrtype], err)
 		}
 		switch {
-		case h.Rrtype == dns.TypeSOA && a.soa != nil:
+		case h.Rrtype == dns.TypeSOA && a.SOA != nil:
 			return nil, fmt.Errorf("apex file %q: a second SOA record; a domain has one", path)
 		case h.Rrtype == dns.TypeSOA && rel != "":
 			return nil, fmt.Errorf("apex file %q: SOA record at %s; it belongs at %s", path, h.Name, domain)
@@ -81,26 +81,26 @@ func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (
 		if soa, ok := rr.(*dns.SOA); ok {
 			// Every way writes it as this: it is compressed only where case is the same.
 			soa.Ns, soa.Mbox = dnsname.Lower(soa.Ns), dnsname.Lower(soa.Mbox)
-			a.soa = soa
+			a.SOA = soa
 			continue
 		}
-		a.rrs = append(a.rrs, rr)
+		a.Records = append(a.Records, rr)
 	}
 	if err := p.Err(); err != nil {
 		return nil, fmt.Errorf("apex file %q: %w", path, err)
 	}
-	if a.soa == nil {
+	if a.SOA == nil {
 		return nil, fmt.Errorf("apex file %q: has no SOA record for %s", path, domain)
 	}
 	if ns == 0 {
 		return nil, fmt.Errorf("apex file %q: has no NS record for %s", path, domain)
 	}
-	zone, err := static.New(domain, a.rrs)
+	zone, err := static.New(domain, a.Records)
 	if err != nil {
 		return nil, fmt.Errorf("apex file %q: %w", path, err)
 	}
-	a.zone = zone
-	if a.wire, err = zone.Domain(a.soa); err != nil {
+	a.Zone = zone
+	if a.wire, err = zone.Domain(a.SOA); err != nil {
 		return nil, fmt.Errorf("apex file %q: SOA: %w", path, err)
 	}
 	return a, nil
@@ -108,40 +108,24 @@ func readStaticZone(domain dnsname.Name, r io.Reader, path string, o reserved) (
 
 // within is the apex of the domain that a federation has inside a cluster: that of the
 // federation's own, with its name servers and numbers.
-func (a *staticZone) within(domain dnsname.Name) (*staticZone, error) {
+func (a *Static) within(domain dnsname.Name) (*Static, error) {
 	var b strings.Builder
-	soa := *a.soa
+	soa := *a.SOA
 	soa.Hdr.Name = string(domain)
 	fmt.Fprintln(&b, &soa)
-	for _, rr := range a.rrs {
+	for _, rr := range a.Records {
 		if ns, ok := rr.(*dns.NS); ok && ns.Hdr.Name == string(a.domain) {
 			own := *ns
 			own.Hdr.Name = string(domain)
 			fmt.Fprintln(&b, &own)
 		}
 	}
-	in, err := readStaticZone(domain, strings.NewReader(b.String()), "(of "+string(a.domain)+")", reserved{})
+	in, err := readStaticZone(domain, strings.NewReader(b.String()), "(of "+string(a.domain)+")", Reserved{})
 	if err != nil {
 		return nil, err
 	}
 	in.leads, in.wire.Lead = a, &a.wire
 	return in, nil
-}
-
-// publishStatic has an apex answered from, also by the domains inside clusters that lead there.
-func (f *Federation) publishStatic(d *domain, a *staticZone) error {
-	d.apex.Store(a)
-	for _, o := range f.domains {
-		if o.lead != d {
-			continue
-		}
-		in, err := a.within(o.name)
-		if err != nil {
-			return err
-		}
-		o.apex.Store(in)
-	}
-	return nil
 }
 
 // Errors of static records at names that are the federations'.
@@ -151,7 +135,7 @@ var (
 )
 
 // conflict finds a record that would contradict what is answered from clusters.
-func (o reserved) conflict(labels []string, rr dns.RR) error {
+func (o Reserved) conflict(labels []string, rr dns.RR) error {
 	if o.federated(labels) {
 		return errFederated
 	}
@@ -174,7 +158,7 @@ func (o reserved) conflict(labels []string, rr dns.RR) error {
 	if _, kind := snapshot.KindOf(labels[0]); kind && len(labels) <= 3 {
 		return errAbove
 	}
-	for _, s := range o.scopes {
+	for _, s := range o.Scopes {
 		if name == s || strings.HasSuffix(s, "."+name) {
 			return errAbove
 		}
@@ -184,9 +168,9 @@ func (o reserved) conflict(labels []string, rr dns.RR) error {
 
 // federated says whether a name is one that services have: FEDERATION.KIND with at
 // most a zone and a region behind it, or below.
-func (o reserved) federated(labels []string) bool {
+func (o Reserved) federated(labels []string) bool {
 	for i, l := range labels {
-		if _, ok := snapshot.KindOf(l); ok && i > 0 && len(labels)-i <= 3 && slices.Contains(o.federations, labels[i-1]) {
+		if _, ok := snapshot.KindOf(l); ok && i > 0 && len(labels)-i <= 3 && slices.Contains(o.Federations, labels[i-1]) {
 			return true
 		}
 	}
@@ -198,30 +182,30 @@ func (o reserved) federated(labels []string) bool {
 // to, only static records of that very name count. Else a wildcard may apply, but
 // not if a federated name is a closer encloser than any static one (RFC 4592
 // section 3.3.1).
-func (a *staticZone) mayAnswer(name string, labels []string, federated *answer.Answer) bool {
+func (a *Static) mayAnswer(name string, labels []string, federated *answer.Answer) bool {
 	if federated.Outcome != answer.NameError {
-		return a.zone.Owns(name)
+		return a.Zone.Owns(name)
 	}
 	if a.leads != nil {
 		return false // a cluster's own domain has none but its own
 	}
-	return a.zone.Depth(name, labels) >= federated.Depth
+	return a.Zone.Depth(name, labels) >= federated.Depth
 }
 
 // canonical is a name in lower case, and with no escapes but those that it needs.
 func canonical(name string) string {
 	b := make([]byte, 256)
 	if n, err := dns.PackDomainName(name, b, 0, nil, false); err == nil {
-		if n, err := presented(b[:n], 0); err == nil {
+		if n, err := Presented(b[:n], 0); err == nil {
 			return n
 		}
 	}
 	return dnsname.Lower(name) // which the zone will refuse
 }
 
-// defaultStaticZone is the apex of a domain that has no file: one name server, ns1, at
+// DefaultStatic is the apex of a domain that has no file: one name server, ns1, at
 // the addresses this server listens on.
-func defaultStaticZone(domain dnsname.Name, addrs []netip.Addr) (*staticZone, error) {
+func DefaultStatic(domain dnsname.Name, addrs []netip.Addr) (*Static, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "@ IN SOA ns1 hostmaster 1 7200 1800 86400 %d\n@ IN NS ns1\n", negativeTTL)
 	for _, a := range addrs {
@@ -231,7 +215,7 @@ func defaultStaticZone(domain dnsname.Name, addrs []netip.Addr) (*staticZone, er
 		}
 		fmt.Fprintf(&b, "ns1 IN %s %s\n", t, a)
 	}
-	return readStaticZone(domain, strings.NewReader(b.String()), "(default)", reserved{})
+	return readStaticZone(domain, strings.NewReader(b.String()), "(default)", Reserved{})
 }
 
 // apexTTL, in seconds, is for static records of a file that has no $TTL: they are

@@ -1,4 +1,4 @@
-package federation
+package zone
 
 import (
 	"github.com/coredns/coredns/plugin"
@@ -8,7 +8,7 @@ import (
 	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
-var answers = promauto.NewCounterVec(prometheus.CounterOpts{
+var Answers = promauto.NewCounterVec(prometheus.CounterOpts{
 	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "answers_total",
 	Help: "Answers by outcome (success, fallback, nodata, nxdomain, servfail, delegation, refused) and scope (zonal, regional, global, local, apex, none).",
 }, []string{"server", "outcome", "scope"})

@@ -1,4 +1,4 @@
-package federation
+package zone
 
 import (
 	"github.com/miekg/dns"
@@ -6,10 +6,10 @@ import (
 	"github.com/fedns/fedns/internal/dns/message"
 )
 
-// normalizeOPT makes of the request's OPT record what CoreDNS may echo: it reuses it for
+// NormalizeOPT makes of the request's OPT record what CoreDNS may echo: it reuses it for
 // the reply, the client's size and unknown flags included (RFC 6891 sections
 // 6.1.4 and 6.2.3 ask for the server's own).
-func normalizeOPT(r *dns.Msg, proto string) {
+func NormalizeOPT(r *dns.Msg, proto string) {
 	o := r.IsEdns0()
 	if o == nil {
 		return
@@ -28,7 +28,7 @@ func normalizeOPT(r *dns.Msg, proto string) {
 }
 
 // explain adds an extended error (RFC 8914), if the client speaks EDNS.
-func (q *query) explain(m *dns.Msg, code uint16, text string) {
+func (q *Query) explain(m *dns.Msg, code uint16, text string) {
 	if q.Req.IsEdns0() == nil || text == "" {
 		return
 	}
@@ -38,7 +38,7 @@ func (q *query) explain(m *dns.Msg, code uint16, text string) {
 
 // opt gives the OPT record of a reply, and adds it to one that has none. The
 // question has one.
-func (q *query) opt(m *dns.Msg) *dns.OPT {
+func (q *Query) opt(m *dns.Msg) *dns.OPT {
 	if opt := m.IsEdns0(); opt != nil {
 		return opt
 	}
