@@ -17,6 +17,7 @@ import (
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -33,7 +34,7 @@ func (w *world) starting(text string) *Federation {
 		w.t.Fatal(err)
 	}
 	f.Next = test.NextHandler(dns.RcodeRefused, nil)
-	f.config = &dnsserver.Config{}
+	f.Config = &dnsserver.Config{}
 	f.start()
 	w.t.Cleanup(f.stop)
 	return f
@@ -42,11 +43,11 @@ func (w *world) starting(text string) *Federation {
 // fastly asks the fast path.
 func (f *Federation) fastly(t *testing.T, name string, qtype uint16) *dns.Msg {
 	t.Helper()
-	h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
+	h := fastpath.New("dns://127.0.0.1:53", 1)
 	for _, d := range f.Domains {
-		h.add(f, d, bypass.Neighbours{}, nil, bypass.Effects{})
+		h.Add(&f.Owner, d, bypass.Neighbours{}, nil, bypass.Effects{})
 	}
-	if err := h.guard([]*Federation{f}); err != nil {
+	if err := h.Guard([]*fastpath.Owner{&f.Owner}); err != nil {
 		t.Fatal(err)
 	}
 	m := new(dns.Msg).SetQuestion(name, qtype)

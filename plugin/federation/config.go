@@ -18,6 +18,7 @@ import (
 	"github.com/fedns/fedns/internal/source/cluster"
 	"github.com/fedns/fedns/internal/source/probe"
 	"github.com/fedns/fedns/internal/topology"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
@@ -40,7 +41,7 @@ type stanza struct {
 	override        string // file
 	status          string // address and port; "": not served
 	resolver        *resolver
-	guards          guards
+	guards          fastpath.Guards
 	conns           *sockets.ConnLimits // nil: nothing is said
 	local           localCluster
 	geoindex.Options

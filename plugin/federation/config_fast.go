@@ -4,52 +4,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 
 	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/inputfile"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 )
-
-// guards are what a server block says of how questions over UDP are met, whatever
-// they ask.
-type guards struct {
-	slow    bool // fast off
-	limit   rateLimit
-	cookies string // file with the secrets; "": secrets of its own; "off": none
-}
-
-// A rateLimit is what `rrl` says.
-type rateLimit struct {
-	mode string // off, observe, on or public; "": not said
-	rrl.Limit
-}
-
-// public is the mode that limits the networks of the Internet alone, those that a forged
-// source can be of. The caches of a company's own network may ask for its own names more
-// often than anybody's out there.
-const public = "public"
-
-// defaultLimit is above what resolvers of one network ask of one domain, whose answers they
-// keep for its TTL: Google Public DNS takes 1,500 questions a second from one address before
-// its operator has to ask for more, and those are for all names that there are. It is below
-// what makes a useful weapon: 4 Mbit/s of answers with some addresses. Every second answer
-// beyond it goes out truncated, so that whoever is really there can come again over TCP.
-var defaultLimit = rrl.Limit{Rate: 2000, Slip: 2}
-
-// exempt says whether questions from an address aren't limited.
-func (l *rateLimit) exempt(from netip.Addr) bool {
-	if l.mode != public {
-		return false
-	}
-	from = from.Unmap()
-	return from.IsPrivate() || from.IsLoopback() || from.IsLinkLocalUnicast() || shared.Contains(from)
-}
-
-// shared is the space between a carrier and its customers (RFC 6598), private as far as this goes.
-var shared = netip.MustParsePrefix("100.64.0.0/10")
 
 func (s *stanza) hastens(a args) error {
 	const needs = "needs on or off"
@@ -60,7 +22,7 @@ func (s *stanza) hastens(a args) error {
 	if v != "on" && v != "off" {
 		return errors.New(needs)
 	}
-	s.guards.slow = v == "off"
+	s.guards.Off = v == "off"
 	return nil
 }
 
@@ -71,19 +33,20 @@ func (s *stanza) bakes(a args) error {
 		return err
 	case v == "on":
 	case v == "off":
-		s.guards.cookies = "off"
+		s.guards.Cookies = "off"
 	default:
-		s.guards.cookies = path(a.c, v)
+		s.guards.Cookies = path(a.c, v)
 	}
 	return nil
 }
 
-func (l *rateLimit) parse(args []string) error {
+// parseRateLimit reads what `rrl` says.
+func parseRateLimit(l *rrl.Policy, args []string) error {
 	if len(args) == 0 || len(args) > 3 {
 		return errors.New("needs off, observe, on or public, and at most two numbers: rrl on [ANSWERS_A_SECOND [SLIP]], such as rrl on 2000 2")
 	}
-	l.mode, l.Limit = args[0], defaultLimit
-	if !slices.Contains([]string{"off", "observe", "on", public}, l.mode) {
+	l.Mode, l.Limit = args[0], rrl.Default
+	if !slices.Contains([]string{"off", "observe", "on", rrl.Public}, l.Mode) {
 		return fmt.Errorf("%q is not off, observe, on or public", args[0])
 	}
 	for i, into := range []struct {
@@ -102,25 +65,25 @@ func (l *rateLimit) parse(args []string) error {
 
 // guardsOf puts together what the stanzas of a server block say. They share its
 // address, so they can't differ.
-func guardsOf(stanzas []stanza) (guards, error) {
-	var g guards
+func guardsOf(stanzas []stanza) (fastpath.Guards, error) {
+	var g fastpath.Guards
 	for _, s := range stanzas {
-		g.slow = g.slow || s.guards.slow
-		if l := s.guards.limit; l.mode != "" {
-			if g.limit.mode != "" && g.limit != l {
+		g.Off = g.Off || s.guards.Off
+		if l := s.guards.RateLimit; l.Mode != "" {
+			if g.RateLimit.Mode != "" && g.RateLimit != l {
 				return g, s.positions.of("rrl").errorf("rrl: the federations of a server block share one limit; say it once")
 			}
-			g.limit = l
+			g.RateLimit = l
 		}
-		if f := s.guards.cookies; f != "" {
-			if g.cookies != "" && g.cookies != f {
-				return g, s.positions.of("cookies").errorf("cookies: the federations of a server block share their secrets; it has %s and %s", g.cookies, f)
+		if f := s.guards.Cookies; f != "" {
+			if g.Cookies != "" && g.Cookies != f {
+				return g, s.positions.of("cookies").errorf("cookies: the federations of a server block share their secrets; it has %s and %s", g.Cookies, f)
 			}
-			g.cookies = f
+			g.Cookies = f
 		}
 	}
-	if g.limit.mode == "" {
-		g.limit = rateLimit{public, defaultLimit}
+	if g.RateLimit.Mode == "" {
+		g.RateLimit = rrl.Policy{Mode: rrl.Public, Limit: rrl.Default}
 	}
 	return g, nil
 }

@@ -50,8 +50,8 @@ func reachable(path, what string) error {
 // exposed warns of files with secrets that others may read.
 func (s *stanza) exposed() {
 	files := []string{s.registry}
-	if s.guards.cookies != "off" {
-		files = append(files, s.guards.cookies)
+	if s.guards.Cookies != "off" {
+		files = append(files, s.guards.Cookies)
 	}
 	for _, c := range s.clusters {
 		files = append(files, c.kubeconfig)

@@ -13,6 +13,7 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
@@ -42,8 +43,8 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	}
 	w = streamed(w, r)
 	state := request.Request{W: w, Req: r}
-	if at, ok := w.RemoteAddr().(*net.UDPAddr); ok && reflects(uint16(at.Port)) {
-		reflected.WithLabelValues(metrics.WithServer(ctx)).Inc()
+	if at, ok := w.RemoteAddr().(*net.UDPAddr); ok && fastpath.Reflects(uint16(at.Port)) {
+		fastpath.Reflected.WithLabelValues(metrics.WithServer(ctx)).Inc()
 		return dns.RcodeSuccess, nil
 	}
 	w = compressed(w, r)
@@ -51,7 +52,7 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	if err != nil {
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)
 	}
-	due, _, sound := zone.Recognize(e.of.jar.Load(), r, from)
+	due, _, sound := zone.Recognize(e.of.Keyring.Load(), r, from)
 	if !sound {
 		zone.Answers.WithLabelValues(metrics.WithServer(ctx), "refused", "none").Inc()
 		return dns.RcodeSuccess, w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError))

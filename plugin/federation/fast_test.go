@@ -2,7 +2,6 @@ package federation
 
 import (
 	"fmt"
-	"hash/maphash"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,9 +11,9 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -35,6 +34,11 @@ to CNAME mail
 // reading is what comes to one socket of a small federation: by name, a packet each,
 // over and over. Beside it stand plugins.
 func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int) {
+	return readingBeyond(t, plugins, "1000000000")
+}
+
+// readingBeyond is that with a limit of answers a second.
+func readingBeyond(t testing.TB, plugins, limit string) (udp.Responder, map[string]func() int) {
 	w := &world{t: t, dir: t.TempDir()}
 	for _, c := range []struct{ name, zone, region, addr string }{
 		{"a", "eu-a", "eu", "192.0.2.1"}, {"b", "us-b", "us", "192.0.2.2"}, {"c", "as-c", "as", "192.0.2.3"},
@@ -51,7 +55,7 @@ func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int
 		objects = append(objects, vector.Ingress("shop", "front", c.addr, [2]string{"shop.example.com", "web"}, [2]string{"*.wild.example.com", "web"}))
 		w.cluster(c.name, objects...)
 	}
-	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nnets 2001:db8::/32 eu\nrrl on 1000000000\napex " + w.write("apex", staticRecords) + "\n}")
+	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nnets 2001:db8::/32 eu\nrrl on " + limit + "\napex " + w.write("apex", staticRecords) + "\n}")
 	for tick := time.Tick(time.Millisecond); !f.Ready(); {
 		<-tick
 	}
@@ -126,8 +130,8 @@ func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int
 // responder is one socket of the fast path, beside plugins.
 func (f *Federation) responder(t testing.TB, plugins string) udp.Responder {
 	f.stop() // what it does beside would be counted, too; its last snapshot is answered
-	f.config = &dnsserver.Config{}
-	h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
+	f.Config = &dnsserver.Config{}
+	h := fastpath.New("dns://127.0.0.1:53", 0) // there is no chain here
 	all, err := bypass.Blocks(caddy.CaddyfileInput{Contents: []byte("example.com:53 {\n" + plugins + "\n}\n"), ServerTypeName: "dns"})
 	if err != nil {
 		t.Fatal(err)
@@ -137,9 +141,9 @@ func (f *Federation) responder(t testing.TB, plugins string) udp.Responder {
 		if why != "" {
 			t.Fatal(why)
 		}
-		h.add(f, d, bypass.Neighbours{}, needed, done)
+		h.Add(&f.Owner, d, bypass.Neighbours{}, needed, done)
 	}
-	if err := h.guard([]*Federation{f}); err != nil {
+	if err := h.Guard([]*fastpath.Owner{&f.Owner}); err != nil {
 		t.Fatal(err)
 	}
 	return h.Responder(1)
@@ -188,11 +192,7 @@ func TestFastAllocations(t *testing.T) {
 // truncated.
 func TestFastLimitOfDropped(t *testing.T) {
 	for acl, answered := range map[string]bool{"drop net 127.0.0.0/8": false, "drop net 192.0.2.0/24": true, "allow": true} {
-		u, questions := reading(t, "acl {\n "+acl+"\n}")
-		r := u.(*responder)
-		r.chained.limit = 0 // there is no chain here
-		r.limit.mode = "on" // for loopback, too
-		r.table = rrl.New(rrl.Limit{Rate: 1, Slip: 1}, maphash.MakeSeed())
+		r, questions := readingBeyond(t, "acl {\n "+acl+"\n}", "1 1")
 		r.Begin()
 		for i := range 10 {
 			if size := questions["addresses"](); size > 0 != answered {

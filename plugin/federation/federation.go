@@ -13,18 +13,17 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/plugin/federation/zone"
@@ -34,26 +33,19 @@ import (
 type Federation struct {
 	Next plugin.Handler
 
-	zone.Block
+	fastpath.Owner
 	ready   <-chan struct{}
 	pipe    *pipeline.Pipeline
 	written written
 
-	instance caddy.Context // of the configuration it is part of
-	stop     func()        // ends what start has started
-	ending   context.Context
-	tasks    sync.WaitGroup // what stop waits for
+	stop   func() // ends what start has started
+	ending context.Context
+	tasks  sync.WaitGroup // what stop waits for
 
 	books []*registryMembers // by federation; nil: it has no registry
 
-	// For the fast path.
-	config    *dnsserver.Config
-	number    int      // of the server block in the Corefile
-	addresses []string // as CoreDNS names its servers
-	guards    guards
-	conns     *sockets.ConnLimits // nil: nothing is said
-	jar       atomic.Pointer[cookie.Keyring]
-	limiter   limiter
+	conns   *sockets.ConnLimits // nil: nothing is said
+	limiter limiter
 
 	begun atomic.Bool // it was ready
 }
@@ -104,7 +96,7 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	}
 	q := zone.Query{Request: state, Domain: d, Static: d.Static.Load(), Snapshot: f.Current.Load(), Turn: f.Turn.Add(1), Of: &f.Block}
 	zone.NormalizeOPT(r, state.Proto())
-	sound := q.CheckCookie(f.jar.Load())
+	sound := q.CheckCookie(f.Keyring.Load())
 	client, whole := q.Subnet()
 	whole = whole && ctx.Value(zone.MisplacedOption{}) == nil
 	if from, _ := netip.ParseAddr(state.IP()); q.Network != nil && !f.TrustsSubnet(d, from) {

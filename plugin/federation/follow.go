@@ -53,13 +53,13 @@ func (f *Federation) files(ctx context.Context) []followedFile {
 			return nil
 		}})
 	}
-	if file := f.guards.cookies; file != "" && file != "off" {
+	if file := f.Guards.Cookies; file != "" && file != "off" {
 		out = append(out, followedFile{path: file, read: func() error {
 			jar, err := openKeyring(file)
 			if err != nil {
 				return err
 			}
-			f.jar.Store(jar)
+			f.Keyring.Store(jar)
 			observe.Log.Infof("cookies: %q: new secrets", file)
 			return nil
 		}})

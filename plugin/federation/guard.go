@@ -13,6 +13,7 @@ import (
 
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
@@ -23,8 +24,6 @@ type limiter struct {
 	table *rrl.Table // nil: there is no limit
 }
 
-func (l *rateLimit) limited() bool { return l.mode != "off" }
-
 // take says what becomes of an answer to an address.
 func (l *limiter) take(from netip.Addr, now time.Duration) rrl.Verdict {
 	l.Lock()
@@ -32,34 +31,23 @@ func (l *limiter) take(from netip.Addr, now time.Duration) rrl.Verdict {
 	return l.table.Take(from, now)
 }
 
-// action is what the metric calls a verdict.
-func (l *rateLimit) action(v rrl.Verdict) string {
-	if l.mode == "observe" {
-		return "would " + v.String()
-	}
-	return v.String()
-}
-
-// admitted marks questions that were admitted before they came to the chain.
-type admitted struct{}
-
 // rateLimit says what becomes of the answer to a question that came to the chain in a
 // datagram of its own. Others' addresses are known to be right.
 func (f *Federation) rateLimit(ctx context.Context, q *zone.Query) rrl.Verdict {
-	if f.limiter.table == nil || q.Proto() != "udp" || ctx.Value(admitted{}) != nil || q.Holder {
+	if f.limiter.table == nil || q.Proto() != "udp" || ctx.Value(fastpath.Admitted{}) != nil || q.Holder {
 		return rrl.Pass
 	}
 	if s, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server); !ok || !strings.HasPrefix(s.Addr, transport.DNS+"://") {
 		return rrl.Pass // QUIC has seen the client answer
 	}
 	from, err := netip.ParseAddr(q.IP())
-	if err != nil || f.guards.limit.exempt(from) {
+	if err != nil || f.Guards.RateLimit.Exempt(from) {
 		return rrl.Pass
 	}
 	verdict := f.limiter.take(from, pipeline.Now())
 	if verdict != rrl.Pass {
-		rateLimited.WithLabelValues(metrics.WithServer(ctx), f.guards.limit.action(verdict)).Inc()
-		if f.guards.limit.mode == "observe" {
+		fastpath.RateLimited.WithLabelValues(metrics.WithServer(ctx), f.Guards.RateLimit.Action(verdict)).Inc()
+		if f.Guards.RateLimit.Mode == "observe" {
 			return rrl.Pass
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/zone"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -265,16 +266,17 @@ func TestLocalFast(t *testing.T) {
 		w := home(t)
 		f := w.servingUnder(strings.Replace(homely, "fed {", "fed "+domain+" {\ncookies off", 1), homeKeys...)
 		f.stop()
-		f.config = &dnsserver.Config{}
-		h := &fast{addr: "dns://127.0.0.1:53", chained: newQueue(1)}
+		f.Config = &dnsserver.Config{}
+		h := fastpath.New("dns://127.0.0.1:53", 0)
 		for _, d := range f.Domains {
-			h.add(f, d, bypass.Neighbours{}, nil, bypass.Effects{})
+			h.Add(&f.Owner, d, bypass.Neighbours{}, nil, bypass.Effects{})
 		}
-		if err := h.guard([]*Federation{f}); err != nil {
+		if err := h.Guard([]*fastpath.Owner{&f.Owner}); err != nil {
 			t.Fatal(err)
 		}
 		r := h.Responder(1)
-		p := udp.Packet{Buf: make([]byte, 65535), From: netip.MustParseAddrPort("127.0.0.1:1000")}
+		at := netip.MustParseAddrPort("127.0.0.1:1000")
+		p := udp.NewPacket(nil, at, func() *udp.Deferred { return &udp.Deferred{From: at} })
 		n, chained := 0, 0
 		for _, host := range []string{
 			"", "shop.", "web.shop.", "four.shop.", "unready.shop.", "headless.shop.", "hollow.shop.", "gone.shop.", "down.shop.", "nobody.shop.", "pod.headless.shop.", "_tcp.web.shop.", "_http._tcp.web.shop.",
@@ -290,10 +292,9 @@ func TestLocalFast(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					f.Turn.Store(r.(*responder).reply.Turn)
 					want, _ := f.ask(t, q)
 					var size int
-					ask := func() { p.N = copy(p.Buf, bytes); r.Begin(); size = r.(*responder).local(&p) }
+					ask := func() { p.N = copy(p.Buf, bytes); r.Begin(); size = r.Respond(p) }
 					ask()
 					n++
 					if size == 0 {
@@ -329,17 +330,6 @@ func TestLocalFast(t *testing.T) {
 			t.Errorf("%s: %d of %d questions are left to the chain", domain, chained, n)
 		}
 	}
-}
-
-// local answers a packet that is for a domain, or leaves it: 0.
-func (r *responder) local(p *udp.Packet) int {
-	if r.q.Read(p.Buf[:p.N]) != 0 {
-		return 0
-	}
-	d := r.domain(r.q.Name.String())
-	r.checkCookie(p, d)
-	size, _ := r.answer(p, d, 0)
-	return size
 }
 
 // rest is a message printed without its ID and its OPT record's size.

@@ -53,7 +53,7 @@ var options = []option[*stanza]{
 	{"local", words((*stanza).locality)},
 	{"fast", words((*stanza).hastens)},
 	{"cookies", words((*stanza).bakes)},
-	{"rrl", words(func(s *stanza, a args) error { return s.guards.limit.parse(a.list) })},
+	{"rrl", words(func(s *stanza, a args) error { return parseRateLimit(&s.guards.RateLimit, a.list) })},
 	{"tcp", words((*stanza).connected)},
 	{"lenient", words((*stanza).relaxes)},
 	{"fallthrough", func(s *stanza, c *caddy.Controller) error {

@@ -14,6 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 )
 
 var reflectors = []uint16{7, 19, 123, 389, 1900, 11211}
@@ -53,7 +54,7 @@ func TestReflects(t *testing.T) {
 	}
 	ip := net.IPv4(192, 0, 2, 9)
 	// On the chain of a test nobody says which server it is.
-	byFast, byChain := reflected.WithLabelValues("dns://127.0.0.1:53"), reflected.WithLabelValues("")
+	byFast, byChain := fastpath.Reflected.WithLabelValues("dns://127.0.0.1:53"), fastpath.Reflected.WithLabelValues("")
 	fastBefore, chainBefore := count(t, byFast), count(t, byChain)
 	for _, port := range reflectors {
 		if fast(port) || chain(&net.UDPAddr{IP: ip, Port: int(port)}) {

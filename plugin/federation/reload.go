@@ -19,10 +19,10 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
-	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
@@ -41,7 +41,7 @@ type process struct {
 	sync.Mutex
 	running []*Federation // what has been started and not stopped, by age
 	heard   map[*Federation]bool
-	open    map[string]*fastListener
+	fast    *fastpath.Listeners
 	servers map[caddy.Context]map[string]*dnsserver.Server // by their address in the Corefile
 	served  *sync.Cond                                     // a server was added
 	status  map[string]*statusListener                     // by address
@@ -53,11 +53,11 @@ var proc = func() *process {
 	p := &process{
 		heard:   map[*Federation]bool{},
 		warden:  sockets.NewWarden(func(why string) { connsEnded.WithLabelValues(why).Inc() }),
-		open:    map[string]*fastListener{},
 		servers: map[caddy.Context]map[string]*dnsserver.Server{},
 		status:  map[string]*statusListener{},
 	}
 	p.served = sync.NewCond(p)
+	p.fast = fastpath.NewListeners(p.awaitServer)
 	return p
 }()
 
@@ -65,7 +65,7 @@ var proc = func() *process {
 func hook(c *caddy.Controller, f *Federation, st *status) {
 	onStart(observe.PluginName, proc.listen)
 	c.OnStartup(func() error {
-		if f.config.Handler("cache") != nil {
+		if f.Config.Handler("cache") != nil {
 			observe.Log.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.Domains[0].Name)
 		}
 		f.start()
@@ -75,7 +75,7 @@ func hook(c *caddy.Controller, f *Federation, st *status) {
 		}
 		return nil
 	})
-	c.OnRestartFailed(func() error { proc.failed(f.instance, st); return nil })
+	c.OnRestartFailed(func() error { proc.failed(f.Instance, st); return nil })
 	c.OnFinalShutdown(func() error { proc.close(f); return nil })
 	c.OnShutdown(func() error {
 		proc.hideStatus(st)
@@ -163,7 +163,7 @@ func (f *Federation) start() {
 func (p *process) begin(f *Federation) (old []*Federation) {
 	p.Lock()
 	defer p.Unlock()
-	old = slices.DeleteFunc(slices.Clone(p.running), func(o *Federation) bool { return o.instance == f.instance })
+	old = slices.DeleteFunc(slices.Clone(p.running), func(o *Federation) bool { return o.Instance == f.Instance })
 	p.running = append(p.running, f)
 	return old
 }
@@ -179,7 +179,7 @@ func (p *process) end(f *Federation) {
 func (p *process) succeeds(f *Federation) bool {
 	p.Lock()
 	defer p.Unlock()
-	return slices.ContainsFunc(p.running, func(o *Federation) bool { return o.instance != f.instance && o.startupOver() })
+	return slices.ContainsFunc(p.running, func(o *Federation) bool { return o.Instance != f.Instance && o.startupOver() })
 }
 
 // failed ends what a configuration has begun that couldn't be started, which nobody else
@@ -195,7 +195,7 @@ func (p *process) failed(instance caddy.Context, st *status) {
 	}
 	p.Unlock()
 	for _, o := range list {
-		if o.instance != instance {
+		if o.Instance != instance {
 			o.stop()
 		}
 	}
@@ -224,10 +224,10 @@ func (f *Federation) captureServer(cfg *dnsserver.Config) {
 func (p *process) serve(f *Federation, s *dnsserver.Server) {
 	p.Lock()
 	defer p.Unlock()
-	if p.servers[f.instance] == nil {
-		p.servers[f.instance] = map[string]*dnsserver.Server{}
+	if p.servers[f.Instance] == nil {
+		p.servers[f.Instance] = map[string]*dnsserver.Server{}
 	}
-	p.servers[f.instance][s.Addr] = s
+	p.servers[f.Instance][s.Addr] = s
 	p.served.Broadcast()
 }
 
@@ -236,11 +236,11 @@ func (p *process) serve(f *Federation, s *dnsserver.Server) {
 const serverPatience = 2 * time.Second
 
 // awaitServer gives the server of f's configuration at an address, or nil. p is locked.
-func (p *process) awaitServer(f *Federation, addr string) *dnsserver.Server {
+func (p *process) awaitServer(f *fastpath.Owner, addr string) *dnsserver.Server {
 	late := time.AfterFunc(serverPatience, p.served.Broadcast)
 	defer late.Stop()
 	for began := time.Now(); ; {
-		if s := p.servers[f.instance][addr]; s != nil || time.Since(began) >= serverPatience {
+		if s := p.servers[f.Instance][addr]; s != nil || time.Since(began) >= serverPatience {
 			return s
 		}
 		p.served.Wait()
@@ -251,21 +251,12 @@ func (p *process) awaitServer(f *Federation, addr string) *dnsserver.Server {
 func (p *process) serverOf(f *Federation) *dnsserver.Server {
 	p.Lock()
 	defer p.Unlock()
-	for _, addr := range f.addresses {
-		if server := p.servers[f.instance][addr]; server != nil {
+	for _, addr := range f.Addresses {
+		if server := p.servers[f.Instance][addr]; server != nil {
 			return server
 		}
 	}
 	return nil
-}
-
-// A fastListener is one address with our own sockets on it. They outlive a reload: what
-// answers is changed, the sockets stay.
-type fastListener struct {
-	group  *udp.Group
-	others int // CoreDNS's own
-	owners []*Federation
-	server string // as metrics name it
 }
 
 // listen opens the sockets that a configuration that has just been started asks
@@ -286,9 +277,11 @@ func (p *process) listen(inst *caddy.Instance) {
 		}
 	}
 	maps.DeleteFunc(p.servers, func(c caddy.Context, _ map[string]*dnsserver.Server) bool {
-		return !slices.ContainsFunc(p.running, func(f *Federation) bool { return f.instance == c })
+		return !slices.ContainsFunc(p.running, func(f *Federation) bool { return f.Instance == c })
 	})
-	p.closeUnowned(func(f *Federation) bool { return !slices.Contains(p.running, f) })
+	p.fast.Close(func(o *fastpath.Owner) bool {
+		return !slices.ContainsFunc(p.running, func(f *Federation) bool { return &f.Owner == o })
+	})
 	p.guardConns(inst)
 }
 
@@ -298,19 +291,19 @@ func (p *process) listenFor(inst *caddy.Instance, fresh []*Federation) (shared [
 	all, err := bypass.Blocks(inst.Caddyfile())
 	asked := map[string]bool{}
 	for _, f := range fresh {
-		for _, addr := range f.addresses {
+		for _, addr := range f.Addresses {
 			if asked[addr] {
 				continue
 			}
 			asked[addr] = true
 			on, reason := false, err
 			if err == nil {
-				on, reason = p.listenAt(inst, addr, fresh, all)
+				on, reason = p.fast.Listen(inst, addr, ownersOf(fresh), all)
 			}
-			if reason == nil || errors.Is(reason, errOff) {
+			if reason == nil || errors.Is(reason, fastpath.ErrOff) {
 				continue
 			}
-			if errors.Is(reason, errShared) {
+			if errors.Is(reason, fastpath.ErrShared) {
 				shared = append(shared, addr)
 			}
 			what := ""
@@ -321,6 +314,14 @@ func (p *process) listenFor(inst *caddy.Instance, fresh []*Federation) (shared [
 		}
 	}
 	return shared
+}
+
+func ownersOf(fs []*Federation) []*fastpath.Owner {
+	out := make([]*fastpath.Owner, len(fs))
+	for i, f := range fs {
+		out[i] = &f.Owner
+	}
+	return out
 }
 
 // sharedPoll is how often it is looked whether another process still shares an address:
@@ -335,7 +336,7 @@ func (p *process) await(inst *caddy.Instance, fs []*Federation, shared []string)
 	lead.tasks.Go(func() {
 		tick := time.NewTicker(sharedPoll)
 		defer tick.Stop()
-		for slices.ContainsFunc(shared, func(addr string) bool { return sharedWith(inst, addr) }) {
+		for slices.ContainsFunc(shared, func(addr string) bool { return fastpath.Shared(inst, addr) }) {
 			select {
 			case <-tick.C:
 			case <-lead.ending.Done():
@@ -351,28 +352,11 @@ func (p *process) await(inst *caddy.Instance, fs []*Federation, shared []string)
 	})
 }
 
-// closeUnowned closes the listeners whose owners have all gone.
-func (p *process) closeUnowned(gone func(*Federation) bool) {
-	for key, l := range p.open {
-		if !slices.ContainsFunc(l.owners, func(f *Federation) bool { return !gone(f) }) {
-			l.close()
-			delete(p.open, key)
-		}
-	}
-}
-
-func (l *fastListener) close() {
-	if err := l.group.Close(); err != nil {
-		observe.Log.Errorf("fast path on %s: %v", l.server, err)
-	}
-	fastPath.WithLabelValues(l.server).Set(0)
-}
-
 // close closes the listeners of f for good: nobody takes them over.
 func (p *process) close(f *Federation) {
 	p.Lock()
 	defer p.Unlock()
-	p.closeUnowned(func(o *Federation) bool { return o == f || o.instance == f.instance })
+	p.fast.Close(func(o *fastpath.Owner) bool { return o == &f.Owner || o.Instance == f.Instance })
 	p.warden.Close()
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/source/cluster"
+	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/plugin/federation/zone"
@@ -50,15 +51,15 @@ func setup(c *caddy.Controller) error {
 		f.Next = next
 		return st.handler()
 	})
-	f.instance = c.Context()
-	f.config, f.number = dnsserver.GetConfig(c), c.ServerBlockIndex
-	f.addresses = addressesOf(c.ServerBlockKeys, f.config.ListenHosts)
+	f.Instance = c.Context()
+	f.Config, f.Number = dnsserver.GetConfig(c), c.ServerBlockIndex
+	f.Addresses = fastpath.AddressesOf(c.ServerBlockKeys, f.Config.ListenHosts)
 	for i := range stanzas {
 		stanzas[i].placed()
 		stanzas[i].exposed()
 	}
-	f.captureServer(f.config)
-	f.addEdge(f.config)
+	f.captureServer(f.Config)
+	f.addEdge(f.Config)
 	hook(c, f, st)
 	return nil
 }
@@ -138,18 +139,18 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 	if err != nil {
 		return nil, err
 	}
-	jar, err := openKeyring(g.cookies)
+	jar, err := openKeyring(g.Cookies)
 	if err != nil {
-		of := slices.IndexFunc(stanzas, func(s stanza) bool { return s.guards.cookies == g.cookies })
+		of := slices.IndexFunc(stanzas, func(s stanza) bool { return s.guards.Cookies == g.Cookies })
 		return nil, stanzas[of].positions.of("cookies").errorf("%w", err)
 	}
-	f.guards = g
+	f.Guards = g
 	if f.conns, err = connsOf(stanzas); err != nil {
 		return nil, err
 	}
-	f.jar.Store(jar)
-	if g.limit.limited() {
-		f.limiter.table = rrl.New(g.limit.Limit, maphash.MakeSeed())
+	f.Keyring.Store(jar)
+	if g.RateLimit.Limited() {
+		f.limiter.table = rrl.New(g.RateLimit.Limit, maphash.MakeSeed())
 	}
 	told := newStatus(f, stanzas)
 	for _, b := range f.books {

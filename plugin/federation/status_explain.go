@@ -207,7 +207,7 @@ func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) 
 func (s *status) query(asked explainRequest, current *snapshot.Snapshot) (q *zone.Query, labels []string) {
 	r := new(dns.Msg).SetQuestion(asked.name, asked.qtype)
 	r.SetEdns0(dns.MaxMsgSize, false) // all of it, with the reasons
-	state := request.Request{W: listener{asked.client}, Req: r}
+	state := request.Request{W: nowhere{asked.client}, Req: r}
 	d, rel := s.f.Find(state.Name())
 	if d == nil {
 		return nil, nil
@@ -247,25 +247,25 @@ func (s *status) through() *dnsserver.Server {
 	return proc.serverOf(s.f)
 }
 
-// A listener takes a reply for a client that isn't there.
-type listener struct{ client netip.Addr }
+// A nowhere takes a reply for a client that isn't there.
+type nowhere struct{ client netip.Addr }
 
-func (l listener) addr() net.Addr {
+func (l nowhere) addr() net.Addr {
 	if l.client.IsValid() {
 		return &net.TCPAddr{IP: l.client.AsSlice(), Zone: l.client.Zone()}
 	}
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
 }
 
-func (l listener) LocalAddr() net.Addr         { return listener{}.addr() }
-func (l listener) RemoteAddr() net.Addr        { return l.addr() }
-func (l listener) WriteMsg(*dns.Msg) error     { return nil }
-func (l listener) Write(b []byte) (int, error) { return len(b), nil }
-func (l listener) Close() error                { return nil }
-func (l listener) TsigStatus() error           { return nil }
-func (l listener) TsigTimersOnly(bool)         {}
-func (l listener) Hijack()                     {}
-func (l listener) Network() string             { return "tcp" }
+func (l nowhere) LocalAddr() net.Addr         { return nowhere{}.addr() }
+func (l nowhere) RemoteAddr() net.Addr        { return l.addr() }
+func (l nowhere) WriteMsg(*dns.Msg) error     { return nil }
+func (l nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (l nowhere) Close() error                { return nil }
+func (l nowhere) TsigStatus() error           { return nil }
+func (l nowhere) TsigTimersOnly(bool)         {}
+func (l nowhere) Hijack()                     {}
+func (l nowhere) Network() string             { return "tcp" }
 
 // replied prints a message; nil: the next plugin's.
 func replied(m *dns.Msg, label zone.Outcome) report.Reply {

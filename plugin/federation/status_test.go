@@ -117,7 +117,7 @@ func TestStatusListen(t *testing.T) {
 	if proc.status[addr].now.Load() != n {
 		t.Error("the old configuration answers still")
 	}
-	proc.failed(s.f.instance, s)
+	proc.failed(s.f.Instance, s)
 	if proc.status[addr].now.Load() != s {
 		t.Error("after a reload that failed, the new configuration answers")
 	}

@@ -47,4 +47,8 @@ func (t *Deferred) Write(b []byte) error {
 func (t *Deferred) To() net.Addr { return t.loop.local }
 
 // Done says that no answer will come any more.
-func (t *Deferred) Done() { t.loop.letters.Done() }
+func (t *Deferred) Done() {
+	if t.loop != nil { // it came from a socket
+		t.loop.letters.Done()
+	}
+}

@@ -1,4 +1,4 @@
-package federation
+package fastpath
 
 import (
 	"time"
@@ -17,15 +17,15 @@ import (
 )
 
 var (
-	fastPath = promauto.NewGaugeVec(prometheus.GaugeOpts{
+	listening = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "fast_path",
 		Help: "Whether questions to a server are answered past the chain of plugins where they can be (1), or by the chain only (0).",
 	}, []string{"server"})
-	fastQuestions = promauto.NewCounterVec(prometheus.CounterOpts{
+	questions = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "fast_questions_total",
 		Help: "Questions that came by the fast path, by the way they took from there: fast, chain, or lost (more waited for the chain than may).",
 	}, []string{"server", "way"})
-	rateLimited = promauto.NewCounterVec(prometheus.CounterOpts{
+	RateLimited = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "rate_limited_total",
 		Help: "Answers beyond the rate of their client's network, by what became of them: drop, slip (truncated), or would be with rrl observe.",
 	}, []string{"server", "action"})
@@ -97,7 +97,7 @@ func typeIndex(t uint16) int {
 	return len(countedTypes)
 }
 
-func newTally(h *fast) *counters {
+func newTally(h *Handler) *counters {
 	t := &counters{domains: make([]perDomain, len(h.domains))}
 	set := func(c *counter, vec *prometheus.CounterVec, labels ...string) {
 		*c = counter{vec: vec, labels: labels, tally: t}
@@ -108,12 +108,12 @@ func newTally(h *fast) *counters {
 			set(&t.outcomes[o][scope], zone.Answers, h.addr, what, where)
 		}
 	}
-	set(&t.fast, fastQuestions, h.addr, "fast")
-	set(&t.chain, fastQuestions, h.addr, "chain")
-	set(&t.lost, fastQuestions, h.addr, "lost")
-	set(&t.mirrored, reflected, h.addr)
+	set(&t.fast, questions, h.addr, "fast")
+	set(&t.chain, questions, h.addr, "chain")
+	set(&t.lost, questions, h.addr, "lost")
+	set(&t.mirrored, Reflected, h.addr)
 	for v := range t.limited {
-		set(&t.limited[v], rateLimited, h.addr, h.limit.action(rrl.Verdict(v)))
+		set(&t.limited[v], RateLimited, h.addr, h.limit.Action(rrl.Verdict(v)))
 	}
 	for i := range h.domains {
 		if h.domains[i].zone != "" {
@@ -152,7 +152,7 @@ func (p *perDomain) fill(server, zone string, set func(*counter, *prometheus.Cou
 
 // count tells of an answer of a domain as CoreDNS's prometheus plugin would; of
 // sizes and durations of one in so many.
-func (t *counters) count(r *responder, p *udp.Packet, d *fastDomain, size int, rcode byte) {
+func (t *counters) count(r *responder, p *udp.Packet, d *domain, size int, rcode byte) {
 	t.fast.add()
 	c := &t.domains[d.index]
 	family := 1

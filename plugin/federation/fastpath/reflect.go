@@ -1,4 +1,4 @@
-package federation
+package fastpath
 
 import (
 	"github.com/coredns/coredns/plugin"
@@ -8,16 +8,16 @@ import (
 	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
-var reflected = promauto.NewCounterVec(prometheus.CounterOpts{
+var Reflected = promauto.NewCounterVec(prometheus.CounterOpts{
 	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "reflected_total",
 	Help: "Questions in datagrams from the port of another service (echo, chargen, NTP, LDAP, SSDP, memcached), which are not answered.",
 }, []string{"server"})
 
-// reflects says whether a datagram comes from the port of a service that answers whatever
+// Reflects says whether a datagram comes from the port of a service that answers whatever
 // it is sent, or sends much for little: nobody asks from there, and an answer would have
 // two servers talk to each other, or a third be aimed at. The ports are those of echo,
 // chargen, NTP, connectionless LDAP, SSDP and memcached.
-func reflects(port uint16) bool {
+func Reflects(port uint16) bool {
 	switch port {
 	case 7, 19, 123, 389, 1900, 11211:
 		return true

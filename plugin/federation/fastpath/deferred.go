@@ -1,4 +1,4 @@
-package federation
+package fastpath
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func (r *responder) chain(p *udp.Packet) int {
 
 // slowPath has the chain answer a question for a name of a domain: with an OPT record
 // that CoreDNS understands, in whose place that of the answer is put.
-func (r *responder) slowPath(p *udp.Packet, d *fastDomain) int {
+func (r *responder) slowPath(p *udp.Packet, d *domain) int {
 	e, x, q := r.q.EDNS, r.reply.Extras, r.q.Strip(p.Buf[:p.N], &r.reply.Extras)
 	return r.later(p, func(w *deferred) {
 		if e.Present {
@@ -114,7 +114,7 @@ func (w *deferred) serve(query []byte) {
 	}
 	ctx := context.WithValue(context.Background(), dnsserver.Key{}, w.server)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
-	ctx = context.WithValue(ctx, admitted{}, true)
+	ctx = context.WithValue(ctx, Admitted{}, true)
 	w.server.ServeDNS(ctx, w, m)
 }
 

@@ -1,4 +1,11 @@
-package federation
+// Package fastpath answers questions in plain datagrams past CoreDNS's chain of plugins, from
+// sockets of its own beside CoreDNS's: what package zone answers by itself; what a plugin has
+// to see, and all else, goes to the chain, a few at a time, the oldest dropped first.
+//
+// Listeners.Listen opens the sockets of an address, for the server blocks (Owner) that answer
+// there. A Handler is what answers at an address, one responder a socket; Respond is the life
+// of a question. Nothing is allocated for an answer.
+package fastpath
 
 import (
 	"errors"
@@ -22,7 +29,7 @@ import (
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
-// fast answers the questions of one address that come in plain datagrams, past
+// A Handler answers the questions of one address that come in plain datagrams, past
 // CoreDNS's own sockets: what federation knows from bytes to bytes, the rest
 // through the chain of plugins.
 //
@@ -42,19 +49,23 @@ import (
 //   - an answer that fills 512 bytes goes without the COOKIE, rather than without
 //     records
 //   - FORMERR has the question where there is one, and not the AD, RA and TC that came
-type fast struct {
+type Handler struct {
 	addr    string // as CoreDNS names the server
 	server  *dnsserver.Server
-	domains []fastDomain
+	domains []domain
 	jar     *atomic.Pointer[cookie.Keyring] // nil in it: no cookies
-	limit   rateLimit
+	limit   rrl.Policy
 	seed    maphash.Seed
 	chained *queue         // of what the chain answers
 	zones   []dnsname.Name // of all server blocks of the address
 }
 
-// A fastDomain is a domain as fast needs it.
-type fastDomain struct {
+// New answers for an address as CoreDNS names it, with so many goroutines for what the
+// chain has to answer.
+func New(addr string, workers int) *Handler { return &Handler{addr: addr, chained: newQueue(workers)} }
+
+// A domain is one of zone, with what the plugins beside it need to see.
+type domain struct {
 	*zone.Domain
 	of     *zone.Block
 	index  int // of its counts
@@ -67,12 +78,12 @@ type fastDomain struct {
 	part   bypass.Effects  // of them that is done here
 }
 
-// add has questions for names in a domain answered.
-func (h *fast) add(f *Federation, d *zone.Domain, beside bypass.Neighbours, needed bypass.Combined, done bypass.Effects) {
-	fd := fastDomain{Domain: d, of: &f.Block, needs: needed, part: done, above: beside.Above, labels: len(dnsname.Labels(string(d.Name)))}
-	fd.nsid = identity(f.config)
+// Add has questions for names in a domain answered.
+func (h *Handler) Add(f *Owner, d *zone.Domain, beside bypass.Neighbours, needed bypass.Combined, done bypass.Effects) {
+	fd := domain{Domain: d, of: &f.Block, needs: needed, part: done, above: beside.Above, labels: len(dnsname.Labels(string(d.Name)))}
+	fd.nsid = identity(f.Config)
 	fd.except = append(fd.except, beside.Below...)
-	if zones := countedBy(f.config); zones != nil {
+	if zones := countedBy(f.Config); zones != nil {
 		fd.zone = plugin.Zones(zones).Matches(string(d.Name))
 		if fd.zone == "" {
 			fd.zone = "." // as CoreDNS has it
@@ -80,30 +91,30 @@ func (h *fast) add(f *Federation, d *zone.Domain, beside bypass.Neighbours, need
 	}
 	h.domains = append(h.domains, fd)
 	// The longest first, so that the first that fits is the right one.
-	slices.SortStableFunc(h.domains, func(a, b fastDomain) int { return len(b.Name) - len(a.Name) })
+	slices.SortStableFunc(h.domains, func(a, b domain) int { return len(b.Name) - len(a.Name) })
 	for i := range h.domains {
 		h.domains[i].index = i
 	}
 }
 
-// guard sets what holds for every question, whatever it asks. The server blocks of
+// Guard sets what holds for every question, whatever it asks. The server blocks of
 // one address can't differ in it.
-func (h *fast) guard(owners []*Federation) error {
-	first := owners[0].guards
+func (h *Handler) Guard(owners []*Owner) error {
+	first := owners[0].Guards
 	for _, f := range owners[1:] {
-		if f.guards != first {
+		if f.Guards != first {
 			return errors.New("its server blocks disagree on rrl or cookies")
 		}
 	}
-	h.jar, h.limit, h.seed = &owners[0].jar, first.limit, maphash.MakeSeed()
+	h.jar, h.limit, h.seed = &owners[0].Keyring, first.RateLimit, maphash.MakeSeed()
 	return nil
 }
 
 // Responder implements udp.Handler.
-func (h *fast) Responder(n int) udp.Responder {
-	r := &responder{fast: h, reply: zone.Transaction{Turn: rand.Uint32()}, tally: newTally(h)}
+func (h *Handler) Responder(n int) udp.Responder {
+	r := &responder{Handler: h, reply: zone.Transaction{Turn: rand.Uint32()}, tally: newTally(h)}
 	r.find = r.aliased
-	if h.limit.limited() {
+	if h.limit.Limited() {
 		// Chance spreads what one network asks over all sockets.
 		l := h.limit.Limit
 		l.Rate = max(1, l.Rate/n)
@@ -114,7 +125,7 @@ func (h *fast) Responder(n int) udp.Responder {
 
 // A responder answers the questions of one socket.
 type responder struct {
-	*fast
+	*Handler
 	q     message.Question
 	name  string // that is asked for, in lower case and presentation form
 	reply zone.Transaction
@@ -136,7 +147,7 @@ func (r *responder) End() { r.tally.flush() }
 
 // Respond implements udp.Responder.
 func (r *responder) Respond(p *udp.Packet) int {
-	if reflects(p.From.Port()) {
+	if Reflects(p.From.Port()) {
 		r.tally.mirrored.add()
 		return 0
 	}
@@ -145,7 +156,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 	if reading == message.Ignore {
 		return 0
 	}
-	var d *fastDomain
+	var d *domain
 	if reading != message.Unsupported && reading != message.BadVersion {
 		if r.name = q.Name.String(); !q.Plain() {
 			var err error
@@ -163,14 +174,14 @@ func (r *responder) Respond(p *udp.Packet) int {
 		}
 	}
 	holder := r.checkCookie(p, d)
-	if r.table != nil && !holder && !r.limit.exempt(p.From.Addr()) {
+	if r.table != nil && !holder && !r.limit.Exempt(p.From.Addr()) {
 		if verdict := r.table.Take(p.From.Addr(), r.reply.Now); verdict != rrl.Pass {
 			if need&bypass.Silent != 0 {
 				verdict = rrl.Drop // it may be one that gets no answer at all
 			}
 			r.tally.limited[verdict].add()
 			switch {
-			case r.limit.mode == "observe":
+			case r.limit.Mode == "observe":
 			case verdict == rrl.Drop || reading == message.Unsupported:
 				return 0
 			default:
@@ -216,7 +227,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 
 // checkCookie looks at the client's cookie, says whether it has shown that it is
 // where it says it is, and sets what the OPT record of the answer will hold.
-func (r *responder) checkCookie(p *udp.Packet, d *fastDomain) (holder bool) {
+func (r *responder) checkCookie(p *udp.Packet, d *domain) (holder bool) {
 	e := &r.q.EDNS
 	r.reply.Scope = 0
 	if d == nil {
@@ -247,7 +258,7 @@ func (r *responder) checkCookie(p *udp.Packet, d *fastDomain) (holder bool) {
 
 // domain finds the domain that a name, in lower case, is in; nil: none whose
 // questions are answered here.
-func (r *responder) domain(name string) *fastDomain {
+func (r *responder) domain(name string) *domain {
 	for i := range r.domains {
 		d := &r.domains[i]
 		if _, ok := d.Name.Under(name); !ok {
@@ -275,7 +286,7 @@ func (r *responder) aliased(name string) (*zone.Block, *zone.Domain) {
 
 // answer writes the answer to the question in p, if it is one for names in the
 // domain and none that another plugin needs to see; else its size is 0.
-func (r *responder) answer(p *udp.Packet, d *fastDomain, need bypass.Kinds) (size int, o zone.Outcome) {
+func (r *responder) answer(p *udp.Packet, d *domain, need bypass.Kinds) (size int, o zone.Outcome) {
 	q := &r.q
 	switch q.Type {
 	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME:
@@ -309,6 +320,6 @@ func (r *responder) answer(p *udp.Packet, d *fastDomain, need bypass.Kinds) (siz
 
 // serves says whether a server block of the address may have something for a name of which
 // nothing is known here.
-func (h *fast) serves(name string) bool {
+func (h *Handler) serves(name string) bool {
 	return slices.ContainsFunc(h.zones, func(z dnsname.Name) bool { _, ok := z.Under(name); return ok })
 }

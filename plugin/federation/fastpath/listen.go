@@ -1,4 +1,4 @@
-package federation
+package fastpath
 
 import (
 	"errors"
@@ -22,48 +22,71 @@ import (
 	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
+// Why an address has no fast path.
 var (
-	errOff    = errors.New("it is off")
-	errShared = errors.New("another process answers there too, and comes first until it ends")
+	ErrOff    = errors.New("it is off")
+	ErrShared = errors.New("another process answers there too, and comes first until it ends")
 )
 
-// sharedWith says whether another process has sockets at the address of a server.
-func sharedWith(inst *caddy.Instance, addr string) bool {
+// Shared says whether another process has sockets at the address of a server.
+func Shared(inst *caddy.Instance, addr string) bool {
 	host, port := bypass.ListenHost(addr)
 	local, _ := locate(inst, host, port)
 	return local != nil && len(sockets.Others("udp", local.AddrPort())) > 0
 }
 
-// listenAt has an address answered for all of fs that can. reason is why others can't,
+// Listeners are the addresses with our own sockets on them. Its user locks it.
+type Listeners struct {
+	// server gives CoreDNS's server of an owner at an address, for which it may wait; nil: there
+	// is none.
+	server func(o *Owner, addr string) *dnsserver.Server
+	open   map[string]*listener
+}
+
+// NewListeners has none yet.
+func NewListeners(server func(o *Owner, addr string) *dnsserver.Server) *Listeners {
+	return &Listeners{server: server, open: map[string]*listener{}}
+}
+
+// A listener is one address with our own sockets on it. They outlive a reload: what
+// answers is changed, the sockets stay.
+type listener struct {
+	group  *udp.Group
+	others int // CoreDNS's own
+	owners []*Owner
+	server string // as metrics name it
+}
+
+// Listen has an address answered for all of fs that can. reason is why others can't,
 // or, if it isn't on, why none can.
-func (p *process) listenAt(inst *caddy.Instance, addr string, fs []*Federation, all []bypass.Block) (on bool, reason error) {
-	fastPath.WithLabelValues(addr).Set(0)
+func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all []bypass.Block) (on bool, reason error) {
+	listening.WithLabelValues(addr).Set(0)
 	host, port := bypass.ListenHost(addr)
-	h := &fast{addr: addr, chained: newQueue(processors())}
+	h := New(addr, processors())
 	for i := range all {
 		h.zones = append(h.zones, all[i].At(host, port)...)
 	}
-	reason = errOff
-	var owners []*Federation
+	reason = ErrOff
+	var owners []*Owner
 	for _, f := range fs {
-		if !slices.Contains(f.addresses, addr) || f.guards.slow {
+		if !slices.Contains(f.Addresses, addr) || f.Guards.Off {
 			continue
 		}
-		if f.number >= len(all) {
+		if f.Number >= len(all) {
 			return false, errors.New("the Corefile has changed since it was read")
 		}
 		for _, d := range f.Domains {
-			beside, why := bypass.Owns(all, f.number, d.Name, host, port)
+			beside, why := bypass.Owns(all, f.Number, d.Name, host, port)
 			if why != "" {
 				reason = errors.New(why)
 				continue
 			}
-			needed, done, why := all[f.number].Needs(d.Name, caddy.ValidDirectives("dns"), observe.PluginName)
+			needed, done, why := all[f.Number].Needs(d.Name, caddy.ValidDirectives("dns"), observe.PluginName)
 			if why != "" {
 				reason = errors.New(why)
 				continue
 			}
-			h.add(f, d, beside, needed, done)
+			h.Add(f, d, beside, needed, done)
 			if !slices.Contains(owners, f) {
 				owners = append(owners, f)
 			}
@@ -72,21 +95,21 @@ func (p *process) listenAt(inst *caddy.Instance, addr string, fs []*Federation, 
 	if len(h.domains) == 0 {
 		return false, reason
 	}
-	if h.server = p.awaitServer(owners[0], addr); h.server == nil {
+	if h.server = p.server(owners[0], addr); h.server == nil {
 		return false, errors.New("another server block has its say about what this address writes")
 	}
 	local, others := locate(inst, host, port)
 	if local == nil {
 		return false, errors.New("CoreDNS has no socket there")
 	}
-	if err := h.guard(owners); err != nil {
+	if err := h.Guard(owners); err != nil {
 		return false, err
 	}
 	n := processors()
 	key := local.String()
 	l := p.open[key]
 	if l == nil && len(sockets.Others("udp", local.AddrPort())) > 0 {
-		return false, errShared
+		return false, ErrShared
 	}
 	if l != nil && l.others != others {
 		// The kernel counts sockets in the order they were bound: ours come last again.
@@ -101,13 +124,30 @@ func (p *process) listenAt(inst *caddy.Instance, addr string, fs []*Federation, 
 		if err != nil {
 			return false, err
 		}
-		l = &fastListener{group: g, others: others}
+		l = &listener{group: g, others: others}
 		p.open[key] = l
 	}
 	l.owners, l.server = owners, addr
-	fastPath.WithLabelValues(addr).Set(1)
+	listening.WithLabelValues(addr).Set(1)
 	observe.Log.Infof("fast path on %s, sockets: %d", addr, n)
 	return true, reason
+}
+
+// Close closes the listeners whose owners have all gone.
+func (p *Listeners) Close(gone func(*Owner) bool) {
+	for key, l := range p.open {
+		if !slices.ContainsFunc(l.owners, func(f *Owner) bool { return !gone(f) }) {
+			l.close()
+			delete(p.open, key)
+		}
+	}
+}
+
+func (l *listener) close() {
+	if err := l.group.Close(); err != nil {
+		observe.Log.Errorf("fast path on %s: %v", l.server, err)
+	}
+	listening.WithLabelValues(l.server).Set(0)
 }
 
 // processors is how many sockets answer at once: as many as there are processors for
@@ -141,9 +181,9 @@ func locate(inst *caddy.Instance, host, port string) (local *net.UDPAddr, n int)
 	return local, n
 }
 
-// addressesOf are the addresses, as CoreDNS names its servers, at which a server
+// AddressesOf are the addresses, as CoreDNS names its servers, at which a server
 // block answers without encryption.
-func addressesOf(keys []string, hosts []string) []string {
+func AddressesOf(keys []string, hosts []string) []string {
 	if len(hosts) == 0 {
 		hosts = []string{""}
 	}
