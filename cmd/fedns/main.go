@@ -18,6 +18,7 @@ import (
 
 	"github.com/fedns/fedns/internal/cli"
 	"github.com/fedns/fedns/plugin/federation"
+	"github.com/fedns/fedns/plugin/federation/status"
 
 	// The authorities of the public, for where the system has none, as in the image.
 	_ "golang.org/x/crypto/x509roots/fallback"
@@ -30,7 +31,7 @@ func main() {
 	if err := dnsserver.SetDirectives(directives); err != nil {
 		panic(err) // two lines of the list have one name
 	}
-	federation.Version = version
+	status.Version = version
 	flag.BoolVar(&federation.SharePorts, "share", false, "Start although another process answers at an address of the Corefile, for a restart without a gap")
 	rest := flags()
 	// CoreDNS's own --version speaks of CoreDNS only.

@@ -172,7 +172,7 @@ func TestAnswersExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status := newStatus(f, stanzas)
+	status := newStatusServer(f, stanzas)
 	e := status.why(t, "many40.shop.fed.svc.example.com", "type", "AAAA")
 	for _, sh := range e.Shards {
 		if sh.Cluster != "eu" {

@@ -11,6 +11,7 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/status"
 )
 
 func (s *stanza) chooses(a args) (err error) {
@@ -18,13 +19,10 @@ func (s *stanza) chooses(a args) (err error) {
 	return err
 }
 
-// placeless is what nearest comes to where nobody can be placed.
-const placeless = "there is neither geo nor nets, so nobody knows where clients are: everybody gets every shard"
-
 // placed warns of a policy that needs to know where clients are, where nothing says it.
 func (s *stanza) placed() {
 	if p := s.policy.Choice; p.Choice == snapshot.Nearest && s.Options.Database == "" && len(s.Options.Nets) == 0 {
-		observe.Log.Warningf("federation %s: policy %s (%s): %s", s.name, p, s.positions.of("policy"), placeless)
+		observe.Log.Warningf("federation %s: policy %s (%s): %s", s.name, p, s.positions.of("policy"), status.Placeless)
 	}
 }
 

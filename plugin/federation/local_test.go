@@ -14,6 +14,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/plugin/federation/fastpath"
+	"github.com/fedns/fedns/plugin/federation/status"
 	"github.com/fedns/fedns/plugin/federation/zone"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -394,7 +395,7 @@ func TestLocalExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStatus(f, stanzas)
+	s := newStatusServer(f, stanzas)
 	const in = ".shop.fed.svc.cluster.local."
 	for name, want := range map[string][]string{
 		"web" + in: {
@@ -435,7 +436,7 @@ func TestLocalExplained(t *testing.T) {
 			t.Errorf("%s: %q\nwant %q", name, got, want)
 		}
 		m := f.dig(t, name, qtype)
-		if reply := replied(m, zone.Outcome{}); !slices.Equal(sorted(reply).Answer, sorted(e.Reply).Answer) || reply.Rcode != e.Reply.Rcode {
+		if reply := status.Replied(m, zone.Outcome{}); !slices.Equal(sorted(reply).Answer, sorted(e.Reply).Answer) || reply.Rcode != e.Reply.Rcode {
 			t.Errorf("%s: explained as %v, answered with %v", name, e.Reply, reply)
 		}
 	}

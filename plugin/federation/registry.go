@@ -18,6 +18,7 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/status"
 )
 
 // registered reads where the Cluster objects are.
@@ -42,7 +43,7 @@ type registryMembers struct {
 	index  int // of the federation
 	pages  map[topology.ClusterName]*memberSource
 	geo    *geoindex.Index
-	status *status
+	status *status.Status
 }
 
 // A memberSource is a member's source, and what leads to it.
@@ -95,19 +96,19 @@ var _ registry.Server = server{}
 
 // InForce implements registry.Server.
 func (s server) InForce(ctx context.Context) (override.Force, registry.Published, bool) {
-	f, v, ok := s.status.f.pipe.InForce(ctx, s.index)
+	f, v, ok := s.status.Pipe.InForce(ctx, s.index)
 	return f, registry.Published{Serial: v.Serial, Publication: v.Publication}, ok
 }
 
 // File implements registry.Server.
 func (s server) File() (path string, err error) {
-	_, err = s.stanza.orders(time.Now())
-	return s.stanza.file(), err
+	_, err = status.Overrides(s.stanza.override).Orders(time.Now())
+	return status.Overrides(s.stanza.override).Path(), err
 }
 
 // Clusters implements registry.Server.
 func (s server) Clusters(ctx context.Context) ([]report.Cluster, error) {
-	all, err := s.status.clusters(ctx, nil)
+	all, err := s.status.Clusters(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +117,7 @@ func (s server) Clusters(ctx context.Context) ([]report.Cluster, error) {
 
 // Preview implements registry.Server.
 func (s server) Preview(ctx context.Context, o override.Order) (*report.Preview, error) {
-	out, err := s.status.preview(ctx, url.Values{"order": {o.String()}, "federation": {s.stanza.name}, "limit": {"20"}})
+	out, err := s.status.Preview(ctx, url.Values{"order": {o.String()}, "federation": {s.stanza.name}, "limit": {"20"}})
 	if err != nil {
 		return nil, err
 	}
@@ -126,11 +127,11 @@ func (s server) Preview(ctx context.Context, o override.Order) (*report.Preview,
 
 // NoEffect implements registry.Server.
 func (s server) NoEffect(o override.Order) string {
-	return shard.NoEffect(s.status.f.Current.Load().Federations[s.index], s.stanza.policy.Choice, o)
+	return shard.NoEffect(s.status.Block.Current.Load().Federations[s.index], s.stanza.policy.Choice, o)
 }
 
 // Version implements registry.Server.
-func (server) Version() string { return versions()["fedns"] }
+func (server) Version() string { return status.Versions()["fedns"] }
 
 // run follows the registry until ctx ends.
 func (b *registryMembers) run(ctx context.Context, pipe *pipeline.Pipeline) {
@@ -199,12 +200,8 @@ func (b *registryMembers) locate(v *registry.View) {
 	b.geo.Locate(sites)
 }
 
-// orders are those of the registry that hold now; b may be nil.
-func (b *registryMembers) orders(now time.Time) orders {
-	if b == nil {
-		return nil
-	}
-	var out orders
+// Orders implements status.Registry.
+func (b *registryMembers) Orders(now time.Time) (out []override.Order) {
 	for _, o := range b.Now().Orders {
 		if !o.Expired(now) {
 			out = append(out, o)
@@ -212,6 +209,9 @@ func (b *registryMembers) orders(now time.Time) orders {
 	}
 	return out
 }
+
+// Object implements status.Registry.
+func (b *registryMembers) Object(o override.Order) string { return b.Now().Object(o) }
 
 // clusters are the members of a federation, as they are configured now.
 func (f *Federation) clusters(s *stanza, index int) []shard.Cluster {

@@ -38,7 +38,7 @@ func TestRegistryKept(t *testing.T) {
 	f.Next = test.NextHandler(dns.RcodeServerFailure, nil)
 	f.start()
 	t.Cleanup(f.stop)
-	s := newStatus(f, stanzas)
+	s := newStatusServer(f, stanzas)
 
 	for name, want := range map[string]int{
 		"web.shop.fed.svc.no-a.no.example.com.": dns.RcodeSuccess,       // leads up to eu
@@ -66,7 +66,7 @@ func TestRegistryKept(t *testing.T) {
 	if e := s.why(t, "web.shop.fed.svc.example.com", "without", "oslo"); e.Without == nil {
 		t.Errorf("without a member of the registry: %+v", e)
 	}
-	if got := f.books[0].orders(time.Now()); len(got) != 1 || got[0].String() != `drain cluster/oslo reason "kernel (spec.drain of Cluster oslo)"` {
+	if got := f.books[0].Orders(time.Now()); len(got) != 1 || got[0].String() != `drain cluster/oslo reason "kernel (spec.drain of Cluster oslo)"` {
 		t.Errorf("orders %v", got)
 	}
 	var preview report.Preview

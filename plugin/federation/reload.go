@@ -62,7 +62,7 @@ var proc = func() *process {
 }()
 
 // hook has a configuration started, replaced and ended with the server block it is of.
-func hook(c *caddy.Controller, f *Federation, st *status) {
+func hook(c *caddy.Controller, f *Federation, st *statusServer) {
 	onStart(observe.PluginName, proc.listen)
 	c.OnStartup(func() error {
 		if f.Config.Handler("cache") != nil {
@@ -184,12 +184,12 @@ func (p *process) succeeds(f *Federation) bool {
 
 // failed ends what a configuration has begun that couldn't be started, which nobody else
 // ends, and goes on with the one of instance.
-func (p *process) failed(instance caddy.Context, st *status) {
+func (p *process) failed(instance caddy.Context, st *statusServer) {
 	p.Lock()
 	list := slices.Clone(p.running)
 	for _, l := range p.status {
 		if slices.Contains(l.all, st) {
-			l.all = []*status{st}
+			l.all = []*statusServer{st}
 			l.now.Store(st)
 		}
 	}
@@ -364,13 +364,13 @@ func (p *process) close(f *Federation) {
 // does. During a reload the old and the new configuration share one, so that no connection
 // is lost in the kernel's queue of a listener that closes.
 type statusListener struct {
-	all   []*status
-	now   atomic.Pointer[status] // the last of them
+	all   []*statusServer
+	now   atomic.Pointer[statusServer] // the last of them
 	close func()
 }
 
 // showStatus has a configuration tell its status at all its addresses, or at none.
-func (p *process) showStatus(s *status) error {
+func (p *process) showStatus(s *statusServer) error {
 	for _, addr := range s.addrs() {
 		if err := p.showStatusAt(s, addr); err != nil {
 			p.hideStatus(s)
@@ -380,7 +380,7 @@ func (p *process) showStatus(s *status) error {
 	return nil
 }
 
-func (p *process) showStatusAt(s *status, addr string) error {
+func (p *process) showStatusAt(s *statusServer, addr string) error {
 	p.Lock()
 	defer p.Unlock()
 	l := p.status[addr]
@@ -405,7 +405,7 @@ func (p *process) showStatusAt(s *status, addr string) error {
 }
 
 // hideStatus has a configuration tell its status no more; the last one closes the listener.
-func (p *process) hideStatus(s *status) {
+func (p *process) hideStatus(s *statusServer) {
 	p.Lock()
 	var unused []*statusListener
 	for addr, l := range p.status {

@@ -43,7 +43,7 @@ func setup(c *caddy.Controller) error {
 	if err != nil {
 		return plugin.Error(observe.PluginName, err)
 	}
-	st := newStatus(f, stanzas)
+	st := newStatusServer(f, stanzas)
 	if err := st.claim(c); err != nil {
 		return plugin.Error(observe.PluginName, err)
 	}
@@ -152,16 +152,16 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 	if g.RateLimit.Limited() {
 		f.limiter.table = rrl.New(g.RateLimit.Limit, maphash.MakeSeed())
 	}
-	told := newStatus(f, stanzas)
+	f.written = stanzas[0].written
+	f.pipe = pipeline.New(federations, f.static(), observe.Logger())
+	f.Current, f.ready = f.pipe.Current(), f.pipe.Ready()
+	told := newStatusServer(f, stanzas).Status
 	for _, b := range f.books {
 		if b != nil {
 			b.status = told
 			b.Server = server{b}
 		}
 	}
-	f.written = stanzas[0].written
-	f.pipe = pipeline.New(federations, f.static(), observe.Logger())
-	f.Current, f.ready = f.pipe.Current(), f.pipe.Ready()
 	return f, nil
 }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/status"
 	"github.com/fedns/fedns/plugin/federation/zone"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -60,7 +61,7 @@ func TestStatusAddr(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := newStatus(nil, stanzas).addrs(), []string{"127.0.0.1:8053", "127.0.0.1:9000"}; !slices.Equal(got, want) {
+	if got, want := newStatusServer(&Federation{}, stanzas).addrs(), []string{"127.0.0.1:8053", "127.0.0.1:9000"}; !slices.Equal(got, want) {
 		t.Errorf("served at %q, want %q: each once", got, want)
 	}
 	if _, err := parsed(t, "federation a {\n"+both+"status nowhere\n}"); err == nil || !strings.Contains(err.Error(), `status: "nowhere" is not an address`) {
@@ -71,14 +72,14 @@ func TestStatusAddr(t *testing.T) {
 // Two server blocks can't share an address: only one of them could answer.
 func TestStatusClaim(t *testing.T) {
 	c := caddy.NewTestController("dns", "")
-	one := newStatus(nil, []stanza{{status: "127.0.0.1:8053"}})
+	one := newStatusServer(&Federation{}, []stanza{{status: "127.0.0.1:8053"}})
 	if err := one.claim(c); err != nil {
 		t.Fatal(err)
 	}
-	if err := newStatus(nil, []stanza{{status: "127.0.0.1:8054"}, {}}).claim(c); err != nil {
+	if err := newStatusServer(&Federation{}, []stanza{{status: "127.0.0.1:8054"}, {}}).claim(c); err != nil {
 		t.Error(err)
 	}
-	if err := newStatus(nil, []stanza{{status: "127.0.0.1:8053"}}).claim(c); err == nil || !strings.Contains(err.Error(), "taken by another server block") {
+	if err := newStatusServer(&Federation{}, []stanza{{status: "127.0.0.1:8053"}}).claim(c); err == nil || !strings.Contains(err.Error(), "taken by another server block") {
 		t.Errorf("error %v", err)
 	}
 	if err := one.claim(caddy.NewTestController("dns", "")); err != nil {
@@ -93,7 +94,7 @@ func TestStatusListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := taken.Addr().String()
-	s := newStatus(&Federation{}, []stanza{{status: addr}})
+	s := newStatusServer(&Federation{}, []stanza{{status: addr}})
 	if err := proc.showStatus(s); err == nil || !strings.Contains(err.Error(), "address already in use") || !strings.Contains(err.Error(), addr) {
 		t.Errorf("error %v", err)
 	}
@@ -110,7 +111,7 @@ func TestStatusListen(t *testing.T) {
 	if err := proc.showStatus(s); err != nil {
 		t.Fatal(err)
 	}
-	n := newStatus(&Federation{}, s.stanzas)
+	n := newStatusServer(&Federation{}, s.stanzas)
 	if err := proc.showStatus(n); err != nil {
 		t.Fatal(err)
 	}
@@ -135,18 +136,18 @@ func TestStatusListen(t *testing.T) {
 }
 
 // telling is a status of stanzas in which DIR stands for the world's folder.
-func (w *world) telling(text string) *status {
+func (w *world) telling(text string) *statusServer {
 	w.t.Helper()
 	f := w.serving(text)
 	stanzas, err := parsed(w.t, strings.ReplaceAll(text, "DIR", w.dir))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return newStatus(f, stanzas)
+	return newStatusServer(f, stanzas)
 }
 
 // get asks for a path, with key and value of the parameters in turn.
-func (s *status) get(t testing.TB, into any, path string, params ...string) int {
+func (s *statusServer) get(t testing.TB, into any, path string, params ...string) int {
 	t.Helper()
 	v := url.Values{}
 	for i := 0; i < len(params); i += 2 {
@@ -167,7 +168,7 @@ func (s *status) get(t testing.TB, into any, path string, params ...string) int 
 	return rec.Code
 }
 
-func (s *status) why(t testing.TB, name string, params ...string) report.Explanation {
+func (s *statusServer) why(t testing.TB, name string, params ...string) report.Explanation {
 	t.Helper()
 	var e report.Explanation
 	if code := s.get(t, &e, "explain", append([]string{"name", name}, params...)...); code != http.StatusOK {
@@ -302,7 +303,7 @@ func (script) Heard() time.Time { return time.Now() }
 // varied is a federation in which services stand in many ways: up in one cluster
 // or several, at a shared address, without pods, without addresses, in a silent
 // cluster, drained, of one family, with ports of one cluster only, not listed.
-func varied(t testing.TB) *status {
+func varied(t testing.TB) *statusServer {
 	w := &world{t: t, dir: t.TempDir()}
 	slice := func(svc string, ready bool, zones ...string) vector.Object {
 		return vector.Slice("shop", svc, ready, zones...)
@@ -384,7 +385,7 @@ out CNAME www.example.net.
 			t.Fatal("not ready, or the override isn't taken in")
 		}
 	}
-	return newStatus(f, stanzas)
+	return newStatusServer(f, stanzas)
 }
 
 // asked are questions of all kinds: every name, in every form, with what stands
@@ -449,7 +450,7 @@ func TestExplainIsTheWire(t *testing.T) {
 				}
 				continue
 			}
-			want := sorted(replied(rec.Msg, zone.Outcome{}))
+			want := sorted(status.Replied(rec.Msg, zone.Outcome{}))
 			want.Outcome, want.Scope = e.Reply.Outcome, e.Reply.Scope
 			if got := sorted(e.Reply); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s %s: explained as\n%+v\nanswered with\n%+v", name, dns.Type(qtype), got, want)
@@ -568,7 +569,7 @@ func TestRules(t *testing.T) {
 	if got := e.Without.Reply; len(got.Answer) != 2 || !strings.HasSuffix(got.Answer[1], "192.0.2.2") || got.TTL != 30 || got.Outcome != "fallback" {
 		t.Errorf("without a and c: %+v", got)
 	}
-	if !slices.Equal(e.Lost, []string{"a", "c"}) || e.Client.Note != indifferent || !slices.Equal(e.Without.Chain, []string{"web.shop.fed.svc.example.com."}) {
+	if !slices.Equal(e.Lost, []string{"a", "c"}) || e.Client.Note != status.Indifferent || !slices.Equal(e.Without.Chain, []string{"web.shop.fed.svc.example.com."}) {
 		t.Errorf("%+v", e)
 	}
 	if e := s.why(t, "drained.shop.fed.svc.example.com"); !slices.Equal(e.Absent, []string{"b", "c"}) || e.Shards[0].Evidence.Order != `drain service/shop/drained until 2199-01-01T00:00:00Z reason "kernel upgrade"` {

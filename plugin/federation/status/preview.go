@@ -1,4 +1,4 @@
-package federation
+package status
 
 import (
 	"cmp"
@@ -29,8 +29,8 @@ const (
 	fewKnown = 20
 )
 
-// preview answers /api/v1/preview.
-func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
+// Preview answers /api/v1/preview.
+func (s *Status) Preview(ctx context.Context, v url.Values) (any, error) {
 	n, err := limit(v, usualPreview, largestPreview)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 		return nil, bad("order: none is given").with(`preview?order=drain cluster/NAME reason "...", or preview?undrain=cluster/NAME`)
 	}
 	for _, name := range v["federation"] {
-		if !slices.ContainsFunc(s.stanzas, func(st stanza) bool { return st.name == name }) {
+		if !slices.ContainsFunc(s.Federations, func(st FederationConfig) bool { return st.Name == name }) {
 			return nil, bad("federation: there is no federation %q", name)
 		}
 	}
@@ -75,18 +75,18 @@ func (s *status) preview(ctx context.Context, v url.Values) (any, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	current := s.f.Current.Load()
+	current := s.Block.Current.Load()
 	var asked []*snapshot.Federation
 	var usual []snapshot.Policy
-	for i, st := range s.stanzas {
-		if v.Has("federation") && !slices.Contains(v["federation"], st.name) {
+	for i, st := range s.Federations {
+		if v.Has("federation") && !slices.Contains(v["federation"], st.Name) {
 			continue
 		}
-		asked, usual = append(asked, current.Federations[i]), append(usual, st.policy.Choice)
+		asked, usual = append(asked, current.Federations[i]), append(usual, st.Policy.Choice)
 		// What the file says by now is as good as in force: of two operators, the
 		// second must see what the first has done.
-		file, _ := st.orders(now)
-		changed, ok := s.f.pipe.Preview(ctx, i, func(now []override.Order) []override.Order {
+		file, _ := st.Overrides.Orders(now)
+		changed, ok := s.Pipe.Preview(ctx, i, func(now []override.Order) []override.Order {
 			for _, o := range file {
 				if !slices.Contains(now, o) {
 					now = append(now, o)
@@ -130,7 +130,7 @@ func serves(f *snapshot.Federation, sub override.Subject) bool {
 }
 
 // changes adds what changes in one federation.
-func (s *status) changes(out *report.Preview, federation int, f *snapshot.Federation, changed []shard.Preview, limit int) {
+func (s *Status) changes(out *report.Preview, federation int, f *snapshot.Federation, changed []shard.Preview, limit int) {
 	slices.SortFunc(changed, func(a, b shard.Preview) int { return cmp.Compare(a.After.Key.String(), b.After.Key.String()) })
 	out.Services += len(changed)
 	for _, c := range changed {
@@ -148,17 +148,17 @@ func (s *status) changes(out *report.Preview, federation int, f *snapshot.Federa
 
 // compare gives the names of a service that are answered otherwise before and
 // after, in each scope that it has shards in.
-func (s *status) compare(federation int, f *snapshot.Federation, c shard.Preview) []report.NameChange {
+func (s *Status) compare(federation int, f *snapshot.Federation, c shard.Preview) []report.NameChange {
 	scopes := map[topology.Scope]bool{topology.Global: true}
 	for _, sh := range slices.Concat(c.Before.Shards, c.After.Shards) {
 		scope := topology.Scope(sh.Place)
 		scopes[scope], scopes[scope.Up()] = true, true
 	}
 	out := []report.NameChange{}
-	d := s.f.Home(federation)
+	d := s.Block.Home(federation)
 	if c.After.Key.Kind == snapshot.Host {
 		scopes = map[topology.Scope]bool{topology.Global: true}
-		d, _ = s.f.Find(c.After.Key.Name + ".")
+		d, _ = s.Block.Find(c.After.Key.Name + ".")
 	}
 	if d == nil {
 		return out
@@ -172,11 +172,11 @@ func (s *status) compare(federation int, f *snapshot.Federation, c shard.Preview
 
 // differ asks for a name in two states of a federation, as clients everywhere do. Those that
 // see the same change stand together.
-func (s *status) differ(d *zone.Domain, federation int, before, after *snapshot.Federation, name string) (out []report.NameChange) {
+func (s *Status) differ(d *zone.Domain, federation int, before, after *snapshot.Federation, name string) (out []report.NameChange) {
 	was, is := answered(d, federation, before, name), answered(d, federation, after, name)
 	viewers := []geoindex.Viewer{{}}
 	if was.Service != nil && was.Policy().Choice == snapshot.Nearest || is.Service != nil && is.Policy().Choice == snapshot.Nearest {
-		viewers = s.f.Geo[federation].Viewers()
+		viewers = s.Block.Geo[federation].Viewers()
 	}
 	for _, v := range viewers {
 		n := report.NameChange{Name: name, Before: leads(d, &was, v.Client), After: leads(d, &is, v.Client)}
@@ -233,7 +233,7 @@ func leads(d *zone.Domain, a *answer.Answer, c answer.Client) report.Leads {
 
 // subject says whether an order speaks of anything that is known, and if it
 // doesn't, of what it could.
-func (s *status) subject(asked []*snapshot.Federation, only []string, sub override.Subject) (known []string, ok bool) {
+func (s *Status) subject(asked []*snapshot.Federation, only []string, sub override.Subject) (known []string, ok bool) {
 	known = []string{}
 	for _, f := range asked {
 		for _, scope := range f.Map.Scopes() {
@@ -249,11 +249,11 @@ func (s *status) subject(asked []*snapshot.Federation, only []string, sub overri
 		}
 	}
 	if sub.Kind == override.Cluster {
-		for i, st := range s.stanzas {
-			if len(only) > 0 && !slices.Contains(only, st.name) {
+		for _, st := range s.Federations {
+			if len(only) > 0 && !slices.Contains(only, st.Name) {
 				continue
 			}
-			for _, c := range s.f.clusters(&st, i) {
+			for _, c := range st.Members() {
 				known = append(known, string(c.Name))
 			}
 		}

@@ -1,4 +1,4 @@
-package federation
+package status
 
 import (
 	"context"
@@ -21,13 +21,16 @@ import (
 // orders are those of a file of overrides that have not expired, in its order.
 type orders []override.Order
 
-// orders reads the file of a federation as the pipeline does, which takes a change
+// Overrides is the file of orders of a federation; "": it has none.
+type Overrides string
+
+// Orders reads the file as the pipeline does, which takes a change
 // in a moment later.
-func (s *stanza) orders(now time.Time) (orders, error) {
-	if s.override == "" {
+func (f Overrides) Orders(now time.Time) ([]override.Order, error) {
+	if f == "" {
 		return nil, nil
 	}
-	content, err := inputfile.Read(s.override, inputfile.Orders)
+	content, err := inputfile.Read(string(f), inputfile.Orders)
 	if os.IsNotExist(err) {
 		return nil, nil
 	}
@@ -40,33 +43,33 @@ func (s *stanza) orders(now time.Time) (orders, error) {
 
 // digest tells what a federation's file of overrides holds from what another does;
 // "": there is none, or it can't be read.
-func (s *stanza) digest() string {
-	content, err := inputfile.Read(s.override, inputfile.Orders)
+func (f Overrides) digest() string {
+	content, err := inputfile.Read(string(f), inputfile.Orders)
 	if err != nil && !os.IsNotExist(err) {
 		return ""
 	}
 	return fmt.Sprintf("%x", sha256.Sum256(content))
 }
 
-// file is where the orders of a federation's file stand, wherever it is looked at from;
+// Path is where the orders of a federation's file stand, wherever it is looked at from;
 // "": there is none.
-func (s *stanza) file() string {
-	if abs, err := filepath.Abs(s.override); err == nil && s.override != "" {
+func (f Overrides) Path() string {
+	if abs, err := filepath.Abs(string(f)); err == nil && f != "" {
 		return abs
 	}
-	return s.override
+	return string(f)
 }
 
 // inForce are the orders that the snapshot of a serial has, with who gave them, and
 // which others count instead.
-func (s *status) inForce(ctx context.Context, federation int, now time.Time) (out []report.Order, serial uint32, ok bool) {
-	force, shown, ok := s.f.pipe.InForce(ctx, federation)
+func (s *Status) inForce(ctx context.Context, federation int, now time.Time) (out []report.Order, serial uint32, ok bool) {
+	force, shown, ok := s.Pipe.InForce(ctx, federation)
 	out = []report.Order{}
 	for i, o := range force.Orders {
 		r := report.OrderOf(o, now)
 		r.Line, r.Source = o.String(), "overrides"
-		if b := s.f.books[federation]; b != nil {
-			if r.Object = b.Now().Object(o); r.Object != "" {
+		if b := s.Federations[federation].Registry; b != nil {
+			if r.Object = b.Object(o); r.Object != "" {
 				r.Source = "registry"
 			}
 		}
@@ -76,6 +79,14 @@ func (s *status) inForce(ctx context.Context, federation int, now time.Time) (ou
 		out = append(out, r)
 	}
 	return out, shown.Serial, ok
+}
+
+// registered are the orders of a registry; r may be nil.
+func registered(r Registry, now time.Time) []override.Order {
+	if r == nil {
+		return nil
+	}
+	return r.Orders(now)
 }
 
 // about is the order that decided on a shard: the last that speaks of it and says

@@ -1,4 +1,4 @@
-package federation
+package status
 
 import (
 	"fmt"
@@ -93,7 +93,7 @@ func (r *ruling) down(x *shard.Explained) string {
 	case health.Drained, health.ForcedDown:
 		return r.ordered(why, x)
 	case health.ClusterGone:
-		return fmt.Sprintf("cluster silent for %s, hold is %s", span(x.Evidence.Quiet), span(r.stanza.policy.Hold))
+		return fmt.Sprintf("cluster silent for %s, hold is %s", span(x.Evidence.Quiet), span(r.federation.Policy.Hold))
 	case health.FrontDown, health.FrontMissing:
 		for i, k := range x.Closed {
 			why += []string{": ", ", "}[min(i, 1)] + k.Namespace + "/" + k.Name
@@ -195,7 +195,7 @@ func (r *ruling) missing(addrs []netip.Addr) (out []netip.Addr) {
 
 // room says why an address isn't there that could be.
 func (r *ruling) room() string {
-	return fmt.Sprintf("an answer has at most %d (answers), and others have their turn", r.stanza.policy.Answers)
+	return fmt.Sprintf("an answer has at most %d (answers), and others have their turn", r.federation.Policy.Answers)
 }
 
 // patience says why a silent cluster is still believed.
@@ -203,12 +203,12 @@ func (r *ruling) patience(x *shard.Explained) string {
 	switch {
 	case x.Evidence.Probe == health.Passing:
 		return "its probe passes"
-	case r.stanza.policy.Keep:
+	case r.federation.Policy.Keep:
 		return "silence is set to keep"
 	case r.isolated:
 		return "and so are most: it must be this server that is cut off"
 	}
-	return "hold is " + span(r.stanza.policy.Hold)
+	return "hold is " + span(r.federation.Policy.Hold)
 }
 
 // at puts places into words.
@@ -256,7 +256,7 @@ func span(d time.Duration) string {
 // inside says the same of a question in a cluster's own domain; in and rule are what
 // holds outside, where the name leads if that cluster has no shard.
 func (r *ruling) inside(x *shard.Explained, in bool, rule string) (bool, string) {
-	home := r.stanza.local.cluster
+	home := r.federation.Home
 	away := r.answer.LeavesCluster
 	switch {
 	case x.Cluster != home && away:

@@ -1,4 +1,4 @@
-package federation
+package status
 
 import (
 	"context"
@@ -35,12 +35,12 @@ type explainRequest struct {
 	lost   []topology.ClusterName
 }
 
-func (s *status) questioning(v url.Values) (explainRequest, error) {
+func (s *Status) questioning(v url.Values) (explainRequest, error) {
 	q := explainRequest{qtype: dns.TypeA}
 	if v.Get("name") == "" {
 		return q, bad("name: none is given").with("explain?name=web.shop.fed.svc.example.com")
 	}
-	name, err := s.expand(v.Get("name"), s.f.Current.Load())
+	name, err := s.expand(v.Get("name"), s.Block.Current.Load())
 	if err != nil {
 		return q, err
 	}
@@ -68,8 +68,8 @@ func (s *status) questioning(v url.Values) (explainRequest, error) {
 	}
 	for _, name := range v["without"] {
 		var known []string
-		for i := range s.stanzas {
-			for _, c := range s.f.clusters(&s.stanzas[i], i) {
+		for i := range s.Federations {
+			for _, c := range s.Federations[i].Members() {
 				known = append(known, string(c.Name))
 			}
 		}
@@ -83,47 +83,47 @@ func (s *status) questioning(v url.Values) (explainRequest, error) {
 
 // indifferent is what there is to say of a client for as long as no policy looks
 // at it.
-const indifferent = "makes no difference: answers don't depend on who asks"
+const Indifferent = "makes no difference: answers don't depend on who asks"
 
 // attempts bounds how often an explanation is begun anew because a publication
 // came in between: under churn, evidence and answer may be one publication apart.
 const attempts = 5
 
 // explain answers /api/v1/explain.
-func (s *status) explain(ctx context.Context, v url.Values) (any, error) {
+func (s *Status) explain(ctx context.Context, v url.Values) (any, error) {
 	asked, err := s.questioning(v)
 	if err != nil {
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		current := s.f.Current.Load()
+		current := s.Block.Current.Load()
 		out, err := s.explainAt(ctx, asked, current)
-		if err != nil || try == attempts || s.f.Current.Load() == current {
+		if err != nil || try == attempts || s.Block.Current.Load() == current {
 			return out, err
 		}
 	}
 }
 
 // explainAt explains the answer of one snapshot, with the evidence of this moment.
-func (s *status) explainAt(ctx context.Context, asked explainRequest, current *snapshot.Snapshot) (any, error) {
+func (s *Status) explainAt(ctx context.Context, asked explainRequest, current *snapshot.Snapshot) (any, error) {
 	out := report.Explanation{Name: asked.name, Word: asked.word, Type: dns.Type(asked.qtype).String()}
 	if asked.client.IsValid() {
-		out.Client = &report.Client{Address: asked.client.String(), Note: indifferent}
+		out.Client = &report.Client{Address: asked.client.String(), Note: Indifferent}
 	}
 	out.Serial = current.Serial
 	q, labels := s.query(asked, current)
 	if q == nil {
 		out.Is, out.About = report.IsElsewhere, "in none of the domains of this server block; another block or plugin answers, or REFUSED"
-		out.Reply = replied(nil, zone.Outcome{})
+		out.Reply = Replied(nil, zone.Outcome{})
 		out.Near = s.near(asked.name, current)
 		return out, nil
 	}
 	out.Domain = string(q.Domain.Name)
 	m, label := wire(s.context(ctx), q, labels)
-	out.Reply = replied(m, label)
+	out.Reply = Replied(m, label)
 	a := addressed(q, labels)
 	out.Is, out.About, out.Why = s.kind(q, labels, &a, label)
-	if label == (zone.Outcome{What: zone.ServFail, Scope: zone.ApexScope}) && s.through() == nil {
+	if label == (zone.Outcome{What: zone.ServFail, Scope: zone.ApexScope}) && s.Server() == nil {
 		out.Note = "this server has not been asked anything over DNS yet, and so can't follow CNAMEs to other names here"
 	}
 	if out.Is == report.IsUnknown {
@@ -145,7 +145,7 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 	}
 	out.Note = a.Service.Note
 	if out.Client != nil && a.Policy().Choice == snapshot.Nearest {
-		*out.Client = s.f.Geo[a.Index].Describe(asked.client)
+		*out.Client = s.Block.Geo[a.Index].Describe(asked.client)
 	}
 	out.Service = &report.Subject{
 		Federation: a.Federation.Name, Kind: a.Service.Key.Kind.String(), Namespace: a.Service.Key.Namespace, Name: a.Service.Key.Name,
@@ -172,14 +172,14 @@ func (s *status) explainAt(ctx context.Context, asked explainRequest, current *s
 	}
 	m, label = wire(s.context(ctx), q, labels)
 	a = addressed(q, labels)
-	out.Without = &report.View{Reply: replied(m, label)}
+	out.Without = &report.View{Reply: Replied(m, label)}
 	s.view(out.Without, q, &a, m, after, known)
 	return out, nil
 }
 
 // remarks are what is odd about the policy of a service: what makes it mean less than it says.
-func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) (out []string) {
-	l, p := s.f.Geo[federation], s.stanzas[federation].policy.Choice
+func (s *Status) remarks(federation int, a *answer.Answer, e shard.Explanation) (out []string) {
+	l, p := s.Block.Geo[federation], s.Federations[federation].Policy.Choice
 	if own := a.Service.Policy; own != nil {
 		p = *own
 	}
@@ -196,7 +196,7 @@ func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) 
 	switch {
 	case p.Choice != snapshot.Nearest:
 	case !l.Configured() && a.Service.Key.Kind != snapshot.Host: // theirs it is anyway
-		out = append(out, fmt.Sprintf("policy %s: %s", p, placeless))
+		out = append(out, fmt.Sprintf("policy %s: %s", p, Placeless))
 	case l.Lacks():
 		out = append(out, fmt.Sprintf("policy %s: there is no database to place clients by: those that no nets place get every shard, for a short time", p))
 	}
@@ -204,16 +204,16 @@ func (s *status) remarks(federation int, a *answer.Answer, e shard.Explanation) 
 }
 
 // query makes of what is asked what ServeDNS would; nil: it is in no domain.
-func (s *status) query(asked explainRequest, current *snapshot.Snapshot) (q *zone.Query, labels []string) {
+func (s *Status) query(asked explainRequest, current *snapshot.Snapshot) (q *zone.Query, labels []string) {
 	r := new(dns.Msg).SetQuestion(asked.name, asked.qtype)
 	r.SetEdns0(dns.MaxMsgSize, false) // all of it, with the reasons
 	state := request.Request{W: nowhere{asked.client}, Req: r}
-	d, rel := s.f.Find(state.Name())
+	d, rel := s.Block.Find(state.Name())
 	if d == nil {
 		return nil, nil
 	}
 	zone.NormalizeOPT(r, "tcp")
-	return &zone.Query{Request: state, Domain: d, Static: d.Static.Load(), Snapshot: current, Turn: s.f.Turn.Load(), Of: &s.f.Block}, dnsname.Labels(rel)
+	return &zone.Query{Request: state, Domain: d, Static: d.Static.Load(), Snapshot: current, Turn: s.Block.Turn.Load(), Of: s.Block}, dnsname.Labels(rel)
 }
 
 // wire gives the very message that goes out.
@@ -231,20 +231,11 @@ func addressed(q *zone.Query, labels []string) answer.Answer {
 }
 
 // context is one in which records can be followed through the whole server.
-func (s *status) context(ctx context.Context) context.Context {
-	if server := s.through(); server != nil {
+func (s *Status) context(ctx context.Context) context.Context {
+	if server := s.Server(); server != nil {
 		return context.WithValue(ctx, dnsserver.Key{}, server)
 	}
 	return ctx
-}
-
-// through is a server of CoreDNS that the questions of this block come by: one that they
-// have come by, or else one that was started for it; nil: it isn't known.
-func (s *status) through() *dnsserver.Server {
-	if server := s.server.Load(); server != nil {
-		return server
-	}
-	return proc.serverOf(s.f)
 }
 
 // A nowhere takes a reply for a client that isn't there.
@@ -267,8 +258,8 @@ func (l nowhere) TsigTimersOnly(bool)         {}
 func (l nowhere) Hijack()                     {}
 func (l nowhere) Network() string             { return "tcp" }
 
-// replied prints a message; nil: the next plugin's.
-func replied(m *dns.Msg, label zone.Outcome) report.Reply {
+// Replied prints a message; nil: the next plugin's.
+func Replied(m *dns.Msg, label zone.Outcome) report.Reply {
 	out := report.Reply{Outcome: "next plugin", Answer: []string{}, Authority: []string{}, Additional: []string{}, Errors: []report.ExtendedError{}}
 	if m == nil {
 		return out
@@ -300,7 +291,7 @@ func replied(m *dns.Msg, label zone.Outcome) report.Reply {
 
 // kind says what a name is: a word for it, the same in a sentence, and why there
 // is nothing, if so.
-func (s *status) kind(q *zone.Query, labels []string, a *answer.Answer, label zone.Outcome) (is, about, why string) {
+func (s *Status) kind(q *zone.Query, labels []string, a *answer.Answer, label zone.Outcome) (is, about, why string) {
 	domain := strings.TrimSuffix(string(q.Domain.Name), ".")
 	switch {
 	case len(labels) == 0:
@@ -322,7 +313,7 @@ func (s *status) kind(q *zone.Query, labels []string, a *answer.Answer, label zo
 		}
 		about = fmt.Sprintf("%s of federation %s, in %s", a.Service.Key, a.Federation.Name, a.Scope)
 		if a.Inside {
-			about = fmt.Sprintf("%s of federation %s, for pods of cluster %s", a.Service.Key, a.Federation.Name, s.stanzas[a.Index].local.cluster)
+			about = fmt.Sprintf("%s of federation %s, for pods of cluster %s", a.Service.Key, a.Federation.Name, s.Federations[a.Index].Home)
 		}
 		if a.Path.Pod != "" {
 			about = fmt.Sprintf("pod %s of %s", a.Path.Pod, about)
@@ -350,12 +341,12 @@ func (s *status) kind(q *zone.Query, labels []string, a *answer.Answer, label zo
 }
 
 // claims are those on the host that a name is, or would be.
-func (s *status) claims(ctx context.Context, q *zone.Query, a *answer.Answer) (*report.Host, error) {
+func (s *Status) claims(ctx context.Context, q *zone.Query, a *answer.Answer) (*report.Host, error) {
 	host := strings.TrimSuffix(q.Request.Name(), ".")
 	if a.Service != nil && a.Service.Key.Kind == snapshot.Host {
 		host = a.Service.Key.Name
 	}
-	all, ok := s.f.pipe.Claims(ctx, host)
+	all, ok := s.Pipe.Claims(ctx, host)
 	if !ok {
 		return nil, errEnded
 	}
@@ -371,19 +362,19 @@ func (s *status) claims(ctx context.Context, q *zone.Query, a *answer.Answer) (*
 
 // A facts is what the pipeline says of the clusters of a federation.
 type facts struct {
-	stanza   *stanza
-	standing []pipeline.ClusterStatus
-	isolated bool
-	orders   orders
-	lost     []topology.ClusterName
+	federation *FederationConfig
+	standing   []pipeline.ClusterStatus
+	isolated   bool
+	orders     orders
+	lost       []topology.ClusterName
 }
 
 // known asks the pipeline for a service and its clusters; as if some were lost.
-func (s *status) known(ctx context.Context, federation int, k snapshot.Key, lost []topology.ClusterName) (e shard.Explanation, known facts, err error) {
-	known.stanza, known.lost = &s.stanzas[federation], lost
-	e, ok := s.f.pipe.Explain(ctx, federation, k, func(c topology.ClusterName) bool { return slices.Contains(lost, c) })
+func (s *Status) known(ctx context.Context, federation int, k snapshot.Key, lost []topology.ClusterName) (e shard.Explanation, known facts, err error) {
+	known.federation, known.lost = &s.Federations[federation], lost
+	e, ok := s.Pipe.Explain(ctx, federation, k, func(c topology.ClusterName) bool { return slices.Contains(lost, c) })
 	if ok {
-		known.standing, known.isolated, ok = s.f.pipe.Clusters(ctx, federation)
+		known.standing, known.isolated, ok = s.Pipe.Clusters(ctx, federation)
 	}
 	if !ok {
 		return e, known, errEnded
@@ -391,8 +382,8 @@ func (s *status) known(ctx context.Context, federation int, k snapshot.Key, lost
 	// A file that can't be read leaves orders that only the pipeline knows: the
 	// verdicts tell of them, without their reasons.
 	now := time.Now()
-	file, _ := known.stanza.orders(now)
-	known.orders = append(s.f.books[federation].orders(now), file...)
+	file, _ := known.federation.Overrides.Orders(now)
+	known.orders = append(registered(s.Federations[federation].Registry, now), file...)
 	return e, known, nil
 }
 
@@ -422,7 +413,7 @@ func withoutClusters(before, after shard.Explanation, lost []topology.ClusterNam
 }
 
 // view says what became of each shard.
-func (s *status) view(out *report.View, q *zone.Query, a *answer.Answer, m *dns.Msg, e shard.Explanation, known facts) {
+func (s *Status) view(out *report.View, q *zone.Query, a *answer.Answer, m *dns.Msg, e shard.Explanation, known facts) {
 	for c := range a.Chain() {
 		out.Chain = append(out.Chain, absolute(q, a.Path.At(c)))
 	}

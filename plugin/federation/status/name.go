@@ -1,4 +1,4 @@
-package federation
+package status
 
 import (
 	"cmp"
@@ -25,12 +25,12 @@ var kindWords = map[string]snapshot.Kind{
 // NAMESPACE/NAME, as orders have it; NAME.NAMESPACE; and NAME.NAMESPACE.FEDERATION, which
 // pods ask for. What is none of these, or in one of our domains, is taken as it is. A
 // port (_PORT._PROTO.) may stand before it.
-func (s *status) expand(asked string, current *snapshot.Snapshot) (string, error) {
+func (s *Status) expand(asked string, current *snapshot.Snapshot) (string, error) {
 	if strings.Contains(asked, "/") {
 		return s.named(asked, current)
 	}
 	lower := strings.ToLower(asked)
-	if d, _ := s.f.Find(dns.Fqdn(lower)); d != nil || strings.HasSuffix(asked, ".") {
+	if d, _ := s.Block.Find(dns.Fqdn(lower)); d != nil || strings.HasSuffix(asked, ".") {
 		return asked, nil
 	}
 	labels := strings.Split(lower, ".")
@@ -55,10 +55,10 @@ func (s *status) expand(asked string, current *snapshot.Snapshot) (string, error
 			if len(labels) == 3 && f.Name != labels[2] || f.Service(k) == nil {
 				continue
 			}
-			if l := s.stanzas[i].local; len(labels) == 3 && kind == snapshot.Svc && l.cluster != "" {
-				return port + k.Name + "." + k.Namespace + "." + l.zone(), nil // as the search path of a pod has it
+			if l := s.Federations[i]; len(labels) == 3 && kind == snapshot.Svc && l.Home != "" {
+				return port + k.Name + "." + k.Namespace + "." + l.HomeZone, nil // as the search path of a pod has it
 			}
-			if d := s.f.Home(i); d != nil {
+			if d := s.Block.Home(i); d != nil {
 				return port + spell(d, f.Name, k, topology.Global), nil
 			}
 		}
@@ -67,7 +67,7 @@ func (s *status) expand(asked string, current *snapshot.Snapshot) (string, error
 }
 
 // named finds what KIND/NAMESPACE/NAME, or NAMESPACE/NAME, is called.
-func (s *status) named(asked string, current *snapshot.Snapshot) (string, error) {
+func (s *Status) named(asked string, current *snapshot.Snapshot) (string, error) {
 	parts := strings.Split(asked, "/")
 	k := snapshot.Key{Kind: snapshot.Svc}
 	if len(parts) == 3 {
@@ -83,7 +83,7 @@ func (s *status) named(asked string, current *snapshot.Snapshot) (string, error)
 	k.Namespace, k.Name = parts[0], parts[1]
 	var near []string
 	for i, f := range current.Federations {
-		if d := s.f.Home(i); d != nil && f.Service(k) != nil {
+		if d := s.Block.Home(i); d != nil && f.Service(k) != nil {
 			return spell(d, f.Name, k, topology.Global), nil
 		}
 		for svc := range every(f) {
@@ -101,7 +101,7 @@ func (s *status) named(asked string, current *snapshot.Snapshot) (string, error)
 
 // near are names that somebody may have meant who asked for one that isn't there: of
 // services wherever they are answered, of hosts, and static ones.
-func (s *status) near(asked string, current *snapshot.Snapshot) []string {
+func (s *Status) near(asked string, current *snapshot.Snapshot) []string {
 	asked = strings.TrimSuffix(strings.ToLower(asked), ".")
 	first := strings.Split(asked, ".")
 	var all []string
@@ -131,7 +131,7 @@ func (s *status) near(asked string, current *snapshot.Snapshot) []string {
 	}
 	slices.SortStableFunc(services, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
 	for _, c := range services[:min(len(services), fewNear)] {
-		d, f := s.f.Home(c.federation), current.Federations[c.federation]
+		d, f := s.Block.Home(c.federation), current.Federations[c.federation]
 		if d == nil {
 			continue
 		}
@@ -139,7 +139,7 @@ func (s *status) near(asked string, current *snapshot.Snapshot) []string {
 			all = append(all, strings.TrimSuffix(spell(d, f.Name, c.key, scope), "."))
 		}
 	}
-	for _, d := range s.f.Domains {
+	for _, d := range s.Block.Domains {
 		if a := d.Static.Load(); a != nil {
 			for name := range a.Zone.Names() {
 				all = append(all, strings.TrimSuffix(name, "."))

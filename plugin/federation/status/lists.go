@@ -1,4 +1,4 @@
-package federation
+package status
 
 import (
 	"cmp"
@@ -23,30 +23,30 @@ import (
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
-// clusters answers /api/v1/clusters.
-func (s *status) clusters(ctx context.Context, _ url.Values) (any, error) {
+// Clusters answers /api/v1/clusters.
+func (s *Status) Clusters(ctx context.Context, _ url.Values) (any, error) {
 	out := report.Clusters{Isolated: []string{}, Clusters: []report.Cluster{}}
-	for i, st := range s.stanzas {
-		all, isolated, ok := s.f.pipe.Clusters(ctx, i)
+	for i, st := range s.Federations {
+		all, isolated, ok := s.Pipe.Clusters(ctx, i)
 		if !ok {
 			return nil, errEnded
 		}
 		if isolated {
-			out.Isolated = append(out.Isolated, st.name)
+			out.Isolated = append(out.Isolated, st.Name)
 		}
 		// Not what the table holds, which is shown a moment later: what is answered.
-		answers := answering(s.f.Current.Load().Federations[i])
+		answers := answering(s.Block.Current.Load().Federations[i])
 		for _, m := range all {
 			c := report.Cluster{
-				Federation: st.name, Cluster: string(m.Name), Source: m.Origin, Listed: m.Listed, Silent: m.Silent,
+				Federation: st.Name, Cluster: string(m.Name), Source: m.Origin, Listed: m.Listed, Silent: m.Silent,
 				SilentSeconds: m.SilentFor.Seconds(), Reason: m.Reason, ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
 				Answers: answers[m.Index], TTL: m.Lifetime.Own,
 			}
 			if m.Shadowed {
-				c.Warning = fmt.Sprintf("namespace %q has the federation's name, and its pods' short names lead here", st.name)
+				c.Warning = fmt.Sprintf("namespace %q has the federation's name, and its pods' short names lead here", st.Name)
 			}
 			if m.Lifetime.Default {
-				c.TTL = max(c.TTL, st.ttl)
+				c.TTL = max(c.TTL, st.TTL)
 			}
 			if m.Order != nil {
 				c.Order = m.Order.String()
@@ -108,7 +108,7 @@ const (
 
 // services answers /api/v1/services: those that are answered, and those that a cluster
 // has and that aren't known well enough for that yet.
-func (s *status) services(ctx context.Context, v url.Values) (any, error) {
+func (s *Status) services(ctx context.Context, v url.Values) (any, error) {
 	n, err := limit(v, usualPage, largestPage)
 	if err != nil {
 		return nil, err
@@ -119,14 +119,14 @@ func (s *status) services(ctx context.Context, v url.Values) (any, error) {
 			return nil, bad("unhealthy: %q is neither true nor false", v.Get("unhealthy"))
 		}
 	}
-	current := s.f.Current.Load()
+	current := s.Block.Current.Load()
 	out := report.Services{Serial: current.Serial, Services: []report.Service{}}
 	var all []listed
 	for i, f := range current.Federations {
 		if v.Has("federation") && v.Get("federation") != f.Name {
 			continue
 		}
-		rows, ok := s.f.pipe.ServicesUp(ctx, i)
+		rows, ok := s.Pipe.ServicesUp(ctx, i)
 		if !ok {
 			return nil, errEnded
 		}
@@ -168,9 +168,9 @@ type listed struct {
 }
 
 // pieces adds to each service of a page what its shards are.
-func (s *status) pieces(ctx context.Context, page []listed, into []report.Service) error {
+func (s *Status) pieces(ctx context.Context, page []listed, into []report.Service) error {
 	now, wall := pipeline.Now(), time.Now()
-	for i := range s.stanzas {
+	for i := range s.Federations {
 		var keys []snapshot.Key
 		var at []int
 		for j, e := range page {
@@ -181,12 +181,12 @@ func (s *status) pieces(ctx context.Context, page []listed, into []report.Servic
 		if len(keys) == 0 {
 			continue
 		}
-		es, ok := s.f.pipe.ExplainAll(ctx, i, keys)
+		es, ok := s.Pipe.ExplainAll(ctx, i, keys)
 		if !ok {
 			return errEnded
 		}
-		file, _ := s.stanzas[i].orders(wall) // as for explain
-		all := append(s.f.books[i].orders(wall), file...)
+		file, _ := s.Federations[i].Overrides.Orders(wall) // as for explain
+		all := orders(append(registered(s.Federations[i].Registry, wall), file...))
 		for j, e := range es {
 			svc := &into[at[j]]
 			svc.Healthy = len(e.Shards) > 0
@@ -212,13 +212,13 @@ func (s *status) pieces(ctx context.Context, page []listed, into []report.Servic
 	return nil
 }
 
-func (s *status) service(current *snapshot.Snapshot, federation int, svc *snapshot.Service) report.Service {
+func (s *Status) service(current *snapshot.Snapshot, federation int, svc *snapshot.Service) report.Service {
 	out := report.Service{
 		Federation: current.Federations[federation].Name, Kind: svc.Key.Kind.String(), Namespace: svc.Key.Namespace, Name: svc.Key.Name,
 		Addresses: []report.Address{}, Ports: []report.Port{}, TTL: svc.TTL, Down: svc.Down, Silent: len(svc.Silent) > 0, Note: svc.Note,
 		Shards: []report.ServiceShard{},
 	}
-	if d := s.f.Home(federation); d != nil {
+	if d := s.Block.Home(federation); d != nil {
 		out.Global = spell(d, out.Federation, svc.Key, topology.Global)
 	}
 	for _, a := range svc.Shards {
@@ -253,38 +253,38 @@ func spell(d *zone.Domain, federation string, k snapshot.Key, scope topology.Sco
 }
 
 // snapshot answers /api/v1/snapshot.
-func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
+func (s *Status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 	now := time.Now()
-	current := s.f.Current.Load()
-	out := report.Snapshot{Serial: current.Serial, Services: current.Size(), Federations: []report.Federation{}, Versions: versions()}
+	current := s.Block.Current.Load()
+	out := report.Snapshot{Serial: current.Serial, Services: current.Size(), Federations: []report.Federation{}, Versions: Versions()}
 	if host, err := os.Hostname(); err == nil {
 		out.Host = host
 	}
-	for i, st := range s.stanzas {
-		isolated, held, ok := s.f.pipe.Trouble(ctx, i)
+	for i, st := range s.Federations {
+		isolated, held, ok := s.Pipe.Trouble(ctx, i)
 		if !ok {
 			return nil, errEnded
 		}
 		f := current.Federations[i]
 		r := report.Federation{
-			Federation: st.name, Domains: st.zones, Clusters: []string{}, Scopes: places(f.Map.Scopes()[1:]), Services: f.Size(), Hosts: f.HostCount(),
+			Federation: st.Name, Domains: st.Domains, Clusters: []string{}, Scopes: places(f.Map.Scopes()[1:]), Services: f.Size(), Hosts: f.HostCount(),
 			Heard: f.Heard, Settled: f.Settled, Isolated: isolated, GuardHeldServices: held, Overrides: []report.Order{},
 		}
-		for _, c := range s.f.clusters(&st, i) {
+		for _, c := range st.Members() {
 			r.Clusters = append(r.Clusters, string(c.Name))
 		}
-		if st.override != "" {
-			r.OverridesFile = st.file()
-			orders, err := st.orders(now)
+		if st.Overrides != "" {
+			r.OverridesFile = st.Overrides.Path()
+			orders, err := st.Overrides.Orders(now)
 			if err != nil {
 				r.OverridesError = err.Error()
 			}
-			r.OverridesDigest = st.digest()
+			r.OverridesDigest = st.Overrides.digest()
 			for _, o := range orders {
 				r.Overrides = append(r.Overrides, report.OrderOf(o, now))
 			}
 		}
-		if b := s.f.books[i]; b != nil {
+		if b := st.Registry; b != nil {
 			r.Server = b.ServerName()
 		}
 		r.InForce, out.Serial, ok = s.inForce(ctx, i, now)
@@ -300,8 +300,8 @@ func (s *status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 // isn't one, unless it was fetched as a module.
 var Version = "devel"
 
-// versions says what this program is made of.
-func versions() map[string]string {
+// Versions says what this program is made of.
+func Versions() map[string]string {
 	out := map[string]string{"fedns": Version, "go": runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
