@@ -40,7 +40,7 @@ var layers = []layer{
 		"internal/shard",
 	}},
 	{"what every cluster is to hold: pure, and owned by one goroutine", []string{
-		"internal/sync/placement", "internal/sync/replicas", "internal/sync/workload",
+		"internal/sync/placement", "internal/sync/patch", "internal/sync/replicas", "internal/sync/workload",
 	}},
 	{"Kubernetes APIs: how to reach them, and when not to believe them", []string{
 		"internal/kube/apireply", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease",
@@ -111,10 +111,11 @@ var homes = map[string][]string{
 	"k8s.io/client-go/":      {"internal/source/cluster", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/sync/controller"},
 	"k8s.io/cli-runtime/":    {"internal/ctl"},
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},
-	"sigs.k8s.io/":           {"internal/source/cluster", "internal/kube", "internal/ctl", "internal/ctl/check"},
+	"sigs.k8s.io/":           {"internal/source/cluster", "internal/sync/patch", "internal/kube", "internal/ctl", "internal/ctl/check"},
 	"github.com/coredns/":    {"plugin/", "cmd/fedns"},
 	"github.com/miekg/dns":   {"plugin/", "internal/dns/static", "internal/ctl/check"},
 	"github.com/prometheus/": {"cmd/fedsync", "internal/source/cluster", "internal/sync/controller", "internal/pipeline", "internal/source/probe", "internal/source/registry", "plugin/"},
+	"gopkg.in/evanphx/":      {"internal/sync/patch"},
 	"github.com/fsnotify/":   {},
 	"github.com/spf13/":      {"internal/cli", "internal/ctl", "cmd/fedsync", "cmd/fedns"},
 	"github.com/dchest/":     {"internal/dns/cookie"},

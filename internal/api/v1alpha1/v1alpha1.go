@@ -53,6 +53,8 @@ const (
 	Selector    = "fedns.io/cluster-selector"
 	Preferences = "fedns.io/preferences"
 	Tolerations = "fedns.io/tolerations"
+	// Overrides are what is different in some clusters.
+	Overrides = "fedns.io/overrides"
 	// Adopt, "true", lets fedsync take over objects of that name that were in the
 	// clusters before.
 	Adopt = "fedns.io/adopt"

@@ -53,6 +53,13 @@ func (p Preferences) Of(cluster string) (ClusterPreference, bool) {
 	return c, ok
 }
 
+// With are the preferences where a cluster has n, whatever else they say of it.
+func (p Preferences) With(cluster string, n int64) Preferences {
+	p.Clusters = maps.Clone(p.Clusters)
+	p.Clusters[cluster] = ClusterPreference{Min: n, Max: &n}
+	return p
+}
+
 // Named are the clusters with entries of their own, in order: one among them that
 // the federation doesn't have is likely misspelled.
 func (p Preferences) Named() []string {

@@ -25,9 +25,15 @@ func Make(v View) Plan {
 	for _, u := range v.unclear() {
 		p.Notes = append(p.Notes, Note{true, BadAnnotation, u + "; what is in the clusters stays as it is"})
 	}
-	if s := v.strangers(v.Members); len(s) > 0 && len(v.unclear()) == 0 {
-		p.Notes = append(p.Notes, Note{true, "UnknownCluster", "preferences speak of clusters that aren't there: " + strings.Join(s, ", ")})
+	for _, speak := range []struct {
+		what  string
+		named []string
+	}{{"preferences", v.preferences.Named()}, {"overrides", v.overrides.rules.Named()}} {
+		if s := strangers(speak.named, v.Members); len(s) > 0 && len(v.unclear()) == 0 {
+			p.Notes = append(p.Notes, Note{true, "UnknownCluster", speak.what + " speak of clusters that aren't there: " + strings.Join(s, ", ")})
+		}
 	}
+	p.Notes = append(p.Notes, v.overridden(decided)...)
 	for _, m := range v.Members {
 		o := v.reconcile(m, decided[m.Name], shares[m.Name], scales[m.Name])
 		p.Steps, p.Notes = append(p.Steps, o.steps...), append(p.Notes, o.notes...)

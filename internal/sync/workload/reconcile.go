@@ -29,21 +29,25 @@ func (v *View) reconcile(m *Member, d placement.Decision, share, scale Scale) ou
 		d.Place, d.Why = false, "there isn't one for every cluster"
 	}
 	h := v.Entries[m.Name].Have
-	switch {
-	case !d.Place:
+	if !d.Place {
 		return v.excluded(m, h, d.Why)
+	}
+	t, err := v.templateFor(m)
+	switch {
+	case err != nil: // what is there is the last good copy
+		return outcome{standing: Standing{State: Failed, Error: err.Error()}}
 	case h == nil:
-		return v.absent(m, share, scale)
+		return v.absent(m, t, share, scale)
 	case h.Deleting:
 		return outcome{standing: Standing{State: Deleting}} // made again once it is gone
 	case v.taken(m.Name):
 		return v.nameTaken(m, h)
 	}
-	step, differs := v.correction(m, h, scale)
+	step, differs := v.correction(m, t, h, scale)
 	if !differs {
 		return v.applied(h, share)
 	}
-	return v.pending(m, step, share, scale)
+	return v.pending(m, t, step, share, scale)
 }
 
 // notServed is for a cluster that has no such kind: nothing can be there, and that is
@@ -99,7 +103,7 @@ func (v *View) remove(m *Member, h *Have, why string) []Step {
 
 // absent is for a cluster that lacks the object: it is made, unless it is a Job that
 // has run there, or there is no namespace to make it in yet.
-func (v *View) absent(m *Member, share, scale Scale) outcome {
+func (v *View) absent(m *Member, t *Template, share, scale Scale) outcome {
 	if over, why := v.over(m.Name); over {
 		return outcome{standing: Standing{State: Finished, Error: why, Scale: v.given(m.Name), Final: v.final(m.Name)}}
 	}
@@ -109,7 +113,7 @@ func (v *View) absent(m *Member, share, scale Scale) outcome {
 	if why := v.homeless(m); why != "" {
 		return outcome{standing: Standing{State: Pending, Error: why}}
 	}
-	return v.pending(m, Step{Verb: Create, Why: "it isn't there"}, share, scale)
+	return v.pending(m, t, Step{Verb: Create, Why: "it isn't there"}, share, scale)
 }
 
 // over says whether a Job has run in a cluster and has gone from there: it isn't
@@ -167,14 +171,14 @@ func (v *View) nameTaken(m *Member, h *Have) outcome {
 
 // correction is the step by which what is there becomes what is wanted. The first
 // difference is the reason; the step writes all of them.
-func (v *View) correction(m *Member, h *Have, scale Scale) (step Step, differs bool) {
+func (v *View) correction(m *Member, t *Template, h *Have, scale Scale) (step Step, differs bool) {
 	step = Step{Verb: Update, UID: h.UID}
 	switch {
 	case h.Marked:
 		step.Why = "its label or its annotation of the federation was taken off in the cluster"
 	case !h.Ours:
 		step.Verb, step.Why = Adopt, "fedns.io/adopt says so"
-	case h.Applied != v.Template.Hash:
+	case h.Applied != t.Hash:
 		step.Why = "the federated object has changed"
 	case len(h.Drift) > 0:
 		step.Why, step.Drift = "it was changed in the cluster: "+paths(h.Drift), true
@@ -189,7 +193,7 @@ func (v *View) correction(m *Member, h *Have, scale Scale) (step Step, differs b
 		step.Version = h.Version // nobody else may have scaled it since
 	}
 	if h.Live != nil {
-		step.Changes = Diff(v.Template.For(scale), h.Live)
+		step.Changes = Diff(t.For(scale), h.Live)
 		return step, true
 	}
 	for _, f := range slices.Concat(v.Scale, v.Sort.Margins) {
@@ -225,8 +229,8 @@ func (v *View) applied(h *Have, share Scale) outcome {
 
 // pending is for a cluster in which a step has to be done: with what is to be written,
 // which is the same whatever the reason is.
-func (v *View) pending(m *Member, s Step, share, scale Scale) outcome {
-	s.Cluster, s.Key, s.Hash = m.Name, v.Key, v.Template.Hash
-	s.Object, s.Scale, s.Share = v.Template.For(scale), scale, share
+func (v *View) pending(m *Member, t *Template, s Step, share, scale Scale) outcome {
+	s.Cluster, s.Key, s.Hash = m.Name, v.Key, t.Hash
+	s.Object, s.Scale, s.Share = t.For(scale), scale, share
 	return outcome{standing: Standing{State: Pending, Scale: share}, steps: []Step{s}}
 }

@@ -66,7 +66,7 @@ func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 	case v.Whole != "":
 		v.whole(out, clusters, key)
 	case v.Scale[0] == "replicas":
-		for c, s := range replicas.Split(v.preferences, v.total("replicas"), clusters, key) {
+		for c, s := range replicas.Split(v.fixed(), v.total("replicas"), clusters, key) {
 			out[c] = Scale{"replicas": s.Asked()}
 		}
 	case v.Scale[0] == "parallelism":
@@ -85,8 +85,8 @@ func (v *View) taken(cluster string) bool {
 }
 
 // total is what the federated object says; one, if it says nothing.
-func (v *View) total(field string) int64 {
-	if n, ok := v.Total[field]; ok {
+func (w *Want) total(field string) int64 {
+	if n, ok := w.Total[field]; ok {
 		return n
 	}
 	return 1

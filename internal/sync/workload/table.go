@@ -192,8 +192,8 @@ func (t *Table) Wrote(s Step, o Object) {
 		if len(s.Scale) > 0 {
 			e.Written = s.Scale
 		}
-		if h.Applied == w.Template.Hash {
-			e.Base, h.Drift = Base{Template: w.Template.Hash, Seen: h.Seen}, nil
+		if t := t.template(cluster, w); t != nil && h.Applied == t.Hash {
+			e.Base, h.Drift = Base{Template: t.Hash, Seen: h.Seen}, nil
 		}
 	})
 	if !t.late(cluster, k, h) {
@@ -203,11 +203,7 @@ func (t *Table) Wrote(s Step, o Object) {
 
 func (t *Table) observe(cluster string, k Key, o Object) *Have {
 	r := t.rows[k]
-	var template *Template
-	if r.want != nil {
-		template = r.want.Template
-	}
-	h := Observe(k, o, template, r.entries[cluster].Base, t.Federation)
+	h := Observe(k, o, t.template(cluster, r.want), r.entries[cluster].Base, t.Federation)
 	if t.Keep {
 		h.Live = o
 	}

@@ -11,16 +11,19 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
-// A Template is what all clusters get of a federated object. Only the fields that
-// are split differ, and aren't in it.
+// A Template is what clusters get of a federated object: all of them, or those that its
+// overrides change it for in the same way. Only the fields that are split differ, and aren't
+// in it.
 type Template struct {
 	Object Object
 	Hash   string // of Object, which carries it as an annotation
+	// Replicas are how many the overrides ask for; nil: they don't say.
+	Replicas *int64
 }
 
 // dropped are annotations that speak of the federated object and not of its like.
 var dropped = []string{
-	v1alpha1.Selector, v1alpha1.Preferences, v1alpha1.Tolerations, v1alpha1.Adopt, v1alpha1.Orphan, v1alpha1.Release, v1alpha1.StatusOf,
+	v1alpha1.Selector, v1alpha1.Preferences, v1alpha1.Tolerations, v1alpha1.Overrides, v1alpha1.Adopt, v1alpha1.Orphan, v1alpha1.Release, v1alpha1.StatusOf,
 	"kubectl.kubernetes.io/last-applied-configuration",
 }
 
@@ -61,10 +64,15 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 		}
 	}
 	t["apiVersion"], t["kind"], t["metadata"] = k.APIVersion(), k.Kind.Name, metadata
+	if spec := object(t, "spec"); spec != nil && k.strip != nil {
+		k.strip(spec, !known)
+	}
+	return seal(k, t)
+}
+
+// seal takes out what is split, and writes down what all the rest comes to.
+func seal(k Key, t Object) *Template {
 	if spec := object(t, "spec"); spec != nil {
-		if k.strip != nil {
-			k.strip(spec, !known)
-		}
 		for _, f := range k.Scale {
 			delete(spec, f)
 		}
@@ -76,7 +84,7 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 		}
 	}
 	hash := hashOf(t)
-	annotations[v1alpha1.Applied] = hash
+	object(t, "metadata", "annotations")[v1alpha1.Applied] = hash
 	return &Template{Object: t, Hash: hash}
 }
 

@@ -59,6 +59,7 @@ type Want struct {
 	selector    placement.Selector
 	tolerations []placement.Toleration
 	preferences replicas.Preferences
+	overrides   overrides
 }
 
 // NewWant reads a federated object.
@@ -136,6 +137,9 @@ func NewWant(k Key, o Object, federation string) *Want {
 	if w.tolerations, err = placement.TolerationsOf(annotations); err != nil {
 		w.Unclear = append(w.Unclear, err.Error())
 	}
+	if w.overrides, err = w.readOverrides(annotations); err != nil {
+		w.Unclear = append(w.Unclear, err.Error())
+	}
 	w.preferences = replicas.Default()
 	if len(k.Scale) > 0 {
 		p, found, err := replicas.FromAnnotations(k.Kind.Name, annotations)
@@ -192,10 +196,9 @@ func podSelector(s map[string]any) string {
 	return strings.Join(out, ",")
 }
 
-// Strangers are the clusters that preferences speak of and that aren't there.
-func (w *Want) strangers(members []*Member) []string {
-	var out []string
-	for _, n := range w.preferences.Named() {
+// strangers are those of some clusters that aren't there.
+func strangers(named []string, members []*Member) (out []string) {
+	for _, n := range named {
 		if !slices.ContainsFunc(members, func(m *Member) bool { return m.Name == n }) {
 			out = append(out, n)
 		}

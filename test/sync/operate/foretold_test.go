@@ -237,7 +237,12 @@ func (m *muddle) step() {
 		what = fmt.Sprintf("%s %s %v", field, key, value)
 		merge(map[string]any{"metadata": map[string]any{field: map[string]any{key: value}}})
 	}
-	switch m.IntN(11) {
+	switch m.IntN(12) {
+	case 11:
+		metadata("annotations", v1alpha1.Overrides, m.pick(
+			`[{"clusters":["`+m.pick("lyon", "paris", "tokyo")+`"],"merge":{"metadata":{"labels":{"l1":"z"}}}}]`,
+			`[{"clusters":["lyon"],"patch":[{"op":"remove","path":"/data/k1"}]}]`,
+			`[{"clusters":["paris"],"merge":{"metadata":{"name":"other"}}}]`, `[]`))
 	case 0, 1, 8, 9, 10:
 		what = "make"
 		_, _, err = api.Apply(m.Context(), k, &kube.Object{Object: m.content(k, name)}, kube.How{Manager: "somebody", Force: true})

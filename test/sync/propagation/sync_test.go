@@ -35,6 +35,7 @@ func TestSync(t *testing.T) {
 		{"names taken", namesTaken},
 		{"refusals", refusals},
 		{"bad input", badInput},
+		{"overrides", overrides},
 		{"placement", places},
 		{"autoscalers", autoscalers},
 		{"jobs", jobs},
