@@ -30,6 +30,7 @@ type hub struct {
 	troubles map[string]trouble       // why clusters aren't members
 	steps    map[flight]workload.Step // that may be done, by the last plan; their keys wait in the clusters' queues
 	flights  map[flight]bool
+	vanished map[flight]bool // of those, what has gone from its cluster meanwhile
 	tries    map[flight]*try
 	reports  map[workload.Key]*report
 	mustered bool                    // the table knows the clusters: without them, all would be deleted everywhere
@@ -64,7 +65,7 @@ func newHub(c Config, a acts, all []*workload.Sort, own kube.Origin) *hub {
 	u := &hub{
 		Config: c, acts: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), desk: newDesk(),
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string][]byte{},
-		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[flight]workload.Step{}, flights: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
+		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[flight]workload.Step{}, flights: map[flight]bool{}, vanished: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
 		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[flight]*contest{}, census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
 	u.table.Sorts = all
@@ -417,6 +418,15 @@ func (u *hub) calm(now time.Time) {
 	}
 }
 
+// gone hears that a cluster has an object no more. The answer to a write that is under way may
+// be of before, and nobody would tell again: what it shows is looked at then.
+func (u *hub) gone(cluster string, k workload.Key) {
+	u.table.Gone(cluster, k)
+	if f := (flight{cluster, k}); u.flights[f] {
+		u.vanished[f] = true
+	}
+}
+
 // finish hears how a step ended.
 func (u *hub) finish(m *cluster, s workload.Step, r result) {
 	if u.members[s.Cluster] != m {
@@ -425,6 +435,8 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 	f := flight{s.Cluster, s.Key}
 	delete(u.flights, f)
 	delete(u.gate.launched, f)
+	vanished := u.vanished[f]
+	delete(u.vanished, f)
 	u.Log.Debug(fmt.Sprintf("cluster %s: %s %s: %s", s.Cluster, s.Verb, s.Key, s.Why), "outcome", r.outcome())
 	if s.Verb == look {
 		switch {
@@ -472,7 +484,9 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 		u.table.Have(s.Cluster, s.Key, r.got.Object)
 	default:
 		delete(u.tries, f)
-		u.table.Wrote(s, r.got.Object)
+		if u.table.Wrote(s, r.got.Object); vanished {
+			u.look(s.Cluster, s.Key)
+		}
 	}
 	u.table.Touch(s.Key)
 }

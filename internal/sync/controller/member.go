@@ -147,7 +147,7 @@ func (f *there) Set(o *kube.Object) {
 
 // Gone is for kube.API.Follow.
 func (f *there) Gone(namespace, name string) {
-	f.member.tell(func() { f.hub.table.Gone(f.cluster.name, workload.Key{Sort: f.sort, Namespace: namespace, Name: name}) })
+	f.member.tell(func() { f.hub.gone(f.cluster.name, workload.Key{Sort: f.sort, Namespace: namespace, Name: name}) })
 }
 
 // Failed is for kube.API.Follow.

@@ -92,6 +92,7 @@ func (u *hub) dismiss(m *cluster) {
 	for f := range u.flights {
 		if f.cluster == m.name {
 			delete(u.flights, f)
+			delete(u.vanished, f)
 			u.table.Touch(f.Key)
 		}
 	}

@@ -105,6 +105,38 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestVanished is that what is taken away just after it was written is made again: the watch may
+// tell of that before the write is answered.
+func TestVanished(t *testing.T) {
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, sorts0, kube.Origin{})
+	c := newCluster(u, "paris", nil)
+	u.members["paris"] = c
+	c.pulse.heard = true
+	for _, s := range sorts0 {
+		c.listed[s] = true
+	}
+	yes, no := func(*workload.Sort) bool { return true }, func(*workload.Sort) bool { return false }
+	u.table.SetMembers([]*workload.Member{{Name: "paris", Reachable: true, Lists: yes, Lacks: no}})
+	k := workload.Key{Sort: sorts0[0], Name: "shop"}
+	u.table.Want(workload.NewWant(k, workload.Object{"metadata": map[string]any{"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}}}, "prod"))
+	now := time.Now()
+	u.plan(now)
+	for _, want := range []workload.Verb{workload.Create, look, workload.Create} {
+		s, ok := u.take(c, k, now)
+		if !ok || s.Verb != want {
+			t.Fatalf("%s is to be done, want %s", s.Verb, want)
+		}
+		r := result{}
+		if want != look {
+			r.got = &kube.Object{Object: s.Object}
+			r.got.SetUID("v")
+			u.gone("paris", k) // which has come to be and gone before the answer is heard
+		}
+		u.finish(c, s, r)
+		u.plan(now)
+	}
+}
+
 // TestBackoff is that what fails is tried more and more seldom, and never given up.
 func TestBackoff(t *testing.T) {
 	u := &hub{tries: map[flight]*try{}}
