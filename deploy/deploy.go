@@ -13,3 +13,11 @@ var Clusters string
 //
 //go:embed orders.yaml
 var Orders string
+
+// Placements is the CustomResourceDefinition of Placement objects.
+//
+//go:embed placements.yaml
+var Placements string
+
+// Definitions are all of them.
+var Definitions = []string{Clusters, Orders, Placements}

@@ -107,6 +107,9 @@ fedsync --kubeconfig federation.kubeconfig --dry-run`,
 	f.BoolVar(&o.debug, "debug", false, "log each step")
 	f.Func("kind", "a `group/version/Kind` to keep beside the usual ones; may be given several times; default: those that fedctl init was told of", func(s string) error {
 		k, err := v1alpha1.ParseKind(s)
+		if err == nil && k.Group == v1alpha1.Group {
+			err = fmt.Errorf("%s is the federation's own, and isn't kept in clusters", k)
+		}
 		o.Kinds = append(o.Kinds, k)
 		return err
 	})

@@ -153,6 +153,12 @@ func (s *shell) services(namespace string) []report.Service {
 }
 
 func (s *shell) namespaces() (out []string) {
+	if s.flags.Lookup("context") != nil && s.flags.Lookup("server") == nil {
+		for _, p := range s.placements() {
+			out = append(out, p.Object.Namespace)
+		}
+		return slices.DeleteFunc(out, func(name string) bool { return name == "" })
+	}
 	for _, x := range s.services("") {
 		out = append(out, x.Namespace)
 	}
@@ -286,10 +292,39 @@ func (s *shell) joining() []string {
 	return slices.DeleteFunc(s.contexts(), func(name string) bool { return !subdomain.MatchString(name) })
 }
 
-// members are the clusters of a federation, as its API has them. It is given up in time even
-// where a program that gives credentials waits for somebody.
+// objects are what a federation's API tells of, as status takes it.
+func (s *shell) objects() (out []string) {
+	only := s.said("namespace")
+	for _, p := range s.placements() {
+		switch o := p.Object; {
+		case only == "":
+			out = append(out, o.String())
+		case only == o.Namespace:
+			out = append(out, o.Kind+"/"+o.Name)
+		}
+	}
+	return out
+}
+
+func (s *shell) placements() []placement {
+	return inTime(s, func(api *kube.API) []placement {
+		all, err := placementsOf(s, api)
+		if err != nil {
+			return nil
+		}
+		return all
+	})
+}
+
+// members are the clusters of a federation, as its API has them.
 func (s *shell) members() []string {
-	found := make(chan []string, 1)
+	return inTime(s, func(api *kube.API) []string { return names(api.List(s, v1alpha1.Clusters, "", "")) })
+}
+
+// inTime asks the federation's API. It is given up in time even where a program that gives
+// credentials waits for somebody.
+func inTime[T any](s *shell, ask func(*kube.API) []T) []T {
+	found := make(chan []T, 1)
 	go func() {
 		c := s.reaching()
 		api, _, err := c.open(c.chosen())
@@ -298,7 +333,7 @@ func (s *shell) members() []string {
 			return
 		}
 		defer api.Close()
-		found <- names(api.List(s, v1alpha1.Clusters, "", ""))
+		found <- ask(api)
 	}()
 	select {
 	case all := <-found:

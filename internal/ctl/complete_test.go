@@ -74,8 +74,8 @@ func TestComplete(t *testing.T) {
 		{"unjoin |", noFile}, // its API isn't there
 		{"init x --api-server-service-type N|", "NodePort " + noFile},
 		{"ge|", "get " + noFile},
-		{"get |", "clusters " + noFile},
-		{"help get |", "clusters " + noFile},
+		{"get |", "clusters objects " + noFile},
+		{"help get |", "clusters objects " + noFile},
 		{"help dr|", "drain " + noFile},
 		{"services --unh|", "--unhealthy " + noFile},
 		{"fly |", noFile},

@@ -145,6 +145,9 @@ func (c *call) kinds(list []string) (out []kube.Kind, err error) {
 		if err != nil {
 			return nil, misused(&c.command, "%s: --kind: %v", c.name, err)
 		}
+		if k.Group == v1alpha1.Group {
+			return nil, misused(&c.command, "%s: --kind: %s is the federation's own, and isn't kept in clusters", c.name, k)
+		}
 		out = append(out, k)
 	}
 	return out, nil

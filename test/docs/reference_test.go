@@ -84,7 +84,7 @@ func TestAnnotations(t *testing.T) {
 // Every field of the kinds is told of.
 func TestKinds(t *testing.T) {
 	var names []string
-	for _, file := range []string{"deploy/clusters.yaml", "deploy/orders.yaml"} {
+	for _, file := range []string{"deploy/clusters.yaml", "deploy/orders.yaml", "deploy/placements.yaml"} {
 		var o struct {
 			Spec struct {
 				Versions []struct {

@@ -19,7 +19,7 @@ into() { # FILE: standard input is what it is to be
 	fi
 }
 into $types/zz_generated.deepcopy.go <"$made/zz_generated.deepcopy.go"
-for kind in clusters orders; do
+for kind in clusters orders placements; do
 	{
 		echo "# Made of the types in $types by make generate. fedctl init applies it."
 		sed 1d "$made/fedns.io_$kind.yaml" # the first line is ---
@@ -28,6 +28,7 @@ for kind in clusters orders; do
 done
 into deploy/charts/fedns/files/clusters.yaml <deploy/clusters.yaml
 into deploy/charts/fedns/files/orders.yaml <deploy/orders.yaml
+into deploy/charts/fedns/files/placements.yaml <deploy/placements.yaml
 into deploy/charts/fedns/files/api-rights.yaml <internal/ctl/install/bootstrap/rights.yaml
 into deploy/charts/fedns/files/member-rights.yaml <internal/ctl/install/membership/rights.yaml
 into deploy/charts/fedns/files/rules.yaml <deploy/monitoring/rules.yaml

@@ -24,6 +24,9 @@ var Clusters = Kind{Group: Group, Version: Version, Name: "Cluster", Resource: "
 // Orders is the kind of Order objects.
 var Orders = Kind{Group: Group, Version: Version, Name: "Order", Resource: "orders"}
 
+// Placements is the kind of Placement objects.
+var Placements = Kind{Group: Group, Version: Version, Name: "Placement", Resource: "placements", Namespaced: true}
+
 // KubeconfigKey is the key of a cluster's Secret.
 const KubeconfigKey = "kubeconfig"
 

@@ -150,8 +150,8 @@ func collect(ctx context.Context, api *kube.API, w *workload.Want) (*kube.Object
 		owners := o.GetOwnerReferences()
 		rest := slices.DeleteFunc(slices.Clone(owners), func(r metav1.OwnerReference) bool { return string(r.UID) == w.UID })
 		switch {
-		case len(rest) == len(owners):
-			return true
+		case len(rest) == len(owners), k.Group == v1alpha1.Group:
+			return true // a Placement goes with what it is about, whoever deletes that how
 		case !orphan:
 			failed = fmt.Errorf("%s %s depends on it, and is to go first", k.Name, o.GetName())
 			return false

@@ -22,24 +22,25 @@ type hub struct {
 	sorts  []*workload.Sort
 	table  *workload.Table
 
-	unlisted map[string]bool // of the federation's API: names of sorts, and clusters
-	clusters map[string]*v1alpha1.Cluster
-	secrets  map[string][]byte        // kubeconfigs, by the name of the Secret
-	members  map[string]*cluster      // that are written to
-	known    map[string]*cluster      // as the table has been told
-	troubles map[string]trouble       // why clusters aren't members
-	steps    map[flight]workload.Step // that may be done, by the last plan; their keys wait in the clusters' queues
-	flights  map[flight]bool
-	vanished map[flight]bool // of those, what has gone from its cluster meanwhile
-	tries    map[flight]*try
-	reports  map[workload.Key]*report
-	mustered bool                    // the table knows the clusters: without them, all would be deleted everywhere
-	untold   map[workload.Key]bool   // of the reports, those with something new
-	stays    map[workload.Key]string // Namespaces that are being deleted, and what keeps them
-	contests map[flight]*contest
-	census   census
-	planned  map[string]view      // how the clusters were when all plans were made
-	counted  map[string]time.Time // when a cluster's replicas were last written
+	unlisted   map[string]bool // of the federation's API: names of sorts, and clusters
+	clusters   map[string]*v1alpha1.Cluster
+	secrets    map[string][]byte        // kubeconfigs, by the name of the Secret
+	members    map[string]*cluster      // that are written to
+	known      map[string]*cluster      // as the table has been told
+	troubles   map[string]trouble       // why clusters aren't members
+	steps      map[flight]workload.Step // that may be done, by the last plan; their keys wait in the clusters' queues
+	flights    map[flight]bool
+	vanished   map[flight]bool // of those, what has gone from its cluster meanwhile
+	tries      map[flight]*try
+	reports    map[workload.Key]*report
+	mustered   bool                    // the table knows the clusters: without them, all would be deleted everywhere
+	untold     map[workload.Key]bool   // of the reports, those with something new
+	stays      map[workload.Key]string // Namespaces that are being deleted, and what keeps them
+	contests   map[flight]*contest
+	placements placements
+	census     census
+	planned    map[string]view      // how the clusters were when all plans were made
+	counted    map[string]time.Time // when a cluster's replicas were last written
 	// undeclared is when the federation's API was last found to have a definition of
 	// Clusters that knows no replicas.
 	undeclared time.Time
@@ -66,7 +67,7 @@ func newHub(c Config, a acts, all []*workload.Sort, own kube.Origin) *hub {
 		Config: c, acts: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), desk: newDesk(),
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string][]byte{},
 		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[flight]workload.Step{}, flights: map[flight]bool{}, vanished: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
-		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[flight]*contest{}, census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
+		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[flight]*contest{}, placements: newPlacements(), census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
 	u.table.Sorts = all
 	u.gate.init(u)
@@ -167,6 +168,7 @@ func (u *hub) pass(now time.Time) {
 	}
 	u.gate.pass(now)
 	u.tell(now)
+	u.place(now)
 	u.forgo(now)
 }
 
@@ -262,13 +264,13 @@ func (u *hub) intend(w *workload.Want, now time.Time) {
 	ready.Finalizer, ready.Unsaid = true, false
 	p := u.table.PlanOf(&ready)
 	reason, message := verdict(&ready, p.Standings)
-	text, _, fits := w.Record.Next(w.UID, p.Standings, reason, message, now).Fit(w.Room)
+	text, _, fits := u.record(&ready, p.Standings, reason, message, now)
 	if fits {
 		u.mark(w, true, text)
 		return
 	}
 	// Without it, nobody would know where the object may be: it is said, and nothing is done.
-	u.reports[w.Key] = u.reports[w.Key].next(workload.Plan{Hold: true, Notes: []workload.Note{short(w, text, false)}}, now)
+	u.reports[w.Key] = u.reports[w.Key].next(workload.Plan{Hold: true, Notes: []workload.Note{short(w, text, false, u.placements.served)}}, now)
 	u.untold[w.Key] = true
 }
 
@@ -300,6 +302,7 @@ func (u *hub) forget(k workload.Key) {
 	}
 	delete(u.untold, k)
 	delete(u.stays, k)
+	u.placements.lost(k)
 	u.census.drop(k)
 	u.gate.clear(k)
 	for f := range u.tries {

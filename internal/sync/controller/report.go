@@ -63,6 +63,9 @@ const (
 
 // tell writes what has become of objects, where it is something new.
 func (u *hub) tell(now time.Time) {
+	if !u.placements.known {
+		return // where things are to be told
+	}
 	for k := range u.untold {
 		r, w := u.reports[k], u.table.Wanted(k)
 		if r == nil || w == nil {
@@ -80,14 +83,18 @@ func (u *hub) tell(now time.Time) {
 		delete(u.untold, k)
 		r.count(k, standings)
 		if r.plan.Hold || w.Leaving || w.Deleting && !w.Finalizer {
+			if r.plan.Hold && len(notes) > 0 {
+				u.show(w, v1alpha1.PlacementStatus{ObservedGeneration: w.Generation, State: notes[0].Reason, Why: bounded(notes[0].Text, longestWhy)})
+			}
 			u.events(w, r, notes)
 			continue
 		}
 		reason, message := verdict(w, standings)
-		text, whole, fits := w.Record.Next(w.UID, standings, reason, message, now).Fit(w.Room)
+		text, whole, fits := u.record(w, standings, reason, message, now)
 		if !whole {
-			notes = append(notes, short(w, text, fits))
+			notes = append(notes, short(w, text, fits, u.placements.served))
 		}
+		u.show(w, u.standing(w, standings, notes, reason, message))
 		u.events(w, r, notes)
 		if !fits {
 			continue
@@ -102,6 +109,16 @@ func (u *hub) tell(now time.Time) {
 			}, u.filed)
 		}
 	}
+}
+
+// record is what is written on an object itself, which has little room: what has to be remembered
+// and, where there are no Placements for it, what people read.
+func (u *hub) record(w *workload.Want, standings []workload.Standing, reason, message string, now time.Time) (text string, whole, fits bool) {
+	r := w.Record.Next(w.UID, standings, reason, message, now)
+	if u.placements.served {
+		r = r.Short()
+	}
+	return r.Fit(w.Room)
 }
 
 // standings are those of the plan, with what became of its steps.
@@ -219,9 +236,13 @@ func (u *hub) events(w *workload.Want, r *report, notes []workload.Note) {
 }
 
 // short is what is said of an object that has no room for its record.
-func short(w *workload.Want, text string, fits bool) workload.Note {
+func short(w *workload.Want, text string, fits, placed bool) workload.Note {
+	where := "what is wrong is told in events only"
+	if placed {
+		where = "its times are left out"
+	}
 	if fits {
-		return workload.Note{Warning: true, Reason: "StatusShort", Text: "its other annotations leave no room for all of " + v1alpha1.StatusOf + ": what is wrong is told in events only"}
+		return workload.Note{Warning: true, Reason: "StatusShort", Text: "its other annotations leave no room for all of " + v1alpha1.StatusOf + ": " + where}
 	}
 	return workload.Note{Warning: true, Reason: "StatusTooLong", Text: fmt.Sprintf("its other annotations leave no room for %s: it needs %d bytes more, of the 256 KiB that all may have; nothing is done before", v1alpha1.StatusOf, len(text)-max(w.Room, 0))}
 }

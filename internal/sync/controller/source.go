@@ -31,6 +31,10 @@ func (l *loop) follow(ctx context.Context) {
 		l.wg.Go(func() { f.await(ctx, kind) })
 	}
 	l.wg.Go(func() { l.api.Follow(ctx, v1alpha1.Clusters, "", &joined{loop: l, hub: l.hub}) })
+	if !l.hub.preview {
+		placed := &shown{loop: l, hub: l.hub}
+		l.wg.Go(func() { placed.follow(ctx) })
+	}
 }
 
 // await follows a sort from when the federation's API serves it.

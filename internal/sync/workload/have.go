@@ -78,7 +78,7 @@ func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
 	if k.status != nil {
 		h.Part.Status = part(object(o, "status"), k.kept)
 	}
-	if k.Workload() {
+	if k.Workload() || k.ended != nil {
 		h.Trouble = trouble(object(o, "status"))
 	}
 	h.Ended = k.ended != nil && k.ended(object(o, "status"))
@@ -112,8 +112,9 @@ func part(status map[string]any, kept []string) Object {
 // trouble is what the conditions of a workload say of why it gets no further.
 func trouble(status map[string]any) string {
 	for _, c := range mapsOf(status["conditions"]) {
-		// Kubernetes refuses its pods, or has waited for them for longer than it was told to.
-		if c["type"] == "ReplicaFailure" && c["status"] == "True" || c["type"] == "Progressing" && c["status"] == "False" {
+		// Kubernetes refuses its pods, has waited for them for longer than it was told to, or has
+		// given a Job up.
+		if (c["type"] == "ReplicaFailure" || c["type"] == "Failed") && c["status"] == "True" || c["type"] == "Progressing" && c["status"] == "False" {
 			return strings.TrimSuffix(text(c, "reason")+": "+text(c, "message"), ": ")
 		}
 	}

@@ -68,6 +68,9 @@ type Sort struct {
 	status func(parts []Part, was Object, all bool) map[string]any
 	// kept are the fields of a status that status needs.
 	kept []string
+	// tally counts what an object has there, by its part and its status: how many there are to
+	// be, and how many of those are ready. nil: there is nothing to count.
+	tally func(scale Scale, status Object) (desired, ready int64)
 	// unseen says that the API has no status.observedGeneration in such objects.
 	unseen bool
 }
@@ -80,10 +83,10 @@ func Kinds() []*Sort {
 		{Kind: builtin.Secrets, Order: 1, Secret: true, own: func(k Key, o Object) bool { return text(o, "type") == builtin.TokenType || helms(k, o) }},
 		{Kind: builtin.Services, Order: 2, Export: true, strip: stripService, unbalanced: isInternal, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Ingresses, Order: 2, Export: true, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
-		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, Margins: []string{surge, missing}, floor: rolls, status: deployments, kept: append([]string{"conditions"}, deploymentCounts...)},
-		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, status: sums(replicaSetCounts...), kept: replicaSetCounts},
-		{Kind: builtin.DaemonSets, Order: 3, status: sums(daemonSetCounts...), kept: daemonSetCounts},
-		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, once: expires, ended: ended, whole: unlike, begun: started, pods: podsOfJob, status: jobs, kept: jobFields, unseen: true},
+		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, Margins: []string{surge, missing}, floor: rolls, tally: replicasReady, status: deployments, kept: append([]string{"conditions"}, deploymentCounts...)},
+		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, tally: replicasReady, status: sums(replicaSetCounts...), kept: replicaSetCounts},
+		{Kind: builtin.DaemonSets, Order: 3, tally: nodesReady, status: sums(daemonSetCounts...), kept: daemonSetCounts},
+		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, once: expires, ended: ended, whole: unlike, begun: started, pods: podsOfJob, tally: completed, status: jobs, kept: jobFields, unseen: true},
 		{Kind: builtin.Autoscalers, Order: 4, Scaler: true, Scale: []string{"minReplicas", "maxReplicas"}, status: sums("currentReplicas", "desiredReplicas"), kept: []string{"currentReplicas", "desiredReplicas"}},
 	}
 }
@@ -91,7 +94,7 @@ func Kinds() []*Sort {
 // Other is a kind that isn't kept without being asked for. Most are copied as they are.
 func Other(k v1alpha1.Kind) *Sort {
 	for _, s := range []*Sort{
-		{Kind: builtin.StatefulSets, Order: 3, Scale: []string{"replicas"}, whole: alone, begun: synced, status: sums(statefulSetCounts...), kept: append([]string{"currentRevision"}, statefulSetCounts...)},
+		{Kind: builtin.StatefulSets, Order: 3, Scale: []string{"replicas"}, whole: alone, begun: synced, tally: replicasReady, status: sums(statefulSetCounts...), kept: append([]string{"currentRevision"}, statefulSetCounts...)},
 		{Kind: builtin.Budgets, Order: 4, Guard: true, Margins: []string{"minAvailable", unavailable}, floor: yields},
 	} {
 		if s.Is(k) {
@@ -194,7 +197,7 @@ func system(namespace string) bool {
 // Kubernetes makes there by itself, nor what something else there makes.
 func Federated(k Key, o Object) bool {
 	switch {
-	case system(k.Namespace), k.own != nil && k.own(k, o), Made(k, o):
+	case system(k.Namespace), k.Group == v1alpha1.Group, k.own != nil && k.own(k, o), Made(k, o):
 		return false
 	}
 	// A Namespace is where others' objects are, whoever made it.

@@ -43,6 +43,8 @@ func TestFederatedOther(t *testing.T) {
 		{namesake, "kube-system", true},
 		{Other(builtin.Definitions), "clusters.fedns.io", false},
 		{Other(builtin.Definitions), "gadgets.example.com", true},
+		{Other(v1alpha1.Clusters), "paris", false},
+		{Other(v1alpha1.Placements), "deployment.web", false},
 	} {
 		if got := Federated(Key{tt.sort, "", tt.name}, Object{}); got != tt.want {
 			t.Errorf("%s %s: %v", tt.sort.Kind, tt.name, got)

@@ -137,6 +137,18 @@ func (r Record) String() string {
 	return string(b)
 }
 
+// Short is the record without what is for people to read, and long: that is told elsewhere.
+func (r Record) Short() Record {
+	r.Clusters, r.Conditions = slices.Clone(r.Clusters), slices.Clone(r.Conditions)
+	for i := range r.Clusters {
+		r.Clusters[i].Error, r.Clusters[i].Why = "", ""
+	}
+	for i := range r.Conditions {
+		r.Conditions[i].Message = ""
+	}
+	return r
+}
+
 // Fit is the record in no more than so many bytes: without its words, and then without its
 // times and conditions, as far as there is no room for them. What has to be remembered stays:
 // where the object may be, and with which share. whole says that nothing was left out, and ok
@@ -145,14 +157,7 @@ func (r Record) Fit(room int) (text string, whole, ok bool) {
 	if text = r.String(); len(text) <= room {
 		return text, true, true
 	}
-	next := r
-	next.Clusters, next.Conditions = slices.Clone(r.Clusters), slices.Clone(r.Conditions)
-	for i := range next.Clusters {
-		next.Clusters[i].Error, next.Clusters[i].Why = "", ""
-	}
-	for i := range next.Conditions {
-		next.Conditions[i].Message = ""
-	}
+	next := r.Short()
 	if text = next.String(); len(text) <= room {
 		return text, false, true
 	}

@@ -191,7 +191,7 @@ func TestDefinitions(t *testing.T) {
 	}
 
 	// Every field is documented, and so says kubectl explain.
-	for _, text := range []string{deploy.Clusters, deploy.Orders} {
+	for _, text := range deploy.Definitions {
 		all, err := kube.Parse(text)
 		if err != nil {
 			t.Fatal(err)

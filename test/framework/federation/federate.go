@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -58,7 +59,7 @@ func New(t testing.TB, b *cluster.Bed, members ...*cluster.Cluster) *World {
 // Prepare makes an API a federation's.
 func (w *World) Prepare(t testing.TB) {
 	t.Helper()
-	w.Fed.Apply(t, deploy.Clusters)
+	w.Fed.Apply(t, strings.Join(deploy.Definitions, "\n---\n"))
 	w.Fed.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+v1alpha1.System+"}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: "+v1alpha1.ConfigName+", namespace: "+v1alpha1.System+"}\ndata: {name: prod, domain: example.com}\n")
 	api, err := kube.Open(kube.Config{Kubeconfig: w.Fed.Kubeconfig, Agent: "test"})
 	if err != nil {
@@ -66,8 +67,10 @@ func (w *World) Prepare(t testing.TB) {
 	}
 	defer api.Close()
 	server.Eventually(t, 30*time.Second, "clusters are served, and the API says so", func() bool {
-		if _, err := api.List(t.Context(), v1alpha1.Clusters, "", ""); err != nil {
-			return false
+		for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Placements} {
+			if _, err := api.List(t.Context(), k, "", ""); err != nil {
+				return false
+			}
 		}
 		// Apply goes by what the API says that it serves, which comes later.
 		all, err := restmapper.GetAPIGroupResources(w.Fed.Client.Discovery())

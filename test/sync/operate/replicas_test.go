@@ -47,8 +47,9 @@ func TestReplicas(t *testing.T) {
 	all := b.APIs(t, "lyon", "paris")
 	lyon, paris := all[0], all[1]
 	w := newWorld(t, b, all...)
-	// The definition of an older version has no such field: the rest is told even so.
+	// The definition of an older version has no such field, and there are no Placements: the rest is told even so.
 	w.Fed.Apply(t, withoutReplicas(t))
+	kubectl(t, w.Fed, "delete", "crd", "placements.fedns.io")
 	w.Fed.Apply(t, shop)
 	w.Start(t)
 	eventually(t, w.Fed, "cluster", "", "lyon", `{.status.conditions[?(@.type=="Ready")].reason}`, "Ready")
@@ -59,9 +60,20 @@ func TestReplicas(t *testing.T) {
 	if text := field(w.Fed, "cluster", "", "lyon", "{.status.replicas}"); text != "" {
 		t.Errorf("replicas of an older version: %s", text)
 	}
+	server.Eventually(t, within, "it says that there are no Placements, once", func() bool {
+		return strings.Count(w.Log.String(), "it has no kind Placement, as of an older version: how each object stands is told in fedns.io/status only; fedctl init again mends that") == 1
+	})
+	const told = `{.metadata.annotations.fedns\.io/status}`
+	server.Eventually(t, within, "what isn't everywhere is told on the object", func() bool {
+		return strings.Contains(field(w.Fed, "deployment", "shop", "web", told), `"reason":"Applied"`)
+	})
+	if _, stderr, code := w.fedctl(t, "get", "objects"); code != 1 || !strings.Contains(stderr, "hint: fedctl init again brings it") {
+		t.Errorf("get objects exits with %d, %s", code, stderr)
+	}
 	w.Stop()
-	w.Fed.Apply(t, deploy.Clusters)
+	w.Fed.Apply(t, deploy.Clusters+"\n---\n"+deploy.Placements)
 	w.Restart(t)
+	w.placements(t)
 
 	in := w.until(t, "they are counted", "lyon", func(r v1alpha1.Replicas) bool { return r.ObservedGeneration == 1 && r.Desired > 0 })
 	n := in.Desired
@@ -95,6 +107,25 @@ func TestReplicas(t *testing.T) {
 		return r.Elsewhere != nil && r.Elsewhere.Current == 0
 	}); r.Elsewhere.Pending != 0 || r.Elsewhere.Desired != 0 {
 		t.Errorf("elsewhere %+v", r.Elsewhere)
+	}
+}
+
+// placements is that how objects stand is told by fedctl, with what isn't as it should be.
+func (w *world) placements(t *testing.T) {
+	server.Eventually(t, within, "it is told of all objects", func() bool {
+		out, _, code := w.fedctl(t, "get", "objects", "-o", "name")
+		return code == 0 && out == "Namespace/shop\nshop/ConfigMap/settings\nshop/Deployment/web\nshop/Service/web\n"
+	})
+	server.Eventually(t, within, "no pod is ready", func() bool {
+		out, _, code := w.fedctl(t, "status", "shop/Deployment/web", "--exit-code")
+		return code == 3 && strings.HasPrefix(out, "shop/Deployment/web: Applied, 0 of 7 ready, for ") && strings.Contains(out, "\n  0 of 7 are ready\nCLUSTER  DESIRED  READY  STATE    WHY\nlyon ")
+	})
+	server.Eventually(t, within, "all is told in sum", func() bool {
+		out, _, code := w.fedctl(t, "status", "--exit-code")
+		return code == 3 && strings.Contains(out, "\nlyon     Ready   4        0\n") && strings.Contains(out, "\n3 of 4 objects as they should be\nNAMESPACE  KIND        NAME  DESIRED  READY  STATE    WHY\nshop       Deployment  web   7        0      Applied  0 of 7 are ready\n")
+	})
+	if out, _, code := w.fedctl(t, "get", "objects", "--not-ok", "-n", "shop", "-o", "name"); code != 0 || out != "shop/Deployment/web\n" {
+		t.Errorf("what isn't as it should be: exit %d, %s", code, out)
 	}
 }
 

@@ -203,8 +203,8 @@ spec:
 		if got := field(t, paris, "job", "work", name, "spec/completions") + field(t, tokyo, "job", "work", name, "spec/completions"); got != "4" {
 			t.Errorf("%s: completions of 4 are split into %q", name, got)
 		}
-		if len(in) != 1 || !strings.Contains(in[0].Why, "whole") {
-			t.Errorf("%s stands as %+v", name, in)
+		if p := w.placed(t, "job", "work", name).Status.Clusters; len(in) != 1 || len(p) != 1 || !strings.Contains(p[0].Why, "whole") {
+			t.Errorf("%s stands as %+v, %+v", name, in, p)
 		}
 	}
 	eventually(t, w.Fed, "job", "work", "plain", "status/succeeded", "4")
@@ -396,7 +396,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: fedns}]
 		w.Fed.Apply(t, ns("few")+configMap("few", "a", "", "blue")+"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: few}\nstringData: {a: b}\n")
 		there(t, oslo, "configmap", "few", "a")
 		there(t, w.Members["paris"], "secret", "few", "s")
-		if s := w.stands(t, "secret", "few", "s", "oslo", workload.Failed); !strings.Contains(s.Error, "forbidden") {
+		if s := w.stands(t, "secret", "few", "s", "oslo", workload.Failed); !strings.Contains(s.placed.Why, "forbidden") {
 			t.Errorf("it says %q, want that it is forbidden", s.Error)
 		}
 	})

@@ -31,6 +31,7 @@ func TestSync(t *testing.T) {
 	}{
 		{"keeps", keeps},
 		{"waits", waits},
+		{"placements", placements},
 		{"services", services},
 		{"names taken", namesTaken},
 		{"refusals", refusals},
@@ -131,7 +132,7 @@ metadata: {name: db, namespace: shop, annotations: {fedns.io/preferences: '{"clu
 spec: {replicas: 3, serviceName: db, selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db}}, spec: {containers: [{name: db, image: db}]}}}
 `)
 	eventually(t, tokyo, "statefulset", "shop", "db", "spec/replicas", "3")
-	if s := w.stands(t, "statefulset", "shop", "db", "tokyo", workload.Applied); !strings.Contains(s.Why, "whole") || get(t, paris, "statefulset", "shop", "db") != nil {
+	if s := w.stands(t, "statefulset", "shop", "db", "tokyo", workload.Applied); !strings.Contains(s.placed.Why, "whole") || get(t, paris, "statefulset", "shop", "db") != nil {
 		t.Errorf("a StatefulSet stands as %+v", w.record(t, "statefulset", "shop", "db").Clusters)
 	}
 	// It says how it is there.
@@ -272,7 +273,7 @@ func namesTaken(t *testing.T, w *world) {
 	w.Fed.Apply(t, ns("taken")+configMap("taken", "a", "", "ours")+configMap("taken", "b", "", "ours"))
 	eventually(t, w.Members["oslo"], "configmap", "taken", "a", "data/color", "ours")
 	w.stands(t, "configmap", "taken", "a", "paris", workload.NameTaken)
-	if s := w.stands(t, "configmap", "taken", "a", "tokyo", workload.NameTaken); !strings.Contains(s.Error, `federation "test"`) {
+	if s := w.stands(t, "configmap", "taken", "a", "tokyo", workload.NameTaken); !strings.Contains(s.placed.Why, `federation "test"`) {
 		t.Errorf("it says %q, want the other federation's name", s.Error)
 	}
 	w.stands(t, "namespace", "", "taken", "paris", workload.NameTaken)
@@ -330,7 +331,7 @@ spec: {policyName: no-red, validationActions: [Deny]}
 	w.Fed.Apply(t, ns("strict")+configMap("strict", "a", "", "red")+configMap("strict", "b", "", "blue"))
 	eventually(t, paris, "configmap", "strict", "a", "data/color", "red")
 	eventually(t, tokyo, "configmap", "strict", "b", "data/color", "blue")
-	if s := w.stands(t, "configmap", "strict", "a", "tokyo", workload.Failed); !strings.Contains(s.Error, "no red here") {
+	if s := w.stands(t, "configmap", "strict", "a", "tokyo", workload.Failed); !strings.Contains(s.placed.Why, "no red here") {
 		t.Errorf("it says %q, want what the cluster says", s.Error)
 	}
 	w.says(t, "strict", "a", "Refused", "no red here")
@@ -345,7 +346,7 @@ spec: {policyName: no-red, validationActions: [Deny]}
 	// What a cluster can't change: a selector that differs from the adopted one's.
 	paris.Apply(t, strings.Replace(deployment("strict", "web", "", 1), "app: web", "app: other", 2))
 	w.Fed.Apply(t, deployment("strict", "web", "fedns.io/adopt: 'true'", 3))
-	if s := w.stands(t, "deployment", "strict", "web", "paris", workload.Failed); !strings.Contains(s.Error, "immutable") {
+	if s := w.stands(t, "deployment", "strict", "web", "paris", workload.Failed); !strings.Contains(s.placed.Why, "immutable") {
 		t.Errorf("it says %q, want that the selector is immutable", s.Error)
 	}
 	w.stands(t, "deployment", "strict", "web", "tokyo", workload.Applied)

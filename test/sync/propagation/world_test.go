@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -36,6 +37,7 @@ func newWorld(t testing.TB, b *cluster.Bed, members ...*cluster.Cluster) *world 
 var kinds = func() map[string]v1alpha1.Kind {
 	out := map[string]v1alpha1.Kind{
 		"clusters":            v1alpha1.Clusters,
+		"placement":           v1alpha1.Placements,
 		"event":               {Version: "v1", Name: "Event", Resource: "events", Namespaced: true},
 		"gadget":              {Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true},
 		"lease":               {Group: "coordination.k8s.io", Version: "v1", Name: "Lease", Resource: "leases", Namespaced: true},
@@ -191,19 +193,49 @@ func (w *world) record(t testing.TB, kind, ns, name string) (r workload.Record) 
 	return r
 }
 
-// stands waits for fedns.io/status to say how an object stands in a cluster, and
-// gives what it says.
-func (w *world) stands(t testing.TB, kind, ns, name, cluster string, state workload.State) (s workload.Standing) {
+// A standing is what fedsync says of an object in a cluster: to itself, and to people.
+type standing struct {
+	workload.Standing
+	placed v1alpha1.PlacementCluster
+}
+
+// stands waits for fedsync to say, in fedns.io/status and in the Placement, how an object stands in a
+// cluster, and gives what it says.
+func (w *world) stands(t testing.TB, kind, ns, name, cluster string, state workload.State) (s standing) {
 	t.Helper()
 	server.Eventually(t, within, fmt.Sprintf("%s %s/%s is %s in %s", kind, ns, name, state, cluster), func() bool {
-		for _, s = range w.record(t, kind, ns, name).Clusters {
-			if s.Cluster == cluster {
-				return s.State == state
+		s = standing{}
+		for _, c := range w.record(t, kind, ns, name).Clusters {
+			if c.Cluster == cluster {
+				s.Standing = c
 			}
 		}
-		return false
+		for _, c := range w.placed(t, kind, ns, name).Status.Clusters {
+			if c.Name == cluster {
+				s.placed = c
+			}
+		}
+		return s.State == state && s.placed.State == string(state)
 	})
 	return s
+}
+
+// placed is the Placement of a federated object.
+func (w *world) placed(t testing.TB, kind, ns, name string) (p v1alpha1.Placement) {
+	t.Helper()
+	k := kinds[kind]
+	home := ns
+	if ns == "" {
+		home = v1alpha1.System
+	}
+	o := get(t, w.Fed, "placement", home, v1alpha1.PlacementName(k, name, builtin.Native(k.Group)))
+	if o == nil {
+		return p
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // says waits for an event of a federated object.

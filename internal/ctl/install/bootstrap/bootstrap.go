@@ -46,7 +46,7 @@ const fedsyncRole = "fedns.io:fedsync"
 // Objects are those of the API of a federation, the namespace but, in the order to
 // write them. A hollow one has no controllers.
 func (c Settings) Objects(hollow bool) ([]*kube.Object, error) {
-	crd, err := kube.Parse(deploy.Clusters + "\n---\n" + deploy.Orders)
+	crd, err := kube.Parse(strings.Join(deploy.Definitions, "\n---\n"))
 	if err != nil {
 		return nil, fmt.Errorf("deploy: %w", err)
 	}
@@ -178,7 +178,7 @@ func (c Settings) Install(ctx context.Context, l *apply.Applied, say func(string
 			return t, err
 		}
 	}
-	say("the kinds Cluster and Order to be served")
+	say("the kinds Cluster, Order and Placement to be served")
 	if err := established(ctx, l.API); err != nil {
 		return t, err
 	}
@@ -241,7 +241,7 @@ func define(ctx context.Context, l *apply.Applied, o *kube.Object) error {
 const servedStep = 100 * time.Millisecond
 
 func established(ctx context.Context, api *kube.API) error {
-	for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders} {
+	for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements} {
 		var err error
 		over := wait.PollUntilContextCancel(ctx, servedStep, true, func(ctx context.Context) (bool, error) {
 			_, err = api.List(ctx, k, "", "")

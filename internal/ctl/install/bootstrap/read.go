@@ -62,6 +62,9 @@ func Uninstall(ctx context.Context, api *kube.API, federation string, force bool
 	case err != nil:
 		notes = append(notes, kube.Plain(err))
 	}
+	if err := placements(ctx, api); err != nil {
+		return notes, err
+	}
 	say("what stands in its API")
 	if err := errors.Join(remove("", builtin.ClusterRoles, builtin.Definitions), remove(v1alpha1.System, builtin.Secrets, builtin.ServiceAccounts)); err != nil {
 		return notes, err
@@ -74,6 +77,20 @@ func Uninstall(ctx context.Context, api *kube.API, federation string, force bool
 		notes = append(notes, fmt.Sprintf("namespace %s stays: %s", v1alpha1.System, kept))
 	}
 	return notes, err
+}
+
+// placements removes those that fedsync has made: where somebody else keeps their definition up,
+// they wouldn't go with it.
+func placements(ctx context.Context, api *kube.API) error {
+	all, err := api.Metadata(ctx, v1alpha1.Placements)
+	if kube.Missing(err) {
+		return nil
+	}
+	errs := []error{err}
+	for i := range all {
+		errs = append(errs, api.Delete(ctx, v1alpha1.Placements, all[i].GetNamespace(), all[i].GetName(), all[i].GetUID()))
+	}
+	return errors.Join(errs...)
 }
 
 // Identity is what tells one cluster from another, whatever its address: the UID
