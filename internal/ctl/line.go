@@ -80,7 +80,7 @@ func noCommand(root *cobra.Command, words []string) error {
 		}
 	}
 	near := advice.Near(words[n], all)
-	if len(near) == 0 && len(all) == 1 {
+	if len(near) == 0 && n > 0 { // those of two words are few
 		near = all
 	}
 	before := strings.Join(append(words[:n:n], ""), " ")
