@@ -37,7 +37,7 @@ var layers = []layer{
 		"internal/snapshot", "internal/answer", "internal/dns/message", "internal/dns/static", "internal/geo/mmdb", "internal/geo/geotest",
 	}},
 	{"evidence of shards, and what it comes to: pure, and owned by one goroutine", []string{
-		"internal/shard",
+		"internal/shard", "internal/table",
 	}},
 	{"what every cluster is to hold: pure, and owned by one goroutine", []string{
 		"internal/sync/placement", "internal/sync/patch", "internal/sync/replicas", "internal/sync/workload",
@@ -96,7 +96,7 @@ func below(pkg, imp string) (ok bool, why string) {
 }
 
 // pure packages neither read the clock nor touch the world; time is an argument.
-var pure = []string{"internal/dns/dnsname", "internal/topology", "internal/health", "internal/shard", "internal/snapshot", "internal/answer", "internal/override", "internal/api/report", "internal/dns/cookie", "internal/geo", "internal/dns/rrl", "internal/dns/message", "internal/sync/replicas", "internal/sync/placement", "internal/sync/workload"}
+var pure = []string{"internal/dns/dnsname", "internal/topology", "internal/health", "internal/shard", "internal/table", "internal/snapshot", "internal/answer", "internal/override", "internal/api/report", "internal/dns/cookie", "internal/geo", "internal/dns/rrl", "internal/dns/message", "internal/sync/replicas", "internal/sync/placement", "internal/sync/workload"}
 
 // impure are what a pure package can't import.
 var impure = []string{"os", "net", "net/http", "log", "log/slog", "context", "sync", "io/fs"}

@@ -12,6 +12,7 @@ import (
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -21,7 +22,7 @@ const now = time.Hour // on the program's own clock
 var plain = []answer.Member{{TTL: 180, Degraded: 30}}
 
 // publish is the snapshot of a table that never had another state.
-func publish(name string, t *shard.Table) *snapshot.Snapshot {
+func publish(name string, t *table.Table) *snapshot.Snapshot {
 	f, _ := t.Publish(snapshot.NewFederation(name), now)
 	var s *snapshot.Snapshot
 	return s.Next([]*snapshot.Federation{f})
@@ -220,7 +221,7 @@ func TestLenient(t *testing.T) {
 // Before every member has been listed, a name that isn't known may yet turn out
 // to exist; one that is known is answered.
 func TestNotReady(t *testing.T) {
-	ready := shard.NewTable([]shard.Cluster{{Name: "a", Region: "r", Zones: []string{"z"}}, {Name: "b", Region: "r2"}}, shard.Policy{})
+	ready := table.New([]shard.Cluster{{Name: "a", Region: "r", Zones: []string{"z"}}, {Name: "b", Region: "r2"}}, shard.Policy{})
 	one := netip.MustParseAddr("192.0.2.1")
 	ready.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: snapshot.Key{Namespace: "n", Name: "s"}, Addrs: []netip.Addr{one}}}})
 	ready.Apply(0, shard.ServiceList{Kind: snapshot.Ing})
@@ -333,16 +334,16 @@ func TestRotation(t *testing.T) {
 // An answer is short-lived for half an hour after a shard that could be in it
 // came or went, and others aren't.
 func TestDegradedTTL(t *testing.T) {
-	var table *shard.Table
+	var working *table.Table
 	for _, v := range vector.Vectors(t) {
 		if v.ID == "N01" {
-			table = v.Table()
+			working = v.Table()
 		}
 	}
-	f, _ := table.Publish(snapshot.NewFederation("myfederation"), now)
+	f, _ := working.Publish(snapshot.NewFederation("myfederation"), now)
 	key := shard.SliceKey{Namespace: "mynamespace", Name: "nginx-x"}
-	table.Apply(1, shard.SliceSet{Slice: &shard.Slice{Key: key, Service: "nginx", Endpoints: []shard.Endpoint{{Zone: "us-central1-b"}}}})
-	f, moved := table.Publish(f, now)
+	working.Apply(1, shard.SliceSet{Slice: &shard.Slice{Key: key, Service: "nginx", Endpoints: []shard.Endpoint{{Zone: "us-central1-b"}}}})
+	f, moved := working.Publish(f, now)
 	if len(moved) != 1 || moved[0].String() != "mynamespace/nginx in gce-us-central1-b: down (no ready endpoint)" {
 		t.Errorf("transitions: %v", moved)
 	}
@@ -360,8 +361,8 @@ func TestDegradedTTL(t *testing.T) {
 		{svc + ".us-central1-a", now, 180},
 		{svc + ".asia-east1", now, 180},
 		{svc + ".europe-west1", now, 30}, // leads to the global name
-		{svc, now + shard.Settling - 1, 30},
-		{svc, now + shard.Settling, 180},
+		{svc, now + table.Settling - 1, 30},
+		{svc, now + table.Settling, 180},
 	} {
 		if got := answer.Resolve(s, plain, labels(tt.name), answer.TypeA, tt.at).TTL; got != tt.want {
 			t.Errorf("%s at +%v: TTL %d, want %d", tt.name, tt.at-now, got, tt.want)
@@ -373,7 +374,7 @@ func TestDegradedTTL(t *testing.T) {
 // names above them exist if either has something there.
 func TestTwoFederations(t *testing.T) {
 	mk := func(name string, c shard.Cluster) *snapshot.Federation {
-		table := shard.NewTable([]shard.Cluster{c}, shard.Policy{})
+		table := table.New([]shard.Cluster{c}, shard.Policy{})
 		table.Apply(0, shard.ServiceList{Services: []*shard.Service{{Key: snapshot.Key{Namespace: name + "-ns", Name: "s"}}}})
 		table.Apply(0, shard.ServiceList{Kind: snapshot.Ing})
 		table.Apply(0, shard.SliceList{})

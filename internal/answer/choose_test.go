@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -625,7 +626,7 @@ func TestFailover(t *testing.T) {
 		clusters = append(clusters, shard.Cluster{Name: topology.ClusterName(fmt.Sprint("c", i)), Region: region, Zones: []string{region + "-z"}})
 	}
 	p := policy(t, "failover "+strings.Join(list, " "))
-	table := shard.NewTable(clusters, shard.Policy{Choice: p})
+	table := table.New(clusters, shard.Policy{Choice: p})
 	key := snapshot.Key{Namespace: "shop", Name: "web"}
 	for i := range clusters {
 		for _, c := range []shard.Change{shard.ServiceList{Kind: snapshot.Svc}, shard.ServiceList{Kind: snapshot.Ing}, shard.SliceList{}, shard.NodeList{}} {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/health"
-	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -71,7 +71,7 @@ func (g *gathered) add(k snapshot.Key) {
 }
 
 // add takes in what has changed with one publication.
-func (g *gatherer) add(moved []shard.Transition, now time.Duration) {
+func (g *gatherer) add(moved []table.Transition, now time.Duration) {
 	begun := map[changeKind]bool{}
 	for _, m := range moved {
 		kind := changeKind{m.Cluster, m.To.State, m.To.Why}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -458,7 +459,7 @@ func TestRecentOutlives(t *testing.T) {
 				s[1].say <- []shard.Change{slice(false)}
 				time.Sleep(minGap)
 				synctest.Wait()
-				until := Now() + shard.Settling
+				until := Now() + table.Settling
 				for i := range 3 {
 					f.Members = append(f.Members, Member{Cluster: shard.Cluster{Name: topology.ClusterName(rune('a' + i)), Region: string(rune('a' + i))}, Identity: string(rune('a' + i))})
 				}

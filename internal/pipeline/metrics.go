@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 )
 
 const (
@@ -55,7 +55,7 @@ var (
 // stats is what the gauges of a pipeline show.
 type stats struct {
 	services []int // by federation
-	tally    []map[shard.CountKey]int
+	tally    []map[table.CountKey]int
 	members  [][]seen
 	isolated []bool
 	held     []int // services of which the guard keeps addresses

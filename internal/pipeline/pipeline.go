@@ -21,6 +21,7 @@ import (
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/source/probe"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -84,7 +85,7 @@ type Federation struct {
 	Policy   shard.Policy
 	Probes   probe.Rules
 	// Hosts says which hosts of Ingresses and routes are answered; nil: none.
-	Hosts shard.Admits
+	Hosts table.Admits
 	// Overrides is a file of what operators order; "": there is none. OverridesAt is
 	// where the configuration says so, for whoever has to mend it.
 	Overrides, OverridesAt string
@@ -231,7 +232,7 @@ func (p *Pipeline) inspect(ctx context.Context, look func(*worker)) bool {
 
 // Explain gives what is known of a service; as if the clusters that lost says were
 // gone. lost may be nil. ok is false if p has ended.
-func (p *Pipeline) Explain(ctx context.Context, federation int, k snapshot.Key, lost func(topology.ClusterName) bool) (e shard.Explanation, ok bool) {
+func (p *Pipeline) Explain(ctx context.Context, federation int, k snapshot.Key, lost func(topology.ClusterName) bool) (e table.Explanation, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) { e = w.tables[federation].Explain(k, Now(), lost) })
 	return e, ok
 }
@@ -244,7 +245,7 @@ func (p *Pipeline) ServicesUp(ctx context.Context, federation int) (rows map[sna
 }
 
 // ExplainAll is Explain of several services, at one moment.
-func (p *Pipeline) ExplainAll(ctx context.Context, federation int, keys []snapshot.Key) (es []shard.Explanation, ok bool) {
+func (p *Pipeline) ExplainAll(ctx context.Context, federation int, keys []snapshot.Key) (es []table.Explanation, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
 		for _, k := range keys {
 			es = append(es, w.tables[federation].Explain(k, Now(), nil))
@@ -254,14 +255,14 @@ func (p *Pipeline) ExplainAll(ctx context.Context, federation int, keys []snapsh
 }
 
 // Claims gives who claims a host, the holder first. ok is false if p has ended.
-func (p *Pipeline) Claims(ctx context.Context, host string) (claims []shard.ClaimStatus, ok bool) {
+func (p *Pipeline) Claims(ctx context.Context, host string) (claims []table.ClaimStatus, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) { claims = w.arbiter.Claims(host) })
 	return claims, ok
 }
 
 // Preview gives the services of a federation that would be answered otherwise under the
 // orders that edit makes of those that hold now.
-func (p *Pipeline) Preview(ctx context.Context, federation int, edit func([]override.Order) []override.Order) (changed []shard.Preview, ok bool) {
+func (p *Pipeline) Preview(ctx context.Context, federation int, edit func([]override.Order) []override.Order) (changed []table.Preview, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
 		t := w.tables[federation]
 		changed = t.Preview(edit(t.Orders()), Now())
@@ -301,11 +302,11 @@ type ClusterStatus struct {
 	SilentFor time.Duration // since the silence began
 	Heard     time.Time
 	Places    []topology.Place
-	Shards    map[shard.CountKey]int
+	Shards    map[table.CountKey]int
 	Index     int             // as shards of snapshots have it
 	Order     *override.Order // the one about it that counts; nil: there is none
 	// Lifetime is how long answers with it may be remembered.
-	Lifetime shard.Lifetime
+	Lifetime table.Lifetime
 	// Shadowed is set where a namespace of the cluster has the federation's name.
 	Shadowed bool
 }
@@ -318,7 +319,7 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []ClusterS
 		isolated = t.Isolated()
 		tally, lifetimes := t.Counts(), t.Lifetimes()
 		for j, m := range w.slotsOf(federation) {
-			s := ClusterStatus{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), SilentFor: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[shard.CountKey]int{}, Index: j, Lifetime: lifetimes[j]}
+			s := ClusterStatus{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), SilentFor: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[table.CountKey]int{}, Index: j, Lifetime: lifetimes[j]}
 			_, s.Silent = t.Silent(j)
 			if r, ok := m.Source.(interface{ Trouble() string }); ok {
 				s.Reason = r.Trouble()
@@ -362,7 +363,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 	defer cancel()
 	defer watch(p)()
 
-	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now(), changes: newGatherer(p.log), arbiter: shard.NewArbiter()}
+	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now(), changes: newGatherer(p.log), arbiter: table.NewArbiter()}
 	w.prober = probe.New(func(t probe.Target, r probe.Result) {
 		p.send(ctx, func(w *worker) { w.found(w.targets[t], r.State) })
 	})
@@ -378,12 +379,12 @@ func (p *Pipeline) Run(ctx context.Context) {
 // A worker is the owner of the tables.
 type worker struct {
 	*Pipeline
-	tables   []*shard.Table
+	tables   []*table.Table
 	seats    [][]*slot                       // by federation and index in the table; nil: nobody's
 	drains   [][]override.Order              // of registries, by federation
 	filed    [][]override.Order              // of files
 	inForce  [][]override.Order              // in the snapshot that is shown; read only
-	arbiter  *shard.Arbiter                  // of hosts that several claim
+	arbiter  *table.Arbiter                  // of hosts that several claim
 	hosts    []map[string]context.CancelFunc // the resolvers that run, by federation and name
 	prober   *probe.Prober
 	changes  *gatherer
@@ -409,7 +410,7 @@ func (w *worker) open(i int) {
 	for j, m := range f.Members {
 		clusters[j] = m.Cluster
 	}
-	t := shard.NewTable(clusters, f.Policy)
+	t := table.New(clusters, f.Policy)
 	t.Serve(f.Name, f.Hosts, w.arbiter)
 	t.ExpectMembers(f.expects)
 	w.tables, w.seats = append(w.tables, t), append(w.seats, nil)
@@ -667,11 +668,11 @@ func (w *worker) publish() {
 	began := time.Now()
 	current := w.board.Load()
 	changed := make([]*snapshot.Federation, len(w.tables))
-	var moved []shard.Transition
+	var moved []table.Transition
 	settled := true
 	for i, t := range w.tables {
 		if t.Dirty() {
-			var m []shard.Transition
+			var m []table.Transition
 			changed[i], m = t.Publish(current.Federations[i], Now())
 			w.inForce[i] = t.Orders()
 			moved = append(moved, m...)
@@ -743,7 +744,7 @@ func (w *worker) tick() {
 }
 
 // tell logs changes of state and what operators should know.
-func (w *worker) tell(moved []shard.Transition) {
+func (w *worker) tell(moved []table.Transition) {
 	w.changes.add(moved, Now())
 	for i, t := range w.tables {
 		for _, s := range t.Announcements() {

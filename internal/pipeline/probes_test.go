@@ -7,6 +7,7 @@ import (
 
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/source/probe"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -19,7 +20,7 @@ func TestTarget(t *testing.T) {
 	clusters := []shard.Cluster{{Name: "any"}, {Name: "bound", Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("127.0.0.0/8")}}}
 	w := &worker{
 		Pipeline: &Pipeline{federations: []Federation{{Name: "prod", Probes: rules}}},
-		tables:   []*shard.Table{shard.NewTable(clusters, shard.Policy{})},
+		tables:   []*table.Table{table.New(clusters, shard.Policy{})},
 	}
 	for _, tt := range []struct {
 		cluster, addr, spec string

@@ -16,6 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/pipeline/journal"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 )
 
 const (
@@ -269,7 +270,7 @@ func recentsOf(all map[snapshot.Key][]journal.RecentPlace) map[snapshot.Key][]sn
 	for k, places := range all {
 		for _, p := range places {
 			if left := p.Until.Sub(wall); left > 0 {
-				out[k] = append(out[k], snapshot.Recent{Place: p.Place, Until: now + min(left, shard.Settling)})
+				out[k] = append(out[k], snapshot.Recent{Place: p.Place, Until: now + min(left, table.Settling)})
 			}
 		}
 	}

@@ -3,9 +3,11 @@ package shard
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
-	"time"
+	"strings"
 
+	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -35,206 +37,69 @@ func ParseRange(s string) (netip.Prefix, error) {
 	return p.Masked(), err
 }
 
-// may says whether the cluster may announce an address.
-func (c *Cluster) may(a netip.Addr) bool {
+// MayAnnounce says whether the cluster may announce an address.
+func (c *Cluster) MayAnnounce(a netip.Addr) bool {
 	return len(c.Addresses) == 0 || slices.ContainsFunc(c.Addresses, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// The lists that make a cluster known.
-const (
-	listServices = 1 << iota
-	listIngresses
-	listSlices
-	listNodes
-	listGateways
-	listHTTPRoutes
-	listGRPCRoutes
-	listStandby
-	listIngressClasses
-	listGatewayClasses
-	listTLSRoutes
-	listListenerSets
-	listXListenerSets
-	listAll        = listServices | listIngresses | listSlices | listNodes
-	listGatewayAPI = listGateways | listHTTPRoutes | listGRPCRoutes
-)
+// What a member may export and claim is said by the federation, by name. What goes beyond it
+// is as if it weren't there, and is noticed.
 
-// listOf gives the lists that a cluster may not have by the kind of their objects.
-var listOf = map[FrontendKind]int{
-	Gateway: listGateways, HTTPRoute: listHTTPRoutes, GRPCRoute: listGRPCRoutes,
-	TLSRoute: listTLSRoutes, ListenerSet: listListenerSets, XListenerSet: listXListenerSets,
-	Standby: listStandby, IngressClass: listIngressClasses, GatewayClass: listGatewayClasses,
+// An ExportPattern says which objects may have names: NAMESPACE/NAME, in both of which * stands for
+// any characters.
+type ExportPattern string
+
+// ParseExport reads one; NAMESPACE alone is all of it.
+func ParseExport(s string) (ExportPattern, error) {
+	namespace, name, ok := strings.Cut(s, "/")
+	if !ok {
+		name = "*"
+	}
+	for _, part := range []string{namespace, name} {
+		if part == "" || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789-.*") != "" {
+			return "", fmt.Errorf("%q is not a namespace, or NAMESPACE/NAME, such as shop/* or shop/web", s)
+		}
+	}
+	return ExportPattern(namespace + "/" + name), nil
 }
 
-// A member is a cluster's part of the table that isn't a service's.
-type member struct {
-	Cluster
-	vacant  bool // there is none, any more
-	waived  bool // it had its time to be listed
-	silent  bool
-	since   time.Duration // when the silence began
-	counts  time.Duration // since when it counts towards the hold
-	expired bool          // the silence has lasted longer than the hold
-	listed  int           // bits of the lists that have come
-	needed  int           // those that make the cluster known
-	doubted bool          // some of what was known of it was lost: what isn't there may be
-	settled bool          // was listed at an earlier publication: what changes now is news
-	nodes   map[string]node
-	slices  map[SliceKey]snapshot.Key
-	fronts  map[snapshot.Key][]snapshot.Key // Service to the Ingresses that lead to it
-	seen    map[string]int                  // zone label of endpoints, and how often
-	astray  map[string]bool                 // zones of nodes without a region that have been noticed
-	places  []topology.Place                // where the cluster is, sorted
-	region  string                          // of zones that no node tells of
-	shadow  bool                            // it has a namespace with the federation's name, as it says
-	shadows int                             // services in that namespace
-	gatewayIndex
-	standby   map[snapshot.Key]*Service       // Services that aren't exported
-	classes   map[ClassKey]snapshot.Key       // of those that name one, the Service in front
-	defaults  map[FrontendKind]string         // the class of what names none
-	announced map[Entry][]snapshot.Key        // by what is announced, who does
-	named     map[snapshot.Key][]snapshot.Key // Service to the objects that it is named to be in front of
+func (p ExportPattern) matches(k snapshot.Key) bool {
+	ok, err := path.Match(string(p), k.Namespace+"/"+k.Name)
+	return ok && err == nil
 }
 
-// A node is what is kept of one.
-type node struct {
-	topology.Place
-	lost bool // NotReady
+// A HostPattern says which hosts may be claimed: HOST is that one, .DOMAIN all below it, and
+// *.DOMAIN these and the wildcard.
+type HostPattern string
+
+// ParseHost reads one.
+func ParseHost(s string) (HostPattern, error) {
+	h := strings.ToLower(strings.TrimSuffix(s, "."))
+	bare := strings.TrimPrefix(strings.TrimPrefix(h, "*"), ".")
+	_, err := dnsname.Parse(bare + ".")
+	if err != nil || bare == "" || strings.HasPrefix(h, "*") && !strings.HasPrefix(h, "*.") || strings.Trim(bare, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
+		return "", fmt.Errorf("%q is not a host such as shop.example.com, nor .example.com for all below it, nor *.example.com for the wildcard, too", s)
+	}
+	return HostPattern(h), nil
 }
 
-// takes says whether an endpoint takes what comes; all: whether it is ready or not.
-func (m *member) takes(e *Endpoint, all bool) bool { return all || e.Ready && !m.nodes[e.Node].lost }
-
-func (m *member) complete() bool { return m.listed&m.needed == m.needed }
-
-// awaited says whether it is waited for: what it has may decide about any name.
-func (m *member) awaited() bool { return (!m.complete() || m.doubted) && !m.waived && !m.vacant }
-
-// locate works out the places of a cluster from its configuration, its nodes and
-// its endpoints, and says whether they changed.
-func (m *member) locate() bool {
-	regions := map[string]bool{}
-	places := map[topology.Place]bool{}
-	for _, n := range m.nodes {
-		p := n.Place
-		if m.Region != "" {
-			p.Region = m.Region
-		}
-		if p.Region == "" {
-			continue
-		}
-		regions[p.Region] = true
-		if len(m.Zones) == 0 {
-			places[p] = true
-		}
+func (p HostPattern) matches(host string) bool {
+	s := string(p)
+	if domain, wild := strings.CutPrefix(s, "*"); wild {
+		return strings.HasSuffix(host, domain)
 	}
-	region := m.Region
-	if region == "" && len(regions) == 1 {
-		for r := range regions {
-			region = r
-		}
+	if strings.HasPrefix(s, ".") {
+		return strings.HasSuffix(host, s) && !strings.HasPrefix(host, "*")
 	}
-	if region != "" {
-		for _, z := range m.Zones {
-			places[topology.Place{Region: region, Zone: z}] = true
-		}
-		if len(m.Zones) == 0 {
-			for z := range m.seen {
-				if !anywhere(places, z) {
-					places[topology.Place{Region: region, Zone: z}] = true
-				}
-			}
-			for _, p := range m.nodes {
-				if p.Region == "" && p.Zone != "" && !anywhere(places, p.Zone) {
-					places[topology.Place{Region: region, Zone: p.Zone}] = true
-				}
-			}
-		}
-		if len(places) == 0 {
-			places[topology.Place{Region: region}] = true
-		}
-	}
-	list := make([]topology.Place, 0, len(places))
-	for p := range places {
-		list = append(list, p)
-	}
-	slices.SortFunc(list, topology.Place.Compare)
-	if region == m.region && slices.Equal(list, m.places) {
-		return false
-	}
-	m.region, m.places = region, list
-	return true
+	return host == s
 }
 
-func anywhere(places map[topology.Place]bool, zone string) bool {
-	for p := range places {
-		if p.Zone == zone {
-			return true
-		}
-	}
-	return false
+// MayExport says whether the cluster may have a name for an object.
+func (c *Cluster) MayExport(k snapshot.Key) bool {
+	return k.Kind == snapshot.Host || len(c.Exports) == 0 || slices.ContainsFunc(c.Exports, func(p ExportPattern) bool { return p.matches(k) })
 }
 
-// place finds where in the cluster a zone of an endpoint is; ok is false where
-// the configuration names the cluster's zones and this is none of them.
-func (m *member) place(zone string) (p topology.Place, ok bool) {
-	for _, p := range m.places {
-		if p.Zone == zone {
-			return p, true
-		}
-	}
-	if m.region == "" && len(m.Zones) == 0 {
-		return topology.Place{}, true // nobody knows where it is, but it is none of the others
-	}
-	return topology.Place{Region: m.region, Zone: zone}, len(m.Zones) == 0
-}
-
-// own are the places of a shard of which no zone is known: the cluster's.
-func (m *member) own() []topology.Place {
-	if len(m.places) == 0 {
-		return []topology.Place{{Region: m.region}}
-	}
-	return m.places
-}
-
-// A Notice is something an operator should know, said once.
-type Notice struct {
-	Cluster topology.ClusterName
-	Kind    NoticeKind
-	Text    string
-}
-
-// A NoticeKind is what a metric counts notices by.
-type NoticeKind string
-
-// The kinds of notices.
-const (
-	BadLabel        NoticeKind = "label"     // a topology label that can't be part of a name
-	Ungranted       NoticeKind = "grant"     // a name or a host that the cluster may not have
-	BadAddress      NoticeKind = "address"   // an address outside the cluster's range, or that nobody can use
-	Disagreement    NoticeKind = "disagree"  // members' annotations that differ
-	ScopeClash      NoticeKind = "scope"     // a zone and a region of one name
-	UnknownOverride NoticeKind = "override"  // an order that changes nothing: its cluster isn't there, or no policy minds it
-	Unread          NoticeKind = "unread"    // an object of a kind or version that isn't read
-	NameClash       NoticeKind = "namespace" // a namespace that has the federation's name
-	Oversized       NoticeKind = "answers"   // more addresses than an answer may have
-	BadProbe        NoticeKind = "probe"     // a probe that isn't made, or not as often as asked
-	UnknownRegion   NoticeKind = "policy"    // a policy of an annotation with a region that isn't there
-)
-
-// label makes part of a name of a topology label's value; what can't be one is
-// left out, and noticed.
-func (t *Table) label(m *member, what, value string) string {
-	if value == "" {
-		return ""
-	}
-	if l, ok := t.labels[value]; ok && l != "" {
-		return l
-	}
-	l, err := topology.Label(value)
-	if err != nil {
-		t.notice(m.Name, BadLabel, fmt.Sprintf("%s: %v; left out of the names", what, err))
-	}
-	t.labels[value] = l
-	return l
+// MayClaim says whether the cluster may claim a host.
+func (c *Cluster) MayClaim(host string) bool {
+	return len(c.Hosts) == 0 || slices.ContainsFunc(c.Hosts, func(p HostPattern) bool { return p.matches(host) })
 }

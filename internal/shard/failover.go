@@ -1,13 +1,10 @@
 package shard
 
 import (
-	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"time"
 
-	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
@@ -25,29 +22,29 @@ type Failover struct {
 // Failovers are those of a service.
 type Failovers [snapshot.Families]Failover
 
-// decided says whether anything has been decided.
-func (l Failovers) decided() bool { return l[0].Policy.Choice == snapshot.Failover }
+// Decided says whether anything has been decided.
+func (l Failovers) Decided() bool { return l[0].Policy.Choice == snapshot.Failover }
 
 // Never is since when a region is up that isn't.
 const Never = time.Duration(math.MinInt64)
 
-// equal says whether two leads have come to the same.
-func (l Failover) equal(o Failover) bool {
+// Equal says whether two leads have come to the same.
+func (l Failover) Equal(o Failover) bool {
 	return l.Active == o.Active && l.Policy.Equal(o.Policy) && slices.Equal(l.Since, o.Since) && slices.Equal(l.Done, o.Done)
 }
 
-// remembers says whether anything follows from how a lead came about. A policy that goes back at
+// Remembers says whether anything follows from how a lead came about. A policy that goes back at
 // once is always where it prefers to be.
-func (l Failover) remembers() bool { return l.Policy.Failback != snapshot.Failback{} }
+func (l Failover) Remembers() bool { return l.Policy.Failback != snapshot.Failback{} }
 
-// next is what becomes of a lead now. up says of a region whether a shard is up in
+// Next is what becomes of a lead now. up says of a region whether a shard is up in
 // it, back whether an operator wants it gone back to. wake is when time alone may
 // change it; 0: never.
 //
 // When the region that is answered from has no shard any more, the first of the list
 // that has one takes its place at once. The way back to one that is preferred is what
 // the policy's Failback says.
-func (l Failover) next(p snapshot.Policy, up, back func(region string) bool, now time.Duration) (n Failover, wake time.Duration) {
+func (l Failover) Next(p snapshot.Policy, up, back func(region string) bool, now time.Duration) (n Failover, wake time.Duration) {
 	n = Failover{Active: l.Active, Policy: p, Since: slices.Repeat([]time.Duration{Never}, len(p.Regions))}
 	first := -1
 	for i, r := range p.Regions {
@@ -85,216 +82,4 @@ func (l Failover) next(p snapshot.Policy, up, back func(region string) bool, now
 		}
 	}
 	return n, wake
-}
-
-// chooseActive decides for a service that is about to be answered so, and says so in it.
-func (t *Table) chooseActive(s *service, out *snapshot.Service, now time.Duration) (l Failovers, wake time.Duration) {
-	p := t.policy.Choice
-	if out.Policy != nil {
-		p = *out.Policy
-	}
-	if p.Choice != snapshot.Failover {
-		return l, 0
-	}
-	for f := range l {
-		was := s.lead[f]
-		// Of two orders of the same words, one may be new.
-		var orders, done []override.Order
-		for _, o := range t.failbacks(s.key) {
-			if countOf(done, o) < countOf(was.Done, o.String()) {
-				done = append(done, o)
-			} else {
-				orders = append(orders, o)
-			}
-		}
-		up := func(region string) bool { return out.HasAddress(snapshot.Family(f), region) }
-		back := func(region string) bool {
-			return slices.ContainsFunc(orders, func(o override.Order) bool { return o.Subject.Kind == override.Service || o.Subject.Name == region })
-		}
-		var at time.Duration
-		if l[f], at = was.next(p, up, back, now); at > 0 && (wake == 0 || at < wake) {
-			wake = at
-		}
-		for _, o := range orders {
-			if l[f].heeds(was, o) {
-				done = append(done, o)
-			}
-		}
-		for _, o := range done {
-			l[f].Done = append(l[f].Done, o.String())
-		}
-		out.Active[f] = l[f].Active
-	}
-	return l, wake
-}
-
-func countOf[T comparable](list []T, x T) (n int) {
-	for _, y := range list {
-		if y == x {
-			n++
-		}
-	}
-	return n
-}
-
-// failbacks are the orders to go back that speak of a service, or of a region.
-func (t *Table) failbacks(k snapshot.Key) (out []override.Order) {
-	for _, o := range t.orders {
-		if o.Action == override.Failback && (o.Subject.Kind == override.Region || o.Subject.Kind == override.Service && o.Subject.Namespace == k.Namespace && o.Subject.Name == k.Name) {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
-// heeds says whether a service has done what an order says: it has gone back, or there is
-// nothing to go back from. What happens later is another matter.
-func (l Failover) heeds(was Failover, o override.Order) bool {
-	at := slices.Index(l.Policy.Regions, l.Active)
-	if at < 0 {
-		return false
-	}
-	if o.Subject.Kind == override.Region {
-		target := slices.Index(l.Policy.Regions, o.Subject.Name)
-		return target >= 0 && at <= target
-	}
-	return at == 0 || was.Active != l.Active && slices.Index(l.Policy.Regions, was.Active) > at
-}
-
-// origin has the leads of a service begin where those of an earlier table or process
-// were. While not all is known yet, each publication begins there anew: what isn't
-// listed yet isn't down, and the first to be listed isn't the one that is preferred.
-func (t *Table) origin(s *service) {
-	if leads, ok := t.inherited[s.key]; ok {
-		s.lead = leads
-		if !t.beginning {
-			delete(t.inherited, s.key)
-		}
-	} else if t.beginning && !s.carried() {
-		s.lead = Failovers{}
-	}
-}
-
-// noteFailovers notes what has become of the leads of a service.
-func (t *Table) noteFailovers(s *service, now Failovers) {
-	for f := range now {
-		was := &s.lead[f]
-		if !t.beginning && !was.equal(now[f]) && (was.remembers() || now[f].remembers()) {
-			t.releads[s.key] = true
-		}
-		if !t.beginning && len(was.Active) > 0 {
-			for _, o := range now[f].Done {
-				if countOf(now[f].Done, o) > countOf(was.Done, o) && !slices.Contains(t.heeded[o], s.key) {
-					t.heeded[o] = append(t.heeded[o], s.key)
-				}
-			}
-		}
-	}
-	if s.lead = now; now.decided() {
-		t.judged[s.key] = true
-	}
-}
-
-// noticeUnknownRegions notices policies of annotations that name a region which no member is in: of
-// services that have been judged anew, and of all where the regions have changed. Before every member
-// has been listed, it isn't known.
-func (t *Table) noticeUnknownRegions(f *snapshot.Federation, changed bool) {
-	if !t.Settled() {
-		return
-	}
-	check := func(k snapshot.Key) {
-		if s := f.Service(k); s != nil && s.Policy != nil {
-			for _, r := range UnknownRegions(f, *s.Policy) {
-				t.notice("", UnknownRegion, fmt.Sprintf("%s: policy %s: there is no region %s in the federation now", k, s.Policy, r))
-			}
-		}
-	}
-	if changed {
-		for k, s := range t.services {
-			if s.lead.decided() {
-				check(k)
-			}
-		}
-	}
-	for k := range t.judged {
-		check(k)
-	}
-	clear(t.judged)
-}
-
-// UnknownRegions are those of a policy that aren't there.
-func UnknownRegions(f *snapshot.Federation, p snapshot.Policy) (out []string) {
-	for _, r := range p.Regions {
-		if s, ok := f.Map.Scope(r); !ok || s.Zone != "" {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// announceDone says which orders to go back have had their effect.
-func (t *Table) announceDone() {
-	for _, o := range slices.Sorted(maps.Keys(t.heeded)) {
-		what := t.heeded[o][0].String() + " is"
-		if n := len(t.heeded[o]); n > 1 {
-			what = fmt.Sprintf("%d services are", n)
-		}
-		t.say("override %q has had its effect: %s answered from there. It has no other, and can be taken back", o, what)
-	}
-	clear(t.heeded)
-}
-
-// Failovers are what failover policies have come to, by service, where that isn't plain
-// from what is up: a new table goes on from there.
-func (t *Table) Failovers() map[snapshot.Key]Failovers {
-	out := maps.Clone(t.inherited)
-	if t.beginning {
-		return out // the rest isn't known yet
-	}
-	for k, s := range t.services {
-		if slices.ContainsFunc(s.lead[:], Failover.remembers) {
-			out[k] = s.lead
-		}
-	}
-	return out
-}
-
-// ChangedFailovers are the failovers that have changed since the last call; a zero one is gone.
-func (t *Table) ChangedFailovers() map[snapshot.Key]Failovers {
-	if len(t.releads) == 0 || t.beginning {
-		return nil
-	}
-	out := make(map[snapshot.Key]Failovers, len(t.releads))
-	for k := range t.releads {
-		var leads Failovers
-		if s := t.services[k]; s != nil && slices.ContainsFunc(s.lead[:], Failover.remembers) {
-			leads = s.lead
-		}
-		out[k] = leads
-	}
-	clear(t.releads)
-	return out
-}
-
-// RestoreFailovers takes over what another table, or an earlier process, had come to.
-func (t *Table) RestoreFailovers(leads map[snapshot.Key]Failovers) { maps.Copy(t.inherited, leads) }
-
-// follow ends the time in which leads begin where they were: what they have come to is
-// theirs now. What isn't there, though all has been listed, is gone.
-func (t *Table) follow() {
-	listed := !slices.ContainsFunc(t.members, func(m *member) bool { return !m.vacant && !m.complete() })
-	if listed {
-		t.forgetRestored()
-	}
-	for k := range t.inherited {
-		if s := t.services[k]; listed || s != nil && s.lead.decided() {
-			delete(t.inherited, k)
-			t.releads[k] = true
-		}
-	}
-	for k, s := range t.services {
-		if slices.ContainsFunc(s.lead[:], Failover.remembers) {
-			t.releads[k] = true
-		}
-	}
 }

@@ -2,12 +2,10 @@ package shard
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
@@ -37,10 +35,10 @@ const (
 // GatewayAPI lists the kinds of the Gateway API, which a cluster may not have.
 var GatewayAPI = [...]FrontendKind{Gateway, HTTPRoute, GRPCRoute, TLSRoute, ListenerSet, XListenerSet}
 
-func (k FrontendKind) listens() bool { return k == Gateway || k.isSet() }
+func (k FrontendKind) Listens() bool { return k == Gateway || k.IsSet() }
 
-// isSet says whether it is of listeners that a Gateway has beside its own.
-func (k FrontendKind) isSet() bool { return k == ListenerSet || k == XListenerSet }
+// IsSet says whether it is of listeners that a Gateway has beside its own.
+func (k FrontendKind) IsSet() bool { return k == ListenerSet || k == XListenerSet }
 
 // A FrontendKey names a front within a cluster.
 type FrontendKey struct {
@@ -86,27 +84,27 @@ const (
 	Nowhere              // none
 )
 
-// A leave is whether something is let in.
-type leave uint8
+// A Admission is whether something is let in.
+type Admission uint8
 
 const (
-	refused leave = iota
-	awaited       // its controller hasn't said so yet
-	granted
+	NotAdmitted   Admission = iota
+	MayBeAdmitted           // its controller hasn't said so yet
+	Admitted
 )
 
-// lets says whether what is in one namespace is let in by what is in another. Where
+// Admits says whether what is in one namespace is let in by what is in another. Where
 // namespaces are chosen by their labels, the word of the cluster's own controller is
 // needed.
-func (f From) lets(into, from string, w ParentStatus) leave {
+func (f From) Admits(into, from string, w ParentStatus) Admission {
 	switch {
 	case w == Rejected:
 	case f == AnyWhere, f == Same && from == into, f == Selected && w == Accepted:
-		return granted
+		return Admitted
 	case f == Selected && w == AwaitingController:
-		return awaited
+		return MayBeAdmitted
 	}
-	return refused
+	return NotAdmitted
 }
 
 // A Parent is a Gateway, or a set of listeners, that a route wants to be attached to; or
@@ -119,7 +117,7 @@ type Parent struct {
 	Status          ParentStatus `json:"Word"` // the key in state files
 }
 
-func (p Parent) key() FrontendKey {
+func (p Parent) Ref() FrontendKey {
 	return FrontendKey{cmp.Or(p.Kind, Gateway), p.Namespace, p.Name}
 }
 
@@ -134,8 +132,8 @@ const (
 	AwaitingController // nothing yet, and its controller may speak
 )
 
-func (f *Frontend) equal(o *Frontend) bool {
-	return f.Key == o.Key && f.Weighs == o.Weighs && f.Sets == o.Sets && f.Object.equal(o.Object) && slices.Equal(f.Hostnames, o.Hostnames) && slices.Equal(f.Parents, o.Parents) &&
+func (f *Frontend) Equal(o *Frontend) bool {
+	return f.Key == o.Key && f.Weighs == o.Weighs && f.Sets == o.Sets && f.Object.Equal(o.Object) && slices.Equal(f.Hostnames, o.Hostnames) && slices.Equal(f.Parents, o.Parents) &&
 		slices.EqualFunc(f.Listeners, o.Listeners, func(a, b Listener) bool {
 			return a.Name == b.Name && a.Host == b.Host && a.Port == b.Port && a.From == b.From && a.NotReady == b.NotReady && slices.Equal(a.Only, b.Only)
 		})
@@ -149,486 +147,59 @@ type Claim struct {
 
 func (c Claim) equal(o Claim) bool { return c.Host == o.Host && slices.Equal(c.Backends, o.Backends) }
 
-// A gatewayIndex is all objects of one cluster that lead to Services, and what is looked
-// up among them.
-type gatewayIndex struct {
-	ingresses map[snapshot.Key]*Service
-	objects   map[FrontendKey]*Frontend
-	through   map[FrontendKey][]FrontendKey  // parent to what wants to be attached
-	claimed   map[FrontendKey][]string       // object to the hosts that it claims
-	claiming  map[snapshot.Key][]FrontendKey // host to the objects that claim it
-	barred    map[FrontendKey][]string       // hosts that it claims, and may not
-	stale     map[snapshot.Key]bool          // Gateways whose routes have changed
-	unsaid    map[FrontendKey]bool           // routes that may yet turn out to be attached
-	waits     bool                           // for that
-	late      map[FrontendKey][]string       // those that were waited for in vain, and the hosts that they may serve
+// A Way is an address, or a load balancer's hostname, with the Service that clients
+// come in by there.
+type Way struct {
+	Entry
+	Front snapshot.Key
 }
 
-func newGatewayIndex() gatewayIndex {
-	return gatewayIndex{
-		ingresses: map[snapshot.Key]*Service{}, objects: map[FrontendKey]*Frontend{}, through: map[FrontendKey][]FrontendKey{},
-		claimed: map[FrontendKey][]string{}, claiming: map[snapshot.Key][]FrontendKey{}, barred: map[FrontendKey][]string{}, stale: map[snapshot.Key]bool{}, unsaid: map[FrontendKey]bool{},
-		late: map[FrontendKey][]string{},
-	}
+// An Entry is where clients come in: one of the two is set.
+type Entry struct {
+	Addr netip.Addr `json:",omitzero"`
+	Host string     `json:",omitempty"`
 }
 
-// ing is the key of the name that a Gateway has, which an Ingress may share.
-func ing(namespace, name string) snapshot.Key {
-	return snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}
+func CompareEntries(a, b Entry) int {
+	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Host, b.Host))
 }
 
-func frontOf(k snapshot.Key) FrontendKey { return FrontendKey{Ingress, k.Namespace, k.Name} }
-
-func (t *Table) setIngress(cluster int, o *Service) {
-	m := t.members[cluster]
-	if was := m.ingresses[o.Key]; was != nil && was.equal(o) {
-		return
-	}
-	m.ingresses[o.Key] = o
-	m.stale[o.Key] = true
-	t.claim(cluster, frontOf(o.Key))
+// A ClassKey names a class of Ingresses or of Gateways within a cluster.
+type ClassKey struct {
+	Kind FrontendKind // Ingress or Gateway
+	Name string       // "": of the Ingresses that name none
 }
 
-func (t *Table) dropIngress(cluster int, k snapshot.Key) {
-	m := t.members[cluster]
-	if m.ingresses[k] == nil {
-		return
-	}
-	delete(m.ingresses, k)
-	m.stale[k] = true
-	t.claim(cluster, frontOf(k))
+// A Class is what is kept of an IngressClass or a GatewayClass.
+type Class struct {
+	Key     ClassKey
+	Default bool         // also of the objects that name none
+	Front   snapshot.Key // zero: none is named
 }
 
-func (t *Table) setFront(cluster int, f *Frontend) {
-	m := t.members[cluster]
-	was := m.objects[f.Key]
-	if was != nil && was.equal(f) {
-		return
+// Entries are those that an object announces.
+func (s *Service) Entries() []Entry {
+	out := make([]Entry, 0, len(s.Addrs)+len(s.Hosts))
+	for _, a := range s.Addrs {
+		out = append(out, Entry{Addr: a})
 	}
-	m.objects[f.Key] = f
-	t.frontendChanged(cluster, f.Key, was, f)
-}
-
-func (t *Table) dropFront(cluster int, k FrontendKey) {
-	m := t.members[cluster]
-	was := m.objects[k]
-	if was == nil {
-		return
-	}
-	delete(m.objects, k)
-	delete(m.late, k)
-	t.frontendChanged(cluster, k, was, nil)
-}
-
-// frontendChanged follows a change of a front: nil where it wasn't there, or isn't.
-func (t *Table) frontendChanged(cluster int, k FrontendKey, was, is *Frontend) {
-	m := t.members[cluster]
-	for _, f := range [...]*Frontend{was, is} {
-		if f == nil {
-			continue
-		}
-		for _, p := range f.Parents {
-			at := p.key()
-			m.outdate(at)
-			m.through[at] = slices.DeleteFunc(m.through[at], func(r FrontendKey) bool { return r == k })
-			if f == is {
-				m.through[at] = append(m.through[at], k)
-			}
-			if len(m.through[at]) == 0 {
-				delete(m.through, at)
-			}
-		}
-	}
-	if !k.Kind.listens() {
-		t.claim(cluster, k)
-		return
-	}
-	m.outdate(k)
-	for _, r := range m.routes(k) {
-		t.claim(cluster, r)
-	}
-}
-
-// outdateParents does so with what a route wants to be attached to.
-func (m *member) outdateParents(route FrontendKey) {
-	if r := m.objects[route]; r != nil {
-		for _, p := range r.Parents {
-			m.outdate(p.key())
-		}
-	}
-}
-
-// outdate has the name of a Gateway put together anew, or of that of a set.
-func (m *member) outdate(k FrontendKey) {
-	if k.Kind == Gateway {
-		m.stale[k.asIng()] = true
-	} else if s := m.objects[k]; s != nil && k.Kind.isSet() {
-		for _, p := range s.Parents {
-			m.stale[p.key().asIng()] = true
-		}
-	}
-}
-
-// routes are those that want to be attached to a Gateway or a set: to the Gateway's
-// sets, too.
-func (m *member) routes(k FrontendKey) []FrontendKey {
-	var out []FrontendKey
-	for _, c := range m.through[k] {
-		if c.Kind.isSet() {
-			out = append(out, m.through[c]...)
-		} else {
-			out = append(out, c)
-		}
+	for _, h := range s.Hosts {
+		out = append(out, Entry{Host: h})
 	}
 	return out
 }
 
-// claim follows which hosts an object claims, and has all of them put together anew.
-func (t *Table) claim(cluster int, k FrontendKey) {
-	m := t.members[cluster]
-	was, is := m.claimed[k], t.claims(m, k)
-	key := func(host string) snapshot.Key {
-		return snapshot.Key{Namespace: k.Namespace, Name: host, Kind: snapshot.Host}
-	}
-	for _, h := range was {
-		if !slices.Contains(is, h) {
-			at := key(h)
-			m.claiming[at] = slices.DeleteFunc(m.claiming[at], func(o FrontendKey) bool { return o == k })
-			if len(m.claiming[at]) == 0 {
-				delete(m.claiming, at)
-			}
-			m.stale[at] = true
-		}
-	}
-	for _, h := range is {
-		at := key(h)
-		if !slices.Contains(was, h) {
-			m.claiming[at] = append(m.claiming[at], k)
-		}
-		m.stale[at] = true
-	}
-	if len(is) == 0 {
-		delete(m.claimed, k)
-	} else {
-		m.claimed[k] = is
-	}
+// Listens says whether a Service takes what comes in for a port over TCP.
+func (s *Service) Listens(port uint16) bool {
+	return s.Port == port || slices.ContainsFunc(s.Ports, func(p Port) bool { return p.Number == port && p.Proto == "tcp" })
 }
 
-// claims are the hosts that an object claims, of those that could be served.
-func (t *Table) claims(m *member, k FrontendKey) []string {
-	var out []string
-	delete(m.barred, k)
-	add := func(host string) {
-		ours, _ := t.admit(host)
-		switch {
-		case !ours || slices.Contains(out, host) || slices.Contains(m.barred[k], host):
-		case !m.Cluster.claims(host):
-			m.barred[k] = append(m.barred[k], host)
-			t.notice(m.Name, Ungranted, fmt.Sprintf("%s claims host %s, which cluster %q may not; left out", k, host, m.Name))
-		default:
-			out = append(out, host)
-		}
-	}
-	if k.Kind == Ingress {
-		if o := m.ingresses[k.asIng()]; o != nil {
-			for _, c := range o.Claims {
-				add(c.Host)
-			}
-		}
-		return out
-	}
-	delete(m.unsaid, k)
-	for _, a := range m.attachments(m.objects[k]) {
-		if a.unsaid {
-			m.unsaid[k] = true
-		}
-		for _, h := range a.hosts {
-			add(h)
-		}
-	}
-	if !m.unsaid[k] { // it has been heard, and isn't waited for a second time
-		delete(m.late, k)
-	}
-	return out
-}
-
-func (k FrontendKey) asIng() snapshot.Key { return ing(k.Namespace, k.Name) }
-
-// rebuildStale puts together anew what has become stale: the names of Ingresses and
-// Gateways, and hosts. It is done once for a change, which may be of a thousand
-// routes through one Gateway.
-func (t *Table) rebuildStale(cluster int) {
-	m := t.members[cluster]
-	if len(m.stale) == 0 {
-		return
-	}
-	for k := range m.stale {
-		o := m.front(k)
-		if k.Kind == snapshot.Host {
-			o = m.host(k)
-		}
-		if o != nil {
-			t.setService(cluster, o)
-		} else {
-			t.dropService(cluster, k)
-		}
-	}
-	m.stale = map[snapshot.Key]bool{}
-}
-
-// front is what is announced by the name of an Ingress, a Gateway or both; nil: there
-// is neither.
-func (m *member) front(k snapshot.Key) *Service {
-	var parts []*Service
-	if o := m.ingresses[k]; o != nil {
-		if ways := m.ways(Ingress, o); len(ways) > 0 {
-			named := *o
-			named.Ways = ways
-			o = &named
-		}
-		parts = append(parts, o)
-	}
-	if g := m.objects[FrontendKey{Gateway, k.Namespace, k.Name}]; g != nil {
-		o := g.Object
-		backends, unsaid := m.behind(g)
-		if ways := m.ways(Gateway, o); len(backends) > 0 || len(ways) > 0 || unsaid != settled {
-			o = &Service{}
-			*o = *g.Object
-			o.Backends, o.Ways, o.Unsaid = backends, ways, unsaid
-		}
-		parts = append(parts, o)
-	}
-	return merged(k, parts)
-}
-
-// behind are the Services that the routes attached to a Gateway lead to, and whether more
-// of them may turn out to be attached.
-func (m *member) behind(g *Frontend) (out []snapshot.Key, unsaid share) {
-	for _, k := range m.routes(g.Key) {
-		attached := false
-		for _, a := range m.attachments(m.objects[k]) {
-			switch {
-			case a.gateway != g:
-			case a.unsaid:
-				unsaid = partly
-			default:
-				attached = true
-			}
-		}
-		if attached {
-			out = append(out, m.objects[k].Object.Backends...)
-		}
-	}
-	return tidy(out), unsaid
-}
-
-// host is what is announced by a host; nil: nobody claims it.
-func (m *member) host(k snapshot.Key) *Service {
-	var parts []*Service
-	for _, f := range m.claiming[k] {
-		if f.Kind == Ingress {
-			o := *m.ingresses[f.asIng()]
-			o.Backends, o.Ways = nil, m.ways(Ingress, &o)
-			for _, c := range o.Claims {
-				if c.Host == k.Name {
-					o.Backends = c.Backends
-				}
-			}
-			parts = append(parts, &o)
-			continue
-		}
-		r := m.objects[f]
-		for _, a := range m.attachments(r) {
-			if !slices.Contains(a.hosts, k.Name) {
-				continue
-			}
-			o := *a.gateway.Object
-			if a.unsaid {
-				o.Unsaid = wholly
-			}
-			o.Ways = m.ways(Gateway, &o)
-			if o.Blocked == health.NotListening { // of all its own: that of the host counts
-				o.Blocked = ""
-			}
-			if o.Blocked == "" && slices.Contains(a.shut, k.Name) {
-				o.Blocked = health.NotListening
-			}
-			o.Created, o.Seen = r.Object.Created, r.Object.Seen
-			o.Deleting, o.Backends = o.Deleting || r.Object.Deleting, r.Object.Backends
-			o.Asker = r.Object.Key.Namespace
-			o.TTL, o.Policy, o.Probe = cmp.Or(r.Object.TTL, o.TTL), cmp.Or(r.Object.Policy, o.Policy), cmp.Or(r.Object.Probe, o.Probe)
-			if r.Weighs {
-				o.Weight = r.Object.Weight
-			}
-			parts = append(parts, &o)
-		}
-	}
-	return merged(k, parts)
-}
-
-// asks is the namespace that has an object probed.
-func asks(o *Service) string { return cmp.Or(o.Asker, o.Key.Namespace) }
-
-// merged makes one of what several objects announce by one name: all of their
-// addresses and all of their backends. Of the rest, what the oldest says.
-func merged(k snapshot.Key, parts []*Service) *Service {
-	if len(parts) == 0 {
-		return nil
-	}
-	if len(parts) == 1 && parts[0].Key == k {
-		return parts[0]
-	}
-	slices.SortStableFunc(parts, func(a, b *Service) int {
-		return cmp.Or(compareSight(a, b), cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
-	})
-	unsaid := parts[0].Unsaid
-	if known := func(o *Service) bool { return o.Unsaid != wholly }; slices.ContainsFunc(parts, known) {
-		all := len(parts)
-		if parts = slices.DeleteFunc(parts, func(o *Service) bool { return !known(o) }); len(parts) < all {
-			unsaid = partly
-		}
-	}
-	oldest := parts[0] // whoever may come in: that decides whose a host is
-	if slices.ContainsFunc(parts, func(o *Service) bool { return o.Blocked == "" }) {
-		parts = slices.DeleteFunc(parts, func(o *Service) bool { return o.Blocked != "" })
-	}
-	out := *parts[0]
-	out.Created, out.Seen, out.Unsaid, out.Asker = oldest.Created, oldest.Seen, unsaid, asks(parts[0])
-	out.Key, out.Claims, out.Ports = k, nil, nil
-	out.Addrs, out.Hosts, out.Backends = slices.Clone(out.Addrs), slices.Clone(out.Hosts), slices.Clone(out.Backends)
-	out.Ways = slices.Clone(out.Ways)
-	for _, p := range parts[1:] {
-		out.Ways = append(out.Ways, p.Ways...)
-		out.Addrs, out.Hosts = append(out.Addrs, p.Addrs...), append(out.Hosts, p.Hosts...)
-		out.Backends = append(out.Backends, p.Backends...)
-		out.Deleting = out.Deleting && p.Deleting
-		if out.Probe == "" && p.Probe != "" {
-			out.Asker = asks(p)
-		}
-		out.TTL, out.Policy, out.Probe = cmp.Or(out.TTL, p.TTL), cmp.Or(out.Policy, p.Policy), cmp.Or(out.Probe, p.Probe)
-	}
-	slices.SortFunc(out.Addrs, netip.Addr.Compare)
-	slices.Sort(out.Hosts)
-	out.Addrs, out.Hosts, out.Backends = slices.Compact(out.Addrs), slices.Compact(out.Hosts), tidy(out.Backends)
-	slices.SortFunc(out.Ways, func(a, b Way) int {
-		return cmp.Or(compareEntries(a.Entry, b.Entry), cmp.Compare(a.Front.String(), b.Front.String()))
-	})
-	out.Ways = slices.Compact(out.Ways)
-	return &out
-}
-
-// compareAge sorts by when something was created, in Unix seconds. What doesn't say
-// it is taken for the youngest: to leave a date out must not be a way to the front.
-func compareAge(a, b int64) int {
-	return cmp.Compare(uint64(a-1), uint64(b-1))
-}
-
-func tidy(ks []snapshot.Key) []snapshot.Key {
-	slices.SortFunc(ks, func(a, b snapshot.Key) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
-	return slices.Compact(ks)
-}
-
-// An attachment is of a route to a Gateway, with the hosts that it serves there.
-type attachment struct {
-	gateway *Frontend
-	hosts   []string
-	shut    []string // of these, those that only listeners serve which aren't ready
-	unsaid  bool     // it isn't known yet whether it is one
-}
-
-// gateway is the Gateway that listeners are of, which may be their own object, and whether
-// it takes them; nil: there is none.
-func (m *member) gateway(listening *Frontend) (*Frontend, leave) {
-	if listening == nil || listening.Key.Kind == Gateway {
-		return listening, granted
-	}
-	for _, p := range listening.Parents {
-		if g := m.objects[p.key()]; g != nil && g.Key.Kind == Gateway {
-			if its := g.Sets.lets(g.Key.Namespace, listening.Key.Namespace, p.Status); its != refused {
-				return g, its
-			}
-		}
-	}
-	return nil, refused
-}
-
-// waited gives those of a route's hosts of which the word of its controller is waited for; false: it
-// isn't. After the beginning, what it was waited for then stays, and nothing comes to it: what is
-// put up later, or claims more, can make nobody wait.
-func (m *member) waited(r *Frontend, hosts []string) ([]string, bool) {
-	if m.waits {
-		return hosts, true
-	}
-	was, ok := m.late[r.Key]
-	if !ok || len(hosts) == 0 {
-		return nil, ok
-	}
-	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !slices.Contains(was, h) })
-	return hosts, len(hosts) > 0
-}
-
-// attachments are those of a route; none of what is no route. Each Gateway comes once, or
-// once more with what isn't known yet to be attached, as long as that is waited for.
-func (m *member) attachments(r *Frontend) []attachment {
-	var out []attachment
-	if r == nil || r.Key.Kind.listens() {
-		return nil
-	}
-	for _, p := range r.Parents {
-		listening := m.objects[p.key()]
-		g, taken := m.gateway(listening)
-		if g == nil {
-			continue
-		}
-		for i := range listening.Listeners {
-			l := &listening.Listeners[i]
-			hosts, ok := l.serves(r.Hostnames)
-			if !ok {
-				continue
-			}
-			its := min(taken, l.lets(listening, r, p))
-			unsaid := its == awaited
-			if unsaid {
-				hosts, ok = m.waited(r, hosts)
-			}
-			if its == refused || !ok {
-				continue
-			}
-			at := slices.IndexFunc(out, func(a attachment) bool { return a.gateway == g && a.unsaid == unsaid })
-			if at < 0 {
-				at = len(out)
-				out = append(out, attachment{gateway: g, unsaid: unsaid})
-			}
-			out[at].add(hosts, l.NotReady)
-		}
-	}
-	return out
-}
-
-// add notes that a listener serves hosts.
-func (a *attachment) add(hosts []string, notReady bool) {
-	for _, h := range hosts {
-		first := !slices.Contains(a.hosts, h)
-		if first {
-			a.hosts = append(a.hosts, h)
-		}
-		switch {
-		case !notReady:
-			a.shut = slices.DeleteFunc(a.shut, func(s string) bool { return s == h })
-		case first:
-			a.shut = append(a.shut, h)
-		}
-	}
-}
-
-// lets says whether a listener of a Gateway or a set lets a route in.
-func (l *Listener) lets(its, r *Frontend, p Parent) leave {
+// Admits says whether a listener of a Gateway or a set lets a route in.
+func (l *Listener) Admits(its, r *Frontend, p Parent) Admission {
 	if (p.Section != "" && p.Section != l.Name) || (p.Port != 0 && p.Port != l.Port) || !l.takes(r.Key.Kind) {
-		return refused
+		return NotAdmitted
 	}
-	return l.From.lets(its.Key.Namespace, r.Key.Namespace, p.Status)
+	return l.From.Admits(its.Key.Namespace, r.Key.Namespace, p.Status)
 }
 
 // takes says whether a listener takes routes of a kind.
@@ -639,10 +210,10 @@ func (l *Listener) takes(k FrontendKind) bool {
 	return slices.Contains(l.Only, k)
 }
 
-// serves gives the hosts of a route that a listener serves: what both allow. It is
+// Serves gives the hosts of a route that a listener serves: what both allow. It is
 // false if there is nothing that both do; a route and a listener that say nothing
 // serve whatever comes, and no host by name.
-func (l *Listener) serves(hostnames []string) (hosts []string, ok bool) {
+func (l *Listener) Serves(hostnames []string) (hosts []string, ok bool) {
 	if len(hostnames) == 0 {
 		if l.Host == "" {
 			return nil, true
@@ -651,17 +222,29 @@ func (l *Listener) serves(hostnames []string) (hosts []string, ok bool) {
 	}
 	for _, h := range hostnames {
 		switch {
-		case l.Host == "" || h == l.Host || covers(l.Host, h):
+		case l.Host == "" || h == l.Host || Covers(l.Host, h):
 			hosts = append(hosts, h)
-		case covers(h, l.Host):
+		case Covers(h, l.Host):
 			hosts = append(hosts, l.Host)
 		}
 	}
 	return hosts, len(hosts) > 0
 }
 
-// covers says whether a host is a wildcard that stands for another, too.
-func covers(wildcard, host string) bool {
+// Covers says whether a host is a wildcard that stands for another, too.
+func Covers(wildcard, host string) bool {
 	behind, ok := strings.CutPrefix(wildcard, "*")
 	return ok && len(host) > len(behind) && strings.HasSuffix(host, behind)
 }
+
+// EnteredBy says whether the Service in front is at a port that clients of an Ingress or a
+// Gateway use.
+func (s *Service) EnteredBy(front *Service) bool {
+	return front.Listens(httpPort) || front.Listens(httpsPort) || s.Port != 0 && front.Listens(s.Port)
+}
+
+// Where clients of hosts come in, whatever a Gateway's first listener is.
+const (
+	httpPort  = 80
+	httpsPort = 443
+)

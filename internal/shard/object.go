@@ -1,8 +1,7 @@
-// Package shard holds the working table: each service's piece in each cluster.
-//
-// A Table has one owner, who applies what sources report and takes the next
-// state of the federation from it. It has no locks, starts nothing and asks
-// nobody: the time is an argument.
+// Package shard is what sources report, as values: a cluster's objects that make up its
+// part (shard) of a service, how they change (Change), what an operator has said of clusters
+// and trouble (Cluster, Policy), and what is to be probed (Check). Begin with Change in
+// object.go. What follows from it all is package table's.
 package shard
 
 import (
@@ -46,7 +45,7 @@ type Service struct {
 	// Blocked is why nothing comes in, as the cluster itself says; "": it doesn't.
 	Blocked health.Reason `json:",omitempty"`
 	// Unsaid is how much of it rests on what its controller hasn't said yet.
-	Unsaid  share          `json:",omitempty"`
+	Unsaid  Share          `json:",omitempty"`
 	Port    uint16         // its first TCP port, named or not: where a probe goes
 	Probe   string         // how it is to be probed; "": as configured
 	ProbeAt netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
@@ -57,13 +56,13 @@ type Service struct {
 	Headless bool         `json:",omitempty"` // they reach its pods instead
 }
 
-// A share is how much of something has a quality.
-type share uint8
+// A Share is how much of something has a quality.
+type Share uint8
 
 const (
-	settled share = iota // nothing
-	partly
-	wholly
+	None Share = iota // nothing
+	Partly
+	Wholly
 )
 
 // A Port is a named port of a Service, in the spelling of names.
@@ -72,7 +71,7 @@ type Port struct {
 	Number      uint16
 }
 
-func (s *Service) equal(o *Service) bool {
+func (s *Service) Equal(o *Service) bool {
 	return s.Key == o.Key && s.Created == o.Created && s.Deleting == o.Deleting &&
 		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL && s.Policy == o.Policy && s.Weight == o.Weight &&
 		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt && s.Asker == o.Asker &&
@@ -88,16 +87,16 @@ func Alike(a, b Change) bool {
 	switch a := a.(type) {
 	case ServiceSet:
 		b, ok := b.(ServiceSet)
-		return ok && a.Service.equal(b.Service)
+		return ok && a.Service.Equal(b.Service)
 	case StandbySet:
 		b, ok := b.(StandbySet)
-		return ok && a.Service.equal(b.Service)
+		return ok && a.Service.Equal(b.Service)
 	case SliceSet:
 		b, ok := b.(SliceSet)
-		return ok && a.Slice.equal(b.Slice)
+		return ok && a.Slice.Equal(b.Slice)
 	case FrontendSet:
 		b, ok := b.(FrontendSet)
-		return ok && a.Frontend.equal(b.Frontend)
+		return ok && a.Frontend.Equal(b.Frontend)
 	case ClassSet, NodeSet, Shadowed:
 		return a == b
 	}
@@ -131,7 +130,7 @@ type Endpoint struct {
 // Of is the Service that a slice is of.
 func (s *Slice) Of() snapshot.Key { return snapshot.Key{Namespace: s.Key.Namespace, Name: s.Service} }
 
-func (s *Slice) equal(o *Slice) bool {
+func (s *Slice) Equal(o *Slice) bool {
 	return s.Key == o.Key && s.Service == o.Service && slices.Equal(s.Endpoints, o.Endpoints) && slices.Equal(s.Ports, o.Ports)
 }
 
@@ -233,3 +232,13 @@ func (Shadowed) change()        {}
 func (SourceNotice) change()    {}
 func (Silent) change()          {}
 func (Fresh) change()           {}
+
+func (s *Service) ID() snapshot.Key { return s.Key }
+func (s *Slice) ID() SliceKey       { return s.Key }
+func (f *Frontend) ID() FrontendKey { return f.Key }
+func (c Class) ID() ClassKey        { return c.Key }
+
+// HasPort says whether the endpoints of a slice have a port of their Service.
+func (sl *Slice) HasPort(p Port) bool {
+	return len(sl.Ports) == 0 || slices.ContainsFunc(sl.Ports, func(o Port) bool { return o.Name == p.Name && o.Proto == p.Proto })
+}

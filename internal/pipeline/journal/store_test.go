@@ -15,6 +15,7 @@ import (
 
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 )
 
 var (
@@ -188,7 +189,7 @@ func TestListsInOneLine(t *testing.T) {
 func services(s *Snapshot) map[string]bool {
 	out := map[string]bool{}
 	for c, saved := range s.Clusters {
-		table := shard.NewTable([]shard.Cluster{{Name: "c"}}, shard.Policy{})
+		table := table.New([]shard.Cluster{{Name: "c"}}, shard.Policy{})
 		for _, r := range saved.Records {
 			for _, ch := range r.Changes {
 				table.Apply(0, ch)
@@ -522,7 +523,7 @@ func FuzzRead(f *testing.F) {
 		}
 		for c, saved := range s.Clusters {
 			saved.Heard()
-			table := shard.NewTable([]shard.Cluster{{Name: "c"}}, shard.Policy{})
+			table := table.New([]shard.Cluster{{Name: "c"}}, shard.Policy{})
 			for _, r := range saved.Records {
 				for k := range objects(c, r.Changes) {
 					if !stands[k] {

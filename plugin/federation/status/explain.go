@@ -20,8 +20,8 @@ import (
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/pipeline"
-	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
@@ -178,12 +178,12 @@ func (s *Status) explainAt(ctx context.Context, asked explainRequest, current *s
 }
 
 // remarks are what is odd about the policy of a service: what makes it mean less than it says.
-func (s *Status) remarks(federation int, a *answer.Answer, e shard.Explanation) (out []string) {
+func (s *Status) remarks(federation int, a *answer.Answer, e table.Explanation) (out []string) {
 	l, p := s.Block.Geo[federation], s.Federations[federation].Policy.Choice
 	if own := a.Service.Policy; own != nil {
 		p = *own
 	}
-	for _, r := range shard.UnknownRegions(a.Federation, p) {
+	for _, r := range table.UnknownRegions(a.Federation, p) {
 		if !a.Federation.Settled {
 			break // it may come
 		}
@@ -370,7 +370,7 @@ type facts struct {
 }
 
 // known asks the pipeline for a service and its clusters; as if some were lost.
-func (s *Status) known(ctx context.Context, federation int, k snapshot.Key, lost []topology.ClusterName) (e shard.Explanation, known facts, err error) {
+func (s *Status) known(ctx context.Context, federation int, k snapshot.Key, lost []topology.ClusterName) (e table.Explanation, known facts, err error) {
 	known.federation, known.lost = &s.Federations[federation], lost
 	e, ok := s.Pipe.Explain(ctx, federation, k, func(c topology.ClusterName) bool { return slices.Contains(lost, c) })
 	if ok {
@@ -400,20 +400,20 @@ func replace(f *snapshot.Federation, k snapshot.Key, svc *snapshot.Service) *sna
 
 // withoutClusters is what is answered once clusters are lost: the shards that went have
 // just gone, and so the TTL is short.
-func withoutClusters(before, after shard.Explanation, lost []topology.ClusterName) *snapshot.Service {
+func withoutClusters(before, after table.Explanation, lost []topology.ClusterName) *snapshot.Service {
 	for _, x := range before.Shards {
 		if after.Answered == nil || x.Verdict.State != health.Up || !slices.Contains(lost, x.Cluster) {
 			continue
 		}
 		for _, p := range x.Places {
-			after.Answered.Recent = append(after.Answered.Recent, snapshot.Recent{Place: p, Until: pipeline.Now() + shard.Settling})
+			after.Answered.Recent = append(after.Answered.Recent, snapshot.Recent{Place: p, Until: pipeline.Now() + table.Settling})
 		}
 	}
 	return after.Answered
 }
 
 // view says what became of each shard.
-func (s *Status) view(out *report.View, q *zone.Query, a *answer.Answer, m *dns.Msg, e shard.Explanation, known facts) {
+func (s *Status) view(out *report.View, q *zone.Query, a *answer.Answer, m *dns.Msg, e table.Explanation, known facts) {
 	for c := range a.Chain() {
 		out.Chain = append(out.Chain, absolute(q, a.Path.At(c)))
 	}
@@ -453,7 +453,7 @@ func (s *Status) view(out *report.View, q *zone.Query, a *answer.Answer, m *dns.
 		out.Shards = append(out.Shards, sh)
 	}
 	for _, c := range known.standing {
-		if !slices.ContainsFunc(e.Shards, func(x shard.Explained) bool { return x.Cluster == c.Name }) {
+		if !slices.ContainsFunc(e.Shards, func(x table.Explained) bool { return x.Cluster == c.Name }) {
 			out.Absent = append(out.Absent, string(c.Name))
 		}
 	}
@@ -462,7 +462,7 @@ func (s *Status) view(out *report.View, q *zone.Query, a *answer.Answer, m *dns.
 // chosen are the addresses that the policy chose for who asks, of which an answer may
 // have room for some only. A draw can't be made again: there, they are those of the
 // shards that are in the reply.
-func chosen(q *zone.Query, a *answer.Answer, e shard.Explanation, replied map[netip.Addr]bool) map[netip.Addr]bool {
+func chosen(q *zone.Query, a *answer.Answer, e table.Explanation, replied map[netip.Addr]bool) map[netip.Addr]bool {
 	out := map[netip.Addr]bool{}
 	if a.Policy().Choice == snapshot.Weighted {
 		for _, x := range e.Shards {
@@ -506,7 +506,7 @@ func addresses(m *dns.Msg) map[netip.Addr]bool {
 	return out
 }
 
-func (k *facts) evidence(x *shard.Explained) report.Evidence {
+func (k *facts) evidence(x *table.Explained) report.Evidence {
 	e := x.Evidence
 	out := report.Evidence{
 		Listed: e.Listed, Silent: e.Silent, SilentSeconds: e.Quiet.Seconds(), Deleting: e.Deleting, Endpoints: e.Endpoints, Addresses: e.Addresses,

@@ -13,8 +13,8 @@ import (
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/override"
-	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -91,7 +91,7 @@ func registered(r Registry, now time.Time) []override.Order {
 
 // about is the order that decided on a shard: the last that speaks of it and says
 // what its verdict does; nil if there is none, or it isn't known.
-func (list orders) about(k snapshot.Key, x *shard.Explained) *override.Order {
+func (list orders) about(k snapshot.Key, x *table.Explained) *override.Order {
 	var action override.Action
 	switch x.Evidence.Order {
 	case health.Drain:

@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/plugin/federation/zone"
@@ -130,8 +131,8 @@ func serves(f *snapshot.Federation, sub override.Subject) bool {
 }
 
 // changes adds what changes in one federation.
-func (s *Status) changes(out *report.Preview, federation int, f *snapshot.Federation, changed []shard.Preview, limit int) {
-	slices.SortFunc(changed, func(a, b shard.Preview) int { return cmp.Compare(a.After.Key.String(), b.After.Key.String()) })
+func (s *Status) changes(out *report.Preview, federation int, f *snapshot.Federation, changed []table.Preview, limit int) {
+	slices.SortFunc(changed, func(a, b table.Preview) int { return cmp.Compare(a.After.Key.String(), b.After.Key.String()) })
 	out.Services += len(changed)
 	for _, c := range changed {
 		what := c.After.Key.String() + " of federation " + f.Name
@@ -148,7 +149,7 @@ func (s *Status) changes(out *report.Preview, federation int, f *snapshot.Federa
 
 // compare gives the names of a service that are answered otherwise before and
 // after, in each scope that it has shards in.
-func (s *Status) compare(federation int, f *snapshot.Federation, c shard.Preview) []report.NameChange {
+func (s *Status) compare(federation int, f *snapshot.Federation, c table.Preview) []report.NameChange {
 	scopes := map[topology.Scope]bool{topology.Global: true}
 	for _, sh := range slices.Concat(c.Before.Shards, c.After.Shards) {
 		scope := topology.Scope(sh.Place)

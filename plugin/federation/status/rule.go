@@ -12,8 +12,8 @@ import (
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/override"
-	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -30,7 +30,7 @@ type ruling struct {
 }
 
 // of says whether an address of a shard is in the reply, and why.
-func (r *ruling) of(x *shard.Explained) (in bool, rule string) {
+func (r *ruling) of(x *table.Explained) (in bool, rule string) {
 	in = slices.ContainsFunc(x.Addrs, func(a netip.Addr) bool { return r.replied[a] })
 	end := r.answer.End()
 	switch {
@@ -72,7 +72,7 @@ func (r *ruling) of(x *shard.Explained) (in bool, rule string) {
 
 // counted notes the addresses of a shard that is in the reply, and says which
 // cluster they came from if none is new.
-func (r *ruling) counted(x *shard.Explained) (first topology.ClusterName, all bool) {
+func (r *ruling) counted(x *table.Explained) (first topology.ClusterName, all bool) {
 	all = true
 	for _, a := range x.Addrs {
 		if !r.replied[a] {
@@ -87,7 +87,7 @@ func (r *ruling) counted(x *shard.Explained) (first topology.ClusterName, all bo
 }
 
 // down says why a shard is.
-func (r *ruling) down(x *shard.Explained) string {
+func (r *ruling) down(x *table.Explained) string {
 	why := string(x.Verdict.Why)
 	switch x.Verdict.Why {
 	case health.Drained, health.ForcedDown:
@@ -116,7 +116,7 @@ func (r *ruling) down(x *shard.Explained) string {
 }
 
 // ordered adds an operator's reason, if it is known.
-func (r *ruling) ordered(what string, x *shard.Explained) string {
+func (r *ruling) ordered(what string, x *table.Explained) string {
 	o := r.orders.about(r.answer.Service.Key, x)
 	if o == nil {
 		return what
@@ -129,7 +129,7 @@ func (r *ruling) ordered(what string, x *shard.Explained) string {
 }
 
 // elsewhere says why a shard that is up has nothing to do with a scope.
-func (r *ruling) elsewhere(x *shard.Explained, end topology.Scope) string {
+func (r *ruling) elsewhere(x *table.Explained, end topology.Scope) string {
 	kind := "region"
 	if end.Zone != "" {
 		kind = "zone"
@@ -148,7 +148,7 @@ func (r *ruling) elsewhere(x *shard.Explained, end topology.Scope) string {
 }
 
 // lacking says what a shard that is up where the answer comes from hasn't got.
-func (r *ruling) lacking(x *shard.Explained, here []topology.Place) string {
+func (r *ruling) lacking(x *table.Explained, here []topology.Place) string {
 	if p := r.answer.Path; p.Port != "" {
 		has := slices.ContainsFunc(r.answer.Service.Ports, func(o snapshot.Port) bool {
 			return "_"+o.Name == p.Port && "_"+o.Proto == p.Proto && (o.Places == nil || slices.ContainsFunc(o.Places, func(q topology.Place) bool { return slices.Contains(here, q) }))
@@ -176,7 +176,7 @@ func (r *ruling) lacking(x *shard.Explained, here []topology.Place) string {
 
 // leftOut are the addresses of a shard that could be in the reply, and for which there is
 // no room in it. Other replies have them.
-func (r *ruling) leftOut(x *shard.Explained) []netip.Addr { return r.missing(x.Addrs) }
+func (r *ruling) leftOut(x *table.Explained) []netip.Addr { return r.missing(x.Addrs) }
 
 func (r *ruling) missing(addrs []netip.Addr) (out []netip.Addr) {
 	if r.qtype != dns.TypeA && r.qtype != dns.TypeAAAA {
@@ -199,7 +199,7 @@ func (r *ruling) room() string {
 }
 
 // patience says why a silent cluster is still believed.
-func (r *ruling) patience(x *shard.Explained) string {
+func (r *ruling) patience(x *table.Explained) string {
 	switch {
 	case x.Evidence.Probe == health.Passing:
 		return "its probe passes"
@@ -255,7 +255,7 @@ func span(d time.Duration) string {
 
 // inside says the same of a question in a cluster's own domain; in and rule are what
 // holds outside, where the name leads if that cluster has no shard.
-func (r *ruling) inside(x *shard.Explained, in bool, rule string) (bool, string) {
+func (r *ruling) inside(x *table.Explained, in bool, rule string) (bool, string) {
 	home := r.federation.Home
 	away := r.answer.LeavesCluster
 	switch {

@@ -17,8 +17,8 @@ import (
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
-	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 )
 
@@ -83,7 +83,7 @@ func (b *Block) Publish(d *Domain, a *Static) error {
 
 // AdmitsHosts says for a federation which hosts are answered: those in a domain of its
 // own, unless the name belongs to somebody else.
-func (b *Block) AdmitsHosts(federation int) shard.Admits {
+func (b *Block) AdmitsHosts(federation int) table.Admits {
 	return func(host string) (ours bool, against string) {
 		name := host + "."
 		d, rel := b.Find(name)

@@ -16,6 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/source/probe"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -25,7 +26,7 @@ type world struct {
 	policy   shard.Policy
 	clusters []shard.Cluster
 	zones    [][]string
-	table    *shard.Table // made when the first shard comes
+	table    *table.Table // made when the first shard comes
 	fed      *snapshot.Federation
 	now      time.Duration
 	orders   []override.Order
@@ -96,7 +97,7 @@ func (w *world) start() {
 	if w.table != nil {
 		return
 	}
-	w.table, w.fed = shard.NewTable(w.clusters, w.policy), snapshot.NewFederation(w.name)
+	w.table, w.fed = table.New(w.clusters, w.policy), snapshot.NewFederation(w.name)
 	for i := range w.clusters {
 		for _, c := range []shard.Change{shard.ServiceList{Kind: snapshot.Svc}, shard.ServiceList{Kind: snapshot.Ing}, shard.SliceList{}, shard.NodeList{}} {
 			w.table.Apply(i, c)
@@ -109,7 +110,7 @@ func (w *world) start() {
 func (w *world) restart([]string) (string, error) {
 	w.start()
 	old := w.table
-	w.table, w.fed = shard.NewTable(w.clusters, w.policy), snapshot.NewFederation(w.name)
+	w.table, w.fed = table.New(w.clusters, w.policy), snapshot.NewFederation(w.name)
 	w.table.RestoreFailovers(old.Failovers())
 	for i := range w.clusters {
 		for _, c := range old.Export(i) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
+	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
 )
 
@@ -110,12 +111,12 @@ func (c *VectorCluster) entries() []map[string]string {
 }
 
 // Table is the vector's state as a table, with hostnames resolved.
-func (v *Vector) Table() *shard.Table {
+func (v *Vector) Table() *table.Table {
 	var cs []shard.Cluster
 	for _, c := range v.Clusters {
 		cs = append(cs, shard.Cluster{Name: topology.ClusterName(c.Name)})
 	}
-	t := shard.NewTable(cs, shard.Policy{})
+	t := table.New(cs, shard.Policy{})
 	key := snapshot.Key{Namespace: v.Service.Namespace, Name: v.Service.Name}
 	for i, c := range v.Clusters {
 		services := shard.ServiceList{Kind: snapshot.Svc}

@@ -1,0 +1,486 @@
+package table
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/fedns/fedns/internal/health"
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
+)
+
+// A gatewayIndex is all objects of one cluster that lead to Services, and what is looked
+// up among them.
+type gatewayIndex struct {
+	ingresses map[snapshot.Key]*shard.Service
+	objects   map[shard.FrontendKey]*shard.Frontend
+	through   map[shard.FrontendKey][]shard.FrontendKey // parent to what wants to be attached
+	claimed   map[shard.FrontendKey][]string            // object to the hosts that it claims
+	claiming  map[snapshot.Key][]shard.FrontendKey      // host to the objects that claim it
+	barred    map[shard.FrontendKey][]string            // hosts that it claims, and may not
+	stale     map[snapshot.Key]bool                     // Gateways whose routes have changed
+	unsaid    map[shard.FrontendKey]bool                // routes that may yet turn out to be attached
+	waits     bool                                      // for that
+	late      map[shard.FrontendKey][]string            // those that were waited for in vain, and the hosts that they may serve
+}
+
+func newGatewayIndex() gatewayIndex {
+	return gatewayIndex{
+		ingresses: map[snapshot.Key]*shard.Service{}, objects: map[shard.FrontendKey]*shard.Frontend{}, through: map[shard.FrontendKey][]shard.FrontendKey{},
+		claimed: map[shard.FrontendKey][]string{}, claiming: map[snapshot.Key][]shard.FrontendKey{}, barred: map[shard.FrontendKey][]string{}, stale: map[snapshot.Key]bool{}, unsaid: map[shard.FrontendKey]bool{},
+		late: map[shard.FrontendKey][]string{},
+	}
+}
+
+// ing is the key of the name that a Gateway has, which an Ingress may share.
+func ing(namespace, name string) snapshot.Key {
+	return snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}
+}
+
+func frontOf(k snapshot.Key) shard.FrontendKey {
+	return shard.FrontendKey{Kind: shard.Ingress, Namespace: k.Namespace, Name: k.Name}
+}
+
+func (t *Table) setIngress(cluster int, o *shard.Service) {
+	m := t.members[cluster]
+	if was := m.ingresses[o.Key]; was != nil && was.Equal(o) {
+		return
+	}
+	m.ingresses[o.Key] = o
+	m.stale[o.Key] = true
+	t.claim(cluster, frontOf(o.Key))
+}
+
+func (t *Table) dropIngress(cluster int, k snapshot.Key) {
+	m := t.members[cluster]
+	if m.ingresses[k] == nil {
+		return
+	}
+	delete(m.ingresses, k)
+	m.stale[k] = true
+	t.claim(cluster, frontOf(k))
+}
+
+func (t *Table) setFront(cluster int, f *shard.Frontend) {
+	m := t.members[cluster]
+	was := m.objects[f.Key]
+	if was != nil && was.Equal(f) {
+		return
+	}
+	m.objects[f.Key] = f
+	t.frontendChanged(cluster, f.Key, was, f)
+}
+
+func (t *Table) dropFront(cluster int, k shard.FrontendKey) {
+	m := t.members[cluster]
+	was := m.objects[k]
+	if was == nil {
+		return
+	}
+	delete(m.objects, k)
+	delete(m.late, k)
+	t.frontendChanged(cluster, k, was, nil)
+}
+
+// frontendChanged follows a change of a front: nil where it wasn't there, or isn't.
+func (t *Table) frontendChanged(cluster int, k shard.FrontendKey, was, is *shard.Frontend) {
+	m := t.members[cluster]
+	for _, f := range [...]*shard.Frontend{was, is} {
+		if f == nil {
+			continue
+		}
+		for _, p := range f.Parents {
+			at := p.Ref()
+			m.outdate(at)
+			m.through[at] = slices.DeleteFunc(m.through[at], func(r shard.FrontendKey) bool { return r == k })
+			if f == is {
+				m.through[at] = append(m.through[at], k)
+			}
+			if len(m.through[at]) == 0 {
+				delete(m.through, at)
+			}
+		}
+	}
+	if !k.Kind.Listens() {
+		t.claim(cluster, k)
+		return
+	}
+	m.outdate(k)
+	for _, r := range m.routes(k) {
+		t.claim(cluster, r)
+	}
+}
+
+// outdateParents does so with what a route wants to be attached to.
+func (m *member) outdateParents(route shard.FrontendKey) {
+	if r := m.objects[route]; r != nil {
+		for _, p := range r.Parents {
+			m.outdate(p.Ref())
+		}
+	}
+}
+
+// outdate has the name of a Gateway put together anew, or of that of a set.
+func (m *member) outdate(k shard.FrontendKey) {
+	if k.Kind == shard.Gateway {
+		m.stale[ing(k.Namespace, k.Name)] = true
+	} else if s := m.objects[k]; s != nil && k.Kind.IsSet() {
+		for _, p := range s.Parents {
+			m.stale[ing(p.Ref().Namespace, p.Ref().Name)] = true
+		}
+	}
+}
+
+// routes are those that want to be attached to a Gateway or a set: to the Gateway's
+// sets, too.
+func (m *member) routes(k shard.FrontendKey) []shard.FrontendKey {
+	var out []shard.FrontendKey
+	for _, c := range m.through[k] {
+		if c.Kind.IsSet() {
+			out = append(out, m.through[c]...)
+		} else {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// claim follows which hosts an object claims, and has all of them put together anew.
+func (t *Table) claim(cluster int, k shard.FrontendKey) {
+	m := t.members[cluster]
+	was, is := m.claimed[k], t.claims(m, k)
+	key := func(host string) snapshot.Key {
+		return snapshot.Key{Namespace: k.Namespace, Name: host, Kind: snapshot.Host}
+	}
+	for _, h := range was {
+		if !slices.Contains(is, h) {
+			at := key(h)
+			m.claiming[at] = slices.DeleteFunc(m.claiming[at], func(o shard.FrontendKey) bool { return o == k })
+			if len(m.claiming[at]) == 0 {
+				delete(m.claiming, at)
+			}
+			m.stale[at] = true
+		}
+	}
+	for _, h := range is {
+		at := key(h)
+		if !slices.Contains(was, h) {
+			m.claiming[at] = append(m.claiming[at], k)
+		}
+		m.stale[at] = true
+	}
+	if len(is) == 0 {
+		delete(m.claimed, k)
+	} else {
+		m.claimed[k] = is
+	}
+}
+
+// claims are the hosts that an object claims, of those that could be served.
+func (t *Table) claims(m *member, k shard.FrontendKey) []string {
+	var out []string
+	delete(m.barred, k)
+	add := func(host string) {
+		ours, _ := t.admit(host)
+		switch {
+		case !ours || slices.Contains(out, host) || slices.Contains(m.barred[k], host):
+		case !m.Cluster.MayClaim(host):
+			m.barred[k] = append(m.barred[k], host)
+			t.notice(m.Name, shard.Ungranted, fmt.Sprintf("%s claims host %s, which cluster %q may not; left out", k, host, m.Name))
+		default:
+			out = append(out, host)
+		}
+	}
+	if k.Kind == shard.Ingress {
+		if o := m.ingresses[ing(k.Namespace, k.Name)]; o != nil {
+			for _, c := range o.Claims {
+				add(c.Host)
+			}
+		}
+		return out
+	}
+	delete(m.unsaid, k)
+	for _, a := range m.attachments(m.objects[k]) {
+		if a.unsaid {
+			m.unsaid[k] = true
+		}
+		for _, h := range a.hosts {
+			add(h)
+		}
+	}
+	if !m.unsaid[k] { // it has been heard, and isn't waited for a second time
+		delete(m.late, k)
+	}
+	return out
+}
+
+// rebuildStale puts together anew what has become stale: the names of Ingresses and
+// Gateways, and hosts. It is done once for a change, which may be of a thousand
+// routes through one Gateway.
+func (t *Table) rebuildStale(cluster int) {
+	m := t.members[cluster]
+	if len(m.stale) == 0 {
+		return
+	}
+	for k := range m.stale {
+		o := m.front(k)
+		if k.Kind == snapshot.Host {
+			o = m.host(k)
+		}
+		if o != nil {
+			t.setService(cluster, o)
+		} else {
+			t.dropService(cluster, k)
+		}
+	}
+	m.stale = map[snapshot.Key]bool{}
+}
+
+// front is what is announced by the name of an Ingress, a Gateway or both; nil: there
+// is neither.
+func (m *member) front(k snapshot.Key) *shard.Service {
+	var parts []*shard.Service
+	if o := m.ingresses[k]; o != nil {
+		if ways := m.ways(shard.Ingress, o); len(ways) > 0 {
+			named := *o
+			named.Ways = ways
+			o = &named
+		}
+		parts = append(parts, o)
+	}
+	if g := m.objects[shard.FrontendKey{Kind: shard.Gateway, Namespace: k.Namespace, Name: k.Name}]; g != nil {
+		o := g.Object
+		backends, unsaid := m.behind(g)
+		if ways := m.ways(shard.Gateway, o); len(backends) > 0 || len(ways) > 0 || unsaid != shard.None {
+			o = &shard.Service{}
+			*o = *g.Object
+			o.Backends, o.Ways, o.Unsaid = backends, ways, unsaid
+		}
+		parts = append(parts, o)
+	}
+	return merged(k, parts)
+}
+
+// behind are the Services that the routes attached to a Gateway lead to, and whether more
+// of them may turn out to be attached.
+func (m *member) behind(g *shard.Frontend) (out []snapshot.Key, unsaid shard.Share) {
+	for _, k := range m.routes(g.Key) {
+		attached := false
+		for _, a := range m.attachments(m.objects[k]) {
+			switch {
+			case a.gateway != g:
+			case a.unsaid:
+				unsaid = shard.Partly
+			default:
+				attached = true
+			}
+		}
+		if attached {
+			out = append(out, m.objects[k].Object.Backends...)
+		}
+	}
+	return tidy(out), unsaid
+}
+
+// host is what is announced by a host; nil: nobody claims it.
+func (m *member) host(k snapshot.Key) *shard.Service {
+	var parts []*shard.Service
+	for _, f := range m.claiming[k] {
+		if f.Kind == shard.Ingress {
+			o := *m.ingresses[ing(f.Namespace, f.Name)]
+			o.Backends, o.Ways = nil, m.ways(shard.Ingress, &o)
+			for _, c := range o.Claims {
+				if c.Host == k.Name {
+					o.Backends = c.Backends
+				}
+			}
+			parts = append(parts, &o)
+			continue
+		}
+		r := m.objects[f]
+		for _, a := range m.attachments(r) {
+			if !slices.Contains(a.hosts, k.Name) {
+				continue
+			}
+			o := *a.gateway.Object
+			if a.unsaid {
+				o.Unsaid = shard.Wholly
+			}
+			o.Ways = m.ways(shard.Gateway, &o)
+			if o.Blocked == health.NotListening { // of all its own: that of the host counts
+				o.Blocked = ""
+			}
+			if o.Blocked == "" && slices.Contains(a.shut, k.Name) {
+				o.Blocked = health.NotListening
+			}
+			o.Created, o.Seen = r.Object.Created, r.Object.Seen
+			o.Deleting, o.Backends = o.Deleting || r.Object.Deleting, r.Object.Backends
+			o.Asker = r.Object.Key.Namespace
+			o.TTL, o.Policy, o.Probe = cmp.Or(r.Object.TTL, o.TTL), cmp.Or(r.Object.Policy, o.Policy), cmp.Or(r.Object.Probe, o.Probe)
+			if r.Weighs {
+				o.Weight = r.Object.Weight
+			}
+			parts = append(parts, &o)
+		}
+	}
+	return merged(k, parts)
+}
+
+// asks is the namespace that has an object probed.
+func asks(o *shard.Service) string { return cmp.Or(o.Asker, o.Key.Namespace) }
+
+// merged makes one of what several objects announce by one name: all of their
+// addresses and all of their backends. Of the rest, what the oldest says.
+func merged(k snapshot.Key, parts []*shard.Service) *shard.Service {
+	if len(parts) == 0 {
+		return nil
+	}
+	if len(parts) == 1 && parts[0].Key == k {
+		return parts[0]
+	}
+	slices.SortStableFunc(parts, func(a, b *shard.Service) int {
+		return cmp.Or(compareSight(a, b), cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
+	})
+	unsaid := parts[0].Unsaid
+	if known := func(o *shard.Service) bool { return o.Unsaid != shard.Wholly }; slices.ContainsFunc(parts, known) {
+		all := len(parts)
+		if parts = slices.DeleteFunc(parts, func(o *shard.Service) bool { return !known(o) }); len(parts) < all {
+			unsaid = shard.Partly
+		}
+	}
+	oldest := parts[0] // whoever may come in: that decides whose a host is
+	if slices.ContainsFunc(parts, func(o *shard.Service) bool { return o.Blocked == "" }) {
+		parts = slices.DeleteFunc(parts, func(o *shard.Service) bool { return o.Blocked != "" })
+	}
+	out := *parts[0]
+	out.Created, out.Seen, out.Unsaid, out.Asker = oldest.Created, oldest.Seen, unsaid, asks(parts[0])
+	out.Key, out.Claims, out.Ports = k, nil, nil
+	out.Addrs, out.Hosts, out.Backends = slices.Clone(out.Addrs), slices.Clone(out.Hosts), slices.Clone(out.Backends)
+	out.Ways = slices.Clone(out.Ways)
+	for _, p := range parts[1:] {
+		out.Ways = append(out.Ways, p.Ways...)
+		out.Addrs, out.Hosts = append(out.Addrs, p.Addrs...), append(out.Hosts, p.Hosts...)
+		out.Backends = append(out.Backends, p.Backends...)
+		out.Deleting = out.Deleting && p.Deleting
+		if out.Probe == "" && p.Probe != "" {
+			out.Asker = asks(p)
+		}
+		out.TTL, out.Policy, out.Probe = cmp.Or(out.TTL, p.TTL), cmp.Or(out.Policy, p.Policy), cmp.Or(out.Probe, p.Probe)
+	}
+	slices.SortFunc(out.Addrs, netip.Addr.Compare)
+	slices.Sort(out.Hosts)
+	out.Addrs, out.Hosts, out.Backends = slices.Compact(out.Addrs), slices.Compact(out.Hosts), tidy(out.Backends)
+	slices.SortFunc(out.Ways, func(a, b shard.Way) int {
+		return cmp.Or(shard.CompareEntries(a.Entry, b.Entry), cmp.Compare(a.Front.String(), b.Front.String()))
+	})
+	out.Ways = slices.Compact(out.Ways)
+	return &out
+}
+
+// compareAge sorts by when something was created, in Unix seconds. What doesn't say
+// it is taken for the youngest: to leave a date out must not be a way to the front.
+func compareAge(a, b int64) int {
+	return cmp.Compare(uint64(a-1), uint64(b-1))
+}
+
+func tidy(ks []snapshot.Key) []snapshot.Key {
+	slices.SortFunc(ks, func(a, b snapshot.Key) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(ks)
+}
+
+// An attachment is of a route to a Gateway, with the hosts that it serves there.
+type attachment struct {
+	gateway *shard.Frontend
+	hosts   []string
+	shut    []string // of these, those that only listeners serve which aren't ready
+	unsaid  bool     // it isn't known yet whether it is one
+}
+
+// gateway is the Gateway that listeners are of, which may be their own object, and whether
+// it takes them; nil: there is none.
+func (m *member) gateway(listening *shard.Frontend) (*shard.Frontend, shard.Admission) {
+	if listening == nil || listening.Key.Kind == shard.Gateway {
+		return listening, shard.Admitted
+	}
+	for _, p := range listening.Parents {
+		if g := m.objects[p.Ref()]; g != nil && g.Key.Kind == shard.Gateway {
+			if its := g.Sets.Admits(g.Key.Namespace, listening.Key.Namespace, p.Status); its != shard.NotAdmitted {
+				return g, its
+			}
+		}
+	}
+	return nil, shard.NotAdmitted
+}
+
+// waited gives those of a route's hosts of which the word of its controller is waited for; false: it
+// isn't. After the beginning, what it was waited for then stays, and nothing comes to it: what is
+// put up later, or claims more, can make nobody wait.
+func (m *member) waited(r *shard.Frontend, hosts []string) ([]string, bool) {
+	if m.waits {
+		return hosts, true
+	}
+	was, ok := m.late[r.Key]
+	if !ok || len(hosts) == 0 {
+		return nil, ok
+	}
+	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !slices.Contains(was, h) })
+	return hosts, len(hosts) > 0
+}
+
+// attachments are those of a route; none of what is no route. Each Gateway comes once, or
+// once more with what isn't known yet to be attached, as long as that is waited for.
+func (m *member) attachments(r *shard.Frontend) []attachment {
+	var out []attachment
+	if r == nil || r.Key.Kind.Listens() {
+		return nil
+	}
+	for _, p := range r.Parents {
+		listening := m.objects[p.Ref()]
+		g, taken := m.gateway(listening)
+		if g == nil {
+			continue
+		}
+		for i := range listening.Listeners {
+			l := &listening.Listeners[i]
+			hosts, ok := l.Serves(r.Hostnames)
+			if !ok {
+				continue
+			}
+			its := min(taken, l.Admits(listening, r, p))
+			unsaid := its == shard.MayBeAdmitted
+			if unsaid {
+				hosts, ok = m.waited(r, hosts)
+			}
+			if its == shard.NotAdmitted || !ok {
+				continue
+			}
+			at := slices.IndexFunc(out, func(a attachment) bool { return a.gateway == g && a.unsaid == unsaid })
+			if at < 0 {
+				at = len(out)
+				out = append(out, attachment{gateway: g, unsaid: unsaid})
+			}
+			out[at].add(hosts, l.NotReady)
+		}
+	}
+	return out
+}
+
+// add notes that a listener serves hosts.
+func (a *attachment) add(hosts []string, notReady bool) {
+	for _, h := range hosts {
+		first := !slices.Contains(a.hosts, h)
+		if first {
+			a.hosts = append(a.hosts, h)
+		}
+		switch {
+		case !notReady:
+			a.shut = slices.DeleteFunc(a.shut, func(s string) bool { return s == h })
+		case first:
+			a.shut = append(a.shut, h)
+		}
+	}
+}
