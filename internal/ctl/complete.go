@@ -343,6 +343,14 @@ func inTime[T any](s *shell, ask func(*kube.API) []T) []T {
 	}
 }
 
+// adoptable are subjects of which all can be taken over.
+func (s *shell) adoptable() (out []string) {
+	for _, name := range s.members() {
+		out = append(out, "cluster/"+name)
+	}
+	return out
+}
+
 func names(list []kube.Object, _ error) (out []string) {
 	for i := range list {
 		out = append(out, list[i].GetName())

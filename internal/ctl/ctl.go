@@ -70,7 +70,7 @@ func groups() []group {
 			initCommand(), joinCommand(), unjoinCommand(), getClustersCommand(), deinitCommand(),
 		}},
 		{"objects", "The objects of a federation, which fedsync keeps in its clusters", []command{
-			statusCommand(), getObjectsCommand(), planCommand(), confirmCommand(),
+			statusCommand(), getObjectsCommand(), planCommand(), confirmCommand(), adoptCommand(),
 		}},
 	}
 }

@@ -29,6 +29,7 @@ type join struct {
 	location  string
 	addresses string
 	kindList  list
+	adopt     bool
 	timeout   time.Duration
 	dry       bool
 	out       output
@@ -44,6 +45,7 @@ func (c *join) declare(fs *pflag.FlagSet) {
 	fs.StringVar(&c.location, "location", "", "`\"LATITUDE LONGITUDE\"`, for nearest")
 	fs.StringVar(&c.addresses, "addresses", "", "`RANGE,...`: it may announce only these")
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated to it, too; may be given several times")
+	fs.BoolVar(&c.adopt, "adopt", false, "have fedsync take over what is there already of the names of federated objects; fedctl adopt --dry-run says which, once it is a member")
 	fs.DurationVar(&c.timeout, "timeout", 2*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made")
 	c.out.declareObjects(fs)
@@ -55,6 +57,9 @@ func (c *join) run(ctx context.Context) error {
 		return err
 	}
 	r := membership.Request{Server: c.endpoint}
+	if c.adopt {
+		r.Adopt = c.Now().UTC().Format(time.RFC3339)
+	}
 	if r.Spec, err = c.spec(); err != nil {
 		return err
 	}
@@ -100,6 +105,9 @@ func (c *join) run(ctx context.Context) error {
 		}
 		p.end()
 		c.told(whose, name, cut.Endpoint.Server, res)
+		if r.Adopt != "" {
+			c.printf("fedsync takes over what was there before %s, where it has the name of a federated object\n", r.Adopt)
+		}
 		if len(r.Kinds) > 0 {
 			c.printf("fedsync may keep %s there, too\n", v1alpha1.FormatKinds(r.Kinds))
 		}
@@ -166,7 +174,7 @@ func (c *join) show(ctx context.Context, m *membership.Member, r membership.Requ
 		return err
 	}
 	there = append([]*kube.Object{apply.NewNamespace(v1alpha1.System)}, there...)
-	home := append(m.Leave(), m.Object(r.Spec, nil))
+	home := append(m.Leave(), m.Object(r, nil))
 	if c.out.form == "yaml" {
 		c.printf("# In the cluster, context %q. Beside it a token for each account:\n", c.cluster)
 		if err := c.render(c.out, there); err != nil {

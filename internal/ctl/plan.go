@@ -19,20 +19,29 @@ import (
 
 // plan shows what fedsync would do.
 type plan struct {
+	previewing
+	exit bool
+}
+
+// previewing is what commands have in common that show what fedsync would do.
+type previewing struct {
 	steering
 	deadline   time.Duration
 	maxDeletes int
 	kinds      list
 	out        output
-	exit       bool
+}
+
+func (c *previewing) declare(fs *pflag.FlagSet) {
+	c.steering.declare(fs)
+	fs.DurationVar(&c.deadline, "deadline", 30*time.Second, "`DURATION` that clusters may take to say what they have")
+	c.out.declare(fs, dataForms)
 }
 
 func (c *plan) declare(fs *pflag.FlagSet) {
-	c.steering.declare(fs)
-	fs.DurationVar(&c.deadline, "deadline", 30*time.Second, "`DURATION` that clusters may take to say what they have")
+	c.previewing.declare(fs)
 	fs.IntVar(&c.maxDeletes, "max-deletes", controller.DefaultMaxDeletes, "`N`, instead of what fedsync runs with: more deletions in a cluster wait for an operator")
 	fs.Var(&c.kinds, "kind", "`GROUP/VERSION/KIND`, instead of those that fedsync runs with, beside its own; may be given several times")
-	c.out.declare(fs, dataForms)
 	fs.BoolVar(&c.exit, "exit-code", false, "exit with 3 if there is anything to do, with 4 if a cluster couldn't be asked what there is")
 }
 
@@ -43,36 +52,10 @@ const (
 )
 
 func (c *plan) run(ctx context.Context) error {
-	switch {
-	case c.maxDeletes < 0:
+	if c.maxDeletes < 0 {
 		return misused(&c.command, "plan: --max-deletes %d: has to be 0 or more", c.maxDeletes)
-	case c.deadline <= 0:
-		return misused(&c.command, "plan: --deadline %s is over already", c.deadline)
 	}
-	kinds, err := c.call.kinds(c.kinds)
-	if err != nil {
-		return err
-	}
-	cut, err := c.find().Choose(c.chosen())
-	if err != nil {
-		return err
-	}
-	api, err := c.home(ctx) // says at once, and in detail, what fedsync would wait for
-	if err != nil {
-		return err
-	}
-	whose, err := c.settings(ctx, api)
-	api.Close()
-	if err != nil {
-		return err
-	}
-	config := c.previewed(whose, kinds)
-	config.Federation, config.Content = c.federation, cut.Content
-	within, cancel := context.WithTimeout(ctx, c.deadline)
-	defer cancel()
-	done := c.waiting("the clusters to say what they have")
-	p, err := controller.Plan(within, config)
-	done()
+	p, err := c.preview(ctx, controller.Adopting{})
 	if err != nil {
 		return err
 	}
@@ -92,8 +75,40 @@ func (c *plan) run(ctx context.Context) error {
 	return nil
 }
 
+// preview finds out what fedsync would do, where more may be taken over than says so itself.
+func (c *previewing) preview(ctx context.Context, adopting controller.Adopting) (controller.Preview, error) {
+	none := controller.Preview{}
+	if c.deadline <= 0 {
+		return none, misused(&c.command, "%s: --deadline %s is over already", c.name, c.deadline)
+	}
+	kinds, err := c.call.kinds(c.kinds)
+	if err != nil {
+		return none, err
+	}
+	cut, err := c.find().Choose(c.chosen())
+	if err != nil {
+		return none, err
+	}
+	api, err := c.home(ctx) // says at once, and in detail, what fedsync would wait for
+	if err != nil {
+		return none, err
+	}
+	whose, err := c.settings(ctx, api)
+	api.Close()
+	if err != nil {
+		return none, err
+	}
+	config := c.previewed(whose, kinds)
+	config.Federation, config.Content, config.Adopting = c.federation, cut.Content, adopting
+	within, cancel := context.WithTimeout(ctx, c.deadline)
+	defer cancel()
+	done := c.waiting("the clusters to say what they have")
+	defer done()
+	return controller.Plan(within, config)
+}
+
 // previewed is the fedsync that runs, but for what the flags say otherwise.
-func (c *plan) previewed(whose v1alpha1.Settings, kinds []v1alpha1.Kind) controller.Config {
+func (c *previewing) previewed(whose v1alpha1.Settings, kinds []v1alpha1.Kind) controller.Config {
 	config := controller.Config{
 		MaxDeletes: controller.DefaultMaxDeletes, LostAfter: controller.DefaultLostAfter, Kinds: append([]v1alpha1.Kind{}, whose.Kinds...),
 		Log: slog.New(slog.DiscardHandler), // what it would log is in the preview
@@ -211,6 +226,6 @@ fedctl plan --context myfederation
 
 # Is there anything to do?
 fedctl plan --context myfederation --exit-code`,
-		make: func(c *call) action { return &plan{steering: steering{reaching: newReaching(c)}} },
+		make: func(c *call) action { return &plan{previewing: previewing{steering: steering{reaching: newReaching(c)}}} },
 	}
 }

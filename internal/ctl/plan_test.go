@@ -31,7 +31,7 @@ func TestPreviewed(t *testing.T) {
 		{"without other kinds", v1alpha1.Settings{Kinds: []v1alpha1.Kind{limits}, Fedsync: &v1alpha1.FedsyncSettings{MaxDeletes: 1}}, 0, nil, controller.Config{MaxDeletes: 1}, nil},
 	} {
 		var stderr bytes.Buffer
-		c := &plan{steering: steering{reaching: reaching{call: &call{Env: Env{Stderr: &stderr, Getenv: func(string) string { return "" }}, given: map[string]bool{"max-deletes": tt.maxDeletes != 0}}}}, maxDeletes: tt.maxDeletes}
+		c := &previewing{steering: steering{reaching: reaching{call: &call{Env: Env{Stderr: &stderr, Getenv: func(string) string { return "" }}, given: map[string]bool{"max-deletes": tt.maxDeletes != 0}}}}, maxDeletes: tt.maxDeletes}
 		got := c.previewed(tt.whose, tt.kinds)
 		if got.MaxDeletes != tt.want.MaxDeletes || got.LostAfter != tt.want.LostAfter || v1alpha1.FormatKinds(got.Kinds) != v1alpha1.FormatKinds(tt.want.Kinds) || got.Kinds == nil {
 			t.Errorf("%s: %+v", tt.name, got)

@@ -44,10 +44,18 @@ type Config struct {
 	// given to the others.
 	LostAfter time.Duration
 	Version   string // of the program
+	// Adopting is for a preview.
+	Adopting Adopting
 
 	dropped []v1alpha1.Kind // that were kept, and aren't
 
 	Log *slog.Logger // nil: the default one
+}
+
+// An Adopting is what is taken over beside what says so itself.
+type Adopting struct {
+	Namespaces, Clusters []string // names
+	As                   workload.Adoption
 }
 
 // Defaults of the flags.

@@ -137,6 +137,9 @@ func (f *wanted) set(k workload.Key, o *kube.Object) {
 		f.hub.own(k.Sort).hear(k.Name, o)
 	}
 	w := workload.NewWant(k, o.Object, f.hub.Federation)
+	if k.Home && slices.Contains(f.hub.Adopting.Namespaces, k.Name) {
+		w.Adopt = f.hub.Adopting.As
+	}
 	if (k.Dropped || !workload.Federated(k, o.Object)) && !w.Finalizer {
 		f.hub.table.Unwant(k)
 		return

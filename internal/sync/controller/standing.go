@@ -37,6 +37,9 @@ func (u *hub) describe(now time.Time) {
 			d.Taints = append(d.Taints, placement.Taint{Key: t.Key, Value: t.Value, Effect: placement.Effect(t.Effect)})
 		}
 		d.Evacuated = evacuated(c.Spec.Drain, now)
+		if d.Adopt = workload.Adoption(c.Annotations[v1alpha1.Adopt]); slices.Contains(u.Adopting.Clusters, name) {
+			d.Adopt = u.Adopting.As
+		}
 		since := u.troubles[name].since
 		if m := u.members[name]; m != nil {
 			d.Reachable = m.reachable()
@@ -73,7 +76,7 @@ func (u *hub) news(name string) bool {
 }
 
 func same(a, b *workload.Member) bool {
-	if len(a.Labels) != len(b.Labels) || a.Evacuated != b.Evacuated || a.Reachable != b.Reachable || a.Lost != b.Lost || !slices.Equal(a.Taints, b.Taints) {
+	if len(a.Labels) != len(b.Labels) || a.Evacuated != b.Evacuated || a.Adopt != b.Adopt || a.Reachable != b.Reachable || a.Lost != b.Lost || !slices.Equal(a.Taints, b.Taints) {
 		return false
 	}
 	for k, v := range a.Labels {

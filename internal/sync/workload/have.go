@@ -10,6 +10,7 @@ import (
 type Have struct {
 	UID     string
 	Version string // its resourceVersion
+	Made    string // when it was
 	Ours    bool   // made by fedsync, for this federation
 	// Marked is that one of our two marks was taken off: it is put on again, but
 	// that alone is no reason to delete it.
@@ -48,6 +49,7 @@ func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
 	h := &Have{
 		UID:      text(o, "metadata", "uid"),
 		Version:  text(o, "metadata", "resourceVersion"),
+		Made:     text(o, "metadata", "creationTimestamp"),
 		Deleting: at(o, "metadata", "deletionTimestamp") != nil,
 		Applied:  text(o, "metadata", "annotations", v1alpha1.Applied),
 	}

@@ -32,9 +32,9 @@ func TestOverrides(t *testing.T) {
 		{"selector":{"matchLabels":{"name":"b"}},"merge":{"spec":{"template":{"spec":{"nodeSelector":{"disk":"ssd"}}}},"metadata":{"annotations":{"fedns.io/weight":"3"}}}}]`
 	w := newWorld(t, "a", "b", "c")
 	w.Keep = true
-	k := w.web(6, "web:1", "")
+	w.web(6, "web:1", "")
 	w.run()
-	k = w.web(6, "web:1", other)
+	k := w.web(6, "web:1", other)
 	for c, want := range map[string][]string{
 		"a": {"spec.template.spec.containers[web].image"},
 		"b": {"metadata.annotations[fedns.io/weight]", "spec.template.spec.nodeSelector"},
@@ -86,9 +86,9 @@ func TestOverrideThatDoesntFit(t *testing.T) {
 	rules := func(path string) string {
 		return `[{"clusters":["a"],"patch":[{"path":"/spec/template/spec/containers/0/image","value":"a.example/web:9"},{"path":"` + path + `","value":"x"}]}]`
 	}
-	k := w.web(3, "web:1", rules("/spec/template/spec/containers/0/name"))
+	w.web(3, "web:1", rules("/spec/template/spec/containers/0/name"))
 	w.run()
-	k = w.web(3, "web:2", rules("/spec/template/spec/initContainers/0/image"))
+	k := w.web(3, "web:2", rules("/spec/template/spec/initContainers/0/image"))
 	w.check("the others", w.run(), "b: update Deployment ns/web 1 replica, 1 maxSurge\nc: update Deployment ns/web 1 replica, 1 maxSurge")
 	w.check("stands", w.stands(k), "a Failed, b Applied, c Applied")
 	w.check("not half of it", w.image("a", k), "a.example/web:9")
@@ -158,9 +158,9 @@ func TestOverriddenReplicas(t *testing.T) {
 	w := newWorld(t, "a", "b", "c")
 	w.web(9, "web:1", in("1"))
 	w.check("the others have the rest", w.run(), "a: create Deployment ns/web 1 replica, 1 maxSurge\nb: create Deployment ns/web 4 replicas, 2 maxSurge\nc: create Deployment ns/web 4 replicas, 2 maxSurge")
-	k := w.web(9, "web:1", in("5"))
+	w.web(9, "web:1", in("5"))
 	w.check("more", w.run(), "a: update Deployment ns/web 5 replicas, 2 maxSurge\nb: update Deployment ns/web 2 replicas, 1 maxSurge\nc: update Deployment ns/web 2 replicas, 1 maxSurge")
-	k = w.web(9, "web:1", in("0"))
+	k := w.web(9, "web:1", in("0"))
 	w.run()
 	w.check("none", fmt.Sprint(w.Known("a", k).Scale), "0 replicas, 1 maxSurge")
 	if n := w.Plan(k).Notes; len(n) > 0 {

@@ -25,7 +25,7 @@ func (v *View) reconcile(m *Member, d placement.Decision, share, scale Scale) ou
 	case !m.knows(v.Sort):
 		return v.unreachable(m, d)
 	}
-	if d.Place && v.scarce() && share == nil && !v.taken(m.Name) {
+	if d.Place && v.scarce() && share == nil && !v.taken(m) {
 		d.Place, d.Why = false, "there isn't one for every cluster"
 	}
 	h := v.Entries[m.Name].Have
@@ -40,7 +40,7 @@ func (v *View) reconcile(m *Member, d placement.Decision, share, scale Scale) ou
 		return v.absent(m, t, share, scale)
 	case h.Deleting:
 		return outcome{standing: Standing{State: Deleting}} // made again once it is gone
-	case v.taken(m.Name):
+	case v.taken(m):
 		return v.nameTaken(m, h)
 	}
 	step, differs := v.correction(m, t, h, scale)
@@ -177,7 +177,7 @@ func (v *View) correction(m *Member, t *Template, h *Have, scale Scale) (step St
 	case h.Marked:
 		step.Why = "its label or its annotation of the federation was taken off in the cluster"
 	case !h.Ours:
-		step.Verb, step.Why = Adopt, "fedns.io/adopt says so"
+		step.Verb, step.Why = Adopt, v.adopts(m, h)
 	case h.Applied != t.Hash:
 		step.Why = "the federated object has changed"
 	case len(h.Drift) > 0:

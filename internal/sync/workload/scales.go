@@ -57,7 +57,7 @@ func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 	}
 	var clusters []replicas.Cluster
 	for _, m := range v.Members {
-		if d := decided[m.Name]; d.Place && !m.Lost && !m.Lacks(v.Sort) && !v.taken(m.Name) {
+		if d := decided[m.Name]; d.Place && !m.Lost && !m.Lacks(v.Sort) && !v.taken(m) {
 			clusters = append(clusters, v.cluster(m, d))
 		}
 	}
@@ -75,13 +75,6 @@ func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 		v.autoscalers(out, clusters, key)
 	}
 	return out
-}
-
-// taken says whether an object that isn't ours, and is to stay so, has the name in a
-// cluster.
-func (v *View) taken(cluster string) bool {
-	h := v.Entries[cluster].Have
-	return h != nil && !h.Ours && !h.Marked && !v.Adopt
 }
 
 // total is what the federated object says; one, if it says nothing.
@@ -110,6 +103,11 @@ func (v *View) cluster(m *Member, d placement.Decision) replicas.Cluster {
 func (v *View) current(cluster string) Scale {
 	h := v.Entries[cluster].Have
 	if h != nil && !h.Ours && !h.Marked {
+		for _, m := range v.Members {
+			if m.Name == cluster && v.adopts(m, h) != "" {
+				return h.Scale // what runs there is taken over, too
+			}
+		}
 		return nil
 	}
 	if h == nil {

@@ -14,6 +14,8 @@ type Member struct {
 	Taints []placement.Taint
 	// Evacuated is that its replicas go to the others.
 	Evacuated bool
+	// Adopt is what of it is taken over.
+	Adopt Adoption
 	// Reachable is that its API answers.
 	Reachable bool
 	// Lost is that it has been out of reach for so long that its replicas count as

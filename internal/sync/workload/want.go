@@ -21,8 +21,8 @@ type Want struct {
 	Generation int64
 	Template   *Template
 	Deleting   bool
-	Finalizer  bool // it is held until its like are gone from the clusters
-	Adopt      bool
+	Finalizer  bool     // it is held until its like are gone from the clusters
+	Adopt      Adoption // of what was in clusters before; a Namespace's, of all in it
 	Preferring bool     // it says how it is to be split
 	Orphan     bool     // its like stay when it goes
 	Unsaid     bool     // that they do isn't in its record yet, and won't be said for long
@@ -74,7 +74,7 @@ func NewWant(k Key, o Object, federation string) *Want {
 	w.Terminating = k.Home && w.Deleting && len(held) > 0
 	annotations := texts(o, "metadata", "annotations")
 	w.Room = room(annotations)
-	w.Adopt = annotations[v1alpha1.Adopt] == "true"
+	w.Adopt = Adoption(annotations[v1alpha1.Adopt])
 	for c := range strings.SplitSeq(annotations[v1alpha1.Release], ",") {
 		if c = strings.TrimSpace(c); c != "" {
 			w.Release = append(w.Release, c)

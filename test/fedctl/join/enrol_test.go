@@ -251,7 +251,7 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 			home.Apply(t, yaml(t, o))
 		}
 		refused := func() bool {
-			_, _, err := api.Apply(t.Context(), v1alpha1.Clusters, (&membership.Member{Cluster: "probe"}).Object(nil, nil), kube.How{Manager: "test", DryRun: true})
+			_, _, err := api.Apply(t.Context(), v1alpha1.Clusters, (&membership.Member{Cluster: "probe"}).Object(membership.Request{}, nil), kube.How{Manager: "test", DryRun: true})
 			return err != nil
 		}
 		eventually(t, "the policy holds", refused)
@@ -332,6 +332,12 @@ spec: {policyName: no-clusters, validationActions: [Deny]}
 			t.Fatal(err)
 		}
 		same(t, api, shared)
+	})
+
+	t.Run("what was there is taken over", func(t *testing.T) {
+		d := d.with(t)
+		adopted(t, d, home, members[1])
+		same(t, d.open(eks), shared)
 	})
 
 	t.Run("a stranger's object keeps its namespace", func(t *testing.T) {

@@ -61,7 +61,7 @@ func overrides(t *testing.T, w *world) {
 	third := spec(t, paris)
 	for text, want := range map[string]string{
 		`[{"clusters":["paris"],"merge":{"metadata":{"name":"other"}}}]`: "only labels and annotations can be different",
-		`{paris: `: "neither YAML nor JSON",
+		`{paris:`: "neither YAML nor JSON",
 	} {
 		say(text)
 		w.says(t, "differ", "web", workload.BadAnnotation, want)

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type Request struct {
 	Server   string              // its address as fedns and fedsync reach it; "": the same
 	// Spec are fields of the Cluster object; those that aren't here stay as they are.
 	Spec map[string]any
+	// Adopt is what the annotation of that name says; "": as it does already.
+	Adopt string
 	// Kinds are propagated to it beside fedsync's own.
 	Kinds []kube.Kind
 }
@@ -120,7 +123,7 @@ func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Res
 			return res, err
 		}
 	}
-	if _, err := home.ApplyKind(ctx, v1alpha1.Clusters, m.Object(r.Spec, live)); err != nil {
+	if _, err := home.ApplyKind(ctx, v1alpha1.Clusters, m.Object(r, live)); err != nil {
 		return res, err
 	}
 	if live != nil {
@@ -140,7 +143,7 @@ func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Res
 var own = []string{"region", "zones", "location", "addresses"}
 
 // Object is the Cluster object, with what is there already if that isn't said anew.
-func (m *Member) Object(want map[string]any, live *kube.Object) *kube.Object {
+func (m *Member) Object(r Request, live *kube.Object) *kube.Object {
 	o := v1alpha1.Clusters.New("", m.Cluster)
 	s := map[string]any{"secretRef": map[string]any{"name": Reader(m.Cluster)}}
 	if live != nil {
@@ -150,12 +153,18 @@ func (m *Member) Object(want map[string]any, live *kube.Object) *kube.Object {
 			}
 		}
 	}
-	maps.Copy(s, want)
+	maps.Copy(s, r.Spec)
 	maps.DeleteFunc(s, func(_ string, v any) bool { // said to be empty
 		list, isList := v.([]any)
 		return v == "" || isList && len(list) == 0
 	})
 	o.Object["spec"] = s
+	if live != nil {
+		r.Adopt = cmp.Or(r.Adopt, live.GetAnnotations()[v1alpha1.Adopt])
+	}
+	if r.Adopt != "" {
+		o.SetAnnotations(map[string]string{v1alpha1.Adopt: r.Adopt})
+	}
 	apply.Mark(o, m.Federation)
 	return o
 }
