@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/ctl/install/token"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/kubeconfig"
+	"github.com/fedns/fedns/internal/sync/replicas"
 )
 
 type initialize struct {
@@ -24,6 +25,7 @@ type initialize struct {
 	domain   string
 	api      string
 	kindList list
+	surge    string
 	timeout  time.Duration
 	dry      bool
 	out      output
@@ -45,6 +47,7 @@ func (c *initialize) declare(fs *pflag.FlagSet) {
 	fs.StringVar(&c.plan.Storage, "etcd-storage", "10Gi", "`SIZE` of etcd's volume; \"none\": the federation's objects go with etcd's pod")
 	fs.StringVar(&c.plan.StorageClass, "etcd-storage-class", "", "`CLASS` of it; default: the cluster's own")
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated, too; may be given several times")
+	fs.StringVar(&c.surge, "surge", "", "`NUMBER` of replicas, or percentage of those wanted, that there may be beyond them while some move to another cluster; default: 25%")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made, with keys of its own each time")
 	c.out.declareObjects(fs)
@@ -64,13 +67,18 @@ func (c *initialize) run(ctx context.Context) error {
 	if c.plan.Storage == none {
 		c.plan.Storage = ""
 	}
+	if c.surge != "" {
+		if _, err := replicas.ParseSurge(c.surge); err != nil {
+			return misused(&c.command, "init: --surge %v", err)
+		}
+	}
 	c.plan.Federation = federation
 	if c.api == "" {
 		if err := c.plan.Check(); err != nil {
 			return misused(&c.command, "init: %v", err)
 		}
 	}
-	law := bootstrap.Settings{Federation: federation, Domain: c.domain, Hosted: c.api == ""}
+	law := bootstrap.Settings{Federation: federation, Domain: c.domain, Hosted: c.api == "", Surge: c.surge}
 	var err error
 	if law.Kinds, err = c.kinds(c.kindList); err != nil {
 		return err

@@ -24,6 +24,8 @@ type Settings struct {
 	Hosted bool
 	// Kinds are those that are kept beside fedsync's own, as fedctl init was told.
 	Kinds []Kind
+	// Surge is that of federated objects without fedns.io/surge; "": nobody has said one.
+	Surge string
 	// Fedsync is what the fedsync that leads runs with; nil: none of a version that says
 	// so has led.
 	Fedsync *FedsyncSettings
@@ -47,6 +49,7 @@ const (
 	domainKey     = "domain"
 	hostedKey     = "hosted"
 	kindsKey      = "kinds"
+	surgeKey      = "surge"
 	versionKey    = "fedsync.version"
 	ownKindsKey   = "fedsync.kinds"
 	droppedKey    = "fedsync.dropped-kinds"
@@ -62,6 +65,9 @@ func (s Settings) Data() map[string]any {
 	}
 	if len(s.Kinds) > 0 {
 		data[kindsKey] = FormatKinds(s.Kinds)
+	}
+	if s.Surge != "" {
+		data[surgeKey] = s.Surge
 	}
 	return data
 }
@@ -99,6 +105,7 @@ func SettingsOf(o *unstructured.Unstructured) (s Settings, err error) {
 		return Settings{}, fmt.Errorf("ConfigMap %s/%s: %s: %w", System, ConfigName, key, err)
 	}
 	s.Federation, s.Domain, s.Hosted = data[nameKey], data[domainKey], data[hostedKey] == "true"
+	s.Surge = data[surgeKey]
 	if s.Kinds, err = ParseKinds(data[kindsKey]); err != nil {
 		return wrong(kindsKey, err)
 	}

@@ -58,6 +58,9 @@ const (
 	Tolerations = "fedns.io/tolerations"
 	// Overrides are what is different in some clusters.
 	Overrides = "fedns.io/overrides"
+	// Surge is how many replicas there may be beyond those that are wanted while some
+	// move: "25%", or "2".
+	Surge = "fedns.io/surge"
 	// Adopt, "true", lets fedsync take over objects of that name that were in the
 	// clusters before.
 	Adopt = "fedns.io/adopt"

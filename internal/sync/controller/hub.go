@@ -246,6 +246,7 @@ func (u *hub) take(c *cluster, k workload.Key, now time.Time) (s workload.Step, 
 	if s, ok = u.steps[f]; ok {
 		delete(u.steps, f)
 		u.flights[f] = true
+		u.table.Sends(c.name, k, s.Scale)
 	}
 	return s, ok
 }
@@ -440,6 +441,7 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 	delete(u.gate.launched, f)
 	vanished := u.vanished[f]
 	delete(u.vanished, f)
+	u.table.Sends(s.Cluster, s.Key, nil)
 	u.Log.Debug(fmt.Sprintf("cluster %s: %s %s: %s", s.Cluster, s.Verb, s.Key, s.Why), "outcome", r.outcome())
 	if s.Verb == look {
 		switch {

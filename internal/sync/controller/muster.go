@@ -93,6 +93,7 @@ func (u *hub) dismiss(m *cluster) {
 		if f.cluster == m.name {
 			delete(u.flights, f)
 			delete(u.vanished, f)
+			u.table.Sends(m.name, f.Key, nil)
 			u.table.Touch(f.Key)
 		}
 	}

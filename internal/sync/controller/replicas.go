@@ -34,6 +34,8 @@ type part struct {
 	// does, or may yet. Nobody waits for it: who drains a cluster, or lets it come back, hears
 	// of it by its name.
 	fails string
+	// moving is why it has other replicas than the plan has, while some move; "": none do.
+	moving string
 	// began is since when nothing has got better, and far was how far it was from being so.
 	began time.Time
 	far   int64
@@ -77,6 +79,8 @@ func (p part) since(was part, now time.Time) part {
 // stalls says how a part is that gets no better.
 func (p part) stalls() string {
 	switch {
+	case p.moving != "":
+		return fmt.Sprintf("%s, and nothing has changed for %s", p.moving, stalled)
 	case p.state == workload.Pending:
 		return fmt.Sprintf("what is to be changed there hasn't been for %s", stalled)
 	case p.state == workload.Deleting:
@@ -177,6 +181,16 @@ func (c *census) failures(clusters ...string) (out []v1alpha1.Failure) {
 	return out[:min(len(out), longestFailures)]
 }
 
+// stalled are the parts of a workload whose move gets no further.
+func (c *census) stalled(k workload.Key) (out []part) {
+	for _, p := range c.parts[k] {
+		if p.moving != "" && p.fails != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // elsewhere adds up what these clusters have.
 func (c *census) elsewhere(clusters []string) *v1alpha1.Elsewhere {
 	out := &v1alpha1.Elsewhere{}
@@ -211,6 +225,9 @@ func (u *hub) count(w *workload.Want, p workload.Plan, now time.Time) {
 		o := part{cluster: s.Cluster, state: s.State, wanted: s.Scale["replicas"]}
 		if s.Asked != nil {
 			o.wanted, total = s.Asked["replicas"], 0 // which is for an autoscaler to say
+		}
+		if s.Moving {
+			o.moving = s.Why
 		}
 		if h := u.table.Known(o.cluster, w.Key); h != nil && h.Ours {
 			o.there, o.ready = h.Replicas()

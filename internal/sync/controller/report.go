@@ -127,6 +127,9 @@ func (u *hub) standings(w *workload.Want, p workload.Plan) (out []workload.Stand
 	if text := u.stays[w.Key]; text != "" {
 		notes = append(notes, workload.Note{Warning: true, Reason: "NamespaceStays", Text: text})
 	}
+	for _, p := range u.census.stalled(w.Key) {
+		notes = append(notes, workload.Note{Warning: true, Reason: "MoveWaits", Text: "cluster " + p.cluster + ": " + p.fails})
+	}
 	refused := map[string][]string{} // clusters, by what they say
 	for _, s := range p.Standings {
 		f := flight{s.Cluster, w.Key}

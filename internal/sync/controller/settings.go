@@ -10,6 +10,7 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/replicas"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
@@ -150,12 +151,21 @@ func (u *hub) forgo(now time.Time) {
 // heed takes in the ConfigMap of the federation. Other kinds than those that are kept
 // have all begin anew, unless the flags say which are.
 func (u *hub) heed(o *kube.Object) {
-	if o == nil || !u.heeds {
+	if o == nil {
 		return
 	}
 	s, err := v1alpha1.SettingsOf(o)
 	if err != nil {
 		u.Log.Error(fmt.Sprintf("%v; what was kept is kept", err))
+		return
+	}
+	surge, err := replicas.ParseSurge(cmp.Or(s.Surge, replicas.DefaultSurge().String()))
+	if err != nil {
+		u.Log.Error(fmt.Sprintf("ConfigMap %s/%s: surge: %v; it stays %s", v1alpha1.System, v1alpha1.ConfigName, err, u.table.Surge))
+	} else {
+		u.table.SetSurge(surge)
+	}
+	if !u.heeds {
 		return
 	}
 	if next := v1alpha1.FormatKinds(s.Kinds); next != v1alpha1.FormatKinds(u.Kinds) {

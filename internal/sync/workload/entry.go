@@ -31,6 +31,8 @@ type Entry struct {
 	Assigned Scale
 	// Written is what was written there last; nil: that isn't known.
 	Written Scale
+	// Sent is what a write that is under way asks for; nil: none is.
+	Sent Scale
 	// Capacity is what the cluster has room for; nil: there is no bound.
 	Capacity *Capacity
 	// Finished is the status of a Job that has ended there, for when it is gone; nil:
@@ -52,7 +54,7 @@ type Capacity struct {
 }
 
 func (e *Entry) empty() bool {
-	return e.Have == nil && e.Base == Base{} && e.Planned == nil && e.Assigned == nil && e.Written == nil && e.Capacity == nil && e.Finished == nil
+	return e.Have == nil && e.Base == Base{} && e.Planned == nil && e.Assigned == nil && e.Written == nil && e.Sent == nil && e.Capacity == nil && e.Finished == nil
 }
 
 // haves are the clusters that have the object, and how it is there.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/fedns/fedns/internal/sync/replicas"
 )
 
 // A plan of which a part has been carried out is the same plan still: what is left to do is
@@ -14,6 +16,7 @@ import (
 func TestPlanHalfDone(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t, "a", "b", "c")
+		w.Surge, _ = replicas.ParseSurge("100") // nobody waits for anybody
 		number := func(what string, most int64) int64 { return rapid.Int64Range(0, most).Draw(rt, what) }
 		want := func() Key {
 			return w.want("Deployment", "ns", "web", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/preferences":%q}},"spec":{"replicas":%d}}`,

@@ -38,7 +38,10 @@ func Make(v View) Plan {
 		o := v.reconcile(m, decided[m.Name], shares[m.Name], scales[m.Name])
 		p.Steps, p.Notes = append(p.Steps, o.steps...), append(p.Notes, o.notes...)
 		if o.standing.State != "" {
-			if scale := scales[m.Name]; !agrees(scale, shares[m.Name]) {
+			if scale := scales[m.Name]; v.moves() && shares[m.Name] != nil {
+				o.standing.Why = v.moving(scale["replicas"], shares[m.Name]["replicas"])
+				o.standing.Moving = o.standing.Why != ""
+			} else if !agrees(scale, shares[m.Name]) {
 				o.standing.Asked = scale
 			}
 			if v.Whole != "" && shares[m.Name] != nil {

@@ -457,7 +457,7 @@ func TestPlanScales(t *testing.T) {
 
 	w.member("b").Evacuated = true
 	w.SetMembers(w.members)
-	w.check("evacuated", w.run(), "a: update Deployment ns/web 8 replicas\nb: update Deployment ns/web 0 replicas")
+	w.check("evacuated", w.run(), "a: update Deployment ns/web 6 replicas\nb: update Deployment ns/web 0 replicas\na: update Deployment ns/web 8 replicas")
 	w.member("b").Evacuated = false
 	w.SetMembers(w.members)
 	w.check("what runs stays", w.run(), "")
@@ -695,7 +695,7 @@ func TestRoom(t *testing.T) {
 	w.Pods("a", k, replicas.State{Spec: 4, Ready: 1, Pods: pods}, start.Add(30*time.Second))
 	w.check("it may still find room", w.run(), "")
 	w.Pods("a", k, replicas.State{Spec: 4, Ready: 1, Pods: pods}, start.Add(2*time.Minute))
-	w.check("no room", w.run(), "a: update Deployment ns/web 1 replica\nb: update Deployment ns/web 7 replicas")
+	w.check("no room", w.run(), "a: update Deployment ns/web 1 replica\nb: update Deployment ns/web 6 replicas\nb: update Deployment ns/web 7 replicas")
 }
 
 // TestOrder is that it doesn't matter in which order things are heard of.

@@ -47,6 +47,8 @@ type Standing struct {
 	// than Scale.
 	Asked Scale  `json:"-"`
 	Error string `json:"error,omitempty"`
+	// Moving is that it has other replicas than Scale for as long as some move.
+	Moving bool `json:"-"`
 	// Why is what made it be there and so, where that isn't plain.
 	Why string `json:"why,omitempty"`
 	// Final is the status of a Job that has ended, for when it is gone.

@@ -92,7 +92,10 @@ func (v *View) cluster(m *Member, d placement.Decision) replicas.Cluster {
 		c.Current = v.current(m.Name)["parallelism"]
 	}
 	if r := v.Entries[m.Name].Capacity; r != nil {
-		c.Current, c.Capacity = min(c.Current, r.Held), r.Room()
+		// What it was asked for may be less than its share, while replicas move.
+		if c.Capacity = r.Room(); r.Estimate.Capacity != nil {
+			c.Current = min(c.Current, r.Held)
+		}
 	}
 	c.Ceiling = d.Replicas.Ceiling(c.Current)
 	return c
@@ -191,7 +194,7 @@ func (v *View) scaled(shares map[string]Scale) map[string]Scale {
 			out[c] = Scale{"replicas": max(by.Least, 1)}
 		}
 	}
-	return out
+	return v.moved(out)
 }
 
 func (v *View) jobs(out map[string]Scale, clusters []replicas.Cluster, key string) {

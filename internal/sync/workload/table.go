@@ -18,6 +18,8 @@ type Table struct {
 	Sorts []*Sort
 	// Keep is that live objects are kept whole, for a preview to show them.
 	Keep bool
+	// Surge is that of objects that don't say another one; SetSurge sets it.
+	Surge replicas.Surge
 
 	members  []*Member // by name
 	rows     map[Key]row
@@ -38,8 +40,8 @@ type Table struct {
 // NewTable makes one in which nothing is known.
 func NewTable(federation string) *Table {
 	return &Table{
-		Federation: federation,
-		rows:       map[Key]row{}, dirty: map[Key]bool{}, unlisted: map[*Sort]bool{},
+		Federation: federation, Surge: replicas.DefaultSurge(),
+		rows: map[Key]row{}, dirty: map[Key]bool{}, unlisted: map[*Sort]bool{},
 		inside: index{}, orphaned: map[Key]bool{}, namespaces: map[string]Key{}, autoscalers: index{}, guards: index{}, owned: map[string]map[string]int{},
 	}
 }
@@ -58,6 +60,15 @@ func (t *Table) SetMembers(members []*Member) {
 		}
 	}
 	t.touchSort(nil)
+}
+
+// SetSurge says how many replicas there may be beyond those that are wanted, of objects that
+// don't say so themselves.
+func (t *Table) SetSurge(s replicas.Surge) {
+	if t.Surge != s {
+		t.Surge = s
+		t.touchSort(nil)
+	}
 }
 
 // Members are the clusters, by name.
@@ -122,7 +133,7 @@ func (t *Table) Unwant(k Key) {
 	}
 	r.want = nil
 	t.set(k, r)
-	t.editAll(k, func(e *Entry) { *e = Entry{Have: e.Have} })
+	t.editAll(k, func(e *Entry) { *e = Entry{Have: e.Have, Sent: e.Sent} })
 	t.unnote(k)
 }
 
@@ -172,6 +183,14 @@ func (t *Table) Planned(k Key, p Plan) {
 		if s.State == Pending || s.State == Applied {
 			t.edit(k, s.Cluster, func(e *Entry) { e.Planned = s.Scale })
 		}
+	}
+}
+
+// Sends says what a write asks for that has begun; nil: it has ended. Until then a cluster
+// may have what it had or that.
+func (t *Table) Sends(cluster string, k Key, s Scale) {
+	if len(k.Scale) > 0 {
+		t.edit(k, cluster, func(e *Entry) { e.Sent = s })
 	}
 }
 

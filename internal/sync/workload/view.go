@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/fedns/fedns/internal/sync/placement"
+	"github.com/fedns/fedns/internal/sync/replicas"
 )
 
 // A Member is a cluster as plans see it.
@@ -51,6 +52,8 @@ type View struct {
 	Owned map[string]int
 	// Foresee is that what comes first counts as done: the plan is to be shown.
 	Foresee bool
+	// Surge is that of objects that don't say another one.
+	Surge replicas.Surge
 	// Scaler says whether a HorizontalPodAutoscaler sees to the replicas in a cluster.
 	Scaler func(cluster string) (s scaling, ok bool)
 	// Autoscaler is the federated one of a workload; nil: it has none.
@@ -84,7 +87,7 @@ func (t *Table) PlanOf(w *Want) Plan {
 // view is what a plan of what is wanted goes by.
 func (t *Table) view(w *Want) View {
 	k := w.Key
-	v := View{Want: w, Members: t.members, Entries: t.rows[k].entries, Scaler: t.scaler(k), Foresee: t.Keep}
+	v := View{Want: w, Members: t.members, Entries: t.rows[k].entries, Scaler: t.scaler(k), Foresee: t.Keep, Surge: t.Surge}
 	if k.Namespaced {
 		v.Namespace, v.Homes = t.Home(k), t.rows[t.namespaces[k.Namespace]].entries
 	}

@@ -56,6 +56,7 @@ type Want struct {
 	// told that nothing is left in it.
 	Terminating bool
 
+	surge       *replicas.Surge // nil: as the federation has it
 	selector    placement.Selector
 	tolerations []placement.Toleration
 	preferences replicas.Preferences
@@ -147,6 +148,13 @@ func NewWant(k Key, o Object, federation string) *Want {
 			w.Unclear = append(w.Unclear, err.Error())
 		} else if found {
 			w.preferences, w.Preferring = p, true
+		}
+	}
+	if s, said := annotations[v1alpha1.Surge]; said && k.Workload() {
+		if surge, err := replicas.ParseSurge(s); err != nil {
+			w.Unclear = append(w.Unclear, fmt.Sprintf("annotation %s: %v", v1alpha1.Surge, err))
+		} else {
+			w.surge = &surge
 		}
 	}
 	return w

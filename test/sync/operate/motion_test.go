@@ -1,12 +1,14 @@
 package operate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +100,39 @@ type watchman struct {
 	asked    int
 	first    map[string]int // ready replicas when an address was answered after it wasn't
 	answered map[string]bool
+	history  []moment
+}
+
+// A moment is what the Deployment web of a cluster was from some revision of the etcd on
+// which all clusters are: so they can be put in one order.
+type moment struct {
+	revision         uint64
+	cluster          string
+	asked, available int
+}
+
+// moves looks at all that web was, in the order in which it was so: there never were more than
+// these replicas, nor fewer available for clients.
+func (m *watchman) moves(wanted, surge int) {
+	slices.SortFunc(m.history, func(a, b moment) int { return cmp.Compare(a.revision, b.revision) })
+	now := map[string]moment{}
+	begun, most := false, 0
+	for _, h := range m.history {
+		now[h.cluster] = h
+		asked, available := 0, 0
+		for _, c := range now {
+			asked, available = asked+c.asked, available+c.available
+		}
+		most = max(most, asked)
+		begun = begun || available == wanted
+		if asked > wanted+surge || begun && available < wanted {
+			m.t.Errorf("%d replicas, %d of them available, of %d and %d more at the most: %v", asked, available, wanted, surge, now)
+		}
+	}
+	m.t.Logf("%d moments, %d replicas at the most", len(m.history), most)
+	if most == wanted {
+		m.t.Error("nothing was moved")
+	}
 }
 
 // pods follows the endpoints of a cluster.
@@ -156,7 +191,16 @@ func (m *watchman) deployment(ctx context.Context, c *cluster.Cluster) {
 			m.t.Errorf("%s: the watch of deployments has ended: %v", c.Name, e.Object)
 			return
 		}
+		if d.Name != "web" {
+			continue
+		}
+		revision, err := strconv.ParseUint(d.ResourceVersion, 10, 64)
+		if err != nil {
+			m.t.Error(err)
+			return
+		}
 		m.mu.Lock()
+		m.history = append(m.history, moment{revision, c.Name, int(*d.Spec.Replicas), int(d.Status.AvailableReplicas)})
 		m.replicas[c.Name] = int(d.Status.ReadyReplicas)
 		m.mu.Unlock()
 	}
@@ -220,7 +264,8 @@ func (m *watchman) ask(ctx context.Context, server string) {
 
 // A cluster is drained, replicas and all, and comes back, while clients ask: no
 // address is ever answered, or remembered for its TTL, that has no ready pod behind
-// it, and there always is one. fedctl is killed on the way.
+// it, and there always is one. No replica goes before another one is ready for it, and there
+// are no more than the surge lets. fedctl is killed on the way.
 func TestMotion(t *testing.T) {
 	b := cluster.New(t)
 	all := b.Members(t, "paris", "lyon", "tokyo")
@@ -356,6 +401,7 @@ func TestMotion(t *testing.T) {
 	})
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.moves(6, 2)
 	t.Logf("%d questions", m.asked)
 	if m.asked < 100 {
 		t.Error("too few to see a gap")

@@ -3,6 +3,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -138,6 +139,7 @@ func (c Settings) Install(ctx context.Context, l *apply.Applied, say func(string
 	if err != nil {
 		return t, err
 	}
+	c.Surge = cmp.Or(c.Surge, before.Surge)
 	for i, k := range c.Kinds {
 		if c.Kinds[i], err = l.API.Find(ctx, k.Group, k.Version, k.Name); err != nil {
 			return t, fmt.Errorf("%s: %w", l.API.Server, err)

@@ -1,0 +1,81 @@
+package workload
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/fedns/fedns/internal/sync/replicas"
+)
+
+// moves says whether replicas go from one cluster to another without a gap. What an
+// autoscaler sees to goes by what others have given up already, since its maximum holds at
+// any time; and what is to be shown is shown as it is in the end.
+func (v *View) moves() bool {
+	return v.Workload() && v.Whole == "" && !v.Foresee && len(v.unclear()) == 0 && (v.Autoscaler == nil || v.Autoscaler() == nil)
+}
+
+// moved are the replicas that clusters are to be asked for now, so that in the end each has
+// its share.
+func (v *View) moved(shares map[string]Scale) map[string]Scale {
+	if !v.moves() {
+		return shares
+	}
+	var all []replicas.Holding
+	for _, m := range v.Members {
+		if share, ok := shares[m.Name]; ok && !m.Lost {
+			if _, theirs := v.Scaler(m.Name); !theirs {
+				all = append(all, v.holding(m, share["replicas"]))
+			}
+		}
+	}
+	for c, n := range replicas.Move(v.surging(), all, v.Want.Namespace+"/"+v.Name) {
+		shares[c] = Scale{"replicas": n}
+	}
+	return shares
+}
+
+// surging is how many there may be beyond those that are wanted.
+func (v *View) surging() int64 {
+	s := v.Surge
+	if v.surge != nil {
+		s = *v.surge
+	}
+	return s.Of(v.total("replicas"))
+}
+
+// holding is what a cluster has of a workload, and is to have.
+func (v *View) holding(m *Member, share int64) replicas.Holding {
+	e := v.Entries[m.Name]
+	out := replicas.Holding{Name: m.Name, Share: share, Sure: share, Asked: e.Sent["replicas"], Fixed: !m.knows(v.Sort)}
+	if c := e.Capacity; c != nil && c.Room() != nil {
+		out.Sure = min(out.Sure, *c.Room())
+	}
+	h := e.Have
+	switch {
+	case h != nil && h.Deleting:
+		out.Fixed = true // it is made again once it is gone
+	case h != nil:
+		out.Asked = max(out.Asked, h.Scale["replicas"])
+	case out.Fixed:
+		out.Asked = max(out.Asked, v.given(m.Name)["replicas"])
+	}
+	if h == nil || out.Fixed {
+		return out // none of them is ready for all that is known
+	}
+	n := func(field string) int64 { n, _ := number(h.Part.Status, field); return n }
+	seen := n("observedGeneration")
+	out.Ready, out.Unseen = n("availableReplicas"), seen > 0 && seen < h.Part.Generation // one that nobody has ever seen has no pods
+	out.Mixed = slices.Contains(v.Sort.kept, "updatedReplicas") && n("updatedReplicas") < n("replicas")
+	return out
+}
+
+// moving is why a cluster has other replicas than its share; "": it has its share.
+func (v *View) moving(now, share int64) string {
+	switch {
+	case now > share:
+		return fmt.Sprintf("%d more stay until as many are ready in other clusters", now-share)
+	case now < share:
+		return fmt.Sprintf("%d of %d so far: there may be %d more than wanted while some move", now, share, v.surging())
+	}
+	return ""
+}
