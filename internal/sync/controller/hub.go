@@ -37,6 +37,7 @@ type hub struct {
 	untold     map[workload.Key]bool   // of the reports, those with something new
 	stays      map[workload.Key]string // Namespaces that are being deleted, and what keeps them
 	contests   map[flight]*contest
+	expiring   map[workload.Key]bool // Jobs that have ended, and go by themselves
 	placements placements
 	census     census
 	planned    map[string]view      // how the clusters were when all plans were made
@@ -67,7 +68,7 @@ func newHub(c Config, a acts, all []*workload.Sort, own kube.Origin) *hub {
 		Config: c, acts: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), desk: newDesk(),
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string][]byte{},
 		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[flight]workload.Step{}, flights: map[flight]bool{}, vanished: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
-		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[flight]*contest{}, placements: newPlacements(), census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
+		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[flight]*contest{}, expiring: map[workload.Key]bool{}, placements: newPlacements(), census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
 	u.table.Sorts = all
 	u.gate.init(u)
@@ -166,6 +167,7 @@ func (u *hub) pass(now time.Time) {
 	for _, k := range u.census.overdue(now) {
 		u.table.Touch(k)
 	}
+	u.expire(now)
 	u.gate.pass(now)
 	u.tell(now)
 	u.place(now)
@@ -228,6 +230,9 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 		u.start(s, now)
 	}
 	u.count(w, p, now)
+	if !w.Expires.IsZero() {
+		u.expiring[k] = true
+	}
 	if w.Deleting || w.Leaving {
 		u.bury(w, p)
 	}
@@ -304,6 +309,7 @@ func (u *hub) forget(k workload.Key) {
 	delete(u.untold, k)
 	delete(u.stays, k)
 	u.placements.lost(k)
+	delete(u.expiring, k)
 	u.census.drop(k)
 	u.gate.clear(k)
 	for f := range u.tries {
@@ -509,15 +515,37 @@ func (u *hub) again(s workload.Step) {
 	}
 }
 
+// expire deletes Jobs that have ended and been kept for as long as they say. Each cluster does
+// so with its own, and no API server without controllers does.
+func (u *hub) expire(now time.Time) {
+	for k := range u.expiring {
+		switch w := u.table.Wanted(k); {
+		case w == nil || w.Deleting || w.Expires.IsZero():
+			delete(u.expiring, k)
+		case !now.Before(w.Expires):
+			u.remove(w, now)
+		}
+	}
+}
+
+// remove deletes a federated object.
+func (u *hub) remove(w *workload.Want, now time.Time) {
+	f := flight{"", w.Key}
+	if u.waits(f, now) {
+		return
+	}
+	u.desk.put(f, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+		return nil, api.Delete(ctx, w.Kind, w.Key.Namespace, w.Name, uid(w.UID))
+	}, u.filed)
+}
+
 // bury ends the deletion of a federated object whose like are gone, and lets one go that
 // isn't federated any more.
 func (u *hub) bury(w *workload.Want, p workload.Plan) {
 	if w.Sort.Home && w.Deleting {
 		for _, k := range u.table.Inside(w.Name) {
-			if o := u.table.Wanted(k); !o.Deleting && !u.waits(flight{"", k}, time.Now()) {
-				u.desk.put(flight{"", k}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
-					return nil, api.Delete(ctx, k.Kind, k.Namespace, k.Name, uid(o.UID))
-				}, u.filed)
+			if o := u.table.Wanted(k); !o.Deleting {
+				u.remove(o, time.Now())
 			}
 		}
 	}

@@ -15,10 +15,12 @@ import (
 )
 
 // deployments is one Sort: keys of two are never equal.
-var deployments = func() *workload.Sort {
+var deployments = sortNamed("Deployment")
+
+func sortNamed(name string) *workload.Sort {
 	all := workload.Kinds()
-	return all[slices.IndexFunc(all, func(s *workload.Sort) bool { return s.Kind.Name == "Deployment" })]
-}()
+	return all[slices.IndexFunc(all, func(s *workload.Sort) bool { return s.Kind.Name == name })]
+}
 
 func deployment(name string) workload.Key {
 	return workload.Key{Sort: deployments, Namespace: "shop", Name: name}

@@ -9,6 +9,7 @@ package workload
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -84,17 +85,17 @@ func Kinds() []*Sort {
 		{Kind: builtin.Services, Order: 2, Export: true, strip: stripService, unbalanced: isInternal, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Ingresses, Order: 2, Export: true, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, Margins: []string{surge, missing}, floor: rolls, tally: replicasReady, status: deployments, kept: append([]string{"conditions"}, deploymentCounts...)},
-		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, tally: replicasReady, status: sums(replicaSetCounts...), kept: replicaSetCounts},
+		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, tally: replicasReady, status: replicaSets, kept: append([]string{"conditions"}, replicaSetCounts...)},
 		{Kind: builtin.DaemonSets, Order: 3, tally: nodesReady, status: sums(daemonSetCounts...), kept: daemonSetCounts},
 		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, once: expires, ended: ended, whole: unlike, begun: started, pods: podsOfJob, tally: completed, status: jobs, kept: jobFields, unseen: true},
-		{Kind: builtin.Autoscalers, Order: 4, Scaler: true, Scale: []string{"minReplicas", "maxReplicas"}, status: sums("currentReplicas", "desiredReplicas"), kept: []string{"currentReplicas", "desiredReplicas"}},
+		{Kind: builtin.Autoscalers, Order: 4, Scaler: true, Scale: []string{"minReplicas", "maxReplicas"}, status: autoscalers, kept: append([]string{"conditions"}, autoscalerCounts...)},
 	}
 }
 
 // Other is a kind that isn't kept without being asked for. Most are copied as they are.
 func Other(k v1alpha1.Kind) *Sort {
 	for _, s := range []*Sort{
-		{Kind: builtin.StatefulSets, Order: 3, Scale: []string{"replicas"}, whole: alone, begun: synced, tally: replicasReady, status: sums(statefulSetCounts...), kept: append([]string{"currentRevision"}, statefulSetCounts...)},
+		{Kind: builtin.StatefulSets, Order: 3, Scale: []string{"replicas"}, whole: alone, begun: synced, tally: replicasReady, status: statefulSets, kept: append([]string{"currentRevision", "updateRevision"}, statefulSetCounts...)},
 		{Kind: builtin.Budgets, Order: 4, Guard: true, Margins: []string{"minAvailable", unavailable}, floor: yields},
 	} {
 		if s.Is(k) {
@@ -117,6 +118,20 @@ func helms(k Key, o Object) bool {
 
 // expires says whether a Job is taken away by the cluster when it has ended.
 func expires(o Object) bool { return at(o, "spec", "ttlSecondsAfterFinished") != nil }
+
+// expiry is when a Job that has ended has been kept for as long as it says; zero: it hasn't
+// ended.
+func expiry(o Object) time.Time {
+	ttl, ok := number(o, "spec", "ttlSecondsAfterFinished")
+	for _, kind := range []string{"Complete", "Failed"} {
+		if c := condition(object(o, "status"), kind); c != nil && ok {
+			if at, err := time.Parse(time.RFC3339, text(c, "lastTransitionTime")); err == nil {
+				return at.Add(time.Duration(ttl) * time.Second)
+			}
+		}
+	}
+	return time.Time{}
+}
 
 // unlike is why the pods of a Job aren't alike: each has a number of its own, or what
 // becomes of all counts. Half of such a Job in each of two clusters is one half, twice.

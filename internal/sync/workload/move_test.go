@@ -57,10 +57,10 @@ c Applied 3 replicas: `)
 	surge := func(s string) {
 		w.want("Deployment", "ns", "web", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/surge":%q,"fedns.io/preferences":"{\"rebalance\":true,\"clusters\":{\"a\":{\"weight\":1}}}"}},"spec":{"replicas":6}}`, s))
 	}
-	surge("1")
 	for _, c := range []string{"a", "b", "c"} {
 		w.answers(c, k, w.Known(c, k).Scale["replicas"])
 	}
+	surge("1") // which stays in the federation
 	w.check("one at a time", w.run(), "a: update Deployment ns/web 1 replica")
 	w.check("what is said meanwhile", says(), `a Applied 6 replicas: 1 of 6 so far: there may be 1 more than wanted while some move
 b Applied 0 replicas: 3 more stay until as many are ready in other clusters
@@ -68,8 +68,7 @@ c Applied 0 replicas: 3 more stay until as many are ready in other clusters`)
 	surge("a few")
 	w.check("one that can't be read", w.Plan(k).Notes[0].Text, `annotation fedns.io/surge: "a few" is neither a number of replicas, such as 2, nor a part of them, such as 25%; what is in the clusters stays as it is`)
 	surge("0")
-	w.check("none", w.run(), `a: update Deployment ns/web 1 replica
-b: update Deployment ns/web 0 replicas
+	w.check("none", w.run(), `b: update Deployment ns/web 0 replicas
 c: update Deployment ns/web 0 replicas
 a: update Deployment ns/web 6 replicas`)
 }

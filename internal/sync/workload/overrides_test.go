@@ -159,7 +159,7 @@ func TestOverriddenReplicas(t *testing.T) {
 	w.web(9, "web:1", in("1"))
 	w.check("the others have the rest", w.run(), "a: create Deployment ns/web 1 replica, 1 maxSurge\nb: create Deployment ns/web 4 replicas, 2 maxSurge\nc: create Deployment ns/web 4 replicas, 2 maxSurge")
 	w.web(9, "web:1", in("5"))
-	w.check("more", w.run(), "a: update Deployment ns/web 5 replicas, 2 maxSurge\nb: update Deployment ns/web 2 replicas, 1 maxSurge\nc: update Deployment ns/web 2 replicas, 1 maxSurge")
+	w.check("more", w.run(), "a: update Deployment ns/web 4 replicas, 2 maxSurge\nb: update Deployment ns/web 2 replicas, 1 maxSurge\nc: update Deployment ns/web 2 replicas, 1 maxSurge\na: update Deployment ns/web 5 replicas, 2 maxSurge")
 	k := w.web(9, "web:1", in("0"))
 	w.run()
 	w.check("none", fmt.Sprint(w.Known("a", k).Scale), "0 replicas, 1 maxSurge")

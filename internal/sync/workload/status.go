@@ -11,6 +11,7 @@ var (
 	replicaSetCounts  = []string{"replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"}
 	daemonSetCounts   = []string{"desiredNumberScheduled", "currentNumberScheduled", "numberMisscheduled", "numberReady", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"}
 	statefulSetCounts = []string{"replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"}
+	autoscalerCounts  = []string{"currentReplicas", "desiredReplicas"}
 	jobFields         = []string{"active", "succeeded", "failed", "ready", "terminating", "startTime", "completionTime", "conditions", "completedIndexes", "failedIndexes"}
 )
 
@@ -112,19 +113,70 @@ func sums(fields ...string) func([]Part, Object, bool) map[string]any {
 // times are those of the clusters: when the last one came to be so, or the first one ceased to.
 func deployments(parts []Part, was Object, all bool) map[string]any {
 	out := sums(deploymentCounts...)(parts, was, all)
-	var conditions []any
-	for _, c := range []map[string]any{available(parts, all), progressing(parts, all)} {
+	conditions(out, was, available(parts, all), progressing(parts, all))
+	return out
+}
+
+// replicaSets adds the counts up, and says why pods can't be made, if that is so anywhere.
+func replicaSets(parts []Part, was Object, all bool) map[string]any {
+	out := sums(replicaSetCounts...)(parts, was, all)
+	conditions(out, was, worst(parts, "ReplicaFailure", "True"))
+	return out
+}
+
+// statefulSets adds the counts up. Revisions have names that each cluster gives: those of
+// one that has two tell that a rollout isn't over.
+func statefulSets(parts []Part, was Object, all bool) map[string]any {
+	out := sums(statefulSetCounts...)(parts, was, all)
+	for _, p := range parts {
+		now, next := p.Status["currentRevision"], p.Status["updateRevision"]
+		if _, said := out["currentRevision"]; now != nil && next != nil && (!said || now != next) {
+			out["currentRevision"], out["updateRevision"] = now, next
+		}
+	}
+	return out
+}
+
+// autoscalers adds the counts up, and says what is the matter where it is worst: whether there
+// is anything to scale by, and whether a bound is in the way.
+func autoscalers(parts []Part, was Object, all bool) map[string]any {
+	out := sums(autoscalerCounts...)(parts, was, all)
+	conditions(out, was, worst(parts, "AbleToScale", "False"), worst(parts, "ScalingActive", "False"), worst(parts, "ScalingLimited", "True"))
+	return out
+}
+
+// worst is a condition of the first cluster in which it is the bad one, which is named then, or
+// else of the first that has it at all; nil: none has.
+func worst(parts []Part, kind, bad string) map[string]any {
+	var out map[string]any
+	for _, p := range parts {
+		switch c := conditionOf(p.Status, kind); {
+		case c == nil:
+		case c["status"] == bad:
+			out = clone(c).(map[string]any)
+			out["message"] = strings.TrimSuffix("in "+p.Cluster+": "+text(c, "message"), ": ")
+			return out
+		case out == nil:
+			out = c
+		}
+	}
+	return out
+}
+
+// conditions has a status have those conditions that there are.
+func conditions(status, was Object, all ...map[string]any) {
+	var out []any
+	for _, c := range all {
 		if c != nil {
-			conditions = append(conditions, c)
+			out = append(out, clone(c))
 		}
 	}
 	switch {
-	case len(conditions) > 0:
-		out["conditions"] = conditions
+	case len(out) > 0:
+		status["conditions"] = out
 	case was["conditions"] != nil:
-		out["conditions"] = nil // null takes away what a patch would leave
+		status["conditions"] = nil // null takes away what a patch would leave
 	}
-	return out
 }
 
 // available is what the clusters say of whether enough pods are.

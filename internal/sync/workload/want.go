@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/sync/placement"
@@ -50,6 +51,9 @@ type Want struct {
 	// Once is that it is a Job which each cluster takes away when it has ended:
 	// where it isn't, it may have run.
 	Once bool
+	// Expires is when it is to go, as a Job that has ended and says for how long it is kept;
+	// zero: it isn't.
+	Expires time.Time
 	// Balanced is that it is a Service which may have addresses of load balancers.
 	Balanced bool
 	// Terminating is that it is a Namespace which an API server holds until it is
@@ -104,7 +108,9 @@ func NewWant(k Key, o Object, federation string) *Want {
 	if k.Scaler {
 		w.Target = text(o, "spec", "scaleTargetRef", "kind") + " " + text(o, "spec", "scaleTargetRef", "name")
 	}
-	w.Once = k.once != nil && k.once(o)
+	if w.Once = k.once != nil && k.once(o); w.Once && !w.Deleting {
+		w.Expires = expiry(o)
+	}
 	w.Balanced = k.unbalanced == nil || !k.unbalanced(o)
 	if w.PodSelector = podSelector(object(o, "spec", "selector")); k.pods != nil {
 		w.PodSelector = cmp.Or(k.pods(o), w.PodSelector)

@@ -38,6 +38,7 @@ func TestSync(t *testing.T) {
 		{"bad input", badInput},
 		{"overrides", overrides},
 		{"placement", places},
+		{"helm", installs},
 		{"autoscalers", autoscalers},
 		{"jobs", jobs},
 		{"a namespace deleted in a member", namespaceDeleted},

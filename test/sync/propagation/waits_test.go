@@ -1,8 +1,10 @@
 package propagation
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -10,7 +12,7 @@ import (
 )
 
 // waits is that who waits for a Deployment in one cluster can wait for a federated one: kubectl
-// wait, and kubectl rollout status.
+// wait, kubectl rollout status, and Helm.
 func waits(t *testing.T, w *world) {
 	kubectl := func(args ...string) {
 		t.Helper()
@@ -30,4 +32,101 @@ func waits(t *testing.T, w *world) {
 	eventually(t, w.Fed, "deployment", "shop", "web", "status/conditions/1/reason", "NewReplicaSetAvailable")
 	kubectl("set", "image", "deployment/web", "web=nginx:1")
 	kubectl("rollout", "status", "deployment/web", limit)
+}
+
+// everything is a chart with one of each of those that Helm waits for.
+const everything = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {replicas: 3, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: "{{ .Values.image }}"}]}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: store}
+spec: {replicas: 2, serviceName: store, selector: {matchLabels: {app: store}}, template: {metadata: {labels: {app: store}}, spec: {containers: [{name: c, image: "{{ .Values.image }}"}]}}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: alone}
+spec: {replicas: 3, selector: {matchLabels: {app: alone}}, template: {metadata: {labels: {app: alone}}, spec: {containers: [{name: c, image: c}]}}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec: {selector: {matchLabels: {app: agent}}, template: {metadata: {labels: {app: agent}}, spec: {containers: [{name: c, image: c}]}}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once}
+spec: {parallelism: 2, completions: 2, template: {spec: {restartPolicy: Never, containers: [{name: c, image: c}]}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: store}
+spec: {selector: {app: store}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {color: blue}
+`
+
+// installs is that Helm waits for what it has installed in a federation until it is there in the
+// clusters.
+func installs(t *testing.T, w *world) {
+	bin := filepath.Join(vector.Root(), "bin", "tools", "helm")
+	if _, err := os.Stat(bin); err != nil {
+		t.Fatalf("%v (hint: make helm)", err)
+	}
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"Chart.yaml": "{apiVersion: v2, name: everything, version: 1.0.0}", "values.yaml": `{image: "c:1"}`, "templates/all.yaml": everything,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Fed.Apply(t, strings.Replace(ns("helm"), "metadata: {", "metadata: {annotations: {"+inParisAndTokyo+"}, ", 1))
+	helm := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command(bin, append(args, "--kubeconfig", w.Fed.Kubeconfig, "--namespace", "helm", "--timeout", "1m")...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	image := func(want string) {
+		t.Helper()
+		ready := 0
+		for _, m := range []string{"paris", "tokyo"} {
+			if got := field(t, w.Members[m], "deployment", "helm", "web", "spec/template/spec/containers/0/image"); got != want {
+				t.Errorf("%s has %s, and Helm has waited for %s", m, got, want)
+			}
+			n, err := strconv.Atoi("0" + field(t, w.Members[m], "deployment", "helm", "web", "status/availableReplicas"))
+			if err != nil {
+				t.Error(err)
+			}
+			ready += n
+		}
+		if ready != 3 {
+			t.Errorf("%d are available, and Helm has waited for 3", ready)
+		}
+		if got := field(t, w.Fed, "statefulset", "helm", "store", "status/readyReplicas"); got != "2" {
+			t.Errorf("%s of the StatefulSet are ready, and Helm has waited for 2", got)
+		}
+	}
+	helm("install", "everything", dir, "--wait", "--wait-for-jobs")
+	image("c:1")
+	helm("upgrade", "everything", dir, "--set", "image=c:2", "--wait", "--wait-for-jobs")
+	image("c:2")
+	for _, what := range []string{"deployment/web", "statefulset/store", "daemonset/agent"} {
+		out, err := exec.Command(filepath.Join(vector.Root(), "bin", "kube", "kubectl"), "--kubeconfig", w.Fed.Kubeconfig, "-n", "helm", "rollout", "status", what, "--timeout="+within.String()).CombinedOutput()
+		if err != nil {
+			t.Errorf("rollout status %s: %v: %s", what, err, out)
+		}
+	}
 }
