@@ -75,8 +75,8 @@ func overrides(t *testing.T, w *world) {
 	w.says(t, "differ", "web", "OverrideFailed", "cluster paris: annotation fedns.io/overrides: rule 1: replace /spec/template/spec/initContainers/0/image: the object says nothing there")
 	patch(t, w.Fed, "deployment", "differ", "web", `{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"nginx:2"}]}}}}`)
 	eventually(t, tokyo, "deployment", "differ", "web", image, "nginx:2")
-	if s := w.stands(t, "deployment", "differ", "web", "paris", workload.Failed); !strings.Contains(s.Error, "initContainers") {
-		t.Errorf("it says %q", s.Error)
+	if s := w.stands(t, "deployment", "differ", "web", "paris", workload.Failed); !strings.Contains(s.placed.Why, "initContainers") {
+		t.Errorf("it says %q", s.placed.Why)
 	}
 	if got := changed(paris, third); len(got) > 0 {
 		t.Errorf("in paris %q have changed", got)
