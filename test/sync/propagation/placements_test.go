@@ -70,6 +70,12 @@ func placements(t *testing.T, w *world) {
 		return out
 	}
 	before := versions()
+	server.Eventually(t, within, "all that has happened is told", func() bool {
+		time.Sleep(2 * time.Second) // as long as any write is put off, and more
+		was := before
+		before = versions()
+		return maps.Equal(was, before)
+	})
 	w.Stop()
 	w.Restart(t)
 	w.Fed.Apply(t, configMap("shop", "later", "", "blue"))
