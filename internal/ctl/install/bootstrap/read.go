@@ -69,7 +69,10 @@ func Uninstall(ctx context.Context, api *kube.API, federation string, force bool
 	if err := errors.Join(remove("", builtin.ClusterRoles, builtin.Definitions), remove(v1alpha1.System, builtin.Secrets, builtin.ServiceAccounts)); err != nil {
 		return notes, err
 	}
-	if err := errors.Join(marks.Sweep(ctx, api), remove(v1alpha1.System, builtin.ConfigMaps)); err != nil {
+	if err := marks.Sweep(ctx, api); err != nil {
+		return notes, err
+	}
+	if err := remove(v1alpha1.System, builtin.ConfigMaps); err != nil {
 		return notes, err
 	}
 	kept, err := apply.DeleteOwnedNamespace(ctx, api, v1alpha1.System)

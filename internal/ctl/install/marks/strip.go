@@ -123,7 +123,8 @@ func Write(ctx context.Context, api *kube.API, k kube.Kind, o *kube.Object, chan
 // federation, and that carry no labels of fedctl's.
 var remnants = []kube.Kind{builtin.Leases, builtin.ConfigMaps}
 
-// Sweep removes them, if nobody else has written there.
+// Sweep removes them, if nobody else has written there. What says whose API it is stays, for
+// whoever has to begin again.
 func Sweep(ctx context.Context, api *kube.API) error {
 	var errs []error
 	for _, k := range remnants {
@@ -132,7 +133,7 @@ func Sweep(ctx context.Context, api *kube.API) error {
 			errs = append(errs, fmt.Errorf("%s: %w", k.Resource, err))
 			continue
 		}
-		for _, o := range slices.DeleteFunc(all, func(o kube.Object) bool { return !Ours(&o) }) {
+		for _, o := range slices.DeleteFunc(all, func(o kube.Object) bool { return !Ours(&o) || o.GetName() == v1alpha1.ConfigName }) {
 			if err := api.Delete(ctx, k, o.GetNamespace(), o.GetName(), o.GetUID()); err != nil {
 				errs = append(errs, fmt.Errorf("%s %s is left: %w", k.Name, place(&o), err))
 			}
