@@ -239,6 +239,6 @@ func (f *Frontend) ID() FrontendKey { return f.Key }
 func (c Class) ID() ClassKey        { return c.Key }
 
 // HasPort says whether the endpoints of a slice have a port of their Service.
-func (sl *Slice) HasPort(p Port) bool {
-	return len(sl.Ports) == 0 || slices.ContainsFunc(sl.Ports, func(o Port) bool { return o.Name == p.Name && o.Proto == p.Proto })
+func (s *Slice) HasPort(p Port) bool {
+	return len(s.Ports) == 0 || slices.ContainsFunc(s.Ports, func(o Port) bool { return o.Name == p.Name && o.Proto == p.Proto })
 }

@@ -11,6 +11,33 @@ import (
 	"github.com/fedns/fedns/test/framework/fakeapi"
 )
 
+// Who loses the lease is waited for: another may lead when Lead has returned.
+func TestLost(t *testing.T) {
+	a := fakeapi.New(t, builtin.Namespaces, builtin.Leases)
+	api := a.Client()
+	if _, err := api.Create(t.Context(), builtin.Namespaces, builtin.Namespaces.New("", "ns"), "test"); err != nil {
+		t.Fatal(err)
+	}
+	var ended atomic.Bool
+	err := Lead(t.Context(), api, Lease{Namespace: "ns", Name: "l", Holder: "one", Duration: 2 * time.Second}, func(held context.Context) {
+		a.Fail(func(method, _ string) int {
+			if method == "GET" {
+				return 0
+			}
+			return 503
+		})
+		<-held.Done()
+		time.Sleep(50 * time.Millisecond) // what is under way takes its time to end
+		ended.Store(true)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if !ended.Load() {
+		t.Error("it has returned while it leads")
+	}
+}
+
 // One leads at a time; the next one begins when it has ended, at once.
 func TestLead(t *testing.T) {
 	a := fakeapi.New(t, builtin.Namespaces, builtin.Leases)

@@ -9,6 +9,7 @@ package fakeapi
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -178,8 +179,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		code, out, err = a.serve(r, body)
 	}
 	if err != nil {
-		f, ok := err.(*fault)
-		if !ok {
+		var f *fault
+		if !errors.As(err, &f) {
 			f = faultOf(500, "%v", err)
 		}
 		answer(f.code, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": f.reason, "code": f.code, "message": f.detail})
@@ -382,7 +383,7 @@ func (a *API) drop(k kube.Kind, o *kube.Object, dry bool) {
 	if dry {
 		return
 	}
-	if len(o.GetFinalizers()) > 0 {
+	if held(o) {
 		if o.GetDeletionTimestamp() == nil {
 			c := o.DeepCopy()
 			unstructured.SetNestedField(c.Object, time.Now().UTC().Format(time.RFC3339), "metadata", "deletionTimestamp")
@@ -402,6 +403,12 @@ func (a *API) drop(k kube.Kind, o *kube.Object, dry bool) {
 		}
 	}
 	a.put(k, o.DeepCopy(), "DELETED")
+}
+
+// held says whether an object is only marked when it is deleted.
+func held(o *kube.Object) bool {
+	inside, _, _ := unstructured.NestedSlice(o.Object, "spec", "finalizers") // of a namespace
+	return len(o.GetFinalizers()) > 0 || len(inside) > 0
 }
 
 // put keeps an object, and tells watches.
@@ -495,7 +502,7 @@ func (a *API) write(r *http.Request, p place, given *kube.Object, dry bool) (int
 	if live != nil && same(live, o) {
 		return code, live.Object, nil
 	}
-	if o.GetDeletionTimestamp() != nil && len(o.GetFinalizers()) == 0 {
+	if o.GetDeletionTimestamp() != nil && !held(o) {
 		how = "DELETED"
 	}
 	a.put(p.kind, o, how)

@@ -14,6 +14,9 @@ import (
 	"github.com/fedns/fedns/test/framework/fakeapi"
 )
 
+// widgets are a kind that nobody knows.
+var widgets = kube.Kind{Group: "example.com", Version: "v1", Name: "Widget", Resource: "widgets", Namespaced: true}
+
 // A pair is the API of a federation and that of a cluster.
 type pair struct {
 	home, there *fakeapi.API
@@ -25,7 +28,7 @@ func newPair(t *testing.T) *pair {
 	p := &pair{
 		home: fakeapi.New(t, builtin.Namespaces, builtin.Secrets, builtin.ServiceAccounts, builtin.ConfigMaps, builtin.Roles, builtin.RoleBindings, builtin.Leases, v1alpha1.Clusters),
 		there: fakeapi.New(t, slices.Concat([]kube.Kind{builtin.Namespaces, builtin.ServiceAccounts, builtin.Roles, builtin.RoleBindings,
-			builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Nodes, builtin.Pods}, Propagated, copies)...),
+			builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Nodes, builtin.Pods, widgets}, Propagated, copies)...),
 	}
 	p.member = &Member{Federation: "fed", Home: p.home.Client(), Cluster: "oslo", API: p.there.Client()}
 	for _, a := range []*kube.API{p.member.Home, p.member.API} {
@@ -40,7 +43,7 @@ func newPair(t *testing.T) *pair {
 }
 
 func (p *pair) join(t *testing.T, spec map[string]any) error {
-	_, err := p.member.Join(t.Context(), Request{Endpoint: kubeconfig.Endpoint{Server: p.there.URL}, Spec: spec}, func(string) {})
+	_, err := p.member.Join(t.Context(), Request{Endpoint: kubeconfig.Endpoint{Server: p.there.URL}, Spec: spec, Kinds: []kube.Kind{widgets}}, func(string) {})
 	return err
 }
 
@@ -90,6 +93,9 @@ func TestJoin(t *testing.T) {
 		if got, want := fmt.Sprint(o.Object["subjects"]), "[map[kind:ServiceAccount name:"+b+" namespace:federation-system]]"; got != want {
 			t.Errorf("%s binds %s, want %s", b, got, want)
 		}
+	}
+	if role := fmt.Sprint(p.there.Get(builtin.ClusterRoles, "", "fedsync-fed").Object["rules"]); !strings.Contains(role, "widgets") {
+		t.Errorf("fedsync may: %s", role)
 	}
 	// What fedns may do changes nothing, and it sees no Secret.
 	role := fmt.Sprint(p.there.Get(builtin.ClusterRoles, "", "fedns-fed").Object["rules"])
