@@ -226,6 +226,8 @@ fedctl plan --context myfederation
 
 # Is there anything to do?
 fedctl plan --context myfederation --exit-code`,
-		make: func(c *call) action { return &plan{previewing: previewing{steering: steering{reaching: newReaching(c)}}} },
+		make: func(c *call) action {
+			return &plan{previewing: previewing{steering: steering{reaching: newReaching(c)}}}
+		},
 	}
 }
