@@ -67,7 +67,7 @@ func groups() []group {
 			drainCommand(), downCommand(), upCommand(), failbackCommand(), undrainCommand(), overridesCommand(),
 		}},
 		{"clusters", "The API of a federation, and its clusters", []command{
-			initCommand(), joinCommand(), unjoinCommand(), getClustersCommand(), deinitCommand(),
+			initCommand(), joinCommand(), unjoinCommand(), getClustersCommand(), rightsCommand(), deinitCommand(),
 		}},
 		{"objects", "The objects of a federation, which fedsync keeps in its clusters", []command{
 			statusCommand(), getObjectsCommand(), planCommand(), confirmCommand(), adoptCommand(),

@@ -40,7 +40,7 @@ var reachAPI = []string{
 	"up service/shop/web --reason x --context fed", "failback region/eu --reason x --context fed", "undrain zone/eu-a --context fed",
 	"undrain cluster/eu --context fed --timeout LIMIT", "overrides --context fed",
 	"init f --host-cluster-context fed --dns-zone-name example.com --timeout LIMIT", "init f --api fed --dns-zone-name example.com --timeout LIMIT",
-	"join eu --cluster-context fed --context fed --timeout LIMIT", "unjoin eu --context fed", "get clusters --context fed", "get objects --context fed", "status --context fed",
+	"join eu --cluster-context fed --context fed --timeout LIMIT", "unjoin eu --context fed", "get clusters --context fed", "get objects --context fed", "status --context fed", "rights --context fed",
 	"deinit f --host-cluster-context fed --yes --timeout LIMIT", "plan --context fed", "confirm --context fed", "adopt --context fed",
 }
 

@@ -27,6 +27,7 @@ type initialize struct {
 	kindList list
 	surge    string
 	timeout  time.Duration
+	rotate   bool
 	dry      bool
 	out      output
 }
@@ -48,6 +49,7 @@ func (c *initialize) declare(fs *pflag.FlagSet) {
 	fs.StringVar(&c.plan.StorageClass, "etcd-storage-class", "", "`CLASS` of it; default: the cluster's own")
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated, too; may be given several times")
 	fs.StringVar(&c.surge, "surge", "", "`NUMBER` of replicas, or percentage of those wanted, that there may be beyond them while some move to another cluster; default: 25%")
+	fs.BoolVar(&c.rotate, "rotate-encryption-key", false, "give the API in the host cluster another key for Secrets in etcd, and write all of them with it")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made, with keys of its own each time")
 	c.out.declareObjects(fs)
@@ -63,6 +65,9 @@ func (c *initialize) run(ctx context.Context) error {
 	}
 	if c.api != "" && c.hostName != "" {
 		return misused(&c.command, "init: --api and --host-cluster-context exclude each other")
+	}
+	if c.rotate && (c.api != "" || c.dry) {
+		return misused(&c.command, "init: --rotate-encryption-key is for an API that fedctl has set up, and not for --dry-run")
 	}
 	if c.plan.Storage == none {
 		c.plan.Storage = ""
@@ -173,6 +178,13 @@ func (c *initialize) raise(ctx context.Context, law bootstrap.Settings, p *progr
 	}
 	defer own.Close()
 	inside.API = own
+	if c.rotate {
+		if err := c.plan.Rotate(ctx, there, own, admin, p.say); err != nil {
+			return err
+		}
+		p.end()
+		c.printf("Secrets are encrypted with a new key in etcd; copies of etcd from before are so with the last\n")
+	}
 	tokens, err := law.Install(ctx, inside, p.say)
 	if err != nil {
 		return err

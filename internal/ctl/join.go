@@ -31,9 +31,15 @@ type join struct {
 	kindList  list
 	adopt     bool
 	timeout   time.Duration
+	noSecrets bool
+	wide      bool
+	life      time.Duration
 	dry       bool
 	out       output
 }
+
+// shortestLife is that of tokens: an API server refuses less (k8s.io/kubernetes/pkg/registry/core/serviceaccount).
+const shortestLife = 10 * time.Minute
 
 func (c *join) declare(fs *pflag.FlagSet) {
 	c.reaching.declare(fs)
@@ -46,6 +52,9 @@ func (c *join) declare(fs *pflag.FlagSet) {
 	fs.StringVar(&c.addresses, "addresses", "", "`RANGE,...`: it may announce only these")
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated to it, too; may be given several times")
 	fs.BoolVar(&c.adopt, "adopt", false, "have fedsync take over what is there already of the names of federated objects; fedctl adopt --dry-run says which, once it is a member")
+	fs.BoolVar(&c.noSecrets, "no-secrets", false, "fedsync may have no Secrets there; default: as it was joined before")
+	fs.BoolVar(&c.wide, "all-namespaces", false, "fedsync may write in every namespace there, and not only in those of the federation")
+	fs.DurationVar(&c.life, "token-life", membership.DefaultTokenLife, "`DURATION` that tokens last; fedsync renews them; 0: for ever")
 	fs.DurationVar(&c.timeout, "timeout", 2*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made")
 	c.out.declareObjects(fs)
@@ -56,7 +65,13 @@ func (c *join) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := membership.Request{Server: c.endpoint}
+	r := membership.Request{Server: c.endpoint, Everywhere: c.wide, TokenLife: c.life}
+	if c.given["no-secrets"] {
+		r.NoSecrets = &c.noSecrets
+	}
+	if c.life != 0 && c.life < shortestLife {
+		return misused(&c.command, "join: --token-life %s: Kubernetes gives none that last for less than %s", c.life, shortestLife)
+	}
 	if c.adopt {
 		r.Adopt = c.Now().UTC().Format(time.RFC3339)
 	}
@@ -90,7 +105,7 @@ func (c *join) run(ctx context.Context) error {
 		if err := c.reachable(cut); err != nil {
 			return err
 		}
-		r.Endpoint = cut.Endpoint
+		r.Endpoint, r.Fedsync = cut.Endpoint, whose.Fedsync
 		m := &membership.Member{Federation: whose.Federation, Home: home, Cluster: name, API: api}
 		lacks, err := c.kindsOf(ctx, m, whose, &r)
 		if err != nil {
@@ -156,7 +171,19 @@ func (c *join) told(whose v1alpha1.Settings, name, server string, res membership
 	}
 	c.printf("cluster %s "+what, name, whose.Federation, server)
 	if !res.Expires.IsZero() {
-		c.printf("its tokens end at %s: that cluster fills in none that last; fedctl join again renews them\n", res.Expires.UTC().Format(time.RFC3339))
+		c.printf("its tokens end at %s, unless fedsync renews them, as it does while it runs; fedctl join again renews them, too\n", res.Expires.UTC().Format(time.RFC3339))
+	}
+	switch {
+	case c.life == 0:
+		c.printf("its tokens don't end, as --token-life 0 says\n")
+	case res.Lasts:
+		c.printf("the token of fedns doesn't end: no fedsync that renews tokens has led here yet; the first one that does replaces it\n")
+	}
+	if res.Everywhere && !c.wide {
+		c.printf("fedsync may write in all of its namespaces: the one that leads is of a version that needs to; fedctl join again, when it is upgraded, narrows that\n")
+	}
+	if res.Unkept {
+		c.printf("it serves no ValidatingAdmissionPolicy (Kubernetes 1.30): nothing but fedsync itself keeps it out of the cluster's own namespaces\n")
 	}
 	if res.Unseen != nil {
 		c.printf("from here %s can't be reached: %v\n", c.endpoint, res.Unseen)
@@ -169,7 +196,7 @@ func (c *join) show(ctx context.Context, m *membership.Member, r membership.Requ
 	if err != nil {
 		return err
 	}
-	there, err := m.Objects(kinds)
+	there, err := m.Planned(ctx, r, kinds)
 	if err != nil {
 		return err
 	}

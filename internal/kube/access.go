@@ -49,11 +49,13 @@ func (a *API) May(ctx context.Context, r Right) (bool, error) {
 }
 
 // Token asks for a token of a service account, for as long as that or as the
-// server allows, and says when it expires.
-func (a *API) Token(ctx context.Context, namespace, account string, life time.Duration) (token string, expires time.Time, err error) {
-	body, err := json.Marshal(map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": map[string]any{
-		"expirationSeconds": int64(life / time.Second),
-	}})
+// server allows, and says when it expires. With a Secret to bind it to, it ends with that, too.
+func (a *API) Token(ctx context.Context, namespace, account string, life time.Duration, bound string) (token string, expires time.Time, err error) {
+	spec := map[string]any{"expirationSeconds": int64(life / time.Second)}
+	if bound != "" {
+		spec["boundObjectRef"] = map[string]any{"apiVersion": "v1", "kind": builtin.Secrets.Name, "name": bound}
+	}
+	body, err := json.Marshal(map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
 	if err != nil {
 		return "", expires, err
 	}

@@ -36,7 +36,12 @@ var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 
 // first, and after whatever broke the watch. selector is one of labels or fields,
 // "" is all. The managed fields are left out, unless the Follower has a method Managed.
 func (a *API) Follow(ctx context.Context, k Kind, selector string, f Follower) {
-	l := &lists{api: a, kind: k, selector: selector, Follower: f, pages: listOf(k), tally: apireply.NewTally(a.budget), known: apireply.Known[bool]{}}
+	a.FollowIn(ctx, k, "", selector, f)
+}
+
+// FollowIn is Follow for what is in one namespace.
+func (a *API) FollowIn(ctx context.Context, k Kind, namespace, selector string, f Follower) {
+	l := &lists{api: a, kind: k, namespace: namespace, selector: selector, Follower: f, pages: listOf(k), tally: apireply.NewTally(a.budget), known: apireply.Known[bool]{}}
 	l.pages.Budget = a.budget
 	defer l.tally.End()
 	sample := &Object{}
@@ -70,14 +75,15 @@ func (l *lists) run(ctx context.Context, sample *Object) {
 // lists makes a reflector's calls.
 type lists struct {
 	Follower
-	api      *API
-	kind     Kind
-	selector string
-	listing  sync.RWMutex
-	pages    *apireply.List
-	tally    *apireply.Tally
-	known    apireply.Known[bool]
-	ctx      context.Context // of run: stores are called without one
+	api       *API
+	kind      Kind
+	namespace string // "": all
+	selector  string
+	listing   sync.RWMutex
+	pages     *apireply.List
+	tally     *apireply.Tally
+	known     apireply.Known[bool]
+	ctx       context.Context // of run: stores are called without one
 }
 
 // ListWithContext is for reflectors.
@@ -91,7 +97,7 @@ func (l *lists) ListWithContext(ctx context.Context, o metav1.ListOptions) (runt
 	}
 	o.LabelSelector = l.selector
 	o.Limit = l.pages.Limit(o.Limit)
-	list, err := l.api.dyn.Resource(resource(l.kind)).List(apireply.Expect(ctx, l.pages), o)
+	list, err := l.api.dyn.Resource(resource(l.kind)).Namespace(l.namespace).List(apireply.Expect(ctx, l.pages), o)
 	if err != nil {
 		l.pages.Release()
 		l.failed(ctx, err)
@@ -103,7 +109,7 @@ func (l *lists) ListWithContext(ctx context.Context, o metav1.ListOptions) (runt
 // WatchWithContext is for reflectors.
 func (l *lists) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	o.LabelSelector = l.selector
-	w, err := l.api.dyn.Resource(resource(l.kind)).Watch(apireply.Expect(ctx, l.pages), o)
+	w, err := l.api.dyn.Resource(resource(l.kind)).Namespace(l.namespace).Watch(apireply.Expect(ctx, l.pages), o)
 	if err != nil {
 		if o.SendInitialEvents == nil { // else it lists instead, and that has the last word
 			l.failed(ctx, err)

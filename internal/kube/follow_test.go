@@ -144,7 +144,7 @@ func TestExcess(t *testing.T) {
 		"a table":    func(ctx context.Context) error { _, err := api.Table(ctx, configMaps, "ns", true); return err },
 		"a kind":     func(ctx context.Context) error { _, err := api.Find(ctx, "", "v1", "ConfigMap"); return err },
 		"a version":  func(ctx context.Context) error { _, err := api.Version(ctx); return err },
-		"a token":    func(ctx context.Context) error { _, _, err := api.Token(ctx, "ns", "a", time.Hour); return err },
+		"a token":    func(ctx context.Context) error { _, _, err := api.Token(ctx, "ns", "a", time.Hour, ""); return err },
 		"its state":  func(ctx context.Context) error { return api.Ready(ctx) },
 		"a revision": func(ctx context.Context) error { _, err := api.Revision(ctx, configMaps); return err },
 		"a kind that is followed": func(ctx context.Context) error {

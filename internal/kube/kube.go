@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -82,6 +83,7 @@ type API struct {
 	budget    *apireply.Budget // what it may take up here
 	rehearsal *Rehearsal       // nil: what is written is meant
 	silence   time.Duration    // after which a watch is taken to be dead
+	token     *atomic.Pointer[string]
 }
 
 // dialTimeout is how long a server may take to accept a connection; client-go's
@@ -117,13 +119,14 @@ func Open(c Config) (*API, error) {
 	if config.ExecProvider != nil {
 		config.Wrap(plugin.Inner)
 	}
-	a := &API{Server: config.Host, REST: config, silence: apireply.HungAfter, budget: &apireply.Budget{}}
+	a := &API{Server: config.Host, REST: config, silence: apireply.HungAfter, budget: &apireply.Budget{}, token: &atomic.Pointer[string]{}}
 	if a.http, err = rest.HTTPClientFor(config); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where(), unusable(err))
 	}
 	if config.ExecProvider != nil {
 		a.http.Transport = plugin.Outer(a.http.Transport)
 	}
+	a.http.Transport = bearer{a.http.Transport, a.token}
 	if c.Wrap != nil {
 		a.http.Transport = c.Wrap(a.http.Transport)
 	}

@@ -35,6 +35,9 @@ var (
 	RoleBindings        = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "RoleBinding", Resource: "rolebindings", Namespaced: true}
 	ClusterRoles        = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "ClusterRole", Resource: "clusterroles"}
 	ClusterRoleBindings = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "ClusterRoleBinding", Resource: "clusterrolebindings"}
+	Policies            = Kind{Group: "admissionregistration.k8s.io", Version: "v1", Name: "ValidatingAdmissionPolicy", Resource: "validatingadmissionpolicies"}
+	PolicyBindings      = Kind{Group: "admissionregistration.k8s.io", Version: "v1", Name: "ValidatingAdmissionPolicyBinding", Resource: "validatingadmissionpolicybindings"}
+	NetworkPolicies     = Kind{Group: "networking.k8s.io", Version: "v1", Name: "NetworkPolicy", Resource: "networkpolicies", Namespaced: true}
 	Leases              = Kind{Group: "coordination.k8s.io", Version: "v1", Name: "Lease", Resource: "leases", Namespaced: true}
 	Definitions         = Kind{Group: "apiextensions.k8s.io", Version: "v1", Name: "CustomResourceDefinition", Resource: "customresourcedefinitions"}
 )
@@ -42,7 +45,7 @@ var (
 // all are those that Find finds.
 var all = []Kind{
 	Namespaces, Services, Secrets, ConfigMaps, ServiceAccounts, Pods, VolumeClaims, Deployments, StatefulSets, ReplicaSets,
-	DaemonSets, Jobs, Autoscalers, Ingresses, Roles, RoleBindings, ClusterRoles, ClusterRoleBindings, Definitions,
+	DaemonSets, Jobs, Autoscalers, Ingresses, Roles, RoleBindings, ClusterRoles, ClusterRoleBindings, Definitions, Policies, PolicyBindings, NetworkPolicies,
 }
 
 // Find gives the kind of an object by what it says of itself, if it is one of those that need

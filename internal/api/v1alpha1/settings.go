@@ -40,6 +40,8 @@ type FedsyncSettings struct {
 	Dropped    []Kind // that were kept once, and of which something is left
 	MaxDeletes int
 	LostAfter  time.Duration
+	// Confined says that it does with rights in the federation's namespaces only, and renews tokens.
+	Confined bool
 }
 
 // The keys of the ConfigMap. Those with a dot are fedsync's, the others fedctl's: each
@@ -55,6 +57,7 @@ const (
 	droppedKey    = "fedsync.dropped-kinds"
 	maxDeletesKey = "fedsync.max-deletes"
 	lostAfterKey  = "fedsync.lost-after"
+	confinedKey   = "fedsync.confined"
 )
 
 // Data is what fedctl writes.
@@ -75,7 +78,7 @@ func (s Settings) Data() map[string]any {
 // Data is what fedsync writes.
 func (f FedsyncSettings) Data() map[string]any {
 	return map[string]any{
-		versionKey: f.Version, ownKindsKey: FormatKinds(f.Kinds), droppedKey: FormatKinds(f.Dropped), maxDeletesKey: strconv.Itoa(f.MaxDeletes), lostAfterKey: f.LostAfter.String(),
+		versionKey: f.Version, ownKindsKey: FormatKinds(f.Kinds), droppedKey: FormatKinds(f.Dropped), maxDeletesKey: strconv.Itoa(f.MaxDeletes), lostAfterKey: f.LostAfter.String(), confinedKey: strconv.FormatBool(f.Confined),
 	}
 }
 
@@ -112,7 +115,7 @@ func SettingsOf(o *unstructured.Unstructured) (s Settings, err error) {
 	if _, said := data[versionKey]; !said {
 		return s, nil
 	}
-	f := &FedsyncSettings{Version: data[versionKey]}
+	f := &FedsyncSettings{Version: data[versionKey], Confined: data[confinedKey] == "true"}
 	if f.Kinds, err = ParseKinds(data[ownKindsKey]); err != nil {
 		return wrong(ownKindsKey, err)
 	}

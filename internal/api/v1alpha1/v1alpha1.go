@@ -73,9 +73,11 @@ const (
 
 // What fedsync writes.
 const (
-	ManagedBy = "fedns.io/managed-by" // a label, on objects in clusters
-	Fedsync   = "fedsync"             // its value, and the name of the field manager
-	Export    = "fedns.io/export"     // a label, "true", on Services and Ingresses in clusters
+	MadeBy    = "app.kubernetes.io/managed-by" // a label, on what fedctl makes, or fedsync in its place
+	Fedctl    = "fedctl"                       // its value
+	ManagedBy = "fedns.io/managed-by"          // a label, on objects in clusters
+	Fedsync   = "fedsync"                      // its value, and the name of the field manager
+	Export    = "fedns.io/export"              // a label, "true", on Services and Ingresses in clusters
 	// Federation is the name of the federation an object in a cluster belongs to.
 	Federation = "fedns.io/federation"
 	// Applied is a hash of what was applied last.

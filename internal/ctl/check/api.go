@@ -14,7 +14,8 @@ import (
 	"github.com/fedns/fedns/internal/cli"
 )
 
-// expiring is how long before its end a token is told of: a week is enough to renew it by hand.
+// expiring is how long before its end a token is told of: a week is enough to renew it by hand. Of one
+// that fedsync renews it is when a third of its life is left: it was to be renewed long before.
 const expiring = 7 * 24 * time.Hour
 
 // API is what the API of a federation has.
@@ -84,7 +85,7 @@ func (f *findings) tokens(a *API) {
 	}
 	ends := 0
 	for _, name := range sortedKeys(a.Secrets) {
-		end, has := tokenEnd(a.Secrets[name])
+		end, life, has := tokenEnd(a.Secrets[name])
 		left := end.Sub(a.Now)
 		cluster := strings.TrimSuffix(strings.TrimSuffix(name, v1alpha1.WriterSuffix), ".cluster")
 		switch {
@@ -92,7 +93,7 @@ func (f *findings) tokens(a *API) {
 			continue
 		case left <= 0:
 			f.err("fedctl join "+cluster+" again renews it", "the credentials in Secret %s have ended %s ago", name, cli.Span(-left.Seconds()))
-		case left < expiring:
+		case left < min(expiring, life/3):
 			f.warn("fedctl join "+cluster+" again renews it", "the credentials in Secret %s end in %s", name, cli.Span(left.Seconds()))
 		default:
 			continue
@@ -104,14 +105,14 @@ func (f *findings) tokens(a *API) {
 	}
 }
 
-// tokenEnd reads until when the token of a kubeconfig holds (RFC 7519 section 4.1.4); has is
-// false where it has none, or one without an end.
-func tokenEnd(kubeconfig []byte) (end time.Time, has bool) {
+// tokenEnd reads until when the token of a kubeconfig holds (RFC 7519 section 4.1.4), and for how long
+// it was made; has is false where it has none, or one without an end.
+func tokenEnd(kubeconfig []byte) (end time.Time, life time.Duration, has bool) {
 	var c struct {
 		Users []struct{ User struct{ Token string } }
 	}
 	if yaml.Unmarshal(kubeconfig, &c) != nil {
-		return end, false
+		return end, 0, false
 	}
 	for _, u := range c.Users {
 		parts := strings.Split(u.User.Token, ".")
@@ -122,12 +123,12 @@ func tokenEnd(kubeconfig []byte) (end time.Time, has bool) {
 		if err != nil {
 			continue
 		}
-		var said struct{ Exp float64 }
+		var said struct{ Exp, Iat float64 }
 		if json.Unmarshal(claims, &said) == nil && said.Exp > 0 {
-			return time.Unix(int64(said.Exp), 0), true
+			return time.Unix(int64(said.Exp), 0), time.Duration(said.Exp-said.Iat) * time.Second, true
 		}
 	}
-	return end, false
+	return end, 0, false
 }
 
 func text(v any) string { s, _ := v.(string); return s }

@@ -21,6 +21,7 @@ type cluster struct {
 	began   time.Time
 
 	listed  map[*workload.Sort]bool
+	unheard map[*workload.Sort]map[string]bool // namespaces that are to be listed first
 	lacks   map[*workload.Sort]bool
 	hides   map[*workload.Sort]bool   // of those that it lacks: its objects are there still
 	denies  map[*workload.Sort]string // why it doesn't let a sort be listed
@@ -32,7 +33,24 @@ func newCluster(u *hub, name string, content []byte) *cluster {
 	now := time.Now()
 	return &cluster{
 		hub: u, name: name, content: content, queue: newQueue(), stop: func() {}, began: now, pulse: pulse{since: now},
-		listed: map[*workload.Sort]bool{}, lacks: map[*workload.Sort]bool{}, hides: map[*workload.Sort]bool{}, denies: map[*workload.Sort]string{},
+		listed: map[*workload.Sort]bool{}, unheard: map[*workload.Sort]map[string]bool{}, lacks: map[*workload.Sort]bool{}, hides: map[*workload.Sort]bool{}, denies: map[*workload.Sort]string{},
+	}
+}
+
+// heard notes that all is known of a sort.
+func (c *cluster) heard(s *workload.Sort) {
+	// Plans of workloads wait for it to be known who scales.
+	first := !c.listed[s] && s.Scaler
+	if !c.listed[s] {
+		c.dirty(s) // it may lack something
+	}
+	c.listed[s] = true
+	delete(c.lacks, s)
+	delete(c.denies, s)
+	if first {
+		for _, k := range c.hub.table.Wants(nil) {
+			c.hub.table.Touch(k)
+		}
 	}
 }
 

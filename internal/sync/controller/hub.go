@@ -24,7 +24,7 @@ type hub struct {
 
 	unlisted   map[string]bool // of the federation's API: names of sorts, and clusters
 	clusters   map[string]*v1alpha1.Cluster
-	secrets    map[string][]byte        // kubeconfigs, by the name of the Secret
+	secrets    map[string]credential    // by the name of the Secret
 	members    map[string]*cluster      // that are written to
 	known      map[string]*cluster      // as the table has been told
 	troubles   map[string]trouble       // why clusters aren't members
@@ -50,6 +50,7 @@ type hub struct {
 	preview    bool
 	swept      time.Time // when names that were taken were last looked at
 	looked     time.Time // when pods were
+	renewed    time.Time // when it was last looked which tokens end
 	cleared    time.Time // when contests that are over were last forgotten
 }
 
@@ -58,7 +59,11 @@ type acts struct {
 	// connect begins to follow and to write to a cluster.
 	connect func(name string, content []byte) (*cluster, error)
 	// pending lists the pods of a cluster that have no node.
-	pending func(c *cluster, done func([]kube.Object, error))
+	pending func(c *cluster, namespaces []string, done func([]kube.Object, error))
+	// reissue has a Secret with credentials of a cluster get another token, of an account.
+	reissue func(c *cluster, secret string, s credential, account string, done func(error))
+	// shows has a cluster be shown another token.
+	shows func(c *cluster, token string)
 	// renew has all begin anew.
 	renew func()
 }
@@ -66,7 +71,7 @@ type acts struct {
 func newHub(c Config, a acts, all []*workload.Sort, own kube.Origin) *hub {
 	u := &hub{
 		Config: c, acts: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), desk: newDesk(),
-		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string][]byte{},
+		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string]credential{},
 		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[flight]workload.Step{}, flights: map[flight]bool{}, vanished: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
 		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[flight]*contest{}, expiring: map[workload.Key]bool{}, placements: newPlacements(), census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
@@ -163,6 +168,7 @@ func (u *hub) pass(now time.Time) {
 		u.looked = now
 		u.pods(now)
 	}
+	u.renewals(now)
 	u.calm(now)
 	for _, k := range u.census.overdue(now) {
 		u.table.Touch(k)

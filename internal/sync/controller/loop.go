@@ -59,7 +59,7 @@ func newLoop(ctx, life context.Context, api *kube.API, c Config) (*loop, error) 
 	}
 	life, end := context.WithCancel(life)
 	l := &loop{api: api, links: map[*cluster]*member{}, calls: make(chan func(), 256), life: life, end: end}
-	l.hub = newHub(c, acts{connect: l.connect, pending: l.pending, renew: l.renew}, all, own)
+	l.hub = newHub(c, acts{connect: l.connect, pending: l.pending, reissue: l.reissue, shows: l.shows, renew: l.renew}, all, own)
 	return l, nil
 }
 
@@ -129,11 +129,23 @@ func (l *loop) drain() {
 	}
 }
 
-// pending lists the pods of a cluster that have no node.
-func (l *loop) pending(c *cluster, done func([]kube.Object, error)) {
+// pending lists the pods that have no node, in namespaces of a cluster: in one call, where it may list
+// all.
+func (l *loop) pending(c *cluster, namespaces []string, done func([]kube.Object, error)) {
 	m := l.links[c]
 	l.wg.Go(func() {
-		all, err := m.api.ListWhere(m.ctx, builtin.Pods, "", "status.phase=Pending")
+		if !m.grants.confined {
+			namespaces = []string{""}
+		}
+		var all []kube.Object
+		var err error
+		for _, namespace := range namespaces {
+			var some []kube.Object
+			if some, err = m.api.ListWhere(m.ctx, builtin.Pods, namespace, "status.phase=Pending"); err != nil {
+				break
+			}
+			all = append(all, some...)
+		}
 		m.tell(func() { done(all, err) })
 	})
 }

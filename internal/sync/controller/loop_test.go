@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -50,6 +51,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 	}
 	if a.hung {
+		_, _ = io.Copy(io.Discard, r.Body) // else a server doesn't notice who hangs up
 		<-r.Context().Done()
 		return
 	}
@@ -185,7 +187,7 @@ func TestPlanAsks(t *testing.T) {
 	member, hung := &api{asked: make(chan string, 1000)}, &api{hung: true}
 	fed, path := federation(t, map[string]string{"paris": serveAPI(t, member), "tokyo": serveAPI(t, hung)})
 	fed.denies, member.denies = "jobs", "secrets" // which hold up only themselves
-	fed.objects["secrets"] = append(fed.objects["secrets"], map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s", "namespace": "shop", "uid": "v", "resourceVersion": "1"}})
+	fed.objects["secrets"] = append(fed.objects["secrets"], map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s", "namespace": "shop", "uid": "v", "resourceVersion": "1", "annotations": map[string]any{"fedns.io/cluster-selector": "[]"}}})
 	fed.objects["namespaces"] = []map[string]any{{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "shop", "uid": "u", "resourceVersion": "1"}}}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
@@ -204,7 +206,7 @@ func TestPlanAsks(t *testing.T) {
 	}
 	for _, a := range []*api{fed, member} {
 		for len(a.asked) > 0 {
-			if q := <-a.asked; !strings.HasPrefix(q, "GET ") && !strings.HasPrefix(q, "dry ") {
+			if q := <-a.asked; !strings.HasPrefix(q, "GET ") && !strings.HasPrefix(q, "dry ") && !strings.HasSuffix(q, "/selfsubjectaccessreviews") {
 				t.Errorf("it was asked to %s", q)
 			}
 		}

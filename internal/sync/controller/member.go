@@ -27,6 +27,7 @@ type member struct {
 	cluster *cluster // for the loop's owner
 	api     *kube.API
 	ctx     context.Context // ends when the cluster is let go
+	grants  *grants
 }
 
 // connect begins to follow and to write to a cluster.
@@ -42,10 +43,20 @@ func (l *loop) connect(name string, content []byte) (*cluster, error) {
 	context.AfterFunc(ctx, c.queue.ShutDown)
 	l.links[c] = m
 	var all sync.WaitGroup
+	m.grants = newGrants(m, all.Go)
+	kinds := map[*workload.Sort]v1alpha1.Kind{}
 	for _, s := range l.hub.sorts {
-		kind := s.Kind // it may be told how the federation's API serves it, later
-		all.Go(func() { m.follow(ctx, s, kind) })
+		kinds[s] = s.Kind // it may be told how the federation's API serves it, later
 	}
+	all.Go(func() {
+		m.grants.find(ctx)
+		for s, kind := range kinds {
+			all.Go(func() { m.follow(ctx, s, kind) })
+		}
+		if m.grants.confined && !l.hub.preview {
+			m.grants.sweep(ctx)
+		}
+	})
 	if !l.hub.preview {
 		for range workers {
 			all.Go(func() { m.work(ctx) })
@@ -78,11 +89,19 @@ func (m *member) follow(ctx context.Context, s *workload.Sort, kind v1alpha1.Kin
 		case <-time.After(wait):
 		}
 	}
-	selector := v1alpha1.ManagedBy + "=" + v1alpha1.Fedsync
-	if s.Scaler {
-		selector = ""
+	if m.grants.confined && kind.Namespaced {
+		m.grants.serve(ctx, s, kind)
+		return
 	}
-	m.api.Follow(ctx, kind, selector, &there{member: m, hub: m.hub, cluster: m.cluster, sort: s})
+	m.api.Follow(ctx, kind, m.selector(s), &there{member: m, hub: m.hub, cluster: m.cluster, sort: s})
+}
+
+// selector is by which labels a sort is listed.
+func (m *member) selector(s *workload.Sort) string {
+	if s.Scaler {
+		return ""
+	}
+	return v1alpha1.ManagedBy + "=" + v1alpha1.Fedsync
 }
 
 // keeps says whether a cluster that doesn't serve a kind has its objects nevertheless: it
@@ -120,22 +139,18 @@ var _ kube.Follower = (*there)(nil)
 func (f *there) Listed(all []*kube.Object) {
 	f.member.tell(func() {
 		f.said = ""
-		by := make(map[workload.Key]workload.Object, len(all))
-		for _, o := range all {
-			by[workload.Key{Sort: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}] = o.Object
-		}
-		// Plans of workloads wait for it to be known who scales.
-		first := !f.cluster.listed[f.sort] && f.sort.Scaler
-		f.cluster.listed[f.sort] = true
-		delete(f.cluster.lacks, f.sort)
-		delete(f.cluster.denies, f.sort)
-		f.hub.table.Listed(f.cluster.name, f.sort, by)
-		if first {
-			for _, k := range f.hub.table.Wants(nil) {
-				f.hub.table.Touch(k)
-			}
-		}
+		f.hub.table.Listed(f.cluster.name, f.sort, f.keyed(all))
+		f.cluster.heard(f.sort)
 	})
+}
+
+// keyed are objects by what they are called.
+func (f *there) keyed(all []*kube.Object) map[workload.Key]workload.Object {
+	by := make(map[workload.Key]workload.Object, len(all))
+	for _, o := range all {
+		by[workload.Key{Sort: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}] = o.Object
+	}
+	return by
 }
 
 // Set is for kube.API.Follow.
@@ -154,6 +169,9 @@ func (f *there) Gone(namespace, name string) {
 func (f *there) Failed(err error) {
 	gone := kube.Missing(err) // its definition has been deleted, or serves another version
 	kept := gone && f.member.keeps(f.member.ctx, f.sort.Kind)
+	if kube.Forbidden(err) {
+		f.member.grants.review(f.member.ctx)
+	}
 	f.member.tell(func() {
 		switch {
 		case gone:
@@ -238,8 +256,28 @@ func (m *member) take(ctx context.Context, k workload.Key) (s workload.Step, ok 
 // rest is how long a worker leaves a cluster in trouble alone.
 const rest = 500 * time.Millisecond
 
-// execute does one step. Each can be done again after it was cut off anywhere.
+// execute does one step, where it may.
 func (m *member) execute(ctx context.Context, s workload.Step) result {
+	if m.api.Rehearses() {
+		return m.perform(ctx, s)
+	}
+	if s.Namespaced {
+		if err := m.grants.ensure(ctx, s.Namespace); err != nil {
+			if kube.Missing(err) && (s.Verb == look || s.Verb == workload.Delete) {
+				return result{} // with all that was in it
+			}
+			return result{err: err, soon: kube.Missing(err) || kube.Terminating(err)}
+		}
+	}
+	r := m.perform(ctx, s)
+	if kube.Forbidden(r.err) && m.grants.again(ctx, s.Namespace) {
+		return m.perform(ctx, s)
+	}
+	return r
+}
+
+// perform does one step. Each can be done again after it was cut off anywhere.
+func (m *member) perform(ctx context.Context, s workload.Step) result {
 	switch s.Verb {
 	case look:
 		got, err := m.api.Get(ctx, s.Kind, s.Namespace, s.Name)

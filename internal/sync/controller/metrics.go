@@ -18,6 +18,9 @@ var (
 	lostEvents = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "fedsync_lost_events_total", Help: "Events that could not be written.",
 	})
+	tokenEnds = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fedsync_token_ends_timestamp_seconds", Help: "When the token of an account in a cluster ends, unless it is renewed.",
+	}, []string{"cluster", "account"})
 	objects = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "fedsync_objects", Help: "Federated objects in clusters, by cluster, kind and state.",
 	}, []string{"cluster", "kind", "state"})
@@ -25,7 +28,7 @@ var (
 
 // Metrics are fedsync's, for a registry.
 func Metrics() []prometheus.Collector {
-	return []prometheus.Collector{stepsTotal, clusterUp, leading, waitingDeletes, lostEvents, objects}
+	return []prometheus.Collector{stepsTotal, clusterUp, leading, waitingDeletes, lostEvents, tokenEnds, objects}
 }
 
 // forgetMember drops the metrics of a cluster that has left.
@@ -34,11 +37,13 @@ func forgetMember(name string) {
 	of := prometheus.Labels{"cluster": name}
 	stepsTotal.DeletePartialMatch(of)
 	objects.DeletePartialMatch(of)
+	tokenEnds.DeletePartialMatch(of)
 }
 
 // forgetAll drops what only one that leads knows.
 func forgetAll() {
 	clusterUp.Reset()
 	objects.Reset()
+	tokenEnds.Reset()
 	waitingDeletes.Set(0)
 }

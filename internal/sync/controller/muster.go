@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
 )
 
 // A trouble is why a cluster isn't a member.
@@ -48,6 +49,11 @@ func (u *hub) muster(now time.Time) {
 			u.wanting(c, trouble{why: missing}, now)
 			continue // one that is there goes on with the credentials it has
 		case m != nil && bytes.Equal(m.content, content):
+			delete(u.troubles, name)
+			continue
+		case m != nil && m.content != nil && kube.SameBut(m.content, content):
+			u.shows(m, kube.TokenIn(content))
+			m.content = content
 			delete(u.troubles, name)
 			continue
 		case was.content != nil && bytes.Equal(was.content, content):
@@ -122,11 +128,10 @@ func (u *hub) credentials(c *v1alpha1.Cluster) (content []byte, missing string) 
 		return nil, "has no spec.secretRef; fedctl join makes one"
 	}
 	name := c.Spec.SecretRef.Name
-	if content := u.secrets[name+v1alpha1.WriterSuffix]; content != nil {
-		return content, ""
-	}
-	if content := u.secrets[name]; content != nil {
-		return content, ""
+	for _, secret := range []string{name + v1alpha1.WriterSuffix, name} {
+		if s := u.secrets[secret]; s.content != nil {
+			return s.content, ""
+		}
 	}
 	return nil, fmt.Sprintf("Secret %s/%s%s, with the key %q, isn't there; fedctl join makes it", v1alpha1.System, name, v1alpha1.WriterSuffix, v1alpha1.KubeconfigKey)
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -37,7 +38,13 @@ func (u *hub) pods(now time.Time) {
 			continue
 		}
 		m.looking = true
-		u.pending(m, func(pending []kube.Object, err error) {
+		var namespaces []string
+		for _, p := range all {
+			if !slices.Contains(namespaces, p.Namespace) {
+				namespaces = append(namespaces, p.Namespace)
+			}
+		}
+		u.pending(m, namespaces, func(pending []kube.Object, err error) {
 			if m.looking = false; err != nil {
 				return // it will be looked at again
 			}

@@ -43,7 +43,7 @@ func (l *loop) rehearse(ctx context.Context, p Preview) Preview {
 		all.Go(func() {
 			for _, act := range inOrder(p.Steps, name) {
 				each(act, func(s *Foreseen) {
-					if err := m.perform(ctx, s); err != nil {
+					if err := m.rehearse(ctx, s); err != nil {
 						mu.Lock()
 						defer mu.Unlock()
 						p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s %s: %s", s.Cluster, s.Verb, s.Key, kube.Plain(err)))
@@ -142,10 +142,14 @@ func each(steps []*Foreseen, do func(*Foreseen)) {
 	all.Wait()
 }
 
-// perform does one step as a dry run, and notes on it what it comes to. An error says that
+// rehearse does one step as a dry run, and notes on it what it comes to. An error says that
 // the cluster hasn't told.
-func (m *member) perform(ctx context.Context, s *Foreseen) error {
+func (m *member) rehearse(ctx context.Context, s *Foreseen) error {
 	s.Changes = nil
+	if m.grants.lacks(s.Namespace) {
+		s.Untried = "fedsync has no right in its namespace yet; a run gives it to itself"
+		return nil
+	}
 	var was *kube.Object
 	if s.Verb != workload.Create && s.Verb != workload.Delete {
 		var err error

@@ -198,7 +198,11 @@ func (u *hub) secret(name string, o *kube.Object) {
 		delete(u.secrets, name)
 		return
 	}
-	u.secrets[name] = content
+	life, err := time.ParseDuration(o.GetAnnotations()[v1alpha1.TokenLife])
+	if err != nil || life < 0 {
+		life = 0 // fedctl join hasn't written it: nobody has asked for renewals
+	}
+	u.secrets[name] = credential{content: content, life: life, version: o.GetResourceVersion(), uid: string(o.GetUID())}
 }
 
 // joined follows the Cluster objects.

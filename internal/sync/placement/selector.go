@@ -32,7 +32,11 @@ const federationOnly = "federation.kubernetes.io/federation-control-plane=true"
 type Selector struct {
 	requirements []requirement
 	none         string // if it chooses no cluster, why
+	said         bool   // an annotation has it: one that asks for nothing is one, too
 }
+
+// Said says whether somebody has written it.
+func (s Selector) Said() bool { return s.said }
 
 // An operator is what a requirement asks of a label, as Kubernetes spells it.
 type operator string
@@ -74,6 +78,7 @@ func SelectorOf(annotations map[string]string) (Selector, error) {
 			continue
 		}
 		selector, err := ParseSelector(s)
+		selector.said = true
 		if err != nil {
 			return selector, fmt.Errorf("annotation %s: %w", key, err)
 		}

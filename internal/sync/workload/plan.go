@@ -34,6 +34,9 @@ func Make(v View) Plan {
 		}
 	}
 	p.Notes = append(p.Notes, v.overridden(decided)...)
+	if v.confined() && len(v.unclear()) == 0 {
+		p.Notes = append(p.Notes, Note{true, "Unselected", "it goes to no cluster, and stays where it is: " + unselected})
+	}
 	for _, m := range v.Members {
 		o := v.reconcile(m, decided[m.Name], shares[m.Name], scales[m.Name])
 		p.Steps, p.Notes = append(p.Steps, o.steps...), append(p.Notes, o.notes...)
@@ -91,6 +94,9 @@ func (v *View) place(m *Member) placement.Decision {
 		d.Replicas = placement.Keep
 		return d
 	}
+	if !present && !v.Record.holds(m.Name) && v.confined() {
+		return placement.Decision{Why: unselected}
+	}
 	cluster := placement.Cluster{Labels: m.Labels, Taints: m.Taints, Evacuate: m.Evacuated}
 	d := placement.Decide(placement.Object{Selector: v.selector, Tolerations: v.tolerations}, cluster, present)
 	if d.Place && v.Namespace != nil {
@@ -103,6 +109,15 @@ func (v *View) place(m *Member) placement.Decision {
 	}
 	return d
 }
+
+// confined says whether the object is a Secret of which nobody has said which clusters may
+// know it. A cluster is worth what the least of its operators is: it gets what it needs. Where
+// such a Secret is already, from before that was asked, it stays.
+func (v *View) confined() bool {
+	return v.Secret && !v.selector.Said() && (v.Namespace == nil || !v.Namespace.selector.Said())
+}
+
+const unselected = "it is a Secret, and no fedns.io/cluster-selector of it or of its Namespace says which clusters get it; [] is all"
 
 // hidden says whether the object may be in a cluster that doesn't serve its kind: it was there
 // when it did.

@@ -791,3 +791,39 @@ func TestOlder(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretsGoWhereTheyAreSent is that a cluster gets a Secret only where somebody has said
+// so, on it or on its Namespace, and that one which is there from before stays.
+func TestSecretsGoWhereTheyAreSent(t *testing.T) {
+	selected := func(selector string) string {
+		return fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/cluster-selector":%q}}}`, selector)
+	}
+	for _, tt := range []struct {
+		name, kind, namespace, own string
+		there                      bool // it is in b
+		want                       string
+	}{
+		{"nobody has said", "Secret", `{}`, `{}`, false, ""},
+		{"to all", "Secret", `{}`, selected(`[]`), false, "a: create Secret ns/s\nb: create Secret ns/s"},
+		{"to one", "Secret", `{}`, selected(`[{"key":"name","operator":"in","values":["b"]}]`), false, "b: create Secret ns/s"},
+		{"its namespace says", "Secret", selected(`[{"key":"name","operator":"in","values":["a","b"]}]`), `{}`, false, "a: create Secret ns/s\nb: create Secret ns/s"},
+		{"one from before stays, and is kept alike", "Secret", `{}`, `{"data":{"x":"MQ=="}}`, true, "b: update Secret ns/s"},
+		{"what can't be read isn't said", "Secret", `{}`, selected(`nonsense`), false, ""},
+		{"others go everywhere", "ConfigMap", `{}`, `{}`, false, "a: create ConfigMap ns/s\nb: create ConfigMap ns/s"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, "a", "b")
+			w.want("Namespace", "", "ns", tt.namespace)
+			w.run()
+			k := w.want(tt.kind, "ns", "s", tt.own)
+			if tt.there {
+				w.have("b", k, `{"metadata":{"labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`)
+			}
+			notes := w.Plan(k).Notes
+			w.check("the steps", w.run(), tt.want)
+			if said := slices.ContainsFunc(notes, func(n Note) bool { return n.Reason == "Unselected" }); said != (tt.own != selected(`nonsense`) && (tt.want == "" || tt.there)) {
+				t.Errorf("it is said of it: %v", notes)
+			}
+		})
+	}
+}

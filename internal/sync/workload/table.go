@@ -298,6 +298,26 @@ func (t *Table) Listed(cluster string, s *Sort, all map[Key]Object) {
 	t.touchSort(s) // a cluster that has just been listed may lack it
 }
 
+// ListedIn says all that a namespace of a cluster has of a sort.
+func (t *Table) ListedIn(cluster string, s *Sort, namespace string, all map[Key]Object) {
+	for k, r := range t.rows {
+		if h := r.entries[cluster].Have; k.Sort == s && k.Namespace == namespace && h != nil && all[k] == nil && (h.Ours || h.Target != "") {
+			t.Gone(cluster, k)
+		}
+	}
+	for k, o := range all {
+		t.put(cluster, k, t.observe(cluster, k, o))
+	}
+	for k := range t.inside[namespace] {
+		if k.Sort == s {
+			t.touch(k) // it may be lacking there
+		}
+	}
+}
+
+// Owned counts the objects of ours in a namespace of a cluster.
+func (t *Table) Owned(namespace, cluster string) int { return t.owned[namespace][cluster] }
+
 // Known is what a cluster has under a key; nil: nothing.
 func (t *Table) Known(cluster string, k Key) *Have { return t.rows[k].entries[cluster].Have }
 

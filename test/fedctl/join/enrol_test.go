@@ -99,7 +99,7 @@ func TestFederation(t *testing.T) {
 		d.mustNot("isn't there", "join", "eu", "--context=federation", "--cluster-context", "nobody")
 		// As the article has it, flags before the command.
 		out := d.must("--context=federation", "join", "cluster-europe-west1-b", "--cluster-context="+gke, "--host-cluster-context="+gke)
-		if !strings.Contains(out, "is a member of federation federation now") || strings.Contains(out, "tokens end") {
+		if !strings.Contains(out, "is a member of federation federation now") || !strings.Contains(out, "the token of fedns doesn't end") {
 			t.Errorf("it says\n%s", out)
 		}
 		d.must("--context=federation", "join", "us", "--cluster-context", eks, "--region", "us", "--zones", "us-a,us-b", "--location", "38 -77", "--addresses", "192.0.2.0/24")
@@ -184,7 +184,7 @@ func TestFederation(t *testing.T) {
 		if !strings.Contains(out, "is a member of federation second now") {
 			t.Errorf("it says\n%s", out)
 		}
-		role, err := d.open(eks).Get(t.Context(), builtin.ClusterRoles, "", "fedsync-second")
+		role, err := d.open(eks).Get(t.Context(), builtin.ClusterRoles, "", "fedsync-second.objects")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestFederation(t *testing.T) {
 		if out := d.must("--context=second", "join", "us", "--cluster-context", eks); !strings.Contains(out, "fedsync may keep v1/LimitRange there, too\n") {
 			t.Errorf("it says\n%s", out)
 		}
-		if role, err = d.open(eks).Get(t.Context(), builtin.ClusterRoles, "", "fedsync-second"); err != nil {
+		if role, err = d.open(eks).Get(t.Context(), builtin.ClusterRoles, "", "fedsync-second.objects"); err != nil {
 			t.Fatal(err)
 		}
 		if rules := fmt.Sprint(role.Object["rules"]); !strings.Contains(rules, "limitranges") || !strings.Contains(rules, "poddisruptionbudgets") {

@@ -138,11 +138,29 @@ func TestHost(t *testing.T) {
 		if len(first) < 5 {
 			t.Fatalf("only %d", len(first))
 		}
+		keys := func() string {
+			o, err := api.Get(t.Context(), builtin.Secrets, "federation-system", "federation-apiserver")
+			if err != nil {
+				t.Fatal(err)
+			}
+			data := kube.SecretData(o)
+			return string(data["encryption.keys"]) + string(data["encryption.yaml"])
+		}
 		d.must(up...)
 		for k, v := range secrets() {
 			if first[k] != v {
 				t.Errorf("it changes %s", k)
 			}
+		}
+		was := keys()
+		if out := d.must(append(slices.Clone(up), "--rotate-encryption-key")...); !strings.Contains(out, "encrypted with a new key") {
+			t.Errorf("it says\n%s", out)
+		}
+		if now := keys(); now == was || strings.Contains(now, "first") || strings.Count(now, "key-2") != 1 || !strings.HasPrefix(now, "2 ") {
+			t.Errorf("the keys are %d bytes", len(now)) // which nobody is to read in a log
+		}
+		if policies, err := api.List(t.Context(), builtin.NetworkPolicies, "federation-system", ""); err != nil || len(policies) != 2 {
+			t.Errorf("%d NetworkPolicies, %v", len(policies), err)
 		}
 	})
 
@@ -212,10 +230,17 @@ func TestDryRun(t *testing.T) {
 	own := d.open("", admin...)
 	eventually(t, "its API is ready", func() bool { return own.Ready(t.Context()) == nil })
 	i.Healthy(t)
-	// Secrets are encrypted where they lie.
+	// Who has written a Secret is noted, and not what stands in it. Secrets are encrypted where they lie.
 	secret := kube.NewSecret("default", "x", map[string][]byte{"k": []byte("a word nobody else has")})
 	if _, err := own.Create(t.Context(), builtin.Secrets, secret, "test"); err != nil {
 		t.Fatal(err)
+	}
+	eventually(t, "the audit log has it", func() bool {
+		text := i.Log()
+		return strings.Contains(text, `"verb":"create"`) && strings.Contains(text, `"resource":"secrets","namespace":"default","name":"x"`)
+	})
+	if strings.Contains(i.Log(), "YSB3b3JkIG5vYm9keQ") {
+		t.Error("it has what stands in the Secret, too")
 	}
 	walk := func(path string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() {

@@ -105,6 +105,7 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 			field(there, builtin.Deployments, "web", "spec", "replicas") == "2" && field(there, builtin.ConfigMaps, "half", "data", "a") == "b"
 	})
 	eventually(t, "the definition has come, and what is of its kind", func() bool { return field(there, gadget, "g", "spec", "size") == "3" })
+	narrow(t, here, there, running)
 	eventually(t, "an event tells of a name that is taken", func() bool {
 		all, err := here.List(t.Context(), builtin.Events, "shop", "")
 		return err == nil && slices.ContainsFunc(all, func(o kube.Object) bool { return o.Object["reason"] == "NameTaken" })
@@ -175,6 +176,86 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 	})
 }
 
+// narrow is that fedsync writes in the federation's namespaces only, by rights that it gives itself and takes
+// back, and with tokens that it renews.
+func narrow(t *testing.T, here, there *kube.API, running *process) {
+	t.Helper()
+	bound := func(namespace string) bool {
+		ok, err := there.Exists(t.Context(), builtin.RoleBindings, namespace, "fedsync-third")
+		return err == nil && ok
+	}
+	if !bound("shop") || bound("default") {
+		t.Errorf("fedsync's right to write is in shop: %v, in default: %v", bound("shop"), bound("default"))
+	}
+	claims := func(secret string) kube.Credential {
+		o, err := here.Get(t.Context(), builtin.Secrets, "federation-system", secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, _ := kube.Claims(kube.TokenIn(kube.SecretData(o)["kubeconfig"]))
+		return c
+	}
+	const week = 7 * 24 * time.Hour
+	eventually(t, "the token of fedns that didn't end does, once there is a fedsync", func() bool {
+		c := claims("us.cluster")
+		return c.Account == "fedns-third" && c.Life() >= week && c.Life() < week+time.Hour
+	})
+	if _, err := here.Merge(t.Context(), builtin.Secrets, "federation-system", "us.cluster-fedsync", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"fedns.io/token-life": "10m"}}}, "test", ""); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "fedsync has a token that lasts as long as is said now", func() bool { return claims("us.cluster-fedsync").Life() < time.Hour })
+	set := func(namespace, value string) {
+		o := builtin.ConfigMaps.New(namespace, "narrow")
+		o.Object["data"] = map[string]any{"a": value}
+		if _, _, err := here.Apply(t.Context(), builtin.ConfigMaps, o, kube.How{Manager: "somebody"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	comes := func(namespace, value string) {
+		eventually(t, "ConfigMap "+namespace+"/narrow comes with "+value, func() bool {
+			o, err := there.Get(t.Context(), builtin.ConfigMaps, namespace, "narrow")
+			if err != nil {
+				return false
+			}
+			v, _, _ := unstructured.NestedString(o.Object, "data", "a")
+			return v == value
+		})
+	}
+	set("shop", "one")
+	comes("shop", "one")
+	// It goes on with the new one: the Secret with the last is worth nothing when that is deleted.
+	if err := there.Delete(t.Context(), builtin.RoleBindings, "shop", "fedsync-third", ""); err != nil {
+		t.Fatal(err)
+	}
+	set("shop", "two")
+	comes("shop", "two")
+	if text := running.log.String(); strings.Contains(text, "other credentials") || strings.Contains(text, "can't be renewed") {
+		t.Error("a renewed token has it begin anew")
+	}
+	if _, _, err := here.Apply(t.Context(), builtin.Namespaces, builtin.Namespaces.New("", "passing"), kube.How{Manager: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	set("passing", "one")
+	comes("passing", "one")
+	for _, namespace := range []string{"passing", "shop"} {
+		if err := here.Delete(t.Context(), builtin.ConfigMaps, namespace, "narrow", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the right to write in a namespace goes with what was in it", func() bool { return !bound("passing") })
+	if !bound("shop") {
+		t.Error("so does that in one where something is left")
+	}
+	if err := here.Delete(t.Context(), builtin.Namespaces, "", "passing", ""); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the namespace goes", func() bool {
+		_, err := there.Get(t.Context(), builtin.Namespaces, "", "passing")
+		_, home := here.Get(t.Context(), builtin.Namespaces, "", "passing")
+		return kube.Missing(err) && kube.Missing(home)
+	})
+}
+
 // comesAndGoes says whether Kubernetes makes a key of etcd by itself, all the time.
 func comesAndGoes(key string) bool {
 	return strings.HasPrefix(key, "events/") || strings.HasPrefix(key, "leases/") || strings.HasPrefix(key, "masterleases/")
@@ -184,6 +265,7 @@ func comesAndGoes(key string) bool {
 type process struct {
 	cmd  *exec.Cmd
 	gone <-chan struct{}
+	log  *server.Buffer
 }
 
 // fedsync runs one over a federation's API, with what init has given it.
@@ -208,7 +290,7 @@ func fedsync(t *testing.T, api *kube.API, federationName string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &process{cmd, gone}
+	r := &process{cmd, gone, &log}
 	t.Cleanup(func() {
 		if r.end(); t.Failed() {
 			t.Logf("fedsync printed:\n%s", log.String())

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	sigsyaml "sigs.k8s.io/yaml"
 
@@ -47,16 +48,102 @@ func rights(t *testing.T, d *desk) {
 	if len(ten) != 10 {
 		t.Errorf("%d kinds are propagated", len(ten))
 	}
+	// In all of the cluster, fedsync makes namespaces, and gives itself a role in them.
 	writer := kubeconfig(home, membership.Reader("us")+v1alpha1.WriterSuffix)
+	everything := []string{"get", "list", "watch", "create", "update", "patch", "delete"}
 	allowed(t, writer, inMember, func(r kube.Right) bool {
-		switch {
-		case slices.Contains(ten, r.Group+"/"+r.Resource):
-			return slices.Contains([]string{"get", "list", "watch", "create", "update", "patch", "delete"}, r.Verb)
-		case r.Group == "" && (r.Resource == "pods" || r.Resource == "nodes"):
+		switch r.Group + "/" + r.Resource {
+		case "/namespaces":
+			return slices.Contains(everything, r.Verb)
+		case "/nodes":
 			return slices.Contains([]string{"get", "list", "watch"}, r.Verb)
+		case "rbac.authorization.k8s.io/rolebindings":
+			return r.Verb == "create"
 		}
 		return false
 	})
+	// In a namespace of the federation, what it propagates.
+	shop := "fedsync-writes-here"
+	if _, _, err := writer.Apply(t.Context(), builtin.Namespaces, builtin.Namespaces.New("", shop), kube.How{Manager: "fedsync"}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := writer.Delete(t.Context(), builtin.Namespaces, "", shop, ""); err != nil {
+			t.Error(err)
+		}
+	}()
+	bind := func(namespace, role, account string) error {
+		o := builtin.RoleBindings.New(namespace, "fedsync-federation")
+		o.Object["roleRef"] = map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+		o.Object["subjects"] = []any{map[string]any{"kind": "ServiceAccount", "name": account, "namespace": v1alpha1.System}}
+		_, err := writer.Create(t.Context(), builtin.RoleBindings, o, "fedsync")
+		return err
+	}
+	const objects = "fedsync-federation.objects"
+	for _, tt := range []struct{ what, namespace, role, account string }{
+		{"another role", shop, "cluster-admin", "fedsync-federation"},
+		{"somebody else", shop, objects, "fedns-federation"},
+		{"in kube-system", "kube-system", objects, "fedsync-federation"},
+		{"in kube-public", "kube-public", objects, "fedsync-federation"},
+		{"where its own account is", v1alpha1.System, objects, "fedsync-federation"},
+	} {
+		eventually(t, "fedsync is refused to bind "+tt.what, func() bool { return kube.Refused(bind(tt.namespace, tt.role, tt.account)) })
+	}
+	for what, err := range map[string]error{
+		"delete kube-public": writer.Delete(t.Context(), builtin.Namespaces, "", "kube-public", ""),
+		"label kube-system": func() error {
+			_, err := writer.Merge(t.Context(), builtin.Namespaces, "", "kube-system", map[string]any{"metadata": map[string]any{"labels": map[string]any{"x": "y"}}}, "fedsync", "")
+			return err
+		}(),
+		"mint a token of another account": func() error {
+			_, _, err := writer.Token(t.Context(), "default", "default", time.Hour, "")
+			return err
+		}(),
+	} {
+		if !kube.Refused(err) {
+			t.Errorf("fedsync may %s: %v", what, err)
+		}
+	}
+	if err := bind(shop, objects, "fedsync-federation"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the binding holds", func() bool {
+		ok, err := writer.May(t.Context(), kube.Right{Verb: "create", Resource: "secrets", Namespace: shop})
+		return err == nil && ok
+	})
+	var inShop []kube.Right
+	for _, r := range inMember {
+		r.Namespace = shop
+		inShop = append(inShop, r)
+	}
+	allowed(t, writer, inShop, func(r kube.Right) bool {
+		switch {
+		case slices.Contains(ten, r.Group+"/"+r.Resource), r.Group+"/"+r.Resource == "/namespaces":
+			return slices.Contains(everything, r.Verb)
+		case r.Group == "" && (r.Resource == "pods" || r.Resource == "nodes"):
+			return slices.Contains([]string{"get", "list", "watch"}, r.Verb)
+		case r.Group+"/"+r.Resource == "rbac.authorization.k8s.io/rolebindings":
+			return r.Verb == "create"
+		}
+		return false
+	})
+	// Tokens end, and both can be had anew by fedsync only.
+	for secret, api := range map[string]*kube.API{membership.Reader("us"): reader, membership.Reader("us") + v1alpha1.WriterSuffix: writer} {
+		o, err := home.Get(t.Context(), builtin.Secrets, v1alpha1.System, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, ok := kube.Claims(kube.TokenIn(kube.SecretData(o)[v1alpha1.KubeconfigKey]))
+		if ends := api == writer; !ok || said.Expires.IsZero() == ends || ends && (said.Life() < membership.DefaultTokenLife || said.Life() > membership.DefaultTokenLife+time.Hour) {
+			t.Errorf("the token in %s is of %s, from %s to %s", secret, said.Account, said.Issued, said.Expires)
+		}
+		for _, account := range []string{"fedns-federation", "fedsync-federation"} {
+			_, _, err := api.Token(t.Context(), v1alpha1.System, account, time.Hour, v1alpha1.BoundTo("fedsync-federation"))
+			if (err == nil) != (api == writer) {
+				t.Errorf("a token for %s by what is in %s: %v", account, secret, err)
+			}
+		}
+	}
 
 	// In the API of the federation.
 	fedns := kubeconfig(home, "federation-fedns")
@@ -113,14 +200,21 @@ func rights(t *testing.T, d *desk) {
 	_, err = fedns.List(t.Context(), builtin.Secrets, v1alpha1.System, "")
 	refused("fedns lists Secrets", err)
 	for _, k := range membership.Propagated {
-		o := k.New("default", "x")
+		o := k.New(shop, "x")
 		_, err := reader.Create(t.Context(), k, o, "test")
 		refused("fedns creates a "+k.Name, err)
 		_, _, err = reader.Apply(t.Context(), k, o, kube.How{Manager: "test"})
 		refused("fedns applies a "+k.Name, err)
-		refused("fedns deletes a "+k.Name, reader.Delete(t.Context(), k, "default", "x", ""))
-		_, err = writer.List(t.Context(), k, "", "")
-		done("fedsync lists "+k.Resource, err)
+		refused("fedns deletes a "+k.Name, reader.Delete(t.Context(), k, shop, "x", ""))
+		if k == builtin.Namespaces {
+			_, err = writer.List(t.Context(), k, "", "")
+			done("fedsync lists "+k.Resource, err)
+		} else {
+			_, err = writer.List(t.Context(), k, shop, "")
+			done("fedsync lists "+k.Resource, err)
+			_, err = writer.List(t.Context(), k, "", "")
+			refused("fedsync lists "+k.Resource+" of all namespaces", err)
+		}
 	}
 	_, err = reader.List(t.Context(), builtin.Services, "", "")
 	done("fedns lists services", err)
@@ -128,25 +222,42 @@ func rights(t *testing.T, d *desk) {
 		_, err = reader.List(t.Context(), k, "", "")
 		refused("fedns lists "+k.Resource, err)
 	}
-	_, _, err = writer.Apply(t.Context(), builtin.ConfigMaps, builtin.ConfigMaps.New("default", "x"), kube.How{Manager: "fedsync"})
+	_, _, err = writer.Apply(t.Context(), builtin.ConfigMaps, builtin.ConfigMaps.New(shop, "x"), kube.How{Manager: "fedsync"})
 	done("fedsync applies a ConfigMap", err)
-	done("fedsync deletes it", writer.Delete(t.Context(), builtin.ConfigMaps, "default", "x", ""))
-	for _, k := range []kube.Kind{builtin.Pods, builtin.ServiceAccounts, builtin.Roles, builtin.RoleBindings, builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.StatefulSets, builtin.VolumeClaims, builtin.Definitions} {
-		_, err := writer.Create(t.Context(), k, k.New("default", "x"), "test")
+	done("fedsync deletes it", writer.Delete(t.Context(), builtin.ConfigMaps, shop, "x", ""))
+	_, _, err = writer.Apply(t.Context(), builtin.ConfigMaps, builtin.ConfigMaps.New("default", "x"), kube.How{Manager: "fedsync"})
+	refused("fedsync applies a ConfigMap in a namespace that isn't the federation's", err)
+	for _, k := range []kube.Kind{builtin.Pods, builtin.ServiceAccounts, builtin.Roles, builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.StatefulSets, builtin.VolumeClaims, builtin.Definitions} {
+		_, err := writer.Create(t.Context(), k, k.New(shop, "x"), "test")
 		refused("fedsync creates a "+k.Name, err)
+	}
+
+	// The manual says who may do what, as fedctl rights prints it.
+	for title, context := range map[string]string{"In a member": eks, "In the federation's API": "federation"} {
+		now := told(d.must("rights", "--context", context), strings.NewReplacer("-federation", "-myfederation", shop, "shop", "cluster-europe-west1-b.cluster", "us.cluster"))
+		_, page, _ := strings.Cut(readFile(t, "docs/security.md"), title+":\n\n```text\n")
+		if documented, _, _ := strings.Cut(page, "```"); documented != now {
+			t.Errorf("docs/security.md: %s: it should be\n%s", title, now)
+		}
+	}
+	if out := d.must("rights", "--context", "other/one"); !strings.Contains(out, "no account of federation-system has any right there") {
+		t.Errorf("of an API that is no federation's, it prints\n%s", out)
+	}
+	if out := d.must("rights", "--context", eks, "-o", "jsonpath={.rights[?(@.account==\"fedsync-federation\")].verbs}"); !strings.Contains(out, `["bind"]`) {
+		t.Errorf("as data, it prints\n%s", out)
 	}
 
 	// The manual lists these very rules, for another federation.
 	member := d.open(eks)
 	documented := 0
-	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, "docs/federation.md"), -1) {
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(strings.ReplaceAll(readFile(t, "docs/federation.md"), "-myfederation", "-federation"), -1) {
 		for doc := range strings.SplitSeq(m[1], "---\n") {
 			var o kube.Object
 			if err := sigsyaml.Unmarshal([]byte(doc), &o.Object); err != nil || o.GetKind() != "ClusterRole" {
 				continue
 			}
 			documented++
-			name := strings.Replace(o.GetName(), "-myfederation", "-federation", 1)
+			name := o.GetName()
 			live, err := member.Get(t.Context(), builtin.ClusterRoles, "", name)
 			if err != nil {
 				t.Errorf("docs/federation.md has ClusterRole %s: %v", o.GetName(), err)
@@ -157,9 +268,23 @@ func rights(t *testing.T, d *desk) {
 			}
 		}
 	}
-	if documented != 2 {
-		t.Errorf("docs/federation.md has %d ClusterRoles, want those of fedns and of fedsync", documented)
+	if documented != 3 {
+		t.Errorf("docs/federation.md has %d ClusterRoles, want that of fedns and both of fedsync", documented)
 	}
+}
+
+// told are the lines that fedctl rights prints, but for the bindings, with names that anybody may have.
+func told(table string, names *strings.Replacer) string {
+	var out []string
+	for line := range strings.Lines(table) {
+		cells := regexp.MustCompile(` {2,}`).Split(strings.TrimSpace(line), -1)
+		line := names.Replace(strings.Join(cells[:len(cells)-1], "  ")) + "\n"
+		line = strings.ReplaceAll(line, "system-myfederation", "system-federation")
+		if !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "")
 }
 
 // allowed asks for every verb on every resource there is.

@@ -53,8 +53,11 @@ func names(federation string) (etcd, api string) {
 type Pods struct {
 	Data string // etcd's folder
 
-	etcd, api          []string
-	etcdHealth, apiURL string
+	etcd, api []string
+	etcdURL   string // of its clients
+	etcdPKI   string // folder
+	apiURL    string
+	log       *server.Buffer
 }
 
 // New reads the manifests of a federation. The API server will listen on port.
@@ -64,7 +67,7 @@ func New(t testing.TB, federation string, objects []*kube.Object, port int) *Pod
 	etcd, api := names(federation)
 	p := &Pods{Data: filepath.Join(dir, "data")}
 	client, peer, health := vector.Port(t), vector.Port(t), vector.Port(t)
-	p.etcdHealth = fmt.Sprintf("http://127.0.0.1:%d", health)
+	p.etcdURL, p.etcdPKI = fmt.Sprintf("https://127.0.0.1:%d", client), filepath.Join(dir, etcd)
 	p.apiURL = fmt.Sprintf("https://127.0.0.1:%d", port)
 	elsewhere := strings.NewReplacer(
 		"/etc/etcd/pki", filepath.Join(dir, etcd),
@@ -73,7 +76,7 @@ func New(t testing.TB, federation string, objects []*kube.Object, port int) *Pod
 		"//0.0.0.0:2379", fmt.Sprintf("//127.0.0.1:%d", client),
 		"//"+etcd+"."+v1alpha1.System+".svc:2379", fmt.Sprintf("//127.0.0.1:%d", client),
 		"//127.0.0.1:2380", fmt.Sprintf("//127.0.0.1:%d", peer),
-		"//0.0.0.0:2381", p.etcdHealth[len("http:"):],
+		"//127.0.0.1:2381", fmt.Sprintf("//127.0.0.1:%d", health),
 		"--secure-port=6443", fmt.Sprintf("--secure-port=%d", port),
 	)
 	for _, o := range objects {
@@ -113,15 +116,28 @@ func New(t testing.TB, federation string, objects []*kube.Object, port int) *Pod
 func (p *Pods) Run(t testing.TB) {
 	t.Helper()
 	for _, command := range [][]string{p.etcd, p.api} {
-		server.Program(t, filepath.Join(vector.Root(), "bin", "kube", command[0]), command[1:]...)
+		p.log = server.Program(t, filepath.Join(vector.Root(), "bin", "kube", command[0]), command[1:]...)
 	}
 }
 
-// Healthy asks what the probes of the manifests ask: without credentials.
+// Log is what the API server has printed.
+func (p *Pods) Log() string { return p.log.String() }
+
+// Healthy asks what the probes of the manifests ask: the API server without credentials, etcd with its own.
 func (p *Pods) Healthy(t testing.TB) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
-	for _, url := range []string{p.etcdHealth + "/livez", p.etcdHealth + "/readyz", p.apiURL + "/livez", p.apiURL + "/readyz"} {
+	own, err := tls.LoadX509KeyPair(filepath.Join(p.etcdPKI, "tls.crt"), filepath.Join(p.etcdPKI, "tls.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{own}}, DisableKeepAlives: true}}
+	if resp, err := inside.Get(p.etcdURL + "/health"); err != nil {
+		t.Errorf("etcd: %v", err)
+	} else if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("etcd: %s", resp.Status)
+	}
+	for _, url := range []string{p.apiURL + "/livez", p.apiURL + "/readyz"} {
 		resp, err := client.Get(url)
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
@@ -132,10 +148,12 @@ func (p *Pods) Healthy(t testing.TB) {
 			t.Errorf("%s: %s", url, resp.Status)
 		}
 	}
-	if resp, err := client.Get(p.apiURL + "/api/v1/secrets"); err == nil {
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusForbidden {
-			t.Errorf("without credentials, Secrets are %s", resp.Status)
+	for _, path := range []string{"/api/v1/secrets", "/version", "/api", "/metrics"} {
+		if resp, err := client.Get(p.apiURL + path); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusUnauthorized {
+				t.Errorf("without credentials, %s is %s", path, resp.Status)
+			}
 		}
 	}
 }

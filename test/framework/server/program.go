@@ -13,11 +13,11 @@ import (
 
 // Program runs somebody else's program until the test ends, and shows what it printed
 // if the test fails. The program must stay in the foreground.
-func Program(t testing.TB, name string, args ...string) {
+func Program(t testing.TB, name string, args ...string) (log *Buffer) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
-	var log Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
+	log = &Buffer{}
+	cmd.Stdout, cmd.Stderr = log, log
 	done, err := vector.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
@@ -34,6 +34,7 @@ func Program(t testing.TB, name string, args ...string) {
 			t.Logf("%s printed:\n%s", filepath.Base(name), log.String())
 		}
 	})
+	return log
 }
 
 // Tool finds a program of others.

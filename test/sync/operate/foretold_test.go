@@ -213,6 +213,9 @@ func (m *muddle) content(k kube.Kind, name string) map[string]any {
 		}
 	case builtin.Secrets:
 		o["stringData"] = map[string]any{"a": m.pick("x", "y")}
+		if m.IntN(4) > 0 { // else it goes nowhere new
+			o["metadata"].(map[string]any)["annotations"] = map[string]any{v1alpha1.Selector: "[]"}
+		}
 	default:
 		o["data"] = map[string]any{"color": m.pick("red", "green", "blue", "refused"), m.pick("k1", "k2"): m.pick("x", "y")}
 	}

@@ -95,7 +95,7 @@ data: {a: "1"}
 ---
 apiVersion: v1
 kind: Secret
-metadata: {name: going, namespace: shop}
+metadata: {name: going, namespace: shop, annotations: {fedns.io/cluster-selector: "[]"}}
 stringData: {a: "1"}
 ---
 apiVersion: apps/v1
@@ -296,7 +296,8 @@ func (w *world) settled(t testing.TB, api *kube.API) bool {
 				continue // it stays as it is
 			}
 			differs := o.GetAnnotations()[v1alpha1.Overrides] != "" // then only the plan says what is applied where
-			if want.Deleting || len(want.Record.Clusters) == 0 {
+			nowhere := slices.ContainsFunc(want.Record.Conditions, func(c workload.Condition) bool { return c.Reason == "NoCluster" })
+			if want.Deleting || len(want.Record.Clusters) == 0 && !nowhere {
 				return false
 			}
 			for _, in := range want.Record.Clusters {

@@ -73,7 +73,7 @@ func foretold(t *testing.T, w *world) {
 	remove(t, w.Fed, "configmap", "told", "c")
 	paris.Apply(t, union("told", "", `{type: RollingUpdate, rollingUpdate: {maxSurge: 2, maxUnavailable: 1}}`, `emptyDir: {}`))
 	w.Fed.Apply(t, union("told", `fedns.io/adopt: "true", fedns.io/cluster-selector: '[{"key":"name","operator":"in","values":["paris"]}]'`, `{type: Recreate}`, `configMap: {name: a}`))
-	w.Fed.Apply(t, ns("told-new")+configMap("told-new", "new", "", "blue")+deployment("told-new", "web", "", 4)+configMap("told", "taken", "", "ours")+"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: told}\nstringData: {password: hunter2}\n")
+	w.Fed.Apply(t, ns("told-new")+configMap("told-new", "new", "", "blue")+deployment("told-new", "web", "", 4)+configMap("told", "taken", "", "ours")+"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: told, annotations: {fedns.io/cluster-selector: \"[]\"}}\nstringData: {password: hunter2}\n")
 
 	bin, err := federation.Binary()
 	if err != nil {

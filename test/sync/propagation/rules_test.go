@@ -400,7 +400,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: fedns}]
 			t.Fatal(err)
 		}
 		w.credentials(t, "oslo", string(config))
-		w.Fed.Apply(t, ns("few")+configMap("few", "a", "", "blue")+"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: few}\nstringData: {a: b}\n")
+		w.Fed.Apply(t, ns("few")+configMap("few", "a", "", "blue")+"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: few, annotations: {fedns.io/cluster-selector: \"[]\"}}\nstringData: {a: b}\n")
 		there(t, oslo, "configmap", "few", "a")
 		there(t, w.Members["paris"], "secret", "few", "s")
 		if s := w.stands(t, "secret", "few", "s", "oslo", workload.Failed); !strings.Contains(s.placed.Why, "forbidden") {

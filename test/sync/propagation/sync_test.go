@@ -75,7 +75,7 @@ spec: {selector: {matchLabels: {app: agent}}, template: {metadata: {labels: {app
 ---
 apiVersion: v1
 kind: Secret
-metadata: {name: password, namespace: shop}
+metadata: {name: password, namespace: shop, annotations: {fedns.io/cluster-selector: "[]"}}
 stringData: {password: secret}
 ---
 apiVersion: networking.k8s.io/v1

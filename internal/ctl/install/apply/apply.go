@@ -20,8 +20,8 @@ import (
 
 // What fedctl makes carries these labels, so that it can be found.
 const (
-	ManagedBy  = "app.kubernetes.io/managed-by"
-	Manager    = "fedctl" // its value, and the name of the field manager
+	ManagedBy  = v1alpha1.MadeBy
+	Manager    = v1alpha1.Fedctl // its value, and the name of the field manager
 	Federation = v1alpha1.Federation
 )
 

@@ -82,17 +82,27 @@ func AddRules(role *kube.Object, kinds []kube.Kind, verbs ...string) {
 		return
 	}
 	rules, _, _ := unstructured.NestedSlice(role.Object, "rules")
-	var note []string
 	may := []any{"get", "list", "watch"}
 	for _, v := range verbs {
 		may = append(may, v)
 	}
 	for _, k := range kinds {
 		rules = append(rules, map[string]any{"apiGroups": []any{k.Group}, "resources": []any{k.Resource, k.Resource + "/status"}, "verbs": may})
-		note = append(note, k.String())
 	}
 	role.Object["rules"] = rules
-	role.SetAnnotations(map[string]string{kindsNote: strings.Join(note, ",")})
+	role.SetAnnotations(KindsNote(kinds))
+}
+
+// KindsNote are the annotations of a role that kinds were added to.
+func KindsNote(kinds []kube.Kind) map[string]string {
+	var note []string
+	for _, k := range kinds {
+		note = append(note, k.String())
+	}
+	if note == nil {
+		return map[string]string{}
+	}
+	return map[string]string{kindsNote: strings.Join(note, ",")}
 }
 
 // Added gives the kinds that a ClusterRole had before and those that are wanted

@@ -163,7 +163,8 @@ func (p Plan) apiSecret(k *keys) *kube.Object {
 	return p.secret(p.APIName(), map[string][]byte{
 		"ca.crt": k.ca.cert, "tls.crt": k.server.cert, "tls.key": k.server.key,
 		"etcd-ca.crt": k.etcdCA.cert, "etcd-client.crt": k.etcdClient.cert, "etcd-client.key": k.etcdClient.key,
-		"service-accounts.key": k.accounts, "encryption.key": k.encryption, "encryption.yaml": encryptionConfig(k.encryption),
+		"service-accounts.key": k.accounts, "encryption.keys": k.encryption.text(), "encryption.yaml": k.encryption.config(),
+		"authentication.yaml": []byte(authentication), "audit.yaml": []byte(audit),
 	})
 }
 

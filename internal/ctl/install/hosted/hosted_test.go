@@ -56,7 +56,7 @@ func TestComplete(t *testing.T) {
 		if anew != tt.anew {
 			t.Errorf("%s: made anew %q, want %q", tt.name, anew, tt.anew)
 		}
-		if !bytes.Equal(before.accounts, k.accounts) || !bytes.Equal(before.encryption, k.encryption) {
+		if !bytes.Equal(before.accounts, k.accounts) || !bytes.Equal(before.encryption.text(), k.encryption.text()) {
 			t.Errorf("%s: keys without an end are made anew", tt.name)
 		}
 		verify(t, tt.name, &k, tt.address, tt.now)

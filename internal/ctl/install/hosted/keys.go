@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -38,7 +37,7 @@ type keys struct {
 	server, etcd, etcdClient pair
 	admin                    pair
 	accounts                 []byte // signs the tokens of service accounts
-	encryption               []byte // of Secrets in etcd: 32 bytes
+	encryption               encryption
 }
 
 // complete makes what is missing, ends soon, or was made for other names, and
@@ -87,8 +86,7 @@ func (k *keys) complete(federation string, names, etcdNames []string, now time.T
 		}
 	}
 	if len(k.encryption) == 0 {
-		k.encryption = make([]byte, 32)
-		rand.Read(k.encryption) // never fails: crypto/rand
+		k.encryption = encryption{newEncryptionKey(1)}
 	}
 	return nil
 }
@@ -197,17 +195,4 @@ func keyPEM(key *ecdsa.PrivateKey) ([]byte, error) {
 		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), nil
-}
-
-// encryptionConfig is kube-apiserver's: Secrets are credentials of every cluster,
-// and lie in etcd, its volume and the copies of that.
-func encryptionConfig(key []byte) []byte {
-	return fmt.Appendf(nil, `apiVersion: apiserver.config.k8s.io/v1
-kind: EncryptionConfiguration
-resources:
-- resources: [secrets]
-  providers:
-  - secretbox: {keys: [{name: first, secret: %s}]}
-  - identity: {}
-`, base64.StdEncoding.EncodeToString(key))
 }

@@ -99,12 +99,13 @@ func (p Plan) Create(ctx context.Context, l *apply.Applied, now time.Time, say W
 // readKeys reads what an earlier run made.
 func (p Plan) readKeys(ctx context.Context, api *kube.API) (*keys, error) {
 	k := &keys{}
+	var list, only []byte
 	for _, s := range []struct {
 		name string
 		into map[string]*[]byte
 	}{
 		{p.authorityName(), map[string]*[]byte{"ca.crt": &k.ca.cert, "ca.key": &k.ca.key, "etcd-ca.crt": &k.etcdCA.cert, "etcd-ca.key": &k.etcdCA.key}},
-		{p.APIName(), map[string]*[]byte{"tls.crt": &k.server.cert, "tls.key": &k.server.key, "etcd-client.crt": &k.etcdClient.cert, "etcd-client.key": &k.etcdClient.key, "service-accounts.key": &k.accounts, "encryption.key": &k.encryption}},
+		{p.APIName(), map[string]*[]byte{"tls.crt": &k.server.cert, "tls.key": &k.server.key, "etcd-client.crt": &k.etcdClient.cert, "etcd-client.key": &k.etcdClient.key, "service-accounts.key": &k.accounts, "encryption.keys": &list, "encryption.key": &only}},
 		{p.EtcdName(), map[string]*[]byte{"tls.crt": &k.etcd.cert, "tls.key": &k.etcd.key}},
 		{p.adminName(), map[string]*[]byte{"tls.crt": &k.admin.cert, "tls.key": &k.admin.key}},
 	} {
@@ -119,6 +120,10 @@ func (p Plan) readKeys(ctx context.Context, api *kube.API) (*keys, error) {
 		for key, into := range s.into {
 			*into = data[key]
 		}
+	}
+	var err error
+	if k.encryption, err = encryptionOf(list, only); err != nil {
+		return nil, fmt.Errorf("secret %s/%s: %w", p.Namespace(), p.APIName(), err)
 	}
 	return k, nil
 }
@@ -288,7 +293,7 @@ func (p Plan) stuck(ctx context.Context, api *kube.API, app string) (string, err
 // Delete removes what Raise made, the volume too.
 func Delete(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
 	var errs []error
-	for _, k := range []kube.Kind{builtin.Deployments, builtin.StatefulSets, builtin.Services, builtin.VolumeClaims, builtin.Secrets} {
+	for _, k := range []kube.Kind{builtin.Deployments, builtin.StatefulSets, builtin.Services, builtin.NetworkPolicies, builtin.VolumeClaims, builtin.Secrets} {
 		_, err := apply.DeleteAllOwned(ctx, api, k, v1alpha1.System, federation)
 		errs = append(errs, err)
 	}

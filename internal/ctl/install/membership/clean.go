@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +29,7 @@ func (m *Member) clean(ctx context.Context, f Leaving, say func(string)) (notes 
 	}
 	kinds = append(kinds, Propagated...)
 	// From here on fedsync can't put back what goes.
-	if err := apply.DeleteOwned(ctx, m.API, builtin.ClusterRoleBindings, "", m.writer(), m.Federation); err != nil {
+	if err := m.revoke(ctx); err != nil {
 		return nil, err
 	}
 	alone, err := m.alone(ctx)
@@ -97,7 +96,8 @@ func (m *Member) alone(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("clusterroles: %w", err)
 	}
 	return !slices.ContainsFunc(roles, func(o kube.Object) bool {
-		return strings.HasPrefix(o.GetName(), writerPrefix) && o.GetName() != m.writer()
+		other := v1alpha1.WriterOf(o.GetName())
+		return other != "" && other != m.Federation
 	}), nil
 }
 

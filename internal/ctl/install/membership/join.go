@@ -32,12 +32,41 @@ type Request struct {
 	Adopt string
 	// Kinds are propagated to it beside fedsync's own.
 	Kinds []kube.Kind
+	// Fedsync is what the one that leads runs with; nil: none has led yet.
+	Fedsync *v1alpha1.FedsyncSettings
+	// Everywhere has it write in all namespaces of the cluster.
+	Everywhere bool
+	// NoSecrets has it neither read nor write Secrets there; nil: as before.
+	NoSecrets *bool
+	// TokenLife is how long tokens last, unless they are renewed; 0: for ever.
+	TokenLife time.Duration
+}
+
+// DefaultTokenLife is how long a fedsync may be away without being locked out: from when it renews a token,
+// at a third of that, two thirds are left.
+const DefaultTokenLife = 7 * 24 * time.Hour
+
+// old says whether the fedsync that leads is one of before: it needs to list in all namespaces, and
+// renews no tokens.
+func (r Request) old() bool { return r.Fedsync != nil && !r.Fedsync.Confined }
+
+// life is how long tokens last while somebody renews them; 0: for ever.
+func (r Request) life() time.Duration {
+	if r.old() {
+		return 0
+	}
+	return r.TokenLife
 }
 
 // A Result is what came of it.
 type Result struct {
 	Again   bool      // it was a member before
 	Expires time.Time // of the first of its tokens; zero: they don't
+	// Lasts says that the token of fedns doesn't end: nobody renews it yet.
+	Lasts bool
+	// Everywhere says that fedsync may write in all namespaces, and Unkept that nothing keeps it
+	// out of those of the cluster: it serves no policies.
+	Everywhere, Unkept bool
 	// Unseen is why the address for fedns and fedsync couldn't be tried from here.
 	Unseen error
 }
@@ -84,17 +113,13 @@ func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Res
 	if err := there.Namespace(ctx, v1alpha1.System); err != nil {
 		return res, err
 	}
-	objects, err := m.Objects(kinds)
+	may, err := m.grant(ctx, there, r, kinds)
 	if err != nil {
 		return res, err
 	}
-	for _, o := range objects {
-		if _, err := there.Apply(ctx, o); err != nil {
-			return res, err
-		}
-	}
+	res.Everywhere, res.Unkept = may.Everywhere, !may.Everywhere && !may.Policies
 	say("their tokens")
-	tokens, err := token.Tokens(ctx, there, m.reader(), m.writer())
+	tokens, err := m.tokens(ctx, there, r)
 	if err != nil {
 		return res, err
 	}
@@ -103,6 +128,7 @@ func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Res
 			res.Expires = t.Expires
 		}
 	}
+	res.Lasts = tokens[m.reader()].Expires.IsZero()
 	say("that they are let in")
 	if err := m.verify(ctx, r, tokens, &res); err != nil {
 		return res, err
@@ -118,13 +144,26 @@ func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Res
 	if err != nil {
 		return res, err
 	}
-	for _, o := range append(m.secrets(identity, reader, writer), m.Leave()...) {
+	for _, o := range append(m.secrets(identity, r.life(), reader, writer), m.Leave()...) {
 		if _, err := home.Apply(ctx, o); err != nil {
 			return res, err
 		}
 	}
 	if _, err := home.ApplyKind(ctx, v1alpha1.Clusters, m.Object(r, live)); err != nil {
 		return res, err
+	}
+	// What was given before is worth nothing from here on.
+	for name, t := range tokens {
+		spare := token.Lasting(name)
+		switch {
+		case t.Expires.IsZero() && r.life() > 0:
+			continue
+		case t.Expires.IsZero():
+			spare = v1alpha1.BoundTo(name)
+		}
+		if err := apply.DeleteOwned(ctx, m.API, builtin.Secrets, v1alpha1.System, spare, m.Federation); err != nil {
+			return res, err
+		}
 	}
 	if live != nil {
 		// An unjoin that didn't come to its end.
@@ -136,6 +175,102 @@ func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Res
 		}
 	}
 	return res, nil
+}
+
+// rights are what the programs are to have in the cluster; wide says that fedsync had more.
+func (m *Member) rights(ctx context.Context, r Request, kinds []kube.Kind) (may Rights, wide bool, err error) {
+	may = Rights{Kinds: kinds, Everywhere: r.Everywhere || r.old()}
+	if wide, may.NoSecrets, err = m.before(ctx); err != nil {
+		return may, wide, err
+	}
+	if r.NoSecrets != nil {
+		may.NoSecrets = *r.NoSecrets
+	}
+	may.Policies, err = m.policies(ctx)
+	return may, wide, err
+}
+
+// Planned are the objects that Join would make in the cluster, but for tokens.
+func (m *Member) Planned(ctx context.Context, r Request, kinds []kube.Kind) ([]*kube.Object, error) {
+	may, _, err := m.rights(ctx, r, kinds)
+	if err != nil {
+		return nil, err
+	}
+	return m.Objects(may)
+}
+
+// grant writes what the programs may do in the cluster.
+func (m *Member) grant(ctx context.Context, there *apply.Applied, r Request, kinds []kube.Kind) (may Rights, err error) {
+	may, wide, err := m.rights(ctx, r, kinds)
+	if err != nil {
+		return may, err
+	}
+	objects, err := m.Objects(may)
+	if err != nil {
+		return may, err
+	}
+	if wide && !may.Everywhere {
+		spaces, err := m.inhabited(ctx, kinds)
+		if err != nil {
+			return may, err
+		}
+		for _, namespace := range spaces {
+			objects = append(objects, m.space(namespace))
+		}
+		// The ClusterRole that is bound everywhere comes last: until then fedsync may do as before.
+		slices.SortStableFunc(objects, func(a, b *kube.Object) int { return cmp.Compare(lastly(a, m), lastly(b, m)) })
+	}
+	for _, o := range objects {
+		if _, err := there.Apply(ctx, o); err != nil {
+			return may, err
+		}
+	}
+	return may, nil
+}
+
+// lastly puts fedsync's ClusterRole behind all others.
+func lastly(o *kube.Object, m *Member) int {
+	if o.GetKind() == builtin.ClusterRoles.Name && o.GetName() == m.writer() {
+		return 1
+	}
+	return 0
+}
+
+// tokens gets one for each account. Those of fedns last until there is somebody who renews them: a federation need not
+// have a fedsync, and without them it is out of the answers. One that is fresh is good for longer.
+func (m *Member) tokens(ctx context.Context, there *apply.Applied, r Request) (map[string]token.Token, error) {
+	out := map[string]token.Token{}
+	life := r.life()
+	var lasting []string
+	for name, secret := range map[string]string{m.reader(): Reader(m.Cluster), m.writer(): Reader(m.Cluster) + v1alpha1.WriterSuffix} {
+		if life == 0 || name == m.reader() && r.Fedsync == nil {
+			lasting = append(lasting, name)
+			if life > 0 { // for the first fedsync, which will renew it
+				if err := token.Bind(ctx, there, name); err != nil {
+					return nil, err
+				}
+			}
+			continue
+		}
+		o, err := m.Home.Get(ctx, builtin.Secrets, v1alpha1.System, secret)
+		if err != nil && !kube.Missing(err) {
+			return nil, fmt.Errorf("secret %s: %w", secret, err)
+		}
+		if err == nil {
+			t := token.Token{Value: kube.TokenIn(kube.SecretData(o)[v1alpha1.KubeconfigKey])}
+			c, ok := kube.Claims(t.Value)
+			if t.Expires = c.Expires; ok && c.Account == name && !c.Due(life, time.Now()) && try(ctx, r.Endpoint, t, builtin.Namespaces, 0) == nil {
+				out[name] = t
+				continue
+			}
+		}
+		if out[name], err = token.Ending(ctx, there, name, life); err != nil {
+			return nil, err
+		}
+	}
+	last, err := token.Tokens(ctx, there, lasting...)
+	maps.Copy(out, last)
+	return out, err
 }
 
 // own are the fields of a Cluster object that join writes. Applying takes away what
@@ -205,7 +340,8 @@ var written = []string{"get", "create", "patch", "delete"}
 
 // ClusterRights are those that Join takes in the cluster.
 func ClusterRights() []kube.Right {
-	return rightsOn(written, builtin.Namespaces, builtin.ServiceAccounts, builtin.Secrets, builtin.ClusterRoles, builtin.ClusterRoleBindings)
+	return append(rightsOn(written, builtin.Namespaces, builtin.ServiceAccounts, builtin.Secrets, builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Roles, builtin.RoleBindings, builtin.Policies, builtin.PolicyBindings),
+		kube.Right{Verb: "create", Resource: builtin.ServiceAccounts.Resource + "/token", Namespace: v1alpha1.System})
 }
 
 // HomeRights are those that Join takes in the federation's API.
@@ -238,7 +374,7 @@ const (
 
 // verify lists what each program lists first, as that program.
 func (m *Member) verify(ctx context.Context, r Request, tokens map[string]token.Token, res *Result) error {
-	for name, kind := range map[string]kube.Kind{m.reader(): builtin.Services, m.writer(): builtin.Deployments} {
+	for name, kind := range map[string]kube.Kind{m.reader(): builtin.Services, m.writer(): builtin.Namespaces} {
 		if err := try(ctx, r.Endpoint, tokens[name], kind, grantTime); err != nil {
 			return fmt.Errorf("service account %s: %w", name, err)
 		}
@@ -262,7 +398,11 @@ func try(ctx context.Context, e kubeconfig.Endpoint, t token.Token, kind kube.Ki
 	defer api.Close()
 	over := wait.PollUntilContextTimeout(ctx, grantStep, patience, true, func(context.Context) (bool, error) {
 		if err = api.Ready(ctx); err == nil {
-			_, err = api.List(ctx, kind, v1alpha1.System, "") // a right to all of them, and little to send
+			namespace := "" // a right to all of them, and little to send
+			if kind.Namespaced {
+				namespace = v1alpha1.System
+			}
+			_, err = api.List(ctx, kind, namespace, "")
 		}
 		return !kube.Forbidden(err), nil
 	})

@@ -8,10 +8,10 @@ package membership
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -40,13 +40,8 @@ type Member struct {
 	API        *kube.API // of the cluster
 }
 
-// The names of what stands in a member. They have the federation's in them, which
-// has no dots, and so can't be mistaken for another's.
-
-func (m *Member) reader() string { return "fedns-" + m.Federation }
-func (m *Member) writer() string { return writerPrefix + m.Federation }
-
-const writerPrefix = "fedsync-"
+func (m *Member) reader() string { return v1alpha1.ReaderAccount(m.Federation) }
+func (m *Member) writer() string { return v1alpha1.WriterAccount(m.Federation) }
 
 // Reader names the Secret, in the API of the federation, that leads fedns to a
 // cluster. It can't be taken for a Secret with the rights to write, whatever the
@@ -61,46 +56,19 @@ const (
 	identityNote = "fedns.io/cluster-identity"
 )
 
-//go:embed rights.yaml
-var rights string
-
-// Objects are those made in a member; kinds are added to what fedsync may write.
-func (m *Member) Objects(kinds []kube.Kind) ([]*kube.Object, error) {
-	roles, err := kube.Parse(rights)
-	if err != nil {
-		return nil, fmt.Errorf("rights.yaml: %w", err)
-	}
-	var out []*kube.Object
-	for _, role := range roles {
-		name := role.GetName() + m.Federation
-		role.SetName(name)
-		if name == m.writer() {
-			bootstrap.AddRules(role, kinds, "create", "update", "patch", "delete")
-		}
-		account := builtin.ServiceAccounts.New(v1alpha1.System, name)
-		account.SetAnnotations(map[string]string{clusterNote: m.Cluster})
-		// No pod runs as this account: its token is for a program elsewhere.
-		account.Object["automountServiceAccountToken"] = false
-		binding := builtin.ClusterRoleBindings.New("", name)
-		binding.Object["roleRef"] = map[string]any{"apiGroup": builtin.ClusterRoles.Group, "kind": builtin.ClusterRoles.Name, "name": name}
-		binding.Object["subjects"] = []any{map[string]any{"kind": builtin.ServiceAccounts.Name, "name": name, "namespace": v1alpha1.System}}
-		out = append(out, account, role, binding)
-	}
-	for _, o := range out {
-		apply.Mark(o, m.Federation)
-	}
-	return out, nil
-}
-
-// secrets are the two of a cluster, in the API of the federation.
-func (m *Member) secrets(identity string, reader, writer []byte) []*kube.Object {
+// secrets are the two of a cluster, in the API of the federation. life is how long their tokens are to last.
+func (m *Member) secrets(identity string, life time.Duration, reader, writer []byte) []*kube.Object {
 	var out []*kube.Object
 	for _, s := range []struct {
 		name    string
 		content []byte
 	}{{Reader(m.Cluster), reader}, {Reader(m.Cluster) + v1alpha1.WriterSuffix, writer}} {
 		o := kube.NewSecret(v1alpha1.System, s.name, map[string][]byte{v1alpha1.KubeconfigKey: s.content})
-		o.SetAnnotations(map[string]string{clusterNote: m.Cluster, identityNote: identity})
+		notes := map[string]string{clusterNote: m.Cluster, identityNote: identity}
+		if life > 0 {
+			notes[v1alpha1.TokenLife] = life.String()
+		}
+		o.SetAnnotations(notes)
 		apply.Mark(o, m.Federation)
 		out = append(out, o)
 	}

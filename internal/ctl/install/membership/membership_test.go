@@ -94,7 +94,7 @@ func TestJoin(t *testing.T) {
 			t.Errorf("%s binds %s, want %s", b, got, want)
 		}
 	}
-	if role := fmt.Sprint(p.there.Get(builtin.ClusterRoles, "", "fedsync-fed").Object["rules"]); !strings.Contains(role, "widgets") {
+	if role := fmt.Sprint(p.there.Get(builtin.ClusterRoles, "", "fedsync-fed.objects").Object["rules"]); !strings.Contains(role, "widgets") {
 		t.Errorf("fedsync may: %s", role)
 	}
 	// What fedns may do changes nothing, and it sees no Secret.

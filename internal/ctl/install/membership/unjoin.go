@@ -14,6 +14,7 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/ctl/install/token"
 	"github.com/fedns/fedns/internal/kube"
 )
 
@@ -175,17 +176,29 @@ func (m *Member) dismiss(ctx context.Context, live *kube.Object) error {
 // retire removes the accounts in the member. The kinds that were added are noted
 // on the writer's role, which therefore goes last.
 func (m *Member) retire(ctx context.Context) (kept string, err error) {
-	for _, name := range []string{m.reader(), m.writer()} {
+	for _, name := range []string{m.reader(), m.writer(), v1alpha1.ObjectsRole(m.Federation)} {
 		for _, x := range []struct {
 			kind            kube.Kind
 			namespace, name string
 		}{
 			{builtin.ClusterRoleBindings, "", name},
-			{builtin.Secrets, v1alpha1.System, name + "-token"},
+			{builtin.RoleBindings, v1alpha1.System, name},
+			{builtin.Roles, v1alpha1.System, name},
+			{builtin.Secrets, v1alpha1.System, token.Lasting(name)},
+			{builtin.Secrets, v1alpha1.System, v1alpha1.BoundTo(name)},
 			{builtin.ServiceAccounts, v1alpha1.System, name},
 			{builtin.ClusterRoles, "", name},
 		} {
 			if err := apply.DeleteOwned(ctx, m.API, x.kind, x.namespace, x.name, m.Federation); err != nil {
+				return "", err
+			}
+		}
+	}
+	if served, err := m.policies(ctx); err != nil {
+		return "", err
+	} else if served {
+		for _, k := range []kube.Kind{builtin.PolicyBindings, builtin.Policies} {
+			if err := apply.DeleteOwned(ctx, m.API, k, "", m.policyName(), m.Federation); err != nil {
 				return "", err
 			}
 		}

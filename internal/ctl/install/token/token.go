@@ -62,7 +62,7 @@ func Tokens(ctx context.Context, l *apply.Applied, accounts ...string) (map[stri
 		}
 	}
 	for _, a := range missing {
-		if err := apply.DeleteOwned(ctx, l.API, builtin.Secrets, v1alpha1.System, a+"-token", l.Federation); err != nil {
+		if err := apply.DeleteOwned(ctx, l.API, builtin.Secrets, v1alpha1.System, Lasting(a), l.Federation); err != nil {
 			return nil, err
 		}
 		t, err := Request(ctx, l.API, a)
@@ -82,9 +82,9 @@ func filled(ctx context.Context, l *apply.Applied, name string) (token string, s
 	if err != nil {
 		return "", false, err
 	}
-	s, err := l.API.Get(ctx, builtin.Secrets, v1alpha1.System, name+"-token")
+	s, err := l.API.Get(ctx, builtin.Secrets, v1alpha1.System, Lasting(name))
 	if kube.Missing(err) || err == nil && !apply.Ours(s, l.Federation) {
-		s = builtin.Secrets.New(v1alpha1.System, name+"-token")
+		s = builtin.Secrets.New(v1alpha1.System, Lasting(name))
 		s.SetAnnotations(map[string]string{ofAccount: name})
 		s.Object["type"] = builtin.TokenType
 		_, err = l.Apply(ctx, s)
@@ -95,7 +95,7 @@ func filled(ctx context.Context, l *apply.Applied, name string) (token string, s
 	}
 	token = string(kube.SecretData(s)["token"])
 	if token != "" && s.GetAnnotations()[ofUID] != string(account.GetUID()) {
-		return "", true, apply.DeleteOwned(ctx, l.API, builtin.Secrets, v1alpha1.System, name+"-token", l.Federation)
+		return "", true, apply.DeleteOwned(ctx, l.API, builtin.Secrets, v1alpha1.System, Lasting(name), l.Federation)
 	}
 	return token, false, nil
 }
@@ -106,9 +106,31 @@ const (
 	ofUID     = "kubernetes.io/service-account.uid"
 )
 
+// Ending gets an account a token that ends after life, and with what it is bound to: whoever
+// deletes that has no token of the account be worth anything.
+func Ending(ctx context.Context, l *apply.Applied, account string, life time.Duration) (t Token, err error) {
+	if err := Bind(ctx, l, account); err != nil {
+		return t, err
+	}
+	t.Value, t.Expires, err = l.API.Token(ctx, v1alpha1.System, account, life, v1alpha1.BoundTo(account))
+	if err != nil {
+		return t, fmt.Errorf("the token of service account %s: %w", account, err)
+	}
+	return t, nil
+}
+
+// Bind makes what tokens of an account are bound to.
+func Bind(ctx context.Context, l *apply.Applied, account string) error {
+	_, err := l.Apply(ctx, kube.NewSecret(v1alpha1.System, v1alpha1.BoundTo(account), nil))
+	return err
+}
+
+// Lasting names the Secret that a cluster fills in with a token that doesn't end.
+func Lasting(account string) string { return account + "-token" }
+
 // Request asks for a token that ends.
 func Request(ctx context.Context, api *kube.API, account string) (t Token, err error) {
-	t.Value, t.Expires, err = api.Token(ctx, v1alpha1.System, account, life)
+	t.Value, t.Expires, err = api.Token(ctx, v1alpha1.System, account, life, "")
 	if err != nil {
 		return t, fmt.Errorf("the token of service account %s: %w", account, err)
 	}
