@@ -50,8 +50,9 @@ test: unit kube peers helm nodes prometheus nfpm ## every test, real control pla
 e2e: kube peers helm nodes prometheus nfpm ## the tests of the whole system, but for interop
 	$(e2e) $$(go list ./test/... | grep -v '/dns/peers$$')
 
-e2e-image: $(cyclonedx) ## the tests of the image, made twice for both platforms
+e2e-image: $(cyclonedx) $(nfpm) ## the tests of the image and of a release, each made twice for all platforms
 	$(e2e) ./test/image -twice -cyclonedx $$(pwd -P)/$(cyclonedx)
+	$(e2e) ./test/release -whole -cyclonedx $$(pwd -P)/$(cyclonedx)
 
 interop: peers ## the tests among resolvers, caches and name servers of others
 	$(e2e) ./test/dns/peers
@@ -136,6 +137,10 @@ $(helm):
 deb: $(nfpm) ## Debian packages for amd64 and arm64, into bin/deb
 	deploy/debian/build.sh $(nfpm) $(VERSION) amd64 bin/deb
 	deploy/debian/build.sh $(nfpm) $(VERSION) arm64 bin/deb
+
+release: $(cyclonedx) $(nfpm) ## all files of RELEASE, such as 0.2.0, of which CHANGELOG.md tells, into bin/release
+	@test -n '$(RELEASE)' || { echo 'say which: make release RELEASE=0.2.0'; exit 2; }
+	go run ./deploy/release -version '$(RELEASE)' -nfpm $(nfpm) -cyclonedx $(cyclonedx)
 
 # What the tests of the package need: built once.
 nfpm: $(nfpm)
