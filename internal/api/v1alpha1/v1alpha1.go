@@ -61,6 +61,11 @@ const (
 	// Surge is how many replicas there may be beyond those that are wanted while some
 	// move: "25%", or "2".
 	Surge = "fedns.io/surge"
+	// Follow, "dependencies", has what the pods of a workload need go with it.
+	Follow = "fedns.io/follow"
+	// Propagate, "false", keeps an object out of the clusters, but for those where others go
+	// that need it; on a Namespace, all in it that doesn't say "true".
+	Propagate = "fedns.io/propagate"
 	// Adopt, "true", lets fedsync take over objects of that name that were in the
 	// clusters before.
 	Adopt = "fedns.io/adopt"

@@ -275,7 +275,7 @@ func (u *hub) intend(w *workload.Want, now time.Time) {
 	ready := *w
 	ready.Finalizer, ready.Unsaid = true, false
 	p := u.table.PlanOf(&ready)
-	reason, message := verdict(&ready, p.Standings)
+	reason, message := verdict(&ready, p.Missing, p.Standings)
 	text, _, fits := u.record(&ready, p.Standings, reason, message, now)
 	if fits {
 		u.mark(w, true, text)

@@ -89,7 +89,7 @@ func (u *hub) tell(now time.Time) {
 			u.events(w, r, notes)
 			continue
 		}
-		reason, message := verdict(w, standings)
+		reason, message := verdict(w, r.plan.Missing, standings)
 		text, whole, fits := u.record(w, standings, reason, message, now)
 		if !whole {
 			notes = append(notes, short(w, text, fits, u.placements.served))
@@ -193,7 +193,7 @@ func everywhere(standings []workload.Standing) bool {
 }
 
 // verdict is the worst of the standings, and where it is so.
-func verdict(w *workload.Want, standings []workload.Standing) (reason, message string) {
+func verdict(w *workload.Want, missing []string, standings []workload.Standing) (reason, message string) {
 	worst := []workload.State{workload.Waiting, workload.NameTaken, workload.Failed, workload.NotServed, workload.Unreachable, workload.Deleting, workload.Pending}
 	switch {
 	case w.Deleting:
@@ -214,8 +214,11 @@ func verdict(w *workload.Want, standings []workload.Standing) (reason, message s
 			return string(state), "in " + strings.Join(in, ", ")
 		}
 	}
-	if w.Deleting {
+	switch {
+	case w.Deleting:
 		return string(workload.Deleting), ""
+	case len(missing) > 0:
+		return workload.DependencyMissing, strings.Join(missing, "; ")
 	}
 	return string(workload.Applied), ""
 }

@@ -33,6 +33,8 @@ type Entry struct {
 	Written Scale
 	// Sent is what a write that is under way asks for; nil: none is.
 	Sent Scale
+	// Followed is that it was put there only since others are there that need it.
+	Followed bool
 	// Capacity is what the cluster has room for; nil: there is no bound.
 	Capacity *Capacity
 	// Finished is the status of a Job that has ended there, for when it is gone; nil:
@@ -54,7 +56,7 @@ type Capacity struct {
 }
 
 func (e *Entry) empty() bool {
-	return e.Have == nil && e.Base == Base{} && e.Planned == nil && e.Assigned == nil && e.Written == nil && e.Sent == nil && e.Capacity == nil && e.Finished == nil
+	return e.Have == nil && e.Base == Base{} && e.Planned == nil && e.Assigned == nil && e.Written == nil && e.Sent == nil && !e.Followed && e.Capacity == nil && e.Finished == nil
 }
 
 // haves are the clusters that have the object, and how it is there.

@@ -74,6 +74,17 @@ func (t *Table) Touch(k Key) { t.dirty[k] = true }
 // touch has a plan made anew, and those that depend on it.
 func (t *Table) touch(k Key) {
 	t.dirty[k] = true
+	for d := range t.follows[k] {
+		t.dirty[d] = true
+	}
+	for f := range t.followers[k] {
+		if w := t.Wanted(f); w.Deleting || w.Leaving {
+			t.dirty[f] = true // it may wait for this one to be left
+		}
+	}
+	if w := t.Home(k); w != nil && w.Propagate == "false" {
+		t.dirty[w.Key] = true // it is where something in it is
+	}
 	switch {
 	case k.Home:
 		for o := range t.inside[k.Name] {

@@ -34,8 +34,14 @@ func Make(v View) Plan {
 		}
 	}
 	p.Notes = append(p.Notes, v.overridden(decided)...)
-	if v.confined() && len(v.unclear()) == 0 {
+	if v.confined() && len(v.Followed) == 0 && len(v.unclear()) == 0 {
 		p.Notes = append(p.Notes, Note{true, "Unselected", "it goes to no cluster, and stays where it is: " + unselected})
+	}
+	if v.Missing != nil {
+		for _, text := range v.Missing() {
+			p.Missing = append(p.Missing, text)
+			p.Notes = append(p.Notes, Note{true, DependencyMissing, text})
+		}
 	}
 	for _, m := range v.Members {
 		o := v.reconcile(m, decided[m.Name], shares[m.Name], scales[m.Name])
@@ -50,6 +56,7 @@ func Make(v View) Plan {
 			if v.Whole != "" && shares[m.Name] != nil {
 				o.standing.Why = v.undivided()
 			}
+			o.standing.Follows = decided[m.Name].Place && len(v.Followed) > 0 && !v.alone(m).Place
 			o.standing.Cluster = m.Name
 			p.Standings = append(p.Standings, o.standing)
 		}
@@ -88,13 +95,25 @@ func (v *View) present(m *Member) bool {
 
 // place decides whether the object belongs into a cluster, and why.
 func (v *View) place(m *Member) placement.Decision {
+	d := v.alone(m)
+	if d.Place {
+		return d
+	}
+	return v.together(m, d)
+}
+
+// alone decides that by the object's own word.
+func (v *View) alone(m *Member) placement.Decision {
 	present := v.present(m)
 	if len(v.unclear()) > 0 {
 		d := placement.Decision{Place: present, Why: "its annotations can't be read"}
 		d.Replicas = placement.Keep
 		return d
 	}
-	if !present && !v.Record.holds(m.Name) && v.confined() {
+	if own, why := v.own(); !own && (v.Houses == nil || !v.Houses(m)) {
+		return placement.Decision{Why: why}
+	}
+	if (!present && !v.Record.holds(m.Name) || v.followed(m)) && v.confined() {
 		return placement.Decision{Why: unselected}
 	}
 	cluster := placement.Cluster{Labels: m.Labels, Taints: m.Taints, Evacuate: m.Evacuated}
@@ -114,7 +133,7 @@ func (v *View) place(m *Member) placement.Decision {
 // know it. A cluster is worth what the least of its operators is: it gets what it needs. Where
 // such a Secret is already, from before that was asked, it stays.
 func (v *View) confined() bool {
-	return v.Secret && !v.selector.Said() && (v.Namespace == nil || !v.Namespace.selector.Said())
+	return v.Secret && v.Propagate == "" && !v.selector.Said() && (v.Namespace == nil || !v.Namespace.selector.Said())
 }
 
 const unselected = "it is a Secret, and no fedns.io/cluster-selector of it or of its Namespace says which clusters get it; [] is all"

@@ -89,6 +89,9 @@ func (v *View) excluded(m *Member, h *Have, why string) outcome {
 	if h == nil || !h.Ours {
 		return outcome{}
 	}
+	if f := v.left(); f != nil {
+		return outcome{standing: Standing{State: Deleting}, steps: []Step{{Cluster: m.Name, Key: v.Key, Verb: Release, UID: h.UID, Why: f.Key.String() + ", which needs it, is left there"}}}
+	}
 	return outcome{standing: Standing{State: Deleting}, steps: v.remove(m, h, why)}
 }
 

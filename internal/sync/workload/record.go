@@ -51,6 +51,8 @@ type Standing struct {
 	Moving bool `json:"-"`
 	// Why is what made it be there and so, where that isn't plain.
 	Why string `json:"why,omitempty"`
+	// Follows is that it is there only since others are that need it.
+	Follows bool `json:"follows,omitempty"`
 	// Final is the status of a Job that has ended, for when it is gone.
 	Final Object `json:"final,omitempty"`
 }

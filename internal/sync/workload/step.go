@@ -41,6 +41,9 @@ type Note struct {
 // BadAnnotation is the reason of an object whose placement can't be read.
 const BadAnnotation = "BadAnnotation"
 
+// DependencyMissing is the reason of a workload whose pods need what the federation doesn't have.
+const DependencyMissing = "DependencyMissing"
+
 // A Plan is what follows from what is wanted of one object and what is there.
 type Plan struct {
 	// Hold is that nothing may be done before the object has its finalizer.
@@ -48,6 +51,8 @@ type Plan struct {
 	Steps     []Step
 	Standings []Standing
 	Notes     []Note
+	// Missing is what its pods need and isn't there.
+	Missing []string
 	// Done is that the object is being deleted and nothing of it is left, or what is
 	// left is tried once more and then let go.
 	Done bool

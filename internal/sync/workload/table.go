@@ -28,11 +28,13 @@ type Table struct {
 
 	// The rest follows from rows, and finds them.
 
-	inside      index          // wants, by namespace
-	orphaned    map[Key]bool   // what is there and not wanted
-	namespaces  map[string]Key // wanted or there, by name
-	autoscalers index          // wanted or there, by namespace
-	guards      index          // wanted, by namespace
+	inside      index                // wants, by namespace
+	orphaned    map[Key]bool         // what is there and not wanted
+	namespaces  map[string]Key       // wanted or there, by name
+	autoscalers index                // wanted or there, by namespace
+	guards      index                // wanted, by namespace
+	follows     map[Key]map[Key]bool // what workloads take with them, and
+	followers   map[Key]map[Key]bool // the other way around
 	// owned counts objects of ours in the clusters, by namespace and cluster.
 	owned map[string]map[string]int
 }
@@ -42,7 +44,7 @@ func NewTable(federation string) *Table {
 	return &Table{
 		Federation: federation, Surge: replicas.DefaultSurge(),
 		rows: map[Key]row{}, dirty: map[Key]bool{}, unlisted: map[*Sort]bool{},
-		inside: index{}, orphaned: map[Key]bool{}, namespaces: map[string]Key{}, autoscalers: index{}, guards: index{}, owned: map[string]map[string]int{},
+		inside: index{}, orphaned: map[Key]bool{}, namespaces: map[string]Key{}, autoscalers: index{}, guards: index{}, follows: map[Key]map[Key]bool{}, followers: map[Key]map[Key]bool{}, owned: map[string]map[string]int{},
 	}
 }
 
@@ -58,6 +60,9 @@ func (t *Table) SetMembers(members []*Member) {
 				t.edit(k, c, func(e *Entry) { *e = Entry{} })
 			}
 		}
+	}
+	for _, k := range slices.Collect(maps.Keys(t.follows)) { // overrides may be others now
+		t.follow(t.Wanted(k))
 	}
 	t.touchSort(nil)
 }
@@ -108,6 +113,12 @@ func (t *Table) Want(w *Want) {
 	}
 	delete(t.orphaned, w.Key)
 	t.note(w.Key)
+	if w.Follow || t.follows[w.Key] != nil {
+		t.follow(w)
+	}
+	if was == nil || was.Deleting != w.Deleting || was.Template.Hash != w.Template.Hash {
+		t.heed(w.Key)
+	}
 	t.touch(w.Key)
 	if was != nil && was.Target != w.Target {
 		t.scaled(w.Namespace, was.Target)
@@ -133,6 +144,8 @@ func (t *Table) Unwant(k Key) {
 	}
 	r.want = nil
 	t.set(k, r)
+	t.link(k, nil)
+	t.heed(k)
 	t.editAll(k, func(e *Entry) { *e = Entry{Have: e.Have, Sent: e.Sent} })
 	t.unnote(k)
 }
@@ -176,12 +189,16 @@ func (t *Table) Have(cluster string, k Key, o Object) {
 // Planned says what each cluster is to have. The next plan begins with that: one that has
 // been carried out in some of the clusters is the same one still.
 func (t *Table) Planned(k Key, p Plan) {
-	if len(k.Scale) == 0 {
-		return
-	}
 	for _, s := range p.Standings {
-		if s.State == Pending || s.State == Applied {
-			t.edit(k, s.Cluster, func(e *Entry) { e.Planned = s.Scale })
+		if s.State != Pending && s.State != Applied {
+			continue
+		}
+		if e := t.rows[k].entries[s.Cluster]; len(k.Scale) > 0 || e.Followed != s.Follows {
+			t.edit(k, s.Cluster, func(e *Entry) {
+				if e.Followed = s.Follows; len(k.Scale) > 0 {
+					e.Planned = s.Scale
+				}
+			})
 		}
 	}
 }

@@ -23,7 +23,7 @@ type Template struct {
 
 // dropped are annotations that speak of the federated object and not of its like.
 var dropped = []string{
-	v1alpha1.Selector, v1alpha1.Preferences, v1alpha1.Surge, v1alpha1.Tolerations, v1alpha1.Overrides, v1alpha1.Adopt, v1alpha1.Orphan, v1alpha1.Release, v1alpha1.StatusOf,
+	v1alpha1.Selector, v1alpha1.Preferences, v1alpha1.Surge, v1alpha1.Tolerations, v1alpha1.Overrides, v1alpha1.Follow, v1alpha1.Propagate, v1alpha1.Adopt, v1alpha1.Orphan, v1alpha1.Release, v1alpha1.StatusOf,
 	"kubectl.kubernetes.io/last-applied-configuration",
 }
 

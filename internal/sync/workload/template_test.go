@@ -22,7 +22,7 @@ func kind(t testing.TB, name string) *Sort {
 }
 
 // sorts are made once: keys compare them by their address.
-var sorts = append(Kinds(), Other(builtin.Budgets), Other(builtin.StatefulSets), Other(v1alpha1.Kind{Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true}))
+var sorts = append(Kinds(), Other(builtin.Budgets), Other(builtin.StatefulSets), Other(builtin.ServiceAccounts), Other(v1alpha1.Kind{Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true}))
 
 // parse reads JSON as API clients do, with whole numbers as int64.
 func parse(t testing.TB, s string) Object {

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/fedns/fedns/internal/sync/placement"
@@ -60,6 +61,14 @@ type View struct {
 	Autoscaler func() *View
 	// Guarded are the pods in each cluster that a budget of disruptions speaks of.
 	Guarded func() map[string]int64
+	// Followed are the federated workloads that the object goes with, since they need it.
+	Followed []*View
+	// Needs are what the object needs in a cluster, and takes with it; nil: it takes nothing.
+	Needs func(*Member) map[Key]bool
+	// Missing is what its pods need and isn't there; nil: nobody asks.
+	Missing func() []string
+	// Houses says of a Namespace whether something in it is to be in a cluster.
+	Houses func(*Member) bool
 	// Target is the federated workload that an autoscaler scales; nil: there is none.
 	Target *View
 }
@@ -81,7 +90,11 @@ func (t *Table) PlanOf(w *Want) Plan {
 		leaving.Deleting = true
 		v.Want = &leaving
 	}
-	return Make(v)
+	p := Make(v)
+	if p.Done && w.Follow && w.Orphan && t.bereft(w) {
+		p.Done = false
+	}
+	return p
 }
 
 // view is what a plan of what is wanted goes by.
@@ -90,6 +103,17 @@ func (t *Table) view(w *Want) View {
 	v := View{Want: w, Members: t.members, Entries: t.rows[k].entries, Scaler: t.scaler(k), Foresee: t.Keep, Surge: t.Surge}
 	if k.Namespaced {
 		v.Namespace, v.Homes = t.Home(k), t.rows[t.namespaces[k.Namespace]].entries
+	}
+	for _, f := range slices.SortedFunc(maps.Keys(t.followers[k]), compareKeys) {
+		o := t.view(t.Wanted(f))
+		v.Followed = append(v.Followed, &o)
+	}
+	if w.Follow || len(w.former) > 0 {
+		v.Needs = func(m *Member) map[Key]bool { return t.takenBy(w, m) }
+		v.Missing = func() []string { return t.missing(&v) }
+	}
+	if k.Home {
+		v.Houses = func(m *Member) bool { return t.houses(k.Name, m) }
 	}
 	switch {
 	case k.Guard:

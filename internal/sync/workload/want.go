@@ -23,6 +23,8 @@ type Want struct {
 	Template   *Template
 	Deleting   bool
 	Finalizer  bool     // it is held until its like are gone from the clusters
+	Propagate  string   // "false": it is in clusters only with others; of a Namespace, what is in it
+	Follow     bool     // what its pods need goes with it
 	Adopt      Adoption // of what was in clusters before; a Namespace's, of all in it
 	Preferring bool     // it says how it is to be split
 	Orphan     bool     // its like stay when it goes
@@ -65,6 +67,7 @@ type Want struct {
 	tolerations []placement.Toleration
 	preferences replicas.Preferences
 	overrides   overrides
+	former      []Key // that it needed before, and pods may need still
 }
 
 // NewWant reads a federated object.
@@ -146,6 +149,13 @@ func NewWant(k Key, o Object, federation string) *Want {
 	}
 	if w.overrides, err = w.readOverrides(annotations); err != nil {
 		w.Unclear = append(w.Unclear, err.Error())
+	}
+	w.Propagate = annotations[v1alpha1.Propagate]
+	if err := w.readFollow(o, annotations); err != nil {
+		w.Unclear = append(w.Unclear, err.Error())
+	}
+	if p := w.Propagate; p != "" && p != "true" && p != "false" {
+		w.Unclear = append(w.Unclear, fmt.Sprintf(`annotation %s: %q is neither "true" nor "false"`, v1alpha1.Propagate, p))
 	}
 	w.preferences = replicas.Default()
 	if len(k.Scale) > 0 {

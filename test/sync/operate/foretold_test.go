@@ -209,7 +209,9 @@ func (m *muddle) content(k kube.Kind, name string) map[string]any {
 	case builtin.Deployments:
 		o["spec"] = map[string]any{
 			"replicas": m.IntN(9), "selector": map[string]any{"matchLabels": map[string]any{"app": name}},
-			"template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"app": name}}, "spec": map[string]any{"containers": []any{map[string]any{"name": "web", "image": m.pick("nginx:1", "nginx:2")}}}},
+			"template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"app": name}}, "spec": map[string]any{"containers": []any{map[string]any{
+				"name": "web", "image": m.pick("nginx:1", "nginx:2"), "envFrom": []any{map[string]any{"configMapRef": map[string]any{"name": m.pick("c1", "c2"), "optional": true}}},
+			}}}},
 		}
 	case builtin.Secrets:
 		o["stringData"] = map[string]any{"a": m.pick("x", "y")}
@@ -240,7 +242,24 @@ func (m *muddle) step() {
 		what = fmt.Sprintf("%s %s %v", field, key, value)
 		merge(map[string]any{"metadata": map[string]any{field: map[string]any{key: value}}})
 	}
-	switch m.IntN(12) {
+	switch m.IntN(14) {
+	case 13: // a workload takes with it what needn't be there by itself
+		switch {
+		case where != "":
+			metadata("labels", "l1", "x")
+		case k == builtin.Deployments:
+			metadata("annotations", v1alpha1.Follow, m.pick("dependencies", "dependencies", "none"))
+		default:
+			metadata("annotations", v1alpha1.Propagate, m.pick("false", "false", "true"))
+		}
+	case 12:
+		if where == "" {
+			k, name = builtin.Namespaces, "muddle"
+			what = "adopt all"
+			_, err = api.Merge(m.Context(), k, "", name, map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.Adopt: m.pick("true", "false")}}}, "somebody", "")
+		} else {
+			metadata("labels", "l2", "y")
+		}
 	case 11:
 		metadata("annotations", v1alpha1.Overrides, m.pick(
 			`[{"clusters":["`+m.pick("lyon", "paris", "tokyo")+`"],"merge":{"metadata":{"labels":{"l1":"z"}}}}]`,

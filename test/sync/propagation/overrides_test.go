@@ -7,6 +7,7 @@ import (
 
 	"github.com/fedns/fedns/internal/sync/workload"
 	"github.com/fedns/fedns/test/framework/cluster"
+	"github.com/fedns/fedns/test/framework/server"
 )
 
 // overrides are what is different in a cluster: exactly that, for as long as it is said.
@@ -75,9 +76,9 @@ func overrides(t *testing.T, w *world) {
 	w.says(t, "differ", "web", "OverrideFailed", "cluster paris: annotation fedns.io/overrides: rule 1: replace /spec/template/spec/initContainers/0/image: the object says nothing there")
 	patch(t, w.Fed, "deployment", "differ", "web", `{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"nginx:2"}]}}}}`)
 	eventually(t, tokyo, "deployment", "differ", "web", image, "nginx:2")
-	if s := w.stands(t, "deployment", "differ", "web", "paris", workload.Failed); !strings.Contains(s.placed.Why, "initContainers") {
-		t.Errorf("it says %q", s.placed.Why)
-	}
+	server.Eventually(t, within, "it is said of paris", func() bool {
+		return strings.Contains(w.stands(t, "deployment", "differ", "web", "paris", workload.Failed).placed.Why, "initContainers")
+	})
 	if got := changed(paris, third); len(got) > 0 {
 		t.Errorf("in paris %q have changed", got)
 	}

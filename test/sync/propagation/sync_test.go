@@ -41,6 +41,7 @@ func TestSync(t *testing.T) {
 		{"helm", installs},
 		{"autoscalers", autoscalers},
 		{"jobs", jobs},
+		{"dependencies", follows},
 		{"a namespace deleted in a member", namespaceDeleted},
 		{"orphans", orphans},
 		{"too many deletions", tooMany},
