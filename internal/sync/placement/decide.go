@@ -46,6 +46,9 @@ type Decision struct {
 	Place    bool
 	Replicas Replicas
 	Why      string
+	// Leaves is that it isn't to be there any more, but may stay until its replicas are
+	// elsewhere: nothing drives it away.
+	Leaves bool
 }
 
 // Decide says whether an object is to be in a cluster; present, whether it is there
@@ -53,7 +56,7 @@ type Decision struct {
 // that doesn't belong to a cluster isn't kept there by anything.
 func Decide(o Object, c Cluster, present bool) Decision {
 	if ok, why := o.Selector.Matches(c.Labels); !ok {
-		return Decision{Why: why}
+		return Decision{Why: why, Leaves: present}
 	}
 	if t, ok := o.repelled(c, NoExecute); ok {
 		return Decision{Why: fmt.Sprintf("taint %s isn't tolerated", t)}

@@ -2,8 +2,10 @@ package workload
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
+	"github.com/fedns/fedns/internal/sync/placement"
 	"github.com/fedns/fedns/internal/sync/replicas"
 )
 
@@ -15,23 +17,33 @@ func (v *View) moves() bool {
 }
 
 // moved are the replicas that clusters are to be asked for now, so that in the end each has
-// its share.
-func (v *View) moved(shares map[string]Scale) map[string]Scale {
+// its share. One that the object isn't for any more has some for as long as they aren't
+// elsewhere.
+func (v *View) moved(shares map[string]Scale, decided map[string]placement.Decision) map[string]Scale {
 	if !v.moves() {
 		return shares
 	}
 	var all []replicas.Holding
 	for _, m := range v.Members {
-		if share, ok := shares[m.Name]; ok && !m.Lost {
-			if _, theirs := v.Scaler(m.Name); !theirs {
-				all = append(all, v.holding(m, share["replicas"]))
-			}
+		share, ok := shares[m.Name]
+		if _, theirs := v.Scaler(m.Name); m.Lost || theirs || !ok && !v.leaves(m, decided[m.Name]) {
+			continue
+		}
+		all = append(all, v.holding(m, share["replicas"]))
+	}
+	out := maps.Clone(shares)
+	for c, n := range replicas.Move(v.surging(), all, v.Want.Namespace+"/"+v.Name) {
+		if _, ok := shares[c]; ok || n > 0 {
+			out[c] = Scale{"replicas": n}
 		}
 	}
-	for c, n := range replicas.Move(v.surging(), all, v.Want.Namespace+"/"+v.Name) {
-		shares[c] = Scale{"replicas": n}
-	}
-	return shares
+	return out
+}
+
+// leaves says whether a cluster has a workload that is on its way out, for all that is known.
+func (v *View) leaves(m *Member, d placement.Decision) bool {
+	h := v.Entries[m.Name].Have
+	return d.Leaves && (h == nil && !m.knows(v.Sort) || h != nil && h.Ours && !h.Deleting)
 }
 
 // surging is how many there may be beyond those that are wanted.

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/fedns/fedns/internal/sync/placement"
 	"github.com/fedns/fedns/internal/sync/replicas"
 )
 
@@ -73,6 +74,39 @@ c: update Deployment ns/web 0 replicas
 a: update Deployment ns/web 6 replicas`)
 }
 
+// TestMovesToAnotherSelector is that a cluster which isn't selected any more keeps its copy until
+// its replicas are elsewhere; a taint drives it away.
+func TestMovesToAnotherSelector(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	in := func(cluster string) Key {
+		return w.want("Deployment", "ns", "web", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/cluster-selector":%q}},"spec":{"replicas":4}}`, `[{"key":"name","operator":"in","values":["`+cluster+`"]}]`))
+	}
+	k := in("a")
+	w.check("at first", w.run(), "a: create Deployment ns/web 4 replicas")
+	w.answers("a", k, 4)
+	in("b")
+	w.check("new ones first", w.run(), "b: create Deployment ns/web 1 replica")
+	if s := w.Plan(k).Standings[0]; s.State != Applied || !s.Moving || s.Scale["replicas"] != 0 || s.Why != "4 more stay until as many are ready in other clusters" {
+		t.Errorf("it stands as %+v", s)
+	}
+	for i := range int64(4) {
+		w.answers("b", k, i+1)
+		w.run()
+		if h := w.Known("a", k); h != nil {
+			w.answers("a", k, h.Scale["replicas"])
+			w.run()
+		}
+	}
+	if w.Known("a", k) != nil {
+		t.Error("it is there still")
+	}
+	w.answers("b", k, 4)
+	w.check("then", w.run(), "")
+	w.member("b").Taints = []placement.Taint{{Key: "k", Effect: placement.NoExecute}}
+	w.SetMembers(w.members)
+	w.check("driven away", w.run(), "b: delete Deployment ns/web\nb: delete Namespace ns")
+}
+
 // TestMovesGoByWhatIsSeen is that what a controller hasn't seen yet may be ready, and that there
 // are no pods where none has ever looked.
 func TestMovesGoByWhatIsSeen(t *testing.T) {
@@ -123,9 +157,9 @@ type moving struct {
 	ready map[string]int64 // in truth
 }
 
-func (m *moving) wanted(n int64, surge, preferences string) {
+func (m *moving) wanted(n int64, surge, preferences, selector string) {
 	m.total = n
-	m.key = m.want("Deployment", "ns", "web", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/surge":%q,"fedns.io/preferences":%q}},"spec":{"replicas":%d}}`, surge, preferences, n))
+	m.key = m.want("Deployment", "ns", "web", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/surge":%q,"fedns.io/preferences":%q,"fedns.io/cluster-selector":%q}},"spec":{"replicas":%d}}`, surge, preferences, selector, n))
 }
 
 // asked are the replicas of all clusters that count.
@@ -186,8 +220,12 @@ func TestMovesProperties(t *testing.T) {
 					clusters = append(clusters, fmt.Sprintf(`%q:{"weight":%d,"minReplicas":%d}`, c, number("weight", 3), number("min", 2)))
 				}
 			}
+			selector := "[]"
+			if rapid.Bool().Draw(rt, "selects") {
+				selector = fmt.Sprintf(`[{"key":"name","operator":"notin","values":[%q]}]`, rapid.SampledFrom(names).Draw(rt, "out"))
+			}
 			surge := rapid.SampledFrom([]string{"1", "2", "25%", "50%", "0"}).Draw(rt, "surge")
-			m.wanted(number("replicas", 12), surge, fmt.Sprintf(`{"rebalance":%v,"clusters":{%s}}`, rapid.Bool().Draw(rt, "rebalance"), strings.Join(clusters, ",")))
+			m.wanted(number("replicas", 12), surge, fmt.Sprintf(`{"rebalance":%v,"clusters":{%s}}`, rapid.Bool().Draw(rt, "rebalance"), strings.Join(clusters, ",")), selector)
 		}
 		wish()
 		cluster := func() *Member { return m.members[rapid.IntRange(0, len(m.members)-1).Draw(rt, "cluster")] }

@@ -43,13 +43,18 @@ func Make(v View) Plan {
 			p.Notes = append(p.Notes, Note{true, DependencyMissing, text})
 		}
 	}
+	moves := v.moves()
 	for _, m := range v.Members {
+		if moves && shares[m.Name] == nil && scales[m.Name] != nil {
+			shares[m.Name] = Scale{"replicas": 0} // it leaves
+		}
 		o := v.reconcile(m, decided[m.Name], shares[m.Name], scales[m.Name])
 		p.Steps, p.Notes = append(p.Steps, o.steps...), append(p.Notes, o.notes...)
 		if o.standing.State != "" {
-			if scale := scales[m.Name]; v.moves() && shares[m.Name] != nil {
-				o.standing.Why = v.moving(scale["replicas"], shares[m.Name]["replicas"])
-				o.standing.Moving = o.standing.Why != ""
+			if scale := scales[m.Name]; moves && shares[m.Name] != nil {
+				if why := v.moving(scale["replicas"], shares[m.Name]["replicas"]); why != "" && o.standing.State != Unreachable {
+					o.standing.Why, o.standing.Moving = why, true
+				}
 			} else if !agrees(scale, shares[m.Name]) {
 				o.standing.Asked = scale
 			}

@@ -29,7 +29,7 @@ func (v *View) reconcile(m *Member, d placement.Decision, share, scale Scale) ou
 		d.Place, d.Why = false, "there isn't one for every cluster"
 	}
 	h := v.Entries[m.Name].Have
-	if !d.Place {
+	if !d.Place && (scale["replicas"] == 0 || !v.leaves(m, d)) {
 		return v.excluded(m, h, d.Why)
 	}
 	t, err := v.templateFor(m)

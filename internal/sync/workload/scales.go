@@ -144,7 +144,7 @@ func (v *View) given(cluster string) Scale {
 
 // scales are what is to be written: of what is split, and of the margins.
 func (v *View) scales(shares map[string]Scale, decided map[string]placement.Decision) map[string]Scale {
-	out := v.scaled(shares)
+	out := v.moved(v.scaled(shares), decided)
 	switch {
 	case len(v.Margins) == 0:
 		return out
@@ -194,7 +194,7 @@ func (v *View) scaled(shares map[string]Scale) map[string]Scale {
 			out[c] = Scale{"replicas": max(by.Least, 1)}
 		}
 	}
-	return v.moved(out)
+	return out
 }
 
 func (v *View) jobs(out map[string]Scale, clusters []replicas.Cluster, key string) {

@@ -103,21 +103,24 @@ type watchman struct {
 	history  []moment
 }
 
-// A moment is what the Deployment web of a cluster was from some revision of the etcd on
+// A moment is what a Deployment of a cluster was from some revision of the etcd on
 // which all clusters are: so they can be put in one order.
 type moment struct {
 	revision         uint64
-	cluster          string
+	cluster, name    string
 	asked, available int
 }
 
-// moves looks at all that web was, in the order in which it was so: there never were more than
+// moves looks at all that a Deployment was, in the order in which it was so: there never were more than
 // these replicas, nor fewer available for clients.
-func (m *watchman) moves(wanted, surge int) {
+func (m *watchman) moves(name string, wanted, surge int) {
 	slices.SortFunc(m.history, func(a, b moment) int { return cmp.Compare(a.revision, b.revision) })
 	now := map[string]moment{}
 	begun, most := false, 0
 	for _, h := range m.history {
+		if h.name != name {
+			continue
+		}
 		now[h.cluster] = h
 		asked, available := 0, 0
 		for _, c := range now {
@@ -126,12 +129,12 @@ func (m *watchman) moves(wanted, surge int) {
 		most = max(most, asked)
 		begun = begun || available == wanted
 		if asked > wanted+surge || begun && available < wanted {
-			m.t.Errorf("%d replicas, %d of them available, of %d and %d more at the most: %v", asked, available, wanted, surge, now)
+			m.t.Errorf("%s: %d replicas, %d of them available, of %d and %d more at the most: %v", name, asked, available, wanted, surge, now)
 		}
 	}
-	m.t.Logf("%d moments, %d replicas at the most", len(m.history), most)
+	m.t.Logf("%s: %d replicas at the most", name, most)
 	if most == wanted {
-		m.t.Error("nothing was moved")
+		m.t.Errorf("%s wasn't moved", name)
 	}
 }
 
@@ -191,17 +194,19 @@ func (m *watchman) deployment(ctx context.Context, c *cluster.Cluster) {
 			m.t.Errorf("%s: the watch of deployments has ended: %v", c.Name, e.Object)
 			return
 		}
-		if d.Name != "web" {
-			continue
-		}
 		revision, err := strconv.ParseUint(d.ResourceVersion, 10, 64)
 		if err != nil {
 			m.t.Error(err)
 			return
 		}
 		m.mu.Lock()
-		m.history = append(m.history, moment{revision, c.Name, int(*d.Spec.Replicas), int(d.Status.AvailableReplicas)})
-		m.replicas[c.Name] = int(d.Status.ReadyReplicas)
+		next := moment{revision, c.Name, d.Name, int(*d.Spec.Replicas), int(d.Status.AvailableReplicas)}
+		if e.Type == "DELETED" {
+			next.asked, next.available = 0, 0
+		}
+		if m.history = append(m.history, next); d.Name == "web" {
+			m.replicas[c.Name] = int(d.Status.ReadyReplicas)
+		}
 		m.mu.Unlock()
 	}
 }
@@ -368,6 +373,16 @@ func TestMotion(t *testing.T) {
 			t.Errorf("left behind: %s", spec)
 		}
 	})
+	t.Run("another selector", func(t *testing.T) {
+		in := func(cluster string) {
+			w.Fed.Apply(t, strings.Replace(strings.ReplaceAll(another, "NAME", "moved"), "annotations: {", `annotations: {fedns.io/cluster-selector: '[{"key":"name","operator":"in","values":["`+cluster+`"]}]', `, 1))
+		}
+		in("tokyo")
+		eventually(t, all[2], "deployment", "shop", "moved", "{.status.availableReplicas}", "3")
+		in("lyon")
+		eventually(t, all[1], "deployment", "shop", "moved", "{.status.availableReplicas}", "3")
+		eventually(t, all[2], "deployment", "shop", "moved", "{.metadata.name}", "")
+	})
 	t.Run("what fails isn't waited for", func(t *testing.T) {
 		paris := all[0]
 		paris.Apply(t, strings.ReplaceAll(another, "NAME", "taken"))
@@ -382,7 +397,7 @@ func TestMotion(t *testing.T) {
 		w.Fed.Apply(t, strings.ReplaceAll(another, "NAME", "unwanted"))
 		out, stderr, code := w.fedctl(t, drain...)
 		for _, want := range []string{
-			"cluster/paris is drained: no replicas are left there, 9 are ready elsewhere\n",
+			"cluster/paris is drained: no replicas are left there, 12 are ready elsewhere\n",
 			"Deployment shop/taken isn't waited for in cluster paris: an object of that name is there and isn't of this federation\n",
 			"Deployment shop/unwanted isn't waited for in cluster lyon: ",
 		} {
@@ -401,7 +416,8 @@ func TestMotion(t *testing.T) {
 	})
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.moves(6, 2)
+	m.moves("web", 6, 2)
+	m.moves("moved", 3, 1)
 	t.Logf("%d questions", m.asked)
 	if m.asked < 100 {
 		t.Error("too few to see a gap")
