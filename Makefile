@@ -15,6 +15,9 @@ NFPM := v2.43.0
 nfpm = bin/tools/nfpm-$(NFPM)-$(shell go env GOVERSION)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
+# How long make soak makes random histories, and the seed of the first; 0: another one each time.
+HISTORIES ?= 1h
+SEED ?= 0
 # STRESS=8 has so many busy loops run beside the tests.
 STRESS ?=
 beside = $(if $(STRESS),test/tools/stress.sh $(STRESS) )
@@ -112,11 +115,12 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, 200 plans and runs, each fuzz target for ten minutes
+soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, 200 plans and runs, an hour of random histories of a federation (HISTORIES, and SEED to have one again), each fuzz target for ten minutes
 	go test -count=1 -timeout 30m ./test/perf/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
 	go test -count=1 -timeout 30m ./test/dns/faults -run '^TestFaults' -kills 200 -flaps 1m
 	go test -count=1 -timeout 30m ./test/sync/propagation -run '^TestFaults' -kills 100 -down 1m
 	go test -count=1 -timeout 30m ./test/sync/operate -run '^TestPlan$$' -states 200
+	go test -count=1 -timeout 0 ./test/sync/propagation -run '^TestHistories$$' -v -histories $(HISTORIES) -seed $(SEED)
 	$(MAKE) fuzz FUZZTIME=10m
 
 docs: ## man pages of fedctl, into bin/man

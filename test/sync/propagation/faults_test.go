@@ -45,6 +45,7 @@ func TestFaults(t *testing.T) {
 		{"the federation's API is down for longer than a Lease", leaseDown},
 		{"two of them", leaders},
 		{"killed", killed},
+		{"random histories", randomHistory},
 	} {
 		if !t.Run(test.name, func(t *testing.T) { test.run(t, w) }) {
 			return // the rest would fail of the same
