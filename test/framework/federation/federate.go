@@ -89,7 +89,13 @@ func (w *World) Join(t testing.TB, m *cluster.Cluster, spec string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(string(config))
+	w.JoinWith(t, m.Name, string(config), spec)
+}
+
+// JoinWith is Join for whatever a kubeconfig leads to.
+func (w *World) JoinWith(t testing.TB, name, kubeconfig, spec string) {
+	t.Helper()
+	text, err := json.Marshal(kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +109,7 @@ apiVersion: fedns.io/v1alpha1
 kind: Cluster
 metadata: {name: %[1]s, labels: {name: %[1]s}}
 spec: {%[4]s secretRef: {name: %[1]s}}
-`, m.Name, v1alpha1.System, text, spec))
+`, name, v1alpha1.System, text, spec))
 }
 
 // Start starts fedsync, alone unless args say otherwise.

@@ -18,6 +18,7 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/cluster"
+	"github.com/fedns/fedns/test/framework/pretend"
 )
 
 // figures asks for the whole measurement. Without it the same is done in small, to
@@ -30,32 +31,89 @@ var (
 	configMaps  = builtin.ConfigMaps
 )
 
+// A size is that of a federation which is measured.
+type size struct {
+	real, pretended int // members: API servers on one etcd, and such as are played
+	objects         int // half of them Deployments, half Services
+	changes         int
+	quiet           time.Duration
+}
+
 // TestFigures measures how long a federation takes to converge, and a change to get
 // everywhere, and what fedsync takes when nothing happens.
 func TestFigures(t *testing.T) {
-	members, objects, changes, quiet := 2, 20, 10, 3*time.Second
+	sizes := []size{{2, 3, 40, 10, 3 * time.Second}}
 	if *figures {
-		members, objects, changes, quiet = 5, 1000, 300, time.Minute
+		sizes = []size{
+			{5, 0, 2000, 300, time.Minute},
+			{5, 0, 5000, 300, time.Minute},
+			{10, 40, 200, 300, time.Minute},
+		}
 	}
+	for _, s := range sizes {
+		t.Run(fmt.Sprintf("%d members and %d pretended ones, %d objects", s.real, s.pretended, s.objects), func(t *testing.T) { measure(t, s) })
+	}
+}
+
+// A subject is a member that is looked at.
+type subject interface {
+	count(k v1alpha1.Kind) int
+	value(name string) any // of the ConfigMap of that name
+}
+
+type realMember struct {
+	t       *testing.T
+	cluster *cluster.Cluster
+	api     *kube.API
+}
+
+func (m realMember) count(k v1alpha1.Kind) int { return count(m.t, m.cluster, k) }
+
+func (m realMember) value(name string) any {
+	o, err := m.api.Get(m.t.Context(), configMaps, "shop", name)
+	if err != nil {
+		return nil
+	}
+	data, _ := o.Object["data"].(map[string]any)
+	return data["value"]
+}
+
+type pretendMember struct{ *pretend.Member }
+
+func (m pretendMember) count(k v1alpha1.Kind) int { return m.Count(k) }
+
+func (m pretendMember) value(name string) any {
+	data, _ := m.Get(configMaps, "shop", name)["data"].(map[string]any)
+	return data["value"]
+}
+
+func measure(t *testing.T, s size) {
 	b := cluster.New(t)
 	var names []string
-	for i := range members {
+	for i := range s.real {
 		names = append(names, fmt.Sprint("m", i))
 	}
 	all := b.APIs(t, names...)
 	w := newWorld(t, b, all...)
 	fed := open(t, w.Fed)
-	var apis []*kube.API
+	var members []subject
 	for _, c := range all {
-		apis = append(apis, open(t, c))
+		members = append(members, realMember{t, c, open(t, c)})
+	}
+	var pretended []*pretend.Member
+	for i := range s.pretended {
+		m := pretend.New(t, fmt.Sprint("p", i))
+		pretended = append(pretended, m)
+		members = append(members, pretendMember{m})
+		w.JoinWith(t, m.Name, m.Kubeconfig(), "")
 	}
 	w.Fed.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
-	each(t, objects, func(ctx context.Context, i int) error {
+	each(t, s.objects/2, func(ctx context.Context, i int) error {
 		name := fmt.Sprint("web", i)
 		d := deployments.New("shop", name)
 		labels := map[string]any{"app": name}
 		d.Object["spec"] = map[string]any{
-			"replicas": int64(5), "selector": map[string]any{"matchLabels": labels},
+			"replicas": int64(len(members)), "selector": map[string]any{"matchLabels": labels},
 			"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": map[string]any{
 				"containers": []any{map[string]any{"name": "web", "image": "nginx:1"}}}},
 		}
@@ -68,14 +126,15 @@ func TestFigures(t *testing.T) {
 		return err
 	})
 
-	apisUsed, etcdUsed := children(t, "kube-apiserver"), children(t, "etcd")
+	servers := append(slices.Clone(all), w.Fed)
+	apisUsed, etcdUsed, called := children(t, "kube-apiserver"), children(t, "etcd"), calls(t, servers, pretended)
 	begin := time.Now()
 	w.Start(t)
 	pid := w.Cmd.Process.Pid
 	until(t, "every member has every object", func() bool {
-		for i := range apis {
+		for _, m := range members {
 			for _, k := range []v1alpha1.Kind{deployments, services} {
-				if n := count(t, all[i], k); n < objects {
+				if m.count(k) < s.objects/2 {
 					return false
 				}
 			}
@@ -95,18 +154,20 @@ func TestFigures(t *testing.T) {
 		}
 		return true
 	})
-	t.Logf("%d Deployments and Services in %d members: there after %s, told after %s; CPU: fedsync %s, API servers %s, etcd %s", objects, members, there.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond),
+	told := time.Since(begin)
+	t.Logf("there after %s, told after %s; CPU: fedsync %s, API servers %s, etcd %s", there.Round(time.Millisecond), told.Round(time.Millisecond),
 		cpu(t, pid), children(t, "kube-apiserver")-apisUsed, children(t, "etcd")-etcdUsed)
+	t.Logf("calls of fedsync: %s", calls(t, servers, pretended).since(called))
 
 	var took []time.Duration
-	for i := range changes {
-		took = append(took, change(t, fed, apis, i))
+	for i := range s.changes {
+		took = append(took, change(t, fed, members, i))
 	}
 	slices.Sort(took)
-	t.Logf("a change is in every member after %s (median), %s (p99), %s (longest), of %d", took[len(took)/2], took[len(took)*99/100], took[len(took)-1], changes)
+	t.Logf("a change is in every member after %s (median), %s (p99), %s (longest), of %d", took[len(took)/2], took[len(took)*99/100], took[len(took)-1], s.changes)
 
 	versions := func() (out []string) {
-		for _, c := range append(slices.Clone(all), w.Fed) {
+		for _, c := range servers {
 			for _, k := range []string{"deployments", "services", "configmaps", "namespaces"} {
 				out = append(out, c.Name+" "+k+" "+strings.TrimSpace(kubectl(t, c, "get", k, "-A", "-o", `jsonpath={range .items[*]}{.metadata.name}{"="}{.metadata.resourceVersion}{" "}{end}`)))
 			}
@@ -114,23 +175,65 @@ func TestFigures(t *testing.T) {
 		return out
 	}
 	time.Sleep(2 * time.Second) // what was told last may still be on its way
-	was, used, from := versions(), cpu(t, pid), time.Now()
-	time.Sleep(quiet)
+	was := versions()
+	used, from := cpu(t, pid), time.Now()
+	called = calls(t, servers, pretended)
+	time.Sleep(s.quiet)
 	spent := cpu(t, pid) - used
 	share := 100 * spent.Seconds() / time.Since(from).Seconds()
+	idle := calls(t, servers, pretended).since(called)
 	if now := versions(); !slices.Equal(was, now) {
 		t.Error("objects were written while nothing happened")
 	}
-	t.Logf("nothing happens: %.2f%% of a core; %d MB resident, %d MB at most", share, rss(t, pid, "VmRSS"), rss(t, pid, "VmHWM"))
+	t.Logf("nothing happens for %s: %.2f%% of a core; %d MB resident, %d MB at most; calls: %s", s.quiet, share, rss(t, pid, "VmRSS"), rss(t, pid, "VmHWM"), idle)
+}
+
+// Called is how many calls fedsync has made: what is written, and what is read, watches among them.
+type called struct{ written, read int64 }
+
+func (c called) since(was called) called { return called{c.written - was.written, c.read - was.read} }
+
+func (c called) String() string { return fmt.Sprintf("%d to write, %d to read", c.written, c.read) }
+
+// calls counts what API servers have been asked by now, but for what they ask themselves
+// and what these tests do.
+func calls(t *testing.T, servers []*cluster.Cluster, pretended []*pretend.Member) (out called) {
+	t.Helper()
+	for _, c := range servers {
+		raw, err := c.Client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(raw)) {
+			if !strings.HasPrefix(line, "apiserver_request_total{") {
+				continue
+			}
+			n, err := strconv.ParseFloat(line[strings.LastIndexByte(strings.TrimSpace(line), ' ')+1:len(line)-1], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case strings.Contains(line, `verb="APPLY"`), strings.Contains(line, `verb="PATCH"`), strings.Contains(line, `verb="DELETE"`):
+				out.written += int64(n)
+			case strings.Contains(line, `verb="GET"`), strings.Contains(line, `verb="LIST"`), strings.Contains(line, `verb="WATCH"`):
+				out.read += int64(n)
+			}
+		}
+	}
+	for _, m := range pretended {
+		out.written += m.Writes.Load()
+		out.read += m.Reads.Load()
+	}
+	return out
 }
 
 // until waits for what takes a while, and looks seldom: whoever looks takes of what
 // is measured.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(250 * time.Millisecond) { // between two looks
+	for end := time.Now().Add(10 * time.Minute); !ok(); time.Sleep(250 * time.Millisecond) { // between two looks
 		if time.Now().After(end) {
-			t.Fatalf("not within 3m: %s", what)
+			t.Fatalf("not within 10m: %s", what)
 		}
 	}
 }
@@ -181,7 +284,7 @@ func count(t *testing.T, c *cluster.Cluster, k v1alpha1.Kind) int {
 
 // change changes an object of the federation, and says how long it took to get to
 // every member.
-func change(t *testing.T, fed *kube.API, apis []*kube.API, i int) time.Duration {
+func change(t *testing.T, fed *kube.API, members []subject, i int) time.Duration {
 	t.Helper()
 	name, value := "settings", fmt.Sprint("v", i)
 	o := configMaps.New("shop", name)
@@ -190,18 +293,12 @@ func change(t *testing.T, fed *kube.API, apis []*kube.API, i int) time.Duration 
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	for _, api := range apis {
-		for {
-			got, err := api.Get(t.Context(), configMaps, "shop", name)
-			if err == nil {
-				if data, _ := got.Object["data"].(map[string]any); data["value"] == value {
-					break
-				}
-			}
+	for _, m := range members {
+		for m.value(name) != value {
 			if time.Since(begin) > within {
-				t.Fatalf("change %d isn't everywhere after %s: %v", i, within, err)
+				t.Fatalf("change %d isn't everywhere after %s", i, within)
 			}
-			time.Sleep(2 * time.Millisecond)
+			time.Sleep(2 * time.Millisecond) // between two looks
 		}
 	}
 	return time.Since(begin)
