@@ -292,6 +292,35 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+// Every alert links to a section of the runbooks, which says where to look, and each section is of
+// an alert.
+func TestRunbooks(t *testing.T) {
+	page := read(t, "docs/runbooks.md")
+	sections := map[string]string{}
+	for _, part := range strings.Split(page, "\n## ")[1:] {
+		name, text, _ := strings.Cut(part, "\n")
+		sections[name] = text
+	}
+	rules := read(t, "deploy/monitoring/rules.yaml")
+	alerts := found(`- alert: (\w+)`, rules)
+	if len(alerts) < 15 {
+		t.Fatalf("only %d alerts found", len(alerts))
+	}
+	for _, a := range alerts {
+		if link := "docs/runbooks.md#" + strings.ToLower(a) + "'"; strings.Count(rules, link) != 1 {
+			t.Errorf("alert %s doesn't link to its section: %s", a, link)
+		}
+		text := sections[a]
+		delete(sections, a)
+		if !strings.Contains(text, "\n* ") || !strings.Contains(text, "fedctl ") {
+			t.Errorf("the section of %s says neither where to look nor what to do: %q", a, text)
+		}
+	}
+	for name := range sections {
+		t.Errorf("section %s is of no alert", name)
+	}
+}
+
 // Every metric that an alert speaks of is there.
 func TestRules(t *testing.T) {
 	rules := read(t, "deploy/monitoring/rules.yaml")
