@@ -29,7 +29,7 @@ func FromAnnotations(annotations map[string]string) (Rules, error) {
 	return r, nil
 }
 
-const fields = "clusters, selector, patch and merge"
+const fields = "clusters, selector, patch, merge and images"
 
 // form is what is shown to who has written something else.
 const form = `- {clusters: [NAME], patch: [{op: replace, path: /spec/FIELD, value: VALUE}]}`
@@ -70,7 +70,7 @@ func Parse(s string) (Rules, error) {
 
 func newRule(raw json.RawMessage) (r Rule, err error) {
 	var text struct {
-		Clusters, Selector, Patch, Merge json.RawMessage
+		Clusters, Selector, Patch, Merge, Images json.RawMessage
 	}
 	if kind := kindOf(raw); kind != "an object" {
 		return r, fmt.Errorf("%s where an object with %s belongs", kind, fields)
@@ -91,9 +91,18 @@ func newRule(raw json.RawMessage) (r Rule, err error) {
 			return r, fmt.Errorf("selector: %w", err)
 		}
 	}
+	whats := 0
+	for _, raw := range []json.RawMessage{text.Patch, text.Merge, text.Images} {
+		if raw != nil {
+			whats++
+		}
+	}
 	switch {
-	case (text.Patch == nil) == (text.Merge == nil):
-		return r, errors.New("it has to have one of patch (a list of operations, RFC 6902) and merge (an object, RFC 7386)")
+	case whats != 1:
+		return r, errors.New("it has to have one of patch (a list of operations, RFC 6902), merge (an object, RFC 7386) and images ({registry: HOST})")
+	case text.Images != nil:
+		r.registry, err = newRegistry(text.Images)
+		return r, err
 	case text.Merge != nil:
 		if kind := kindOf(text.Merge); kind != "an object" {
 			return r, fmt.Errorf("merge: %s where an object belongs; a list of operations is called patch", kind)

@@ -1,7 +1,7 @@
 // Package patch says how an object differs from cluster to cluster.
 //
 // A rule names clusters, and what is changed in the object there: by a JSON patch (RFC 6902) or
-// by a JSON merge patch (RFC 7386). The package knows what these are, and not what an object
+// by a JSON merge patch (RFC 7386), or by another registry for images. The package knows what these are, and not what an object
 // is: which of its fields may be changed is for package workload to say.
 package patch
 
@@ -26,6 +26,7 @@ type Rule struct {
 	selector placement.Selector
 	patch    jsonpatch.Patch
 	merge    json.RawMessage // in place of patch
+	registry string          // of images, in place of both
 }
 
 // Rules are those of one object, in their order: each changes what those before it have left.
@@ -92,6 +93,14 @@ func init() { jsonpatch.AccumulatedCopySizeLimit = most }
 func (r *Rule) apply(doc []byte) (out []byte, err error) {
 	if r.merge != nil {
 		return jsonpatch.MergePatch(doc, r.merge)
+	}
+	if r.registry != "" {
+		o, err := decode(doc)
+		if err != nil {
+			return nil, err
+		}
+		relocated(o, r.registry)
+		return json.Marshal(o)
 	}
 	if len(r.patch)*len(doc) > mostWork {
 		return nil, fmt.Errorf("%d operations are too many for an object of %d bytes; merge says more at once", len(r.patch), len(doc))

@@ -27,12 +27,12 @@ func TestParse(t *testing.T) {
 		"- {merge: {}}":                  `it says of no cluster: clusters: [NAME] does`,
 		"- {clusters: paris, merge: {}}": "clusters isn't a list of names",
 		"- {clusters: [], merge: {}}":    "clusters isn't a list of names",
-		"- {clusters: [a]}":              "one of patch (a list of operations, RFC 6902) and merge",
+		"- {clusters: [a]}":              "one of patch (a list of operations, RFC 6902), merge",
 		"- {clusters: [a], merge: {}, patch: []}":                                      "one of patch",
 		"- {clusters: [a], merge: []}":                                                 "merge: a list where an object belongs; a list of operations is called patch",
 		"- {clusters: [a], patch: {spec: 1}}":                                          "patch: an object where a list of operations belongs; an object that is merged is called merge",
 		"- {clusters: [a], patch: []}":                                                 "no operation is in it",
-		"- {clusters: [a], overriders: []}":                                            `unknown field "overriders"; known are clusters, selector, patch and merge`,
+		"- {clusters: [a], overriders: []}":                                            `unknown field "overriders"; known are clusters, selector, patch, merge and images`,
 		"- {clusters: [a], patch: [{operator: add, path: /a, value: 1}]}":              `operation 1: unknown field "operator"; known are op, path, value and from`,
 		"- {clusters: [a], patch: [{op: set, path: /a, value: 1}]}":                    `op "set" is none of add, copy, move, remove, replace, test`,
 		"- {clusters: [a], patch: [{op: add, value: 1}]}":                              "it has no path",
@@ -107,6 +107,32 @@ func TestApply(t *testing.T) {
 		}
 		if !reflect.DeepEqual(doc, object(t, row.doc)) {
 			t.Errorf("%s: %s has changed what it was given", row.doc, row.rules)
+		}
+	}
+}
+
+// Another registry is another one for every image, and leaves the rest of its name as it is.
+func TestImages(t *testing.T) {
+	for image, want := range map[string]string{
+		"nginx": "eu.example/m/nginx", "nginx:1": "eu.example/m/nginx:1", "team/web:1": "eu.example/m/team/web:1", "ghcr.io/team/web@sha256:0": "eu.example/m/team/web@sha256:0",
+		"registry:5000/web": "eu.example/m/web", "localhost/web": "eu.example/m/web",
+	} {
+		r, err := Parse(`[{"clusters":["a"],"images":{"registry":"eu.example/m"}}]`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := func(image string) map[string]any {
+			return object(t, `{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"initContainers":[{"image":"`+image+`"}],"containers":[{"name":"c","image":"`+image+`"},{"name":"d"}],"volumes":[{"image":"x"}]}}}}}}`)
+		}
+		if got, err := r.Apply(pod(image)); err != nil || !reflect.DeepEqual(got, pod(want)) {
+			t.Errorf("%s: %v, %v; want %s", image, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		`{registry: ""}`: "it has no registry", `{registry: "https://x"}`: "is no name of a registry", `{registry: "x/"}`: "is no name", `x`: "images: a string where an object", `{host: x}`: `unknown field "host"`,
+	} {
+		if _, err := Parse("- {clusters: [a], images: " + text + "}"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }
