@@ -70,7 +70,8 @@ check: $(golangci) $(controllergen) ## formatting, vet, linters, tidy go.mod, bu
 	go run ./test/tools/picture -check
 	go run ./test/tools/licences -check
 	go mod verify
-	cd deploy/image && export GOWORK=off && test -z "$$(gofmt -l .)" && go vet ./... && go mod tidy -diff && go mod verify
+	for m in deploy/image deploy/monitoring/board; do (cd $$m && export GOWORK=off && test -z "$$(gofmt -l .)" && go vet ./... && go mod tidy -diff && go mod verify) || exit; done
+	cd deploy/monitoring/board && GOWORK=off go run . | diff ../board.json - || { echo 'deploy/monitoring/board.json is not what its program prints: make board, and commit it'; exit 1; }
 	test/tools/generate.sh $(controllergen) -check
 
 $(golangci):
@@ -129,6 +130,10 @@ docs: ## man pages of fedctl, into bin/man
 
 generate: $(controllergen) ## the CustomResourceDefinitions in deploy and deep copies, from the types in internal/api/v1alpha1, and what the chart has of both
 	test/tools/generate.sh $(controllergen)
+
+board: ## the Grafana board in deploy/monitoring, and what the chart has of it
+	cd deploy/monitoring/board && GOWORK=off go run . >../board.json.new && mv ../board.json.new ../board.json
+	cp deploy/monitoring/board.json deploy/charts/fedns/files/board.json
 
 helm: $(helm) ## build Helm for the tests of the chart, into bin/tools
 	@ln -sf $(notdir $(helm)) bin/tools/helm

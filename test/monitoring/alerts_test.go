@@ -43,6 +43,44 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// Every panel of the board asks something that Prometheus understands.
+func TestBoard(t *testing.T) {
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, "board.json")), &board); err != nil {
+		t.Fatal(err)
+	}
+	known := strings.NewReplacer("$__rate_interval", "5m", "$federation", ".+")
+	type rule struct {
+		Record string `json:"record"`
+		Expr   string `json:"expr"`
+	}
+	var rules []rule
+	for _, p := range board.Panels {
+		for _, x := range p.Targets {
+			rules = append(rules, rule{fmt.Sprintf("panel:%d", len(rules)), known.Replace(x.Expr)})
+		}
+	}
+	if len(rules) < 20 {
+		t.Fatalf("the board has %d queries", len(rules))
+	}
+	text, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "board", "rules": rules}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(prometheus(t, "promtool"), "check", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(vector.Root(), "deploy", "monitoring", name))

@@ -32,4 +32,5 @@ into deploy/charts/fedns/files/placements.yaml <deploy/placements.yaml
 into deploy/charts/fedns/files/api-rights.yaml <internal/ctl/install/bootstrap/rights.yaml
 into deploy/charts/fedns/files/member-rights.yaml <internal/ctl/install/membership/rights.yaml
 into deploy/charts/fedns/files/rules.yaml <deploy/monitoring/rules.yaml
+into deploy/charts/fedns/files/board.json <deploy/monitoring/board.json
 exit $code
