@@ -22,35 +22,48 @@ func TestStaticAsFile(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	n := 0
 	for range zones {
-		text := randomZone(r)
-		f := shop(t)
-		path := f.write("apex", text)
-		s := f.serving("federation fed {\n" + both + "apex " + path + "\n}")
-		z, err := file.Parse(strings.NewReader(text), "example.com.", "apex", 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range asked {
-			name := randomName(r)
-			qtype := []uint16{dns.TypeA, dns.TypeTXT, dns.TypeCNAME, dns.TypeNS, dns.TypeMX, dns.TypeDS, dns.TypeSRV, dns.TypeDNAME}[r.IntN(8)]
-			if qtype == dns.TypeDS && name == "example.com." {
-				continue
-			}
-			q := new(dns.Msg).SetQuestion(name, qtype)
-			got, _ := s.ask(t, q.Copy())
-			want, ok := byFile(z, q)
-			if !ok || empty(text, name) {
-				continue
-			}
-			n++
-			if g, w := sections(got), sections(want); g != w {
-				t.Errorf("%s %s:\n%s\nfile has\n%s\nof\n%s", name, dns.Type(qtype), g, w, text)
-				return
-			}
-		}
-		s.stop()
+		n += asFile(t, r, asked)
 	}
 	t.Log(n, "questions")
+}
+
+// FuzzStaticAsFile goes on with that, for as long as it is let.
+func FuzzStaticAsFile(f *testing.F) {
+	for seed := range uint64(4) {
+		f.Add(seed, seed)
+	}
+	f.Fuzz(func(t *testing.T, a, b uint64) { asFile(t, rand.New(rand.NewPCG(a, b)), 50) })
+}
+
+// asFile asks both of a random zone, and gives how many answers were compared.
+func asFile(t *testing.T, r *rand.Rand, asked int) (n int) {
+	text := randomZone(r)
+	f := shop(t)
+	path := f.write("apex", text)
+	s := f.serving("federation fed {\n" + both + "apex " + path + "\n}")
+	defer s.stop()
+	z, err := file.Parse(strings.NewReader(text), "example.com.", "apex", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range asked {
+		name := randomName(r)
+		qtype := []uint16{dns.TypeA, dns.TypeTXT, dns.TypeCNAME, dns.TypeNS, dns.TypeMX, dns.TypeDS, dns.TypeSRV, dns.TypeDNAME}[r.IntN(8)]
+		if qtype == dns.TypeDS && name == "example.com." {
+			continue
+		}
+		q := new(dns.Msg).SetQuestion(name, qtype)
+		got, _ := s.ask(t, q.Copy())
+		want, ok := byFile(z, q)
+		if !ok || empty(text, name) {
+			continue
+		}
+		n++
+		if g, w := sections(got), sections(want); g != w {
+			t.Fatalf("%s %s:\n%s\nfile has\n%s\nof\n%s", name, dns.Type(qtype), g, w, text)
+		}
+	}
+	return n
 }
 
 // byFile is the answer of CoreDNS's file. It isn't ok where that leaves the zone, or answers

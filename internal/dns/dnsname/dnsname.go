@@ -87,7 +87,9 @@ func (n Name) Wire() int {
 // Labels splits a name at its dots, leftmost label first; escaped dots stay
 // inside their label. The root has none.
 func Labels(s string) []string {
-	s = strings.TrimSuffix(s, ".")
+	if end := len(s) - 1; end >= 0 && s[end] == '.' && !escaped(s, end) {
+		s = s[:end]
+	}
 	if s == "" {
 		return nil
 	}

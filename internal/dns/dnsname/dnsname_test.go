@@ -66,6 +66,9 @@ func TestLabels(t *testing.T) {
 		`x\.y.b`:      {`x\.y`, "b"},
 		`x\\.y.b`:     {`x\\`, "y", "b"},
 		`\000.nginx.`: {`\000`, "nginx"},
+		`\.`:          {`\.`}, // a label that is a dot: nothing ends with it
+		`a.\.`:        {"a", `\.`},
+		`\\.`:         {`\\`},
 	} {
 		if got := Labels(in); !slices.Equal(got, want) {
 			t.Errorf("Labels(%q) = %q, want %q", in, got, want)

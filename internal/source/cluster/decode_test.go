@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // has lists the objects of a file: "Service shop/web".
@@ -74,11 +77,37 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
+// answerable looks at what an object was made into: what no answer can hold isn't in it. Where it can be reached is asked later.
+func answerable(t *testing.T, s *shard.Service) {
+	t.Helper()
+	if s == nil {
+		return
+	}
+	for _, a := range s.Addrs {
+		if !a.IsValid() || a.Zone() != "" || a.Is4In6() {
+			t.Errorf("%s/%s announces %s", s.Key.Namespace, s.Key.Name, a)
+		}
+	}
+	for _, h := range s.Hosts {
+		if h == "" || len(h) > 255 || strings.ContainsAny(h, " \n") {
+			t.Errorf("%s/%s leads to %q", s.Key.Namespace, s.Key.Name, h)
+		}
+	}
+	if s.Policy != "" {
+		if _, err := snapshot.ParsePolicy(strings.Fields(s.Policy)); err != nil {
+			t.Errorf("%s/%s has a policy that isn't any: %v", s.Key.Namespace, s.Key.Name, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add("x.json", `{"kind":"List","items":[{"apiVersion":"v1","kind":"Service","metadata":{"name":"a","creationTimestamp":null},"spec":{"ports":[{"name":"p","port":1}]}}]}`)
 	f.Add("x.json", `{"items":[{"metadata":{"name":"a"}}],"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSliceList"}`)
 	f.Add("x.yaml", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a, annotations: {fedns.io/addresses: '1.2.3.4,::1', fedns.io/ttl: 5s}}\n---\nkind: &a [*a]\n")
 	f.Add("x.yaml", "a: 1\n--- |\n x\n...\n---")
+	f.Add("x.yaml", "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a, namespace: b, annotations: {fedns.io/front: c/d, fedns.io/policy: 'failover eu us', fedns.io/weight: '3'}}\nspec:\n  gatewayClassName: x\n  listeners: [{name: l, hostname: '*.example.com', port: 443, protocol: HTTPS, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {a: b}}}, kinds: [{kind: HTTPRoute}]}}]\nstatus: {addresses: [{type: IPAddress, value: 192.0.2.1}], conditions: [{type: Programmed, status: 'True'}]}\n")
+	f.Add("x.yaml", "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, namespace: b}\nspec: {parentRefs: [{name: a, sectionName: l, port: 443}], hostnames: [shop.example.com, '*.x'], rules: [{backendRefs: [{name: web, port: 80, weight: 0}]}]}\nstatus: {parents: [{parentRef: {name: a}, conditions: [{type: Accepted, status: 'False'}]}]}\n")
+	f.Add("x.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: {fedns.io/addresses: '1.2.3.4, x, ::ffff:1.2.3.4%z', fedns.io/ttl: -1s, fedns.io/policy: weighted 0, fedns.io/weight: '65536', fedns.io/probe: 'http /../ 200-', fedns.io/probe-address: '169.254.169.254'}}\nspec: {type: LoadBalancer, clusterIPs: [None], externalIPs: [0.0.0.0], ports: [{port: 99999, name: '-'}]}\n")
 	f.Fuzz(func(t *testing.T, name, text string) {
 		err := decode(name, bytes.NewReader([]byte(text)), func(o *object) {
 			if o.Metadata.Name == "" || !o.counts() {
@@ -86,11 +115,20 @@ func FuzzDecode(f *testing.F) {
 			}
 			switch o.Kind {
 			case "Service":
-				service(o.service(), true)
+				s, _ := service(o.service(), true)
+				answerable(t, s)
 			case "Ingress":
-				ingress(o.ingress())
+				s, _ := ingress(o.ingress())
+				answerable(t, s)
 			case "EndpointSlice":
 				slice(o.slice(), true)
+			case "IngressClass", "GatewayClass":
+				m := o.meta()
+				class(shard.FrontendKind(o.Kind), &m)
+			default:
+				if f, _ := o.front(); f != nil && f.Key.Name == "" {
+					t.Errorf("a frontend without a name: %+v", f)
+				}
 			}
 		})
 		var le *lineError
