@@ -174,6 +174,8 @@ func TestFederation(t *testing.T) {
 
 	t.Run("rights", func(t *testing.T) { rights(t, d.with(t)) })
 
+	t.Run("joined again, its rights are narrowed", func(t *testing.T) { narrowed(t, d.with(t)) })
+
 	var shared map[string]string // what eks holds while it is a member of second alone
 	t.Run("a second federation shares a member", func(t *testing.T) {
 		d := d.with(t)

@@ -273,6 +273,95 @@ func rights(t *testing.T, d *desk) {
 	}
 }
 
+// narrowed is that what fedsync could do in a cluster that joined before becomes what it needs, when the cluster is joined again
+// and not while a fedsync leads that can't do with less; and that it does without Secrets where it is to.
+func narrowed(t *testing.T, d *desk) {
+	home, there := d.open("federation"), d.open(eks)
+	may := func(verb, resource, namespace string) bool {
+		t.Helper()
+		o, err := home.Get(t.Context(), builtin.Secrets, v1alpha1.System, membership.Reader("us")+v1alpha1.WriterSuffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ok, err := d.open("", kube.SecretData(o)[v1alpha1.KubeconfigKey]...).May(t.Context(), kube.Right{Verb: verb, Resource: resource, Namespace: namespace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	comes := func(what string, ok func() bool) { t.Helper(); eventually(t, what, ok) }
+	join := func(args ...string) string {
+		return d.must(append([]string{"--context=federation", "join", "us", "--cluster-context", eks}, args...)...)
+	}
+	leads := func(f *v1alpha1.FedsyncSettings) {
+		o := builtin.ConfigMaps.New(v1alpha1.System, v1alpha1.ConfigName)
+		o.Object["data"] = map[string]any{}
+		if f != nil {
+			o.Object["data"] = f.Data()
+		}
+		if _, _, err := home.Apply(t.Context(), builtin.ConfigMaps, o, kube.How{Manager: "fedsync", Force: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lasts := func(secret string) bool {
+		o, err := home.Get(t.Context(), builtin.Secrets, v1alpha1.System, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, _ := kube.Claims(kube.TokenIn(kube.SecretData(o)[v1alpha1.KubeconfigKey]))
+		return c.Expires.IsZero()
+	}
+	reader, writer := membership.Reader("us"), membership.Reader("us")+v1alpha1.WriterSuffix
+
+	leads(&v1alpha1.FedsyncSettings{Version: "older"})
+	if out := join(); !strings.Contains(out, "fedsync may write in all of its namespaces: the one that leads is of a version that needs to") {
+		t.Errorf("under an older fedsync, it says\n%s", out)
+	}
+	comes("an older fedsync may write everywhere", func() bool { return may("create", "secrets", "kube-public") && may("list", "services", "") })
+	if !lasts(reader) || !lasts(writer) {
+		t.Error("nobody renews tokens, and they end")
+	}
+	put(t, d, eks, "federation", "early")
+	leads(&v1alpha1.FedsyncSettings{Version: "newer", Confined: true})
+	join()
+	comes("its rights are narrowed", func() bool { return !may("create", "secrets", "kube-public") && !may("list", "services", "") })
+	if !may("create", "services", "early") {
+		t.Error("it may not write where it has something")
+	}
+	if lasts(reader) || lasts(writer) {
+		t.Error("tokens that somebody renews don't end")
+	}
+	for _, account := range []string{"fedns-federation", "fedsync-federation"} {
+		if ok, err := there.Exists(t.Context(), builtin.Secrets, v1alpha1.System, account+"-token"); ok || err != nil {
+			t.Errorf("the token of %s that doesn't end is good still: %v", account, err)
+		}
+	}
+	join("--no-secrets")
+	comes("it may have no Secrets", func() bool { return !may("get", "secrets", "early") && may("get", "configmaps", "early") })
+	join()
+	if may("get", "secrets", "early") {
+		t.Error("joined again, it has Secrets")
+	}
+	join("--no-secrets=false")
+	comes("it may have Secrets again", func() bool { return may("get", "secrets", "early") })
+	// Whoever has stolen the tokens has nothing, once what they are bound to is gone.
+	was, err := home.Get(t.Context(), builtin.Secrets, v1alpha1.System, writer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief := d.open("", kube.SecretData(was)[v1alpha1.KubeconfigKey]...)
+	if err := there.Delete(t.Context(), builtin.Secrets, v1alpha1.System, v1alpha1.BoundTo("fedsync-federation"), ""); err != nil {
+		t.Fatal(err)
+	}
+	comes("a token whose Secret is gone is worth nothing", func() bool {
+		_, err := thief.List(t.Context(), builtin.Namespaces, "", "")
+		return kube.Forbidden(err)
+	})
+	join()
+	comes("joined again, fedsync has another", func() bool { return may("create", "services", "early") })
+	leads(nil)
+}
+
 // told are the lines that fedctl rights prints, but for the bindings, with names that anybody may have.
 func told(table string, names *strings.Replacer) string {
 	var out []string

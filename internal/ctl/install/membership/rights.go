@@ -51,7 +51,7 @@ func (m *Member) Objects(r Rights) ([]*kube.Object, error) {
 	inSpaces := slices.DeleteFunc(slices.Clone(r.Kinds), func(k kube.Kind) bool { return !k.Namespaced })
 	inCluster := slices.DeleteFunc(slices.Clone(r.Kinds), func(k kube.Kind) bool { return k.Namespaced })
 	if r.Everywhere {
-		writer.Object["rules"] = append(rulesOf(writer)[:2], rulesOf(objects)...)
+		writer.Object["rules"] = slices.Concat(rulesOf(writer)[:2], rulesOf(objects))
 		bootstrap.AddRules(writer, r.Kinds, may...)
 	} else {
 		bootstrap.AddRules(objects, inSpaces, may...)
@@ -72,16 +72,15 @@ func (m *Member) Objects(r Rights) ([]*kube.Object, error) {
 		out = append(out, account, role, bound(builtin.ClusterRoleBindings.New("", role.GetName()), role))
 	}
 	out = append(out, renewal, bound(builtin.RoleBindings.New(v1alpha1.System, renewal.GetName()), renewal))
-	if !r.Everywhere {
-		out = append(out, objects)
-		if r.Policies {
-			more, err := kube.Parse(strings.ReplaceAll(policy, "FEDERATION", m.Federation))
-			if err != nil {
-				return nil, fmt.Errorf("policy.yaml: %w", err)
-			}
-			// Before there is anything that it is to keep.
-			out = append(more, out...)
+	// RoleBindings may be there that give it, even where it isn't needed.
+	out = append(out, objects)
+	if r.Policies {
+		more, err := kube.Parse(strings.ReplaceAll(policy, "FEDERATION", m.Federation))
+		if err != nil {
+			return nil, fmt.Errorf("policy.yaml: %w", err)
 		}
+		// Before there is anything that it is to keep.
+		out = append(more, out...)
 	}
 	for _, o := range out {
 		apply.Mark(o, m.Federation)
@@ -164,8 +163,12 @@ func (m *Member) before(ctx context.Context) (everywhere, noSecrets bool, err er
 	if err != nil {
 		return false, false, fmt.Errorf("ClusterRole %s: %w", m.writer(), err)
 	}
-	narrow, err := m.API.Exists(ctx, builtin.ClusterRoles, "", v1alpha1.ObjectsRole(m.Federation))
-	return !narrow, live.GetAnnotations()[v1alpha1.NoSecrets] == "true", err
+	for _, r := range rulesOf(live) {
+		rule, _ := r.(map[string]any)
+		resources, _ := rule["resources"].([]any)
+		everywhere = everywhere || slices.Contains(resources, any(builtin.Services.Resource))
+	}
+	return everywhere, live.GetAnnotations()[v1alpha1.NoSecrets] == "true", nil
 }
 
 // policyName is that of the policy, and of its binding.
