@@ -220,7 +220,7 @@ func TestHostConflict(t *testing.T) {
 
 // What stands beside a host can come and go.
 func TestHostBesideOthers(t *testing.T) {
-	b := newBed(t, shard.Cluster{Name: "eu", Region: "eu"})
+	b := newBed(t, shard.Cluster{Name: "eu", Region: "eu", Hosts: claimable(t, "*")})
 	a := table.NewArbiter()
 	taken := []string{host}
 	b.table.Serve("fed", func(h string) (bool, string) { return under("example.com", taken...)(h) }, a)
@@ -273,7 +273,7 @@ func TestAttachment(t *testing.T) {
 		{"from nowhere", with(https(""), func(l *shard.Listener) { l.From = shard.Nowhere }), "shop.example.com", nil, ""},
 		{"another Gateway", https(""), "shop.example.com", func(r *shard.Frontend) { r.Parents[0].Name = "none" }, ""},
 	} {
-		b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
+		b := hosting(t, shard.Cluster{Name: "eu", Region: "eu", Hosts: claimable(t, "*")})
 		r := route(shard.HTTPRoute, "shop", "r", to("shop", "gw"), strings.Fields(tt.hostnames))
 		if tt.change != nil {
 			tt.change(r)

@@ -32,6 +32,9 @@ func (t *Table) ungranted(k snapshot.Key) (out []string) {
 		case !m.MayExport(k):
 			out = append(out, fmt.Sprintf("cluster %s has it, and may not export it (exports)", m.Name))
 		default:
+			for what := range m.outside {
+				out = append(out, fmt.Sprintf("cluster %s has nodes in %s, where it may not be (places)", m.Name, what))
+			}
 			for _, name := range t.unheard(p.object) {
 				out = append(out, fmt.Sprintf("cluster %s says %s, which doesn't count (annotations)", m.Name, name))
 			}

@@ -40,7 +40,7 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%q is %q", bad, p)
 		}
 	}
-	for _, bad := range []string{"", "*", ".", "*.", "**.a", "a.*.b", "*a.b", "a b", strings.Repeat("a", 64) + ".b"} {
+	for _, bad := range []string{"", "**", ".", "*.", "**.a", "a.*.b", "*a.b", "a b", strings.Repeat("a", 64) + ".b"} {
 		if p, err := shard.ParseHost(bad); err == nil {
 			t.Errorf("%q is %q", bad, p)
 		}
@@ -49,6 +49,7 @@ func TestPatterns(t *testing.T) {
 		{"shop.example.com", "shop.example.com", "a.shop.example.com *.shop.example.com xshop.example.com example.com"},
 		{"Shop.Example.com.", "shop.example.com", "example.com"},
 		{".example.com", "shop.example.com a.b.example.com", "example.com *.example.com *.b.example.com badexample.com"},
+		{"*", "shop.example.com example.org *.example.com", ""},
 		{"*.example.com", "shop.example.com a.b.example.com *.example.com *.b.example.com", "example.com badexample.com"},
 	} {
 		c := shard.Cluster{Name: "eu", Region: "eu", Hosts: claimable(t, tt.pattern)}
@@ -122,6 +123,8 @@ func TestGrants(t *testing.T) {
 	b.table.Change(1, shard.Cluster{Name: "us", Region: "us"})
 	b.want(web, "eu/ 192.0.2.1, us/ 198.51.100.1")
 	b.want(other, "us/ 198.51.100.3")
+	b.wantHosts("a.us.example.com mail 198.51.100.4; mail.example.com mail 198.51.100.4; shop.example.com mail 198.51.100.4") // wildcards have to be allowed
+	b.table.Change(1, shard.Cluster{Name: "us", Region: "us", Hosts: claimable(t, "*")})
 	b.wantHosts("*.us.example.com mail 198.51.100.4; a.us.example.com mail 198.51.100.4; mail.example.com mail 198.51.100.4; shop.example.com mail 198.51.100.4")
 	b.table.Change(1, cs[1])
 	check(t)
@@ -169,5 +172,55 @@ func TestSay(t *testing.T) {
 		if e := b.table.Explain(web, b.now, nil); tt.remark != "" && !slices.Contains(e.Ungranted, tt.remark) || tt.remark == "" && len(e.Ungranted) > 0 {
 			t.Errorf("%s: %q", tt.what, e.Ungranted)
 		}
+	}
+}
+
+// TestForeignPlaces is that a cluster has no names in places that it may not be in, whatever its nodes say, and that what it has there
+// counts in the wider ones that it may.
+func TestForeignPlaces(t *testing.T) {
+	places := func(patterns ...string) (out []shard.PlacePattern) {
+		for _, s := range patterns {
+			p, err := shard.ParsePlace(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, p)
+		}
+		return out
+	}
+	for _, bad := range []string{"", "/", "eu/", "/a", "eu/a/b", "EU", "eu/a.b"} {
+		if p, err := shard.ParsePlace(bad); err == nil {
+			t.Errorf("%q is %q", bad, p)
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		allowed []string
+		cluster shard.Cluster
+		want    string // places of the shard
+		refused bool
+	}{
+		{"anywhere", nil, shard.Cluster{}, "eu/eu-a 192.0.2.1", false},
+		{"its region", []string{"eu"}, shard.Cluster{}, "eu/eu-a 192.0.2.1", false},
+		{"its zone", []string{"eu/eu-*"}, shard.Cluster{}, "eu/eu-a 192.0.2.1", false},
+		{"another zone of its region", []string{"eu/eu-b"}, shard.Cluster{}, "eu/ 192.0.2.1", true},
+		{"another region", []string{"us", "ap*/*"}, shard.Cluster{}, "/ 192.0.2.1", true},
+		{"another region than that which the federation says", []string{"us"}, shard.Cluster{Region: "us"}, "us/eu-a 192.0.2.1", false},
+		{"what the federation says, it means", []string{"ap"}, shard.Cluster{Region: "eu", Zones: []string{"eu-a"}}, "eu/eu-a 192.0.2.1", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := tt.cluster
+			c.Name, c.Places = "one", places(tt.allowed...)
+			b := newBed(t, c)
+			b.apply(0, lists(shard.Node{Name: "n", Region: "eu", Zone: "eu-a"})...)
+			b.apply(0, shard.ServiceSet{Service: service(web, "192.0.2.1")}, shard.SliceSet{Slice: slice(web, shard.Endpoint{Node: "n", Zone: "eu-a", Ready: true})})
+			b.want(web, tt.want)
+			said := slices.ContainsFunc(b.table.Notices(), func(n shard.Notice) bool {
+				return n.Kind == shard.Ungranted && strings.Contains(n.Text, `in zone "eu-a" of region "eu"`)
+			})
+			if e := b.table.Explain(web, b.now, nil); said != tt.refused || (len(e.Ungranted) > 0) != tt.refused {
+				t.Errorf("it is said: %v, and explained %q", said, e.Ungranted)
+			}
+		})
 	}
 }

@@ -23,6 +23,7 @@ func newMember(c shard.Cluster) *member {
 		fronts:       map[snapshot.Key][]snapshot.Key{},
 		seen:         map[string]int{},
 		astray:       map[string]bool{},
+		outside:      map[string]bool{},
 		needed:       listAll,
 		gatewayIndex: newGatewayIndex(),
 

@@ -53,6 +53,7 @@ type member struct {
 	slices  map[shard.SliceKey]snapshot.Key
 	fronts  map[snapshot.Key][]snapshot.Key // Service to the Ingresses that lead to it
 	seen    map[string]int                  // zone label of endpoints, and how often
+	outside map[string]bool                 // places that it may not be in, and has nodes in
 	astray  map[string]bool                 // zones of nodes without a region that have been noticed
 	places  []topology.Place                // where the cluster is, sorted
 	region  string                          // of zones that no node tells of
@@ -128,7 +129,9 @@ func (m *member) locate() bool {
 	}
 	list := make([]topology.Place, 0, len(places))
 	for p := range places {
-		list = append(list, p)
+		if p = m.allowed(p); p.Region != "" && !slices.Contains(list, p) {
+			list = append(list, p)
+		}
 	}
 	slices.SortFunc(list, topology.Place.Compare)
 	if region == m.region && slices.Equal(list, m.places) {
@@ -158,7 +161,18 @@ func (m *member) place(zone string) (p topology.Place, ok bool) {
 	if m.region == "" && len(m.Zones) == 0 {
 		return topology.Place{}, true // nobody knows where it is, but it is none of the others
 	}
-	return topology.Place{Region: m.region, Zone: zone}, len(m.Zones) == 0
+	return m.allowed(topology.Place{Region: m.region, Zone: zone}), len(m.Zones) == 0
+}
+
+// allowed is as much of a place as the federation lets the cluster be in. What it says of it itself, it means.
+func (m *member) allowed(p topology.Place) topology.Place {
+	switch {
+	case p.Region == m.Region && slices.Contains(m.Zones, p.Zone), m.MayStand(p):
+		return p
+	case p.Region == m.Region || m.MayStand(topology.Place{Region: p.Region}):
+		return topology.Place{Region: p.Region}
+	}
+	return topology.Place{}
 }
 
 // own are the places of a shard of which no zone is known: the cluster's.

@@ -7,6 +7,7 @@
 package table
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -458,6 +459,15 @@ func (t *Table) standsAt(m *member, n shard.Node) node {
 	if p.Region == "" && p.Zone != "" && n.Region == "" && m.Region == "" && !m.astray[p.Zone] {
 		m.astray[p.Zone] = true // once for a zone, which may have a thousand nodes
 		t.notice(m.Name, shard.BadLabel, fmt.Sprintf("node %s is in zone %q and has no label topology.kubernetes.io/region: the zone has no names unless the cluster's other nodes are all in one region; `region` of the cluster says it, too", n.Name, p.Zone))
+	}
+	if at := (topology.Place{Region: cmp.Or(m.Region, p.Region), Zone: p.Zone}); m.allowed(at) != at {
+		if what := at.Region + "/" + at.Zone; !m.outside[what] {
+			m.outside[what] = true
+			t.notice(m.Name, shard.Ungranted, fmt.Sprintf("node %s is in zone %q of region %q, where cluster %q may not be (places); it has no names there", n.Name, at.Zone, at.Region, m.Name))
+		}
+		if p.Zone = ""; m.allowed(at).Region == "" {
+			p.Region = ""
+		}
 	}
 	return node{Place: p, lost: n.NotReady}
 }

@@ -55,7 +55,7 @@ func readingBeyond(t testing.TB, plugins, limit string) (udp.Responder, map[stri
 		objects = append(objects, vector.Ingress("shop", "front", c.addr, [2]string{"shop.example.com", "web"}, [2]string{"*.wild.example.com", "web"}))
 		w.cluster(c.name, objects...)
 	}
-	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\ncluster c {\nmanifests DIR/c\n}\nnets 127.0.0.0/8 us\nnets 2001:db8::/32 eu\nrrl on " + limit + "\napex " + w.write("apex", staticRecords) + "\n}")
+	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\nhosts *\n}\ncluster b {\nmanifests DIR/b\nhosts *\n}\ncluster c {\nmanifests DIR/c\nhosts *\n}\nnets 127.0.0.0/8 us\nnets 2001:db8::/32 eu\nrrl on " + limit + "\napex " + w.write("apex", staticRecords) + "\n}")
 	for tick := time.Tick(time.Millisecond); !f.Ready(); {
 		<-tick
 	}

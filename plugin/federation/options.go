@@ -72,6 +72,7 @@ var clusterOptions = []option[*source]{
 	{"addresses", inCluster((*source).ranged)},
 	{"exports", inCluster((*source).exporting)},
 	{"hosts", inCluster((*source).claiming)},
+	{"places", inCluster((*source).standing)},
 }
 
 // spelled are the names of options, for whoever mistyped.
@@ -333,6 +334,20 @@ func (s *source) claiming(a args) error {
 			return err
 		}
 		s.Hosts = append(s.Hosts, p)
+	}
+	return nil
+}
+
+func (s *source) standing(a args) error {
+	if len(a.list) == 0 {
+		return errors.New("needs at least one region, or REGION/ZONE, such as eu-west1 or eu-west1/eu-west1-*")
+	}
+	for _, v := range a.list {
+		p, err := shard.ParsePlace(v)
+		if err != nil {
+			return err
+		}
+		s.Places = append(s.Places, p)
 	}
 	return nil
 }

@@ -64,11 +64,16 @@ type ClusterSpec struct {
 	// +kubebuilder:validation:items:MaxLength=320
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[-a-z0-9.*]+(/[-a-z0-9.*]+)?$')",message="isn't a namespace, or NAMESPACE/NAME, such as shop/* or shop/web"
 	Exports []string `json:"exports,omitempty"`
-	// The only hosts that may be claimed: HOST, .DOMAIN for all below it, or *.DOMAIN for the wildcard, too.
+	// The only hosts that may be claimed: HOST, .DOMAIN for all below it, *.DOMAIN for the wildcard, too, or * for all with all wildcards.
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=255
-	// +kubebuilder:validation:items:XValidation:rule="self.lowerAscii().matches('^([*]?[.])?[-_a-z0-9]+([.][-_a-z0-9]+)*$')",message="isn't a host such as shop.example.com, nor .example.com, nor *.example.com"
+	// +kubebuilder:validation:items:XValidation:rule="self.lowerAscii().matches('^([*]|([*]?[.])?[-_a-z0-9]+([.][-_a-z0-9]+)*)$')",message="isn't a host such as shop.example.com, nor .example.com, nor *.example.com, nor *"
 	Hosts []string `json:"hosts,omitempty"`
+	// The only regions and zones that what it has may be in: REGION, or REGION/ZONE, in which * stands for any characters.
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=130
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[-a-z0-9*]+(/[-a-z0-9*]+)?$')",message="isn't a region, or REGION/ZONE, such as eu-west1 or eu-west1/eu-west1-*"
+	Places []string `json:"places,omitempty"`
 	// Keep away from the cluster what doesn't tolerate them.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:XValidation:rule="self.all(x, self.exists_one(y, x.key == y.key && x.effect == y.effect))",message="has a key with the same effect twice"

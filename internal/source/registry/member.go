@@ -128,6 +128,19 @@ var fields = []field{
 		},
 		func(into, from *v1alpha1.ClusterSpec) { into.Hosts = bounds(from, from.Hosts, "invalid") },
 	},
+	{"spec.places",
+		func(s *v1alpha1.ClusterSpec, m *Member) error {
+			for _, at := range s.Places {
+				p, err := shard.ParsePlace(at)
+				if err != nil {
+					return err
+				}
+				m.Places = append(m.Places, p)
+			}
+			return nil
+		},
+		func(into, from *v1alpha1.ClusterSpec) { into.Places = bounds(from, from.Places, "-") },
+	},
 	{"spec.secretRef",
 		func(s *v1alpha1.ClusterSpec, _ *Member) error {
 			if s.SecretRef == nil || s.SecretRef.Name == "" {

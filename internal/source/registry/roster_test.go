@@ -114,7 +114,7 @@ func TestSpec(t *testing.T) {
 		{"addresses", spec(addresses("192.0.2.1", "x")), "c  [] only [127.0.0.1/32]; wrong: c spec.addresses", "c  [] only [203.0.113.0/24]; wrong: c spec.addresses"},
 		{"one address", spec(addresses("192.0.2.1")), "c  [] only [192.0.2.1/32]", "c  [] only [192.0.2.1/32]"},
 		{"what it may have", spec(grants("shop mail/web*", ".example.com")), "c  [] exports [shop/* mail/web*] hosts [.example.com]", "c  [] exports [shop/* mail/web*] hosts [.example.com]"},
-		{"what nobody can read of that", spec(grants("a/b/c", "*")), "c  [] exports [-/*] hosts [invalid]; wrong: c spec.exports; wrong: c spec.hosts", "c  []; wrong: c spec.exports; wrong: c spec.hosts"},
+		{"what nobody can read of that", spec(grants("a/b/c", "**")), "c  [] exports [-/*] hosts [invalid]; wrong: c spec.exports; wrong: c spec.hosts", "c  []; wrong: c spec.exports; wrong: c spec.hosts"},
 		{"no Secret", v1alpha1.ClusterSpec{}, "c  []; wrong: c spec.secretRef", "c  []; wrong: c spec.secretRef"},
 		{"drain", spec(drain(moment.Add(time.Hour), "kernel")), `c  []; drain cluster/c until 2030-01-31T16:00:00Z reason "kernel (spec.drain of Cluster c)"`, `c  []; drain cluster/c until 2030-01-31T16:00:00Z reason "kernel (spec.drain of Cluster c)"`},
 		{"drain without end or reason", spec(drain(time.Time{}, "")), `c  []; drain cluster/c reason "spec.drain of Cluster c"`, `c  []; drain cluster/c reason "spec.drain of Cluster c"`},

@@ -222,7 +222,7 @@ func world(t testing.TB) []block {
 		folders := v.Manifests(t, filepath.Join(dir, v.ID))
 		b.text = fmt.Sprintf("%s:PORT {\n bind %s\n federation %s {\n", v.Service.DNSSuffix, b.host, v.Service.Federation)
 		for _, c := range slices.Sorted(maps.Keys(folders)) {
-			b.text += fmt.Sprintf("  cluster %s {\n   manifests %s\n  }\n", c, folders[c])
+			b.text += fmt.Sprintf("  cluster %s {\n   manifests %s\n   hosts *\n  }\n", c, folders[c])
 		}
 		b.text += "  WAY\n }\n}\n"
 		for _, name := range slices.Sorted(maps.Keys(v.Expect)) {

@@ -14,7 +14,7 @@ import (
 func Members(dir string, clusters ...string) string {
 	var b strings.Builder
 	for _, c := range clusters {
-		fmt.Fprintf(&b, "  cluster %s {\n   manifests %s\n  }\n", c, filepath.Join(dir, c))
+		fmt.Fprintf(&b, "  cluster %s {\n   manifests %s\n   hosts *\n  }\n", c, filepath.Join(dir, c))
 	}
 	return b.String()
 }
