@@ -3,7 +3,6 @@ package federation
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // The static records of random zones are answered as CoreDNS's file answers them, which
@@ -37,7 +38,7 @@ func FuzzStaticAsFile(f *testing.F) {
 
 // asFile asks both of a random zone, and gives how many answers were compared.
 func asFile(t *testing.T, r *rand.Rand, asked int) (n int) {
-	text := randomZone(r)
+	text := vector.RandomZone(r)
 	f := shop(t)
 	path := f.write("apex", text)
 	s := f.serving("federation fed {\n" + both + "apex " + path + "\n}")
@@ -47,7 +48,7 @@ func asFile(t *testing.T, r *rand.Rand, asked int) (n int) {
 		t.Fatal(err)
 	}
 	for range asked {
-		name := randomName(r)
+		name := vector.RandomName(r)
 		qtype := []uint16{dns.TypeA, dns.TypeTXT, dns.TypeCNAME, dns.TypeNS, dns.TypeMX, dns.TypeDS, dns.TypeSRV, dns.TypeDNAME}[r.IntN(8)]
 		if qtype == dns.TypeDS && name == "example.com." {
 			continue
@@ -129,48 +130,4 @@ func sections(m *dns.Msg) string {
 		out = append(out, fmt.Sprintf("%d: %s", i, strings.Join(slices.Compact(lines), "\n   ")))
 	}
 	return fmt.Sprintf("%s AA %v\n%s", dns.RcodeToString[m.Rcode], m.Authoritative, strings.Join(out, "\n"))
-}
-
-// randomName is a name in or below a random zone.
-func randomName(r *rand.Rand) string {
-	var labels []string
-	for range r.IntN(5) {
-		labels = append(labels, []string{"a", "b", "c", "d", "*"}[min(r.IntN(9), 8)%5])
-	}
-	return strings.Join(append(labels, "example.com."), ".")
-}
-
-// randomZone is one with a few names of each kind.
-func randomZone(r *rand.Rand) string {
-	var b strings.Builder
-	b.WriteString("$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.53\n")
-	kinds := map[string]int{"example.com.": 0, "ns1.example.com.": 0}
-	moved := []string{}
-	for range 14 {
-		owner := randomName(r)
-		if _, ok := kinds[owner]; ok || slices.ContainsFunc(moved, func(m string) bool { return dns.IsSubDomain(m, owner) }) {
-			continue
-		}
-		kind := r.IntN(7)
-		kinds[owner] = kind
-		target := randomName(r)
-		wild := strings.HasPrefix(owner, "*.")
-		switch {
-		case kind == 0 && !wild:
-			fmt.Fprintf(&b, "%s NS ns1.%s\n%s NS ns1\nns1.%s A 192.0.2.54\n", owner, owner, owner, owner)
-			kinds["ns1."+owner] = 0
-		case kind == 1 && target != owner:
-			fmt.Fprintf(&b, "%s CNAME %s\n", owner, target)
-		case kind == 2:
-			fmt.Fprintf(&b, "%s MX 10 %s\n%s TXT x\n", owner, target, owner)
-		case kind == 3 && !wild && r.IntN(3) == 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(kinds)), func(o string) bool { return o != owner && dns.IsSubDomain(owner, o) }):
-			fmt.Fprintf(&b, "%s DNAME %s\n", owner, target)
-			moved = append(moved, owner)
-		case kind == 4:
-			fmt.Fprintf(&b, "%s SRV 1 2 80 %s\n", owner, target)
-		default:
-			fmt.Fprintf(&b, "%s A 192.0.2.%d\n%s A 192.0.2.%d\n", owner, 1+r.IntN(9), owner, 10+r.IntN(9))
-		}
-	}
-	return b.String()
 }

@@ -2,8 +2,10 @@ package peers
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
@@ -127,10 +129,18 @@ func TestOracle(t *testing.T) {
 // as they may, and not the same.
 var oracleTypes = []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeCNAME, dns.TypeSOA, dns.TypeNS, dns.TypeTXT, dns.TypeHINFO}
 
-// consult compares the server's answers with NSD's.
+// consult compares the server's answers with NSD's, of a zone that nothing is wrong with.
 func consult(t *testing.T, s *server.Server) {
 	rrs := transfer(t, s.Addr)
-	oracle := consultant(t, rrs)
+	// A second opinion of the zone as such: CNAMEs alone, glue, TTLs of a set.
+	out := output(t, server.Tool(t, "named-checkzone"), "-i", "local", "-k", "fail", "-n", "fail", "-m", "fail", "-M", "fail", "-S", "fail", "-r", "fail", "example.com", zoneOf(t, rrs))
+	printed(out).check(t, "OK", "!warning", "!TTL set to")
+	beside(t, s, rrs, essence)
+}
+
+// beside compares the server's answers with NSD's, of whatever it transfers, by what counts of them.
+func beside(t *testing.T, s *server.Server, rrs []dns.RR, essence func(*dns.Msg) string) {
+	oracle := consultant(t, zoneOf(t, rrs))
 	ours, theirs := dial(t, s.Addr), dial(t, oracle)
 	asked, wrong := 0, 0
 	for _, name := range questions(rrs) {
@@ -139,6 +149,9 @@ func consult(t *testing.T, s *server.Server) {
 			q.RecursionDesired = false
 			a, b := ours.ask(t, q), theirs.ask(t, q)
 			asked++
+			if a.Rcode == dns.RcodeServerFailure && circular(b) {
+				continue // NSD gives the way as far as it has gone
+			}
 			if got, want := essence(a), essence(b); got != want {
 				if wrong++; wrong <= 20 {
 					t.Errorf("%s %s:\nfedns\n%sNSD\n%s", name, dns.TypeToString[qtype], got, want)
@@ -153,6 +166,16 @@ func consult(t *testing.T, s *server.Server) {
 		t.Errorf("the serial went from %d to %d while nothing changed", was, is)
 	}
 	t.Logf("%d records, %d questions, %d answered differently", len(rrs), asked, wrong)
+}
+
+// zoneOf is a file with these records.
+func zoneOf(t *testing.T, rrs []dns.RR) string {
+	t.Helper()
+	var text strings.Builder
+	for _, rr := range rrs {
+		fmt.Fprintln(&text, rr)
+	}
+	return write(t, t.TempDir(), "example.com.zone", text.String())
 }
 
 // transfer asks for the zone.
@@ -184,17 +207,9 @@ func transfer(t *testing.T, addr string) []dns.RR {
 }
 
 // consultant has NSD serve records, and gives its address.
-func consultant(t *testing.T, rrs []dns.RR) string {
+func consultant(t *testing.T, zone string) string {
 	t.Helper()
-	dir := t.TempDir()
-	var text strings.Builder
-	for _, rr := range rrs {
-		fmt.Fprintln(&text, rr)
-	}
-	zone := write(t, dir, "example.com.zone", text.String())
-	// A second opinion of the zone as such: CNAMEs alone, glue, TTLs of a set.
-	out := output(t, server.Tool(t, "named-checkzone"), "-i", "local", "-k", "fail", "-n", "fail", "-m", "fail", "-M", "fail", "-S", "fail", "-r", "fail", "example.com", zone)
-	printed(out).check(t, "OK", "!warning", "!TTL set to")
+	dir := filepath.Dir(zone)
 	port := vector.Port(t)
 	conf := write(t, dir, "nsd.conf", nsdConf(dir, "127.0.0.1", port, map[string]string{"example.com": filepath.Base(zone)}))
 	server.Program(t, server.Tool(t, "nsd"), "-d", "-c", conf)
@@ -286,4 +301,60 @@ func essence(m *dns.Msg) string {
 		section("glue", slices.DeleteFunc(slices.Clone(m.Extra), func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeOPT }))
 	}
 	return b.String()
+}
+
+var generated = flag.Int("zones", 3, "how many random zones of static records are answered beside NSD")
+
+// TestGenerated has random static records be answered as NSD answers them.
+func TestGenerated(t *testing.T) {
+	t.Parallel()
+	for range *generated {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			dir := t.TempDir()
+			place{name: "paris", region: "eu", zones: []string{"eu-a"}}.write(t, dir)
+			text := vector.RandomZone(rand.New(rand.NewPCG(seed, 0)))
+			apex := write(t, t.TempDir(), "db.example.com", text)
+			s := startFedns(t, "example.com:PORT {\n bind ADDR\n transfer {\n  to *\n }\n federation prod {\n"+server.Members(dir, "paris")+"  apex "+apex+"\n }\n ready READY\n}\n")
+			if beside(t, s, transfer(t, s.Addr), unglued); t.Failed() {
+				t.Logf("of\n%s", text)
+			}
+		})
+	}
+}
+
+// unglued is the essence of an answer but for addresses of name servers: NSD also has those that aren't below a delegation, which
+// a resolver can ask for (RFC 9471 section 3), and CoreDNS's file, which these are compared with elsewhere, hasn't.
+func unglued(m *dns.Msg) string {
+	var out strings.Builder
+	for line := range strings.Lines(essence(m)) {
+		if !strings.HasPrefix(line, "  glue ") {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// circular says whether what an answer leads to leads back, or into itself without an end.
+func circular(m *dns.Msg) bool {
+	leads := map[string]string{}
+	for _, rr := range m.Answer {
+		switch rr := rr.(type) {
+		case *dns.CNAME:
+			leads[strings.ToLower(rr.Hdr.Name)] = strings.ToLower(rr.Target)
+		case *dns.DNAME:
+			if dns.IsSubDomain(rr.Hdr.Name, rr.Target) {
+				return true
+			}
+		}
+	}
+	for name := range leads {
+		for range leads {
+			name = leads[name]
+		}
+		if leads[name] != "" {
+			return true
+		}
+	}
+	return false
 }
