@@ -12,6 +12,7 @@ package tls
 
 import (
 	"crypto/tls"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -23,6 +24,8 @@ import (
 	"github.com/coredns/coredns/plugin"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 	pkgtls "github.com/coredns/coredns/plugin/pkg/tls"
+
+	"github.com/fedns/fedns/internal/inputfile"
 )
 
 const name = "tls"
@@ -109,8 +112,34 @@ func (f files) in(root string) files {
 	return f
 }
 
+// most is how large a file of certificates may be: a chain of a hundred.
+const most = 1 << 20
+
+// readable looks at the files before they are read: a pipe would hold up a start, or a reload, for as long as nobody writes
+// to it. Links are followed wherever they lead, since those who renew certificates put the last one there by such.
+func (f files) readable() error {
+	for _, path := range f.pair {
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			continue // reading says what is wrong
+		case !info.Mode().IsRegular():
+			return fmt.Errorf("%s isn't a regular file", path)
+		case info.Size() > most:
+			return fmt.Errorf("%s has more than %d bytes, as many as are read", path, most)
+		}
+	}
+	if why := inputfile.Exposed(f.pair[1]); why != "" {
+		log.Warning(why)
+	}
+	return nil
+}
+
 // config reads the files. The one of keys is closed with the server block.
 func (f files) config(c *caddy.Controller) (*tls.Config, error) {
+	if err := f.readable(); err != nil {
+		return nil, err
+	}
 	config, err := pkgtls.NewTLSConfigFromArgs(f.pair...)
 	if err != nil {
 		return nil, err
