@@ -140,6 +140,20 @@ type Federation struct {
 	// InForce are the orders that the snapshot of that serial has, whoever gave them;
 	// the last that speaks of a shard counts. nil: the server doesn't say.
 	InForce []Order `json:"in_force"`
+	// Geo is the geographic database by which clients are placed; nil: none is configured, or the
+	// server doesn't say.
+	Geo *GeoDatabase `json:"geo,omitempty"`
+}
+
+// A GeoDatabase is one of a stanza's option geo.
+type GeoDatabase struct {
+	File string `json:"file"`
+	// Type is what it says that it is; "": none could be read yet.
+	Type     string `json:"type,omitempty"`
+	Built    int64  `json:"built,omitempty"` // when it was made, in seconds since 1970
+	Networks int    `json:"networks,omitempty"`
+	// AgeSeconds is since when, for who has another clock.
+	AgeSeconds float64 `json:"age_seconds,omitempty"`
 }
 
 // An Order is an operator's.

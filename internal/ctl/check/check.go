@@ -70,6 +70,10 @@ func Status(s *report.Snapshot, c *report.Clusters, services []report.Service) [
 	return slices.Concat(servers(s), clusters(c), shards(s, services), orders(s))
 }
 
+// stale is how old a geographic database may be: they are made anew every few days, and fedns says
+// so in its log then, too.
+const stale = 60 * 24 * time.Hour
+
 func servers(s *report.Snapshot) []Finding {
 	f := findings{group: "server"}
 	f.ok("fedns %s answers with serial %d", s.Versions["fedns"], s.Serial)
@@ -81,6 +85,15 @@ func servers(s *report.Snapshot) []Finding {
 			f.err("wait for ten seconds after its start; then fedctl clusters says which cluster, and why", "federation %s: no cluster has been listed", fed.Federation)
 		case !fed.Settled:
 			f.warn("fedctl clusters says which, and why", "federation %s: not every cluster has been listed yet", fed.Federation)
+		}
+		switch g := fed.Geo; {
+		case g == nil:
+		case g.Type == "":
+			f.err("see the server's log; until it can be read, clients that no nets place get every shard, for a short time", "federation %s: the geographic database %s can't be read", fed.Federation, g.File)
+		case g.AgeSeconds > stale.Seconds():
+			f.warn("fetch a newer one; the server reads it as it is replaced", "federation %s: the geographic database %s is %d days old", fed.Federation, g.File, int(g.AgeSeconds/(24*time.Hour).Seconds()))
+		default:
+			f.ok("federation %s: clients are placed by %s, %d days old", fed.Federation, g.Type, int(g.AgeSeconds/(24*time.Hour).Seconds()))
 		}
 		if fed.OverridesError != "" {
 			f.err("mend the file; the last orders that could be read hold meanwhile", "federation %s: the file of overrides can't be read: %s", fed.Federation, fed.OverridesError)

@@ -26,6 +26,15 @@ func TestStatus(t *testing.T) {
 		want     []string
 	}{
 		{"all is well", nil, well, up, []string{"ok fedns v1 answers with serial 7", "ok 1 of 1 clusters are listed and fresh", "ok 1 service up in every", "ok no order"}},
+		{"an old database", func(f *report.Federation) {
+			f.Geo = &report.GeoDatabase{File: "/geo.mmdb", Type: "City", AgeSeconds: 61.5 * 86400}
+		}, well, up, []string{"ok fedns", "warning federation f: the geographic database /geo.mmdb is 61 days old", "ok 1 of 1", "ok 1 service", "ok no order"}},
+		{"a new one", func(f *report.Federation) {
+			f.Geo = &report.GeoDatabase{File: "/geo.mmdb", Type: "City", AgeSeconds: 2 * 86400}
+		}, well, up, []string{"ok fedns", "ok federation f: clients are placed by City, 2 days old", "ok 1 of 1", "ok 1 service", "ok no order"}},
+		{"one that can't be read", func(f *report.Federation) { f.Geo = &report.GeoDatabase{File: "/geo.mmdb"} }, well, up, []string{
+			"ok fedns", "error federation f: the geographic database /geo.mmdb can't be read", "ok 1 of 1", "ok 1 service", "ok no order",
+		}},
 		{"cut off", func(f *report.Federation) { f.Isolated = true }, []report.Cluster{{Cluster: "a", Listed: true, Silent: true, SilentSeconds: 90, Places: place}}, up, []string{
 			"ok fedns", "error federation f: more than half of the clusters are silent at once", "error cluster a is silent for 1m30s", "ok 1 service", "ok no order",
 		}},

@@ -2,6 +2,7 @@ package geoindex
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/api/report"
@@ -46,6 +47,21 @@ func (l *Index) Describe(a netip.Addr) report.Client {
 			r.KM, r.Source = int(leg.KM), leg.Place.Source.String()
 		}
 		out.Ranking = append(out.Ranking, r)
+	}
+	return out
+}
+
+// InUse is the database that clients are placed by now; nil: none is configured.
+func (l *Index) InUse() *report.GeoDatabase {
+	if l.Database == "" {
+		return nil
+	}
+	out := &report.GeoDatabase{File: l.Database}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.db != nil {
+		out.Type, out.Built, out.Networks = l.db.Type(), l.db.Built().Unix(), l.db.Networks()
+		out.AgeSeconds = time.Since(l.db.Built()).Seconds()
 	}
 	return out
 }

@@ -287,6 +287,7 @@ func (s *Status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 		if b := st.Registry; b != nil {
 			r.Server = b.ServerName()
 		}
+		r.Geo = s.Block.Geo[i].InUse()
 		r.InForce, out.Serial, ok = s.inForce(ctx, i, now)
 		if !ok {
 			return nil, errEnded

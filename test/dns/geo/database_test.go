@@ -1,9 +1,12 @@
 package geo
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +15,9 @@ import (
 	"github.com/maxmind/mmdbwriter/mmdbtype"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/test/framework/server"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 const (
@@ -157,8 +162,21 @@ func TestNoDatabase(t *testing.T) {
 func TestOldDatabase(t *testing.T) {
 	w := newWorld(t)
 	replace(t, w.database(), city(t, time.Now().Add(-100*24*time.Hour), networks))
-	s := start(t, w.corefile(nearest...))
+	status := fmt.Sprint("127.0.0.1:", vector.Port(t))
+	s := start(t, w.corefile(append(slices.Clone(nearest), "status "+status)...))
 	logged(t, s, "[WARNING] plugin/federation: federation fed: geo: the database is 100 days old")
+	r, err := http.Get("http://" + status + "/api/v1/snapshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var snapshot report.Snapshot
+	if err := json.NewDecoder(r.Body).Decode(&snapshot); err != nil {
+		t.Fatal(err)
+	}
+	if g := snapshot.Federations[0].Geo; g == nil || g.File != w.database() || g.Type == "" || g.Networks == 0 || g.AgeSeconds < 100*86400 || g.AgeSeconds > 101*86400 {
+		t.Errorf("it says of its database %+v", g)
+	}
 }
 
 // TestReload: places are known all through a reload, also one to other nets.
