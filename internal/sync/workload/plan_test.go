@@ -827,3 +827,28 @@ func TestSecretsGoWhereTheyAreSent(t *testing.T) {
 		})
 	}
 }
+
+// TestListedIn is that the list of a namespace speaks of that one, and of no other.
+func TestListedIn(t *testing.T) {
+	w := newWorld(t, "a")
+	ours := `{"metadata":{"labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`
+	gone, other, kept := w.key("ConfigMap", "ns", "gone"), w.key("ConfigMap", "other", "x"), w.key("ConfigMap", "ns", "kept")
+	for _, k := range []Key{gone, other, kept} {
+		w.have("a", k, ours)
+	}
+	if n := w.Owned("ns", "a"); n != 2 {
+		t.Errorf("%d objects are in the namespace", n)
+	}
+	now := parse(t, `{"metadata":{"name":"kept","namespace":"ns","uid":"new","resourceVersion":"99","labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`)
+	w.ListedIn("a", gone.Sort, "ns", map[Key]Object{kept: now})
+	if w.Known("a", gone) != nil || w.Known("a", other) == nil || w.Known("a", kept) == nil || w.Known("a", kept).UID != "new" {
+		t.Errorf("what isn't in the list is %v, another namespace's %v, and what is in it %+v", w.Known("a", gone), w.Known("a", other), w.Known("a", kept))
+	}
+	if n := w.Owned("ns", "a"); n != 1 {
+		t.Errorf("%d objects are in the namespace", n)
+	}
+	w.ListedIn("a", gone.Sort, "ns", nil) // it has gone
+	if w.Owned("ns", "a") != 0 || w.Owned("other", "a") != 1 {
+		t.Errorf("%d and %d objects are left", w.Owned("ns", "a"), w.Owned("other", "a"))
+	}
+}

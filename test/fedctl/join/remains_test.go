@@ -111,6 +111,19 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 		return err == nil && slices.ContainsFunc(all, func(o kube.Object) bool { return o.Object["reason"] == "NameTaken" })
 	})
 	running.end()
+	// A plan gives itself no rights, and says where a run would.
+	if _, _, err := here.Apply(t.Context(), builtin.Namespaces, builtin.Namespaces.New("", "later"), kube.How{Manager: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := here.Apply(t.Context(), builtin.ConfigMaps, builtin.ConfigMaps.New("later", "c"), kube.How{Manager: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	if out := d.must("plan", "--context=third"); !strings.Contains(out, "create Namespace later: ") || !strings.Contains(out, "create ConfigMap later/c: ") || !strings.Contains(out, "not tried: fedsync has no right in its namespace yet") {
+		t.Errorf("plan says\n%s", out)
+	}
+	if err := here.Delete(t.Context(), builtin.Namespaces, "", "later", ""); err != nil {
+		t.Fatal(err)
+	}
 	// A fedns's, as it says that it is there.
 	lease := builtin.Leases.New("federation-system", "fedns-somewhere")
 	lease.Object["spec"] = map[string]any{"leaseDurationSeconds": int64(40)}
