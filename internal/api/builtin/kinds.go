@@ -27,8 +27,12 @@ var (
 	StatefulSets        = Kind{Group: "apps", Version: "v1", Name: "StatefulSet", Resource: "statefulsets", Namespaced: true}
 	ReplicaSets         = Kind{Group: "apps", Version: "v1", Name: "ReplicaSet", Resource: "replicasets", Namespaced: true}
 	DaemonSets          = Kind{Group: "apps", Version: "v1", Name: "DaemonSet", Resource: "daemonsets", Namespaced: true}
+	CronJobs            = Kind{Group: "batch", Version: "v1", Name: "CronJob", Resource: "cronjobs", Namespaced: true}
+	Quotas              = Kind{Version: "v1", Name: "ResourceQuota", Resource: "resourcequotas", Namespaced: true}
+	Limits              = Kind{Version: "v1", Name: "LimitRange", Resource: "limitranges", Namespaced: true}
 	Jobs                = Kind{Group: "batch", Version: "v1", Name: "Job", Resource: "jobs", Namespaced: true}
 	Autoscalers         = Kind{Group: "autoscaling", Version: "v2", Name: "HorizontalPodAutoscaler", Resource: "horizontalpodautoscalers", Namespaced: true}
+	EndpointSlices      = Kind{Group: "discovery.k8s.io", Version: "v1", Name: "EndpointSlice", Resource: "endpointslices", Namespaced: true}
 	Budgets             = Kind{Group: "policy", Version: "v1", Name: "PodDisruptionBudget", Resource: "poddisruptionbudgets", Namespaced: true}
 	Ingresses           = Kind{Group: "networking.k8s.io", Version: "v1", Name: "Ingress", Resource: "ingresses", Namespaced: true}
 	Roles               = Kind{Group: "rbac.authorization.k8s.io", Version: "v1", Name: "Role", Resource: "roles", Namespaced: true}

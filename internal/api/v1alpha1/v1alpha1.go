@@ -66,6 +66,8 @@ const (
 	// Propagate, "false", keeps an object out of the clusters, but for those where others go
 	// that need it; on a Namespace, all in it that doesn't say "true".
 	Propagate = "fedns.io/propagate"
+	// Everywhere, "true", has each cluster do what otherwise only one of them does.
+	Everywhere = "fedns.io/everywhere"
 	// Adopt, "true", lets fedsync take over objects of that name that were in the
 	// clusters before.
 	Adopt = "fedns.io/adopt"

@@ -24,7 +24,14 @@ func (v *View) autoscalers(out map[string]Scale, clusters []replicas.Cluster, ke
 	for _, c := range clusters {
 		all = append(all, replicas.AutoscalerCluster{Cluster: c, Min: v.current(c.Name)["minReplicas"]})
 	}
+	var room map[string]int64
+	if v.Target != nil && v.Target.Ranged {
+		room = v.Target.rooms(v.Target.decide())
+	}
 	for c, r := range replicas.Autoscaler(preferences, v.total("minReplicas"), v.total("maxReplicas"), all, key) {
+		if most, bounded := room[c]; bounded {
+			r.Min, r.Max = min(r.Min, most), min(r.Max, most)
+		}
 		if r.Max > 0 {
 			out[c] = Scale{"minReplicas": r.Min, "maxReplicas": r.Max}
 		}

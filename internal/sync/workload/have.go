@@ -70,6 +70,14 @@ func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
 			h.Scale[f] = n
 		}
 	}
+	if k.first != "" {
+		if n, ok := number(o, under(k.first)...); ok {
+			if h.Scale == nil {
+				h.Scale = Scale{}
+			}
+			h.Scale[k.first] = n
+		}
+	}
 	for f, n := range numbered(k, o) {
 		if h.Scale == nil {
 			h.Scale = Scale{}

@@ -25,6 +25,9 @@ type Sort struct {
 	// Margins are fields of spec, with dots, that say of all pods how many may be missing
 	// or too many: as numbers they are split, too.
 	Margins []string
+	// first is the field of spec, with dots, that says with which number the names of its pods
+	// begin: each cluster has numbers of its own, where an object is split. "": pods have none.
+	first string
 	// Guard says that objects of this kind say so of the pods of others.
 	Guard bool
 	// Export says that the clusters' objects get the label that DNS selects by.
@@ -62,7 +65,7 @@ type Sort struct {
 	unbalanced func(o Object) bool
 	// strip takes away what belongs to one API server and not to the object, whoever said
 	// it; guess is that nobody knows who said what.
-	strip func(spec map[string]any, guess bool)
+	strip func(o Object, guess bool)
 	// status puts the statuses of the clusters' objects together; nil: there is
 	// nothing to tell. was is what the federated object says now, and all says that
 	// every cluster that should have it has it.
@@ -82,22 +85,24 @@ func Kinds() []*Sort {
 		{Kind: builtin.Namespaces, Order: 0, Home: true, strip: stripNamespace, own: func(k Key, _ Object) bool { return system(k.Name) }},
 		{Kind: builtin.ConfigMaps, Order: 1, own: helms},
 		{Kind: builtin.Secrets, Order: 1, Secret: true, own: func(k Key, o Object) bool { return text(o, "type") == builtin.TokenType || helms(k, o) }},
+		{Kind: builtin.ServiceAccounts, Order: 1, strip: stripAccount},
 		{Kind: builtin.Services, Order: 2, Export: true, strip: stripService, unbalanced: isInternal, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Ingresses, Order: 2, Export: true, status: balancers, kept: []string{"loadBalancer"}, unseen: true},
 		{Kind: builtin.Deployments, Order: 3, Scale: []string{"replicas"}, Margins: []string{surge, missing}, floor: rolls, tally: replicasReady, status: deployments, kept: append([]string{"conditions"}, deploymentCounts...)},
 		{Kind: builtin.ReplicaSets, Order: 3, Scale: []string{"replicas"}, tally: replicasReady, status: replicaSets, kept: append([]string{"conditions"}, replicaSetCounts...)},
 		{Kind: builtin.DaemonSets, Order: 3, tally: nodesReady, status: sums(daemonSetCounts...), kept: daemonSetCounts},
 		{Kind: builtin.Jobs, Order: 3, Scale: []string{"parallelism", "completions"}, strip: stripJob, once: expires, ended: ended, whole: unlike, begun: started, pods: podsOfJob, tally: completed, status: jobs, kept: jobFields, unseen: true},
+		{Kind: builtin.StatefulSets, Order: 3, Scale: []string{"replicas"}, first: "ordinals.start", whole: alone, begun: synced, tally: replicasReady, status: statefulSets, kept: append([]string{"currentRevision", "updateRevision"}, statefulSetCounts...)},
+		{Kind: builtin.CronJobs, Order: 3, whole: once, status: schedules, kept: []string{"active", "lastScheduleTime", "lastSuccessfulTime"}, unseen: true},
+		{Kind: builtin.NetworkPolicies, Order: 2},
+		{Kind: builtin.Budgets, Order: 4, Guard: true, Margins: []string{"minAvailable", unavailable}, floor: yields, status: sums(budgetCounts...), kept: budgetCounts},
 		{Kind: builtin.Autoscalers, Order: 4, Scaler: true, Scale: []string{"minReplicas", "maxReplicas"}, status: autoscalers, kept: append([]string{"conditions"}, autoscalerCounts...)},
 	}
 }
 
 // Other is a kind that isn't kept without being asked for. Most are copied as they are.
 func Other(k v1alpha1.Kind) *Sort {
-	for _, s := range []*Sort{
-		{Kind: builtin.StatefulSets, Order: 3, Scale: []string{"replicas"}, whole: alone, begun: synced, tally: replicasReady, status: statefulSets, kept: append([]string{"currentRevision", "updateRevision"}, statefulSetCounts...)},
-		{Kind: builtin.Budgets, Order: 4, Guard: true, Margins: []string{"minAvailable", unavailable}, floor: yields},
-	} {
+	for _, s := range append(Kinds(), others()...) {
 		if s.Is(k) {
 			s.Kind = k
 			return s
@@ -105,6 +110,32 @@ func Other(k v1alpha1.Kind) *Sort {
 	}
 	return &Sort{Kind: k, Order: 2}
 }
+
+// others are the kinds of which more than that is to be said. They aren't kept without being
+// asked for since they cost something in each cluster, give rights there, or bound what all
+// else may have.
+func others() []*Sort {
+	out := []*Sort{
+		{Kind: builtin.VolumeClaims, Order: 1, strip: stripClaim, status: claims, kept: []string{"phase", "capacity", "accessModes"}, unseen: true},
+		{Kind: builtin.Quotas, Order: 1, status: quotas, kept: []string{"hard", "used"}, unseen: true},
+		{Kind: builtin.Limits, Order: 1},
+		{Kind: builtin.EndpointSlices, Order: 3, own: sliced},
+	}
+	for _, name := range []string{"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"} {
+		out = append(out, &Sort{Kind: v1alpha1.Kind{Group: "gateway.networking.k8s.io", Version: "v1", Name: name}, Order: 2, status: routes, kept: []string{"parents"}, unseen: true})
+	}
+	return out
+}
+
+// sliced says whether an EndpointSlice was made by a controller of Kubernetes, out of a Service
+// or of older Endpoints: each cluster makes its own.
+func sliced(k Key, o Object) bool {
+	by := text(o, "metadata", "labels", "endpointslice.kubernetes.io/managed-by")
+	return strings.HasSuffix(by, ".k8s.io") || k.Namespace == "default" && k.Name == "kubernetes"
+}
+
+// once is why a CronJob is in one cluster: in each of several all of it would be done.
+func once(Object) string { return "what it runs would be run once in each cluster" }
 
 // Is says whether a sort is of a kind, in whichever version.
 func (s *Sort) Is(k v1alpha1.Kind) bool { return s.Group == k.Group && s.Kind.Name == k.Name }

@@ -43,6 +43,7 @@ func TestFederatedOther(t *testing.T) {
 		{namesake, "kube-system", true},
 		{Other(builtin.Definitions), "clusters.fedns.io", false},
 		{Other(builtin.Definitions), "gadgets.example.com", true},
+		{Other(builtin.EndpointSlices), "outside", true},
 		{Other(v1alpha1.Clusters), "paris", false},
 		{Other(v1alpha1.Placements), "deployment.web", false},
 	} {

@@ -162,8 +162,11 @@ func (w *Want) misuse(was, now Object) string {
 	if w.Key.Scaler && jsonOf(at(was, "spec", "scaleTargetRef")) != jsonOf(at(now, "spec", "scaleTargetRef")) {
 		return "spec.scaleTargetRef can't be different in a cluster, since the replicas of all of them are planned together"
 	}
-	if k := w.Key; k.whole != nil && k.whole(now) != w.Whole {
-		return "whether it can be split can't be different in a cluster: " + jsonOf(k.whole(now)) + " instead of " + jsonOf(w.Whole)
+	if whole := w.indivisible(now); whole != w.Whole {
+		return "whether it can be split can't be different in a cluster: " + jsonOf(whole) + " instead of " + jsonOf(w.Whole)
+	}
+	if w.Ranged && at(now, under(w.first)...) != nil {
+		return "spec." + w.first + " is each cluster's own, since the object is split"
 	}
 	return ""
 }

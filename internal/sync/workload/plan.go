@@ -47,6 +47,9 @@ func Make(v View) Plan {
 	for _, m := range v.Members {
 		if moves && shares[m.Name] == nil && scales[m.Name] != nil {
 			shares[m.Name] = Scale{"replicas": 0} // it leaves
+			if n, numbered := scales[m.Name][v.first]; numbered {
+				shares[m.Name][v.first] = n
+			}
 		}
 		o := v.reconcile(m, decided[m.Name], shares[m.Name], scales[m.Name])
 		p.Steps, p.Notes = append(p.Steps, o.steps...), append(p.Notes, o.notes...)

@@ -686,6 +686,45 @@ func TestPlanOfStatefulSets(t *testing.T) {
 	w.check("stand", w.stands(k), "a Applied, b Applied")
 }
 
+// What is done on a schedule is done once.
+func TestPlanOfCronJobs(t *testing.T) {
+	const spec = `"spec":{"schedule":"@daily"}`
+	w := newWorld(t, "a", "b", "c")
+	k := w.want("CronJob", "ns", "c", `{`+spec+`}`)
+	w.check("whole", w.run(), "b: create CronJob ns/c")
+	w.check("and done", w.run(), "")
+	w.check("stands", w.stands(k), "b Applied")
+	w.member("b").Reachable = false
+	w.SetMembers(w.members)
+	w.check("out of reach", w.run(), "")
+	w.member("b").Lost = true
+	w.SetMembers(w.members)
+	w.check("lost", w.run(), "a: create CronJob ns/c")
+	w.member("b").Reachable, w.member("b").Lost = true, false
+	w.SetMembers(w.members)
+	w.check("and back", w.run(), "b: delete CronJob ns/c")
+	w.member("a").Evacuated = true
+	w.SetMembers(w.members)
+	w.check("drained", w.run(), "a: delete CronJob ns/c\nb: create CronJob ns/c")
+	w.member("a").Evacuated = false
+	w.SetMembers(w.members)
+	w.check("no more", w.run(), "")
+	w.member("b").Taints = []placement.Taint{{Key: "full", Effect: placement.NoSchedule}}
+	w.SetMembers(w.members)
+	w.check("a taint keeps what is there", w.run(), "")
+	w.want("CronJob", "ns", "c", `{"metadata":{"annotations":{"fedns.io/everywhere":"true"}},`+spec+`}`)
+	w.check("everywhere", w.run(), "a: create CronJob ns/c\nc: create CronJob ns/c")
+	w.want("CronJob", "ns", "c", `{"metadata":{"annotations":{"fedns.io/preferences":"{\"rebalance\":true,\"clusters\":{\"*\":{\"weight\":1},\"c\":{\"weight\":2}}}"}},`+spec+`}`)
+	w.check("where it is preferred, when it is gone from elsewhere", w.run(), "a: delete CronJob ns/c\nb: delete CronJob ns/c\nc: delete CronJob ns/c\nc: create CronJob ns/c")
+
+	// Another fedsync knows from what was told where it may be.
+	w = newWorld(t, "a", "b")
+	w.member("b").Reachable = false
+	w.SetMembers(w.members)
+	w.want("CronJob", "ns", "c", `{"metadata":{"annotations":{"fedns.io/status":"{\"uid\":\"uid-c\",\"clusters\":[{\"name\":\"b\",\"state\":\"Applied\"}]}"}},`+spec+`}`)
+	w.check("out of reach since before", w.run(), "")
+}
+
 func TestRoom(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	k := w.want("Deployment", "ns", "web", `{"spec":{"replicas":8}}`)

@@ -68,7 +68,13 @@ func (v *View) unreachable(m *Member, d placement.Decision) outcome {
 	}
 	why := m.denies(v.Sort)
 	if why == "" || !m.Reachable {
-		return outcome{standing: Standing{State: Unreachable, Error: why}}
+		s := Standing{State: Unreachable, Error: why}
+		if v.first != "" { // its numbers aren't another's, whoever plans next
+			if s.Scale = v.given(m.Name); s.Scale == nil && v.Entries[m.Name].Have != nil {
+				s.Scale = v.Entries[m.Name].Have.Scale
+			}
+		}
+		return outcome{standing: s}
 	}
 	return outcome{
 		standing: Standing{State: Failed, Error: why},
@@ -114,7 +120,11 @@ func (v *View) absent(m *Member, t *Template, share, scale Scale) outcome {
 		return outcome{standing: Standing{State: Pending, Error: "the other clusters have its share still", Scale: share}}
 	}
 	if why := v.homeless(m); why != "" {
-		return outcome{standing: Standing{State: Pending, Error: why}}
+		s := Standing{State: Pending, Error: why}
+		if v.Ranged { // its numbers are its own from the first plan on
+			s.Scale = share
+		}
+		return outcome{standing: s}
 	}
 	return v.pending(m, t, Step{Verb: Create, Why: "it isn't there"}, share, scale)
 }
@@ -199,7 +209,7 @@ func (v *View) correction(m *Member, t *Template, h *Have, scale Scale) (step St
 		step.Changes = Diff(t.For(scale), h.Live)
 		return step, true
 	}
-	for _, f := range slices.Concat(v.Scale, v.Sort.Margins) {
+	for _, f := range slices.Concat(v.Scale, []string{v.Sort.first}, v.Sort.Margins) {
 		if n, ok := scale[f]; ok && n != h.Scale[f] {
 			step.Changes = append(step.Changes, Change{Path: "spec." + f, Was: fmt.Sprint(h.Scale[f]), Now: fmt.Sprint(n)})
 		}

@@ -15,8 +15,12 @@ type Scale map[string]int64
 // String is as people say it: 3 replicas.
 func (s Scale) String() string {
 	var out []string
-	for _, f := range []string{"replicas", "parallelism", "completions", "minReplicas", "maxReplicas", surge, missing, "minAvailable", unavailable} {
+	for _, f := range []string{"replicas", "ordinals.start", "parallelism", "completions", "minReplicas", "maxReplicas", surge, missing, "minAvailable", unavailable} {
 		if n, ok := s[f]; ok {
+			if f == "ordinals.start" {
+				out = append(out, fmt.Sprintf("from number %d", n))
+				continue
+			}
 			if n == 1 && f != "parallelism" {
 				f = strings.TrimSuffix(f, "s")
 			}
@@ -43,7 +47,7 @@ func agrees(have, want Scale) bool {
 // shares splits what is split, over the clusters that the object is for. A cluster
 // that isn't in it gets none.
 func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
-	if len(v.Scale) == 0 {
+	if len(v.Scale) == 0 && v.Whole == "" {
 		return nil
 	}
 	out := map[string]Scale{}
@@ -65,6 +69,8 @@ func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 	switch {
 	case v.Whole != "":
 		v.whole(out, clusters, key)
+	case v.Ranged:
+		v.ordinals(out, clusters, decided, key)
 	case v.Scale[0] == "replicas":
 		for c, s := range replicas.Split(v.fixed(), v.total("replicas"), clusters, key) {
 			out[c] = Scale{"replicas": s.Asked()}
@@ -86,10 +92,16 @@ func (w *Want) total(field string) int64 {
 }
 
 func (v *View) cluster(m *Member, d placement.Decision) replicas.Cluster {
-	c := replicas.Cluster{Name: m.Name, Current: v.current(m.Name)[v.Scale[len(v.Scale)-1]]}
-	switch v.Scale[0] {
-	case "parallelism":
+	c := replicas.Cluster{Name: m.Name}
+	switch {
+	case len(v.Scale) == 0:
+		if has, _ := v.holds(m); has {
+			c.Current = 1
+		}
+	case v.Scale[0] == "parallelism":
 		c.Current = v.current(m.Name)["parallelism"]
+	default:
+		c.Current = v.current(m.Name)[v.Scale[len(v.Scale)-1]]
 	}
 	if r := v.Entries[m.Name].Capacity; r != nil {
 		// What it was asked for may be less than its share, while replicas move.
@@ -145,6 +157,9 @@ func (v *View) given(cluster string) Scale {
 // scales are what is to be written: of what is split, and of the margins.
 func (v *View) scales(shares map[string]Scale, decided map[string]placement.Decision) map[string]Scale {
 	out := v.moved(v.scaled(shares), decided)
+	if v.Ranged {
+		out = v.numbered(out, shares, decided)
+	}
 	switch {
 	case len(v.Margins) == 0:
 		return out

@@ -2,8 +2,11 @@ package workload
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 var (
@@ -12,6 +15,7 @@ var (
 	daemonSetCounts   = []string{"desiredNumberScheduled", "currentNumberScheduled", "numberMisscheduled", "numberReady", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"}
 	statefulSetCounts = []string{"replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"}
 	autoscalerCounts  = []string{"currentReplicas", "desiredReplicas"}
+	budgetCounts      = []string{"expectedPods", "currentHealthy", "desiredHealthy", "disruptionsAllowed"}
 	jobFields         = []string{"active", "succeeded", "failed", "ready", "terminating", "startTime", "completionTime", "conditions", "completedIndexes", "failedIndexes"}
 )
 
@@ -351,4 +355,144 @@ func as(c map[string]any, kind string) any {
 	out := clone(c).(map[string]any)
 	out["type"] = kind
 	return out
+}
+
+// schedules is when a CronJob ran last, and what of it runs now.
+func schedules(parts []Part, was Object, _ bool) map[string]any {
+	out := map[string]any{}
+	for _, f := range []string{"lastScheduleTime", "lastSuccessfulTime"} {
+		for _, p := range parts {
+			if at := text(p.Status, f); at > text(out, f) {
+				out[f] = at
+			}
+		}
+	}
+	var active []any
+	for _, p := range parts {
+		for _, a := range mapsOf(p.Status["active"]) {
+			active = append(active, clone(a))
+		}
+	}
+	switch {
+	case len(active) > 0:
+		out["active"] = active
+	case was["active"] != nil:
+		out["active"] = nil // null takes away what a patch would leave
+	}
+	return out
+}
+
+// claims is how those of a PersistentVolumeClaim stand together: Bound when all are, Lost when one
+// is, and of the size that each has at least.
+func claims(parts []Part, _ Object, all bool) map[string]any {
+	if len(parts) == 0 {
+		return map[string]any{}
+	}
+	phase := "Bound"
+	if !all {
+		phase = "Pending"
+	}
+	var least Object
+	for _, p := range parts {
+		switch s := text(p.Status, "phase"); {
+		case s == "Lost" || phase == "Lost":
+			phase = "Lost"
+		case s != "Bound":
+			phase = "Pending"
+		}
+		if size := text(p.Status, "capacity", "storage"); size != "" && (least == nil || less(size, text(least, "capacity", "storage"))) {
+			least = p.Status
+		}
+	}
+	out := map[string]any{"phase": phase}
+	if phase == "Bound" && least != nil {
+		out["capacity"] = clone(least["capacity"])
+		if modes := least["accessModes"]; modes != nil {
+			out["accessModes"] = clone(modes)
+		}
+	}
+	return out
+}
+
+// less compares quantities; what isn't one is no less than anything.
+func less(a, b string) bool {
+	x, err := resource.ParseQuantity(a)
+	y, err2 := resource.ParseQuantity(b)
+	return err == nil && err2 == nil && x.Cmp(y) < 0
+}
+
+// quotas are what all clusters together may have, and have: each has the whole quota.
+func quotas(parts []Part, _ Object, _ bool) map[string]any {
+	out := map[string]any{}
+	for _, f := range []string{"hard", "used"} {
+		sums := map[string]any{}
+		for _, p := range parts {
+			for name, v := range object(p.Status, f) {
+				n, err := resource.ParseQuantity(fmt.Sprint(v))
+				if err != nil {
+					continue // no API server has it so
+				}
+				if was, ok := sums[name].(string); ok {
+					n.Add(resource.MustParse(was))
+				}
+				sums[name] = n.String()
+			}
+		}
+		if len(sums) > 0 {
+			out[f] = sums
+		}
+	}
+	return out
+}
+
+// routes are what the clusters' gateways say of a route, each gateway's once: a condition is true
+// where it is so in every cluster, and else is as it is where it isn't.
+func routes(parts []Part, was Object, _ bool) map[string]any {
+	type parent struct {
+		said  map[string]any
+		kinds []string
+	}
+	var all []*parent
+	byID := map[string]*parent{}
+	for _, p := range parts {
+		for _, m := range mapsOf(p.Status["parents"]) {
+			id := text(m, "controllerName") + " " + jsonOf(m["parentRef"])
+			into := byID[id]
+			if into == nil {
+				into = &parent{said: map[string]any{"controllerName": m["controllerName"], "parentRef": clone(m["parentRef"])}}
+				byID[id] = into
+				all = append(all, into)
+			}
+			conditions, _ := into.said["conditions"].([]any)
+			for _, c := range mapsOf(m["conditions"]) {
+				i := slices.Index(into.kinds, text(c, "type"))
+				switch {
+				case i < 0:
+					into.kinds = append(into.kinds, text(c, "type"))
+					conditions = append(conditions, clone(c))
+				case c["status"] != "True" && conditions[i].(map[string]any)["status"] == "True":
+					other := clone(c).(map[string]any)
+					other["message"] = "in cluster " + p.Cluster + ": " + text(c, "message")
+					conditions[i] = other
+				}
+			}
+			if conditions != nil {
+				into.said["conditions"] = conditions
+			}
+		}
+	}
+	var out []any
+	for _, p := range all {
+		for _, c := range mapsOf(p.said["conditions"]) {
+			delete(c, "observedGeneration") // which is of the clusters' objects
+		}
+		out = append(out, p.said)
+	}
+	if out == nil {
+		if was["parents"] == nil {
+			return map[string]any{}
+		}
+		out = []any{}
+	}
+	return map[string]any{"parents": out}
 }

@@ -23,7 +23,7 @@ type Template struct {
 
 // dropped are annotations that speak of the federated object and not of its like.
 var dropped = []string{
-	v1alpha1.Selector, v1alpha1.Preferences, v1alpha1.Surge, v1alpha1.Tolerations, v1alpha1.Overrides, v1alpha1.Follow, v1alpha1.Propagate, v1alpha1.Adopt, v1alpha1.Orphan, v1alpha1.Release, v1alpha1.StatusOf,
+	v1alpha1.Selector, v1alpha1.Preferences, v1alpha1.Surge, v1alpha1.Everywhere, v1alpha1.Tolerations, v1alpha1.Overrides, v1alpha1.Follow, v1alpha1.Propagate, v1alpha1.Adopt, v1alpha1.Orphan, v1alpha1.Release, v1alpha1.StatusOf,
 	"kubectl.kubernetes.io/last-applied-configuration",
 }
 
@@ -33,6 +33,7 @@ var droppedUnder = []string{"federation.kubernetes.io/", "federation.alpha.kuber
 
 // NewTemplate makes the template of a federated object.
 func NewTemplate(k Key, o Object, federation string) *Template {
+	ranges := ranged(k, o)
 	o, known := asked(k, o)
 	labels := map[string]any{}
 	for l, v := range texts(o, "metadata", "labels") {
@@ -64,8 +65,11 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 		}
 	}
 	t["apiVersion"], t["kind"], t["metadata"] = k.APIVersion(), k.Kind.Name, metadata
-	if spec := object(t, "spec"); spec != nil && k.strip != nil {
-		k.strip(spec, !known)
+	if k.strip != nil {
+		k.strip(t, !known)
+	}
+	if ranges {
+		remove(t, k.first)
 	}
 	return seal(k, t)
 }
@@ -131,10 +135,32 @@ func (t *Template) For(scale Scale) Object {
 	return o
 }
 
-func stripNamespace(spec map[string]any, _ bool) { delete(spec, "finalizers") }
+func stripNamespace(o Object, _ bool) { delete(object(o, "spec"), "finalizers") }
+
+// stripAccount takes away the tokens that a cluster of old has made for it.
+func stripAccount(o Object, guess bool) {
+	if guess {
+		delete(o, "secrets")
+	}
+}
+
+// stripClaim takes away the volume that was bound, unless somebody has asked for that one, and
+// what its binding has left.
+func stripClaim(o Object, guess bool) {
+	notes := object(o, "metadata", "annotations")
+	for n := range notes {
+		if strings.HasPrefix(n, "pv.kubernetes.io/") || strings.HasPrefix(n, "volume.kubernetes.io/") || strings.HasPrefix(n, "volume.beta.kubernetes.io/storage-provisioner") {
+			delete(notes, n)
+		}
+	}
+	if guess {
+		delete(object(o, "spec"), "volumeName")
+	}
+}
 
 // stripService takes away what an API server gives out of its own ranges.
-func stripService(spec map[string]any, guess bool) {
+func stripService(o Object, guess bool) {
+	spec := object(o, "spec")
 	if spec["clusterIP"] != "None" {
 		delete(spec, "clusterIP")
 		delete(spec, "clusterIPs")
@@ -154,7 +180,8 @@ func stripService(spec map[string]any, guess bool) {
 }
 
 // stripJob takes away the selector that each API server makes of the Job's UID.
-func stripJob(spec map[string]any, _ bool) {
+func stripJob(o Object, _ bool) {
+	spec := object(o, "spec")
 	if spec["manualSelector"] == true {
 		return
 	}

@@ -2,17 +2,17 @@ package workload
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
 // kind is a Sort by its name.
 func kind(t testing.TB, name string) *Sort {
 	t.Helper()
-	for _, s := range sorts {
+	for _, s := range slices.Concat(sorts, rare) {
 		if s.Kind.Name == name {
 			return s
 		}
@@ -22,7 +22,10 @@ func kind(t testing.TB, name string) *Sort {
 }
 
 // sorts are made once: keys compare them by their address.
-var sorts = append(Kinds(), Other(builtin.Budgets), Other(builtin.StatefulSets), Other(builtin.ServiceAccounts), Other(v1alpha1.Kind{Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true}))
+var sorts = append(Kinds(), Other(v1alpha1.Kind{Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true}))
+
+// rare are those that nobody keeps without being asked to.
+var rare = others()
 
 // parse reads JSON as API clients do, with whole numbers as int64.
 func parse(t testing.TB, s string) Object {
@@ -83,6 +86,13 @@ func TestTemplate(t *testing.T) {
 		{"Job with a selector of its own", "Job", `{"spec":{"manualSelector":true,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}}}}}`,
 			`{"apiVersion":"batch/v1","kind":"Job","metadata":{` + marks + `},"spec":{"manualSelector":true,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}}}}}`},
 		{"HorizontalPodAutoscaler", "HorizontalPodAutoscaler", `{"spec":{"minReplicas":2,"maxReplicas":4,"scaleTargetRef":{"kind":"Deployment","name":"web"}}}`, `{"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{` + marks + `},"spec":{"scaleTargetRef":{"kind":"Deployment","name":"web"}}}`},
+		{"ServiceAccount", "ServiceAccount", `{"secrets":[{"name":"token"}],"imagePullSecrets":[{"name":"pull"}]}`, `{"apiVersion":"v1","imagePullSecrets":[{"name":"pull"}],"kind":"ServiceAccount","metadata":{` + marks + `}}`},
+		{"PersistentVolumeClaim", "PersistentVolumeClaim", `{"metadata":{"annotations":{"pv.kubernetes.io/bind-completed":"yes","volume.kubernetes.io/selected-node":"n","volume.beta.kubernetes.io/storage-provisioner":"p"}},"spec":{"accessModes":["ReadWriteOnce"],"volumeName":"pv"}}`,
+			`{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{` + marks + `},"spec":{"accessModes":["ReadWriteOnce"]}}`},
+		{"a volume that somebody has asked for", "PersistentVolumeClaim", `{"metadata":{"managedFields":[{"manager":"kubectl","apiVersion":"v1","fieldsV1":{"f:spec":{"f:volumeName":{}}}},{"manager":"kube-controller-manager","apiVersion":"v1","fieldsV1":{"f:spec":{"f:storageClassName":{}}}}]},"spec":{"storageClassName":"x","volumeName":"pv"}}`,
+			`{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{` + marks + `},"spec":{"volumeName":"pv"}}`},
+		{"StatefulSet", "StatefulSet", `{"spec":{"replicas":3,"ordinals":{"start":5}}}`, `{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{` + marks + `},"spec":{"ordinals":{"start":5}}}`},
+		{"StatefulSet that is split", "StatefulSet", `{"metadata":{"annotations":{"fedns.io/preferences":"{}"}},"spec":{"replicas":3,"ordinals":{"start":5}}}`, `{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{` + marks + `},"spec":{"ordinals":{}}}`},
 		{"any other", "Gadget", `{"spec":{"replicas":3}}`, `{"apiVersion":"example.com/v1","kind":"Gadget","metadata":{` + marks + `},"spec":{"replicas":3}}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

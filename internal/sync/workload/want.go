@@ -50,6 +50,12 @@ type Want struct {
 	Part   Part
 	// Whole is why it can't be split, and is in one cluster; "": it can.
 	Whole string
+	// Ranged is that it is split although its pods have numbers: each cluster has a range of
+	// them to itself, the first of which begins with First.
+	Ranged bool
+	First  int64
+	// Everywhere is that each cluster is to do what otherwise only one does.
+	Everywhere bool
 	// Once is that it is a Job which each cluster takes away when it has ended:
 	// where it isn't, it may have run.
 	Once bool
@@ -118,9 +124,11 @@ func NewWant(k Key, o Object, federation string) *Want {
 	if w.PodSelector = podSelector(object(o, "spec", "selector")); k.pods != nil {
 		w.PodSelector = cmp.Or(k.pods(o), w.PodSelector)
 	}
-	if k.whole != nil {
-		w.Whole = k.whole(o)
+	w.Everywhere = annotations[v1alpha1.Everywhere] == "true" && k.whole != nil && len(k.Scale) == 0
+	if w.Ranged = ranged(k, o); w.Ranged {
+		w.First, _ = number(o, under(k.first)...)
 	}
+	w.Whole = w.indivisible(o)
 	w.Part.Status = part(object(o, "status"), k.kept)
 	w.Part.Generation = w.Generation
 	if s := annotations[v1alpha1.StatusOf]; s != "" {
@@ -158,7 +166,7 @@ func NewWant(k Key, o Object, federation string) *Want {
 		w.Unclear = append(w.Unclear, fmt.Sprintf(`annotation %s: %q is neither "true" nor "false"`, v1alpha1.Propagate, p))
 	}
 	w.preferences = replicas.Default()
-	if len(k.Scale) > 0 {
+	if len(k.Scale) > 0 || k.whole != nil {
 		p, found, err := replicas.FromAnnotations(k.Kind.Name, annotations)
 		if err != nil {
 			w.Unclear = append(w.Unclear, err.Error())

@@ -20,6 +20,7 @@ func (v *View) holder() (h holder) {
 	for _, m := range v.Members {
 		has, begun := v.holds(m)
 		switch {
+		case v.free(m): // where it may be still, and goes from when that can be asked
 		case begun && h.begun:
 			h.others = append(h.others, m.Name)
 		case has && (h.cluster == "" || begun):
@@ -29,17 +30,30 @@ func (v *View) holder() (h holder) {
 	return h
 }
 
+// indivisible is why an object can't be split; "": it can, or what is to be done is to be done
+// in each cluster.
+func (w *Want) indivisible(o Object) string {
+	if w.whole == nil || w.Ranged || w.Everywhere {
+		return ""
+	}
+	return w.whole(o)
+}
+
 // holds says whether a cluster has the object, or for all that is known may have it, and
 // whether it has begun there. What a cluster that can't be asked does, it may have begun.
 func (v *View) holds(m *Member) (has, begun bool) {
 	if h := v.Entries[m.Name].Have; h != nil {
 		has = h.Ours || h.Marked
-		return has, has && (!m.knows(v.Sort) || v.begun(m.Name, h))
+		return has, has && !v.free(m) && (!m.knows(v.Sort) || v.begun(m.Name, h))
 	}
 	over, _ := v.over(m.Name)
-	has = over || !m.knows(v.Sort) && v.Record.holds(m.Name) && v.Record.standing(m.Name).Scale != nil
-	return has, has
+	has = over || !m.knows(v.Sort) && v.Record.holds(m.Name) && (v.Record.standing(m.Name).Scale != nil || len(v.Scale) == 0)
+	return has, has && !v.free(m)
 }
+
+// free says whether an object goes on elsewhere when its cluster is lost, since nothing that it has
+// begun there is missed: a CronJob.
+func (v *View) free(m *Member) bool { return v.Sort.begun == nil && m.Lost }
 
 // begun says whether an object does something where it is. One none of whose pods finds
 // room doesn't.
@@ -51,9 +65,11 @@ func (v *View) begun(cluster string, h *Have) bool {
 // whole gives an object that can't be split to one cluster. It moves only while it hasn't
 // begun, and is gone from where it was before it is made elsewhere.
 func (v *View) whole(out map[string]Scale, clusters []replicas.Cluster, key string) {
-	count := v.Scale[0]
 	h := v.holder()
-	name, n := h.cluster, v.total(count)
+	name, n := h.cluster, int64(1)
+	if len(v.Scale) > 0 {
+		n = v.total(v.Scale[0])
+	}
 	if h.begun {
 		for _, c := range clusters {
 			if c.Name == name {
@@ -71,8 +87,9 @@ func (v *View) whole(out map[string]Scale, clusters []replicas.Cluster, key stri
 			return
 		}
 	}
-	if len(h.others) > 0 && v.ended != nil {
-		// Parts of one that runs to its end can't become a whole any more.
+	if len(h.others) > 0 && (v.ended != nil || v.ranges(append(h.others, name))) {
+		// Parts of one that runs to its end can't become a whole any more, and no more can ranges of
+		// numbers: those of one cluster would be given to others.
 		for _, c := range append(h.others, name) {
 			if out[c] = v.given(c); out[c] == nil && v.Entries[c].Have != nil {
 				out[c] = v.Entries[c].Have.Scale
@@ -83,7 +100,9 @@ func (v *View) whole(out map[string]Scale, clusters []replicas.Cluster, key stri
 	for _, c := range append(h.others, name) {
 		out[c] = Scale{}
 		maps.Copy(out[c], v.Total)
-		out[c][count] = n
+		if len(v.Scale) > 0 {
+			out[c][v.Scale[0]] = n
+		}
 	}
 }
 

@@ -182,7 +182,7 @@ func TestFederation(t *testing.T) {
 		d.must("--context=federation", "unjoin", "us", "--cluster-context", eks, "--drain-wait=0")
 		same(t, d.open(eks), before[eks])
 		d.must("init", "second", "--dns-zone-name", "example.org", "--api", "other/one")
-		out := d.must("--context=second", "join", "us", "--cluster-context", eks, "--kind", "policy/v1/PodDisruptionBudget")
+		out := d.must("--context=second", "join", "us", "--cluster-context", eks, "--kind", "rbac.authorization.k8s.io/v1/Role", "--kind", "rbac.authorization.k8s.io/v1/RoleBinding", "--kind", "v1/ResourceQuota")
 		if !strings.Contains(out, "is a member of federation second now") {
 			t.Errorf("it says\n%s", out)
 		}
@@ -190,8 +190,11 @@ func TestFederation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rules := role.Object["rules"].([]any); !strings.Contains(fmt.Sprint(rules[len(rules)-1]), "poddisruptionbudgets") {
+		if rules := role.Object["rules"].([]any); !strings.Contains(fmt.Sprint(rules[len(rules)-1]), "resourcequotas") {
 			t.Errorf("its last rule is %v", rules[len(rules)-1])
+		}
+		if rules := fmt.Sprint(role.Object["rules"]); !strings.Contains(rules, "escalate") || !strings.Contains(rules, "[bind]") {
+			t.Errorf("it may not write what others may do: %s", rules)
 		}
 		// What init was told of, join reads in the federation's settings, and init again keeps.
 		d.must("init", "second", "--dns-zone-name", "example.org", "--api", "other/one", "--kind", "v1/LimitRange")
@@ -202,7 +205,7 @@ func TestFederation(t *testing.T) {
 		if role, err = d.open(eks).Get(t.Context(), builtin.ClusterRoles, "", "fedsync-second.objects"); err != nil {
 			t.Fatal(err)
 		}
-		if rules := fmt.Sprint(role.Object["rules"]); !strings.Contains(rules, "limitranges") || !strings.Contains(rules, "poddisruptionbudgets") {
+		if rules := fmt.Sprint(role.Object["rules"]); !strings.Contains(rules, "limitranges") || !strings.Contains(rules, "resourcequotas") {
 			t.Errorf("its rules are %s", rules)
 		}
 		put(t, d, eks, "second", "two")

@@ -41,12 +41,12 @@ func rights(t *testing.T, d *desk) {
 		return slices.Contains(reads, r.Resource) && (r.Group == "" || r.Group == "discovery.k8s.io" || r.Group == "networking.k8s.io") &&
 			slices.Contains([]string{"get", "list", "watch"}, r.Verb)
 	})
-	var ten []string
+	var kept []string
 	for _, k := range membership.Propagated {
-		ten = append(ten, k.Group+"/"+k.Resource)
+		kept = append(kept, k.Group+"/"+k.Resource)
 	}
-	if len(ten) != 10 {
-		t.Errorf("%d kinds are propagated", len(ten))
+	if len(kept) != 15 {
+		t.Errorf("%d kinds are propagated", len(kept))
 	}
 	// In all of the cluster, fedsync makes namespaces, and gives itself a role in them.
 	writer := kubeconfig(home, membership.Reader("us")+v1alpha1.WriterSuffix)
@@ -118,7 +118,7 @@ func rights(t *testing.T, d *desk) {
 	}
 	allowed(t, writer, inShop, func(r kube.Right) bool {
 		switch {
-		case slices.Contains(ten, r.Group+"/"+r.Resource), r.Group+"/"+r.Resource == "/namespaces":
+		case slices.Contains(kept, r.Group+"/"+r.Resource), r.Group+"/"+r.Resource == "/namespaces":
 			return slices.Contains(everything, r.Verb)
 		case r.Group == "" && (r.Resource == "pods" || r.Resource == "nodes"):
 			return slices.Contains([]string{"get", "list", "watch"}, r.Verb)
@@ -173,7 +173,7 @@ func rights(t *testing.T, d *desk) {
 			may(t, fedsync, kube.Right{Verb: verb, Group: k.Group, Resource: k.Resource, Namespace: "default"}, true)
 		}
 	}
-	for _, r := range []kube.Right{{Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}, {Verb: "create", Resource: "serviceaccounts/token"}, {Verb: "create", Resource: "pods"}, {Verb: "delete", Group: "fedns.io", Resource: "clusters"}, {Verb: "create", Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings"}} {
+	for _, r := range []kube.Right{{Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}, {Verb: "bind", Group: "rbac.authorization.k8s.io", Resource: "roles"}, {Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "roles"}, {Verb: "create", Resource: "serviceaccounts/token"}, {Verb: "create", Resource: "pods"}, {Verb: "delete", Group: "fedns.io", Resource: "clusters"}, {Verb: "create", Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings"}} {
 		may(t, fedsync, r, false)
 	}
 	for _, r := range []kube.Right{{Verb: "update", Group: "fedns.io", Resource: "clusters/status"}, {Verb: "update", Resource: "namespaces/finalize"}, {Verb: "patch", Group: "apps", Resource: "deployments/status"}, {Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: v1alpha1.System}, {Verb: "create", Resource: "events", Namespace: "default"}} {
@@ -227,7 +227,7 @@ func rights(t *testing.T, d *desk) {
 	done("fedsync deletes it", writer.Delete(t.Context(), builtin.ConfigMaps, shop, "x", ""))
 	_, _, err = writer.Apply(t.Context(), builtin.ConfigMaps, builtin.ConfigMaps.New("default", "x"), kube.How{Manager: "fedsync"})
 	refused("fedsync applies a ConfigMap in a namespace that isn't the federation's", err)
-	for _, k := range []kube.Kind{builtin.Pods, builtin.ServiceAccounts, builtin.Roles, builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.StatefulSets, builtin.VolumeClaims, builtin.Definitions} {
+	for _, k := range []kube.Kind{builtin.Pods, builtin.Roles, builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Quotas, builtin.VolumeClaims, builtin.Definitions} {
 		_, err := writer.Create(t.Context(), k, k.New(shop, "x"), "test")
 		refused("fedsync creates a "+k.Name, err)
 	}

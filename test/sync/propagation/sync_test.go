@@ -23,7 +23,8 @@ func TestSync(t *testing.T) {
 	tokyo.AddNode(t, "n1", "ap", "ap-a")
 	w := newWorld(t, b, paris, tokyo, oslo)
 	w.Fed.Apply(t, ns("narrow")+strings.Replace(deployment("narrow", "wide", inParisAndTokyo, 12), `"nginx:1"`, `"nginx:1", resources: {requests: {cpu: 8}}`, 1)) // looked at in the end
-	w.Start(t, "--debug", "--max-deletes", fmt.Sprint(maxDeletes), "--kind", "example.com/v1/Gadget", "--kind", "policy/v1/PodDisruptionBudget", "--kind", "apps/v1/StatefulSet")
+	w.Start(t, "--debug", "--max-deletes", fmt.Sprint(maxDeletes), "--kind", "example.com/v1/Gadget", "--kind", "v1/PersistentVolumeClaim", "--kind", "v1/ResourceQuota", "--kind", "v1/LimitRange",
+		"--kind", "rbac.authorization.k8s.io/v1/Role", "--kind", "discovery.k8s.io/v1/EndpointSlice")
 
 	for _, test := range []struct {
 		name string
@@ -32,6 +33,7 @@ func TestSync(t *testing.T) {
 		{"keeps", keeps},
 		{"waits", waits},
 		{"placements", placements},
+		{"all kinds", allKinds},
 		{"services", services},
 		{"names taken", namesTaken},
 		{"refusals", refusals},

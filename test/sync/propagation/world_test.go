@@ -36,14 +36,14 @@ func newWorld(t testing.TB, b *cluster.Bed, members ...*cluster.Cluster) *world 
 // kinds are those that tests ask for, by the names that people use.
 var kinds = func() map[string]v1alpha1.Kind {
 	out := map[string]v1alpha1.Kind{
-		"clusters":            v1alpha1.Clusters,
-		"placement":           v1alpha1.Placements,
-		"event":               {Version: "v1", Name: "Event", Resource: "events", Namespaced: true},
-		"gadget":              {Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true},
-		"lease":               {Group: "coordination.k8s.io", Version: "v1", Name: "Lease", Resource: "leases", Namespaced: true},
-		"poddisruptionbudget": builtin.Budgets,
-		"statefulset":         builtin.StatefulSets,
-		"pod":                 {Version: "v1", Name: "Pod", Resource: "pods", Namespaced: true},
+		"clusters":              v1alpha1.Clusters,
+		"placement":             v1alpha1.Placements,
+		"event":                 {Version: "v1", Name: "Event", Resource: "events", Namespaced: true},
+		"gadget":                {Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true},
+		"lease":                 {Group: "coordination.k8s.io", Version: "v1", Name: "Lease", Resource: "leases", Namespaced: true},
+		"persistentvolumeclaim": builtin.VolumeClaims, "resourcequota": builtin.Quotas, "limitrange": builtin.Limits,
+		"role": builtin.Roles, "rolebinding": builtin.RoleBindings, "endpointslice": builtin.EndpointSlices,
+		"pod": {Version: "v1", Name: "Pod", Resource: "pods", Namespaced: true},
 	}
 	for _, s := range workload.Kinds() {
 		out[strings.ToLower(s.Kind.Name)] = s.Kind

@@ -87,7 +87,15 @@ func AddRules(role *kube.Object, kinds []kube.Kind, verbs ...string) {
 		may = append(may, v)
 	}
 	for _, k := range kinds {
-		rules = append(rules, map[string]any{"apiGroups": []any{k.Group}, "resources": []any{k.Resource, k.Resource + "/status"}, "verbs": may})
+		verbs := slices.Clone(may)
+		// Who writes what others may do has to be let, unless it may do all that itself.
+		switch k.Group + "/" + k.Name {
+		case "rbac.authorization.k8s.io/Role", "rbac.authorization.k8s.io/ClusterRole":
+			verbs = append(verbs, "escalate")
+		case "rbac.authorization.k8s.io/RoleBinding", "rbac.authorization.k8s.io/ClusterRoleBinding":
+			rules = append(rules, map[string]any{"apiGroups": []any{k.Group}, "resources": []any{"roles", "clusterroles"}, "verbs": []any{"bind"}})
+		}
+		rules = append(rules, map[string]any{"apiGroups": []any{k.Group}, "resources": []any{k.Resource, k.Resource + "/status"}, "verbs": verbs})
 	}
 	role.Object["rules"] = rules
 	role.SetAnnotations(KindsNote(kinds))

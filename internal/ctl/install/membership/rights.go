@@ -79,6 +79,11 @@ func (m *Member) Objects(r Rights) ([]*kube.Object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("policy.yaml: %w", err)
 		}
+		if slices.Contains(r.Kinds, builtin.RoleBindings) {
+			if err := m.relax(more); err != nil {
+				return nil, err
+			}
+		}
 		// Before there is anything that it is to keep.
 		out = append(more, out...)
 	}
@@ -86,6 +91,18 @@ func (m *Member) Objects(r Rights) ([]*kube.Object, error) {
 		apply.Mark(o, m.Federation)
 	}
 	return out, nil
+}
+
+// relax has the policy keep fedsync only from what gives itself other rights by the binding of its
+// name: it is to write other bindings, since they are federated.
+func (m *Member) relax(policy []*kube.Object) error {
+	rules, _, err := unstructured.NestedSlice(policy[0].Object, "spec", "validations")
+	if err != nil {
+		return fmt.Errorf("policy.yaml: %w", err)
+	}
+	last := rules[len(rules)-1].(map[string]any)
+	last["expression"] = fmt.Sprintf("object.metadata.name != %q || %s", m.writer(), last["expression"])
+	return unstructured.SetNestedSlice(policy[0].Object, rules, "spec", "validations")
 }
 
 // named puts the federation's name where the rights leave room for it.
