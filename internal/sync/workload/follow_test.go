@@ -225,12 +225,8 @@ func TestFollowSecret(t *testing.T) {
 	if n := w.Plan(key).Notes; len(n) > 0 {
 		t.Errorf("notes %v", n)
 	}
-	var record Record // as the next fedsync reads it
-	for _, s := range w.Plan(key).Standings {
-		record.Clusters = append(record.Clusters, s)
-	}
+	record := Record{UID: "uid-key", Clusters: w.Plan(key).Standings} // as the next fedsync reads it
 	w.editAll(key, func(e *Entry) { e.Followed = false })
-	record.UID = "uid-key"
 	w.want("Secret", "ns", "key", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/status":%q}}}`, record.Short()))
 	w.run()
 	needy("nowhere")
