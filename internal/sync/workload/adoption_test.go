@@ -5,17 +5,6 @@ import (
 	"testing"
 )
 
-// Replicas that are taken over count as those of the cluster: it isn't emptied for others
-// having all that was asked for by then.
-func TestAdoptedReplicas(t *testing.T) {
-	w := newWorld(t, "a", "b")
-	w.have("b", w.key("Deployment", "ns", "web"), `{"spec":{"replicas":2}}`)
-	w.want("Deployment", "ns", "web", `{"spec":{"replicas":4}}`)
-	w.check("without", w.run(), "a: create Deployment ns/web 4 replicas")
-	w.want("Deployment", "ns", "web", `{"metadata":{"annotations":{"fedns.io/adopt":"true"}},"spec":{"replicas":4}}`)
-	w.check("with it", w.run(), "a: update Deployment ns/web 3 replicas\nb: adopt Deployment ns/web 1 replica")
-}
-
 // What was there before is taken over by the word of the object, of its namespace, or of the
 // cluster; the nearest word counts.
 func TestAdoption(t *testing.T) {

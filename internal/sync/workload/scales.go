@@ -118,11 +118,6 @@ func (v *View) cluster(m *Member, d placement.Decision) replicas.Cluster {
 func (v *View) current(cluster string) Scale {
 	h := v.Entries[cluster].Have
 	if h != nil && !h.Ours && !h.Marked {
-		for _, m := range v.Members {
-			if m.Name == cluster && v.adopts(m, h) != "" {
-				return h.Scale // what runs there is taken over, too
-			}
-		}
 		return nil
 	}
 	if h == nil {
