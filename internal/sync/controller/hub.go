@@ -176,6 +176,7 @@ func (u *hub) pass(now time.Time) {
 	u.expire(now)
 	u.gate.pass(now)
 	u.tell(now)
+	u.placements.left = placementsATick
 	u.place(now)
 	u.forgo(now)
 }

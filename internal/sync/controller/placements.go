@@ -29,6 +29,7 @@ type placements struct {
 	due    map[workload.Key]v1alpha1.PlacementStatus // to be written, if it is news
 	doubt  map[spot]bool                             // whose object may be gone
 	under  int                                       // writes under way
+	left   int                                       // that may begin before the next tick
 }
 
 // A spot is where a Placement is.
@@ -256,7 +257,6 @@ func (u *hub) place(now time.Time) {
 	if !p.served {
 		return
 	}
-	left := placementsATick
 	for at := range p.doubt {
 		o, ok := p.there[at]
 		k, kept := u.keyOf(o.object)
@@ -268,10 +268,10 @@ func (u *hub) place(now time.Time) {
 			continue // whether it is gone isn't known
 		}
 		f := flight{placementFlight, workload.Key{Namespace: at.namespace, Name: at.name}}
-		if left == 0 || p.under >= placementsUnder || u.flights[f] || u.waits(f, now) {
+		if p.left == 0 || p.under >= placementsUnder || u.flights[f] || u.waits(f, now) {
 			continue
 		}
-		left--
+		p.left--
 		u.write(f, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 			return nil, api.Delete(ctx, v1alpha1.Placements, at.namespace, at.name, uid(o.uid))
 		})
@@ -284,12 +284,12 @@ func (u *hub) place(now time.Time) {
 		case w == nil || !p.news(w, next):
 			delete(p.due, k)
 			continue
-		case left == 0 || p.under >= placementsUnder:
+		case p.left == 0 || p.under >= placementsUnder:
 			return
 		case u.flights[f] || u.waits(f, now) || now.Sub(was.wrote) < countEvery:
 			continue
 		}
-		left--
+		p.left--
 		delete(p.due, k)
 		next.Since = &metav1.Time{Time: now.UTC().Truncate(time.Second)}
 		if was.status.State == next.State && was.owner == w.UID && was.status.Since != nil {
@@ -321,6 +321,7 @@ func (u *hub) write(f flight, do func(context.Context, *kube.API) (*kube.Object,
 		if got != nil && workload.Older(u.placements.there[spot{got.GetNamespace(), got.GetName()}].version, got.GetResourceVersion()) {
 			u.placement(got, time.Now())
 		}
+		u.place(time.Now()) // the next one needn't wait for a tick
 	})
 }
 

@@ -110,10 +110,13 @@ type census struct {
 	short map[workload.Key]v1alpha1.Unplaced
 	waits map[workload.Key]bool // of which a part waits
 	fails map[workload.Key]bool // of which a part fails
+	// named are the failures of clusters as they were last asked for: there may be thousands, of
+	// which a few are named, ten times a second. Forgotten when one comes, goes or changes.
+	named map[string][]v1alpha1.Failure
 }
 
 func newCensus() census {
-	return census{map[workload.Key][]part{}, map[string]v1alpha1.Tally{}, map[workload.Key]v1alpha1.Unplaced{}, map[workload.Key]bool{}, map[workload.Key]bool{}}
+	return census{map[workload.Key][]part{}, map[string]v1alpha1.Tally{}, map[workload.Key]v1alpha1.Unplaced{}, map[workload.Key]bool{}, map[workload.Key]bool{}, map[string][]v1alpha1.Failure{}}
 }
 
 // set counts a workload that has total replicas.
@@ -135,6 +138,7 @@ func (c *census) set(k workload.Key, total int64, parts []part, now time.Time) {
 		}
 		if p.fails != "" {
 			c.fails[k] = true
+			clear(c.named)
 		}
 	}
 	c.parts[k] = parts
@@ -153,7 +157,10 @@ func (c *census) drop(k workload.Key) {
 	delete(c.parts, k)
 	delete(c.short, k)
 	delete(c.waits, k)
-	delete(c.fails, k)
+	if c.fails[k] {
+		delete(c.fails, k)
+		clear(c.named)
+	}
 }
 
 // overdue are workloads of which a part has waited for so long that it counts as failing.
@@ -168,6 +175,11 @@ func (c *census) overdue(now time.Time) (out []workload.Key) {
 
 // failures are the first of the workloads that fail in these clusters.
 func (c *census) failures(clusters ...string) (out []v1alpha1.Failure) {
+	id := strings.Join(clusters, " ")
+	if known, ok := c.named[id]; ok {
+		return known
+	}
+	defer func() { c.named[id] = out }()
 	for k := range c.fails {
 		for _, p := range c.parts[k] {
 			if p.fails != "" && slices.Contains(clusters, p.cluster) {
@@ -178,7 +190,8 @@ func (c *census) failures(clusters ...string) (out []v1alpha1.Failure) {
 	slices.SortFunc(out, func(a, b v1alpha1.Failure) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Cluster, b.Cluster))
 	})
-	return out[:min(len(out), longestFailures)]
+	out = slices.Clip(out[:min(len(out), longestFailures)])
+	return out
 }
 
 // stalled are the parts of a workload whose move gets no further.

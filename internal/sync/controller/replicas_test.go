@@ -58,6 +58,35 @@ func TestCensus(t *testing.T) {
 	}
 }
 
+// TestFailuresAreOfNow is that failures which were named once are those of now, whatever comes
+// and goes.
+func TestFailuresAreOfNow(t *testing.T) {
+	now := time.Now()
+	c := newCensus()
+	named := func() (out string) {
+		for _, f := range c.failures("eu") {
+			out += f.Name + ": " + f.Message + "; "
+		}
+		return out
+	}
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, ""},
+		{func() { c.set(deployment("a"), 1, []part{{cluster: "eu", fails: "x"}, {cluster: "us", fails: "of us"}}, now) }, "a: x; "},
+		{func() { c.set(deployment("b"), 1, []part{{cluster: "eu", state: workload.Applied}}, now) }, "a: x; "},
+		{func() { c.set(deployment("b"), 1, []part{{cluster: "eu", fails: "y"}}, now) }, "a: x; b: y; "},
+		{func() { c.set(deployment("a"), 1, []part{{cluster: "eu", fails: "z"}}, now) }, "a: z; b: y; "},
+		{func() { c.set(deployment("a"), 1, []part{{cluster: "eu", state: workload.Applied}}, now) }, "b: y; "},
+		{func() { c.drop(deployment("b")) }, ""},
+	} {
+		if step.do(); named() != step.want {
+			t.Errorf("%q, want %q", named(), step.want)
+		}
+	}
+}
+
 // TestReplicas is when counts are written: as soon as all is known, again when they have
 // changed, and not twice within a second.
 func TestReplicas(t *testing.T) {
