@@ -155,9 +155,16 @@ func measure(t *testing.T, s size) {
 		return true
 	})
 	told := time.Since(begin)
+	// Placements are written slowly on purpose.
+	until(t, "nothing is left to be written", func() bool {
+		was := calls(t, servers, pretended).written
+		time.Sleep(3 * time.Second) // as long as any write is put off, and more
+		return calls(t, servers, pretended).written == was
+	})
+	rest := time.Since(begin)
 	t.Logf("there after %s, told after %s; CPU: fedsync %s, API servers %s, etcd %s", there.Round(time.Millisecond), told.Round(time.Millisecond),
 		cpu(t, pid), children(t, "kube-apiserver")-apisUsed, children(t, "etcd")-etcdUsed)
-	t.Logf("calls of fedsync: %s", calls(t, servers, pretended).since(called))
+	t.Logf("all is written after %s; calls of fedsync: %s", rest.Round(time.Second), calls(t, servers, pretended).since(called))
 
 	var took []time.Duration
 	for i := range s.changes {
@@ -174,7 +181,11 @@ func measure(t *testing.T, s size) {
 		}
 		return out
 	}
-	time.Sleep(2 * time.Second) // what was told last may still be on its way
+	until(t, "the last is told", func() bool {
+		was := calls(t, servers, pretended).written
+		time.Sleep(3 * time.Second)
+		return calls(t, servers, pretended).written == was
+	})
 	was := versions()
 	used, from := cpu(t, pid), time.Now()
 	called = calls(t, servers, pretended)
