@@ -203,6 +203,14 @@ func TestFollowWhereItIs(t *testing.T) {
 	w.check("a whole one", w.in(set)+" "+w.in(conf), "b b")
 	w.Unwant(set)
 	w.run()
+	tick := w.want("CronJob", "ns", "tick", `{"metadata":{"annotations":{"fedns.io/follow":"dependencies"}},
+		"spec":{"schedule":"* * * * *","jobTemplate":{"spec":{"template":{"spec":{"containers":[{}],"volumes":[{"name":"v","configMap":{"name":"conf"}}]}}}}}}`)
+	w.run()
+	if where := w.in(tick); where == "" || w.in(conf) != where {
+		t.Errorf("a CronJob is in %q, and what it needs in %q", where, w.in(conf))
+	}
+	w.Unwant(tick)
+	w.run()
 	w.want("Deployment", "ns", "web", `{"metadata":{"annotations":{"fedns.io/follow":"dependencies","fedns.io/overrides":"- {clusters: [b], patch: [{path: /spec/template/spec/volumes/0/configMap/name, value: other}]}"}},
 		"spec":{"replicas":2,"template":{"spec":{"containers":[{}],"volumes":[{"name":"v","configMap":{"name":"conf"}}]}}}}`)
 	w.run()
