@@ -51,7 +51,7 @@ func (r *release) chart() error {
 		return err
 	}
 	if said != 2 {
-		return errors.New("Chart.yaml doesn't say its version and appVersion, a line each")
+		return errors.New("the chart's Chart.yaml doesn't say its version and appVersion, a line each")
 	}
 	// Helm reads the chart's own page first.
 	slices.SortFunc(files, func(a, b file) int {
