@@ -77,23 +77,24 @@ func TestRenew(t *testing.T) {
 	content := func(token, server string) []byte {
 		return []byte(fmt.Sprintf(`{"current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],"clusters":[{"name":"c","cluster":{"server":%q,"certificate-authority-data":%q}}],"users":[{"name":"u","user":{"token":%q}}]}`, server, authority, token))
 	}
-	one := content("one", s.URL)
+	first, second := made(fedsyncs, time.Time{}, time.Time{}), made(fedsyncs, time.Now(), time.Now().Add(time.Hour))
+	one := content(first, s.URL)
 	api, err := Open(Config{Content: one})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer api.Close()
-	two, err := WithToken(one, "two")
+	two, err := WithToken(one, second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"one", "two"} {
+	for _, want := range []string{first, second} {
 		if err := api.Ready(t.Context()); err != nil || shown != "Bearer "+want {
 			t.Errorf("it has shown %q, %v", shown, err)
 		}
 		api.Renew(TokenIn(two))
 	}
-	if !SameBut(one, two) || SameBut(one, content("two", "https://elsewhere")) || SameBut(one, []byte("nonsense")) || SameBut(content("", s.URL), one) {
+	if !SameBut(one, two) || SameBut(one, content(second, "https://elsewhere")) || SameBut(one, content(made("system:serviceaccount:a:b", time.Time{}, time.Time{}), s.URL)) || SameBut(content("a", s.URL), content("b", s.URL)) || SameBut(one, []byte("nonsense")) || SameBut(content("", s.URL), one) {
 		t.Error("kubeconfigs that differ in their token only aren't told from others")
 	}
 }
