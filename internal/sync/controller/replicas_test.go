@@ -74,7 +74,9 @@ func TestFailuresAreOfNow(t *testing.T) {
 		want string
 	}{
 		{func() {}, ""},
-		{func() { c.set(deployment("a"), 1, []part{{cluster: "eu", fails: "x"}, {cluster: "us", fails: "of us"}}, now) }, "a: x; "},
+		{func() {
+			c.set(deployment("a"), 1, []part{{cluster: "eu", fails: "x"}, {cluster: "us", fails: "of us"}}, now)
+		}, "a: x; "},
 		{func() { c.set(deployment("b"), 1, []part{{cluster: "eu", state: workload.Applied}}, now) }, "a: x; "},
 		{func() { c.set(deployment("b"), 1, []part{{cluster: "eu", fails: "y"}}, now) }, "a: x; b: y; "},
 		{func() { c.set(deployment("a"), 1, []part{{cluster: "eu", fails: "z"}}, now) }, "a: z; b: y; "},

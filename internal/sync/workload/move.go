@@ -32,7 +32,7 @@ func (v *View) moved(shares map[string]Scale, decided map[string]placement.Decis
 		all = append(all, v.holding(m, share["replicas"]))
 	}
 	out := maps.Clone(shares)
-	for c, n := range replicas.Move(v.surging(), all, v.Want.Namespace+"/"+v.Name) {
+	for c, n := range replicas.Move(v.atOnce(shares), all, v.Want.Namespace+"/"+v.Name) {
 		if _, ok := shares[c]; ok || n > 0 {
 			out[c] = Scale{"replicas": n}
 		}
@@ -53,6 +53,19 @@ func (v *View) surging() int64 {
 		s = *v.surge
 	}
 	return s.Of(v.total("replicas"))
+}
+
+// atOnce is how many there may be beyond the shares while some move: the surge, and what is wanted
+// and has a place nowhere. Where nothing may surge, the old ones go first whatever has none.
+func (v *View) atOnce(shares map[string]Scale) int64 {
+	n := v.surging()
+	if n == 0 {
+		return 0
+	}
+	for _, s := range shares {
+		n -= s["replicas"]
+	}
+	return max(v.surging(), n+v.total("replicas"))
 }
 
 // holding is what a cluster has of a workload, and is to have.
