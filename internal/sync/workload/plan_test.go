@@ -110,14 +110,17 @@ func (w *world) do(s Step) {
 		return
 	}
 	o := clone(s.Object).(Object)
-	if h := w.Known(s.Cluster, s.Key); h != nil && h.Part.Status != nil {
-		o["status"] = clone(h.Part.Status)
+	generation := int64(1)
+	if h := w.Known(s.Cluster, s.Key); h != nil {
+		if generation = h.Part.Generation + 1; h.Part.Status != nil {
+			o["status"] = clone(h.Part.Status)
+		}
 	}
 	uid := s.UID
 	if uid == "" {
 		uid = fmt.Sprint("uid-", w.version)
 	}
-	w.Wrote(s, merge(o, Object{"metadata": map[string]any{"uid": uid, "resourceVersion": fmt.Sprint(w.version)}}))
+	w.Wrote(s, merge(o, Object{"metadata": map[string]any{"uid": uid, "resourceVersion": fmt.Sprint(w.version), "generation": generation}}))
 }
 
 func scaleOf(s Step) string {
