@@ -20,25 +20,25 @@ type cluster struct {
 	stop    func() // ends what follows it and writes to it
 	began   time.Time
 
-	listed  map[*workload.Sort]bool
-	unheard map[*workload.Sort]map[string]bool // namespaces that are to be listed first
-	lacks   map[*workload.Sort]bool
-	hides   map[*workload.Sort]bool   // of those that it lacks: its objects are there still
-	denies  map[*workload.Sort]string // why it doesn't let a sort be listed
-	pulse   pulse
-	looking bool // at pods
+	listed   map[*workload.FederatedKind]bool
+	unheard  map[*workload.FederatedKind]map[string]bool // namespaces that are to be listed first
+	lacks    map[*workload.FederatedKind]bool
+	hides    map[*workload.FederatedKind]bool   // of those that it lacks: its objects are there still
+	denies   map[*workload.FederatedKind]string // why it doesn't let a kind be listed
+	liveness liveness
+	looking  bool // at pods
 }
 
 func newCluster(u *hub, name string, content []byte) *cluster {
 	now := time.Now()
 	return &cluster{
-		hub: u, name: name, content: content, queue: newQueue(), stop: func() {}, began: now, pulse: pulse{since: now},
-		listed: map[*workload.Sort]bool{}, unheard: map[*workload.Sort]map[string]bool{}, lacks: map[*workload.Sort]bool{}, hides: map[*workload.Sort]bool{}, denies: map[*workload.Sort]string{},
+		hub: u, name: name, content: content, queue: newQueue(), stop: func() {}, began: now, liveness: liveness{since: now},
+		listed: map[*workload.FederatedKind]bool{}, unheard: map[*workload.FederatedKind]map[string]bool{}, lacks: map[*workload.FederatedKind]bool{}, hides: map[*workload.FederatedKind]bool{}, denies: map[*workload.FederatedKind]string{},
 	}
 }
 
-// heard notes that all is known of a sort.
-func (c *cluster) heard(s *workload.Sort) {
+// heard notes that all is known of a kind.
+func (c *cluster) heard(s *workload.FederatedKind) {
 	// Plans of workloads wait for it to be known who scales.
 	first := !c.listed[s] && s.Scaler
 	if !c.listed[s] {
@@ -48,7 +48,7 @@ func (c *cluster) heard(s *workload.Sort) {
 	delete(c.lacks, s)
 	delete(c.denies, s)
 	if first {
-		for _, k := range c.hub.table.Wants(nil) {
+		for _, k := range c.hub.table.KeysOf(nil) {
 			c.hub.table.Touch(k)
 		}
 	}
@@ -56,7 +56,7 @@ func (c *cluster) heard(s *workload.Sort) {
 
 // missing hears that the cluster serves no such kind. kept says that it has what there was of
 // it nevertheless.
-func (c *cluster) missing(s *workload.Sort, err error, kept bool) {
+func (c *cluster) missing(s *workload.FederatedKind, err error, kept bool) {
 	if c.lacks[s] {
 		return
 	}
@@ -67,22 +67,22 @@ func (c *cluster) missing(s *workload.Sort, err error, kept bool) {
 	c.hub.table.Listed(c.name, s, nil) // what there was has gone with it, or isn't to be seen
 }
 
-// denied hears that the cluster doesn't let a sort be listed.
-func (c *cluster) denied(s *workload.Sort, err error) {
+// denied hears that the cluster doesn't let a kind be listed.
+func (c *cluster) denied(s *workload.FederatedKind, err error) {
 	if c.denies[s] == err.Error() {
 		return
 	}
 	c.denies[s] = err.Error()
 	delete(c.listed, s)
 	c.dirty(s)
-	if s.Home || s.Scaler {
-		for _, k := range c.hub.table.Wants(nil) {
+	if s.Contains || s.Scaler {
+		for _, k := range c.hub.table.KeysOf(nil) {
 			c.hub.table.Touch(k)
 		}
 	}
 }
 
-// known says whether all is known of the sorts that can be known.
+// known says whether all is known of the kinds that can be known.
 func (c *cluster) known() bool {
 	for _, s := range c.hub.sorts {
 		if !c.listed[s] && !c.lacks[s] && c.denies[s] == "" {
@@ -92,9 +92,9 @@ func (c *cluster) known() bool {
 	return true
 }
 
-// dirty has all plans of a sort made anew.
-func (c *cluster) dirty(s *workload.Sort) {
-	for _, k := range c.hub.table.Wants(s) {
+// dirty has all plans of a kind made anew.
+func (c *cluster) dirty(s *workload.FederatedKind) {
+	for _, k := range c.hub.table.KeysOf(s) {
 		c.hub.table.Touch(k)
 	}
 }
@@ -110,8 +110,8 @@ const (
 // enough for people, too seldom to be work.
 const retold = 5 * time.Minute
 
-// A pulse is what heartbeats say of a cluster.
-type pulse struct {
+// A liveness is what heartbeats say of a cluster.
+type liveness struct {
 	heard  bool // there was one
 	missed int
 	since  time.Time // it has been in reach, or out of it
@@ -128,18 +128,18 @@ type findings struct {
 	origin          kube.Origin
 }
 
-func (p *pulse) reachable() bool { return p.heard && p.missed < misses }
+func (p *liveness) reachable() bool { return p.heard && p.missed < misses }
 
 // reachable says whether steps can be done in a cluster: its API answers, and it is
 // known which cluster it is.
 func (c *cluster) reachable() bool {
-	return c.pulse.reachable() && c.pulse.find.version != "" && c.twin() == ""
+	return c.liveness.reachable() && c.liveness.find.version != "" && c.twin() == ""
 }
 
 // twin is what else the cluster is, if it was joined twice, or is the federation's
 // API itself: it would be told to be two things at once.
 func (c *cluster) twin() string {
-	id := c.pulse.find.origin.Identity
+	id := c.liveness.find.origin.Identity
 	if id == "" {
 		return ""
 	}
@@ -147,7 +147,7 @@ func (c *cluster) twin() string {
 		return "it is the federation's own API"
 	}
 	for name, o := range c.hub.members {
-		if name < c.name && o.pulse.find.origin.Identity == id {
+		if name < c.name && o.liveness.find.origin.Identity == id {
 			return "it is the same as cluster " + name
 		}
 	}
@@ -156,7 +156,7 @@ func (c *cluster) twin() string {
 
 // felt takes in a heartbeat.
 func (c *cluster) felt(err error, found findings) {
-	p := &c.pulse
+	p := &c.liveness
 	was := p.reachable()
 	// Who answers, if only to say that it isn't ready or doesn't know us, is there.
 	if err == nil || kube.Reached(err) {
@@ -170,7 +170,7 @@ func (c *cluster) felt(err error, found findings) {
 	if found.version != "" {
 		if what := p.find.origin.Another(found.origin); what != "" {
 			c.hub.Log.Warn(fmt.Sprintf("cluster %s: has lost what it held, or was restored from an older copy (%s): it is listed anew", c.name, what))
-			c.content = nil // the next muster makes it a member anew
+			c.content = nil // the next look at the Cluster objects makes it a member anew
 		}
 		found.origin = p.find.origin.Next(found.origin)
 		p.find = found
@@ -188,9 +188,9 @@ func (c *cluster) felt(err error, found findings) {
 
 // heal has what failed while the cluster was out of reach tried at once.
 func (c *cluster) heal() {
-	for f, t := range c.hub.tries {
+	for f, t := range c.hub.retries {
 		if f.cluster == c.name && !kube.Refused(t.err) {
-			delete(c.hub.tries, f)
+			delete(c.hub.retries, f)
 			c.hub.table.Touch(f.Key)
 		}
 	}

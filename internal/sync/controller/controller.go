@@ -119,10 +119,10 @@ func Run(ctx context.Context, c Config) error {
 }
 
 // sorts finds out how the federation's API serves what is to be kept.
-func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.Sort, error) {
+func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.FederatedKind, error) {
 	all := workload.Kinds()
 	for _, k := range c.Kinds {
-		if !slices.ContainsFunc(all, func(s *workload.Sort) bool { return s.Is(k) }) {
+		if !slices.ContainsFunc(all, func(s *workload.FederatedKind) bool { return s.Is(k) }) {
 			all = append(all, workload.Other(k))
 		}
 	}
@@ -131,7 +131,7 @@ func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.Sort, erro
 		s.Dropped = true
 		all = append(all, s)
 	}
-	var out []*workload.Sort
+	var out []*workload.FederatedKind
 	for _, s := range all {
 		k, err := find(ctx, api, c, s.Kind)
 		if errors.Is(err, kube.ErrNoKind) && s.Dropped {

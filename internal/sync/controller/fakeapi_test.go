@@ -13,7 +13,7 @@ import (
 )
 
 // sortOf is a kind as it is propagated.
-func sortOf(t *testing.T, k kube.Kind) *workload.Sort {
+func sortOf(t *testing.T, k kube.Kind) *workload.FederatedKind {
 	t.Helper()
 	for _, s := range workload.Kinds() {
 		if s.Kind == k {
@@ -42,7 +42,7 @@ func TestWrite(t *testing.T) {
 		next := builtin.ConfigMaps.New("shop", "c")
 		next.Object["data"] = map[string]any{"k": value}
 		s := workload.Step{Version: version, UID: uid, Object: next.Object}
-		s.Key = workload.Key{Sort: sortOf(t, builtin.ConfigMaps), Namespace: "shop", Name: "c"}
+		s.Key = workload.Key{FederatedKind: sortOf(t, builtin.ConfigMaps), Namespace: "shop", Name: "c"}
 		return s
 	}
 	value := func() any { return a.Get(builtin.ConfigMaps, "shop", "c").Object["data"].(map[string]any)["k"] }
@@ -85,9 +85,9 @@ func TestVacate(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := a.All()
-		w := &workload.Want{}
-		w.Key, w.UID = workload.Key{Sort: sortOf(t, builtin.Namespaces), Name: "shop"}, string(a.Get(builtin.Namespaces, "", "shop").GetUID())
-		err := vacate(t.Context(), api, w)
+		w := &workload.Desired{}
+		w.Key, w.UID = workload.Key{FederatedKind: sortOf(t, builtin.Namespaces), Name: "shop"}, string(a.Get(builtin.Namespaces, "", "shop").GetUID())
+		err := emptyNamespace(t.Context(), api, w)
 		if controlled {
 			if after := a.All(); !errors.Is(err, errControlled) || !slices.Equal(after, before) {
 				t.Errorf("beside a controller: %v, and there is %v", err, after)

@@ -29,7 +29,7 @@ type grants struct {
 	mu       sync.Mutex // guards the rest
 	spaces   map[string]*space
 	binding  map[string]chan struct{} // namespaces in which a RoleBinding is being made
-	kinds    map[*workload.Sort]v1alpha1.Kind
+	kinds    map[*workload.FederatedKind]v1alpha1.Kind
 	reviewed time.Time // when it was last asked whether they are still such
 }
 
@@ -40,7 +40,7 @@ type space struct {
 }
 
 func newGrants(m *member, start func(func())) *grants {
-	return &grants{m: m, start: start, spaces: map[string]*space{}, binding: map[string]chan struct{}{}, kinds: map[*workload.Sort]v1alpha1.Kind{}}
+	return &grants{m: m, start: start, spaces: map[string]*space{}, binding: map[string]chan struct{}{}, kinds: map[*workload.FederatedKind]v1alpha1.Kind{}}
 }
 
 // sample is a kind whose right tells of all in a namespace: no cluster is joined without it.
@@ -113,8 +113,8 @@ func (g *grants) lacks(namespace string) bool {
 	return g.confined && namespace != "" && g.spaces[namespace] == nil
 }
 
-// serve follows a sort in each namespace that there is, and in those that come.
-func (g *grants) serve(ctx context.Context, s *workload.Sort, kind v1alpha1.Kind) {
+// serve follows a kind in each namespace that there is, and in those that come.
+func (g *grants) serve(ctx context.Context, s *workload.FederatedKind, kind v1alpha1.Kind) {
 	names := g.names()
 	g.m.tell(func() { g.m.cluster.expect(s, names) })
 	g.mu.Lock()
@@ -126,8 +126,8 @@ func (g *grants) serve(ctx context.Context, s *workload.Sort, kind v1alpha1.Kind
 	<-ctx.Done()
 }
 
-// follow hears what a namespace has of a sort. A kind that it may not have at all is asked for seldom.
-func (g *grants) follow(ctx context.Context, namespace string, s *workload.Sort, kind v1alpha1.Kind) {
+// follow hears what a namespace has of a kind. A kind that it may not have at all is asked for seldom.
+func (g *grants) follow(ctx context.Context, namespace string, s *workload.FederatedKind, kind v1alpha1.Kind) {
 	f := &within{there{member: g.m, hub: g.m.hub, cluster: g.m.cluster, sort: s}, namespace}
 	for {
 		right := kube.Right{Verb: "list", Group: kind.Group, Resource: kind.Resource, Namespace: namespace}
@@ -266,7 +266,7 @@ func (g *grants) review(ctx context.Context) {
 	if confined, _, err := g.ask(ctx); err == nil && confined {
 		g.m.tell(func() {
 			g.m.hub.Log.Info(fmt.Sprintf("cluster %s: fedsync may write in the federation's namespaces only, from now on", g.m.cluster.name))
-			g.m.cluster.content = nil // the next muster makes it a member anew
+			g.m.cluster.content = nil // the next look at the Cluster objects makes it a member anew
 		})
 	}
 }
@@ -340,19 +340,19 @@ func (u *hub) uses(c *cluster, namespace string) bool {
 	if u.members[c.name] != c || !c.known() || c.awaits(namespace) || u.table.Owned(namespace, c.name) > 0 {
 		return true
 	}
-	for _, k := range u.table.Inside(namespace) {
+	for _, k := range u.table.InNamespace(namespace) {
 		r := u.reports[k]
-		if u.busy(flight{c.name, k}) || r == nil {
+		if u.busy(objectInCluster{c.name, k}) || r == nil {
 			return true
 		}
-		if slices.ContainsFunc(r.plan.Standings, func(s workload.Standing) bool { return s.Cluster == c.name }) {
+		if slices.ContainsFunc(r.plan.Standings, func(s workload.Propagation) bool { return s.Cluster == c.name }) {
 			return true
 		}
 	}
 	return false
 }
 
-// within follows the objects of a sort in a namespace.
+// within follows the objects of a kind in a namespace.
 type within struct {
 	there
 	namespace string
@@ -380,8 +380,8 @@ func (f *within) Failed(err error) {
 	f.there.Failed(err)
 }
 
-// expect says in which namespaces a sort is to be listed before all of it is known.
-func (c *cluster) expect(s *workload.Sort, names []string) {
+// expect says in which namespaces a kind is to be listed before all of it is known.
+func (c *cluster) expect(s *workload.FederatedKind, names []string) {
 	c.unheard[s] = map[string]bool{}
 	for _, name := range names {
 		c.unheard[s][name] = true
@@ -399,24 +399,24 @@ func (c *cluster) awaits(namespace string) bool {
 	return false
 }
 
-// listedIn takes in all that a namespace has of a sort.
-func (c *cluster) listedIn(s *workload.Sort, namespace string, all map[workload.Key]workload.Object) {
+// listedIn takes in all that a namespace has of a kind.
+func (c *cluster) listedIn(s *workload.FederatedKind, namespace string, all map[workload.Key]workload.Object) {
 	c.hub.table.ListedIn(c.name, s, namespace, all)
 	delete(c.unheard[s], namespace)
 	c.whole(s)
 }
 
-// withheld hears that a namespace doesn't let a sort be listed. Where others do, somebody has tampered with
+// withheld hears that a namespace doesn't let a kind be listed. Where others do, somebody has tampered with
 // that one: what is to be written there fails, and says so.
-func (c *cluster) withheld(s *workload.Sort, namespace string, err error) {
+func (c *cluster) withheld(s *workload.FederatedKind, namespace string, err error) {
 	delete(c.unheard[s], namespace)
 	if !c.listed[s] {
 		c.denied(s, err)
 	}
 }
 
-// whole notes that a sort is known, if it is.
-func (c *cluster) whole(s *workload.Sort) {
+// whole notes that a kind is known, if it is.
+func (c *cluster) whole(s *workload.FederatedKind) {
 	if len(c.unheard[s]) > 0 || c.unheard[s] == nil {
 		return
 	}

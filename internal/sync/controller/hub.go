@@ -13,40 +13,40 @@ import (
 
 // A hub is what is known of a federation, and what follows from it. It has one owner,
 // and neither a goroutine nor a client: steps wait in the clusters' queues, writes to the
-// federation's API on the desk, and the rest is asked of its acts.
+// federation's API by the status writer, and the rest is asked of its actions.
 type hub struct {
 	Config
-	acts
+	actions
 	origin kube.Origin // of the federation's API
 	heeds  bool        // the kinds are those that the ConfigMap says
-	sorts  []*workload.Sort
+	sorts  []*workload.FederatedKind
 	table  *workload.Table
 
-	unlisted   map[string]bool // of the federation's API: names of sorts, and clusters
-	clusters   map[string]*v1alpha1.Cluster
-	secrets    map[string]credential    // by the name of the Secret
-	members    map[string]*cluster      // that are written to
-	known      map[string]*cluster      // as the table has been told
-	troubles   map[string]trouble       // why clusters aren't members
-	steps      map[flight]workload.Step // that may be done, by the last plan; their keys wait in the clusters' queues
-	flights    map[flight]bool
-	vanished   map[flight]bool // of those, what has gone from its cluster meanwhile
-	tries      map[flight]*try
-	reports    map[workload.Key]*report
-	mustered   bool                    // the table knows the clusters: without them, all would be deleted everywhere
-	untold     map[workload.Key]bool   // of the reports, those with something new
-	stays      map[workload.Key]string // Namespaces that are being deleted, and what keeps them
-	contests   map[flight]*contest
-	expiring   map[workload.Key]bool // Jobs that have ended, and go by themselves
-	placements placements
-	census     census
-	planned    map[string]view      // how the clusters were when all plans were made
-	counted    map[string]time.Time // when a cluster's replicas were last written
+	unlisted       map[string]bool // of the federation's API: names of kinds, and clusters
+	clusters       map[string]*v1alpha1.Cluster
+	secrets        map[string]credential             // by the name of the Secret
+	members        map[string]*cluster               // that are written to
+	known          map[string]*cluster               // as the table has been told
+	troubles       map[string]trouble                // why clusters aren't members
+	steps          map[objectInCluster]workload.Step // that may be done, by the last plan; their keys wait in the clusters' queues
+	inFlight       map[objectInCluster]bool
+	vanished       map[objectInCluster]bool // of those, what has gone from its cluster meanwhile
+	retries        map[objectInCluster]*retry
+	reports        map[workload.Key]*report
+	clustersSynced bool                    // the table knows the clusters: without them, all would be deleted everywhere
+	untold         map[workload.Key]bool   // of the reports, those with something new
+	stays          map[workload.Key]string // Namespaces that are being deleted, and what keeps them
+	contests       map[objectInCluster]*conflict
+	expiring       map[workload.Key]bool // Jobs that have ended, and go by themselves
+	placements     placements
+	census         podCounts
+	planned        map[string]view      // how the clusters were when all plans were made
+	counted        map[string]time.Time // when a cluster's replicas were last written
 	// undeclared is when the federation's API was last found to have a definition of
 	// Clusters that knows no replicas.
 	undeclared time.Time
-	desk       *desk
-	gate       gate
+	writer     *statusWriter
+	deletions  deletionGuard
 	preview    bool
 	swept      time.Time // when names that were taken were last looked at
 	looked     time.Time // when pods were
@@ -54,8 +54,8 @@ type hub struct {
 	cleared    time.Time // when contests that are over were last forgotten
 }
 
-// acts are what a hub has done by whoever runs it. None of them waits.
-type acts struct {
+// actions are what a hub has done by whoever runs it. None of them waits.
+type actions struct {
 	// connect begins to follow and to write to a cluster.
 	connect func(name string, content []byte) (*cluster, error)
 	// pending lists the pods of a cluster that have no node.
@@ -68,30 +68,30 @@ type acts struct {
 	renew func()
 }
 
-func newHub(c Config, a acts, all []*workload.Sort, own kube.Origin) *hub {
+func newHub(c Config, a actions, all []*workload.FederatedKind, own kube.Origin) *hub {
 	u := &hub{
-		Config: c, acts: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), desk: newDesk(),
+		Config: c, actions: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), writer: newDesk(),
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string]credential{},
-		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[flight]workload.Step{}, flights: map[flight]bool{}, vanished: map[flight]bool{}, tries: map[flight]*try{}, reports: map[workload.Key]*report{},
-		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[flight]*contest{}, expiring: map[workload.Key]bool{}, placements: newPlacements(), census: newCensus(), planned: map[string]view{}, counted: map[string]time.Time{},
+		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[objectInCluster]workload.Step{}, inFlight: map[objectInCluster]bool{}, vanished: map[objectInCluster]bool{}, retries: map[objectInCluster]*retry{}, reports: map[workload.Key]*report{},
+		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[objectInCluster]*conflict{}, expiring: map[workload.Key]bool{}, placements: newPlacements(), census: newPodCounts(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
 	u.table.Sorts = all
-	u.gate.init(u)
+	u.deletions.init(u)
 	for _, s := range all {
 		u.unlisted[s.Kind.Name] = true
 	}
 	return u
 }
 
-// A flight is a step, or with cluster "" a write to the federation's API, that is
+// A objectInCluster is a step, or with cluster "" a write to the federation's API, that is
 // under way.
-type flight struct {
+type objectInCluster struct {
 	cluster string
 	workload.Key
 }
 
-// A try is a step that failed.
-type try struct {
+// A retry is a step that failed.
+type retry struct {
 	count int
 	soon  int // how often what is in the way was to be gone in a moment
 	until time.Time
@@ -110,7 +110,7 @@ const (
 // for half a minute. A namespace can be on its way out for days.
 const impatient = 20
 
-func (t *try) again(err error, now time.Time, most time.Duration) {
+func (t *retry) again(err error, now time.Time, most time.Duration) {
 	wait := 200 * time.Millisecond << min(t.count, 10)
 	t.count++
 	t.until, t.err = now.Add(min(wait, most)), err
@@ -118,14 +118,14 @@ func (t *try) again(err error, now time.Time, most time.Duration) {
 
 // failed notes that something has to be tried again, and says whether its error is
 // another one than before. What is refused won't be let soon, whoever refuses it.
-func (u *hub) failed(f flight, err error, most time.Duration, what string) (t *try, news bool) {
+func (u *hub) failed(f objectInCluster, err error, most time.Duration, what string) (t *retry, news bool) {
 	if kube.Refused(err) {
 		most = longest
 	}
-	t = u.tries[f]
+	t = u.retries[f]
 	if t == nil || t.what != what {
-		t = &try{what: what}
-		u.tries[f] = t
+		t = &retry{what: what}
+		u.retries[f] = t
 	}
 	news = t.err == nil || t.err.Error() != err.Error()
 	t.again(err, time.Now(), most)
@@ -133,13 +133,13 @@ func (u *hub) failed(f flight, err error, most time.Duration, what string) (t *t
 }
 
 // waits says whether something has to wait before it is tried again.
-func (u *hub) waits(f flight, now time.Time) bool {
-	t := u.tries[f]
+func (u *hub) waits(f objectInCluster, now time.Time) bool {
+	t := u.retries[f]
 	return t != nil && now.Before(t.until)
 }
 
 // complete says whether all that the federation's API has is known: before that,
-// nothing can be said to be missing. Sorts that it refuses to list stand aside.
+// nothing can be said to be missing. Kinds that it refuses to list stand aside.
 func (u *hub) complete() bool { return len(u.unlisted) == 0 }
 
 // pass does what time asks for.
@@ -147,16 +147,16 @@ func (u *hub) pass(now time.Time) {
 	if !u.complete() {
 		return
 	}
-	for f, t := range u.tries {
+	for f, t := range u.retries {
 		if !t.until.IsZero() && now.After(t.until) && !u.busy(f) {
 			t.until = time.Time{}
-			if f.Sort != nil {
+			if f.FederatedKind != nil {
 				u.table.Touch(f.Key)
 			}
 		}
 	}
-	u.muster(now)
-	u.mustered = true
+	u.syncClusters(now)
+	u.clustersSynced = true
 	if u.preview {
 		return
 	}
@@ -174,7 +174,7 @@ func (u *hub) pass(now time.Time) {
 		u.table.Touch(k)
 	}
 	u.expire(now)
-	u.gate.pass(now)
+	u.deletions.pass(now)
 	u.tell(now)
 	u.placements.left = placementsATick
 	u.place(now)
@@ -186,9 +186,9 @@ const recheck = time.Minute
 
 // sweep looks again at what isn't ours: nobody tells of it.
 func (u *hub) sweep() {
-	for _, k := range u.table.Wants(nil) {
+	for _, k := range u.table.KeysOf(nil) {
 		for c := range u.members {
-			if h := u.table.Known(c, k); h != nil && !h.Ours && h.Target == "" {
+			if h := u.table.Observed(c, k); h != nil && !h.Ours && h.Target == "" {
 				u.look(c, k)
 			}
 		}
@@ -197,7 +197,7 @@ func (u *hub) sweep() {
 
 // look asks a cluster what it has under a name.
 func (u *hub) look(cluster string, k workload.Key) {
-	if m := u.members[cluster]; m == nil || !m.listed[k.Sort] || !m.pulse.reachable() || u.busy(flight{cluster, k}) {
+	if m := u.members[cluster]; m == nil || !m.listed[k.FederatedKind] || !m.liveness.reachable() || u.busy(objectInCluster{cluster, k}) {
 		return
 	}
 	u.launch(workload.Step{Cluster: cluster, Key: k, Verb: look, Why: "it isn't ours"})
@@ -214,7 +214,7 @@ func (u *hub) plan(now time.Time) {
 }
 
 func (u *hub) planOne(k workload.Key, now time.Time) {
-	w := u.table.Wanted(k)
+	w := u.table.Desired(k)
 	if w == nil {
 		u.forget(k)
 		return
@@ -231,8 +231,8 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 	r := u.reports[k].next(p, now)
 	u.reports[k] = r
 	u.untold[k] = true
-	u.gate.clear(k)
-	u.recall(k, p.Steps)
+	u.deletions.clear(k)
+	u.cancel(k, p.Steps)
 	for _, s := range p.Steps {
 		u.start(s, now)
 	}
@@ -241,7 +241,7 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 		u.expiring[k] = true
 	}
 	if w.Deleting || w.Leaving {
-		u.bury(w, p)
+		u.finalize(w, p)
 	}
 }
 
@@ -254,25 +254,25 @@ func (u *hub) take(c *cluster, k workload.Key, now time.Time) (s workload.Step, 
 	if u.table.Clean(k) {
 		u.planOne(k, now)
 	}
-	f := flight{c.name, k}
+	f := objectInCluster{c.name, k}
 	if s, ok = u.steps[f]; ok {
 		delete(u.steps, f)
-		u.flights[f] = true
+		u.inFlight[f] = true
 		u.table.Sends(c.name, k, s.Scale)
 	}
 	return s, ok
 }
 
 // busy says whether something is under way, or about to be.
-func (u *hub) busy(f flight) bool {
+func (u *hub) busy(f objectInCluster) bool {
 	_, waits := u.steps[f]
-	return waits || u.flights[f]
+	return waits || u.inFlight[f]
 }
 
 // intend writes the finalizer on a federated object, and with it where it is going
 // to be: if fedsync ends before it has said what became of it, the next one knows
 // where to look.
-func (u *hub) intend(w *workload.Want, now time.Time) {
+func (u *hub) intend(w *workload.Desired, now time.Time) {
 	ready := *w
 	ready.Finalizer, ready.Unsaid = true, false
 	p := u.table.PlanOf(&ready)
@@ -287,10 +287,10 @@ func (u *hub) intend(w *workload.Want, now time.Time) {
 	u.untold[w.Key] = true
 }
 
-// recall takes back steps that wait and aren't in the plan any more.
-func (u *hub) recall(k workload.Key, steps []workload.Step) {
+// cancel takes back steps that wait and aren't in the plan any more.
+func (u *hub) cancel(k workload.Key, steps []workload.Step) {
 	for c := range u.members {
-		f := flight{c, k}
+		f := objectInCluster{c, k}
 		if u.steps[f].Verb != look && !slices.ContainsFunc(steps, func(s workload.Step) bool { return s.Cluster == c }) {
 			u.drop(f)
 		}
@@ -298,11 +298,11 @@ func (u *hub) recall(k workload.Key, steps []workload.Step) {
 }
 
 // drop takes back a step that waits; false: none does.
-func (u *hub) drop(f flight) bool {
+func (u *hub) drop(f objectInCluster) bool {
 	_, waits := u.steps[f]
 	if waits {
 		delete(u.steps, f)
-		delete(u.gate.launched, f)
+		delete(u.deletions.launched, f)
 	}
 	return waits
 }
@@ -318,14 +318,14 @@ func (u *hub) forget(k workload.Key) {
 	u.placements.lost(k)
 	delete(u.expiring, k)
 	u.census.drop(k)
-	u.gate.clear(k)
-	for f := range u.tries {
-		if f.Key == k && !u.gate.allowed[f] {
-			delete(u.tries, f)
+	u.deletions.clear(k)
+	for f := range u.retries {
+		if f.Key == k && !u.deletions.allowed[f] {
+			delete(u.retries, f)
 		}
 	}
 	for c := range u.members { // what nobody wants isn't made; what an operator has let go goes
-		if f := (flight{c, k}); !u.gate.launched[f] {
+		if f := (objectInCluster{c, k}); !u.deletions.launched[f] {
 			u.drop(f)
 		}
 	}
@@ -337,17 +337,17 @@ func what(s workload.Step) string { return string(s.Verb) + " " + s.Hash + " " +
 // start has a step done, unless one for the same object is under way or it has to
 // wait.
 func (u *hub) start(s workload.Step, now time.Time) {
-	f := flight{s.Cluster, s.Key}
-	if u.flights[f] {
+	f := objectInCluster{s.Cluster, s.Key}
+	if u.inFlight[f] {
 		return // it is planned anew when this one has ended
 	}
 	if was, waits := u.steps[f]; waits {
-		passed := u.gate.launched[f]
+		passed := u.deletions.launched[f]
 		switch {
 		case was.Verb == look:
 			return // what it finds is planned upon
 		case s.Verb != workload.Delete: // it needs no pass
-			delete(u.gate.launched, f)
+			delete(u.deletions.launched, f)
 			u.steps[f] = s
 			return
 		case passed:
@@ -356,17 +356,17 @@ func (u *hub) start(s workload.Step, now time.Time) {
 		}
 		u.drop(f)
 	}
-	if t := u.tries[f]; t != nil && t.what != what(s) {
-		delete(u.tries, f) // what failed is asked for no more
+	if t := u.retries[f]; t != nil && t.what != what(s) {
+		delete(u.retries, f) // what failed is asked for no more
 	}
 	if u.waits(f, now) {
 		return
 	}
 	if s.Verb == workload.Delete {
-		u.gate.add(s, now)
+		u.deletions.add(s, now)
 		return
 	}
-	if u.contested(s, now) {
+	if u.inConflict(s, now) {
 		return
 	}
 	u.launch(s)
@@ -377,12 +377,12 @@ func (u *hub) launch(s workload.Step) {
 	if m == nil {
 		return
 	}
-	u.steps[flight{s.Cluster, s.Key}] = s
+	u.steps[objectInCluster{s.Cluster, s.Key}] = s
 	m.queue.Add(s.Key)
 }
 
-// A contest is somebody who changes again and again what fedsync puts right.
-type contest struct {
+// A conflict is somebody who changes again and again what fedsync puts right.
+type conflict struct {
 	count int
 	last  time.Time
 	until time.Time
@@ -395,16 +395,16 @@ const (
 	peace   = 10 * time.Minute
 )
 
-// contested says whether a step that puts something right has to wait: who writes
+// inConflict says whether a step that puts something right has to wait: who writes
 // what fedsync writes may never stop, and two that never stop are a load.
-func (u *hub) contested(s workload.Step, now time.Time) bool {
+func (u *hub) inConflict(s workload.Step, now time.Time) bool {
 	if !s.Drift && s.Verb != workload.Adopt {
 		return false
 	}
-	f := flight{s.Cluster, s.Key}
+	f := objectInCluster{s.Cluster, s.Key}
 	c := u.contests[f]
 	if c == nil {
-		c = &contest{}
+		c = &conflict{}
 		u.contests[f] = c
 	}
 	if now.Before(c.until) {
@@ -439,7 +439,7 @@ func (u *hub) calm(now time.Time) {
 // be of before, and nobody would tell again: what it shows is looked at then.
 func (u *hub) gone(cluster string, k workload.Key) {
 	u.table.Gone(cluster, k)
-	if f := (flight{cluster, k}); u.flights[f] {
+	if f := (objectInCluster{cluster, k}); u.inFlight[f] {
 		u.vanished[f] = true
 	}
 }
@@ -447,11 +447,11 @@ func (u *hub) gone(cluster string, k workload.Key) {
 // finish hears how a step ended.
 func (u *hub) finish(m *cluster, s workload.Step, r result) {
 	if u.members[s.Cluster] != m {
-		return // the cluster has left, or has other credentials; its flights ended then
+		return // the cluster has left, or has other credentials; what was under way there ended then
 	}
-	f := flight{s.Cluster, s.Key}
-	delete(u.flights, f)
-	delete(u.gate.launched, f)
+	f := objectInCluster{s.Cluster, s.Key}
+	delete(u.inFlight, f)
+	delete(u.deletions.launched, f)
 	vanished := u.vanished[f]
 	delete(u.vanished, f)
 	u.table.Sends(s.Cluster, s.Key, nil)
@@ -462,7 +462,7 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 		case r.got == nil:
 			u.table.Gone(s.Cluster, s.Key)
 		default:
-			u.table.Have(s.Cluster, s.Key, r.got.Object)
+			u.table.SetObserved(s.Cluster, s.Key, r.got.Object)
 		}
 		u.table.Touch(s.Key) // steps may have waited for it
 		return
@@ -474,8 +474,8 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 		if news && !r.soon {
 			u.Log.Warn(fmt.Sprintf("cluster %s: %s %s: %v; trying again", s.Cluster, s.Verb, s.Key, kube.Plain(r.err)))
 		}
-		if s.Sort.Home && (news || t.count == sure) { // what is to be in it fails with it
-			for _, k := range u.table.Inside(s.Name) {
+		if s.FederatedKind.Contains && (news || t.count == sure) { // what is to be in it fails with it
+			for _, k := range u.table.InNamespace(s.Name) {
 				u.table.Touch(k)
 			}
 		}
@@ -486,22 +486,22 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 			u.again(s)
 		}
 	case s.Verb == workload.Delete:
-		delete(u.tries, f)
+		delete(u.retries, f)
 		u.table.Going(s.Cluster, s.Key, s.UID)
 		return // the watch tells when it is gone
 	case s.Verb == workload.Release:
-		delete(u.tries, f)
-		if h := u.table.Known(s.Cluster, s.Key); h != nil && !h.Ours || r.got == nil {
+		delete(u.retries, f)
+		if h := u.table.Observed(s.Cluster, s.Key); h != nil && !h.Ours || r.got == nil {
 			u.table.Gone(s.Cluster, s.Key) // of what has but one mark, no watch tells
 		} else {
-			u.table.Have(s.Cluster, s.Key, r.got.Object)
+			u.table.SetObserved(s.Cluster, s.Key, r.got.Object)
 		}
 		return
 	case r.taken:
-		delete(u.tries, f)
-		u.table.Have(s.Cluster, s.Key, r.got.Object)
+		delete(u.retries, f)
+		u.table.SetObserved(s.Cluster, s.Key, r.got.Object)
 	default:
-		delete(u.tries, f)
+		delete(u.retries, f)
 		if u.table.Wrote(s, r.got.Object); vanished {
 			u.look(s.Cluster, s.Key)
 		}
@@ -512,11 +512,11 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 // again looks at what a step was planned upon, if nobody tells when it changes: an
 // object or a namespace that isn't ours.
 func (u *hub) again(s workload.Step) {
-	if h := u.table.Known(s.Cluster, s.Key); h != nil && !h.Ours {
+	if h := u.table.Observed(s.Cluster, s.Key); h != nil && !h.Ours {
 		u.look(s.Cluster, s.Key)
 	}
-	if w := u.table.Home(s.Key); w != nil {
-		if h := u.table.Known(s.Cluster, w.Key); h != nil && !h.Ours {
+	if w := u.table.NamespaceOf(s.Key); w != nil {
+		if h := u.table.Observed(s.Cluster, w.Key); h != nil && !h.Ours {
 			u.look(s.Cluster, w.Key)
 		}
 	}
@@ -526,7 +526,7 @@ func (u *hub) again(s workload.Step) {
 // so with its own, and no API server without controllers does.
 func (u *hub) expire(now time.Time) {
 	for k := range u.expiring {
-		switch w := u.table.Wanted(k); {
+		switch w := u.table.Desired(k); {
 		case w == nil || w.Deleting || w.Expires.IsZero():
 			delete(u.expiring, k)
 		case !now.Before(w.Expires):
@@ -536,22 +536,22 @@ func (u *hub) expire(now time.Time) {
 }
 
 // remove deletes a federated object.
-func (u *hub) remove(w *workload.Want, now time.Time) {
-	f := flight{"", w.Key}
+func (u *hub) remove(w *workload.Desired, now time.Time) {
+	f := objectInCluster{"", w.Key}
 	if u.waits(f, now) {
 		return
 	}
-	u.desk.put(f, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+	u.writer.put(f, u.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 		return nil, api.Delete(ctx, w.Kind, w.Key.Namespace, w.Name, uid(w.UID))
-	}, u.filed)
+	}, u.onWritten)
 }
 
-// bury ends the deletion of a federated object whose like are gone, and lets one go that
+// finalize ends the deletion of a federated object whose like are gone, and lets one go that
 // isn't federated any more.
-func (u *hub) bury(w *workload.Want, p workload.Plan) {
-	if w.Sort.Home && w.Deleting {
-		for _, k := range u.table.Inside(w.Name) {
-			if o := u.table.Wanted(k); !o.Deleting {
+func (u *hub) finalize(w *workload.Desired, p workload.Plan) {
+	if w.FederatedKind.Contains && w.Deleting {
+		for _, k := range u.table.InNamespace(w.Name) {
+			if o := u.table.Desired(k); !o.Deleting {
 				u.remove(o, time.Now())
 			}
 		}
@@ -560,21 +560,21 @@ func (u *hub) bury(w *workload.Want, p workload.Plan) {
 		return
 	}
 	for c := range u.members {
-		f := flight{c, w.Key}
+		f := objectInCluster{c, w.Key}
 		if u.busy(f) {
 			return // what is under way may yet make one
 		}
 		// A cluster that was released gets one try.
 		i := slices.IndexFunc(p.Steps, func(s workload.Step) bool { return s.Cluster == c })
-		if i >= 0 && u.tries[f] == nil && !u.gate.holds(f) {
+		if i >= 0 && u.retries[f] == nil && !u.deletions.holds(f) {
 			return
 		}
 	}
 	if len(w.Collected) > 0 {
-		if !u.waits(flight{"", w.Key}, time.Now()) {
-			u.desk.put(flight{"", w.Key}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+		if !u.waits(objectInCluster{"", w.Key}, time.Now()) {
+			u.writer.put(objectInCluster{"", w.Key}, u.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 				return collect(ctx, api, w)
-			}, u.filed)
+			}, u.onWritten)
 		}
 		return
 	}
@@ -582,9 +582,9 @@ func (u *hub) bury(w *workload.Want, p workload.Plan) {
 		u.mark(w, false, "")
 		return
 	}
-	if w.Terminating && !u.waits(flight{"", w.Key}, time.Now()) {
-		u.desk.put(flight{"", w.Key}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
-			return nil, vacate(ctx, api, w)
-		}, u.vacated)
+	if w.Terminating && !u.waits(objectInCluster{"", w.Key}, time.Now()) {
+		u.writer.put(objectInCluster{"", w.Key}, u.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+			return nil, emptyNamespace(ctx, api, w)
+		}, u.namespaceEmptied)
 	}
 }

@@ -59,7 +59,7 @@ func newLoop(ctx, life context.Context, api *kube.API, c Config) (*loop, error) 
 	}
 	life, end := context.WithCancel(life)
 	l := &loop{api: api, links: map[*cluster]*member{}, calls: make(chan func(), 256), life: life, end: end}
-	l.hub = newHub(c, acts{connect: l.connect, pending: l.pending, reissue: l.reissue, shows: l.shows, renew: l.renew}, all, own)
+	l.hub = newHub(c, actions{connect: l.connect, pending: l.pending, reissue: l.reissue, shows: l.shows, renew: l.renew}, all, own)
 	return l, nil
 }
 
@@ -85,7 +85,7 @@ func (l *loop) run() {
 		l.wg.Go(func() { l.declare(ctx) })
 	}
 	for range desks {
-		l.wg.Go(func() { l.hub.desk.work(ctx, l.api, l.do) })
+		l.wg.Go(func() { l.hub.writer.work(ctx, l.api, l.do) })
 	}
 	clock := time.NewTicker(tick)
 	defer clock.Stop()
@@ -102,7 +102,7 @@ func (l *loop) run() {
 		case now := <-clock.C:
 			l.hub.pass(now)
 		}
-		if l.hub.complete() && l.hub.mustered {
+		if l.hub.complete() && l.hub.clustersSynced {
 			l.hub.plan(time.Now())
 		}
 	}

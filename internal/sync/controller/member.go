@@ -44,7 +44,7 @@ func (l *loop) connect(name string, content []byte) (*cluster, error) {
 	l.links[c] = m
 	var all sync.WaitGroup
 	m.grants = newGrants(m, all.Go)
-	kinds := map[*workload.Sort]v1alpha1.Kind{}
+	kinds := map[*workload.FederatedKind]v1alpha1.Kind{}
 	for _, s := range l.hub.sorts {
 		kinds[s] = s.Kind // it may be told how the federation's API serves it, later
 	}
@@ -70,9 +70,9 @@ func (l *loop) connect(name string, content []byte) (*cluster, error) {
 	return c, nil
 }
 
-// follow hears what the cluster has of a sort: what is ours, and autoscalers
+// follow hears what the cluster has of a kind: what is ours, and autoscalers
 // whosever they are, since they say who scales.
-func (m *member) follow(ctx context.Context, s *workload.Sort, kind v1alpha1.Kind) {
+func (m *member) follow(ctx context.Context, s *workload.FederatedKind, kind v1alpha1.Kind) {
 	for wait := patience; ; wait = min(2*wait, time.Minute) {
 		found, err := m.api.Find(ctx, kind.Group, kind.Version, kind.Name)
 		if err == nil {
@@ -96,8 +96,8 @@ func (m *member) follow(ctx context.Context, s *workload.Sort, kind v1alpha1.Kin
 	m.api.Follow(ctx, kind, m.selector(s), &there{member: m, hub: m.hub, cluster: m.cluster, sort: s})
 }
 
-// selector is by which labels a sort is listed.
-func (m *member) selector(s *workload.Sort) string {
+// selector is by which labels a kind is listed.
+func (m *member) selector(s *workload.FederatedKind) string {
 	if s.Scaler {
 		return ""
 	}
@@ -124,12 +124,12 @@ func (m *member) tell(f func()) {
 	})
 }
 
-// there follows the objects of a sort in a cluster.
+// there follows the objects of a kind in a cluster.
 type there struct {
 	member  *member
 	hub     *hub
 	cluster *cluster
-	sort    *workload.Sort
+	sort    *workload.FederatedKind
 	said    string
 }
 
@@ -148,7 +148,7 @@ func (f *there) Listed(all []*kube.Object) {
 func (f *there) keyed(all []*kube.Object) map[workload.Key]workload.Object {
 	by := make(map[workload.Key]workload.Object, len(all))
 	for _, o := range all {
-		by[workload.Key{Sort: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}] = o.Object
+		by[workload.Key{FederatedKind: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}] = o.Object
 	}
 	return by
 }
@@ -156,13 +156,15 @@ func (f *there) keyed(all []*kube.Object) map[workload.Key]workload.Object {
 // Set is for kube.API.Follow.
 func (f *there) Set(o *kube.Object) {
 	f.member.tell(func() {
-		f.hub.table.Have(f.cluster.name, workload.Key{Sort: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}, o.Object)
+		f.hub.table.SetObserved(f.cluster.name, workload.Key{FederatedKind: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}, o.Object)
 	})
 }
 
 // Gone is for kube.API.Follow.
 func (f *there) Gone(namespace, name string) {
-	f.member.tell(func() { f.hub.gone(f.cluster.name, workload.Key{Sort: f.sort, Namespace: namespace, Name: name}) })
+	f.member.tell(func() {
+		f.hub.gone(f.cluster.name, workload.Key{FederatedKind: f.sort, Namespace: namespace, Name: name})
+	})
 }
 
 // Failed is for kube.API.Follow.
@@ -288,7 +290,7 @@ func (m *member) perform(ctx context.Context, s workload.Step) result {
 	case workload.Create:
 		return m.create(ctx, s)
 	case workload.Delete:
-		if s.Home {
+		if s.Contains {
 			if err := m.empty(ctx, s.Name); err != nil {
 				return result{err: err}
 			}

@@ -13,9 +13,9 @@ import (
 // TestMoveWaits is that a move which gets no further is told, with what waits, once it has been so
 // for long, and that it isn't when it gets on.
 func TestMoveWaits(t *testing.T) {
-	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, nil, kube.Origin{})
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
 	k := deployment("web")
-	w := workload.NewWant(k, workload.Object{"metadata": map[string]any{"name": "web", "namespace": "shop", "uid": "1"}, "spec": map[string]any{"replicas": int64(3)}}, "prod")
+	w := workload.NewDesired(k, workload.Object{"metadata": map[string]any{"name": "web", "namespace": "shop", "uid": "1"}, "spec": map[string]any{"replicas": int64(3)}}, "prod")
 	begin := time.Now()
 	told := func(there int64, after time.Duration) string {
 		u.census.set(k, 3, []part{
@@ -46,11 +46,11 @@ func TestMoveWaits(t *testing.T) {
 
 // TestExpire is when a Job that has ended goes: once, after what it says.
 func TestExpire(t *testing.T) {
-	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, nil, kube.Origin{})
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
 	end := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	job := func(name, condition string, spec map[string]any) workload.Key {
-		k := workload.Key{Sort: sortNamed("Job"), Namespace: "shop", Name: name}
-		u.table.Want(workload.NewWant(k, workload.Object{
+		k := workload.Key{FederatedKind: sortNamed("Job"), Namespace: "shop", Name: name}
+		u.table.SetDesired(workload.NewDesired(k, workload.Object{
 			"metadata": map[string]any{"name": name, "namespace": "shop", "uid": name}, "spec": spec,
 			"status": map[string]any{"conditions": []any{map[string]any{"type": condition, "status": "True", "lastTransitionTime": end.Format(time.RFC3339)}}},
 		}, "prod"))
@@ -61,12 +61,12 @@ func TestExpire(t *testing.T) {
 	done, failed := job("done", "Complete", kept), job("failed", "Failed", kept)
 	job("for ever", "Complete", map[string]any{})
 	job("suspended", "Suspended", kept)
-	if u.expire(end.Add(59 * time.Second)); len(u.desk.queue) != 0 || len(u.expiring) != 2 {
-		t.Errorf("%d go, %d are to go", len(u.desk.queue), len(u.expiring))
+	if u.expire(end.Add(59 * time.Second)); len(u.writer.queue) != 0 || len(u.expiring) != 2 {
+		t.Errorf("%d go, %d are to go", len(u.writer.queue), len(u.expiring))
 	}
 	u.expire(end.Add(60 * time.Second))
 	u.expire(end.Add(61 * time.Second))
-	if !u.flights[flight{"", done}] || !u.flights[flight{"", failed}] || len(u.desk.queue) != 2 {
-		t.Errorf("%d go, of %v", len(u.desk.queue), u.flights)
+	if !u.inFlight[objectInCluster{"", done}] || !u.inFlight[objectInCluster{"", failed}] || len(u.writer.queue) != 2 {
+		t.Errorf("%d go, of %v", len(u.writer.queue), u.inFlight)
 	}
 }

@@ -23,10 +23,10 @@ type errStays string
 
 func (e errStays) Error() string { return string(e) }
 
-// vacate empties a Namespace that is being deleted of everything, and tells the API server
+// emptyNamespace empties a Namespace that is being deleted of everything, and tells the API server
 // when nothing is left in it. Where a controller does that, it is left to it: it may do so
 // with rights that fedsync doesn't have there.
-func vacate(ctx context.Context, api *kube.API, w *workload.Want) error {
+func emptyNamespace(ctx context.Context, api *kube.API, w *workload.Desired) error {
 	o, err := api.Get(ctx, w.Kind, "", w.Name)
 	if err != nil {
 		return err
@@ -175,8 +175,8 @@ func remaining(was any, left []contents.Rest, failed error, now time.Time) (next
 	return next, changed
 }
 
-// vacated hears how the emptying of a Namespace ended.
-func (u *hub) vacated(f flight, got *kube.Object, err error) {
+// namespaceEmptied hears how the emptying of a Namespace ended.
+func (u *hub) namespaceEmptied(f objectInCluster, got *kube.Object, err error) {
 	var keeps errStays
 	if errors.As(err, &keeps) {
 		u.stays[f.Key] = string(keeps)
@@ -184,9 +184,9 @@ func (u *hub) vacated(f flight, got *kube.Object, err error) {
 		delete(u.stays, f.Key)
 	}
 	if errors.Is(err, errControlled) {
-		delete(u.flights, f)
+		delete(u.inFlight, f)
 		u.failed(f, err, soonest, "")
 		return // the next turn comes with time
 	}
-	u.filed(f, got, err)
+	u.onWritten(f, got, err)
 }

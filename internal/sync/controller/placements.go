@@ -25,15 +25,15 @@ import (
 type placements struct {
 	known  bool // whether the federation's API has such objects
 	served bool
-	there  map[spot]placed
+	there  map[placementKey]placed
 	due    map[workload.Key]v1alpha1.PlacementStatus // to be written, if it is news
-	doubt  map[spot]bool                             // whose object may be gone
+	doubt  map[placementKey]bool                     // whose object may be gone
 	under  int                                       // writes under way
 	left   int                                       // that may begin before the next tick
 }
 
-// A spot is where a Placement is.
-type spot struct{ namespace, name string }
+// A placementKey is where a Placement is.
+type placementKey struct{ namespace, name string }
 
 // A placed is a Placement as the federation's API has it.
 type placed struct {
@@ -45,11 +45,11 @@ type placed struct {
 }
 
 func newPlacements() placements {
-	return placements{there: map[spot]placed{}, due: map[workload.Key]v1alpha1.PlacementStatus{}, doubt: map[spot]bool{}}
+	return placements{there: map[placementKey]placed{}, due: map[workload.Key]v1alpha1.PlacementStatus{}, doubt: map[placementKey]bool{}}
 }
 
 // Thousands of objects that change at once, as at a first start, mustn't take the federation's
-// API from those who use it: a hundred writes a second, and never half of the desk's.
+// API from those who use it: a hundred writes a second, and never half of the status writer's.
 const (
 	placementsATick = 10
 	placementsUnder = desks/2 - 1
@@ -60,8 +60,8 @@ const placementFlight = "placement/"
 
 // spotOf is where the Placement of an object is. What is in no namespace has it among what is
 // fedsync's own: it outlasts a Namespace that is being deleted, and tells why that takes long.
-func spotOf(k workload.Key) spot {
-	return spot{cmp.Or(k.Namespace, v1alpha1.System), v1alpha1.PlacementName(k.Kind, k.Name, builtin.Native(k.Group))}
+func spotOf(k workload.Key) placementKey {
+	return placementKey{cmp.Or(k.Namespace, v1alpha1.System), v1alpha1.PlacementName(k.Kind, k.Name, builtin.Native(k.Group))}
 }
 
 // placedObject names what a Placement is about.
@@ -122,7 +122,7 @@ func (f *shown) Listed(all []*kube.Object) {
 	f.loop.do(func() {
 		p := &f.hub.placements
 		was := p.there
-		p.there = map[spot]placed{}
+		p.there = map[placementKey]placed{}
 		for _, o := range all {
 			f.set(o)
 		}
@@ -143,7 +143,7 @@ func (f *shown) Listed(all []*kube.Object) {
 // Set is for kube.API.Follow.
 func (f *shown) Set(o *kube.Object) {
 	f.loop.do(func() {
-		was := f.hub.placements.there[spot{o.GetNamespace(), o.GetName()}]
+		was := f.hub.placements.there[placementKey{o.GetNamespace(), o.GetName()}]
 		if was.uid == string(o.GetUID()) && workload.Older(o.GetResourceVersion(), was.version) {
 			return // the answer to a write came first
 		}
@@ -155,8 +155,8 @@ func (f *shown) Set(o *kube.Object) {
 func (f *shown) Gone(namespace, name string) {
 	f.loop.do(func() {
 		p := &f.hub.placements
-		was, ok := p.there[spot{namespace, name}]
-		delete(p.there, spot{namespace, name})
+		was, ok := p.there[placementKey{namespace, name}]
+		delete(p.there, placementKey{namespace, name})
 		if ok {
 			f.hub.retell(was.object)
 		}
@@ -183,7 +183,7 @@ func (f *shown) set(o *kube.Object) { f.hub.placement(o, time.Time{}) }
 // placement takes in a Placement as the API has it.
 func (u *hub) placement(o *kube.Object, wrote time.Time) {
 	p := &u.placements
-	at := spot{o.GetNamespace(), o.GetName()}
+	at := placementKey{o.GetNamespace(), o.GetName()}
 	next := placed{uid: string(o.GetUID()), version: o.GetResourceVersion(), wrote: wrote}
 	var read v1alpha1.Placement
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &read); err == nil {
@@ -214,7 +214,7 @@ func (u *hub) retell(o v1alpha1.PlacedObject) {
 func (u *hub) keyOf(o v1alpha1.PlacedObject) (k workload.Key, ok bool) {
 	for _, s := range u.sorts {
 		if s.Kind.Name == o.Kind && s.APIVersion() == o.APIVersion {
-			return workload.Key{Sort: s, Namespace: o.Namespace, Name: o.Name}, true
+			return workload.Key{FederatedKind: s, Namespace: o.Namespace, Name: o.Name}, true
 		}
 	}
 	return k, false
@@ -228,7 +228,7 @@ func (p *placements) lost(k workload.Key) {
 }
 
 // show has the Placement of an object say how it stands.
-func (u *hub) show(w *workload.Want, next v1alpha1.PlacementStatus) {
+func (u *hub) show(w *workload.Desired, next v1alpha1.PlacementStatus) {
 	if !u.placements.served {
 		return
 	}
@@ -240,7 +240,7 @@ func (u *hub) show(w *workload.Want, next v1alpha1.PlacementStatus) {
 }
 
 // news says whether a Placement would be another one.
-func (p *placements) news(w *workload.Want, next v1alpha1.PlacementStatus) bool {
+func (p *placements) news(w *workload.Desired, next v1alpha1.PlacementStatus) bool {
 	was, ok := p.there[spotOf(w.Key)]
 	return !ok || was.owner != w.UID || was.object != placedObject(w.Key) || !sameStanding(was.status, next)
 }
@@ -261,14 +261,14 @@ func (u *hub) place(now time.Time) {
 		o, ok := p.there[at]
 		k, kept := u.keyOf(o.object)
 		switch {
-		case !ok, kept && u.table.Wanted(k) != nil && spotOf(k) == at:
+		case !ok, kept && u.table.Desired(k) != nil && spotOf(k) == at:
 			delete(p.doubt, at)
 			continue
-		case kept && u.table.IsDark(k.Sort):
+		case kept && u.table.Unlisted(k.FederatedKind):
 			continue // whether it is gone isn't known
 		}
-		f := flight{placementFlight, workload.Key{Namespace: at.namespace, Name: at.name}}
-		if p.left == 0 || p.under >= placementsUnder || u.flights[f] || u.waits(f, now) {
+		f := objectInCluster{placementFlight, workload.Key{Namespace: at.namespace, Name: at.name}}
+		if p.left == 0 || p.under >= placementsUnder || u.inFlight[f] || u.waits(f, now) {
 			continue
 		}
 		p.left--
@@ -277,8 +277,8 @@ func (u *hub) place(now time.Time) {
 		})
 	}
 	for k, next := range p.due {
-		w := u.table.Wanted(k)
-		f := flight{placementFlight, k}
+		w := u.table.Desired(k)
+		f := objectInCluster{placementFlight, k}
 		was := p.there[spotOf(k)]
 		switch {
 		case w == nil || !p.news(w, next):
@@ -286,7 +286,7 @@ func (u *hub) place(now time.Time) {
 			continue
 		case p.left == 0 || p.under >= placementsUnder:
 			return
-		case u.flights[f] || u.waits(f, now) || now.Sub(was.wrote) < countEvery:
+		case u.inFlight[f] || u.waits(f, now) || now.Sub(was.wrote) < countEvery:
 			continue
 		}
 		p.left--
@@ -302,14 +302,14 @@ func (u *hub) place(now time.Time) {
 }
 
 // write has a Placement written, and hears how that ended.
-func (u *hub) write(f flight, do func(context.Context, *kube.API) (*kube.Object, error)) {
+func (u *hub) write(f objectInCluster, do func(context.Context, *kube.API) (*kube.Object, error)) {
 	u.placements.under++
-	u.desk.put(f, u.flights, do, func(f flight, got *kube.Object, err error) {
-		delete(u.flights, f)
+	u.writer.put(f, u.inFlight, do, func(f objectInCluster, got *kube.Object, err error) {
+		delete(u.inFlight, f)
 		u.placements.under--
 		switch {
 		case err == nil || kube.Missing(err) || kube.Terminating(err): // its namespace goes, and it with it
-			delete(u.tries, f)
+			delete(u.retries, f)
 		default:
 			if _, news := u.failed(f, err, soonest, ""); news {
 				u.Log.Warn(fmt.Sprintf("federation's API: the Placement of %s/%s: %v; trying again", f.Namespace, f.Name, kube.Plain(err)))
@@ -318,7 +318,7 @@ func (u *hub) write(f flight, do func(context.Context, *kube.API) (*kube.Object,
 				u.untold[f.Key] = true
 			}
 		}
-		if got != nil && workload.Older(u.placements.there[spot{got.GetNamespace(), got.GetName()}].version, got.GetResourceVersion()) {
+		if got != nil && workload.Older(u.placements.there[placementKey{got.GetNamespace(), got.GetName()}].version, got.GetResourceVersion()) {
 			u.placement(got, time.Now())
 		}
 		u.place(time.Now()) // the next one needn't wait for a tick
@@ -327,7 +327,7 @@ func (u *hub) write(f flight, do func(context.Context, *kube.API) (*kube.Object,
 
 // applyPlacement writes a Placement. It is the object's dependent, so that it goes with it where
 // there is a garbage collector.
-func applyPlacement(ctx context.Context, api *kube.API, w *workload.Want, s v1alpha1.PlacementStatus) (*kube.Object, error) {
+func applyPlacement(ctx context.Context, api *kube.API, w *workload.Desired, s v1alpha1.PlacementStatus) (*kube.Object, error) {
 	at := spotOf(w.Key)
 	p := v1alpha1.Placement{Object: placedObject(w.Key), Status: s}
 	text, err := json.Marshal(p)
@@ -346,12 +346,12 @@ func applyPlacement(ctx context.Context, api *kube.API, w *workload.Want, s v1al
 }
 
 // standing is what a Placement is to say of an object.
-func (u *hub) standing(w *workload.Want, standings []workload.Standing, notes []workload.Note, reason, message string) v1alpha1.PlacementStatus {
+func (u *hub) standing(w *workload.Desired, standings []workload.Propagation, notes []workload.Note, reason, message string) v1alpha1.PlacementStatus {
 	out := v1alpha1.PlacementStatus{ObservedGeneration: w.Generation, State: reason}
 	var summary []string
 	var failing, saying string // the first cluster that something is wrong in, and the first that says what makes it so
 	for _, s := range standings {
-		h := u.table.Known(s.Cluster, w.Key)
+		h := u.table.Observed(s.Cluster, w.Key)
 		c := v1alpha1.PlacementCluster{Name: s.Cluster, State: string(s.State), Why: cmp.Or(s.Error, u.unwell(w.Key, s, h), s.Why)}
 		c.Why = bounded(c.Why, longestWhy)
 		line := s.Cluster
@@ -372,7 +372,7 @@ func (u *hub) standing(w *workload.Want, standings []workload.Standing, notes []
 			saying = c.Why
 		}
 	}
-	if n, ok := w.Count(); ok && !slices.ContainsFunc(standings, func(s workload.Standing) bool { return s.Asked != nil }) {
+	if n, ok := w.Count(); ok && !slices.ContainsFunc(standings, func(s workload.Propagation) bool { return s.Asked != nil }) {
 		out.Desired = &n // what isn't placed counts, too
 		if out.Ready == nil {
 			out.Ready = new(int64)
@@ -415,7 +415,7 @@ func bounded(text string, most int) string {
 }
 
 // unwell is why an object that is there isn't as it should be; "": it is, for all that is known.
-func (u *hub) unwell(k workload.Key, s workload.Standing, h *workload.Have) string {
+func (u *hub) unwell(k workload.Key, s workload.Propagation, h *workload.Observed) string {
 	for _, p := range u.census.parts[k] {
 		if p.cluster == s.Cluster && p.fails != "" {
 			return p.fails

@@ -27,7 +27,7 @@ type lookup struct {
 // fewer ready than it should: one call for all of a cluster's.
 func (u *hub) pods(now time.Time) {
 	by := map[string][]lookup{}
-	u.table.Behind(func(cluster string, w *workload.Want, spec, ready int64, narrow bool) {
+	u.table.Lagging(func(cluster string, w *workload.Desired, spec, ready int64, narrow bool) {
 		if s, err := labels.Parse(w.PodSelector); err == nil && w.PodSelector != "" {
 			by[cluster] = append(by[cluster], lookup{w.Key, s, spec, ready, narrow})
 		}

@@ -66,7 +66,7 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 		answered := make(chan struct{})
 		l.do(func() {
 			defer close(answered)
-			if complete = l.hub.complete() && l.hub.mustered; complete {
+			if complete = l.hub.complete() && l.hub.clustersSynced; complete {
 				ready, p = l.hub.foresee(final)
 			}
 		})
@@ -100,17 +100,17 @@ func (u *hub) foresee(final bool) (ready bool, p Preview) {
 		case m.twin() != "":
 			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, m.twin()))
 		case !m.known() || !m.reachable():
-			why := cmp.Or(m.pulse.why, "hasn't been listed")
+			why := cmp.Or(m.liveness.why, "hasn't been listed")
 			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, why))
-			ready = ready && m.pulse.missed >= misses
+			ready = ready && m.liveness.missed >= misses
 		}
 	}
 	if !ready && !final {
 		return ready, p
 	}
 	deletes := map[string]int{}
-	for _, k := range u.table.Wants(nil) {
-		w := *u.table.Wanted(k)
+	for _, k := range u.table.KeysOf(nil) {
+		w := *u.table.Desired(k)
 		w.Finalizer, w.Unsaid = true, false // a run begins with it
 		plan := u.table.PlanOf(&w)
 		for _, s := range plan.Steps {

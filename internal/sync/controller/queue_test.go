@@ -16,13 +16,13 @@ import (
 var sorts0 = workload.Kinds()
 
 func step(sort int, name string, verb workload.Verb) workload.Step {
-	return workload.Step{Cluster: "paris", Key: workload.Key{Sort: sorts0[sort], Name: name}, Verb: verb}
+	return workload.Step{Cluster: "paris", Key: workload.Key{FederatedKind: sorts0[sort], Name: name}, Verb: verb}
 }
 
 // TestQueue is that a worker gets what others need first, and of each object what was
 // planned last.
 func TestQueue(t *testing.T) {
-	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, nil, kube.Origin{})
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
 	c := newCluster(u, "paris", nil)
 	u.members["paris"] = c
 	now := time.Now()
@@ -30,13 +30,13 @@ func TestQueue(t *testing.T) {
 		u.start(s, now)
 	}
 	u.start(step(1, "a", workload.Update), now)
-	u.recall(step(1, "dropped", "").Key, nil)
+	u.cancel(step(1, "dropped", "").Key, nil)
 	u.start(step(1, "goes", workload.Delete), now)
 	// No plan takes the place of a look: it was made without what that finds.
 	u.launch(step(1, "looked at", look))
 	u.start(step(1, "looked at", workload.Update), now)
-	u.recall(step(1, "looked at", "").Key, nil)
-	if f := (flight{"paris", step(1, "goes", "").Key}); u.busy(f) || u.gate.waiting[f].step.Verb != workload.Delete {
+	u.cancel(step(1, "looked at", "").Key, nil)
+	if f := (objectInCluster{"paris", step(1, "goes", "").Key}); u.busy(f) || u.deletions.waiting[f].step.Verb != workload.Delete {
 		t.Error("a deletion doesn't wait at the gate in place of what was planned before")
 	}
 	var got []string
@@ -51,7 +51,7 @@ func TestQueue(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	k := step(1, "a", "").Key
-	if u.start(step(1, "a", workload.Create), now); u.drop(flight{"paris", k}) || c.queue.Len() != 0 {
+	if u.start(step(1, "a", workload.Create), now); u.drop(objectInCluster{"paris", k}) || c.queue.Len() != 0 {
 		t.Error("one that is being done was planned again, or dropped")
 	}
 	if _, ok := u.take(newCluster(u, "paris", nil), k, now); ok {
@@ -74,14 +74,14 @@ func TestQueue(t *testing.T) {
 // object changed, or went, isn't done.
 func TestTake(t *testing.T) {
 	namespaces := sorts0[0]
-	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, sorts0, kube.Origin{})
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, sorts0, kube.Origin{})
 	c := newCluster(u, "paris", nil)
 	u.members["paris"] = c
-	yes, no := func(*workload.Sort) bool { return true }, func(*workload.Sort) bool { return false }
+	yes, no := func(*workload.FederatedKind) bool { return true }, func(*workload.FederatedKind) bool { return false }
 	u.table.SetMembers([]*workload.Member{{Name: "paris", Reachable: true, Lists: yes, Lacks: no}})
-	k := workload.Key{Sort: namespaces, Name: "shop"}
+	k := workload.Key{FederatedKind: namespaces, Name: "shop"}
 	want := func(color string) {
-		u.table.Want(workload.NewWant(k, workload.Object{"metadata": map[string]any{
+		u.table.SetDesired(workload.NewDesired(k, workload.Object{"metadata": map[string]any{
 			"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "labels": map[string]any{"color": color},
 		}}, "prod"))
 	}
@@ -94,12 +94,12 @@ func TestTake(t *testing.T) {
 		t.Fatalf("%v: %s %v", ok, s.Verb, s.Object)
 	}
 	u.finish(c, s, result{err: kube.Refusal("no")})
-	delete(u.tries, flight{"paris", k}) // it may be tried again
+	delete(u.retries, objectInCluster{"paris", k}) // it may be tried again
 	u.plan(now)
-	if !u.busy(flight{"paris", k}) {
+	if !u.busy(objectInCluster{"paris", k}) {
 		t.Fatal("it isn't planned again")
 	}
-	u.table.Unwant(k)
+	u.table.RemoveDesired(k)
 	if s, ok := u.take(c, k, now); ok {
 		t.Errorf("nobody wants it, and it is to %s it", s.Verb)
 	}
@@ -108,17 +108,17 @@ func TestTake(t *testing.T) {
 // TestVanished is that what is taken away just after it was written is made again: the watch may
 // tell of that before the write is answered.
 func TestVanished(t *testing.T) {
-	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, sorts0, kube.Origin{})
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, sorts0, kube.Origin{})
 	c := newCluster(u, "paris", nil)
 	u.members["paris"] = c
-	c.pulse.heard = true
+	c.liveness.heard = true
 	for _, s := range sorts0 {
 		c.listed[s] = true
 	}
-	yes, no := func(*workload.Sort) bool { return true }, func(*workload.Sort) bool { return false }
+	yes, no := func(*workload.FederatedKind) bool { return true }, func(*workload.FederatedKind) bool { return false }
 	u.table.SetMembers([]*workload.Member{{Name: "paris", Reachable: true, Lists: yes, Lacks: no}})
-	k := workload.Key{Sort: sorts0[0], Name: "shop"}
-	u.table.Want(workload.NewWant(k, workload.Object{"metadata": map[string]any{"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}}}, "prod"))
+	k := workload.Key{FederatedKind: sorts0[0], Name: "shop"}
+	u.table.SetDesired(workload.NewDesired(k, workload.Object{"metadata": map[string]any{"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}}}, "prod"))
 	now := time.Now()
 	u.plan(now)
 	for _, want := range []workload.Verb{workload.Create, look, workload.Create} {
@@ -139,8 +139,8 @@ func TestVanished(t *testing.T) {
 
 // TestBackoff is that what fails is tried more and more seldom, and never given up.
 func TestBackoff(t *testing.T) {
-	u := &hub{tries: map[flight]*try{}}
-	f := flight{cluster: "paris"}
+	u := &hub{retries: map[objectInCluster]*retry{}}
+	f := objectInCluster{cluster: "paris"}
 	var last time.Duration
 	for range 30 {
 		tr, _ := u.failed(f, context.DeadlineExceeded, longest, "x")
@@ -151,17 +151,17 @@ func TestBackoff(t *testing.T) {
 		last = wait
 	}
 	// What is refused waits for a minute, also where the rest doesn't.
-	g := flight{}
+	g := objectInCluster{}
 	for range 30 {
 		u.failed(g, context.DeadlineExceeded, soonest, "x")
 	}
-	if wait := time.Until(u.tries[g].until); wait > soonest {
+	if wait := time.Until(u.retries[g].until); wait > soonest {
 		t.Errorf("a write to the federation's API waits %v", wait)
 	}
 	for range 30 {
 		u.failed(g, kube.Refusal("no"), soonest, "x")
 	}
-	if wait := time.Until(u.tries[g].until); wait < longest-time.Second || wait > longest {
+	if wait := time.Until(u.retries[g].until); wait < longest-time.Second || wait > longest {
 		t.Errorf("one that is refused waits %v", wait)
 	}
 	if _, news := u.failed(f, context.DeadlineExceeded, longest, "x"); news {
@@ -173,16 +173,16 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestContest(t *testing.T) {
-	u := &hub{contests: map[flight]*contest{}, table: workload.NewTable("prod")}
+	u := &hub{contests: map[objectInCluster]*conflict{}, table: workload.NewTable("prod")}
 	s := step(1, "a", workload.Update)
 	now := time.Now()
-	if u.contested(s, now) {
+	if u.inConflict(s, now) {
 		t.Error("a change of the federated object is no contest")
 	}
 	s.Drift = true
 	done := 0
 	for i := range 600 { // a minute of somebody who writes ten times a second
-		if !u.contested(s, now.Add(time.Duration(i)*100*time.Millisecond)) {
+		if !u.inConflict(s, now.Add(time.Duration(i)*100*time.Millisecond)) {
 			done++
 		}
 		u.calm(now.Add(time.Duration(i) * 100 * time.Millisecond))

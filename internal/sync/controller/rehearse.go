@@ -31,7 +31,7 @@ func (l *loop) rehearse(ctx context.Context, p Preview) Preview {
 		l.do(func() {
 			defer close(answered)
 			for f, o := range found {
-				l.hub.table.Have(f.cluster, f.Key, o.Object)
+				l.hub.table.SetObserved(f.cluster, f.Key, o.Object)
 			}
 			_, p = l.hub.foresee(true)
 		})
@@ -79,8 +79,8 @@ func (l *loop) stages() map[string]*member {
 }
 
 // seek looks for what clusters have already of what is to be made there.
-func seek(ctx context.Context, stages map[string]*member, steps []Foreseen) map[flight]*kube.Object {
-	found := map[flight]*kube.Object{}
+func seek(ctx context.Context, stages map[string]*member, steps []Foreseen) map[objectInCluster]*kube.Object {
+	found := map[objectInCluster]*kube.Object{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for name, m := range stages {
@@ -96,7 +96,7 @@ func seek(ctx context.Context, stages map[string]*member, steps []Foreseen) map[
 				if o, err := m.api.Get(ctx, s.Kind, s.Namespace, s.Name); err == nil {
 					mu.Lock()
 					defer mu.Unlock()
-					found[flight{name, s.Key}] = o
+					found[objectInCluster{name, s.Key}] = o
 				}
 			})
 		})
@@ -114,7 +114,7 @@ func inOrder(steps []Foreseen, cluster string) [3][]*Foreseen {
 		switch {
 		case s.Cluster != cluster:
 			continue
-		case s.Verb == workload.Delete && s.Sort.Home:
+		case s.Verb == workload.Delete && s.FederatedKind.Contains:
 			act = 2
 		case s.Verb == workload.Delete:
 			act = 1

@@ -12,8 +12,8 @@ import (
 // steps are done there.
 func TestInOrder(t *testing.T) {
 	namespaces, settings := workload.Kinds()[0], workload.Other(builtin.ConfigMaps)
-	step := func(cluster string, s *workload.Sort, verb workload.Verb, name string) Foreseen {
-		return Foreseen{Step: workload.Step{Cluster: cluster, Key: workload.Key{Sort: s, Name: name}, Verb: verb}}
+	step := func(cluster string, s *workload.FederatedKind, verb workload.Verb, name string) Foreseen {
+		return Foreseen{Step: workload.Step{Cluster: cluster, Key: workload.Key{FederatedKind: s, Name: name}, Verb: verb}}
 	}
 	var got []string
 	for _, act := range inOrder([]Foreseen{
@@ -33,7 +33,7 @@ func TestInOrder(t *testing.T) {
 
 // TestPrint is what people read of what a cluster refuses.
 func TestPrint(t *testing.T) {
-	k := workload.Key{Sort: workload.Other(builtin.ConfigMaps), Namespace: "shop", Name: "x"}
+	k := workload.Key{FederatedKind: workload.Other(builtin.ConfigMaps), Namespace: "shop", Name: "x"}
 	var b strings.Builder
 	err := Preview{Steps: []Foreseen{
 		{Step: workload.Step{Cluster: "eu", Key: k, Verb: workload.Adopt, Why: "so"}, Refused: "no"},

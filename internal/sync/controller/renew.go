@@ -42,15 +42,15 @@ func (u *hub) renewals(now time.Time) {
 			if !said.Expires.IsZero() {
 				tokenEnds.WithLabelValues(name, said.Account).Set(float64(said.Expires.Unix()))
 			}
-			f := flight{cluster: name + " " + secret} // no cluster is called so
-			if s.life == 0 || !said.Due(s.life, now) || u.flights[f] || u.waits(f, now) {
+			f := objectInCluster{cluster: name + " " + secret} // no cluster is called so
+			if s.life == 0 || !said.Due(s.life, now) || u.inFlight[f] || u.waits(f, now) {
 				continue
 			}
-			u.flights[f] = true
+			u.inFlight[f] = true
 			u.reissue(m, secret, s, said.Account, func(err error) {
-				delete(u.flights, f)
+				delete(u.inFlight, f)
 				if err == nil {
-					delete(u.tries, f)
+					delete(u.retries, f)
 					u.Log.Info(fmt.Sprintf("cluster %s: the token of %s is renewed", name, said.Account))
 					return
 				}

@@ -102,9 +102,9 @@ func (p part) tally() v1alpha1.Tally {
 	return t
 }
 
-// A census counts the replicas of all workloads, in each cluster. It goes with the
+// A podCounts counts the replicas of all workloads, in each cluster. It goes with the
 // plans: one that is made counts its workload anew, and nothing else is looked at.
-type census struct {
+type podCounts struct {
 	parts map[workload.Key][]part
 	in    map[string]v1alpha1.Tally // by cluster
 	short map[workload.Key]v1alpha1.Unplaced
@@ -115,12 +115,12 @@ type census struct {
 	named map[string][]v1alpha1.Failure
 }
 
-func newCensus() census {
-	return census{map[workload.Key][]part{}, map[string]v1alpha1.Tally{}, map[workload.Key]v1alpha1.Unplaced{}, map[workload.Key]bool{}, map[workload.Key]bool{}, map[string][]v1alpha1.Failure{}}
+func newPodCounts() podCounts {
+	return podCounts{map[workload.Key][]part{}, map[string]v1alpha1.Tally{}, map[workload.Key]v1alpha1.Unplaced{}, map[workload.Key]bool{}, map[workload.Key]bool{}, map[string][]v1alpha1.Failure{}}
 }
 
 // set counts a workload that has total replicas.
-func (c *census) set(k workload.Key, total int64, parts []part, now time.Time) {
+func (c *podCounts) set(k workload.Key, total int64, parts []part, now time.Time) {
 	was := c.parts[k]
 	c.drop(k)
 	var placed int64
@@ -148,7 +148,7 @@ func (c *census) set(k workload.Key, total int64, parts []part, now time.Time) {
 }
 
 // drop takes a workload out.
-func (c *census) drop(k workload.Key) {
+func (c *podCounts) drop(k workload.Key) {
 	for _, p := range c.parts[k] {
 		if c.in[p.cluster] = c.in[p.cluster].Minus(p.tally()); c.in[p.cluster] == (v1alpha1.Tally{}) {
 			delete(c.in, p.cluster)
@@ -164,7 +164,7 @@ func (c *census) drop(k workload.Key) {
 }
 
 // overdue are workloads of which a part has waited for so long that it counts as failing.
-func (c *census) overdue(now time.Time) (out []workload.Key) {
+func (c *podCounts) overdue(now time.Time) (out []workload.Key) {
 	for k := range c.waits {
 		if slices.ContainsFunc(c.parts[k], func(p part) bool { return p.waits() && now.Sub(p.began) >= stalled }) {
 			out = append(out, k)
@@ -174,7 +174,7 @@ func (c *census) overdue(now time.Time) (out []workload.Key) {
 }
 
 // failures are the first of the workloads that fail in these clusters.
-func (c *census) failures(clusters ...string) (out []v1alpha1.Failure) {
+func (c *podCounts) failures(clusters ...string) (out []v1alpha1.Failure) {
 	id := strings.Join(clusters, " ")
 	if known, ok := c.named[id]; ok {
 		return known
@@ -195,7 +195,7 @@ func (c *census) failures(clusters ...string) (out []v1alpha1.Failure) {
 }
 
 // stalled are the parts of a workload whose move gets no further.
-func (c *census) stalled(k workload.Key) (out []part) {
+func (c *podCounts) stalled(k workload.Key) (out []part) {
 	for _, p := range c.parts[k] {
 		if p.moving != "" && p.fails != "" {
 			out = append(out, p)
@@ -205,7 +205,7 @@ func (c *census) stalled(k workload.Key) (out []part) {
 }
 
 // elsewhere adds up what these clusters have.
-func (c *census) elsewhere(clusters []string) *v1alpha1.Elsewhere {
+func (c *podCounts) elsewhere(clusters []string) *v1alpha1.Elsewhere {
 	out := &v1alpha1.Elsewhere{}
 	for _, name := range clusters {
 		out.Tally = out.Plus(c.in[name])
@@ -221,7 +221,7 @@ func (c *census) elsewhere(clusters []string) *v1alpha1.Elsewhere {
 }
 
 // count counts the replicas of a workload that has been planned.
-func (u *hub) count(w *workload.Want, p workload.Plan, now time.Time) {
+func (u *hub) count(w *workload.Desired, p workload.Plan, now time.Time) {
 	if !w.Workload() {
 		return
 	}
@@ -242,7 +242,7 @@ func (u *hub) count(w *workload.Want, p workload.Plan, now time.Time) {
 		if s.Moving {
 			o.moving = s.Why
 		}
-		if h := u.table.Known(o.cluster, w.Key); h != nil && h.Ours {
+		if h := u.table.Observed(o.cluster, w.Key); h != nil && h.Ours {
 			o.there, o.ready = h.Replicas()
 		}
 		o.fails = u.fails(w, s, o)
@@ -257,15 +257,15 @@ const sure = 5
 
 // fails is why a workload doesn't come to be in a cluster as the plan has it, for reasons of
 // its own; "": it does, or may yet.
-func (u *hub) fails(w *workload.Want, s workload.Standing, p part) string {
-	f := flight{s.Cluster, w.Key}
+func (u *hub) fails(w *workload.Desired, s workload.Propagation, p part) string {
+	f := objectInCluster{s.Cluster, w.Key}
 	switch s.State {
 	case workload.NameTaken:
 		return s.Error
 	case workload.Failed: // it may not be listed there
 		return plain(s.Error)
 	case workload.Deleting:
-		if u.gate.holds(f) {
+		if u.deletions.holds(f) {
 			return "its deletion waits for an operator: fedctl confirm"
 		}
 		return u.trouble(f)
@@ -276,18 +276,18 @@ func (u *hub) fails(w *workload.Want, s workload.Standing, p part) string {
 		if why := u.trouble(f); why != "" || s.Error == "" {
 			return why
 		}
-		home := u.table.Home(w.Key)
+		home := u.table.NamespaceOf(w.Key)
 		if home == nil {
 			return ""
 		}
-		if why := u.trouble(flight{s.Cluster, home.Key}); why != "" {
+		if why := u.trouble(objectInCluster{s.Cluster, home.Key}); why != "" {
 			return "its namespace: " + why
 		}
-		if h := u.table.Known(s.Cluster, home.Key); h != nil && h.Deleting {
+		if h := u.table.Observed(s.Cluster, home.Key); h != nil && h.Deleting {
 			return s.Error
 		}
 	case workload.Applied:
-		h := u.table.Known(s.Cluster, w.Key)
+		h := u.table.Observed(s.Cluster, w.Key)
 		switch {
 		case s.Asked != nil && s.Asked["replicas"] > 0 && s.Scale["replicas"] == 0:
 			return fmt.Sprintf("a HorizontalPodAutoscaler there asks for %d", s.Asked["replicas"])
@@ -299,8 +299,8 @@ func (u *hub) fails(w *workload.Want, s workload.Standing, p part) string {
 }
 
 // trouble is why a step fails again and again; "": it doesn't, or may go through yet.
-func (u *hub) trouble(f flight) string {
-	t, m := u.tries[f], u.members[f.cluster]
+func (u *hub) trouble(f objectInCluster) string {
+	t, m := u.retries[f], u.members[f.cluster]
 	if t == nil || t.err == nil || !kube.Refused(t.err) && (t.count < sure || m == nil || !m.reachable()) {
 		return ""
 	}
@@ -332,8 +332,8 @@ func (u *hub) heard(name string) (why string, ok bool) {
 		return why, why != "" // else it hasn't been started yet
 	case m.twin() != "":
 		return m.twin(), true
-	case m.pulse.missed >= misses:
-		return m.pulse.why, true
+	case m.liveness.missed >= misses:
+		return m.liveness.why, true
 	}
 	return "", m.known() && m.reachable() && u.planned[name].reachable
 }

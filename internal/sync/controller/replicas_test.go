@@ -17,19 +17,19 @@ import (
 // deployments is one Sort: keys of two are never equal.
 var deployments = sortNamed("Deployment")
 
-func sortNamed(name string) *workload.Sort {
+func sortNamed(name string) *workload.FederatedKind {
 	all := workload.Kinds()
-	return all[slices.IndexFunc(all, func(s *workload.Sort) bool { return s.Kind.Name == name })]
+	return all[slices.IndexFunc(all, func(s *workload.FederatedKind) bool { return s.Kind.Name == name })]
 }
 
 func deployment(name string) workload.Key {
-	return workload.Key{Sort: deployments, Namespace: "shop", Name: name}
+	return workload.Key{FederatedKind: deployments, Namespace: "shop", Name: name}
 }
 
 // TestCensus is that counts are those of the last plans, whatever was counted before.
 func TestCensus(t *testing.T) {
 	now := time.Now()
-	c := newCensus()
+	c := newPodCounts()
 	c.set(deployment("moved"), 9, []part{{cluster: "eu", state: workload.Pending, wanted: 9, there: 9, ready: 9}, {cluster: "oslo", state: workload.Applied, wanted: 1, there: 1, ready: 1}}, now)
 	c.set(deployment("gone"), 2, []part{{cluster: "oslo", state: workload.Applied, wanted: 2, there: 2, ready: 2}}, now)
 	c.set(deployment("moved"), 3, []part{{cluster: "eu", state: workload.Applied, wanted: 0, there: 0, ready: 0}, {cluster: "us", state: workload.Applied, wanted: 3, there: 3, ready: 3}}, now)
@@ -62,7 +62,7 @@ func TestCensus(t *testing.T) {
 // and goes.
 func TestFailuresAreOfNow(t *testing.T) {
 	now := time.Now()
-	c := newCensus()
+	c := newPodCounts()
 	named := func() (out string) {
 		for _, f := range c.failures("eu") {
 			out += f.Name + ": " + f.Message + "; "
@@ -95,14 +95,14 @@ func TestReplicas(t *testing.T) {
 	now := time.Now()
 	eu, us := &v1alpha1.Cluster{}, &v1alpha1.Cluster{}
 	eu.Name, us.Name = "eu", "us"
-	u := newHub(Config{}, acts{}, nil, kube.Origin{})
+	u := newHub(Config{}, actions{}, nil, kube.Origin{})
 	u.clusters = map[string]*v1alpha1.Cluster{"eu": eu, "us": us}
 	u.planned = map[string]view{"eu": {generation: 3, reachable: true, evacuated: true}, "us": {generation: 1, reachable: true}}
 	here := v1alpha1.Tally{Desired: 1, Current: 1, Ready: 1}
 	u.census.set(deployment("web"), 3, []part{{cluster: "eu", state: workload.Applied, wanted: 1, there: 1, ready: 1}, {cluster: "us", state: workload.Applied, wanted: 2, there: 2, ready: 2}}, now)
 	add := func(name string) *cluster {
 		m := newCluster(u, name, nil)
-		m.pulse = pulse{heard: true, find: findings{version: "v1"}}
+		m.liveness = liveness{heard: true, find: findings{version: "v1"}}
 		u.members[name] = m
 		return m
 	}
@@ -126,7 +126,7 @@ func TestReplicas(t *testing.T) {
 	if r := u.replicas(us, now); r == nil || r.Elsewhere != nil || r.Desired != 2 || r.ObservedGeneration != 1 {
 		t.Errorf("of one that isn't drained: %+v", r)
 	}
-	m.pulse.missed, m.pulse.why = misses, "no route"
+	m.liveness.missed, m.liveness.why = misses, "no route"
 	u.counted["eu"] = now
 	if u.replicas(eu, now.Add(countEvery-1)) != r {
 		t.Error("written twice within a second")
@@ -137,7 +137,7 @@ func TestReplicas(t *testing.T) {
 	if r := u.replicas(us, now); r == nil || r.Message != "no route" || r.Desired != 2 {
 		t.Errorf("out of reach: %+v", r)
 	}
-	m.pulse.missed = 1 // in reach again, and the plans don't know it yet
+	m.liveness.missed = 1 // in reach again, and the plans don't know it yet
 	u.planned["us"] = view{generation: 1}
 	us.Status.Replicas = &v1alpha1.Replicas{Message: "no route"}
 	if r := u.replicas(us, now); r != us.Status.Replicas {
@@ -165,10 +165,10 @@ func TestReplicas(t *testing.T) {
 func TestFails(t *testing.T) {
 	k := deployment("web")
 	namespaces := workload.Kinds()[0]
-	shop := workload.Key{Sort: namespaces, Name: "shop"}
-	us, home := flight{"us", k}, flight{"us", shop}
+	shop := workload.Key{FederatedKind: namespaces, Name: "shop"}
+	us, home := objectInCluster{"us", k}, objectInCluster{"us", shop}
 	share := workload.Scale{"replicas": 3}
-	pending := workload.Standing{Cluster: "us", State: workload.Pending, Scale: share}
+	pending := workload.Propagation{Cluster: "us", State: workload.Pending, Scale: share}
 	here := func(status string, deleting bool) map[string]any {
 		o := map[string]any{}
 		text := fmt.Sprintf(`{"metadata": {"uid": "u", "generation": 1, "annotations": {"fedns.io/federation": "prod"}, "labels": {"fedns.io/managed-by": "fedsync"}}, "spec": {"replicas": 3}, "status": %s}`, status)
@@ -183,53 +183,53 @@ func TestFails(t *testing.T) {
 	const unready = `{"observedGeneration": 1, "replicas": 3, "readyReplicas": 1}`
 	for _, tt := range []struct {
 		name     string
-		standing workload.Standing
+		standing workload.Propagation
 		do       func(u *hub)
 		want     v1alpha1.Tally
 		fails    string
 	}{
 		{"on its way", pending, func(*hub) {}, v1alpha1.Tally{Desired: 3, Pending: 1}, ""},
-		{"refused", pending, func(u *hub) { u.tries[us] = &try{err: kube.Refusal("over quota")} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "over quota"},
-		{"an error that may pass", pending, func(u *hub) { u.tries[us] = &try{err: errors.New("webhook"), count: sure - 1} }, v1alpha1.Tally{Desired: 3, Pending: 1}, ""},
-		{"an error again and again", pending, func(u *hub) { u.tries[us] = &try{err: errors.New("webhook"), count: sure} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "webhook"},
+		{"refused", pending, func(u *hub) { u.retries[us] = &retry{err: kube.Refusal("over quota")} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "over quota"},
+		{"an error that may pass", pending, func(u *hub) { u.retries[us] = &retry{err: errors.New("webhook"), count: sure - 1} }, v1alpha1.Tally{Desired: 3, Pending: 1}, ""},
+		{"an error again and again", pending, func(u *hub) { u.retries[us] = &retry{err: errors.New("webhook"), count: sure} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "webhook"},
 		{"of one that isn't in reach", pending, func(u *hub) {
-			u.tries[us] = &try{err: errors.New("no route"), count: sure}
-			u.members["us"].pulse.missed = misses
+			u.retries[us] = &retry{err: errors.New("no route"), count: sure}
+			u.members["us"].liveness.missed = misses
 		}, v1alpha1.Tally{Desired: 3, Pending: 1}, ""},
-		{"its name is taken", workload.Standing{Cluster: "us", State: workload.NameTaken, Error: "somebody's"}, func(*hub) {}, v1alpha1.Tally{Failing: 1}, "somebody's"},
-		{"it may not be listed", workload.Standing{Cluster: "us", State: workload.Failed, Error: "forbidden"}, func(*hub) {}, v1alpha1.Tally{Failing: 1}, "forbidden"},
-		{"contested", pending, func(u *hub) { u.contests[us] = &contest{until: time.Now()} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "somebody else changes it again and again"},
-		{"its namespace isn't there yet", workload.Standing{Cluster: "us", State: workload.Pending, Error: "not yet"}, func(*hub) {}, v1alpha1.Tally{Pending: 1}, ""},
-		{"its namespace is refused", workload.Standing{Cluster: "us", State: workload.Pending, Error: "not yet"}, func(u *hub) { u.tries[home] = &try{err: kube.Refusal("no such name")} }, v1alpha1.Tally{Failing: 1}, "its namespace: no such name"},
-		{"its namespace is going", workload.Standing{Cluster: "us", State: workload.Pending, Error: "it is being deleted"}, func(u *hub) {
-			u.table.Have("us", shop, here(`{}`, true))
+		{"its name is taken", workload.Propagation{Cluster: "us", State: workload.NameTaken, Error: "somebody's"}, func(*hub) {}, v1alpha1.Tally{Failing: 1}, "somebody's"},
+		{"it may not be listed", workload.Propagation{Cluster: "us", State: workload.Failed, Error: "forbidden"}, func(*hub) {}, v1alpha1.Tally{Failing: 1}, "forbidden"},
+		{"contested", pending, func(u *hub) { u.contests[us] = &conflict{until: time.Now()} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "somebody else changes it again and again"},
+		{"its namespace isn't there yet", workload.Propagation{Cluster: "us", State: workload.Pending, Error: "not yet"}, func(*hub) {}, v1alpha1.Tally{Pending: 1}, ""},
+		{"its namespace is refused", workload.Propagation{Cluster: "us", State: workload.Pending, Error: "not yet"}, func(u *hub) { u.retries[home] = &retry{err: kube.Refusal("no such name")} }, v1alpha1.Tally{Failing: 1}, "its namespace: no such name"},
+		{"its namespace is going", workload.Propagation{Cluster: "us", State: workload.Pending, Error: "it is being deleted"}, func(u *hub) {
+			u.table.SetObserved("us", shop, here(`{}`, true))
 		}, v1alpha1.Tally{Failing: 1}, "it is being deleted"},
-		{"its deletion is to be confirmed", workload.Standing{Cluster: "us", State: workload.Deleting}, func(u *hub) { u.gate.waiting[us] = waiting{held: true} }, v1alpha1.Tally{Failing: 1}, "its deletion waits for an operator: fedctl confirm"},
-		{"its deletion is on its way", workload.Standing{Cluster: "us", State: workload.Deleting}, func(*hub) {}, v1alpha1.Tally{Pending: 1}, ""},
-		{"an autoscaler of the cluster", workload.Standing{Cluster: "us", State: workload.Applied, Scale: workload.Scale{"replicas": 0}, Asked: share}, func(u *hub) {
-			u.table.Have("us", k, here(unready, false))
+		{"its deletion is to be confirmed", workload.Propagation{Cluster: "us", State: workload.Deleting}, func(u *hub) { u.deletions.waiting[us] = waiting{held: true} }, v1alpha1.Tally{Failing: 1}, "its deletion waits for an operator: fedctl confirm"},
+		{"its deletion is on its way", workload.Propagation{Cluster: "us", State: workload.Deleting}, func(*hub) {}, v1alpha1.Tally{Pending: 1}, ""},
+		{"an autoscaler of the cluster", workload.Propagation{Cluster: "us", State: workload.Applied, Scale: workload.Scale{"replicas": 0}, Asked: share}, func(u *hub) {
+			u.table.SetObserved("us", k, here(unready, false))
 		}, v1alpha1.Tally{Desired: 3, Current: 3, Ready: 1, Failing: 1, Held: 3}, "a HorizontalPodAutoscaler there asks for 3"},
-		{"pods that aren't ready yet", workload.Standing{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
-			u.table.Have("us", k, here(unready, false))
+		{"pods that aren't ready yet", workload.Propagation{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
+			u.table.SetObserved("us", k, here(unready, false))
 		}, v1alpha1.Tally{Desired: 3, Current: 3, Ready: 1, Pending: 1}, ""},
-		{"pods that don't come to be ready", workload.Standing{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
-			u.table.Have("us", k, here(`{"observedGeneration": 1, "replicas": 3, "readyReplicas": 1, "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "it timed out"}]}`, false))
+		{"pods that don't come to be ready", workload.Propagation{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
+			u.table.SetObserved("us", k, here(`{"observedGeneration": 1, "replicas": 3, "readyReplicas": 1, "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "it timed out"}]}`, false))
 		}, v1alpha1.Tally{Desired: 3, Current: 3, Ready: 1, Failing: 1, Held: 3}, "ProgressDeadlineExceeded: it timed out"},
-		{"pods that are refused", workload.Standing{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
-			u.table.Have("us", k, here(`{"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}]}`, false))
+		{"pods that are refused", workload.Propagation{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
+			u.table.SetObserved("us", k, here(`{"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}]}`, false))
 		}, v1alpha1.Tally{Desired: 3, Current: 3, Failing: 1, Held: 3}, "FailedCreate"},
-		{"trouble that is over", workload.Standing{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
-			u.table.Have("us", k, here(`{"observedGeneration": 1, "replicas": 3, "readyReplicas": 3, "conditions": [{"type": "Progressing", "status": "False"}]}`, false))
+		{"trouble that is over", workload.Propagation{Cluster: "us", State: workload.Applied, Scale: share}, func(u *hub) {
+			u.table.SetObserved("us", k, here(`{"observedGeneration": 1, "replicas": 3, "readyReplicas": 3, "conditions": [{"type": "Progressing", "status": "False"}]}`, false))
 		}, v1alpha1.Tally{Desired: 3, Current: 3, Ready: 3}, ""},
 	} {
-		u := newHub(Config{Federation: "prod"}, acts{}, nil, kube.Origin{})
+		u := newHub(Config{Federation: "prod"}, actions{}, nil, kube.Origin{})
 		m := newCluster(u, "us", nil)
-		m.pulse = pulse{heard: true, find: findings{version: "v1"}}
+		m.liveness = liveness{heard: true, find: findings{version: "v1"}}
 		u.members["us"] = m
-		u.table.Want(workload.NewWant(shop, map[string]any{"metadata": map[string]any{"name": "shop", "uid": "n"}}, "prod"))
-		u.table.Want(workload.NewWant(k, map[string]any{"metadata": map[string]any{"name": "web", "namespace": "shop", "uid": "w"}}, "prod"))
+		u.table.SetDesired(workload.NewDesired(shop, map[string]any{"metadata": map[string]any{"name": "shop", "uid": "n"}}, "prod"))
+		u.table.SetDesired(workload.NewDesired(k, map[string]any{"metadata": map[string]any{"name": "web", "namespace": "shop", "uid": "w"}}, "prod"))
 		tt.do(u)
-		u.count(&workload.Want{Key: k, Total: share}, workload.Plan{Standings: []workload.Standing{tt.standing}}, time.Now())
+		u.count(&workload.Desired{Key: k, Total: share}, workload.Plan{Standings: []workload.Propagation{tt.standing}}, time.Now())
 		got := u.census.failures("us")
 		if u.census.in["us"] != tt.want || (len(got) > 0) != (tt.fails != "") || len(got) > 0 && got[0].Message != tt.fails {
 			t.Errorf("%s: %+v %+v, want %+v %q", tt.name, u.census.in["us"], got, tt.want, tt.fails)
@@ -239,7 +239,7 @@ func TestFails(t *testing.T) {
 
 // TestStalls is that what gets no better for long isn't waited for any more, until it does.
 func TestStalls(t *testing.T) {
-	c, k, now := newCensus(), deployment("web"), time.Now()
+	c, k, now := newPodCounts(), deployment("web"), time.Now()
 	look := func(after time.Duration, wanted, there, ready int64) string {
 		now = now.Add(after)
 		c.set(k, wanted, []part{{cluster: "us", state: workload.Applied, wanted: wanted, there: there, ready: ready}}, now)
@@ -289,14 +289,14 @@ func TestStalls(t *testing.T) {
 // TestCountsNot is what isn't counted.
 func TestCountsNot(t *testing.T) {
 	k := deployment("web")
-	u := newHub(Config{Federation: "prod"}, acts{}, nil, kube.Origin{})
-	plan := workload.Plan{Standings: []workload.Standing{{Cluster: "us", State: workload.Pending, Scale: workload.Scale{"replicas": 3}}}}
-	u.count(&workload.Want{Key: k, Deleting: true}, plan, time.Now())
+	u := newHub(Config{Federation: "prod"}, actions{}, nil, kube.Origin{})
+	plan := workload.Plan{Standings: []workload.Propagation{{Cluster: "us", State: workload.Pending, Scale: workload.Scale{"replicas": 3}}}}
+	u.count(&workload.Desired{Key: k, Deleting: true}, plan, time.Now())
 	if len(u.census.in) != 0 || len(u.census.parts) != 0 {
 		t.Errorf("of one that is being deleted: %+v", u.census)
 	}
-	other := workload.Key{Sort: workload.Other(v1alpha1.Kind{Version: "v1", Name: "LimitRange"}), Namespace: "shop", Name: "web"}
-	u.count(&workload.Want{Key: other}, plan, time.Now())
+	other := workload.Key{FederatedKind: workload.Other(v1alpha1.Kind{Version: "v1", Name: "LimitRange"}), Namespace: "shop", Name: "web"}
+	u.count(&workload.Desired{Key: other}, plan, time.Now())
 	if len(u.census.parts) != 0 {
 		t.Error("a kind without replicas is counted")
 	}

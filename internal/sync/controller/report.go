@@ -20,7 +20,7 @@ type report struct {
 	last    time.Time
 	notes   map[string]bool // told as events, and so still
 	told    map[string]bool // told as events
-	counted []workload.Standing
+	counted []workload.Propagation
 }
 
 // next is the report after another plan.
@@ -36,7 +36,7 @@ func (r *report) next(p workload.Plan, now time.Time) *report {
 }
 
 // count has the metrics say how the object stands.
-func (r *report) count(k workload.Key, standings []workload.Standing) {
+func (r *report) count(k workload.Key, standings []workload.Propagation) {
 	for _, s := range r.counted {
 		objects.WithLabelValues(s.Cluster, k.Kind.Name, string(s.State)).Dec()
 	}
@@ -48,8 +48,8 @@ func (r *report) count(k workload.Key, standings []workload.Standing) {
 
 // leave forgets a cluster that isn't there any more, in what is told and in what is still to be.
 func (r *report) leave(cluster string) {
-	without := func(all []workload.Standing) []workload.Standing {
-		return slices.DeleteFunc(slices.Clone(all), func(s workload.Standing) bool { return s.Cluster == cluster })
+	without := func(all []workload.Propagation) []workload.Propagation {
+		return slices.DeleteFunc(slices.Clone(all), func(s workload.Propagation) bool { return s.Cluster == cluster })
 	}
 	r.counted, r.plan.Standings = without(r.counted), without(r.plan.Standings)
 }
@@ -67,12 +67,12 @@ func (u *hub) tell(now time.Time) {
 		return // where things are to be told
 	}
 	for k := range u.untold {
-		r, w := u.reports[k], u.table.Wanted(k)
+		r, w := u.reports[k], u.table.Desired(k)
 		if r == nil || w == nil {
 			delete(u.untold, k)
 			continue
 		}
-		if now.Sub(r.last) < settled && now.Sub(r.since) < overdue || u.flights[flight{"", k}] || u.waits(flight{"", k}, now) {
+		if now.Sub(r.last) < settled && now.Sub(r.since) < overdue || u.inFlight[objectInCluster{"", k}] || u.waits(objectInCluster{"", k}, now) {
 			continue
 		}
 		standings, notes, flying := u.standings(w, r.plan)
@@ -104,16 +104,16 @@ func (u *hub) tell(now time.Time) {
 			continue // the answer to that brings the next turn
 		}
 		if status := u.table.Status(k, everywhere(standings)); status != nil {
-			u.desk.put(flight{"", k}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+			u.writer.put(objectInCluster{"", k}, u.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 				return api.Merge(ctx, k.Kind, k.Namespace, k.Name, map[string]any{"metadata": map[string]any{"uid": w.UID}, "status": status}, agent, "status")
-			}, u.filed)
+			}, u.onWritten)
 		}
 	}
 }
 
 // record is what is written on an object itself, which has little room: what has to be remembered
 // and, where there are no Placements for it, what people read.
-func (u *hub) record(w *workload.Want, standings []workload.Standing, reason, message string, now time.Time) (text string, whole, fits bool) {
+func (u *hub) record(w *workload.Desired, standings []workload.Propagation, reason, message string, now time.Time) (text string, whole, fits bool) {
 	r := w.Record.Next(w.UID, standings, reason, message, now)
 	if u.placements.served {
 		r = r.Short()
@@ -122,7 +122,7 @@ func (u *hub) record(w *workload.Want, standings []workload.Standing, reason, me
 }
 
 // standings are those of the plan, with what became of its steps.
-func (u *hub) standings(w *workload.Want, p workload.Plan) (out []workload.Standing, notes []workload.Note, flying bool) {
+func (u *hub) standings(w *workload.Desired, p workload.Plan) (out []workload.Propagation, notes []workload.Note, flying bool) {
 	notes = slices.Clone(p.Notes)
 	if text := u.stays[w.Key]; text != "" {
 		notes = append(notes, workload.Note{Warning: true, Reason: "NamespaceStays", Text: text})
@@ -132,10 +132,10 @@ func (u *hub) standings(w *workload.Want, p workload.Plan) (out []workload.Stand
 	}
 	refused := map[string][]string{} // clusters, by what they say
 	for _, s := range p.Standings {
-		f := flight{s.Cluster, w.Key}
-		t := u.tries[f]
+		f := objectInCluster{s.Cluster, w.Key}
+		t := u.retries[f]
 		switch {
-		case u.gate.holds(f):
+		case u.deletions.holds(f):
 			s.State, s.Error = workload.Waiting, fmt.Sprintf("more than %d deletions at once wait for an operator: fedctl confirm", u.MaxDeletes)
 			notes = append(notes, workload.Note{Warning: true, Reason: "DeletionWaits", Text: "cluster " + s.Cluster + ": " + s.Error})
 		case s.State != workload.Pending && s.State != workload.Deleting:
@@ -177,8 +177,8 @@ func refusal(said string, clusters []string) workload.Note {
 const patienceForMembers = 10 * time.Second
 
 // early says whether a cluster that nothing can be said of has hardly been asked.
-func (u *hub) early(standings []workload.Standing, now time.Time) bool {
-	return slices.ContainsFunc(standings, func(s workload.Standing) bool {
+func (u *hub) early(standings []workload.Propagation, now time.Time) bool {
+	return slices.ContainsFunc(standings, func(s workload.Propagation) bool {
 		m := u.members[s.Cluster]
 		return s.State == workload.Unreachable && m != nil && now.Sub(m.began) < patienceForMembers
 	})
@@ -186,14 +186,14 @@ func (u *hub) early(standings []workload.Standing, now time.Time) bool {
 
 // everywhere says whether nothing has still to be done for an object to be where it
 // should be.
-func everywhere(standings []workload.Standing) bool {
-	return !slices.ContainsFunc(standings, func(s workload.Standing) bool {
+func everywhere(standings []workload.Propagation) bool {
+	return !slices.ContainsFunc(standings, func(s workload.Propagation) bool {
 		return s.State == workload.Pending || s.State == workload.Failed || s.State == workload.Unreachable
 	})
 }
 
-// verdict is the worst of the standings, and where it is so.
-func verdict(w *workload.Want, missing []string, standings []workload.Standing) (reason, message string) {
+// verdict is the worst of the propagations, and where it is so.
+func verdict(w *workload.Desired, missing []string, standings []workload.Propagation) (reason, message string) {
 	worst := []workload.State{workload.Waiting, workload.NameTaken, workload.Failed, workload.NotServed, workload.Unreachable, workload.Deleting, workload.Pending}
 	switch {
 	case w.Deleting:
@@ -224,7 +224,7 @@ func verdict(w *workload.Want, missing []string, standings []workload.Standing) 
 }
 
 // events tells what hasn't been told yet.
-func (u *hub) events(w *workload.Want, r *report, notes []workload.Note) {
+func (u *hub) events(w *workload.Desired, r *report, notes []workload.Note) {
 	now := map[string]bool{}
 	for _, n := range notes {
 		id := n.Reason + "\x00" + n.Text
@@ -236,13 +236,13 @@ func (u *hub) events(w *workload.Want, r *report, notes []workload.Note) {
 		again := r.told[id] // it was over in between
 		r.told[id] = true
 		u.Log.Warn(fmt.Sprintf("%s: %s: %s", w.Key, n.Reason, n.Text))
-		u.desk.post(func(ctx context.Context, api *kube.API) error { return event(ctx, api, w, n, again) })
+		u.writer.post(func(ctx context.Context, api *kube.API) error { return event(ctx, api, w, n, again) })
 	}
 	r.notes = now
 }
 
 // short is what is said of an object that has no room for its record.
-func short(w *workload.Want, text string, fits, placed bool) workload.Note {
+func short(w *workload.Desired, text string, fits, placed bool) workload.Note {
 	where := "what is wrong is told in events only"
 	if placed {
 		where = "its times are left out"
@@ -254,26 +254,26 @@ func short(w *workload.Want, text string, fits, placed bool) workload.Note {
 }
 
 // mark writes the finalizer and the record of a federated object.
-func (u *hub) mark(w *workload.Want, finalizer bool, record string) {
-	if u.waits(flight{"", w.Key}, time.Now()) {
+func (u *hub) mark(w *workload.Desired, finalizer bool, record string) {
+	if u.waits(objectInCluster{"", w.Key}, time.Now()) {
 		return
 	}
-	u.desk.put(flight{"", w.Key}, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+	u.writer.put(objectInCluster{"", w.Key}, u.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 		return mark(ctx, api, w, finalizer, record)
-	}, u.filed)
+	}, u.onWritten)
 }
 
-// filed hears how a write to the federation's API ended. What it answers is taken
+// onWritten hears how a write to the federation's API ended. What it answers is taken
 // in: the watch may be late, and what is old would be written again.
-func (u *hub) filed(f flight, got *kube.Object, err error) {
-	delete(u.flights, f)
+func (u *hub) onWritten(f objectInCluster, got *kube.Object, err error) {
+	delete(u.inFlight, f)
 	if err == nil || kube.Missing(err) {
-		delete(u.tries, f)
+		delete(u.retries, f)
 	} else if _, news := u.failed(f, err, soonest, ""); news && !kube.Conflict(err) {
 		u.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, kube.Plain(err)))
 	}
-	if w := u.table.Wanted(f.Key); got != nil && w != nil && w.UID == string(got.GetUID()) && workload.Older(w.Version, got.GetResourceVersion()) {
-		u.table.Want(workload.NewWant(f.Key, got.Object, u.Federation))
+	if w := u.table.Desired(f.Key); got != nil && w != nil && w.UID == string(got.GetUID()) && workload.Older(w.Version, got.GetResourceVersion()) {
+		u.table.SetDesired(workload.NewDesired(f.Key, got.Object, u.Federation))
 	}
 	if r := u.reports[f.Key]; r != nil {
 		if r.since.IsZero() {

@@ -41,7 +41,7 @@ func dropped(s v1alpha1.Settings, kept []v1alpha1.Kind) (out []v1alpha1.Kind) {
 	}
 	for _, k := range slices.Concat(s.Fedsync.Kinds, s.Fedsync.Dropped) {
 		is := func(o v1alpha1.Kind) bool { return o.Group == k.Group && o.Name == k.Name }
-		if !slices.ContainsFunc(kept, is) && !slices.ContainsFunc(out, is) && !slices.ContainsFunc(workload.Kinds(), func(s *workload.Sort) bool { return s.Is(k) }) {
+		if !slices.ContainsFunc(kept, is) && !slices.ContainsFunc(out, is) && !slices.ContainsFunc(workload.Kinds(), func(s *workload.FederatedKind) bool { return s.Is(k) }) {
 			out = append(out, k)
 		}
 	}
@@ -125,21 +125,21 @@ func declare(ctx context.Context, api *kube.API, f v1alpha1.FedsyncSettings) err
 
 // forgo ends what is done for kinds that were dropped, when nothing is left of them.
 func (u *hub) forgo(now time.Time) {
-	f := flight{cluster: "dropped"}
-	if len(u.dropped) == 0 || u.flights[f] || u.waits(f, now) {
+	f := objectInCluster{cluster: "dropped"}
+	if len(u.dropped) == 0 || u.inFlight[f] || u.waits(f, now) {
 		return
 	}
 	for _, s := range u.sorts {
-		if s.Dropped && (u.unlisted[s.Kind.Name] || u.table.IsDark(s) || len(u.table.Wants(s)) > 0) {
+		if s.Dropped && (u.unlisted[s.Kind.Name] || u.table.Unlisted(s) || len(u.table.KeysOf(s)) > 0) {
 			return
 		}
 	}
 	runs := u.runsWith()
 	runs.Dropped = nil
-	u.desk.put(f, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+	u.writer.put(f, u.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 		return nil, declare(ctx, api, runs)
-	}, func(f flight, _ *kube.Object, err error) {
-		if delete(u.flights, f); err != nil {
+	}, func(f objectInCluster, _ *kube.Object, err error) {
+		if delete(u.inFlight, f); err != nil {
 			u.failed(f, err, soonest, "")
 			return
 		}

@@ -26,7 +26,7 @@ func (l *loop) follow(ctx context.Context) {
 			continue
 		}
 		delete(l.hub.unlisted, s.Kind.Name)
-		l.hub.table.Dark(s, true)
+		l.hub.table.SetUnlisted(s, true)
 		kind := s.Kind
 		l.wg.Go(func() { f.await(ctx, kind) })
 	}
@@ -37,7 +37,7 @@ func (l *loop) follow(ctx context.Context) {
 	}
 }
 
-// await follows a sort from when the federation's API serves it.
+// await follows a kind from when the federation's API serves it.
 func (f *wanted) await(ctx context.Context, kind v1alpha1.Kind) {
 	for {
 		select {
@@ -57,11 +57,11 @@ func (f *wanted) await(ctx context.Context, kind v1alpha1.Kind) {
 	}
 }
 
-// wanted follows the federated objects of a sort.
+// wanted follows the federated objects of a kind.
 type wanted struct {
 	loop *loop
 	hub  *hub
-	sort *workload.Sort
+	sort *workload.FederatedKind
 	said string // the last error
 }
 
@@ -71,7 +71,7 @@ var _ kube.Follower = (*wanted)(nil)
 func (f *wanted) Managed() {}
 
 func (f *wanted) key(namespace, name string) workload.Key {
-	return workload.Key{Sort: f.sort, Namespace: namespace, Name: name}
+	return workload.Key{FederatedKind: f.sort, Namespace: namespace, Name: name}
 }
 
 // Listed is for kube.API.Follow.
@@ -84,7 +84,7 @@ func (f *wanted) Listed(all []*kube.Object) {
 			there[k] = true
 			f.set(k, o)
 		}
-		for _, k := range f.hub.table.Wants(f.sort) {
+		for _, k := range f.hub.table.KeysOf(f.sort) {
 			if !there[k] {
 				f.gone(k)
 			}
@@ -94,7 +94,7 @@ func (f *wanted) Listed(all []*kube.Object) {
 				f.hub.own(f.sort).hear(name, nil)
 			}
 		}
-		f.hub.table.Dark(f.sort, false)
+		f.hub.table.SetUnlisted(f.sort, false)
 		delete(f.hub.unlisted, f.sort.Kind.Name)
 	})
 }
@@ -103,7 +103,7 @@ func (f *wanted) Listed(all []*kube.Object) {
 func (f *wanted) Set(o *kube.Object) {
 	f.loop.do(func() {
 		k := f.key(o.GetNamespace(), o.GetName())
-		if w := f.hub.table.Wanted(k); w != nil && w.UID == string(o.GetUID()) && workload.Older(o.GetResourceVersion(), w.Version) {
+		if w := f.hub.table.Desired(k); w != nil && w.UID == string(o.GetUID()) && workload.Older(o.GetResourceVersion(), w.Version) {
 			return // an answer to a write came first
 		}
 		f.set(k, o)
@@ -121,7 +121,7 @@ func (f *wanted) Failed(err error) {
 		// Without the Secrets there are no clusters; what else isn't shown holds up
 		// only itself.
 		if f.hub.unlisted[f.sort.Kind.Name] && !f.sort.Is(builtin.Secrets) && (kube.Refused(err) || kube.Missing(err)) {
-			f.hub.table.Dark(f.sort, true)
+			f.hub.table.SetUnlisted(f.sort, true)
 			delete(f.hub.unlisted, f.sort.Kind.Name)
 		}
 		if f.said != err.Error() {
@@ -134,24 +134,24 @@ func (f *wanted) Failed(err error) {
 // set takes in an object of the federation's API; some are for fedsync itself.
 func (f *wanted) set(k workload.Key, o *kube.Object) {
 	if k.Namespace == v1alpha1.System {
-		f.hub.own(k.Sort).hear(k.Name, o)
+		f.hub.own(k.FederatedKind).hear(k.Name, o)
 	}
-	w := workload.NewWant(k, o.Object, f.hub.Federation)
-	if k.Home && slices.Contains(f.hub.Adopting.Namespaces, k.Name) {
+	w := workload.NewDesired(k, o.Object, f.hub.Federation)
+	if k.Contains && slices.Contains(f.hub.Adopting.Namespaces, k.Name) {
 		w.Adopt = f.hub.Adopting.As
 	}
 	if (k.Dropped || !workload.Federated(k, o.Object)) && !w.Finalizer {
-		f.hub.table.Unwant(k)
+		f.hub.table.RemoveDesired(k)
 		return
 	}
-	f.hub.table.Want(w)
+	f.hub.table.SetDesired(w)
 }
 
 func (f *wanted) gone(k workload.Key) {
 	if k.Namespace == v1alpha1.System {
-		f.hub.own(k.Sort).hear(k.Name, nil)
+		f.hub.own(k.FederatedKind).hear(k.Name, nil)
 	}
-	f.hub.table.Unwant(k)
+	f.hub.table.RemoveDesired(k)
 }
 
 // An ownKind is a kind of which fedsync itself needs what is in the federation's namespace.
@@ -160,8 +160,8 @@ type ownKind struct {
 	known func() []string                   // names that may have gone
 }
 
-// own is who hears of the objects of a sort there.
-func (u *hub) own(s *workload.Sort) ownKind {
+// own is who hears of the objects of a kind there.
+func (u *hub) own(s *workload.FederatedKind) ownKind {
 	switch {
 	case s.Is(builtin.Secrets):
 		return ownKind{u.secret, func() []string { return slices.Collect(maps.Keys(u.secrets)) }}
@@ -175,7 +175,7 @@ func (u *hub) own(s *workload.Sort) ownKind {
 func (u *hub) config(name string, o *kube.Object) {
 	switch name {
 	case WaitingName:
-		u.gate.heard(o)
+		u.deletions.heard(o)
 	case v1alpha1.ConfigName:
 		u.heed(o)
 	}

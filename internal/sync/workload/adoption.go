@@ -32,7 +32,7 @@ func (a Adoption) takes(made string) bool {
 // adopts is why an object that isn't ours is taken over in a cluster; "": it isn't. What is
 // another federation's is only by the object's own word: two would fight for all that a
 // namespace or a cluster has.
-func (v *View) adopts(m *Member, h *Have) (why string) {
+func (v *View) adopts(m *Member, h *Observed) (why string) {
 	own := v.Adopt
 	switch {
 	case own == adoptNone:

@@ -166,7 +166,7 @@ func (t *Table) scaler(k Key) func(cluster string) (s scaling, ok bool) {
 	target := k.Kind.Name + " " + k.Name
 	return func(cluster string) (s scaling, ok bool) {
 		for a := range t.autoscalers[k.Namespace] {
-			if h := t.Known(cluster, a); h != nil && h.Target == target {
+			if h := t.Observed(cluster, a); h != nil && h.Target == target {
 				s, ok = scaling{h.Scale["minReplicas"], !h.Ours && !h.Marked}, true
 				if s.Foreign {
 					return s, ok
@@ -182,7 +182,7 @@ func (t *Table) scaler(k Key) func(cluster string) (s scaling, ok bool) {
 
 // scalersUnseen says whether a cluster hasn't said yet what autoscalers it has.
 func (t *Table) scalersUnseen(cluster string) bool {
-	i := slices.IndexFunc(t.Sorts, func(s *Sort) bool { return s.Scaler })
+	i := slices.IndexFunc(t.Sorts, func(s *FederatedKind) bool { return s.Scaler })
 	j := slices.IndexFunc(t.members, func(m *Member) bool { return m.Name == cluster })
 	if i < 0 || j < 0 {
 		return false
@@ -195,7 +195,7 @@ func (t *Table) scalersUnseen(cluster string) bool {
 func (t *Table) autoscaler(k Key) *View {
 	target := k.Kind.Name + " " + k.Name
 	for _, a := range slices.SortedFunc(maps.Keys(t.autoscalers[k.Namespace]), compareKeys) {
-		if w := t.Wanted(a); w != nil && !w.Deleting && w.Target == target {
+		if w := t.Desired(a); w != nil && !w.Deleting && w.Target == target {
 			v := t.view(w)
 			return &v
 		}
@@ -204,9 +204,9 @@ func (t *Table) autoscaler(k Key) *View {
 }
 
 // target is the federated workload that an autoscaler scales; nil: there is none.
-func (t *Table) target(w *Want) *View {
+func (t *Table) target(w *Desired) *View {
 	for k := range t.inside[w.Key.Namespace] {
-		if o := t.Wanted(k); k.Workload() && !o.Deleting && w.Target == k.Kind.Name+" "+k.Name {
+		if o := t.Desired(k); k.Workload() && !o.Deleting && w.Target == k.Kind.Name+" "+k.Name {
 			v := t.view(o)
 			return &v
 		}

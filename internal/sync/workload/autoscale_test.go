@@ -36,10 +36,10 @@ func (a *autoscaled) wantScaler(least, most int64, rebalance bool) {
 
 // replicas are how many there are in a cluster, and what an autoscaler has to say of it.
 func (a *autoscaled) replicas(cluster string) (n int64, within Scale) {
-	if h := a.Known(cluster, a.web); h != nil {
+	if h := a.Observed(cluster, a.web); h != nil {
 		n = h.Scale["replicas"]
 	}
-	if h := a.Known(cluster, a.scaler); h != nil {
+	if h := a.Observed(cluster, a.scaler); h != nil {
 		within = h.Scale
 	}
 	return n, within
@@ -48,7 +48,7 @@ func (a *autoscaled) replicas(cluster string) (n int64, within Scale) {
 // scale has the controller of a cluster do what it may; n says what it would like.
 func (a *autoscaled) scale(cluster string, n int64) {
 	have, within := a.replicas(cluster)
-	if h := a.Known(cluster, a.web); within == nil || have == 0 || h == nil {
+	if h := a.Observed(cluster, a.web); within == nil || have == 0 || h == nil {
 		return // paused
 	}
 	a.copied(cluster, a.web, fmt.Sprintf(`{"spec":{"replicas":%d}}`, between(n, within)))
@@ -68,7 +68,7 @@ func (a *autoscaled) reach() (sum int64) {
 func (a *autoscaled) step(which int) bool {
 	var all []Step
 	for _, k := range []Key{a.web, a.scaler} {
-		if a.Wanted(k) != nil {
+		if a.Desired(k) != nil {
 			p := a.Plan(k)
 			a.Planned(k, p)
 			all = append(all, p.Steps...)
@@ -145,7 +145,7 @@ func TestAutoscaledProperties(t *testing.T) {
 			case 6:
 				a.Gone(cluster().Name, rapid.SampledFrom([]Key{a.web, a.scaler}).Draw(rt, "deleted by hand"))
 			case 7:
-				if m := cluster().Name; a.Known(m, a.web) != nil {
+				if m := cluster().Name; a.Observed(m, a.web) != nil {
 					a.copied(m, a.web, fmt.Sprintf(`{"spec":{"replicas":%d}}`, number("by hand", 0, 12)))
 				}
 			}
@@ -182,7 +182,7 @@ func TestPlanOfAutoscaled(t *testing.T) {
 	w.want("HorizontalPodAutoscaler", "ns", "web", fmt.Sprintf(`{`+scaler+`}`, 8))
 	w.run()
 	for _, c := range []string{"a", "b"} {
-		if n, high := w.Known(c, k).Scale["replicas"], w.Known(c, s).Scale["maxReplicas"]; n != 1 || high != 4 {
+		if n, high := w.Observed(c, k).Scale["replicas"], w.Observed(c, s).Scale["maxReplicas"]; n != 1 || high != 4 {
 			t.Errorf("%s has %d replicas, at most %d", c, n, high)
 		}
 	}
@@ -193,12 +193,12 @@ func TestPlanOfAutoscaled(t *testing.T) {
 	// It is where its target is, and as its target's replicas are preferred.
 	w.want("Deployment", "ns", "web", `{"metadata":{"annotations":{"fedns.io/preferences":"{\"clusters\":{\"a\":{\"weight\":1}}}"}},"spec":{"replicas":6}}`)
 	w.run()
-	if w.Known("b", s) != nil || w.Known("a", s).Scale["maxReplicas"] != 8 || w.Known("b", k).Scale["replicas"] != 0 {
-		t.Errorf("a has %v, b %v", w.Known("a", s), w.Known("b", s))
+	if w.Observed("b", s) != nil || w.Observed("a", s).Scale["maxReplicas"] != 8 || w.Observed("b", k).Scale["replicas"] != 0 {
+		t.Errorf("a has %v, b %v", w.Observed("a", s), w.Observed("b", s))
 	}
 	w.want("Deployment", "ns", "web", `{"metadata":{"annotations":{"fedns.io/cluster-selector":"[{\"key\":\"name\",\"operator\":\"in\",\"values\":[\"b\"]}]"}},"spec":{"replicas":6}}`)
 	w.run()
-	if w.Known("a", s) != nil || w.Known("b", s) == nil || w.Known("b", s).Scale["maxReplicas"] != 8 {
-		t.Errorf("a has %v, b %v", w.Known("a", s), w.Known("b", s))
+	if w.Observed("a", s) != nil || w.Observed("b", s) == nil || w.Observed("b", s).Scale["maxReplicas"] != 8 {
+		t.Errorf("a has %v, b %v", w.Observed("a", s), w.Observed("b", s))
 	}
 }

@@ -9,7 +9,7 @@ import (
 // A row is what is known of one object: what is wanted of it, and how it is in each
 // cluster. The zero row is that of an object of which nothing is known.
 type row struct {
-	want    *Want // nil: nobody wants it
+	desired *Desired // nil: nobody wants it
 	entries Entries
 }
 
@@ -20,7 +20,7 @@ type Entries map[string]Entry
 // An Entry is what is known of an object in one cluster: how it was seen there last,
 // and what has to be remembered since no cluster tells it again.
 type Entry struct {
-	Have *Have // nil: it isn't there, for all that is known
+	Have *Observed // nil: it isn't there, for all that is known
 
 	// Base is how it looked when it was last written.
 	Base Base
@@ -60,8 +60,8 @@ func (e *Entry) empty() bool {
 }
 
 // haves are the clusters that have the object, and how it is there.
-func (es Entries) haves() iter.Seq2[string, *Have] {
-	return func(yield func(string, *Have) bool) {
+func (es Entries) haves() iter.Seq2[string, *Observed] {
+	return func(yield func(string, *Observed) bool) {
 		for c, e := range es {
 			if e.Have != nil && !yield(c, e.Have) {
 				return
@@ -80,7 +80,7 @@ func (es Entries) exist() bool {
 
 // set keeps a row, unless there is nothing in it.
 func (t *Table) set(k Key, r row) {
-	if r.want == nil && len(r.entries) == 0 {
+	if r.desired == nil && len(r.entries) == 0 {
 		delete(t.rows, k)
 		return
 	}

@@ -23,7 +23,7 @@ type dependency struct {
 }
 
 // readFollow reads what follows an object.
-func (w *Want) readFollow(o Object, annotations map[string]string) error {
+func (w *Desired) readFollow(o Object, annotations map[string]string) error {
 	switch said, ok := annotations[v1alpha1.Follow]; {
 	case !ok:
 		return nil
@@ -37,14 +37,14 @@ func (w *Want) readFollow(o Object, annotations map[string]string) error {
 }
 
 // needed is what a workload needs by a template of its own.
-func (t *Table) needed(w *Want, template *Template) (out []dependency) {
+func (t *Table) needed(w *Desired, template *Template) (out []dependency) {
 	if !w.Follow || template == nil {
 		return nil
 	}
 	all := needs(template.Object)
 	for _, n := range all {
-		if k, ok := t.keyOf(w, n); ok && n.Kind == "ServiceAccount" && t.Wanted(k) != nil {
-			all = append(all, pulls(t.Wanted(k).Template.Object)...)
+		if k, ok := t.keyOf(w, n); ok && n.Kind == "ServiceAccount" && t.Desired(k) != nil {
+			all = append(all, pulls(t.Desired(k).Template.Object)...)
 		}
 	}
 	for _, n := range all {
@@ -55,7 +55,7 @@ func (t *Table) needed(w *Want, template *Template) (out []dependency) {
 }
 
 // takenBy is what a workload takes with it to a cluster.
-func (t *Table) takenBy(w *Want, m *Member) map[Key]bool {
+func (t *Table) takenBy(w *Desired, m *Member) map[Key]bool {
 	template, err := w.templateFor(m)
 	if err != nil { // what is there stays as it is, with all that it may need
 		return t.follows[w.Key]
@@ -68,8 +68,8 @@ func (t *Table) takenBy(w *Want, m *Member) map[Key]bool {
 }
 
 // keyOf is where a need is to be found; false: its kind isn't kept.
-func (t *Table) keyOf(w *Want, n Need) (k Key, ok bool) {
-	i := slices.IndexFunc(t.Sorts, func(s *Sort) bool { return s.Group == "" && s.Kind.Name == n.Kind && !s.Dropped })
+func (t *Table) keyOf(w *Desired, n Need) (k Key, ok bool) {
+	i := slices.IndexFunc(t.Sorts, func(s *FederatedKind) bool { return s.Group == "" && s.Kind.Name == n.Kind && !s.Dropped })
 	if i < 0 {
 		return k, false
 	}
@@ -78,7 +78,7 @@ func (t *Table) keyOf(w *Want, n Need) (k Key, ok bool) {
 
 // follow notes what a workload needs in any cluster, or needed until a moment ago, for others'
 // plans to be made by it.
-func (t *Table) follow(w *Want) {
+func (t *Table) follow(w *Desired) {
 	before := t.follows[w.Key]
 	now := map[Key]bool{}
 	for _, d := range t.needed(w, w.Template) {
@@ -113,7 +113,7 @@ func (t *Table) link(k Key, by map[Key]bool) {
 	}
 	delete(t.follows, k)
 	for d := range by {
-		if d.Sort == nil {
+		if d.FederatedKind == nil {
 			continue
 		}
 		if t.follows[k] == nil {
@@ -130,14 +130,14 @@ func (t *Table) link(k Key, by map[Key]bool) {
 // is needed for it.
 func (t *Table) heed(k Key) {
 	for _, f := range slices.Collect(maps.Keys(t.followers[k])) {
-		t.follow(t.Wanted(f))
+		t.follow(t.Desired(f))
 		t.dirty[f] = true
 	}
 }
 
 // unsettled says whether pods of a workload may run in some cluster as it was before.
-func (t *Table) unsettled(w *Want) bool {
-	v := View{Want: w, Entries: t.rows[w.Key].entries}
+func (t *Table) unsettled(w *Desired) bool {
+	v := View{Desired: w, Entries: t.rows[w.Key].entries}
 	return slices.ContainsFunc(t.members, func(m *Member) bool { return !v.settled(m) })
 }
 
@@ -148,11 +148,11 @@ func (v *View) settled(m *Member) bool {
 		return true
 	}
 	t, err := v.templateFor(m)
-	return err == nil && h.Applied == t.Hash && v.Sort.rolledOut(h.Part)
+	return err == nil && h.Applied == t.Hash && v.FederatedKind.rolledOut(h.Part)
 }
 
 // rolledOut says whether no pods of an older template are left, as far as a status tells that.
-func (s *Sort) rolledOut(p Part) bool {
+func (s *FederatedKind) rolledOut(p Part) bool {
 	if seen, ever := number(p.Status, "observedGeneration"); ever && seen < p.Generation {
 		return false // who has never looked at it has made no pods of it
 	}
@@ -214,9 +214,9 @@ func (v *View) left() *View {
 
 // bereft says whether something stands in a cluster that follows a workload which is to be left
 // there, and isn't left yet.
-func (t *Table) bereft(w *Want) bool {
+func (t *Table) bereft(w *Desired) bool {
 	for k := range t.follows[w.Key] {
-		o := t.Wanted(k)
+		o := t.Desired(k)
 		if o == nil {
 			continue
 		}
@@ -238,11 +238,11 @@ func (t *Table) missing(v *View) (out []string) {
 		if err != nil || !v.goes(m) {
 			continue
 		}
-		for _, d := range t.needed(v.Want, template) {
-			switch o := t.rows[d.key].want; {
-			case d.key.Sort == nil:
+		for _, d := range t.needed(v.Desired, template) {
+			switch o := t.rows[d.key].desired; {
+			case d.key.FederatedKind == nil:
 				said[fmt.Sprintf("%s %s, which its pods need, is of a kind that isn't kept: fedctl init --kind v1/%s has it kept", d.Kind, d.Name, d.Kind)] = true
-			case (o == nil || o.Deleting) && !d.Optional && !t.unlisted[d.key.Sort]:
+			case (o == nil || o.Deleting) && !d.Optional && !t.unlisted[d.key.FederatedKind]:
 				said[fmt.Sprintf("%s %s, which its pods need, isn't in the federation", d.Kind, d.Name)] = true
 			}
 		}
@@ -265,10 +265,10 @@ func (v *View) own() (ok bool, why string) {
 // houses says whether something in a Namespace is to be in a cluster.
 func (t *Table) houses(namespace string, m *Member) bool {
 	for k := range t.inside[namespace] {
-		if o := t.Wanted(k); o.Propagate != "true" && len(t.followers[k]) == 0 {
+		if o := t.Desired(k); o.Propagate != "true" && len(t.followers[k]) == 0 {
 			continue
 		}
-		if v := t.view(t.Wanted(k)); v.goes(m) {
+		if v := t.view(t.Desired(k)); v.goes(m) {
 			return true
 		}
 	}

@@ -93,7 +93,7 @@ func TestFollow(t *testing.T) {
 	// It leaves with the last, and after it.
 	w.want("Deployment", "ns", "web", `{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"},"spec":{"template":{"spec":{}}}}`)
 	w.check("the one leaves", w.run(), "c: delete Deployment ns/web\nc: delete ConfigMap ns/conf")
-	w.Unwant(web)
+	w.RemoveDesired(web)
 	w.run()
 	w.check("for the other", w.in(conf), "b")
 	w.needy("api", "nowhere", "conf", "")
@@ -108,7 +108,7 @@ func TestFollow(t *testing.T) {
 	w.want("Deployment", "ns", "api", `{"spec":{"replicas":1,"template":{"spec":{"containers":[{"name":"c"}]}}}}`) // and follows nothing
 	w.run()
 	w.check("by that only", w.in(conf), "a")
-	w.Unwant(api)
+	w.RemoveDesired(api)
 }
 
 // What pods of before a change need stays until they are gone.
@@ -158,7 +158,7 @@ func TestFollowMissing(t *testing.T) {
 	w.dependent("conf")
 	w.check("it comes", w.run(), "a: create ConfigMap ns/conf")
 	w.check("not missing", missing(), "")
-	w.Unwant(w.key("ConfigMap", "ns", "conf"))
+	w.RemoveDesired(w.key("ConfigMap", "ns", "conf"))
 	if !w.Clean(web) {
 		t.Error("it isn't planned anew when it has gone")
 	}
@@ -201,7 +201,7 @@ func TestFollowWhereItIs(t *testing.T) {
 		"spec":{"replicas":1,"template":{"spec":{"containers":[{}],"volumes":[{"name":"v","configMap":{"name":"conf"}}]}}}}`)
 	w.run()
 	w.check("a whole one", w.in(set)+" "+w.in(conf), "b b")
-	w.Unwant(set)
+	w.RemoveDesired(set)
 	w.run()
 	tick := w.want("CronJob", "ns", "tick", `{"metadata":{"annotations":{"fedns.io/follow":"dependencies"}},
 		"spec":{"schedule":"* * * * *","jobTemplate":{"spec":{"template":{"spec":{"containers":[{}],"volumes":[{"name":"v","configMap":{"name":"conf"}}]}}}}}}`)
@@ -209,7 +209,7 @@ func TestFollowWhereItIs(t *testing.T) {
 	if where := w.in(tick); where == "" || w.in(conf) != where {
 		t.Errorf("a CronJob is in %q, and what it needs in %q", where, w.in(conf))
 	}
-	w.Unwant(tick)
+	w.RemoveDesired(tick)
 	w.run()
 	w.want("Deployment", "ns", "web", `{"metadata":{"annotations":{"fedns.io/follow":"dependencies","fedns.io/overrides":"- {clusters: [b], patch: [{path: /spec/template/spec/volumes/0/configMap/name, value: other}]}"}},
 		"spec":{"replicas":2,"template":{"spec":{"containers":[{}],"volumes":[{"name":"v","configMap":{"name":"conf"}}]}}}}`)
@@ -284,13 +284,13 @@ func TestFollowKept(t *testing.T) {
 	if p := w.Plan(web); !p.Done {
 		t.Errorf("it isn't done: %+v", p)
 	}
-	w.Unwant(web)
+	w.RemoveDesired(web)
 	w.run()
 	w.check("for the other", w.in(conf), "b")
 
 	w.want("Deployment", "ns", "api", strings.Replace(deleting, `"fedns.io/orphan":"true"`, `"x":"y"`, 1))
 	w.check("and without that", w.run(), "b: delete Deployment ns/api\nb: delete ConfigMap ns/conf")
-	w.Unwant(api)
+	w.RemoveDesired(api)
 
 	w.have("a", conf, `{"data":{"x":"theirs"}}`)
 	w.needy("web", "a", "conf", "")

@@ -29,7 +29,7 @@ func TestPlanHalfDone(t *testing.T) {
 			w.editAll(k, func(e *Entry) { *e = Entry{Have: e.Have} })
 		}
 		want()
-		w.Wanted(k).Record = record
+		w.Desired(k).Record = record
 		p := w.Plan(k)
 		w.Planned(k, p)
 		left := slices.Clone(p.Steps)

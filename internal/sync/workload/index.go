@@ -26,19 +26,19 @@ func compareKeys(a, b Key) int {
 	return cmp.Or(cmp.Compare(a.Order, b.Order), cmp.Compare(a.Kind.Name, b.Kind.Name), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
-// note remembers what other plans are looked up by.
-func (t *Table) note(k Key) {
+// addToIndex remembers what other plans are looked up by.
+func (t *Table) addToIndex(k Key) {
 	switch {
-	case k.Home:
+	case k.Contains:
 		t.namespaces[k.Name] = k
 	case k.Scaler:
 		t.autoscalers.add(k.Namespace, k)
 	}
 }
 
-// unnote forgets what nobody wants and nobody has.
-func (t *Table) unnote(k Key) {
-	if r := t.rows[k]; r.want != nil || r.entries.exist() {
+// removeFromIndex forgets what nobody wants and nobody has.
+func (t *Table) removeFromIndex(k Key) {
+	if r := t.rows[k]; r.desired != nil || r.entries.exist() {
 		return
 	}
 	if t.namespaces[k.Name] == k {
@@ -48,7 +48,7 @@ func (t *Table) unnote(k Key) {
 }
 
 // count keeps how many objects of ours a cluster has in each namespace.
-func (t *Table) count(k Key, cluster string, h *Have, by int) {
+func (t *Table) count(k Key, cluster string, h *Observed, by int) {
 	if h == nil || !h.Ours || !k.Namespaced {
 		return
 	}
@@ -78,15 +78,15 @@ func (t *Table) touch(k Key) {
 		t.dirty[d] = true
 	}
 	for f := range t.followers[k] {
-		if w := t.Wanted(f); w.Deleting || w.Leaving {
+		if w := t.Desired(f); w.Deleting || w.Leaving {
 			t.dirty[f] = true // it may wait for this one to be left
 		}
 	}
-	if w := t.Home(k); w != nil && w.Propagate == "false" {
+	if w := t.NamespaceOf(k); w != nil && w.Propagate == "false" {
 		t.dirty[w.Key] = true // it is where something in it is
 	}
 	switch {
-	case k.Home:
+	case k.Contains:
 		for o := range t.inside[k.Name] {
 			t.dirty[o] = true
 		}
@@ -96,14 +96,14 @@ func (t *Table) touch(k Key) {
 		}
 		// What else may scale it goes by where it is, and by how much of it there is.
 		for a := range t.autoscalers[k.Namespace] {
-			if w := t.Wanted(a); w != nil && w.Target == k.Kind.Name+" "+k.Name {
+			if w := t.Desired(a); w != nil && w.Target == k.Kind.Name+" "+k.Name {
 				t.dirty[a] = true
 			}
 		}
 	case k.Scaler:
 		r := t.rows[k]
-		if r.want != nil {
-			t.scaled(k.Namespace, r.want.Target)
+		if r.desired != nil {
+			t.scaled(k.Namespace, r.desired.Target)
 		}
 		for _, h := range r.entries.haves() {
 			t.scaled(k.Namespace, h.Target)
@@ -123,10 +123,10 @@ func (t *Table) scaled(namespace, target string) {
 	}
 }
 
-// touchSort has the plans of all objects of a sort made anew; nil: of all sorts.
-func (t *Table) touchSort(s *Sort) {
+// touchKind has the plans of all objects of a kind made anew; nil: of all kinds.
+func (t *Table) touchKind(s *FederatedKind) {
 	for k, r := range t.rows {
-		if r.want != nil && (s == nil || k.Sort == s) {
+		if r.desired != nil && (s == nil || k.FederatedKind == s) {
 			t.dirty[k] = true
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
-// A Sort is a kind of objects that is kept in every cluster.
-type Sort struct {
+// A FederatedKind is a kind of objects that is kept in every cluster.
+type FederatedKind struct {
 	v1alpha1.Kind
 	// Order is when it is written: what others need comes first.
 	Order int
@@ -33,7 +33,7 @@ type Sort struct {
 	// Export says that the clusters' objects get the label that DNS selects by.
 	Export bool
 	// Home says that others' objects are in those of this kind, and go with them.
-	Home bool
+	Contains bool
 	// Scaler says that objects of this kind scale others, whosever they are.
 	Scaler bool
 	// Dropped says that it isn't kept any more: what is left of it is let go.
@@ -80,9 +80,9 @@ type Sort struct {
 }
 
 // Kinds are those that are kept in every cluster without being asked for.
-func Kinds() []*Sort {
-	return []*Sort{
-		{Kind: builtin.Namespaces, Order: 0, Home: true, strip: stripNamespace, own: func(k Key, _ Object) bool { return system(k.Name) }},
+func Kinds() []*FederatedKind {
+	return []*FederatedKind{
+		{Kind: builtin.Namespaces, Order: 0, Contains: true, strip: stripNamespace, own: func(k Key, _ Object) bool { return system(k.Name) }},
 		{Kind: builtin.ConfigMaps, Order: 1, own: helms},
 		{Kind: builtin.Secrets, Order: 1, Secret: true, own: func(k Key, o Object) bool { return text(o, "type") == builtin.TokenType || helms(k, o) }},
 		{Kind: builtin.ServiceAccounts, Order: 1, strip: stripAccount},
@@ -101,28 +101,28 @@ func Kinds() []*Sort {
 }
 
 // Other is a kind that isn't kept without being asked for. Most are copied as they are.
-func Other(k v1alpha1.Kind) *Sort {
+func Other(k v1alpha1.Kind) *FederatedKind {
 	for _, s := range append(Kinds(), others()...) {
 		if s.Is(k) {
 			s.Kind = k
 			return s
 		}
 	}
-	return &Sort{Kind: k, Order: 2}
+	return &FederatedKind{Kind: k, Order: 2}
 }
 
 // others are the kinds of which more than that is to be said. They aren't kept without being
 // asked for since they cost something in each cluster, give rights there, or bound what all
 // else may have.
-func others() []*Sort {
-	out := []*Sort{
+func others() []*FederatedKind {
+	out := []*FederatedKind{
 		{Kind: builtin.VolumeClaims, Order: 1, strip: stripClaim, status: claims, kept: []string{"phase", "capacity", "accessModes"}, unseen: true},
 		{Kind: builtin.Quotas, Order: 1, status: quotas, kept: []string{"hard", "used"}, unseen: true},
 		{Kind: builtin.Limits, Order: 1},
 		{Kind: builtin.EndpointSlices, Order: 3, own: sliced},
 	}
 	for _, name := range []string{"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"} {
-		out = append(out, &Sort{Kind: v1alpha1.Kind{Group: "gateway.networking.k8s.io", Version: "v1", Name: name}, Order: 2, status: routes, kept: []string{"parents"}, unseen: true})
+		out = append(out, &FederatedKind{Kind: v1alpha1.Kind{Group: "gateway.networking.k8s.io", Version: "v1", Name: name}, Order: 2, status: routes, kept: []string{"parents"}, unseen: true})
 	}
 	return out
 }
@@ -137,8 +137,8 @@ func sliced(k Key, o Object) bool {
 // once is why a CronJob is in one cluster: in each of several all of it would be done.
 func once(Object) string { return "what it runs would be run once in each cluster" }
 
-// Is says whether a sort is of a kind, in whichever version.
-func (s *Sort) Is(k v1alpha1.Kind) bool { return s.Group == k.Group && s.Kind.Name == k.Name }
+// Is says whether a kind is of a kind, in whichever version.
+func (s *FederatedKind) Is(k v1alpha1.Kind) bool { return s.Group == k.Group && s.Kind.Name == k.Name }
 
 // helms says whether an object is Helm's own record of what it has installed in this API: in
 // a cluster, it would tell of what Helm has never done there.
@@ -218,11 +218,11 @@ func isInternal(o Object) bool { return text(o, "spec", "type") != "LoadBalancer
 
 // Workload says whether pods come of objects of this kind, and a count of them is
 // split.
-func (s *Sort) Workload() bool { return slices.Contains(s.Scale, "replicas") }
+func (s *FederatedKind) Workload() bool { return slices.Contains(s.Scale, "replicas") }
 
 // A Key names a federated object, and its like in the clusters.
 type Key struct {
-	*Sort
+	*FederatedKind
 	Namespace, Name string
 }
 
@@ -247,7 +247,7 @@ func Federated(k Key, o Object) bool {
 		return false
 	}
 	// A Namespace is where others' objects are, whoever made it.
-	return k.Home || !Owned(o)
+	return k.Contains || !Owned(o)
 }
 
 // Made says whether an object is one that every cluster makes for itself, or fedctl.

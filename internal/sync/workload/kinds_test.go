@@ -36,7 +36,7 @@ func TestKindsAreInOneTable(t *testing.T) {
 func TestFederatedOther(t *testing.T) {
 	namesake := Other(v1alpha1.Kind{Group: "example.com", Version: "v1", Name: "Namespace"})
 	for _, tt := range []struct {
-		sort *Sort
+		sort *FederatedKind
 		name string
 		want bool
 	}{

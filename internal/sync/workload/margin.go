@@ -54,7 +54,7 @@ func put(o Object, path string, n int64) {
 func (v *View) margins(scales map[string]Scale, weights map[string]int64) map[string]Scale {
 	parts := map[string]map[string]int64{}
 	for path, n := range v.Margins {
-		parts[path] = replicas.Portions(n, weights, v.Want.Namespace+"/"+v.Name)
+		parts[path] = replicas.Portions(n, weights, v.Desired.Namespace+"/"+v.Name)
 	}
 	out := maps.Clone(scales)
 	for c := range weights {
@@ -62,8 +62,8 @@ func (v *View) margins(scales map[string]Scale, weights map[string]int64) map[st
 		for path := range v.Margins {
 			part[path] = parts[path][c]
 		}
-		if v.Sort.floor != nil {
-			v.Sort.floor(part, v.Margins, v.Loose)
+		if v.FederatedKind.floor != nil {
+			v.FederatedKind.floor(part, v.Margins, v.Loose)
 		}
 		out[c] = maps.Clone(scales[c])
 		if out[c] == nil {
@@ -103,10 +103,10 @@ func yields(part, whole Scale, _ bool) {
 // guarded are the pods that a budget of disruptions speaks of, in each cluster, by the plans
 // of the federated workloads that it selects; where there are none, it is the same for all
 // clusters.
-func (t *Table) guarded(w *Want) map[string]int64 {
+func (t *Table) guarded(w *Desired) map[string]int64 {
 	out := map[string]int64{}
 	for k := range t.inside[w.Key.Namespace] {
-		o := t.Wanted(k)
+		o := t.Desired(k)
 		if !k.Workload() || o.Deleting || !w.guards(o) {
 			continue
 		}
@@ -138,7 +138,7 @@ func (v *View) pods() map[string]int64 {
 }
 
 // guards says whether a budget speaks of the pods of a workload.
-func (w *Want) guards(o *Want) bool {
+func (w *Desired) guards(o *Desired) bool {
 	for key, want := range texts(w.Selects, "matchLabels") {
 		if have, ok := o.PodLabels[key]; !ok || have != want {
 			return false

@@ -24,7 +24,7 @@ func TestPlanOfMargins(t *testing.T) {
 		k := w.want("Deployment", "ns", "web", fmt.Sprintf(web, tt.rolling))
 		w.check(tt.name, w.run(), "a: create Deployment ns/web "+tt.a+"\nb: create Deployment ns/web "+tt.b)
 		w.check(tt.name+", done", w.run(), "")
-		if len(w.Wanted(k).Margins) > 0 {
+		if len(w.Desired(k).Margins) > 0 {
 			w.copied("a", k, `{"spec":{"replicas":3,"strategy":{"rollingUpdate":{"maxSurge":9,"maxUnavailable":9}}}}`)
 			w.check(tt.name+", changed by hand", w.run(), "a: update Deployment ns/web "+tt.a)
 		}
@@ -74,8 +74,8 @@ func TestGuards(t *testing.T) {
 		`{"matchExpressions":[{"key":"zone","operator":"DoesNotExist"}]}`:                            true,
 		`{"matchLabels":{"app":"web"},"matchExpressions":[{"key":"app","operator":"DoesNotExist"}]}`: false,
 	} {
-		budget := &Want{Selects: parse(t, selector)}
-		if got := budget.guards(&Want{PodLabels: map[string]string{"app": "web"}}); got != want {
+		budget := &Desired{Selects: parse(t, selector)}
+		if got := budget.guards(&Desired{PodLabels: map[string]string{"app": "web"}}); got != want {
 			t.Errorf("%s: %v", selector, got)
 		}
 	}
@@ -94,7 +94,7 @@ func TestMarginProperties(t *testing.T) {
 		w.run()
 		var ups, downs int64
 		for _, c := range []string{"a", "b", "c"} {
-			s := w.Known(c, k).Scale
+			s := w.Observed(c, k).Scale
 			if s["replicas"] > 0 { // of none, none is missing, or too many
 				ups, downs = ups+s[surge], downs+s[missing]
 			}

@@ -32,7 +32,7 @@ func (v *View) moved(shares map[string]Scale, decided map[string]placement.Decis
 		all = append(all, v.holding(m, share["replicas"]))
 	}
 	out := maps.Clone(shares)
-	for c, n := range replicas.Move(v.atOnce(shares), all, v.Want.Namespace+"/"+v.Name) {
+	for c, n := range replicas.Move(v.atOnce(shares), all, v.Desired.Namespace+"/"+v.Name) {
 		if _, ok := shares[c]; ok || n > 0 {
 			out[c] = Scale{"replicas": n}
 		}
@@ -43,7 +43,7 @@ func (v *View) moved(shares map[string]Scale, decided map[string]placement.Decis
 // leaves says whether a cluster has a workload that is on its way out, for all that is known.
 func (v *View) leaves(m *Member, d placement.Decision) bool {
 	h := v.Entries[m.Name].Have
-	return d.Leaves && (h == nil && !m.knows(v.Sort) || h != nil && h.Ours && !h.Deleting)
+	return d.Leaves && (h == nil && !m.knows(v.FederatedKind) || h != nil && h.Ours && !h.Deleting)
 }
 
 // surging is how many there may be beyond those that are wanted.
@@ -71,7 +71,7 @@ func (v *View) atOnce(shares map[string]Scale) int64 {
 // holding is what a cluster has of a workload, and is to have.
 func (v *View) holding(m *Member, share int64) replicas.Holding {
 	e := v.Entries[m.Name]
-	out := replicas.Holding{Name: m.Name, Share: share, Sure: share, Asked: e.Sent["replicas"], Fixed: !m.knows(v.Sort)}
+	out := replicas.Holding{Name: m.Name, Share: share, Sure: share, Asked: e.Sent["replicas"], Fixed: !m.knows(v.FederatedKind)}
 	if c := e.Capacity; c != nil && c.Room() != nil {
 		out.Sure = min(out.Sure, *c.Room())
 	}
@@ -90,7 +90,7 @@ func (v *View) holding(m *Member, share int64) replicas.Holding {
 	n := func(field string) int64 { n, _ := number(h.Part.Status, field); return n }
 	seen := n("observedGeneration")
 	out.Ready, out.Unseen = n("availableReplicas"), seen > 0 && seen < h.Part.Generation // one that nobody has ever seen has no pods
-	out.Mixed = slices.Contains(v.Sort.kept, "updatedReplicas") && n("updatedReplicas") < n("replicas")
+	out.Mixed = slices.Contains(v.FederatedKind.kept, "updatedReplicas") && n("updatedReplicas") < n("replicas")
 	return out
 }
 

@@ -17,7 +17,7 @@ import (
 // answers has the controller of a cluster say that so many of what is asked for are ready.
 func (w *world) answers(cluster string, k Key, ready int64) {
 	w.Helper()
-	h := w.Known(cluster, k)
+	h := w.Observed(cluster, k)
 	n := h.Scale["replicas"]
 	g := h.Part.Generation
 	w.copied(cluster, k, fmt.Sprintf(`{"metadata":{"uid":%q,"generation":%d},"spec":{"replicas":%d},"status":{"observedGeneration":%d,"replicas":%d,"updatedReplicas":%d,"readyReplicas":%d,"availableReplicas":%d}}`, h.UID, g, n, g, n, n, ready, ready))
@@ -61,7 +61,7 @@ c Applied 3 replicas: `)
 		w.want("Deployment", "ns", "web", fmt.Sprintf(`{"metadata":{"annotations":{"fedns.io/surge":%q,"fedns.io/preferences":"{\"rebalance\":true,\"clusters\":{\"a\":{\"weight\":1}}}"}},"spec":{"replicas":6}}`, s))
 	}
 	for _, c := range []string{"a", "b", "c"} {
-		w.answers(c, k, w.Known(c, k).Scale["replicas"])
+		w.answers(c, k, w.Observed(c, k).Scale["replicas"])
 	}
 	surge("1") // which stays in the federation
 	w.check("one at a time", w.run(), "a: update Deployment ns/web 1 replica")
@@ -94,12 +94,12 @@ func TestMovesToAnotherSelector(t *testing.T) {
 	for i := range int64(4) {
 		w.answers("b", k, i+1)
 		w.run()
-		if h := w.Known("a", k); h != nil {
+		if h := w.Observed("a", k); h != nil {
 			w.answers("a", k, h.Scale["replicas"])
 			w.run()
 		}
 	}
-	if w.Known("a", k) != nil {
+	if w.Observed("a", k) != nil {
 		t.Error("it is there still")
 	}
 	w.answers("b", k, 4)
@@ -122,7 +122,7 @@ func TestMovesGoByWhatIsSeen(t *testing.T) {
 			w := newWorld(t, "a", "b")
 			k := w.want("Deployment", "ns", "web", `{"spec":{"replicas":8}}`)
 			w.run()
-			w.copied("b", k, fmt.Sprintf(`{"metadata":{"generation":2,"uid":%q},"spec":{"replicas":4},"status":%s}`, w.Known("b", k).UID, tt.status))
+			w.copied("b", k, fmt.Sprintf(`{"metadata":{"generation":2,"uid":%q},"spec":{"replicas":4},"status":%s}`, w.Observed("b", k).UID, tt.status))
 			w.member("b").Evacuated = true
 			w.SetMembers(w.members)
 			w.check("moves", w.run(), tt.want)
@@ -167,7 +167,7 @@ func (m *moving) wanted(n int64, surge, preferences, selector string) {
 // asked are the replicas of all clusters that count.
 func (m *moving) asked() (sum int64) {
 	for _, c := range m.members {
-		if h := m.Known(c.Name, m.key); h != nil && !c.Lost {
+		if h := m.Observed(c.Name, m.key); h != nil && !c.Lost {
 			sum += h.Scale["replicas"]
 		}
 	}
@@ -177,7 +177,7 @@ func (m *moving) asked() (sum int64) {
 // hidden are the replicas that clusters may have been given of which nothing is known.
 func (m *moving) hidden(v *View) (sum int64) {
 	for _, c := range m.members {
-		if m.Known(c.Name, m.key) == nil && !c.Lost && !c.knows(v.Sort) {
+		if m.Observed(c.Name, m.key) == nil && !c.Lost && !c.knows(v.FederatedKind) {
 			sum += v.given(c.Name)["replicas"]
 		}
 	}
@@ -200,7 +200,7 @@ func (m *moving) step(which int) bool {
 	if len(p.Steps) == 0 {
 		return false
 	}
-	v := m.view(m.Wanted(m.key))
+	v := m.view(m.Desired(m.key))
 	s := p.Steps[which%len(p.Steps)]
 	asked, up, most := m.asked(), m.up(), m.total+v.surging()
 	hidden := m.hidden(&v)
@@ -244,7 +244,7 @@ func TestMovesProperties(t *testing.T) {
 		cluster := func() *Member { return m.members[rapid.IntRange(0, len(m.members)-1).Draw(rt, "cluster")] }
 		for range rapid.IntRange(0, 50).Draw(rt, "events") {
 			c := cluster()
-			h := m.Known(c.Name, m.key)
+			h := m.Observed(c.Name, m.key)
 			switch event := rapid.IntRange(0, 8).Draw(rt, "event"); {
 			case event < 3:
 				m.step(int(number("step", 3)))
@@ -270,7 +270,7 @@ func TestMovesProperties(t *testing.T) {
 			case event == 8: // another fedsync leads, which knows what is there and what was written
 				r := Record{}.Next("uid-web", m.Plan(m.key).Standings, string(Applied), "", time.Time{})
 				m.editAll(m.key, func(e *Entry) { *e = Entry{Have: e.Have} })
-				m.Wanted(m.key).Record = r
+				m.Desired(m.key).Record = r
 			}
 		}
 		for _, c := range m.members {
@@ -279,7 +279,7 @@ func TestMovesProperties(t *testing.T) {
 		m.SetMembers(m.members)
 		for i := 0; ; i++ {
 			for _, c := range names {
-				if h := m.Known(c, m.key); h != nil {
+				if h := m.Observed(c, m.key); h != nil {
 					m.ready[c] = h.Scale["replicas"]
 					m.answers(c, m.key, m.ready[c])
 				}
@@ -292,7 +292,7 @@ func TestMovesProperties(t *testing.T) {
 			}
 		}
 		for _, s := range m.Plan(m.key).Standings {
-			if h := m.Known(s.Cluster, m.key); s.Why != "" || s.Moving || !maps.Equal(h.Scale, s.Scale) {
+			if h := m.Observed(s.Cluster, m.key); s.Why != "" || s.Moving || !maps.Equal(h.Scale, s.Scale) {
 				rt.Fatalf("%s has %s, and is to have %s: %s", s.Cluster, h.Scale, s.Scale, s.Why)
 			}
 		}

@@ -26,7 +26,7 @@ func TestPlanOfOrdinals(t *testing.T) {
 	w.check("each has its own", w.run(), "a: create StatefulSet ns/db 3 replicas, from number 0\nb: create StatefulSet ns/db 2 replicas, from number 100\nc: create StatefulSet ns/db 2 replicas, from number 200")
 	w.check("and done", w.run(), "")
 	w.check("stands", w.stands(k), "a Applied, b Applied, c Applied")
-	if o := w.Wanted(k).Template.For(Scale{"replicas": 2, "ordinals.start": 100}); jsonOf(o["spec"]) != `{"ordinals":{"start":100},"replicas":2}` {
+	if o := w.Desired(k).Template.For(Scale{"replicas": 2, "ordinals.start": 100}); jsonOf(o["spec"]) != `{"ordinals":{"start":100},"replicas":2}` {
 		t.Errorf("b gets %s", jsonOf(o["spec"]))
 	}
 	w.copied("b", k, `{"spec":{"replicas":2,"ordinals":{"start":0}}}`)
@@ -72,7 +72,7 @@ func TestPlanOfOrdinals(t *testing.T) {
 	w.run()
 	w.want("HorizontalPodAutoscaler", "ns", "db", `{"spec":{"scaleTargetRef":{"kind":"StatefulSet","name":"db"},"minReplicas":2,"maxReplicas":20}}`)
 	w.run()
-	w.check("bounded", w.Known("a", w.key("HorizontalPodAutoscaler", "ns", "db")).Scale.String(), "1 minReplica, 3 maxReplicas")
+	w.check("bounded", w.Observed("a", w.key("HorizontalPodAutoscaler", "ns", "db")).Scale.String(), "1 minReplica, 3 maxReplicas")
 }
 
 // An ordered is what really is in the clusters of a StatefulSet that is split, of which a table
@@ -138,7 +138,7 @@ func (o *ordered) steps() []Step {
 // tell writes down how it stands, as fedsync does before it ends and before it begins elsewhere.
 func (o *ordered) tell() {
 	p := o.Plan(o.k)
-	o.note = o.Wanted(o.k).Record.Next(o.Wanted(o.k).UID, p.Standings, "Applied", "", time.Unix(0, 0)).Short().String()
+	o.note = o.Desired(o.k).Record.Next(o.Desired(o.k).UID, p.Standings, "Applied", "", time.Unix(0, 0)).Short().String()
 	o.spec(o.note)
 }
 

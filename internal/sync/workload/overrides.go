@@ -34,7 +34,7 @@ type misuse string
 func (e misuse) Error() string { return string(e) }
 
 // readOverrides reads the rules of an object, and looks whether each may change what it does.
-func (w *Want) readOverrides(annotations map[string]string) (o overrides, err error) {
+func (w *Desired) readOverrides(annotations map[string]string) (o overrides, err error) {
 	if o.rules, err = patch.FromAnnotations(annotations); err != nil || o.rules == nil {
 		o.wrong = err
 		return o, err
@@ -54,7 +54,7 @@ func (w *Want) readOverrides(annotations map[string]string) (o overrides, err er
 
 // templateFor is what a cluster gets. An error says that it isn't known: nothing may be written
 // there then.
-func (w *Want) templateFor(m *Member) (*Template, error) {
+func (w *Desired) templateFor(m *Member) (*Template, error) {
 	if w.overrides.wrong != nil {
 		return nil, w.overrides.wrong
 	}
@@ -71,7 +71,7 @@ func (w *Want) templateFor(m *Member) (*Template, error) {
 }
 
 // template is what a cluster gets; nil: nothing, or that isn't known.
-func (t *Table) template(cluster string, w *Want) *Template {
+func (t *Table) template(cluster string, w *Desired) *Template {
 	switch {
 	case w == nil || w.overrides.wrong != nil:
 		return nil
@@ -90,7 +90,7 @@ func (t *Table) template(cluster string, w *Want) *Template {
 }
 
 // variant is what rules make of an object, as it is with all that is split.
-func (w *Want) variant(rules patch.Rules) variant {
+func (w *Desired) variant(rules patch.Rules) variant {
 	was := w.Template.For(w.Total)
 	for f, n := range w.Margins {
 		put(was, f, n)
@@ -118,7 +118,7 @@ func (w *Want) variant(rules patch.Rules) variant {
 
 // misuse is why an object can't be changed so in a cluster, and what could be done instead;
 // "": it can.
-func (w *Want) misuse(was, now Object) string {
+func (w *Desired) misuse(was, now Object) string {
 	metadata := func(o Object) Object {
 		m := maps.Clone(object(o, "metadata"))
 		delete(m, "labels")

@@ -20,7 +20,7 @@ func (w *world) web(replicas int, image, overrides string) Key {
 // image is what a cluster has.
 func (w *world) image(cluster string, k Key) string {
 	w.Helper()
-	h := w.Known(cluster, k)
+	h := w.Observed(cluster, k)
 	if h == nil || h.Live == nil {
 		return ""
 	}
@@ -162,13 +162,13 @@ func TestOverriddenReplicas(t *testing.T) {
 	w.check("more", w.run(), "a: update Deployment ns/web 4 replicas, 2 maxSurge\nb: update Deployment ns/web 2 replicas, 1 maxSurge\nc: update Deployment ns/web 2 replicas, 1 maxSurge\na: update Deployment ns/web 5 replicas, 2 maxSurge")
 	k := w.web(9, "web:1", in("0"))
 	w.run()
-	w.check("none", fmt.Sprint(w.Known("a", k).Scale), "0 replicas, 1 maxSurge")
+	w.check("none", fmt.Sprint(w.Observed("a", k).Scale), "0 replicas, 1 maxSurge")
 	if n := w.Plan(k).Notes; len(n) > 0 {
 		t.Errorf("notes %v", n)
 	}
 	k = w.web(3, "web:1", in("5"))
 	w.run()
-	w.check("more than there are", fmt.Sprint(w.Known("a", k).Scale["replicas"]+w.Known("b", k).Scale["replicas"]+w.Known("c", k).Scale["replicas"]), "3")
+	w.check("more than there are", fmt.Sprint(w.Observed("a", k).Scale["replicas"]+w.Observed("b", k).Scale["replicas"]+w.Observed("c", k).Scale["replicas"]), "3")
 	if n := w.Plan(k).Notes; len(n) != 1 || n[0].Text != "overrides ask for 5 in a, and the object for 3 replicas in all: not every cluster gets what they ask for" {
 		t.Errorf("notes %v", n)
 	}

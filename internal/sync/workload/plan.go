@@ -98,7 +98,7 @@ func (v *View) present(m *Member) bool {
 	if h := v.Entries[m.Name].Have; h != nil {
 		return h.Ours || h.Marked
 	}
-	return !m.knows(v.Sort) && v.Record.holds(m.Name)
+	return !m.knows(v.FederatedKind) && v.Record.holds(m.Name)
 }
 
 // place decides whether the object belongs into a cluster, and why.
@@ -127,7 +127,7 @@ func (v *View) alone(m *Member) placement.Decision {
 	cluster := placement.Cluster{Labels: m.Labels, Taints: m.Taints, Evacuate: m.Evacuated}
 	d := placement.Decide(placement.Object{Selector: v.selector, Tolerations: v.tolerations}, cluster, present)
 	if d.Place && v.Namespace != nil {
-		home := v.Homes[m.Name].Have != nil || !m.knows(v.Namespace.Sort) && v.Namespace.Record.holds(m.Name)
+		home := v.Homes[m.Name].Have != nil || !m.knows(v.Namespace.FederatedKind) && v.Namespace.Record.holds(m.Name)
 		in := placement.Decide(placement.Object{Selector: v.Namespace.selector, Tolerations: v.Namespace.tolerations}, cluster, home)
 		if !in.Place {
 			in.Why = "its namespace: " + in.Why
@@ -149,7 +149,7 @@ const unselected = "it is a Secret, and no fedns.io/cluster-selector of it or of
 // hidden says whether the object may be in a cluster that doesn't serve its kind: it was there
 // when it did.
 func (v *View) hidden(m *Member) bool {
-	return m.Hides != nil && m.Hides(v.Sort) && v.Record.standing(m.Name).Applied != ""
+	return m.Hides != nil && m.Hides(v.FederatedKind) && v.Record.standing(m.Name).Applied != ""
 }
 
 // leave takes an object out of the clusters.
@@ -170,20 +170,20 @@ func (v *View) leave() Plan {
 	var waits []string
 	for _, m := range v.Members {
 		h := v.Entries[m.Name].Have
-		s := Standing{Cluster: m.Name, State: Deleting}
+		s := Propagation{Cluster: m.Name, State: Deleting}
 		switch released := v.released(m.Name); {
-		case m.Lacks(v.Sort):
+		case m.Lacks(v.FederatedKind):
 			if released || !v.hidden(m) {
 				continue
 			}
 			waits = append(waits, m.Name)
 			s.State, s.Error = Unreachable, "it doesn't serve "+v.Kind.String()+" any more, and may have the object still"
-		case !m.knows(v.Sort):
+		case !m.knows(v.FederatedKind):
 			if released || !v.present(m) {
 				continue
 			}
 			waits = append(waits, m.Name)
-			s.State, s.Error = Unreachable, m.denies(v.Sort)
+			s.State, s.Error = Unreachable, m.denies(v.FederatedKind)
 		case h == nil || !h.Ours && !h.Marked:
 			continue
 		case orphan:

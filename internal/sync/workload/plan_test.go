@@ -28,7 +28,7 @@ func newWorld(t testing.TB, members ...string) *world {
 	for _, name := range members {
 		w.members = append(w.members, &Member{
 			Name: name, Labels: map[string]string{"name": name}, Reachable: true,
-			Lists: func(*Sort) bool { return true }, Lacks: func(*Sort) bool { return false },
+			Lists: func(*FederatedKind) bool { return true }, Lacks: func(*FederatedKind) bool { return false },
 		})
 	}
 	w.SetMembers(w.members)
@@ -47,7 +47,7 @@ func (w *world) want(kindName, namespace, name, more string) Key {
 	k := w.key(kindName, namespace, name)
 	w.version++
 	o := merge(parse(w, fmt.Sprintf(`{"metadata":{"name":%q,"namespace":%q,"uid":"uid-%s","resourceVersion":"%d","finalizers":["fedns.io/fedsync"]}}`, name, namespace, name, w.version)), parse(w, more))
-	w.Want(NewWant(k, o, "prod"))
+	w.SetDesired(NewDesired(k, o, "prod"))
 	return k
 }
 
@@ -68,13 +68,13 @@ func merge(a, b Object) Object {
 func (w *world) have(cluster string, k Key, object string) {
 	w.Helper()
 	w.version++
-	w.Have(cluster, k, merge(parse(w, fmt.Sprintf(`{"metadata":{"name":%q,"namespace":%q,"uid":"uid-%s-%d","resourceVersion":"%d"}}`, k.Name, k.Namespace, cluster, w.version, w.version)), parse(w, object)))
+	w.SetObserved(cluster, k, merge(parse(w, fmt.Sprintf(`{"metadata":{"name":%q,"namespace":%q,"uid":"uid-%s-%d","resourceVersion":"%d"}}`, k.Name, k.Namespace, cluster, w.version, w.version)), parse(w, object)))
 }
 
 // copied has what was applied in a cluster, with more merged over it.
 func (w *world) copied(cluster string, k Key, more string) {
 	w.Helper()
-	w.have(cluster, k, jsonOf(merge(w.Wanted(k).Template.Object, parse(w, more))))
+	w.have(cluster, k, jsonOf(merge(w.Desired(k).Template.Object, parse(w, more))))
 }
 
 // run carries steps out until there are none, and says what they were.
@@ -84,7 +84,7 @@ func (w *world) run() string {
 	for range 20 {
 		n := len(all)
 		for _, k := range w.Dirty() {
-			if w.Wanted(k) == nil {
+			if w.Desired(k) == nil {
 				continue
 			}
 			p := w.Plan(k)
@@ -111,7 +111,7 @@ func (w *world) do(s Step) {
 	}
 	o := clone(s.Object).(Object)
 	generation := int64(1)
-	if h := w.Known(s.Cluster, s.Key); h != nil {
+	if h := w.Observed(s.Cluster, s.Key); h != nil {
 		if generation = h.Part.Generation + 1; h.Part.Status != nil {
 			o["status"] = clone(h.Part.Status)
 		}
@@ -200,7 +200,7 @@ func TestPlanOrphans(t *testing.T) {
 	if p := w.Plan(k); !p.Hold {
 		t.Errorf("it isn't held, as the finalizer is gone: %+v", p)
 	}
-	record := w.Wanted(k).Record.Next("uid-c", nil, string(Deleting), "", time.Time{})
+	record := w.Desired(k).Record.Next("uid-c", nil, string(Deleting), "", time.Time{})
 	w.want("ConfigMap", "ns", "c", fmt.Sprintf(deleting, ``, fmt.Sprintf(`,"annotations":{"fedns.io/status":%q}`, record)))
 	for _, s := range w.Plan(k).Steps {
 		if s.Verb != Release || !strings.Contains(s.Why, "--cascade=orphan") {
@@ -222,8 +222,8 @@ func TestPlanOrphans(t *testing.T) {
 	w.run()
 	w.want("Service", "ns", "s", fmt.Sprintf(deleting, `,"foregroundDeletion"`, ``))
 	w.check("foreground", w.run(), "a: delete Service ns/s\nb: delete Service ns/s")
-	if p := w.Plan(k); !p.Done || len(w.Wanted(k).Collected) != 1 {
-		t.Errorf("%+v, held by %v", p, w.Wanted(k).Collected)
+	if p := w.Plan(k); !p.Done || len(w.Desired(k).Collected) != 1 {
+		t.Errorf("%+v, held by %v", p, w.Desired(k).Collected)
 	}
 }
 
@@ -253,7 +253,7 @@ func TestPlanLetsGo(t *testing.T) {
 	for cluster, o := range map[string]string{"a": `{"metadata":{"labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`, "b": `{}`} {
 		w.have(cluster, robot, o)
 	}
-	w.Want(NewWant(robot, parse(t, `{"metadata":{"name":"robot","uid":"u","finalizers":["fedns.io/fedsync"],"deletionTimestamp":"2026-01-01T00:00:00Z"}}`), "prod"))
+	w.SetDesired(NewDesired(robot, parse(t, `{"metadata":{"name":"robot","uid":"u","finalizers":["fedns.io/fedsync"],"deletionTimestamp":"2026-01-01T00:00:00Z"}}`), "prod"))
 	w.check("of a kind that was dropped", w.run(), "a: release ServiceAccount ns/robot")
 	if p := w.Plan(robot); !p.Done || p.Hold {
 		t.Errorf("when all is let go: %+v", p)
@@ -265,7 +265,7 @@ func TestPlanLetsGo(t *testing.T) {
 func TestPlanHidden(t *testing.T) {
 	deleting := `{"metadata":{"deletionTimestamp":"2030-01-01T00:00:00Z","annotations":{"fedns.io/status":%q,"fedns.io/release":%q}}}`
 	was := func(state State, applied string) string {
-		return Record{UID: "uid-h", Clusters: []Standing{{Cluster: "a", State: state, Applied: applied}}}.String()
+		return Record{UID: "uid-h", Clusters: []Propagation{{Cluster: "a", State: state, Applied: applied}}}.String()
 	}
 	for _, tt := range []struct {
 		name, record string
@@ -278,8 +278,8 @@ func TestPlanHidden(t *testing.T) {
 		{"it is served again", was(NotServed, "h"), false, true, false},
 	} {
 		w := newWorld(t, "a")
-		w.member("a").Lacks = func(s *Sort) bool { return tt.lacks && s.Scaler }
-		w.member("a").Hides = func(s *Sort) bool { return tt.hides && s.Scaler }
+		w.member("a").Lacks = func(s *FederatedKind) bool { return tt.lacks && s.Scaler }
+		w.member("a").Hides = func(s *FederatedKind) bool { return tt.hides && s.Scaler }
 		w.SetMembers(w.members)
 		p := w.Plan(w.want("HorizontalPodAutoscaler", "ns", "h", fmt.Sprintf(deleting, tt.record, "")))
 		if p.Done == tt.waits || (len(p.Notes) == 1 && strings.HasPrefix(p.Notes[0].Text, "deletion waits for clusters that can't be asked: a; ")) != tt.waits {
@@ -309,7 +309,7 @@ func TestNamespaceStays(t *testing.T) {
 	if len(p.Notes) != 1 || p.Notes[0].Reason != "NamespaceStays" || p.Notes[0].Text != "it stays: it holds ConfigMap ns/held, which a finalizer of somebody else's keeps" || p.Done {
 		t.Errorf("%+v", p)
 	}
-	w.Unwant(k)
+	w.RemoveDesired(k)
 	if p := w.Plan(home); len(p.Notes) > 0 {
 		t.Errorf("in the end %+v", p)
 	}
@@ -342,14 +342,14 @@ func TestPlanHolds(t *testing.T) {
 	w.check("with objects in it", w.run(), "")
 	w.want("ConfigMap", "new", "c", `{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"}}`)
 	w.check("one that goes", w.run(), "a: delete ConfigMap new/c")
-	w.Unwant(k)
+	w.RemoveDesired(k)
 	w.check("and one that nobody asks for", w.run(), "")
 	if s := w.Strays(); len(s) != 1 || s[0].Name != "stray" {
 		t.Errorf("strays are %v", s)
 	}
 	w.Gone("a", w.key("Secret", "new", "stray"))
 	w.check("empty", w.run(), "a: delete Namespace new")
-	w.Dark(kind(t, "Secret"), true)
+	w.SetUnlisted(kind(t, "Secret"), true)
 	if p := w.Plan(home); p.Done || len(p.Notes) != 1 {
 		t.Errorf("a namespace of which it isn't known what it holds: %+v", p)
 	}
@@ -359,7 +359,7 @@ func TestPlanNeedsAnAnswer(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	k := w.want("ConfigMap", "ns", "c", `{}`)
 	w.run()
-	record := w.Wanted(k).Record.Next("uid-c", w.Plan(k).Standings, string(Applied), "", time.Time{}).String()
+	record := w.Desired(k).Record.Next("uid-c", w.Plan(k).Standings, string(Applied), "", time.Time{}).String()
 	silent := func(what string, set, unset func(m *Member)) {
 		t.Run(what, func(t *testing.T) {
 			w.TB = t
@@ -385,10 +385,10 @@ func TestPlanNeedsAnAnswer(t *testing.T) {
 		})
 	}
 	silent("out of reach", func(m *Member) { m.Reachable = false }, func(m *Member) { m.Reachable = true })
-	silent("not listed", func(m *Member) { m.Lists = func(*Sort) bool { return false } }, func(m *Member) { m.Lists = func(*Sort) bool { return true } })
+	silent("not listed", func(m *Member) { m.Lists = func(*FederatedKind) bool { return false } }, func(m *Member) { m.Lists = func(*FederatedKind) bool { return true } })
 	silent("forbidden", func(m *Member) {
-		m.Lists, m.Denies = func(*Sort) bool { return false }, func(*Sort) string { return "forbidden" }
-	}, func(m *Member) { m.Lists, m.Denies = func(*Sort) bool { return true }, nil })
+		m.Lists, m.Denies = func(*FederatedKind) bool { return false }, func(*FederatedKind) string { return "forbidden" }
+	}, func(m *Member) { m.Lists, m.Denies = func(*FederatedKind) bool { return true }, nil })
 }
 
 func TestPlanPlaces(t *testing.T) {
@@ -415,7 +415,7 @@ func TestPlanPlaces(t *testing.T) {
 	w.SetMembers(w.members)
 	w.want("Namespace", "", "ns", `{"metadata":{"annotations":{"fedns.io/tolerations":"[{\"operator\":\"Exists\"}]"}}}`)
 	w.check("with one that sends away", w.run(), "b: delete ConfigMap ns/c")
-	w.member("a").Lacks = func(s *Sort) bool { return s.Kind.Name == "ConfigMap" }
+	w.member("a").Lacks = func(s *FederatedKind) bool { return s.Kind.Name == "ConfigMap" }
 	w.SetMembers(w.members)
 	w.check("where it isn't served", w.stands(w.key("ConfigMap", "ns", "tolerant")), "a NotServed, b Applied")
 }
@@ -450,11 +450,11 @@ func TestPlanScales(t *testing.T) {
 
 	// Before it is known who scales, nobody is scaled back.
 	a := w.member("a")
-	a.Lists = func(s *Sort) bool { return s.Kind.Name != "HorizontalPodAutoscaler" }
+	a.Lists = func(s *FederatedKind) bool { return s.Kind.Name != "HorizontalPodAutoscaler" }
 	w.SetMembers(w.members)
 	w.copied("a", k, scaled(7))
 	w.check("as long as it isn't known", w.run(), "")
-	a.Lists = func(*Sort) bool { return true }
+	a.Lists = func(*FederatedKind) bool { return true }
 	w.SetMembers(w.members)
 	w.check("when it is", w.run(), "a: update Deployment ns/web 4 replicas")
 
@@ -487,7 +487,7 @@ func TestPlanRemembers(t *testing.T) {
 	k := w.key("Deployment", "ns", "web")
 	record := Record{}.Next("uid-web", w.Plan(k).Standings, string(Applied), "", time.Time{})
 	scaled := func(n int64) string {
-		return jsonOf(merge(w.Wanted(k).Template.Object, Object{"spec": map[string]any{"replicas": n}}))
+		return jsonOf(merge(w.Desired(k).Template.Object, Object{"spec": map[string]any{"replicas": n}}))
 	}
 	before := map[string]int64{}
 	for _, s := range record.Clusters {
@@ -502,7 +502,7 @@ func TestPlanRemembers(t *testing.T) {
 	// The record of another object of that name doesn't count.
 	other := newWorld(t, "a", "b")
 	other.want("Deployment", "ns", "web", fmt.Sprintf(`{"metadata":{"uid":"another","annotations":{"fedns.io/status":%q}},"spec":{"replicas":7}}`, record))
-	if r := other.Wanted(k).Record; len(r.Clusters) != 0 {
+	if r := other.Desired(k).Record; len(r.Clusters) != 0 {
 		t.Errorf("it has a record of another one: %+v", r)
 	}
 }
@@ -629,7 +629,7 @@ func TestPlanOfIndexedJobs(t *testing.T) {
 	w.run()
 	w.copied("b", k, running)
 	var looked []string
-	w.Behind(func(c string, x *Want, spec, ready int64, _ bool) {
+	w.Lagging(func(c string, x *Desired, spec, ready int64, _ bool) {
 		looked = append(looked, fmt.Sprint(c, " ", spec, " ", ready, " ", x.PodSelector))
 	})
 	w.check("whose pods are looked at", strings.Join(looked, ", "), "b 2 0 batch.kubernetes.io/job-name=j")
@@ -760,7 +760,7 @@ func TestOrder(t *testing.T) {
 			func() { w.have("b", w.key("Secret", "ns", "stray"), ours) },
 			func() {
 				for _, name := range []string{"a", "b", "c"} {
-					w.members = append(w.members, &Member{Name: name, Reachable: name != "c", Lists: func(*Sort) bool { return true }, Lacks: func(*Sort) bool { return false }})
+					w.members = append(w.members, &Member{Name: name, Reachable: name != "c", Lists: func(*FederatedKind) bool { return true }, Lacks: func(*FederatedKind) bool { return false }})
 				}
 				w.SetMembers(w.members)
 			},
@@ -770,7 +770,7 @@ func TestOrder(t *testing.T) {
 			h()
 		}
 		var all []string
-		for _, k := range w.Wants(nil) {
+		for _, k := range w.KeysOf(nil) {
 			for _, s := range w.Plan(k).Steps {
 				all = append(all, fmt.Sprintf("%s: %s %s%s: %s", s.Cluster, s.Verb, s.Key, scaleOf(s), s.Why))
 			}
@@ -801,9 +801,9 @@ func TestTableForgets(t *testing.T) {
 		w.want("Namespace", "", name, `{}`)
 	}
 	w.run()
-	for _, k := range w.Wants(nil) {
+	for _, k := range w.KeysOf(nil) {
 		w.Gone("a", k)
-		w.Unwant(k)
+		w.RemoveDesired(k)
 		w.Gone("b", k)
 	}
 	w.Dirty()
@@ -817,14 +817,14 @@ func TestOlder(t *testing.T) {
 	w := newWorld(t, "a")
 	k := w.want("ConfigMap", "ns", "c", `{"data":{"x":"1"}}`)
 	w.run()
-	now := w.Known("a", k)
+	now := w.Observed("a", k)
 	late := parse(t, fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":"1","labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`, now.UID))
-	w.Have("a", k, late)
-	if w.Known("a", k) != now {
+	w.SetObserved("a", k, late)
+	if w.Observed("a", k) != now {
 		t.Error("a late word counted")
 	}
-	w.Listed("a", k.Sort, map[Key]Object{k: late})
-	if w.Known("a", k).Version != "1" {
+	w.Listed("a", k.FederatedKind, map[Key]Object{k: late})
+	if w.Observed("a", k).Version != "1" {
 		t.Error("a list didn't have the last word")
 	}
 	for _, test := range [][2]string{{"1", "2"}, {"9", "10"}, {"99", "100"}, {"", "1"}} {
@@ -882,14 +882,14 @@ func TestListedIn(t *testing.T) {
 		t.Errorf("%d objects are in the namespace", n)
 	}
 	now := parse(t, `{"metadata":{"name":"kept","namespace":"ns","uid":"new","resourceVersion":"99","labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}}}`)
-	w.ListedIn("a", gone.Sort, "ns", map[Key]Object{kept: now})
-	if w.Known("a", gone) != nil || w.Known("a", other) == nil || w.Known("a", kept) == nil || w.Known("a", kept).UID != "new" {
-		t.Errorf("what isn't in the list is %v, another namespace's %v, and what is in it %+v", w.Known("a", gone), w.Known("a", other), w.Known("a", kept))
+	w.ListedIn("a", gone.FederatedKind, "ns", map[Key]Object{kept: now})
+	if w.Observed("a", gone) != nil || w.Observed("a", other) == nil || w.Observed("a", kept) == nil || w.Observed("a", kept).UID != "new" {
+		t.Errorf("what isn't in the list is %v, another namespace's %v, and what is in it %+v", w.Observed("a", gone), w.Observed("a", other), w.Observed("a", kept))
 	}
 	if n := w.Owned("ns", "a"); n != 1 {
 		t.Errorf("%d objects are in the namespace", n)
 	}
-	w.ListedIn("a", gone.Sort, "ns", nil) // it has gone
+	w.ListedIn("a", gone.FederatedKind, "ns", nil) // it has gone
 	if w.Owned("ns", "a") != 0 || w.Owned("other", "a") != 1 {
 		t.Errorf("%d and %d objects are left", w.Owned("ns", "a"), w.Owned("other", "a"))
 	}

@@ -10,7 +10,7 @@ import (
 
 // An outcome is what follows for one cluster.
 type outcome struct {
-	standing Standing // without a state: the object has nothing to do with the cluster
+	standing Propagation // without a state: the object has nothing to do with the cluster
 	steps    []Step
 	notes    []Note
 }
@@ -20,9 +20,9 @@ type outcome struct {
 // belongs there, whether what is in its place may be written, and how that differs.
 func (v *View) reconcile(m *Member, d placement.Decision, share, scale Scale) outcome {
 	switch {
-	case m.Lacks(v.Sort):
+	case m.Lacks(v.FederatedKind):
 		return v.notServed(d)
-	case !m.knows(v.Sort):
+	case !m.knows(v.FederatedKind):
 		return v.unreachable(m, d)
 	}
 	if d.Place && v.scarce() && share == nil && !v.taken(m) {
@@ -35,11 +35,11 @@ func (v *View) reconcile(m *Member, d placement.Decision, share, scale Scale) ou
 	t, err := v.templateFor(m)
 	switch {
 	case err != nil: // what is there is the last good copy
-		return outcome{standing: Standing{State: Failed, Error: err.Error()}}
+		return outcome{standing: Propagation{State: Failed, Error: err.Error()}}
 	case h == nil:
 		return v.absent(m, t, share, scale)
 	case h.Deleting:
-		return outcome{standing: Standing{State: Deleting}} // made again once it is gone
+		return outcome{standing: Propagation{State: Deleting}} // made again once it is gone
 	case v.taken(m):
 		return v.nameTaken(m, h)
 	}
@@ -56,19 +56,19 @@ func (v *View) notServed(d placement.Decision) outcome {
 	if !d.Place {
 		return outcome{}
 	}
-	return outcome{standing: Standing{State: NotServed, Error: v.Kind.String() + " isn't served there"}}
+	return outcome{standing: Propagation{State: NotServed, Error: v.Kind.String() + " isn't served there"}}
 }
 
-// unreachable is for a cluster that doesn't say what it has of the sort: nothing is
+// unreachable is for a cluster that doesn't say what it has of the kind: nothing is
 // done there, since nothing follows from what isn't heard. A refusal is an error that
 // somebody has to mend; silence may pass by itself.
 func (v *View) unreachable(m *Member, d placement.Decision) outcome {
 	if !d.Place && v.Entries[m.Name].Have == nil && !v.Record.holds(m.Name) {
 		return outcome{}
 	}
-	why := m.denies(v.Sort)
+	why := m.denies(v.FederatedKind)
 	if why == "" || !m.Reachable {
-		s := Standing{State: Unreachable, Error: why}
+		s := Propagation{State: Unreachable, Error: why}
 		if v.first != "" { // its numbers aren't another's, whoever plans next
 			if s.Scale = v.given(m.Name); s.Scale == nil && v.Entries[m.Name].Have != nil {
 				s.Scale = v.Entries[m.Name].Have.Scale
@@ -77,7 +77,7 @@ func (v *View) unreachable(m *Member, d placement.Decision) outcome {
 		return outcome{standing: s}
 	}
 	return outcome{
-		standing: Standing{State: Failed, Error: why},
+		standing: Propagation{State: Failed, Error: why},
 		notes:    []Note{{true, "Refused", "cluster " + m.Name + ": " + why}},
 	}
 }
@@ -91,19 +91,19 @@ func (v *View) scarce() bool {
 
 // excluded is for a cluster that the object isn't for: one of ours goes, and others'
 // are none of our business.
-func (v *View) excluded(m *Member, h *Have, why string) outcome {
+func (v *View) excluded(m *Member, h *Observed, why string) outcome {
 	if h == nil || !h.Ours {
 		return outcome{}
 	}
 	if f := v.left(); f != nil {
-		return outcome{standing: Standing{State: Deleting}, steps: []Step{{Cluster: m.Name, Key: v.Key, Verb: Release, UID: h.UID, Why: f.Key.String() + ", which needs it, is left there"}}}
+		return outcome{standing: Propagation{State: Deleting}, steps: []Step{{Cluster: m.Name, Key: v.Key, Verb: Release, UID: h.UID, Why: f.Key.String() + ", which needs it, is left there"}}}
 	}
-	return outcome{standing: Standing{State: Deleting}, steps: v.remove(m, h, why)}
+	return outcome{standing: Propagation{State: Deleting}, steps: v.remove(m, h, why)}
 }
 
 // remove is how an object of ours goes from a cluster: at once, or when what is in
 // it has gone.
-func (v *View) remove(m *Member, h *Have, why string) []Step {
+func (v *View) remove(m *Member, h *Observed, why string) []Step {
 	if h.Deleting || v.Owned[m.Name] > 0 && !v.Foresee {
 		return nil
 	}
@@ -114,13 +114,13 @@ func (v *View) remove(m *Member, h *Have, why string) []Step {
 // has run there, or there is no namespace to make it in yet.
 func (v *View) absent(m *Member, t *Template, share, scale Scale) outcome {
 	if over, why := v.over(m.Name); over {
-		return outcome{standing: Standing{State: Finished, Error: why, Scale: v.given(m.Name), Final: v.final(m.Name)}}
+		return outcome{standing: Propagation{State: Finished, Error: why, Scale: v.given(m.Name), Final: v.final(m.Name)}}
 	}
-	if v.Sort.Scaler && scale == nil {
-		return outcome{standing: Standing{State: Pending, Error: "the other clusters have its share still", Scale: share}}
+	if v.FederatedKind.Scaler && scale == nil {
+		return outcome{standing: Propagation{State: Pending, Error: "the other clusters have its share still", Scale: share}}
 	}
 	if why := v.homeless(m); why != "" {
-		s := Standing{State: Pending, Error: why}
+		s := Propagation{State: Pending, Error: why}
 		if v.Ranged { // its numbers are its own from the first plan on
 			s.Scale = share
 		}
@@ -157,7 +157,7 @@ func (v *View) homeless(m *Member) string {
 		return ""
 	case v.Namespace == nil:
 		return "its federated namespace hasn't been seen yet"
-	case !m.knows(v.Namespace.Sort):
+	case !m.knows(v.Namespace.FederatedKind):
 		return ""
 	}
 	switch h := v.Homes[m.Name].Have; {
@@ -171,20 +171,20 @@ func (v *View) homeless(m *Member) string {
 
 // nameTaken is for a cluster that has an object of that name which isn't ours: it is
 // never written over, and somebody has to say that it may be.
-func (v *View) nameTaken(m *Member, h *Have) outcome {
+func (v *View) nameTaken(m *Member, h *Observed) outcome {
 	why := "an object of that name is there and isn't of this federation"
 	if h.Others != "" {
 		why = fmt.Sprintf("an object of that name is there and is of federation %q", h.Others)
 	}
 	return outcome{
-		standing: Standing{State: NameTaken, Error: why},
+		standing: Propagation{State: NameTaken, Error: why},
 		notes:    []Note{{true, "NameTaken", "cluster " + m.Name + ": " + why + `; annotate it fedns.io/adopt=true to take it over`}},
 	}
 }
 
 // correction is the step by which what is there becomes what is wanted. The first
 // difference is the reason; the step writes all of them.
-func (v *View) correction(m *Member, t *Template, h *Have, scale Scale) (step Step, differs bool) {
+func (v *View) correction(m *Member, t *Template, h *Observed, scale Scale) (step Step, differs bool) {
 	step = Step{Verb: Update, UID: h.UID}
 	switch {
 	case h.Marked:
@@ -209,7 +209,7 @@ func (v *View) correction(m *Member, t *Template, h *Have, scale Scale) (step St
 		step.Changes = Diff(t.For(scale), h.Live)
 		return step, true
 	}
-	for _, f := range slices.Concat(v.Scale, []string{v.Sort.first}, v.Sort.Margins) {
+	for _, f := range slices.Concat(v.Scale, []string{v.FederatedKind.first}, v.FederatedKind.Margins) {
 		if n, ok := scale[f]; ok && n != h.Scale[f] {
 			step.Changes = append(step.Changes, Change{Path: "spec." + f, Was: fmt.Sprint(h.Scale[f]), Now: fmt.Sprint(n)})
 		}
@@ -232,8 +232,8 @@ func paths(changes []Change) string {
 }
 
 // applied is for a cluster where all is as it should be.
-func (v *View) applied(h *Have, share Scale) outcome {
-	s := Standing{State: Applied, Applied: h.Applied, Scale: share}
+func (v *View) applied(h *Observed, share Scale) outcome {
+	s := Propagation{State: Applied, Applied: h.Applied, Scale: share}
 	if h.Ended {
 		s.Final = h.Part.Status
 	}
@@ -245,5 +245,5 @@ func (v *View) applied(h *Have, share Scale) outcome {
 func (v *View) pending(m *Member, t *Template, s Step, share, scale Scale) outcome {
 	s.Cluster, s.Key, s.Hash = m.Name, v.Key, t.Hash
 	s.Object, s.Scale, s.Share = t.For(scale), scale, share
-	return outcome{standing: Standing{State: Pending, Scale: share}, steps: []Step{s}}
+	return outcome{standing: Propagation{State: Pending, Scale: share}, steps: []Step{s}}
 }

@@ -12,8 +12,8 @@ import (
 // fedns.io/status.
 type Record struct {
 	// UID is of the object it speaks of: it may have been copied with another one.
-	UID      string     `json:"uid,omitempty"`
-	Clusters []Standing `json:"clusters,omitempty"`
+	UID      string        `json:"uid,omitempty"`
+	Clusters []Propagation `json:"clusters,omitempty"`
 	// Orphan is that it was deleted so that its like stay.
 	Orphan     bool        `json:"orphan,omitempty"`
 	Conditions []Condition `json:"conditions,omitempty"`
@@ -35,8 +35,8 @@ const (
 	Finished    State = "Finished"    // a Job that has run there and is gone; it isn't run again
 )
 
-// A Standing is how an object stands in one cluster.
-type Standing struct {
+// A Propagation is how an object stands in one cluster.
+type Propagation struct {
 	Cluster string `json:"name"`
 	State   State  `json:"state"`
 	// Applied is a hash of what was applied last, and At is when.
@@ -76,7 +76,7 @@ const longestError = 400
 
 // holds says whether an object may be in a cluster, by what was written of it.
 func (r *Record) holds(cluster string) bool {
-	i := slices.IndexFunc(r.Clusters, func(s Standing) bool { return s.Cluster == cluster })
+	i := slices.IndexFunc(r.Clusters, func(s Propagation) bool { return s.Cluster == cluster })
 	if i < 0 {
 		return false
 	}
@@ -87,16 +87,16 @@ func (r *Record) holds(cluster string) bool {
 	return true
 }
 
-func (r *Record) standing(cluster string) Standing {
-	i := slices.IndexFunc(r.Clusters, func(s Standing) bool { return s.Cluster == cluster })
+func (r *Record) standing(cluster string) Propagation {
+	i := slices.IndexFunc(r.Clusters, func(s Propagation) bool { return s.Cluster == cluster })
 	if i < 0 {
-		return Standing{Cluster: cluster}
+		return Propagation{Cluster: cluster}
 	}
 	return r.Clusters[i]
 }
 
 // Next is the record after now: what hasn't changed keeps its time.
-func (r Record) Next(uid string, standings []Standing, reason, message string, now time.Time) Record {
+func (r Record) Next(uid string, standings []Propagation, reason, message string, now time.Time) Record {
 	now = now.UTC().Truncate(time.Second)
 	next := Record{UID: uid, Orphan: r.Orphan}
 	for _, s := range standings {
@@ -118,7 +118,7 @@ func (r Record) Next(uid string, standings []Standing, reason, message string, n
 		}
 		next.Clusters = append(next.Clusters, s)
 	}
-	slices.SortFunc(next.Clusters, func(a, b Standing) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	slices.SortFunc(next.Clusters, func(a, b Propagation) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	c := Condition{Type: Propagated, Status: "True", Reason: reason, Message: message, Since: now}
 	if reason != string(Applied) {
 		c.Status = "False"

@@ -11,7 +11,7 @@ import (
 // the object may be.
 func TestFit(t *testing.T) {
 	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	r := Record{UID: "u", Clusters: []Standing{
+	r := Record{UID: "u", Clusters: []Propagation{
 		{Cluster: "eu", State: Failed, Error: strings.Repeat("x", 300), At: &at, Applied: "h"},
 		{Cluster: "us", State: Applied, Why: "so", At: &at, Applied: "h", Scale: Scale{"replicas": 3}, Final: Object{"succeeded": int64(1)}},
 	}, Conditions: []Condition{{Type: Propagated, Status: "False", Reason: "Failed", Message: "in eu", Since: at}}}

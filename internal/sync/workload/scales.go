@@ -61,11 +61,11 @@ func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 	}
 	var clusters []replicas.Cluster
 	for _, m := range v.Members {
-		if d := decided[m.Name]; d.Place && !m.Lost && !m.Lacks(v.Sort) && !v.taken(m) {
+		if d := decided[m.Name]; d.Place && !m.Lost && !m.Lacks(v.FederatedKind) && !v.taken(m) {
 			clusters = append(clusters, v.cluster(m, d))
 		}
 	}
-	key := v.Want.Namespace + "/" + v.Name
+	key := v.Desired.Namespace + "/" + v.Name
 	switch {
 	case v.Whole != "":
 		v.whole(out, clusters, key)
@@ -84,7 +84,7 @@ func (v *View) shares(decided map[string]placement.Decision) map[string]Scale {
 }
 
 // total is what the federated object says; one, if it says nothing.
-func (w *Want) total(field string) int64 {
+func (w *Desired) total(field string) int64 {
 	if n, ok := w.Total[field]; ok {
 		return n
 	}
@@ -125,7 +125,7 @@ func (v *View) current(cluster string) Scale {
 			return v.given(cluster) // what it has done needn't be done elsewhere
 		}
 		for _, m := range v.Members {
-			if m.Name == cluster && m.knows(v.Sort) {
+			if m.Name == cluster && m.knows(v.FederatedKind) {
 				return nil
 			}
 		}
@@ -183,7 +183,7 @@ func (v *View) scales(shares map[string]Scale, decided map[string]placement.Deci
 // replicas: there they are as they are. What it does changes nobody's share.
 func (v *View) scaled(shares map[string]Scale) map[string]Scale {
 	switch {
-	case v.Sort.Scaler:
+	case v.FederatedKind.Scaler:
 		return v.paced(shares)
 	case !v.Workload():
 		return shares

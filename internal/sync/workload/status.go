@@ -23,7 +23,7 @@ var (
 // to tell. all says that every cluster has what it should have of it.
 func (t *Table) Status(k Key, all bool) Object {
 	r := t.rows[k]
-	w := r.want
+	w := r.desired
 	if w == nil || w.Deleting || k.status == nil {
 		return nil
 	}
@@ -39,7 +39,7 @@ func (t *Table) Status(k Key, all bool) Object {
 		if r.entries[m.Name].Have != nil {
 			continue
 		}
-		v := View{Want: w, Entries: r.entries}
+		v := View{Desired: w, Entries: r.entries}
 		if f := v.final(m.Name); f != nil {
 			parts = append(parts, Part{Cluster: m.Name, Status: f})
 		}
@@ -75,7 +75,7 @@ func blank(v any) bool {
 // there is nothing to tell of such objects. was is the status that the federated
 // object of that generation has. all says that every cluster which should have it
 // has it; that it was seen is said once their own controllers have.
-func (s *Sort) Status(parts []Part, was Object, generation int64, all bool) Object {
+func (s *FederatedKind) Status(parts []Part, was Object, generation int64, all bool) Object {
 	if s.status == nil {
 		return nil
 	}

@@ -49,7 +49,7 @@ type Plan struct {
 	// Hold is that nothing may be done before the object has its finalizer.
 	Hold      bool
 	Steps     []Step
-	Standings []Standing
+	Standings []Propagation
 	Notes     []Note
 	// Missing is what its pods need and isn't there.
 	Missing []string

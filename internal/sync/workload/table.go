@@ -15,7 +15,7 @@ import (
 type Table struct {
 	Federation string
 	// Sorts are those that are kept, where it isn't told from what is there.
-	Sorts []*Sort
+	Sorts []*FederatedKind
 	// Keep is that live objects are kept whole, for a preview to show them.
 	Keep bool
 	// Surge is that of objects that don't say another one; SetSurge sets it.
@@ -24,7 +24,7 @@ type Table struct {
 	members  []*Member // by name
 	rows     map[Key]row
 	dirty    map[Key]bool
-	unlisted map[*Sort]bool // of which it isn't known what is wanted
+	unlisted map[*FederatedKind]bool // of which it isn't known what is wanted
 
 	// The rest follows from rows, and finds them.
 
@@ -43,7 +43,7 @@ type Table struct {
 func NewTable(federation string) *Table {
 	return &Table{
 		Federation: federation, Surge: replicas.DefaultSurge(),
-		rows: map[Key]row{}, dirty: map[Key]bool{}, unlisted: map[*Sort]bool{},
+		rows: map[Key]row{}, dirty: map[Key]bool{}, unlisted: map[*FederatedKind]bool{},
 		inside: index{}, orphaned: map[Key]bool{}, namespaces: map[string]Key{}, autoscalers: index{}, guards: index{}, follows: map[Key]map[Key]bool{}, followers: map[Key]map[Key]bool{}, owned: map[string]map[string]int{},
 	}
 }
@@ -62,9 +62,9 @@ func (t *Table) SetMembers(members []*Member) {
 		}
 	}
 	for _, k := range slices.Collect(maps.Keys(t.follows)) { // overrides may be others now
-		t.follow(t.Wanted(k))
+		t.follow(t.Desired(k))
 	}
-	t.touchSort(nil)
+	t.touchKind(nil)
 }
 
 // SetSurge says how many replicas there may be beyond those that are wanted, of objects that
@@ -72,16 +72,16 @@ func (t *Table) SetMembers(members []*Member) {
 func (t *Table) SetSurge(s replicas.Surge) {
 	if t.Surge != s {
 		t.Surge = s
-		t.touchSort(nil)
+		t.touchKind(nil)
 	}
 }
 
 // Members are the clusters, by name.
 func (t *Table) Members() []*Member { return t.members }
 
-// Dark says whether it isn't known what is wanted of a sort. Nothing follows from
+// SetUnlisted says whether it isn't known what is wanted of a kind. Nothing follows from
 // its absence then.
-func (t *Table) Dark(s *Sort, dark bool) {
+func (t *Table) SetUnlisted(s *FederatedKind, dark bool) {
 	if t.unlisted[s] == dark {
 		return
 	}
@@ -91,17 +91,17 @@ func (t *Table) Dark(s *Sort, dark bool) {
 	}
 }
 
-// IsDark says what Dark was told last.
-func (t *Table) IsDark(s *Sort) bool { return t.unlisted[s] }
+// Unlisted says what Dark was told last.
+func (t *Table) Unlisted(s *FederatedKind) bool { return t.unlisted[s] }
 
-// Want says what is wanted of an object.
-func (t *Table) Want(w *Want) {
+// SetDesired says what is wanted of an object.
+func (t *Table) SetDesired(w *Desired) {
 	r := t.rows[w.Key]
-	was := r.want
+	was := r.desired
 	if was != nil && was.UID == w.UID && w.Deleting {
 		w.leave(was.Record.Orphan)
 	}
-	r.want = w
+	r.desired = w
 	t.set(w.Key, r)
 	if was != nil && was.UID != w.UID {
 		// Another object of that name: nothing of it has been anywhere yet.
@@ -112,7 +112,7 @@ func (t *Table) Want(w *Want) {
 		t.guards.add(w.Key.Namespace, w.Key)
 	}
 	delete(t.orphaned, w.Key)
-	t.note(w.Key)
+	t.addToIndex(w.Key)
 	if w.Follow || t.follows[w.Key] != nil {
 		t.follow(w)
 	}
@@ -128,10 +128,10 @@ func (t *Table) Want(w *Want) {
 	}
 }
 
-// Unwant says that a federated object is gone.
-func (t *Table) Unwant(k Key) {
+// RemoveDesired says that a federated object is gone.
+func (t *Table) RemoveDesired(k Key) {
 	r := t.rows[k]
-	if r.want != nil {
+	if r.desired != nil {
 		t.touch(k)
 		t.inside.remove(k.Namespace, k)
 		t.guards.remove(k.Namespace, k)
@@ -142,30 +142,30 @@ func (t *Table) Unwant(k Key) {
 			t.orphaned[k] = true
 		}
 	}
-	r.want = nil
+	r.desired = nil
 	t.set(k, r)
 	t.link(k, nil)
 	t.heed(k)
 	t.editAll(k, func(e *Entry) { *e = Entry{Have: e.Have, Sent: e.Sent} })
-	t.unnote(k)
+	t.removeFromIndex(k)
 }
 
-// Wanted is what is wanted under a key; nil: nothing.
-func (t *Table) Wanted(k Key) *Want { return t.rows[k].want }
+// Desired is what is wanted under a key; nil: nothing.
+func (t *Table) Desired(k Key) *Desired { return t.rows[k].desired }
 
-// Home is the federated Namespace that an object is in; nil: there is none.
-func (t *Table) Home(k Key) *Want {
+// NamespaceOf is the federated Namespace that an object is in; nil: there is none.
+func (t *Table) NamespaceOf(k Key) *Desired {
 	if !k.Namespaced {
 		return nil
 	}
-	return t.rows[t.namespaces[k.Namespace]].want
+	return t.rows[t.namespaces[k.Namespace]].desired
 }
 
-// Wants are the keys of all federated objects of a sort; nil: of all sorts.
-func (t *Table) Wants(s *Sort) []Key {
+// KeysOf are the keys of all federated objects of a kind; nil: of all kinds.
+func (t *Table) KeysOf(s *FederatedKind) []Key {
 	var out []Key
 	for k, r := range t.rows {
-		if r.want != nil && (s == nil || k.Sort == s) {
+		if r.desired != nil && (s == nil || k.FederatedKind == s) {
 			out = append(out, k)
 		}
 	}
@@ -173,14 +173,14 @@ func (t *Table) Wants(s *Sort) []Key {
 	return out
 }
 
-// Inside are the federated objects in a namespace.
-func (t *Table) Inside(namespace string) []Key {
+// InNamespace are the federated objects in a namespace.
+func (t *Table) InNamespace(namespace string) []Key {
 	return slices.SortedFunc(maps.Keys(t.inside[namespace]), compareKeys)
 }
 
-// Have says what a cluster has under a key. What comes late, and is older than
+// SetObserved says what a cluster has under a key. What comes late, and is older than
 // what is known, is dropped.
-func (t *Table) Have(cluster string, k Key, o Object) {
+func (t *Table) SetObserved(cluster string, k Key, o Object) {
 	if h := t.observe(cluster, k, o); !t.late(cluster, k, h) {
 		t.put(cluster, k, h)
 	}
@@ -215,9 +215,9 @@ func (t *Table) Sends(cluster string, k Key, s Scale) {
 // spells it, that is what was asked for.
 func (t *Table) Wrote(s Step, o Object) {
 	cluster, k := s.Cluster, s.Key
-	w := t.Wanted(k)
+	w := t.Desired(k)
 	if w == nil {
-		t.Have(cluster, k, o)
+		t.SetObserved(cluster, k, o)
 		return
 	}
 	h := t.observe(cluster, k, o)
@@ -237,9 +237,9 @@ func (t *Table) Wrote(s Step, o Object) {
 	}
 }
 
-func (t *Table) observe(cluster string, k Key, o Object) *Have {
+func (t *Table) observe(cluster string, k Key, o Object) *Observed {
 	r := t.rows[k]
-	h := Observe(k, o, t.template(cluster, r.want), r.entries[cluster].Base, t.Federation)
+	h := Observe(k, o, t.template(cluster, r.desired), r.entries[cluster].Base, t.Federation)
 	if t.Keep {
 		h.Live = o
 	}
@@ -247,16 +247,16 @@ func (t *Table) observe(cluster string, k Key, o Object) *Have {
 }
 
 // late says whether something newer is known of the same object.
-func (t *Table) late(cluster string, k Key, h *Have) bool {
-	was := t.Known(cluster, k)
+func (t *Table) late(cluster string, k Key, h *Observed) bool {
+	was := t.Observed(cluster, k)
 	return was != nil && was.UID == h.UID && Older(h.Version, was.Version)
 }
 
 // Older compares resourceVersions.
 func Older(a, b string) bool { return v1alpha1.Older(a, b) }
 
-func (t *Table) put(cluster string, k Key, h *Have) {
-	was := t.Known(cluster, k)
+func (t *Table) put(cluster string, k Key, h *Observed) {
+	was := t.Observed(cluster, k)
 	t.count(k, cluster, was, -1)
 	t.edit(k, cluster, func(e *Entry) {
 		if e.Have = h; h.Ours && h.Ended {
@@ -264,10 +264,10 @@ func (t *Table) put(cluster string, k Key, h *Have) {
 		}
 	})
 	t.count(k, cluster, h, 1)
-	if t.Wanted(k) == nil {
+	if t.Desired(k) == nil {
 		t.orphaned[k] = true
 	}
-	t.note(k)
+	t.addToIndex(k)
 	t.touch(k)
 	if was != nil && was.Target != h.Target {
 		t.scaled(k.Namespace, was.Target)
@@ -276,7 +276,7 @@ func (t *Table) put(cluster string, k Key, h *Have) {
 
 // Gone says that a cluster has nothing under a key.
 func (t *Table) Gone(cluster string, k Key) {
-	h := t.Known(cluster, k)
+	h := t.Observed(cluster, k)
 	if h == nil {
 		return
 	}
@@ -285,25 +285,25 @@ func (t *Table) Gone(cluster string, k Key) {
 	t.edit(k, cluster, func(e *Entry) { e.Have = nil })
 	if !t.rows[k].entries.exist() {
 		delete(t.orphaned, k)
-		t.unnote(k)
+		t.removeFromIndex(k)
 	}
 }
 
 // Going says that a cluster has been told to delete an object. Until it tells that the
 // object is gone, it isn't told again.
 func (t *Table) Going(cluster string, k Key, uid string) {
-	if h := t.Known(cluster, k); h != nil && h.UID == uid {
+	if h := t.Observed(cluster, k); h != nil && h.UID == uid {
 		going := *h
 		going.Deleting = true
 		t.edit(k, cluster, func(e *Entry) { e.Have = &going })
 	}
 }
 
-// Listed says all that a cluster has of a sort.
-func (t *Table) Listed(cluster string, s *Sort, all map[Key]Object) {
+// Listed says all that a cluster has of a kind.
+func (t *Table) Listed(cluster string, s *FederatedKind, all map[Key]Object) {
 	for k, r := range t.rows {
 		// What isn't ours isn't in the list, and is known from elsewhere.
-		if h := r.entries[cluster].Have; k.Sort == s && h != nil && all[k] == nil && (h.Ours || h.Target != "") {
+		if h := r.entries[cluster].Have; k.FederatedKind == s && h != nil && all[k] == nil && (h.Ours || h.Target != "") {
 			t.Gone(cluster, k)
 		}
 	}
@@ -312,13 +312,13 @@ func (t *Table) Listed(cluster string, s *Sort, all map[Key]Object) {
 	for k, o := range all {
 		t.put(cluster, k, t.observe(cluster, k, o))
 	}
-	t.touchSort(s) // a cluster that has just been listed may lack it
+	t.touchKind(s) // a cluster that has just been listed may lack it
 }
 
-// ListedIn says all that a namespace of a cluster has of a sort.
-func (t *Table) ListedIn(cluster string, s *Sort, namespace string, all map[Key]Object) {
+// ListedIn says all that a namespace of a cluster has of a kind.
+func (t *Table) ListedIn(cluster string, s *FederatedKind, namespace string, all map[Key]Object) {
 	for k, r := range t.rows {
-		if h := r.entries[cluster].Have; k.Sort == s && k.Namespace == namespace && h != nil && all[k] == nil && (h.Ours || h.Target != "") {
+		if h := r.entries[cluster].Have; k.FederatedKind == s && k.Namespace == namespace && h != nil && all[k] == nil && (h.Ours || h.Target != "") {
 			t.Gone(cluster, k)
 		}
 	}
@@ -326,7 +326,7 @@ func (t *Table) ListedIn(cluster string, s *Sort, namespace string, all map[Key]
 		t.put(cluster, k, t.observe(cluster, k, o))
 	}
 	for k := range t.inside[namespace] {
-		if k.Sort == s {
+		if k.FederatedKind == s {
 			t.touch(k) // it may be lacking there
 		}
 	}
@@ -335,8 +335,8 @@ func (t *Table) ListedIn(cluster string, s *Sort, namespace string, all map[Key]
 // Owned counts the objects of ours in a namespace of a cluster.
 func (t *Table) Owned(namespace, cluster string) int { return t.owned[namespace][cluster] }
 
-// Known is what a cluster has under a key; nil: nothing.
-func (t *Table) Known(cluster string, k Key) *Have { return t.rows[k].entries[cluster].Have }
+// Observed is what a cluster has under a key; nil: nothing.
+func (t *Table) Observed(cluster string, k Key) *Observed { return t.rows[k].entries[cluster].Have }
 
 // Pods says how the pods of a workload stand in a cluster.
 func (t *Table) Pods(cluster string, k Key, s replicas.State, now time.Time) {
@@ -356,11 +356,11 @@ func (t *Table) Pods(cluster string, k Key, s replicas.State, now time.Time) {
 	t.dirty[k] = true
 }
 
-// Behind calls yield for each workload whose pods in a cluster have to be looked
+// Lagging calls yield for each workload whose pods in a cluster have to be looked
 // at: fewer are ready than should be, or, narrow, it had no room for them.
-func (t *Table) Behind(yield func(cluster string, w *Want, spec, ready int64, narrow bool)) {
+func (t *Table) Lagging(yield func(cluster string, w *Desired, spec, ready int64, narrow bool)) {
 	for k, r := range t.rows {
-		if r.want == nil || !k.Workload() && r.want.Whole == "" {
+		if r.desired == nil || !k.Workload() && r.desired.Whole == "" {
 			continue
 		}
 		for c, h := range r.entries.haves() {
@@ -371,7 +371,7 @@ func (t *Table) Behind(yield func(cluster string, w *Want, spec, ready int64, na
 				spec, _ = number(h.Part.Status, "active")
 			}
 			if h.Ours && (spec > ready || narrow) {
-				yield(c, r.want, spec, ready, narrow)
+				yield(c, r.desired, spec, ready, narrow)
 			}
 		}
 	}
@@ -388,7 +388,7 @@ type Stray struct {
 func (t *Table) Strays() []Stray {
 	var out []Stray
 	for k := range t.orphaned {
-		if t.unlisted[k.Sort] {
+		if t.unlisted[k.FederatedKind] {
 			continue
 		}
 		for c, h := range t.rows[k].entries.haves() {

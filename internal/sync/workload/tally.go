@@ -2,7 +2,7 @@ package workload
 
 // Tally is how many of what an object is counted by it is to have in a cluster, and how many of
 // those are ready there; false: it isn't counted.
-func (w *Want) Tally(s Standing, h *Have) (desired, ready int64, ok bool) {
+func (w *Desired) Tally(s Propagation, h *Observed) (desired, ready int64, ok bool) {
 	if w.tally == nil {
 		return 0, 0, false
 	}
@@ -25,7 +25,7 @@ func (w *Want) Tally(s Standing, h *Have) (desired, ready int64, ok bool) {
 
 // Count is how many it is to have in all clusters, where that is said; false: it isn't, or not
 // here.
-func (w *Want) Count() (n int64, ok bool) {
+func (w *Desired) Count() (n int64, ok bool) {
 	if w.tally == nil || len(w.Total) == 0 {
 		return 0, false
 	}
@@ -34,7 +34,7 @@ func (w *Want) Count() (n int64, ok bool) {
 }
 
 // Ends says whether it runs to an end: what isn't done yet is no fault.
-func (w *Want) Ends() bool { return w.ended != nil }
+func (w *Desired) Ends() bool { return w.ended != nil }
 
 // replicasReady counts the replicas of a workload.
 func replicasReady(scale Scale, status Object) (desired, ready int64) {

@@ -19,14 +19,14 @@ func TestTally(t *testing.T) {
 		{"ConfigMap", `{}`, `{}`, 0, 0, false},
 		{"HorizontalPodAutoscaler", `{"minReplicas": 1, "maxReplicas": 3}`, `{}`, 0, 0, false},
 	} {
-		w := &Want{Key: Key{Sort: kind(t, tt.kind)}}
-		s := Standing{Scale: Scale{}}
+		w := &Desired{Key: Key{FederatedKind: kind(t, tt.kind)}}
+		s := Propagation{Scale: Scale{}}
 		for f := range parse(t, tt.standing) {
 			s.Scale[f], _ = number(parse(t, tt.standing), f)
 		}
-		var h *Have
+		var h *Observed
 		if tt.there != "" {
-			h = &Have{Ours: true, Part: Part{Generation: 1, Status: parse(t, tt.there)}}
+			h = &Observed{Ours: true, Part: Part{Generation: 1, Status: parse(t, tt.there)}}
 		}
 		if desired, ready, ok := w.Tally(s, h); desired != tt.desired || ready != tt.ready || ok != tt.counted {
 			t.Errorf("%s %s with %s counts %d of %d, %v", tt.kind, tt.standing, tt.there, ready, desired, ok)

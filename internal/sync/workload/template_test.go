@@ -10,7 +10,7 @@ import (
 )
 
 // kind is a Sort by its name.
-func kind(t testing.TB, name string) *Sort {
+func kind(t testing.TB, name string) *FederatedKind {
 	t.Helper()
 	for _, s := range slices.Concat(sorts, rare) {
 		if s.Kind.Name == name {

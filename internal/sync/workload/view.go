@@ -23,19 +23,19 @@ type Member struct {
 	// Lost is that it has been out of reach for so long that its replicas count as
 	// gone.
 	Lost bool
-	// Lists says whether all that it has of a sort is known.
-	Lists func(*Sort) bool
+	// Lists says whether all that it has of a kind is known.
+	Lists func(*FederatedKind) bool
 	// Lacks says that it serves no such kind, and Hides that it has its objects even so: in
 	// another version, say. nil: it hasn't.
-	Lacks, Hides func(*Sort) bool
-	// Denies is why it doesn't let a sort be listed; "": it does. nil: it does.
-	Denies func(*Sort) string
+	Lacks, Hides func(*FederatedKind) bool
+	// Denies is why it doesn't let a kind be listed; "": it does. nil: it does.
+	Denies func(*FederatedKind) string
 }
 
-// knows says whether there is an answer to what it has of a sort.
-func (m *Member) knows(s *Sort) bool { return m.Reachable && m.Lists(s) }
+// knows says whether there is an answer to what it has of a kind.
+func (m *Member) knows(s *FederatedKind) bool { return m.Reachable && m.Lists(s) }
 
-func (m *Member) denies(s *Sort) string {
+func (m *Member) denies(s *FederatedKind) string {
 	if m.Denies == nil {
 		return ""
 	}
@@ -44,10 +44,10 @@ func (m *Member) denies(s *Sort) string {
 
 // A View is what a plan is made of.
 type View struct {
-	*Want
+	*Desired
 	Members   []*Member // by name
 	Entries   Entries   // of the object
-	Namespace *Want     // the federated one it is in; nil: there is none
+	Namespace *Desired  // the federated one it is in; nil: there is none
 	Homes     Entries   // of that namespace
 	// Owned are the clusters' objects of ours in the namespace that this one is.
 	Owned map[string]int
@@ -74,12 +74,12 @@ type View struct {
 }
 
 // Plan makes the plan of a federated object.
-func (t *Table) Plan(k Key) Plan { return t.PlanOf(t.Wanted(k)) }
+func (t *Table) Plan(k Key) Plan { return t.PlanOf(t.Desired(k)) }
 
 // PlanOf makes the plan of what is wanted, instead of what the table has of it.
-func (t *Table) PlanOf(w *Want) Plan {
+func (t *Table) PlanOf(w *Desired) Plan {
 	v := t.view(w)
-	if w.Sort.Home {
+	if w.FederatedKind.Contains {
 		v.Owned = t.owned[w.Name]
 		if p, wait := t.inhabited(w); wait && !t.Keep {
 			return p
@@ -88,7 +88,7 @@ func (t *Table) PlanOf(w *Want) Plan {
 	if t.Keep && v.Namespace != nil && v.Namespace.Deleting {
 		leaving := *w
 		leaving.Deleting = true
-		v.Want = &leaving
+		v.Desired = &leaving
 	}
 	p := Make(v)
 	if p.Done && w.Follow && w.Orphan && t.bereft(w) {
@@ -98,27 +98,27 @@ func (t *Table) PlanOf(w *Want) Plan {
 }
 
 // view is what a plan of what is wanted goes by.
-func (t *Table) view(w *Want) View {
+func (t *Table) view(w *Desired) View {
 	k := w.Key
-	v := View{Want: w, Members: t.members, Entries: t.rows[k].entries, Scaler: t.scaler(k), Foresee: t.Keep, Surge: t.Surge}
+	v := View{Desired: w, Members: t.members, Entries: t.rows[k].entries, Scaler: t.scaler(k), Foresee: t.Keep, Surge: t.Surge}
 	if k.Namespaced {
-		v.Namespace, v.Homes = t.Home(k), t.rows[t.namespaces[k.Namespace]].entries
+		v.Namespace, v.Homes = t.NamespaceOf(k), t.rows[t.namespaces[k.Namespace]].entries
 	}
 	for _, f := range slices.SortedFunc(maps.Keys(t.followers[k]), compareKeys) {
-		o := t.view(t.Wanted(f))
+		o := t.view(t.Desired(f))
 		v.Followed = append(v.Followed, &o)
 	}
 	if w.Follow || len(w.former) > 0 {
 		v.Needs = func(m *Member) map[Key]bool { return t.takenBy(w, m) }
 		v.Missing = func() []string { return t.missing(&v) }
 	}
-	if k.Home {
+	if k.Contains {
 		v.Houses = func(m *Member) bool { return t.houses(k.Name, m) }
 	}
 	switch {
 	case k.Guard:
 		v.Guarded = func() map[string]int64 { return t.guarded(w) }
-	case k.Sort.Scaler:
+	case k.FederatedKind.Scaler:
 		v.Target = t.target(w)
 	case k.Workload():
 		v.Autoscaler = func() *View { return t.autoscaler(k) }
@@ -128,7 +128,7 @@ func (t *Table) view(w *Want) View {
 
 // inhabited says whether a Namespace that is being deleted has to wait for what is
 // in it.
-func (t *Table) inhabited(w *Want) (p Plan, wait bool) {
+func (t *Table) inhabited(w *Desired) (p Plan, wait bool) {
 	if !w.Deleting {
 		return p, false
 	}
@@ -138,13 +138,13 @@ func (t *Table) inhabited(w *Want) (p Plan, wait bool) {
 		}
 	}
 	for k := range t.inside[w.Name] {
-		if o := t.Wanted(k); o.Deleting && !o.Finalizer && len(o.Collected) == 0 {
+		if o := t.Desired(k); o.Deleting && !o.Finalizer && len(o.Collected) == 0 {
 			p.Notes = append(p.Notes, Note{true, "NamespaceStays", "it stays: it holds " + k.String() + ", which a finalizer of somebody else's keeps"})
 		}
 	}
 	slices.SortFunc(p.Notes, func(a, b Note) int { return cmp.Compare(a.Text, b.Text) })
 	for _, s := range w.Record.Clusters {
-		p.Standings = append(p.Standings, Standing{Cluster: s.Cluster, State: Deleting})
+		p.Standings = append(p.Standings, Propagation{Cluster: s.Cluster, State: Deleting})
 	}
 	return p, len(t.inside[w.Name]) > 0 || len(p.Notes) > 0
 }

@@ -32,7 +32,7 @@ func (v *View) holder() (h holder) {
 
 // indivisible is why an object can't be split; "": it can, or what is to be done is to be done
 // in each cluster.
-func (w *Want) indivisible(o Object) string {
+func (w *Desired) indivisible(o Object) string {
 	if w.whole == nil || w.Ranged || w.Everywhere {
 		return ""
 	}
@@ -44,22 +44,22 @@ func (w *Want) indivisible(o Object) string {
 func (v *View) holds(m *Member) (has, begun bool) {
 	if h := v.Entries[m.Name].Have; h != nil {
 		has = h.Ours || h.Marked
-		return has, has && !v.free(m) && (!m.knows(v.Sort) || v.begun(m.Name, h))
+		return has, has && !v.free(m) && (!m.knows(v.FederatedKind) || v.begun(m.Name, h))
 	}
 	over, _ := v.over(m.Name)
-	has = over || !m.knows(v.Sort) && v.Record.holds(m.Name) && (v.Record.standing(m.Name).Scale != nil || len(v.Scale) == 0)
+	has = over || !m.knows(v.FederatedKind) && v.Record.holds(m.Name) && (v.Record.standing(m.Name).Scale != nil || len(v.Scale) == 0)
 	return has, has && !v.free(m)
 }
 
 // free says whether an object goes on elsewhere when its cluster is lost, since nothing that it has
 // begun there is missed: a CronJob.
-func (v *View) free(m *Member) bool { return v.Sort.begun == nil && m.Lost }
+func (v *View) free(m *Member) bool { return v.FederatedKind.begun == nil && m.Lost }
 
 // begun says whether an object does something where it is. One none of whose pods finds
 // room doesn't.
-func (v *View) begun(cluster string, h *Have) bool {
+func (v *View) begun(cluster string, h *Observed) bool {
 	c := v.Entries[cluster].Capacity
-	return v.Sort.begun != nil && v.Sort.begun(h.Part.Status, c == nil || c.Room() == nil || *c.Room() > 0)
+	return v.FederatedKind.begun != nil && v.FederatedKind.begun(h.Part.Status, c == nil || c.Room() == nil || *c.Room() > 0)
 }
 
 // whole gives an object that can't be split to one cluster. It moves only while it hasn't
@@ -106,11 +106,11 @@ func (v *View) whole(out map[string]Scale, clusters []replicas.Cluster, key stri
 	}
 }
 
-// knows says whether there is an answer to what a cluster has of the sort.
+// knows says whether there is an answer to what a cluster has of the kind.
 func (v *View) knows(cluster string) bool {
 	for _, m := range v.Members {
 		if m.Name == cluster {
-			return m.knows(v.Sort)
+			return m.knows(v.FederatedKind)
 		}
 	}
 	return false

@@ -58,7 +58,7 @@ func (w *world) held(t testing.TB) map[string]workload.Object {
 				delete(o.Object, "status")
 				o.SetAPIVersion(s.APIVersion())
 				o.SetKind(s.Kind.Name)
-				out[name+" "+workload.Key{Sort: s, Namespace: o.GetNamespace(), Name: o.GetName()}.String()] = o.Object
+				out[name+" "+workload.Key{FederatedKind: s, Namespace: o.GetNamespace(), Name: o.GetName()}.String()] = o.Object
 			}
 		}
 	}
@@ -286,12 +286,12 @@ func (w *world) settled(t testing.TB, api *kube.API) bool {
 		}
 		for i := range all {
 			o := &all[i]
-			k := workload.Key{Sort: s, Namespace: o.GetNamespace(), Name: o.GetName()}
+			k := workload.Key{FederatedKind: s, Namespace: o.GetNamespace(), Name: o.GetName()}
 			if !workload.Federated(k, o.Object) {
 				continue
 			}
 			n++
-			want := workload.NewWant(k, o.Object, "prod")
+			want := workload.NewDesired(k, o.Object, "prod")
 			if len(want.Unclear) > 0 && !want.Deleting {
 				continue // it stays as it is
 			}

@@ -195,7 +195,7 @@ func (w *world) record(t testing.TB, kind, ns, name string) (r workload.Record) 
 
 // A standing is what fedsync says of an object in a cluster: to itself, and to people.
 type standing struct {
-	workload.Standing
+	workload.Propagation
 	placed v1alpha1.PlacementCluster
 }
 
@@ -207,7 +207,7 @@ func (w *world) stands(t testing.TB, kind, ns, name, cluster string, state workl
 		s = standing{}
 		for _, c := range w.record(t, kind, ns, name).Clusters {
 			if c.Cluster == cluster {
-				s.Standing = c
+				s.Propagation = c
 			}
 		}
 		for _, c := range w.placed(t, kind, ns, name).Status.Clusters {

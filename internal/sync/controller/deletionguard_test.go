@@ -12,30 +12,30 @@ import (
 
 // TestGate lets deletions through as if they were planned, a pass at a time.
 func TestGate(t *testing.T) {
-	u := newHub(Config{MaxDeletes: 3, Federation: "prod", Log: slog.New(slog.DiscardHandler)}, acts{}, nil, kube.Origin{})
+	u := newHub(Config{MaxDeletes: 3, Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
 	m := newCluster(u, "paris", nil)
 	u.members["paris"] = m
 	now := time.Now()
 	add := func(from, to int) {
 		for i := from; i < to; i++ {
-			u.gate.add(step(1, fmt.Sprint("o-", i), workload.Delete), now)
+			u.deletions.add(step(1, fmt.Sprint("o-", i), workload.Delete), now)
 		}
 	}
 	// pass gives how many were let through, and how many wait for an operator.
 	pass := func(after time.Duration) (through, held int) {
 		now = now.Add(after)
-		u.gate.pass(now)
-		for f := range u.gate.launched {
+		u.deletions.pass(now)
+		for f := range u.deletions.launched {
 			if s, ok := u.take(m, f.Key, now); ok {
 				if s.Verb != workload.Delete {
 					t.Errorf("%s is let through", s.Verb)
 				}
 				through++
-				delete(u.flights, f)
-				delete(u.gate.launched, f)
+				delete(u.inFlight, f)
+				delete(u.deletions.launched, f)
 			}
 		}
-		for _, w := range u.gate.waiting {
+		for _, w := range u.deletions.waiting {
 			if w.held {
 				held++
 			}
@@ -54,22 +54,22 @@ func TestGate(t *testing.T) {
 	add(2, 4)
 	expect("more than three within a minute", gather, 0, 2)
 	expect("what was held stays so", 2*window, 0, 2)
-	u.gate.clear(step(1, "o-2", "").Key)
+	u.deletions.clear(step(1, "o-2", "").Key)
 	expect("one is taken back", time.Second, 0, 1)
-	lines, flights := u.gate.list(now)
-	u.gate.confirmed = "another list"
+	lines, flights := u.deletions.list(now)
+	u.deletions.confirmed = "another list"
 	expect("another list is confirmed", time.Second, 0, 1)
-	u.gate.confirmed = u.gate.digest(lines, flights)
+	u.deletions.confirmed = u.deletions.digest(lines, flights)
 	if a, _ := pass(time.Second); a == 0 {
 		if a, _ = pass(time.Second); a != 1 {
 			t.Error("it was confirmed, and doesn't go")
 		}
 	}
-	u.gate.confirmed = ""
+	u.deletions.confirmed = ""
 	add(10, 13)
 	expect("what was confirmed doesn't count", gather, 3, 0)
 	// One that failed has been let through already.
-	u.failed(flight{"paris", step(1, "o-10", "").Key}, fmt.Errorf("no"), longest, "x")
+	u.failed(objectInCluster{"paris", step(1, "o-10", "").Key}, fmt.Errorf("no"), longest, "x")
 	add(10, 11)
 	expect("again", gather, 1, 0)
 }

@@ -32,7 +32,7 @@ func (u *hub) describe(now time.Time) {
 	next := map[string]view{}
 	changed := len(u.table.Members()) != len(u.clusters)
 	for name, c := range u.clusters {
-		d := &workload.Member{Name: name, Labels: c.Labels, Lists: func(*workload.Sort) bool { return false }, Lacks: func(*workload.Sort) bool { return false }}
+		d := &workload.Member{Name: name, Labels: c.Labels, Lists: func(*workload.FederatedKind) bool { return false }, Lacks: func(*workload.FederatedKind) bool { return false }}
 		for _, t := range c.Spec.Taints {
 			d.Taints = append(d.Taints, placement.Taint{Key: t.Key, Value: t.Value, Effect: placement.Effect(t.Effect)})
 		}
@@ -43,13 +43,13 @@ func (u *hub) describe(now time.Time) {
 		since := u.troubles[name].since
 		if m := u.members[name]; m != nil {
 			d.Reachable = m.reachable()
-			d.Lists = func(s *workload.Sort) bool { return m.listed[s] }
-			d.Lacks = func(s *workload.Sort) bool { return m.lacks[s] }
-			d.Hides = func(s *workload.Sort) bool { return m.hides[s] }
-			d.Denies = func(s *workload.Sort) string { return m.denies[s] }
-			since = m.pulse.since
+			d.Lists = func(s *workload.FederatedKind) bool { return m.listed[s] }
+			d.Lacks = func(s *workload.FederatedKind) bool { return m.lacks[s] }
+			d.Hides = func(s *workload.FederatedKind) bool { return m.hides[s] }
+			d.Denies = func(s *workload.FederatedKind) string { return m.denies[s] }
+			since = m.liveness.since
 			clusterUp.WithLabelValues(name).Set(number(d.Reachable))
-			u.proclaim(c, m, now)
+			u.updateStatus(c, m, now)
 		}
 		d.Lost = !d.Reachable && !isolated && now.Sub(since) > u.LostAfter
 		all = append(all, d)
@@ -103,9 +103,9 @@ func (u *hub) absent(c *v1alpha1.Cluster, why string, now time.Time) {
 	})
 }
 
-// proclaim writes on a Cluster object how the cluster is, when that has changed.
-func (u *hub) proclaim(c *v1alpha1.Cluster, m *cluster, now time.Time) {
-	p := &m.pulse
+// updateStatus writes on a Cluster object how the cluster is, when that has changed.
+func (u *hub) updateStatus(c *v1alpha1.Cluster, m *cluster, now time.Time) {
+	p := &m.liveness
 	if p.at.IsZero() {
 		return
 	}
@@ -152,8 +152,8 @@ func drained(c *v1alpha1.Cluster, now time.Time) bool {
 
 // publish writes the status of a Cluster object, if it is another.
 func (u *hub) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditions []v1alpha1.Condition) {
-	f := flight{cluster: "cluster/" + c.Name}
-	if u.preview || u.flights[f] || u.waits(f, time.Now()) {
+	f := objectInCluster{cluster: "cluster/" + c.Name}
+	if u.preview || u.inFlight[f] || u.waits(f, time.Now()) {
 		return
 	}
 	now := metav1.Time{Time: time.Now().UTC().Truncate(time.Second)}
@@ -175,12 +175,12 @@ func (u *hub) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditio
 	}
 	next.Conditions = append(next.Conditions, others(c.Status.Conditions)...)
 	c.Status = next // until the watch says so; a failure says otherwise
-	u.desk.put(f, u.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+	u.writer.put(f, u.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 		return apply(ctx, api, c, next)
-	}, func(f flight, _ *kube.Object, err error) {
-		delete(u.flights, f)
+	}, func(f objectInCluster, _ *kube.Object, err error) {
+		delete(u.inFlight, f)
 		if err == nil || kube.Missing(err) || kube.Conflict(err) {
-			delete(u.tries, f)
+			delete(u.retries, f)
 			return
 		}
 		if next.Replicas != nil && kube.Undeclared(err) { // the rest is written without them

@@ -14,8 +14,8 @@ import (
 	"github.com/fedns/fedns/internal/sync/replicas"
 )
 
-// A Want is what is known of a federated object.
-type Want struct {
+// A Desired is what is known of a federated object.
+type Desired struct {
 	Key
 	UID        string
 	Version    string // its resourceVersion
@@ -76,16 +76,16 @@ type Want struct {
 	former      []Key // that it needed before, and pods may need still
 }
 
-// NewWant reads a federated object.
-func NewWant(k Key, o Object, federation string) *Want {
-	w := &Want{Key: k, UID: text(o, "metadata", "uid"), Version: text(o, "metadata", "resourceVersion")}
+// NewDesired reads a federated object.
+func NewDesired(k Key, o Object, federation string) *Desired {
+	w := &Desired{Key: k, UID: text(o, "metadata", "uid"), Version: text(o, "metadata", "resourceVersion")}
 	w.Generation, _ = number(o, "metadata", "generation")
 	w.Template = NewTemplate(k, o, federation)
 	w.Deleting = at(o, "metadata", "deletionTimestamp") != nil
 	finalizers, _ := at(o, "metadata", "finalizers").([]any)
 	w.Finalizer = slices.Contains(finalizers, any(v1alpha1.Finalizer))
 	held, _ := at(o, "spec", "finalizers").([]any)
-	w.Terminating = k.Home && w.Deleting && len(held) > 0
+	w.Terminating = k.Contains && w.Deleting && len(held) > 0
 	annotations := texts(o, "metadata", "annotations")
 	w.Room = room(annotations)
 	w.Adopt = Adoption(annotations[v1alpha1.Adopt])
@@ -192,7 +192,7 @@ const (
 )
 
 // leave has its like left in the clusters, if that was said once.
-func (w *Want) leave(said bool) {
+func (w *Desired) leave(said bool) {
 	if said && !w.Record.Orphan {
 		w.Unsaid = w.Finalizer
 		w.Record.Orphan, w.Orphan = true, true
@@ -238,9 +238,9 @@ func strangers(named []string, members []*Member) (out []string) {
 	return out
 }
 
-func (w *Want) released(cluster string) bool {
+func (w *Desired) released(cluster string) bool {
 	return slices.Contains(w.Release, cluster) || slices.Contains(w.Release, "*")
 }
 
 // String names it and its state, for tests and logs.
-func (w *Want) String() string { return fmt.Sprintf("%s@%s", w.Key, w.Version) }
+func (w *Desired) String() string { return fmt.Sprintf("%s@%s", w.Key, w.Version) }

@@ -6,8 +6,8 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
-// A Have is what is known of an object in a cluster.
-type Have struct {
+// A Observed is what is known of an object in a cluster.
+type Observed struct {
 	UID     string
 	Version string // its resourceVersion
 	Made    string // when it was
@@ -45,8 +45,8 @@ type Part struct {
 
 // Observe cuts an object of a cluster down to what counts. t may be nil: nothing
 // is wanted of that name.
-func Observe(k Key, o Object, t *Template, base Base, federation string) *Have {
-	h := &Have{
+func Observe(k Key, o Object, t *Template, base Base, federation string) *Observed {
+	h := &Observed{
 		UID:      text(o, "metadata", "uid"),
 		Version:  text(o, "metadata", "resourceVersion"),
 		Made:     text(o, "metadata", "creationTimestamp"),
@@ -133,7 +133,7 @@ func trouble(status map[string]any) string {
 
 // Replicas are how many of a workload are there and, where its controller has seen what
 // is wanted, how many of them are ready.
-func (h *Have) Replicas() (there, ready int64) {
+func (h *Observed) Replicas() (there, ready int64) {
 	n, _ := number(h.Part.Status, "replicas")
 	if seen, _ := number(h.Part.Status, "observedGeneration"); seen >= h.Part.Generation {
 		ready, _ = number(h.Part.Status, "readyReplicas")

@@ -34,14 +34,14 @@ const (
 	waitingRewrite = time.Second      // a list that grows isn't written for each line
 )
 
-// A gate lets deletions through, unless there are too many at once.
-type gate struct {
+// A deletionGuard lets deletions through, unless there are too many at once.
+type deletionGuard struct {
 	hub      *hub
-	waiting  map[flight]waiting
-	launched map[flight]bool                 // let through, and waiting or under way
-	done     map[string]map[flight]time.Time // let through within the window, by cluster
-	allowed  map[flight]bool                 // by an operator
-	strays   map[flight]time.Time            // when first seen
+	waiting  map[objectInCluster]waiting
+	launched map[objectInCluster]bool                 // let through, and waiting or under way
+	done     map[string]map[objectInCluster]time.Time // let through within the window, by cluster
+	allowed  map[objectInCluster]bool                 // by an operator
+	strays   map[objectInCluster]time.Time            // when first seen
 	began    time.Time
 	listed   time.Time // when the list was last made
 	// written is the digest in the ConfigMap, and confirmed what an operator has
@@ -55,15 +55,15 @@ type waiting struct {
 	held  bool
 }
 
-func (g *gate) init(u *hub) {
-	*g = gate{
-		hub: u, waiting: map[flight]waiting{}, launched: map[flight]bool{}, done: map[string]map[flight]time.Time{},
-		allowed: map[flight]bool{}, strays: map[flight]time.Time{}, began: time.Now(),
+func (g *deletionGuard) init(u *hub) {
+	*g = deletionGuard{
+		hub: u, waiting: map[objectInCluster]waiting{}, launched: map[objectInCluster]bool{}, done: map[string]map[objectInCluster]time.Time{},
+		allowed: map[objectInCluster]bool{}, strays: map[objectInCluster]time.Time{}, began: time.Now(),
 	}
 }
 
-func (g *gate) add(s workload.Step, now time.Time) {
-	f := flight{s.Cluster, s.Key}
+func (g *deletionGuard) add(s workload.Step, now time.Time) {
+	f := objectInCluster{s.Cluster, s.Key}
 	w, ok := g.waiting[f]
 	if !ok {
 		w.since = now
@@ -73,9 +73,9 @@ func (g *gate) add(s workload.Step, now time.Time) {
 }
 
 // clear takes back what was to be deleted under a key: the plan is made anew.
-func (g *gate) clear(k workload.Key) {
+func (g *deletionGuard) clear(k workload.Key) {
 	for c := range g.hub.members {
-		f := flight{c, k}
+		f := objectInCluster{c, k}
 		if w, ok := g.waiting[f]; ok {
 			w.step = workload.Step{}
 			g.waiting[f] = w
@@ -83,7 +83,7 @@ func (g *gate) clear(k workload.Key) {
 	}
 }
 
-func (g *gate) leave(cluster string) {
+func (g *deletionGuard) leave(cluster string) {
 	for f := range g.waiting {
 		if f.cluster == cluster {
 			delete(g.waiting, f)
@@ -98,13 +98,13 @@ func (g *gate) leave(cluster string) {
 }
 
 // holds says whether a deletion waits for an operator.
-func (g *gate) holds(f flight) bool { return g.waiting[f].held }
+func (g *deletionGuard) holds(f objectInCluster) bool { return g.waiting[f].held }
 
 // open lets a deletion through.
-func (g *gate) open(s workload.Step, now time.Time) {
-	f := flight{s.Cluster, s.Key}
+func (g *deletionGuard) open(s workload.Step, now time.Time) {
+	f := objectInCluster{s.Cluster, s.Key}
 	if g.done[s.Cluster] == nil {
-		g.done[s.Cluster] = map[flight]time.Time{}
+		g.done[s.Cluster] = map[objectInCluster]time.Time{}
 	}
 	if !g.allowed[f] {
 		g.done[s.Cluster][f] = now
@@ -114,8 +114,8 @@ func (g *gate) open(s workload.Step, now time.Time) {
 }
 
 // pass lets go what may go.
-func (g *gate) pass(now time.Time) {
-	by := map[string][]flight{}
+func (g *deletionGuard) pass(now time.Time) {
+	by := map[string][]objectInCluster{}
 	for f, w := range g.waiting {
 		if w.step.Verb == "" { // the last plan doesn't ask for it any more
 			delete(g.waiting, f)
@@ -125,7 +125,7 @@ func (g *gate) pass(now time.Time) {
 		by[f.cluster] = append(by[f.cluster], f)
 	}
 	for c, all := range by {
-		maps.DeleteFunc(g.done[c], func(_ flight, t time.Time) bool { return now.Sub(t) > window })
+		maps.DeleteFunc(g.done[c], func(_ objectInCluster, t time.Time) bool { return now.Sub(t) > window })
 		count := len(g.done[c])
 		oldest := now
 		for _, f := range all {
@@ -143,7 +143,7 @@ func (g *gate) pass(now time.Time) {
 			w := g.waiting[f]
 			switch {
 			// One that has been tried has been let through before.
-			case g.allowed[f] || g.hub.tries[f] != nil || !w.held && count <= g.hub.MaxDeletes:
+			case g.allowed[f] || g.hub.retries[f] != nil || !w.held && count <= g.hub.MaxDeletes:
 				delete(g.waiting, f)
 				g.open(w.step, now)
 				delete(g.allowed, f)
@@ -167,14 +167,14 @@ func (g *gate) pass(now time.Time) {
 // seek finds objects of ours that no federated object asks for. Nothing is done
 // about them unless an operator says so: the federation's API may have lost its
 // memory, and they are all there is left.
-func (g *gate) seek(now time.Time) {
-	there := map[flight]string{}
+func (g *deletionGuard) seek(now time.Time) {
+	there := map[objectInCluster]string{}
 	for _, s := range g.hub.table.Strays() {
 		m := g.hub.members[s.Cluster]
-		if m == nil || !m.listed[s.Sort] || !m.reachable() {
+		if m == nil || !m.listed[s.FederatedKind] || !m.reachable() {
 			continue
 		}
-		there[flight{s.Cluster, s.Key}] = s.UID
+		there[objectInCluster{s.Cluster, s.Key}] = s.UID
 	}
 	for f := range g.strays {
 		if there[f] == "" {
@@ -197,8 +197,8 @@ func (g *gate) seek(now time.Time) {
 }
 
 // list is what waits, as people read it, by cluster.
-func (g *gate) list(now time.Time) (lines map[string][]string, flights map[flight]bool) {
-	lines, flights = map[string][]string{}, map[flight]bool{}
+func (g *deletionGuard) list(now time.Time) (lines map[string][]string, flights map[objectInCluster]bool) {
+	lines, flights = map[string][]string{}, map[objectInCluster]bool{}
 	for f, w := range g.waiting {
 		if w.held && !g.allowed[f] {
 			flights[f] = true
@@ -218,7 +218,7 @@ func (g *gate) list(now time.Time) (lines map[string][]string, flights map[fligh
 }
 
 // confirm lets what waits go, if an operator has confirmed just that.
-func (g *gate) confirm(lines map[string][]string, flights map[flight]bool) {
+func (g *deletionGuard) confirm(lines map[string][]string, flights map[objectInCluster]bool) {
 	if g.confirmed == "" || g.confirmed != g.digest(lines, flights) {
 		return // or of another list than the one that waits
 	}
@@ -230,7 +230,7 @@ func (g *gate) confirm(lines map[string][]string, flights map[flight]bool) {
 }
 
 // digest tells lists apart, also two that read the same and mean other objects.
-func (g *gate) digest(lines map[string][]string, flights map[flight]bool) string {
+func (g *deletionGuard) digest(lines map[string][]string, flights map[objectInCluster]bool) string {
 	if len(lines) == 0 {
 		return ""
 	}
@@ -240,7 +240,7 @@ func (g *gate) digest(lines map[string][]string, flights map[flight]bool) string
 	}
 	var all []string
 	for f := range flights {
-		if have := g.hub.table.Known(f.cluster, f.Key); have != nil {
+		if have := g.hub.table.Observed(f.cluster, f.Key); have != nil {
 			all = append(all, have.UID)
 		}
 	}
@@ -250,11 +250,11 @@ func (g *gate) digest(lines map[string][]string, flights map[flight]bool) string
 }
 
 // write keeps the ConfigMap of what waits.
-func (g *gate) write(lines map[string][]string, flights map[flight]bool, now time.Time) {
+func (g *deletionGuard) write(lines map[string][]string, flights map[objectInCluster]bool, now time.Time) {
 	waitingDeletes.Set(float64(len(flights)))
 	id := g.digest(lines, flights)
-	f := flight{cluster: WaitingName}
-	if id == g.written || g.hub.flights[f] || g.hub.waits(f, now) {
+	f := objectInCluster{cluster: WaitingName}
+	if id == g.written || g.hub.inFlight[f] || g.hub.waits(f, now) {
 		return
 	}
 	if id == "" && now.Sub(g.began) < 2*strayPatience {
@@ -267,7 +267,7 @@ func (g *gate) write(lines map[string][]string, flights map[flight]bool, now tim
 	for c, l := range lines {
 		data[c] = strings.Join(l, "\n") + "\n"
 	}
-	g.hub.desk.put(f, g.hub.flights, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
+	g.hub.writer.put(f, g.hub.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 		if id == "" {
 			return nil, api.Delete(ctx, builtin.ConfigMaps, v1alpha1.System, WaitingName, "")
 		}
@@ -276,21 +276,21 @@ func (g *gate) write(lines map[string][]string, flights map[flight]bool, now tim
 		o.Object["data"] = data
 		got, _, err := api.Apply(ctx, builtin.ConfigMaps, o, kube.How{Manager: agent, Force: true})
 		return got, err
-	}, func(f flight, _ *kube.Object, err error) {
-		delete(g.hub.flights, f)
+	}, func(f objectInCluster, _ *kube.Object, err error) {
+		delete(g.hub.inFlight, f)
 		if err != nil {
 			if _, news := g.hub.failed(f, err, soonest, ""); news {
 				g.hub.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; trying again", v1alpha1.System, WaitingName, kube.Plain(err)))
 			}
 			return
 		}
-		delete(g.hub.tries, f)
+		delete(g.hub.retries, f)
 		g.written = id
 	})
 }
 
 // heard takes in the ConfigMap of what waits; nil: it is gone.
-func (g *gate) heard(o *kube.Object) {
+func (g *deletionGuard) heard(o *kube.Object) {
 	g.written, g.confirmed = "", ""
 	if o != nil {
 		g.written, g.confirmed = o.GetAnnotations()[DigestOf], o.GetAnnotations()[Confirmed]

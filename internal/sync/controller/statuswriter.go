@@ -24,23 +24,23 @@ import (
 // of thousands of objects must not take it from those who use it.
 const desks = 8
 
-// A desk is where what is to be written to the federation's API waits for those who do it.
-type desk struct {
+// A statusWriter is where what is to be written to the federation's API waits for those who do it.
+type statusWriter struct {
 	mu    sync.Mutex
 	ready sync.Cond
 	queue []func(ctx context.Context, api *kube.API, do func(func()))
 	over  bool
 }
 
-func newDesk() *desk {
-	d := &desk{}
+func newDesk() *statusWriter {
+	d := &statusWriter{}
 	d.ready.L = &d.mu
 	return d
 }
 
-// put has a write done for a flight, unless one is under way, and tells how it
+// put has a write done for an object, unless one is under way, and tells how it
 // ended.
-func (d *desk) put(f flight, flights map[flight]bool, write func(context.Context, *kube.API) (*kube.Object, error), done func(flight, *kube.Object, error)) {
+func (d *statusWriter) put(f objectInCluster, flights map[objectInCluster]bool, write func(context.Context, *kube.API) (*kube.Object, error), done func(objectInCluster, *kube.Object, error)) {
 	if flights[f] {
 		return
 	}
@@ -57,7 +57,7 @@ const crowd = 1000
 
 // post has a write done of which nobody waits to hear: an event that is lost is no
 // harm.
-func (d *desk) post(write func(context.Context, *kube.API) error) {
+func (d *statusWriter) post(write func(context.Context, *kube.API) error) {
 	d.mu.Lock()
 	full := len(d.queue) >= crowd
 	d.mu.Unlock()
@@ -72,7 +72,7 @@ func (d *desk) post(write func(context.Context, *kube.API) error) {
 	})
 }
 
-func (d *desk) push(f func(context.Context, *kube.API, func(func()))) {
+func (d *statusWriter) push(f func(context.Context, *kube.API, func(func()))) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.queue = append(d.queue, f)
@@ -80,7 +80,7 @@ func (d *desk) push(f func(context.Context, *kube.API, func(func()))) {
 }
 
 // work writes until ctx ends.
-func (d *desk) work(ctx context.Context, api *kube.API, do func(func())) {
+func (d *statusWriter) work(ctx context.Context, api *kube.API, do func(func())) {
 	stop := context.AfterFunc(ctx, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -108,7 +108,7 @@ func (d *desk) work(ctx context.Context, api *kube.API, do func(func())) {
 // mark writes the finalizer and the record by server-side apply, as one set of
 // fields: what isn't said goes. The UID keeps it from making an object anew that
 // has just gone.
-func mark(ctx context.Context, api *kube.API, w *workload.Want, finalizer bool, record string) (*kube.Object, error) {
+func mark(ctx context.Context, api *kube.API, w *workload.Desired, finalizer bool, record string) (*kube.Object, error) {
 	o := w.Kind.New(w.Key.Namespace, w.Name)
 	o.SetUID(types.UID(w.UID))
 	if finalizer {
@@ -126,7 +126,7 @@ func mark(ctx context.Context, api *kube.API, w *workload.Want, finalizer bool, 
 
 // release takes our finalizer off an object, and those of the garbage collector that were
 // seen on it, whoever has put them there.
-func release(ctx context.Context, api *kube.API, w *workload.Want, o *kube.Object) (*kube.Object, error) {
+func release(ctx context.Context, api *kube.API, w *workload.Desired, o *kube.Object) (*kube.Object, error) {
 	rest := slices.DeleteFunc(o.GetFinalizers(), func(f string) bool { return f == v1alpha1.Finalizer || slices.Contains(w.Collected, f) })
 	return api.Merge(ctx, w.Kind, w.Key.Namespace, w.Name, map[string]any{"metadata": map[string]any{
 		"uid": w.UID, "resourceVersion": o.GetResourceVersion(), "finalizers": rest, "annotations": map[string]any{v1alpha1.StatusOf: nil},
@@ -139,9 +139,9 @@ func release(ctx context.Context, api *kube.API, w *workload.Want, o *kube.Objec
 //
 // Our finalizer goes with the others, in one write of all that are left: an API server
 // notes nobody as who put its own there, and who applies fewer than before takes them off.
-func collect(ctx context.Context, api *kube.API, w *workload.Want) (*kube.Object, error) {
+func collect(ctx context.Context, api *kube.API, w *workload.Desired) (*kube.Object, error) {
 	namespace := w.Key.Namespace
-	if w.Sort.Home {
+	if w.FederatedKind.Contains {
 		namespace = w.Name
 	}
 	orphan := w.Record.Orphan
@@ -174,7 +174,7 @@ func collect(ctx context.Context, api *kube.API, w *workload.Want) (*kube.Object
 // event makes an Event of a federated object. Its name is that of what it says: another fedsync,
 // or this one after a restart, finds that it has been told. again says that it was over in
 // between: then it is counted.
-func event(ctx context.Context, api *kube.API, w *workload.Want, n workload.Note, again bool) error {
+func event(ctx context.Context, api *kube.API, w *workload.Desired, n workload.Note, again bool) error {
 	namespace := w.Key.Namespace
 	if namespace == "" {
 		namespace = "default" // where Kubernetes has events of what is in no namespace

@@ -16,9 +16,9 @@ type trouble struct {
 	since   time.Time
 }
 
-// muster makes the members be those that the Cluster objects speak of, and tells
+// syncClusters makes the members be those that the Cluster objects speak of, and tells
 // the table how they stand.
-func (u *hub) muster(now time.Time) {
+func (u *hub) syncClusters(now time.Time) {
 	for name, m := range u.members {
 		if u.clusters[name] == nil {
 			u.Log.Info(fmt.Sprintf("cluster %s: has left; what is there stays", name))
@@ -68,7 +68,7 @@ func (u *hub) muster(now time.Time) {
 		delete(u.troubles, name)
 		if m != nil {
 			u.Log.Info(fmt.Sprintf("cluster %s: has other credentials", name))
-			next.pulse.since = m.pulse.since
+			next.liveness.since = m.liveness.since
 			u.dismiss(m)
 		}
 		u.members[name] = next
@@ -95,9 +95,9 @@ func (u *hub) wanting(c *v1alpha1.Cluster, t trouble, now time.Time) {
 func (u *hub) dismiss(m *cluster) {
 	m.stop()
 	delete(u.members, m.name)
-	for f := range u.flights {
+	for f := range u.inFlight {
 		if f.cluster == m.name {
-			delete(u.flights, f)
+			delete(u.inFlight, f)
 			delete(u.vanished, f)
 			u.table.Sends(m.name, f.Key, nil)
 			u.table.Touch(f.Key)
@@ -109,9 +109,9 @@ func (u *hub) dismiss(m *cluster) {
 			u.table.Touch(f.Key)
 		}
 	}
-	for f := range u.tries {
+	for f := range u.retries {
 		if f.cluster == m.name {
-			delete(u.tries, f)
+			delete(u.retries, f)
 		}
 	}
 	for f := range u.contests {
@@ -119,7 +119,7 @@ func (u *hub) dismiss(m *cluster) {
 			delete(u.contests, f)
 		}
 	}
-	u.gate.leave(m.name)
+	u.deletions.leave(m.name)
 }
 
 // credentials are those to write with; missing says what isn't there.
