@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"strings"
@@ -65,7 +64,7 @@ func (c *adopt) run(ctx context.Context) error {
 	case !c.yes && c.Stdin == nil:
 		fmt.Fprintln(c.Stderr, "nothing is taken over; --yes has it done")
 		return nil
-	case !c.yes && !c.asked(n):
+	case !c.yes && !c.agreed(fmt.Sprintf("Take over %s?", cli.Plural(n, "object"))):
 		fmt.Fprintln(c.Stderr, "nothing is taken over")
 		return nil
 	}
@@ -138,13 +137,6 @@ func (c *adopt) show(p controller.Preview) error {
 		c.printf("%s; nothing is done\n", tally(p.Steps))
 	}
 	return nil
-}
-
-// asked asks whoever sits before the terminal.
-func (c *adopt) asked(n int) bool {
-	fmt.Fprintf(c.Stderr, "Take over %s? Only \"yes\" does: ", cli.Plural(n, "object"))
-	answer, err := bufio.NewReader(c.Stdin).ReadString('\n')
-	return err == nil && strings.TrimSpace(answer) == "yes"
 }
 
 // mostSubjects is more than anybody types.

@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +110,7 @@ func (c *confirm) run(ctx context.Context) error {
 	case !c.yes && c.Stdin == nil:
 		fmt.Fprintln(c.Stderr, "nothing is confirmed; --yes confirms exactly these")
 		return nil
-	case !c.yes && !c.asked(n):
+	case !c.yes && !c.agreed(fmt.Sprintf("Delete %s?", cli.Plural(n, "object"))):
 		fmt.Fprintln(c.Stderr, "nothing is confirmed")
 		return nil
 	}
@@ -166,13 +165,6 @@ func (c *confirm) show(w *waitlist) {
 			c.printf("  %s\n", l)
 		}
 	}
-}
-
-// asked asks whoever sits before the terminal.
-func (c *confirm) asked(n int) bool {
-	fmt.Fprintf(c.Stderr, "Delete %s? Only \"yes\" does: ", cli.Plural(n, "object"))
-	answer, err := bufio.NewReader(c.Stdin).ReadString('\n')
-	return err == nil && strings.TrimSpace(answer) == "yes"
 }
 
 func confirmCommand() command {

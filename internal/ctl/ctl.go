@@ -10,6 +10,7 @@
 package ctl
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -83,6 +84,13 @@ type call struct {
 	given      map[string]bool // flags that were
 	once       sync.Once
 	line       *progress // made once
+}
+
+// agreed asks whoever sits before the terminal.
+func (c *call) agreed(question string) bool {
+	fmt.Fprintf(c.Stderr, "%s Only \"yes\" does: ", question)
+	answer, err := bufio.NewReader(c.Stdin).ReadString('\n')
+	return err == nil && strings.TrimSpace(answer) == "yes"
 }
 
 // list is a flag that may be given several times.
