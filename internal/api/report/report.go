@@ -5,6 +5,8 @@
 // ages are numbers of seconds; moments are Unix seconds.
 package report
 
+import "time"
+
 // An Error is what comes instead of a report.
 type Error struct {
 	Error string `json:"error"`
@@ -144,6 +146,10 @@ type Federation struct {
 	// server doesn't say.
 	Geo *GeoDatabase `json:"geo,omitempty"`
 }
+
+// GeoStale is how old a geographic database may be before it is said so: they are made anew every few
+// days.
+const GeoStale = 60 * 24 * time.Hour
 
 // A GeoDatabase is one of a stanza's option geo.
 type GeoDatabase struct {

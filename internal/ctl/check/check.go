@@ -70,10 +70,6 @@ func Status(s *report.Snapshot, c *report.Clusters, services []report.Service) [
 	return slices.Concat(servers(s), clusters(c), shards(s, services), orders(s))
 }
 
-// stale is how old a geographic database may be: they are made anew every few days, and fedns says
-// so in its log then, too.
-const stale = 60 * 24 * time.Hour
-
 func servers(s *report.Snapshot) []Finding {
 	f := findings{group: "server"}
 	f.ok("fedns %s answers with serial %d", s.Versions["fedns"], s.Serial)
@@ -90,7 +86,7 @@ func servers(s *report.Snapshot) []Finding {
 		case g == nil:
 		case g.Type == "":
 			f.err("see the server's log; until it can be read, clients that no nets place get every shard, for a short time", "federation %s: the geographic database %s can't be read", fed.Federation, g.File)
-		case g.AgeSeconds > stale.Seconds():
+		case g.AgeSeconds > report.GeoStale.Seconds():
 			f.warn("fetch a newer one; the server reads it as it is replaced", "federation %s: the geographic database %s is %d days old", fed.Federation, g.File, int(g.AgeSeconds/(24*time.Hour).Seconds()))
 		default:
 			f.ok("federation %s: clients are placed by %s, %d days old", fed.Federation, g.Type, int(g.AgeSeconds/(24*time.Hour).Seconds()))

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/geo/mmdb"
 	"github.com/fedns/fedns/internal/pipeline"
@@ -276,10 +277,6 @@ func (l *Index) Follow(ctx context.Context, board *snapshot.Current, places func
 	}
 }
 
-// staleAfter is when a database is old enough to be said so: they are made anew
-// every few days.
-const staleAfter = 60 * 24 * time.Hour
-
 // swap takes a database that has been read, or notes that it couldn't be.
 func (l *Index) swap(db *mmdb.DB, err error) {
 	if err == nil && db.Places() == 0 {
@@ -295,7 +292,7 @@ func (l *Index) swap(db *mmdb.DB, err error) {
 	l.mu.Unlock()
 	geoBuilt.WithLabelValues(l.federation).Set(float64(db.Built().Unix()))
 	observe.Log.Infof("federation %s: geo: %s of %s, %d networks", l.federation, db.Type(), db.Built().Format(time.DateOnly), db.Networks())
-	if age := time.Since(db.Built()); age > staleAfter {
+	if age := time.Since(db.Built()); age > report.GeoStale {
 		observe.Log.Warningf("federation %s: geo: the database is %d days old", l.federation, int(age/(24*time.Hour)))
 	}
 }
