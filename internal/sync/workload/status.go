@@ -175,11 +175,16 @@ func conditions(status, was Object, all ...map[string]any) {
 			out = append(out, clone(c))
 		}
 	}
+	replaceList(status, was, "conditions", out)
+}
+
+// replaceList has a status have a list in a field; an empty one takes away what was there.
+func replaceList(status, was Object, field string, list []any) {
 	switch {
-	case len(out) > 0:
-		status["conditions"] = out
-	case was["conditions"] != nil:
-		status["conditions"] = nil // null takes away what a patch would leave
+	case len(list) > 0:
+		status[field] = list
+	case was[field] != nil:
+		status[field] = nil // null takes away what a patch would leave
 	}
 }
 
@@ -373,12 +378,7 @@ func schedules(parts []Part, was Object, _ bool) map[string]any {
 			active = append(active, clone(a))
 		}
 	}
-	switch {
-	case len(active) > 0:
-		out["active"] = active
-	case was["active"] != nil:
-		out["active"] = nil // null takes away what a patch would leave
-	}
+	replaceList(out, was, "active", active)
 	return out
 }
 
