@@ -13,8 +13,9 @@ import (
 // A credential is a Secret with the kubeconfig of a cluster.
 type credential struct {
 	content []byte
-	life    time.Duration // of its tokens; 0: they stay as they are
-	version string        // of the Secret
+	token   *kube.Credential // what the token in it says of itself; nil: it isn't one of a service account
+	life    time.Duration    // of its tokens; 0: they stay as they are
+	version string           // of the Secret
 	uid     string
 }
 
@@ -35,10 +36,10 @@ func (u *hub) renewals(now time.Time) {
 		}
 		for _, secret := range []string{c.Spec.SecretRef.Name, c.Spec.SecretRef.Name + v1alpha1.WriterSuffix} {
 			s, there := u.secrets[secret]
-			said, is := kube.Claims(kube.TokenIn(s.content))
-			if !there || !is {
+			if !there || s.token == nil {
 				continue
 			}
+			said := *s.token
 			if !said.Expires.IsZero() {
 				tokenEnds.WithLabelValues(name, said.Account).Set(float64(said.Expires.Unix()))
 			}

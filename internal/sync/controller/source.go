@@ -202,7 +202,11 @@ func (u *hub) secret(name string, o *kube.Object) {
 	if err != nil || life < 0 {
 		life = 0 // fedctl join hasn't written it: nobody has asked for renewals
 	}
-	u.secrets[name] = credential{content: content, life: life, version: o.GetResourceVersion(), uid: string(o.GetUID())}
+	c := credential{content: content, life: life, version: o.GetResourceVersion(), uid: string(o.GetUID())}
+	if said, is := kube.Claims(kube.TokenIn(content)); is {
+		c.token = &said
+	}
+	u.secrets[name] = c
 }
 
 // joined follows the Cluster objects.
