@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,8 +51,8 @@ type API struct {
 // An event is a change, for watches.
 type event struct {
 	kind    kube.Kind
-	Type    string       `json:"type"`
-	Object  *kube.Object `json:"object"`
+	how     string // ADDED, MODIFIED or DELETED
+	object  *kube.Object
 	version int
 }
 
@@ -95,6 +96,20 @@ func (a *API) Fail(f func(method, path string) int) {
 	defer a.mu.Unlock()
 	a.fail = f
 }
+
+// FailWrite is for Fail: the n-th write from now on fails, and no other.
+func FailWrite(n int) func(method, path string) int {
+	var writes atomic.Int32
+	return func(method, path string) int {
+		if method == http.MethodGet || strings.HasPrefix(path, reviews) || int(writes.Add(1)) != n {
+			return 0
+		}
+		return http.StatusInternalServerError
+	}
+}
+
+// reviews is where clients ask what they may do: nothing is written there.
+const reviews = "/apis/authorization.k8s.io/"
 
 // Requests are those since the last call, as METHOD PATH; of a dry run, as "dry METHOD PATH".
 func (a *API) Requests() []string {
@@ -191,14 +206,13 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // A place is what a path leads to.
 type place struct {
-	kind              kube.Kind
-	namespace, name   string
-	subresource, path string
+	kind            kube.Kind
+	namespace, name string
+	subresource     string
 }
 
 func (a *API) place(path string) (p place, ok bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
-	p.path = path
 	group, version := "", ""
 	switch {
 	case len(parts) > 2 && parts[0] == "api":
@@ -228,7 +242,7 @@ func (a *API) serve(r *http.Request, body []byte) (code int, out any, err error)
 	switch {
 	case path == "/version":
 		return 200, map[string]any{"gitVersion": "v1.36.0", "major": "1", "minor": "36"}, nil
-	case strings.HasPrefix(path, "/apis/authorization.k8s.io/"):
+	case strings.HasPrefix(path, reviews):
 		var o map[string]any
 		if err := json.Unmarshal(body, &o); err != nil {
 			return 0, nil, faultOf(400, "%v", err)
@@ -598,10 +612,10 @@ func (a *API) watch(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		for _, e := range news {
-			if e.version <= from || e.kind != p.kind || p.namespace != "" && e.Object.GetNamespace() != p.namespace || !sel.Matches(labels.Set(e.Object.GetLabels())) {
+			if e.version <= from || e.kind != p.kind || p.namespace != "" && e.object.GetNamespace() != p.namespace || !sel.Matches(labels.Set(e.object.GetLabels())) {
 				continue
 			}
-			if json.NewEncoder(w).Encode(map[string]any{"type": e.Type, "object": e.Object.Object}) != nil {
+			if json.NewEncoder(w).Encode(map[string]any{"type": e.how, "object": e.object.Object}) != nil {
 				return
 			}
 		}

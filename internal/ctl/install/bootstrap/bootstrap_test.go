@@ -3,7 +3,6 @@ package bootstrap
 import (
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -50,17 +49,6 @@ func install(t *testing.T, api *kube.API, s Settings) error {
 	return err
 }
 
-// failing has the n-th write fail.
-func failing(n int) func(method, path string) int {
-	var writes atomic.Int32
-	return func(method, path string) int {
-		if method == "GET" || strings.Contains(path, "authorization.k8s.io") || int(writes.Add(1)) != n {
-			return 0
-		}
-		return 500
-	}
-}
-
 // An API becomes a federation's, says whose it is, stays so when that is done again, and can't
 // become another's.
 func TestInstall(t *testing.T) {
@@ -100,7 +88,7 @@ func TestInstallFails(t *testing.T) {
 	for n := 1; ; n++ {
 		a, api := host(t)
 		before := a.All()
-		a.Fail(failing(n))
+		a.Fail(fakeapi.FailWrite(n))
 		err := install(t, api, config)
 		if err == nil {
 			if n < 10 {
@@ -122,7 +110,7 @@ func TestUninstall(t *testing.T) {
 		if err := install(t, api, config); err != nil {
 			t.Fatal(err)
 		}
-		a.Fail(failing(n))
+		a.Fail(fakeapi.FailWrite(n))
 		_, first := Uninstall(t.Context(), api, "fed", false, func(string) {})
 		a.Fail(nil)
 		if first != nil {

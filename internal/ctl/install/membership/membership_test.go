@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -125,13 +124,7 @@ func TestJoinFails(t *testing.T) {
 	for ; n < most; n++ {
 		p := newPair(t)
 		before := p.all()
-		var writes atomic.Int32
-		fail := func(method, path string) int {
-			if method == "GET" || strings.Contains(path, "authorization.k8s.io") || int(writes.Add(1)) != n {
-				return 0
-			}
-			return 500
-		}
+		fail := fakeapi.FailWrite(n)
 		p.home.Fail(fail)
 		p.there.Fail(fail)
 		err := p.join(t, nil)
@@ -155,13 +148,7 @@ func TestUnjoin(t *testing.T) {
 		if err := p.join(t, nil); err != nil {
 			t.Fatal(err)
 		}
-		var writes atomic.Int32
-		fail := func(method, path string) int {
-			if method == "GET" || strings.Contains(path, "authorization.k8s.io") || int(writes.Add(1)) != n {
-				return 0
-			}
-			return 500
-		}
+		fail := fakeapi.FailWrite(n)
 		p.home.Fail(fail)
 		p.there.Fail(fail)
 		_, first := p.member.Unjoin(t.Context(), Leaving{}, func(string) {})
