@@ -2,7 +2,7 @@
 // services, the snapshot, the explanation of a name, and what an order would change.
 //
 // A Status reads the pipeline, the snapshot and the domains, and changes nothing. routes are
-// its paths; Explain (explain.go) asks the very code that answers questions, and rule.go puts
+// its paths; explain (explain.go) asks the very code that answers questions, and rule.go puts
 // into words what became of each shard. What is said is in package report.
 package status
 
