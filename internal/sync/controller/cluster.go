@@ -84,7 +84,7 @@ func (c *cluster) denied(s *workload.FederatedKind, err error) {
 
 // known says whether all is known of the kinds that can be known.
 func (c *cluster) known() bool {
-	for _, s := range c.hub.sorts {
+	for _, s := range c.hub.kinds {
 		if !c.listed[s] && !c.lacks[s] && c.denies[s] == "" {
 			return false
 		}

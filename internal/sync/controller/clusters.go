@@ -114,9 +114,9 @@ func (u *hub) dismiss(m *cluster) {
 			delete(u.retries, f)
 		}
 	}
-	for f := range u.contests {
+	for f := range u.conflicts {
 		if f.cluster == m.name {
-			delete(u.contests, f)
+			delete(u.conflicts, f)
 		}
 	}
 	u.deletions.leave(m.name)

@@ -118,8 +118,8 @@ func Run(ctx context.Context, c Config) error {
 	return nil
 }
 
-// sorts finds out how the federation's API serves what is to be kept.
-func sorts(ctx context.Context, api *kube.API, c Config) ([]*workload.FederatedKind, error) {
+// kinds finds out how the federation's API serves what is to be kept.
+func kinds(ctx context.Context, api *kube.API, c Config) ([]*workload.FederatedKind, error) {
 	all := workload.Kinds()
 	for _, k := range c.Kinds {
 		if !slices.ContainsFunc(all, func(s *workload.FederatedKind) bool { return s.Is(k) }) {

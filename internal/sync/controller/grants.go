@@ -128,7 +128,7 @@ func (g *grants) serve(ctx context.Context, s *workload.FederatedKind, kind v1al
 
 // follow hears what a namespace has of a kind. A kind that it may not have at all is asked for seldom.
 func (g *grants) follow(ctx context.Context, namespace string, s *workload.FederatedKind, kind v1alpha1.Kind) {
-	f := &within{there{member: g.m, hub: g.m.hub, cluster: g.m.cluster, sort: s}, namespace}
+	f := &within{there{member: g.m, hub: g.m.hub, cluster: g.m.cluster, kind: s}, namespace}
 	for {
 		right := kube.Right{Verb: "list", Group: kind.Group, Resource: kind.Resource, Namespace: namespace}
 		may, err := g.m.api.May(ctx, right)
@@ -285,7 +285,7 @@ func (g *grants) drop(namespace string) {
 	}
 	sp.end()
 	g.m.tell(func() {
-		for _, s := range g.m.hub.sorts {
+		for _, s := range g.m.hub.kinds {
 			if s.Namespaced {
 				g.m.cluster.listedIn(s, namespace, nil)
 			}
@@ -364,7 +364,7 @@ var _ kube.Follower = (*within)(nil)
 func (f *within) Listed(all []*kube.Object) {
 	f.member.tell(func() {
 		f.said = ""
-		f.cluster.listedIn(f.sort, f.namespace, f.keyed(all))
+		f.cluster.listedIn(f.kind, f.namespace, f.keyed(all))
 	})
 }
 
@@ -374,7 +374,7 @@ func (f *within) Failed(err error) {
 		return
 	}
 	if kube.Forbidden(err) {
-		f.member.tell(func() { f.cluster.withheld(f.sort, f.namespace, err) })
+		f.member.tell(func() { f.cluster.withheld(f.kind, f.namespace, err) })
 		return
 	}
 	f.there.Failed(err)

@@ -19,7 +19,7 @@ type hub struct {
 	actions
 	origin kube.Origin // of the federation's API
 	heeds  bool        // the kinds are those that the ConfigMap says
-	sorts  []*workload.FederatedKind
+	kinds  []*workload.FederatedKind
 	table  *workload.Table
 
 	unlisted       map[string]bool // of the federation's API: names of kinds, and clusters
@@ -36,10 +36,10 @@ type hub struct {
 	clustersSynced bool                    // the table knows the clusters: without them, all would be deleted everywhere
 	untold         map[workload.Key]bool   // of the reports, those with something new
 	stays          map[workload.Key]string // Namespaces that are being deleted, and what keeps them
-	contests       map[objectInCluster]*conflict
+	conflicts      map[objectInCluster]*conflict
 	expiring       map[workload.Key]bool // Jobs that have ended, and go by themselves
 	placements     placements
-	census         podCounts
+	podCounts      podCounts
 	planned        map[string]view      // how the clusters were when all plans were made
 	counted        map[string]time.Time // when a cluster's replicas were last written
 	// undeclared is when the federation's API was last found to have a definition of
@@ -70,12 +70,12 @@ type actions struct {
 
 func newHub(c Config, a actions, all []*workload.FederatedKind, own kube.Origin) *hub {
 	u := &hub{
-		Config: c, actions: a, origin: own, sorts: all, table: workload.NewTable(c.Federation), writer: newDesk(),
+		Config: c, actions: a, origin: own, kinds: all, table: workload.NewTable(c.Federation), writer: newStatusWriter(),
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string]credential{},
 		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[objectInCluster]workload.Step{}, inFlight: map[objectInCluster]bool{}, vanished: map[objectInCluster]bool{}, retries: map[objectInCluster]*retry{}, reports: map[workload.Key]*report{},
-		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, contests: map[objectInCluster]*conflict{}, expiring: map[workload.Key]bool{}, placements: newPlacements(), census: newPodCounts(), planned: map[string]view{}, counted: map[string]time.Time{},
+		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, conflicts: map[objectInCluster]*conflict{}, expiring: map[workload.Key]bool{}, placements: newPlacements(), podCounts: newPodCounts(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
-	u.table.Sorts = all
+	u.table.Kinds = all
 	u.deletions.init(u)
 	for _, s := range all {
 		u.unlisted[s.Kind.Name] = true
@@ -83,7 +83,7 @@ func newHub(c Config, a actions, all []*workload.FederatedKind, own kube.Origin)
 	return u
 }
 
-// A objectInCluster is a step, or with cluster "" a write to the federation's API, that is
+// An objectInCluster is a step, or with cluster "" a write to the federation's API, that is
 // under way.
 type objectInCluster struct {
 	cluster string
@@ -170,7 +170,7 @@ func (u *hub) pass(now time.Time) {
 	}
 	u.renewals(now)
 	u.calm(now)
-	for _, k := range u.census.overdue(now) {
+	for _, k := range u.podCounts.overdue(now) {
 		u.table.Touch(k)
 	}
 	u.expire(now)
@@ -317,7 +317,7 @@ func (u *hub) forget(k workload.Key) {
 	delete(u.stays, k)
 	u.placements.lost(k)
 	delete(u.expiring, k)
-	u.census.drop(k)
+	u.podCounts.drop(k)
 	u.deletions.clear(k)
 	for f := range u.retries {
 		if f.Key == k && !u.deletions.allowed[f] {
@@ -402,10 +402,10 @@ func (u *hub) inConflict(s workload.Step, now time.Time) bool {
 		return false
 	}
 	f := objectInCluster{s.Cluster, s.Key}
-	c := u.contests[f]
+	c := u.conflicts[f]
 	if c == nil {
 		c = &conflict{}
-		u.contests[f] = c
+		u.conflicts[f] = c
 	}
 	if now.Before(c.until) {
 		return true
@@ -424,13 +424,13 @@ func (u *hub) calm(now time.Time) {
 		return
 	}
 	u.cleared = now
-	for f, c := range u.contests {
+	for f, c := range u.conflicts {
 		if !c.until.IsZero() && now.After(c.until) {
 			c.until = time.Time{}
 			u.table.Touch(f.Key)
 		}
 		if now.Sub(c.last) > peace {
-			delete(u.contests, f)
+			delete(u.conflicts, f)
 		}
 	}
 }

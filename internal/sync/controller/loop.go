@@ -49,7 +49,7 @@ func keep(ctx context.Context, api *kube.API, c Config) error {
 // newLoop makes a loop that ends with life; asking for what it needs to begin ends
 // with ctx.
 func newLoop(ctx, life context.Context, api *kube.API, c Config) (*loop, error) {
-	all, err := sorts(ctx, api, c)
+	all, err := kinds(ctx, api, c)
 	if err != nil {
 		return nil, err
 	}

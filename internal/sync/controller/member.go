@@ -45,7 +45,7 @@ func (l *loop) connect(name string, content []byte) (*cluster, error) {
 	var all sync.WaitGroup
 	m.grants = newGrants(m, all.Go)
 	kinds := map[*workload.FederatedKind]v1alpha1.Kind{}
-	for _, s := range l.hub.sorts {
+	for _, s := range l.hub.kinds {
 		kinds[s] = s.Kind // it may be told how the federation's API serves it, later
 	}
 	all.Go(func() {
@@ -93,7 +93,7 @@ func (m *member) follow(ctx context.Context, s *workload.FederatedKind, kind v1a
 		m.grants.serve(ctx, s, kind)
 		return
 	}
-	m.api.Follow(ctx, kind, m.selector(s), &there{member: m, hub: m.hub, cluster: m.cluster, sort: s})
+	m.api.Follow(ctx, kind, m.selector(s), &there{member: m, hub: m.hub, cluster: m.cluster, kind: s})
 }
 
 // selector is by which labels a kind is listed.
@@ -129,7 +129,7 @@ type there struct {
 	member  *member
 	hub     *hub
 	cluster *cluster
-	sort    *workload.FederatedKind
+	kind    *workload.FederatedKind
 	said    string
 }
 
@@ -139,8 +139,8 @@ var _ kube.Follower = (*there)(nil)
 func (f *there) Listed(all []*kube.Object) {
 	f.member.tell(func() {
 		f.said = ""
-		f.hub.table.Listed(f.cluster.name, f.sort, f.keyed(all))
-		f.cluster.heard(f.sort)
+		f.hub.table.Listed(f.cluster.name, f.kind, f.keyed(all))
+		f.cluster.heard(f.kind)
 	})
 }
 
@@ -148,7 +148,7 @@ func (f *there) Listed(all []*kube.Object) {
 func (f *there) keyed(all []*kube.Object) map[workload.Key]workload.Object {
 	by := make(map[workload.Key]workload.Object, len(all))
 	for _, o := range all {
-		by[workload.Key{FederatedKind: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}] = o.Object
+		by[workload.Key{FederatedKind: f.kind, Namespace: o.GetNamespace(), Name: o.GetName()}] = o.Object
 	}
 	return by
 }
@@ -156,35 +156,35 @@ func (f *there) keyed(all []*kube.Object) map[workload.Key]workload.Object {
 // Set is for kube.API.Follow.
 func (f *there) Set(o *kube.Object) {
 	f.member.tell(func() {
-		f.hub.table.SetObserved(f.cluster.name, workload.Key{FederatedKind: f.sort, Namespace: o.GetNamespace(), Name: o.GetName()}, o.Object)
+		f.hub.table.SetObserved(f.cluster.name, workload.Key{FederatedKind: f.kind, Namespace: o.GetNamespace(), Name: o.GetName()}, o.Object)
 	})
 }
 
 // Gone is for kube.API.Follow.
 func (f *there) Gone(namespace, name string) {
 	f.member.tell(func() {
-		f.hub.gone(f.cluster.name, workload.Key{FederatedKind: f.sort, Namespace: namespace, Name: name})
+		f.hub.gone(f.cluster.name, workload.Key{FederatedKind: f.kind, Namespace: namespace, Name: name})
 	})
 }
 
 // Failed is for kube.API.Follow.
 func (f *there) Failed(err error) {
 	gone := kube.Missing(err) // its definition has been deleted, or serves another version
-	kept := gone && f.member.keeps(f.member.ctx, f.sort.Kind)
+	kept := gone && f.member.keeps(f.member.ctx, f.kind.Kind)
 	if kube.Forbidden(err) {
 		f.member.grants.review(f.member.ctx)
 	}
 	f.member.tell(func() {
 		switch {
 		case gone:
-			f.cluster.missing(f.sort, err, kept)
+			f.cluster.missing(f.kind, err, kept)
 			return
 		case kube.Refused(err):
-			f.cluster.denied(f.sort, err)
+			f.cluster.denied(f.kind, err)
 		}
 		if f.said != err.Error() {
 			f.said = err.Error()
-			f.hub.Log.Warn(fmt.Sprintf("cluster %s: %s: %v; trying again", f.cluster.name, f.sort.Kind, kube.Plain(err)))
+			f.hub.Log.Warn(fmt.Sprintf("cluster %s: %s: %v; trying again", f.cluster.name, f.kind.Kind, kube.Plain(err)))
 		}
 	})
 }

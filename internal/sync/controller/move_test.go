@@ -18,7 +18,7 @@ func TestMoveWaits(t *testing.T) {
 	w := workload.NewDesired(k, workload.Object{"metadata": map[string]any{"name": "web", "namespace": "shop", "uid": "1"}, "spec": map[string]any{"replicas": int64(3)}}, "prod")
 	begin := time.Now()
 	told := func(there int64, after time.Duration) string {
-		u.census.set(k, 3, []part{
+		u.podCounts.set(k, 3, []part{
 			{cluster: "lyon", state: workload.Applied, wanted: 3, there: 1, ready: 0, moving: "1 of 3 so far"},
 			{cluster: "paris", state: workload.Applied, wanted: 0, there: there, ready: there, moving: "3 more stay"},
 		}, begin.Add(after))
@@ -32,7 +32,7 @@ func TestMoveWaits(t *testing.T) {
 	if got := told(3, 0) + told(3, stalled-time.Second); got != "" {
 		t.Errorf("so soon: %s", got)
 	}
-	if due := u.census.overdue(begin.Add(stalled)); len(due) != 1 || due[0] != k {
+	if due := u.podCounts.overdue(begin.Add(stalled)); len(due) != 1 || due[0] != k {
 		t.Errorf("%v is looked at again", due)
 	}
 	const want = "MoveWaits: cluster lyon: 1 of 3 so far, and nothing has changed for 2m0s\nMoveWaits: cluster paris: 3 more stay, and nothing has changed for 2m0s"

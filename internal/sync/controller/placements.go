@@ -212,7 +212,7 @@ func (u *hub) retell(o v1alpha1.PlacedObject) {
 
 // keyOf is the federated object that a Placement is about; false: it is of no kind that is kept.
 func (u *hub) keyOf(o v1alpha1.PlacedObject) (k workload.Key, ok bool) {
-	for _, s := range u.sorts {
+	for _, s := range u.kinds {
 		if s.Kind.Name == o.Kind && s.APIVersion() == o.APIVersion {
 			return workload.Key{FederatedKind: s, Namespace: o.Namespace, Name: o.Name}, true
 		}
@@ -416,7 +416,7 @@ func bounded(text string, most int) string {
 
 // unwell is why an object that is there isn't as it should be; "": it is, for all that is known.
 func (u *hub) unwell(k workload.Key, s workload.Propagation, h *workload.Observed) string {
-	for _, p := range u.census.parts[k] {
+	for _, p := range u.podCounts.parts[k] {
 		if p.cluster == s.Cluster && p.fails != "" {
 			return p.fails
 		}

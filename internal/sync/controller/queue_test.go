@@ -173,7 +173,7 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestContest(t *testing.T) {
-	u := &hub{contests: map[objectInCluster]*conflict{}, table: workload.NewTable("prod")}
+	u := &hub{conflicts: map[objectInCluster]*conflict{}, table: workload.NewTable("prod")}
 	s := step(1, "a", workload.Update)
 	now := time.Now()
 	if u.inConflict(s, now) {
@@ -191,7 +191,7 @@ func TestContest(t *testing.T) {
 		t.Errorf("it was put right %d times within a minute", done)
 	}
 	u.calm(now.Add(2 * peace))
-	if len(u.contests) != 0 {
+	if len(u.conflicts) != 0 {
 		t.Error("it is never forgotten")
 	}
 }

@@ -226,7 +226,7 @@ func (u *hub) count(w *workload.Desired, p workload.Plan, now time.Time) {
 		return
 	}
 	if w.Deleting {
-		u.census.drop(w.Key)
+		u.podCounts.drop(w.Key)
 		return
 	}
 	total := int64(1)
@@ -248,7 +248,7 @@ func (u *hub) count(w *workload.Desired, p workload.Plan, now time.Time) {
 		o.fails = u.fails(w, s, o)
 		parts = append(parts, o)
 	}
-	u.census.set(w.Key, total, parts, now)
+	u.podCounts.set(w.Key, total, parts, now)
 }
 
 // sure is how often a step has to fail before the cluster isn't taken to be in a trouble
@@ -270,7 +270,7 @@ func (u *hub) fails(w *workload.Desired, s workload.Propagation, p part) string 
 		}
 		return u.trouble(f)
 	case workload.Pending:
-		if c := u.contests[f]; c != nil && !c.until.IsZero() {
+		if c := u.conflicts[f]; c != nil && !c.until.IsZero() {
 			return "somebody else changes it again and again"
 		}
 		if why := u.trouble(f); why != "" || s.Error == "" {
@@ -353,7 +353,7 @@ func (u *hub) replicas(c *v1alpha1.Cluster, now time.Time) *v1alpha1.Replicas {
 	if !planned || !heard {
 		return was
 	}
-	next := &v1alpha1.Replicas{ObservedGeneration: by.generation, Tally: u.census.in[c.Name], Message: why, Failures: u.census.failures(c.Name)}
+	next := &v1alpha1.Replicas{ObservedGeneration: by.generation, Tally: u.podCounts.in[c.Name], Message: why, Failures: u.podCounts.failures(c.Name)}
 	if by.evacuated {
 		var others []string
 		for name := range u.clusters {
@@ -365,7 +365,7 @@ func (u *hub) replicas(c *v1alpha1.Cluster, now time.Time) *v1alpha1.Replicas {
 				others = append(others, name)
 			}
 		}
-		next.Elsewhere = u.census.elsewhere(others)
+		next.Elsewhere = u.podCounts.elsewhere(others)
 	}
 	if reflect.DeepEqual(was, next) {
 		return was

@@ -99,7 +99,7 @@ func TestReplicas(t *testing.T) {
 	u.clusters = map[string]*v1alpha1.Cluster{"eu": eu, "us": us}
 	u.planned = map[string]view{"eu": {generation: 3, reachable: true, evacuated: true}, "us": {generation: 1, reachable: true}}
 	here := v1alpha1.Tally{Desired: 1, Current: 1, Ready: 1}
-	u.census.set(deployment("web"), 3, []part{{cluster: "eu", state: workload.Applied, wanted: 1, there: 1, ready: 1}, {cluster: "us", state: workload.Applied, wanted: 2, there: 2, ready: 2}}, now)
+	u.podCounts.set(deployment("web"), 3, []part{{cluster: "eu", state: workload.Applied, wanted: 1, there: 1, ready: 1}, {cluster: "us", state: workload.Applied, wanted: 2, there: 2, ready: 2}}, now)
 	add := func(name string) *cluster {
 		m := newCluster(u, name, nil)
 		m.liveness = liveness{heard: true, find: findings{version: "v1"}}
@@ -198,7 +198,7 @@ func TestFails(t *testing.T) {
 		}, v1alpha1.Tally{Desired: 3, Pending: 1}, ""},
 		{"its name is taken", workload.Propagation{Cluster: "us", State: workload.NameTaken, Error: "somebody's"}, func(*hub) {}, v1alpha1.Tally{Failing: 1}, "somebody's"},
 		{"it may not be listed", workload.Propagation{Cluster: "us", State: workload.Failed, Error: "forbidden"}, func(*hub) {}, v1alpha1.Tally{Failing: 1}, "forbidden"},
-		{"contested", pending, func(u *hub) { u.contests[us] = &conflict{until: time.Now()} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "somebody else changes it again and again"},
+		{"contested", pending, func(u *hub) { u.conflicts[us] = &conflict{until: time.Now()} }, v1alpha1.Tally{Desired: 3, Failing: 1}, "somebody else changes it again and again"},
 		{"its namespace isn't there yet", workload.Propagation{Cluster: "us", State: workload.Pending, Error: "not yet"}, func(*hub) {}, v1alpha1.Tally{Pending: 1}, ""},
 		{"its namespace is refused", workload.Propagation{Cluster: "us", State: workload.Pending, Error: "not yet"}, func(u *hub) { u.retries[home] = &retry{err: kube.Refusal("no such name")} }, v1alpha1.Tally{Failing: 1}, "its namespace: no such name"},
 		{"its namespace is going", workload.Propagation{Cluster: "us", State: workload.Pending, Error: "it is being deleted"}, func(u *hub) {
@@ -230,9 +230,9 @@ func TestFails(t *testing.T) {
 		u.table.SetDesired(workload.NewDesired(k, map[string]any{"metadata": map[string]any{"name": "web", "namespace": "shop", "uid": "w"}}, "prod"))
 		tt.do(u)
 		u.count(&workload.Desired{Key: k, Total: share}, workload.Plan{Standings: []workload.Propagation{tt.standing}}, time.Now())
-		got := u.census.failures("us")
-		if u.census.in["us"] != tt.want || (len(got) > 0) != (tt.fails != "") || len(got) > 0 && got[0].Message != tt.fails {
-			t.Errorf("%s: %+v %+v, want %+v %q", tt.name, u.census.in["us"], got, tt.want, tt.fails)
+		got := u.podCounts.failures("us")
+		if u.podCounts.in["us"] != tt.want || (len(got) > 0) != (tt.fails != "") || len(got) > 0 && got[0].Message != tt.fails {
+			t.Errorf("%s: %+v %+v, want %+v %q", tt.name, u.podCounts.in["us"], got, tt.want, tt.fails)
 		}
 	}
 }
@@ -292,12 +292,12 @@ func TestCountsNot(t *testing.T) {
 	u := newHub(Config{Federation: "prod"}, actions{}, nil, kube.Origin{})
 	plan := workload.Plan{Standings: []workload.Propagation{{Cluster: "us", State: workload.Pending, Scale: workload.Scale{"replicas": 3}}}}
 	u.count(&workload.Desired{Key: k, Deleting: true}, plan, time.Now())
-	if len(u.census.in) != 0 || len(u.census.parts) != 0 {
-		t.Errorf("of one that is being deleted: %+v", u.census)
+	if len(u.podCounts.in) != 0 || len(u.podCounts.parts) != 0 {
+		t.Errorf("of one that is being deleted: %+v", u.podCounts)
 	}
 	other := workload.Key{FederatedKind: workload.Other(v1alpha1.Kind{Version: "v1", Name: "LimitRange"}), Namespace: "shop", Name: "web"}
 	u.count(&workload.Desired{Key: other}, plan, time.Now())
-	if len(u.census.parts) != 0 {
+	if len(u.podCounts.parts) != 0 {
 		t.Error("a kind without replicas is counted")
 	}
 }

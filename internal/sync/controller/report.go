@@ -127,7 +127,7 @@ func (u *hub) standings(w *workload.Desired, p workload.Plan) (out []workload.Pr
 	if text := u.stays[w.Key]; text != "" {
 		notes = append(notes, workload.Note{Warning: true, Reason: "NamespaceStays", Text: text})
 	}
-	for _, p := range u.census.stalled(w.Key) {
+	for _, p := range u.podCounts.stalled(w.Key) {
 		notes = append(notes, workload.Note{Warning: true, Reason: "MoveWaits", Text: "cluster " + p.cluster + ": " + p.fails})
 	}
 	refused := map[string][]string{} // clusters, by what they say
@@ -144,7 +144,7 @@ func (u *hub) standings(w *workload.Desired, p workload.Plan) (out []workload.Pr
 				s.State = workload.Failed
 				refused[s.Error] = append(refused[s.Error], s.Cluster)
 			}
-		case u.contests[f] != nil && !u.contests[f].until.IsZero():
+		case u.conflicts[f] != nil && !u.conflicts[f].until.IsZero():
 			s.Error = "somebody else changes it again and again"
 			notes = append(notes, workload.Note{Warning: true, Reason: "Contested", Text: "cluster " + s.Cluster + ": " + s.Error + "; it is put right once a minute"})
 		default:

@@ -129,7 +129,7 @@ func (u *hub) forgo(now time.Time) {
 	if len(u.dropped) == 0 || u.inFlight[f] || u.waits(f, now) {
 		return
 	}
-	for _, s := range u.sorts {
+	for _, s := range u.kinds {
 		if s.Dropped && (u.unlisted[s.Kind.Name] || u.table.Unlisted(s) || len(u.table.KeysOf(s)) > 0) {
 			return
 		}

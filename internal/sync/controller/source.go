@@ -19,7 +19,7 @@ import (
 
 // follow hears of all that the federation's API has.
 func (l *loop) follow(ctx context.Context) {
-	for _, s := range l.hub.sorts {
+	for _, s := range l.hub.kinds {
 		f := &wanted{loop: l, hub: l.hub, sort: s}
 		if kind := s.Kind; kind.Resource != "" {
 			l.wg.Go(func() { l.api.Follow(ctx, kind, "", f) })

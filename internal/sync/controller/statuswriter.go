@@ -32,7 +32,7 @@ type statusWriter struct {
 	over  bool
 }
 
-func newDesk() *statusWriter {
+func newStatusWriter() *statusWriter {
 	d := &statusWriter{}
 	d.ready.L = &d.mu
 	return d

@@ -182,12 +182,12 @@ func (t *Table) scaler(k Key) func(cluster string) (s scaling, ok bool) {
 
 // scalersUnseen says whether a cluster hasn't said yet what autoscalers it has.
 func (t *Table) scalersUnseen(cluster string) bool {
-	i := slices.IndexFunc(t.Sorts, func(s *FederatedKind) bool { return s.Scaler })
+	i := slices.IndexFunc(t.Kinds, func(s *FederatedKind) bool { return s.Scaler })
 	j := slices.IndexFunc(t.members, func(m *Member) bool { return m.Name == cluster })
 	if i < 0 || j < 0 {
 		return false
 	}
-	s, m := t.Sorts[i], t.members[j]
+	s, m := t.Kinds[i], t.members[j]
 	return !m.Lists(s) && !m.Lacks(s) && m.denies(s) == ""
 }
 

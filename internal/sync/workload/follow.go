@@ -19,7 +19,7 @@ const dependencies = "dependencies"
 // A dependency is what a workload needs, as a key of the table.
 type dependency struct {
 	Need
-	key Key // without a Sort: of a kind that isn't kept
+	key Key // without a FederatedKind: of one that isn't kept
 }
 
 // readFollow reads what follows an object.
@@ -69,11 +69,11 @@ func (t *Table) takenBy(w *Desired, m *Member) map[Key]bool {
 
 // keyOf is where a need is to be found; false: its kind isn't kept.
 func (t *Table) keyOf(w *Desired, n Need) (k Key, ok bool) {
-	i := slices.IndexFunc(t.Sorts, func(s *FederatedKind) bool { return s.Group == "" && s.Kind.Name == n.Kind && !s.Dropped })
+	i := slices.IndexFunc(t.Kinds, func(s *FederatedKind) bool { return s.Group == "" && s.Kind.Name == n.Kind && !s.Dropped })
 	if i < 0 {
 		return k, false
 	}
-	return Key{t.Sorts[i], w.Key.Namespace, n.Name}, true
+	return Key{t.Kinds[i], w.Key.Namespace, n.Name}, true
 }
 
 // follow notes what a workload needs in any cluster, or needed until a moment ago, for others'

@@ -24,7 +24,7 @@ type world struct {
 
 func newWorld(t testing.TB, members ...string) *world {
 	w := &world{TB: t, Table: NewTable("prod")}
-	w.Sorts = sorts
+	w.Kinds = sorts
 	for _, name := range members {
 		w.members = append(w.members, &Member{
 			Name: name, Labels: map[string]string{"name": name}, Reachable: true,
@@ -744,7 +744,7 @@ func TestRoom(t *testing.T) {
 func TestOrder(t *testing.T) {
 	steps := func(seed uint64) string {
 		w := &world{TB: t, Table: NewTable("prod")}
-		w.Sorts = sorts
+		w.Kinds = sorts
 		ours := `{"metadata":{"labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"}},"spec":{"replicas":9,"minReplicas":1,"scaleTargetRef":{"kind":"Deployment","name":"web"}}}`
 		heard := []func(){
 			func() { w.want("Namespace", "", "ns", `{}`) },

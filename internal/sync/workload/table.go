@@ -15,7 +15,7 @@ import (
 type Table struct {
 	Federation string
 	// Sorts are those that are kept, where it isn't told from what is there.
-	Sorts []*FederatedKind
+	Kinds []*FederatedKind
 	// Keep is that live objects are kept whole, for a preview to show them.
 	Keep bool
 	// Surge is that of objects that don't say another one; SetSurge sets it.

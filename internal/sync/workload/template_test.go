@@ -9,7 +9,7 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
-// kind is a Sort by its name.
+// kind is a FederatedKind by its name.
 func kind(t testing.TB, name string) *FederatedKind {
 	t.Helper()
 	for _, s := range slices.Concat(sorts, rare) {
