@@ -3,6 +3,7 @@ package controller
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -114,6 +115,7 @@ func (u *hub) dismiss(m *cluster) {
 			delete(u.retries, f)
 		}
 	}
+	maps.DeleteFunc(u.sought, func(f objectInCluster, _ bool) bool { return f.cluster == m.name })
 	for f := range u.conflicts {
 		if f.cluster == m.name {
 			delete(u.conflicts, f)

@@ -31,6 +31,7 @@ type hub struct {
 	steps          map[objectInCluster]workload.Step // that may be done, by the last plan; their keys wait in the clusters' queues
 	inFlight       map[objectInCluster]bool
 	vanished       map[objectInCluster]bool // of those, what has gone from its cluster meanwhile
+	sought         map[objectInCluster]bool // what isn't there, and was asked for by its name
 	retries        map[objectInCluster]*retry
 	reports        map[workload.Key]*report
 	clustersSynced bool                    // the table knows the clusters: without them, all would be deleted everywhere
@@ -72,7 +73,7 @@ func newHub(c Config, a actions, all []*workload.FederatedKind, own kube.Origin)
 	u := &hub{
 		Config: c, actions: a, origin: own, kinds: all, table: workload.NewTable(c.Federation), writer: newStatusWriter(),
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string]credential{},
-		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[objectInCluster]workload.Step{}, inFlight: map[objectInCluster]bool{}, vanished: map[objectInCluster]bool{}, retries: map[objectInCluster]*retry{}, reports: map[workload.Key]*report{},
+		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[objectInCluster]workload.Step{}, inFlight: map[objectInCluster]bool{}, vanished: map[objectInCluster]bool{}, sought: map[objectInCluster]bool{}, retries: map[objectInCluster]*retry{}, reports: map[workload.Key]*report{},
 		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, conflicts: map[objectInCluster]*conflict{}, expiring: map[workload.Key]bool{}, placements: newPlacements(), podCounts: newPodCounts(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
 	u.table.Kinds = all
@@ -203,6 +204,24 @@ func (u *hub) look(cluster string, k workload.Key) {
 	u.launch(workload.Step{Cluster: cluster, Key: k, Verb: look, Why: "it isn't ours"})
 }
 
+// seeks says whether it has to be asked first what clusters have of an object that is split, and
+// asks: one that it was put into lacks it, by a watch that goes by fedsync's label, and the label
+// may be what it lacks. A share that is given is kept to, so none is given before that is known.
+func (u *hub) seeks(w *workload.Desired, steps []workload.Step) (waits bool) {
+	if len(w.Scale) == 0 && w.Whole == "" {
+		return false
+	}
+	for _, s := range steps {
+		f := objectInCluster{s.Cluster, s.Key}
+		if s.Verb != workload.Create || u.sought[f] || !w.Record.Was(s.Cluster) {
+			continue
+		}
+		u.look(s.Cluster, s.Key)
+		waits = waits || u.steps[f].Verb == look
+	}
+	return waits
+}
+
 // look is the verb of asking; no plan has it.
 const look workload.Verb = "look"
 
@@ -225,6 +244,9 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 	p := u.table.Plan(k)
 	if p.Hold {
 		u.intend(w, now)
+		return
+	}
+	if u.seeks(w, p.Steps) {
 		return
 	}
 	u.table.Planned(k, p)
@@ -323,6 +345,9 @@ func (u *hub) forget(k workload.Key) {
 		if f.Key == k && !u.deletions.allowed[f] {
 			delete(u.retries, f)
 		}
+	}
+	for c := range u.members {
+		delete(u.sought, objectInCluster{c, k})
 	}
 	for c := range u.members { // what nobody wants isn't made; what an operator has let go goes
 		if f := (objectInCluster{c, k}); !u.deletions.launched[f] {
@@ -439,7 +464,9 @@ func (u *hub) calm(now time.Time) {
 // be of before, and nobody would tell again: what it shows is looked at then.
 func (u *hub) gone(cluster string, k workload.Key) {
 	u.table.Gone(cluster, k)
-	if f := (objectInCluster{cluster, k}); u.inFlight[f] {
+	f := objectInCluster{cluster, k}
+	delete(u.sought, f)
+	if u.inFlight[f] {
 		u.vanished[f] = true
 	}
 }
@@ -456,7 +483,8 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 	delete(u.vanished, f)
 	u.table.Sends(s.Cluster, s.Key, nil)
 	u.Log.Debug(fmt.Sprintf("cluster %s: %s %s: %s", s.Cluster, s.Verb, s.Key, s.Why), "outcome", r.outcome())
-	if s.Verb == look {
+	if delete(u.sought, f); s.Verb == look {
+		u.sought[f] = true // whatever came of it: what there is to do is tried
 		switch {
 		case r.err != nil: // it is looked at again
 		case r.got == nil:

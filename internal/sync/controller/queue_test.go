@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -134,6 +135,52 @@ func TestVanished(t *testing.T) {
 		}
 		u.finish(c, s, r)
 		u.plan(now)
+	}
+}
+
+// TestSought is that an object which is split gets no shares before it is known what a cluster has
+// that lacks it by the watch, and had it: there may be a copy without its label.
+func TestSought(t *testing.T) {
+	kind := deployments
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
+	yes, no := func(*workload.FederatedKind) bool { return true }, func(*workload.FederatedKind) bool { return false }
+	var members []*workload.Member
+	for _, name := range []string{"paris", "tokyo"} {
+		c := newCluster(u, name, nil)
+		c.liveness.heard, c.listed[kind] = true, true
+		u.members[name] = c
+		members = append(members, &workload.Member{Name: name, Reachable: true, Lists: yes, Lacks: no})
+	}
+	u.table.SetMembers(members)
+	spec := map[string]any{"selector": map[string]any{"matchLabels": map[string]any{"app": "web"}}, "template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"app": "web"}}}}
+	want := func(replicas int64, record string) *workload.Desired {
+		o := workload.Object{"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "annotations": map[string]any{v1alpha1.StatusOf: record}}, "spec": maps.Clone(spec)}
+		o["spec"].(map[string]any)["replicas"] = replicas
+		return workload.NewDesired(workload.Key{FederatedKind: kind, Namespace: "default", Name: "web"}, o, "prod")
+	}
+	w := want(4, `{"uid":"u","clusters":[{"name":"paris","state":"Applied","applied":"x","scale":{"replicas":4}}]}`)
+	u.table.SetDesired(w)
+	now := time.Now()
+	u.plan(now)
+	paris, tokyo := objectInCluster{"paris", w.Key}, objectInCluster{"tokyo", w.Key}
+	if u.steps[paris].Verb != look || u.busy(tokyo) {
+		t.Fatalf("first, %q in paris, where it was, and %q in tokyo", u.steps[paris].Verb, u.steps[tokyo].Verb)
+	}
+	s, _ := u.take(u.members["paris"], w.Key, now)
+	u.finish(u.members["paris"], s, result{})
+	u.plan(now)
+	if a, b := u.steps[paris], u.steps[tokyo]; a.Verb != workload.Create || b.Verb != workload.Create || a.Scale["replicas"]+b.Scale["replicas"] != 4 {
+		t.Fatalf("then, %s %v in paris, and %s %v in tokyo", a.Verb, a.Scale, b.Verb, b.Scale)
+	}
+	// What goes once more may be there without its label once more.
+	s, _ = u.take(u.members["paris"], w.Key, now)
+	made := &kube.Object{Object: s.Object}
+	made.SetUID("v")
+	u.finish(u.members["paris"], s, result{got: made})
+	u.gone("paris", w.Key)
+	u.plan(now)
+	if u.steps[paris].Verb != look {
+		t.Errorf("it has gone again, and %q is to be done", u.steps[paris].Verb)
 	}
 }
 
