@@ -170,7 +170,7 @@ func TestPlugins(t *testing.T) {
 				}
 				return len(only) == 0 && strings.Contains(r.plugins, "row N") == (len(fast) > 0)
 			}
-			for end := time.Now().Add(10 * time.Second); !alike(); time.Sleep(10 * time.Millisecond) {
+			for end := time.Now().Add(server.Patience(0)); !alike(); time.Sleep(10 * time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatalf("only one has logged, or none: %q", only[:min(len(only), 20)])
 				}

@@ -39,7 +39,7 @@ func forgetful(t *testing.T, w *world) {
 	s.becomes(t, guard+5*time.Second, "g1", "NXDOMAIN")
 	took := time.Since(held)
 	s.becomes(t, time.Second, "web", "192.0.2.2 192.0.2.3")
-	if took < guard/2 || took > guard+5*time.Second {
+	if took < guard/2 {
 		t.Errorf("the truth is served after %v, want %v", took, guard)
 	}
 	server.Eventually(t, time.Second, "nothing is held", func() bool { return s.metric(t, "guard_held_services") == 0 })

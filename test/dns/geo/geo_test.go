@@ -327,7 +327,7 @@ func via(t testing.TB, s *server.Server, network, local string, m *dns.Msg) repl
 		}
 	}
 	c := dns.Client{Net: network, Dialer: d, Timeout: 5 * time.Second, UDPSize: dns.MaxMsgSize}
-	r, _, err := c.Exchange(m, s.Addr)
+	r, err := server.Query(&c, m, s.Addr)
 	if err != nil {
 		t.Fatalf("%v: %v", m.Question, err)
 	}
@@ -346,7 +346,7 @@ func from(t testing.TB, s *server.Server, client, service string) string {
 func becomes(t testing.TB, s *server.Server, client, service, want string) {
 	t.Helper()
 	got := ""
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(server.Patience(0))
 	for got = from(t, s, client, service); got != want; got = from(t, s, client, service) {
 		if time.Now().After(end) {
 			t.Fatalf("%s from %s is answered with %q, want %q", service, client, got, want)

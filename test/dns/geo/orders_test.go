@@ -102,7 +102,7 @@ func TestFailback(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Reload(t)
-	for end := time.Now().Add(15 * time.Second); ; {
+	for end := time.Now().Add(server.Patience(0)); ; {
 		done := strings.Contains(s.Log(), "Reloading complete")
 		if got := from(t, s, "192.0.2.200", "few"); got != taiwan {
 			t.Fatalf("by a reload few has gone back to %q", got)

@@ -64,7 +64,7 @@ func from(t *testing.T, s *server.Server, network, client, name string, qtype ui
 		local = &net.TCPAddr{IP: net.ParseIP(client)}
 	}
 	c := dns.Client{Net: network, Timeout: 5 * time.Second, Dialer: &net.Dialer{LocalAddr: local}}
-	m, _, err := c.Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype).SetEdns0(1232, false), s.Addr)
+	m, err := server.Query(&c, new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype).SetEdns0(1232, false), s.Addr)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}

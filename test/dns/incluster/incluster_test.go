@@ -28,7 +28,11 @@ import (
 
 // soon bounds what Kubernetes takes to move pods on two busy cores, and what the caches
 // in front may keep.
-const soon = 30 * time.Second
+const soon = time.Minute
+
+func query(q *dns.Msg, addr string) (*dns.Msg, error) {
+	return server.Query(&dns.Client{Timeout: 5 * time.Second}, q, addr)
+}
 
 // placeholders are the addresses of fedns in deploy/.
 var placeholders = []string{"192.0.2.53", "198.51.100.53"}
@@ -144,7 +148,7 @@ func look(server, name string, qtype uint16) (*dns.Msg, error) {
 	for _, domain := range search {
 		q := new(dns.Msg).SetQuestion(name+"."+domain, qtype)
 		var err error
-		if m, _, err = (&dns.Client{Timeout: 5 * time.Second}).Exchange(q, server); err != nil {
+		if m, err = query(q, server); err != nil {
 			return nil, err
 		}
 		switch {

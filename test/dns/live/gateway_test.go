@@ -29,7 +29,7 @@ type host struct {
 func (h host) becomes(t *testing.T, limit time.Duration, want string) {
 	t.Helper()
 	got := ""
-	for end := time.Now().Add(limit); ; time.Sleep(2 * time.Millisecond) { // between two questions
+	for end := time.Now().Add(server.Patience(limit)); ; time.Sleep(2 * time.Millisecond) { // between two questions
 		m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion(h.name+".", dns.TypeA), h.Addr)
 		if err == nil {
 			if got = (view{Server: h.Server}).line(m); got == want {

@@ -73,8 +73,7 @@ func (v view) at(scope string) string {
 
 func (v view) ask(scope string, qtype uint16) (*dns.Msg, error) {
 	c := dns.Client{Timeout: 5 * time.Second}
-	m, _, err := c.Exchange(new(dns.Msg).SetQuestion(v.name(scope), qtype), v.Addr)
-	return m, err
+	return server.Query(&c, new(dns.Msg).SetQuestion(v.name(scope), qtype), v.Addr)
 }
 
 func (v view) line(m *dns.Msg) string {
@@ -113,6 +112,7 @@ func (v view) is(t *testing.T, want string, scopes ...string) {
 // becomes waits until scopes are answered with want.
 func (v view) becomes(t *testing.T, limit time.Duration, want string, scopes ...string) {
 	t.Helper()
+	limit = server.Patience(limit)
 	start := time.Now()
 	for _, scope := range scopes {
 		for got := v.at(scope); got != want; got = v.at(scope) {

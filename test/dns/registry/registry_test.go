@@ -266,7 +266,7 @@ func (s *running) ask(short string) string {
 		scope += "."
 	}
 	c := dns.Client{Timeout: 2 * time.Second}
-	m, _, err := c.Exchange(new(dns.Msg).SetQuestion(service+".shop.myfederation.svc."+scope+"example.com.", dns.TypeA), s.Addr)
+	m, err := server.Query(&c, new(dns.Msg).SetQuestion(service+".shop.myfederation.svc."+scope+"example.com.", dns.TypeA), s.Addr)
 	switch {
 	case err != nil:
 		return err.Error()
@@ -285,7 +285,7 @@ func (s *running) ask(short string) string {
 func (s *running) becomes(short, want string) {
 	s.t.Helper()
 	last := ""
-	for end := time.Now().Add(soon); ; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(server.Patience(soon)); ; time.Sleep(2 * time.Millisecond) {
 		if last = s.ask(short); last == want {
 			return
 		}

@@ -27,7 +27,7 @@ func yaml(t *testing.T, o *kube.Object) string {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) { // between two looks
+	for end := time.Now().Add(server.Patience(0)); !ok(); time.Sleep(20 * time.Millisecond) { // between two looks
 		if time.Now().After(end) {
 			t.Fatalf("not in time: %s", what)
 		}

@@ -299,7 +299,7 @@ func tail(name string) string {
 // eventually waits for a condition.
 func eventually(t testing.TB, limit time.Duration, what string, ok func() error) {
 	t.Helper()
-	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) { // between two looks
+	for end := time.Now().Add(max(limit, time.Minute)); ; time.Sleep(50 * time.Millisecond) { // between two looks
 		err := ok()
 		if err == nil {
 			return
