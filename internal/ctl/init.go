@@ -49,6 +49,7 @@ func (c *initialize) declare(fs *pflag.FlagSet) {
 	fs.StringVar(&c.plan.StorageClass, "etcd-storage-class", "", "`CLASS` of it; default: the cluster's own")
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated, too; may be given several times")
 	fs.StringVar(&c.surge, "surge", "", "`NUMBER` of replicas, or percentage of those wanted, that there may be beyond them while some move to another cluster; default: 25%")
+	fs.BoolVar(&c.plan.HA, "ha", false, "three etcds and two API servers, no two of a kind on a node, instead of one each")
 	fs.BoolVar(&c.rotate, "rotate-encryption-key", false, "give the API in the host cluster another key for Secrets in etcd, and write all of them with it")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made, with keys of its own each time")
@@ -68,6 +69,9 @@ func (c *initialize) run(ctx context.Context) error {
 	}
 	if c.rotate && (c.api != "" || c.dry) {
 		return misused(&c.command, "init: --rotate-encryption-key is for an API that fedctl has set up, and not for --dry-run")
+	}
+	if c.plan.HA && c.api != "" {
+		return misused(&c.command, "init: --ha is for an API that fedctl sets up; how many servers the one of --api has is its own business")
 	}
 	if c.plan.Storage == none {
 		c.plan.Storage = ""
@@ -146,6 +150,9 @@ func (c *initialize) raise(ctx context.Context, law bootstrap.Settings, p *progr
 		return err
 	}
 	defer api.Close()
+	if err := c.asBefore(ctx, api); err != nil {
+		return err
+	}
 	before, err := hosted.Admin(ctx, api, law.Federation)
 	if err != nil && !kube.Missing(err) {
 		return err
@@ -190,6 +197,31 @@ func (c *initialize) raise(ctx context.Context, law bootstrap.Settings, p *progr
 		return err
 	}
 	return c.finish(ctx, law, there, admin, tokens, c.hostName)
+}
+
+// asBefore has an API that is there keep how many servers it has. From one etcd to several leads no way that doesn't
+// bet what is in it on each step; from an API to another one does.
+func (c *initialize) asBefore(ctx context.Context, api *kube.API) error {
+	there, ha, err := hosted.There(ctx, api, c.plan.Federation)
+	if err != nil || !there || ha == c.plan.HA {
+		return err
+	}
+	if c.given["ha"] {
+		return advice.Errorf("unjoin its clusters with --orphan, fedctl deinit, fedctl init as you want it, and join them again with --adopt",
+			"federation %s has %s already, and can't be changed to %s in place", c.plan.Federation, servers(ha), servers(c.plan.HA))
+	}
+	c.plan.HA = ha
+	if err := c.plan.Check(); err != nil {
+		return misused(&c.command, "init: %v", err)
+	}
+	return nil
+}
+
+func servers(ha bool) string {
+	if ha {
+		return "three etcds and two API servers"
+	}
+	return "one etcd and one API server"
 }
 
 // free makes sure that the name of the context isn't taken by something else. An
@@ -283,6 +315,9 @@ func initCommand() command {
 		long: "Set the API of a federation up in a host cluster, or in one that runs already (--api). Run again, it renews what there is.",
 		example: `# In a host cluster
 fedctl init myfederation --host-cluster-context host --dns-zone-name example.com
+
+# In a host cluster, and going on without any one of its nodes
+fedctl init myfederation --host-cluster-context host --dns-zone-name example.com --ha
 
 # In an API that runs already
 fedctl init myfederation --api ./kubeconfig/admin --dns-zone-name example.com

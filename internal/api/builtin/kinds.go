@@ -49,7 +49,7 @@ var (
 // all are those that Find finds.
 var all = []Kind{
 	Namespaces, Services, Secrets, ConfigMaps, ServiceAccounts, Pods, VolumeClaims, Deployments, StatefulSets, ReplicaSets,
-	DaemonSets, Jobs, Autoscalers, Ingresses, Roles, RoleBindings, ClusterRoles, ClusterRoleBindings, Definitions, Policies, PolicyBindings, NetworkPolicies,
+	DaemonSets, Jobs, Autoscalers, Ingresses, Roles, RoleBindings, ClusterRoles, ClusterRoleBindings, Definitions, Policies, PolicyBindings, NetworkPolicies, Budgets,
 }
 
 // Find gives the kind of an object by what it says of itself, if it is one of those that need

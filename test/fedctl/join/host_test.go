@@ -1,6 +1,7 @@
 package join
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -146,6 +147,8 @@ func TestHost(t *testing.T) {
 			data := kube.SecretData(o)
 			return string(data["encryption.keys"]) + string(data["encryption.yaml"])
 		}
+		d.mustNot("has one etcd and one API server already, and can't be changed to three etcds and two API servers in place\nfedctl: hint: unjoin its clusters",
+			init("--ha", "--api-server-service-type=NodePort", fmt.Sprintf("--api-server-advertise-address=127.0.0.1:%d", port))...)
 		d.must(up...)
 		for k, v := range secrets() {
 			if first[k] != v {
@@ -177,7 +180,8 @@ func TestHost(t *testing.T) {
 	})
 }
 
-// What --dry-run prints is taken by an API server as it is, and what it says runs.
+// What --dry-run prints is taken by an API server as it is, and what it says runs: several of each, which go on
+// without one.
 func TestDryRun(t *testing.T) {
 	t.Parallel()
 	b := cluster.New(t)
@@ -190,7 +194,7 @@ func TestDryRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := vector.Port(t)
-	text := d.must("init", "federation", "--dns-zone-name=example.com", "--dry-run", "-o", "yaml", fmt.Sprintf("--api-server-advertise-address=127.0.0.1:%d", port))
+	text := d.must("init", "federation", "--ha", "--dns-zone-name=example.com", "--dry-run", "-o", "yaml", fmt.Sprintf("--api-server-advertise-address=127.0.0.1:%d", port))
 	file := filepath.Join(t.TempDir(), "federation.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -228,7 +232,13 @@ func TestDryRun(t *testing.T) {
 		}
 	}
 	own := d.open("", admin...)
-	eventually(t, "its API is ready", func() bool { return own.Ready(t.Context()) == nil })
+	second := d.open("", bytes.ReplaceAll(admin, []byte(i.APIs[0].URL), []byte(i.APIs[1].URL))...)
+	for _, api := range []*kube.API{own, second} {
+		eventually(t, "its API is ready", func() bool { return api.Ready(t.Context()) == nil })
+	}
+	if len(i.Etcds) != 3 || len(i.APIs) != 2 {
+		t.Fatalf("%d etcds and %d API servers", len(i.Etcds), len(i.APIs))
+	}
 	i.Healthy(t)
 	// Who has written a Secret is noted, and not what stands in it. Secrets are encrypted where they lie.
 	secret := kube.NewSecret("default", "x", map[string][]byte{"k": []byte("a word nobody else has")})
@@ -255,6 +265,17 @@ func TestDryRun(t *testing.T) {
 	if err := filepath.WalkDir(i.Data, walk); err != nil {
 		t.Fatal(err)
 	}
+	// A node fails, with the etcd and the API server on it: what is left takes writes, and has all that was written.
+	i.Etcds[0].Kill()
+	i.APIs[0].Kill()
+	eventually(t, "the other API server writes", func() bool {
+		_, _, err := second.Apply(t.Context(), builtin.ConfigMaps, builtin.ConfigMaps.New("default", "later"), kube.How{Manager: "test"})
+		return err == nil
+	})
+	if o, err := second.Get(t.Context(), builtin.Secrets, "default", "x"); err != nil || string(kube.SecretData(o)["k"]) != "a word nobody else has" {
+		t.Errorf("what was written before is lost: %v", err)
+	}
+	i.Healthy(t)
 
 	d.must("init", "member", "--dns-zone-name=example.com", "--api", "host")
 	text = d.must("--context=member", "join", "eu", "--cluster-context", "host", "--region=eu", "--dry-run", "-o", "yaml")

@@ -15,26 +15,44 @@ import (
 // if the test fails. The program must stay in the foreground.
 func Program(t testing.TB, name string, args ...string) (log *Buffer) {
 	t.Helper()
+	return Spawn(t, name, args...).Log
+}
+
+// A Started is a program that runs.
+type Started struct {
+	Log  *Buffer // what it has printed
+	cmd  *exec.Cmd
+	done <-chan struct{}
+}
+
+// Spawn is Program for one that is killed before.
+func Spawn(t testing.TB, name string, args ...string) *Started {
+	t.Helper()
 	cmd := exec.Command(name, args...)
-	log = &Buffer{}
-	cmd.Stdout, cmd.Stderr = log, log
-	done, err := vector.Start(cmd)
-	if err != nil {
+	s := &Started{Log: &Buffer{}, cmd: cmd}
+	cmd.Stdout, cmd.Stderr = s.Log, s.Log
+	var err error
+	if s.done, err = vector.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 		select {
-		case <-done:
+		case <-s.done:
 		case <-time.After(5 * time.Second):
-			_ = cmd.Process.Kill()
-			<-done
+			s.Kill()
 		}
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", filepath.Base(name), log.String())
+			t.Logf("%s printed:\n%s", filepath.Base(name), s.Log.String())
 		}
 	})
-	return log
+	return s
+}
+
+// Kill ends it without asking.
+func (s *Started) Kill() {
+	_ = s.cmd.Process.Kill() // it may have ended by itself
+	<-s.done
 }
 
 // Tool finds a program of others.

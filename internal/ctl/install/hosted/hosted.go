@@ -46,6 +46,71 @@ type Plan struct {
 	NodePort     int    // 0: the cluster chooses
 	Storage      string // of etcd, such as 10Gi; "": none, what is there goes with its pod
 	StorageClass string // "": the cluster's default
+	// HA is that it goes on without any one node: three etcds, which are two without one,
+	// and two API servers.
+	HA bool
+
+	formed bool // its etcds have found each other before
+}
+
+// How many there are with HA.
+const (
+	etcds      = 3
+	apiServers = 2
+)
+
+// Etcds is how many etcds there are.
+func (p Plan) Etcds() int {
+	if p.HA {
+		return etcds
+	}
+	return 1
+}
+
+// APIServers is how many API servers there are.
+func (p Plan) APIServers() int {
+	if p.HA {
+		return apiServers
+	}
+	return 1
+}
+
+// etcdPods are the names of etcd's pods.
+func (p Plan) etcdPods() (out []string) {
+	for n := range p.Etcds() {
+		out = append(out, fmt.Sprintf("%s-%d", p.EtcdName(), n))
+	}
+	return out
+}
+
+// Peers is how its etcds find each other.
+func (p Plan) Peers() string {
+	var out []string
+	for _, pod := range p.etcdPods() {
+		out = append(out, fmt.Sprintf("%s=https://%s.%s.%s.svc:2380", pod, pod, p.EtcdName(), p.Namespace()))
+	}
+	return strings.Join(out, ",")
+}
+
+// EtcdServers is where the API servers find them: each of several, so that a client knows which one doesn't answer.
+func (p Plan) EtcdServers() string {
+	service := p.EtcdName() + "." + p.Namespace() + ".svc:2379"
+	if !p.HA {
+		return "https://" + service
+	}
+	var out []string
+	for _, pod := range p.etcdPods() {
+		out = append(out, "https://"+pod+"."+service)
+	}
+	return strings.Join(out, ",")
+}
+
+// ClusterState is what an etcd without data begins as.
+func (p Plan) ClusterState() string {
+	if p.formed {
+		return "existing"
+	}
+	return "new"
 }
 
 // APIName is that of the API server's Service, Deployment and Secret.
@@ -61,8 +126,13 @@ func (p Plan) Namespace() string { return v1alpha1.System }
 func (p Plan) authorityName() string { return p.Federation + "-ca" }
 func (p Plan) adminName() string     { return p.Federation + "-admin" }
 
-// claimName is that of the volume that etcd's StatefulSet asks for.
-func (p Plan) claimName() string { return "data-" + p.EtcdName() + "-0" }
+// claimNames are those of the volumes that etcd's StatefulSet asks for.
+func (p Plan) claimNames() (out []string) {
+	for _, pod := range p.etcdPods() {
+		out = append(out, "data-"+pod)
+	}
+	return out
+}
 
 // advertised splits Advertise; the port is "" where it has none.
 func (p Plan) advertised() (host, port string) {
@@ -85,6 +155,9 @@ func (p Plan) Check() error {
 		}
 	default:
 		return fmt.Errorf("--api-server-service-type %q is none of %s, %s and %s", p.ServiceType, LoadBalancer, NodePort, ClusterIP)
+	}
+	if p.HA && p.Storage == "" {
+		return fmt.Errorf("--ha needs --etcd-storage: an etcd that has lost what it knew isn't taken back by the others")
 	}
 	if _, port := p.advertised(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
@@ -135,7 +208,13 @@ func first(s, _ string) string { return s }
 
 func (p Plan) etcdNames() []string {
 	service := p.EtcdName() + "." + p.Namespace()
-	return []string{p.EtcdName(), service, service + ".svc", "localhost", "127.0.0.1"}
+	names := []string{p.EtcdName(), service, service + ".svc", "localhost", "127.0.0.1"}
+	if p.HA {
+		for _, pod := range p.etcdPods() {
+			names = append(names, pod+"."+service+".svc") // by which it is called, and known when it calls
+		}
+	}
+	return names
 }
 
 // endpoint is how the API is reached at an address.

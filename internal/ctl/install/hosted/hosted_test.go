@@ -3,6 +3,8 @@ package hosted
 import (
 	"bytes"
 	"crypto/x509"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +105,8 @@ func TestRender(t *testing.T) {
 		{Federation: "fed", ServiceType: LoadBalancer, APIImage: APIServerImage, EtcdImage: EtcdImage, Storage: "10Gi"},
 		{Federation: "fed", ServiceType: NodePort, NodePort: 30443, Advertise: "[2001:db8::1]:30443", APIImage: `x" y: {z`, EtcdImage: "a#b", Storage: "1Gi", StorageClass: "fast: yes"},
 		{Federation: "fed", ServiceType: ClusterIP, APIImage: "a", EtcdImage: "b"},
+		{Federation: "fed", ServiceType: ClusterIP, APIImage: "a", EtcdImage: "b", Storage: "1Gi", HA: true},
+		{Federation: "fed", ServiceType: ClusterIP, APIImage: "a", EtcdImage: "b", Storage: "1Gi", HA: true, formed: true},
 	} {
 		if err := p.Check(); err != nil {
 			t.Errorf("%+v: %v", p, err)
@@ -121,6 +125,65 @@ func TestRender(t *testing.T) {
 				t.Errorf("storage %q: a volume: %v", p.Storage, has)
 			}
 		}
+	}
+}
+
+// With HA there are as many as that takes, which can be lost one at a time, and know each other.
+func TestHA(t *testing.T) {
+	p := Plan{Federation: "fed", ServiceType: ClusterIP, APIImage: "a", EtcdImage: "b", Storage: "1Gi", HA: true}
+	texts := map[bool]string{}
+	for _, formed := range []bool{false, true} {
+		p.formed = formed
+		objects, err := p.Render(noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		budgets := 0
+		for _, o := range objects {
+			spec, _ := o.Object["spec"].(map[string]any)
+			switch o.GetKind() {
+			case "PodDisruptionBudget":
+				budgets++
+				if n := fmt.Sprint(spec["maxUnavailable"]); n != "1" {
+					t.Errorf("%s: %s may be missing", o.GetName(), n)
+				}
+			case "StatefulSet":
+				if n := fmt.Sprint(spec["replicas"]); n != "3" || spec["podManagementPolicy"] != "Parallel" {
+					t.Errorf("%s etcds, or one behind the other", n)
+				}
+				texts[formed] = fmt.Sprint(o.Object)
+			case "Deployment":
+				if n := fmt.Sprint(spec["replicas"]); n != "2" {
+					t.Errorf("%s API servers", n)
+				}
+				if want := "--etcd-servers=https://fed-etcd-0.fed-etcd.federation-system.svc:2379,https://fed-etcd-1.fed-etcd.federation-system.svc:2379,https://fed-etcd-2.fed-etcd.federation-system.svc:2379"; !strings.Contains(fmt.Sprint(o.Object), want) {
+					t.Errorf("the API server isn't run with %s", want)
+				}
+			}
+		}
+		if budgets != 2 {
+			t.Errorf("%d PodDisruptionBudgets", budgets)
+		}
+	}
+	if !strings.Contains(texts[false], "--initial-cluster-state=new") || !strings.Contains(texts[true], "--initial-cluster-state=existing") || !strings.Contains(texts[true], formedNote) {
+		t.Errorf("an etcd without data begins as\n%s\nand then as\n%s", texts[false], texts[true])
+	}
+	k := &keys{}
+	if err := k.complete(p.Federation, p.names(""), p.etcdNames(), noon); err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range p.etcdPods() {
+		leaf, _, err := k.etcd.parse()
+		if err == nil {
+			err = leaf.VerifyHostname(pod + ".fed-etcd.federation-system.svc")
+		}
+		if err != nil {
+			t.Errorf("%s: %v", pod, err)
+		}
+	}
+	p.Storage = ""
+	if err := p.Check(); err == nil || !strings.Contains(err.Error(), "--ha needs --etcd-storage") {
+		t.Errorf("without volumes: %v", err)
 	}
 }
 

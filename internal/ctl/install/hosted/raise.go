@@ -50,6 +50,9 @@ func (p Plan) Create(ctx context.Context, l *apply.Applied, now time.Time, say W
 	if err := l.Namespace(ctx, p.Namespace()); err != nil {
 		return nil, err
 	}
+	if p.formed, err = p.formedBefore(ctx, l.API); err != nil {
+		return nil, err
+	}
 	k, err := p.readKeys(ctx, l.API)
 	if err != nil {
 		return nil, err
@@ -81,8 +84,10 @@ func (p Plan) Create(ctx context.Context, l *apply.Applied, now time.Time, say W
 		return nil, err
 	}
 	if p.Storage != "" {
-		if _, err := l.API.Get(ctx, builtin.VolumeClaims, p.Namespace(), p.claimName()); kube.Missing(err) {
-			l.Record(builtin.VolumeClaims, p.Namespace(), p.claimName())
+		for _, name := range p.claimNames() {
+			if _, err := l.API.Get(ctx, builtin.VolumeClaims, p.Namespace(), name); kube.Missing(err) {
+				l.Record(builtin.VolumeClaims, p.Namespace(), name)
+			}
 		}
 	}
 	for _, o := range append([]*kube.Object{p.authoritySecret(k), p.apiSecret(k), p.etcdSecret(k), p.adminSecret(k, admin)}, objects...) {
@@ -95,6 +100,39 @@ func (p Plan) Create(ctx context.Context, l *apply.Applied, now time.Time, say W
 	}
 	return admin, p.ready(ctx, l.API, admin, say)
 }
+
+// There reads how a federation's API stands in a host: whether it is, and with several of each.
+func There(ctx context.Context, api *kube.API, federation string) (there, ha bool, err error) {
+	p := Plan{Federation: federation}
+	o, err := api.Get(ctx, builtin.StatefulSets, p.Namespace(), p.EtcdName())
+	if kube.Missing(err) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("StatefulSet %s/%s: %w", p.Namespace(), p.EtcdName(), err)
+	}
+	return true, number(o, "spec", "replicas") > 1, nil
+}
+
+// formedBefore says whether all etcds of an API have been ready: they know each other then.
+func (p Plan) formedBefore(ctx context.Context, api *kube.API) (bool, error) {
+	if !p.HA {
+		return false, nil
+	}
+	o, err := api.Get(ctx, builtin.StatefulSets, p.Namespace(), p.EtcdName())
+	switch {
+	case kube.Missing(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("StatefulSet %s/%s: %w", p.Namespace(), p.EtcdName(), err)
+	case o.GetAnnotations()[formedNote] != "":
+		return true, nil
+	}
+	return number(o, "status", "readyReplicas") >= etcds, nil
+}
+
+// formedNote is the annotation of etcd's StatefulSet that remembers it.
+const formedNote = "fedns.io/etcd-formed"
 
 // readKeys reads what an earlier run made.
 func (p Plan) readKeys(ctx context.Context, api *kube.API) (*keys, error) {
@@ -230,22 +268,28 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 		kind kube.Kind
 		name string
 		app  string
-	}{{builtin.StatefulSets, p.EtcdName(), "etcd"}, {builtin.Deployments, p.APIName(), "kube-apiserver"}} {
+		want int64
+	}{{builtin.StatefulSets, p.EtcdName(), "etcd", int64(p.Etcds())}, {builtin.Deployments, p.APIName(), "kube-apiserver", int64(p.APIServers())}} {
 		err := await(ctx, say, func(ctx context.Context) (string, string, error) {
 			o, err := api.Get(ctx, w.kind, p.Namespace(), w.name)
 			if err != nil {
 				return "", "", fmt.Errorf("%s %s: %w", w.kind.Name, w.name, err)
 			}
-			// What ran before doesn't count: it has the certificates of before.
-			if number(o, "status", "observedGeneration") >= o.GetGeneration() && number(o, "status", "readyReplicas") > 0 &&
-				number(o, "status", "updatedReplicas") > 0 {
+			// What ran before doesn't count: it has the certificates of before. Nor may it be there still: it
+			// doesn't know the keys that others write with next.
+			ready := min(number(o, "status", "readyReplicas"), number(o, "status", "updatedReplicas"))
+			if number(o, "status", "observedGeneration") >= o.GetGeneration() && ready >= w.want && number(o, "status", "replicas") <= w.want {
 				return "", "", nil
 			}
 			why, err := p.stuck(ctx, api, w.app)
 			if err != nil {
 				return "", "", err
 			}
-			return fmt.Sprintf("%s has no ready pod%s", w.name, why), fmt.Sprintf("kubectl -n %s describe pods -l app.kubernetes.io/name=%s", p.Namespace(), w.app), nil
+			what := w.name + " has no ready pod"
+			if ready > 0 {
+				what = fmt.Sprintf("%s has %d of %d pods ready", w.name, min(ready, w.want), w.want)
+			}
+			return what + why, fmt.Sprintf("kubectl -n %s describe pods -l app.kubernetes.io/name=%s", p.Namespace(), w.app), nil
 		})
 		if err != nil {
 			return err
@@ -293,7 +337,7 @@ func (p Plan) stuck(ctx context.Context, api *kube.API, app string) (string, err
 // Delete removes what Raise made, the volume too.
 func Delete(ctx context.Context, api *kube.API, federation string) (kept string, err error) {
 	var errs []error
-	for _, k := range []kube.Kind{builtin.Deployments, builtin.StatefulSets, builtin.Services, builtin.NetworkPolicies, builtin.VolumeClaims, builtin.Secrets} {
+	for _, k := range []kube.Kind{builtin.Deployments, builtin.StatefulSets, builtin.Services, builtin.NetworkPolicies, builtin.Budgets, builtin.VolumeClaims, builtin.Secrets} {
 		_, err := apply.DeleteAllOwned(ctx, api, k, v1alpha1.System, federation)
 		errs = append(errs, err)
 	}
