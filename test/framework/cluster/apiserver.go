@@ -74,6 +74,10 @@ func (b *Bed) startAPI(t testing.TB, name string) *Cluster {
 	if err := os.WriteFile(tokens, []byte(users), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	services := fmt.Sprintf("10.%d.0.0/16", number)
+	if name == b.IPv6 {
+		services = fmt.Sprintf("fd00:10:%d::/112", number)
+	}
 	c.api = b.launch(t, name, "kube-apiserver",
 		"--etcd-servers="+b.etcd,
 		"--etcd-prefix=/"+name,
@@ -85,7 +89,7 @@ func (b *Bed) startAPI(t testing.TB, name string) *Cluster {
 		"--service-account-key-file="+b.key,
 		"--service-account-signing-key-file="+b.key,
 		"--service-account-issuer=https://"+name,
-		fmt.Sprintf("--service-cluster-ip-range=10.%d.0.0/16", number),
+		"--service-cluster-ip-range="+services,
 		"--token-auth-file="+tokens,
 		"--authorization-mode=RBAC",
 		"--endpoint-reconciler-type=none",            // no pod calls it, and a loopback endpoint is refused

@@ -28,6 +28,9 @@ import (
 // A Bed is an etcd and the clusters on it. Several goroutines may ask it for
 // clusters.
 type Bed struct {
+	// IPv6 is the name of a cluster whose Services get addresses of IPv6; "": none is.
+	IPv6 string
+
 	programs string // folder of kube-apiserver and the others
 	dir      string // ours until the test ends
 	etcd     string // URL

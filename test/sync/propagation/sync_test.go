@@ -17,6 +17,7 @@ const maxDeletes = 8
 func TestSync(t *testing.T) {
 	t.Parallel() // it waits for most of its time
 	b := cluster.New(t)
+	b.IPv6 = "federation" // where its members have IPv4
 	alive := b.Members(t, "paris", "tokyo", "oslo")
 	paris, tokyo, oslo := alive[0], alive[1], alive[2]
 	paris.AddNode(t, "n1", "eu", "eu-a")
@@ -237,6 +238,11 @@ spec: {type: ExternalName, externalName: example.com}
 		return strings.Join(all, " ")
 	}
 	before := own(paris)
+	for c, want := range map[*cluster.Cluster]string{w.Fed: `["IPv6"]`, paris: `["IPv4"]`} {
+		if is := field(t, c, "service", "net", "web", "spec/ipFamilies"); is != want {
+			t.Errorf("%s: web has addresses of %s, want %s", c.Name, is, want)
+		}
+	}
 	status := func(m *cluster.Cluster, ingress string) {
 		patch(t, m, "service", "net", "web", `{"status":{"loadBalancer":{"ingress":`+ingress+`}}}`, "status")
 	}
