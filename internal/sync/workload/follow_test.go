@@ -303,3 +303,22 @@ func TestFollowKept(t *testing.T) {
 	}
 	w.check("taken over", why, "fedns.io/adopt of Deployment ns/web, which needs it, says so")
 }
+
+// A stranger's object isn't taken over for a workload that is on its way out: it would go with it.
+func TestFollowAdopts(t *testing.T) {
+	for _, row := range []struct{ metadata, steps string }{
+		{"", "a: adopt ConfigMap ns/conf\na: update Deployment ns/web 2 replicas"},
+		{`"deletionTimestamp":"2026-01-01T00:00:00Z",`, "a: delete Deployment ns/web"},
+	} {
+		w := newWorld(t, "a")
+		w.needy("web", "a", "other", "")
+		w.run()
+		w.have("a", w.key("ConfigMap", "ns", "conf"), `{"metadata":{"creationTimestamp":"2025-01-01T00:00:00Z"},"data":{"k":"theirs"}}`)
+		w.want("Deployment", "ns", "web", `{"metadata":{`+row.metadata+`"annotations":{"fedns.io/adopt":"true","fedns.io/follow":"dependencies"}},"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"c","envFrom":[{"configMapRef":{"name":"conf"}}]}]}}}}`)
+		conf := w.dependent("conf")
+		w.check("on its way out: "+row.metadata, w.run(), row.steps)
+		if h := w.Observed("a", conf); h == nil || h.Ours != (row.metadata == "") {
+			t.Errorf("with %q, what was there is now %+v", row.metadata, h)
+		}
+	}
+}
