@@ -57,8 +57,8 @@ func (a *asker) ask(packets [][]byte) ([][]byte, error) {
 		due = append(due, i)
 		silent = silent || deaf(packets[i])
 	}
-	for try, patience := range []time.Duration{soon, atLast, 5 * atLast} {
-		size := [...]int{atOnce, 16, 1}[try] // a socket's buffer holds few long ones
+	for try, patience := range []time.Duration{soon, atLast, 5 * atLast, 20 * atLast, 20 * atLast} {
+		size := [...]int{atOnce, 16, 1, 1, 1}[try] // a socket's buffer holds few long ones
 		for from := 0; from < len(due); from += size {
 			if err := a.some(packets, due[from:min(from+size, len(due))], patience); err != nil {
 				return nil, err

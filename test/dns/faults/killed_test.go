@@ -204,7 +204,10 @@ func killed(t *testing.T, w *world) {
 		}
 		took := time.Since(launched)
 		slowest = max(slowest, took)
-		other, _ := k.ask("web")
+		other, err := k.ask("web")
+		for server.Lost(err) && time.Since(launched) < server.Patience(0) {
+			other, err = k.ask("web")
+		}
 		k.close()
 		n, last := number(first.what), published[len(published)-1]
 		before := last
