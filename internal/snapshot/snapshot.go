@@ -126,6 +126,29 @@ func (f *Federation) Services() iter.Seq[*Service] { return f.services.all }
 // close, sorted.
 func (f *Federation) Tolerances() []int { return slices.Sorted(maps.Keys(f.tolerances)) }
 
+// Changes lists the services and hosts that aren't the same in f as they were, at an earlier or
+// later moment, in was: in no order, and at the cost of what has changed.
+func (f *Federation) Changes(was *Federation) iter.Seq[Key] {
+	return func(yield func(Key) bool) {
+		of := func(a, b *Service) bool {
+			if a == nil {
+				a = b
+			}
+			return yield(a.Key)
+		}
+		byName := func(a, b *Service) bool {
+			if a != nil && b != nil && a.Key != b.Key && !yield(b.Key) {
+				return false // another namespace holds it
+			}
+			return of(a, b)
+		}
+		_ = f.services.changes(&was.services, of) && f.hosts.exact.changes(&was.hosts.exact, byName) && f.hosts.wild.changes(&was.hosts.wild, byName)
+	}
+}
+
+// SameScopes says whether the names of f, those of one service, are the ones they were in was.
+func (f *Federation) SameScopes(was *Federation) bool { return f.scopes == was.scopes }
+
 // An Edit puts the next state of a federation together beside the current one.
 type Edit struct {
 	next  Federation
@@ -239,10 +262,30 @@ func (e *Edit) count(k Key, by int) {
 }
 
 // A Current shows the current snapshot to any number of readers, without a lock.
-type Current struct{ p atomic.Pointer[Snapshot] }
+type Current struct {
+	p    atomic.Pointer[Snapshot]
+	next atomic.Pointer[chan struct{}] // closed with the next publication; nil: nobody waits for it
+}
 
 // Load returns the snapshot last shown, or nil before the first.
 func (b *Current) Load() *Snapshot { return b.p.Load() }
 
 // Publish makes s the current snapshot.
-func (b *Current) Publish(s *Snapshot) { b.p.Store(s) }
+func (b *Current) Publish(s *Snapshot) {
+	b.p.Store(s)
+	if c := b.next.Swap(nil); c != nil {
+		close(*c)
+	}
+}
+
+// Changed is closed with the next publication. Whoever loads a snapshot after asking for it misses none.
+func (b *Current) Changed() <-chan struct{} {
+	for {
+		if c := b.next.Load(); c != nil {
+			return *c
+		}
+		if c := make(chan struct{}); b.next.CompareAndSwap(nil, &c) {
+			return c
+		}
+	}
+}

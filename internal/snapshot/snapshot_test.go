@@ -313,3 +313,54 @@ func BenchmarkEdit(b *testing.B) {
 		})
 	}
 }
+
+// What has changed between two states is what differs, whichever is the later, and whoever waits hears of each.
+func TestChanges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		states := []*Federation{NewFederation("fed")}
+		for range rapid.IntRange(1, 5).Draw(t, "edits") {
+			e := states[len(states)-1].Edit()
+			for range rapid.IntRange(0, 6).Draw(t, "changes") {
+				k := Key{Namespace: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "namespace"), Name: rapid.SampledFrom([]string{"x", "*.x", "y"}).Draw(t, "name")}
+				if rapid.Bool().Draw(t, "host") {
+					k.Kind = Host
+				}
+				if rapid.Bool().Draw(t, "remove") {
+					e.Remove(k)
+				} else {
+					e.Set((&Service{Key: k}).Freeze())
+				}
+			}
+			states = append(states, e.Done())
+		}
+		at := func(name string) *Federation {
+			return states[rapid.IntRange(0, len(states)-1).Draw(t, name)]
+		}
+		now, was := at("now"), at("was")
+		got, want := map[Key]bool{}, map[Key]bool{}
+		for k := range now.Changes(was) {
+			got[k] = true
+		}
+		for _, ns := range []string{"a", "b"} {
+			for _, name := range []string{"x", "*.x", "y"} {
+				for _, kind := range []Kind{Svc, Host} {
+					if k := (Key{ns, name, kind}); now.Service(k) != was.Service(k) {
+						want[k] = true
+					}
+				}
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("changed: %v, want %v", got, want)
+		}
+	})
+	var c Current
+	before := c.Changed()
+	c.Publish(&Snapshot{})
+	<-before
+	select {
+	case <-c.Changed():
+		t.Error("the next publication has come before it was made")
+	default:
+	}
+}

@@ -5,7 +5,7 @@ package snapshot
 // from. So a change costs the same among a thousand entries and a million, and
 // readers of the old one never notice. Two levels of 256 keep a chain to one or
 // two entries up to 100,000.
-type trie[K comparable, V any] struct {
+type trie[K, V comparable] struct {
 	pages *[fan]*page[K, V]
 	size  int
 	owner *owner // the edit that made pages, and may change them in place
@@ -13,14 +13,14 @@ type trie[K comparable, V any] struct {
 
 const fan = 256
 
-type page[K comparable, V any] struct {
+type page[K, V comparable] struct {
 	owner *owner // the edit that made it, and may change it in place
 	slots [fan]*entry[K, V]
 }
 
 // An entry is a link of a chain of those whose hashes share a slot. It is never
 // changed.
-type entry[K comparable, V any] struct {
+type entry[K, V comparable] struct {
 	key   K
 	value V
 	next  *entry[K, V]
@@ -37,12 +37,7 @@ func (t *trie[K, V]) get(hash uint32, key K) (v V, ok bool) {
 	if p == nil {
 		return v, false
 	}
-	for e := p.slots[hash>>16&0xff]; e != nil; e = e.next {
-		if e.key == key {
-			return e.value, true
-		}
-	}
-	return v, false
+	return find(p.slots[hash>>16&0xff], key)
 }
 
 // all calls yield for each entry until it says false.
@@ -62,6 +57,70 @@ func (t *trie[K, V]) all(yield func(V) bool) {
 			}
 		}
 	}
+}
+
+// changes calls yield for each key whose value isn't the one that it has in o, with both, until
+// it says false; a value that isn't there is zero. What both share isn't looked at.
+func (t *trie[K, V]) changes(o *trie[K, V], yield func(here, there V) bool) (all bool) {
+	if t.pages == o.pages {
+		return true
+	}
+	var none [fan]*page[K, V]
+	var blank page[K, V]
+	ours, theirs := t.pages, o.pages
+	if ours == nil {
+		ours = &none
+	}
+	if theirs == nil {
+		theirs = &none
+	}
+	for i := range ours {
+		p, q := ours[i], theirs[i]
+		if p == q {
+			continue
+		}
+		if p == nil {
+			p = &blank
+		}
+		if q == nil {
+			q = &blank
+		}
+		for j := range p.slots {
+			if !differing(p.slots[j], q.slots[j], yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// differing is changes for two chains.
+func differing[K, V comparable](here, there *entry[K, V], yield func(here, there V) bool) bool {
+	if here == there {
+		return true
+	}
+	var zero V
+	for e := here; e != nil; e = e.next {
+		v, _ := find(there, e.key)
+		if v != e.value && !yield(e.value, v) {
+			return false
+		}
+	}
+	for e := there; e != nil; e = e.next {
+		if _, ok := find(here, e.key); !ok && !yield(zero, e.value) {
+			return false
+		}
+	}
+	return true
+}
+
+func find[K, V comparable](chain *entry[K, V], key K) (v V, ok bool) {
+	for e := chain; e != nil; e = e.next {
+		if e.key == key {
+			return e.value, true
+		}
+	}
+	return v, false
 }
 
 // slot gives the chain of hash on a page that o may change, and makes the root
@@ -106,7 +165,7 @@ func (t *trie[K, V]) remove(o *owner, hash uint32, key K) {
 
 // without is a chain without a key: the links before it anew, those behind it
 // shared.
-func without[K comparable, V any](chain *entry[K, V], key K) (rest *entry[K, V], found bool) {
+func without[K, V comparable](chain *entry[K, V], key K) (rest *entry[K, V], found bool) {
 	if chain == nil {
 		return nil, false
 	}

@@ -124,16 +124,14 @@ func TestAnswersOption(t *testing.T) {
 		var last []string
 		for range 3 {
 			var all []string
-			ch, err := f.Transfer("example.com.", 0)
+			rrs, err := transferred(t, f, "example.com.")
 			if err != nil {
 				t.Fatal(err)
 			}
 			clear(sets)
-			for b := range ch {
-				for _, rr := range b {
-					all = append(all, rr.String())
-					sets[rr.Header().Name+" "+dns.Type(rr.Header().Rrtype).String()]++
-				}
+			for _, rr := range rrs {
+				all = append(all, rr.String())
+				sets[rr.Header().Name+" "+dns.Type(rr.Header().Rrtype).String()]++
 			}
 			if slices.Sort(all); last != nil && !slices.Equal(all, last) {
 				t.Errorf("%q: two transfers of one serial differ", tt.option)

@@ -43,6 +43,8 @@ type stanza struct {
 	resolver        *resolver
 	guards          fastpath.Guards
 	conns           *sockets.ConnLimits // nil: nothing is said
+	transfers       []transferRule
+	notify          []notified
 	local           localCluster
 	geoindex.Options
 	lenient   bool
@@ -159,7 +161,7 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 
 // repeatable are the options that may stand several times, since each adds something, or that say
 // themselves why not.
-var repeatable = []string{"cluster", "nets", "resolver", "ecs", "registry", "local"}
+var repeatable = []string{"cluster", "nets", "resolver", "ecs", "registry", "local", "transfer", "also-notify"}
 
 // property reads one of the options.
 func (s *stanza) property(c *caddy.Controller) error {

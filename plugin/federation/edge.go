@@ -57,8 +57,8 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 		zone.Answers.WithLabelValues(metrics.WithServer(ctx), "refused", "none").Inc()
 		return dns.RcodeSuccess, w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError))
 	}
-	if t := state.QType(); (t == dns.TypeAXFR || t == dns.TypeIXFR) && state.Proto() != "udp" { // many messages; who asks has made a connection
-		return e.transferring(ctx, w, r)
+	if transferOf(state) { // many messages; who asks has made a connection
+		return e.transferring(ctx, w, r, due)
 	}
 	if due == nil {
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)

@@ -44,10 +44,12 @@ type Federation struct {
 
 	books []*registryMembers // by federation; nil: it has no registry
 
-	conns   *sockets.ConnLimits // nil: nothing is said
-	limiter limiter
+	transfers transfers
+	conns     *sockets.ConnLimits // nil: nothing is said
+	limiter   limiter
 
-	begun atomic.Bool // it was ready
+	begun     atomic.Bool // it was ready
+	announced sync.Once   // secondaries hear of it
 }
 
 // Name implements plugin.Handler.
@@ -93,6 +95,9 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	d, rel := f.Find(state.Name())
 	if d == nil {
 		return plugin.NextOrFailure(f.Name(), f.Next, ctx, w, r)
+	}
+	if transferOf(state) && string(d.Name) == state.Name() && f.transfers.allowed(ctx, d, state) {
+		return f.transfer(ctx, w, r, d)
 	}
 	q := zone.Query{Request: state, Domain: d, Static: d.Static.Load(), Snapshot: f.Current.Load(), Turn: f.Turn.Add(1), Of: &f.Block}
 	zone.NormalizeOPT(r, state.Proto())

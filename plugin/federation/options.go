@@ -55,6 +55,8 @@ var options = []option[*stanza]{
 	{"cookies", words((*stanza).bakes)},
 	{"rrl", words(func(s *stanza, a args) error { return parseRateLimit(&s.guards.RateLimit, a.list) })},
 	{"tcp", words((*stanza).connected)},
+	{"transfer", words((*stanza).transferred)},
+	{"also-notify", words((*stanza).notifies)},
 	{"lenient", words((*stanza).relaxes)},
 	{"fallthrough", func(s *stanza, c *caddy.Controller) error {
 		s.fall.SetZonesFromArgs(c.RemainingArgs())

@@ -3,7 +3,6 @@ package federation
 import (
 	"context"
 	"crypto/tls"
-	"sync"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
@@ -12,11 +11,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
-var transfers = promauto.NewCounterVec(prometheus.CounterOpts{
+var transfersEnded = promauto.NewCounterVec(prometheus.CounterOpts{
 	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "transfers_total",
-	Help: "Zone transfers that were asked for, by what became of them: done, aborted (the client went away), or refused (there were too many at a time).",
+	Help: "Zone transfers that were asked for, by what became of them: done, aborted (the client went away, or read nothing), or refused (there were too many at a time).",
 }, []string{"server", "outcome"})
 
 // transfersAtOnce is how many transfers run at a time, of all zones of the process together. A
@@ -24,45 +24,16 @@ var transfers = promauto.NewCounterVec(prometheus.CounterOpts{
 // again. BIND has as many (transfers-out).
 const transfersAtOnce = 10
 
-// outgoing are the transfers that run.
-var outgoing = make(chan struct{}, transfersAtOnce)
+// running are the transfers that run.
+var running = make(chan struct{}, transfersAtOnce)
 
-// A passage is one transfer's way through the chain. The plugin transfer asks for a zone without
-// saying for whom, and when its client has gone reads on to the end, for nobody.
-type passage struct {
-	context.Context
-	abort context.CancelFunc
-	once  sync.Once
-	begun chan struct{} // closed once it is known who writes the zone
-}
-
-func (p *passage) begin() { p.once.Do(func() { close(p.begun) }) }
-
-// passing is the passage that a zone asked for now is for.
-var passing struct {
-	turn sync.Mutex // held from the beginning of a passage until it is known who writes it
-
-	mu  sync.Mutex // guards now
-	now *passage
-}
-
-// passingNow is the passage of who calls, which is a chain that has its turn.
-func passingNow() context.Context {
-	passing.mu.Lock()
-	p := passing.now
-	passing.mu.Unlock()
-	if p == nil {
-		return context.Background() // nobody asks by way of a chain
-	}
-	p.begin()
-	return p
-}
-
-// transferring has a transfer go through the chain, if there aren't too many.
-func (e *edge) transferring(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	count := func(outcome string) { transfers.WithLabelValues(metrics.WithServer(ctx), outcome).Inc() }
+// transferring has a transfer go through the chain, if there aren't too many. due is the cookie of
+// what isn't a transfer; it may be nil.
+func (e *edge) transferring(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, due *dns.EDNS0_COOKIE) (int, error) {
+	count := func(outcome string) { transfersEnded.WithLabelValues(metrics.WithServer(ctx), outcome).Inc() }
+	out := &outgoingWriter{ResponseWriter: w, due: due}
 	select {
-	case outgoing <- struct{}{}:
+	case running <- struct{}{}:
 	default:
 		count("refused")
 		m := new(dns.Msg).SetRcode(r, dns.RcodeServerFailure) // as who asks again does
@@ -70,26 +41,9 @@ func (e *edge) transferring(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 			m.SetEdns0(dns.MinMsgSize, o.Do())
 			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeOther, ExtraText: "too many zone transfers at a time"})
 		}
-		return dns.RcodeSuccess, w.WriteMsg(m)
+		return dns.RcodeSuccess, out.WriteMsg(m)
 	}
-	defer func() { <-outgoing }()
-	p := &passage{begun: make(chan struct{})}
-	p.Context, p.abort = context.WithCancel(ctx)
-	defer p.abort()
-
-	passing.turn.Lock()
-	passing.mu.Lock()
-	passing.now = p
-	passing.mu.Unlock()
-	go func() { // the next one's turn
-		<-p.begun
-		passing.mu.Lock()
-		passing.now = nil
-		passing.mu.Unlock()
-		passing.turn.Unlock()
-	}()
-	defer p.begin()
-	out := &outgoingWriter{ResponseWriter: w, passage: p}
+	defer func() { <-running }()
 	rcode, err := plugin.NextOrFailure(e.Name(), e.next, ctx, out, r)
 	switch {
 	case out.failed:
@@ -97,14 +51,17 @@ func (e *edge) transferring(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	case rcode == dns.RcodeSuccess && err == nil:
 		count("done")
 	}
+	if !plugin.ClientWrite(rcode) && due != nil {
+		return dns.RcodeSuccess, out.WriteMsg(new(dns.Msg).SetRcode(r, rcode)) // CoreDNS would answer so itself, past all plugins
+	}
 	return rcode, err
 }
 
-// An outgoingWriter ends a transfer whose client has gone. It is used by one goroutine at a time.
+// An outgoingWriter writes a transfer, or why there is none: with a cookie, as whatever is one message.
 type outgoingWriter struct {
 	dns.ResponseWriter
-	passage *passage
-	failed  bool
+	due    *dns.EDNS0_COOKIE
+	failed bool
 }
 
 // ConnectionState implements dns.ConnectionStater.
@@ -114,11 +71,12 @@ func (w *outgoingWriter) ConnectionState() *tls.ConnectionState {
 
 // WriteMsg implements dns.ResponseWriter.
 func (w *outgoingWriter) WriteMsg(m *dns.Msg) error {
-	w.passage.begin() // another plugin's zone
+	if w.due != nil && m.Rcode != dns.RcodeSuccess {
+		m = zone.WithCookie(m, w.due)
+	}
 	err := w.ResponseWriter.WriteMsg(m)
 	if err != nil {
 		w.failed = true
-		w.passage.abort()
 	}
 	return err
 }

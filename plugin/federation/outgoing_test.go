@@ -5,30 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
-	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/plugin/federation/zone"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
-// A secondary takes so many messages of a transfer, and is gone then.
-type secondary struct {
+// A taker takes so many messages of a transfer, and is gone then.
+type taker struct {
 	dns.ResponseWriter
 	takes int
 	got   []*dns.Msg
 }
 
-func (s *secondary) RemoteAddr() net.Addr {
+func (s *taker) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
 }
-func (s *secondary) LocalAddr() net.Addr { return s.RemoteAddr() }
-func (s *secondary) WriteMsg(m *dns.Msg) error {
+func (s *taker) LocalAddr() net.Addr { return s.RemoteAddr() }
+func (s *taker) TsigTimersOnly(bool) {}
+func (s *taker) WriteMsg(m *dns.Msg) error {
 	if len(s.got) == s.takes {
 		return errors.New("broken pipe")
 	}
@@ -37,7 +40,7 @@ func (s *secondary) WriteMsg(m *dns.Msg) error {
 }
 
 // When a client of a transfer goes away nothing more is written for it, and no more than so
-// many run at a time: whose turn comes later is told to ask again.
+// many run at a time: whose turn comes later is told to ask again, and gets a cookie as ever.
 func TestOutgoing(t *testing.T) {
 	const services = 3000 // five records each, or more
 	w := &world{t: t, dir: t.TempDir()}
@@ -47,70 +50,143 @@ func TestOutgoing(t *testing.T) {
 		objects = append(objects, vector.Service("shop", name, "192.0.2.1"), vector.Slice("shop", name, true, "eu-a"))
 	}
 	w.cluster("a", objects...)
-	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\n}")
-	var written int // records, of the last transfer
-	// As the plugin transfer does it: it reads on to the end when its client has gone.
-	reading := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-		written = 0
-		ch, err := f.Transfer(r.Question[0].Name, 0)
-		if errors.Is(err, transfer.ErrNotAuthoritative) {
-			return dns.RcodeNotAuth, nil
-		}
-		var gone error
-		for rrs := range ch {
-			written += len(rrs)
-			if gone == nil {
-				gone = w.WriteMsg(&dns.Msg{Answer: rrs})
-			}
-		}
-		return dns.RcodeSuccess, gone
-	})
+	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ntransfer 127.0.0.1\n}")
 	ask := new(dns.Msg).SetAxfr("example.com.")
-	serve := func(next plugin.Handler, r *dns.Msg, takes int) *secondary {
-		s := &secondary{takes: takes}
+	serve := func(next plugin.Handler, r *dns.Msg, takes int) *taker {
+		s := &taker{takes: takes}
 		_, _ = (&edge{next, f}).ServeDNS(t.Context(), s, r)
 		return s
 	}
-	serve(reading, ask, 1e9)
-	all := written
+	written := func(s *taker) (n int) {
+		for _, m := range s.got {
+			n += len(m.Answer)
+		}
+		return n
+	}
+	all := written(serve(f, ask, 1e9))
 	if all < 5*services {
 		t.Fatalf("%d records", all)
 	}
-	if serve(reading, ask, 3); written > 3*zone.Batch+zone.Batch {
-		t.Errorf("%d of %d records were made for somebody who has gone", written, all)
+	if s := serve(f, ask, 3); len(s.got) != 3 {
+		t.Errorf("%d messages to somebody who has gone after three", len(s.got))
 	}
-	if serve(reading, new(dns.Msg).SetAxfr("example.org."), 1); written != 0 {
-		t.Errorf("%d records of somebody else's zone", written)
+	if s := serve(f, new(dns.Msg).SetAxfr("below.example.com."), 1); len(s.got) != 1 || s.got[0].Rcode != dns.RcodeRefused {
+		t.Errorf("what is no zone: %v", s.got)
 	}
-	if serve(reading, ask, 1e9); written != all {
-		t.Errorf("the next: %d of %d records", written, all)
+	if n := written(serve(f, ask, 1e9)); n != all {
+		t.Errorf("the next: %d of %d records", n, all)
 	}
 
-	// Some hang, each with its turn done.
+	// Some hang.
 	release, hang := make(chan struct{}), sync.WaitGroup{}
-	stuck := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-		ch, err := f.Transfer(r.Question[0].Name, 0)
-		if err != nil {
-			return dns.RcodeServerFailure, err
-		}
+	stuck := plugin.HandlerFunc(func(context.Context, dns.ResponseWriter, *dns.Msg) (int, error) {
 		<-release
-		for range ch {
-		}
 		return dns.RcodeSuccess, nil
 	})
 	for range transfersAtOnce {
 		hang.Go(func() { serve(stuck, ask, 1e9) })
 	}
-	for len(outgoing) < transfersAtOnce {
+	for len(running) < transfersAtOnce {
 		time.Sleep(time.Millisecond)
 	}
-	s := serve(reading, ask, 1e9)
+	polite := ask.Copy()
+	polite.SetEdns0(1232, false)
+	polite.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0123456789abcdef"}}
+	s := serve(f, polite, 1e9)
 	if len(s.got) != 1 || s.got[0].Rcode != dns.RcodeServerFailure {
 		t.Errorf("one too many: %v", s.got)
+	} else if !strings.Contains(s.got[0].String(), "COOKIE: 0123456789abcdef") {
+		t.Errorf("one too many gets no cookie: %v", s.got[0])
 	}
 	close(release)
 	hang.Wait()
-	if serve(reading, ask, 1e9); written != all || len(outgoing) != 0 {
-		t.Errorf("afterwards: %d of %d records, %d run", written, all, len(outgoing))
+	if n := written(serve(f, ask, 1e9)); n != all || len(running) != 0 {
+		t.Errorf("afterwards: %d of %d records, %d run", n, all, len(running))
+	}
+}
+
+// Who may have a zone is said by network and by key: without a word, nobody.
+func TestTransferRules(t *testing.T) {
+	for _, tt := range []struct {
+		line string
+		from string
+		key  string
+		want bool
+	}{
+		{"", "192.0.2.1", "", false},
+		{"transfer *", "192.0.2.1", "", true},
+		{"transfer *", "2001:db8::1", "", true},
+		{"transfer 192.0.2.1", "192.0.2.1", "", true},
+		{"transfer 192.0.2.1", "192.0.2.2", "", false},
+		{"transfer 192.0.2.0/24 2001:db8::/32", "192.0.2.2", "", true},
+		{"transfer 192.0.2.0/24 2001:db8::/32", "2001:db8::7", "", true},
+		{"transfer 192.0.2.0/24 2001:db8::/32", "198.51.100.1", "", false},
+		{"transfer * key Xfr", "192.0.2.1", "", false},
+		{"transfer * key Xfr", "192.0.2.1", "xfr.", true},
+		{"transfer * key Xfr", "192.0.2.1", "other.", false},
+		{"transfer 192.0.2.0/24 key a b", "192.0.2.1", "b.", true},
+		{"transfer 192.0.2.0/24 key a b", "198.51.100.1", "b.", false},
+		{"transfer 192.0.2.0/24 key a\ntransfer 198.51.100.1", "198.51.100.1", "", true},
+	} {
+		stanzas, err := parsedUnder(t, strings.ReplaceAll("federation fed {\ncluster a {\nmanifests "+t.TempDir()+"\n}\n"+tt.line+"\n}", "DIR", ""), "example.com.:1053")
+		if err != nil {
+			t.Fatal(err)
+		}
+		who := zone.Secondary{Addr: netip.MustParseAddr(tt.from), Key: tt.key}
+		got := slices.ContainsFunc(stanzas[0].transfers, func(r transferRule) bool { return r.allows(who) })
+		if got != tt.want {
+			t.Errorf("%q: %s with key %q may have it: %v", tt.line, tt.from, tt.key, got)
+		}
+	}
+}
+
+// A connWriter writes to a connection, as CoreDNS does.
+type connWriter struct {
+	taker
+	net.Conn
+}
+
+func (c *connWriter) LocalAddr() net.Addr         { return c.Conn.LocalAddr() }
+func (c *connWriter) RemoteAddr() net.Addr        { return c.Conn.RemoteAddr() }
+func (c *connWriter) Close() error                { return c.Conn.Close() }
+func (c *connWriter) Write(b []byte) (int, error) { return c.Conn.Write(b) }
+func (c *connWriter) WriteMsg(m *dns.Msg) error {
+	b, err := m.Pack()
+	if err == nil {
+		_, err = c.Conn.Write(b)
+	}
+	return err
+}
+func (*connWriter) TsigTimersOnly(bool) {}
+
+// A secondary that asks and never reads loses its connection.
+func TestStall(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	s := &stream{w: &connWriter{Conn: server}, r: new(dns.Msg).SetAxfr("example.com."), stall: 100 * time.Millisecond}
+	rr, err := dns.NewRR("a.example.com. TXT " + strings.Repeat("x", 200))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; ; n++ {
+		if err = s.put(rr); err != nil {
+			break
+		}
+		if n > 1e7 {
+			t.Fatal("all is written to who doesn't read")
+		}
 	}
 }

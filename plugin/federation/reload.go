@@ -68,6 +68,7 @@ func hook(c *caddy.Controller, f *Federation, st *statusServer) {
 		if f.Config.Handler("cache") != nil {
 			observe.Log.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.Domains[0].Name)
 		}
+		f.gate()
 		f.start()
 		if err := proc.showStatus(st); err != nil {
 			f.stop() // nobody calls OnShutdown of what hasn't started
@@ -289,6 +290,9 @@ func (p *process) listen(inst *caddy.Instance) {
 // addresses where another process still answers.
 func (p *process) listenFor(inst *caddy.Instance, fresh []*Federation) (shared []string) {
 	all, err := bypass.Blocks(inst.Caddyfile())
+	for _, f := range fresh {
+		f.announced.Do(func() { f.announce(all) })
+	}
 	asked := map[string]bool{}
 	for _, f := range fresh {
 		for _, addr := range f.Addresses {

@@ -15,7 +15,6 @@ import (
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/coredns/coredns/plugin/ready"
 	"github.com/coredns/coredns/plugin/test"
-	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 
@@ -25,9 +24,8 @@ import (
 
 // What other plugins look for in this one.
 var (
-	_ cache.ZoneBypasser  = (*Federation)(nil)
-	_ ready.Readiness     = (*Federation)(nil)
-	_ transfer.Transferer = (*Federation)(nil)
+	_ cache.ZoneBypasser = (*Federation)(nil)
+	_ ready.Readiness    = (*Federation)(nil)
 )
 
 func TestMain(m *testing.M) {
@@ -361,15 +359,13 @@ func TestLongNames(t *testing.T) {
 	if _, err := m.Pack(); err != nil {
 		t.Error(err)
 	}
-	ch, err := f.Transfer(domain, 0)
-	if err != nil {
-		t.Fatal(err)
+	rrs, err := transferred(t, f, domain)
+	if err != nil || len(rrs) == 0 {
+		t.Fatal(len(rrs), err)
 	}
-	for rrs := range ch {
-		for _, rr := range rrs {
-			if _, err := dns.PackRR(rr, make([]byte, 1024), 0, nil, false); err != nil {
-				t.Errorf("%v: %v", rr, err)
-			}
+	for _, rr := range rrs {
+		if _, err := dns.PackRR(rr, make([]byte, 1024), 0, nil, false); err != nil {
+			t.Errorf("%v: %v", rr, err)
 		}
 	}
 }

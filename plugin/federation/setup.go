@@ -43,6 +43,11 @@ func setup(c *caddy.Controller) error {
 	if err != nil {
 		return plugin.Error(observe.PluginName, err)
 	}
+	for i := range stanzas {
+		if err := stanzas[i].keyed(dnsserver.GetConfig(c)); err != nil {
+			return plugin.Error(observe.PluginName, err)
+		}
+	}
 	st := newStatusServer(f, stanzas)
 	if err := st.claim(c); err != nil {
 		return plugin.Error(observe.PluginName, err)
@@ -117,6 +122,12 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 			continue // it has no records of its own
 		}
 		under := byDomain[string(d.Name)]
+		told := false
+		for _, s := range under {
+			f.transfers.allow(d, s.transfers)
+			f.transfers.notify(d, s.notify)
+			told = told || len(s.notify) > 0
+		}
 		file, at, err := apexOf(string(d.Name), under)
 		if err != nil {
 			return nil, err
@@ -126,7 +137,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		if d.File = file; file != "" {
 			a, err = zone.OpenStatic(d.Name, file, d.Reserved)
 		} else {
-			a, err = zone.DefaultStatic(d.Name, listen)
+			a, err = zone.DefaultStatic(d.Name, listen, told)
 		}
 		if err == nil {
 			err = f.Publish(d, a)

@@ -1,29 +1,207 @@
 package federation
 
 import (
+	"context"
 	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
 
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metrics"
 	"github.com/coredns/coredns/plugin/transfer"
+	"github.com/coredns/coredns/plugin/tsig"
+	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fedns/fedns/internal/dns/sockets"
+	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
-// Transfer implements transfer.Transferer: the snapshot written out as a zone,
-// every name in every scope (RFC 5936). A serial that isn't ours gets the whole
-// zone, since no differences are kept.
-func (f *Federation) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
-	ctx := passingNow()
-	for _, d := range f.Domains {
-		if string(d.Name) == zone && d.Lead == nil { // what a cluster's pods are told is nobody else's affair
-			select {
-			case <-f.ready:
-				return d.Transfer(ctx, &f.Block, serial), nil
-			default:
-				return nil, errNotReady
-			}
+var transferForms = promauto.NewCounterVec(prometheus.CounterOpts{
+	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "transfer_forms_total",
+	Help: "Zone transfers of federated domains, by what was written: axfr (all of it), ixfr (the difference), or current (there was nothing newer).",
+}, []string{"server", "form"})
+
+const (
+	// messageSize bounds the records of a message before names are compressed: what comes beside them, and a
+	// TSIG, has room in 64 KiB.
+	messageSize = 62000
+	// transferStall is how long a secondary may read nothing: it takes as long to come again. What it
+	// holds are one of the transfers that may run at a time, and a message.
+	transferStall = 30 * time.Second
+)
+
+// transfers say who may have which domain, and who hears of its changes.
+type transfers struct {
+	rules    map[*zone.Domain][]transferRule
+	notified map[*zone.Domain][]notified
+	stall    time.Duration // 0: transferStall
+}
+
+func (t *transfers) allow(d *zone.Domain, rules []transferRule) {
+	if t.rules == nil {
+		t.rules = map[*zone.Domain][]transferRule{}
+	}
+	t.rules[d] = append(t.rules[d], rules...)
+}
+
+func (t *transfers) notify(d *zone.Domain, to []notified) {
+	if t.notified == nil {
+		t.notified = map[*zone.Domain][]notified{}
+	}
+	for _, n := range to {
+		if !slices.ContainsFunc(t.notified[d], func(o notified) bool { return o.addr == n.addr }) {
+			t.notified[d] = append(t.notified[d], n)
 		}
 	}
-	return nil, transfer.ErrNotAuthoritative
+}
+
+// allowed says whether who asks may have a domain, by what the stanzas say.
+func (t *transfers) allowed(ctx context.Context, d *zone.Domain, state request.Request) bool {
+	s := secondary(ctx, state)
+	return slices.ContainsFunc(t.rules[d], func(r transferRule) bool { return r.allows(s) })
+}
+
+// secondary is who asks. The plugin tsig has verified the key.
+func secondary(ctx context.Context, state request.Request) zone.Secondary {
+	at, _ := netip.ParseAddr(state.IP())
+	key, _ := tsig.ValidatedKeyName(ctx)
+	return zone.Secondary{Addr: at.Unmap().WithZone(""), Key: key}
+}
+
+// transferOf says whether a zone transfer is asked for, by a way that takes many messages.
+func transferOf(state request.Request) bool {
+	t := state.QType()
+	return (t == dns.TypeAXFR || t == dns.TypeIXFR) && state.Proto() != "udp"
+}
+
+// transfer hands a domain to who may have it.
+func (f *Federation) transfer(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, d *zone.Domain) (int, error) {
+	select {
+	case <-f.ready:
+	default:
+		return dns.RcodeServerFailure, errNotReady
+	}
+	var since *uint32
+	if r.Question[0].Qtype == dns.TypeIXFR {
+		soa := (*dns.SOA)(nil)
+		if len(r.Ns) == 1 {
+			soa, _ = r.Ns[0].(*dns.SOA)
+		}
+		if soa == nil {
+			return dns.RcodeSuccess, w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError)) // RFC 1995 section 3
+		}
+		since = &soa.Serial
+	}
+	t := d.Transfer(&f.Block, secondary(ctx, request.Request{W: w, Req: r}), since)
+	defer transferForms.WithLabelValues(metrics.WithServer(ctx), string(t.Form)).Inc()
+	s := &stream{w: w, r: r, stall: f.transfers.stall}
+	for rr := range t.Records {
+		if err := s.put(rr); err != nil {
+			return dns.RcodeSuccess, err // nobody reads an answer any more
+		}
+	}
+	if err := s.flush(); err != nil {
+		return dns.RcodeSuccess, err
+	}
+	t.Done()
+	return dns.RcodeSuccess, nil
 }
 
 // errNotReady is SERVFAIL: a secondary would keep for hours what isn't the whole zone.
 var errNotReady = errors.New("not everything is known yet that stands in the zone")
+
+// A stream writes records to a secondary, as many in a message as there is room for.
+type stream struct {
+	w     dns.ResponseWriter
+	r     *dns.Msg
+	stall time.Duration
+	rrs   []dns.RR
+	size  int
+}
+
+func (s *stream) put(rr dns.RR) error {
+	n := dns.Len(rr)
+	if len(s.rrs) > 0 && s.size+n > messageSize {
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	s.rrs, s.size = append(s.rrs, rr), s.size+n
+	return nil
+}
+
+// flush writes a message. A connection of whose window nothing is taken for too long ends: CoreDNS sets
+// no deadline for what is written.
+func (s *stream) flush() error {
+	m := new(dns.Msg).SetReply(s.r)
+	m.Authoritative, m.Compress, m.Answer = true, true, s.rrs
+	stall := s.stall
+	if stall == 0 {
+		stall = transferStall
+	}
+	defer time.AfterFunc(stall, func() {
+		sockets.Abort(addrPort(s.w.LocalAddr()), addrPort(s.w.RemoteAddr()))
+	}).Stop()
+	if err := s.w.WriteMsg(m); err != nil {
+		return err
+	}
+	s.w.TsigTimersOnly(true) // of the next messages (RFC 8945 section 5.3.1)
+	s.rrs, s.size = nil, 0
+	return nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+// A transferGate stands in the place of the plugin transfer, where that is in the server block: it goes by
+// what that says of who may have a zone, and hands those of federations out itself. That plugin would give
+// no difference, and would not say to whom a zone goes.
+type transferGate struct {
+	transfer.Transfer // as it was
+	of                *Federation
+}
+
+// gate puts the gate in.
+func (f *Federation) gate() {
+	if t, ok := f.Config.Handler("transfer").(*transfer.Transfer); ok {
+		g := &transferGate{*t, f}
+		*t = transfer.Transfer{Next: g} // which knows no zone, and passes everything on
+	}
+}
+
+// ServeDNS implements plugin.Handler.
+func (g *transferGate) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	state := request.Request{W: w, Req: r}
+	d, _ := g.of.Find(state.Name())
+	if !transferOf(state) || d == nil || d.Lead != nil || string(d.Name) != state.Name() {
+		return g.Transfer.ServeDNS(ctx, w, r)
+	}
+	if g.of.transfers.allowed(ctx, d, state) {
+		return g.of.transfer(ctx, w, r, d)
+	}
+	allows := g.Transfer
+	allows.Transferers = []transfer.Transferer{admitted{}} //nolint:misspell // as CoreDNS has it
+	rcode, err := allows.ServeDNS(ctx, w, r)
+	if errors.Is(err, errAdmitted) {
+		return g.of.transfer(ctx, w, r, d)
+	}
+	return rcode, err
+}
+
+// admitted is asked for a zone by the plugin transfer if who wants it may have it.
+type admitted struct{}
+
+var errAdmitted = errors.New("it may have the zone")
+
+// Transfer implements transfer.Transferer.
+func (admitted) Transfer(string, uint32) (<-chan []dns.RR, error) { return nil, errAdmitted }

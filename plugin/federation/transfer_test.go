@@ -1,11 +1,17 @@
 package federation
 
 import (
-	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
-	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/plugin/federation/zone"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // Every record of a transfer is what a question for it is answered with; the zone
@@ -14,14 +20,8 @@ func TestTransfer(t *testing.T) {
 	w := shop(t)
 	apex := w.write("db", "@ SOA ns1 hostmaster 7 7200 1800 86400 5\n@ NS ns1\nns1 A 192.0.2.53\nmail MX 1 ns1\n")
 	f := w.serving("federation fed {\n" + both + "apex " + apex + "\n}")
-	var rrs []dns.RR
-	ch, err := f.Transfer("example.com.", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for b := range ch {
-		rrs = append(rrs, b...)
-	}
+	d, us := f.Domains[0], zone.Secondary{Addr: netip.MustParseAddr("192.0.2.200")}
+	rrs := slices.Collect(d.Transfer(&f.Block, us, nil).Records)
 	first, last := rrs[0].Header().Rrtype, rrs[len(rrs)-1].Header().Rrtype
 	if first != dns.TypeSOA || last != dns.TypeSOA {
 		t.Fatalf("the zone begins with %s and ends with %s", dns.TypeToString[first], dns.TypeToString[last])
@@ -52,19 +52,156 @@ func TestTransfer(t *testing.T) {
 
 	serial := rrs[0].(*dns.SOA).Serial
 	for ask, want := range map[uint32]int{serial: 1, serial + 1: 1, serial - 1: len(rrs)} {
-		n := 0
-		ch, err := f.Transfer("example.com.", ask)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for b := range ch {
-			n += len(b)
-		}
-		if n != want {
+		if n := len(slices.Collect(d.Transfer(&f.Block, us, &ask).Records)); n != want {
 			t.Errorf("from serial %+d: %d records, want %d", int32(ask-serial), n, want)
 		}
 	}
-	if _, err := f.Transfer("com.", 0); !errors.Is(err, transfer.ErrNotAuthoritative) {
-		t.Errorf("another zone: %v", err)
+}
+
+// Who has an edition that it was given here gets the difference to any later one: with it, it has what is
+// answered. Anybody else gets all of it: who had the serial from another server, or says so.
+func TestDifference(t *testing.T) {
+	w := &world{t: t, dir: t.TempDir()}
+	objects := func(addrs map[string]string, closed ...string) []vector.Object {
+		all := []vector.Object{vector.Node("n", "eu", "eu-a")}
+		for _, name := range slices.Sorted(maps.Keys(addrs)) {
+			all = append(all, vector.Service("shop", name, addrs[name]), vector.Slice("shop", name, !slices.Contains(closed, name), "eu-a"))
+		}
+		return append(all, vector.Ingress("shop", "front", addrs["web"], [2]string{"www.example.com", "web"}))
+	}
+	addrs := map[string]string{}
+	for i := range 20 {
+		addrs[fmt.Sprint("calm", i)] = "192.0.2.100"
+	}
+	with := func(name, addr string) map[string]string {
+		addrs = maps.Clone(addrs)
+		if addr == "" {
+			delete(addrs, name)
+		} else {
+			addrs[name] = addr
+		}
+		return addrs
+	}
+	w.cluster("a", objects(with("web", "192.0.2.1"))...)
+	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\n}")
+	d, us, them := f.Domains[0], zone.Secondary{Addr: netip.MustParseAddr("192.0.2.200")}, zone.Secondary{Addr: netip.MustParseAddr("192.0.2.201")}
+	here := map[string]bool{}
+	take := func(since *uint32, who zone.Secondary) zone.Transfer {
+		tr := d.Transfer(&f.Block, who, since)
+		if who == us {
+			apply(t, here, slices.Collect(tr.Records))
+			tr.Done()
+		}
+		return tr
+	}
+	first := take(nil, us)
+	serial, began := first.Serial, first.Serial
+	steps := []struct {
+		name    string
+		objects []vector.Object
+	}{
+		{"an address changes", objects(with("web", "192.0.2.2"))},
+		{"a service has no shard", objects(addrs, "web")},
+		{"it has one again", objects(addrs)},
+		{"a service is new", objects(with("api", "192.0.2.3"))},
+		{"a service goes", objects(with("web", ""))},
+	}
+	for _, tt := range steps {
+		w.cluster("a", tt.objects...)
+		moves(t, f, serial)
+		tr := take(&serial, us)
+		if tr.Form != zone.Difference {
+			t.Errorf("%s: %s", tt.name, tr.Form)
+		}
+		serial = tr.Serial
+		there := map[string]bool{}
+		apply(t, there, slices.Collect(d.Transfer(&f.Block, us, nil).Records))
+		if !maps.Equal(here, there) {
+			t.Errorf("%s: with the difference\n%v\nand in the whole\n%v", tt.name, slices.Sorted(maps.Keys(here)), slices.Sorted(maps.Keys(there)))
+		}
+		if tr := take(&began, them); tr.Form != zone.Whole {
+			t.Errorf("%s: who wasn't given the first serial gets %s", tt.name, tr.Form)
+		}
+	}
+	if tr := d.Transfer(&f.Block, us, &began); tr.Form != zone.Difference || len(slices.Collect(tr.Records)) > 60 {
+		t.Errorf("all at once: %s of %d records", tr.Form, len(slices.Collect(tr.Records)))
+	}
+	future := serial + 1000
+	if tr := d.Transfer(&f.Block, us, &future); tr.Form != zone.UpToDate {
+		t.Errorf("of the future: %s", tr.Form)
+	}
+	unknown := serial - 100000
+	if tr := d.Transfer(&f.Block, us, &unknown); tr.Form != zone.Whole {
+		t.Errorf("of another server: %s", tr.Form)
+	}
+}
+
+// transferred asks for the whole of a domain, as who may have it.
+func transferred(t *testing.T, f *Federation, domain string) (rrs []dns.RR, err error) {
+	t.Helper()
+	for _, d := range f.Domains {
+		if string(d.Name) == domain && d.Lead == nil {
+			f.transfers.allow(d, []transferRule{{from: everywhere}})
+		}
+	}
+	s := &taker{takes: 1e9}
+	_, err = f.ServeDNS(t.Context(), s, new(dns.Msg).SetAxfr(domain))
+	for _, m := range s.got {
+		rrs = append(rrs, m.Answer...)
+	}
+	return rrs, err
+}
+
+// moves waits for another serial.
+func moves(t *testing.T, f *Federation, serial uint32) {
+	t.Helper()
+	late := time.After(time.Minute)
+	for {
+		changed := f.Current.Changed()
+		if int32(f.Current.Load().Serial-serial) > 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatalf("the serial stays %d", serial)
+		}
+	}
+}
+
+// apply takes a transfer in as a secondary does: what goes has to be there, and what comes hasn't.
+func apply(t *testing.T, zone map[string]bool, rrs []dns.RR) {
+	t.Helper()
+	line := func(rr dns.RR) string {
+		rr = dns.Copy(rr)
+		rr.Header().Ttl = 0 // it grows with time
+		return rr.String()
+	}
+	if len(rrs) == 1 {
+		return
+	}
+	if _, difference := rrs[1].(*dns.SOA); !difference {
+		clear(zone)
+		for _, rr := range rrs[:len(rrs)-1] {
+			zone[line(rr)] = true
+		}
+		return
+	}
+	part := 0
+	for _, rr := range rrs[1 : len(rrs)-1] {
+		if _, ok := rr.(*dns.SOA); ok {
+			part++
+		}
+		if part == 1 {
+			if !zone[line(rr)] {
+				t.Errorf("it goes and isn't there: %v", rr)
+			}
+			delete(zone, line(rr))
+		} else {
+			if zone[line(rr)] {
+				t.Errorf("it comes and is there: %v", rr)
+			}
+			zone[line(rr)] = true
+		}
 	}
 }

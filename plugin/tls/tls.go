@@ -145,7 +145,8 @@ func (f files) config(c *caddy.Controller) (*tls.Config, error) {
 		return nil, err
 	}
 	config.ClientAuth = f.auth
-	config.ClientCAs = config.RootCAs // the authorities are those of clients, in a server
+	config.NextProtos = []string{"dot"} // without which BIND refuses a transfer (RFC 9103 section 7.1); servers of other protocols put in their own
+	config.ClientCAs = config.RootCAs   // the authorities are those of clients, in a server
 	if f.keylog == "" {
 		return config, nil
 	}

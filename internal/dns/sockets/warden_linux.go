@@ -108,6 +108,32 @@ func (w *Warden) end(c conn, ports map[uint16]bool, why string) {
 	}
 }
 
+// Abort ends the TCP connection between two addresses, if this process has it: whoever writes to it
+// gets an error.
+func Abort(local, peer netip.AddrPort) {
+	dir, err := openOwn()
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return
+	}
+	ports := map[uint16]bool{local.Port(): true}
+	peer = netip.AddrPortFrom(peer.Addr().Unmap().WithZone(""), peer.Port())
+	w := NewWarden(func(string) {})
+	for _, n := range names {
+		fd, err := strconv.Atoi(n)
+		if err != nil {
+			continue
+		}
+		if c, ok := connOf(fd, ports); ok && netip.AddrPortFrom(c.peer.Addr().Unmap().WithZone(""), c.peer.Port()) == peer {
+			w.end(c, ports, "")
+		}
+	}
+}
+
 // Descriptors are how many this process may have.
 func Descriptors() int {
 	var l unix.Rlimit

@@ -41,6 +41,8 @@ type Domain struct {
 	// Lead is where the names of a cluster's own domain lead when there is no shard in
 	// it: the federation's first domain. It is nil for all other domains.
 	Lead *Domain
+
+	history history // of its transfers
 }
 
 // Find finds the domain that a name, in lower case, is in: the longest.

@@ -1,71 +1,39 @@
 package zone
 
 import (
-	"context"
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
-	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
 
-// batch is how many records go to the transfer plugin at once; it packs them into
-// messages itself.
-const Batch = 500
-
-// Transfer writes the zone, until ctx ends: then nobody wants it any more.
-func (d *Domain) Transfer(ctx context.Context, f *Block, serial uint32) <-chan []dns.RR {
-	a, s := d.Static.Load(), f.Current.Load()
-	q := Query{Domain: d, Static: a, Snapshot: s, Of: f}
-	soa := a.serialized(s.Serial, false)
-	ch := make(chan []dns.RR)
-	put := func(rrs []dns.RR) bool {
-		select {
-		case ch <- rrs:
-			return ctx.Err() == nil
-		case <-ctx.Done():
-			return false
-		}
-	}
-	go func() {
-		defer close(ch)
-		if !put([]dns.RR{soa}) || serial != 0 && int32(serial-s.Serial) >= 0 || !put(a.Records) {
-			return
-		}
-		var rrs []dns.RR
-		for rr := range q.records() {
-			if rrs = append(rrs, rr); len(rrs) == Batch {
-				if !put(rrs) {
-					return
-				}
-				rrs = nil
-			}
-		}
-		put(append(rrs, soa))
-	}()
-	return ch
+// A writer writes the records of a domain as they are at one moment.
+type writer struct {
+	*Block
+	Domain   *Domain
+	Static   *Static
+	Snapshot *snapshot.Snapshot
+	now      time.Duration // on the program's own clock
 }
 
 // records are all federated records of a domain, answered one name at a time by
 // the engine that answers questions.
-func (q *Query) records() iter.Seq[dns.RR] {
+func (q *writer) records() iter.Seq[dns.RR] {
 	return func(yield func(dns.RR) bool) {
 		for _, m := range q.Domain.Members {
 			f := q.Snapshot.Federations[m.Index]
-			scopes := f.Map.Scopes()
 			for svc := range f.Services() {
-				for _, scope := range scopes {
-					for _, rr := range q.at(m, f, svc, scope) {
-						if !yield(rr) {
-							return
-						}
+				for _, rr := range q.service(m, svc) {
+					if !yield(rr) {
+						return
 					}
 				}
 			}
@@ -80,15 +48,24 @@ func (q *Query) records() iter.Seq[dns.RR] {
 	}
 }
 
+// service gives the records of a service in every scope.
+func (q *writer) service(m answer.Member, svc *snapshot.Service) (out []dns.RR) {
+	f := q.Snapshot.Federations[m.Index]
+	for _, scope := range f.Map.Scopes() {
+		out = append(out, q.at(m, f, svc, scope)...)
+	}
+	return out
+}
+
 // hosted gives the records of a host, if it is in the domain.
-func (q *Query) hosted(svc *snapshot.Service) (out []dns.RR) {
+func (q *writer) hosted(svc *snapshot.Service) (out []dns.RR) {
 	owner := svc.Key.Name + "."
-	d, rel := q.Of.Find(owner)
+	d, rel := q.Block.Find(owner)
 	if d != q.Domain {
 		return nil
 	}
 	for _, t := range [...]answer.Type{answer.TypeA, answer.TypeAAAA} {
-		a := Resolve(q.Snapshot, d.Members, q.Static, owner, dnsname.Labels(rel), t, pipeline.Now())
+		a := Resolve(q.Snapshot, d.Members, q.Static, owner, dnsname.Labels(rel), t, q.now)
 		if a.Service == svc {
 			rrs := q.written(owner, t, &a)
 			if a.NoRecords() {
@@ -102,7 +79,7 @@ func (q *Query) hosted(svc *snapshot.Service) (out []dns.RR) {
 
 // at gives the records of a service in one scope, of its ports, and of the short
 // forms.
-func (q *Query) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Service, scope topology.Scope) []dns.RR {
+func (q *writer) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Service, scope topology.Scope) []dns.RR {
 	spell := [][]string{nil}
 	if scope.Zone != "" {
 		spell[0] = []string{scope.Zone, scope.Region}
@@ -129,7 +106,7 @@ func (q *Query) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Servic
 
 // named gives the records that stand at a name itself: those of the types, or
 // the CNAME that is there instead.
-func (q *Query) named(m answer.Member, labels []string, types ...answer.Type) []dns.RR {
+func (q *writer) named(m answer.Member, labels []string, types ...answer.Type) []dns.RR {
 	owner := strings.Join(labels, ".") + "."
 	if q.Domain.Name != dnsname.Root {
 		owner += string(q.Domain.Name)
@@ -139,7 +116,7 @@ func (q *Query) named(m answer.Member, labels []string, types ...answer.Type) []
 	}
 	var out []dns.RR
 	for _, t := range types {
-		a := answer.Resolve(q.Snapshot, []answer.Member{m}, labels, t, pipeline.Now())
+		a := answer.Resolve(q.Snapshot, []answer.Member{m}, labels, t, q.now)
 		rrs := q.written(owner, t, &a)
 		if a.NoRecords() || len(rrs) > 0 && rrs[0].Header().Rrtype == dns.TypeCNAME {
 			return rrs // whatever the type
@@ -152,7 +129,7 @@ func (q *Query) named(m answer.Member, labels []string, types ...answer.Type) []
 // written are the records of a name itself in the answer to a question for it, as it is
 // written for whoever asks: of a name that has none, the one by which secondaries know that it
 // exists.
-func (q *Query) written(owner string, t answer.Type, a *answer.Answer) (out []dns.RR) {
+func (q *writer) written(owner string, t answer.Type, a *answer.Answer) (out []dns.RR) {
 	if a.NoRecords() {
 		t = answer.Type(dns.TypeHINFO)
 	}
@@ -166,7 +143,7 @@ func (q *Query) written(owner string, t answer.Type, a *answer.Answer) (out []dn
 	x := message.Extras{Serial: q.Snapshot.Serial}
 	r.Begin(packet, &asked, dns.MaxMsgSize, &x)
 	r.In(&q.Static.wire)
-	r.Answer(a, &x, q.Turn)
+	r.Answer(a, &x, 0)
 	for _, rr := range unpacked(r.End()).Answer {
 		if rr.Header().Name == owner {
 			out = append(out, rr)

@@ -188,7 +188,7 @@ func (q *Query) repeat(m, other *dns.Msg) (said bool) {
 
 // serialized is the domain's SOA record with a serial; of a negative answer, with the TTL that
 // RFC 2308 section 3 asks for.
-func (a *Static) serialized(serial uint32, negative bool) dns.RR {
+func (a *Static) serialized(serial uint32, negative bool) *dns.SOA {
 	soa := *a.SOA
 	soa.Serial = serial
 	if negative {

@@ -204,10 +204,15 @@ func canonical(name string) string {
 }
 
 // DefaultStatic is the apex of a domain that has no file: one name server, ns1, at
-// the addresses this server listens on.
-func DefaultStatic(domain dnsname.Name, addrs []netip.Addr) (*Static, error) {
+// the addresses this server listens on. Secondaries that aren't told of changes look for them
+// often: a shard that is down is answered until they do.
+func DefaultStatic(domain dnsname.Name, addrs []netip.Addr, told bool) (*Static, error) {
+	refresh, retry := 60, 30
+	if told {
+		refresh, retry = 7200, 1800
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "@ IN SOA ns1 hostmaster 1 7200 1800 86400 %d\n@ IN NS ns1\n", negativeTTL)
+	fmt.Fprintf(&b, "@ IN SOA ns1 hostmaster 1 %d %d 86400 %d\n@ IN NS ns1\n", refresh, retry, negativeTTL)
 	for _, a := range addrs {
 		t := "A"
 		if a.Is6() {
