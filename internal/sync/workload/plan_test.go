@@ -894,3 +894,46 @@ func TestListedIn(t *testing.T) {
 		t.Errorf("%d and %d objects are left", w.Owned("ns", "a"), w.Owned("other", "a"))
 	}
 }
+
+// A fedsync that starts hears of one cluster after another, and plans meanwhile: the shares in the
+// end are those that it would have given had it heard of all at once.
+func TestPlanHearsInAnyOrder(t *testing.T) {
+	for i := range 20 {
+		name := fmt.Sprint("d", i)
+		shares := func(late string) string {
+			w := newWorld(t, "a", "b", "c")
+			record := Record{UID: "uid-" + name, Clusters: []Propagation{
+				{Cluster: "a", State: Applied, Applied: "x", Scale: Scale{"replicas": 2}},
+				{Cluster: "b", State: Applied, Applied: "x", Scale: Scale{"replicas": 2}},
+				{Cluster: "c", State: Applied, Applied: "x", Scale: Scale{"replicas": 3}},
+			}}
+			k := w.want("Deployment", "ns", name, fmt.Sprintf(`{"spec":{"replicas":2},"metadata":{"annotations":{"fedns.io/status":%q}}}`, record))
+			for c, n := range map[string]int{"a": 2, "b": 2, "c": 3} {
+				if c != late {
+					w.copied(c, k, fmt.Sprintf(`{"spec":{"replicas":%d}}`, n))
+				}
+			}
+			if late != "" {
+				m := w.member(late)
+				m.Lists = func(*FederatedKind) bool { return false }
+				w.SetMembers(w.members)
+				w.run()
+				m.Lists = func(*FederatedKind) bool { return true }
+				w.copied(late, k, `{"spec":{"replicas":2}}`)
+				w.SetMembers(w.members)
+			}
+			w.run()
+			var out []string
+			for _, c := range []string{"a", "b", "c"} {
+				out = append(out, w.Observed(c, k).Scale.String())
+			}
+			return strings.Join(out, ", ")
+		}
+		all := shares("")
+		for _, late := range []string{"a", "b", "c"} {
+			if got := shares(late); got != all {
+				t.Errorf("%s: with %s heard of last: %s; at once: %s", name, late, got, all)
+			}
+		}
+	}
+}
