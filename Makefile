@@ -13,6 +13,10 @@ CYCLONEDX := v1.10.0
 cyclonedx = bin/tools/cyclonedx-gomod-$(CYCLONEDX)-$(shell go env GOVERSION)
 NFPM := v2.43.0
 nfpm = bin/tools/nfpm-$(NFPM)-$(shell go env GOVERSION)
+# Their versions are in go.mod of test/gitops.
+GITOPS := $(shell go env GOVERSION)
+argocd = bin/tools/argocd-$(GITOPS)
+flux = bin/tools/flux-$(GITOPS)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
 # How long make soak makes random histories, and the seed of the first; 0: another one each time.
@@ -47,10 +51,10 @@ demo: ## the life of a federation in the terminal: real API servers, from init t
 unit: ## the quick tests, with the race detector; many only wait, so more of them at once than there are processors
 	$(beside)go test -race -parallel 8 ./cmd/... ./internal/... ./plugin/...
 
-test: unit kube peers helm nodes prometheus nfpm ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
+test: unit kube peers helm gitops nodes prometheus nfpm ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
 	$(e2e) ./test/...
 
-e2e: kube peers helm nodes prometheus nfpm ## the tests of the whole system, but for interop
+e2e: kube peers helm gitops nodes prometheus nfpm ## the tests of the whole system, but for interop
 	$(e2e) $$(go list ./test/... | grep -v '/dns/peers$$')
 
 e2e-image: $(cyclonedx) $(nfpm) ## the tests of the image and of a release, each made twice for all platforms
@@ -70,7 +74,7 @@ check: $(golangci) $(controllergen) ## formatting, vet, linters, tidy go.mod, bu
 	go run ./test/tools/picture -check
 	go run ./test/tools/licences -check
 	go mod verify
-	for m in deploy/image deploy/monitoring/board; do (cd $$m && export GOWORK=off && test -z "$$(gofmt -l .)" && go vet ./... && go mod tidy -diff && go mod verify) || exit; done
+	for m in deploy/image deploy/monitoring/board test/gitops/argocd test/gitops/flux; do (cd $$m && export GOWORK=off && test -z "$$(gofmt -l .)" && go vet ./... && go mod tidy -diff && go mod verify) || exit; done
 	cd deploy/monitoring/board && GOWORK=off go run . | diff ../board.json - || { echo 'deploy/monitoring/board.json is not what its program prints: make board, and commit it'; exit 1; }
 	test/tools/generate.sh $(controllergen) -check
 
@@ -153,6 +157,13 @@ release: $(cyclonedx) $(nfpm) ## all files of RELEASE, such as 0.2.0, of which C
 	go run ./deploy/release -version '$(RELEASE)' -nfpm $(nfpm) -cyclonedx $(cyclonedx)
 
 # What the tests of the package need: built once.
+gitops: $(argocd) $(flux) ## build what Argo CD and Flux judge objects by, for the tests of waits, into bin/tools
+	@ln -sf $(notdir $(argocd)) bin/tools/argocd && ln -sf $(notdir $(flux)) bin/tools/flux
+
+$(argocd) $(flux): bin/tools/%-$(GITOPS): $(wildcard test/gitops/*/*)
+	@echo 'First what $* judges objects by is built, once: one to three minutes.'
+	@mkdir -p $(@D) && cd test/gitops/$* && GOWORK=off go build -trimpath -o ../../../$@ .
+
 nfpm: $(nfpm)
 	@ln -sf $(notdir $(nfpm)) bin/tools/nfpm
 
@@ -184,4 +195,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture generate helm prometheus deb nfpm manifests nodes kube peers clean
+.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture generate helm gitops prometheus deb nfpm manifests nodes kube peers clean

@@ -42,6 +42,7 @@ func TestSync(t *testing.T) {
 		{"overrides", overrides},
 		{"placement", places},
 		{"helm", installs},
+		{"flux and argo", reconciles},
 		{"autoscalers", autoscalers},
 		{"jobs", jobs},
 		{"dependencies", follows},

@@ -130,3 +130,61 @@ func installs(t *testing.T, w *world) {
 		}
 	}
 }
+
+// reconciles is that Flux, which applies objects and waits for them, and Argo CD, which goes on
+// with the next wave when it holds those of the last to be healthy, do so with federated ones: by
+// their own code.
+func reconciles(t *testing.T, w *world) {
+	tool := func(stdin, name string, args ...string) (string, error) {
+		t.Helper()
+		bin := filepath.Join(vector.Root(), "bin", "tools", name)
+		if _, err := os.Stat(bin); err != nil {
+			t.Fatalf("%v (hint: make gitops)", err)
+		}
+		cmd := exec.Command(bin, args...)
+		cmd.Stdin = strings.NewReader(stdin)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	w.Fed.Apply(t, strings.Replace(ns("gitops"), "metadata: {", "metadata: {annotations: {"+inParisAndTokyo+"}, ", 1))
+	objects := strings.NewReplacer("{{ .Values.image }}", "c:1", "metadata: {", "metadata: {namespace: gitops, ").Replace(everything)
+	if out, err := tool(objects, "flux", w.Fed.Kubeconfig, "2m"); err != nil {
+		t.Fatalf("Flux: %v: %s", err, out)
+	}
+	for what, count := range map[string]string{"deployment/web": "availableReplicas", "replicaset/alone": "availableReplicas", "statefulset/store": "readyReplicas"} {
+		kind, name, _ := strings.Cut(what, "/")
+		sum := 0
+		for _, m := range []string{"paris", "tokyo"} {
+			n, _ := strconv.Atoi("0" + field(t, w.Members[m], kind, "gitops", name, "status/"+count))
+			sum += n
+		}
+		if want := field(t, w.Fed, kind, "gitops", name, "spec/replicas"); strconv.Itoa(sum) != want {
+			t.Errorf("%d of %s are ready in the clusters, and Flux has waited for %s", sum, what, want)
+		}
+	}
+	health := func() string {
+		t.Helper()
+		list, err := exec.Command(filepath.Join(vector.Root(), "bin", "kube", "kubectl"), "--kubeconfig", w.Fed.Kubeconfig, "-n", "gitops", "get", "deployments,statefulsets,replicasets,daemonsets,jobs,services,configmaps", "-o", "yaml").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := tool(string(list), "argocd")
+		if err != nil {
+			t.Fatalf("Argo CD: %v: %s", err, out)
+		}
+		return out
+	}
+	for line := range strings.Lines(health()) {
+		if !strings.Contains(line, " Healthy ") {
+			t.Errorf("Argo CD, of what Flux has waited for: %s", line)
+		}
+	}
+	// What has no place to run is waited for, by both.
+	stuck := `{apiVersion: apps/v1, kind: Deployment, metadata: {name: stuck, namespace: gitops}, spec: {replicas: 2, selector: {matchLabels: {app: stuck}}, template: {metadata: {labels: {app: stuck}}, spec: {nodeSelector: {no: where}, containers: [{name: c, image: c}]}}}}`
+	if out, err := tool(stuck, "flux", w.Fed.Kubeconfig, "5s"); err == nil || !strings.Contains(out, "stuck") || !strings.Contains(out, "InProgress") {
+		t.Errorf("Flux, of what can't run: %v: %s", err, out)
+	}
+	if all := health(); !strings.Contains(all, "Deployment stuck Progressing ") {
+		t.Errorf("Argo CD, of what can't run: %s", all)
+	}
+}
