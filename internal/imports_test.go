@@ -28,10 +28,10 @@ var layers = []layer{
 	{"the field's words, as values: names, places, orders, verdicts, and what stands in the federation's API", []string{
 		"deploy", "internal/advice", "internal/cli", "internal/logging", "internal/atomicfile", "internal/inputfile",
 		"internal/dns/dnsname", "internal/topology", "internal/geo", "internal/override", "internal/health",
-		"internal/api/v1alpha1", "internal/api/builtin", "internal/api/report",
+		"internal/api/v1alpha1", "internal/api/builtin", "internal/api/report", "internal/dnskey",
 	}},
 	{"DNS as bytes and sockets, and nothing of clusters", []string{
-		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/sockets", "internal/dns/udp",
+		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/dnssec", "internal/dns/sockets", "internal/dns/udp",
 	}},
 	{"what is answered, and how a question becomes an answer: pure, and asked by everybody who answers", []string{
 		"internal/snapshot", "internal/answer", "internal/dns/message", "internal/dns/static", "internal/geo/mmdb", "internal/geo/geotest",

@@ -64,6 +64,8 @@ type Answer struct {
 	Index         int               // of the federation, in Snapshot.Federations
 	Service       *snapshot.Service // nil where the name is no service's
 	TTL           uint32            // of every record, in seconds
+	Normal        uint32            // what that is when nothing has changed lately, and nobody is silent
+	Endless       bool              // any name of its kind has one like it: a wildcard's, or of a scope that is taken for one
 	Target        bool              // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
 	Why           string            // the reason, where there is no record
 	Stale         bool              // a shard that is or could be in it is only last known to be so
@@ -198,7 +200,7 @@ func inside(f *snapshot.Federation, m Member, p Path, t Type, now time.Duration)
 			a.Outcome, a.Why, a.Depth = missing(f), "no member in this zone or region", known(f, p.Scope)
 			return a
 		}
-		scope = strange(p.Scope)
+		scope, a.Endless = strange(p.Scope), true
 	}
 	a.Scope = scope
 	if !f.Kind(p.Kind) {
@@ -325,7 +327,7 @@ func (a *Answer) service(m Member, t Type, now time.Duration) {
 		a.Hops++
 	}
 	a.typ, a.width = t, end.Width()
-	a.TTL, a.Stale = ttl(a.Service, end, m, now), stale(a.Service, end)
+	a.TTL, a.Stale, a.Normal = ttl(a.Service, end, m, now), stale(a.Service, end), normalTTL(a.Service, m)
 	if a.short, a.Awaits = m.Degraded, awaited(a.Federation, a.Service, end); a.Awaits != "" {
 		a.Degrade()
 	}
@@ -442,10 +444,7 @@ func (a *Answer) records(port string, t Type) {
 // be in the answer has come or gone lately, or is silent. It doesn't depend on the type, so that
 // a CNAME has one TTL, whatever was asked for (RFC 2181 section 5.2).
 func ttl(s *snapshot.Service, end topology.Scope, m Member, now time.Duration) uint32 {
-	out := m.TTL
-	if s.TTL != 0 {
-		out = s.TTL
-	}
+	out := normalTTL(s, m)
 	for _, r := range s.Recent {
 		if r.Until > now && end.Holds(r.Place) {
 			return min(out, m.Degraded)
@@ -457,6 +456,14 @@ func ttl(s *snapshot.Service, end topology.Scope, m Member, now time.Duration) u
 		}
 	}
 	return out
+}
+
+// normalTTL is that without what may make it shorter.
+func normalTTL(s *snapshot.Service, m Member) uint32 {
+	if s.TTL != 0 {
+		return s.TTL
+	}
+	return m.TTL
 }
 
 func stale(s *snapshot.Service, end topology.Scope) bool {

@@ -31,6 +31,7 @@ func (a *Answer) local(l *snapshot.Local, port string, m Member, t Type, now tim
 	// A zone's answer: nobody is closer, so that no policy has to choose.
 	a.run, a.width, a.typ = run, topology.Zonal, t
 	a.TTL, a.Stale = min(ttl(a.Service, topology.Global, m, now), InsideTTL), l.Stale
+	a.Normal = min(normalTTL(a.Service, m), InsideTTL)
 	a.records(port, t)
 }
 

@@ -32,8 +32,9 @@ type stanza struct {
 	registryContext string
 	selector        string
 	apex            string
-	ttl             uint32 // seconds
-	degraded        uint32 // seconds
+	dnssec          []string // folders and files with keys; nil: it isn't signed
+	ttl             uint32   // seconds
+	degraded        uint32   // seconds
 	policy          shard.Policy
 	probed          probe.Rules
 	beat            cluster.Heartbeat

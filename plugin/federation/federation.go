@@ -44,6 +44,7 @@ type Federation struct {
 
 	books []*registryMembers // by federation; nil: it has no registry
 
+	signing   signing
 	transfers transfers
 	conns     *sockets.ConnLimits // nil: nothing is said
 	limiter   limiter
@@ -100,7 +101,7 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 		return f.transfer(ctx, w, r, d)
 	}
 	q := zone.Query{Request: state, Domain: d, Static: d.Static.Load(), Snapshot: f.Current.Load(), Turn: f.Turn.Add(1), Of: &f.Block}
-	zone.NormalizeOPT(r, state.Proto())
+	zone.NormalizeOPT(r, state.Proto(), d.Signer.On())
 	sound := q.CheckCookie(f.Keyring.Load())
 	client, whole := q.Subnet()
 	whole = whole && ctx.Value(zone.MisplacedOption{}) == nil

@@ -76,12 +76,14 @@ func (f *Federation) follow(ctx context.Context) {
 	tick := time.NewTicker(filePoll)
 	defer tick.Stop()
 	files := f.files(ctx)
+	f.signing.look(time.Now())
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+		f.signing.look(time.Now())
 		for i := range files {
 			now := stampOf(files[i].path)
 			if now == files[i].last {

@@ -31,6 +31,7 @@ var options = []option[*stanza]{
 	{"registry", words((*stanza).registered)},
 	{"select", words((*stanza).selects)},
 	{"apex", words(func(s *stanza, a args) error { return a.file(&s.apex, "needs one zone file") })},
+	{"dnssec", words((*stanza).signs)},
 	{"ttl", words((*stanza).ttls)},
 	{"heartbeat", words((*stanza).heartbeats)},
 	{"hold", words((*stanza).holds)},

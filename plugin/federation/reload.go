@@ -68,6 +68,9 @@ func hook(c *caddy.Controller, f *Federation, st *statusServer) {
 		if f.Config.Handler("cache") != nil {
 			observe.Log.Warningf("plugin cache is in the server block of %s: it lets federated names pass, since what one client gets isn't for the others; another cache in front would need to honour client subnets (RFC 7871)", f.Domains[0].Name)
 		}
+		if err := f.signing.alone(f.Config); err != nil {
+			return plugin.Error(observe.PluginName, err)
+		}
 		f.gate()
 		f.start()
 		if err := proc.showStatus(st); err != nil {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -134,6 +135,9 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		}
 		var a *zone.Static
 		d.Reserved = ownedBy(under)
+		if err := f.sign(d, under, time.Now()); err != nil {
+			return nil, err
+		}
 		if d.File = file; file != "" {
 			a, err = zone.OpenStatic(d.Name, file, d.Reserved)
 		} else {

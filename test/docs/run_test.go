@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 	"sigs.k8s.io/yaml"
 
+	"github.com/fedns/fedns/internal/dnskey"
 	"github.com/fedns/fedns/internal/override"
 	"github.com/fedns/fedns/test/framework/server"
 	"github.com/fedns/fedns/test/framework/vector"
@@ -228,6 +229,16 @@ func TestCorefiles(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	k, err := dnskey.Generate("example.com.", dnskey.ED25519, true, 0, dnskey.Dates{})
+	if err == nil {
+		err = os.Mkdir(filepath.Join(dir, "keys"), 0o700)
+	}
+	if err == nil {
+		_, err = k.Write(filepath.Join(dir, "keys"))
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, shown := range blocksOf(t, "corefile") {
 		t.Run(fmt.Sprint(shown.page, ":", shown.line), func(t *testing.T) {

@@ -168,3 +168,26 @@ func wireLen(l string) int {
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// Append adds the name as it is on the wire.
+func (n Name) Append(b []byte) []byte {
+	if n == Root {
+		return append(b, 0)
+	}
+	for _, l := range Labels(string(n)) {
+		at := len(b)
+		b = append(b, 0)
+		for i := 0; i < len(l); i++ {
+			c := l[i]
+			if c == '\\' && i+3 < len(l) && isDigit(l[i+1]) && isDigit(l[i+2]) && isDigit(l[i+3]) {
+				c, i = (l[i+1]-'0')*100+(l[i+2]-'0')*10+l[i+3]-'0', i+3
+			} else if c == '\\' {
+				i++
+				c = l[i]
+			}
+			b = append(b, c)
+		}
+		b[at] = byte(len(b) - at - 1)
+	}
+	return append(b, 0)
+}

@@ -12,12 +12,16 @@ import (
 // what the client is told beside. turn rotates the addresses.
 func (r *Reply) Answer(a *answer.Answer, x *Extras, turn uint32) {
 	r.note(a, x)
+	r.sign() // the records that led here have TTLs of their own
+	r.normal, r.reduced = a.Normal, a.TTL
 	switch a.Outcome {
 	case answer.NotReady:
 		r.Fail()
 	case answer.NameError:
-		r.rcode = NXDomain
-		r.soa(x.Serial, true)
+		if r.rcode = NXDomain; r.signer != nil && !r.q.EDNS.CO {
+			r.rcode = NoError // RFC 9824 section 3.1
+		}
+		r.deny(a, x.Serial)
 	case answer.NoData:
 		if !r.chain(a) {
 			return
@@ -26,7 +30,7 @@ func (r *Reply) Answer(a *answer.Answer, x *Extras, turn uint32) {
 			r.hinfo(a.TTL, "\x04down\x00")
 			return
 		}
-		r.soa(x.Serial, true)
+		r.deny(a, x.Serial)
 	case answer.Found:
 		if r.chain(a) {
 			r.records(a, turn)
@@ -39,9 +43,10 @@ func (r *Reply) chain(a *answer.Answer) bool {
 	s, ttl := a.Scope, a.TTL
 	if r.away = a.LeavesCluster; r.away {
 		ttl = a.AliasTTL // of what the cluster itself says
-		if !r.step(a, s, ttl) {
+		if !r.step(a, s, ttl) || !r.sign() {
 			return false
 		}
+		r.by(r.d.Lead)
 	}
 	for range a.Hops {
 		if r.an > 0 {
@@ -230,6 +235,9 @@ func (r *Reply) services(a *answer.Answer, turn uint32) {
 		if at > 0 {
 			r.an++
 		}
+	}
+	if !r.section(additional) {
+		return
 	}
 	end := len(r.b)
 	if n, ok := r.behind(a, parted, turn); ok {

@@ -13,6 +13,7 @@ type Extras struct {
 	Labels int      // of the domain's name, for the same
 	Cookie [16]byte // the server's part, if the client sent its own
 	Scope  uint8    // how long the prefix is whose clients all get this answer (RFC 7871 section 7.2.1)
+	Time   uint32   // in seconds since 1970, for signatures
 }
 
 // opt puts the OPT record together that goes behind the records: none, if the
@@ -57,8 +58,11 @@ func end(option []byte) { binary.BigEndian.PutUint16(option[2:], uint16(len(opti
 // optHeader is the size of an OPT record without options.
 const optHeader = 11
 
+// optFlags is where its flags stand.
+const optFlags = 7
+
 // Header begins the OPT record of an answer: the size that is taken here, version
-// 0, and of the flags at most DO.
+// 0, and of the flags at most DO; CO is of signed answers (see Reply.End).
 func (e *EDNS) Header(b []byte, extended byte) []byte {
 	do := byte(0)
 	if e.DO {

@@ -59,6 +59,7 @@ type Question struct {
 type EDNS struct {
 	Present     bool
 	DO          bool
+	CO          bool   // takes NXDOMAIN with a proof that says only that there are no records (RFC 9824 section 5)
 	Size        uint16 // of the largest answer the client takes, as it says
 	NSID        bool   // asks for the server's identity (RFC 5001)
 	ZoneVersion bool   // asks for the serial (RFC 9660)
@@ -123,7 +124,7 @@ func (e *EDNS) read(o []byte) Parsed {
 	}
 	e.Present = true
 	e.Size = binary.BigEndian.Uint16(o[3:])
-	e.DO = o[7]&0x80 != 0
+	e.DO, e.CO = o[7]&0x80 != 0, o[7]&0xc0 == 0xc0
 	version, size := o[6], int(binary.BigEndian.Uint16(o[9:]))
 	if len(o) < 11+size {
 		return Unsupported

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/dns/dnssec"
 )
 
 // The types of records that are written (RFC 1035 section 3.2.2, RFC 3596, RFC 2782).
@@ -13,6 +14,7 @@ const (
 	typeCNAME = uint16(answer.TypeCNAME)
 	typeSRV   = uint16(answer.TypeSRV)
 	typeANY   = uint16(answer.TypeANY)
+	typeNS    = 2
 	typeSOA   = 6
 	typeHINFO = 13
 	typeDNAME = 39
@@ -37,6 +39,8 @@ type Domain struct {
 	SOA    SOA
 	// Lead is where the names of a cluster's own domain lead; nil for other domains.
 	Lead *Domain
+	// Signer signs its records for who asks for signatures; nil: it isn't signed.
+	Signer *dnssec.Signer
 }
 
 // A SOA is the record of that type that negative answers carry (RFC 2308).
@@ -46,6 +50,9 @@ type SOA struct {
 	RName   Target
 	Numbers [4]uint32 // REFRESH, RETRY, EXPIRE, MINIMUM; the serial is the snapshot's
 }
+
+// negative is the TTL of what says that there is nothing (RFC 2308 section 5, RFC 9077).
+func (s *SOA) negative() uint32 { return min(s.TTL, s.Numbers[3]) }
 
 // A Target is a name in a record: the labels on the wire, without the last byte,
 // that stand before the domain or, if Absolute, before the root.
@@ -75,6 +82,8 @@ type Reply struct {
 	base int // where it stands in the answer
 	mark
 
+	signing
+
 	data   int   // where the data of the record that was begun last begins
 	places []int // of the targets of SRV records; 0: of one that is no name
 }
@@ -90,7 +99,7 @@ type mark struct {
 // Begin begins the answer to q, of at most size bytes, in p, the buffer that q was read
 // from. One that is longer than p's capacity finds another place.
 func (r *Reply) Begin(p []byte, q *Question, size int, x *Extras) {
-	*r = Reply{q: q, b: p[:q.end:cap(p)], size: size, authority: true, places: r.places[:0]}
+	*r = Reply{q: q, b: p[:q.end:cap(p)], size: size, authority: true, places: r.places[:0], signing: r.begun(q.end, x.Time)}
 	r.note(nil, x)
 	r.stand(&q.Name, HeaderSize)
 }
@@ -101,7 +110,13 @@ func (r *Reply) stand(n *Name, base int) {
 }
 
 // In says in which domain the name is that records are of.
-func (r *Reply) In(d *Domain) { r.d = d }
+func (r *Reply) In(d *Domain) {
+	if d != r.d {
+		r.sign() // what was written of another domain
+		r.d = d
+		r.by(d)
+	}
+}
 
 // note puts together the OPT record with what a client is told beside the records, if
 // there is room for that.
@@ -120,6 +135,7 @@ func (r *Reply) note(a *answer.Answer, x *Extras) {
 // End completes the answer, and gives it. Of the header RD and CD are the question's, as
 // BIND and NSD have it; Z, RA and AD are 0.
 func (r *Reply) End() []byte {
+	r.sign()
 	flags := byte(0x80) // QR
 	if r.authority {
 		flags |= 0x04
@@ -132,6 +148,9 @@ func (r *Reply) End() []byte {
 		if len(r.b)+len(opt) > r.size {
 			opt = opt[:r.spare]
 			Close(opt)
+		}
+		if r.signed && r.q.EDNS.CO {
+			opt[optFlags] |= 0x40
 		}
 		r.b = append(r.b, opt...)
 		r.ar++
@@ -147,7 +166,7 @@ func (r *Reply) End() []byte {
 // Fail takes all records back: nothing is said that would be remembered.
 func (r *Reply) Fail() {
 	r.b, r.an, r.ns, r.ar, r.cut = r.b[:r.q.end], 0, 0, 0, false
-	r.authority, r.rcode = false, ServFail
+	r.authority, r.rcode, r.signer = false, ServFail, nil
 }
 
 // Refuse writes an answer that only says what is wrong with the question. It has no
@@ -239,9 +258,12 @@ func (r *Reply) soa(serial uint32, negative bool) {
 	if r.away {
 		s = &r.d.Lead.SOA
 	}
+	if negative && !r.section(authority) {
+		return
+	}
 	ttl, began := s.TTL, len(r.b)
 	if negative {
-		ttl = min(ttl, s.Numbers[3])
+		ttl = s.negative()
 	}
 	r.zone()
 	r.fields(typeSOA, ttl)

@@ -4,7 +4,7 @@ package message
 type Set struct {
 	Type    uint16
 	Records []Record
-	Sigs    []Record // the RRSIG records over them, for who asks for signatures
+	Sigs    []Record // the RRSIG records over them that the file has, for who asks for signatures
 }
 
 // A Record is one of them.
@@ -50,19 +50,29 @@ func (r *Reply) Set(s *Set) {
 		return
 	}
 	r.an += n
-	r.glue(s, true)
+	if r.section(additional) {
+		r.glue(s, true)
+	}
 }
 
 // Referral writes where the names below a label are to be asked for, of which the name is
 // one. Glue isn't dispensable there (RFC 9471). ds is nil where the delegation isn't signed.
 func (r *Reply) Referral(label int, ns, ds *Set) {
+	if !r.section(authority) {
+		return
+	}
 	began := len(r.b)
 	owner := func() { r.ancestor(label) }
 	n, ok := r.set(owner, ns)
-	if ok && ds != nil && r.q.EDNS.DO {
+	switch {
+	case !ok || !r.q.EDNS.DO:
+	case ds != nil:
 		var m int
 		m, ok = r.set(owner, ds)
 		n += m
+	case r.signer != nil: // that there is none
+		ok = r.nsec(owner, began, []uint16{typeNS})
+		n++
 	}
 	r.authority = r.an > 0 // which a CNAME that leads there is
 	if !ok {
@@ -70,7 +80,10 @@ func (r *Reply) Referral(label int, ns, ds *Set) {
 		return
 	}
 	r.ns += n
-	r.glue(ns, false)
+	if r.section(additional) {
+		r.signer = nil // the addresses are others'
+		r.glue(ns, false)
+	}
 }
 
 // Alias writes a CNAME record of the name to a target, on the wire with its last byte: n is
@@ -90,6 +103,9 @@ func (r *Reply) Alias(ttl uint32, target []byte, sigs []Record, n *Name) bool {
 		return false
 	}
 	r.an += 1 + signed
+	if r.endless && !r.sign() {
+		return false
+	}
 	r.stand(n, at)
 	return true
 }

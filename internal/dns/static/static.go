@@ -30,10 +30,11 @@ type Zone struct {
 // A node is a name that exists.
 type node struct {
 	sets  []message.Set
-	owner bool   // it has records, or else only those below it do
-	cut   bool   // what is below isn't the domain's: it is delegated, or has moved
-	alias *alias // of its CNAME or DNAME
-	star  *node  // the wildcard right below it; nil: there is none
+	owner bool     // it has records, or else only those below it do
+	cut   bool     // what is below isn't the domain's: it is delegated, or has moved
+	alias *alias   // of its CNAME or DNAME
+	star  *node    // the wildcard right below it; nil: there is none
+	types []uint16 // of its sets, where it is the domain's to say
 }
 
 // An alias is where a CNAME or DNAME leads.
@@ -58,6 +59,9 @@ func New(domain dnsname.Name, rrs []dns.RR) (*Zone, error) {
 		if l.name != "" {
 			leads = append(leads, l)
 		}
+	}
+	for name, n := range z.nodes {
+		n.know(name == string(domain))
 	}
 	return z, z.glue(leads)
 }
@@ -84,6 +88,8 @@ type Found struct {
 	NS    *message.Set // of Referral
 	DS    *message.Set // of the same; nil: it isn't signed
 	Empty bool         // of NoData: the name exists only because names below it do
+	Types []uint16     // of NoData: what it has
+	Wild  bool         // it is a wildcard's
 
 	alias *alias
 }
@@ -109,24 +115,25 @@ func (z *Zone) Lookup(name string, labels []string, t uint16) Found {
 			return Found{Kind: Referral, Label: at, NS: ns, DS: n.set(dns.TypeDS)}
 		}
 	}
-	if at > 0 {
+	wild := at > 0
+	if wild {
 		if n = n.star; n == nil {
 			return Found{Kind: NoName}
 		}
 	}
 	if !n.owner {
-		return Found{Kind: NoData, Empty: true}
+		return Found{Kind: NoData, Empty: true, Wild: wild}
 	}
 	if t == dns.TypeANY {
-		return Found{Kind: Any}
+		return Found{Kind: Any, Wild: wild}
 	}
 	if c := n.set(dns.TypeCNAME); c != nil && t != dns.TypeCNAME {
-		return Found{Kind: Alias, Set: c, alias: n.alias}
+		return Found{Kind: Alias, Set: c, alias: n.alias, Wild: wild}
 	}
 	if s := n.set(t); s != nil {
-		return Found{Kind: Records, Set: s}
+		return Found{Kind: Records, Set: s, Wild: wild}
 	}
-	return Found{Kind: NoData}
+	return Found{Kind: NoData, Types: n.types, Wild: wild}
 }
 
 // closest walks down to a name, as far as names exist and, if that ends it, are the
@@ -174,6 +181,20 @@ func (z *Zone) Empty(name string) bool {
 func (z *Zone) Cut(name string) bool {
 	n := z.nodes[name]
 	return n != nil && n.cut
+}
+
+// know lists the types of a node's sets: of a delegation those that are the parent's (RFC 4035 section
+// 2.3). What the file itself says of signatures isn't among them.
+func (n *node) know(apex bool) {
+	delegated := !apex && n.set(dns.TypeNS) != nil
+	for i := range n.sets {
+		switch t := n.sets[i].Type; {
+		case len(n.sets[i].Records) == 0 || t == dns.TypeNSEC:
+		case delegated && t != dns.TypeNS && t != dns.TypeDS:
+		default:
+			n.types = append(n.types, t)
+		}
+	}
 }
 
 // set is the set of a type; nil: the name has no such record.

@@ -140,6 +140,7 @@ type responder struct {
 func (r *responder) Begin() {
 	r.began, r.reply.Now = time.Now(), pipeline.Now()
 	r.wall = uint32(r.began.Unix())
+	r.reply.Time = r.wall
 }
 
 // End implements udp.Responder.

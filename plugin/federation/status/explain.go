@@ -212,7 +212,7 @@ func (s *Status) query(asked explainRequest, current *snapshot.Snapshot) (q *zon
 	if d == nil {
 		return nil, nil
 	}
-	zone.NormalizeOPT(r, "tcp")
+	zone.NormalizeOPT(r, "tcp", false)
 	return &zone.Query{Request: state, Domain: d, Static: d.Static.Load(), Snapshot: current, Turn: s.Block.Turn.Load(), Of: s.Block}, dnsname.Labels(rel)
 }
 

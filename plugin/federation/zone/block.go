@@ -16,6 +16,7 @@ import (
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/internal/dns/dnssec"
 	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/table"
@@ -41,6 +42,8 @@ type Domain struct {
 	// Lead is where the names of a cluster's own domain lead when there is no shard in
 	// it: the federation's first domain. It is nil for all other domains.
 	Lead *Domain
+	// Signer signs its records; nil: they aren't signed.
+	Signer *dnssec.Signer
 
 	history history // of its transfers
 }
@@ -69,6 +72,7 @@ func (b *Block) Home(federation int) *Domain {
 
 // Publish has an apex answered from, also by the domains inside clusters that lead there.
 func (b *Block) Publish(d *Domain, a *Static) error {
+	a.wire.Signer = d.Signer
 	d.Static.Store(a)
 	for _, o := range b.Domains {
 		if o.Lead != d {

@@ -9,7 +9,9 @@ import (
 // NormalizeOPT makes of the request's OPT record what CoreDNS may echo: it reuses it for
 // the reply, the client's size and unknown flags included (RFC 6891 sections
 // 6.1.4 and 6.2.3 ask for the server's own).
-func NormalizeOPT(r *dns.Msg, proto string) {
+//
+// CO stays where answers are signed, whose proofs depend on it (RFC 9824 section 5).
+func NormalizeOPT(r *dns.Msg, proto string, signed bool) {
 	o := r.IsEdns0()
 	if o == nil {
 		return
@@ -20,10 +22,13 @@ func NormalizeOPT(r *dns.Msg, proto string) {
 	if o.UDPSize() < dns.MinMsgSize {
 		o.SetUDPSize(dns.MinMsgSize) // smaller values are taken for 512 (6.2.3)
 	}
-	do := o.Do()
+	do, co := o.Do(), o.Co()
 	o.Hdr.Ttl = 0
 	if do {
 		o.SetDo()
+	}
+	if do && co && signed {
+		o.SetCo()
 	}
 }
 

@@ -24,7 +24,7 @@ func TestTidy(t *testing.T) {
 		m := new(dns.Msg).SetQuestion("example.com.", dns.TypeA)
 		m.SetEdns0(tt.size, false)
 		m.IsEdns0().Hdr.Ttl = tt.flags
-		NormalizeOPT(m, tt.proto)
+		NormalizeOPT(m, tt.proto, false)
 		if o := m.IsEdns0(); o.UDPSize() != tt.want || o.Hdr.Ttl != tt.left {
 			t.Errorf("%s, %d, flags %#x: size %d, flags %#x; want %d, %#x", tt.proto, tt.size, tt.flags, o.UDPSize(), o.Hdr.Ttl, tt.want, tt.left)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin/pkg/upstream"
@@ -63,7 +65,7 @@ func (q *Query) Reply(ctx context.Context, labels []string) (*dns.Msg, Outcome) 
 	}
 	from, _ := netip.ParseAddr(q.IP())
 	r := Transaction{Of: q.Of, Domain: q.Domain, Static: q.Static, Snapshot: q.Snapshot, From: from, Network: q.Client, Turn: q.Turn, Now: pipeline.Now()}
-	r.Serial = q.Snapshot.Serial
+	r.Serial, r.Time = q.Snapshot.Serial, uint32(time.Now().Unix())
 	if q.cookie != nil {
 		_, _ = hex.Decode(r.Cookie[:], []byte(q.cookie.Cookie[2*cookie.ClientLen:])) // which was encoded here
 	}
@@ -144,6 +146,10 @@ func (q *Query) follow(ctx context.Context, m *dns.Msg, name string) (*dns.Msg, 
 	said := q.repeat(m, rest)
 	defer truncate(m, q.Size())
 	switch {
+	case q.proven(rest):
+		// Whoever signs that says what there isn't.
+		m.Rcode, m.Ns = rest.Rcode, rest.Ns
+		return m, Outcome{NoData, ApexScope}
 	case rest.Rcode == dns.RcodeNameError:
 		// A CNAME to a name that doesn't exist is NXDOMAIN with the CNAME (RFC 6604).
 		m.Rcode = dns.RcodeNameError
@@ -159,9 +165,16 @@ func (q *Query) follow(ctx context.Context, m *dns.Msg, name string) (*dns.Msg, 
 	return m, Outcome{Success, ApexScope}
 }
 
+// proven says whether what is said of a name has a signed proof that there is nothing.
+func (q *Query) proven(rest *dns.Msg) bool {
+	return q.Do() && !slices.ContainsFunc(rest.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == q.QType() }) &&
+		slices.ContainsFunc(rest.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeNSEC || rr.Header().Rrtype == dns.TypeNSEC3 })
+}
+
 // conclusive says whether records answer the question, rather than only lead on
 // to nothing. A CNAME to another domain ends where this server's knowledge does.
 func (q *Query) conclusive(rrs []dns.RR) bool {
+	rrs = slices.DeleteFunc(slices.Clone(rrs), func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeRRSIG })
 	c, ok := rrs[len(rrs)-1].(*dns.CNAME)
 	if !ok || q.QType() == dns.TypeCNAME {
 		return true

@@ -35,6 +35,7 @@ type Static struct {
 type Reserved struct {
 	Federations []string
 	Scopes      []string // configured regions and zones, as names under the domain
+	Signed      bool     // the domain is signed here: the file can't say what is signed how
 }
 
 // OpenStatic reads the static records of a domain from a file.
@@ -71,6 +72,8 @@ func readStaticZone(domain dnsname.Name, r io.Reader, path string, o Reserved) (
 			return nil, fmt.Errorf("apex file %q: %s %s: %w", path, h.Name, dns.TypeToString[h.Rrtype], err)
 		}
 		switch {
+		case o.Signed && slices.Contains(signedHere, h.Rrtype):
+			return nil, fmt.Errorf("apex file %q: %s %s: %w", path, h.Name, dns.TypeToString[h.Rrtype], errSigned)
 		case h.Rrtype == dns.TypeSOA && a.SOA != nil:
 			return nil, fmt.Errorf("apex file %q: a second SOA record; a domain has one", path)
 		case h.Rrtype == dns.TypeSOA && rel != "":
@@ -133,6 +136,12 @@ var (
 	errFederated = errors.New("the name belongs to the federation; static records can't stand there")
 	errAbove     = errors.New("federated names stand below; CNAME, DNAME and NS records would take them away")
 )
+
+// errSigned is for what a file says of signatures beside the option dnssec.
+var errSigned = errors.New("the domain is signed by dnssec in the Corefile, which makes these records: take them out (a key of another server goes into the folder of the keys, without its private part)")
+
+// signedHere are the records that come of keys and signatures.
+var signedHere = []uint16{dns.TypeRRSIG, dns.TypeDNSKEY, dns.TypeNSEC}
 
 // conflict finds a record that would contradict what is answered from clusters.
 func (o Reserved) conflict(labels []string, rr dns.RR) error {

@@ -75,6 +75,9 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 			if r.Network.IsValid() {
 				r.heed(q, &a)
 			}
+			if a.Endless {
+				r.Endless()
+			}
 		}
 		if do == lookUp {
 			if s = r.Static.Zone.Lookup(name, labels, q.Type); s.Kind == static.NoName {
@@ -126,14 +129,19 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 // ends writes what static records have where they lead nowhere else.
 func (r *Transaction) ends(q *message.Question, s *static.Found, labels []string, hops int) (out Result, ok bool) {
 	out = Result{Outcome: Outcome{Success, ApexScope}, Kinds: bypass.Found}
+	if s.Wild {
+		r.Endless()
+	}
 	switch {
 	case len(labels) == 0 && q.Type == dns.TypeSOA:
 		r.SOA(&r.Extras)
+	case len(labels) == 0 && r.Keys(q.Type):
 	case s.Kind == static.NoData:
 		a := answer.Answer{Outcome: answer.NoData, Why: noType}
 		if s.Empty {
 			a.Why = emptyNonTerminal
 		}
+		r.Exist(s.Types, len(labels) == 0)
 		r.Answer(&a, &r.Extras, r.Turn)
 		if out.What, out.Kinds = NoData, bypass.Denied; hops > 0 {
 			out.Kinds = bypass.Found | bypass.Padded // a CNAME, and the SOA record
@@ -168,7 +176,11 @@ func (r *Transaction) leads(q *message.Question, at *message.Name, s *static.Fou
 			return out, false
 		}
 	}
-	return out, r.Alias(s.TTL(), target, s.Set.Sigs, &r.alias) && q.Type != dns.TypeCNAME
+	sigs := s.Set.Sigs
+	if s.Kind == static.Moved {
+		sigs = nil // they are of the DNAME record
+	}
+	return out, r.Alias(s.TTL(), target, sigs, &r.alias) && q.Type != dns.TypeCNAME
 }
 
 // heed has the client's network be said nothing of where the federation that answers doesn't

@@ -1,0 +1,434 @@
+package federation
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coredns/coredns/plugin/test"
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/dnskey"
+	"github.com/fedns/fedns/test/framework/vector"
+)
+
+// signedRecords stand beside the federation that is signed.
+const signedRecords = `@ 60 SOA NS1 host 1 2 3 4 5
+@ NS ns1
+@ MX 10 Mail
+@ CAA 0 issue "ca.example.net"
+ns1 A 192.0.2.53
+ns1 AAAA 2001:db8::53
+mail A 192.0.2.25
+*.wild A 192.0.2.99
+*.wild TXT "x"
+*.alias CNAME mail
+deep.ent TXT "Upper Case"
+lab NS ns.lab
+ns.lab A 192.0.2.54
+safe NS ns.safe
+safe DS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000
+ns.safe A 192.0.2.55
+www CNAME web.shop.fed.svc
+gone CNAME none.shop.fed.svc
+far CNAME www.elsewhere.test.
+tree DNAME ent
+srv SRV 1 2 80 Mail
+naptr NAPTR 1 1 "U" "E2U+sip" "!^.*$!sip:A@B!" Mail
+`
+
+// generated puts keys of a domain into a folder.
+func generated(t testing.TB, dir string, keys ...*dnskey.Key) string {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		if _, err := k.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// anyKey is a CSK that signs now.
+func anyKey(t testing.TB, zone string, a dnskey.Algorithm) *dnskey.Key {
+	t.Helper()
+	then := time.Now().Add(-time.Hour).Truncate(time.Second)
+	k, err := dnskey.Generate("example.com.", a, true, 60, dnskey.Dates{Created: then, Publish: then, Activate: then, SyncPublish: then})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// signedShop is a world of which everything that there is can be asked, and its stanza without the end.
+func signedShop(t testing.TB) (*world, string) {
+	w := &world{t: t, dir: t.TempDir()}
+	for _, c := range []struct{ name, zone, region, addr string }{
+		{"a", "eu-a", "eu", "192.0.2.1"}, {"b", "us-b", "us", "192.0.2.2"}, {"c", "as-c", "as", "192.0.2.3"},
+	} {
+		objects := []vector.Object{vector.Node("n", c.region, c.zone)}
+		for _, s := range []string{"web", "drawn", "six", "down"} {
+			svc := vector.Service("shop", s, c.addr)
+			switch s {
+			case "six":
+				svc = vector.Service("shop", s, c.addr, "2001:db8::"+c.addr[8:])
+			case "drawn":
+				svc["metadata"].(map[string]any)["annotations"] = map[string]string{"fedns.io/policy": "weighted"}
+			}
+			objects = append(objects, svc, vector.Slice("shop", s, s != "down" && c.name != "c", c.zone))
+		}
+		objects = append(objects, vector.Ingress("shop", "front", c.addr, [2]string{"shop.example.com", "web"}, [2]string{"*.hosts.example.com", "web"}))
+		w.cluster(c.name, objects...)
+	}
+	return w, "federation fed {\ncluster a {\nmanifests DIR/a\nhosts *\n}\ncluster b {\nmanifests DIR/b\nhosts *\n}\ncluster c {\nmanifests DIR/c\nhosts *\n}\nrrl off\napex " +
+		w.write("apex", signedRecords) + "\n"
+}
+
+// signedNames are names of all kinds.
+var signedNames = []string{
+	"", "mail", "MAIL", "ns1", "x.mail", "none", "ent", "deep.ent", "x.y.wild", "wild", "*.wild", "b.alias", "lab", "x.lab", "ns.lab", "safe", "x.safe", "www", "gone", "far",
+	"tree", "deep.tree", "none.tree", "srv", "naptr", "svc", "fed.svc", "shop.fed.svc", "none.shop.fed.svc", "web.shop.fed.svc", "WEB.Shop.fed.svc.as-c.as", "web.shop.fed.svc.as",
+	"web.shop.fed.svc.eu-a.eu", "web.shop.fed.svc.eu-a", "web.shop.fed.svc.nowhere", "six.shop.fed.svc", "drawn.shop.fed.svc", "down.shop.fed.svc", "down.shop.fed.svc.eu",
+	"_http._tcp.web.shop.fed.svc", "_http._tcp.six.shop.fed.svc.as", "_tcp.web.shop.fed.svc", "_none._tcp.web.shop.fed.svc", "shop", "x.shop", "a.b.hosts", "hosts",
+	strings.Repeat("x.", 100) + "mail", strings.Repeat("x.", 110) + "wild", `a\.b`, `a\.b.wild`, `\000\255.mail`, strings.Repeat(strings.Repeat("y", 60)+".", 3) + strings.Repeat("z", 51),
+}
+
+var signedTypes = []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT, dns.TypeCNAME, dns.TypeNS, dns.TypeSOA, dns.TypeMX, dns.TypeDS, dns.TypeANY,
+	dns.TypeDNSKEY, dns.TypeCDS, dns.TypeCDNSKEY, dns.TypeNSEC, dns.TypeRRSIG, dns.TypeHINFO, dns.TypeNAPTR, dns.TypeCAA, 65399}
+
+// below is a name in the domain.
+func below(name string) string {
+	if name == "" {
+		return "example.com."
+	}
+	return name + ".example.com."
+}
+
+// What is signed can be verified, says what is said without signatures, and denies what isn't
+// there: past the chain and through it, by datagrams and streams.
+func TestSigned(t *testing.T) {
+	for _, a := range []dnskey.Algorithm{dnskey.ECDSAP256SHA256, dnskey.ED25519} {
+		w, stanza := signedShop(t)
+		k := anyKey(t, "example.com.", a)
+		generated(t, w.dir+"/keys", k)
+		plain, signed := w.serving(stanza+"}"), w.serving(stanza+"dnssec DIR/keys\n}")
+		r, without := signed.responder(t, ""), plain.responder(t, "")
+		n := 0
+		for _, name := range signedNames {
+			for _, qtype := range signedTypes {
+				for _, co := range []bool{false, true} {
+					q := new(dns.Msg).SetQuestion(below(name), qtype)
+					q.SetEdns0(4096, true)
+					if co {
+						q.IsEdns0().SetCo()
+					}
+					bare := q.Copy()
+					bare.IsEdns0().Hdr.Ttl = 0
+					want, _ := plain.askBy(t, &test.ResponseWriter{TCP: true}, bare.Copy())
+					same, _ := signed.askBy(t, &test.ResponseWriter{TCP: true}, bare.Copy())
+					what := fmt.Sprint(below(name), " ", dns.TypeToString[qtype], " CO ", co)
+					if about := []uint16{dns.TypeDNSKEY, dns.TypeCDS, dns.TypeCDNSKEY}; !(name == "" && slices.Contains(about, qtype)) && !strings.HasPrefix(name, "drawn") {
+						if got, want := said(same), said(want); got != want {
+							t.Errorf("%s without DO:\n%s, want\n%s", what, got, want)
+						}
+					}
+					stream, _ := signed.askBy(t, &test.ResponseWriter{TCP: true}, q.Copy())
+					verified(t, what+" by a stream", k, q, stream, want)
+					datagram, _ := signed.askBy(t, &test.ResponseWriter{}, q.Copy())
+					fast := past(t, r, q)
+					for i, m := range []*dns.Msg{datagram, fast} {
+						which := []string{"chain", "fast"}[i]
+						if m == nil { // the chain's affair
+							continue
+						}
+						if m.Truncated {
+							if len(m.Answer)+len(m.Ns) > 0 && stream.Len() <= 1232 {
+								t.Errorf("%s, %s: truncated, and %d bytes fit:\n%v", what, which, stream.Len(), m)
+							}
+							continue
+						}
+						if bare := past(t, without, bare); which == "fast" && bare != nil && !bare.Truncated {
+							want = bare // of CNAMEs, more than the chain gives without a server
+						}
+						verified(t, what+" by "+which, k, q, m, want)
+					}
+					n++
+				}
+			}
+		}
+		t.Log(n, "questions,", signed.signing.kept.Made.Load(), "signatures")
+	}
+}
+
+// past asks past the chain; nil: it is asked.
+func past(t testing.TB, r udp.Responder, q *dns.Msg) *dns.Msg {
+	t.Helper()
+	query, err := q.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := udp.NewPacket(query, netip.MustParseAddrPort("127.0.0.1:4711"), func() *udp.Deferred {
+		return &udp.Deferred{Query: query, From: netip.MustParseAddrPort("127.0.0.1:4711")}
+	})
+	r.Begin()
+	copy(p.Buf, query)
+	p.N = len(query)
+	size := r.Respond(p)
+	r.End()
+	if size == 0 {
+		return nil
+	}
+	m := new(dns.Msg)
+	if err := m.Unpack(p.Buf[:size]); err != nil {
+		t.Fatalf("%v: %v", q, err)
+	}
+	return m
+}
+
+// said is what an answer says, in some order, without TTLs, signatures, and proofs.
+func said(m *dns.Msg) string {
+	var out []string
+	for i, section := range [][]dns.RR{m.Answer, m.Ns} {
+		for _, rr := range section {
+			switch rr.Header().Rrtype {
+			case dns.TypeRRSIG, dns.TypeNSEC, dns.TypeSOA, dns.TypeDS:
+				continue
+			}
+			rr = dns.Copy(rr)
+			rr.Header().Ttl = 0
+			out = append(out, fmt.Sprint(i, " ", rr))
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), "\n")
+}
+
+// verified looks at an answer as a validator does that has the key; plain is what is said without
+// signatures.
+func verified(t *testing.T, what string, k *dnskey.Key, q, m, plain *dns.Msg) {
+	t.Helper()
+	rr, err := dns.NewRR(k.Record())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := rr.(*dns.DNSKEY)
+	if m.Rcode == dns.RcodeFormatError || m.Rcode == dns.RcodeServerFailure || m.Rcode == dns.RcodeRefused {
+		if m.Rcode != plain.Rcode {
+			t.Errorf("%s: %s", what, dns.RcodeToString[m.Rcode])
+		}
+		return
+	}
+	about := []uint16{dns.TypeDNSKEY, dns.TypeCDS, dns.TypeCDNSKEY, dns.TypeNSEC, dns.TypeRRSIG}
+	if t1 := q.Question[0].Qtype; !slices.Contains(about, t1) && said(m) != said(plain) && !strings.Contains(q.Question[0].Name, "drawn") {
+		t.Errorf("%s:\n%s, want\n%s", what, said(m), said(plain))
+	}
+	o := m.IsEdns0()
+	if o == nil || !o.Do() || o.Co() != q.IsEdns0().Co() {
+		t.Errorf("%s: OPT %v", what, o)
+	}
+	made := false // of a DNAME
+	for i, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
+		sigs := map[string]int{}
+		for _, rr := range section {
+			sig, ok := rr.(*dns.RRSIG)
+			if !ok {
+				continue
+			}
+			var set []dns.RR
+			for _, rr := range section {
+				if h := rr.Header(); h.Rrtype == sig.TypeCovered && strings.EqualFold(h.Name, sig.Hdr.Name) {
+					set = append(set, rr)
+					if h.Ttl != sig.Hdr.Ttl || h.Ttl > sig.OrigTtl {
+						t.Errorf("%s: TTL %d, %d of the signature, originally %d", what, h.Ttl, sig.Hdr.Ttl, sig.OrigTtl)
+					}
+				}
+			}
+			if err := sig.Verify(key, dns.Dedup(set, nil)); err != nil || !sig.ValidityPeriod(time.Now()) {
+				t.Errorf("%s: %v\n%v\n%v", what, err, sig, set)
+			}
+			sigs[strings.ToLower(sig.Hdr.Name)+dns.TypeToString[sig.TypeCovered]]++
+		}
+		for _, rr := range section {
+			h := rr.Header()
+			made = made || h.Rrtype == dns.TypeDNAME
+			id := strings.ToLower(h.Name) + dns.TypeToString[h.Rrtype]
+			want := 1
+			switch {
+			case h.Rrtype == dns.TypeRRSIG || h.Rrtype == dns.TypeOPT, h.Rrtype == dns.TypeNS && !strings.EqualFold(h.Name, "example.com."), i == 2 && !m.Authoritative,
+				h.Rrtype == dns.TypeCNAME && made && strings.HasSuffix(id, "tree.example.com.CNAME"):
+				want = 0
+			}
+			if sigs[id] != want {
+				t.Errorf("%s: %d signatures of %v, want %d\n%v", what, sigs[id], rr, want, m)
+			}
+		}
+	}
+	denied(t, what, q, m, plain)
+}
+
+// denied looks at the proof that there is nothing.
+func denied(t *testing.T, what string, q, m, plain *dns.Msg) {
+	t.Helper()
+	name := strings.ToLower(q.Question[0].Name)
+	for range 10 {
+		for _, rr := range m.Answer {
+			if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, name) && q.Question[0].Qtype != dns.TypeCNAME {
+				name = strings.ToLower(c.Target)
+			}
+		}
+	}
+	var proof *dns.NSEC
+	for _, rr := range slices.Concat(m.Answer, m.Ns) {
+		if n, ok := rr.(*dns.NSEC); ok {
+			proof = n
+		}
+	}
+	soa := slices.ContainsFunc(m.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA })
+	switch {
+	case proof == nil && !soa:
+		if m.Rcode != plain.Rcode {
+			t.Errorf("%s: %s", what, dns.RcodeToString[m.Rcode])
+		}
+		return
+	case proof == nil:
+		t.Errorf("%s: no proof\n%v", what, m)
+		return
+	}
+	delegation := slices.ContainsFunc(m.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeNS })
+	bits := proof.TypeBitMap
+	if !delegation && !strings.EqualFold(proof.Hdr.Name, name) || delegation && !slices.Equal(bits, []uint16{dns.TypeNS, dns.TypeRRSIG, dns.TypeNSEC}) {
+		t.Errorf("%s: proof %v of %s", what, proof, name)
+	}
+	if !delegation && slices.Contains(bits, q.Question[0].Qtype) && q.Question[0].Qtype != dns.TypeNSEC && q.Question[0].Qtype != dns.TypeRRSIG || !delegation && slices.Contains(bits, dns.TypeCNAME) {
+		t.Errorf("%s: proof %v says that there is", what, proof)
+	}
+	none := slices.Equal(bits, []uint16{dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNXNAME})
+	if none != (plain.Rcode == dns.RcodeNameError) {
+		t.Errorf("%s: proof %v of %s", what, proof, dns.RcodeToString[plain.Rcode])
+	}
+	want := dns.RcodeSuccess
+	if none && q.IsEdns0().Co() || plain.Rcode == dns.RcodeYXDomain {
+		want = plain.Rcode
+	}
+	if m.Rcode != want {
+		t.Errorf("%s: %s, want %s", what, dns.RcodeToString[m.Rcode], dns.RcodeToString[want])
+	}
+}
+
+// A proof says what there is, and nothing else.
+func TestTruthfulBitmaps(t *testing.T) {
+	w, stanza := signedShop(t)
+	generated(t, w.dir+"/keys", anyKey(t, "example.com.", dnskey.ED25519))
+	f := w.serving(stanza + "dnssec DIR/keys\n}")
+	for name, want := range map[string]string{
+		"":                            "NS SOA MX RRSIG NSEC DNSKEY CDS CDNSKEY CAA",
+		"mail":                        "A RRSIG NSEC",
+		"ent":                         "RRSIG NSEC",
+		"x.wild":                      "A TXT RRSIG NSEC",
+		"none":                        "RRSIG NSEC NXNAME",
+		"fed.svc":                     "RRSIG NSEC",
+		"web.shop.fed.svc":            "A RRSIG NSEC",
+		"six.shop.fed.svc":            "A AAAA RRSIG NSEC",
+		"down.shop.fed.svc":           "HINFO RRSIG NSEC",
+		"_http._tcp.web.shop.fed.svc": "SRV RRSIG NSEC",
+		"shop":                        "A RRSIG NSEC",
+		"a.b.hosts":                   "A RRSIG NSEC",
+	} {
+		q := new(dns.Msg).SetQuestion(below(name), 65399)
+		q.SetEdns0(1232, true)
+		m, _ := f.ask(t, q)
+		var got []string
+		for _, rr := range m.Ns {
+			if n, ok := rr.(*dns.NSEC); ok {
+				for _, b := range n.TypeBitMap {
+					got = append(got, dns.TypeToString[b])
+				}
+			}
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%s: %s, want %s", below(name), s, want)
+		}
+	}
+}
+
+// Keys that are wrong are said at the start; once it has started, the last good ones stay.
+func TestWrongKeys(t *testing.T) {
+	w, stanza := signedShop(t)
+	k := anyKey(t, "example.com.", dnskey.ED25519)
+	dir := generated(t, w.dir+"/keys", k)
+	build := func(more string) error {
+		stanzas, err := parsedUnder(t, strings.ReplaceAll(stanza+more+"\n}", "DIR", w.dir), "example.com.:1053")
+		if err == nil {
+			_, err = build(stanzas, nil)
+		}
+		return err
+	}
+	for more, want := range map[string]string{
+		"dnssec":                             "dnssec: needs the folder with the keys",
+		"dnssec DIR/nothing":                 "nothing.key",
+		"dnssec DIR/a":                       "no key in it",
+		"dnssec DIR/keys DIR/keys":           "stands twice",
+		"dnssec DIR/keys\ndnssec DIR/others": "dnssec",
+	} {
+		if err := build(more); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", more, err, want)
+		}
+	}
+	f := w.serving(stanza + "dnssec DIR/keys\n}")
+	z := f.signing.zones[0]
+	ask := func() *dns.RRSIG {
+		q := new(dns.Msg).SetQuestion("mail.example.com.", dns.TypeA)
+		q.SetEdns0(1232, true)
+		m, _ := f.ask(t, q)
+		for _, rr := range m.Answer {
+			if s, ok := rr.(*dns.RRSIG); ok {
+				return s
+			}
+		}
+		t.Fatalf("unsigned: %v", m)
+		return nil
+	}
+	if err := os.Chmod(k.Path+".private", 0o444); err != nil {
+		t.Fatal(err)
+	}
+	z.look(time.Now())
+	if s := ask(); s.KeyTag != k.Tag() || !strings.Contains(z.problem, "chmod 0400") {
+		t.Error(s, z.problem)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	z.look(time.Now())
+	if s := ask(); s.KeyTag != k.Tag() || z.problem == "" {
+		t.Error(s, z.problem)
+	}
+	// Another key comes, and the first ends.
+	next := anyKey(t, "example.com.", dnskey.ED25519)
+	k.Dates.Inactive = time.Now().Add(-time.Minute)
+	generated(t, dir, k, next)
+	z.look(time.Now())
+	if s := ask(); s.KeyTag != next.Tag() || z.problem != "" {
+		t.Error(s, z.problem)
+	}
+	// All end.
+	z.keys[0].Dates.Inactive, z.keys[1].Dates.Inactive = time.Now().Add(time.Minute), time.Now().Add(time.Minute)
+	z.plan.Next = time.Now()
+	z.look(time.Now())
+	if z.problem != "" || !z.noticed {
+		t.Error("no warning of the end", z.problem)
+	}
+	z.look(time.Now().Add(2 * time.Minute))
+	if s := ask(); s == nil || !strings.Contains(z.problem, "is active") {
+		t.Error(z.problem)
+	}
+	if _, err := f.transfer(t.Context(), &test.ResponseWriter{TCP: true}, new(dns.Msg).SetAxfr("example.com."), f.Domains[0]); err == nil {
+		t.Error("it is transferred unsigned")
+	}
+}

@@ -1,0 +1,302 @@
+package peers
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/internal/dnskey"
+	"github.com/fedns/fedns/test/framework/server"
+	"github.com/fedns/fedns/test/framework/vector"
+)
+
+// signedApex stands beside the federation that is signed.
+const signedApex = `$TTL 60
+@ SOA ns1 host 1 2 3 4 1
+@ NS ns1
+@ MX 10 Mail
+ns1 A 127.0.0.1
+mail A 192.0.2.25
+*.wild A 192.0.2.99
+*.alias CNAME mail
+deep.ent TXT "Upper Case"
+lab NS ns.lab
+ns.lab A 192.0.2.54
+www CNAME web.shop.prod.svc
+tree DNAME ent
+srv SRV 1 2 80 Mail
+`
+
+// signedStanza is a Corefile of a federation under example.com in a folder, which has its keys, too.
+func signedStanza(t *testing.T, dir, more string) string {
+	t.Helper()
+	for _, p := range []place{{"paris", "eu", []string{"eu-a"}}, {"york", "us", []string{"us-b"}}} {
+		addr := map[string]string{"paris": "192.0.2.1", "york": "192.0.2.2"}[p.name]
+		p.write(t, dir, vector.Service("shop", "web", addr), vector.Slice("shop", "web", p.name == "paris", p.zones[0]),
+			vector.Service("shop", "six", addr, "2001:db8::1"), vector.Slice("shop", "six", true, p.zones[0]),
+			vector.Ingress("shop", "front", addr, [2]string{"shop.example.com", "six"}, [2]string{"*.hosts.example.com", "six"}))
+	}
+	return "example.com:PORT {\n bind ADDR\n federation prod {\n" + server.Members(dir, "paris", "york") + "  apex " + write(t, dir, "apex", signedApex) +
+		"\n  ttl 1s 1s\n  rrl off\n" + more + " }\n errors\n ready READY\n}\n"
+}
+
+// keyAt makes a key with dates in seconds from a moment; a date that is 0 is never. Its files are written.
+func keyAt(t *testing.T, dir, zone string, entry bool, from time.Time, publish, activate, inactive, remove, sync int) *dnskey.Key {
+	t.Helper()
+	at := func(n int) time.Time {
+		if n == 0 {
+			return time.Time{}
+		}
+		return from.Add(time.Duration(n) * time.Second).Truncate(time.Second)
+	}
+	k, err := dnskey.Generate("example.com.", dnskey.ECDSAP256SHA256, entry, 1, dnskey.Dates{Created: from.Truncate(time.Second), Publish: at(publish), Activate: at(activate), Inactive: at(inactive), Delete: at(remove), SyncPublish: at(sync)})
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err == nil {
+		_, err = k.Write(dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// signedParent is NSD with a zone com that BIND's tools have signed, and the DS record of a key of
+// example.com: where it answers, and its own DNSKEY record.
+func signedParent(t *testing.T, k *dnskey.Key) (addr, anchor string) {
+	t.Helper()
+	dir := t.TempDir()
+	port := vector.Port(t)
+	name := strings.TrimSpace(lastLine(output(t, server.Tool(t, "dnssec-keygen"), "-q", "-K", dir, "-a", "ECDSAP256SHA256", "-f", "KSK", "com")))
+	zone := fmt.Sprintf("$TTL 1\ncom. SOA ns.com. nobody.com. 1 1800 900 604800 1\ncom. NS ns.com.\nns.com. A 127.0.0.1\nexample.com. NS ns1.example.com.\nns1.example.com. A 127.0.0.1\nexample.com. DS %s\n", k.DSText())
+	output(t, server.Tool(t, "dnssec-signzone"), "-S", "-z", "-K", dir, "-d", dir, "-o", "com", "-f", filepath.Join(dir, "signed"), write(t, dir, "zone", zone))
+	server.Program(t, server.Tool(t, "nsd"), "-d", "-c", write(t, dir, "nsd.conf", nsdConf(dir, "127.0.0.1", port, map[string]string{"com": "signed"})))
+	text, err := os.ReadFile(filepath.Join(dir, name+".key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), strings.TrimSpace(lastLine(string(text)))
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
+}
+
+// validator is unbound, which trusts a key and asks each zone at its address.
+func validator(t *testing.T, anchor string, zones map[string]string) string {
+	t.Helper()
+	dir, own := t.TempDir(), vector.Port(t)
+	conf := strings.Replace(unboundConf("127.0.0.1", own), `"iterator"`, `"validator iterator"`, 1) +
+		fmt.Sprintf("server:\n  trust-anchor: %q\n  val-log-level: 2\n  cache-max-negative-ttl: 1\n  harden-below-nxdomain: yes\n  aggressive-nsec: yes\n  val-bogus-ttl: 1\n  infra-host-ttl: 1\n", anchor)
+	for zone, addr := range zones {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf += fmt.Sprintf("stub-zone:\n  name: %s\n  stub-addr: %s@%s\n", zone, host, port)
+	}
+	server.Program(t, server.Tool(t, "unbound"), "-d", "-p", "-c", write(t, dir, "unbound.conf", conf))
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(own))
+}
+
+// validated asks a validating resolver.
+func validated(t *testing.T, addr, name string, qtype uint16) *dns.Msg {
+	t.Helper()
+	m := new(dns.Msg).SetQuestion(name, qtype)
+	m.SetEdns0(1232, true)
+	c := dns.Client{Timeout: 10 * time.Second}
+	out, _, err := c.Exchange(m, addr)
+	if err == nil && out.Truncated {
+		c.Net = "tcp"
+		out, _, err = c.Exchange(m, addr)
+	}
+	if err != nil {
+		t.Fatalf("%s %s: %v", name, dns.TypeToString[qtype], err)
+	}
+	return out
+}
+
+// Everything that is asked below a signed parent is secure to unbound and delv, and says what it says without
+// signatures.
+func TestDNSSEC(t *testing.T) {
+	dir := t.TempDir()
+	k := keyAt(t, filepath.Join(dir, "keys"), "example.com.", true, time.Now(), -60, -60, 0, 0, -60)
+	corefile := signedStanza(t, dir, "")
+	plain := startFedns(t, corefile)
+	signed := startFedns(t, strings.Replace(corefile, "  rrl off\n", "  rrl off\n  dnssec "+dir+"/keys\n", 1))
+	parent, anchor := signedParent(t, k)
+	unbound := validator(t, anchor, map[string]string{"com": parent, "example.com": signed.Addr})
+	server.Eventually(t, time.Minute, "unbound and NSD answer", func() bool {
+		c := dns.Client{Timeout: time.Second}
+		m, _, err := c.Exchange(new(dns.Msg).SetQuestion("example.com.", dns.TypeSOA), unbound)
+		return err == nil && m.Rcode == dns.RcodeSuccess && len(m.Answer) > 0
+	})
+	n := 0
+	for _, name := range []string{
+		"", "mail", "MAIL", "none", "x.mail", "ent", "deep.ent", "x.y.wild", "b.alias", "www", "tree", "deep.tree", "srv", "svc", "prod.svc", "shop.prod.svc", "none.shop.prod.svc",
+		"web.shop.prod.svc", "web.shop.prod.svc.eu", "web.shop.prod.svc.eu-a.eu", "web.shop.prod.svc.us-b.us", "WEB.shop.prod.svc.us-b", "web.shop.prod.svc.nowhere", "six.shop.prod.svc",
+		"_http._tcp.web.shop.prod.svc", "_http._tcp.web.shop.prod.svc.us", "_tcp.web.shop.prod.svc", "shop", "x.shop", "a.b.hosts", "hosts",
+	} {
+		owner := strings.TrimPrefix(name+".example.com.", ".")
+		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT, dns.TypeCNAME, dns.TypeNS, dns.TypeSOA, dns.TypeMX, dns.TypeDS, dns.TypeDNSKEY, dns.TypeCDS, 65399} {
+			if name == "" && (qtype == dns.TypeDNSKEY || qtype == dns.TypeCDS || qtype == dns.TypeDS) {
+				continue // the parent's, or those of keys
+			}
+			if name == "deep.tree" && qtype == dns.TypeCNAME {
+				continue // unbound 1.17 looks for a DS record there, and takes the DNAME for bogus; delv below doesn't
+			}
+			want := plain.Ask(t, owner, qtype)
+			got := validated(t, unbound, owner, qtype)
+			what := fmt.Sprint(owner, " ", dns.TypeToString[qtype])
+			if got.Rcode != dns.RcodeSuccess || !got.AuthenticatedData {
+				t.Errorf("%s: %s, AD %v\n%v", what, dns.RcodeToString[got.Rcode], got.AuthenticatedData, got)
+			}
+			if a, b := records(got), records(want); a != b {
+				t.Errorf("%s:\n%s, want\n%s", what, a, b)
+			}
+			n++
+		}
+	}
+	t.Log(n, "questions")
+	if m := validated(t, unbound, "lab.example.com.", dns.TypeDS); !m.AuthenticatedData || m.Rcode != dns.RcodeSuccess || len(m.Answer) > 0 {
+		t.Errorf("that a delegation isn't signed: %v", m)
+	}
+
+	// delv, which looks at proofs in another way, and trusts the domain's own key.
+	anchors := write(t, dir, "anchors", fmt.Sprintf("trust-anchors { example.com. static-key 257 3 13 %q; };\n", regexp.MustCompile(`\S+$`).FindString(k.Record())))
+	host, port, err := net.SplitHostPort(signed.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{"web.shop.prod.svc.us-b.us.example.com A", "web.shop.prod.svc.example.com AAAA", "none.example.com A", "example.com SOA", "x.y.wild.example.com A", "_http._tcp.six.shop.prod.svc.example.com SRV", "deep.tree.example.com TXT", "deep.tree.example.com CNAME", "lab.example.com DS", "example.com CDS"} {
+		out := output(t, server.Tool(t, "delv"), append([]string{"@" + host, "-p", port, "-a", anchors, "+root=example.com"}, strings.Fields(q)...)...)
+		if !strings.Contains(out, "fully validated") || strings.Contains(out, "unsigned") {
+			t.Errorf("delv %s:\n%s", q, out)
+		}
+	}
+}
+
+// records are the data of what answers, in their order, without signatures.
+func records(m *dns.Msg) string {
+	var out []string
+	for _, rr := range m.Answer {
+		switch h := rr.Header(); h.Rrtype {
+		case dns.TypeRRSIG:
+		default:
+			rr = dns.Copy(rr)
+			rr.Header().Ttl, rr.Header().Name = 0, strings.ToLower(h.Name)
+			if soa, ok := rr.(*dns.SOA); ok {
+				soa.Serial = 0
+			}
+			out = append(out, rr.String())
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), "\n")
+}
+
+// A ZSK is rolled over, and then the CSK that takes the place of both keys, with the DS record that BIND's dnssec-cds makes of the
+// CDS records: all by dates, and whoever asks a validating resolver never gets a bogus answer.
+func TestRollover(t *testing.T) {
+	dir := t.TempDir()
+	keys := filepath.Join(dir, "keys")
+	now := time.Now()
+	ksk := keyAt(t, keys, "example.com.", true, now, -60, -60, 18, 22, -60)
+	keyAt(t, keys, "example.com.", false, now, -60, -60, 6, 9, 0)
+	keyAt(t, keys, "example.com.", false, now, 2, 6, 18, 22, 0)
+	csk := keyAt(t, keys, "example.com.", true, now, 9, 18, 0, 0, 12)
+	child := startFedns(t, signedStanza(t, dir, "  dnssec "+keys+"\n"))
+
+	// The parent is a fedns, too: its zone file is read again when it changes.
+	above := t.TempDir()
+	trusted, err := dnskey.Generate("com.", dnskey.ECDSAP256SHA256, true, 1, dnskey.Dates{})
+	if err == nil {
+		_, err = trusted.Write(above)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	delegation := func(ds string) string {
+		return "$TTL 1\n@ SOA ns nobody 1 1800 900 604800 1\n@ NS ns\nns A 127.0.0.1\nexample NS ns1.example\nns1.example A 127.0.0.1\n" + ds
+	}
+	zone := write(t, above, "zone", delegation("example DS "+ksk.DSText()+"\n"))
+	place{"paris", "eu", []string{"eu-a"}}.write(t, above)
+	parent := startFedns(t, "com:PORT {\n bind ADDR\n federation f {\n"+server.Members(above, "paris")+"  apex "+zone+"\n  rrl off\n  dnssec "+above+"\n }\n errors\n ready READY\n}\n")
+	unbound := validator(t, trusted.Record(), map[string]string{"com": parent.Addr, "example.com": child.Addr})
+	server.Eventually(t, time.Minute, "unbound answers", func() bool {
+		c := dns.Client{Timeout: time.Second}
+		m, _, err := c.Exchange(new(dns.Msg).SetQuestion("example.com.", dns.TypeSOA), unbound)
+		return err == nil && len(m.Answer) > 0
+	})
+
+	seen := map[uint16]bool{} // keys that signed
+	changed, asked := false, 0
+	for end := time.Now().Add(3 * time.Minute); ; asked++ {
+		if time.Now().After(end) {
+			t.Fatalf("the rollover doesn't end; keys that signed: %v\n%s", seen, child.Log())
+		}
+		for _, q := range []struct {
+			name string
+			t    uint16
+		}{{"web.shop.prod.svc.example.com.", dns.TypeA}, {fmt.Sprintf("r%d.example.com.", asked), dns.TypeA}, {"mail.example.com.", dns.TypeAAAA}, {"example.com.", dns.TypeDNSKEY}} {
+			m := validated(t, unbound, q.name, q.t)
+			if m.Rcode != dns.RcodeSuccess || !m.AuthenticatedData {
+				t.Fatalf("%s %s, %.1fs after the beginning: %v\n%s", q.name, dns.TypeToString[q.t], time.Since(now).Seconds(), m, child.Log())
+			}
+			for _, rr := range m.Answer {
+				if s, ok := rr.(*dns.RRSIG); ok && q.t == dns.TypeA {
+					seen[s.KeyTag] = true
+				}
+			}
+		}
+		if !changed && time.Since(now) > 13*time.Second {
+			if ds := synced(t, child.Addr, ksk); strings.Contains(ds, fmt.Sprint(" ", csk.Tag(), " ")) {
+				// The file is replaced at once, as an editor does it.
+				write(t, above, "next", delegation(ds))
+				if err := os.Rename(filepath.Join(above, "next"), zone); err != nil {
+					t.Fatal(err)
+				}
+				changed = true
+			}
+		}
+		if changed && time.Since(now) > 26*time.Second && len(seen) == 3 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	m := child.Ask(t, "example.com", dns.TypeDNSKEY)
+	if len(m.Answer) != 1 || m.Answer[0].(*dns.DNSKEY).KeyTag() != csk.Tag() {
+		t.Errorf("keys at the end: %v", m)
+	}
+	t.Log(4*asked, "questions; keys that signed:", seen)
+}
+
+// synced is what dnssec-cds makes of the CDS records of example.com, as lines of the parent's zone: DS records of what a key vouches
+// for that the parent points to.
+func synced(t *testing.T, addr string, trusted *dnskey.Key) string {
+	t.Helper()
+	dir := t.TempDir()
+	var all strings.Builder
+	for _, qtype := range []string{"DNSKEY", "CDS", "CDNSKEY"} {
+		all.WriteString(dig(t, addr, "+dnssec", "+noall", "+answer", "example.com", qtype))
+	}
+	// Of before the CDS records were made: else they are taken for a replay.
+	set := write(t, dir, "dsset-example.com.", "example.com. IN DS "+trusted.DSText()+"\n")
+	then := time.Now().Add(-24 * time.Hour)
+	if err := os.Chtimes(set, then, then); err != nil {
+		t.Fatal(err)
+	}
+	out := output(t, server.Tool(t, "dnssec-cds"), "-a", "SHA-256", "-s", "-86400", "-f", write(t, dir, "child", all.String()), "-d", dir, "example.com")
+	return out
+}
