@@ -49,7 +49,7 @@ var layers = []layer{
 		"internal/source/probe", "internal/source/cluster", "internal/source/registry", "internal/source/sourcetest",
 	}},
 	{"what runs: evidence in, snapshots out; wishes in, writes out", []string{
-		"internal/pipeline/journal", "internal/pipeline", "internal/sync/controller",
+		"internal/pipeline/journal", "internal/pipeline/history", "internal/pipeline", "internal/sync/controller",
 	}},
 	{"what an operator does with clusters", []string{
 		"internal/ctl/install/apply", "internal/ctl/install/marks", "internal/ctl/install/token", "internal/ctl/install/hosted",

@@ -62,20 +62,14 @@ const largest = 256 << 20
 
 // get asks the server for a report.
 func (c *asking) get(ctx context.Context, what string, v url.Values, into any) error {
-	base := strings.TrimSuffix(c.server, "/")
-	if !strings.Contains(base, "://") {
-		base = "http://" + base
-	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/v1/"+what+"?"+v.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base()+"/api/v1/"+what+"?"+v.Encode(), nil)
 	if err != nil {
 		return misused(&c.command, "server %q is not a URL, such as %s", c.server, defaultServer)
 	}
 	defer c.waiting("server " + c.server)()
-	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // fedns leads nobody elsewhere
-	resp, err := (&http.Client{Transport: t, CheckRedirect: stay}).Do(req)
+	resp, err := c.client().Do(req)
 	if err != nil {
 		return advice.Errorf("does its Corefile say `status`? --server URL, or FEDNS_SERVER, says where", "server %s %w: %s", c.server, errUnreachable, kube.Cause(err))
 	}
@@ -98,6 +92,22 @@ func (c *asking) get(ctx context.Context, what string, v url.Values, into any) e
 		return advice.Errorf("is that the status of fedns?", "server %s %w: what it says is none of fedns's reports", c.server, errUnreachable)
 	}
 	return nil
+}
+
+// base is the server's URL.
+func (c *asking) base() string {
+	base := strings.TrimSuffix(c.server, "/")
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	return base
+}
+
+// client asks the server.
+func (c *asking) client() *http.Client {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // fedns leads nobody elsewhere
+	return &http.Client{Transport: t, CheckRedirect: stay}
 }
 
 // print writes a report as JSON.

@@ -4,14 +4,25 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/cli"
 )
 
-type clusters struct{ asking }
+type clusters struct {
+	asking
+	watch bool
+}
+
+func (c *clusters) declare(fs *pflag.FlagSet) {
+	c.asking.declare(fs)
+	fs.BoolVarP(&c.watch, "watch", "w", false, "go on, with the row of each cluster of which something has changed")
+}
 
 func clustersCommand() command {
 	return command{
@@ -22,8 +33,11 @@ func clustersCommand() command {
 fedctl clusters
 
 # As another one does
-fedctl clusters --server http://192.0.2.53:8053`,
-		make: func(c *call) action { return &clusters{asking{call: c}} },
+fedctl clusters --server http://192.0.2.53:8053
+
+# And each change from now on
+fedctl clusters -w`,
+		make: func(c *call) action { return &clusters{asking: asking{call: c}} },
 	}
 }
 
@@ -32,6 +46,9 @@ func (c *clusters) run(ctx context.Context) error {
 	if err := c.get(ctx, "clusters", nil, &all); err != nil {
 		return err
 	}
+	if c.watch {
+		return c.follows(ctx, all)
+	}
 	if c.out.data() {
 		var names []string
 		for _, m := range all.Clusters {
@@ -39,12 +56,55 @@ func (c *clusters) run(ctx context.Context) error {
 		}
 		return c.put(c.out, all, names...)
 	}
+	c.tabulate(c.rows(all.Clusters))
+	c.remarks(&all)
+	return nil
+}
+
+// follows prints the clusters, and then each that stands otherwise than before: as kubectl does.
+func (c *clusters) follows(ctx context.Context, all report.Clusters) error {
+	if c.out.data() {
+		return misused(&c.command, "clusters: --watch prints rows: -o is table or wide with it")
+	}
+	shown := map[string]string{}
+	show := func(all *report.Clusters) {
+		changed := slices.DeleteFunc(slices.Clone(all.Clusters), func(m report.Cluster) bool {
+			key, is := m.Federation+"/"+m.Cluster, rowState(&m)
+			same := shown[key] == is
+			shown[key] = is
+			return same
+		})
+		if len(changed) > 0 {
+			c.tabulate(c.rows(changed))
+		}
+	}
+	show(&all)
+	return c.follow(ctx, nil, func(kind, _ string) error {
+		if kind != "moment" {
+			return nil
+		}
+		var now report.Clusters
+		if err := c.get(ctx, "clusters", nil, &now); err != nil {
+			return nil // it is being replaced; the stream says when it goes on
+		}
+		show(&now)
+		return nil
+	})
+}
+
+// rowState is all of a cluster's row that doesn't change by time alone.
+func rowState(m *report.Cluster) string {
+	return fmt.Sprint(m.Listed, m.Silent, m.Reason, m.Places, m.Shards, m.Answers, m.Order, m.Warning)
+}
+
+// rows are those of some clusters.
+func (c *clusters) rows(some []report.Cluster) table {
 	t := table{head: []string{"FEDERATION", "CLUSTER", "SOURCE", "STATE", "HEARD", "PLACES", "SHARDS"}, same: []string{"FEDERATION"}, free: []string{"PLACES", "SHARDS"}, names: []string{"CLUSTER"}}
 	if c.out.wide() {
 		t.head = append(t.head, "ANSWERS", "TTL", "ORDER")
 		t.free = append(t.free, "ORDER")
 	}
-	for _, m := range all.Clusters {
+	for _, m := range some {
 		state := "listed"
 		switch {
 		case m.Silent:
@@ -66,7 +126,11 @@ func (c *clusters) run(ctx context.Context) error {
 		}
 		t.rows = append(t.rows, row)
 	}
-	c.tabulate(t)
+	return t
+}
+
+// remarks prints what is the matter with clusters.
+func (c *clusters) remarks(all *report.Clusters) {
 	for _, m := range all.Clusters {
 		if m.Reason != "" {
 			c.printf("cluster %s: can't be read: %s\n", m.Cluster, m.Reason)
@@ -78,7 +142,6 @@ func (c *clusters) run(ctx context.Context) error {
 	for _, f := range all.Isolated {
 		c.printf("federation %s: isolated; more than half of its clusters are silent at once, and all that is known stays\n", f)
 	}
-	return nil
 }
 
 type version struct{ asking }

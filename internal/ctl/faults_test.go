@@ -30,7 +30,7 @@ import (
 
 // asksServer are the commands that ask a running fedns, with what they need at least.
 var asksServer = []string{
-	"explain web.shop", "services", "clusters",
+	"explain web.shop", "services", "clusters", "events", "events -f", "clusters -w",
 	"drain cluster/eu --reason x", "down zone/eu-a --reason x", "up service/shop/web --reason x", "failback region/eu --reason x", "undrain cluster/eu", "overrides",
 }
 

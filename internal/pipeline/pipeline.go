@@ -18,6 +18,7 @@ import (
 
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/pipeline/history"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/source/probe"
@@ -109,6 +110,7 @@ type Pipeline struct {
 	imported    State         // what is known before the sources speak
 	beside      Static
 	done        chan struct{} // closed when Run returns
+	history     *history.Log
 }
 
 // A message is what the owner of the tables has to do, and when that was said.
@@ -134,6 +136,7 @@ func New(federations []Federation, beside Static, log *slog.Logger) *Pipeline {
 		messages:    make(chan message, 64),
 		unkept:      make([]atomic.Bool, len(federations)),
 		done:        make(chan struct{}),
+		history:     history.New(),
 	}
 	empty := make([]*snapshot.Federation, len(federations))
 	for i, f := range federations {
@@ -187,13 +190,15 @@ type State struct {
 	Recents map[string]map[snapshot.Key][]snapshot.Recent
 	// Holders are the namespaces that hold hosts which others claim too, by federation and host.
 	Holders map[string]map[string]string
+	// Histories are what has changed lately, by federation.
+	Histories map[string]*history.Log
 }
 
 func emptyState() State {
 	return State{
 		Clusters: map[string]ClusterState{}, Hosts: map[string][]netip.Addr{}, Probed: map[string]map[shard.Check]health.Probe{},
 		Failovers: map[string]map[snapshot.Key]shard.Failovers{}, Recents: map[string]map[snapshot.Key][]snapshot.Recent{},
-		Holders: map[string]map[string]string{},
+		Holders: map[string]map[string]string{}, Histories: map[string]*history.Log{},
 	}
 }
 
@@ -270,13 +275,34 @@ func (p *Pipeline) Preview(ctx context.Context, federation int, edit func([]over
 	return changed, ok
 }
 
-// Trouble says whether this server is isolated from the members of a federation,
-// and of how many services the guard holds withdrawals back.
-func (p *Pipeline) Trouble(ctx context.Context, federation int) (isolated bool, held int, ok bool) {
+// A Trouble is what stands in the way of a federation as a whole.
+type Trouble struct {
+	Isolated  bool          // this server doesn't hear most of its members
+	Held      int           // services of which the guard holds withdrawals back
+	GuardLeft time.Duration // until it lets the first of them go
+}
+
+// Trouble says what is the matter with a federation.
+func (p *Pipeline) Trouble(ctx context.Context, federation int) (tr Trouble, ok bool) {
 	ok = p.inspect(ctx, func(w *worker) {
-		isolated, held = w.tables[federation].Isolated(), w.tables[federation].Held()
+		t := w.tables[federation]
+		tr.Isolated, tr.Held = t.Isolated(), t.Held()
+		tr.GuardLeft, _ = t.GuardLeft(Now())
 	})
-	return isolated, held, ok
+	return tr, ok
+}
+
+// Contested are the hosts on which a claim is refused, with all claims on them; the first of
+// them, and how many there are.
+func (p *Pipeline) Contested(ctx context.Context, most int) (claims map[string][]table.ClaimStatus, all int, ok bool) {
+	ok = p.inspect(ctx, func(w *worker) {
+		hosts := w.arbiter.Contested()
+		all, claims = len(hosts), map[string][]table.ClaimStatus{}
+		for _, h := range hosts[:min(len(hosts), most)] {
+			claims[h] = w.arbiter.Claims(h)
+		}
+	})
+	return claims, all, ok
 }
 
 // InForce gives the orders that the snapshot of a version has. ok is false if p has
@@ -307,6 +333,9 @@ type ClusterStatus struct {
 	Order     *override.Order // the one about it that counts; nil: there is none
 	// Lifetime is how long answers with it may be remembered.
 	Lifetime table.Lifetime
+	// HoldLeft is how long its shards stay what they are though it is silent; nil: nothing is
+	// withdrawn for that, or has been.
+	HoldLeft *time.Duration
 	// Shadowed is set where a namespace of the cluster has the federation's name.
 	Shadowed bool
 }
@@ -321,6 +350,9 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []ClusterS
 		for j, m := range w.slotsOf(federation) {
 			s := ClusterStatus{Name: m.Name, Origin: m.Origin, Listed: t.Complete(j), SilentFor: w.quiet(federation, j), Heard: m.Source.Heard(), Places: t.Places(j), Shards: map[table.CountKey]int{}, Index: j, Lifetime: lifetimes[j]}
 			_, s.Silent = t.Silent(j)
+			if left, ok := t.HoldLeft(j, Now()); ok {
+				s.HoldLeft = &left
+			}
 			if r, ok := m.Source.(interface{ Trouble() string }); ok {
 				s.Reason = r.Trouble()
 			}
@@ -351,6 +383,11 @@ func (p *Pipeline) Import(e State) {
 	maps.Copy(p.imported.Recents, e.Recents)
 	maps.Copy(p.imported.Holders, e.Holders)
 	maps.Copy(p.imported.Probed, e.Probed)
+	for _, f := range p.federations {
+		if h := e.Histories[f.Name]; h != nil {
+			p.history = h
+		}
+	}
 	p.imported.Version = p.imported.Version.Latest(e.Version)
 }
 
@@ -368,6 +405,8 @@ func (p *Pipeline) Run(ctx context.Context) {
 		p.send(ctx, func(w *worker) { w.found(w.targets[t], r.State) })
 	})
 	wg.Go(func() { w.prober.Run(ctx) })
+	w.history.Open(p)
+	defer w.history.Close(p)
 	for i := range p.federations {
 		w.open(i)
 	}
@@ -400,6 +439,7 @@ type worker struct {
 	oldest   time.Time // when the oldest report that isn't shown yet came
 	shown    time.Time
 	settled  bool
+	stood    []*remembered // by federation; what events are made by
 }
 
 // open makes the table of a federation of what was inherited and what the disk
@@ -441,6 +481,7 @@ func (w *worker) open(i int) {
 		w.keepers[i] = &stateWriter{dir: f.State, at: f.StateAt, name: f.Name, failing: &w.unkept[i]}
 		w.keepers[i].open()
 		w.restore(i)
+		w.wg.Go(func() { w.history.Keep(f.State, f.Name, time.Now(), w.historyFailed(f.Name)) })
 	}
 	for name, addrs := range w.imported.Hosts {
 		t.Resolved(name, addrs)
@@ -636,7 +677,7 @@ func (w *worker) holdings() State {
 	e := emptyState()
 	e.Version = w.board.Load().Version
 	for i, f := range w.federations {
-		e.Holders[f.Name] = w.tables[i].Holders()
+		e.Holders[f.Name], e.Histories[f.Name] = w.tables[i].Holders(), w.history
 		e.Failovers[f.Name], e.Probed[f.Name], e.Recents[f.Name] = w.tables[i].Failovers(), w.tables[i].Probed(), w.tables[i].Recents(Now())
 		maps.Copy(e.Hosts, w.tables[i].Resolutions())
 		for j, m := range w.slotsOf(i) {
@@ -668,16 +709,18 @@ func (w *worker) publish() {
 	began := time.Now()
 	current := w.board.Load()
 	changed := make([]*snapshot.Federation, len(w.tables))
-	var moved []table.Transition
+	all := make([]published, len(w.tables))
 	settled := true
 	for i, t := range w.tables {
 		if t.Dirty() {
-			var m []table.Transition
-			changed[i], m = t.Publish(current.Federations[i], Now())
+			changed[i], all[i].moved = t.Publish(current.Federations[i], Now())
+			all[i].changed = t.Changed()
 			w.inForce[i] = t.Orders()
-			moved = append(moved, m...)
 		}
 		settled = settled && t.StartupOver()
+	}
+	for i, t := range w.tables {
+		all[i].said = t.Announcements()
 	}
 	next := current.Next(changed)
 	next.Version = w.version(next, settled)
@@ -693,7 +736,7 @@ func (w *worker) publish() {
 		w.keep(i)
 	}
 	w.stats.Store(w.count(next))
-	w.tell(moved)
+	w.tell(all)
 	if settled && !w.settled {
 		w.settled = true
 		close(w.ready)
@@ -701,6 +744,7 @@ func (w *worker) publish() {
 		// quiet server would not collect it for hours.
 		w.wg.Go(debug.FreeOSMemory)
 	}
+	w.record(next, all)
 }
 
 // version is that of what is shown next. It stays until all is known that answers depend
@@ -740,14 +784,19 @@ func (w *worker) tick() {
 	if v := s.Version.At(time.Now().Unix()); v != s.Version {
 		s = s.Of(v)
 		w.board.Publish(s)
+		w.history.Wake()
 	}
 }
 
 // tell logs changes of state and what operators should know.
-func (w *worker) tell(moved []table.Transition) {
+func (w *worker) tell(all []published) {
+	var moved []table.Transition
+	for _, p := range all {
+		moved = append(moved, p.moved...)
+	}
 	w.changes.add(moved, Now())
 	for i, t := range w.tables {
-		for _, s := range t.Announcements() {
+		for _, s := range all[i].said {
 			w.log.Warn("federation " + w.federations[i].Name + ": " + s)
 		}
 		for _, n := range t.Notices() {

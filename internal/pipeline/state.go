@@ -505,3 +505,14 @@ func (w *worker) stateKept(i int) {
 	k.failed = ""
 	k.failing.Store(false)
 }
+
+// historyFailed says of the events of a federation that they can't be kept, or can be again.
+func (w *worker) historyFailed(federation string) func(error) {
+	return func(err error) {
+		if err == nil {
+			w.log.Info("federation " + federation + ": its events can be kept again")
+			return
+		}
+		w.log.Warn("federation " + federation + ": its events can't be kept: " + err.Error())
+	}
+}

@@ -25,6 +25,27 @@ func (c Transition) String() string {
 	return fmt.Sprintf("%s in %s: %s (%s)", c.Key, c.Cluster, c.To.State, c.To.Why)
 }
 
+// A Changed is a service that is answered otherwise than before a publication; nil: it isn't known.
+type Changed struct{ Before, After *snapshot.Service }
+
+// Key is the service's.
+func (c Changed) Key() snapshot.Key {
+	if c.After != nil {
+		return c.After.Key
+	}
+	return c.Before.Key
+}
+
+// Changed gives what the last Publish has changed.
+func (t *Table) Changed() []Changed { return t.changed }
+
+func (t *Table) noteChanged(before, after *snapshot.Service) {
+	if before == nil && after == nil || before != nil && after != nil && slices.Equal(before.Shards, after.Shards) {
+		return
+	}
+	t.changed = append(t.changed, Changed{before, after})
+}
+
 // Publish gives the state after f with all that has changed since the last call,
 // and which shards came up or went down. now is on the clock of Silence. f stays
 // as it is.
@@ -53,7 +74,11 @@ func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Fe
 	// A map keeps the room it once needed, and to walk through that costs as much
 	// as the entries did: after a first listing, each change would.
 	t.dirty = map[snapshot.Key]bool{}
+	t.changed = nil
 	for i, s := range t.applyGuard(ds, now) {
+		if !t.beginning { // what becomes known first is no change
+			t.noteChanged(ds[i].old, s)
+		}
 		if s != nil {
 			e.Set(s)
 		} else {

@@ -66,7 +66,8 @@ type Table struct {
 	rehost  bool // hosts has gained or lost a name
 	recheck bool // checks has gained or lost one
 
-	said    []string // changes of state of the table as a whole, for the log
+	changed []Changed // by the last publication
+	said    []string  // changes of state of the table as a whole, for the log
 	told    map[shard.Notice]bool
 	notices []shard.Notice
 	tally   map[CountKey]int

@@ -428,6 +428,7 @@ func (p *process) hideStatus(s *statusServer) {
 		unused = append(unused, l)
 	}
 	p.Unlock()
+	s.End()
 	for _, l := range unused {
 		l.close()
 	}

@@ -187,7 +187,7 @@ func TestStatusFaults(t *testing.T) {
 		{"POST", "/api/v1/clusters", 405, "read with GET"},
 		{"DELETE", "/", 405, "read with GET"},
 		{"GET", "/", 404, `nothing at \"/\"`},
-		{"GET", "/api/v1/clusters/", 404, "/api/v1/explain, /api/v1/preview"},
+		{"GET", "/api/v1/clusters/", 404, "/api/v1/explain, /api/v1/openapi.json, /api/v1/peers, /api/v1/preview"},
 		{"GET", "/api/v1/clusters?cluster=eu", 400, `unknown parameter \"cluster\"`},
 		{"GET", "/api/v1/clusters?%zz", 400, "invalid URL escape"},
 		{"GET", "/api/v1/services?limit=0", 400, "limit"},

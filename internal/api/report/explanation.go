@@ -17,6 +17,7 @@ type Explanation struct {
 	Remarks []string `json:"remarks,omitempty"` // what is odd about its policy
 	Near    []string `json:"near,omitempty"`    // names that may have been meant
 	Serial  uint32   `json:"serial"`
+	At      float64  `json:"at,omitempty"` // the moment that was asked for, in Unix seconds; 0: now
 	Client  *Client  `json:"client,omitempty"`
 	Domain  string   `json:"domain,omitempty"`
 	Service *Subject `json:"service,omitempty"` // of a service's name, a port's, or a host

@@ -21,17 +21,20 @@ type Clusters struct {
 
 // A Cluster is how a member stands.
 type Cluster struct {
-	Federation     string   `json:"federation"`
-	Cluster        string   `json:"cluster"`
-	Source         string   `json:"source"` // the word of the Corefile that it is a member by
-	Listed         bool     `json:"listed"`
-	Silent         bool     `json:"silent"`
-	SilentSeconds  float64  `json:"silent_seconds"`
-	Reason         string   `json:"reason,omitempty"` // why it can't be read at present
-	ViewAgeSeconds *float64 `json:"view_age_seconds"` // nil: never heard
-	Places         []Place  `json:"places"`
-	Shards         []Tally  `json:"shards"`
-	Answers        int      `json:"answers"` // services, and hosts, that are answered with it at this moment
+	Federation    string  `json:"federation"`
+	Cluster       string  `json:"cluster"`
+	Source        string  `json:"source"` // the word of the Corefile that it is a member by
+	Listed        bool    `json:"listed"`
+	Silent        bool    `json:"silent"`
+	SilentSeconds float64 `json:"silent_seconds"`
+	// HoldLeftSeconds is how long its shards stay what they are though it is silent; nil: nothing is
+	// withdrawn for that, or has been.
+	HoldLeftSeconds *float64 `json:"hold_left_seconds,omitempty"`
+	Reason          string   `json:"reason,omitempty"` // why it can't be read at present
+	ViewAgeSeconds  *float64 `json:"view_age_seconds"` // nil: never heard
+	Places          []Place  `json:"places"`
+	Shards          []Tally  `json:"shards"`
+	Answers         int      `json:"answers"` // services, and hosts, that are answered with it at this moment
 	// TTL is the longest that an answer with it may be remembered, in seconds.
 	TTL     uint32 `json:"ttl"`
 	Order   string `json:"order,omitempty"`   // the order about it that counts
@@ -115,6 +118,11 @@ type Snapshot struct {
 	Federations []Federation      `json:"federations"`
 	Versions    map[string]string `json:"versions"`
 	Host        string            `json:"host,omitempty"` // the server's own name for where it runs
+	// Contested are hosts on which a claim is refused, the first of them.
+	Contested   []Host `json:"contested,omitempty"`
+	Publication uint64 `json:"publication,omitempty"` // counts those of this server; 0: it doesn't say
+	// Begin is the first moment, in Unix seconds, of which the server knows what it answered; 0: none.
+	Begin float64 `json:"begin,omitempty"`
 }
 
 // A Federation is one of a snapshot.
@@ -129,7 +137,12 @@ type Federation struct {
 	Settled           bool     `json:"settled"`
 	Isolated          bool     `json:"isolated"`
 	GuardHeldServices int      `json:"guard_held_services"`
-	OverridesFile     string   `json:"overrides_file,omitempty"`
+	// GuardLeftSeconds is until the guard lets the first of them go.
+	GuardLeftSeconds float64 `json:"guard_left_seconds,omitempty"`
+	HoldSeconds      float64 `json:"hold_seconds,omitempty"` // after which a silent cluster's shards are withdrawn
+	Keep             bool    `json:"keep,omitempty"`         // they aren't: silence is set to keep
+	TTL              uint32  `json:"ttl,omitempty"`
+	OverridesFile    string  `json:"overrides_file,omitempty"`
 	// Server is the name of this server's Lease in the API of its registry.
 	Server string `json:"server,omitempty"`
 	// OverridesError says why the file can't be read: the last good orders hold

@@ -94,4 +94,6 @@ const (
 	ServerVersion = "fedns.io/version" // an annotation
 	// ServerFiled is one, too: a Filed, as JSON.
 	ServerFiled = "fedns.io/overrides"
+	// ServerPublished is one, too: a Published, as JSON.
+	ServerPublished = "fedns.io/published"
 )

@@ -15,6 +15,16 @@ type Server struct {
 	Renewed       time.Time
 	Duration      time.Duration // without a word from it, it is gone
 	Filed         *Filed        // nil: it has no file of overrides, or doesn't say
+	Published     *Published    // nil: it doesn't say
+}
+
+// Published is what a server answers, as its Lease says.
+//
+// +kubebuilder:object:generate=false
+type Published struct {
+	Serial uint32   `json:"serial"`
+	Digest string   `json:"digest,omitempty"` // the same for the same answers
+	Silent []string `json:"silent,omitempty"` // clusters that it doesn't hear; the first of them
 }
 
 // Filed is what stands in the file of overrides of one server, as its Lease says: nobody
@@ -51,6 +61,12 @@ func ServerOf(o *unstructured.Unstructured, federation string) (s Server, ok boo
 		var f Filed
 		if json.Unmarshal([]byte(text), &f) == nil { // else another version's
 			s.Filed = &f
+		}
+	}
+	if text := o.GetAnnotations()[ServerPublished]; text != "" {
+		var p Published
+		if json.Unmarshal([]byte(text), &p) == nil {
+			s.Published = &p
 		}
 	}
 	return s, true

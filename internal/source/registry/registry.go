@@ -53,6 +53,7 @@ type Registry struct {
 	turns    atomic.Int64 // how often a generation has begun
 	heard    atomic.Int64 // Unix nanoseconds
 	up       atomic.Bool
+	peers    atomic.Pointer[peers]
 
 	// What follows is Run's.
 	api     *kube.API // of the next generation

@@ -44,6 +44,9 @@ const (
 	// it is gone.
 	renewal = 15 * time.Second
 	term    = 3 * renewal
+	// telling is how soon others learn that this server answers otherwise: no sooner, since each
+	// time is a write to the API.
+	telling = 5 * time.Second
 	// forgetting is how long the Lease of a server that is gone is there, for operators.
 	forgetting = time.Hour
 	// glance is between two looks whether there is anything to say.
@@ -83,6 +86,7 @@ var process = sync.OnceValue(func() string {
 type Published struct {
 	Serial      uint32
 	Publication uint64 // of the process: several may be of one serial
+	Digest      uint64 // the same for the same answers; 0: not known
 }
 
 // names are those that servers of this process have.
@@ -120,6 +124,7 @@ type reporter struct {
 	turn     int64             // the generation that api is of
 	renewed  time.Time         // its Lease
 	filed    string            // that tells this of its file of overrides
+	told     uint64            // digest of what it says is answered
 	members  map[string]string // the last that there were, with the UIDs of their objects
 	alone    bool              // it can't be known which others there are
 	live     []string          // servers, sorted
@@ -207,8 +212,9 @@ func (p *reporter) round(ctx context.Context, now time.Time) {
 	v := p.Now()
 	path, err := p.Server.File()
 	filed := filing(path, err, force, v)
-	if (now.Sub(p.renewed) >= renewal || filed != p.filed) && p.may("lease", now) {
-		p.announce(ctx, filed, now)
+	due := now.Sub(p.renewed)
+	if (due >= renewal || filed != p.filed || due >= telling && shown.Digest != p.told) && p.may("lease", now) {
+		p.announce(ctx, filed, shown, now)
 	}
 	clusters, versions, orders := p.Registry.seen.now()
 	for _, c := range causes(v, clusters, orders, p.name, now) {
@@ -244,12 +250,15 @@ func (p *reporter) failed(what, does string, err error, now time.Time) {
 
 // announce says that this server is there, with what only it knows, and finds out which
 // others are.
-func (p *reporter) announce(ctx context.Context, filed string, now time.Time) {
+func (p *reporter) announce(ctx context.Context, filed string, shown Published, now time.Time) {
 	o := builtin.Leases.New(v1alpha1.System, p.name)
 	o.SetLabels(map[string]string{v1alpha1.ServerLabel: "true", v1alpha1.Federation: p.Federation})
 	notes := map[string]string{v1alpha1.ServerVersion: p.Server.Version()}
 	if filed != "" {
 		notes[v1alpha1.ServerFiled] = filed
+	}
+	if text := p.published(ctx, shown); text != "" {
+		notes[v1alpha1.ServerPublished] = text
 	}
 	o.SetAnnotations(notes)
 	o.Object["spec"] = map[string]any{"holderIdentity": p.name, "leaseDurationSeconds": int64(term / time.Second), "renewTime": now.UTC().Format(metav1.RFC3339Micro)}
@@ -258,14 +267,16 @@ func (p *reporter) announce(ctx context.Context, filed string, now time.Time) {
 		p.failed("lease", "it can't be said that this server is there", err, now)
 		return
 	}
-	p.renewed, p.filed = now, filed
+	p.renewed, p.filed, p.told = now, filed, shown.Digest
 	delete(p.refused, "lease")
 	all, err := p.api.List(ctx, builtin.Leases, v1alpha1.System, "")
 	if err != nil {
 		p.alone = kube.Refused(err)
+		p.peers.Store(&peers{wrong: "it can't be known which other servers there are: " + kube.Cause(err)})
 		p.failed("leases", "it can't be known which other servers there are", err, now)
 		return
 	}
+	var beside []v1alpha1.Server
 	p.alone, p.live, p.known, p.fedsync = false, nil, nil, false
 	for i := range all {
 		o := &all[i]
@@ -275,6 +286,9 @@ func (p *reporter) announce(ctx context.Context, filed string, now time.Time) {
 			continue
 		}
 		s, ok := v1alpha1.ServerOf(o, p.Federation)
+		if ok {
+			beside = append(beside, s)
+		}
 		switch {
 		case !ok:
 		case s.Live(now):
@@ -286,6 +300,7 @@ func (p *reporter) announce(ctx context.Context, filed string, now time.Time) {
 		}
 	}
 	slices.Sort(p.live)
+	p.peers.Store(&peers{all: beside})
 }
 
 // clusters is how the members stand, as of a moment ago.

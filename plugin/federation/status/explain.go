@@ -91,9 +91,16 @@ const attempts = 5
 
 // explain answers /api/v1/explain.
 func (s *Status) explain(ctx context.Context, v url.Values) (any, error) {
+	at, err := moment(v)
+	if err != nil {
+		return nil, err
+	}
 	asked, err := s.questioning(v)
 	if err != nil {
 		return nil, err
+	}
+	if !at.IsZero() {
+		return s.explainPast(ctx, asked, at)
 	}
 	for try := 1; ; try++ {
 		current := s.Block.Current.Load()
@@ -106,7 +113,7 @@ func (s *Status) explain(ctx context.Context, v url.Values) (any, error) {
 
 // explainAt explains the answer of one snapshot, with the evidence of this moment.
 func (s *Status) explainAt(ctx context.Context, asked explainRequest, current *snapshot.Snapshot) (any, error) {
-	out := report.Explanation{Name: asked.name, Word: asked.word, Type: dns.Type(asked.qtype).String()}
+	out := report.Explanation{Name: asked.name, Word: asked.word, Type: typeText(asked.qtype)}
 	if asked.client.IsValid() {
 		out.Client = &report.Client{Address: asked.client.String(), Note: Indifferent}
 	}
@@ -176,6 +183,9 @@ func (s *Status) explainAt(ctx context.Context, asked explainRequest, current *s
 	s.view(out.Without, q, &a, m, after, known)
 	return out, nil
 }
+
+// typeText is a type of records in letters.
+func typeText(t uint16) string { return dns.Type(t).String() }
 
 // remarks are what is odd about the policy of a service: what makes it mean less than it says.
 func (s *Status) remarks(federation int, a *answer.Answer, e table.Explanation) (out []string) {
@@ -353,11 +363,17 @@ func (s *Status) claims(ctx context.Context, q *zone.Query, a *answer.Answer) (*
 	if len(all) == 0 {
 		return nil, nil
 	}
-	out := &report.Host{Name: host}
-	for _, c := range all {
+	out := hostOf(host, all)
+	return &out, nil
+}
+
+// hostOf is a host with the claims on it.
+func hostOf(host string, claims []table.ClaimStatus) report.Host {
+	out := report.Host{Name: host, Claims: []report.Claim{}}
+	for _, c := range claims {
 		out.Claims = append(out.Claims, report.Claim{Federation: c.Federation, Namespace: c.Namespace, Created: c.Created, Refused: c.Refused})
 	}
-	return out, nil
+	return out
 }
 
 // A facts is what the pipeline says of the clusters of a federation.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"net/url"
 	"os"
 	"runtime"
@@ -24,12 +25,24 @@ import (
 )
 
 // Clusters answers /api/v1/clusters.
-func (s *Status) Clusters(ctx context.Context, _ url.Values) (any, error) {
+func (s *Status) Clusters(ctx context.Context, v url.Values) (any, error) {
+	at, err := moment(v)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.clusters(ctx)
+	if err != nil || at.IsZero() {
+		return out, err
+	}
+	return s.clustersAt(out, at)
+}
+
+func (s *Status) clusters(ctx context.Context) (report.Clusters, error) {
 	out := report.Clusters{Isolated: []string{}, Clusters: []report.Cluster{}}
 	for i, st := range s.Federations {
 		all, isolated, ok := s.Pipe.Clusters(ctx, i)
 		if !ok {
-			return nil, errEnded
+			return out, errEnded
 		}
 		if isolated {
 			out.Isolated = append(out.Isolated, st.Name)
@@ -41,6 +54,10 @@ func (s *Status) Clusters(ctx context.Context, _ url.Values) (any, error) {
 				Federation: st.Name, Cluster: string(m.Name), Source: m.Origin, Listed: m.Listed, Silent: m.Silent,
 				SilentSeconds: m.SilentFor.Seconds(), Reason: m.Reason, ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
 				Answers: answers[m.Index], TTL: m.Lifetime.Own,
+			}
+			if m.HoldLeft != nil {
+				left := m.HoldLeft.Seconds()
+				c.HoldLeftSeconds = &left
 			}
 			if m.Shadowed {
 				c.Warning = fmt.Sprintf("namespace %q has the federation's name, and its pods' short names lead here", st.Name)
@@ -112,6 +129,13 @@ func (s *Status) services(ctx context.Context, v url.Values) (any, error) {
 	n, err := limit(v, usualPage, largestPage)
 	if err != nil {
 		return nil, err
+	}
+	at, err := moment(v)
+	if err != nil {
+		return nil, err
+	}
+	if !at.IsZero() {
+		return s.servicesAt(ctx, v, n, at)
 	}
 	unhealthy := false
 	if v.Has("unhealthy") {
@@ -252,23 +276,37 @@ func spell(d *zone.Domain, federation string, k snapshot.Key, scope topology.Sco
 	return p.Host(scope) + "." + string(d.Name)
 }
 
+// fewContested is how many hosts a snapshot names that several claim.
+const fewContested = 20
+
 // snapshot answers /api/v1/snapshot.
 func (s *Status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 	now := time.Now()
 	current := s.Block.Current.Load()
-	out := report.Snapshot{Serial: current.Serial, Services: current.Size(), Federations: []report.Federation{}, Versions: Versions()}
+	out := report.Snapshot{Serial: current.Serial, Services: current.Size(), Publication: current.Publication, Federations: []report.Federation{}, Versions: Versions()}
 	if host, err := os.Hostname(); err == nil {
 		out.Host = host
 	}
+	if begin := s.Pipe.History().Begin(); !begin.IsZero() {
+		out.Begin = unix(begin)
+	}
+	claims, _, ok := s.Pipe.Contested(ctx, fewContested)
+	if !ok {
+		return nil, errEnded
+	}
+	for _, host := range slices.Sorted(maps.Keys(claims)) {
+		out.Contested = append(out.Contested, hostOf(host, claims[host]))
+	}
 	for i, st := range s.Federations {
-		isolated, held, ok := s.Pipe.Trouble(ctx, i)
+		trouble, ok := s.Pipe.Trouble(ctx, i)
 		if !ok {
 			return nil, errEnded
 		}
 		f := current.Federations[i]
 		r := report.Federation{
 			Federation: st.Name, Domains: st.Domains, Clusters: []string{}, Scopes: places(f.Map.Scopes()[1:]), Services: f.Size(), Hosts: f.HostCount(),
-			Heard: f.Heard, Settled: f.Settled, Isolated: isolated, GuardHeldServices: held, Overrides: []report.Order{},
+			Heard: f.Heard, Settled: f.Settled, Isolated: trouble.Isolated, GuardHeldServices: trouble.Held, GuardLeftSeconds: trouble.GuardLeft.Seconds(),
+			HoldSeconds: st.Policy.Hold.Seconds(), Keep: st.Policy.Keep, TTL: st.TTL, Overrides: []report.Order{},
 		}
 		for _, c := range st.Members() {
 			r.Clusters = append(r.Clusters, string(c.Name))

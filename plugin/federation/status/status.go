@@ -11,11 +11,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
@@ -32,7 +34,9 @@ import (
 // and its pipeline know, and changes nothing.
 type Status struct {
 	Config
-	turn chan struct{} // taken by whoever has a preview made
+	turn  chan struct{} // taken by whoever has a preview made
+	ended chan struct{} // closed once another configuration goes on
+	end   func()
 }
 
 // Config is what a Status tells of.
@@ -63,31 +67,83 @@ type Registry interface {
 	Orders(now time.Time) []override.Order // that hold
 	Object(o override.Order) string        // that an order is from; "": none of its
 	ServerName() string                    // of this server
+	// Peers are the servers of the federation; wrong says why they can't be known, "": they are.
+	Peers(now time.Time) (all []report.Peer, wrong string)
 }
 
 // Placeless is what nearest comes to where nobody can be placed.
 const Placeless = "there is neither geo nor nets, so nobody knows where clients are: everybody gets every shard"
 
 // New makes a Status.
-func New(c Config) *Status { return &Status{Config: c, turn: make(chan struct{}, 1)} }
+func New(c Config) *Status {
+	ended := make(chan struct{})
+	return &Status{Config: c, turn: make(chan struct{}, 1), ended: ended, end: sync.OnceFunc(func() { close(ended) })}
+}
 
 // timeout ends a request: whatever is asked is made in memory, so that one that takes longer
 // has met a pipeline that doesn't run.
 const timeout = 20 * time.Second
 
-// A route answers the requests for one path, which may have these parameters.
-type route struct {
-	params []string
-	answer func(*Status, context.Context, url.Values) (any, error)
+// A Param is a parameter of a path.
+type Param struct {
+	Name, What string
+	Many       bool // it may be given several times
 }
 
-var routes = map[string]route{
-	"/api/v1/clusters": {nil, (*Status).Clusters},
-	"/api/v1/services": {[]string{"federation", "namespace", "unhealthy", "limit", "after"}, (*Status).services},
-	"/api/v1/snapshot": {nil, (*Status).snapshot},
-	"/api/v1/explain":  {[]string{"name", "type", "client", "without"}, (*Status).explain},
-	"/api/v1/preview":  {[]string{"order", "undrain", "federation", "limit"}, (*Status).Preview},
+// A Route is a path with what is to be had there.
+type Route struct {
+	Path, What string
+	Params     []Param
+	Result     any // a value of the type that is answered; of a stream, what its events carry
+
+	answer func(*Status, context.Context, url.Values) (any, error) // nil: it is a stream
 }
+
+var (
+	paramAt         = Param{Name: "at", What: "a moment that has passed, in Unix seconds: what was answered then"}
+	paramFederation = Param{Name: "federation", What: "only what is of this one"}
+	paramAfter      = Param{Name: "after", What: "id of an event: only those that follow it"}
+	eventParams     = []Param{
+		paramFederation,
+		{Name: "cluster", What: "only what is of this one"},
+		{Name: "service", What: "KIND/NAMESPACE/NAME, or NAMESPACE/NAME of a Service: only what is of this one"},
+		{Name: "kind", What: "shard, service, cluster, order or notice"},
+		{Name: "text", What: "only what has these letters in the name, the change or the reason"},
+		{Name: "since", What: "a moment in Unix seconds"},
+		{Name: "until", What: "a moment in Unix seconds"},
+		paramAfter,
+	}
+)
+
+// Routes are all paths.
+var Routes = []Route{
+	{"/api/v1/clusters", "How the members stand.", []Param{paramAt}, report.Clusters{}, (*Status).Clusters},
+	{"/api/v1/services", "What is answered for, and each shard.", []Param{
+		paramFederation, {Name: "namespace", What: "only what is of this one"},
+		{Name: "unhealthy", What: "true: only those of which a shard isn't up, or is only last known to be"},
+		{Name: "limit", What: "how many at most, up to 10000; 100 by default"},
+		{Name: "after", What: "next of the page before"}, paramAt,
+	}, report.Services{}, (*Status).services},
+	{"/api/v1/snapshot", "What is answered from, and the orders in force.", nil, report.Snapshot{}, (*Status).snapshot},
+	{"/api/v1/explain", "What a name is answered with, and why.", []Param{
+		{Name: "name", What: "a name, or a shorter word for it: NAMESPACE/NAME, service/NAMESPACE/NAME, NAME.NAMESPACE.FEDERATION"},
+		{Name: "type", What: "of records; A by default"}, {Name: "client", What: "an IP address"},
+		{Name: "without", What: "a cluster: what would be if it were lost", Many: true}, paramAt,
+	}, report.Explanation{}, (*Status).explain},
+	{"/api/v1/preview", "What orders would change.", []Param{
+		{Name: "order", What: "a line of a file of overrides", Many: true}, {Name: "undrain", What: "a subject, whose orders are taken back", Many: true},
+		{Name: "federation", What: "only what is of this one", Many: true}, {Name: "limit", What: "how many services are named, up to 10000; 100 by default"},
+	}, report.Preview{}, (*Status).Preview},
+	{"/api/v1/events", "What has changed in the last day.", append([]Param{{Name: "limit", What: "how many at most, up to 10000; 200 by default"}}, eventParams...), report.Events{}, (*Status).events},
+	{"/api/v1/peers", "The servers of the federations, beside each other.", nil, report.Peers{}, (*Status).peers},
+	{Stream, "What is answered (moment), what happens (event) and what can't be told any more (missed), as server-sent events.", eventParams, report.Event{}, nil},
+}
+
+// Stream is the path of server-sent events.
+const Stream = "/api/v1/stream"
+
+// Description is the path of what describes all of them, for programs.
+const Description = "/api/v1/openapi.json"
 
 // A fault is what is wrong with a request, or with us.
 type fault struct {
@@ -111,12 +167,17 @@ var errEnded = &fault{code: http.StatusServiceUnavailable, text: "this configura
 
 // ServeHTTP implements http.Handler.
 func (s *Status) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
-	defer cancel()
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	out, err := s.route(ctx, r)
+	if r.URL.Path == Description {
+		_, _ = io.WriteString(w, report.OpenAPI)
+		return
+	}
+	out, err := s.route(w, r)
+	if err == nil && out == nil {
+		return // it has been said bit by bit
+	}
 	if err != nil {
 		var f *fault
 		if !errors.As(err, &f) {
@@ -134,28 +195,38 @@ func (s *Status) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = e.Encode(out) // a client that has gone needs no answer
 }
 
-func (s *Status) route(ctx context.Context, r *http.Request) (any, error) {
+func (s *Status) route(w http.ResponseWriter, r *http.Request) (any, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil, &fault{code: http.StatusMethodNotAllowed, text: r.Method + ": everything here is read with GET"}
 	}
-	to, ok := routes[r.URL.Path]
-	if !ok {
-		paths := make([]string, 0, len(routes))
-		for p := range routes {
-			paths = append(paths, p)
+	i := slices.IndexFunc(Routes, func(to Route) bool { return to.Path == r.URL.Path })
+	if i < 0 {
+		paths := []string{Description}
+		for _, to := range Routes {
+			paths = append(paths, to.Path)
 		}
 		slices.Sort(paths)
 		return nil, &fault{code: http.StatusNotFound, text: fmt.Sprintf("there is nothing at %q", r.URL.Path), hint: strings.Join(paths, ", ")}
 	}
+	to := &Routes[i]
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, bad("%v", err)
 	}
 	for p := range values {
-		if !slices.Contains(to.params, p) {
-			return nil, bad("unknown parameter %q", p).with("it takes: " + strings.Join(to.params, ", "))
+		if !slices.ContainsFunc(to.Params, func(q Param) bool { return q.Name == p }) {
+			var known []string
+			for _, q := range to.Params {
+				known = append(known, q.Name)
+			}
+			return nil, bad("unknown parameter %q", p).with("it takes: " + strings.Join(known, ", "))
 		}
 	}
+	if to.answer == nil {
+		return nil, s.stream(w, r, values)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
 	return to.answer(s, ctx, values)
 }
 

@@ -1,0 +1,121 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/snapshot"
+)
+
+var begin = time.Unix(1_800_000_000, 0)
+
+func events(n int) (out []report.Event) {
+	for i := range n {
+		out = append(out, report.Event{Federation: "fed", Kind: report.EventNotice, To: fmt.Sprint("x", i)})
+	}
+	return out
+}
+
+// What is remembered is bounded by number, by time, and by what it weighs.
+func TestBounds(t *testing.T) {
+	l, me := New(), new(int)
+	l.Open(me)
+	l.Add(me, begin, &snapshot.Snapshot{}, 0, events(Most+5))
+	if got, oldest, newest := l.Events(0); len(got) != Most || oldest != 6 || newest != Most+5 {
+		t.Errorf("%d events, %d to %d", len(got), oldest, newest)
+	}
+	l.Add(me, begin.Add(Span+time.Second), &snapshot.Snapshot{}, 0, events(1))
+	if got, oldest, newest := l.Events(0); len(got) != 1 || oldest != newest {
+		t.Errorf("a day later %d events, %d to %d", len(got), oldest, newest)
+	}
+	if l.At(begin) == nil || l.At(begin.Add(-time.Second)) != nil { // the last before the day is what was answered when it began
+		t.Error("of the day nothing is known, or of what was before")
+	}
+	at := begin.Add(Span)
+	for i := range 10 {
+		l.Add(me, at.Add(time.Duration(i)*time.Minute), &snapshot.Snapshot{}, heaviest/4, nil)
+	}
+	if l.weight > heaviest || len(l.frames) < 3 || l.At(at.Add(9*time.Minute)) == nil || l.At(at) != nil {
+		t.Errorf("%d frames weigh %d", len(l.frames), l.weight)
+	}
+}
+
+// Of two owners the last writes, and the one before when that has ended.
+func TestOwners(t *testing.T) {
+	l, one, two := New(), new(int), new(int)
+	l.Open(one)
+	l.Open(two)
+	add := func(who any) { l.Add(who, begin, &snapshot.Snapshot{}, 0, events(1)) }
+	add(one)
+	add(two)
+	l.Close(two)
+	add(one)
+	if got, _, newest := l.Events(0); len(got) != 2 || newest != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A file is read past what is damaged and what is too old; that it can't be written is said once, and what
+// waits is written when it can be again.
+func TestFile(t *testing.T) {
+	dir := t.TempDir()
+	var said []string
+	tell := func(err error) { said = append(said, fmt.Sprint(err)) }
+	write := func(l *Log, at time.Time, n int) {
+		me := new(int)
+		l.Open(me)
+		l.Add(me, at, &snapshot.Snapshot{}, 0, events(n))
+		l.Close(me)
+	}
+	l := New()
+	l.Keep(dir, "fed", begin, tell)
+	write(l, begin.Add(-2*Span), 1)
+	l = New()
+	l.Keep(dir, "fed", begin, tell)
+	write(l, begin, 2)
+	file := filepath.Join(dir, "fed.events")
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("{\"id\":\n\x00\x00\n{}\n{\"id\":99,\"at\":99999999999,\"to\":\"of the future\"}\n"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	l = New()
+	l.Keep(dir, "fed", begin.Add(time.Minute), tell)
+	got, _, newest := l.Events(0)
+	if len(got) != 2 || got[1].To != "x1" || newest != got[1].ID || len(said) != 1 || !strings.Contains(said[0], "3 of 7 lines") {
+		t.Errorf("%+v, %q", got, said)
+	}
+
+	// A folder that can't be written to.
+	said = nil
+	me := new(int)
+	l = New()
+	l.Keep(filepath.Join(dir, "none"), "fed", begin, tell)
+	l.Open(me)
+	l.Add(me, begin, &snapshot.Snapshot{}, 0, events(3))
+	of := l.files["fed"]
+	of.write()
+	of.write()
+	if len(said) != 1 || !strings.Contains(said[0], "none") {
+		t.Errorf("%q", said)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "none"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.Close(me)
+	if got, _, err := read(filepath.Join(dir, "none", "fed.events"), "fed", begin); err != nil || len(got) != 3 || len(said) != 2 || said[1] != "<nil>" {
+		t.Errorf("%+v, %v, %q", got, err, said)
+	}
+	if _, _, err := read(filepath.Join(dir, "no"), "fed", begin); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+}
