@@ -30,8 +30,9 @@ type hub struct {
 	troubles       map[string]trouble                // why clusters aren't members
 	steps          map[objectInCluster]workload.Step // that may be done, by the last plan; their keys wait in the clusters' queues
 	inFlight       map[objectInCluster]bool
-	vanished       map[objectInCluster]bool // of those, what has gone from its cluster meanwhile
-	sought         map[objectInCluster]bool // what isn't there, and was asked for by its name
+	vanished       map[objectInCluster]bool   // of those, what has gone from its cluster meanwhile
+	sought         map[objectInCluster]bool   // what isn't there, and was asked for by its name
+	seeking        map[workload.Key]time.Time // since when that is waited for
 	retries        map[objectInCluster]*retry
 	reports        map[workload.Key]*report
 	clustersSynced bool                    // the table knows the clusters: without them, all would be deleted everywhere
@@ -73,7 +74,7 @@ func newHub(c Config, a actions, all []*workload.FederatedKind, own kube.Origin)
 	u := &hub{
 		Config: c, actions: a, origin: own, kinds: all, table: workload.NewTable(c.Federation), writer: newStatusWriter(),
 		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string]credential{},
-		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[objectInCluster]workload.Step{}, inFlight: map[objectInCluster]bool{}, vanished: map[objectInCluster]bool{}, sought: map[objectInCluster]bool{}, retries: map[objectInCluster]*retry{}, reports: map[workload.Key]*report{},
+		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[objectInCluster]workload.Step{}, inFlight: map[objectInCluster]bool{}, vanished: map[objectInCluster]bool{}, sought: map[objectInCluster]bool{}, seeking: map[workload.Key]time.Time{}, retries: map[objectInCluster]*retry{}, reports: map[workload.Key]*report{},
 		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, conflicts: map[objectInCluster]*conflict{}, expiring: map[workload.Key]bool{}, placements: newPlacements(), podCounts: newPodCounts(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}
 	u.table.Kinds = all
@@ -174,6 +175,11 @@ func (u *hub) pass(now time.Time) {
 	for _, k := range u.podCounts.overdue(now) {
 		u.table.Touch(k)
 	}
+	for k, since := range u.seeking {
+		if now.Sub(since) >= seekFor {
+			u.table.Touch(k)
+		}
+	}
 	u.expire(now)
 	u.deletions.pass(now)
 	u.tell(now)
@@ -205,22 +211,36 @@ func (u *hub) look(cluster string, k workload.Key) {
 }
 
 // seeks says whether it has to be asked first what clusters have of an object that is split, and
-// asks: one that it was put into lacks it, by a watch that goes by fedsync's label, and the label
-// may be what it lacks. A share that is given is kept to, so none is given before that is known.
-func (u *hub) seeks(w *workload.Desired, steps []workload.Step) (waits bool) {
+// asks: what lacks fedsync's label no watch tells of, and a share that is given is kept to, so none
+// is given before it is known what is there. A cluster that doesn't say so holds the others up for
+// seekFor at most.
+func (u *hub) seeks(w *workload.Desired, steps []workload.Step, now time.Time) (waits bool) {
 	if len(w.Scale) == 0 && w.Whole == "" {
 		return false
 	}
 	for _, s := range steps {
 		f := objectInCluster{s.Cluster, s.Key}
-		if s.Verb != workload.Create || u.sought[f] || !w.Record.Was(s.Cluster) {
+		if s.Verb != workload.Create || u.sought[f] {
 			continue
 		}
 		u.look(s.Cluster, s.Key)
-		waits = waits || u.steps[f].Verb == look
+		waits = waits || u.steps[f].Verb == look || u.inFlight[f]
+	}
+	since, began := u.seeking[w.Key]
+	switch {
+	case !waits:
+		delete(u.seeking, w.Key)
+	case !began:
+		u.seeking[w.Key] = now
+	case now.Sub(since) >= seekFor:
+		return false
 	}
 	return waits
 }
+
+// seekFor is many times what an API takes for one object, and little beside the time until a
+// cluster that says nothing counts as out of reach.
+const seekFor = 2 * time.Second
 
 // look is the verb of asking; no plan has it.
 const look workload.Verb = "look"
@@ -246,7 +266,7 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 		u.intend(w, now)
 		return
 	}
-	if u.seeks(w, p.Steps) {
+	if u.seeks(w, p.Steps, now) {
 		return
 	}
 	u.table.Planned(k, p)
@@ -346,6 +366,7 @@ func (u *hub) forget(k workload.Key) {
 			delete(u.retries, f)
 		}
 	}
+	delete(u.seeking, k)
 	for c := range u.members {
 		delete(u.sought, objectInCluster{c, k})
 	}

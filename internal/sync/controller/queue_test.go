@@ -138,8 +138,8 @@ func TestVanished(t *testing.T) {
 	}
 }
 
-// TestSought is that an object which is split gets no shares before it is known what a cluster has
-// that lacks it by the watch, and had it: there may be a copy without its label.
+// TestSought is that an object which is split gets no shares before it is known what clusters have
+// that lack it by the watch: there may be a copy without its label.
 func TestSought(t *testing.T) {
 	kind := deployments
 	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
@@ -163,12 +163,15 @@ func TestSought(t *testing.T) {
 	now := time.Now()
 	u.plan(now)
 	paris, tokyo := objectInCluster{"paris", w.Key}, objectInCluster{"tokyo", w.Key}
-	if u.steps[paris].Verb != look || u.busy(tokyo) {
-		t.Fatalf("first, %q in paris, where it was, and %q in tokyo", u.steps[paris].Verb, u.steps[tokyo].Verb)
+	if u.steps[paris].Verb != look || u.steps[tokyo].Verb != look {
+		t.Fatalf("first, %q in paris and %q in tokyo", u.steps[paris].Verb, u.steps[tokyo].Verb)
 	}
-	s, _ := u.take(u.members["paris"], w.Key, now)
-	u.finish(u.members["paris"], s, result{})
-	u.plan(now)
+	var s workload.Step
+	for _, name := range []string{"paris", "tokyo"} {
+		s, _ = u.take(u.members[name], w.Key, now)
+		u.finish(u.members[name], s, result{})
+		u.plan(now)
+	}
 	if a, b := u.steps[paris], u.steps[tokyo]; a.Verb != workload.Create || b.Verb != workload.Create || a.Scale["replicas"]+b.Scale["replicas"] != 4 {
 		t.Fatalf("then, %s %v in paris, and %s %v in tokyo", a.Verb, a.Scale, b.Verb, b.Scale)
 	}
@@ -181,6 +184,41 @@ func TestSought(t *testing.T) {
 	u.plan(now)
 	if u.steps[paris].Verb != look {
 		t.Errorf("it has gone again, and %q is to be done", u.steps[paris].Verb)
+	}
+}
+
+// TestSoughtInVain is that a cluster which doesn't say what it has holds the others up for a while
+// only.
+func TestSoughtInVain(t *testing.T) {
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
+	yes, no := func(*workload.FederatedKind) bool { return true }, func(*workload.FederatedKind) bool { return false }
+	var members []*workload.Member
+	for _, name := range []string{"paris", "tokyo"} {
+		c := newCluster(u, name, nil)
+		c.liveness.heard, c.listed[deployments] = true, true
+		u.members[name] = c
+		members = append(members, &workload.Member{Name: name, Reachable: true, Lists: yes, Lacks: no})
+	}
+	u.table.SetMembers(members)
+	k := workload.Key{FederatedKind: deployments, Namespace: "default", Name: "web"}
+	u.table.SetDesired(workload.NewDesired(k, workload.Object{
+		"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}},
+		"spec":     map[string]any{"replicas": int64(4), "template": map[string]any{"spec": map[string]any{}}},
+	}, "prod"))
+	now := time.Now()
+	u.plan(now)
+	u.take(u.members["paris"], k, now) // which hangs
+	s, _ := u.take(u.members["tokyo"], k, now)
+	u.finish(u.members["tokyo"], s, result{})
+	u.plan(now)
+	if tokyo := (objectInCluster{"tokyo", k}); u.busy(tokyo) {
+		t.Errorf("tokyo is to %s before paris has said what it has", u.steps[tokyo].Verb)
+	}
+	now = now.Add(seekFor)
+	u.table.Touch(k)
+	u.plan(now)
+	if verb := u.steps[objectInCluster{"tokyo", k}].Verb; verb != workload.Create {
+		t.Errorf("paris still says nothing, and tokyo is to %q", verb)
 	}
 }
 

@@ -87,9 +87,6 @@ func (r *Record) holds(cluster string) bool {
 	return true
 }
 
-// Was says whether the object has been put into a cluster, by what was written of it.
-func (r *Record) Was(cluster string) bool { return r.standing(cluster).Applied != "" }
-
 func (r *Record) standing(cluster string) Propagation {
 	i := slices.IndexFunc(r.Clusters, func(s Propagation) bool { return s.Cluster == cluster })
 	if i < 0 {
