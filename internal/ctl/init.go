@@ -132,7 +132,11 @@ func (c *initialize) show(law bootstrap.Settings) error {
 	} else if c.out.form == "yaml" {
 		c.printf("# In the API of federation %s. Beside it the Secrets %s and %s, with\n# tokens that this API gives:\n", law.Federation, c.secretName(bootstrap.Fedns), c.secretName(bootstrap.Fedsync))
 	}
-	objects, err := law.Objects(c.api == "") // one that is there may have controllers
+	reach := bootstrap.ByName // one that is there may have controllers
+	if c.api == "" {
+		reach = bootstrap.Hollow
+	}
+	objects, err := law.Objects(reach)
 	if err != nil {
 		return err
 	}

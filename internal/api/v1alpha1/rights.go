@@ -23,6 +23,10 @@ func ObjectsRole(federation string) string { return WriterAccount(federation) + 
 
 const objects = ".objects"
 
+// SecretsRole is the ClusterRole that fedsync gives itself in the federated namespaces of the federation's API, where
+// it mayn't read all Secrets; the RoleBindings have its name.
+const SecretsRole = Group + ":fedsync-secrets"
+
 // WriterOf says whose a ClusterRole of fedsync's is; "": it is none.
 func WriterOf(role string) (federation string) {
 	name, ok := strings.CutPrefix(strings.TrimSuffix(role, objects), WriterPrefix)

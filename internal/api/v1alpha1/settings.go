@@ -42,6 +42,8 @@ type FedsyncSettings struct {
 	LostAfter  time.Duration
 	// Confined says that it does with rights in the federation's namespaces only, and renews tokens.
 	Confined bool
+	// SecretsByName says that it does with the right to the Secrets that it needs in the federation's API.
+	SecretsByName bool
 }
 
 // The keys of the ConfigMap. Those with a dot are fedsync's, the others fedctl's: each
@@ -58,6 +60,7 @@ const (
 	maxDeletesKey = "fedsync.max-deletes"
 	lostAfterKey  = "fedsync.lost-after"
 	confinedKey   = "fedsync.confined"
+	byNameKey     = "fedsync.secrets-by-name"
 )
 
 // Data is what fedctl writes.
@@ -79,6 +82,7 @@ func (s Settings) Data() map[string]any {
 func (f FedsyncSettings) Data() map[string]any {
 	return map[string]any{
 		versionKey: f.Version, ownKindsKey: FormatKinds(f.Kinds), droppedKey: FormatKinds(f.Dropped), maxDeletesKey: strconv.Itoa(f.MaxDeletes), lostAfterKey: f.LostAfter.String(), confinedKey: strconv.FormatBool(f.Confined),
+		byNameKey: strconv.FormatBool(f.SecretsByName),
 	}
 }
 
@@ -115,7 +119,7 @@ func SettingsOf(o *unstructured.Unstructured) (s Settings, err error) {
 	if _, said := data[versionKey]; !said {
 		return s, nil
 	}
-	f := &FedsyncSettings{Version: data[versionKey], Confined: data[confinedKey] == "true"}
+	f := &FedsyncSettings{Version: data[versionKey], Confined: data[confinedKey] == "true", SecretsByName: data[byNameKey] == "true"}
 	if f.Kinds, err = ParseKinds(data[ownKindsKey]); err != nil {
 		return wrong(ownKindsKey, err)
 	}

@@ -20,7 +20,7 @@ func TestSettings(t *testing.T) {
 		{},
 		{Federation: "prod", Domain: "example.com"},
 		{Federation: "prod", Hosted: true, Kinds: []Kind{gadget, limits}},
-		{Federation: "prod", Kinds: []Kind{limits}, Fedsync: &FedsyncSettings{Version: "v1", Kinds: []Kind{gadget}, MaxDeletes: 7, LostAfter: 90 * time.Second, Confined: true}},
+		{Federation: "prod", Kinds: []Kind{limits}, Fedsync: &FedsyncSettings{Version: "v1", Kinds: []Kind{gadget}, MaxDeletes: 7, LostAfter: 90 * time.Second, Confined: true, SecretsByName: true}},
 		{Fedsync: &FedsyncSettings{}},
 	} {
 		data := s.Data()

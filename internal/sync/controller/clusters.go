@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -43,6 +44,12 @@ func (u *hub) syncClusters(now time.Time) {
 		}
 	}
 	for name, c := range u.clusters {
+		if u.unread(c) {
+			if _, there := u.troubles[name]; !there && u.members[name] == nil {
+				u.troubles[name] = trouble{why: "its credentials are being read", since: now}
+			}
+			continue
+		}
 		content, missing := u.credentials(c)
 		m, was := u.members[name], u.troubles[name]
 		switch {
@@ -130,10 +137,28 @@ func (u *hub) credentials(c *v1alpha1.Cluster) (content []byte, missing string) 
 		return nil, "has no spec.secretRef; fedctl join makes one"
 	}
 	name := c.Spec.SecretRef.Name
-	for _, secret := range []string{name + v1alpha1.WriterSuffix, name} {
+	for _, secret := range credentialNames(c) {
 		if s := u.secrets[secret]; s.content != nil {
 			return s.content, ""
 		}
 	}
+	for _, secret := range credentialNames(c) {
+		if why := u.withheld[secret]; why != unread {
+			return nil, fmt.Sprintf("Secret %s/%s: %s; fedctl join gives fedsync the right to read it", v1alpha1.System, secret, why)
+		}
+	}
 	return nil, fmt.Sprintf("Secret %s/%s%s, with the key %q, isn't there; fedctl join makes it", v1alpha1.System, name, v1alpha1.WriterSuffix, v1alpha1.KubeconfigKey)
+}
+
+// credentialNames are the Secrets that may have those of a cluster, the first of them that does.
+func credentialNames(c *v1alpha1.Cluster) []string {
+	return []string{c.Spec.SecretRef.Name + v1alpha1.WriterSuffix, c.Spec.SecretRef.Name}
+}
+
+// unread says whether the credentials of a cluster have still to be read.
+func (u *hub) unread(c *v1alpha1.Cluster) bool {
+	return c.Spec.SecretRef != nil && slices.ContainsFunc(credentialNames(c), func(name string) bool {
+		why, withheld := u.withheld[name]
+		return withheld && why == unread
+	})
 }

@@ -25,6 +25,7 @@ type hub struct {
 	unlisted       map[string]bool // of the federation's API: names of kinds, and clusters
 	clusters       map[string]*v1alpha1.Cluster
 	secrets        map[string]credential             // by the name of the Secret
+	withheld       map[string]string                 // why one of those that are read by name can't be, or unread
 	members        map[string]*cluster               // that are written to
 	known          map[string]*cluster               // as the table has been told
 	troubles       map[string]trouble                // why clusters aren't members
@@ -66,6 +67,9 @@ type actions struct {
 	reissue func(c *cluster, secret string, s credential, account string, done func(error))
 	// shows has a cluster be shown another token.
 	shows func(c *cluster, token string)
+	// rebind has the right to the Secrets of a federated namespace of the federation's API be there, if somebody has
+	// taken it.
+	rebind func(namespace string)
 	// renew has all begin anew.
 	renew func()
 }
@@ -73,7 +77,7 @@ type actions struct {
 func newHub(c Config, a actions, all []*workload.FederatedKind, own kube.Origin) *hub {
 	u := &hub{
 		Config: c, actions: a, origin: own, kinds: all, table: workload.NewTable(c.Federation), writer: newStatusWriter(),
-		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string]credential{},
+		unlisted: map[string]bool{v1alpha1.Clusters.Name: true}, clusters: map[string]*v1alpha1.Cluster{}, secrets: map[string]credential{}, withheld: map[string]string{},
 		members: map[string]*cluster{}, known: map[string]*cluster{}, troubles: map[string]trouble{}, steps: map[objectInCluster]workload.Step{}, inFlight: map[objectInCluster]bool{}, vanished: map[objectInCluster]bool{}, sought: map[objectInCluster]bool{}, seeking: map[workload.Key]time.Time{}, retries: map[objectInCluster]*retry{}, reports: map[workload.Key]*report{},
 		untold: map[workload.Key]bool{}, stays: map[workload.Key]string{}, conflicts: map[objectInCluster]*conflict{}, expiring: map[workload.Key]bool{}, placements: newPlacements(), podCounts: newPodCounts(), planned: map[string]view{}, counted: map[string]time.Time{},
 	}

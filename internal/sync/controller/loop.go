@@ -2,12 +2,14 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
 )
 
 // tick is how often the loop looks at the clock: for what was put off, and for
@@ -20,11 +22,13 @@ type loop struct {
 	hub   *hub // for do, and the loop's own goroutine
 	api   *kube.API
 	links map[*cluster]*member
-	calls chan func()
-	life  context.Context
-	end   func()
-	anew  atomic.Bool // this API has another one by now, or other kinds are to be kept
-	wg    sync.WaitGroup
+	// secrets are followed one by one, where the federation's API doesn't let all of them be read; nil: it does.
+	secrets *secrets
+	calls   chan func()
+	life    context.Context
+	end     func()
+	anew    atomic.Bool // this API has another one by now, or other kinds are to be kept
+	wg      sync.WaitGroup
 }
 
 // keep keeps the federation's objects until ctx ends.
@@ -57,9 +61,16 @@ func newLoop(ctx, life context.Context, api *kube.API, c Config) (*loop, error) 
 	if err != nil {
 		return nil, err
 	}
+	everySecret, err := mayReadSecrets(ctx, api, c)
+	if err != nil {
+		return nil, err
+	}
 	life, end := context.WithCancel(life)
 	l := &loop{api: api, links: map[*cluster]*member{}, calls: make(chan func(), 256), life: life, end: end}
-	l.hub = newHub(c, actions{connect: l.connect, pending: l.pending, reissue: l.reissue, shows: l.shows, renew: l.renew}, all, own)
+	l.hub = newHub(c, actions{connect: l.connect, pending: l.pending, reissue: l.reissue, shows: l.shows, rebind: l.rebind, renew: l.renew}, all, own)
+	if i := slices.IndexFunc(all, func(s *workload.FederatedKind) bool { return s.Is(builtin.Secrets) }); i >= 0 && !everySecret {
+		l.secrets = &secrets{loop: l, kind: all[i], spaces: map[string]*secretSpace{}, named: map[string]func(){}}
+	}
 	return l, nil
 }
 

@@ -41,7 +41,7 @@ func emptyNamespace(ctx context.Context, api *kube.API, w *workload.Desired) err
 	// fedctl's, of before it gave that right, in which there are none.
 	controlled, err := api.Exists(ctx, builtin.ServiceAccounts, builtin.Identity, "default")
 	if controlled || err != nil && !kube.Forbidden(err) {
-		return errors.Join(err, errControlled)
+		return errors.Join(err, unbindSecrets(ctx, api, w.Name), errControlled)
 	}
 	left, err := contents.Clear(ctx, api, w.Name)
 	status, _ := o.Object["status"].(map[string]any)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
@@ -271,6 +272,9 @@ func (u *hub) onWritten(f objectInCluster, got *kube.Object, err error) {
 		delete(u.retries, f)
 	} else if _, news := u.failed(f, err, soonest, ""); news && !kube.Conflict(err) {
 		u.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, kube.Plain(err)))
+		if kube.Forbidden(err) && f.FederatedKind.Is(builtin.Secrets) {
+			u.rebind(f.Key.Namespace)
+		}
 	}
 	if w := u.table.Desired(f.Key); got != nil && w != nil && w.UID == string(got.GetUID()) && workload.Older(w.Version, got.GetResourceVersion()) {
 		u.table.SetDesired(workload.NewDesired(f.Key, got.Object, u.Federation))

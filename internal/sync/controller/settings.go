@@ -77,7 +77,7 @@ func settings(ctx context.Context, api *kube.API, c Config) (v1alpha1.Settings, 
 
 // runsWith is what others have to know of this one.
 func (c Config) runsWith() v1alpha1.FedsyncSettings {
-	return v1alpha1.FedsyncSettings{Version: c.Version, Kinds: c.Kinds, Dropped: c.dropped, MaxDeletes: c.MaxDeletes, LostAfter: c.LostAfter, Confined: true}
+	return v1alpha1.FedsyncSettings{Version: c.Version, Kinds: c.Kinds, Dropped: c.dropped, MaxDeletes: c.MaxDeletes, LostAfter: c.LostAfter, Confined: true, SecretsByName: true}
 }
 
 // declare writes into the ConfigMap of the federation what this fedsync runs with, for

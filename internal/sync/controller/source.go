@@ -20,6 +20,9 @@ import (
 // follow hears of all that the federation's API has.
 func (l *loop) follow(ctx context.Context) {
 	for _, s := range l.hub.kinds {
+		if l.secrets != nil && s == l.secrets.kind {
+			continue // where there is a right to
+		}
 		f := &wanted{loop: l, hub: l.hub, sort: s}
 		if kind := s.Kind; kind.Resource != "" {
 			l.wg.Go(func() { l.api.Follow(ctx, kind, "", f) })
@@ -96,6 +99,13 @@ func (f *wanted) Listed(all []*kube.Object) {
 		}
 		f.hub.table.SetUnlisted(f.sort, false)
 		delete(f.hub.unlisted, f.sort.Kind.Name)
+		if f.sort.Contains {
+			var names []string
+			for _, o := range all {
+				names = append(names, o.GetName())
+			}
+			f.loop.secrets.spacesAre(names)
+		}
 	})
 }
 
@@ -112,17 +122,29 @@ func (f *wanted) Set(o *kube.Object) {
 
 // Gone is for kube.API.Follow.
 func (f *wanted) Gone(namespace, name string) {
-	f.loop.do(func() { f.gone(f.key(namespace, name)) })
+	f.loop.do(func() {
+		f.gone(f.key(namespace, name))
+		if f.sort.Contains {
+			f.loop.secrets.gone(name)
+		}
+	})
 }
 
 // Failed is for kube.API.Follow.
 func (f *wanted) Failed(err error) {
+	if f.sort.Is(builtin.Secrets) && kube.Forbidden(err) && !f.hub.preview {
+		if all, err := mayReadSecrets(f.loop.life, f.loop.api, f.hub.Config); err == nil && !all {
+			f.loop.renew() // fedctl init has narrowed what it may read
+			return
+		}
+	}
 	f.loop.do(func() {
 		// Without the Secrets there are no clusters; what else isn't shown holds up
 		// only itself.
 		if f.hub.unlisted[f.sort.Kind.Name] && !f.sort.Is(builtin.Secrets) && (kube.Refused(err) || kube.Missing(err)) {
 			f.hub.table.SetUnlisted(f.sort, true)
 			delete(f.hub.unlisted, f.sort.Kind.Name)
+			f.loop.secrets.judge()
 		}
 		if f.said != err.Error() {
 			f.said = err.Error()
@@ -142,9 +164,15 @@ func (f *wanted) set(k workload.Key, o *kube.Object) {
 	}
 	if (k.Dropped || !workload.Federated(k, o.Object)) && !w.Finalizer {
 		f.hub.table.RemoveDesired(k)
+		if k.Contains {
+			f.loop.secrets.leave(k.Name)
+		}
 		return
 	}
 	f.hub.table.SetDesired(w)
+	if k.Contains {
+		f.loop.secrets.space(k.Name)
+	}
 }
 
 func (f *wanted) gone(k workload.Key) {
@@ -233,14 +261,25 @@ func (f *joined) Listed(all []*kube.Object) {
 			}
 		}
 		delete(f.hub.unlisted, v1alpha1.Clusters.Name)
+		f.loop.secrets.clusters(f.hub.clusters)
 	})
 }
 
 // Set is for kube.API.Follow.
-func (f *joined) Set(o *kube.Object) { f.loop.do(func() { f.set(o) }) }
+func (f *joined) Set(o *kube.Object) {
+	f.loop.do(func() {
+		f.set(o)
+		f.loop.secrets.clusters(f.hub.clusters)
+	})
+}
 
 // Gone is for kube.API.Follow.
-func (f *joined) Gone(_, name string) { f.loop.do(func() { delete(f.hub.clusters, name) }) }
+func (f *joined) Gone(_, name string) {
+	f.loop.do(func() {
+		delete(f.hub.clusters, name)
+		f.loop.secrets.clusters(f.hub.clusters)
+	})
+}
 
 // Failed is for kube.API.Follow.
 func (f *joined) Failed(err error) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/sync/replicas"
 )
@@ -159,6 +160,11 @@ func (t *Table) NamespaceOf(k Key) *Desired {
 		return nil
 	}
 	return t.rows[t.namespaces[k.Namespace]].desired
+}
+
+// Inhabits says whether federated objects may be in a namespace.
+func (t *Table) Inhabits(namespace string) bool {
+	return builtin.Everywhere(builtin.Namespaces.Name, "", namespace) || t.rows[t.namespaces[namespace]].desired != nil
 }
 
 // KeysOf are the keys of all federated objects of a kind; nil: of all kinds.

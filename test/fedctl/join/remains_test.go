@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedns/fedns/internal/api/builtin"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/cluster"
 	"github.com/fedns/fedns/test/framework/federation"
@@ -106,6 +107,7 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 	})
 	eventually(t, "the definition has come, and what is of its kind", func() bool { return field(there, gadget, "g", "spec", "size") == "3" })
 	narrow(t, here, there, running)
+	sparing(t, d, here, there)
 	eventually(t, "an event tells of a name that is taken", func() bool {
 		all, err := here.List(t.Context(), builtin.Events, "shop", "")
 		return err == nil && slices.ContainsFunc(all, func(o kube.Object) bool { return o.Object["reason"] == "NameTaken" })
@@ -266,6 +268,116 @@ func narrow(t *testing.T, here, there *kube.API, running *process) {
 		_, err := there.Get(t.Context(), builtin.Namespaces, "", "passing")
 		_, home := here.Get(t.Context(), builtin.Namespaces, "", "passing")
 		return kube.Missing(err) && kube.Missing(home)
+	})
+}
+
+// sparing is that fedsync, in an API in which others have Secrets, reads those only that it needs: by name the
+// credentials of clusters, and what is in federated namespaces. A thief of what it has can't give himself others,
+// nor run a pod where they are.
+func sparing(t *testing.T, d *desk, here, there *kube.API) {
+	t.Helper()
+	o, err := here.Get(t.Context(), builtin.Secrets, "federation-system", "third-fedsync")
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief := d.open("", kube.SecretData(o)["kubeconfig"]...)
+	secret := func(namespace, name string) {
+		o := kube.NewSecret(namespace, name, map[string][]byte{"a": []byte("b")})
+		o.SetAnnotations(map[string]string{"fedns.io/cluster-selector": "[]"}) // to all
+		if _, _, err := here.Apply(t.Context(), builtin.Secrets, o, kube.How{Manager: "somebody"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := here.Apply(t.Context(), builtin.Namespaces, builtin.Namespaces.New("", "brief"), kube.How{Manager: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	secret("shop", "sparing")
+	secret("brief", "sparing")
+	for _, namespace := range []string{"shop", "brief"} {
+		eventually(t, "a Secret of namespace "+namespace+" is in the cluster", func() bool {
+			ok, err := there.Exists(t.Context(), builtin.Secrets, namespace, "sparing")
+			return err == nil && ok
+		})
+	}
+	read := func(namespace, name string) kube.Right {
+		return kube.Right{Verb: "get", Resource: "secrets", Namespace: namespace, Name: name}
+	}
+	for _, r := range []kube.Right{read("shop", "sparing"), read("federation-system", "us.cluster"), read("federation-system", "us.cluster-fedsync")} {
+		may(t, thief, r, true)
+	}
+	for _, r := range []kube.Right{read("", ""), read("kube-system", ""), read("federation-system", ""), read("federation-system", "third-fedns"), read("later", "")} {
+		may(t, thief, r, false)
+		r.Verb = "list"
+		may(t, thief, r, false)
+	}
+	bind := func(namespace, name, role, account string) error {
+		o := builtin.RoleBindings.New(namespace, name)
+		o.Object["roleRef"] = map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+		o.Object["subjects"] = []any{map[string]any{"kind": "ServiceAccount", "name": account, "namespace": "federation-system"}}
+		_, err := thief.Create(t.Context(), builtin.RoleBindings, o, "fedsync")
+		return err
+	}
+	const own = v1alpha1.SecretsRole
+	run := func(namespace string) error {
+		o := builtin.Deployments.New(namespace, "thief")
+		o.Object["spec"] = map[string]any{
+			"selector": map[string]any{"matchLabels": map[string]any{"app": "thief"}},
+			"template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"app": "thief"}}, "spec": map[string]any{"containers": []any{map[string]any{"name": "c", "image": "c"}}}},
+		}
+		_, err := thief.Create(t.Context(), builtin.Deployments, o, "fedsync")
+		return err
+	}
+	_, redirected := thief.Merge(t.Context(), builtin.RoleBindings, "shop", own, map[string]any{"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": "fedns", "namespace": "federation-system"}}}, "fedsync", "")
+	_, _, minted := thief.Token(t.Context(), "kube-system", "default", time.Hour, "")
+	for what, err := range map[string]error{
+		"bind its role in kube-system":       bind("kube-system", own, own, "fedsync"),
+		"bind its role in federation-system": bind("federation-system", own, own, "fedsync"),
+		"bind another role":                  bind("default", own, "cluster-admin", "fedsync"),
+		"bind it under another name":         bind("default", "mine", own, "fedsync"),
+		"bind it for somebody else":          bind("default", own+"-x", own, "fedns"),
+		"give its own to somebody else":      redirected,
+		"run pods in kube-system":            run("kube-system"),
+		"run pods in federation-system":      run("federation-system"),
+		"delete federation-system":           thief.Delete(t.Context(), builtin.Namespaces, "", "federation-system", ""),
+		"delete kube-public":                 thief.Delete(t.Context(), builtin.Namespaces, "", "kube-public", ""),
+		"have a token of another account":    minted,
+	} {
+		if !kube.Refused(err) {
+			t.Errorf("fedsync may %s: %v", what, err)
+		}
+	}
+	// A right that somebody takes is had anew.
+	if err := here.Delete(t.Context(), builtin.RoleBindings, "shop", own, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := here.Merge(t.Context(), builtin.RoleBindings, "shop", own, map[string]any{"metadata": map[string]any{"finalizers": nil}}, "somebody", ""); err != nil {
+		t.Fatal(err)
+	}
+	secret("shop", "later")
+	eventually(t, "a Secret comes although the right to read it was taken", func() bool {
+		ok, err := there.Exists(t.Context(), builtin.Secrets, "shop", "later")
+		return err == nil && ok
+	})
+	for _, name := range []string{"sparing", "later"} {
+		if err := here.Delete(t.Context(), builtin.Secrets, "shop", name, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The right outlives the Secrets, and nothing of either holds the namespace.
+	if err := here.Delete(t.Context(), builtin.Namespaces, "", "brief", ""); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a namespace with a Secret goes, and so do those of shop", func() bool {
+		gone := true
+		for _, api := range []*kube.API{here, there} {
+			_, err := api.Get(t.Context(), builtin.Namespaces, "", "brief")
+			gone = gone && kube.Missing(err)
+			for _, name := range []string{"sparing", "later"} {
+				_, err := api.Get(t.Context(), builtin.Secrets, "shop", name)
+				gone = gone && kube.Missing(err)
+			}
+		}
+		return gone
 	})
 }
 

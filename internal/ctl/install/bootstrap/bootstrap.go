@@ -45,8 +45,8 @@ var emptying string
 const fedsyncRole = "fedns.io:fedsync"
 
 // Objects are those of the API of a federation, the namespace but, in the order to
-// write them. A hollow one has no controllers.
-func (c Settings) Objects(hollow bool) ([]*kube.Object, error) {
+// write them.
+func (c Settings) Objects(r Reach) ([]*kube.Object, error) {
 	crd, err := kube.Parse(strings.Join(deploy.Definitions, "\n---\n"))
 	if err != nil {
 		return nil, fmt.Errorf("deploy: %w", err)
@@ -54,12 +54,20 @@ func (c Settings) Objects(hollow bool) ([]*kube.Object, error) {
 	config := builtin.ConfigMaps.New(v1alpha1.System, v1alpha1.ConfigName)
 	config.Object["data"] = v1alpha1.Settings(c).Data()
 	text := rights
-	if hollow {
+	if r == Hollow {
 		text += "\n---\n" + emptying
 	}
 	rest, err := kube.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("rights.yaml: %w", err)
+	}
+	if r == ByName {
+		more, err := bindings(c.Kinds)
+		if err != nil {
+			return nil, err
+		}
+		// Before that which it is to do without.
+		rest = append(more, rest...)
 	}
 	out := slices.Concat(crd, []*kube.Object{config})
 	for _, o := range slices.Concat(out, rest) {
@@ -67,6 +75,9 @@ func (c Settings) Objects(hollow bool) ([]*kube.Object, error) {
 	}
 	for _, o := range rest {
 		if o.GetKind() == "ClusterRole" && o.GetName() == fedsyncRole {
+			if r == ByName {
+				WithoutSecrets(o)
+			}
 			AddRules(o, c.Kinds, "create", "update", "patch", "delete", "deletecollection")
 		}
 	}
@@ -175,16 +186,18 @@ func (c Settings) Install(ctx context.Context, l *apply.Applied, say func(string
 	if c.Kinds, err = Added(ctx, l.API, fedsyncRole, c.Kinds); err != nil {
 		return t, err
 	}
-	// Controllers put this into every namespace.
-	controlled, err := l.API.Exists(ctx, builtin.ServiceAccounts, builtin.Identity, "default")
+	far, err := reach(ctx, l.API, before)
 	if err != nil {
-		return t, fmt.Errorf("%s: %w", l.API.Server, err)
+		return t, err
 	}
-	objects, err := c.Objects(!controlled)
+	objects, err := c.Objects(far)
 	if err != nil {
 		return t, err
 	}
 	if err := l.Namespace(ctx, v1alpha1.System); err != nil {
+		return t, err
+	}
+	if err := c.credentials(ctx, l); err != nil {
 		return t, err
 	}
 	for _, o := range objects {

@@ -19,7 +19,7 @@ var config = Settings{Federation: "fed", Domain: "example.com"}
 func host(t *testing.T) (*fakeapi.API, *kube.API) {
 	t.Helper()
 	kinds := []kube.Kind{builtin.Namespaces, builtin.Secrets, builtin.ServiceAccounts, builtin.ConfigMaps, builtin.Events, builtin.Roles, builtin.RoleBindings,
-		builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Definitions, builtin.Leases, v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements}
+		builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Policies, builtin.PolicyBindings, builtin.Definitions, builtin.Leases, v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements}
 	for _, s := range workload.Kinds() {
 		if !slices.Contains(kinds, s.Kind) {
 			kinds = append(kinds, s.Kind)

@@ -53,7 +53,7 @@ func Uninstall(ctx context.Context, api *kube.API, federation string, force bool
 	rights := []kube.Kind{builtin.RoleBindings, builtin.Roles}
 	// From here on the programs can't write what is taken off. What says whose API it is goes
 	// last: whoever is stopped on the way can begin again.
-	if err := errors.Join(remove("", builtin.ClusterRoleBindings), remove(eventsNamespace, rights...), remove(v1alpha1.System, rights...)); err != nil {
+	if err := errors.Join(unbind(ctx, api, federation), remove("", builtin.ClusterRoleBindings), remove(eventsNamespace, rights...), remove(v1alpha1.System, rights...)); err != nil {
 		return nil, err
 	}
 	switch err := marks.Strip(ctx, api, say); {
@@ -67,6 +67,9 @@ func Uninstall(ctx context.Context, api *kube.API, federation string, force bool
 	}
 	say("what stands in its API")
 	if err := errors.Join(remove("", builtin.ClusterRoles, builtin.Definitions), remove(v1alpha1.System, builtin.Secrets, builtin.ServiceAccounts)); err != nil {
+		return notes, err
+	}
+	if err := unkeep(ctx, api, federation); err != nil {
 		return notes, err
 	}
 	if err := marks.Sweep(ctx, api); err != nil {

@@ -75,7 +75,7 @@ func (m *Member) secrets(identity string, life time.Duration, reader, writer []b
 	return out
 }
 
-// Leave lets fedns read one Secret. A Role for each cluster, not one for all: two
+// Leave lets fedns read one Secret, and fedsync both. A Role for each cluster, not one for all: two
 // who join at once would undo each other's, and a list of names that is empty
 // means every name.
 func (m *Member) Leave() []*kube.Object {
@@ -88,7 +88,7 @@ func (m *Member) Leave() []*kube.Object {
 	for _, o := range []*kube.Object{role, binding} {
 		apply.Mark(o, m.Federation)
 	}
-	return []*kube.Object{role, binding}
+	return append([]*kube.Object{role, binding}, bootstrap.Credentials(m.Federation, name)...)
 }
 
 // need asks an API whether its operator may do what is ahead, so that nothing is

@@ -45,7 +45,7 @@ func (m *Member) Objects(r Rights) ([]*kube.Object, error) {
 	}
 	var reader, writer, objects, renewal = roles[0], roles[1], roles[2], roles[3]
 	if r.NoSecrets {
-		withoutSecrets(objects)
+		bootstrap.WithoutSecrets(objects)
 	}
 	may := []string{"create", "update", "patch", "delete"}
 	inSpaces := slices.DeleteFunc(slices.Clone(r.Kinds), func(k kube.Kind) bool { return !k.Namespaced })
@@ -125,16 +125,6 @@ func bound(binding, role *kube.Object) *kube.Object {
 func rulesOf(role *kube.Object) []any {
 	rules, _, _ := unstructured.NestedSlice(role.Object, "rules")
 	return rules
-}
-
-// withoutSecrets takes Secrets out of a role.
-func withoutSecrets(role *kube.Object) {
-	rules := rulesOf(role)
-	for _, r := range rules {
-		rule := r.(map[string]any)
-		rule["resources"] = slices.DeleteFunc(rule["resources"].([]any), func(v any) bool { return v == any(builtin.Secrets.Resource) })
-	}
-	role.Object["rules"] = rules
 }
 
 // space is the RoleBinding by which fedsync may write in a namespace. It makes them itself, but for

@@ -78,6 +78,7 @@ func (m *Member) Unjoin(ctx context.Context, f Leaving, say func(string)) (notes
 		name string
 	}{
 		{builtin.RoleBindings, Reader(m.Cluster)}, {builtin.Roles, Reader(m.Cluster)},
+		{builtin.RoleBindings, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {builtin.Roles, Reader(m.Cluster) + v1alpha1.WriterSuffix},
 		{builtin.Secrets, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {builtin.Secrets, Reader(m.Cluster)},
 	} {
 		if err := apply.DeleteOwned(ctx, m.Home, x.kind, v1alpha1.System, x.name, m.Federation); err != nil {
