@@ -11,7 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -65,7 +65,7 @@ func TestAmplification(t *testing.T) {
 				t.Fatal(err)
 			}
 			at := netip.MustParseAddrPort("127.0.0.1:4711")
-			p := udp.NewPacket(query, at, func() *udp.Deferred { return &udp.Deferred{Query: query, From: at} })
+			p := packet.New(query, at, unheard)
 			r.Begin()
 			n := r.Respond(p)
 			r.End()

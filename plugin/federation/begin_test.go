@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
-	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/plugin/federation/bypass"
@@ -56,7 +56,7 @@ func (f *Federation) fastly(t *testing.T, name string, qtype uint16) *dns.Msg {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := udp.NewPacket(query, netip.MustParseAddrPort("192.0.2.200:4711"), nil)
+	p := packet.New(query, netip.MustParseAddrPort("192.0.2.200:4711"), nil)
 	p.N = copy(p.Buf, query)
 	r := h.Responder(1)
 	r.Begin()

@@ -2,6 +2,7 @@ package federation
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/plugin/federation/fastpath"
@@ -33,12 +35,12 @@ to CNAME mail
 
 // reading is what comes to one socket of a small federation: by name, a packet each,
 // over and over. Beside it stand plugins.
-func reading(t testing.TB, plugins string) (udp.Responder, map[string]func() int) {
+func reading(t testing.TB, plugins string) (packet.Responder, map[string]func() int) {
 	return readingBeyond(t, plugins, "1000000000")
 }
 
 // readingBeyond is that with a limit of answers a second.
-func readingBeyond(t testing.TB, plugins, limit string) (udp.Responder, map[string]func() int) {
+func readingBeyond(t testing.TB, plugins, limit string) (packet.Responder, map[string]func() int) {
 	w := &world{t: t, dir: t.TempDir()}
 	for _, c := range []struct{ name, zone, region, addr string }{
 		{"a", "eu-a", "eu", "192.0.2.1"}, {"b", "us-b", "us", "192.0.2.2"}, {"c", "as-c", "as", "192.0.2.3"},
@@ -117,7 +119,7 @@ func readingBeyond(t testing.TB, plugins, limit string) (udp.Responder, map[stri
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := udp.NewPacket(query, from, func() *udp.Deferred { return &udp.Deferred{Query: query, From: from} })
+		p := packet.New(query, from, unheard)
 		out[name] = func() int {
 			copy(p.Buf, query)
 			p.N = len(query)
@@ -128,7 +130,7 @@ func readingBeyond(t testing.TB, plugins, limit string) (udp.Responder, map[stri
 }
 
 // responder is one socket of the fast path, beside plugins.
-func (f *Federation) responder(t testing.TB, plugins string) udp.Responder {
+func (f *Federation) responder(t testing.TB, plugins string) packet.Responder {
 	f.stop() // what it does beside would be counted, too; its last snapshot is answered
 	f.Config = &dnsserver.Config{}
 	h := fastpath.New("dns://127.0.0.1:53", 0) // there is no chain here
@@ -235,3 +237,13 @@ func BenchmarkFast(b *testing.B) {
 		})
 	}
 }
+
+// lost is a question of which it is enough to know that it would go through the chain.
+type lost struct{}
+
+func unheard() packet.Deferred { return lost{} }
+
+func (lost) Query() []byte      { return nil }
+func (lost) Write([]byte) error { return nil }
+func (lost) To() net.Addr       { return nil }
+func (lost) Done()              {}

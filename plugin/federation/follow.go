@@ -60,6 +60,7 @@ func (f *Federation) files(ctx context.Context) []followedFile {
 				return err
 			}
 			f.Keyring.Store(jar)
+			f.Rotate()
 			observe.Log.Infof("cookies: %q: new secrets", file)
 			return nil
 		}})

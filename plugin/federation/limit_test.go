@@ -6,7 +6,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -44,7 +44,7 @@ func TestRatesByDefault(t *testing.T) {
 		whole, less := 0, 0
 		r.Begin() // one moment for all
 		for range asked {
-			p := udp.NewPacket(query, at, func() *udp.Deferred { return &udp.Deferred{Query: query, From: at} })
+			p := packet.New(query, at, unheard)
 			m := new(dns.Msg)
 			if n := r.Respond(p); n == 0 {
 				continue

@@ -11,7 +11,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/plugin/federation/fastpath"
 	"github.com/fedns/fedns/plugin/federation/status"
@@ -278,7 +278,7 @@ func TestLocalFast(t *testing.T) {
 		}
 		r := h.Responder(1)
 		at := netip.MustParseAddrPort("127.0.0.1:1000")
-		p := udp.NewPacket(nil, at, func() *udp.Deferred { return &udp.Deferred{From: at} })
+		p := packet.New(nil, at, unheard)
 		n, chained := 0, 0
 		for _, host := range []string{
 			"", "shop.", "web.shop.", "four.shop.", "unready.shop.", "headless.shop.", "hollow.shop.", "gone.shop.", "down.shop.", "nobody.shop.", "pod.headless.shop.", "_tcp.web.shop.", "_http._tcp.web.shop.",

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/plugin/federation/fastpath"
 )
 
@@ -38,7 +38,7 @@ func TestReflects(t *testing.T) {
 	}
 	fast := func(port uint16) bool {
 		at := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.9"), port)
-		p := udp.NewPacket(query, at, func() *udp.Deferred { return &udp.Deferred{Query: query, From: at} })
+		p := packet.New(query, at, unheard)
 		r.Begin()
 		defer r.End()
 		return r.Respond(p) > 0

@@ -57,7 +57,7 @@ var proc = func() *process {
 		status:  map[string]*statusListener{},
 	}
 	p.served = sync.NewCond(p)
-	p.fast = fastpath.NewListeners(p.awaitServer)
+	p.fast = fastpath.NewListeners(p.awaitServer, func() sockets.ConnLimits { return least(p.running) }, func(why string) { connsEnded.WithLabelValues(why).Inc() })
 	return p
 }()
 
@@ -71,7 +71,14 @@ func hook(c *caddy.Controller, f *Federation, st *statusServer) {
 		if err := f.signing.alone(f.Config); err != nil {
 			return plugin.Error(observe.PluginName, err)
 		}
-		f.gate()
+		secure, err := f.NewServers()
+		if err != nil {
+			return plugin.Error(observe.PluginName, err)
+		}
+		for _, s := range secure {
+			proc.serve(f, s)
+		}
+		f.gate() // behind them: they make the chain of plugins once more
 		f.start()
 		if err := proc.showStatus(st); err != nil {
 			f.stop() // nobody calls OnShutdown of what hasn't started
@@ -364,6 +371,7 @@ func (p *process) close(f *Federation) {
 	p.Lock()
 	defer p.Unlock()
 	p.fast.Close(func(o *fastpath.Owner) bool { return o == &f.Owner || o.Instance == f.Instance })
+	p.fast.Wait()
 	p.warden.Close()
 }
 

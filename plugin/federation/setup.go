@@ -59,6 +59,11 @@ func setup(c *caddy.Controller) error {
 	})
 	f.Instance = c.Context()
 	f.Config, f.Number = dnsserver.GetConfig(c), c.ServerBlockIndex
+	for i := range c.ServerBlockKeys {
+		of := *c
+		of.ServerBlockKeyIndex = i
+		f.Configs = append(f.Configs, dnsserver.GetConfig(&of))
+	}
 	f.Addresses = fastpath.AddressesOf(c.ServerBlockKeys, f.Config.ListenHosts)
 	for i := range stanzas {
 		stanzas[i].placed()

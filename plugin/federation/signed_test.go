@@ -12,7 +12,7 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dnskey"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -168,15 +168,13 @@ func TestSigned(t *testing.T) {
 }
 
 // past asks past the chain; nil: it is asked.
-func past(t testing.TB, r udp.Responder, q *dns.Msg) *dns.Msg {
+func past(t testing.TB, r packet.Responder, q *dns.Msg) *dns.Msg {
 	t.Helper()
 	query, err := q.Pack()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := udp.NewPacket(query, netip.MustParseAddrPort("127.0.0.1:4711"), func() *udp.Deferred {
-		return &udp.Deferred{Query: query, From: netip.MustParseAddrPort("127.0.0.1:4711")}
-	})
+	p := packet.New(query, netip.MustParseAddrPort("127.0.0.1:4711"), unheard)
 	r.Begin()
 	copy(p.Buf, query)
 	p.N = len(query)

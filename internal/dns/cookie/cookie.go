@@ -8,6 +8,8 @@
 package cookie
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"net/netip"
@@ -53,7 +55,10 @@ func Split(option []byte) (client, server []byte, ok bool) {
 
 // A Keyring makes cookies with its first secret and accepts those of any. It doesn't
 // change: new secrets are a new keyring.
-type Keyring struct{ keys []key }
+type Keyring struct {
+	keys    []key
+	tickets [][32]byte
+}
 
 // A key is a secret as SipHash takes it.
 type key struct{ k0, k1 uint64 }
@@ -65,10 +70,20 @@ func New(secrets ...Secret) *Keyring {
 	}
 	j := &Keyring{}
 	for _, s := range secrets {
+		mac := hmac.New(sha256.New, s[:])
+		mac.Write([]byte(ticketLabel))
+		j.tickets = append(j.tickets, [32]byte(mac.Sum(nil)))
 		j.keys = append(j.keys, key{binary.LittleEndian.Uint64(s[:8]), binary.LittleEndian.Uint64(s[8:])})
 	}
 	return j
 }
+
+// ticketLabel parts the keys of tickets from all else that is made of secrets.
+const ticketLabel = "fedns TLS session tickets 1"
+
+// TicketKeys are keys for TLS session tickets (RFC 5077, RFC 8446 section 2.2) that follow from the secrets: servers that share
+// these go on with each other's sessions, and forget them with these. The first makes tickets, all read them.
+func (j *Keyring) TicketKeys() [][32]byte { return j.tickets }
 
 // Check says what a server cookie is worth that came with a client cookie of 8
 // bytes from an address. Now is in seconds since 1970, and may have wrapped around.

@@ -12,6 +12,7 @@ type Extras struct {
 	Serial uint32   // of the domain, for ZONEVERSION (RFC 9660)
 	Labels int      // of the domain's name, for the same
 	Cookie [16]byte // the server's part, if the client sent its own
+	Idle   uint16   // how long a connection may be idle, in tenths of a second
 	Scope  uint8    // how long the prefix is whose clients all get this answer (RFC 7871 section 7.2.1)
 	Time   uint32   // in seconds since 1970, for signatures
 }
@@ -96,6 +97,10 @@ func (e *EDNS) Options(b []byte, x *Extras) []byte {
 	if e.NSID && x.NSID != nil {
 		b = option(b, optionNSID, len(x.NSID))
 		b = append(b, x.NSID...)
+	}
+	if e.Keepalive {
+		b = option(b, optionKeepalive, 2)
+		b = binary.BigEndian.AppendUint16(b, x.Idle)
 	}
 	if e.ZoneVersion {
 		b = option(b, optionZoneVersion, zoneVersion)

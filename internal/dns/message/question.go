@@ -26,6 +26,9 @@ const (
 
 	// MinSize is the size that every client takes (RFC 1035 section 2.3.4).
 	MinSize = 512
+	// MaxSize is the longest message there can be: by a connection its length comes before it, in
+	// two bytes (RFC 1035 section 4.2.2).
+	MaxSize = 65535
 	// Payload is the largest UDP message that is sent or advertised: what crosses
 	// today's networks without being fragmented (RFC 9715 section 3, DNS flag day 2020).
 	Payload = 1232
@@ -52,6 +55,9 @@ type Question struct {
 	EDNS EDNS
 	end  int // of the question section in the packet
 
+	// Stream: it came by a connection, by which answers of any length go. It is said before Read.
+	Stream bool
+
 	scratch []byte // for the OPT record of the answer
 }
 
@@ -63,6 +69,7 @@ type EDNS struct {
 	Size        uint16 // of the largest answer the client takes, as it says
 	NSID        bool   // asks for the server's identity (RFC 5001)
 	ZoneVersion bool   // asks for the serial (RFC 9660)
+	Keepalive   bool   // asks how long a connection may be idle (RFC 7828)
 
 	client     [8]byte // of the COOKIE option (RFC 7873)
 	server     [32]byte
@@ -79,6 +86,7 @@ const (
 	optionNSID        = 3
 	optionSubnet      = 8
 	optionCookie      = 10
+	optionKeepalive   = 11
 	optionEDE         = 15
 	optionZoneVersion = 19
 )
@@ -103,13 +111,18 @@ func (q *Question) Read(p []byte) Parsed {
 		return Unsupported
 	}
 	if p[11] == 1 {
-		return q.EDNS.read(p[q.end:])
+		reading := q.EDNS.read(p[q.end:])
+		q.EDNS.Keepalive = q.EDNS.Keepalive && q.Stream // says nothing in a datagram (RFC 7828 section 3.3.2)
+		return reading
 	}
 	return Plain
 }
 
 // Limit is how long the answer may be.
 func (q *Question) Limit() int {
+	if q.Stream {
+		return MaxSize
+	}
 	if !q.EDNS.Present {
 		return MinSize
 	}
@@ -148,6 +161,8 @@ func (e *EDNS) read(o []byte) Parsed {
 			e.NSID = true
 		case optionZoneVersion:
 			e.ZoneVersion = true
+		case optionKeepalive:
+			e.Keepalive = true
 		case optionSubnet:
 			if !sound(data) {
 				reading = BadSubnet

@@ -10,6 +10,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fedns/fedns/internal/dns/packet"
 )
 
 // Letters are answered when their packets' buffers have long held others, in any
@@ -17,8 +21,8 @@ import (
 func TestLetters(t *testing.T) {
 	const clients, each = 5, 100
 	o := beside(t, "127.0.0.1:0")
-	letters := make(chan *Deferred, clients*each)
-	e := &echo{respond: func(p *Packet) int {
+	letters := make(chan packet.Deferred, clients*each)
+	e := &echo{respond: func(p *packet.Packet) int {
 		if p.Buf[12] == '!' { // answered at once, between them
 			reply(p.Buf, byGroup)
 			return p.N
@@ -41,7 +45,7 @@ func TestLetters(t *testing.T) {
 			}
 		}
 	}
-	var kept []*Deferred
+	var kept []packet.Deferred
 	for range clients * each {
 		select {
 		case l := <-letters:
@@ -58,8 +62,8 @@ func TestLetters(t *testing.T) {
 				if l.To().String() != o.addr.String() {
 					t.Errorf("a letter to %v", l.To())
 				}
-				reply(l.Query, byGroup)
-				if err := l.Write(l.Query); err != nil {
+				reply(l.Query(), byGroup)
+				if err := l.Write(l.Query()); err != nil {
 					t.Error(err)
 				}
 				l.Done()
@@ -71,7 +75,7 @@ func TestLetters(t *testing.T) {
 		self := c.LocalAddr().(*net.UDPAddr).AddrPort()
 		n := 0
 		for _, l := range kept {
-			if l.From == self {
+			if to, ok := l.(*deferred).to.(*unix.SockaddrInet4); ok && to.Port == int(self.Port()) {
 				n++
 			}
 		}
@@ -96,7 +100,7 @@ func TestLetters(t *testing.T) {
 // A letter that nobody answers costs nothing but its answer.
 func TestLetterUnanswered(t *testing.T) {
 	o := beside(t, "127.0.0.1:0")
-	_, shut := open(t, o, 1, &echo{respond: func(p *Packet) int {
+	_, shut := open(t, o, 1, &echo{respond: func(p *packet.Packet) int {
 		l := p.Keep()
 		if p.Buf[12] == 'y' {
 			b := bytes.Clone(p.Buf[:p.N])
@@ -128,8 +132,8 @@ func TestCloseWaitsForLetters(t *testing.T) {
 func closeWaits(t *testing.T, listen, asked string) {
 	o := beside(t, listen)
 	addr := netip.AddrPortFrom(netip.MustParseAddr(asked), o.addr.Port())
-	letters := make(chan *Deferred, 1)
-	_, shut := open(t, o, 2, &echo{respond: func(p *Packet) int {
+	letters := make(chan packet.Deferred, 1)
+	_, shut := open(t, o, 2, &echo{respond: func(p *packet.Packet) int {
 		letters <- p.Keep()
 		return 0
 	}})
@@ -157,8 +161,8 @@ func closeWaits(t *testing.T, listen, asked string) {
 		t.Fatal("closed, with a letter unanswered")
 	case <-time.After(20 * time.Millisecond):
 	}
-	reply(l.Query, byGroup)
-	if err := l.Write(l.Query); err != nil {
+	reply(l.Query(), byGroup)
+	if err := l.Write(l.Query()); err != nil {
 		t.Error(err)
 	}
 	if got := receive(t, c); string(got[12:]) != "slow" {
@@ -183,8 +187,8 @@ func closeWaits(t *testing.T, listen, asked string) {
 func TestCloseLeavesLetters(t *testing.T) {
 	t.Parallel()
 	o := beside(t, "127.0.0.1:0")
-	letters := make(chan *Deferred, 1)
-	g, err := Open(o.addr, "", 1, 1, &echo{respond: func(p *Packet) int {
+	letters := make(chan packet.Deferred, 1)
+	g, err := Open(o.addr, "", 1, 1, &echo{respond: func(p *packet.Packet) int {
 		letters <- p.Keep()
 		return 0
 	}})
@@ -215,8 +219,8 @@ func TestCloseLeavesLetters(t *testing.T) {
 	if got := ask(t, dial(t, o.addr), query(2, "later")); got[3] != byOther {
 		t.Errorf("answered by %d after Close", got[3])
 	}
-	reply(l.Query, byGroup)
-	if err := l.Write(l.Query); err != nil {
+	reply(l.Query(), byGroup)
+	if err := l.Write(l.Query()); err != nil {
 		t.Error(err)
 	}
 	l.Done()
@@ -232,8 +236,8 @@ func TestCloseLeavesLetters(t *testing.T) {
 // A group that still has letters takes nothing from the next one on its address.
 func TestOpenWhileLettersWait(t *testing.T) {
 	o := beside(t, "127.0.0.1:0")
-	letters := make(chan *Deferred, 1)
-	old, err := Open(o.addr, "", 1, 2, &echo{respond: func(p *Packet) int {
+	letters := make(chan packet.Deferred, 1)
+	old, err := Open(o.addr, "", 1, 2, &echo{respond: func(p *packet.Packet) int {
 		letters <- p.Keep()
 		return 0
 	}})
@@ -259,8 +263,8 @@ func TestOpenWhileLettersWait(t *testing.T) {
 	tr := begin(t, o.addr, 4)
 	eventually(t, "the new group answers", func() bool { return tr.by[byGroup].Load() > 500 || tr.sent.Load() > 60 && tr.answered() == 0 })
 	tr.whole(t)
-	reply(l.Query, byGroup)
-	if err := l.Write(l.Query); err != nil {
+	reply(l.Query(), byGroup)
+	if err := l.Write(l.Query()); err != nil {
 		t.Error(err)
 	}
 	l.Done()

@@ -11,19 +11,21 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fedns/fedns/internal/dns/packet"
 )
 
 // A Group is the sockets of one address.
 type Group struct {
 	loops   []*loop
-	handler atomic.Pointer[Handler]
+	handler atomic.Pointer[packet.Handler]
 	running sync.WaitGroup
 }
 
 // Open opens n sockets beside the others that are bound to addr, which must have
 // been so with SO_REUSEPORT by the same user, and steers plain queries to them.
 // others is how many there are.
-func Open(addr netip.AddrPort, zone string, others, n int, h Handler) (*Group, error) {
+func Open(addr netip.AddrPort, zone string, others, n int, h packet.Handler) (*Group, error) {
 	g := &Group{}
 	g.handler.Store(&h)
 	for range n {
@@ -46,7 +48,7 @@ func Open(addr netip.AddrPort, zone string, others, n int, h Handler) (*Group, e
 }
 
 // Handle makes h answer what is read from now on.
-func (g *Group) Handle(h Handler) { g.handler.Store(&h) }
+func (g *Group) Handle(h packet.Handler) { g.handler.Store(&h) }
 
 // grace is how long Close waits for deferred answers: as CoreDNS does for what is under way
 // when it stops.

@@ -18,6 +18,8 @@ import (
 	"weak"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fedns/fedns/internal/dns/packet"
 )
 
 // Plain queries come to the group, everything else goes where it went before.
@@ -249,8 +251,8 @@ func TestCloseInterrupted(t *testing.T) {
 func TestCloseWithFewerOthers(t *testing.T) {
 	first := beside(t, "127.0.0.1:0")
 	second, third := beside(t, first.addr.String()), beside(t, first.addr.String())
-	letters := make(chan *Deferred, 1)
-	g, err := Open(first.addr, "", 3, 2, &echo{respond: func(p *Packet) int {
+	letters := make(chan packet.Deferred, 1)
+	g, err := Open(first.addr, "", 3, 2, &echo{respond: func(p *packet.Packet) int {
 		if p.Buf[12] == 'L' {
 			letters <- p.Keep()
 			return 0
@@ -265,7 +267,7 @@ func TestCloseWithFewerOthers(t *testing.T) {
 	third.Close()
 	tr := begin(t, first.addr, 4)
 	tr.more(t, 500)
-	var l *Deferred
+	var l packet.Deferred
 	eventually(t, "the group has a letter", func() bool {
 		// From here or there, until it goes to the group.
 		send(t, dial(t, first.addr), query(1, "Letter"))
@@ -302,7 +304,7 @@ func closeAnswers(t *testing.T, listen, asked string) {
 	o := beside(t, listen)
 	addr := netip.AddrPortFrom(netip.MustParseAddr(asked), o.addr.Port())
 	held := newGate()
-	e := &echo{by: byGroup, respond: func(p *Packet) int {
+	e := &echo{by: byGroup, respond: func(p *packet.Packet) int {
 		held.pass()
 		reply(p.Buf, byGroup)
 		return p.N
@@ -347,7 +349,7 @@ func TestDrops(t *testing.T) {
 	const clients, each = 7, 60
 	o := beside(t, "127.0.0.1:0")
 	held := newGate()
-	e := &echo{by: byGroup, respond: func(p *Packet) int {
+	e := &echo{by: byGroup, respond: func(p *packet.Packet) int {
 		held.pass()
 		id := binary.BigEndian.Uint16(p.Buf)
 		if id%3 == 0 {
@@ -439,7 +441,7 @@ func wildcard(t *testing.T, o *neighbour, asked []string) {
 	var mu sync.Mutex
 	sources := map[netip.AddrPort]bool{}
 	var late sync.WaitGroup
-	e := &echo{respond: func(p *Packet) int {
+	e := &echo{respond: func(p *packet.Packet) int {
 		mu.Lock()
 		defer mu.Unlock()
 		sources[p.From] = true
@@ -484,7 +486,7 @@ func wildcard(t *testing.T, o *neighbour, asked []string) {
 // next one is itself again.
 func TestSizes(t *testing.T) {
 	o := beside(t, "127.0.0.1:0")
-	e := &echo{respond: func(p *Packet) int {
+	e := &echo{respond: func(p *packet.Packet) int {
 		cut, last := byte(0), p.Buf[p.N-1]
 		if p.Cut {
 			cut = 1
@@ -496,7 +498,7 @@ func TestSizes(t *testing.T) {
 	}}
 	g, _ := open(t, o, 1, e)
 	c := dial(t, o.addr)
-	for _, size := range []int{12, 13, 511, 512, 513, 1232, 1500, Size - 1, Size, Size + 1, 2 * Size, 65507, 18} {
+	for _, size := range []int{12, 13, 511, 512, 513, 1232, 1500, packet.Size - 1, packet.Size, packet.Size + 1, 2 * packet.Size, 65507, 18} {
 		q := query(1, strings.Repeat("x", size-12))
 		if size > 12 {
 			q[size-1] = 'z'
@@ -504,21 +506,21 @@ func TestSizes(t *testing.T) {
 		got := ask(t, c, q)
 		n, cut, last := int(binary.BigEndian.Uint32(got[12:])), got[16] == 1, got[17]
 		want := byte('z')
-		if size > Size {
+		if size > packet.Size {
 			want = 'x'
 		}
-		if len(got) != 18 || n != min(size, Size) || cut != (size > Size) || size != 12 && last != want {
+		if len(got) != 18 || n != min(size, packet.Size) || cut != (size > packet.Size) || size != 12 && last != want {
 			t.Errorf("%d bytes: answer %x, of %d, cut %v, last %c", size, got, n, cut, last)
 		}
 	}
 	// The longest answer fills the buffer.
-	g.Handle(&echo{respond: func(p *Packet) int {
+	g.Handle(&echo{respond: func(p *packet.Packet) int {
 		reply(p.Buf, byGroup)
-		p.Buf[Size-1] = 'e'
-		return Size
+		p.Buf[packet.Size-1] = 'e'
+		return packet.Size
 	}})
-	if got := ask(t, c, query(2, "")); len(got) != Size || got[Size-1] != 'e' {
-		t.Errorf("an answer of %d bytes has come as %d", Size, len(got))
+	if got := ask(t, c, query(2, "")); len(got) != packet.Size || got[packet.Size-1] != 'e' {
+		t.Errorf("an answer of %d bytes has come as %d", packet.Size, len(got))
 	}
 }
 
@@ -534,7 +536,7 @@ func TestUnsendable(t *testing.T) {
 	defer unix.Close(raw)
 	o := beside(t, "127.0.0.1:0")
 	held := newGate()
-	open(t, o, 1, &echo{respond: func(p *Packet) int {
+	open(t, o, 1, &echo{respond: func(p *packet.Packet) int {
 		held.pass()
 		reply(p.Buf, byGroup)
 		return p.N

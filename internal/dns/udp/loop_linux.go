@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fedns/fedns/internal/dns/packet"
 )
 
 // A message is struct mmsghdr of recvmmsg(2).
@@ -20,7 +22,7 @@ type message struct {
 
 // A slot is what one datagram is read into. Its answer goes back through the same.
 type slot struct {
-	buf     [Size]byte
+	buf     [packet.Size]byte
 	name    unix.RawSockaddrInet6 // an IPv4 address fits too
 	control [controlSize]byte
 	iov     unix.Iovec
@@ -44,7 +46,7 @@ type loop struct {
 
 	messages []message
 	slots    []*slot // of the messages: any, once answers have been sorted to the front
-	packet   Packet
+	packet   packet.Packet
 	at       int // the message that packet is
 }
 
@@ -65,7 +67,7 @@ func newLoop(fd, family int, local netip.AddrPort) *loop {
 		}
 		l.reset(i)
 	}
-	l.packet.keep = l.letter
+	l.packet.Keep = l.letter
 	return l
 }
 
@@ -73,7 +75,7 @@ func newLoop(fd, family int, local netip.AddrPort) *loop {
 func (l *loop) reset(i int) {
 	m := &l.messages[i]
 	m.hdr.Namelen = unix.SizeofSockaddrInet6
-	m.hdr.Iov.SetLen(Size)
+	m.hdr.Iov.SetLen(packet.Size)
 	if l.wild {
 		m.hdr.SetControllen(controlSize)
 	}
@@ -109,8 +111,8 @@ func (l *loop) stop() {
 
 func (l *loop) run() {
 	var (
-		handler   *Handler
-		responder Responder
+		handler   *packet.Handler
+		responder packet.Responder
 	)
 	for round := 1; ; round++ {
 		last := l.stopped.Load() // before it is read: what comes until then is answered
@@ -152,7 +154,7 @@ func (l *loop) read(last bool) (n int, empty bool) {
 }
 
 // answer has n datagrams answered, and sends the answers.
-func (l *loop) answer(r Responder, n int) {
+func (l *loop) answer(r packet.Responder, n int) {
 	r.Begin()
 	out := 0
 	for i := range n {

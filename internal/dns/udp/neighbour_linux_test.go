@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coredns/coredns/plugin/pkg/reuseport"
+
+	"github.com/fedns/fedns/internal/dns/packet"
 )
 
 // Who answered, in the fourth byte of what comes back.
@@ -76,7 +78,7 @@ func beside(t testing.TB, addr string) *neighbour {
 // An echo answers with what was asked.
 type echo struct {
 	by      byte
-	respond func(*Packet) int // instead, if it isn't nil
+	respond func(*packet.Packet) int // instead, if it isn't nil
 
 	sockets atomic.Int64 // what Responder was called with
 	made    atomic.Int64 // responders
@@ -85,7 +87,7 @@ type echo struct {
 }
 
 // Responder implements Handler.
-func (e *echo) Responder(n int) Responder {
+func (e *echo) Responder(n int) packet.Responder {
 	e.sockets.Store(int64(n))
 	return &echoer{echo: e, number: int(e.made.Add(1)) - 1}
 }
@@ -112,7 +114,7 @@ func (e *echoer) End() {
 	e.batch.Store(max(e.batch.Load(), e.since))
 }
 
-func (e *echoer) Respond(p *Packet) int {
+func (e *echoer) Respond(p *packet.Packet) int {
 	if !e.begun {
 		panic("Respond before Begin")
 	}
@@ -126,7 +128,7 @@ func (e *echoer) Respond(p *Packet) int {
 }
 
 // open opens a group beside o that is closed with the test, unless it was before.
-func open(t testing.TB, o *neighbour, n int, h Handler) (g *Group, shut func()) {
+func open(t testing.TB, o *neighbour, n int, h packet.Handler) (g *Group, shut func()) {
 	t.Helper()
 	g, err := Open(o.addr, "", 1, n, h)
 	if err != nil {

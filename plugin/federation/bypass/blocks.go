@@ -20,6 +20,7 @@ import (
 // A Block is a server block of the Corefile as far as it matters to whoever
 // answers some of its questions in its place.
 type Block struct {
+	Number int // of the block in the Corefile
 	file   string
 	keys   []key
 	zones  []string // its keys as they are written, of all transports
@@ -27,10 +28,17 @@ type Block struct {
 	tokens map[string][]caddyfile.Token
 }
 
-// A key is a zone and a port that a block answers for, without encryption.
+// A key is a zone that a block answers for, at a port, by a transport.
 type key struct {
-	zone dnsname.Name
-	port string
+	transport string
+	zone      dnsname.Name
+	port      string
+}
+
+// ports are those that CoreDNS takes where a key says none, by transport.
+var ports = map[string]string{
+	transport.DNS: dnsserver.Port, transport.TLS: transport.TLSPort, transport.QUIC: transport.QUICPort,
+	transport.GRPC: transport.GRPCPort, transport.HTTPS: transport.HTTPSPort, transport.HTTPS3: transport.HTTPSPort,
 }
 
 // Blocks reads the Corefile of an instance once more: which other blocks and
@@ -41,23 +49,20 @@ func Blocks(input caddy.Input) ([]Block, error) {
 		return nil, err
 	}
 	var out []Block
-	for _, p := range parsed {
-		b := Block{file: input.Path(), zones: p.Keys, tokens: p.Tokens}
+	for i, p := range parsed {
+		b := Block{Number: i, file: input.Path(), zones: p.Keys, tokens: p.Tokens}
 		for _, k := range p.Keys {
 			trans, rest := coreparse.Transport(k)
-			if trans != transport.DNS {
-				continue
-			}
 			hosts, port, err := plugin.SplitHostPort(rest)
 			if err != nil {
 				return nil, err
 			}
 			if port == "" {
-				port = dnsserver.Port
+				port = ports[trans]
 			}
 			for _, h := range hosts {
 				for _, z := range plugin.Host(h).NormalizeExact() {
-					b.keys = append(b.keys, key{dnsname.Name(z), port})
+					b.keys = append(b.keys, key{trans, dnsname.Name(z), port})
 				}
 			}
 		}
@@ -82,11 +87,25 @@ func bound(tokens []caddyfile.Token) []string {
 	return out
 }
 
-// shares says whether a block answers on a host and port.
-func (b *Block) shares(host, port string) bool {
-	return slices.ContainsFunc(b.keys, func(k key) bool { return k.port == port }) &&
-		(b.hosts == nil || host == "" || slices.Contains(b.hosts, host))
+// A Place is where a server answers.
+type Place struct{ Transport, Host, Port string }
+
+// PlaceOf takes the address apart that CoreDNS gives a server.
+func PlaceOf(addr string) Place {
+	trans, rest := coreparse.Transport(addr)
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil {
+		return Place{}
+	}
+	return Place{trans, host, port}
 }
+
+// shares says whether a block answers at a place.
+func (b *Block) shares(p Place) bool {
+	return slices.ContainsFunc(b.keys, p.has) && (b.hosts == nil || p.Host == "" || slices.Contains(b.hosts, p.Host))
+}
+
+func (p Place) has(k key) bool { return k.transport == p.Transport && k.port == p.Port }
 
 // Neighbours are the server blocks beside the one of a domain, at an address.
 type Neighbours struct {
@@ -95,13 +114,13 @@ type Neighbours struct {
 }
 
 // Owns says whether CoreDNS would ask block i, and it alone, for the names of a
-// domain that come to a host and port: its key is the longest that the domain is
+// domain that come to a place: its key is the longest that the domain is
 // under. why says why not.
-func Owns(all []Block, i int, domain dnsname.Name, host, port string) (n Neighbours, why string) {
+func Owns(all []Block, i int, domain dnsname.Name, at Place) (n Neighbours, why string) {
 	var best dnsname.Name
 	owner := -1
 	for j := range all {
-		for _, zone := range all[j].At(host, port) {
+		for _, zone := range all[j].At(at) {
 			if _, ok := zone.Under(string(domain)); ok {
 				n.Above = n.Above || j != i
 				if len(zone) < len(best) {
@@ -122,25 +141,15 @@ func Owns(all []Block, i int, domain dnsname.Name, host, port string) (n Neighbo
 	return n, ""
 }
 
-// At are the zones that a block answers for on a host and port.
-func (b *Block) At(host, port string) (zones []dnsname.Name) {
-	if !b.shares(host, port) {
+// At are the zones that a block answers for at a place.
+func (b *Block) At(p Place) (zones []dnsname.Name) {
+	if !b.shares(p) {
 		return nil
 	}
 	for _, k := range b.keys {
-		if k.port == port {
+		if p.has(k) {
 			zones = append(zones, k.zone)
 		}
 	}
 	return zones
-}
-
-// ListenHost splits the address that CoreDNS gives a server.
-func ListenHost(addr string) (host, port string) {
-	_, rest := coreparse.Transport(addr)
-	host, port, err := net.SplitHostPort(rest)
-	if err != nil {
-		return "", ""
-	}
-	return host, port
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dns/rrl"
-	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
@@ -117,7 +117,7 @@ func newTally(h *Handler) *counters {
 	}
 	for i := range h.domains {
 		if h.domains[i].zone != "" {
-			t.domains[i].fill(h.addr, h.domains[i].zone, set)
+			t.domains[i].fill(h.addr, h.domains[i].zone, h.proto, set)
 		}
 		if h.domains[i].part.Allowed {
 			set(&t.domains[i].allowed, acl.RequestAllowCount, h.addr, noView)
@@ -130,8 +130,8 @@ func newTally(h *Handler) *counters {
 const noView = ""
 
 // fill names the counters of CoreDNS for one zone.
-func (p *perDomain) fill(server, zone string, set func(*counter, *prometheus.CounterVec, ...string)) {
-	const view, proto = noView, "udp"
+func (p *perDomain) fill(server, zone, proto string, set func(*counter, *prometheus.CounterVec, ...string)) {
+	const view = noView
 	for f, family := range [2]string{"1", "2"} {
 		for i := range p.requests[f] {
 			name := "other"
@@ -152,7 +152,7 @@ func (p *perDomain) fill(server, zone string, set func(*counter, *prometheus.Cou
 
 // count tells of an answer of a domain as CoreDNS's prometheus plugin would; of
 // sizes and durations of one in so many.
-func (t *counters) count(r *responder, p *udp.Packet, d *domain, size int, rcode byte) {
+func (t *counters) count(r *responder, p *packet.Packet, d *domain, size int, rcode byte) {
 	t.fast.add()
 	c := &t.domains[d.index]
 	family := 1

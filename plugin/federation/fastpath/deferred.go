@@ -2,26 +2,28 @@ package fastpath
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
+	"net/netip"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/internal/dns/message"
-	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 // chain has the chain of plugins answer a packet as CoreDNS would have, had it come
 // by its own socket.
-func (r *responder) chain(p *udp.Packet) int {
-	return r.later(p, func(w *deferred) { w.serve(w.Query) })
+func (r *responder) chain(p *packet.Packet) int {
+	return r.later(p, func(w *deferred) { w.serve(w.Query()) })
 }
 
 // slowPath has the chain answer a question for a name of a domain: with an OPT record
 // that CoreDNS understands, in whose place that of the answer is put.
-func (r *responder) slowPath(p *udp.Packet, d *domain) int {
+func (r *responder) slowPath(p *packet.Packet, d *domain) int {
 	e, x, q := r.q.EDNS, r.reply.Extras, r.q.Strip(p.Buf[:p.N], &r.reply.Extras)
 	return r.later(p, func(w *deferred) {
 		if e.Present {
@@ -33,22 +35,39 @@ func (r *responder) slowPath(p *udp.Packet, d *domain) int {
 }
 
 // later has f answer a packet beside all others.
-func (r *responder) later(p *udp.Packet, f func(*deferred)) int {
+func (r *responder) later(p *packet.Packet, f func(*deferred)) int {
 	r.tally.chain.add()
-	w := &deferred{Deferred: p.Keep(), server: r.server, jar: r.jar.Load()}
+	w := &deferred{Deferred: p.Keep(), from: p.From, stream: p.Stream, server: r.server, jar: r.jar.Load()}
 	if r.chained.put(job{
 		do:   func() { defer w.Done(); f(w) },
-		drop: w.Done,
+		drop: w.drop,
 	}) {
 		r.tally.lost.add()
 	}
 	return 0
 }
 
+// drop has a question go unanswered in a datagram. Who has a connection would wait for an answer,
+// and not ask again.
+func (w *deferred) drop() {
+	if !w.stream {
+		w.Done()
+		return
+	}
+	go func() { // whoever reads the connections can't wait until it is taken
+		defer w.Done()
+		if m := new(dns.Msg); m.Unpack(w.Query()) == nil {
+			_ = w.WriteMsg(new(dns.Msg).SetRcode(m, dns.RcodeServerFailure)) // who has gone needs none
+		}
+	}()
+}
+
 // A deferred is a question that the chain answers: the dns.ResponseWriter that it
 // writes to.
 type deferred struct {
-	*udp.Deferred
+	packet.Deferred
+	from   netip.AddrPort
+	stream bool // it came by a connection
 	server *dnsserver.Server
 	jar    *cookie.Keyring // nil: no cookies
 
@@ -61,13 +80,14 @@ type deferred struct {
 	limit  int
 
 	signature error  // of the question
-	mac       string // of the signature (RFC 8945 section 5.4.1)
+	mac       string // of the signature, or of that of the message before (RFC 8945 sections 5.3.1 and 5.4.1)
+	later     bool   // a message of several behind the first, of which the times are signed only
 }
 
 // reject writes the answer to a packet that CoreDNS's own server refuses for its header
 // alone: what it isn't able to do, or what isn't put together as a query is. Its size is 0 if
 // it isn't refused.
-func reject(p *udp.Packet) (size int) {
+func reject(p *packet.Packet) (size int) {
 	if p.N < message.HeaderSize {
 		return 0
 	}
@@ -103,13 +123,19 @@ func (w *deferred) serve(query []byte) {
 		}
 	}
 	var sound bool
-	if w.cookie, _, sound = zone.Recognize(w.jar, m, w.From.Addr().Unmap()); !sound {
+	if w.cookie, _, sound = zone.Recognize(w.jar, m, w.from.Addr().Unmap()); !sound {
 		reply := new(dns.Msg).SetRcode(m, dns.RcodeFormatError)
 		reply.SetEdns0(message.Payload, false)
 		_ = w.WriteMsg(reply)
 		return
 	}
-	if o := m.IsEdns0(); o != nil {
+	switch o := m.IsEdns0(); {
+	case o == nil:
+	case w.stream && len(m.Question) == 1 && m.Question[0].Qclass == dns.ClassINET && (m.Question[0].Qtype == dns.TypeAXFR || m.Question[0].Qtype == dns.TypeIXFR):
+		w.cookie = nil // of many messages
+	case w.stream:
+		w.room = dns.MaxMsgSize
+	default:
 		w.room = max(dns.MinMsgSize, int(o.UDPSize()))
 	}
 	ctx := context.WithValue(context.Background(), dnsserver.Key{}, w.server)
@@ -130,10 +156,11 @@ func (w *deferred) WriteMsg(m *dns.Msg) error {
 		if !ok && t.Error != dns.RcodeBadKey {
 			return dns.ErrSecret
 		}
-		b, _, err := dns.TsigGenerate(m, secret, w.mac, false)
+		b, mac, err := dns.TsigGenerate(m, secret, w.mac, w.later)
 		if err != nil {
 			return err
 		}
+		w.mac = mac
 		return w.Deferred.Write(b)
 	}
 	b, err := w.pack(m)
@@ -197,12 +224,27 @@ func (w *deferred) pack(m *dns.Msg) ([]byte, error) {
 // The rest of dns.ResponseWriter.
 
 func (w *deferred) LocalAddr() net.Addr         { return w.Deferred.To() }
-func (w *deferred) RemoteAddr() net.Addr        { return net.UDPAddrFromAddrPort(w.From) }
 func (w *deferred) Write(b []byte) (int, error) { return len(b), w.Deferred.Write(b) }
 func (w *deferred) Close() error                { return nil }
 func (w *deferred) TsigStatus() error           { return w.signature }
-func (w *deferred) TsigTimersOnly(bool)         {}
+func (w *deferred) TsigTimersOnly(later bool)   { w.later = later }
 func (w *deferred) Hijack()                     {}
+
+// RemoteAddr says by its type how the question came.
+func (w *deferred) RemoteAddr() net.Addr {
+	if w.stream {
+		return net.TCPAddrFromAddrPort(w.from)
+	}
+	return net.UDPAddrFromAddrPort(w.from)
+}
+
+// ConnectionState implements dns.ConnectionStater; nil where nothing is encrypted.
+func (w *deferred) ConnectionState() *tls.ConnectionState {
+	if c, ok := w.Deferred.(dns.ConnectionStater); ok {
+		return c.ConnectionState()
+	}
+	return nil
+}
 
 // header16 reads the header of a message as the library's accept function wants
 // it.

@@ -1,4 +1,4 @@
-// Package fastpath answers questions in plain datagrams past CoreDNS's chain of plugins, from
+// Package fastpath answers questions in datagrams and by connections past CoreDNS's chain of plugins, from
 // sockets of its own beside CoreDNS's: what package zone answers by itself; what a plugin has
 // to see, and all else, goes to the chain, a few at a time, the oldest dropped first.
 //
@@ -10,6 +10,7 @@ package fastpath
 import (
 	"errors"
 	"hash/maphash"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -22,14 +23,14 @@ import (
 	"github.com/fedns/fedns/internal/dns/cookie"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
+	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dns/rrl"
-	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
-// A Handler answers the questions of one address that come in plain datagrams, past
+// A Handler answers the questions of one address that come in datagrams, or by connections, past
 // CoreDNS's own sockets: what federation knows from bytes to bytes, the rest
 // through the chain of plugins.
 //
@@ -58,11 +59,24 @@ type Handler struct {
 	seed    maphash.Seed
 	chained *queue         // of what the chain answers
 	zones   []dnsname.Name // of all server blocks of the address
+	proto   string         // that CoreDNS's metrics count by
+	idle    uint16         // for how long a connection may be, in tenths of a second
 }
 
 // New answers for an address as CoreDNS names it, with so many goroutines for what the
 // chain has to answer.
-func New(addr string, workers int) *Handler { return &Handler{addr: addr, chained: newQueue(workers)} }
+func New(addr string, workers int) *Handler {
+	return &Handler{addr: addr, proto: "udp", chained: newQueue(workers, queueRoom)}
+}
+
+// overStreams answers what comes by connections as h does what comes in datagrams.
+func (h *Handler) overStreams(workers int, idle time.Duration) *Handler {
+	s := *h
+	s.proto, s.idle = "tcp", uint16(min(idle/(100*time.Millisecond), math.MaxUint16))
+	s.limit = rrl.Policy{Mode: "off"} // whoever has a connection is where it says it is
+	s.chained = newQueue(workers, streamRoom)
+	return &s
+}
 
 // A domain is one of zone, with what the plugins beside it need to see.
 type domain struct {
@@ -110,10 +124,11 @@ func (h *Handler) Guard(owners []*Owner) error {
 	return nil
 }
 
-// Responder implements udp.Handler.
-func (h *Handler) Responder(n int) udp.Responder {
+// Responder implements packet.Handler.
+func (h *Handler) Responder(n int) packet.Responder {
 	r := &responder{Handler: h, reply: zone.Transaction{Turn: rand.Uint32()}, tally: newTally(h)}
 	r.find = r.aliased
+	r.reply.Idle = h.idle
 	if h.limit.Limited() {
 		// Chance spreads what one network asks over all sockets.
 		l := h.limit.Limit
@@ -136,23 +151,24 @@ type responder struct {
 	wall  uint32    // the same, in seconds since 1970
 }
 
-// Begin implements udp.Responder.
+// Begin implements packet.Responder.
 func (r *responder) Begin() {
 	r.began, r.reply.Now = time.Now(), pipeline.Now()
 	r.wall = uint32(r.began.Unix())
 	r.reply.Time = r.wall
 }
 
-// End implements udp.Responder.
+// End implements packet.Responder.
 func (r *responder) End() { r.tally.flush() }
 
-// Respond implements udp.Responder.
-func (r *responder) Respond(p *udp.Packet) int {
-	if Reflects(p.From.Port()) {
+// Respond implements packet.Responder.
+func (r *responder) Respond(p *packet.Packet) int {
+	if !p.Stream && Reflects(p.From.Port()) {
 		r.tally.mirrored.add()
 		return 0
 	}
 	q := &r.q
+	q.Stream = p.Stream
 	reading := q.Read(p.Buf[:p.N])
 	if reading == message.Ignore {
 		return 0
@@ -217,7 +233,11 @@ func (r *responder) Respond(p *udp.Packet) int {
 		return size
 	}
 	size, o := r.answer(p, d, need)
-	if size == 0 {
+	switch {
+	case size > 0:
+	case p.Stream && (q.Type == dns.TypeAXFR || q.Type == dns.TypeIXFR):
+		return r.chain(p) // of many messages
+	default:
 		return r.slowPath(p, d)
 	}
 	d.part.Flags.Apply(p.Buf)
@@ -228,7 +248,7 @@ func (r *responder) Respond(p *udp.Packet) int {
 
 // checkCookie looks at the client's cookie, says whether it has shown that it is
 // where it says it is, and sets what the OPT record of the answer will hold.
-func (r *responder) checkCookie(p *udp.Packet, d *domain) (holder bool) {
+func (r *responder) checkCookie(p *packet.Packet, d *domain) (holder bool) {
 	e := &r.q.EDNS
 	r.reply.Scope = 0
 	if d == nil {
@@ -287,7 +307,7 @@ func (r *responder) aliased(name string) (*zone.Block, *zone.Domain) {
 
 // answer writes the answer to the question in p, if it is one for names in the
 // domain and none that another plugin needs to see; else its size is 0.
-func (r *responder) answer(p *udp.Packet, d *domain, need bypass.Kinds) (size int, o zone.Outcome) {
+func (r *responder) answer(p *packet.Packet, d *domain, need bypass.Kinds) (size int, o zone.Outcome) {
 	q := &r.q
 	switch q.Type {
 	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME:

@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/transport"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
+	"github.com/fedns/fedns/internal/dns/stream"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/plugin/federation/observe"
@@ -30,9 +32,12 @@ var (
 
 // Shared says whether another process has sockets at the address of a server.
 func Shared(inst *caddy.Instance, addr string) bool {
-	host, port := bypass.ListenHost(addr)
-	local, _ := locate(inst, host, port)
-	return local != nil && len(sockets.Others("udp", local.AddrPort())) > 0
+	for _, network := range []string{"udp", "tcp"} {
+		if local, _ := locate(inst, addr, network); local.IsValid() && len(sockets.Others(network, local)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Listeners are the addresses with our own sockets on them. Its user locks it.
@@ -40,31 +45,36 @@ type Listeners struct {
 	// server gives CoreDNS's server of an owner at an address, for which it may wait; nil: there
 	// is none.
 	server func(o *Owner, addr string) *dnsserver.Server
-	open   map[string]*listener
+	// conns are the limits of connections, ended hears of those that were beyond them.
+	conns func() sockets.ConnLimits
+	ended func(why string)
+	open  map[string]*listener
+	going sync.WaitGroup // connections of what was closed
 }
 
 // NewListeners has none yet.
-func NewListeners(server func(o *Owner, addr string) *dnsserver.Server) *Listeners {
-	return &Listeners{server: server, open: map[string]*listener{}}
+func NewListeners(server func(o *Owner, addr string) *dnsserver.Server, conns func() sockets.ConnLimits, ended func(why string)) *Listeners {
+	return &Listeners{server: server, conns: conns, ended: ended, open: map[string]*listener{}}
 }
 
-// A listener is one address with our own sockets on it. They outlive a reload: what
-// answers is changed, the sockets stay.
+// A listener is one address with our own sockets on it, of one protocol. They outlive a reload:
+// what answers is changed, the sockets stay.
 type listener struct {
-	group  *udp.Group
-	others int // CoreDNS's own
-	owners []*Owner
-	server string // as metrics name it
+	datagrams *udp.Group    // nil: there are connections
+	streams   *stream.Group // nil: there are none
+	others    int           // CoreDNS's own
+	owners    []*Owner
+	server    string // as metrics name it
 }
 
 // Listen has an address answered for all of fs that can. reason is why others can't,
 // or, if it isn't on, why none can.
 func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all []bypass.Block) (on bool, reason error) {
 	listening.WithLabelValues(addr).Set(0)
-	host, port := bypass.ListenHost(addr)
+	at := bypass.PlaceOf(addr)
 	h := New(addr, processors())
 	for i := range all {
-		h.zones = append(h.zones, all[i].At(host, port)...)
+		h.zones = append(h.zones, all[i].At(at)...)
 	}
 	reason = ErrOff
 	var owners []*Owner
@@ -76,7 +86,7 @@ func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all [
 			return false, errors.New("the Corefile has changed since it was read")
 		}
 		for _, d := range f.Domains {
-			beside, why := bypass.Owns(all, f.Number, d.Name, host, port)
+			beside, why := bypass.Owns(all, f.Number, d.Name, at)
 			if why != "" {
 				reason = errors.New(why)
 				continue
@@ -95,59 +105,151 @@ func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all [
 	if len(h.domains) == 0 {
 		return false, reason
 	}
+	secure := at.Transport == transport.TLS
+	if secure && slices.ContainsFunc(all, func(b bypass.Block) bool { return len(b.At(at)) > 0 && b.Number != owners[0].Number }) {
+		return false, errors.New("another server block answers there too")
+	}
 	if h.server = p.server(owners[0], addr); h.server == nil {
 		return false, errors.New("another server block has its say about what this address writes")
-	}
-	local, others := locate(inst, host, port)
-	if local == nil {
-		return false, errors.New("CoreDNS has no socket there")
 	}
 	if err := h.Guard(owners); err != nil {
 		return false, err
 	}
-	n := processors()
-	key := local.String()
+	if secure {
+		if err := p.listenTCP(inst, h, owners, owners[0].secure()); err != nil {
+			return false, err
+		}
+		listening.WithLabelValues(addr).Set(1)
+		observe.Log.Infof("fast path on %s, sockets: %d", addr, processors())
+		return true, reason
+	}
+	if err := p.listenUDP(inst, h, owners); err != nil {
+		return false, err
+	}
+	listening.WithLabelValues(addr).Set(1)
+	observe.Log.Infof("fast path on %s, sockets: %d", addr, processors())
+	if err := p.listenTCP(inst, h, owners, nil); errors.Is(err, ErrShared) {
+		return true, err
+	} else if err != nil {
+		observe.Log.Warningf("no fast path on %s for connections: %v; the plugin chain answers", addr, err)
+	}
+	return true, reason
+}
+
+// listenUDP has datagrams to the address of h answered.
+func (p *Listeners) listenUDP(inst *caddy.Instance, h *Handler, owners []*Owner) error {
+	local, others := locate(inst, h.addr, "udp")
+	if !local.IsValid() {
+		return errNoSocket
+	}
+	l, err := p.find("udp", local, others)
+	if err != nil {
+		return err
+	}
+	if l.datagrams != nil {
+		l.datagrams.Handle(h)
+	} else if l.datagrams, err = udp.Open(local, local.Addr().Zone(), others, processors(), h); err != nil {
+		return err
+	}
+	p.keep("udp", local, l, owners, h)
+	return nil
+}
+
+// listenTCP has connections to the address of h answered; with a configuration, encrypted ones.
+func (p *Listeners) listenTCP(inst *caddy.Instance, h *Handler, owners []*Owner, secure *tls.Config) error {
+	local, others := locate(inst, h.addr, "tcp")
+	if !local.IsValid() {
+		return errNoSocket
+	}
+	l, err := p.find("tcp", local, others)
+	if err != nil {
+		return err
+	}
+	s := p.service(h)
+	s.TLS = secure
+	if l.streams != nil {
+		l.streams.Handle(s)
+	} else if l.streams, err = stream.Open(local, local.Addr().Zone(), others, processors(), s); err != nil {
+		return err
+	}
+	p.keep("tcp", local, l, owners, h)
+	return nil
+}
+
+var errNoSocket = errors.New("CoreDNS has no socket there")
+
+// service is how connections to the address of a handler are met.
+func (p *Listeners) service(h *Handler) *stream.Service {
+	limits := p.conns()
+	s := &stream.Service{
+		Handler: h.overStreams(processors(), h.server.IdleTimeout),
+		Limits: stream.Limits{Question: h.server.ReadTimeout, Idle: h.server.IdleTimeout, Write: h.server.WriteTimeout,
+			Queries: max(0, h.server.MaxTCPQueries), All: limits.All, Network: limits.Network},
+		Ended: p.ended,
+		Short: func(err error) {
+			observe.Log.Errorf("connections to %s wait to be accepted: %v", h.addr, err)
+		},
+	}
+	return s
+}
+
+// find gives the listener of a protocol at an address, with as many others beside it as there were; a
+// new one is empty.
+func (p *Listeners) find(network string, local netip.AddrPort, others int) (*listener, error) {
+	key := network + " " + local.String()
 	l := p.open[key]
-	if l == nil && len(sockets.Others("udp", local.AddrPort())) > 0 {
-		return false, ErrShared
+	if l == nil && len(sockets.Others(network, local)) > 0 {
+		return nil, ErrShared
 	}
 	if l != nil && l.others != others {
 		// The kernel counts sockets in the order they were bound: ours come last again.
-		l.close()
+		p.close(l)
 		delete(p.open, key)
 		l = nil
 	}
-	if l != nil {
-		l.group.Handle(h)
-	} else {
-		g, err := udp.Open(local.AddrPort(), local.Zone, others, n, h)
-		if err != nil {
-			return false, err
-		}
-		l = &listener{group: g, others: others}
-		p.open[key] = l
+	if l == nil {
+		l = &listener{others: others}
 	}
-	l.owners, l.server = owners, addr
-	listening.WithLabelValues(addr).Set(1)
-	observe.Log.Infof("fast path on %s, sockets: %d", addr, n)
-	return true, reason
+	return l, nil
+}
+
+// keep notes who answers at an address.
+func (p *Listeners) keep(network string, local netip.AddrPort, l *listener, owners []*Owner, h *Handler) {
+	l.owners, l.server = owners, h.addr
+	p.open[network+" "+local.String()] = l
 }
 
 // Close closes the listeners whose owners have all gone.
 func (p *Listeners) Close(gone func(*Owner) bool) {
+	var closing sync.WaitGroup
 	for key, l := range p.open {
 		if !slices.ContainsFunc(l.owners, func(f *Owner) bool { return !gone(f) }) {
-			l.close()
+			closing.Go(func() { p.close(l) })
 			delete(p.open, key)
 		}
 	}
+	closing.Wait()
 }
 
-func (l *listener) close() {
-	if err := l.group.Close(); err != nil {
+// Wait waits until connections of what was closed have ended.
+func (p *Listeners) Wait() { p.going.Wait() }
+
+// close gives an address back. Connections that are there go on until they are quiet.
+func (p *Listeners) close(l *listener) {
+	var err error
+	if l.datagrams != nil || bypass.PlaceOf(l.server).Transport != transport.DNS {
+		listening.WithLabelValues(l.server).Set(0)
+	}
+	switch {
+	case l.datagrams != nil:
+		err = l.datagrams.Close()
+	case l.streams != nil:
+		err = l.streams.Leave()
+		p.going.Go(l.streams.Wait)
+	}
+	if err != nil {
 		observe.Log.Errorf("fast path on %s: %v", l.server, err)
 	}
-	listening.WithLabelValues(l.server).Set(0)
 }
 
 // processors is how many sockets answer at once: as many as there are processors for
@@ -162,19 +264,26 @@ var processors = sync.OnceValue(func() int {
 
 // locate finds the address that a server of the Corefile is bound to, and how many
 // sockets are.
-func locate(inst *caddy.Instance, host, port string) (local *net.UDPAddr, n int) {
-	want, _ := netip.ParseAddr(host)
+func locate(inst *caddy.Instance, addr, network string) (local netip.AddrPort, n int) {
+	at := bypass.PlaceOf(addr)
+	want, _ := netip.ParseAddr(at.Host)
 	for _, s := range inst.Servers() {
-		a, ok := s.LocalAddr().(*net.UDPAddr)
-		if !ok || port != "0" && fmt.Sprint(a.Port) != port {
+		var a netip.AddrPort
+		if u, ok := s.LocalAddr().(*net.UDPAddr); ok && network == "udp" {
+			a = u.AddrPort()
+		}
+		if t, ok := s.Addr().(*net.TCPAddr); ok && network == "tcp" {
+			a = t.AddrPort()
+		}
+		if !a.IsValid() || at.Port != "0" && fmt.Sprint(a.Port()) != at.Port {
 			continue
 		}
-		ip, _ := netip.AddrFromSlice(a.IP)
-		if ip = ip.Unmap(); ip != want.Unmap().WithZone("") && !(ip.IsUnspecified() && (host == "" || want.IsUnspecified())) {
+		ip := a.Addr().Unmap()
+		if ip.WithZone("") != want.Unmap().WithZone("") && !(ip.IsUnspecified() && (at.Host == "" || want.IsUnspecified())) {
 			continue
 		}
-		if local == nil {
-			local = &net.UDPAddr{IP: ip.AsSlice(), Port: a.Port, Zone: a.Zone}
+		if n == 0 {
+			local = netip.AddrPortFrom(ip, a.Port())
 		}
 		n++
 	}
@@ -182,7 +291,7 @@ func locate(inst *caddy.Instance, host, port string) (local *net.UDPAddr, n int)
 }
 
 // AddressesOf are the addresses, as CoreDNS names its servers, at which a server
-// block answers without encryption.
+// block answers by transports that there is a fast path for.
 func AddressesOf(keys []string, hosts []string) []string {
 	if len(hosts) == 0 {
 		hosts = []string{""}
@@ -191,7 +300,7 @@ func AddressesOf(keys []string, hosts []string) []string {
 	for _, k := range keys {
 		trans, rest := coreparse.Transport(k)
 		_, port, err := net.SplitHostPort(rest)
-		if trans != transport.DNS || err != nil {
+		if trans != transport.DNS && trans != transport.TLS || err != nil {
 			continue
 		}
 		for _, h := range hosts {

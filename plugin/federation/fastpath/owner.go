@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"crypto/tls"
 	"sync/atomic"
 
 	"github.com/coredns/caddy"
@@ -17,10 +18,13 @@ type Owner struct {
 	Guards  Guards
 	Keyring atomic.Pointer[cookie.Keyring]
 
-	Instance  caddy.Context     // of the configuration it is part of
-	Config    *dnsserver.Config // of the server block
-	Number    int               // of the server block in the Corefile
-	Addresses []string          // as CoreDNS names its servers
+	Instance  caddy.Context       // of the configuration it is part of
+	Config    *dnsserver.Config   // of the server block
+	Configs   []*dnsserver.Config // of its keys: that one is the first
+	Number    int                 // of the server block in the Corefile
+	Addresses []string            // as CoreDNS names its servers
+
+	sessions atomic.Pointer[tls.Config] // nil: no connection is encrypted
 }
 
 // Guards are what a server block says of how questions over UDP are met, whatever

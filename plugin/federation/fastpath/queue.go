@@ -30,6 +30,8 @@ const (
 	// queueRoom is how many questions may wait: at 40 µs each, CoreDNS's own cost of one, for
 	// 10 ms.
 	queueRoom = 256
+	// streamRoom is the same for connections, each of which has a bound of its own.
+	streamRoom = 4096
 	// queuePatience is how long a question takes that waits for somebody else. Hardly any takes
 	// a tenth of that by itself.
 	queuePatience = 5 * time.Millisecond
@@ -38,7 +40,7 @@ const (
 	queueLimit = 4096
 )
 
-func newQueue(limit int) *queue { return &queue{limit: limit, waiting: make([]job, queueRoom)} }
+func newQueue(limit, room int) *queue { return &queue{limit: limit, waiting: make([]job, room)} }
 
 // put has a question answered, and says whether one goes instead.
 func (q *queue) put(j job) (dropped bool) {

@@ -12,7 +12,7 @@ import (
 // but for those that are held up.
 func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue(1)
+		q := newQueue(1, queueRoom)
 		var mu sync.Mutex
 		var done []int
 		put := func(i int, takes time.Duration) (dropped bool) {

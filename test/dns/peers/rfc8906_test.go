@@ -69,7 +69,7 @@ var probes = []probe{
 
 // limits are what CoreDNS decides before a plugin is asked, or after: not as the
 // RFCs have it, and shown here as it is, so that a change is noticed. They are seen
-// over TCP and with fast off; what the fast path says is in test/dns/fast.
+// with fast off; what the fast path says is in test/dns/fast.
 var limits = []probe{
 	{"ZONEVERSION is refused, instead of answered or ignored (RFC 9660)", "+nocookie +edns=0 +norec +noad +ednsopt=19 SOA example.com", []string{"FORMERR", "!EDNS: version"}},
 	{"a client's network of an unknown family is refused, instead of ignored", "+nocookie +edns=0 +norec +noad +ednsopt=8:0003200001020304 SOA example.com", []string{"FORMERR", "!EDNS: version"}},
@@ -78,13 +78,13 @@ var limits = []probe{
 	{"FORMERR and NOTIMP have no OPT record (RFC 6891 7)", "+nocookie +edns=0 +noad +norec +opcode=update SOA example.com", []string{"NOTIMP", "ADDITIONAL: 0"}},
 }
 
-// overUDP is what is put right only there, overTCP how it is where it can't be.
+// clear is what is put right wherever it can be, echoed how it is over TCP with fast off.
 var (
-	overUDP = []probe{
+	clear = []probe{
 		{"AD does not come back where the query is not understood", "+noedns +ad +norec +header-only", []string{"FORMERR", "flags: qr;"}},
 		{"nor with an opcode that isn't known", "+noedns +ad +norec +opcode=15 +header-only", []string{"NOTIMP", "flags: qr;"}},
 	}
-	overTCP = []probe{
+	echoed = []probe{
 		{"AD comes back where the query is not understood", "+noedns +ad +norec +header-only", []string{"FORMERR", "flags: qr ad;"}},
 		{"and with an opcode that isn't known", "+noedns +ad +norec +opcode=15 +header-only", []string{"NOTIMP", "flags: qr ad;"}},
 	}
@@ -98,12 +98,14 @@ func TestRFC8906(t *testing.T) {
 		s                *server.Server
 		lists            map[string][]probe
 	}{
-		{"udp4", "127.0.0.1", "+notcp", fast, map[string][]probe{"right": probes, "header": overUDP}},
-		{"udp4, fast off", "127.0.0.1", "+notcp", slow, map[string][]probe{"right": probes, "limits": limits, "header": overUDP}},
-		{"tcp4", "127.0.0.1", "+tcp", fast, map[string][]probe{"right": probes, "limits": limits, "header": overTCP}},
-		{"udp6", "::1", "+notcp", fast, map[string][]probe{"right": probes, "header": overUDP}},
-		{"udp6, fast off", "::1", "+notcp", slow, map[string][]probe{"right": probes, "limits": limits, "header": overUDP}},
-		{"tcp6", "::1", "+tcp", fast, map[string][]probe{"right": probes, "limits": limits, "header": overTCP}},
+		{"udp4", "127.0.0.1", "+notcp", fast, map[string][]probe{"right": probes, "header": clear}},
+		{"udp4, fast off", "127.0.0.1", "+notcp", slow, map[string][]probe{"right": probes, "limits": limits, "header": clear}},
+		{"tcp4", "127.0.0.1", "+tcp", fast, map[string][]probe{"right": probes, "header": clear}},
+		{"tcp4, fast off", "127.0.0.1", "+tcp", slow, map[string][]probe{"right": probes, "limits": limits, "header": echoed}},
+		{"udp6", "::1", "+notcp", fast, map[string][]probe{"right": probes, "header": clear}},
+		{"udp6, fast off", "::1", "+notcp", slow, map[string][]probe{"right": probes, "limits": limits, "header": clear}},
+		{"tcp6", "::1", "+tcp", fast, map[string][]probe{"right": probes, "header": clear}},
+		{"tcp6, fast off", "::1", "+tcp", slow, map[string][]probe{"right": probes, "limits": limits, "header": echoed}},
 	} {
 		_, port, _ := net.SplitHostPort(way.s.Addr)
 		for name, list := range way.lists {
