@@ -105,11 +105,14 @@ func (f failures) Failed(err error) {
 // and what is said of kinds. One with large objects is asked for fewer at a time.
 func TestExcess(t *testing.T) {
 	configMaps := Kind{Version: "v1", Name: "ConfigMap", Resource: "configmaps", Namespaced: true}
+	// By bounds of a thirty-second part, since whole ones take the race detector a minute.
+	defer func(was apireply.Bounds) { apireply.Default = was }(apireply.Default)
+	apireply.Default.Answer, apireply.Default.Object = apireply.Default.Answer/32, apireply.Default.Object/32
 	var squeezed bytes.Buffer
 	z := gzip.NewWriter(&squeezed)
 	_, _ = io.WriteString(z, `{"apiVersion":"v1","kind":"ConfigMapList","metadata":{"resourceVersion":"7"},"items":[`)
 	for range 128 {
-		_, _ = z.Write(bytes.Repeat([]byte(" "), 1<<20))
+		_, _ = z.Write(bytes.Repeat([]byte(" "), 1<<20/32))
 	}
 	z.Close()
 	var large atomic.Bool
@@ -128,7 +131,7 @@ func TestExcess(t *testing.T) {
 		}
 		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"ConfigMapList","metadata":{"resourceVersion":"7"%s},"items":[`, next)
 		for i := from; i < min(from+n, 100); i++ {
-			fmt.Fprintf(w, `{"metadata":{"namespace":"ns","name":"a%d"},"data":{"x":"%s"}},`, i, strings.Repeat("x", 1<<20))
+			fmt.Fprintf(w, `{"metadata":{"namespace":"ns","name":"a%d"},"data":{"x":"%s"}},`, i, strings.Repeat("x", 1<<20/32))
 		}
 		fmt.Fprint(w, `{"metadata":{"namespace":"ns","name":"last`+fmt.Sprint(from)+`"}}]}`)
 	}))
