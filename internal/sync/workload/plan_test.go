@@ -166,6 +166,12 @@ func TestPlanOfAnObject(t *testing.T) {
 	w.have("b", k, `{"metadata":{"annotations":{"fedns.io/federation":"prod"}},"data":{"x":"1"}}`)
 	w.check("a mark taken off", w.run(), "b: update ConfigMap ns/c")
 
+	w.have("b", k, `{"metadata":{"labels":{"fedns.io/managed-by":"fedsync"}},"data":{"x":"1"}}`)
+	w.want("ConfigMap", "ns", "c", fmt.Sprintf(`{"metadata":{"annotations":{`+only+`}},"data":{"x":"1"}}`, "a"))
+	w.check("a mark taken off where it isn't to be any more", w.run(), "b: delete ConfigMap ns/c")
+	w.want("ConfigMap", "ns", "c", `{"data":{"x":"1"}}`)
+	w.check("and back", w.run(), "b: create ConfigMap ns/c")
+
 	w.have("b", k, `{"data":{"x":"theirs"}}`)
 	w.check("a stranger", w.run(), "")
 	w.check("stands", w.stands(k), "a Applied, b NameTaken")

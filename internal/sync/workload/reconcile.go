@@ -92,10 +92,10 @@ func (v *View) scarce() bool {
 	return (v.Whole != "" || len(v.Scale) == 2 && len(v.Total) > 0) && len(v.unclear()) == 0
 }
 
-// excluded is for a cluster that the object isn't for: one of ours goes, and others'
-// are none of our business.
+// excluded is for a cluster that the object isn't for: one of ours goes, also if one of its marks
+// was taken off, and others' are none of our business.
 func (v *View) excluded(m *Member, h *Observed, why string) outcome {
-	if h == nil || !h.Ours {
+	if h == nil || !h.Ours && !h.Marked {
 		return outcome{}
 	}
 	if f := v.left(); f != nil {
