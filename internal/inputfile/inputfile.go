@@ -55,20 +55,39 @@ func Open(path string, most int64) (*os.File, error) {
 	if err != nil {
 		return nil, named(err, path)
 	}
-	info, err := f.Stat()
+	return checked(f, path, most)
+}
+
+// Append opens a regular file to write on behind what it has, and makes it if it isn't there: of a pipe that nobody
+// reads, the writer would wait. Links lead nowhere out of its folder.
+func Append(path string) (*os.File, error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
-		f.Close()
 		return nil, named(err, path)
 	}
-	if !info.Mode().IsRegular() {
-		f.Close()
-		return nil, wrong(path, "is %s, not a regular file", kind(info.Mode()))
+	defer root.Close()
+	f, err := root.OpenFile(filepath.Base(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY|nonblocking, 0o600)
+	if err != nil {
+		return nil, named(err, path)
 	}
-	if info.Size() > most {
-		f.Close()
-		return nil, tooLong(path, most)
+	return checked(f, path, Any)
+}
+
+// checked is a file that was opened, if it is a regular one of at most so many bytes.
+func checked(f *os.File, path string, most int64) (*os.File, error) {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		err = named(err, path)
+	case !info.Mode().IsRegular():
+		err = wrong(path, "is %s, not a regular file", kind(info.Mode()))
+	case info.Size() > most:
+		err = tooLong(path, most)
+	default:
+		return f, nil
 	}
-	return f, nil
+	f.Close()
+	return nil, err
 }
 
 // Read reads a regular file of at most so many bytes, also of one that grows meanwhile.

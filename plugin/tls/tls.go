@@ -150,7 +150,7 @@ func (f files) config(c *caddy.Controller) (*tls.Config, error) {
 	if f.keylog == "" {
 		return config, nil
 	}
-	keys, err := os.OpenFile(f.keylog, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	keys, err := inputfile.Append(f.keylog)
 	if err != nil {
 		return nil, err
 	}

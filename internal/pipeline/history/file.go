@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -192,7 +191,7 @@ func (f *file) append(events []report.Event) error {
 	if err != nil {
 		return err
 	}
-	out, err := os.OpenFile(f.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := inputfile.Append(f.path)
 	if err != nil {
 		return err
 	}
