@@ -214,13 +214,15 @@ func (u *hub) look(cluster string, k workload.Key) {
 	u.launch(workload.Step{Cluster: cluster, Key: k, Verb: look, Why: "it isn't ours"})
 }
 
-// seeks says whether it has to be asked first what clusters have of an object that is split, and
-// asks: what lacks fedsync's label no watch tells of, and a share that is given is kept to, so none
-// is given before it is known what is there. A cluster that doesn't say so holds the others up for
-// seekFor at most.
+// seeks says whether it isn't known yet what clusters have of an object that is split, and asks
+// those that it is to be made in: what lacks fedsync's label no watch tells of. A share that is
+// given is kept to, so none is given before. What isn't known after seekFor holds nothing up.
 func (u *hub) seeks(w *workload.Desired, steps []workload.Step, now time.Time) (waits bool) {
 	if len(w.Scale) == 0 && w.Whole == "" {
 		return false
+	}
+	for _, c := range u.members {
+		waits = waits || c.begins(w.FederatedKind, now)
 	}
 	for _, s := range steps {
 		f := objectInCluster{s.Cluster, s.Key}
@@ -242,9 +244,8 @@ func (u *hub) seeks(w *workload.Desired, steps []workload.Step, now time.Time) (
 	return waits
 }
 
-// seekFor is many times what an API takes for one object, and little beside the time until a
-// cluster that says nothing counts as out of reach.
-const seekFor = 2 * time.Second
+// seekFor is longer than it takes a cluster that says nothing to count as out of reach.
+const seekFor = 5 * misses * heartbeat / 4
 
 // look is the verb of asking; no plan has it.
 const look workload.Verb = "look"

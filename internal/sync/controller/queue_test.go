@@ -222,6 +222,35 @@ func TestSoughtInVain(t *testing.T) {
 	}
 }
 
+// TestHeard is that a fedsync that starts gives no shares before all clusters have said what they
+// have, if they say so soon.
+func TestHeard(t *testing.T) {
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
+	heard := map[string]bool{"paris": true}
+	var members []*workload.Member
+	for _, name := range []string{"paris", "tokyo"} {
+		c := newCluster(u, name, nil)
+		c.liveness.heard, c.listed[deployments] = heard[name], heard[name]
+		u.members[name], u.sought[objectInCluster{name, workload.Key{FederatedKind: deployments, Namespace: "default", Name: "web"}}] = c, true
+		members = append(members, &workload.Member{Name: name, Reachable: heard[name], Lists: func(*workload.FederatedKind) bool { return heard[name] }, Lacks: func(*workload.FederatedKind) bool { return false }})
+	}
+	u.table.SetMembers(members)
+	k := workload.Key{FederatedKind: deployments, Namespace: "default", Name: "web"}
+	u.table.SetDesired(workload.NewDesired(k, workload.Object{
+		"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}},
+		"spec":     map[string]any{"replicas": int64(4), "template": map[string]any{"spec": map[string]any{}}},
+	}, "prod"))
+	now := u.members["tokyo"].began
+	paris := objectInCluster{"paris", k}
+	if u.plan(now); u.busy(paris) {
+		t.Errorf("paris is to %s before tokyo is heard", u.steps[paris].Verb)
+	}
+	u.table.Touch(k)
+	if u.plan(now.Add(seekFor)); u.steps[paris].Verb != workload.Create {
+		t.Error("tokyo says nothing, and paris has to wait for it")
+	}
+}
+
 // TestBackoff is that what fails is tried more and more seldom, and never given up.
 func TestBackoff(t *testing.T) {
 	u := &hub{retries: map[objectInCluster]*retry{}}
