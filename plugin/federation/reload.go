@@ -370,8 +370,7 @@ func (p *process) await(inst *caddy.Instance, fs []*Federation, shared []string)
 func (p *process) close(f *Federation) {
 	p.Lock()
 	defer p.Unlock()
-	p.fast.Close(func(o *fastpath.Owner) bool { return o == &f.Owner || o.Instance == f.Instance })
-	p.fast.Wait()
+	p.fast.End(func(o *fastpath.Owner) bool { return o == &f.Owner || o.Instance == f.Instance })
 	p.warden.Close()
 }
 

@@ -203,7 +203,7 @@ func (p *Listeners) find(network string, local netip.AddrPort, others int) (*lis
 	}
 	if l != nil && l.others != others {
 		// The kernel counts sockets in the order they were bound: ours come last again.
-		p.close(l)
+		l.close(&p.going)
 		delete(p.open, key)
 		l = nil
 	}
@@ -219,23 +219,40 @@ func (p *Listeners) keep(network string, local netip.AddrPort, l *listener, owne
 	p.open[network+" "+local.String()] = l
 }
 
-// Close closes the listeners whose owners have all gone.
+// Close closes the listeners whose owners have all gone. What connections to them have asked is answered
+// still, beside all else.
 func (p *Listeners) Close(gone func(*Owner) bool) {
-	var closing sync.WaitGroup
 	for key, l := range p.open {
-		if !slices.ContainsFunc(l.owners, func(f *Owner) bool { return !gone(f) }) {
-			closing.Go(func() { p.close(l) })
+		if l.left(gone) {
 			delete(p.open, key)
+			if l.streams != nil {
+				p.going.Go(func() { l.close(&p.going) })
+				continue
+			}
+			l.close(&p.going)
 		}
 	}
-	closing.Wait()
 }
 
-// Wait waits until connections of what was closed have ended.
-func (p *Listeners) Wait() { p.going.Wait() }
+// End closes them when the process ends: connections first, since datagrams are answered to the last.
+func (p *Listeners) End(gone func(*Owner) bool) {
+	for key, l := range p.open {
+		if l.streams != nil && l.left(gone) {
+			delete(p.open, key)
+			p.going.Go(func() { l.close(&p.going) })
+		}
+	}
+	p.going.Wait()
+	p.Close(gone)
+}
+
+// left says whether all owners of a listener have gone.
+func (l *listener) left(gone func(*Owner) bool) bool {
+	return !slices.ContainsFunc(l.owners, func(f *Owner) bool { return !gone(f) })
+}
 
 // close gives an address back. Connections that are there go on until they are quiet.
-func (p *Listeners) close(l *listener) {
+func (l *listener) close(going *sync.WaitGroup) {
 	var err error
 	if l.datagrams != nil || bypass.PlaceOf(l.server).Transport != transport.DNS {
 		listening.WithLabelValues(l.server).Set(0)
@@ -245,7 +262,7 @@ func (p *Listeners) close(l *listener) {
 		err = l.datagrams.Close()
 	case l.streams != nil:
 		err = l.streams.Leave()
-		p.going.Go(l.streams.Wait)
+		going.Go(l.streams.Wait)
 	}
 	if err != nil {
 		observe.Log.Errorf("fast path on %s: %v", l.server, err)

@@ -54,7 +54,7 @@ type entry struct {
 	zone    string
 	rcode   string
 	outcome string // with the scope; "": the federation hasn't answered
-	fast    bool   // if it comes over UDP
+	fast    bool
 }
 
 // A book is what the counters should show.
@@ -70,13 +70,11 @@ func (b book) add(e *entry, server, network, family string) {
 		outcome, scope, _ := strings.Cut(e.outcome, " ")
 		b[fmt.Sprintf(`coredns_federation_answers_total{outcome=%q,scope=%q,server=%q}`, outcome, scope, server)]++
 	}
-	if network == "udp" {
-		way := "chain"
-		if e.fast {
-			way = "fast"
-		}
-		b[fmt.Sprintf(`coredns_federation_fast_questions_total{server=%q,way=%q}`, server, way)]++
+	way := "chain"
+	if e.fast {
+		way = "fast"
 	}
+	b[fmt.Sprintf(`coredns_federation_fast_questions_total{server=%q,way=%q}`, server, way)]++
 }
 
 // booked are the metrics that are kept in a book.
