@@ -25,6 +25,7 @@ type contender struct {
 	args    []string
 	env     []string
 	files   map[string]string // under DIR, with the folders they lie in
+	secure  string            // what stands for SECURE in its files where it is to answer over TLS and HTTPS, too
 	fixed   bool              // answers without reading the question
 	nearest bool              // gives the shards of the region that is closest to the client
 }
@@ -47,7 +48,7 @@ var contenders = []contender{
 		args: []string{"-d", "-c", "DIR/nsd.conf"},
 		files: map[string]string{"nsd.conf": `
 server:
-	ip-address: 127.0.0.1@PORT
+	ip-address: 127.0.0.1@PORTSECURE
 	server-count: 1
 	minimal-responses: yes
 	username: ""
@@ -63,6 +64,11 @@ zone:
 	name: ` + domain + `
 	zonefile: "ZONE"
 `},
+		secure: `
+	ip-address: 127.0.0.1@TLS
+	tls-port: TLS
+	tls-service-key: "FILES/key.pem"
+	tls-service-pem: "FILES/cert.pem"`,
 	},
 	{
 		name: "knot", program: "knotd", debian: "knot", version: "-V",
@@ -103,6 +109,13 @@ options => {
 	{
 		name: "bind", program: "named", debian: "bind9", version: "-v",
 		args: []string{"-g", "-n", "1", "-c", "DIR/named.conf"},
+		secure: `
+	listen-on port TLS tls own { 127.0.0.1; };
+	listen-on port HTTPS tls own http default { 127.0.0.1; };
+};
+tls own {
+	cert-file "FILES/cert.pem";
+	key-file "FILES/key.pem";`,
 		files: map[string]string{"named.conf": `
 options {
 	directory "DIR";
@@ -112,7 +125,7 @@ options {
 	listen-on-v6 { none; };
 	recursion no;
 	notify no;
-	minimal-responses yes;
+	minimal-responses yes;SECURE
 };
 controls { };
 zone "` + domain + `" { type primary; file "ZONE"; };
@@ -138,14 +151,15 @@ guardian=no
 		build: (*race).coredns,
 		args:  []string{"-conf", "DIR/Corefile"},
 		env:   oneThread,
-		files: map[string]string{"Corefile": domain + ":PORT {\n bind 127.0.0.1\n file ZONE\n}\n"},
+		files: map[string]string{"Corefile": domain + ":PORT SECURE{\n bind 127.0.0.1\n file ZONE\n}\n"},
 	},
 	{
 		name: "fedns", version: "-version",
-		build: (*race).fedns,
-		args:  []string{"-conf", "DIR/Corefile"},
-		env:   oneThread,
-		files: map[string]string{"Corefile": "FEDERATION"},
+		build:  (*race).fedns,
+		args:   []string{"-conf", "DIR/Corefile"},
+		env:    oneThread,
+		files:  map[string]string{"Corefile": "FEDERATION"},
+		secure: secureKeys,
 	},
 	{
 		name: "fedns-nearest", nearest: true,
@@ -155,13 +169,17 @@ guardian=no
 		files: map[string]string{"Corefile": "FEDERATION policy nearest\n  geo WHERE"},
 	},
 	{
-		name:  "fedns-slow", // every answer the whole way through CoreDNS
-		build: (*race).fedns,
-		args:  []string{"-conf", "DIR/Corefile"},
-		env:   oneThread,
-		files: map[string]string{"Corefile": "FEDERATION fast off"},
+		name:   "fedns-slow", // every answer the whole way through CoreDNS
+		build:  (*race).fedns,
+		args:   []string{"-conf", "DIR/Corefile"},
+		env:    oneThread,
+		files:  map[string]string{"Corefile": "FEDERATION fast off"},
+		secure: secureKeys,
 	},
 }
+
+// secureKeys begin a server block for TLS and HTTPS, too.
+const secureKeys = "tls://" + domain + ":TLS https://" + domain + ":HTTPS {\n tls FILES/cert.pem FILES/key.pem\n#"
 
 // pick gives the contenders of a list of names.
 func pick(names string) ([]contender, error) {
@@ -210,9 +228,13 @@ func find(program, debian string) (string, error) {
 }
 
 // prepare writes a contender's files and gives its arguments.
-func (r *race) prepare(c contender, port int) (args []string, err error) {
+func (r *race) prepare(c contender, p *process) (args []string, err error) {
+	secure := ""
+	if p.tls > 0 {
+		secure = c.secure
+	}
 	dir := filepath.Join(r.dir, c.name)
-	fill := strings.NewReplacer("PORT", fmt.Sprint(port), "DIR", dir, "ZONE", filepath.Join(r.dir, "zone"), "WHERE", filepath.Join(r.dir, "where.mmdb"))
+	fill := strings.NewReplacer("PORT", fmt.Sprint(p.port), "TLS", fmt.Sprint(p.tls), "HTTPS", fmt.Sprint(p.https), "FILES", r.dir, "DIR", dir, "ZONE", filepath.Join(r.dir, "zone"), "WHERE", filepath.Join(r.dir, "where.mmdb"))
 	for name, text := range c.files {
 		if options, ok := strings.CutPrefix(text, "FEDERATION"); ok {
 			text = corefile(r.dir, strings.TrimSpace(options))
@@ -221,7 +243,7 @@ func (r *race) prepare(c contender, port int) (args []string, err error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(path, []byte(fill.Replace(text)), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(fill.Replace(strings.Replace(text, "SECURE", secure, 1))), 0o644); err != nil {
 			return nil, err
 		}
 	}
@@ -246,6 +268,9 @@ var askSource []byte
 //go:embed flood.c
 var floodSource []byte
 
+//go:embed connect.c
+var connectSource []byte
+
 //go:embed questions.h
 var questionsHeader []byte
 
@@ -258,7 +283,7 @@ func (r *race) compile(source string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := map[string][]byte{"floor.c": floorSource, "ask.c": askSource, "flood.c": floodSource}[source]
+	text := map[string][]byte{"floor.c": floorSource, "ask.c": askSource, "flood.c": floodSource, "connect.c": connectSource}[source]
 	path := filepath.Join(r.dir, source)
 	program := strings.TrimSuffix(path, ".c") + ".bin" // floor itself is that server's folder
 	for name, text := range map[string][]byte{path: text, filepath.Join(r.dir, "questions.h"): questionsHeader} {

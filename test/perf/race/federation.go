@@ -206,7 +206,7 @@ func (f *federation) write(dir string) error {
 // federation's block. As with the others, rates aren't limited.
 func corefile(dir string, options ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:PORT {\n bind 127.0.0.1\n federation myfederation {\n  rrl off\n", domain)
+	fmt.Fprintf(&b, "%s:PORT SECURE{\n bind 127.0.0.1\n federation myfederation {\n  rrl off\n", domain)
 	for _, o := range options {
 		fmt.Fprintf(&b, "  %s\n", o)
 	}

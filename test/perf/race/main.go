@@ -4,6 +4,7 @@
 //	go run ./test/perf/race             # how many answers a second, and what one costs
 //	go run ./test/perf/race -flood      # the same with an asker that is faster than any server
 //	go run ./test/perf/race -latency    # how long an answer takes at a fixed rate
+//	go run ./test/perf/race -ways       # what an answer costs over UDP, TCP, TLS and HTTPS
 //	go run ./test/perf/race -matrix     # what is left for honest questions beside floods of every kind
 //	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest
 //	                               # what it costs to answer by where a client is
@@ -73,6 +74,7 @@ type race struct {
 	rounds   int
 	seconds  int
 	flood    bool
+	secure   bool // servers answer over TLS and HTTPS, too
 
 	// Of the latency only.
 	rate, burst int
@@ -86,9 +88,10 @@ func run(ctx context.Context, args []string) error {
 	r := &race{root: vector.Root(), compiled: map[string]string{}}
 	fs := flag.NewFlagSet("race", flag.ContinueOnError)
 	latency := fs.Bool("latency", false, "measure how long answers take, not how many there are")
+	fs.BoolVar(&r.secure, "ways", false, "measure what an answer costs over UDP, TCP, TLS and HTTPS")
 	matrix := fs.Bool("matrix", false, "measure what part of honest questions is answered beside floods")
 	rates := fs.String("rates", "1000,4000,20000,100000", "with -matrix, how many questions a second the floods have")
-	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind)")
+	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind; with -ways nsd,knot,bind,coredns,fedns-slow,fedns)")
 	services := fs.Int("services", 1000, "services of the federation")
 	dir := fs.String("dir", "", "work in this folder and leave everything there, logs too (default a temporary one)")
 	fs.StringVar(&r.program, "fedns", filepath.Join(r.root, "bin", "fedns"), "the fedns that races")
@@ -108,6 +111,9 @@ func run(ctx context.Context, args []string) error {
 		if *latency {
 			// The floor shows what of the long times is the machine's.
 			*servers = "floor,gdnsd,fedns"
+		}
+		if r.secure {
+			*servers = "nsd,knot,bind,coredns,fedns-slow,fedns"
 		}
 		if *matrix {
 			*servers = "fedns,knot,nsd,bind"
@@ -190,6 +196,8 @@ func run(ctx context.Context, args []string) error {
 		fmt.Printf("each for a network of its own, of %d that are known; one in %d is IPv6\n", len(where), perV6)
 	}
 	switch {
+	case r.secure:
+		return r.ways(ctx)
 	case *matrix:
 		return r.matrix(ctx, at)
 	case *latency:

@@ -27,10 +27,12 @@ const (
 // A process is a contender that runs.
 type process struct {
 	port int
-	pid  int
-	log  string // file
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	// Those of TLS and HTTPS; 0: it isn't asked so.
+	tls, https int
+	pid        int
+	log        string // file
+	cmd        *exec.Cmd
+	done       chan struct{} // closed when it has ended
 }
 
 // start starts a contender and waits until it answers. Whatever it answers is
@@ -45,7 +47,15 @@ func (r *race) start(ctx context.Context, c contender) (*process, error) {
 	if p.port, err = freePort(); err != nil {
 		return nil, err
 	}
-	args, err := r.prepare(c, p.port)
+	if r.secure {
+		if p.tls, err = freePort(); err != nil {
+			return nil, err
+		}
+		if p.https, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	args, err := r.prepare(c, p)
 	if err != nil {
 		return nil, err
 	}
