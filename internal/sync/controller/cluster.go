@@ -40,7 +40,8 @@ func newCluster(u *hub, name string, content []byte) *cluster {
 // begins says whether a cluster has been followed for a short time only, and has yet to say what it
 // has of a kind.
 func (c *cluster) begins(s *workload.FederatedKind, now time.Time) bool {
-	return !c.listed[s] && !c.lacks[s] && c.denies[s] == "" && c.liveness.missed < misses && now.Sub(c.began) < seekFor
+	known := c.liveness.heard && (c.listed[s] || c.lacks[s] || c.denies[s] != "")
+	return !known && c.liveness.missed < misses && now.Sub(c.began) < seekFor
 }
 
 // heard notes that all is known of a kind.
