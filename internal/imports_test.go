@@ -31,7 +31,7 @@ var layers = []layer{
 		"internal/api/v1alpha1", "internal/api/builtin", "internal/api/report", "internal/dnskey",
 	}},
 	{"DNS as bytes and sockets, and nothing of clusters", []string{
-		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/dnssec", "internal/dns/sockets", "internal/dns/packet", "internal/dns/udp", "internal/dns/stream",
+		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/dnssec", "internal/dns/sockets", "internal/dns/packet", "internal/dns/udp", "internal/dns/stream", "internal/publish",
 	}},
 	{"what is answered, and how a question becomes an answer: pure, and asked by everybody who answers", []string{
 		"internal/snapshot", "internal/answer", "internal/dns/message", "internal/dns/static", "internal/geo/mmdb", "internal/geo/geotest",
@@ -43,7 +43,7 @@ var layers = []layer{
 		"internal/sync/placement", "internal/sync/patch", "internal/sync/replicas", "internal/sync/workload",
 	}},
 	{"Kubernetes APIs: how to reach them, and when not to believe them", []string{
-		"internal/kube/apireply", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease",
+		"internal/kube/apireply", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/kube/elect",
 	}},
 	{"where evidence comes from", []string{
 		"internal/source/probe", "internal/source/cluster", "internal/source/registry", "internal/source/sourcetest",
@@ -110,13 +110,13 @@ const quantity = "k8s.io/apimachinery/pkg/api/resource"
 // homes says where libraries stop; what ends in a slash is all below it.
 var homes = map[string][]string{
 	"k8s.io/api/":            {"internal/source/cluster"},
-	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/marks", "internal/ctl/install/membership", "internal/ctl/check", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease"},
+	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/marks", "internal/ctl/install/membership", "internal/ctl/check", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/kube/elect"},
 	"k8s.io/client-go/":      {"internal/source/cluster", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/sync/controller"},
 	"k8s.io/cli-runtime/":    {"internal/ctl"},
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},
 	"sigs.k8s.io/":           {"internal/source/cluster", "internal/sync/patch", "internal/kube", "internal/ctl", "internal/ctl/check"},
 	"github.com/coredns/":    {"plugin/", "cmd/fedns"},
-	"github.com/miekg/dns":   {"plugin/", "internal/dns/static", "internal/ctl/check"},
+	"github.com/miekg/dns":   {"plugin/", "internal/dns/static", "internal/publish", "internal/ctl/check"},
 	"github.com/prometheus/": {"cmd/fedsync", "internal/source/cluster", "internal/sync/controller", "internal/pipeline", "internal/source/probe", "internal/source/registry", "plugin/"},
 	"gopkg.in/evanphx/":      {"internal/sync/patch"},
 	"github.com/fsnotify/":   {},

@@ -46,6 +46,7 @@ type stanza struct {
 	conns           *sockets.ConnLimits // nil: nothing is said
 	transfers       []transferRule
 	notify          []notified
+	publish         []publishing
 	local           localCluster
 	geoindex.Options
 	lenient   bool
@@ -162,7 +163,7 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 
 // repeatable are the options that may stand several times, since each adds something, or that say
 // themselves why not.
-var repeatable = []string{"cluster", "nets", "resolver", "ecs", "registry", "local", "transfer", "also-notify"}
+var repeatable = []string{"cluster", "nets", "resolver", "ecs", "registry", "local", "transfer", "also-notify", "publish"}
 
 // property reads one of the options.
 func (s *stanza) property(c *caddy.Controller) error {

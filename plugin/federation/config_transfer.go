@@ -118,5 +118,10 @@ func (s *stanza) keyed(cfg *dnsserver.Config) error {
 			return err
 		}
 	}
+	for _, p := range s.publish {
+		if err := check("publish", p.key); err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -46,6 +46,7 @@ type Federation struct {
 
 	signing   signing
 	transfers transfers
+	stanzas   []stanza            // for what begins once the servers listen
 	conns     *sockets.ConnLimits // nil: nothing is said
 	limiter   limiter
 

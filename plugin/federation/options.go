@@ -58,6 +58,7 @@ var options = []option[*stanza]{
 	{"tcp", words((*stanza).connected)},
 	{"transfer", words((*stanza).transferred)},
 	{"also-notify", words((*stanza).notifies)},
+	{"publish", words((*stanza).publishes)},
 	{"lenient", words((*stanza).relaxes)},
 	{"fallthrough", func(s *stanza, c *caddy.Controller) error {
 		s.fall.SetZonesFromArgs(c.RemainingArgs())

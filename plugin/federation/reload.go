@@ -301,7 +301,12 @@ func (p *process) listen(inst *caddy.Instance) {
 func (p *process) listenFor(inst *caddy.Instance, fresh []*Federation) (shared []string) {
 	all, err := bypass.Blocks(inst.Caddyfile())
 	for _, f := range fresh {
-		f.announced.Do(func() { f.announce(all) })
+		f.announced.Do(func() {
+			f.announce(all)
+			for i, s := range f.stanzas {
+				f.publishAll(i, s)
+			}
+		})
 	}
 	asked := map[string]bool{}
 	for _, f := range fresh {

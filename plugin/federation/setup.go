@@ -164,7 +164,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		of := slices.IndexFunc(stanzas, func(s stanza) bool { return s.guards.Cookies == g.Cookies })
 		return nil, stanzas[of].positions.of("cookies").errorf("%w", err)
 	}
-	f.Guards = g
+	f.Guards, f.stanzas = g, stanzas
 	if f.conns, err = connsOf(stanzas); err != nil {
 		return nil, err
 	}

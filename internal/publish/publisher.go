@@ -1,0 +1,294 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const (
+	firstWait   = time.Second // after a failure; each that follows waits twice as long
+	longestWait = time.Minute
+)
+
+// A Publisher takes the names of a domain on a server to what they are to be. One goroutine uses it.
+type Publisher struct {
+	Server
+	Domain string
+	// Tell hears of problems and of their ends, once each: what they are of (a name, or a group of them), and
+	// what is wrong; "": it is well again.
+	Tell func(of, problem string)
+	// Count hears of each update: done, refused, taken (somebody else's record stands there) or unanswered.
+	Count func(outcome string)
+
+	want     map[string]Names // by group
+	there    map[string]Names
+	doubts   map[string]bool // groups of which it isn't known what became of the last update
+	troubles map[string]trouble
+	problems map[string]string
+}
+
+// A trouble is a group that couldn't be written.
+type trouble struct {
+	until time.Time
+	wait  time.Duration
+}
+
+// Load begins with what the server has.
+func (p *Publisher) Load(ctx context.Context) error {
+	names, err := p.Read(ctx, p.Domain)
+	if err != nil {
+		return err
+	}
+	p.there, p.doubts = map[string]Names{}, map[string]bool{}
+	for name, rrs := range names {
+		put(p.there, Group(p.Domain, name), name, rrs)
+	}
+	return nil
+}
+
+// Guess begins without knowing what the server has: each name is looked at when it is written. What isn't wanted any
+// more stays.
+func (p *Publisher) Guess() { p.there, p.doubts = map[string]Names{}, map[string]bool{} }
+
+func put(all map[string]Names, group, name string, rrs []dns.RR) {
+	if all[group] == nil {
+		all[group] = Names{}
+	}
+	all[group][name] = rrs
+}
+
+// Set says what the names of a group are to be; nil: none is to be there. Names that can't be marked as ours are
+// left out, and told of.
+func (p *Publisher) Set(group string, names Names) {
+	if p.want == nil {
+		p.want = map[string]Names{}
+	}
+	for name := range names {
+		if mark(name, p.Owner) == nil {
+			p.tell(name, "it is too long to have a TXT record beside it")
+			delete(names, name)
+		}
+	}
+	if len(names) == 0 {
+		delete(p.want, group)
+	} else {
+		p.want[group] = names
+	}
+	if t, ok := p.troubles[group]; ok {
+		t.until = time.Time{} // it is something new
+		p.troubles[group] = t
+	}
+}
+
+// Only takes away what is in no group of a list.
+func (p *Publisher) Only(groups map[string]bool) {
+	for g := range p.want {
+		if !groups[g] {
+			delete(p.want, g)
+		}
+	}
+}
+
+// Pending are the groups that aren't as they are to be.
+func (p *Publisher) Pending() (out []string) {
+	all := maps.Clone(p.there)
+	if all == nil {
+		all = map[string]Names{}
+	}
+	maps.Copy(all, p.want)
+	for _, g := range slices.Sorted(maps.Keys(all)) {
+		if p.doubts[g] || !alike(p.want[g], p.there[g]) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// Plan is what the updates for what is pending would do, a line for a name.
+func (p *Publisher) Plan() (out []string) {
+	for _, g := range p.Pending() {
+		for _, s := range steps(p.want[g], p.there[g]) {
+			for _, rr := range s.before {
+				if s.gone || !slices.ContainsFunc(s.after, func(o dns.RR) bool { return o.String() == rr.String() }) {
+					out = append(out, "- "+rr.String())
+				}
+			}
+			for _, rr := range s.after {
+				if !slices.ContainsFunc(s.before, func(o dns.RR) bool { return o.String() == rr.String() }) {
+					out = append(out, "+ "+rr.String())
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Write writes what is pending and may be tried now. next is when there is something to be tried again; zero:
+// all is as it is to be.
+func (p *Publisher) Write(ctx context.Context, now time.Time) (next time.Time) {
+	if p.troubles == nil {
+		p.troubles = map[string]trouble{}
+	}
+	later := func(at time.Time) {
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	for _, g := range p.Pending() {
+		t := p.troubles[g]
+		if now.Before(t.until) {
+			later(t.until)
+			continue
+		}
+		if ctx.Err() != nil {
+			return now
+		}
+		if p.write(ctx, g) {
+			delete(p.troubles, g)
+			continue
+		}
+		t.wait = min(max(2*t.wait, firstWait), longestWait)
+		t.until = now.Add(t.wait)
+		p.troubles[g] = t
+		later(t.until)
+	}
+	for g := range p.troubles { // of what has come to be as it is there
+		if !p.doubts[g] && alike(p.want[g], p.there[g]) {
+			delete(p.troubles, g)
+			p.tell(g, "")
+		}
+	}
+	return next
+}
+
+// write takes a group to what it is to be. done: nothing of it is left to be tried.
+func (p *Publisher) write(ctx context.Context, g string) (done bool) {
+	all := steps(p.want[g], p.there[g])
+	if p.doubts[g] {
+		return p.writeEach(ctx, g, all)
+	}
+	for _, b := range messages(p.Zone, p.Owner, all) {
+		err := p.send(ctx, b.msg)
+		var no *Refusal
+		switch {
+		case err == nil:
+			p.wrote(g, b.steps)
+		case errors.As(err, &no) && (no.prerequisite() || no.Rcode == dns.RcodeRefused):
+			return p.writeEach(ctx, g, all) // one name may be the reason, and the others are to go on
+		default:
+			if no == nil {
+				p.doubts[g] = true // it may have been done
+			}
+			p.tell(g, err.Error())
+			return false
+		}
+	}
+	p.tell(g, "")
+	return true
+}
+
+// writeEach does the steps of a group one by one, after a look at whose each name is.
+func (p *Publisher) writeEach(ctx context.Context, g string, all []step) (done bool) {
+	done = true
+	for _, s := range all {
+		mine, err := p.owns(ctx, s.name)
+		if err == nil {
+			switch {
+			case mine:
+				s.state = unsure
+			case s.gone:
+				p.wrote(g, []step{s})
+				continue
+			default:
+				s.state = free
+			}
+			err = p.send(ctx, update(p.Zone, p.Owner, []step{s}))
+		}
+		var no *Refusal
+		switch {
+		case err == nil:
+			p.wrote(g, []step{s})
+			p.tell(s.name, "")
+			continue
+		case errors.As(err, &no) && (no.Rcode == dns.RcodeYXDomain || no.Rcode == dns.RcodeYXRrset):
+			err = errTaken
+		case no == nil:
+			p.doubts[g] = true
+			p.tell(g, err.Error())
+			return false // it doesn't answer
+		}
+		p.tell(s.name, err.Error())
+		done = false
+	}
+	if done {
+		delete(p.doubts, g)
+		p.tell(g, "")
+	}
+	return done
+}
+
+// wrote notes that steps were done.
+func (p *Publisher) wrote(g string, all []step) {
+	for _, s := range all {
+		if s.gone {
+			delete(p.there[g], s.name)
+			p.tell(s.name, "")
+		} else {
+			put(p.there, g, s.name, s.after)
+		}
+	}
+	if len(p.there[g]) == 0 {
+		delete(p.there, g)
+	}
+}
+
+func (p *Publisher) send(ctx context.Context, m *dns.Msg) error {
+	_, err := p.exchange(ctx, m)
+	var no *Refusal
+	outcome := "done"
+	switch {
+	case errors.As(err, &no) && no.prerequisite():
+		outcome = "taken"
+	case no != nil:
+		outcome = "refused"
+	case err != nil:
+		outcome = "unanswered"
+	}
+	if p.Count != nil {
+		p.Count(outcome)
+	}
+	return err
+}
+
+// tell tells what has changed.
+func (p *Publisher) tell(of, problem string) {
+	if p.problems == nil {
+		p.problems = map[string]string{}
+	}
+	if p.problems[of] == problem {
+		return
+	}
+	if problem == "" {
+		delete(p.problems, of)
+	} else {
+		p.problems[of] = problem
+	}
+	if p.Tell != nil {
+		p.Tell(of, problem)
+	}
+}
+
+// Problems are what is wrong now, a line each.
+func (p *Publisher) Problems() (out []string) {
+	for _, of := range slices.Sorted(maps.Keys(p.problems)) {
+		out = append(out, fmt.Sprintf("%s: %s", strings.TrimSuffix(of, "."), p.problems[of]))
+	}
+	return out
+}

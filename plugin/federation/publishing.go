@@ -1,0 +1,208 @@
+package federation
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/kube/elect"
+	"github.com/fedns/fedns/internal/publish"
+	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/plugin/federation/zone"
+)
+
+var (
+	published = promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "published_total",
+		Help: "Updates sent to servers that names are published on, by what became of them: done, refused, taken (somebody else's record stands there), or unanswered.",
+	}, []string{"federation", "server", "outcome"})
+	unpublished = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "unpublished",
+		Help: "Services and hosts that aren't on a server as they are to be.",
+	}, []string{"federation", "server"})
+	publishes = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "publishes",
+		Help: "1 on the server that publishes, by a Lease where there are several.",
+	}, []string{"federation", "server"})
+)
+
+const (
+	// publishLease is without a word from who publishes when another takes over. A second server that writes the same
+	// for a moment does no harm.
+	publishLease = 15 * time.Second
+	// publishAnew is how often all is compared: TTLs grow again by time alone.
+	publishAnew = 5 * time.Minute
+	// publishReread is how often it is looked what the server has: somebody may have changed it.
+	publishReread = 15 * time.Minute
+	// publishWait is between attempts to read what a server has.
+	publishWait = 5 * time.Second
+	// publishLogged bounds how many problems are logged each by themselves.
+	publishLogged = 20
+)
+
+// publishAll has the names of a stanza published where it says so: by this server, or by the one that holds a
+// Lease in the federation's API.
+func (f *Federation) publishAll(index int, s stanza) {
+	for _, to := range s.publish {
+		for _, z := range s.zones {
+			d, _ := f.Find(z)
+			if d == nil || string(d.Name) != z {
+				continue
+			}
+			run := func(ctx context.Context) {
+				select {
+				case <-f.ready: // what isn't known yet isn't gone
+				case <-ctx.Done():
+					return
+				}
+				publishes.WithLabelValues(s.name, to.server).Set(1)
+				defer publishes.WithLabelValues(s.name, to.server).Set(0)
+				f.publish(ctx, index, s.name, d, to)
+			}
+			f.tasks.Go(func() {
+				if s.registry == "" {
+					run(f.ending)
+					return
+				}
+				f.elected(f.ending, s, "fedns-publish-"+s.name, run)
+			})
+		}
+	}
+}
+
+// elected calls run while this server holds a Lease in the federation's API.
+func (f *Federation) elected(ctx context.Context, s stanza, name string, run func(context.Context)) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "fedns"
+	}
+	var api *kube.API
+	for api == nil {
+		if api, err = kube.Open(kube.Config{Kubeconfig: s.registry, Context: s.registryContext, Agent: "fedns"}); err != nil {
+			observe.Log.Warningf("federation %s: publish: %v; it is tried again", s.name, err)
+			select {
+			case <-time.After(publishLease):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+	defer api.Close()
+	last := ""
+	c := elect.Candidate{
+		API: api, Namespace: v1alpha1.System, Name: name, Holder: fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano()), Duration: publishLease,
+		Failed: func(err error) {
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if text != last && text != "" {
+				observe.Log.Warningf("federation %s: publish: Lease %s: %v", s.name, name, text)
+			}
+			last = text
+		},
+	}
+	c.Run(ctx, run)
+}
+
+// publish keeps what a server has as it is to be, until ctx ends.
+func (f *Federation) publish(ctx context.Context, index int, federation string, d *zone.Domain, to publishing) {
+	prefix := fmt.Sprintf("federation %s: publish on %s: ", federation, to.server)
+	problems := 0
+	p := &publish.Publisher{
+		Server: publish.Server{
+			Addr: to.server, Zone: cmp.Or(to.zone, string(d.Name)), Owner: cmp.Or(to.owner, federation), Key: to.key, Secret: f.Config.TsigSecret[to.key],
+		},
+		Domain: string(d.Name),
+		Count:  func(outcome string) { published.WithLabelValues(federation, to.server, outcome).Inc() },
+		Tell: func(of, problem string) {
+			if problem == "" {
+				problems--
+				observe.Log.Infof("%s%s: well again", prefix, of)
+				return
+			}
+			switch problems++; {
+			case problems < publishLogged:
+				observe.Log.Warningf("%s%s: %s", prefix, of, problem)
+			case problems == publishLogged:
+				observe.Log.Warningf("%s%s: %s; others aren't logged (unpublished counts them)", prefix, of, problem)
+			}
+		},
+	}
+	var was *zone.Moment
+	var compared, read time.Time
+	unread := ""
+	for ctx.Err() == nil {
+		changed := f.Current.Changed()
+		if time.Since(read) > publishReread {
+			switch err := p.Load(ctx); {
+			case err == nil:
+				unread = ""
+			case ctx.Err() != nil:
+				return
+			case !answered(err):
+				if unread != err.Error() {
+					unread = err.Error()
+					observe.Log.Warningf("%sit can't be read: %v; it is tried again", prefix, err)
+				}
+				if read.IsZero() {
+					select {
+					case <-time.After(publishWait):
+					case <-ctx.Done():
+					}
+					continue
+				}
+			default:
+				if unread != err.Error() {
+					unread = err.Error()
+					observe.Log.Warningf("%sthe zone isn't transferred to us: %v; names of services that went while nobody published stay there", prefix, err)
+				}
+				if read.IsZero() {
+					p.Guess()
+				}
+			}
+			read, was = time.Now(), nil
+		}
+		if time.Since(compared) > publishAnew {
+			was = nil
+		}
+		next, groups, whole := d.Groups(&f.Block, index, was)
+		there := map[string]bool{}
+		for g, rrs := range groups {
+			there[g] = true
+			p.Set(g, publish.Gather(rrs))
+		}
+		if was = next; whole {
+			compared = time.Now()
+			p.Only(there)
+		}
+		again := p.Write(ctx, time.Now())
+		unpublished.WithLabelValues(federation, to.server).Set(float64(len(p.Pending())))
+		wait := time.Until(compared.Add(publishAnew))
+		if !again.IsZero() {
+			wait = min(wait, time.Until(again))
+		}
+		timer := time.NewTimer(max(wait, 0))
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// answered says whether a server has said that it won't, rather than nothing.
+func answered(err error) bool {
+	var no *publish.Refusal
+	return errors.As(err, &no) || publish.Unwilling(err)
+}

@@ -1,0 +1,313 @@
+// Package publish has fedns write its names into the zones of other name servers.
+package publish
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/fedns/fedns/test/framework/server"
+	"github.com/fedns/fedns/test/framework/vector"
+)
+
+const secret = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ=="
+
+// A provider is a BIND with the zone example.com, which is updated by whoever has the key pub.
+type provider struct {
+	addr string
+	dir  string
+	port int
+	stop func()
+}
+
+func newProvider(t *testing.T, policy string) *provider {
+	t.Helper()
+	p := &provider{dir: t.TempDir(), port: vector.Port(t)}
+	p.addr = fmt.Sprint("127.0.0.1:", p.port)
+	p.write(t, "example.com.db", `$TTL 21600
+@ SOA ns-cloud-e1.googledomains.com. cloud-dns-hostmaster.google.com. 1 21600 3600 1209600 300
+@ NS ns-cloud-e1.googledomains.com.
+@ NS ns-cloud-e2.googledomains.com.
+www A 203.0.113.80
+`)
+	p.write(t, "named.conf", fmt.Sprintf(`options {
+  directory "%[1]s"; pid-file none; session-keyfile none; managed-keys-directory "%[1]s";
+  listen-on port %[2]d { 127.0.0.1; }; listen-on-v6 { none; };
+  recursion no; notify no; dnssec-validation no;
+};
+controls { };
+key "pub" { algorithm hmac-sha256; secret "%[3]s"; };
+key "other" { algorithm hmac-sha256; secret "%[3]s"; };
+zone "example.com" { type primary; file "example.com.db"; update-policy { grant other zonesub ANY; %[4]s }; allow-transfer { key pub; }; };
+`, p.dir, p.port, secret, policy))
+	p.start(t)
+	return p
+}
+
+func (p *provider) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *provider) start(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(server.Tool(t, "named"), "-g", "-c", filepath.Join(p.dir, "named.conf"))
+	log := &server.Buffer{}
+	cmd.Stdout, cmd.Stderr = log, log
+	gone, err := vector.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stop = func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+		select {
+		case <-gone:
+		case <-time.After(20 * time.Second):
+			_ = cmd.Process.Kill()
+			<-gone
+		}
+	}
+	t.Cleanup(func() {
+		p.stop()
+		if t.Failed() {
+			t.Logf("named printed:\n%s", log)
+		}
+	})
+	server.Eventually(t, time.Minute, "BIND answers", func() bool {
+		m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion("example.com.", dns.TypeSOA), p.addr)
+		return err == nil && len(m.Answer) == 1
+	})
+}
+
+// dig asks for all of a name's records of some types, and prints each set as the article does.
+func (p *provider) dig(t *testing.T, name string) string {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(p.addr)
+	out, err := exec.Command(server.Tool(t, "dig"), "-r", "@"+host, "-p", port, "+noall", "+answer", "+nocomments", name+".", "A").CombinedOutput()
+	if err != nil {
+		t.Fatalf("dig: %v\n%s", err, out)
+	}
+	sets := map[string][]string{}
+	head := ""
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) < 5 || f[0] != name+"." {
+			continue
+		}
+		head = f[3] + " " + f[1]
+		sets[head] = append(sets[head], strings.TrimSuffix(f[4], "."))
+	}
+	slices.Sort(sets[head])
+	return strings.TrimSpace(head + " " + strings.Join(sets[head], ", "))
+}
+
+// mutate sends an update of somebody else's.
+func (p *provider) mutate(t *testing.T, change func(m *dns.Msg)) {
+	t.Helper()
+	m := new(dns.Msg).SetUpdate("example.com.")
+	change(m)
+	m.SetTsig("other.", dns.HmacSHA256, 300, time.Now().Unix())
+	c := dns.Client{Net: "tcp", TsigSecret: map[string]string{"other.": secret}}
+	r, _, err := c.Exchange(m, p.addr)
+	if err != nil || r.Rcode != dns.RcodeSuccess {
+		t.Fatal(r, err)
+	}
+}
+
+func rr(t *testing.T, text string) dns.RR {
+	t.Helper()
+	r, err := dns.NewRR(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// A world is the clusters of the article, as manifests: a zone each, but for us-central1, which has two.
+type world struct{ dir string }
+
+// A shard of nginx: where it is, at which address, and whether it has pods.
+type shard struct {
+	region, zone, addr string
+	ready              bool
+}
+
+func (w *world) serve(t *testing.T, shards ...shard) {
+	t.Helper()
+	for _, s := range shards {
+		w.cluster(t, s, vector.Service("mynamespace", "nginx", s.addr), vector.Slice("mynamespace", "nginx", s.ready, s.zone))
+	}
+}
+
+func (w *world) cluster(t *testing.T, s shard, objects ...vector.Object) {
+	t.Helper()
+	vector.WriteManifest(t, filepath.Join(w.dir, s.zone, "cluster.json"), append([]vector.Object{vector.Node("n", s.region, s.zone)}, objects...)...)
+}
+
+var article = []shard{
+	{"us-central1", "us-central1-a", "104.197.247.191", true},
+	{"us-central1", "us-central1-b", "104.197.74.77", true},
+	{"us-central1", "us-central1-f", "104.196.0.44", true},
+	{"asia-east1", "asia-east1-a", "130.211.57.243", true},
+	{"europe-west1", "europe-west1-b", "104.199.136.89", false},
+}
+
+func (w *world) corefile(more string) string {
+	clusters := make([]string, len(article))
+	for i, s := range article {
+		clusters[i] = s.zone
+	}
+	return "example.com:PORT {\n bind ADDR\n prometheus METRICS\n tsig {\n  secret pub. " + secret + "\n }\n federation myfederation {\n" +
+		server.Members(w.dir, clusters...) + more + "\n }\n ready READY\n}\n"
+}
+
+const nginx = "nginx.mynamespace.myfederation.svc"
+
+// The records of the article on cross-cluster services stand in the provider's zone, beside its own; they follow
+// what becomes of shards; what isn't ours stays, and what went while nobody published goes.
+func TestArticle(t *testing.T) {
+	w, p := &world{t.TempDir()}, newProvider(t, "grant pub zonesub ANY;")
+	w.serve(t, article...)
+	// Somebody else has records under a name of ours.
+	p.mutate(t, func(m *dns.Msg) { m.Insert([]dns.RR{rr(t, nginx+".asia-east1.example.com. 60 A 203.0.113.1")}) })
+	s := server.Start(t, w.corefile(" ttl 180s 180s\n publish update "+p.addr+" key pub"))
+	const metric = `coredns_federation_unpublished{`
+	table := func(want map[string]string) {
+		t.Helper()
+		for _, scope := range []string{"", ".us-central1", ".us-central1-a", ".us-central1-a.us-central1", ".asia-east1-a", ".asia-east1", ".europe-west1-b", ".europe-west1"} {
+			if want[scope] == "" {
+				continue
+			}
+			name, got := nginx+scope+".example.com", ""
+			server.Eventually(t, time.Minute, fmt.Sprintf("%s is %s", name, want[scope]), func() bool {
+				got = p.dig(t, name)
+				return got == want[scope]
+			})
+			t.Log(name+".", got)
+		}
+	}
+	all := map[string]string{
+		"":                           "A 180 104.196.0.44, 104.197.247.191, 104.197.74.77, 130.211.57.243",
+		".us-central1-a":             "A 180 104.197.247.191",
+		".us-central1-a.us-central1": "A 180 104.197.247.191",
+		".us-central1":               "A 180 104.196.0.44, 104.197.247.191, 104.197.74.77",
+		".asia-east1-a":              "A 180 130.211.57.243",
+		".asia-east1":                "A 60 203.0.113.1", // somebody else's
+		".europe-west1":              "CNAME 180 " + nginx + ".example.com",
+		".europe-west1-b":            "CNAME 180 " + nginx + ".europe-west1.example.com",
+	}
+	table(all)
+	server.Eventually(t, time.Minute, "the one that is taken is counted", func() bool { return s.Metric(t, metric) == 1 })
+	if !strings.Contains(s.Log(), nginx+".asia-east1.example.com.: records that aren't ours stand there") {
+		t.Error("the log doesn't say which name is taken")
+	}
+	// They take it away.
+	p.mutate(t, func(m *dns.Msg) {
+		m.RemoveRRset([]dns.RR{rr(t, nginx+".asia-east1.example.com. 60 A 203.0.113.1")})
+	})
+	all[".asia-east1"] = "A 180 130.211.57.243"
+	table(all)
+	server.Eventually(t, time.Minute, "all is published", func() bool { return s.Metric(t, metric) == 0 })
+
+	// A zone has no pods; the whole of a region hasn't; and one has them again.
+	w.serve(t, shard{"us-central1", "us-central1-a", "104.197.247.191", false}, shard{"asia-east1", "asia-east1-a", "130.211.57.243", false})
+	table(map[string]string{
+		"":               "A 180 104.196.0.44, 104.197.74.77",
+		".us-central1-a": "CNAME 180 " + nginx + ".us-central1.example.com",
+		".us-central1":   "A 180 104.196.0.44, 104.197.74.77",
+		".asia-east1-a":  "CNAME 180 " + nginx + ".asia-east1.example.com",
+		".asia-east1":    "CNAME 180 " + nginx + ".example.com",
+	})
+	w.serve(t, article...)
+	table(all)
+	srv, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion("_http._tcp."+nginx+".us-central1.example.com.", dns.TypeSRV), p.addr)
+	if err != nil || len(srv.Answer) != 1 || srv.Answer[0].(*dns.SRV).Target != nginx+".us-central1.example.com." {
+		t.Errorf("SRV: %v, %v", srv, err)
+	}
+
+	// While BIND is away, and while fedns is.
+	p.stop()
+	w.serve(t, shard{"us-central1", "us-central1-a", "104.197.247.200", true})
+	server.Eventually(t, time.Minute, "it can't be published", func() bool {
+		return s.Metric(t, `coredns_federation_published_total{federation="myfederation",outcome="unanswered"`) > 0
+	})
+	p.start(t)
+	all["."], all[".us-central1-a"] = "", "A 180 104.197.247.200"
+	delete(all, "")
+	delete(all, ".us-central1")
+	delete(all, ".us-central1-a.us-central1")
+	table(all)
+	s.Stop()
+	for _, a := range article {
+		w.cluster(t, a, vector.Service("mynamespace", "other", a.addr), vector.Slice("mynamespace", "other", true, a.zone))
+	}
+	s.Restart(t)
+	server.Eventually(t, time.Minute, "what went meanwhile goes", func() bool {
+		return p.dig(t, nginx+".example.com") == "" && p.dig(t, nginx+".us-central1-a.example.com") == ""
+	})
+	if got := p.dig(t, "www.example.com"); got != "A 21600 203.0.113.80" {
+		t.Errorf("what isn't ours: %q", got)
+	}
+}
+
+// A server that refuses some of the names has the others; one that refuses all, or knows another key, is told of.
+func TestRefused(t *testing.T) {
+	w := &world{t.TempDir()}
+	w.serve(t, article...)
+	some := newProvider(t, "deny pub name "+nginx+".us-central1.example.com. ANY; grant pub zonesub ANY;")
+	none := newProvider(t, "deny pub zonesub ANY;")
+	s := server.Start(t, w.corefile(" publish update "+some.addr+" key pub\n publish update "+none.addr+" key pub"))
+	server.Eventually(t, time.Minute, "the others are published", func() bool {
+		return strings.HasPrefix(some.dig(t, nginx+".example.com"), "A ") && strings.HasPrefix(some.dig(t, nginx+".us-central1-a.example.com"), "A ")
+	})
+	if got := some.dig(t, nginx+".us-central1.example.com"); got != "" {
+		t.Errorf("what is refused: %q", got)
+	}
+	server.Eventually(t, time.Minute, "it is told of", func() bool {
+		return strings.Contains(s.Log(), some.addr+": "+nginx+".us-central1.example.com.: it answers REFUSED") && strings.Contains(s.Log(), none.addr+": ")
+	})
+}
+
+// fedctl writes the same, once, from what a fedns hands out.
+func TestOnce(t *testing.T) {
+	fedctl, err := server.Build("fedctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, p := &world{t.TempDir()}, newProvider(t, "grant pub zonesub ANY;")
+	w.serve(t, article...)
+	s := server.Start(t, w.corefile(" transfer 127.0.0.1"))
+	p.write(t, "pub.key", "key \"pub\" {\n\talgorithm hmac-sha256;\n\tsecret \""+secret+"\";\n};\n")
+	run := func(more ...string) string {
+		t.Helper()
+		out, err := exec.Command(fedctl, append([]string{"publish", "--once", "--from", s.Addr, "--to", p.addr, "--key", filepath.Join(p.dir, "pub.key"), "--domain", "example.com", "--federation", "myfederation"}, more...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	const want = "+ " + nginx + ".europe-west1.example.com. 180 IN CNAME " + nginx + ".example.com.\n"
+	if out := run("--dry-run"); !strings.Contains(out, want) || strings.Contains(out, "HINFO") || p.dig(t, nginx+".example.com") != "" {
+		t.Errorf("a dry run prints\n%s", out)
+	}
+	if out := run(); !strings.Contains(out, want) {
+		t.Errorf("it prints\n%s", out)
+	}
+	if got := p.dig(t, nginx+".europe-west1.example.com"); got != "CNAME 180 "+nginx+".example.com" {
+		t.Error(got)
+	}
+	if out := run(); out != "" {
+		t.Errorf("once more: it prints\n%s", out)
+	}
+}
