@@ -43,7 +43,7 @@ var layers = []layer{
 		"internal/sync/placement", "internal/sync/patch", "internal/sync/replicas", "internal/sync/workload",
 	}},
 	{"Kubernetes APIs: how to reach them, and when not to believe them", []string{
-		"internal/kube/apireply", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/kube/elect",
+		"internal/kube/apireply", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/kube/elect", "internal/publish/externaldns",
 	}},
 	{"where evidence comes from", []string{
 		"internal/source/probe", "internal/source/cluster", "internal/source/registry", "internal/source/sourcetest",

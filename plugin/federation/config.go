@@ -147,6 +147,9 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 	if len(s.clusters) == 0 && s.registry == "" {
 		return s, s.positions.begin.errorf("federation %q: has no cluster; say at least one: cluster NAME { kubeconfig FILE CONTEXT } or cluster NAME { manifests DIR }, or a registry FILE CONTEXT", s.name)
 	}
+	if err := s.published(); err != nil {
+		return s, err
+	}
 	if s.degraded > s.ttl {
 		s.degraded = s.ttl
 	}

@@ -53,6 +53,9 @@ func (s *stanza) exposed() {
 	if s.guards.Cookies != "off" {
 		files = append(files, s.guards.Cookies)
 	}
+	for _, p := range s.publish {
+		files = append(files, p.kubeconfig)
+	}
 	for _, c := range s.clusters {
 		files = append(files, c.kubeconfig)
 	}

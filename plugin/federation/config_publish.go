@@ -3,10 +3,13 @@ package federation
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/internal/kube"
 )
 
 // A publishing says where names are written besides being answered.
@@ -15,11 +18,69 @@ type publishing struct {
 	key    string // of TSIG; "": updates aren't signed
 	zone   string // there; "": the domain
 	owner  string // of the names; "": the federation's name
+
+	namespace           string // of DNSEndpoint objects; "": there are none
+	kubeconfig, context string // of the API that they are in; "": the federation's
 }
+
+// where is where they stand, for whoever reads logs and metrics.
+func (p *publishing) where() string {
+	if p.namespace != "" {
+		return "external-dns/" + p.namespace
+	}
+	return p.server
+}
+
+// open opens the API of DNSEndpoint objects.
+func (p *publishing) open(s *stanza) (*kube.API, error) {
+	if p.kubeconfig != "" {
+		return kube.Open(kube.Config{Kubeconfig: p.kubeconfig, Context: p.context, Agent: "fedns"})
+	}
+	return kube.Open(kube.Config{Kubeconfig: s.registry, Context: s.registryContext, Agent: "fedns"})
+}
+
+// published checks what of publish depends on other properties.
+func (s *stanza) published() error {
+	for _, p := range s.publish {
+		if p.namespace != "" && p.kubeconfig == "" && s.registry == "" {
+			return s.positions.of("publish").errorf("publish external-dns %s: in which API? There is no registry; say kubeconfig FILE [CONTEXT] behind it", p.namespace)
+		}
+	}
+	return nil
+}
+
+// objects reads the rest of publish external-dns.
+func (s *stanza) objects(a args) error {
+	const needs = "needs a namespace: publish external-dns NAMESPACE [kubeconfig FILE [CONTEXT]]"
+	if len(a.list) < 2 || !namespaces.MatchString(a.list[1]) {
+		return errors.New(needs)
+	}
+	p := publishing{namespace: a.list[1]}
+	if rest := a.list[2:]; len(rest) > 0 {
+		if rest[0] != "kubeconfig" || len(rest) == 1 || len(rest) > 3 {
+			return errors.New(needs)
+		}
+		p.kubeconfig = path(a.c, rest[1])
+		if len(rest) == 3 {
+			p.context = rest[2]
+		}
+	}
+	if slices.ContainsFunc(s.publish, func(o publishing) bool { return o.namespace != "" }) {
+		return errors.New("external-dns stands twice; one object is written for a service")
+	}
+	s.publish = append(s.publish, p)
+	return nil
+}
+
+// namespaces are the names that a namespace may have.
+var namespaces = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // publishes says where names are published.
 func (s *stanza) publishes(a args) error {
-	const needs = "needs a server: publish update ADDRESS[:PORT] [key NAME] [zone ZONE] [owner NAME]"
+	const needs = "needs a server, or a namespace: publish update ADDRESS[:PORT] [key NAME] [zone ZONE] [owner NAME], or publish external-dns NAMESPACE [kubeconfig FILE [CONTEXT]]"
+	if len(a.list) > 0 && a.list[0] == "external-dns" {
+		return s.objects(a)
+	}
 	if len(a.list) < 2 || a.list[0] != "update" {
 		return errors.New(needs)
 	}
@@ -58,7 +119,7 @@ func (s *stanza) publishes(a args) error {
 		}
 	}
 	for _, o := range s.publish {
-		if o.server == p.server && o.zone == p.zone {
+		if o.namespace == "" && o.server == p.server && o.zone == p.zone {
 			return fmt.Errorf("%s stands twice", p.server)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/elect"
 	"github.com/fedns/fedns/internal/publish"
+	"github.com/fedns/fedns/internal/publish/externaldns"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
@@ -64,9 +65,9 @@ func (f *Federation) publishAll(index int, s stanza) {
 				case <-ctx.Done():
 					return
 				}
-				publishes.WithLabelValues(s.name, to.server).Set(1)
-				defer publishes.WithLabelValues(s.name, to.server).Set(0)
-				f.publish(ctx, index, s.name, d, to)
+				publishes.WithLabelValues(s.name, to.where()).Set(1)
+				defer publishes.WithLabelValues(s.name, to.where()).Set(0)
+				f.publish(ctx, index, &s, d, to)
 			}
 			f.tasks.Go(func() {
 				if s.registry == "" {
@@ -114,60 +115,95 @@ func (f *Federation) elected(ctx context.Context, s stanza, name string, run fun
 	c.Run(ctx, run)
 }
 
-// publish keeps what a server has as it is to be, until ctx ends.
-func (f *Federation) publish(ctx context.Context, index int, federation string, d *zone.Domain, to publishing) {
-	prefix := fmt.Sprintf("federation %s: publish on %s: ", federation, to.server)
+// A keeper keeps the names of a federation under a domain somewhere.
+type keeper interface {
+	Load(ctx context.Context) error // what is there
+	Set(group string, names publish.Names)
+	Only(groups map[string]bool)
+	Pending() []string
+	Write(ctx context.Context, now time.Time) (again time.Time)
+}
+
+// teller logs what is wrong with names, and when it is well again.
+func teller(prefix string) func(of, problem string) {
 	problems := 0
-	p := &publish.Publisher{
-		Server: publish.Server{
-			Addr: to.server, Zone: cmp.Or(to.zone, string(d.Name)), Owner: cmp.Or(to.owner, federation), Key: to.key, Secret: f.Config.TsigSecret[to.key],
-		},
-		Domain: string(d.Name),
-		Count:  func(outcome string) { published.WithLabelValues(federation, to.server, outcome).Inc() },
-		Tell: func(of, problem string) {
-			if problem == "" {
-				problems--
-				observe.Log.Infof("%s%s: well again", prefix, of)
+	return func(of, problem string) {
+		if problem == "" {
+			problems--
+			observe.Log.Infof("%s%s: well again", prefix, of)
+			return
+		}
+		switch problems++; {
+		case problems < publishLogged:
+			observe.Log.Warningf("%s%s: %s", prefix, of, problem)
+		case problems == publishLogged:
+			observe.Log.Warningf("%s%s: %s; others aren't logged (unpublished counts them)", prefix, of, problem)
+		}
+	}
+}
+
+// publish keeps what stands somewhere else as it is to be, until ctx ends.
+func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.Domain, to publishing) {
+	prefix := fmt.Sprintf("federation %s: publish on %s: ", s.name, to.where())
+	count := func(outcome string) { published.WithLabelValues(s.name, to.where(), outcome).Inc() }
+	if to.namespace != "" {
+		api, err := to.open(s)
+		for ; err != nil; api, err = to.open(s) {
+			observe.Log.Warningf("%s%v; it is tried again", prefix, err)
+			select {
+			case <-time.After(publishLease):
+			case <-ctx.Done():
 				return
 			}
-			switch problems++; {
-			case problems < publishLogged:
-				observe.Log.Warningf("%s%s: %s", prefix, of, problem)
-			case problems == publishLogged:
-				observe.Log.Warningf("%s%s: %s; others aren't logged (unpublished counts them)", prefix, of, problem)
-			}
-		},
+		}
+		defer api.Close()
+		f.keep(ctx, index, s.name, d, to, prefix, &externaldns.Writer{
+			API: api, Namespace: to.namespace, Federation: s.name, Domain: string(d.Name), TTL: s.ttl, Tell: teller(prefix), Count: count,
+		}, nil)
+		return
 	}
+	p := &publish.Publisher{
+		Server: publish.Server{
+			Addr: to.server, Zone: cmp.Or(to.zone, string(d.Name)), Owner: cmp.Or(to.owner, s.name), Key: to.key, Secret: f.Config.TsigSecret[to.key],
+		},
+		Domain: string(d.Name), Tell: teller(prefix), Count: count,
+	}
+	f.keep(ctx, index, s.name, d, to, prefix, p, p.Guess)
+}
+
+// keep does that with a keeper. guess begins without knowing what is there; nil: that has to be known.
+func (f *Federation) keep(ctx context.Context, index int, federation string, d *zone.Domain, to publishing, prefix string, k keeper, guess func()) {
 	var was *zone.Moment
 	var compared, read time.Time
 	unread := ""
 	for ctx.Err() == nil {
 		changed := f.Current.Changed()
 		if time.Since(read) > publishReread {
-			switch err := p.Load(ctx); {
+			err := k.Load(ctx)
+			switch {
 			case err == nil:
 				unread = ""
 			case ctx.Err() != nil:
 				return
-			case !answered(err):
+			default:
+				blind := guess != nil && refuses(err)
 				if unread != err.Error() {
 					unread = err.Error()
-					observe.Log.Warningf("%sit can't be read: %v; it is tried again", prefix, err)
+					says := "it is tried again"
+					if blind {
+						says = "names of services that went while nobody published stay there"
+					}
+					observe.Log.Warningf("%swhat is there can't be read: %v; %s", prefix, err, says)
 				}
-				if read.IsZero() {
+				if !blind && read.IsZero() {
 					select {
 					case <-time.After(publishWait):
 					case <-ctx.Done():
 					}
 					continue
 				}
-			default:
-				if unread != err.Error() {
-					unread = err.Error()
-					observe.Log.Warningf("%sthe zone isn't transferred to us: %v; names of services that went while nobody published stay there", prefix, err)
-				}
 				if read.IsZero() {
-					p.Guess()
+					guess()
 				}
 			}
 			read, was = time.Now(), nil
@@ -178,15 +214,19 @@ func (f *Federation) publish(ctx context.Context, index int, federation string, 
 		next, groups, whole := d.Groups(&f.Block, index, was)
 		there := map[string]bool{}
 		for g, rrs := range groups {
+			if rrs == nil {
+				k.Set(g, nil)
+				continue
+			}
 			there[g] = true
-			p.Set(g, publish.Gather(rrs))
+			k.Set(g, publish.Gather(rrs))
 		}
 		if was = next; whole {
 			compared = time.Now()
-			p.Only(there)
+			k.Only(there)
 		}
-		again := p.Write(ctx, time.Now())
-		unpublished.WithLabelValues(federation, to.server).Set(float64(len(p.Pending())))
+		again := k.Write(ctx, time.Now())
+		unpublished.WithLabelValues(federation, to.where()).Set(float64(len(k.Pending())))
 		wait := time.Until(compared.Add(publishAnew))
 		if !again.IsZero() {
 			wait = min(wait, time.Until(again))
@@ -201,8 +241,8 @@ func (f *Federation) publish(ctx context.Context, index int, federation string, 
 	}
 }
 
-// answered says whether a server has said that it won't, rather than nothing.
-func answered(err error) bool {
+// refuses says whether a server has said that it won't hand out what it has, rather than nothing.
+func refuses(err error) bool {
 	var no *publish.Refusal
 	return errors.As(err, &no) || publish.Unwilling(err)
 }
