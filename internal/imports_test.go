@@ -53,7 +53,7 @@ var layers = []layer{
 	}},
 	{"what an operator does with clusters", []string{
 		"internal/ctl/install/apply", "internal/ctl/install/marks", "internal/ctl/install/token", "internal/ctl/install/hosted",
-		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl/check", "internal/ctl/stub", "internal/ctl",
+		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl/install/backup", "internal/ctl/check", "internal/ctl/stub", "internal/ctl",
 	}},
 	{"CoreDNS: the only place that knows it", []string{"plugin/federation/observe", "plugin/federation/geoindex", "plugin/federation/bypass", "plugin/federation/notify", "plugin/federation/zone", "plugin/federation/fastpath", "plugin/federation/status", "plugin/federation", "plugin/tls"}},
 	{"the programs", []string{"cmd/fedns", "cmd/fedsync", "cmd/fedctl"}},
@@ -110,7 +110,7 @@ const quantity = "k8s.io/apimachinery/pkg/api/resource"
 // homes says where libraries stop; what ends in a slash is all below it.
 var homes = map[string][]string{
 	"k8s.io/api/":            {"internal/source/cluster"},
-	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/marks", "internal/ctl/install/membership", "internal/ctl/check", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/kube/elect"},
+	"k8s.io/apimachinery/":   {"internal/kube/apireply", "internal/source/cluster", "internal/api/v1alpha1", "internal/sync/controller", "internal/kube", "internal/source/registry", "internal/ctl", "internal/ctl/install/apply", "internal/ctl/install/backup", "internal/ctl/install/bootstrap", "internal/ctl/install/hosted", "internal/ctl/install/marks", "internal/ctl/install/membership", "internal/ctl/check", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/kube/elect"},
 	"k8s.io/client-go/":      {"internal/source/cluster", "internal/kube", "internal/kube/kubeconfig", "internal/kube/contents", "internal/kube/lease", "internal/sync/controller"},
 	"k8s.io/cli-runtime/":    {"internal/ctl"},
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},

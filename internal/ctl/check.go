@@ -2,9 +2,14 @@ package ctl
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -221,7 +226,10 @@ func (c *checking) objects(ctx context.Context) ([]check.Finding, error) {
 		return nil, err
 	}
 	defer api.Close()
-	a := check.API{Federation: whose.Federation, Now: c.Now()}
+	a := check.API{Federation: whose.Federation, Now: c.Now(), Hosted: whose.Hosted}
+	if a.Certificates, err = certificates(ctx, api); err != nil {
+		return nil, err
+	}
 	if a.Clusters, err = api.List(ctx, v1alpha1.Clusters, "", ""); err != nil {
 		return nil, err
 	}
@@ -247,6 +255,52 @@ func (c *checking) objects(ctx context.Context) ([]check.Finding, error) {
 		return nil, err
 	}
 	return check.Objects(&a), nil
+}
+
+// certificates are those that the way to an API goes by: what it shows, who vouches for it, and
+// what it is shown.
+func certificates(ctx context.Context, api *kube.API) (out []check.Certificate, err error) {
+	add := func(of, file string, data []byte) error {
+		if len(data) == 0 && file != "" {
+			if data, err = os.ReadFile(file); err != nil {
+				return err
+			}
+		}
+		for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+			c, err := x509.ParseCertificate(block.Bytes)
+			if err == nil {
+				out = append(out, check.Certificate{Of: of, Ends: c.NotAfter})
+			}
+			if err != nil || !c.IsCA {
+				return err // what follows vouches for it
+			}
+		}
+		return nil
+	}
+	tlsConfig := api.REST.TLSClientConfig
+	if err := errors.Join(add("your certificate", tlsConfig.CertFile, tlsConfig.CertData), add("the authority of the API's certificate", tlsConfig.CAFile, tlsConfig.CAData)); err != nil {
+		return nil, err
+	}
+	server, err := url.Parse(api.Server)
+	if err != nil || server.Scheme != "https" {
+		return out, nil
+	}
+	host := server.Host
+	if server.Port() == "" {
+		host = net.JoinHostPort(server.Hostname(), "443")
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	// It was verified by who has asked the API; here only its end is read.
+	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, ServerName: server.Hostname()}}).DialContext(ctx, "tcp", host)
+	if err != nil {
+		return out, nil // behind a proxy; the API has answered
+	}
+	defer conn.Close()
+	if chain := conn.(*tls.Conn).ConnectionState().PeerCertificates; len(chain) > 0 {
+		out = append(out, check.Certificate{Of: "the API's certificate", Ends: chain[0].NotAfter})
+	}
+	return out, nil
 }
 
 // lookBefore looks whether a cluster can join.
@@ -326,6 +380,9 @@ func (c *checking) tellFindings(all []check.Finding) error {
 		c.printf("  %s %s", level, text)
 		if f.Fix != "" {
 			c.printf("%s", cli.Fold("fix: "+f.Fix, indent, c.Columns))
+		}
+		if f.Runbook != "" {
+			c.printf("%ssee: %s\n", indent, f.Runbook)
 		}
 	}
 	c.printf("\n%d ok, %s, %s\n", counts[check.OK], cli.Plural(counts[check.Warning], "warning"), cli.Plural(counts[check.Error], "error"))

@@ -62,13 +62,13 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"server", "A running fedns", []command{
-			checkCommand(), explainCommand(), servicesCommand(), clustersCommand(), eventsCommand(), regionsCommand(), stubCommand(), publishCommand(), versionCommand(),
+			checkCommand(), explainCommand(), servicesCommand(), clustersCommand(), eventsCommand(), regionsCommand(), topCommand(), stubCommand(), publishCommand(), versionCommand(),
 		}},
 		{"orders", "Orders to it; SUBJECT is cluster/NAME, region/NAME, zone/NAME or service/NAMESPACE/NAME", []command{
 			drainCommand(), downCommand(), upCommand(), failbackCommand(), undrainCommand(), overridesCommand(),
 		}},
 		{"clusters", "The API of a federation, and its clusters", []command{
-			initCommand(), joinCommand(), unjoinCommand(), getClustersCommand(), rightsCommand(), deinitCommand(),
+			initCommand(), joinCommand(), unjoinCommand(), getClustersCommand(), rightsCommand(), backupCommand(), restoreCommand(), deinitCommand(),
 		}},
 		{"objects", "The objects of a federation, which fedsync keeps in its clusters", []command{
 			statusCommand(), getObjectsCommand(), planCommand(), confirmCommand(), adoptCommand(),

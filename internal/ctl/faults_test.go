@@ -42,6 +42,7 @@ var reachAPI = []string{
 	"init f --host-cluster-context fed --dns-zone-name example.com --timeout LIMIT", "init f --api fed --dns-zone-name example.com --timeout LIMIT",
 	"join eu --cluster-context fed --context fed --timeout LIMIT", "unjoin eu --context fed", "get clusters --context fed", "get objects --context fed", "status --context fed", "rights --context fed",
 	"deinit f --host-cluster-context fed --yes --timeout LIMIT", "plan --context fed", "confirm --context fed", "adopt --context fed",
+	"backup x --context fed --timeout LIMIT", "restore testdata/fed.backup --context fed --timeout LIMIT",
 }
 
 // raw is what Go and its libraries say, and nobody else should.

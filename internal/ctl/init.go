@@ -211,7 +211,7 @@ func (c *initialize) asBefore(ctx context.Context, api *kube.API) error {
 		return err
 	}
 	if c.given["ha"] {
-		return advice.Errorf("unjoin its clusters with --orphan, fedctl deinit, fedctl init as you want it, and join them again with --adopt",
+		return advice.Errorf("fedctl backup FILE, fedctl deinit --force, fedctl init as you want it, fedctl restore FILE; the clusters go on meanwhile",
 			"federation %s has %s already, and can't be changed to %s in place", c.plan.Federation, servers(ha), servers(c.plan.HA))
 	}
 	c.plan.HA = ha

@@ -357,6 +357,12 @@ func (a *API) ListWhere(ctx context.Context, k Kind, namespace, fields string) (
 	return a.list(ctx, k, namespace, metav1.ListOptions{FieldSelector: fields})
 }
 
+// ListAt is List of all objects of a kind as they were at a revision of the store, which is as
+// it was for some minutes.
+func (a *API) ListAt(ctx context.Context, k Kind, revision string) ([]Object, error) {
+	return a.list(ctx, k, "", metav1.ListOptions{ResourceVersion: revision, ResourceVersionMatch: metav1.ResourceVersionMatchExact})
+}
+
 func (a *API) list(ctx context.Context, k Kind, namespace string, options metav1.ListOptions) ([]Object, error) {
 	var all []Object
 	pages := listOf(k)
@@ -373,6 +379,7 @@ func (a *API) list(ctx context.Context, k Kind, namespace string, options metav1
 			return nil, err
 		}
 		all = append(all, list.Items...)
+		options.ResourceVersion, options.ResourceVersionMatch = "", "" // Continue says both
 		if options.Continue = list.GetContinue(); options.Continue == "" {
 			return a.rehearsal.left(all), nil
 		}
@@ -465,8 +472,12 @@ func (a *API) Put(ctx context.Context, k Kind, o *Object, subresource string) (*
 // Delete deletes the object with that UID, whatever depends on it in the
 // background. One that is gone, or is another by now, is no error.
 func (a *API) Delete(ctx context.Context, k Kind, namespace, name string, uid types.UID) error {
-	background := metav1.DeletePropagationBackground
-	options := metav1.DeleteOptions{PropagationPolicy: &background}
+	return a.DeleteAs(ctx, k, namespace, name, uid, metav1.DeletePropagationBackground)
+}
+
+// DeleteAs is Delete that says what is to become of what depends on the object.
+func (a *API) DeleteAs(ctx context.Context, k Kind, namespace, name string, uid types.UID, dependents metav1.DeletionPropagation) error {
+	options := metav1.DeleteOptions{PropagationPolicy: &dependents}
 	if a.rehearsal != nil {
 		options.DryRun = []string{metav1.DryRunAll}
 	}

@@ -26,6 +26,9 @@ type Settings struct {
 	Kinds []Kind
 	// Surge is that of federated objects without fedns.io/surge; "": nobody has said one.
 	Surge string
+	// Restoring is the digest of a backup that is being put into this API; "": none is. fedsync
+	// stays away meanwhile: what isn't there yet would be taken for deleted.
+	Restoring string
 	// Fedsync is what the fedsync that leads runs with; nil: none of a version that says
 	// so has led.
 	Fedsync *FedsyncSettings
@@ -54,6 +57,7 @@ const (
 	hostedKey     = "hosted"
 	kindsKey      = "kinds"
 	surgeKey      = "surge"
+	restoringKey  = "restoring"
 	versionKey    = "fedsync.version"
 	ownKindsKey   = "fedsync.kinds"
 	droppedKey    = "fedsync.dropped-kinds"
@@ -74,6 +78,9 @@ func (s Settings) Data() map[string]any {
 	}
 	if s.Surge != "" {
 		data[surgeKey] = s.Surge
+	}
+	if s.Restoring != "" {
+		data[restoringKey] = s.Restoring
 	}
 	return data
 }
@@ -112,7 +119,7 @@ func SettingsOf(o *unstructured.Unstructured) (s Settings, err error) {
 		return Settings{}, fmt.Errorf("ConfigMap %s/%s: %s: %w", System, ConfigName, key, err)
 	}
 	s.Federation, s.Domain, s.Hosted = data[nameKey], data[domainKey], data[hostedKey] == "true"
-	s.Surge = data[surgeKey]
+	s.Surge, s.Restoring = data[surgeKey], data[restoringKey]
 	if s.Kinds, err = ParseKinds(data[kindsKey]); err != nil {
 		return wrong(kindsKey, err)
 	}
@@ -135,6 +142,9 @@ func SettingsOf(o *unstructured.Unstructured) (s Settings, err error) {
 	s.Fedsync = f
 	return s, nil
 }
+
+// LeaseOf is the name of the Lease by which the fedsync of a federation leads.
+func LeaseOf(federation string) string { return "fedsync-" + federation }
 
 // FormatKinds is a list of kinds, in one order: example.com/v1/Gadget,v1/LimitRange.
 func FormatKinds(kinds []Kind) string {

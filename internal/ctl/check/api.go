@@ -24,7 +24,10 @@ type API struct {
 	Clusters   []unstructured.Unstructured
 	Servers    []v1alpha1.Server
 	Secrets    map[string][]byte // kubeconfigs, by their Secret; nil: they may not be read
-	Now        time.Time
+	// Certificates are those of the way to the API.
+	Certificates []Certificate
+	Hosted       bool // fedctl made it, and renews them
+	Now          time.Time
 }
 
 // Objects judges it.
@@ -46,6 +49,7 @@ func Objects(a *API) []Finding {
 				f.err("kubectl edit cluster "+o.GetName(), "Cluster %s: its spec is wrong: %s", o.GetName(), message)
 			case kind == v1alpha1.Heard && status == "False":
 				f.err("see to its API, or to the credentials in its Secret: fedctl join again renews them", "Cluster %s: fedns doesn't hear from it: %s", o.GetName(), message)
+				f.see("FednsClusterSilent")
 			case kind == v1alpha1.Ready && status != "True":
 				f.err("see to its API, or to the credentials in its Secret: fedctl join again renews them", "Cluster %s isn't ready: %s", o.GetName(), message)
 			default:
@@ -74,7 +78,40 @@ func Objects(a *API) []Finding {
 		f.ok("%d fedns follow federation %s", live, a.Federation)
 	}
 	f.tokens(a)
+	f.certificates(a)
 	return f.all
+}
+
+// A Certificate is one that ends.
+type Certificate struct {
+	Of   string // whose, in words
+	Ends time.Time
+}
+
+// renewable is how long before its end a certificate is told of: fedctl init makes those anew
+// that end within 90 days, so that there are two months in which to type it.
+const renewable = 30 * 24 * time.Hour
+
+// certificates judges until when those of the way to the API hold.
+func (f *findings) certificates(a *API) {
+	fix := "whoever runs that API renews it"
+	if a.Hosted {
+		fix = "fedctl init " + a.Federation + " again, as it was typed the first time, renews it"
+	}
+	well := 0
+	for _, c := range a.Certificates {
+		switch left := c.Ends.Sub(a.Now); {
+		case left <= 0:
+			f.err(fix, "%s ended on %s", c.Of, c.Ends.UTC().Format(time.DateOnly))
+		case left < renewable:
+			f.warn(fix, "%s ends on %s, in %s", c.Of, c.Ends.UTC().Format(time.DateOnly), cli.Span(left.Seconds()))
+		default:
+			well++
+		}
+	}
+	if well > 0 && well == len(a.Certificates) {
+		f.ok("the certificates of the API, and of its operator, hold for a month and longer")
+	}
 }
 
 // tokens judges until when the credentials of clusters hold.

@@ -31,6 +31,16 @@ type Finding struct {
 	Level Level  `json:"level"`
 	Text  string `json:"text"`
 	Fix   string `json:"fix,omitempty"` // what to do; "" where it is well
+	// Runbook is the page that tells more of it; "": there is none.
+	Runbook string `json:"runbook,omitempty"`
+}
+
+// runbooks is the page of all of them, with a section for each alert.
+const runbooks = "https://github.com/fedns/fedns/blob/main/docs/runbooks.md#"
+
+// see has the last finding lead to the runbook of an alert.
+func (f *findings) see(alert string) {
+	f.all[len(f.all)-1].Runbook = runbooks + strings.ToLower(alert)
 }
 
 // Worst is the worst level of findings.
@@ -51,15 +61,15 @@ type findings struct {
 }
 
 func (f *findings) ok(format string, v ...any) {
-	f.all = append(f.all, Finding{f.group, OK, fmt.Sprintf(format, v...), ""})
+	f.all = append(f.all, Finding{Group: f.group, Level: OK, Text: fmt.Sprintf(format, v...)})
 }
 
 func (f *findings) warn(fix, format string, v ...any) {
-	f.all = append(f.all, Finding{f.group, Warning, fmt.Sprintf(format, v...), fix})
+	f.all = append(f.all, Finding{Group: f.group, Level: Warning, Text: fmt.Sprintf(format, v...), Fix: fix})
 }
 
 func (f *findings) err(fix, format string, v ...any) {
-	f.all = append(f.all, Finding{f.group, Error, fmt.Sprintf(format, v...), fix})
+	f.all = append(f.all, Finding{Group: f.group, Level: Error, Text: fmt.Sprintf(format, v...), Fix: fix})
 }
 
 // soon is how long before its end an order is told of.
@@ -77,6 +87,7 @@ func servers(s *report.Snapshot) []Finding {
 		switch {
 		case fed.Isolated:
 			f.err("its network, not theirs, is the likely cause: see whether it reaches the clusters' APIs at all", "federation %s: more than half of the clusters are silent at once; the server is cut off, and answers what it last knew", fed.Federation)
+			f.see("FednsIsolated")
 		case !fed.Heard:
 			f.err("wait for ten seconds after its start; then fedctl clusters says which cluster, and why", "federation %s: no cluster has been listed", fed.Federation)
 		case !fed.Settled:
@@ -93,6 +104,7 @@ func servers(s *report.Snapshot) []Finding {
 		}
 		if fed.OverridesError != "" {
 			f.err("mend the file; the last orders that could be read hold meanwhile", "federation %s: the file of overrides can't be read: %s", fed.Federation, fed.OverridesError)
+			f.see("FednsFilesUnread")
 		}
 	}
 	return f.all
@@ -106,14 +118,18 @@ func clusters(c *report.Clusters) []Finding {
 		switch {
 		case m.Silent && m.Reason != "":
 			f.err("see to its API, or to the credentials that lead there; fedctl drain takes it out of the answers", "%s is silent for %s: %s", name, cli.Span(m.SilentSeconds), m.Reason)
+			f.see("FednsClusterSilent")
 		case m.Silent:
 			f.err("see to its API; fedctl drain takes it out of the answers", "%s is silent for %s", name, cli.Span(m.SilentSeconds))
+			f.see("FednsClusterSilent")
 		case !m.Listed && m.Reason != "":
 			f.err("the reason says what is missing", "%s has never been listed: %s", name, m.Reason)
+			f.see("FednsClusterErrors")
 		case !m.Listed:
 			f.warn("it may only have joined", "%s hasn't been listed yet", name)
 		case m.Reason != "":
 			f.warn("what was known of it is still answered", "%s can't be read as a whole: %s", name, m.Reason)
+			f.see("FednsClusterErrors")
 		default:
 			listed++
 		}
@@ -166,6 +182,7 @@ func shards(s *report.Snapshot, services []report.Service) []Finding {
 	for _, fed := range s.Federations {
 		if fed.GuardHeldServices > 0 {
 			f.warn("so much would go at once that it waits: fedctl services --unhealthy shows what; if it is right, the guard ends by itself, or fedctl down orders it", "federation %s: the guard holds withdrawals of %s back", fed.Federation, cli.Plural(fed.GuardHeldServices, "service"))
+			f.see("FednsGuardHolds")
 		}
 	}
 	return f.all

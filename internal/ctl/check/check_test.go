@@ -3,6 +3,10 @@ package check
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +71,34 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// Each runbook that a finding leads to is there.
+func TestRunbooks(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/runbooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := strings.ToLower(string(page))
+	led := 0
+	for _, name := range []string{"check.go", "api.go"} {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`f\.see\("(\w+)"\)`).FindAllStringSubmatch(string(source), -1) {
+			if led++; !strings.Contains(sections, "\n## "+strings.ToLower(m[1])+"\n") {
+				t.Errorf("there is no runbook %s", m[1])
+			}
+		}
+	}
+	if led < 5 {
+		t.Errorf("only %d findings lead to one", led)
+	}
+	c := report.Clusters{Clusters: []report.Cluster{{Cluster: "a", Listed: true, Silent: true, SilentSeconds: 90}}}
+	if all := Status(&report.Snapshot{}, &c, nil); !slices.ContainsFunc(all, func(f Finding) bool { return f.Runbook == runbooks+"fednsclustersilent" }) {
+		t.Errorf("a silent cluster leads to none: %+v", all)
+	}
+}
+
 func TestObjects(t *testing.T) {
 	now := time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
 	cluster := func(conditions ...any) unstructured.Unstructured {
@@ -103,6 +135,12 @@ func TestObjects(t *testing.T) {
 		}},
 		{"tokens", API{Servers: []v1alpha1.Server{live}, Secrets: map[string][]byte{"a.cluster": token(time.Hour), "b.cluster-fedsync": token(-time.Hour), "c.cluster": []byte("users: [{user: {token: opaque}}]")}}, []string{
 			"ok 1 fedns", "warning the credentials in Secret a.cluster end in 1h", "error the credentials in Secret b.cluster-fedsync have ended 1h ago",
+		}},
+		{"certificates", API{Servers: []v1alpha1.Server{live}, Secrets: map[string][]byte{}, Certificates: []Certificate{{"yours", now.Add(24 * time.Hour)}, {"its", now.Add(-24 * time.Hour)}, {"another", now.AddDate(9, 0, 0)}}}, []string{
+			"ok 1 fedns", "warning yours ends on 2030-02-01, in 24h", "error its ended on 2030-01-30",
+		}},
+		{"certificates that hold", API{Servers: []v1alpha1.Server{live}, Secrets: map[string][]byte{}, Certificates: []Certificate{{"another", now.AddDate(9, 0, 0)}}}, []string{
+			"ok 1 fedns", "ok the certificates of the API",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

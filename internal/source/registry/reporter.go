@@ -280,7 +280,7 @@ func (p *reporter) announce(ctx context.Context, filed string, shown Published, 
 	p.alone, p.live, p.known, p.fedsync = false, nil, nil, false
 	for i := range all {
 		o := &all[i]
-		if o.GetName() == "fedsync-"+p.Federation {
+		if o.GetName() == v1alpha1.LeaseOf(p.Federation) {
 			at, length := v1alpha1.Term(o)
 			p.fedsync = now.Before(at.Add(2*length + time.Minute))
 			continue

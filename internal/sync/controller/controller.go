@@ -93,14 +93,25 @@ func Run(ctx context.Context, c Config) error {
 		c.Log.Warn(fmt.Sprintf("--kind says to keep %s; fedctl init was told of %s", mine, cmp.Or(theirs, "none")))
 	}
 	if c.Lease == 0 {
-		return keep(ctx, api, c)
+		for ctx.Err() == nil {
+			if err := whole(ctx, api, c); err != nil {
+				return err
+			}
+			if err := keep(ctx, api, c); !errors.Is(err, errRestoring) {
+				return err
+			}
+		}
+		return nil
 	}
 	host, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("this host's name: %w", err)
 	}
-	l := lease.Lease{Namespace: v1alpha1.System, Name: "fedsync-" + c.Federation, Holder: fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano()), Duration: c.Lease}
+	l := lease.Lease{Namespace: v1alpha1.System, Name: v1alpha1.LeaseOf(c.Federation), Holder: fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano()), Duration: c.Lease}
 	for ctx.Err() == nil {
+		if err := whole(ctx, api, c); err != nil {
+			return err
+		}
 		var failed error
 		err := lease.Lead(ctx, api, l, func(ctx context.Context) {
 			c.Log.Info("leading")
@@ -108,6 +119,9 @@ func Run(ctx context.Context, c Config) error {
 			defer leading.Set(0)
 			failed = keep(ctx, api, c)
 		})
+		if errors.Is(failed, errRestoring) {
+			continue // without the Lease, which the restore takes
+		}
 		if err = errors.Join(err, failed); err != nil && ctx.Err() == nil {
 			return err
 		}

@@ -34,9 +34,12 @@ type loop struct {
 // keep keeps the federation's objects until ctx ends.
 func keep(ctx context.Context, api *kube.API, c Config) error {
 	for {
-		settled, _, err := settle(ctx, api, c)
+		settled, said, err := settle(ctx, api, c)
 		if err != nil {
 			return err
+		}
+		if said.Restoring != "" {
+			return errRestoring
 		}
 		l, err := newLoop(ctx, ctx, api, settled)
 		if err != nil {

@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -78,6 +79,29 @@ func settings(ctx context.Context, api *kube.API, c Config) (v1alpha1.Settings, 
 // runsWith is what others have to know of this one.
 func (c Config) runsWith() v1alpha1.FedsyncSettings {
 	return v1alpha1.FedsyncSettings{Version: c.Version, Kinds: c.Kinds, Dropped: c.dropped, MaxDeletes: c.MaxDeletes, LostAfter: c.LostAfter, Confined: true, SecretsByName: true}
+}
+
+// errRestoring says that a backup is being put into the federation's API: what isn't there
+// yet would be taken for deleted.
+var errRestoring = errors.New("a restore is under way")
+
+// whole waits until the federation's API has all that a restore puts there.
+func whole(ctx context.Context, api *kube.API, c Config) error {
+	for told := false; ; {
+		s, err := settings(ctx, api, c)
+		if err != nil || s.Restoring == "" {
+			return err
+		}
+		if !told {
+			told = true
+			c.Log.Warn("fedctl restore puts a backup into the federation's API: nothing is done until it is whole")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(patience):
+		}
+	}
 }
 
 // declare writes into the ConfigMap of the federation what this fedsync runs with, for
@@ -157,6 +181,11 @@ func (u *hub) heed(o *kube.Object) {
 	s, err := v1alpha1.SettingsOf(o)
 	if err != nil {
 		u.Log.Error(fmt.Sprintf("%v; what was kept is kept", err))
+		return
+	}
+	if s.Restoring != "" {
+		u.Log.Warn("fedctl restore puts a backup into the federation's API: nothing is done until it is whole")
+		u.renew()
 		return
 	}
 	surge, err := replicas.ParseSurge(cmp.Or(s.Surge, replicas.DefaultSurge().String()))

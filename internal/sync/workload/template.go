@@ -74,6 +74,13 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 	return seal(k, t)
 }
 
+// Strip takes away what belongs to the API server that an object was read from, and not to the object.
+func (s *FederatedKind) Strip(o Object) {
+	if s.strip != nil {
+		s.strip(o, false)
+	}
+}
+
 // seal takes out what is split, and writes down what all the rest comes to.
 func seal(k Key, t Object) *Template {
 	if spec := object(t, "spec"); spec != nil {

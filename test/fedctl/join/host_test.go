@@ -147,7 +147,7 @@ func TestHost(t *testing.T) {
 			data := kube.SecretData(o)
 			return string(data["encryption.keys"]) + string(data["encryption.yaml"])
 		}
-		d.mustNot("has one etcd and one API server already, and can't be changed to three etcds and two API servers in place\nfedctl: hint: unjoin its clusters",
+		d.mustNot("has one etcd and one API server already, and can't be changed to three etcds and two API servers in place\nfedctl: hint: fedctl backup FILE,",
 			init("--ha", "--api-server-service-type=NodePort", fmt.Sprintf("--api-server-advertise-address=127.0.0.1:%d", port))...)
 		d.must(up...)
 		for k, v := range secrets() {

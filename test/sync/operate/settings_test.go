@@ -10,7 +10,7 @@ import (
 )
 
 // What fedsync runs with is told once: fedctl plan previews that fedsync, and kinds that
-// fedctl init is told of are kept without a restart.
+// fedctl init is told of are kept without a restart. All of it comes back from a backup.
 func TestSettings(t *testing.T) {
 	b := cluster.New(t)
 	all := b.APIs(t, "lyon")
@@ -59,6 +59,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("it began anew %d times", n)
 	}
 	roles(t, w, lyon)
+	restored(t, b, w, lyon)
 }
 
 // With ClusterRoles, only those that somebody has made are federated: no other has so much

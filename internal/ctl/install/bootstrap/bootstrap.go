@@ -250,6 +250,8 @@ func (c Settings) vacant(ctx context.Context, api *kube.API) (there v1alpha1.Set
 		return there, nil
 	case err != nil:
 		return there, err
+	case there.Restoring != c.Restoring:
+		return there, advice.Errorf("fedctl restore of the same file goes on with it", "a restore into the API of federation %s has begun, and isn't whole", there.Federation)
 	case there.Federation != c.Federation:
 		return there, advice.Errorf("Cluster objects are of one federation: give each an API of its own", "%s is the API of federation %s already", api.Server, there.Federation)
 	}
