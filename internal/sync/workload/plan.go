@@ -54,6 +54,9 @@ func Make(v View) Plan {
 		o := v.reconcile(m, decided[m.Name], shares[m.Name], scales[m.Name])
 		p.Steps, p.Notes = append(p.Steps, o.steps...), append(p.Notes, o.notes...)
 		if o.standing.State != "" {
+			if o.standing.Scale == nil && v.Workload() && !v.Ranged && v.Whole == "" {
+				o.standing.Scale = shares[m.Name] // the others' are made with it
+			}
 			if scale := scales[m.Name]; moves && shares[m.Name] != nil {
 				if why := v.moving(scale["replicas"], shares[m.Name]["replicas"]); why != "" && o.standing.State != Unreachable {
 					o.standing.Why, o.standing.Moving = why, true

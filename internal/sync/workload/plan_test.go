@@ -943,3 +943,33 @@ func TestPlanHearsInAnyOrder(t *testing.T) {
 		}
 	}
 }
+
+// A cluster in which nothing can be done keeps its share, too: the others' are those of the first
+// plan, however often it is planned again.
+func TestPlanKeepsShares(t *testing.T) {
+	for i := range 20 {
+		name := fmt.Sprint("d", i)
+		w := newWorld(t, "a", "b", "c")
+		record := Record{UID: "uid-" + name}
+		for _, c := range []string{"a", "b", "c"} {
+			record.Clusters = append(record.Clusters, Propagation{Cluster: c, State: Applied, Applied: "x", Scale: Scale{"replicas": 3}})
+		}
+		k := w.want("Deployment", "ns", name, fmt.Sprintf(`{"spec":{"replicas":4},"metadata":{"annotations":{"fedns.io/status":%q,"fedns.io/overrides":"[{\"clusters\":[\"a\"],\"patch\":[{\"op\":\"remove\",\"path\":\"/spec/none\"}]}]"}}}`, record))
+		for _, c := range []string{"a", "b", "c"} {
+			w.copied(c, k, `{"spec":{"replicas":3}}`)
+		}
+		first := map[string]string{}
+		for _, s := range w.Plan(k).Standings {
+			first[s.Cluster] = s.Scale.String()
+		}
+		w.run()
+		if got := w.stands(k); got != "a Failed, b Applied, c Applied" {
+			t.Fatalf("%s stands %s", name, got)
+		}
+		for _, c := range []string{"b", "c"} {
+			if got := w.Observed(c, k).Scale.String(); got != first[c] {
+				t.Errorf("%s in %s: %s in the end, %s by the first plan (%v)", name, c, got, first[c], first)
+			}
+		}
+	}
+}

@@ -23,7 +23,7 @@ func (v *View) reconcile(m *Member, d placement.Decision, share, scale Scale) ou
 	case m.Lacks(v.FederatedKind):
 		return v.notServed(d)
 	case !m.knows(v.FederatedKind):
-		return v.unreachable(m, d, share)
+		return v.unreachable(m, d)
 	}
 	if d.Place && v.scarce() && share == nil && !v.taken(m) {
 		d.Place, d.Why = false, "there isn't one for every cluster"
@@ -62,17 +62,14 @@ func (v *View) notServed(d placement.Decision) outcome {
 // unreachable is for a cluster that doesn't say what it has of the kind: nothing is
 // done there, since nothing follows from what isn't heard. A refusal is an error that
 // somebody has to mend; silence may pass by itself.
-func (v *View) unreachable(m *Member, d placement.Decision, share Scale) outcome {
+func (v *View) unreachable(m *Member, d placement.Decision) outcome {
 	if !d.Place && v.Entries[m.Name].Have == nil && !v.Record.holds(m.Name) {
 		return outcome{}
 	}
 	why := m.denies(v.FederatedKind)
 	if why == "" || !m.Reachable {
 		s := Propagation{State: Unreachable, Error: why}
-		switch {
-		case v.Workload() && !v.Ranged && v.Whole == "": // the others' shares are made with it
-			s.Scale = share
-		case v.first != "": // its numbers aren't another's, whoever plans next
+		if v.first != "" && (v.Ranged || v.Whole != "") { // its numbers aren't another's, whoever plans next
 			if s.Scale = v.given(m.Name); s.Scale == nil && v.Entries[m.Name].Have != nil {
 				s.Scale = v.Entries[m.Name].Have.Scale
 			}

@@ -196,7 +196,13 @@ func (t *Table) SetObserved(cluster string, k Key, o Object) {
 // been carried out in some of the clusters is the same one still.
 func (t *Table) Planned(k Key, p Plan) {
 	for _, s := range p.Standings {
-		if s.State != Pending && s.State != Applied && (s.State != Unreachable || s.Scale == nil) {
+		switch s.State {
+		case Pending, Applied:
+		case Unreachable, Failed, Deleting:
+			if s.Scale == nil {
+				continue
+			}
+		default:
 			continue
 		}
 		if e := t.rows[k].entries[s.Cluster]; len(k.Scale) > 0 || e.Followed != s.Follows {
