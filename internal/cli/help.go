@@ -42,7 +42,7 @@ func Help(w io.Writer, c *cobra.Command, columns int) {
 // UseLine is how a command is called.
 func UseLine(c *cobra.Command) string {
 	line := c.CommandPath()
-	if c.HasAvailableSubCommands() && c.HasParent() {
+	if c.HasAvailableSubCommands() && c.HasParent() && c.Args == nil {
 		line += " COMMAND"
 	} else if _, args, ok := strings.Cut(c.Use, " "); ok {
 		line += " " + args
@@ -84,12 +84,14 @@ func listCommands(b *strings.Builder, c *cobra.Command, columns int) {
 				continue
 			}
 			in := cmp.Or(group, sub.GroupID)
-			if in != "" && sub.HasAvailableSubCommands() {
-				add(prefix+sub.Name()+" ", in, sub)
-				continue
+			below := in != "" && sub.HasAvailableSubCommands()
+			if !below || sub.Args != nil { // what takes words is a command itself
+				lists[in] = append(lists[in], entry{prefix + sub.Name(), sentence(sub.Short)})
+				width = max(width, len(prefix+sub.Name()))
 			}
-			lists[in] = append(lists[in], entry{prefix + sub.Name(), sentence(sub.Short)})
-			width = max(width, len(prefix+sub.Name()))
+			if below {
+				add(prefix+sub.Name()+" ", in, sub)
+			}
 		}
 	}
 	add("", "", c)

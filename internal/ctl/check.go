@@ -215,6 +215,9 @@ func (c *checking) delegations(ctx context.Context, domains, names []string) (al
 			return nil, misused(&c.command, "check: --servers: %v", err)
 		}
 		all = append(all, check.DNS(d, found)...)
+		if d.Error == "" || c.parent != "" {
+			all = append(all, check.Secure(asker.Anchors(ctx, domain, c.parent), asker.Signed(ctx, domain, found), c.Now())...)
+		}
 	}
 	return all, nil
 }

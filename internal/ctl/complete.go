@@ -45,6 +45,8 @@ var values = map[string]proposal{
 	"server": nil, "client": nil, "dns-zone-name": nil, "api-server-advertise-address": nil, "api-server-port": nil, "image-kube-apiserver": nil,
 	"image-etcd": nil, "etcd-storage": nil, "etcd-storage-class": nil, "kind": nil, "cluster-server": nil, "zones": nil, "location": nil,
 	"addresses": nil, "of": (*shell).clusters, "service": nil, "about": one(report.EventKinds...), "since": nil, "limit": nil, "drain-wait": nil, "deadline": nil, "max-deletes": nil,
+	"publish": one("now", "never"), "activate": one("now", "never"), "inactive": one("never"), "delete": one("never"), "sync": one("now", "never"),
+	"sync-end": one("never"), "algorithm": one("13", "15"),
 }
 
 // completes has cobra propose what may stand for a command's flags and its argument.

@@ -73,7 +73,17 @@ func (k *Key) Syncs(now time.Time) bool {
 	return k.Entry() && !k.Revoked() && k.Published(now) && between(now, k.Dates.SyncPublish, k.Dates.SyncDelete)
 }
 
-// A State is what a key is at a time, in the words of those who write of rollovers (RFC 7583).
+// Changes is when the key becomes something else; zero: never.
+func (k *Key) Changes(now time.Time) (next time.Time) {
+	for _, f := range k.Dates.fields() {
+		if f.at.After(now) && (next.IsZero() || f.at.Before(next)) {
+			next = *f.at
+		}
+	}
+	return next
+}
+
+// State is what a key is at a time, in the words of those who write of rollovers (RFC 7583).
 func (k *Key) State(now time.Time) string {
 	switch d := &k.Dates; {
 	case k.Revoked():

@@ -38,6 +38,9 @@ func (a Algorithm) String() string {
 	return fmt.Sprint("algorithm ", uint8(a))
 }
 
+// Zone is the name of a zone as keys have it.
+func Zone(name string) (dnsname.Name, error) { return dnsname.Parse(name) }
+
 // The flags of a key (RFC 4034 section 2.1.1, RFC 5011 section 7).
 const (
 	flagZone   = 0x0100

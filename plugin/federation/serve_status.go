@@ -60,7 +60,7 @@ type statusServer struct {
 
 func newStatusServer(f *Federation, stanzas []stanza) *statusServer {
 	s := &statusServer{f: f, stanzas: stanzas}
-	c := status.Config{Block: &f.Block, Pipe: f.pipe, Server: s.through}
+	c := status.Config{Block: &f.Block, Pipe: f.pipe, Server: s.through, Signing: f.signing.report}
 	for i, st := range stanzas {
 		told := status.FederationConfig{
 			Name: st.name, Domains: st.zones, TTL: st.ttl, Policy: st.policy, Overrides: status.Overrides(st.override), Home: st.local.cluster,

@@ -12,6 +12,7 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/dns/dnssec"
 	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dnskey"
 	"github.com/fedns/fedns/test/framework/vector"
@@ -428,5 +429,66 @@ func TestWrongKeys(t *testing.T) {
 	}
 	if _, err := f.transfer(t.Context(), &test.ResponseWriter{TCP: true}, new(dns.Msg).SetAxfr("example.com."), f.Domains[0]); err == nil {
 		t.Error("it is transferred unsigned")
+	}
+}
+
+// BenchmarkSigned answers questions past the chain, of an unsigned domain and of a signed one.
+func BenchmarkSigned(b *testing.B) {
+	for _, a := range []dnskey.Algorithm{0, dnskey.ECDSAP256SHA256, dnskey.ED25519} {
+		w, stanza := signedShop(b)
+		what := "unsigned"
+		if a != 0 {
+			generated(b, w.dir+"/keys", anyKey(b, "example.com.", a))
+			stanza += "dnssec DIR/keys\n"
+			what = a.String()
+		}
+		f := w.serving(stanza + "}")
+		if a != 0 { // without a budget
+			d := f.Domains[0]
+			d.Signer = dnssec.NewSigner(d.Name, dnssec.NewKept(1<<31))
+			d.Signer.Use(&f.signing.zones[0].plan)
+			if err := f.Publish(d, d.Static.Load()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		r := f.responder(b, "")
+		for _, q := range []struct {
+			what, name string
+			random     bool
+		}{
+			{"address", "web.shop.fed.svc", false}, {"chain", "web.shop.fed.svc.as-c.as", false}, {"no such type", "mail", false},
+			{"no such name again", "none", false}, {"no such name", "xxxxxxxx.mail", true}, {"wildcard", "xxxxxxxx.wild", true},
+		} {
+			for _, do := range []bool{false, true} {
+				m := new(dns.Msg).SetQuestion(below(q.name), dns.TypeA)
+				if q.what == "no such type" {
+					m.Question[0].Qtype = dns.TypeMX
+				}
+				m.SetEdns0(1232, do)
+				query, err := m.Pack()
+				if err != nil {
+					b.Fatal(err)
+				}
+				from := netip.MustParseAddrPort("127.0.0.1:4711")
+				p := packet.New(query, from, unheard)
+				b.Run(fmt.Sprintf("%s/%s/DO=%v", what, strings.ReplaceAll(q.what, " ", "_"), do), func(b *testing.B) {
+					b.ReportAllocs()
+					r.Begin()
+					n := 0
+					for b.Loop() {
+						copy(p.Buf, query)
+						p.N = len(query)
+						if q.random {
+							n++
+							copy(p.Buf[13:], fmt.Appendf(nil, "%08d", n)) // past the header, and the length of the label
+						}
+						if r.Respond(p) == 0 {
+							b.Fatal("the chain's")
+						}
+					}
+					r.End()
+				})
+			}
+		}
 	}
 }

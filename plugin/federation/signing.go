@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/dns/dnssec"
 	"github.com/fedns/fedns/internal/dnskey"
 	"github.com/fedns/fedns/plugin/federation/observe"
@@ -42,9 +43,6 @@ var (
 // freshPerCore is how many signatures of names that have no end are made in a second, for each core: a fifth of
 // what it could. Those of names that exist are made once a week.
 const freshPerCore = 5000
-
-// keysNotice is how long before no key signs any more it is said.
-const keysNotice = 7 * 24 * time.Hour
 
 // A signing is the domains of one server block that are signed, and with what.
 type signing struct {
@@ -212,7 +210,7 @@ func (z *signedZone) tell(problem string, now time.Time) {
 		at = float64(end.Unix())
 	}
 	keysEnd.WithLabelValues(name).Set(at)
-	soon := !end.IsZero() && now.Add(keysNotice).After(end)
+	soon := !end.IsZero() && now.Add(report.SigningNotice).After(end)
 	if soon && !z.noticed {
 		observe.Log.Warningf("dnssec: %s: from %s on no key signs: give one a later date Inactive, or add one", name, end.Format(time.RFC3339))
 	}
@@ -228,6 +226,23 @@ func (s *signing) look(now time.Time) {
 		signaturesMade.WithLabelValues("made").Set(float64(s.kept.Made.Load()))
 		signaturesMade.WithLabelValues("refused").Set(float64(s.kept.Refused.Load()))
 	}
+}
+
+// report tells of all domains.
+func (s *signing) report(now time.Time) (out []report.Signing) {
+	for _, z := range s.zones {
+		z.mu.Lock()
+		r := report.Signing{Domain: string(z.domain.Name), Problem: z.problem}
+		if end := z.plan.Ends; !end.IsZero() {
+			r.Ends = &end
+		}
+		for _, k := range z.keys {
+			r.Keys = append(r.Keys, report.SigningKey{Tag: k.Tag(), Algorithm: uint8(k.Algorithm), Flags: k.Flags, State: k.State(now)})
+		}
+		z.mu.Unlock()
+		out = append(out, r)
+	}
+	return out
 }
 
 // alone says what is wrong where two sign.

@@ -193,7 +193,7 @@ func run(t *testing.T, program string, args ...string) string {
 // commands are those that fedctl lists: of one word or two.
 func commands(t *testing.T) []string {
 	t.Helper()
-	all := found(`(?m)^  ((?:get )?[a-z]+) +[A-Z]`, run(t, "fedctl", "help"))
+	all := found(`(?m)^  ((?:get |keys )?[a-z]+) +[A-Z]`, run(t, "fedctl", "help"))
 	all = slices.DeleteFunc(all, func(c string) bool { return c == "help" })
 	if len(all) < 15 {
 		t.Fatalf("only %d commands found: %v", len(all), all)
@@ -264,8 +264,8 @@ func TestFlags(t *testing.T) {
 					continue // flags alone, of whatever
 				}
 				subject = strings.Split(words[i], "|") // drain|down|up
-				if words[i] == "get" && len(words) > i+1 {
-					subject = []string{"get " + words[i+1]}
+				if two := strings.Join(words[i:min(i+2, len(words))], " "); words[i] == "get" || slices.Contains(known, two) {
+					subject = []string{two}
 				}
 			}
 			for _, s := range subject {

@@ -122,8 +122,29 @@ type Snapshot struct {
 	Contested   []Host `json:"contested,omitempty"`
 	Publication uint64 `json:"publication,omitempty"` // counts those of this server; 0: it doesn't say
 	// Begin is the first moment, in Unix seconds, of which the server knows what it answered; 0: none.
-	Begin float64 `json:"begin,omitempty"`
+	Begin   float64   `json:"begin,omitempty"`
+	Signing []Signing `json:"signing,omitempty"`
 }
+
+// A Signing is a domain that is signed.
+type Signing struct {
+	Domain string       `json:"domain"`
+	Keys   []SigningKey `json:"keys"`
+	// Problem says why the keys aren't as their dates say, or that they can't be read: the last good ones sign.
+	Problem string     `json:"problem,omitempty"`
+	Ends    *time.Time `json:"ends,omitempty"` // when no key signs any more; nil: never
+}
+
+// A SigningKey is one of its keys.
+type SigningKey struct {
+	Tag       uint16 `json:"tag"`
+	Algorithm uint8  `json:"algorithm"`
+	Flags     uint16 `json:"flags"`
+	State     string `json:"state"`
+}
+
+// SigningNotice is how long before no key signs any more it is said.
+const SigningNotice = 7 * 24 * time.Hour
 
 // A Federation is one of a snapshot.
 type Federation struct {

@@ -107,6 +107,16 @@ func servers(s *report.Snapshot) []Finding {
 			f.see("FednsFilesUnread")
 		}
 	}
+	for _, z := range s.Signing {
+		switch domain := bare(z.Domain); {
+		case z.Problem != "":
+			f.err("fedctl keys on its host says more; the last good keys sign meanwhile, until it starts again", "%s: its keys: %s", domain, z.Problem)
+		case z.Ends != nil && time.Until(*z.Ends) < report.SigningNotice:
+			f.warn("add a key, or give one a later date Inactive: docs/dnssec.md", "%s: from %s on no key signs", domain, z.Ends.UTC().Format(time.RFC3339))
+		default:
+			f.ok("%s is signed, with %s", domain, cli.Plural(len(z.Keys), "key"))
+		}
+	}
 	return f.all
 }
 

@@ -287,6 +287,7 @@ func (s *Status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 	if host, err := os.Hostname(); err == nil {
 		out.Host = host
 	}
+	out.Signing = s.Signing(now)
 	if begin := s.Pipe.History().Begin(); !begin.IsZero() {
 		out.Begin = unix(begin)
 	}

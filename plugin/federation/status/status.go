@@ -47,6 +47,8 @@ type Config struct {
 	// Server is one of CoreDNS's that the questions of the block come by, through which records
 	// are followed; nil: it isn't known.
 	Server func() *dnsserver.Server
+	// Signing tells of the domains that are signed.
+	Signing func(now time.Time) []report.Signing
 }
 
 // FederationConfig is one federation, as the Corefile says it.

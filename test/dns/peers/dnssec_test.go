@@ -173,6 +173,13 @@ func TestDNSSEC(t *testing.T) {
 		t.Errorf("that a delegation isn't signed: %v", m)
 	}
 
+	fedctl, err := server.Build("fedctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed(output(t, fedctl, "keys", dir+"/keys", "--ds", "--parent", parent, "--resolver", parent)).check(t, "CSK   active  -      yes\n", "example.com. IN DS "+k.DSText(), "!fix")
+	printed(output(t, fedctl, "check", "--domain", "example.com", "--servers", signed.Addr, "--parent", parent, "--resolver", parent, "--server", "http://127.0.0.1:1")).check(t, "example.com: 1 of the 1 DS records of its parent point to its keys")
+
 	// delv, which looks at proofs in another way, and trusts the domain's own key.
 	anchors := write(t, dir, "anchors", fmt.Sprintf("trust-anchors { example.com. static-key 257 3 13 %q; };\n", regexp.MustCompile(`\S+$`).FindString(k.Record())))
 	host, port, err := net.SplitHostPort(signed.Addr)
