@@ -4,7 +4,6 @@ package udp
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 
 	"github.com/fedns/fedns/internal/dns/packet"
