@@ -399,8 +399,21 @@ func agree(t *testing.T, p []byte) {
 		t.Fatalf("reading %d, and the library finds %d questions\n%x", got, len(m.Question), p)
 	}
 	theirs := m.Question[0]
-	if q.Name.String() != strings.ToLower(theirs.Name) || q.Type != theirs.Qtype || theirs.Qclass != dns.ClassINET {
+	if q.Name.Plain() && q.Name.String() != strings.ToLower(theirs.Name) || q.Type != theirs.Qtype || theirs.Qclass != dns.ClassINET {
 		t.Errorf("%s type %d, and the library reads %v\n%x", q.Name.String(), q.Type, theirs, p)
+	}
+	// What needs escapes is the same on the wire.
+	wire := make([]byte, 256)
+	end, err := dns.PackDomainName(strings.ToLower(theirs.Name), wire, 0, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours []byte
+	for _, l := range q.Labels(0) {
+		ours = append(append(ours, byte(len(l))), l...)
+	}
+	if ours = append(ours, 0); !bytes.Equal(ours, wire[:end]) {
+		t.Errorf("%x, and the library reads %x\n%x", ours, wire[:end], p)
 	}
 	if got := strings.Join(append(q.Labels(0), ""), "."); q.Name.String() != "." && got != q.Name.String() {
 		t.Errorf("labels %q of %s", got, q.Name.String())
