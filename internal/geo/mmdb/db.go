@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oschwald/geoip2-golang/v2"
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/fedns/fedns/internal/geo"
@@ -121,7 +120,7 @@ func (db *DB) learn(data []byte) error {
 		return err
 	}
 	seen := map[uintptr]bool{}
-	var r geoip2.City // one for all: it's large
+	var r record // one for all
 	for result := range db.reader.Networks(db.options()...) {
 		if err := result.Err(); err != nil {
 			return err
@@ -132,7 +131,7 @@ func (db *DB) learn(data []byte) error {
 			continue
 		}
 		seen[offset] = true
-		r = geoip2.City{}
+		r = record{}
 		if err := read(&r, result); err != nil {
 			return fmt.Errorf("record of %v: %w", result.Prefix(), err)
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 
-	"github.com/oschwald/geoip2-golang/v2"
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/fedns/fedns/internal/geo"
@@ -28,11 +27,35 @@ type shape struct {
 	Continent struct{} `maxminddb:"continent"`
 }
 
+// A record is what is used of one, as MaxMind documents those of cities. Records of all databases that have places
+// are such, with less in them or with more. Sizes are bounded as in MaxMind's own reader.
+type record struct {
+	Location     location `maxminddb:"location"`
+	Country      area     `maxminddb:"country"`
+	Continent    area     `maxminddb:"continent"`
+	City         area     `maxminddb:"city"`
+	Subdivisions []area   `maxminddb:"subdivisions,maxsize:32"`
+}
+
+type location struct {
+	Latitude  *float64 `maxminddb:"latitude"`
+	Longitude *float64 `maxminddb:"longitude"`
+}
+
+// An area has one of the codes, or none.
+type area struct {
+	ISOCode string `maxminddb:"iso_code,maxsize:16"`
+	Code    string `maxminddb:"code,maxsize:16"`
+	Names   struct {
+		English string `maxminddb:"en,maxsize:1024"`
+	} `maxminddb:"names"`
+}
+
 // read reads of a network's record what makes its place, and no more: names in eight
 // languages, of which a database has thousands, would take longer than all the rest. So
 // what is used for nothing may be of another type than MaxMind's, as in databases that
 // are made at home.
-func read(r *geoip2.City, from maxminddb.Result) error {
+func read(r *record, from maxminddb.Result) error {
 	return cmp.Or(
 		from.Decode(new(shape)),
 		from.DecodePath(&r.Location.Latitude, latitude...),
@@ -45,8 +68,8 @@ func read(r *geoip2.City, from maxminddb.Result) error {
 // place is the most exact place that a record gives. Coordinates that are not on the
 // earth are none, and so are 0 0, which is in the sea, and in a database a way to say
 // that nothing is known.
-func place(r *geoip2.City) geo.Place {
-	if at := r.Location; at.HasCoordinates() {
+func place(r *record) geo.Place {
+	if at := r.Location; at.Latitude != nil && at.Longitude != nil {
 		if p := (geo.Point{Lat: *at.Latitude, Lon: *at.Longitude}); p.Valid() && p != (geo.Point{}) {
 			return geo.Place{Point: p, Source: geo.City}
 		}
@@ -64,13 +87,10 @@ func place(r *geoip2.City) geo.Place {
 // "": the database doesn't say. A country or continent without a name has its code.
 type Names struct{ City, Subdivision, Country, Continent string }
 
-// Names finds what the place of an address is called, as Lookup finds where it is. Only
-// this reads a record whole, so only this finds out if the rest of it isn't of the form
-// that MaxMind documents.
+// Names finds what the place of an address is called, as Lookup finds where it is. Lookup reads
+// none of that, so only this finds out if it isn't of the form that MaxMind documents.
 func (db *DB) Names(a netip.Addr) (Names, error) {
-	// The records of all databases that have places are those of cities, with less in them
-	// or with more.
-	var r geoip2.City
+	var r record
 	if err := db.reader.Lookup(geo.Embedded(a)).Decode(&r); err != nil {
 		return Names{}, err
 	}
