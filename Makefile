@@ -179,9 +179,15 @@ $(nfpm):
 prometheus: ## unpack Debian's Prometheus for the tests of alerts, into bin/tools
 	test/tools/prometheus.sh bin/tools/prometheus
 
-manifests: generate helm ## deploy/manifests/fedns.yaml, from the chart
+# What is fedctl init's to say has names that say so.
+hosted = --set domain=domain.invalid --set federation=federation --set image.repository=image.invalid --set image.tag=x \
+	--set api.mode=elsewhere --set api.kubeconfigSecret=federation-fedns --set member.enabled=false \
+	--set fedsync.enabled=true --set fedsync.kubeconfigSecret=federation-fedsync
+manifests: generate helm ## deploy/manifests/fedns.yaml and deploy/hosted.yaml, from the chart
 	@{ echo '# Made of the chart by make manifests, with the values of docs/install.md.'; \
 	bin/tools/helm template fedns deploy/charts/fedns --namespace federation-system --set domain=fed.example.com --set federation=fed; } >deploy/manifests/fedns.yaml
+	@{ echo '# Made of the chart by make manifests, for fedctl init, which says the names.'; \
+	bin/tools/helm template federation-fedns deploy/charts/fedns --namespace federation-system $(hosted); } >deploy/hosted.yaml
 
 picture: ## draw the packages in ARCHITECTURE.md, from their imports
 	go run ./test/tools/picture

@@ -21,3 +21,9 @@ var Placements string
 
 // Definitions are all of them.
 var Definitions = []string{Clusters, Orders, Placements}
+
+// Hosted are fedns and fedsync as the chart has them, for the federation "federation" of the
+// domain domain.invalid with an API of its own, of the image image.invalid:x.
+//
+//go:embed hosted.yaml
+var Hosted string

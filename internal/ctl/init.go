@@ -3,6 +3,7 @@ package ctl
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -24,6 +25,7 @@ type initialize struct {
 	hostName string // context
 	domain   string
 	api      string
+	image    string // of fedns and fedsync; "": they aren't run
 	kindList list
 	surge    string
 	timeout  time.Duration
@@ -45,6 +47,7 @@ func (c *initialize) declare(fs *pflag.FlagSet) {
 	fs.IntVar(&c.plan.NodePort, "api-server-port", 0, "`PORT` on the nodes, for NodePort; default: the cluster chooses")
 	fs.StringVar(&c.plan.APIImage, "image-kube-apiserver", hosted.APIServerImage, "`IMAGE`")
 	fs.StringVar(&c.plan.EtcdImage, "image-etcd", hosted.EtcdImage, "`IMAGE`")
+	fs.StringVar(&c.image, "image-fedns", "", "`IMAGE` of fedns and fedsync: run them in the host cluster, too, as the chart does; without it, they aren't, or stay as they are")
 	fs.StringVar(&c.plan.Storage, "etcd-storage", "10Gi", "`SIZE` of etcd's volume; \"none\": the federation's objects go with etcd's pod")
 	fs.StringVar(&c.plan.StorageClass, "etcd-storage-class", "", "`CLASS` of it; default: the cluster's own")
 	fs.Var(&c.kindList, "kind", "`GROUP/VERSION/KIND` that is propagated, too; may be given several times")
@@ -72,6 +75,12 @@ func (c *initialize) run(ctx context.Context) error {
 	}
 	if c.plan.HA && c.api != "" {
 		return misused(&c.command, "init: --ha is for an API that fedctl sets up; how many servers the one of --api has is its own business")
+	}
+	if c.image != "" && c.api != "" {
+		return misused(&c.command, "init: --image-fedns is for a host cluster; beside the API of --api, the chart runs them (docs/install.md)")
+	}
+	if strings.ContainsAny(c.image, " \t\n\"") {
+		return misused(&c.command, "init: --image-fedns %q isn't an image, such as registry.example/fedns:0.2.0", c.image)
 	}
 	if c.plan.Storage == none {
 		c.plan.Storage = ""
@@ -117,6 +126,11 @@ func (c *initialize) show(law bootstrap.Settings) error {
 	var all []*kube.Object
 	if c.api == "" {
 		objects, err := c.plan.Render(c.Now())
+		if err == nil && c.image != "" {
+			var programs []*kube.Object
+			programs, err = c.plan.Programs(law.Domain, c.image)
+			objects = append(objects, programs...)
+		}
 		if err != nil {
 			return err
 		}
@@ -289,6 +303,11 @@ func (c *initialize) finish(ctx context.Context, law bootstrap.Settings, l *appl
 			return err
 		}
 	}
+	if c.image != "" {
+		if err := c.plan.Run(ctx, l, law.Domain, c.image, c.progress().say); err != nil {
+			return err
+		}
+	}
 	path, err := c.find().Set(ctx, law.Federation, admin)
 	if err != nil {
 		return err
@@ -299,6 +318,9 @@ func (c *initialize) finish(ctx context.Context, law bootstrap.Settings, l *appl
 		t       token.Token
 	}{{bootstrap.Fedns, tokens.Fedns}, {bootstrap.Fedsync, tokens.Fedsync}} {
 		c.printf("%s gets there with key %q of Secret %s/%s in context %q%s\n", x.program, v1alpha1.KubeconfigKey, v1alpha1.System, c.secretName(x.program), where, until(x.t.Expires))
+	}
+	if c.image != "" {
+		c.printf("fedns and fedsync run in context %q; kubectl --context %s -n %s get service %s-fedns has the address that %s is to be delegated to\n", where, where, v1alpha1.System, law.Federation, law.Domain)
 	}
 	c.printf("%s\n", c.typed("next: fedctl --context="+law.Federation+" join CLUSTER --cluster-context CONTEXT"))
 	return nil
@@ -322,6 +344,9 @@ fedctl init myfederation --host-cluster-context host --dns-zone-name example.com
 
 # In a host cluster, and going on without any one of its nodes
 fedctl init myfederation --host-cluster-context host --dns-zone-name example.com --ha
+
+# With fedns and fedsync beside it, so that names are answered when clusters have joined
+fedctl init myfederation --host-cluster-context host --dns-zone-name example.com --image-fedns registry.example/fedns:0.2.0
 
 # In an API that runs already
 fedctl init myfederation --api ./kubeconfig/admin --dns-zone-name example.com

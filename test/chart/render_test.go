@@ -76,6 +76,47 @@ func TestValues(t *testing.T) {
 			}
 		})
 	}
+	t.Run("over the release before", func(t *testing.T) { upgrades(t, api) })
+}
+
+// upgrades has an API server take what the chart makes over what the release before has made of the same values,
+// which stands in testdata: what can't be changed in place is the same.
+func upgrades(t *testing.T, api *kube.API) {
+	before, err := os.ReadFile(filepath.Join("testdata", "0.2.0.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := must(t, "", append([]string{"template", "fedns", dir, "--namespace", "federation-system", "--set", "state.kind=persistentVolumeClaim", "--set", "fedsync.enabled=true", "--set", "nameservers.ns1={203.0.113.53}"}, said...)...)
+	made := map[string]bool{}
+	for _, text := range []string{string(before), now} {
+		objects, err := kube.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(objects) < 15 {
+			t.Fatalf("only %d objects", len(objects))
+		}
+		for _, o := range objects {
+			k, err := api.Find(t.Context(), groupOf(o.GetAPIVersion()), versionOf(o.GetAPIVersion()), o.GetKind())
+			if err != nil {
+				t.Fatalf("%s %s: %v", o.GetKind(), o.GetName(), err)
+			}
+			if _, _, err := api.Apply(t.Context(), k, o, kube.How{Manager: "helm", Force: true}); err != nil {
+				t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
+			}
+			id := k.Name + " " + o.GetNamespace() + "/" + o.GetName()
+			if text == now {
+				delete(made, id)
+			} else {
+				made[id] = true
+			}
+		}
+	}
+	for id := range made {
+		if !strings.HasPrefix(id, "ConfigMap ") {
+			t.Errorf("%s isn't made any more: a workload that has lost its name is another one", id)
+		}
+	}
 }
 
 func groupOf(apiVersion string) string {
@@ -137,14 +178,19 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// The plain manifests are what the chart makes of two values.
+// The plain manifests are what the chart makes of two values, and those of fedctl init of others.
 func TestManifests(t *testing.T) {
 	want := must(t, "", append([]string{"template", "fedns", dir, "--namespace", "federation-system"}, said...)...)
-	got, err := os.ReadFile(filepath.Join(vector.Root(), "deploy", "manifests", "fedns.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, rest, _ := strings.Cut(string(got), "\n"); rest != want { // behind the line that says so
-		t.Error("deploy/manifests/fedns.yaml isn't what the chart makes: make manifests, and commit it")
+	hosted := must(t, "", "template", "federation-fedns", dir, "--namespace", "federation-system", "--set", "domain=domain.invalid", "--set", "federation=federation",
+		"--set", "image.repository=image.invalid", "--set", "image.tag=x", "--set", "api.mode=elsewhere", "--set", "api.kubeconfigSecret=federation-fedns", "--set", "member.enabled=false",
+		"--set", "fedsync.enabled=true", "--set", "fedsync.kubeconfigSecret=federation-fedsync")
+	for name, want := range map[string]string{"manifests/fedns.yaml": want, "hosted.yaml": hosted} {
+		got, err := os.ReadFile(filepath.Join(vector.Root(), "deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, rest, _ := strings.Cut(string(got), "\n"); rest != want { // behind the line that says so
+			t.Errorf("deploy/%s isn't what the chart makes: make manifests, and commit it", name)
+		}
 	}
 }

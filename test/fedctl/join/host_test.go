@@ -162,7 +162,19 @@ func TestHost(t *testing.T) {
 		if now := keys(); now == was || strings.Contains(now, "first") || strings.Count(now, "key-2") != 1 || !strings.HasPrefix(now, "2 ") {
 			t.Errorf("the keys are %d bytes", len(now)) // which nobody is to read in a log
 		}
-		if policies, err := api.List(t.Context(), builtin.NetworkPolicies, "federation-system", ""); err != nil || len(policies) != 2 {
+		if out := d.must(append(slices.Clone(up), "--image-fedns", "registry.example/fedns:test")...); !strings.Contains(out, "fedns and fedsync run in context") {
+			t.Errorf("it says\n%s", out)
+		}
+		for _, name := range []string{"federation-fedns", "federation-fedns-fedsync"} {
+			o, err := api.Get(t.Context(), builtin.Deployments, "federation-system", name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, _, _ := unstructured.NestedInt64(o.Object, "status", "readyReplicas"); n < 1 {
+				t.Errorf("%s: %d pods are ready", name, n)
+			}
+		}
+		if policies, err := api.List(t.Context(), builtin.NetworkPolicies, "federation-system", ""); err != nil || len(policies) != 3 {
 			t.Errorf("%d NetworkPolicies, %v", len(policies), err)
 		}
 	})

@@ -187,6 +187,36 @@ func TestHA(t *testing.T) {
 	}
 }
 
+// The programs have this federation's names, and nothing is left of those that the chart was given; odd
+// values stay values.
+func TestPrograms(t *testing.T) {
+	p := Plan{Federation: "prod"}
+	objects, err := p.Programs("example.com", `r.example/a: {b`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := ""
+	for _, o := range objects {
+		if _, known := builtin.Find(o.GetAPIVersion(), o.GetKind()); !known {
+			t.Errorf("%s %s isn't among the known kinds", o.GetKind(), o.GetName())
+		}
+		if o.GetNamespace() != p.Namespace() || !strings.HasPrefix(o.GetName(), "prod-fedns") || o.GetLabels()["app.kubernetes.io/managed-by"] != "fedctl" || o.GetLabels()["fedns.io/federation"] != "prod" {
+			t.Errorf("%s %s/%s has labels %v", o.GetKind(), o.GetNamespace(), o.GetName(), o.GetLabels())
+		}
+		text += fmt.Sprintf("%s %v\n", o.GetKind(), o.Object)
+	}
+	for _, want := range []string{"example.com:1053 {", "federation prod {", "secretName:prod-fedns", "secretName:prod-fedsync", "configMap:map[name:prod-fedns]", "image:r.example/a: {b", "serviceAccountName:prod-fedns"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %q", want)
+		}
+	}
+	for _, not := range []string{"invalid", "helm", "Helm", "federation-fed", "federation federation"} {
+		if strings.Contains(text, not) {
+			t.Errorf("there is %q left", not)
+		}
+	}
+}
+
 func TestEndpoint(t *testing.T) {
 	for _, tt := range []struct{ advertise, want string }{
 		{"192.0.2.1", "https://192.0.2.1"},

@@ -281,7 +281,7 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 			if number(o, "status", "observedGeneration") >= o.GetGeneration() && ready >= w.want && number(o, "status", "replicas") <= w.want {
 				return "", "", nil
 			}
-			why, err := p.stuck(ctx, api, w.app)
+			why, err := p.stuck(ctx, api, "app.kubernetes.io/name="+w.app)
 			if err != nil {
 				return "", "", err
 			}
@@ -309,8 +309,8 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 }
 
 // stuck says what the pods wait for, as Kubernetes has it.
-func (p Plan) stuck(ctx context.Context, api *kube.API, app string) (string, error) {
-	pods, err := api.List(ctx, builtin.Pods, p.Namespace(), "app.kubernetes.io/name="+app+","+apply.Federation+"="+p.Federation)
+func (p Plan) stuck(ctx context.Context, api *kube.API, which string) (string, error) {
+	pods, err := api.List(ctx, builtin.Pods, p.Namespace(), which+","+apply.Federation+"="+p.Federation)
 	if err != nil {
 		return "", fmt.Errorf("pods: %w", err)
 	}
@@ -340,6 +340,11 @@ func Delete(ctx context.Context, api *kube.API, federation string) (kept string,
 	for _, k := range []kube.Kind{builtin.Deployments, builtin.StatefulSets, builtin.Services, builtin.NetworkPolicies, builtin.Budgets, builtin.VolumeClaims, builtin.Secrets} {
 		_, err := apply.DeleteAllOwned(ctx, api, k, v1alpha1.System, federation)
 		errs = append(errs, err)
+	}
+	// Of these kinds a member has others there.
+	programs := Plan{Federation: federation}.programsName()
+	for _, k := range []kube.Kind{builtin.ConfigMaps, builtin.ServiceAccounts} {
+		errs = append(errs, apply.DeleteOwned(ctx, api, k, v1alpha1.System, programs, federation))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return "", err
