@@ -64,6 +64,16 @@ func TestPods(t *testing.T) {
 	us.Kubectl(t, "-n", "mynamespace", "scale", "deployment/nginx", "--replicas=1")
 	curl("us", time.Minute)
 
+	// The other cluster is behind a bad link: what it says comes late, and comes.
+	eu.Lose(t, 10)
+	eu.Slow(t, 512)
+	eu.Kubectl(t, "-n", "mynamespace", "scale", "deployment/nginx", "--replicas=0")
+	becomes(t, fedns, global, a)
+	eu.Kubectl(t, "-n", "mynamespace", "scale", "deployment/nginx", "--replicas=1")
+	becomes(t, fedns, global, sorted(a, addressOf(t, eu))...)
+	eu.Lose(t, 0)
+	eu.Slow(t, 0)
+
 	// What happens to fedns itself.
 	for _, what := range []struct {
 		name string

@@ -57,22 +57,6 @@ func (b *Bed) newCluster(t testing.TB, n int, p Place) *Cluster {
 	return c
 }
 
-// Cut takes its link away, Join puts it back.
-func (c *Cluster) Cut(t testing.TB) {
-	t.Helper()
-	run(t, c.bed.netns, "ip", "link", "set", fmt.Sprintf("down%d", c.number), "down")
-}
-
-// Join puts back what Cut took away.
-func (c *Cluster) Join(t testing.TB) {
-	t.Helper()
-	down := fmt.Sprintf("down%d", c.number)
-	run(t, c.bed.netns, "ip", "link", "set", down, "up")
-	for _, to := range []string{fmt.Sprintf("10.97.%d.0/24", c.number), fmt.Sprintf("10.%d.0.0/24", 100+c.number)} {
-		run(t, c.bed.netns, "ip", "route", "replace", to, "via", c.Node) // they went with the link
-	}
-}
-
 // DNS is the address of the cluster's own DNS.
 func (c *Cluster) DNS() string { return fmt.Sprintf("10.%d.0.10", 110+c.number) }
 

@@ -1,6 +1,6 @@
 // Package node starts whole clusters, each on a host of its own: a network namespace with
 // etcd, an API server, the controllers, the scheduler, containerd, a kubelet, kube-proxy, and
-// CoreDNS in pods. Their pods run. The hosts are joined by links that can be cut, and a pool
+// CoreDNS in pods. Their pods run. The hosts are joined by links that can be cut, slowed and made to lose (link.go), and a pool
 // gives Services of type LoadBalancer addresses that lead there.
 //
 // It needs root, the programs of make nodes, and a machine that lets it make namespaces,

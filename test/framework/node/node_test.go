@@ -33,4 +33,16 @@ func TestBed(t *testing.T) {
 	}
 	eu.Join(t)
 	eventually(t, time.Minute, "it is reached again", func() error { return listens(address + ":80") })
+	eu.Lose(t, 100)
+	if listens(address+":80") == nil {
+		t.Error("a cluster is reached over a link that loses everything")
+	}
+	eu.Lose(t, 30)
+	eu.Slow(t, 256)
+	eventually(t, time.Minute, "it is reached over a bad link", func() error { return listens(address + ":80") })
+	eu.Lose(t, 0)
+	eu.Slow(t, 0)
+	if err := listens(address + ":80"); err != nil {
+		t.Errorf("the link isn't as it was: %v", err)
+	}
 }
