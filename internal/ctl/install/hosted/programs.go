@@ -93,7 +93,7 @@ func (p Plan) Run(ctx context.Context, l *apply.Applied, domain, image string, s
 		err := await(ctx, say, func(ctx context.Context) (string, string, error) {
 			o, err := l.API.Get(ctx, builtin.Deployments, p.Namespace(), d.GetName())
 			if err != nil {
-				return "", "", fmt.Errorf("Deployment %s: %w", d.GetName(), err)
+				return "", "", fmt.Errorf("%s %s: %w", builtin.Deployments.Name, d.GetName(), err)
 			}
 			if number(o, "status", "observedGeneration") >= o.GetGeneration() && number(o, "status", "readyReplicas") > 0 && number(o, "status", "updatedReplicas") > 0 {
 				return "", "", nil
