@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"time"
 
 	"github.com/coredns/caddy"
 
@@ -47,6 +48,7 @@ func (f *Federation) static() pipeline.Static {
 			files = append(files, d.File)
 		}
 	}
+	fmt.Fprintln(digest, f.signing.editions(time.Now()))
 	b.Digest = digest.Sum64()
 	for _, file := range files {
 		if at := stampOf(file).mod; at.After(b.Made) {

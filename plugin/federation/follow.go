@@ -78,6 +78,7 @@ func (f *Federation) follow(ctx context.Context) {
 	defer tick.Stop()
 	files := f.files(ctx)
 	f.signing.look(time.Now())
+	signed := f.signing.editions(time.Now())
 	for {
 		select {
 		case <-tick.C:
@@ -85,6 +86,10 @@ func (f *Federation) follow(ctx context.Context) {
 			return
 		}
 		f.signing.look(time.Now())
+		if is := f.signing.editions(time.Now()); is != signed {
+			signed = is
+			f.pipe.UpdateStatic(ctx, f.static())
+		}
 		for i := range files {
 			now := stampOf(files[i].path)
 			if now == files[i].last {

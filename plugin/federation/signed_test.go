@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/dnssec"
 	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dnskey"
+	"github.com/fedns/fedns/plugin/federation/zone"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -427,8 +428,61 @@ func TestWrongKeys(t *testing.T) {
 	if s := ask(); s == nil || !strings.Contains(z.problem, "is active") {
 		t.Error(z.problem)
 	}
-	if _, err := f.transfer(t.Context(), &test.ResponseWriter{TCP: true}, new(dns.Msg).SetAxfr("example.com."), f.Domains[0]); err == nil {
-		t.Error("it is transferred unsigned")
+}
+
+// A zone that is transferred has a chain of NSEC records and all signatures; delegations and glue have none.
+func TestSignedTransfer(t *testing.T) {
+	w, stanza := signedShop(t)
+	k := anyKey(t, "example.com.", dnskey.ECDSAP256SHA256)
+	generated(t, w.dir+"/keys", k)
+	f := w.serving(stanza + "dnssec DIR/keys\n}")
+	rr, err := dns.NewRR(k.Record())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets, next := map[string][]dns.RR{}, map[string]string{}
+	var sigs []*dns.RRSIG
+	all := slices.Collect(f.Domains[0].Transfer(&f.Block, zone.Secondary{}, nil).Records)
+	for _, rr := range all[:len(all)-1] {
+		h := rr.Header()
+		switch rr := rr.(type) {
+		case *dns.RRSIG:
+			sigs = append(sigs, rr)
+			continue
+		case *dns.NSEC:
+			next[h.Name] = rr.NextDomain
+		}
+		id := h.Name + " " + dns.TypeToString[h.Rrtype]
+		sets[id] = append(sets[id], rr)
+	}
+	for _, s := range sigs {
+		id := s.Hdr.Name + " " + dns.TypeToString[s.TypeCovered]
+		if err := s.Verify(rr.(*dns.DNSKEY), sets[id]); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		delete(sets, id)
+	}
+	for id := range sets {
+		if id != "lab.example.com. NS" && id != "safe.example.com. NS" && !strings.HasPrefix(id, "ns.lab.") && !strings.HasPrefix(id, "ns.safe.") {
+			t.Errorf("%s isn't signed", id)
+		}
+	}
+	at := "example.com."
+	for range len(next) - 1 {
+		if at = next[at]; at == "example.com." {
+			t.Fatal("the chain is short")
+		}
+	}
+	if next[at] != "example.com." || next["lab.example.com."] == "ns.lab.example.com." {
+		t.Errorf("the chain ends with %s, which leads to %s", at, next[at])
+	}
+	serial := all[0].(*dns.SOA).Serial - 1
+	if tr := f.Domains[0].Transfer(&f.Block, zone.Secondary{}, &serial); tr.Form != zone.Whole {
+		t.Error(tr.Form)
+	}
+	z := f.signing.zones[0]
+	if now := time.Now(); z.edition(now) == z.edition(now.Add(resigned)) {
+		t.Error("secondaries don't hear of new signatures")
 	}
 }
 

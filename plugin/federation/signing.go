@@ -217,6 +217,26 @@ func (z *signedZone) tell(problem string, now time.Time) {
 	z.noticed = soon
 }
 
+// resigned is how often a zone that doesn't change gets another serial: secondaries have its signatures
+// only as long as they hold, of which those that are given out have six days left at least.
+const resigned = 2 * 24 * time.Hour
+
+// edition tells apart what secondaries have to fetch, though nothing else has changed: with which keys it is
+// signed, and since when.
+func (z *signedZone) edition(now time.Time) string {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return fmt.Sprint(z.domain.Name, " ", z.signing(), " ", now.Unix()/int64(resigned/time.Second))
+}
+
+// editions are those of all domains.
+func (s *signing) editions(now time.Time) (all string) {
+	for _, z := range s.zones {
+		all += z.edition(now) + "\n"
+	}
+	return all
+}
+
 // look looks at all domains.
 func (s *signing) look(now time.Time) {
 	for _, z := range s.zones {

@@ -87,10 +87,6 @@ func (f *Federation) transfer(ctx context.Context, w dns.ResponseWriter, r *dns.
 	default:
 		return dns.RcodeServerFailure, errNotReady
 	}
-	if d.Signer.On() {
-		observe.Log.Warningf("transfer: %s %v", d.Name, errSignedTransfer)
-		return dns.RcodeServerFailure, errSignedTransfer
-	}
 	var since *uint32
 	if r.Question[0].Qtype == dns.TypeIXFR {
 		soa := (*dns.SOA)(nil)
@@ -116,10 +112,6 @@ func (f *Federation) transfer(ctx context.Context, w dns.ResponseWriter, r *dns.
 	t.Done()
 	return dns.RcodeSuccess, nil
 }
-
-// errSignedTransfer keeps secondaries from serving an unsigned zone below a parent that says it is signed: every
-// validating resolver would take it for forged.
-var errSignedTransfer = errors.New("is signed when questions come (dnssec), and can't be transferred: a secondary would have it unsigned")
 
 // errNotReady is SERVFAIL: a secondary would keep for hours what isn't the whole zone.
 var errNotReady = errors.New("not everything is known yet that stands in the zone")

@@ -110,8 +110,8 @@ func (s *Signer) KeysOf(t uint16) *Keys {
 	return nil
 }
 
-// maxKeys is by how many keys a set is signed at most: two of each of two algorithms.
-const maxKeys = 4
+// maxKeys is by how many keys a set is signed at most: those of a rollover of several servers, each with its own.
+const maxKeys = 8
 
 // Signatures are the data of the RRSIG records of a set.
 type Signatures struct {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -42,7 +43,8 @@ func (d *Domain) Transfer(b *Block, to Secondary, since *uint32) Transfer {
 		t.Form, t.Records, t.Done = UpToDate, slices.Values([]dns.RR{soa}), func() {}
 		return t
 	}
-	if since != nil {
+	signed := d.Signer.On()
+	if since != nil && !signed { // a change of one name is one of its neighbours' NSEC records, too: all of it
 		if was := d.history.given(to, *since); was != nil {
 			if away, anew, ok := e.since(was, d, b); ok {
 				t.Form = Difference
@@ -52,7 +54,25 @@ func (d *Domain) Transfer(b *Block, to Secondary, since *uint32) Transfer {
 			}
 		}
 	}
-	t.Records = func(yield func(dns.RR) bool) {
+	t.Records = d.whole(b, e, soa)
+	if signed {
+		plain := t.Records
+		t.Records = func(yield func(dns.RR) bool) {
+			rrs := slices.Collect(plain)
+			for _, rr := range secured(d.Name, d.Signer, rrs[:len(rrs)-1], uint32(time.Now().Unix())) {
+				if !yield(rr) {
+					return
+				}
+			}
+			yield(soa)
+		}
+	}
+	return t
+}
+
+// whole are all records of an edition, between its SOA record twice.
+func (d *Domain) whole(b *Block, e *edition, soa dns.RR) iter.Seq[dns.RR] {
+	return func(yield func(dns.RR) bool) {
 		if !yield(soa) {
 			return
 		}
@@ -70,7 +90,6 @@ func (d *Domain) Transfer(b *Block, to Secondary, since *uint32) Transfer {
 		}
 		yield(soa)
 	}
-	return t
 }
 
 // SOA is the record as it is answered now.

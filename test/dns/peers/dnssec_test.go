@@ -134,7 +134,7 @@ func TestDNSSEC(t *testing.T) {
 	k := keyAt(t, filepath.Join(dir, "keys"), "example.com.", true, time.Now(), -60, -60, 0, 0, -60)
 	corefile := signedStanza(t, dir, "")
 	plain := startFedns(t, corefile)
-	signed := startFedns(t, strings.Replace(corefile, "  rrl off\n", "  rrl off\n  dnssec "+dir+"/keys\n", 1))
+	signed := startFedns(t, strings.Replace(corefile, "  rrl off\n", "  rrl off\n  transfer 127.0.0.0/8\n  dnssec "+dir+"/keys\n", 1))
 	parent, anchor := signedParent(t, k)
 	unbound := validator(t, anchor, map[string]string{"com": parent, "example.com": signed.Addr})
 	server.Eventually(t, time.Minute, "unbound and NSD answer", func() bool {
@@ -179,6 +179,9 @@ func TestDNSSEC(t *testing.T) {
 	}
 	printed(output(t, fedctl, "keys", dir+"/keys", "--ds", "--parent", parent, "--resolver", parent)).check(t, "CSK   active  -      yes\n", "example.com. IN DS "+k.DSText(), "!fix")
 	printed(output(t, fedctl, "check", "--domain", "example.com", "--servers", signed.Addr, "--parent", parent, "--resolver", parent, "--server", "http://127.0.0.1:1")).check(t, "example.com: 1 of the 1 DS records of its parent point to its keys")
+
+	// A transfer of it, as a zone file.
+	output(t, server.Tool(t, "dnssec-verify"), "-z", "-o", "example.com", zoneOf(t, transfer(t, signed.Addr)))
 
 	// delv, which looks at proofs in another way, and trusts the domain's own key.
 	anchors := write(t, dir, "anchors", fmt.Sprintf("trust-anchors { example.com. static-key 257 3 13 %q; };\n", regexp.MustCompile(`\S+$`).FindString(k.Record())))
