@@ -34,7 +34,7 @@ func (c *Cluster) Lose(t testing.TB, percent int) {
 	run(t, c.bed.netns, "nft", "add", "table", "ip", table)
 	run(t, c.bed.netns, "nft", "add", "chain", "ip", table, "through", "{ type filter hook forward priority 0; }")
 	for _, way := range []string{"iifname", "oifname"} {
-		run(t, c.bed.netns, "nft", "add", "rule", "ip", table, "through", way, c.down(), "numgen", "random", "mod", "100", "<", fmt.Sprint(percent), "counter", "drop")
+		run(t, c.bed.netns, "nft", "add", "rule", "ip", table, "through", way, c.down(), "numgen", "random", "mod", "100", "<=", fmt.Sprint(percent-1), "counter", "drop")
 	}
 }
 
