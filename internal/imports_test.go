@@ -55,6 +55,7 @@ var layers = []layer{
 		"internal/ctl/install/apply", "internal/ctl/install/marks", "internal/ctl/install/token", "internal/ctl/install/hosted",
 		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl/install/backup", "internal/ctl/check", "internal/ctl/stub", "internal/ctl",
 	}},
+	{"what a person looks at", []string{"internal/page"}},
 	{"CoreDNS: the only place that knows it", []string{"plugin/federation/observe", "plugin/federation/geoindex", "plugin/federation/bypass", "plugin/federation/notify", "plugin/federation/zone", "plugin/federation/fastpath", "plugin/federation/status", "plugin/federation", "plugin/tls"}},
 	{"the programs", []string{"cmd/fedns", "cmd/fedsync", "cmd/fedctl"}},
 }

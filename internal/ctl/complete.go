@@ -44,7 +44,7 @@ var values = map[string]proposal{
 	"reason":                  nil, "until": nil, "for": nil, "timeout": nil, "ttl": nil, "request-timeout": nil, "as": nil, "as-group": nil, "as-uid": nil,
 	"server": nil, "client": nil, "dns-zone-name": nil, "api-server-advertise-address": nil, "api-server-port": nil, "image-kube-apiserver": nil,
 	"image-etcd": nil, "etcd-storage": nil, "etcd-storage-class": nil, "kind": nil, "cluster-server": nil, "zones": nil, "location": nil,
-	"addresses": nil, "of": (*shell).clusters, "service": nil, "about": one(report.EventKinds...), "since": nil, "limit": nil, "drain-wait": nil, "deadline": nil, "max-deletes": nil,
+	"addresses": nil, "of": (*shell).clusters, "service": nil, "about": one(report.EventKinds...), "selector": nil, "pod": nil, "port": nil, "since": nil, "limit": nil, "drain-wait": nil, "deadline": nil, "max-deletes": nil,
 	"publish": one("now", "never"), "activate": one("now", "never"), "inactive": one("never"), "delete": one("never"), "sync": one("now", "never"),
 	"sync-end": one("never"), "algorithm": one("13", "15"),
 }

@@ -62,7 +62,7 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"server", "A running fedns", []command{
-			checkCommand(), explainCommand(), servicesCommand(), clustersCommand(), eventsCommand(), regionsCommand(), topCommand(), stubCommand(), keysCommand(), generateKeysCommand(), publishCommand(), versionCommand(),
+			checkCommand(), explainCommand(), servicesCommand(), clustersCommand(), eventsCommand(), pageCommand(), regionsCommand(), topCommand(), stubCommand(), keysCommand(), generateKeysCommand(), publishCommand(), versionCommand(),
 		}},
 		{"orders", "Orders to it; SUBJECT is cluster/NAME, region/NAME, zone/NAME or service/NAMESPACE/NAME", []command{
 			drainCommand(), downCommand(), upCommand(), failbackCommand(), undrainCommand(), overridesCommand(),

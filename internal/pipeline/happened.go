@@ -31,6 +31,7 @@ func (p *Pipeline) History() *history.Log { return p.history }
 type standing struct {
 	name           topology.ClusterName
 	silent, listed bool
+	heard          bool // since this process began; else it is known from before
 }
 
 // A remembered is what events are made by: how a federation stood at the last publication.
@@ -80,7 +81,7 @@ func (w *worker) clusterEvents(i int) (out []report.Event) {
 	is := &remembered{members: map[string]standing{}, orders: map[string]bool{}}
 	w.stood[i] = is
 	for j, m := range w.slotsOf(i) {
-		s := standing{name: m.Name, listed: t.Complete(j)}
+		s := standing{name: m.Name, listed: t.Complete(j), heard: !m.Source.Heard().IsZero()}
 		_, s.silent = t.Silent(j)
 		is.members[m.Identity] = s
 	}
@@ -100,7 +101,7 @@ func (w *worker) clusterEvents(i int) (out []report.Event) {
 			say(s, "", "member", "")
 		case s.silent && !before.silent:
 			say(s, "heard", "silent", w.trouble(i, id))
-		case before.silent && !s.silent:
+		case before.silent && before.heard && !s.silent:
 			say(s, "silent", "heard", "")
 		}
 		if known && s.listed && !before.listed {

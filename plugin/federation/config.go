@@ -41,6 +41,7 @@ type stanza struct {
 	state           string // folder
 	override        string // file
 	status          string // address and port; "": not served
+	access          access
 	resolver        *resolver
 	guards          fastpath.Guards
 	conns           *sockets.ConnLimits // nil: nothing is said

@@ -78,11 +78,6 @@ func (s *stanza) overridden(a args) error {
 	return isFile(s.override)
 }
 
-func (s *stanza) tells(a args) (err error) {
-	s.status, err = statusAddr(a.list)
-	return err
-}
-
 func (s *stanza) guarded(a args) (err error) {
 	if len(a.list) == 1 && a.list[0] == "off" {
 		s.policy.Guard = shard.Guard{}

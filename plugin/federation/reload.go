@@ -3,8 +3,11 @@ package federation
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -385,6 +388,7 @@ func (p *process) close(f *Federation) {
 type statusListener struct {
 	all   []*statusServer
 	now   atomic.Pointer[statusServer] // the last of them
+	tls   atomic.Pointer[tls.Config]   // nil: without
 	close func()
 }
 
@@ -415,12 +419,47 @@ func (p *process) showStatusAt(s *statusServer, addr string) error {
 		}
 		l = &statusListener{}
 		l.now.Store(s)
+		if err := l.secure(s); err != nil {
+			_ = tcp.Close() // nobody has come yet
+			return err
+		}
 		l.serve(tcp)
 		p.status[addr] = l
+	}
+	if err := l.secure(s); err != nil {
+		return err
 	}
 	l.all = append(l.all, s)
 	l.now.Store(s)
 	return nil
+}
+
+// secure has who comes from now on be spoken to as a configuration says.
+func (l *statusListener) secure(s *statusServer) error {
+	if s.access.cert == "" {
+		l.tls.Store(nil)
+		return nil
+	}
+	c, err := s.access.config()
+	if err == nil {
+		l.tls.Store(c)
+	}
+	return err
+}
+
+// A securable listener speaks TLS with who comes while there is a configuration of it: a reload may
+// begin or end that.
+type securable struct {
+	net.Listener
+	config *atomic.Pointer[tls.Config]
+}
+
+func (l securable) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if c := l.config.Load(); err == nil && c != nil {
+		return tls.Server(conn, c), nil
+	}
+	return conn, err
 }
 
 // hideStatus has a configuration tell its status no more; the last one closes the listener.
@@ -450,12 +489,14 @@ func (l *statusListener) serve(tcp net.Listener) {
 	srv := &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.now.Load().ServeHTTP(w, r) }),
 		ReadHeaderTimeout: 5 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          log.New(io.Discard, "", 0), // whoever can't speak TLS; a line each is a flood
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       30 * time.Second,
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := srv.Serve(tcp); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(securable{tcp, &l.tls}); !errors.Is(err, http.ErrServerClosed) {
 			observe.Log.Errorf("status on %s: %v", tcp.Addr(), err)
 		}
 	})

@@ -55,12 +55,18 @@ type statusServer struct {
 	*status.Status
 	f       *Federation
 	stanzas []stanza // by index of the federation
+	access  access
 	server  atomic.Pointer[dnsserver.Server]
 }
 
 func newStatusServer(f *Federation, stanzas []stanza) *statusServer {
 	s := &statusServer{f: f, stanzas: stanzas}
 	c := status.Config{Block: &f.Block, Pipe: f.pipe, Server: s.through, Signing: f.signing.report}
+	s.access, _ = accessOf(stanzas) // that they say the same is seen to by who claims the addresses
+	c.Access.Names = s.access.hosts
+	if s.access.token != "" {
+		c.Access.Token = s.access.shown
+	}
 	for i, st := range stanzas {
 		told := status.FederationConfig{
 			Name: st.name, Domains: st.zones, TTL: st.ttl, Policy: st.policy, Overrides: status.Overrides(st.override), Home: st.local.cluster,
@@ -110,6 +116,9 @@ type statusKey struct{}
 // claim takes the addresses for one server block of the configuration. Two can't
 // share one: only one of them could answer.
 func (s *statusServer) claim(c *caddy.Controller) error {
+	if _, err := accessOf(s.stanzas); err != nil {
+		return err
+	}
 	taken, _ := c.Get(statusKey{}).(map[string]bool)
 	if taken == nil {
 		taken = map[string]bool{}

@@ -101,7 +101,7 @@ func TestStatusListen(t *testing.T) {
 	taken.Close()
 	get := func() int {
 		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		r, err := c.Get("http://" + addr + "/")
+		r, err := c.Get("http://" + addr + "/nothing")
 		if err != nil {
 			return 0
 		}
@@ -186,7 +186,7 @@ func TestStatusFaults(t *testing.T) {
 	}{
 		{"POST", "/api/v1/clusters", 405, "read with GET"},
 		{"DELETE", "/", 405, "read with GET"},
-		{"GET", "/", 404, `nothing at \"/\"`},
+		{"GET", "/nothing", 404, `nothing at \"/nothing\"`},
 		{"GET", "/api/v1/clusters/", 404, "/api/v1/explain, /api/v1/openapi.json, /api/v1/peers, /api/v1/preview"},
 		{"GET", "/api/v1/clusters?cluster=eu", 400, `unknown parameter \"cluster\"`},
 		{"GET", "/api/v1/clusters?%zz", 400, "invalid URL escape"},

@@ -176,9 +176,18 @@ type Federation struct {
 	// InForce are the orders that the snapshot of that serial has, whoever gave them;
 	// the last that speaks of a shard counts. nil: the server doesn't say.
 	InForce []Order `json:"in_force"`
+	// Regions are those that there are, with where they are.
+	Regions []Region `json:"regions,omitempty"`
 	// Geo is the geographic database by which clients are placed; nil: none is configured, or the
 	// server doesn't say.
 	Geo *GeoDatabase `json:"geo,omitempty"`
+}
+
+// A Region is one with its place.
+type Region struct {
+	Region   string `json:"region"`
+	Location string `json:"location,omitempty"` // latitude and longitude; "": nobody says
+	Source   string `json:"source,omitempty"`   // how that is known: location, or cloud
 }
 
 // GeoStale is how old a geographic database may be before it is said so: they are made anew every few

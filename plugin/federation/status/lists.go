@@ -17,6 +17,7 @@ import (
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
@@ -123,10 +124,52 @@ const (
 	largestPage = 10000
 )
 
+// A serviceFilter says which services are wanted.
+type serviceFilter struct {
+	federation, namespace *string // nil: of any
+	healthy               *bool
+	text, after           string
+}
+
+func serviceFilterOf(v url.Values) (f serviceFilter, err error) {
+	for name, into := range map[string]**string{"federation": &f.federation, "namespace": &f.namespace} {
+		if v.Has(name) {
+			text := v.Get(name)
+			*into = &text
+		}
+	}
+	for name, is := range map[string]bool{"unhealthy": false, "healthy": true} {
+		if !v.Has(name) {
+			continue
+		}
+		yes, err := strconv.ParseBool(cmp.Or(v.Get(name), "true"))
+		if err != nil {
+			return f, bad("%s: %q is neither true nor false", name, v.Get(name))
+		}
+		if yes {
+			f.healthy = &is
+		}
+	}
+	f.text, f.after = strings.ToLower(v.Get("text")), v.Get("after")
+	if len(f.text) > longestFilter {
+		return f, bad("text: is longer than %d bytes", longestFilter)
+	}
+	return f, nil
+}
+
+func (f *serviceFilter) takes(k snapshot.Key, healthy bool) bool {
+	return (f.namespace == nil || *f.namespace == k.Namespace) && (f.healthy == nil || *f.healthy == healthy) &&
+		(f.text == "" || strings.Contains(k.Namespace+"/"+k.Name, f.text))
+}
+
 // services answers /api/v1/services: those that are answered, and those that a cluster
 // has and that aren't known well enough for that yet.
 func (s *Status) services(ctx context.Context, v url.Values) (any, error) {
 	n, err := limit(v, usualPage, largestPage)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := serviceFilterOf(v)
 	if err != nil {
 		return nil, err
 	}
@@ -135,19 +178,13 @@ func (s *Status) services(ctx context.Context, v url.Values) (any, error) {
 		return nil, err
 	}
 	if !at.IsZero() {
-		return s.servicesAt(ctx, v, n, at)
-	}
-	unhealthy := false
-	if v.Has("unhealthy") {
-		if unhealthy, err = strconv.ParseBool(cmp.Or(v.Get("unhealthy"), "true")); err != nil {
-			return nil, bad("unhealthy: %q is neither true nor false", v.Get("unhealthy"))
-		}
+		return s.servicesAt(ctx, wanted, n, at)
 	}
 	current := s.Block.Current.Load()
 	out := report.Services{Serial: current.Serial, Services: []report.Service{}}
 	var all []listed
 	for i, f := range current.Federations {
-		if v.Has("federation") && v.Get("federation") != f.Name {
+		if wanted.federation != nil && *wanted.federation != f.Name {
 			continue
 		}
 		rows, ok := s.Pipe.ServicesUp(ctx, i)
@@ -164,11 +201,11 @@ func (s *Status) services(ctx context.Context, v url.Values) (any, error) {
 			}
 		}
 		for k, svc := range seen {
-			if v.Has("namespace") && v.Get("namespace") != k.Namespace || unhealthy && rows[k] {
+			if !wanted.takes(k, rows[k]) {
 				continue
 			}
 			out.Total++
-			if at := strings.Join([]string{f.Name, k.Namespace, k.Name, k.Kind.String()}, "/"); at > v.Get("after") {
+			if at := strings.Join([]string{f.Name, k.Namespace, k.Name, k.Kind.String()}, "/"); at > wanted.after {
 				all = append(all, listed{at, i, svc})
 			}
 		}
@@ -327,6 +364,11 @@ func (s *Status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 			r.Server = b.ServerName()
 		}
 		r.Geo = s.Block.Geo[i].InUse()
+		for _, scope := range f.Map.Scopes() {
+			if scope.Region != "" && scope.Zone == "" {
+				r.Regions = append(r.Regions, s.region(i, scope.Region))
+			}
+		}
 		r.InForce, out.Serial, ok = s.inForce(ctx, i, now)
 		if !ok {
 			return nil, errEnded
@@ -334,6 +376,15 @@ func (s *Status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 		out.Federations = append(out.Federations, r)
 	}
 	return out, nil
+}
+
+// region says where a region is.
+func (s *Status) region(federation int, name string) report.Region {
+	out := report.Region{Region: name}
+	if at := s.Block.Geo[federation].Region(name); at.Source != geo.Unknown {
+		out.Location, out.Source = fmt.Sprintf("%.4f %.4f", at.Point.Lat, at.Point.Lon), at.Source.String()
+	}
+	return out
 }
 
 // Version is that of the program, which sets it before the start; Go's own idea of it

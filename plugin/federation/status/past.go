@@ -152,7 +152,7 @@ func (s *Status) verdicts(federation string, at time.Time) map[string]map[string
 }
 
 // servicesAt are those that were answered at a moment.
-func (s *Status) servicesAt(ctx context.Context, v url.Values, n int, at time.Time) (any, error) {
+func (s *Status) servicesAt(ctx context.Context, wanted serviceFilter, n int, at time.Time) (any, error) {
 	old, err := s.past(at)
 	if err != nil {
 		return nil, err
@@ -161,17 +161,17 @@ func (s *Status) servicesAt(ctx context.Context, v url.Values, n int, at time.Ti
 	var all []listed
 	known := make([]map[string]map[string]verdict, len(old.Federations))
 	for i, f := range old.Federations {
-		if v.Has("federation") && v.Get("federation") != f.Name {
+		if wanted.federation != nil && *wanted.federation != f.Name {
 			continue
 		}
 		known[i] = s.verdicts(f.Name, at)
 		for svc := range every(f) {
 			k := svc.Key
-			if v.Has("namespace") && v.Get("namespace") != k.Namespace || v.Get("unhealthy") == "true" && s.wellAt(svc, known[i]) {
+			if !wanted.takes(k, s.wellAt(svc, known[i])) {
 				continue
 			}
 			out.Total++
-			if at := strings.Join([]string{f.Name, k.Namespace, k.Name, k.Kind.String()}, "/"); at > v.Get("after") {
+			if at := strings.Join([]string{f.Name, k.Namespace, k.Name, k.Kind.String()}, "/"); at > wanted.after {
 				all = append(all, listed{at, i, svc})
 			}
 		}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/override"
+	"github.com/fedns/fedns/internal/page"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
@@ -34,6 +35,7 @@ import (
 // and its pipeline know, and changes nothing.
 type Status struct {
 	Config
+	page  *page.Page
 	turn  chan struct{} // taken by whoever has a preview made
 	ended chan struct{} // closed once another configuration goes on
 	end   func()
@@ -49,6 +51,7 @@ type Config struct {
 	Server func() *dnsserver.Server
 	// Signing tells of the domains that are signed.
 	Signing func(now time.Time) []report.Signing
+	Access  Access
 }
 
 // FederationConfig is one federation, as the Corefile says it.
@@ -79,7 +82,29 @@ const Placeless = "there is neither geo nor nets, so nobody knows where clients 
 // New makes a Status.
 func New(c Config) *Status {
 	ended := make(chan struct{})
-	return &Status{Config: c, turn: make(chan struct{}, 1), ended: ended, end: sync.OnceFunc(func() { close(ended) })}
+	s := &Status{Config: c, turn: make(chan struct{}, 1), ended: ended, end: sync.OnceFunc(func() { close(ended) })}
+	s.page = page.New(s)
+	return s
+}
+
+// Ask implements page.Source: it is as if the path were asked for.
+func (s *Status) Ask(ctx context.Context, path string, v url.Values) (any, error) {
+	i := slices.IndexFunc(Routes, func(to Route) bool { return to.Path == path && to.answer != nil })
+	if i < 0 {
+		panic("status: the page asks for " + path)
+	}
+	out, err := Routes[i].answer(s, ctx, v)
+	var f *fault
+	if errors.As(err, &f) {
+		return nil, &page.Fault{Code: f.code, Text: f.text, Hint: f.hint}
+	}
+	return out, err
+}
+
+// Moment implements page.Source.
+func (s *Status) Moment() report.Moment {
+	current := s.Block.Current.Load()
+	return report.Moment{Serial: current.Serial, Publication: current.Publication, Newest: s.Pipe.History().Newest()}
 }
 
 // timeout ends a request: whatever is asked is made in memory, so that one that takes longer
@@ -123,6 +148,8 @@ var Routes = []Route{
 	{"/api/v1/services", "What is answered for, and each shard.", []Param{
 		paramFederation, {Name: "namespace", What: "only what is of this one"},
 		{Name: "unhealthy", What: "true: only those of which a shard isn't up, or is only last known to be"},
+		{Name: "healthy", What: "true: only the others"},
+		{Name: "text", What: "only those with these letters in NAMESPACE/NAME"},
 		{Name: "limit", What: "how many at most, up to 10000; 100 by default"},
 		{Name: "after", What: "next of the page before"}, paramAt,
 	}, report.Services{}, (*Status).services},
@@ -169,6 +196,20 @@ var errEnded = &fault{code: http.StatusServiceUnavailable, text: "this configura
 
 // ServeHTTP implements http.Handler.
 func (s *Status) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := s.admit(r); err != nil {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if err.code == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Basic realm="fedns", charset="UTF-8"`)
+		}
+		s.refuse(w, err)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, largestBody)
+	if page.Serves(r.URL.Path) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		s.page.ServeHTTP(w, r)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -185,12 +226,23 @@ func (s *Status) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !errors.As(err, &f) {
 			f = &fault{code: http.StatusInternalServerError, text: err.Error()}
 		}
-		if f.code == http.StatusMethodNotAllowed {
-			w.Header().Set("Allow", "GET, HEAD")
-		}
-		w.WriteHeader(f.code)
-		out = report.Error{Error: f.text, Hint: f.hint}
+		s.refuse(w, f)
+		return
 	}
+	write(w, out)
+}
+
+// refuse says what is wrong.
+func (s *Status) refuse(w http.ResponseWriter, f *fault) {
+	if f.code == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", "GET, HEAD")
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(f.code)
+	write(w, report.Error{Error: f.text, Hint: f.hint})
+}
+
+func write(w http.ResponseWriter, out any) {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")

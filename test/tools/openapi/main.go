@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/plugin/federation/status"
@@ -106,6 +107,9 @@ type describer struct {
 }
 
 func (d *describer) schema(t reflect.Type) object {
+	if t == reflect.TypeFor[time.Time]() {
+		return object{"type": "string", "format": "date-time"}
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		s := d.schema(t.Elem())
