@@ -94,7 +94,7 @@ func (f *Federation) CacheBypassZones() []string {
 // ServeDNS implements plugin.Handler.
 func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	state := request.Request{W: w, Req: r}
-	d, rel := f.Find(state.Name())
+	d, rel := f.Asked(state.Name(), state.QType())
 	if d == nil {
 		return plugin.NextOrFailure(f.Name(), f.Next, ctx, w, r)
 	}

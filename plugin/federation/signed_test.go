@@ -486,6 +486,88 @@ func TestSignedTransfer(t *testing.T) {
 	}
 }
 
+// What a cluster's own names lead to in a signed domain is signed; that they aren't themselves, their parent proves, if it is
+// signed, too.
+func TestSignedLocal(t *testing.T) {
+	w, stanza := signedShop(t)
+	k := anyKey(t, "example.com.", dnskey.ED25519)
+	generated(t, w.dir+"/keys", k)
+	for _, inside := range []string{"cluster.local", "cluster.example.com"} {
+		f := w.servingUnder(stanza+"dnssec DIR/keys\nlocal a "+inside+"\n}", "example.com.:1053", inside+".:1053")
+		ask := func(name string, qtype uint16) *dns.Msg {
+			q := new(dns.Msg).SetQuestion(name, qtype)
+			q.SetEdns0(1232, true)
+			m, _ := f.ask(t, q)
+			return m
+		}
+		sigs := func(rrs []dns.RR) (out []string) {
+			for _, rr := range rrs {
+				if s, ok := rr.(*dns.RRSIG); ok {
+					out = append(out, s.Hdr.Name+" "+dns.TypeToString[s.TypeCovered]+" by "+s.SignerName)
+				}
+			}
+			return out
+		}
+		const home = "web.shop.fed.svc.eu-a.eu.example.com. A by example.com."
+		if m := ask("web.shop.fed.svc."+inside+".", dns.TypeA); len(m.Answer) != 3 || !slices.Equal(sigs(m.Answer), []string{home}) {
+			t.Errorf("%s: %v", inside, m)
+		}
+		m := ask("web.shop.fed.svc."+inside+".", dns.TypeAAAA)
+		if got := sigs(m.Ns); !slices.Equal(got, []string{"example.com. SOA by example.com.", "web.shop.fed.svc.eu-a.eu.example.com. NSEC by example.com."}) {
+			t.Errorf("%s: %q\n%v", inside, got, m)
+		}
+		if m := ask("none.shop.fed.svc."+inside+".", dns.TypeA); len(sigs(m.Ns)) > 0 || m.Rcode != dns.RcodeNameError {
+			t.Errorf("%s: %v", inside, m)
+		}
+		if inside == "cluster.local" {
+			continue
+		}
+		for name, want := range map[string]string{"fed.svc.cluster.example.com.": "NS RRSIG NSEC", "svc.cluster.example.com.": "RRSIG NSEC", "cluster.example.com.": "RRSIG NSEC", "clusters.example.com.": "RRSIG NSEC NXNAME"} {
+			m := ask(name, dns.TypeDS)
+			got := ""
+			for _, rr := range m.Ns {
+				if n, ok := rr.(*dns.NSEC); ok {
+					got = strings.Join(strings.Fields(n.String())[5:], " ")
+				}
+			}
+			if got != want {
+				t.Errorf("DS of %s: %s, want %s\n%v", name, got, want, m)
+			}
+		}
+	}
+}
+
+// Random names get TC when too many were asked for, and are answered over TCP; names that exist are answered all the while.
+func TestSignedFlood(t *testing.T) {
+	w, stanza := signedShop(t)
+	generated(t, w.dir+"/keys", anyKey(t, "example.com.", dnskey.ED25519))
+	f := w.serving(stanza + "dnssec DIR/keys\n}")
+	d := f.Domains[0]
+	d.Signer = dnssec.NewSigner(d.Name, dnssec.NewKept(0))
+	d.Signer.Use(&f.signing.zones[0].plan)
+	if err := f.Publish(d, d.Static.Load()); err != nil {
+		t.Fatal(err)
+	}
+	r := f.responder(t, "")
+	for name, cut := range map[string]bool{"none": true, "x.y.wild": true, "a.b.hosts": true, "gone": true, "mail": false, "web.shop.fed.svc": false, "x.alias": true, "shop": false} {
+		q := new(dns.Msg).SetQuestion(below(name), dns.TypeA)
+		q.SetEdns0(1232, true)
+		if m := past(t, r, q); m == nil || m.Truncated != cut || cut && len(m.Answer)+len(m.Ns) > 0 {
+			t.Errorf("%s: %v", name, m)
+		}
+		if name == "gone" {
+			continue // the chain asks a server
+		}
+		if m, _ := f.askBy(t, &test.ResponseWriter{TCP: true}, q.Copy()); m.Truncated || len(m.Answer)+len(m.Ns) == 0 {
+			t.Errorf("%s over TCP: %v", name, m)
+		}
+		q.IsEdns0().Hdr.Ttl = 0
+		if m := past(t, r, q); m == nil || m.Truncated {
+			t.Errorf("%s without DO: %v", name, m)
+		}
+	}
+}
+
 // BenchmarkSigned answers questions past the chain, of an unsigned domain and of a signed one.
 func BenchmarkSigned(b *testing.B) {
 	for _, a := range []dnskey.Algorithm{0, dnskey.ECDSAP256SHA256, dnskey.ED25519} {

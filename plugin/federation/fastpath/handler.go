@@ -280,9 +280,15 @@ func (r *responder) checkCookie(p *packet.Packet, d *domain) (holder bool) {
 // domain finds the domain that a name, in lower case, is in; nil: none whose
 // questions are answered here.
 func (r *responder) domain(name string) *domain {
+	var own *domain // of which a DS record isn't (see zone.Block.Asked)
 	for i := range r.domains {
 		d := &r.domains[i]
-		if _, ok := d.Name.Under(name); !ok {
+		rel, ok := d.Name.Under(name)
+		if !ok {
+			continue
+		}
+		if rel == "" && r.q.Type == dns.TypeDS && own == nil {
+			own = d
 			continue
 		}
 		for _, e := range d.except {
@@ -292,7 +298,7 @@ func (r *responder) domain(name string) *domain {
 		}
 		return d
 	}
-	return nil
+	return own
 }
 
 // aliased finds the domain of a name that a CNAME leads to, if no plugin needs to see what

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/coredns/coredns/plugin/pkg/fall"
+	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/dnsname"
@@ -57,6 +58,42 @@ func (b *Block) Find(name string) (d *Domain, rel string) {
 	}
 	return d, rel
 }
+
+// Asked finds the domain that a question is for: a DS record is the domain's above, of which this one is
+// a part (RFC 4035 section 3.1.4.1).
+func (b *Block) Asked(name string, t uint16) (d *Domain, rel string) {
+	d, rel = b.Find(name)
+	if t != dns.TypeDS || d == nil || rel != "" {
+		return d, rel
+	}
+	own := d
+	for _, o := range b.Domains {
+		if r, ok := o.Name.Under(name); ok && o != own && (d == own || len(o.Name) > len(d.Name)) {
+			d, rel = o, r
+		}
+	}
+	return d, rel
+}
+
+// nested says of a name in a domain whether another domain of the block stands there, or below: types are those
+// that the domain has at the name then, whatever its file says.
+func (b *Block) nested(d *Domain, name string) (types []uint16, ok bool) {
+	for _, o := range b.Domains {
+		if o == d {
+			continue
+		}
+		if rel, in := dnsname.Name(name).Under(string(o.Name)); in {
+			ok = true
+			if rel == "" {
+				return delegatedTypes, true
+			}
+		}
+	}
+	return nil, ok
+}
+
+// delegatedTypes are those of a name where another domain begins.
+var delegatedTypes = []uint16{dns.TypeNS}
 
 // Home is the first domain that a federation stands under.
 func (b *Block) Home(federation int) *Domain {

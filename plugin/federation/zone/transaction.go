@@ -93,6 +93,7 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 		case do == give, do == deny:
 			if do == deny {
 				a.Service = nil
+				r.outer(name, &a)
 			}
 			r.Answer(&a, &r.Extras, r.Turn)
 			return r.came(q, do, &a, hops)
@@ -181,6 +182,17 @@ func (r *Transaction) leads(q *message.Question, at *message.Name, s *static.Fou
 		sigs = nil // they are of the DNAME record
 	}
 	return out, r.Alias(s.TTL(), target, sigs, &r.alias) && q.Type != dns.TypeCNAME
+}
+
+// outer has a name exist that another domain of the block is at, or below (RFC 8020).
+func (r *Transaction) outer(name string, a *answer.Answer) {
+	if a.Outcome != answer.NameError {
+		return
+	}
+	if types, ok := r.Of.nested(r.Domain, name); ok {
+		*a = answer.Answer{Outcome: answer.NoData, Why: emptyNonTerminal}
+		r.Exist(types, false)
+	}
 }
 
 // heed has the client's network be said nothing of where the federation that answers doesn't
