@@ -46,11 +46,10 @@ func (v *View) adopts(m *Member, h *Observed) (why string) {
 	case m.Adopt.takes(h.Made):
 		return v1alpha1.Adopt + " of the cluster says so"
 	}
-	// What is in a cluster since others need it is taken over as they are; not for one that is
-	// on its way out: what it takes with it goes after it.
+	// What is in a cluster since others need it is taken over as they are.
 	if v.Followed != nil && !v.alone(m).Place {
 		for _, f := range v.Followed {
-			if f.Adopt.takes(h.Made) && f.goes(m) && f.takes(m, v.Key) {
+			if f.Adopt.takes(h.Made) && v.follows(f, m) {
 				return v1alpha1.Adopt + " of " + f.Key.String() + ", which needs it, says so"
 			}
 		}

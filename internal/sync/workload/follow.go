@@ -168,11 +168,20 @@ func (s *FederatedKind) rolledOut(p Part) bool {
 // taker is a workload that takes the object with it to a cluster; nil: none does.
 func (v *View) taker(m *Member) *View {
 	for _, f := range v.Followed {
-		if f.takes(m, v.Key) {
+		if v.follows(f, m) {
 			return f
 		}
 	}
 	return nil
+}
+
+// follows says whether the object goes to a cluster, or stays there, with a workload. One that is
+// on its way out keeps what came with it, and has nothing more made or taken over: that would go
+// with it.
+func (v *View) follows(f *View, m *Member) bool {
+	h := v.Entries[m.Name].Have
+	came := h != nil && (h.Ours || h.Marked) || !m.knows(v.FederatedKind)
+	return f.takes(m, v.Key) && (came || f.goes(m))
 }
 
 // takes says whether a workload is in a cluster, or is to be, with something that it needs. What

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -304,21 +305,29 @@ func TestFollowKept(t *testing.T) {
 	w.check("taken over", why, "fedns.io/adopt of Deployment ns/web, which needs it, says so")
 }
 
-// A stranger's object isn't taken over for a workload that is on its way out: it would go with it.
+// A stranger's object isn't taken over for a workload that is on its way out, whoever says that it
+// may be: it would go with it.
 func TestFollowAdopts(t *testing.T) {
-	for _, row := range []struct{ metadata, steps string }{
-		{"", "a: adopt ConfigMap ns/conf\na: update Deployment ns/web 2 replicas"},
-		{`"deletionTimestamp":"2026-01-01T00:00:00Z",`, "a: delete Deployment ns/web"},
+	const adopt = `"fedns.io/adopt":"true"`
+	for _, row := range []struct{ metadata, annotations, conf, steps string }{
+		{"", adopt, "", "a: adopt ConfigMap ns/conf\na: update Deployment ns/web 2 replicas"},
+		{`"deletionTimestamp":"2026-01-01T00:00:00Z",`, adopt, "", "a: delete Deployment ns/web"},
+		{`"deletionTimestamp":"2026-01-01T00:00:00Z",`, `"x":"y"`, adopt, "a: delete Deployment ns/web"},
+		{"", fmt.Sprintf(only, "b"), adopt, "b: create ConfigMap ns/conf\na: delete Deployment ns/web\nb: create Deployment ns/web 1 replica\nb: update Deployment ns/web 2 replicas"},
 	} {
-		w := newWorld(t, "a")
+		w := newWorld(t, "a", "b")
 		w.needy("web", "a", "other", "")
 		w.run()
 		w.have("a", w.key("ConfigMap", "ns", "conf"), `{"metadata":{"creationTimestamp":"2025-01-01T00:00:00Z"},"data":{"k":"theirs"}}`)
-		w.want("Deployment", "ns", "web", `{"metadata":{`+row.metadata+`"annotations":{"fedns.io/adopt":"true","fedns.io/follow":"dependencies"}},"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"c","envFrom":[{"configMapRef":{"name":"conf"}}]}]}}}}`)
-		conf := w.dependent("conf")
-		w.check("on its way out: "+row.metadata, w.run(), row.steps)
-		if h := w.Observed("a", conf); h == nil || h.Ours != (row.metadata == "") {
-			t.Errorf("with %q, what was there is now %+v", row.metadata, h)
+		where := fmt.Sprintf(only, "a")
+		if strings.Contains(row.annotations, "cluster-selector") {
+			where = `"z":"z"`
+		}
+		w.want("Deployment", "ns", "web", `{"metadata":{`+row.metadata+`"annotations":{`+where+`,`+row.annotations+`,"fedns.io/follow":"dependencies"}},"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"c","envFrom":[{"configMapRef":{"name":"conf"}}]}]}}}}`)
+		conf := w.want("ConfigMap", "ns", "conf", `{"metadata":{"annotations":{"fedns.io/propagate":"false",`+cmp.Or(row.conf, `"x":"y"`)+`}}}`)
+		w.check(row.metadata+row.annotations+row.conf, w.run(), row.steps)
+		if h := w.Observed("a", conf); h == nil || h.Ours != strings.Contains(row.steps, "adopt") {
+			t.Errorf("with %q, what was there is now %+v", row, h)
 		}
 	}
 }

@@ -342,7 +342,7 @@ func (h *history) drain(name string, out bool) {
 // wrong is where things aren't as the model has them.
 func (h *history) wrong() (out []string) {
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	sums, room := map[string]int{}, map[string]int{}
+	sums, room, unready := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, name := range h.names {
 		have := map[string]*kube.Object{}
 		all := h.all(name)
@@ -385,6 +385,9 @@ func (h *history) wrong() (out []string) {
 			}
 			n := int(spec["replicas"].(int64))
 			sums[which] += n
+			status, _ := o.Object["status"].(map[string]any)
+			ready, _ := status["availableReplicas"].(int64)
+			unready[which] += max(0, n-int(ready))
 			most, bound := x.most[name]
 			switch {
 			case h.drained[name] && n > 0:
@@ -405,8 +408,9 @@ func (h *history) wrong() (out []string) {
 		}
 	}
 	for which, x := range h.wishes {
-		if want := min(x.replicas, room[which]); x.kind == "deployment" && sums[which] != want {
-			say("%s has %d replicas in all, not %d", which, sums[which], want)
+		// Where no pod is ever ready, as in one without controllers, what is to move there stays.
+		if want := min(x.replicas, room[which]); x.kind == "deployment" && (sums[which] < want || sums[which] > want+unready[which]) {
+			say("%s has %d replicas in all, not %d, and %d aren't ready", which, sums[which], want, unready[which])
 		}
 	}
 	for _, kind := range []string{"configmap", "deployment"} {
