@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/cluster"
 	"github.com/fedns/fedns/test/framework/kubelet"
+	"github.com/fedns/fedns/test/framework/server"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -174,6 +176,7 @@ func TestHost(t *testing.T) {
 				t.Errorf("%s: %d pods are ready", name, n)
 			}
 		}
+		answered(t, host, api)
 		if policies, err := api.List(t.Context(), builtin.NetworkPolicies, "federation-system", ""); err != nil || len(policies) != 3 {
 			t.Errorf("%d NetworkPolicies, %v", len(policies), err)
 		}
@@ -343,4 +346,38 @@ func TestDryRun(t *testing.T) {
 		t.Error("the context has gone")
 	}
 	d.must("deinit", "member", "--yes")
+}
+
+// answered runs the fedns that init has set up, with its Corefile and its credentials as they stand there: a
+// service of the member is answered, and nobody has written anything for it.
+func answered(t *testing.T, host *cluster.Cluster, api *kube.API) {
+	config, err := api.Get(t.Context(), builtin.ConfigMaps, "federation-system", "federation-fedns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := api.Get(t.Context(), builtin.Secrets, "federation-system", "federation-fedns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, kube.SecretData(secret)["kubeconfig"], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := unstructured.NestedString(config.Object, "data", "Corefile")
+	elsewhere := strings.NewReplacer(
+		"example.com:1053 {", "example.com:PORT {\n    bind ADDR",
+		"/etc/fedns/api/kubeconfig", kubeconfig, "/var/lib/fedns", t.TempDir(),
+		":8181", "READY", ":9153", "METRICS", ":8080", fmt.Sprint("127.0.0.1:", vector.Port(t)), "127.0.0.1:8053", fmt.Sprint("127.0.0.1:", vector.Port(t)),
+	)
+	s := server.Start(t, elsewhere.Replace(text))
+	host.Deploy(t, "shop", "web", 1)
+	host.Expose(t, "shop", "web", "192.0.2.10")
+	eventually(t, "its name is answered", func() bool {
+		r := s.Ask(t, "web.shop.federation.svc.example.com", dns.TypeA)
+		return len(r.Answer) == 1 && strings.HasSuffix(r.Answer[0].String(), "\t192.0.2.10")
+	})
+	s.Stop()
+	if err := api.Delete(t.Context(), builtin.Namespaces, "", "shop", ""); err != nil {
+		t.Fatal(err)
+	}
 }
