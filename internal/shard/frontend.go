@@ -25,6 +25,9 @@ const (
 	XListenerSet FrontendKind = "XListenerSet"
 )
 
+// NamedService is a Service that has hosts of its own.
+const NamedService FrontendKind = "Service"
+
 // What a source may not be able to list, beside those of the Gateway API.
 const (
 	Standby      FrontendKind = "Service" // that isn't exported
@@ -139,13 +142,19 @@ func (f *Frontend) Equal(o *Frontend) bool {
 		})
 }
 
-// A Claim is a host of an Ingress, with the Services that its rules lead to.
+// A Claim is a host of an Ingress, with the Services that its rules lead to, or one that a Service has
+// for itself.
 type Claim struct {
 	Host     string // in lower case, without a last dot
 	Backends []snapshot.Key
+	Region   string `json:",omitempty"` // of a Service: whose shards are preferred; "": none is
+	// Foreign says that it stands in external-dns's annotation, which counts where that is configured.
+	Foreign bool `json:",omitempty"`
 }
 
-func (c Claim) equal(o Claim) bool { return c.Host == o.Host && slices.Equal(c.Backends, o.Backends) }
+func (c Claim) equal(o Claim) bool {
+	return c.Host == o.Host && c.Region == o.Region && c.Foreign == o.Foreign && slices.Equal(c.Backends, o.Backends)
+}
 
 // A Way is an address, or a load balancer's hostname, with the Service that clients
 // come in by there.

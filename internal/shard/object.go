@@ -30,7 +30,10 @@ type Service struct {
 	Policy   string         // how answers are chosen, as names.ParsePolicy reads it; "": as configured
 	Weight   uint16         // of its shard, where answers are drawn by weight
 	Backends []snapshot.Key // the Services that an Ingress leads to
-	Claims   []Claim        `json:",omitempty"` // the hosts of an Ingress
+	Claims   []Claim        `json:",omitempty"` // the hosts of an Ingress, or a Service's own
+	// Alias says of a host that it is a Service's own, and which region's shards it prefers: AnyRegion, or one. "": it is
+	// an Ingress's, or a route's.
+	Alias string `json:",omitempty"`
 	// Spread says that only endpoints on the cluster's nodes are reached from outside
 	// (externalTrafficPolicy: Local).
 	Spread bool `json:",omitempty"`
@@ -56,6 +59,9 @@ type Service struct {
 	Headless bool         `json:",omitempty"` // they reach its pods instead
 }
 
+// AnyRegion is the Alias of a host that prefers no region.
+const AnyRegion = "*"
+
 // A Share is how much of something has a quality.
 type Share uint8
 
@@ -72,7 +78,7 @@ type Port struct {
 }
 
 func (s *Service) Equal(o *Service) bool {
-	return s.Key == o.Key && s.Created == o.Created && s.Deleting == o.Deleting &&
+	return s.Key == o.Key && s.Created == o.Created && s.Alias == o.Alias && s.Deleting == o.Deleting &&
 		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL && s.Policy == o.Policy && s.Weight == o.Weight &&
 		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt && s.Asker == o.Asker &&
 		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&

@@ -23,6 +23,10 @@ type Policy struct {
 	TTL struct{ Min, Max uint32 }
 	// Mute are the annotations by which objects have no say in how answers are made.
 	Mute Mute
+	// Foreign has external-dns's annotation of hostnames count, too.
+	Foreign bool
+	// Aliases are hosts that the configuration gives to Services.
+	Aliases []Alias
 	// Answers is how many addresses of one family an answer has at most; 0: any number.
 	Answers int
 	Local   Local
@@ -52,6 +56,13 @@ type Check struct {
 	Cluster   topology.ClusterName
 	Namespace string
 	Annotated bool // it is an annotation that says how
+}
+
+// An Alias is a host that is answered by a Service, whatever objects claim.
+type Alias struct {
+	Host   string // in lower case, without a last dot
+	Key    snapshot.Key
+	Region string // whose shards are preferred; "": none is
 }
 
 // A Mute says which annotations of members' objects don't count.

@@ -314,7 +314,8 @@ func (t *Table) endpoints(cluster int, p *piece) reach {
 		for _, b := range p.object.Backends {
 			if bp := t.piece(cluster, b); bp != nil {
 				visible = true
-				t.add(&r, m, bp, bp.object != nil && bp.object.NotReady, false)
+				o := bp.object
+				t.add(&r, m, bp, o != nil && o.NotReady, o != nil && p.object.Alias != "" && o.Spread)
 			}
 		}
 		if !visible {

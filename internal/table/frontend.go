@@ -15,6 +15,7 @@ import (
 // up among them.
 type gatewayIndex struct {
 	ingresses map[snapshot.Key]*shard.Service
+	naming    map[snapshot.Key]*shard.Service // Services that have hosts of their own
 	objects   map[shard.FrontendKey]*shard.Frontend
 	through   map[shard.FrontendKey][]shard.FrontendKey // parent to what wants to be attached
 	claimed   map[shard.FrontendKey][]string            // object to the hosts that it claims
@@ -28,7 +29,7 @@ type gatewayIndex struct {
 
 func newGatewayIndex() gatewayIndex {
 	return gatewayIndex{
-		ingresses: map[snapshot.Key]*shard.Service{}, objects: map[shard.FrontendKey]*shard.Frontend{}, through: map[shard.FrontendKey][]shard.FrontendKey{},
+		ingresses: map[snapshot.Key]*shard.Service{}, naming: map[snapshot.Key]*shard.Service{}, objects: map[shard.FrontendKey]*shard.Frontend{}, through: map[shard.FrontendKey][]shard.FrontendKey{},
 		claimed: map[shard.FrontendKey][]string{}, claiming: map[snapshot.Key][]shard.FrontendKey{}, barred: map[shard.FrontendKey][]string{}, stale: map[snapshot.Key]bool{}, unsaid: map[shard.FrontendKey]bool{},
 		late: map[shard.FrontendKey][]string{},
 	}
@@ -61,6 +62,48 @@ func (t *Table) dropIngress(cluster int, k snapshot.Key) {
 	delete(m.ingresses, k)
 	m.stale[k] = true
 	t.claim(cluster, frontOf(k))
+}
+
+// nameService follows which hosts a Service has for its own; nil: it has gone.
+func (t *Table) nameService(cluster int, k snapshot.Key, o *shard.Service) {
+	m := t.members[cluster]
+	if o != nil {
+		o = t.aliased(o)
+	}
+	switch {
+	case o != nil && len(o.Claims) > 0:
+		m.naming[k] = o
+	case m.naming[k] != nil:
+		delete(m.naming, k)
+	default:
+		return
+	}
+	t.claim(cluster, shard.FrontendKey{Kind: shard.NamedService, Namespace: k.Namespace, Name: k.Name})
+}
+
+// aliased is a Service with the hosts that count: its own, and those that the configuration gives it.
+func (t *Table) aliased(o *shard.Service) *shard.Service {
+	var claims []shard.Claim
+	for _, a := range t.policy.Aliases {
+		if a.Key == o.Key {
+			claims = append(claims, shard.Claim{Host: a.Host, Region: a.Region})
+		}
+	}
+	for _, c := range o.Claims {
+		if (!c.Foreign || t.policy.Foreign) && !slices.ContainsFunc(claims, func(o shard.Claim) bool { return o.Host == c.Host }) {
+			claims = append(claims, c)
+		}
+	}
+	out := *o
+	out.Claims = claims
+	return &out
+}
+
+// given says whether the configuration gives a host to a Service.
+func (t *Table) given(k shard.FrontendKey, host string) bool {
+	return k.Kind == shard.NamedService && slices.ContainsFunc(t.policy.Aliases, func(a shard.Alias) bool {
+		return a.Host == host && a.Key.Namespace == k.Namespace && a.Key.Name == k.Name
+	})
 }
 
 func (t *Table) setFront(cluster int, f *shard.Frontend) {
@@ -186,15 +229,23 @@ func (t *Table) claims(m *member, k shard.FrontendKey) []string {
 		ours, _ := t.admit(host)
 		switch {
 		case !ours || slices.Contains(out, host) || slices.Contains(m.barred[k], host):
-		case !m.Cluster.MayClaim(host):
+		case !m.Cluster.MayClaim(host) && !t.given(k, host):
 			m.barred[k] = append(m.barred[k], host)
 			t.notice(m.Name, shard.Ungranted, fmt.Sprintf("%s claims host %s, which cluster %q may not; left out", k, host, m.Name))
 		default:
 			out = append(out, host)
 		}
 	}
-	if k.Kind == shard.Ingress {
+	switch k.Kind {
+	case shard.Ingress:
 		if o := m.ingresses[ing(k.Namespace, k.Name)]; o != nil {
+			for _, c := range o.Claims {
+				add(c.Host)
+			}
+		}
+		return out
+	case shard.NamedService:
+		if o := m.naming[snapshot.Key{Namespace: k.Namespace, Name: k.Name}]; o != nil && m.MayExport(o.Key) {
 			for _, c := range o.Claims {
 				add(c.Host)
 			}
@@ -296,6 +347,17 @@ func (m *member) host(k snapshot.Key) *shard.Service {
 					o.Backends = c.Backends
 				}
 			}
+			parts = append(parts, &o)
+			continue
+		}
+		if f.Kind == shard.NamedService {
+			o := *m.naming[snapshot.Key{Namespace: f.Namespace, Name: f.Name}]
+			for _, c := range o.Claims {
+				if c.Host == k.Name {
+					o.Alias = cmp.Or(c.Region, shard.AnyRegion)
+				}
+			}
+			o.Backends, o.Ways, o.Inside = []snapshot.Key{o.Key}, nil, nil
 			parts = append(parts, &o)
 			continue
 		}

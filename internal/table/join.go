@@ -99,6 +99,9 @@ func (t *Table) Change(cluster int, c shard.Cluster) {
 	for k := range m.objects {
 		t.claim(cluster, k)
 	}
+	for k := range m.naming {
+		t.claim(cluster, shard.FrontendKey{Kind: shard.NamedService, Namespace: k.Namespace, Name: k.Name})
+	}
 	t.rebuildStale(cluster)
 	t.touchAll(cluster)
 	t.exempt(cluster)

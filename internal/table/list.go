@@ -42,6 +42,7 @@ func (t *Table) listServices(cluster int, list []*shard.Service) {
 		return k.Kind == snapshot.Svc && p != nil && p.object != nil
 	})
 	relist(cluster, list, had, t.setService, t.dropService)
+	t.rebuildStale(cluster) // before it is judged
 	t.heard(cluster, listServices)
 }
 

@@ -241,8 +241,13 @@ func (t *Table) build(s *service, fs []evaluation) *snapshot.Service {
 		out.Down = commonestReason(reasons)
 	}
 	out.Unsure = s.key.Kind == snapshot.Host && !slices.ContainsFunc(fs, func(f evaluation) bool { return f.hold || !f.evidence.Unattached })
-	if s.key.Kind == snapshot.Host && out.Policy == nil {
-		out.Policy = &nearest
+	if s.key.Kind == snapshot.Host {
+		switch alias := t.alias(s, fs); {
+		case alias != "" && alias != shard.AnyRegion:
+			out.Policy = &snapshot.Policy{Choice: snapshot.Failover, Regions: []string{alias}}
+		case alias == "" && out.Policy == nil:
+			out.Policy = &nearest
+		}
 	}
 	return out.Freeze()
 }

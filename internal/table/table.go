@@ -508,6 +508,9 @@ func (t *Table) setService(cluster int, o *shard.Service) {
 	p.object = o
 	t.link(cluster, p.object)
 	t.touch(cluster, s.key)
+	if o.Key.Kind == snapshot.Svc {
+		t.nameService(cluster, o.Key, o)
+	}
 	t.reevaluateHost(cluster, s.key)
 }
 
@@ -520,6 +523,9 @@ func (t *Table) dropService(cluster int, k snapshot.Key) {
 	t.unlink(cluster, p.object)
 	p.object = nil
 	t.touch(cluster, k)
+	if k.Kind == snapshot.Svc {
+		t.nameService(cluster, k, nil)
+	}
 	t.reevaluateHost(cluster, k)
 	t.sweep(cluster, k)
 }

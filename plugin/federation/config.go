@@ -167,7 +167,7 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 
 // repeatable are the options that may stand several times, since each adds something, or that say
 // themselves why not.
-var repeatable = []string{"cluster", "nets", "resolver", "ecs", "registry", "local", "transfer", "also-notify", "publish"}
+var repeatable = []string{"cluster", "nets", "resolver", "ecs", "registry", "local", "transfer", "also-notify", "publish", "alias"}
 
 // property reads one of the options.
 func (s *stanza) property(c *caddy.Controller) error {

@@ -46,6 +46,8 @@ var options = []option[*stanza]{
 	{"policy", words((*stanza).chooses)},
 	{"annotations", words((*stanza).annotated)},
 	{"answers", words((*stanza).bounds)},
+	{"hostnames", words((*stanza).namesToo)},
+	{"alias", words((*stanza).aliases)},
 	{"geo", words(func(s *stanza, a args) error {
 		return a.file(&s.Options.Database, "needs one database, such as /var/lib/GeoIP/GeoLite2-City.mmdb")
 	})},

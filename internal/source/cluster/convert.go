@@ -30,6 +30,9 @@ const (
 	annotationProbe     = "fedns.io/probe"
 	annotationProbeAt   = "fedns.io/probe-address"
 	annotationFront     = "fedns.io/front"
+	annotationHostname  = "fedns.io/hostname"
+	// annotationExternalDNS is external-dns's, which is read too.
+	annotationExternalDNS = "external-dns.alpha.kubernetes.io/hostname"
 )
 
 // Where nodes say that they stand: today's label first, then the one before it.
@@ -68,6 +71,8 @@ func service(o *corev1.Service, local bool) (*shard.Service, []string) {
 		}
 		d.port(p)
 	}
+	d.named(annotationHostname, o.Annotations[annotationHostname], false)
+	d.named(annotationExternalDNS, o.Annotations[annotationExternalDNS], true)
 	if o.Spec.Type == corev1.ServiceTypeExternalName {
 		return d.Service, d.problems // an alias of somewhere else: no addresses, whatever is written on it
 	}
@@ -403,6 +408,36 @@ func (d *draft) claim(r *networkingv1.IngressRule, fallback *networkingv1.Ingres
 		}
 	}
 	c.Backends = tidy(c.Backends)
+}
+
+// maxNames bounds how many hosts a Service may have for its own: whoever may write it has each answered, and contested.
+const maxNames = 64
+
+// named takes the hosts that a Service has for its own: HOST, or HOST=REGION, with commas between.
+func (d *draft) named(annotation, list string, foreign bool) {
+	for s := range strings.SplitSeq(list, ",") {
+		if s = strings.TrimSpace(s); s == "" {
+			continue
+		}
+		name, region, preferred := s, "", false
+		if !foreign {
+			name, region, preferred = strings.Cut(s, "=")
+		}
+		h, err := claimed(strings.TrimSpace(name))
+		if err == nil && preferred {
+			region, err = dnsname.Label(strings.TrimSpace(region))
+		}
+		switch {
+		case err != nil:
+			d.problem("annotation %s: %q: %v; left out", annotation, s, err)
+		case slices.ContainsFunc(d.Claims, func(c shard.Claim) bool { return c.Host == h && (c.Foreign == foreign || !c.Foreign) }):
+		case len(d.Claims) == maxNames:
+			d.problem("annotation %s: more than %d hosts; left out", annotation, maxNames)
+			return
+		default:
+			d.Claims = append(d.Claims, shard.Claim{Host: h, Region: intern(region), Foreign: foreign})
+		}
+	}
 }
 
 // claimed spells a host that an object claims, which may begin with an asterisk.

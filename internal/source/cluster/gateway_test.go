@@ -163,7 +163,7 @@ func TestIngressHosts(t *testing.T) {
 	if err := decode("x.json", strings.NewReader(text), func(o *object) { got, problems = ingress(o.ingress()) }); err != nil {
 		t.Fatal(err)
 	}
-	const want = "[{shop.example.com [shop/api shop/more shop/web]} {bare.example.com [shop/rest]} {*.wild.example.com [shop/web]}] [shop/any shop/api shop/more shop/rest shop/web]"
+	const want = "[{shop.example.com [shop/api shop/more shop/web]  false} {bare.example.com [shop/rest]  false} {*.wild.example.com [shop/web]  false}] [shop/any shop/api shop/more shop/rest shop/web]"
 	if text := fmt.Sprint(got.Claims, got.Backends); text != want || len(problems) != 1 || !strings.Contains(problems[0], "no_host") {
 		t.Errorf("%s, not\n%s; problems %q", text, want, problems)
 	}
