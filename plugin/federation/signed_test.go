@@ -537,6 +537,57 @@ func TestSignedLocal(t *testing.T) {
 	}
 }
 
+// A CNAME that leads to another signed domain of the server block is signed by its own, and what it leads to by that one's.
+func TestSignedAcross(t *testing.T) {
+	w, _ := signedShop(t)
+	com := anyKey(t, "example.com.", dnskey.ED25519)
+	then := time.Now().Add(-time.Hour).Truncate(time.Second)
+	org, err := dnskey.Generate("example.org.", dnskey.ECDSAP256SHA256, true, 60, dnskey.Dates{Created: then, Publish: then, Activate: then})
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated(t, w.dir+"/keys", com, org)
+	stanza := func(name, domain, apex string) string {
+		return "federation " + name + " " + domain + " {\ncluster a {\nmanifests DIR/a\n}\nrrl off\ndnssec DIR/keys\napex " + w.write(domain, apex) + "\n}\n"
+	}
+	f := w.servingUnder(stanza("fed", "example.com", "@ 60 SOA ns host 1 2 3 4 5\n@ NS ns\nover CNAME web.shop.other.svc.example.org.\nlost CNAME none.example.org.\ntree DNAME example.org.\n")+
+		stanza("other", "example.org", "@ 60 SOA ns host 1 2 3 4 5\n@ NS ns\nmail A 192.0.2.25\n"), "example.com.:1053", "example.org.:1053")
+	r := f.responder(t, "")
+	for name, want := range map[string]string{
+		"over":      "CNAME by example.com., A by example.org.",
+		"lost":      "CNAME by example.com., SOA by example.org., NSEC by example.org.",
+		"mail.tree": "DNAME by example.com., A by example.org.",
+	} {
+		q := new(dns.Msg).SetQuestion(below(name), dns.TypeA)
+		q.SetEdns0(1232, true)
+		m := past(t, r, q)
+		var got []string
+		for _, rr := range slices.Concat(m.Answer, m.Ns) {
+			sig, ok := rr.(*dns.RRSIG)
+			if !ok {
+				continue
+			}
+			got = append(got, dns.TypeToString[sig.TypeCovered]+" by "+sig.SignerName)
+			key, err := dns.NewRR(map[string]*dnskey.Key{"example.com.": com, "example.org.": org}[sig.SignerName].Record())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var set []dns.RR
+			for _, rr := range slices.Concat(m.Answer, m.Ns) {
+				if h := rr.Header(); h.Rrtype == sig.TypeCovered && h.Name == sig.Hdr.Name {
+					set = append(set, rr)
+				}
+			}
+			if err := sig.Verify(key.(*dns.DNSKEY), set); err != nil {
+				t.Errorf("%s: %v: %v", name, sig, err)
+			}
+		}
+		if s := strings.Join(got, ", "); s != want {
+			t.Errorf("%s: %s, want %s\n%v", name, s, want, m)
+		}
+	}
+}
+
 // Random names get TC when too many were asked for, and are answered over TCP; names that exist are answered all the while.
 func TestSignedFlood(t *testing.T) {
 	w, stanza := signedShop(t)

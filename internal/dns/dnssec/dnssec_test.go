@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,6 +134,40 @@ func TestBounded(t *testing.T) {
 	if n != len(tab.places) {
 		t.Errorf("%d of %d places", n, len(tab.places))
 	}
+}
+
+// Many sign at once, while keys change: each signature is of one of the keys, over the set that was given.
+func TestAtOnce(t *testing.T) {
+	s := signer(t, 1000, dnskey.ECDSAP256SHA256, dnskey.ED25519)
+	w := s.with.Load()
+	var group sync.WaitGroup
+	for g := range 4 {
+		group.Go(func() {
+			var out Signatures
+			for i := range 200 {
+				set := addresses(fmt.Sprintf("\x02%02d\x07example\x03com\x00", i%20), byte(i%20), byte(g))
+				if !s.Sign(set, now+uint32(i/50), i%3 == 0, true, &out) || len(out.All()) == 0 {
+					t.Error("unsigned")
+				}
+				for _, sig := range out.All() {
+					for _, k := range w.data {
+						if byte(k.Algorithm) != sig[2] {
+							continue
+						}
+						head := sig[:len(sig)-64]
+						if again := k.signature(nil, append(slices.Clone(head), set.canonical...)); !bytes.Equal(again, sig[len(head):]) {
+							t.Error("another set's")
+						}
+					}
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		k := []*dnskey.Key{w.data[i%2].Key}
+		s.Use(&dnskey.Plan{Publish: k, Keys: k, Data: k})
+	}
+	group.Wait()
 }
 
 func TestNext(t *testing.T) {
