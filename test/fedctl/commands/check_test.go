@@ -3,7 +3,10 @@ package commands
 import (
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/ctl/check"
 )
@@ -32,6 +35,7 @@ func TestCheck(t *testing.T) {
 	if out := look(0); !strings.Contains(out, "warning  drain cluster/eu (test) has no end\n           fix: ") {
 		t.Errorf("of a drain without an end:\n%s", out)
 	}
+	p.top(t)
 	p.Stop()
 	if out := look(1, "--timeout", "1s", "--wait"); !strings.Contains(out, "error    "+p.Addr+" doesn't answer for example.com by TCP: connection refused") &&
 		!strings.Contains(out, "there is nothing to look at") {
@@ -59,5 +63,32 @@ func TestCheck(t *testing.T) {
 		if _, errs, code := p.fedctl(append([]string{"check", "--domain", "example.com"}, strings.Fields(args)...)...); code != 2 && code != 1 || !strings.Contains(errs, want) {
 			t.Errorf("check %s: exit %d, %s, want %q", args, code, errs, want)
 		}
+	}
+}
+
+// top has fedctl watch a server that is asked all the while.
+func (p *place) top(t *testing.T) {
+	t.Helper()
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _, _ = new(dns.Client).Exchange(new(dns.Msg).SetQuestion(onlyUs+".", dns.TypeA), p.Addr) // what is answered is counted there
+			}
+		}
+	})
+	out, errs, code := p.fedctl("top", "--metrics", p.MetricsAddr(), "--once", "--interval", "500ms", "-o", "json")
+	close(stop)
+	asking.Wait()
+	var said struct {
+		PerSecond float64 `json:"per_second"`
+		Answers   []struct{ Scope, Outcome string }
+	}
+	if err := json.Unmarshal([]byte(out), &said); err != nil || code != 0 || said.PerSecond <= 0 || len(said.Answers) != 1 || said.Answers[0].Scope != "global" || said.Answers[0].Outcome != "success" {
+		t.Errorf("top: exit %d, %v\n%s%s", code, err, out, errs)
 	}
 }

@@ -59,6 +59,7 @@ func start(t *testing.T) *place {
 	p.Server = server.Start(t, fmt.Sprintf(`example.com:PORT {
     bind ADDR
     ready READY
+    prometheus METRICS
     federation fed {
         cluster eu {
             manifests %[1]s/eu
