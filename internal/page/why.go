@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -122,8 +123,8 @@ func why(ctx context.Context, p *Page, v url.Values) (any, error) {
 
 // fault takes what was wrong with what somebody asked; false: it is something else.
 func fault(err error, into **Fault) bool {
-	f, ok := err.(*Fault)
-	if !ok || f.Code != http.StatusBadRequest && f.Code != http.StatusNotFound {
+	var f *Fault
+	if !errors.As(err, &f) || f.Code != http.StatusBadRequest && f.Code != http.StatusNotFound {
 		return false
 	}
 	*into = f

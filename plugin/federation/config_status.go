@@ -18,10 +18,14 @@ import (
 
 // access is who may look at a status, and how: what option status says behind the address.
 type access struct {
-	cert, key, authorities string // files; "": without TLS, and from anybody
-	token                  string // file; "": nobody has to show one
+	cert, key, authorities string    // files; "": without TLS, and from anybody
+	token                  string    // file; "": nobody has to show one
+	review                 [2]string // kubeconfig and context of an API that says who may look; "": none does
 	hosts                  []string
 }
+
+// accessWords begin what option status says behind the address.
+var accessWords = []string{"tls", "token", "review", "host"}
 
 // largestToken is how long one may be.
 const largestToken = 4096
@@ -30,7 +34,7 @@ const largestToken = 4096
 func (s *stanza) tells(a args) (err error) {
 	words := a.list
 	var addr []string
-	if len(words) > 0 && !slices.Contains([]string{"tls", "token", "host"}, words[0]) {
+	if len(words) > 0 && !slices.Contains(accessWords, words[0]) {
 		addr, words = words[:1], words[1:]
 	}
 	if s.status, err = statusAddr(addr); err != nil {
@@ -38,7 +42,7 @@ func (s *stanza) tells(a args) (err error) {
 	}
 	for len(words) > 0 {
 		what, rest := words[0], words[1:]
-		n := slices.IndexFunc(rest, func(w string) bool { return slices.Contains([]string{"tls", "token", "host"}, w) })
+		n := slices.IndexFunc(rest, func(w string) bool { return slices.Contains(accessWords, w) })
 		if n < 0 {
 			n = len(rest)
 		}
@@ -52,10 +56,13 @@ func (s *stanza) tells(a args) (err error) {
 			}
 		case what == "token" && n == 1:
 			s.access.token = path(a.c, given[0])
+		case what == "review" && (n == 1 || n == 2):
+			s.access.review[0] = path(a.c, given[0])
+			copy(s.access.review[1:], given[1:])
 		case what == "host" && n > 0:
 			s.access.hosts = append(s.access.hosts, given...)
 		default:
-			return errors.New("needs at most one address, and then: status [ADDRESS:PORT] [tls CERT KEY [CLIENT-CA]] [token FILE] [host NAME...]")
+			return errors.New("needs at most one address, and then: status [ADDRESS:PORT] [tls CERT KEY [CLIENT-CA]] [token FILE] [review KUBECONFIG [CONTEXT]] [host NAME...]")
 		}
 	}
 	if s.access.cert != "" {

@@ -67,6 +67,13 @@ func newStatusServer(f *Federation, stanzas []stanza) *statusServer {
 	if s.access.token != "" {
 		c.Access.Token = s.access.shown
 	}
+	if s.access.review[0] != "" {
+		by := newReviewer(s.access.review[0], s.access.review[1])
+		c.Access.Review = func(ctx context.Context, token, path string) (user string, may bool, err error) {
+			said, err := by.may(ctx, token, path)
+			return said.User, said.Allowed, err
+		}
+	}
 	for i, st := range stanzas {
 		told := status.FederationConfig{
 			Name: st.name, Domains: st.zones, TTL: st.ttl, Policy: st.policy, Overrides: status.Overrides(st.override), Home: st.local.cluster,

@@ -7,7 +7,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -96,6 +98,70 @@ func TestStatusToken(t *testing.T) {
 	w.write("token", "")
 	if code := get(right); code != 503 {
 		t.Errorf("an empty file: %d", code)
+	}
+}
+
+// An API of Kubernetes says whose a token is, and what that one may get; its word is gone by for a moment.
+func TestStatusReview(t *testing.T) {
+	w := shop(t)
+	asked := 0
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		asked++
+		var o struct {
+			Spec struct {
+				Token, User           string
+				Groups                []string
+				NonResourceAttributes struct{ Path, Verb string }
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
+			t.Error(err)
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/tokenreviews") && (o.Spec.Token == "jane's" || o.Spec.Token == "joe's"):
+			name := strings.TrimSuffix(o.Spec.Token, "'s")
+			fmt.Fprintf(rw, `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":{"authenticated":true,"user":{"username":%q,"groups":["ops"]}}}`, name)
+		case strings.HasSuffix(r.URL.Path, "/tokenreviews"):
+			fmt.Fprint(rw, `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":{"error":"who?"}}`)
+		case strings.HasSuffix(r.URL.Path, "/subjectaccessreviews"):
+			may := o.Spec.User == "jane" && o.Spec.NonResourceAttributes.Verb == "get" && o.Spec.NonResourceAttributes.Path != "/events" && len(o.Spec.Groups) == 1
+			fmt.Fprintf(rw, `{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":%v}}`, may)
+		default:
+			http.NotFound(rw, r)
+		}
+	}))
+	t.Cleanup(api.Close)
+	file := w.write("kubeconfig", fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],"clusters":[{"name":"c","cluster":{"server":%q}}],"users":[{"name":"u","user":{"token":"t"}}]}`, api.URL))
+	s := w.telling("federation fed {\n" + both + "status review " + file + " c\n}")
+	get := func(path, token string) (int, string) {
+		r := httptest.NewRequest("GET", path, nil)
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		rec := httptest.NewRecorder()
+		s.ServeHTTP(rec, r)
+		return rec.Code, rec.Body.String()
+	}
+	for _, tt := range []struct {
+		path, token string
+		code        int
+		says        string
+	}{{"/", "jane's", 200, "Clusters"}, {"/events", "jane's", 403, "jane may not get"}, {"/", "joe's", 403, "joe may not get"}, {"/", "nobody's", 401, "has to be shown"}, {"/", "", 401, "has to be shown"}} {
+		if code, body := get(tt.path, tt.token); code != tt.code || !strings.Contains(body, tt.says) {
+			t.Errorf("%s with %q: %d %.300s", tt.path, tt.token, code, body)
+		}
+	}
+	before := asked
+	for range 20 {
+		get("/", "jane's")
+	}
+	if asked > before+4 { // on a slow machine its time may be over
+		t.Errorf("asked %d times", asked-before)
+	}
+	api.Close()
+	if code, body := get("/why", "jane's"); code != 503 || !strings.Contains(body, "can't be asked") {
+		t.Errorf("without the API: %d %s", code, body)
 	}
 }
 

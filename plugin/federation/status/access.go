@@ -1,6 +1,7 @@
 package status
 
 import (
+	"context"
 	"crypto/subtle"
 	"net"
 	"net/http"
@@ -18,6 +19,9 @@ type Access struct {
 	Names []string
 	// Token gives what has to be shown; nil: nothing has. An error is that nobody may look.
 	Token func() (string, error)
+	// Review has an API of Kubernetes say whose a token is, and whether that one may get a path; nil: it
+	// isn't asked.
+	Review func(ctx context.Context, token, path string) (user string, may bool, err error)
 }
 
 // largestBody is how much a request may have behind its head: nothing that is answered here has
@@ -36,17 +40,35 @@ func (s *Status) admit(r *http.Request) *fault {
 	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
 		return &fault{code: http.StatusForbidden, text: "another site's page asks; nothing here is for it"}
 	}
-	if s.Access.Token == nil {
+	token := shown(r)
+	if s.Access.Review != nil && token != "" {
+		switch user, may, err := s.Access.Review(r.Context(), token, r.URL.Path); {
+		case err != nil:
+			return &fault{code: http.StatusServiceUnavailable, text: "the API that says who may look can't be asked: " + err.Error()}
+		case may:
+			return nil
+		case user != "":
+			return (&fault{code: http.StatusForbidden, text: user + " may not get " + quote(r.URL.Path)}).with("a ClusterRole with nonResourceURLs and the verb get gives the right")
+		}
+	}
+	if s.Access.Token == nil && s.Access.Review == nil {
 		return nil
+	}
+	if s.Access.Token == nil {
+		return unshown()
 	}
 	want, err := s.Access.Token()
 	if err != nil {
 		return &fault{code: http.StatusServiceUnavailable, text: "the token that has to be shown can't be read: " + err.Error()}
 	}
-	if subtle.ConstantTimeCompare([]byte(shown(r)), []byte(want)) != 1 {
-		return (&fault{code: http.StatusUnauthorized, text: "a token has to be shown"}).with("Authorization: Bearer TOKEN; a browser is asked for it as a password, with any name")
+	if subtle.ConstantTimeCompare([]byte(token), []byte(want)) != 1 {
+		return unshown()
 	}
 	return nil
+}
+
+func unshown() *fault {
+	return (&fault{code: http.StatusUnauthorized, text: "a token has to be shown"}).with("Authorization: Bearer TOKEN; a browser is asked for it as a password, with any name")
 }
 
 // shown is the token of a request: a browser knows passwords only.
