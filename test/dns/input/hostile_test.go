@@ -349,7 +349,7 @@ func tryHostilities(t *testing.T, these func(int) bool) {
 		said, before := len(s.Log()), counted(h.why)
 		since := time.Now()
 		e.now.Store(h)
-		server.Eventually(t, 10*time.Minute, h.name+": hostile answers", func() bool {
+		server.Eventually(t, 10*time.Minute+time.Duration(*hostile)*5*time.Second, h.name+": hostile answers", func() bool {
 			if asked++; !right() {
 				t.Fatalf("%s: another member's answers, or what was known, are gone:\n%s", h.name, s.Log()[said:])
 			}

@@ -174,7 +174,7 @@ securityContext:
   runAsGroup: 65532
   fsGroup: 65532
 {{- end }}
-  seccompProfile: {type: RuntimeDefault}
+  seccompProfile: {{ toJson .Values.seccompProfile }}
 {{- end }}
 
 {{- define "fedns.pod" -}}
