@@ -106,6 +106,7 @@ bench: build kube ## the figures of docs/performance.md: change to answer, size,
 bench-peers: build ## fedns beside other name servers: answers a second, what one costs, how long it takes
 	test/peers.sh race
 	go run ./test/perf/race
+	go run ./test/perf/race -ways
 	go run ./test/perf/race -flood
 	go run ./test/perf/race -flood -subnets -servers fedns,fedns-nearest -rounds 9 -seconds 4
 	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest -rounds 9 -seconds 4

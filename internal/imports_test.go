@@ -123,7 +123,7 @@ var homes = map[string][]string{
 	"github.com/fsnotify/":   {},
 	"github.com/spf13/":      {"internal/cli", "internal/ctl", "cmd/fedsync", "cmd/fedns"},
 	"github.com/dchest/":     {"internal/dns/cookie"},
-	"golang.org/x/":          {"internal/dns/sockets", "internal/dns/udp", "internal/dns/stream", "cmd/fedctl", "cmd/fedns", "cmd/fedsync"},
+	"golang.org/x/":          {"internal/dns/sockets", "internal/dns/udp", "internal/dns/stream", "plugin/federation/fastpath", "cmd/fedctl", "cmd/fedns", "cmd/fedsync"},
 	"github.com/oschwald/":   {"internal/geo/mmdb"},
 	"github.com/maxmind/":    {"internal/geo/geotest"},
 }

@@ -4,6 +4,7 @@ package stream
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 )
 
@@ -26,3 +27,14 @@ func (g *Group) Wait() {}
 
 // A conn is a connection: there is none.
 type conn struct{ before, behind *conn }
+
+// A Listener is for a server of connections that isn't this package's.
+type Listener struct{ net.Listener }
+
+// Listen fails, as Open does.
+func Listen(netip.AddrPort, string, int) (*Listener, error) {
+	return nil, errors.New("sockets that share an address and are steered need Linux")
+}
+
+// Leave is never called: there is no listener.
+func (l *Listener) Leave() error { return nil }

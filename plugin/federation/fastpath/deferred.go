@@ -138,7 +138,11 @@ func (w *deferred) serve(query []byte) {
 	default:
 		w.room = max(dns.MinMsgSize, int(o.UDPSize()))
 	}
-	ctx := context.WithValue(context.Background(), dnsserver.Key{}, w.server)
+	ctx := context.Background()
+	if c, ok := w.Deferred.(interface{ Context() context.Context }); ok {
+		ctx = c.Context()
+	}
+	ctx = context.WithValue(ctx, dnsserver.Key{}, w.server)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
 	ctx = context.WithValue(ctx, Admitted{}, true)
 	w.server.ServeDNS(ctx, w, m)

@@ -60,9 +60,10 @@ func NewListeners(server func(o *Owner, addr string) *dnsserver.Server, conns fu
 // A listener is one address with our own sockets on it, of one protocol. They outlive a reload:
 // what answers is changed, the sockets stay.
 type listener struct {
-	datagrams *udp.Group    // nil: there are connections
-	streams   *stream.Group // nil: there are none
-	others    int           // CoreDNS's own
+	datagrams *udp.Group // nil: there are connections
+	streams   *stream.Group
+	web       *web
+	others    int // CoreDNS's own
 	owners    []*Owner
 	server    string // as metrics name it
 }
@@ -105,8 +106,7 @@ func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all [
 	if len(h.domains) == 0 {
 		return false, reason
 	}
-	secure := at.Transport == transport.TLS
-	if secure && slices.ContainsFunc(all, func(b bypass.Block) bool { return len(b.At(at)) > 0 && b.Number != owners[0].Number }) {
+	if encrypted(at) && slices.ContainsFunc(all, func(b bypass.Block) bool { return len(b.At(at)) > 0 && b.Number != owners[0].Number }) {
 		return false, errors.New("another server block answers there too")
 	}
 	if h.server = p.server(owners[0], addr); h.server == nil {
@@ -115,8 +115,12 @@ func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all [
 	if err := h.Guard(owners); err != nil {
 		return false, err
 	}
-	if secure {
-		if err := p.listenTCP(inst, h, owners, owners[0].secure()); err != nil {
+	if encrypted(at) {
+		listen := p.listenTLS
+		if at.Transport == transport.HTTPS {
+			listen = p.listenHTTPS
+		}
+		if err := listen(inst, h, owners); err != nil {
 			return false, err
 		}
 		listening.WithLabelValues(addr).Set(1)
@@ -176,6 +180,41 @@ func (p *Listeners) listenTCP(inst *caddy.Instance, h *Handler, owners []*Owner,
 	return nil
 }
 
+// listenTLS has encrypted connections to the address of h answered.
+func (p *Listeners) listenTLS(inst *caddy.Instance, h *Handler, owners []*Owner) error {
+	return p.listenTCP(inst, h, owners, owners[0].secure(alpn))
+}
+
+// listenHTTPS has questions over HTTPS to the address of h answered. Where limits of connections have changed, its
+// server begins anew.
+func (p *Listeners) listenHTTPS(inst *caddy.Instance, h *Handler, owners []*Owner) error {
+	f := owners[0]
+	if f.Config.HTTPRequestValidateFunc != nil {
+		return errors.New("a plugin says which requests are questions")
+	}
+	local, others := locate(inst, h.addr, "tcp")
+	if !local.IsValid() {
+		return errNoSocket
+	}
+	l, err := p.find("tcp", local, others)
+	if err != nil {
+		return err
+	}
+	limits := webLimitsOf(f.Config, h.server)
+	if l.web != nil && l.web.limits != limits {
+		l.close(&p.going)
+		l = &listener{others: others}
+	}
+	if l.web == nil {
+		if l.web, err = openWeb(local, others, limits); err != nil {
+			return err
+		}
+	}
+	l.web.handle(h.overStreams(processors(), limits.idle), f.secure("h2", "http/1.1"))
+	p.keep("tcp", local, l, owners, h)
+	return nil
+}
+
 var errNoSocket = errors.New("CoreDNS has no socket there")
 
 // service is how connections to the address of a handler are met.
@@ -225,7 +264,7 @@ func (p *Listeners) Close(gone func(*Owner) bool) {
 	for key, l := range p.open {
 		if l.left(gone) {
 			delete(p.open, key)
-			if l.streams != nil {
+			if l.datagrams == nil {
 				p.going.Go(func() { l.close(&p.going) })
 				continue
 			}
@@ -237,7 +276,7 @@ func (p *Listeners) Close(gone func(*Owner) bool) {
 // End closes them when the process ends: connections first, since datagrams are answered to the last.
 func (p *Listeners) End(gone func(*Owner) bool) {
 	for key, l := range p.open {
-		if l.streams != nil && l.left(gone) {
+		if l.datagrams == nil && l.left(gone) {
 			delete(p.open, key)
 			p.going.Go(func() { l.close(&p.going) })
 		}
@@ -260,6 +299,9 @@ func (l *listener) close(going *sync.WaitGroup) {
 	switch {
 	case l.datagrams != nil:
 		err = l.datagrams.Close()
+	case l.web != nil:
+		err = l.web.listener.Leave()
+		going.Go(l.web.shutdown)
 	case l.streams != nil:
 		err = l.streams.Leave()
 		going.Go(l.streams.Wait)
@@ -317,7 +359,7 @@ func AddressesOf(keys []string, hosts []string) []string {
 	for _, k := range keys {
 		trans, rest := coreparse.Transport(k)
 		_, port, err := net.SplitHostPort(rest)
-		if trans != transport.DNS && trans != transport.TLS || err != nil {
+		if trans != transport.DNS && !encrypted(bypass.Place{Transport: trans}) || err != nil {
 			continue
 		}
 		for _, h := range hosts {

@@ -1,7 +1,6 @@
 package fastpath
 
 import (
-	"crypto/tls"
 	"sync/atomic"
 
 	"github.com/coredns/caddy"
@@ -24,7 +23,7 @@ type Owner struct {
 	Number    int                 // of the server block in the Corefile
 	Addresses []string            // as CoreDNS names its servers
 
-	sessions atomic.Pointer[tls.Config] // nil: no connection is encrypted
+	sessions sessions
 }
 
 // Guards are what a server block says of how questions over UDP are met, whatever

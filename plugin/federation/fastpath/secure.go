@@ -3,6 +3,7 @@ package fastpath
 import (
 	"crypto/tls"
 	"fmt"
+	"sync"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin/pkg/transport"
@@ -16,7 +17,7 @@ func (f *Owner) NewServers() (map[string]*dnsserver.Server, error) {
 	out := map[string]*dnsserver.Server{}
 	for _, addr := range f.Addresses {
 		at := bypass.PlaceOf(addr)
-		if at.Transport != transport.TLS || f.Config.TLSConfig == nil {
+		if !encrypted(at) || f.Config.TLSConfig == nil {
 			continue
 		}
 		var group []*dnsserver.Config
@@ -34,25 +35,42 @@ func (f *Owner) NewServers() (map[string]*dnsserver.Server, error) {
 	return out, nil
 }
 
-// alpn is what the protocol is called (RFC 7858, IANA's TLS ALPN Protocol IDs).
+// encrypted says whether connections to a place are.
+func encrypted(at bypass.Place) bool {
+	return at.Transport == transport.TLS || at.Transport == transport.HTTPS
+}
+
+// alpn is what DNS over TLS is called (RFC 7858, IANA's TLS ALPN Protocol IDs).
 const alpn = "dot"
 
 // secure is how connections to an owner are encrypted. It goes on with sessions that any server
 // of the same secrets has begun.
-func (f *Owner) secure() *tls.Config {
+func (f *Owner) secure(protocols ...string) *tls.Config {
 	c := f.Config.TLSConfig.Clone()
-	c.NextProtos = []string{alpn}
+	c.NextProtos = protocols
 	c.DynamicRecordSizingDisabled = true // answers of a batch go in as few records as there can be
-	f.sessions.Store(c)
+	f.sessions.Lock()
+	f.sessions.of = append(f.sessions.of, c)
+	f.sessions.Unlock()
 	f.Rotate()
 	return c
 }
 
+// sessions are the configurations by which they begin.
+type sessions struct {
+	sync.Mutex
+	of []*tls.Config
+}
+
 // Rotate has sessions begin with the secrets of now.
 func (f *Owner) Rotate() {
-	c, keys := f.sessions.Load(), f.Keyring.Load()
-	if c == nil || keys == nil {
+	keys := f.Keyring.Load()
+	if keys == nil {
 		return // those that crypto/tls makes for itself
 	}
-	c.SetSessionTicketKeys(keys.TicketKeys())
+	f.sessions.Lock()
+	defer f.sessions.Unlock()
+	for _, c := range f.sessions.of {
+		c.SetSessionTicketKeys(keys.TicketKeys())
+	}
 }

@@ -37,6 +37,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second time it ends us at once
+	if len(os.Args) > 1 && os.Args[1] == webAsker {
+		if err := askWeb(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "race: error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx, os.Args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			os.Exit(2)

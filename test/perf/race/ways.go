@@ -24,19 +24,19 @@ import (
 type way struct {
 	name string
 	port func(p *process) int
-	args []string // of dnsperf; nil: connect asks
+	args []string // of dnsperf, or of this program; nil: connect asks
 	who  []string // of the contenders
 }
 
-// ways are those that there are: eight clients with fifty questions each (dnsperf), or eight with a connection for each question
+// ways are those that there are: eight clients with fifty questions each (dnsperf, and web.go), or eight with a connection for each question
 // (connect.c).
 var ways = []way{
 	{"UDP", plainPort, []string{"-m", "udp"}, []string{"nsd", "knot", "gdnsd", "bind", "coredns", "fedns", "fedns-slow"}},
 	{"TCP, kept", plainPort, []string{"-m", "tcp"}, []string{"nsd", "knot", "gdnsd", "bind", "coredns", "fedns", "fedns-slow"}},
 	{"TCP, a connection each", plainPort, nil, []string{"nsd", "knot", "gdnsd", "bind", "coredns", "fedns", "fedns-slow"}},
 	{"TLS, kept", func(p *process) int { return p.tls }, []string{"-m", "dot"}, []string{"nsd", "bind", "fedns", "fedns-slow"}},
-	{"HTTPS, GET, kept", func(p *process) int { return p.https }, []string{"-m", "doh", "-O", "doh-uri=https://localhost/dns-query"}, []string{"bind", "fedns", "fedns-slow"}},
-	{"HTTPS, POST, kept", func(p *process) int { return p.https }, []string{"-m", "doh", "-O", "doh-uri=https://localhost/dns-query", "-O", "doh-method=POST"}, []string{"bind", "fedns", "fedns-slow"}},
+	{"HTTPS, GET, kept", func(p *process) int { return p.https }, []string{webAsker, "GET"}, []string{"bind", "fedns", "fedns-slow"}},
+	{"HTTPS, POST, kept", func(p *process) int { return p.https }, []string{webAsker, "POST"}, []string{"bind", "fedns", "fedns-slow"}},
 }
 
 func plainPort(p *process) int { return p.port }
@@ -108,6 +108,13 @@ func (r *race) alongWay(ctx context.Context, dnsperf string, c contender, p *pro
 	port, questions, seconds := strconv.Itoa(w.port(p)), filepath.Join(r.dir, "questions"), strconv.Itoa(r.seconds)
 	args := append([]string{"-c", askerCPU, dnsperf, "-s", "127.0.0.1", "-p", port, "-d", questions,
 		"-l", seconds, "-c", "8", "-q", "400", "-T", "1"}, w.args...)
+	if slices.Contains(w.args, webAsker) {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		args = append(append([]string{"-c", askerCPU, self}, w.args...), port, questions, seconds)
+	}
 	if w.args == nil {
 		connect, err := r.compile("connect.c")
 		if err != nil {
