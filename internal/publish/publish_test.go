@@ -20,6 +20,8 @@ func records(t *testing.T, lines ...string) (out []dns.RR) {
 	return out
 }
 
+var us = &Server{Zone: "example.com.", Owner: "fed"}
+
 func TestGroup(t *testing.T) {
 	for name, want := range map[string]string{
 		"web.shop.fed.svc.example.com.":               "web.shop.fed.svc.example.com.",
@@ -41,16 +43,27 @@ func TestGroup(t *testing.T) {
 // Whose a name is can be read back from beside it, unless it is too long for that.
 func TestMark(t *testing.T) {
 	for _, name := range []string{"web.shop.fed.svc.example.com.", "*.example.com.", "_http._tcp.web.example.com."} {
-		m := mark(name, "fed")
-		if got, ok := marked(m, "fed"); !ok || got != name {
+		m := us.mark(name)
+		if got, ok := us.marked(m); !ok || got != name {
 			t.Errorf("%s is read as %s, %v", name, got, ok)
 		}
-		if _, ok := marked(m, "other"); ok {
+		if _, ok := (&Server{Owner: "other", Zone: "example.com."}).marked(m); ok {
 			t.Errorf("%s is another's, too", name)
 		}
 	}
-	if m := mark(strings.Repeat("a23456789.", 25), "fed"); m != nil {
+	if m := us.mark(strings.Repeat("a23456789.", 25)); m != nil {
 		t.Errorf("a name of 250 bytes has %s", m)
+	}
+}
+
+// Of what is only delegated, it stands where the zone itself tells of it.
+func TestMarkOfDelegation(t *testing.T) {
+	s := &Server{Zone: "example.com.", Owner: "fed", Cut: "fed.example.com."}
+	for name, at := range map[string]string{"fed.example.com.": "_fedns-fed.example.com.", "ns1.fed.example.com.": "_fedns-ns1_fed.example.com."} {
+		m := s.mark(name)
+		if got, ok := s.marked(m); m.Hdr.Name != at || !ok || got != name {
+			t.Errorf("%s: %s, which is read as %s", name, m.Hdr.Name, got)
+		}
 	}
 }
 
@@ -81,7 +94,7 @@ func TestUpdate(t *testing.T) {
 			}
 			continue
 		}
-		m := update("example.com.", "fed", all)
+		m := us.update(all)
 		b, err := m.Pack()
 		if err != nil {
 			t.Fatal(err)
@@ -112,7 +125,7 @@ func TestMessages(t *testing.T) {
 		want[name] = records(t, name+" 60 A 192.0.2.1", name+" 60 A 192.0.2.2")
 	}
 	n := 0
-	for _, b := range messages("example.com.", "fed", steps(want, nil)) {
+	for _, b := range us.messages(steps(want, nil)) {
 		if b.msg.Len() > messageSize {
 			t.Errorf("%d bytes", b.msg.Len())
 		}

@@ -71,7 +71,7 @@ func (p *Publisher) Set(group string, names Names) {
 		p.want = map[string]Names{}
 	}
 	for name := range names {
-		if mark(name, p.Owner) == nil {
+		if p.mark(name) == nil {
 			p.tell(name, "it is too long to have a TXT record beside it")
 			delete(names, name)
 		}
@@ -174,7 +174,7 @@ func (p *Publisher) write(ctx context.Context, g string) (done bool) {
 	if p.doubts[g] {
 		return p.writeEach(ctx, g, all)
 	}
-	for _, b := range messages(p.Zone, p.Owner, all) {
+	for _, b := range p.messages(all) {
 		err := p.send(ctx, b.msg)
 		var no *Refusal
 		switch {
@@ -209,7 +209,7 @@ func (p *Publisher) writeEach(ctx context.Context, g string, all []step) (done b
 			default:
 				s.state = free
 			}
-			err = p.send(ctx, update(p.Zone, p.Owner, []step{s}))
+			err = p.send(ctx, p.update([]step{s}))
 		}
 		var no *Refusal
 		switch {

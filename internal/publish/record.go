@@ -37,30 +37,42 @@ func Gather(rrs []dns.RR) Names {
 }
 
 const (
-	beside = "_fedns." // before a name: where its TXT record stands; a CNAME bears none beside it
+	beside    = "_fedns." // before a name: where its TXT record stands; a CNAME bears none beside it
+	besideCut = "_fedns-"
 	// markTTL, in seconds, is of the TXT records: nobody but who publishes asks for them.
 	markTTL = 300
 )
 
-// mark is the TXT record that says whose a name is; "": the name is too long to have one.
-func mark(name, owner string) *dns.TXT {
+// mark is the TXT record that says whose a name is; nil: the name is too long to have one.
+func (s *Server) mark(name string) *dns.TXT {
 	if rest, ok := strings.CutPrefix(name, "*."); ok {
 		name = "_any." + rest
 	}
-	name = beside + name
+	if s.Cut == "" {
+		name = beside + name
+	} else { // below a delegation nobody is told of what stands in the zone
+		rel := strings.TrimSuffix(strings.TrimSuffix(name, s.Zone), ".")
+		name = besideCut + strings.ReplaceAll(rel, ".", "_") + "." + strings.TrimPrefix(s.Zone, ".")
+	}
 	if len(name) > 255-2 {
 		return nil
 	}
-	return &dns.TXT{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: markTTL}, Txt: []string{"heritage=fedns,owner=" + owner}}
+	return &dns.TXT{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: markTTL}, Txt: []string{"heritage=fedns,owner=" + s.Owner}}
 }
 
-// marked is the name that a TXT record says is an owner's.
-func marked(t *dns.TXT, owner string) (name string, ok bool) {
-	name, ok = strings.CutPrefix(strings.ToLower(t.Hdr.Name), beside)
+// marked is the name that a TXT record says is ours.
+func (s *Server) marked(t *dns.TXT) (name string, ok bool) {
+	name = strings.ToLower(t.Hdr.Name)
+	if s.Cut == "" {
+		name, ok = strings.CutPrefix(name, beside)
+	} else if name, ok = strings.CutPrefix(name, besideCut); ok {
+		first, rest, _ := strings.Cut(name, ".")
+		name = strings.ReplaceAll(first, "_", ".") + "." + rest
+	}
 	if rest, any := strings.CutPrefix(name, "_any."); any {
 		name = "*." + rest
 	}
-	return name, ok && strings.Join(t.Txt, "") == "heritage=fedns,owner="+owner
+	return name, ok && strings.Join(t.Txt, "") == "heritage=fedns,owner="+s.Owner
 }
 
 // Group is what the records of a name change together with: those of its service, in every scope and of

@@ -16,6 +16,7 @@ type Server struct {
 	Addr  string // host:port
 	Zone  string // absolute, in lower case
 	Owner string // of our names: who publishes under another leaves them alone
+	Cut   string // the domain, if it is only delegated; "": its names are written
 	Key   string // of TSIG, absolute and in lower case; "": messages aren't signed
 	// Secret is the key's, in base64.
 	Secret  string
@@ -87,7 +88,7 @@ func (s *Server) exchange(ctx context.Context, m *dns.Msg) (*dns.Msg, error) {
 
 // owns says whether a name is marked as ours.
 func (s *Server) owns(ctx context.Context, name string) (bool, error) {
-	t := mark(name, s.Owner)
+	t := s.mark(name)
 	q := new(dns.Msg).SetQuestion(t.Hdr.Name, dns.TypeTXT)
 	q.RecursionDesired = false
 	r, err := s.exchange(ctx, q)
@@ -96,7 +97,7 @@ func (s *Server) owns(ctx context.Context, name string) (bool, error) {
 	}
 	for _, rr := range r.Answer {
 		if txt, ok := rr.(*dns.TXT); ok {
-			if _, is := marked(txt, s.Owner); is {
+			if _, is := s.marked(txt); is {
 				return true, nil
 			}
 		}
@@ -113,7 +114,7 @@ func (s *Server) Read(ctx context.Context, domain string) (Names, error) {
 	out := Names{}
 	for _, rr := range rrs {
 		if t, ok := rr.(*dns.TXT); ok {
-			if name, is := marked(t, s.Owner); is && dns.IsSubDomain(domain, name) {
+			if name, is := s.marked(t); is && dns.IsSubDomain(domain, name) {
 				out[name] = nil
 			}
 		}

@@ -49,12 +49,12 @@ func steps(want, there Names) (out []step) {
 	return out
 }
 
-// messages puts steps into as few updates of a zone as there is room for: mostly one.
-func messages(zone, owner string, all []step) (out []batch) {
-	m := update(zone, owner, all)
+// messages puts steps into as few updates of the zone as there is room for: mostly one.
+func (s *Server) messages(all []step) (out []batch) {
+	m := s.update(all)
 	if m.Len() > messageSize && len(all) > 1 {
 		half := len(all) / 2
-		return append(messages(zone, owner, all[:half]), messages(zone, owner, all[half:])...)
+		return append(s.messages(all[:half]), s.messages(all[half:])...)
 	}
 	return []batch{{all, m}}
 }
@@ -66,34 +66,34 @@ type batch struct {
 }
 
 // update is the message that does some steps, all or none of them (RFC 2136).
-func update(zone, owner string, all []step) *dns.Msg {
-	m := new(dns.Msg).SetUpdate(zone)
-	for _, s := range all {
-		t := mark(s.name, owner)
+func (s *Server) update(all []step) *dns.Msg {
+	m := new(dns.Msg).SetUpdate(s.Zone)
+	for _, x := range all {
+		t := s.mark(x.name)
 		at := func(rtype uint16) []dns.RR {
-			return []dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: s.name, Rrtype: rtype, Class: dns.ClassINET}}}
+			return []dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: x.name, Rrtype: rtype, Class: dns.ClassINET}}}
 		}
-		if s.state == free {
+		if x.state == free {
 			m.NameNotUsed(at(dns.TypeANY)) // section 2.4.5
 			m.RRsetNotUsed([]dns.RR{t})
 			m.Insert([]dns.RR{t})
-			m.Insert(copies(s.after))
+			m.Insert(copies(x.after))
 			continue
 		}
 		m.Used([]dns.RR{dns.Copy(t)})   // section 2.4.2
 		for _, rtype := range Managed { // what goes comes first: no record is added beside a CNAME (section 3.4.2.2)
-			before, after := of(s.before, rtype), of(s.after, rtype)
-			if s.state == unsure || len(before) > 0 && !same(before, after) {
+			before, after := of(x.before, rtype), of(x.after, rtype)
+			if x.state == unsure || len(before) > 0 && !same(before, after) {
 				m.RemoveRRset(at(rtype))
 			}
 		}
 		for _, rtype := range Managed {
-			before, after := of(s.before, rtype), of(s.after, rtype)
-			if s.state == unsure || !same(before, after) {
+			before, after := of(x.before, rtype), of(x.after, rtype)
+			if x.state == unsure || !same(before, after) {
 				m.Insert(copies(after))
 			}
 		}
-		if s.gone {
+		if x.gone {
 			m.RemoveRRset([]dns.RR{t})
 		}
 	}

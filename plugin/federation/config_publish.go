@@ -18,6 +18,7 @@ type publishing struct {
 	key    string // of TSIG; "": updates aren't signed
 	zone   string // there; "": the domain
 	owner  string // of the names; "": the federation's name
+	cut    bool   // only the delegation of the domain is written
 
 	namespace           string // of DNSEndpoint objects; "": there are none
 	kubeconfig, context string // of the API that they are in; "": the federation's
@@ -77,7 +78,7 @@ var namespaces = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // publishes says where names are published.
 func (s *stanza) publishes(a args) error {
-	const needs = "needs a server, or a namespace: publish update ADDRESS[:PORT] [key NAME] [zone ZONE] [owner NAME], or publish external-dns NAMESPACE [kubeconfig FILE [CONTEXT]]"
+	const needs = "needs a server, or a namespace: publish update ADDRESS[:PORT] [key NAME] [zone ZONE] [owner NAME] [delegation], or publish external-dns NAMESPACE [kubeconfig FILE [CONTEXT]]"
 	if len(a.list) > 0 && a.list[0] == "external-dns" {
 		return s.objects(a)
 	}
@@ -90,6 +91,9 @@ func (s *stanza) publishes(a args) error {
 	}
 	p := publishing{server: at}
 	rest := a.list[2:]
+	if n := len(rest); n > 0 && rest[n-1] == "delegation" && n%2 == 1 {
+		p.cut, rest = true, rest[:n-1]
+	}
 	if len(rest)%2 != 0 {
 		return fmt.Errorf("%q has no value; it %s", rest[len(rest)-1], needs)
 	}
@@ -113,7 +117,13 @@ func (s *stanza) publishes(a args) error {
 			return fmt.Errorf("%q is unknown; it %s", rest[i], needs)
 		}
 	}
+	if p.cut && p.zone == "" {
+		return errors.New("delegation: in which zone? It is the one above the domain: zone ZONE")
+	}
 	for _, z := range s.zones {
+		if p.cut && p.zone == z {
+			return fmt.Errorf("delegation: %s is the zone itself; it is delegated in the one above", z)
+		}
 		if p.zone != "" && !dns.IsSubDomain(p.zone, z) {
 			return fmt.Errorf("zone: %s isn't in %s", z, p.zone)
 		}

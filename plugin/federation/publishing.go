@@ -168,6 +168,9 @@ func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.
 		},
 		Domain: string(d.Name), Tell: teller(prefix), Count: count,
 	}
+	if to.cut {
+		p.Cut = string(d.Name)
+	}
 	f.keep(ctx, index, s.name, d, to, prefix, p, p.Guess)
 }
 
@@ -212,6 +215,9 @@ func (f *Federation) keep(ctx context.Context, index int, federation string, d *
 			was = nil
 		}
 		next, groups, whole := d.Groups(&f.Block, index, was)
+		if to.cut {
+			groups, whole = d.Delegation(), true
+		}
 		there := map[string]bool{}
 		for g, rrs := range groups {
 			if rrs == nil {

@@ -2,6 +2,8 @@ package zone
 
 import (
 	"iter"
+	"maps"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -61,4 +63,33 @@ func (d *Domain) Groups(b *Block, federation int, was *Moment) (now *Moment, gro
 			}
 		}
 	}, whole
+}
+
+// Delegation gives the records by which the zone above leads here: the name servers of the domain, and the addresses of those
+// of them that are in it, each under its name.
+func (d *Domain) Delegation() iter.Seq2[string, []dns.RR] {
+	a := d.Static.Load()
+	return func(yield func(string, []dns.RR) bool) {
+		names := map[string][]dns.RR{}
+		for _, rr := range a.Records {
+			ns, ok := rr.(*dns.NS)
+			if !ok || ns.Hdr.Name != string(d.Name) {
+				continue
+			}
+			names[string(d.Name)] = append(names[string(d.Name)], ns)
+			if _, in := d.Name.Under(ns.Ns); !in {
+				continue
+			}
+			for _, glue := range a.Records {
+				if h := glue.Header(); h.Name == ns.Ns && (h.Rrtype == dns.TypeA || h.Rrtype == dns.TypeAAAA) {
+					names[ns.Ns] = append(names[ns.Ns], glue)
+				}
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			if !yield(name, names[name]) {
+				return
+			}
+		}
+	}
 }

@@ -311,3 +311,37 @@ func TestOnce(t *testing.T) {
 		t.Errorf("once more: it prints\n%s", out)
 	}
 }
+
+// Only the delegation is written: the name servers that the apex file names, and their addresses, as they change.
+func TestDelegation(t *testing.T) {
+	w, p := &world{t.TempDir()}, newProvider(t, "grant pub zonesub ANY;")
+	w.serve(t, article...)
+	apex := filepath.Join(w.dir, "db.fed")
+	serve := func(addr string) {
+		text := "$ORIGIN fed.example.com.\n@ SOA ns1 hostmaster 1 60 30 86400 5\n@ NS ns1\n@ NS ns.acme.test.\nns1 A " + addr + "\n"
+		if err := os.WriteFile(apex, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serve("192.0.2.53")
+	text := strings.Replace(w.corefile(" apex "+apex+"\n publish update "+p.addr+" key pub zone example.com delegation"), "example.com:PORT {", "fed.example.com:PORT {", 1)
+	s := server.Launch(t, text)
+	leads := func(addr string) {
+		t.Helper()
+		server.Eventually(t, time.Minute, "the zone above leads to "+addr, func() bool {
+			m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion(nginx+".fed.example.com.", dns.TypeA), p.addr)
+			return err == nil && len(m.Answer) == 0 && len(m.Ns) == 2 && len(m.Extra) == 1 && m.Extra[0].(*dns.A).A.String() == addr
+		})
+	}
+	leads("192.0.2.53")
+	serve("192.0.2.54")
+	leads("192.0.2.54")
+	// What becomes of a message without an answer is looked up.
+	p.stop()
+	serve("192.0.2.55")
+	server.Eventually(t, time.Minute, "it can't be published", func() bool {
+		return s.Metric(t, `coredns_federation_published_total{federation="myfederation",outcome="unanswered"`) > 0
+	})
+	p.start(t)
+	leads("192.0.2.55")
+}
