@@ -143,6 +143,11 @@ func TestSigned(t *testing.T) {
 					}
 					stream, _ := signed.askBy(t, &test.ResponseWriter{TCP: true}, q.Copy())
 					verified(t, what+" by a stream", k, q, stream, want)
+					small := q.Copy()
+					small.IsEdns0().SetUDPSize(512)
+					if m, bare := past(t, r, small), past(t, without, bare.Copy()); m != nil && bare != nil && !m.Truncated && !bare.Truncated {
+						verified(t, what+" with little room", k, q, m, bare)
+					}
 					datagram, _ := signed.askBy(t, &test.ResponseWriter{}, q.Copy())
 					fast := past(t, r, q)
 					for i, m := range []*dns.Msg{datagram, fast} {
@@ -550,14 +555,23 @@ func TestSignedAcross(t *testing.T) {
 	stanza := func(name, domain, apex string) string {
 		return "federation " + name + " " + domain + " {\ncluster a {\nmanifests DIR/a\n}\nrrl off\ndnssec DIR/keys\napex " + w.write(domain, apex) + "\n}\n"
 	}
-	f := w.servingUnder(stanza("fed", "example.com", "@ 60 SOA ns host 1 2 3 4 5\n@ NS ns\nover CNAME web.shop.other.svc.example.org.\nlost CNAME none.example.org.\ntree DNAME example.org.\n")+
+	f := w.servingUnder(stanza("fed", "example.com", "@ 60 SOA ns host 1 2 3 4 5\n@ NS ns\nover CNAME web.shop.other.svc.example.org.\nlost CNAME none.example.org.\nh1 CNAME h2\nh2 CNAME h3\nh3 CNAME h4\nh4 CNAME web.shop.other.svc.example.org.\ntree DNAME example.org.\n")+
 		stanza("other", "example.org", "@ 60 SOA ns host 1 2 3 4 5\n@ NS ns\nmail A 192.0.2.25\n"), "example.com.:1053", "example.org.:1053")
 	r := f.responder(t, "")
 	for name, want := range map[string]string{
-		"over":      "CNAME by example.com., A by example.org.",
-		"lost":      "CNAME by example.com., SOA by example.org., NSEC by example.org.",
-		"mail.tree": "DNAME by example.com., A by example.org.",
+		"over":                             "CNAME by example.com., A by example.org.",
+		"lost":                             "CNAME by example.com., SOA by example.org., NSEC by example.org.",
+		"mail.tree":                        "DNAME by example.com., A by example.org.",
+		"h1":                               "CNAME by example.com., CNAME by example.com., CNAME by example.com., CNAME by example.com., A by example.org.",
+		strings.Repeat("x.", 100) + "tree": "DNAME by example.com., SOA by example.org., NSEC by example.org.",
 	} {
+		for size := uint16(512); size < 1232; size += 7 { // whatever there is room for, it can be read
+			q := new(dns.Msg).SetQuestion(below(name), dns.TypeA)
+			q.SetEdns0(size, true)
+			if m := past(t, r, q); m.Truncated && len(m.Answer) > 0 && m.Answer[len(m.Answer)-1].Header().Rrtype != dns.TypeRRSIG {
+				t.Errorf("%s, %d bytes: %v", name, size, m)
+			}
+		}
 		q := new(dns.Msg).SetQuestion(below(name), dns.TypeA)
 		q.SetEdns0(1232, true)
 		m := past(t, r, q)

@@ -12,7 +12,9 @@ import (
 // what the client is told beside. turn rotates the addresses.
 func (r *Reply) Answer(a *answer.Answer, x *Extras, turn uint32) {
 	r.note(a, x)
-	r.sign() // the records that led here have TTLs of their own
+	if !r.sign() { // the records that led here have TTLs of their own
+		return
+	}
 	r.normal, r.reduced = a.Normal, a.TTL
 	switch a.Outcome {
 	case answer.NotReady:

@@ -109,13 +109,18 @@ func (r *Reply) stand(n *Name, base int) {
 	r.n, r.base, r.mark = n, base, mark{owner: uint16(base)}
 }
 
-// In says in which domain the name is that records are of.
-func (r *Reply) In(d *Domain) {
-	if d != r.d {
-		r.sign() // what was written of another domain
-		r.d = d
-		r.by(d)
+// In says in which domain the name is that records are of. It is false where the answer has ended: there is no
+// room for the signatures of what was written of another domain.
+func (r *Reply) In(d *Domain) bool {
+	if d == r.d {
+		return true
 	}
+	if !r.sign() {
+		return false
+	}
+	r.d = d
+	r.by(d)
+	return true
 }
 
 // note puts together the OPT record with what a client is told beside the records, if

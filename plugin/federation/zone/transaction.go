@@ -64,7 +64,9 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 			r.Fail()
 			return Result{Outcome: Outcome{ServFail, ApexScope}, Kinds: bypass.Failed}
 		}
-		r.In(&r.Static.wire)
+		if !r.In(&r.Static.wire) {
+			return out
+		}
 		s := static.Found{}
 		do, a := lookUp, answer.Answer{}
 		if len(labels) > 0 {
