@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/packet"
+	"github.com/fedns/fedns/internal/dnskey"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
@@ -30,13 +32,18 @@ func TestAmplification(t *testing.T) {
 		vector.Service("mynamespace", "nginx", "198.51.100.1"), vector.Slice("mynamespace", "nginx", false, "us-central1-a"))
 	text := strings.Repeat(`"`+strings.Repeat("t", 199)+`" `, 5) // 1,000 bytes
 	apex := w.write("apex", "@ SOA ns1 hostmaster 7 7200 1800 86400 5\n@ NS ns1\n@ NS ns2\nns1 A 192.0.2.53\nns2 A 198.51.100.53\nbig TXT "+text+"\n")
-	f := w.serving("federation myfederation {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\napex " + apex + "\n}")
-	for tick := time.Tick(time.Millisecond); !f.Ready(); {
-		<-tick
+	stanza := "federation myfederation {\ncluster a {\nmanifests DIR/a\n}\ncluster b {\nmanifests DIR/b\n}\napex " + apex + "\n"
+	keys := generated(t, filepath.Join(w.dir, "keys"), anyKey(t, "example.com.", dnskey.ECDSAP256SHA256))
+	responders := map[bool]packet.Responder{}
+	for signed, f := range map[bool]*Federation{false: w.serving(stanza + "}"), true: w.serving(stanza + "dnssec " + keys + "\n}")} {
+		for tick := time.Tick(time.Millisecond); !f.Ready(); {
+			<-tick
+		}
+		responders[signed] = f.responder(t, "errors")
 	}
-	r := f.responder(t, "errors")
 	const svc = "nginx.mynamespace.myfederation.svc."
 	stated := statedFactors(t)
+	least, most, mostSigned := 100.0, 0.0, 0.0
 	for _, tt := range []struct {
 		kind, name string
 		qtype      uint16
@@ -53,12 +60,18 @@ func TestAmplification(t *testing.T) {
 		{"NS", "example.com.", dns.TypeNS, dns.RcodeSuccess},
 		{"DNSKEY of an unsigned zone", "example.com.", dns.TypeDNSKEY, dns.RcodeSuccess},
 		{"static TXT of 1,000 bytes", "big.example.com.", dns.TypeTXT, dns.RcodeSuccess},
+		{"signed: A, eight addresses", svc + "example.com.", dns.TypeA, dns.RcodeSuccess},
+		{"signed: no such name", "none.mynamespace.myfederation.svc.example.com.", dns.TypeA, dns.RcodeNameError},
+		{"signed: SOA", "example.com.", dns.TypeSOA, dns.RcodeSuccess},
+		{"signed: DNSKEY", "example.com.", dns.TypeDNSKEY, dns.RcodeSuccess},
 	} {
+		signed := strings.HasPrefix(tt.kind, "signed: ")
+		r := responders[signed]
 		var got [2]float64
 		for i, edns := range []bool{false, true} {
 			q := new(dns.Msg).SetQuestion(tt.name, tt.qtype)
 			if edns {
-				q.SetEdns0(1232, false)
+				q.SetEdns0(1232, signed)
 			}
 			query, err := q.Pack()
 			if err != nil {
@@ -70,7 +83,7 @@ func TestAmplification(t *testing.T) {
 			n := r.Respond(p)
 			r.End()
 			m := new(dns.Msg)
-			if err := m.Unpack(p.Buf[:n]); err != nil || m.Rcode != tt.rcode {
+			if err := m.Unpack(p.Buf[:n]); err != nil || m.Rcode != tt.rcode && !(signed && edns) {
 				t.Fatalf("%s: %v, rcode %d", tt.kind, err, m.Rcode)
 			}
 			got[i] = float64(n) / float64(len(query))
@@ -83,6 +96,19 @@ func TestAmplification(t *testing.T) {
 			t.Errorf("%s: %.2f times the question, and %.2f with EDNS; docs/security.md says %v", tt.kind, got[0], got[1], want)
 		}
 		delete(stated, tt.kind)
+		switch {
+		case signed:
+			mostSigned = max(mostSigned, want[1])
+		case !strings.HasPrefix(tt.kind, "static"): // whose size is somebody's own choice
+			least, most = min(least, want[0], want[1]), max(most, want[0], want[1])
+		}
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := fmt.Sprintf("[%.1f to %.1f times]", least, most); !strings.Contains(string(readme), said) || !strings.Contains(string(readme), fmt.Sprintf("signed at most %.1f times", mostSigned)) {
+		t.Errorf("README.md doesn't state %s, and %.1f when signed", said, mostSigned)
 	}
 	for kind := range stated {
 		t.Errorf("docs/security.md states a factor of %q, which nobody has measured", kind)
