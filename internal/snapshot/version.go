@@ -206,6 +206,15 @@ func scopes(m *topology.Map) uint64 {
 	return uint64(h)
 }
 
+// Sum is a number for what is answered of f, never 0, whatever stands beside it: servers whose
+// configurations are spelled otherwise have the same.
+func (f *Federation) Sum() uint64 {
+	h := sumBasis
+	h.number(f.answered)
+	h.number(f.scopes)
+	return max(uint64(h), 1)
+}
+
 // Sum is a number for all that is answered, never 0: from s, and from what stands beside it.
 func (s *Snapshot) Sum(beside uint64) uint64 {
 	h := sumBasis

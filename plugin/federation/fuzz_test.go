@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"context"
 	"encoding/json"
 	"net/http/httptest"
 	"net/url"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/coredns/caddy"
+
+	"github.com/fedns/fedns/plugin/federation/status"
 )
 
 // FuzzCorefile is that a stanza is read, or is an error in one line that says where.
@@ -48,6 +51,7 @@ func FuzzStatus(f *testing.F) {
 		"explain?name=web.shop.fed.svc.example.com&type=A&client=192.0.2.1", "explain?name=shop/web&without=one,two", "explain?name=host/shop.example.com&type=TYPE65535",
 		"services?limit=1&after=x&federation=fed&namespace=shop&unhealthy=true", "clusters", "snapshot", "preview?order=drain+cluster/one&limit=0", "preview?order=up+service/shop/web+until+x",
 		"explain?name=" + strings.Repeat("a.", 130), "explain?name=%00&client=::ffff:1.2.3.4%25eth0", "services?limit=-1", "explain?name=a&name=b",
+		"events?kind=shard&text=x&since=1&until=2&after=3&limit=4", "stream?after=1&service=a/b", "peers", "openapi.json", "explain?name=shop/web&at=1", "services?at=1e400&healthy=x", "../../why?name=x&take=cluster/a&order=y", "../../events?at=NaN", "../../?text=x&at=-1",
 	} {
 		f.Add(q)
 	}
@@ -59,6 +63,11 @@ func FuzzStatus(f *testing.F) {
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequest("GET", "/", nil)
 		r.URL, r.RequestURI = u, u.RequestURI()
+		if u.Path == status.Stream { // has no end but this
+			ctx, cancel := context.WithCancel(r.Context())
+			cancel()
+			r = r.WithContext(ctx)
+		}
 		s.ServeHTTP(rec, r)
 		if rec.Code >= 500 && rec.Code != 503 {
 			t.Errorf("%q: %d %s", asked, rec.Code, rec.Body)

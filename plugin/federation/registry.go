@@ -97,7 +97,7 @@ var _ registry.Server = server{}
 // InForce implements registry.Server.
 func (s server) InForce(ctx context.Context) (override.Force, registry.Published, bool) {
 	f, v, ok := s.status.Pipe.InForce(ctx, s.index)
-	return f, registry.Published{Serial: v.Serial, Publication: v.Publication, Digest: v.Digest}, ok
+	return f, registry.Published{Serial: v.Serial, Publication: v.Publication, Digest: s.status.Block.Current.Load().Federations[s.index].Sum()}, ok
 }
 
 // File implements registry.Server.

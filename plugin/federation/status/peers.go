@@ -22,10 +22,7 @@ func (s *Status) peers(ctx context.Context, _ url.Values) (any, error) {
 		if !ok {
 			return nil, errEnded
 		}
-		self := report.Peer{Federation: st.Name, Server: "this server", Self: true, Version: Versions()["fedns"], Live: true, Serial: current.Serial, Silent: []string{}, Differs: []string{}}
-		if current.Digest != 0 {
-			self.Digest = fmt.Sprintf("%016x", current.Digest)
-		}
+		self := report.Peer{Federation: st.Name, Server: "this server", Self: true, Version: Versions()["fedns"], Live: true, Serial: current.Serial, Silent: []string{}, Differs: []string{}, Digest: fmt.Sprintf("%016x", current.Federations[i].Sum())}
 		for _, c := range all {
 			if c.Silent {
 				self.Silent = append(self.Silent, string(c.Name))

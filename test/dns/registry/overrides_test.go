@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,25 @@ func TestOverrides(t *testing.T) {
 		}
 	}
 	one, two := start(t, w.calm("  overrides "+file+"\n  status "+status+"\n")), start(t, w.calm(""))
+	var all report.Peers
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("peers: %+v", all)
+		}
+	})
+	server.Eventually(t, while, "each is seen beside the other, with what it answers", func() bool {
+		all = report.Peers{}
+		resp, err := http.Get("http://" + status + "/api/v1/peers")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		if json.NewDecoder(resp.Body).Decode(&all) != nil || len(all.Peers) != 2 || len(all.Errors) != 0 {
+			return false
+		}
+		self, other := all.Peers[0], all.Peers[1]
+		return self.Self && !other.Self && self.Server != other.Server && self.Live && other.Live && other.Serial != 0 && other.Digest == self.Digest && len(other.Differs) == 0
+	})
 	for _, s := range []*running{one, two} {
 		s.becomes("web", everywhere)
 	}
