@@ -3,9 +3,11 @@ package federation
 import (
 	"context"
 	"errors"
+	"iter"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
@@ -101,9 +103,11 @@ func (f *Federation) transfer(ctx context.Context, w dns.ResponseWriter, r *dns.
 	t := d.Transfer(&f.Block, secondary(ctx, request.Request{W: w, Req: r}), since)
 	defer transferForms.WithLabelValues(metrics.WithServer(ctx), string(t.Form)).Inc()
 	s := &stream{w: w, r: r, stall: f.transfers.stall}
-	for rr := range t.Records {
-		if err := s.put(rr); err != nil {
-			return dns.RcodeSuccess, err // nobody reads an answer any more
+	for rrs := range ahead(t.Records) {
+		for _, rr := range rrs {
+			if err := s.put(rr); err != nil {
+				return dns.RcodeSuccess, err // nobody reads an answer any more
+			}
 		}
 	}
 	if err := s.flush(); err != nil {
@@ -111,6 +115,46 @@ func (f *Federation) transfer(ctx context.Context, w dns.ResponseWriter, r *dns.
 	}
 	t.Done()
 	return dns.RcodeSuccess, nil
+}
+
+// batch is how many records are made while those before are packed.
+const batch = 500
+
+// ahead gives records in batches, each of which is made while the one before is used: to make the records of a large
+// zone costs about as much as to pack them.
+func ahead(records iter.Seq[dns.RR]) iter.Seq[[]dns.RR] {
+	return func(yield func([]dns.RR) bool) {
+		made, stop := make(chan []dns.RR, 1), make(chan struct{})
+		var maker sync.WaitGroup
+		defer maker.Wait()
+		defer close(stop)
+		maker.Go(func() {
+			defer close(made)
+			put := func(rrs []dns.RR) bool {
+				select {
+				case made <- rrs:
+					return true
+				case <-stop:
+					return false
+				}
+			}
+			rrs := make([]dns.RR, 0, batch)
+			for rr := range records {
+				if rrs = append(rrs, rr); len(rrs) == batch {
+					if !put(rrs) {
+						return
+					}
+					rrs = make([]dns.RR, 0, batch)
+				}
+			}
+			put(rrs)
+		})
+		for rrs := range made {
+			if !yield(rrs) {
+				return
+			}
+		}
+	}
 }
 
 // errNotReady is SERVFAIL: a secondary would keep for hours what isn't the whole zone.
