@@ -134,7 +134,11 @@ func TestDNSSEC(t *testing.T) {
 	k := keyAt(t, filepath.Join(dir, "keys"), "example.com.", true, time.Now(), -60, -60, 0, 0, -60)
 	corefile := signedStanza(t, dir, "")
 	plain := startFedns(t, corefile)
-	signed := startFedns(t, strings.Replace(corefile, "  rrl off\n", "  rrl off\n  transfer 127.0.0.0/8\n  dnssec "+dir+"/keys\n", 1))
+	corefile = strings.Replace(corefile, "  rrl off\n", "  rrl off\n  transfer 127.0.0.0/8\n  dnssec "+dir+"/keys\n", 1)
+	signed := startFedns(t, corefile)
+	twice := server.Launch(t, strings.Replace(corefile, " errors\n", " dnssec {\n  key file "+k.Path+"\n }\n errors\n", 1))
+	server.Eventually(t, time.Minute, "it doesn't start where two would sign", twice.Exited)
+	printed(twice.Log()).check(t, "plugin dnssec is in the server block of example.com., too")
 	parent, anchor := signedParent(t, k)
 	unbound := validator(t, anchor, map[string]string{"com": parent, "example.com": signed.Addr})
 	server.Eventually(t, time.Minute, "unbound and NSD answer", func() bool {
