@@ -757,10 +757,8 @@ func (w *worker) version(next *snapshot.Snapshot, settled bool) snapshot.Version
 		return v
 	}
 	made := w.made()
-	if w.restored || next.Version.Due == 0 {
-		// If something was changed, nobody has looked; and without a word of what was answered before, what has gone meanwhile has
-		// left no trace: a serial by what is there would be one that was said of more.
-		made, w.restored = 0, false
+	if w.restored {
+		made, w.restored = 0, false // if something was changed, nobody has looked
 	}
 	return next.Version.Next(next.Sum(w.beside.Digest), made, time.Now().Unix())
 }
