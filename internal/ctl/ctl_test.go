@@ -192,9 +192,9 @@ func TestUsage(t *testing.T) {
 	}
 	d.want("")
 	for _, tt := range []struct{ args, want string }{
-		{"", "  explain       What a name is answered with, and why."},
-		{"--help", "  get clusters  The members, as kubectl shows them."},
-		{"help", "  get clusters  The members, as kubectl shows them."},
+		{"", "  explain        What a name is answered with, and why."},
+		{"--help", "  get clusters   The members, as kubectl shows them."},
+		{"help", "  get clusters   The members, as kubectl shows them."},
 		{"-h", "Usage:\n  fedctl [options]\n"},
 		{"drain -h", "Usage:\n  fedctl drain SUBJECT --reason TEXT [options]\n"},
 		{"-h drain", "Usage:\n  fedctl drain SUBJECT --reason TEXT [options]\n"},

@@ -35,7 +35,7 @@ func arranged(root *cobra.Command, args []string) (out, old []string, err error)
 		}
 		return cli.Texts(read), old, nil
 	}
-	if c.HasSubCommands() && len(words) > n && c.Args == nil { // else it takes words itself
+	if c.HasSubCommands() && len(words) > n && (c.Args == nil || c.Args(c, words[n:]) != nil) { // else it takes words itself
 		return nil, nil, noCommand(root, words)
 	}
 	return first(read, n), old, nil
