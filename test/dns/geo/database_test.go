@@ -75,14 +75,15 @@ func TestDatabase(t *testing.T) {
 			}
 		}, "is a directory, not a regular file"},
 	} {
-		before := strings.Count(s.Log(), "[ERROR] plugin/federation: federation fed: geo: ")
+		errors := func() int { return strings.Count(s.Log(), "[ERROR] plugin/federation: federation fed: geo: ") }
+		before := errors()
 		tt.file()
-		server.Eventually(t, 10*time.Second, tt.name+" is an error", func() bool { return s.Metric(t, errorsTotal) == float64(i+1) })
+		server.Eventually(t, 10*time.Second, tt.name+" is an error, and said", func() bool { return s.Metric(t, errorsTotal) == float64(i+1) && errors() > before })
 		said := s.Log()[strings.LastIndex(s.Log(), "[ERROR]"):]
 		if !strings.Contains(said, w.database()) || !strings.Contains(said, tt.says) || !strings.Contains(said, "the last good one stays") {
 			t.Errorf("%s: the log says %q", tt.name, said)
 		}
-		if n := strings.Count(s.Log(), "[ERROR] plugin/federation: federation fed: geo: "); n != before+1 {
+		if n := errors(); n != before+1 {
 			t.Errorf("%s: %d errors are in the log, of %d before", tt.name, n, before)
 		}
 		if got := from(t, s, "198.51.100.1", "web"); got != belgium {
