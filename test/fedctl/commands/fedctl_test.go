@@ -274,7 +274,7 @@ func TestStatusReload(t *testing.T) {
 	p.Write(t, string(text))
 
 	port = p.Addr[strings.LastIndexByte(p.Addr, ':')+1:]
-	other := server.Launch(t, strings.Replace(strings.ReplaceAll(string(text), ":"+port, ":PORT"), "ready", "# ready", 1))
+	other := server.Launch(t, strings.NewReplacer(":"+port, ":PORT", "ready ", "# ready ", "prometheus ", "# prometheus ").Replace(string(text)))
 	select {
 	case <-other.Done():
 	case <-time.After(10 * time.Second):
