@@ -211,7 +211,7 @@ func (u *hub) look(cluster string, k workload.Key) {
 	if m := u.members[cluster]; m == nil || !m.listed[k.FederatedKind] || !m.liveness.reachable() || u.busy(objectInCluster{cluster, k}) {
 		return
 	}
-	u.launch(workload.Step{Cluster: cluster, Key: k, Verb: look, Why: "it isn't ours"})
+	u.launch(workload.Step{Cluster: cluster, Key: k, Verb: look, Why: "to know what is there"})
 }
 
 // seeks says whether it isn't known yet what clusters have of an object that is split, and asks
