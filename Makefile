@@ -126,7 +126,7 @@ soak: kube ## what takes long: 300 kills, a minute of flapping, one without an A
 	go test -count=1 -timeout 30m ./test/perf/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
 	go test -count=1 -timeout 30m ./test/dns/faults -run '^TestFaults' -kills 200 -flaps 1m
 	go test -count=1 -timeout 30m ./test/sync/propagation -run '^TestFaults' -kills 100 -down 1m
-	go test -count=1 -timeout 30m ./test/sync/operate -run '^TestPlan$$' -states 200
+	go test -count=1 -timeout 30m ./test/sync/operate -run '^TestPlan$$' -states 200 -from 0
 	go test -count=1 -timeout 0 ./test/sync/propagation -run '^TestHistories$$' -v -histories $(HISTORIES) -seed $(SEED)
 	go test -count=1 -timeout 30m ./test/dns/peers -run TestGenerated -zones 300
 	$(MAKE) fuzz FUZZTIME=10m

@@ -19,7 +19,10 @@ import (
 	"github.com/fedns/fedns/test/framework/server"
 )
 
-var states = flag.Int("states", 3, "in how many random states a plan is compared with what a run does")
+var (
+	states = flag.Int("states", 3, "in how many random states a plan is compared with what a run does")
+	from   = flag.Uint64("from", 1, "the seed of the first of these states; 0: another one for each")
+)
 
 // foretold prints a plan, which changes nothing, and has fedsync do what there is to do: just
 // the fields that the plan has are to change, and all of them.
@@ -323,8 +326,11 @@ func (w *world) muddled(t *testing.T) {
 	w.Fed.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: muddle}}")
 	w.settle(t)
 	steps := map[string]int{}
-	for range *states {
-		seed := rand.Uint64()
+	for i := range uint64(*states) {
+		seed := *from + i
+		if *from == 0 {
+			seed = rand.Uint64()
+		}
 		m.Rand, m.did = rand.New(rand.NewPCG(seed, 0)), nil
 		for range 40 {
 			m.step()
