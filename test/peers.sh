@@ -11,8 +11,6 @@ need() { # COMMAND PACKAGE
 if [ "${1:-}" = race ]; then
 	need dnsperf dnsperf
 	need gdnsd gdnsd
-	need knotd knot
-	need pdns_server "pdns-server pdns-backend-bind"
 	need gcc "gcc libc6-dev"
 	need taskset util-linux
 fi
@@ -20,6 +18,8 @@ need dig bind9-dnsutils
 need nslookup bind9-dnsutils
 need nsd nsd
 need named bind9
+need knotd knot
+need pdns_server "pdns-server pdns-backend-bind"
 need unbound unbound
 need dnsmasq dnsmasq-base
 need ip iproute2
