@@ -3,7 +3,6 @@ package stream
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -12,6 +11,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 // A Group is the listeners of one address.
@@ -124,7 +125,7 @@ const backlog = 4096
 
 // listen opens a listener that shares addr.
 func listen(addr netip.AddrPort, zone string) (fd int, err error) {
-	family, sa, err := sockaddr(addr, zone)
+	family, sa, err := sockets.Sockaddr(addr, zone)
 	if err != nil {
 		return -1, err
 	}
@@ -154,20 +155,4 @@ func listen(addr netip.AddrPort, zone string) (fd int, err error) {
 		return -1, errors.Join(err, unix.Close(fd))
 	}
 	return fd, nil
-}
-
-func sockaddr(addr netip.AddrPort, zone string) (family int, sa unix.Sockaddr, err error) {
-	a := addr.Addr()
-	if a.Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: a.As4()}, nil
-	}
-	sa6 := &unix.SockaddrInet6{Port: int(addr.Port()), Addr: a.As16()}
-	if zone != "" {
-		i, err := net.InterfaceByName(zone)
-		if err != nil {
-			return 0, nil, err
-		}
-		sa6.ZoneId = uint32(i.Index)
-	}
-	return unix.AF_INET6, sa6, nil
 }

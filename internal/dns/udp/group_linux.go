@@ -3,7 +3,6 @@ package udp
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fedns/fedns/internal/dns/packet"
+	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 // A Group is the sockets of one address.
@@ -112,7 +112,7 @@ const buffer = 4 << 20
 
 // listen opens a socket that shares addr.
 func listen(addr netip.AddrPort, zone string) (*loop, error) {
-	family, sa, err := sockaddr(addr, zone)
+	family, sa, err := sockets.Sockaddr(addr, zone)
 	if err != nil {
 		return nil, err
 	}
@@ -159,20 +159,4 @@ func listen(addr netip.AddrPort, zone string) (*loop, error) {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	return newLoop(fd, family, addr), nil
-}
-
-func sockaddr(addr netip.AddrPort, zone string) (family int, sa unix.Sockaddr, err error) {
-	a := addr.Addr()
-	if a.Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: a.As4()}, nil
-	}
-	sa6 := &unix.SockaddrInet6{Port: int(addr.Port()), Addr: a.As16()}
-	if zone != "" {
-		i, err := net.InterfaceByName(zone)
-		if err != nil {
-			return 0, nil, err
-		}
-		sa6.ZoneId = uint32(i.Index)
-	}
-	return unix.AF_INET6, sa6, nil
 }

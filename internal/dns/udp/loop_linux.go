@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fedns/fedns/internal/dns/packet"
+	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 // A message is struct mmsghdr of recvmmsg(2).
@@ -95,7 +96,7 @@ func (l *loop) withdraw() error {
 			host = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		}
 	}
-	_, sa, err := sockaddr(netip.AddrPortFrom(host.WithZone(""), nobody), host.Zone())
+	_, sa, err := sockets.Sockaddr(netip.AddrPortFrom(host.WithZone(""), nobody), host.Zone())
 	if err != nil {
 		return err
 	}

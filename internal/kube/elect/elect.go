@@ -1,6 +1,6 @@
 // Package elect has one of several processes do something, by a Lease.
 //
-// It does for fedns what package lead does for fedsync, with the few rights that fedns has (list, create,
+// It does for fedns what package lease does for fedsync, with the few rights that fedns has (list, create,
 // patch) and without client-go's leader election, which brings informers of every kind.
 package elect
 

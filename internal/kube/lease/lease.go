@@ -1,6 +1,6 @@
 // Package lease has one of several processes lead.
 //
-// It stands apart from package kube for the sake of fedns, which leads nobody: client-go's
+// It stands apart from package kube for the sake of fedns, which has package elect: client-go's
 // leader election brings informers of every kind.
 package lease
 

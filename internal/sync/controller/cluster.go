@@ -40,8 +40,7 @@ func newCluster(u *hub, name string, content []byte) *cluster {
 // begins says whether a cluster has been followed for a short time only, and has yet to say what it
 // has of a kind.
 func (c *cluster) begins(s *workload.FederatedKind, now time.Time) bool {
-	known := c.liveness.heard && (c.listed[s] || c.lacks[s] || c.denies[s] != "")
-	return !known && c.liveness.missed < misses && now.Sub(c.began) < seekFor
+	return !(c.liveness.heard && c.tells(s)) && c.liveness.missed < misses && now.Sub(c.began) < seekFor
 }
 
 // heard notes that all is known of a kind.
@@ -89,10 +88,15 @@ func (c *cluster) denied(s *workload.FederatedKind, err error) {
 	}
 }
 
+// tells says whether a cluster has said what it has of a kind, or why it doesn't.
+func (c *cluster) tells(s *workload.FederatedKind) bool {
+	return c.listed[s] || c.lacks[s] || c.denies[s] != ""
+}
+
 // known says whether all is known of the kinds that can be known.
 func (c *cluster) known() bool {
 	for _, s := range c.hub.kinds {
-		if !c.listed[s] && !c.lacks[s] && c.denies[s] == "" {
+		if !c.tells(s) {
 			return false
 		}
 	}

@@ -3,12 +3,10 @@ package fast
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/bpf"
@@ -35,7 +33,6 @@ func init() {
 // denySteering makes the kernel refuse SO_ATTACH_REUSEPORT_CBPF to this thread and
 // to what it becomes, as a container's seccomp profile may.
 func denySteering() error {
-	runtime.LockOSThread()
 	const (
 		call   = 0        // of struct seccomp_data
 		option = 16 + 2*8 // the third argument, its lower half
@@ -51,18 +48,7 @@ func denySteering() error {
 	if err != nil {
 		return err
 	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if _, _, err := unix.Syscall(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program))); err != 0 {
-		return err
-	}
-	return nil
+	return server.Confine(raw)
 }
 
 // Where the kernel refuses, the chain answers, and one line says why.

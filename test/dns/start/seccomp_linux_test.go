@@ -13,11 +13,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/fedns/fedns/test/framework/server"
 	"github.com/fedns/fedns/test/framework/vector"
@@ -41,7 +39,6 @@ func init() {
 
 // confined makes the kernel go by instructions of this thread, and of what it becomes.
 func confined(path string) error {
-	runtime.LockOSThread()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -50,18 +47,7 @@ func confined(path string) error {
 	if err := json.Unmarshal(text, &raw); err != nil {
 		return err
 	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if _, _, err := unix.Syscall(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program))); err != 0 {
-		return err
-	}
-	return nil
+	return server.Confine(raw)
 }
 
 // What the kernel is told to do (seccomp(2)), and where it finds what is asked of it.
