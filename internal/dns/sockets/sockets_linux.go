@@ -23,8 +23,8 @@ type socket struct {
 
 // others reads the sockets of this network namespace. What belongs to whom is in the
 // folders of the processes; those of others can be read by root only, and in a
-// container there are only its own.
-func others(network string, at netip.AddrPort) ([]Holder, error) {
+// container there are only its own. ours is that this process has a socket there.
+func others(network string, at netip.AddrPort) (found []Holder, ours bool, err error) {
 	var there []socket
 	for _, table := range []string{network, network + "6"} {
 		text, err := os.ReadFile("/proc/net/" + table)
@@ -32,19 +32,23 @@ func others(network string, at netip.AddrPort) ([]Holder, error) {
 			continue // no IPv6
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+			return nil, false, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 		}
 		there = append(there, listeners(network, text)...)
 	}
 	own := inodes("self")
 	wanted := map[string]*Holder{}
 	for _, s := range there {
-		if overlap(s.at, at) && !own[s.inode] {
+		switch {
+		case !overlap(s.at, at):
+		case own[s.inode]:
+			ours = true
+		default:
 			wanted[s.inode] = &Holder{UID: s.uid}
 		}
 	}
 	if len(wanted) == 0 {
-		return nil, nil
+		return nil, ours, nil
 	}
 	processes, _ := filepath.Glob("/proc/[0-9]*") // only a bad pattern is an error
 	for _, p := range processes {
@@ -56,11 +60,10 @@ func others(network string, at netip.AddrPort) ([]Holder, error) {
 			}
 		}
 	}
-	var out []Holder
 	for _, h := range wanted {
-		out = append(out, *h)
+		found = append(found, *h)
 	}
-	return distinct(out), nil
+	return distinct(found), ours, nil
 }
 
 // listeners reads a table: those that take questions from anybody.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -251,4 +252,44 @@ func FuzzTable(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The kernel's table is read in pieces, and a line is left out where those before it go
+// between two of them: whoever answers is found beside sockets that come and go.
+func TestLookBesideOthers(t *testing.T) {
+	p := port(t)
+	address := net.JoinHostPort("127.0.0.1", p)
+	another(t, "udp", address)
+	done := make(chan struct{})
+	var churn sync.WaitGroup
+	defer churn.Wait()
+	defer close(done)
+	for range 2 {
+		churn.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				var all []io.Closer
+				for range 200 {
+					c, err := net.ListenPacket("udp", "127.0.0.1:0")
+					if err != nil {
+						break
+					}
+					all = append(all, c)
+				}
+				for _, c := range all {
+					c.Close()
+				}
+			}
+		})
+	}
+	for i := range 300 {
+		var taken *Taken
+		if err := Look("udp", address, true); !errors.As(err, &taken) {
+			t.Fatalf("look %d: %v", i, err)
+		}
+	}
 }

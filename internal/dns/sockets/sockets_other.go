@@ -8,4 +8,6 @@ import (
 )
 
 // others says that nobody tells.
-func others(string, netip.AddrPort) ([]Holder, error) { return nil, errors.ErrUnsupported }
+func others(string, netip.AddrPort) (found []Holder, ours bool, err error) {
+	return nil, false, errors.ErrUnsupported
+}
