@@ -174,6 +174,8 @@ func TestBuildErrors(t *testing.T) {
 		{"apex without SOA", manifests + "apex " + write("a1", "@ NS ns1\n"), "no SOA record"},
 		{"apex without NS", manifests + "apex " + write("a2", "@ 60 SOA ns1 h 1 1 1 1 1\n"), "no NS record"},
 		{"apex of another domain", manifests + "apex " + write("a3", soa+"www.example.org. A 192.0.2.1\n"), "not in the domain example.com."},
+		{"CNAME beside others", manifests + "apex " + write("a11", soa+"x A 192.0.2.1\nx CNAME ns1\n"), "x.example.com. CNAME: other records of that name stand in it"},
+		{"two CNAMEs", manifests + "apex " + write("a12", soa+"x CNAME ns1\nx CNAME ns2\n"), "x.example.com. CNAME: a second one of that name"},
 		{"second SOA", manifests + "apex " + write("a4", soa+soa), "a second SOA"},
 		{"apex that doesn't parse", manifests + "apex " + write("a5", soa+"www A not-an-address\n"), "line"},
 		{"clash with a service", manifests + "apex " + write("a6", soa+"nginx.ns.fed.svc A 192.0.2.1\n"), "belongs to the federation"},

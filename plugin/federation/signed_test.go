@@ -27,6 +27,7 @@ const signedRecords = `@ 60 SOA NS1 host 1 2 3 4 5
 ns1 A 192.0.2.53
 ns1 AAAA 2001:db8::53
 mail A 192.0.2.25
+mail 30 A 192.0.2.26
 *.wild A 192.0.2.99
 *.wild TXT "x"
 *.alias CNAME mail
@@ -464,6 +465,11 @@ func TestSignedTransfer(t *testing.T) {
 		id := s.Hdr.Name + " " + dns.TypeToString[s.TypeCovered]
 		if err := s.Verify(rr.(*dns.DNSKEY), sets[id]); err != nil {
 			t.Errorf("%s: %v", id, err)
+		}
+		for _, rr := range sets[id] { // which Verify doesn't look at
+			if rr.Header().Ttl != s.OrigTtl {
+				t.Errorf("%s: signed with the TTL %d: %v", id, s.OrigTtl, rr)
+			}
 		}
 		delete(sets, id)
 	}

@@ -98,6 +98,9 @@ func readStaticZone(domain dnsname.Name, r io.Reader, path string, o Reserved) (
 	if ns == 0 {
 		return nil, fmt.Errorf("apex file %q: has no NS record for %s", path, domain)
 	}
+	if err := regular(a.Records); err != nil {
+		return nil, fmt.Errorf("apex file %q: %w", path, err)
+	}
 	zone, err := static.New(domain, a.Records)
 	if err != nil {
 		return nil, fmt.Errorf("apex file %q: %w", path, err)
