@@ -68,6 +68,14 @@ func (k *Key) Active(now time.Time) bool {
 	return k.Signer != nil && !k.Revoked() && (k.Dates.none() || between(now, k.Dates.Activate, k.Dates.Inactive, k.Dates.Delete))
 }
 
+// Lingers says whether the key signs on though it isn't published any more: its date Delete is before Inactive. So ends the
+// rollover of an algorithm: who has kept the DNSKEY records of before may want a signature of each algorithm in them
+// (RFC 6781 section 4.1.4).
+func (k *Key) Lingers(now time.Time) bool {
+	d := &k.Dates
+	return k.Signer != nil && !k.Revoked() && between(now, d.Delete) && !d.Inactive.IsZero() && between(now, d.Activate, d.Inactive)
+}
+
 // Syncs says whether the parent is asked to point to the key at a time.
 func (k *Key) Syncs(now time.Time) bool {
 	return k.Entry() && !k.Revoked() && k.Published(now) && between(now, k.Dates.SyncPublish, k.Dates.SyncDelete)
@@ -92,7 +100,7 @@ func (k *Key) State(now time.Time) string {
 		return "published only"
 	case k.Active(now) && k.Published(now):
 		return "active"
-	case k.Active(now):
+	case k.Active(now), k.Lingers(now):
 		return "signs, not published"
 	case k.Published(now) && between(now, d.Inactive):
 		return "retired"

@@ -64,12 +64,14 @@ func PlanAt(zone dnsname.Name, all []*Key, now time.Time) (Plan, error) {
 			p.Sync = append(p.Sync, k)
 		}
 	}
-	if len(p.Data) == 0 {
+	active := len(p.Data) > 0
+	if !active {
 		if p.Data = lastActive(keys, now); len(p.Data) == 0 {
 			return Plan{}, fmt.Errorf("no key of %s signs yet: %s", zone, firstActive(keys))
 		}
 		p.Problem = fmt.Sprintf("no key of %s is active: %s goes on signing, whose date Inactive or Delete has passed", zone, p.Data[0])
 	}
+	p.Next, p.Ends = ahead(keys, now)
 	for _, k := range p.Data { // what can't be looked up can't be verified
 		if !slices.Contains(p.Publish, k) {
 			if p.Problem != "" || k.Dates.Publish.IsZero() {
@@ -92,7 +94,9 @@ func PlanAt(zone dnsname.Name, all []*Key, now time.Time) (Plan, error) {
 			p.Problem = fmt.Sprintf("no key of %s is a KSK or CSK (flags 257): the parent can't point to one", zone)
 		}
 	}
-	p.Next, p.Ends = ahead(keys, now)
+	if active {
+		p.Data = append(p.Data, lingering(keys, now)...)
+	}
 	return p, nil
 }
 
@@ -107,6 +111,18 @@ func dataSigners(keys []*Key, now time.Time) (out []*Key) {
 			continue
 		}
 		out = append(out, k)
+	}
+	return out
+}
+
+// lingering are the keys that sign beside those that are published, and aren't: of each algorithm the ZSKs, or where there are
+// none, CSKs.
+func lingering(keys []*Key, now time.Time) (out []*Key) {
+	for _, k := range keys {
+		other := func(o *Key) bool { return o.Algorithm == k.Algorithm && !o.Entry() && o.Lingers(now) }
+		if k.Lingers(now) && !(k.Entry() && slices.ContainsFunc(keys, other)) {
+			out = append(out, k)
+		}
 	}
 	return out
 }

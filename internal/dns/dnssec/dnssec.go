@@ -159,7 +159,7 @@ func (s *Signer) Sign(set *Set, now uint32, scarce, must bool, out *Signatures) 
 				s.kept.Refused.Add(1)
 				return false
 			}
-			sig = &signature{id: id, data: k.sign(s.zone, set, now), until: now + uint32((refresh+time.Duration(a%uint64(spread)))/time.Second)}
+			sig = &signature{id: id, data: k.sign(s.zone, set, now), from: now, until: now + uint32((refresh+time.Duration(a%uint64(spread)))/time.Second)}
 			in.put(sig, now)
 			s.kept.Made.Add(1)
 		}

@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -65,6 +66,11 @@ func TestOnce(t *testing.T) {
 	s.Sign(addresses(web, 1, 2, 3), now+9*24*3600, false, false, &out)
 	if s.kept.Made.Load() != 3 || bytes.Equal(out.All()[0], first.All()[0]) {
 		t.Error("it is given out for ever")
+	}
+	// A clock that was ahead and is set right leaves none behind that begins to hold later.
+	s.Sign(addresses(web, 1, 2, 3), now, false, false, &out)
+	if from := binary.BigEndian.Uint32(out.All()[0][12:]); from > now {
+		t.Errorf("it holds %d s from now", from-now)
 	}
 }
 

@@ -58,6 +58,7 @@ func (k *Kept) spend(now uint32) bool {
 type signature struct {
 	id    [2]uint64
 	data  []byte
+	from  uint32        // when it was made
 	until uint32        // when it is made anew
 	asked atomic.Uint32 // when it was asked for last, in seconds
 }
@@ -81,6 +82,10 @@ func (t *table) near(id [2]uint64) []atomic.Pointer[signature] {
 	return t.places[at : at+ways]
 }
 
+// ahead, in seconds, is how much later than now a signature can have been made: the clock was set back. It is less than
+// signatures are dated back, by as much as validators' clocks may be behind.
+const ahead = 600
+
 // find gives a signature that is young enough, or nil.
 func (t *table) find(id [2]uint64, now uint32) *signature {
 	for i := range t.near(id) {
@@ -88,7 +93,7 @@ func (t *table) find(id [2]uint64, now uint32) *signature {
 		if s == nil || s.id != id {
 			continue
 		}
-		if int32(s.until-now) <= 0 {
+		if int32(s.until-now) <= 0 || int32(s.from-now) > ahead {
 			return nil
 		}
 		if s.asked.Load() != now {
