@@ -70,7 +70,7 @@ func (c *publisher) run(ctx context.Context) error {
 		return misused(&c.command, "publish: --domain %s isn't in --zone %s", c.domain, c.zone)
 	}
 	from := publish.Server{Addr: port53(c.from), Zone: domain}
-	p := publish.Publisher{Server: publish.Server{Addr: port53(c.to), Zone: zone, Owner: c.owner}, Domain: domain}
+	p := publish.Publisher{Server: publish.Server{Addr: port53(c.to), Zone: zone, Domain: domain, Owner: c.owner}}
 	if p.Owner == "" {
 		p.Owner = c.federation
 	}
@@ -93,11 +93,16 @@ func (c *publisher) run(ctx context.Context) error {
 	if err := p.Load(ctx); err != nil {
 		return advice.Errorf("what is there has to be known: let the key have the zone (allow-transfer)", "server %s: the zone %s can't be transferred: %w", c.to, zone, err)
 	}
+	others := func(group string) bool { // a static record, a host, or another federation's
+		labels := strings.Split(group, ".")
+		return len(labels) < 5 || labels[3] != "svc" && labels[3] != "ing" || labels[2] != c.federation
+	}
+	p.Leave(others) // a fedns may publish hosts there
 	groups := map[string]publish.Names{}
 	for name, list := range publish.Gather(rrs) {
 		g := publish.Group(domain, name)
-		if labels := strings.Split(g, "."); len(labels) < 5 || labels[3] != "svc" && labels[3] != "ing" || labels[2] != c.federation {
-			continue // a static record, a host, or another federation's
+		if others(g) {
+			continue
 		}
 		if groups[g] == nil {
 			groups[g] = publish.Names{}

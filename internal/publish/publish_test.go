@@ -20,7 +20,7 @@ func records(t *testing.T, lines ...string) (out []dns.RR) {
 	return out
 }
 
-var us = &Server{Zone: "example.com.", Owner: "fed"}
+var us = &Server{Zone: "example.com.", Domain: "example.com.", Owner: "fed"}
 
 func TestGroup(t *testing.T) {
 	for name, want := range map[string]string{
@@ -47,9 +47,18 @@ func TestMark(t *testing.T) {
 		if got, ok := us.marked(m); !ok || got != name {
 			t.Errorf("%s is read as %s, %v", name, got, ok)
 		}
-		if _, ok := (&Server{Owner: "other", Zone: "example.com."}).marked(m); ok {
+		if _, ok := (&Server{Owner: "other", Zone: "example.com.", Domain: "example.com."}).marked(m); ok {
 			t.Errorf("%s is another's, too", name)
 		}
+	}
+	// Of a domain in the zone nothing is the zone's.
+	in := &Server{Zone: "example.com.", Domain: "fed.example.com.", Owner: "fed"}
+	m := in.mark("web.fed.example.com.")
+	if got, ok := in.marked(m); !ok || got != "web.fed.example.com." {
+		t.Errorf("%v is read as %s, %v", m, got, ok)
+	}
+	if _, ok := us.marked(m); ok {
+		t.Errorf("%v is another domain's, too", m)
 	}
 	if m := us.mark(strings.Repeat("a23456789.", 25)); m != nil {
 		t.Errorf("a name of 250 bytes has %s", m)

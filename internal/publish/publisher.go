@@ -20,7 +20,6 @@ const (
 // A Publisher takes the names of a domain on a server to what they are to be. One goroutine uses it.
 type Publisher struct {
 	Server
-	Domain string
 	// Tell hears of problems and of their ends, once each: what they are of (a name, or a group of them), and
 	// what is wrong; "": it is well again.
 	Tell func(of, problem string)
@@ -42,7 +41,7 @@ type trouble struct {
 
 // Load begins with what the server has.
 func (p *Publisher) Load(ctx context.Context) error {
-	names, err := p.Read(ctx, p.Domain)
+	names, err := p.Read(ctx)
 	if err != nil {
 		return err
 	}
@@ -51,6 +50,11 @@ func (p *Publisher) Load(ctx context.Context) error {
 		put(p.there, Group(p.Domain, name), name, rrs)
 	}
 	return nil
+}
+
+// Leave leaves alone the groups that server has which aren't the caller's to speak of.
+func (p *Publisher) Leave(others func(group string) bool) {
+	maps.DeleteFunc(p.there, func(g string, _ Names) bool { return others(g) })
 }
 
 // Guess begins without knowing what the server has: each name is looked at when it is written. What isn't wanted any

@@ -57,7 +57,17 @@ func (s *Server) mark(name string) *dns.TXT {
 	if len(name) > 255-2 {
 		return nil
 	}
-	return &dns.TXT{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: markTTL}, Txt: []string{"heritage=fedns,owner=" + s.Owner}}
+	return &dns.TXT{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: markTTL}, Txt: []string{s.heritage()}}
+}
+
+// heritage is what the TXT records say. Of a domain in the zone they name it: what isn't to be there any more of one is all
+// that it doesn't say itself.
+func (s *Server) heritage() string {
+	h := "heritage=fedns,owner=" + s.Owner
+	if s.Domain != s.Zone && s.Cut == "" {
+		h += ",domain=" + strings.TrimSuffix(s.Domain, ".")
+	}
+	return h
 }
 
 // marked is the name that a TXT record says is ours.
@@ -72,7 +82,7 @@ func (s *Server) marked(t *dns.TXT) (name string, ok bool) {
 	if rest, any := strings.CutPrefix(name, "_any."); any {
 		name = "*." + rest
 	}
-	return name, ok && strings.Join(t.Txt, "") == "heritage=fedns,owner="+s.Owner
+	return name, ok && strings.Join(t.Txt, "") == s.heritage()
 }
 
 // Group is what the records of a name change together with: those of its service, in every scope and of

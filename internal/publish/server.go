@@ -13,11 +13,13 @@ import (
 
 // A Server is where a zone is kept that names are published in.
 type Server struct {
-	Addr  string // host:port
-	Zone  string // absolute, in lower case
-	Owner string // of our names: who publishes under another leaves them alone
-	Cut   string // the domain, if it is only delegated; "": its names are written
-	Key   string // of TSIG, absolute and in lower case; "": messages aren't signed
+	Addr string // host:port
+	Zone string // absolute, in lower case
+	// Domain is what is published of: absolute, in lower case, the zone or in it. Several may be in one zone.
+	Domain string
+	Owner  string // of our names: who publishes under another leaves them alone
+	Cut    string // the domain, if it is only delegated; "": its names are written
+	Key    string // of TSIG, absolute and in lower case; "": messages aren't signed
 	// Secret is the key's, in base64.
 	Secret  string
 	Timeout time.Duration // of one message; 0: the default
@@ -105,8 +107,8 @@ func (s *Server) owns(ctx context.Context, name string) (bool, error) {
 	return false, nil
 }
 
-// Read transfers the zone, and gives the names in a domain that are marked as ours.
-func (s *Server) Read(ctx context.Context, domain string) (Names, error) {
+// Read transfers the zone, and gives the names in the domain that are marked as ours.
+func (s *Server) Read(ctx context.Context) (Names, error) {
 	rrs, err := s.transfer(ctx)
 	if err != nil {
 		return nil, err
@@ -114,7 +116,7 @@ func (s *Server) Read(ctx context.Context, domain string) (Names, error) {
 	out := Names{}
 	for _, rr := range rrs {
 		if t, ok := rr.(*dns.TXT); ok {
-			if name, is := s.marked(t); is && dns.IsSubDomain(domain, name) {
+			if name, is := s.marked(t); is && dns.IsSubDomain(s.Domain, name) {
 				out[name] = nil
 			}
 		}

@@ -165,8 +165,9 @@ func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.
 	p := &publish.Publisher{
 		Server: publish.Server{
 			Addr: to.server, Zone: cmp.Or(to.zone, string(d.Name)), Owner: cmp.Or(to.owner, s.name), Key: to.key, Secret: f.Config.TsigSecret[to.key],
+			Domain: string(d.Name),
 		},
-		Domain: string(d.Name), Tell: teller(prefix), Count: count,
+		Tell: teller(prefix), Count: count,
 	}
 	if to.cut {
 		p.Cut = string(d.Name)

@@ -301,8 +301,15 @@ func TestOnce(t *testing.T) {
 	if out := run("--dry-run"); !strings.Contains(out, want) || strings.Contains(out, "HINFO") || p.dig(t, nginx+".example.com") != "" {
 		t.Errorf("a dry run prints\n%s", out)
 	}
+	// A host, which a fedns has published.
+	p.mutate(t, func(m *dns.Msg) {
+		m.Insert([]dns.RR{rr(t, "shop.example.com. 60 A 192.0.2.9"), rr(t, `_fedns.shop.example.com. 60 TXT "heritage=fedns,owner=myfederation"`)})
+	})
 	if out := run(); !strings.Contains(out, want) {
 		t.Errorf("it prints\n%s", out)
+	}
+	if got := p.dig(t, "shop.example.com"); got != "A 60 192.0.2.9" {
+		t.Errorf("a host is %q", got)
 	}
 	if got := p.dig(t, nginx+".europe-west1.example.com"); got != "CNAME 180 "+nginx+".example.com" {
 		t.Error(got)
@@ -310,6 +317,35 @@ func TestOnce(t *testing.T) {
 	if out := run(); out != "" {
 		t.Errorf("once more: it prints\n%s", out)
 	}
+}
+
+// Two domains of a federation, one in the other, stand in one zone: neither takes the other's names for its own that
+// aren't to be there any more.
+func TestNested(t *testing.T) {
+	w, p := &world{t.TempDir()}, newProvider(t, "grant pub zonesub ANY;")
+	serve := func(addr string) {
+		a := article[0]
+		w.serve(t, article[1:]...)
+		w.cluster(t, a, vector.Service("mynamespace", "nginx", addr), vector.Slice("mynamespace", "nginx", true, a.zone),
+			vector.Service("mynamespace", "other", a.addr), vector.Slice("mynamespace", "other", true, a.zone))
+	}
+	serve("192.0.2.1")
+	text := strings.Replace(w.corefile(" publish update "+p.addr+" key pub zone example.com"), "example.com:PORT {", "example.com:PORT sub.example.com:PORT {", 1)
+	s := server.Start(t, strings.Replace(text, "federation myfederation {", "federation myfederation example.com sub.example.com {", 1))
+	stands := func(name, addr string) {
+		t.Helper()
+		for _, domain := range []string{".example.com", ".sub.example.com"} {
+			server.Eventually(t, time.Minute, name+domain+" is "+addr, func() bool { return p.dig(t, name+domain) == "A 180 "+addr || p.dig(t, name+domain) == "A 30 "+addr })
+		}
+	}
+	const local, other = nginx + ".us-central1-a", "other.mynamespace.myfederation.svc"
+	stands(local, "192.0.2.1")
+	stands(other, article[0].addr)
+	s.Stop()
+	s.Restart(t)
+	serve("192.0.2.2")
+	stands(local, "192.0.2.2")
+	stands(other, article[0].addr)
 }
 
 // Only the delegation is written: the name servers that the apex file names, and their addresses, as they change.
