@@ -195,15 +195,15 @@ func (m *moving) up() (sum int64) {
 
 // step has one cluster do what the plan says of it; false: there is nothing to do.
 func (m *moving) step(which int) bool {
+	v := m.view(m.Desired(m.key))
+	hidden := m.hidden(&v) // as the plan takes it
 	p := m.Plan(m.key)
 	m.Planned(m.key, p)
 	if len(p.Steps) == 0 {
 		return false
 	}
-	v := m.view(m.Desired(m.key))
 	s := p.Steps[which%len(p.Steps)]
 	asked, up, most := m.asked(), m.up(), m.total+v.surging()
-	hidden := m.hidden(&v)
 	m.do(s)
 	m.ready[s.Cluster] = min(m.ready[s.Cluster], s.Scale["replicas"]) // what isn't ready goes first
 	if now := m.asked(); now > max(asked, most) {
