@@ -323,6 +323,9 @@ func (u *hub) intend(w *workload.Desired, now time.Time) {
 	ready := *w
 	ready.Finalizer, ready.Unsaid = true, false
 	p := u.table.PlanOf(&ready)
+	if !w.Deleting && u.seeks(w, p.Steps, now) {
+		return // a share that is written is kept to
+	}
 	reason, message := verdict(&ready, p.Missing, p.Standings)
 	text, _, fits := u.record(&ready, p.Standings, reason, message, now)
 	if fits {

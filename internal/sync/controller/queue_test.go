@@ -249,6 +249,18 @@ func TestHeard(t *testing.T) {
 	if u.plan(now.Add(seekFor)); u.steps[paris].Verb != workload.Create {
 		t.Error("tokyo says nothing, and paris has to wait for it")
 	}
+
+	// Nor are any written on one that is new: what is written is kept to.
+	o := workload.Object{"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "u"}, "spec": map[string]any{"replicas": int64(4), "template": map[string]any{"spec": map[string]any{}}}}
+	u.table.SetDesired(workload.NewDesired(k, o, "prod"))
+	u.seeking = map[workload.Key]time.Time{}
+	if u.plan(now); u.inFlight[objectInCluster{"", k}] {
+		t.Error("its shares are written before tokyo is heard")
+	}
+	u.table.Touch(k)
+	if u.plan(now.Add(seekFor)); !u.inFlight[objectInCluster{"", k}] {
+		t.Error("tokyo says nothing, and the object isn't marked")
+	}
 }
 
 // TestBackoff is that what fails is tried more and more seldom, and never given up.
