@@ -165,14 +165,22 @@ func (s *FederatedKind) rolledOut(p Part) bool {
 	return true
 }
 
-// taker is a workload that takes the object with it to a cluster; nil: none does.
-func (v *View) taker(m *Member) *View {
+// taker is a workload that takes the object with it to a cluster, and is to be there itself if any
+// is; nil: none does. With one that is left there it is left, and kept for no other that leaves.
+func (v *View) taker(m *Member) (taker *View) {
 	for _, f := range v.Followed {
-		if v.follows(f, m) {
+		switch {
+		case !v.follows(f, m):
+		case f.goes(m):
 			return f
+		case taker == nil:
+			taker = f
 		}
 	}
-	return nil
+	if v.left(m) != nil {
+		return nil
+	}
+	return taker
 }
 
 // follows says whether the object goes to a cluster, or stays there, with a workload. One that is
@@ -211,10 +219,11 @@ func (v *View) followed(m *Member) bool {
 	return v.Entries[m.Name].Followed || v.Record.standing(m.Name).Follows
 }
 
-// left says whether what is in a cluster since others need it is left there, as they are.
-func (v *View) left() *View {
+// left is a workload with which what is in a cluster since others need it is left there; nil: it
+// isn't.
+func (v *View) left(m *Member) *View {
 	for _, f := range v.Followed {
-		if (f.Deleting || f.Leaving) && f.Orphan {
+		if (f.Deleting || f.Leaving) && f.Orphan && f.present(m) {
 			return f
 		}
 	}
@@ -222,18 +231,16 @@ func (v *View) left() *View {
 }
 
 // bereft says whether something stands in a cluster that follows a workload which is to be left
-// there, and isn't left yet.
-func (t *Table) bereft(w *Desired) bool {
+// there, and isn't left yet. It is first: afterwards nobody knows what it stood there for.
+func (t *Table) bereft(w *Desired, m *Member) bool {
 	for k := range t.follows[w.Key] {
 		o := t.Desired(k)
 		if o == nil {
 			continue
 		}
 		v := t.view(o)
-		for _, m := range t.members {
-			if h := v.Entries[m.Name].Have; h != nil && h.Ours && !w.released(m.Name) && !v.place(m).Place {
-				return true
-			}
+		if h := v.Entries[m.Name].Have; h != nil && (h.Ours || h.Marked) && !v.place(m).Place {
+			return true
 		}
 	}
 	return false

@@ -189,6 +189,8 @@ func (v *View) leave() Plan {
 			s.State, s.Error = Unreachable, m.denies(v.FederatedKind)
 		case h == nil || !h.Ours && !h.Marked:
 			continue
+		case orphan && !released && !v.Foresee && v.Bereft != nil && v.Bereft(m):
+			p.Done = false
 		case orphan:
 			p.Steps = append(p.Steps, Step{Cluster: m.Name, Key: v.Key, Verb: Release, UID: h.UID, Why: why})
 			p.Done = p.Done && released

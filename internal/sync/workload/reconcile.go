@@ -95,7 +95,7 @@ func (v *View) excluded(m *Member, h *Observed, why string) outcome {
 	if h == nil || !h.Ours && !h.Marked {
 		return outcome{}
 	}
-	if f := v.left(); f != nil {
+	if f := v.left(m); f != nil {
 		return outcome{standing: Propagation{State: Deleting}, steps: []Step{{Cluster: m.Name, Key: v.Key, Verb: Release, UID: h.UID, Why: f.Key.String() + ", which needs it, is left there"}}}
 	}
 	return outcome{standing: Propagation{State: Deleting}, steps: v.remove(m, h, why)}

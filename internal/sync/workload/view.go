@@ -65,6 +65,9 @@ type View struct {
 	Followed []*View
 	// Needs are what the object needs in a cluster, and takes with it; nil: it takes nothing.
 	Needs func(*Member) map[Key]bool
+	// Bereft says whether what the object has taken to a cluster has to be left there first; nil: it
+	// has taken nothing.
+	Bereft func(*Member) bool
 	// Missing is what its pods need and isn't there; nil: nobody asks.
 	Missing func() []string
 	// Houses says of a Namespace whether something in it is to be in a cluster.
@@ -90,11 +93,7 @@ func (t *Table) PlanOf(w *Desired) Plan {
 		leaving.Deleting = true
 		v.Desired = &leaving
 	}
-	p := Make(v)
-	if p.Done && w.Follow && w.Orphan && t.bereft(w) {
-		p.Done = false
-	}
-	return p
+	return Make(v)
 }
 
 // view is what a plan of what is wanted goes by.
@@ -111,6 +110,7 @@ func (t *Table) view(w *Desired) View {
 	if w.Follow || len(w.former) > 0 {
 		v.Needs = func(m *Member) map[Key]bool { return t.takenBy(w, m) }
 		v.Missing = func() []string { return t.missing(&v) }
+		v.Bereft = func(m *Member) bool { return t.bereft(w, m) }
 	}
 	if k.Contains {
 		v.Houses = func(m *Member) bool { return t.houses(k.Name, m) }
