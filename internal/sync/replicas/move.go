@@ -2,6 +2,7 @@ package replicas
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
@@ -81,6 +82,25 @@ func Move(surge int64, all []Holding, key string) map[string]int64 {
 		}
 	}
 	return out
+}
+
+// Moved says how many each cluster is asked for in the end, if all that can be asked do what they are
+// asked: one that can't has what it has, and holds others up by that.
+func Moved(surge int64, all []Holding, key string) map[string]int64 {
+	all = slices.Clone(all)
+	for out := Move(surge, all, key); ; {
+		for i := range all {
+			if h := &all[i]; !h.Fixed {
+				h.Asked, h.Ready, h.Unseen, h.Mixed = out[h.Name], out[h.Name], false, false
+			}
+		}
+		// What each is asked for comes nearer to its share each time, or it is the end.
+		next := Move(surge, all, key)
+		if maps.Equal(out, next) {
+			return out
+		}
+		out = next
+	}
 }
 
 func (h *Holding) ready() int64 { return min(h.Ready, h.Asked) }

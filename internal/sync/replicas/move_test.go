@@ -71,6 +71,55 @@ func TestMove(t *testing.T) {
 	}
 }
 
+func TestMoved(t *testing.T) {
+	type holdings = []Holding
+	for _, tt := range []struct {
+		name  string
+		surge int64
+		all   holdings
+		want  string
+	}{
+		{"a move", 1, holdings{{Name: "a", Asked: 6, Ready: 6}, {Name: "b", Share: 6, Sure: 6}}, "a:0 b:6"},
+		{"nobody has been heard", 1, holdings{{Name: "a", Asked: 6, Unseen: true}, {Name: "b", Share: 6, Sure: 6, Asked: 1, Unseen: true}}, "a:0 b:6"},
+		{"without a surge", 0, holdings{{Name: "a", Asked: 3, Ready: 3}, {Name: "b", Share: 3, Sure: 3}}, "a:0 b:3"},
+		{"what can't be asked holds the others up", 2, holdings{{Name: "a", Share: 2, Sure: 2, Asked: 7, Fixed: true}, {Name: "b", Share: 2, Sure: 2}, {Name: "c", Share: 2, Sure: 2}}, "a:7 b:1 c:0"},
+		{"as far as there are too many", 2, holdings{{Name: "a", Share: 2, Sure: 2, Asked: 5, Fixed: true}, {Name: "b", Share: 4, Sure: 4, Asked: 1}}, "a:5 b:3"},
+		{"what is to go where nothing can be done stays", 1, holdings{{Name: "a", Share: 2, Sure: 2, Fixed: true}, {Name: "b", Asked: 2, Ready: 2}}, "a:0 b:2"},
+	} {
+		if got := fmt.Sprint(Moved(tt.surge, tt.all, "shop/web")); got != "map["+tt.want+"]" {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// In the end each has its share, if all can be asked, and there are no more than before or than
+// wanted and the surge, if not.
+func TestMovedProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var all []Holding
+		var before, wanted int64
+		fixed := false
+		surge := rapid.Int64Range(0, 4).Draw(t, "surge")
+		for i := range rapid.IntRange(1, 5).Draw(t, "clusters") {
+			h := Holding{Name: string(rune('a' + i)), Share: rapid.Int64Range(0, 6).Draw(t, "share"), Asked: rapid.Int64Range(0, 6).Draw(t, "asked"), Unseen: rapid.Bool().Draw(t, "unseen"), Mixed: rapid.Bool().Draw(t, "mixed")}
+			h.Sure, h.Ready, h.Fixed = h.Share, rapid.Int64Range(0, h.Asked).Draw(t, "ready"), rapid.IntRange(0, 3).Draw(t, "fixed") == 0
+			before, wanted, fixed = before+h.Asked, wanted+h.Share, fixed || h.Fixed
+			all = append(all, h)
+		}
+		out := Moved(surge, all, "shop/web")
+		var sum int64
+		for _, h := range all {
+			sum += out[h.Name]
+			if !fixed && out[h.Name] != h.Share || h.Fixed && out[h.Name] != h.Asked {
+				t.Fatalf("%s has %d in the end of %+v", h.Name, out[h.Name], all)
+			}
+		}
+		if sum > max(before, wanted+surge) {
+			t.Fatalf("%d in the end, %d before, %d wanted: %+v", sum, before, wanted, all)
+		}
+	})
+}
+
 // A mover is the clusters of an object, with what is true of them: Move is told of it late.
 type mover struct {
 	t     *rapid.T

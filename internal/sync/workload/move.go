@@ -11,14 +11,14 @@ import (
 
 // moves says whether replicas go from one cluster to another without a gap. What an
 // autoscaler sees to goes by what others have given up already, since its maximum holds at
-// any time; and what is to be shown is shown as it is in the end.
+// any time.
 func (v *View) moves() bool {
-	return v.Workload() && v.Whole == "" && !v.Foresee && len(v.unclear()) == 0 && (v.Autoscaler == nil || v.Autoscaler() == nil)
+	return v.Workload() && v.Whole == "" && len(v.unclear()) == 0 && (v.Autoscaler == nil || v.Autoscaler() == nil)
 }
 
 // moved are the replicas that clusters are to be asked for now, so that in the end each has
 // its share. One that the object isn't for any more has some for as long as they aren't
-// elsewhere.
+// elsewhere. What is to be shown is how that ends: where nothing can be done, with what is there.
 func (v *View) moved(shares map[string]Scale, decided map[string]placement.Decision) map[string]Scale {
 	if !v.moves() {
 		return shares
@@ -29,10 +29,14 @@ func (v *View) moved(shares map[string]Scale, decided map[string]placement.Decis
 		if _, theirs := v.Scaler(m.Name); m.Lost || theirs || !ok && !v.leaves(m, decided[m.Name]) {
 			continue
 		}
-		all = append(all, v.holding(m, share["replicas"]))
+		all = append(all, v.holding(m, share["replicas"], ok))
+	}
+	move := replicas.Move
+	if v.Foresee {
+		move = replicas.Moved
 	}
 	out := maps.Clone(shares)
-	for c, n := range replicas.Move(v.atOnce(shares), all, v.Desired.Namespace+"/"+v.Name) {
+	for c, n := range move(v.atOnce(shares), all, v.Desired.Namespace+"/"+v.Name) {
 		if _, ok := shares[c]; ok || n > 0 {
 			out[c] = Scale{"replicas": n}
 		}
@@ -68,10 +72,11 @@ func (v *View) atOnce(shares map[string]Scale) int64 {
 	return max(v.surging(), n+v.total("replicas"))
 }
 
-// holding is what a cluster has of a workload, and is to have.
-func (v *View) holding(m *Member, share int64) replicas.Holding {
-	e := v.Entries[m.Name]
-	out := replicas.Holding{Name: m.Name, Share: share, Sure: share, Asked: e.Sent["replicas"], Fixed: !m.knows(v.FederatedKind)}
+// holding is what a cluster has of a workload, and is to have, if the workload is for it.
+func (v *View) holding(m *Member, share int64, stays bool) replicas.Holding {
+	e, dark := v.Entries[m.Name], !m.knows(v.FederatedKind)
+	_, err := v.templateFor(m)
+	out := replicas.Holding{Name: m.Name, Share: share, Sure: share, Asked: e.Sent["replicas"], Fixed: dark || stays && err != nil}
 	if c := e.Capacity; c != nil && c.Room() != nil {
 		out.Sure = min(out.Sure, *c.Room())
 	}
@@ -81,7 +86,7 @@ func (v *View) holding(m *Member, share int64) replicas.Holding {
 		out.Fixed = true // it is made again once it is gone
 	case h != nil:
 		out.Asked = max(out.Asked, h.Scale["replicas"])
-	case out.Fixed:
+	case dark:
 		out.Asked = max(out.Asked, v.given(m.Name)["replicas"])
 	}
 	if h == nil || out.Fixed {
