@@ -343,6 +343,7 @@ func (h *history) drain(name string, out bool) {
 func (h *history) wrong() (out []string) {
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	sums, room, unready := map[string]int{}, map[string]int{}, map[string]int{}
+	stay, where := map[string]int{}, map[string][]string{} // replicas that are to be elsewhere
 	for _, name := range h.names {
 		have := map[string]*kube.Object{}
 		all := h.all(name)
@@ -389,19 +390,17 @@ func (h *history) wrong() (out []string) {
 			ready, _ := status["availableReplicas"].(int64)
 			unready[which] += max(0, n-int(ready))
 			most, bound := x.most[name]
-			switch {
-			case h.drained[name] && n > 0:
-				say("%s: %s has %d replicas, and it is drained", name, which, n)
-			case bound && n > most:
-				say("%s: %s has %d replicas, at most %d", name, which, n, most)
+			if h.drained[name] {
+				most, bound = 0, true
 			}
-			switch {
-			case h.drained[name]:
-			case bound:
-				room[which] += most
-			default:
-				room[which] += x.replicas
+			if bound && n > most {
+				stay[which] += n - most
+				where[which] = append(where[which], fmt.Sprintf("%s has %d replicas, at most %d", name, n, most))
 			}
+			if !bound {
+				most = x.replicas
+			}
+			room[which] += most
 		}
 		for which := range have {
 			say("%s: %s is there, and nobody wants it", name, which)
@@ -409,6 +408,9 @@ func (h *history) wrong() (out []string) {
 	}
 	for which, x := range h.wishes {
 		// Where no pod is ever ready, as in one without controllers, what is to move there stays.
+		if stay[which] > unready[which] {
+			say("%s: %s, and %d aren't ready", which, strings.Join(where[which], ", "), unready[which])
+		}
 		if want := min(x.replicas, room[which]); x.kind == "deployment" && (sums[which] < want || sums[which] > want+unready[which]) {
 			say("%s has %d replicas in all, not %d, and %d aren't ready", which, sums[which], want, unready[which])
 		}
