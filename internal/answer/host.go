@@ -59,6 +59,11 @@ func (a Answer) OrHost(s *snapshot.Snapshot, members []Member, name string, labe
 	return a
 }
 
+// Host answers for a host that stands at a name itself, absolute and in lower case. It isn't ok where none does.
+func Host(s *snapshot.Snapshot, members []Member, name string, t Type, now time.Duration) (a Answer, ok bool) {
+	return hosted(s, members, strings.TrimSuffix(name, "."), false, t, now)
+}
+
 // unsure says whether what stands below a name may yet turn out not to stand for another.
 func unsure(s *snapshot.Snapshot, members []Member, name, encloser string) bool {
 	for i := range members {

@@ -239,7 +239,7 @@ func TestBeginningOfKinds(t *testing.T) {
 			}
 			synctest.Test(t, func(t *testing.T) {
 				f := tt.f
-				f.Name, f.Hosts = "fed", func(host string) (bool, string) { return strings.HasSuffix(host, ".example.com"), "" }
+				f.Name, f.Hosts = "fed", func(host string, _ bool) (bool, string) { return strings.HasSuffix(host, ".example.com"), "" }
 				a := newScript()
 				f.Members = []Member{{Cluster: shard.Cluster{Name: "a"}, Source: a, Identity: "a"}}
 				if tt.silent {

@@ -94,6 +94,9 @@ func TestUpdate(t *testing.T) {
 			[]string{txt}, []string{name + "\t0\tCLASS255\tA\t", name + "\t60\tIN\tCNAME\tb.example.com."}},
 		{"another TTL", Names{name: records(t, name+" 30 A 192.0.2.1")}, Names{name: records(t, name+" 60 A 192.0.2.1", name+" 60 AAAA 2001:db8::1")},
 			[]string{txt}, []string{name + "\t0\tCLASS255\tA\t", name + "\t0\tCLASS255\tAAAA\t", name + "\t30\tIN\tA\t192.0.2.1"}},
+		{"the zone's own name", Names{"example.com.": records(t, "example.com. 60 A 192.0.2.1")}, nil,
+			[]string{"example.com.\t0\tNONE\tA\t", "example.com.\t0\tNONE\tAAAA\t", "_fedns.example.com.\t0\tNONE\tTXT\t"},
+			[]string{"_fedns.example.com.\t300\tIN\tTXT\t\"heritage=fedns,owner=fed\"", "example.com.\t60\tIN\tA\t192.0.2.1"}},
 		{"gone", nil, Names{name: records(t, name+" 60 A 192.0.2.1")}, []string{txt}, []string{name + "\t0\tCLASS255\tA\t", "_fedns." + name + "\t0\tCLASS255\tTXT\t"}},
 	} {
 		all := steps(tt.want, tt.there)

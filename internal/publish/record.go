@@ -21,6 +21,14 @@ type Names map[string][]dns.RR
 // Managed are the types that are written, and taken away again.
 var Managed = []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeSRV, dns.TypeNS}
 
+// addresses are the types that the zone's own name can have from us.
+var addresses = []uint16{dns.TypeA, dns.TypeAAAA}
+
+// own says whether records of a type are the zone's own, whoever holds the name.
+func (s *Server) own(name string, rtype uint16) bool {
+	return name == s.Zone && !slices.Contains(addresses, rtype)
+}
+
 // Gather sorts records by name. Of other types there is only the one by which transfers say that a name has no
 // record now.
 func Gather(rrs []dns.RR) Names {

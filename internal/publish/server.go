@@ -125,9 +125,10 @@ func (s *Server) Read(ctx context.Context) (Names, error) {
 		name = strings.ToLower(name)
 		if _, is := out[name]; is {
 			for _, rr := range list {
-				rr.Header().Name = name
+				if rr.Header().Name = name; !s.own(name, rr.Header().Rrtype) {
+					out[name] = append(out[name], rr)
+				}
 			}
-			out[name] = append(out[name], list...)
 		}
 	}
 	return out, nil

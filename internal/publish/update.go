@@ -74,7 +74,13 @@ func (s *Server) update(all []step) *dns.Msg {
 			return []dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: x.name, Rrtype: rtype, Class: dns.ClassINET}}}
 		}
 		if x.state == free {
-			m.NameNotUsed(at(dns.TypeANY)) // section 2.4.5
+			if x.name == s.Zone { // which has its own records
+				for _, rtype := range addresses {
+					m.RRsetNotUsed(at(rtype))
+				}
+			} else {
+				m.NameNotUsed(at(dns.TypeANY)) // section 2.4.5
+			}
 			m.RRsetNotUsed([]dns.RR{t})
 			m.Insert([]dns.RR{t})
 			m.Insert(copies(x.after))
@@ -83,7 +89,7 @@ func (s *Server) update(all []step) *dns.Msg {
 		m.Used([]dns.RR{dns.Copy(t)})   // section 2.4.2
 		for _, rtype := range Managed { // what goes comes first: no record is added beside a CNAME (section 3.4.2.2)
 			before, after := of(x.before, rtype), of(x.after, rtype)
-			if x.state == unsure || len(before) > 0 && !same(before, after) {
+			if x.state == unsure && !s.own(x.name, rtype) || len(before) > 0 && !same(before, after) {
 				m.RemoveRRset(at(rtype))
 			}
 		}

@@ -226,7 +226,7 @@ func (t *Table) claims(m *member, k shard.FrontendKey) []string {
 	var out []string
 	delete(m.barred, k)
 	add := func(host string) {
-		ours, _ := t.admit(host)
+		ours, _ := t.admit(host, false)
 		switch {
 		case !ours || slices.Contains(out, host) || slices.Contains(m.barred[k], host):
 		case !m.Cluster.MayClaim(host) && !t.given(k, host):

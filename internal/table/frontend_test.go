@@ -19,7 +19,7 @@ const host = "shop.example.com"
 // under is a domain that a federation's hosts are answered in, with names that
 // belong to others.
 func under(domain string, taken ...string) table.Admits {
-	return func(host string) (bool, string) {
+	return func(host string, _ bool) (bool, string) {
 		if !strings.HasSuffix(host, "."+domain) {
 			return false, ""
 		}
@@ -223,7 +223,7 @@ func TestHostBesideOthers(t *testing.T) {
 	b := newBed(t, shard.Cluster{Name: "eu", Region: "eu", Hosts: claimable(t, "*")})
 	a := table.NewArbiter()
 	taken := []string{host}
-	b.table.Serve("fed", func(h string) (bool, string) { return under("example.com", taken...)(h) }, a)
+	b.table.Serve("fed", func(h string, own bool) (bool, string) { return under("example.com", taken...)(h, own) }, a)
 	b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: ingress("shop", "x", 1, "192.0.2.1", claim(host), claim("*.example.com"))})
 	b.wantHosts("*.example.com shop 192.0.2.1")
 	if said := b.table.Announcements(); len(said) != 1 || said[0] != "host shop.example.com of namespace shop: refused: static records stand there" || b.table.Refused() != 1 {

@@ -56,7 +56,7 @@ func TestPatterns(t *testing.T) {
 		for host, want := range map[string]bool{tt.yes: true, tt.no: false} {
 			for _, h := range strings.Fields(host) {
 				b := newBed(t, c)
-				b.table.Serve("fed", func(string) (bool, string) { return true, "" }, table.NewArbiter())
+				b.table.Serve("fed", func(string, bool) (bool, string) { return true, "" }, table.NewArbiter())
 				b.apply(0, lists()...).apply(0, shard.ServiceSet{Service: ingress("shop", "x", 1, "192.0.2.1", claim(h))})
 				if got := b.hosts() != ""; got != want {
 					t.Errorf("%s may be claimed by %s: %v", h, tt.pattern, got)

@@ -10,8 +10,8 @@ import (
 )
 
 // Admits says whether a host is in a domain of the federation, and if so, what else
-// stands there and comes first; "": nothing.
-type Admits func(host string) (ours bool, against string)
+// stands there and comes first; "": nothing. own says that it is a Service's own name, which the domain's may be.
+type Admits func(host string, own bool) (ours bool, against string)
 
 // Serve lets the table answer hosts. Federations that may stand under one domain
 // share an arbiter.
@@ -19,11 +19,11 @@ func (t *Table) Serve(federation string, admits Admits, a *Arbiter) {
 	t.name, t.admits, t.arbiter = federation, admits, a
 }
 
-func (t *Table) admit(host string) (ours bool, against string) {
+func (t *Table) admit(host string, own bool) (ours bool, against string) {
 	if t.admits == nil {
 		return false, ""
 	}
-	return t.admits(host)
+	return t.admits(host, own)
 }
 
 // Refused counts the claims on hosts that are refused.
@@ -207,7 +207,7 @@ func (o *claimant) look() bool {
 	if s == nil {
 		return false
 	}
-	found := false
+	found, own := false, false
 	for i, p := range s.pieces {
 		if p == nil || p.object == nil || !o.table.members[i].complete() {
 			continue
@@ -215,9 +215,9 @@ func (o *claimant) look() bool {
 		if unsaid := p.object.Unsaid == shard.Wholly; !found || cmp.Or(compareBool(unsaid, o.unsaid), compareSight(p.object, o.oldest)) < 0 {
 			o.oldest, o.unsaid = p.object, unsaid
 		}
-		found = true
+		found, own = true, own || p.object.Alias != ""
 	}
-	_, o.against = o.table.admit(o.key.Name)
+	_, o.against = o.table.admit(o.key.Name, own)
 	return found
 }
 

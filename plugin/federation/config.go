@@ -148,6 +148,9 @@ func parseStanza(c *caddy.Controller) (stanza, error) {
 	if len(s.clusters) == 0 && s.registry == "" {
 		return s, s.positions.begin.errorf("federation %q: has no cluster; say at least one: cluster NAME { kubeconfig FILE CONTEXT } or cluster NAME { manifests DIR }, or a registry FILE CONTEXT", s.name)
 	}
+	if err := s.aliased(); err != nil {
+		return s, err
+	}
 	if err := s.published(); err != nil {
 		return s, err
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/miekg/dns"
+
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
@@ -18,6 +20,16 @@ func (s *stanza) namesToo(a args) error {
 		return errors.New("needs external-dns: whose annotation is read beside fedns.io/hostname")
 	}
 	s.policy.Foreign = true
+	return nil
+}
+
+// aliased checks that hosts which Services are given can be answered.
+func (s *stanza) aliased() error {
+	for _, a := range s.policy.Aliases {
+		if !slices.ContainsFunc(s.zones, func(z string) bool { return dns.IsSubDomain(z, a.Host+".") }) {
+			return s.positions.of("alias").errorf("alias: %s is in no domain of federation %s, which has %s: a host is answered under those", a.Host, s.name, strings.Join(s.zones, " "))
+		}
+	}
 	return nil
 }
 

@@ -112,6 +112,7 @@ func TestParseErrors(t *testing.T) {
 		{"zone twice", "federation f {\ncluster c {\nmanifests .\nzones a a\n}\n}", `"a" stands twice`},
 		{"addresses", "federation f {\ncluster c {\nmanifests .\naddresses 1.2.3\n}\n}", `"1.2.3" is not a range`},
 		{"exports", "federation f {\ncluster c {\nmanifests .\nexports a/b/c\n}\n}", `"a/b/c" is not a namespace, or NAMESPACE/NAME`},
+		{"alias elsewhere", "federation f {\ncluster c {\nmanifests .\n}\nalias www.acme.test shop/web\n}", "alias: www.acme.test is in no domain of federation f"},
 		{"hosts", "federation f {\ncluster c {\nmanifests .\nhosts **\n}\n}", `"**" is not a host such as`},
 		{"places", "federation f {\ncluster c {\nmanifests .\nplaces eu/a/b\n}\n}", `"eu/a/b" is not a region, or REGION/ZONE`},
 		{"no places", "federation f {\ncluster c {\nmanifests .\nplaces\n}\n}", "needs at least one region"},

@@ -150,7 +150,7 @@ func (r *Reply) exist(types []uint16, a *answer.Answer) []uint16 {
 		}
 	}
 	switch {
-	case a.NoRecords():
+	case a.NoRecords() && !r.apex:
 		return append(types, typeHINFO) // see Answer
 	case !a.Target:
 		return types

@@ -167,6 +167,12 @@ func (z *Zone) Owns(name string) bool {
 	return n != nil && n.owner
 }
 
+// Has says whether a name, in lower case, has a record of a type.
+func (z *Zone) Has(name string, t uint16) bool {
+	n := z.nodes[name]
+	return n != nil && n.set(t) != nil
+}
+
 // Names are all names that exist, in lower case and in no order.
 func (z *Zone) Names() iter.Seq[string] { return maps.Keys(z.nodes) }
 

@@ -89,6 +89,9 @@ func (w *Writer) object(group string) string {
 	if rest, ok := strings.CutPrefix(name, "*"); ok {
 		name = "fedns-wildcard" + rest
 	}
+	if name == "" { // the domain's own
+		name = "fedns-apex"
+	}
 	return name + "." + strings.Trim(w.Domain, ".")
 }
 

@@ -127,13 +127,13 @@ func (b *Block) Publish(d *Domain, a *Static) error {
 // AdmitsHosts says for a federation which hosts are answered: those in a domain of its
 // own, unless the name belongs to somebody else.
 func (b *Block) AdmitsHosts(federation int) table.Admits {
-	return func(host string) (ours bool, against string) {
+	return func(host string, own bool) (ours bool, against string) {
 		name := host + "."
 		d, rel := b.Find(name)
 		if d == nil || !d.has(federation) {
 			return false, ""
 		}
-		return true, d.Static.Load().against(d.Reserved, name, dnsname.Labels(rel))
+		return true, d.Static.Load().against(d.Reserved, name, dnsname.Labels(rel), own)
 	}
 }
 

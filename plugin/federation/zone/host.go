@@ -3,6 +3,8 @@ package zone
 import (
 	"time"
 
+	"github.com/miekg/dns"
+
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/snapshot"
 )
@@ -36,6 +38,20 @@ func Resolve(s *snapshot.Snapshot, members []answer.Member, static *Static, name
 	return a
 }
 
+// addressed says whether the domain's own name has static addresses.
+func (a *Static) addressed() bool {
+	return a.Zone.Has(string(a.domain), dns.TypeA) || a.Zone.Has(string(a.domain), dns.TypeAAAA)
+}
+
+// atApex answers for the domain's own name from what clusters say, beside its static records: a Service may have it for
+// one of its own. It isn't ok where none has.
+func (d *Domain) atApex(s *snapshot.Snapshot, static *Static, t answer.Type, now time.Duration) (a answer.Answer, ok bool) {
+	if d.Lead != nil || !answer.Hosting(s, d.Members) || static.addressed() {
+		return a, false
+	}
+	return answer.Host(s, d.Members, string(d.Name), t, now)
+}
+
 // has says whether a federation stands under the domain.
 func (d *Domain) has(federation int) bool {
 	for _, m := range d.Members {
@@ -46,11 +62,16 @@ func (d *Domain) has(federation int) bool {
 	return false
 }
 
-// against says what keeps a host from being answered at a name; "": nothing.
-func (a *Static) against(o Reserved, name string, labels []string) string {
+// against says what keeps a host from being answered at a name; "": nothing. own says that it is a Service's own name.
+func (a *Static) against(o Reserved, name string, labels []string, own bool) string {
 	switch {
-	case len(labels) == 0:
+	case len(labels) == 0 && (!own || a.leads != nil):
 		return "it is the domain itself"
+	case len(labels) == 0:
+		if a.addressed() {
+			return "static records stand there"
+		}
+		return ""
 	case o.federated(labels):
 		return "names of services stand there"
 	case a.Zone.Owns(name):

@@ -65,8 +65,13 @@ func (q *writer) hosted(svc *snapshot.Service) (out []dns.RR) {
 		return nil
 	}
 	for _, t := range [...]answer.Type{answer.TypeA, answer.TypeAAAA} {
-		a := Resolve(q.Snapshot, d.Members, q.Static, owner, dnsname.Labels(rel), t, q.now)
-		if a.Service == svc {
+		a, apex := answer.Answer{}, rel == ""
+		if apex {
+			a, _ = d.atApex(q.Snapshot, q.Static, t, q.now)
+		} else {
+			a = Resolve(q.Snapshot, d.Members, q.Static, owner, dnsname.Labels(rel), t, q.now)
+		}
+		if a.Service == svc && (!apex || !a.NoRecords()) {
 			rrs := q.written(owner, t, &a)
 			if a.NoRecords() {
 				return rrs // of either family

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -69,17 +70,19 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 		}
 		s := static.Found{}
 		do, a := lookUp, answer.Answer{}
+		var scope uint8
 		if len(labels) > 0 {
-			var scope uint8
 			a = r.Domain.Resolve(r.Snapshot, r.Static, name, labels, answer.Type(q.Type), r.Now)
 			do, scope = r.Domain.decide(r.Of, r.Static, &question{name, labels, r.From, r.Network}, &a)
-			r.Scope = max(r.Scope, scope)
-			if r.Network.IsValid() {
-				r.heed(q, &a)
-			}
-			if a.Endless {
-				r.Endless()
-			}
+		} else if q.Type == dns.TypeA || q.Type == dns.TypeAAAA {
+			a, do, scope = r.apex(answer.Type(q.Type))
+		}
+		r.Scope = max(r.Scope, scope)
+		if r.Network.IsValid() && (len(labels) > 0 || do == give) {
+			r.heed(q, &a)
+		}
+		if a.Endless {
+			r.Endless()
 		}
 		if do == lookUp {
 			if s = r.Static.Zone.Lookup(name, labels, q.Type); s.Kind == static.NoName {
@@ -93,7 +96,7 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 			out.Follow = name
 			return out
 		case do == give, do == deny:
-			if do == deny {
+			if do == deny && len(labels) > 0 {
 				a.Service = nil
 				r.outer(name, &a)
 			}
@@ -144,7 +147,11 @@ func (r *Transaction) ends(q *message.Question, s *static.Found, labels []string
 		if s.Empty {
 			a.Why = emptyNonTerminal
 		}
-		r.Exist(s.Types, len(labels) == 0)
+		types := s.Types
+		if len(labels) == 0 {
+			types = r.apexTypes(types)
+		}
+		r.Exist(types, len(labels) == 0)
 		r.Answer(&a, &r.Extras, r.Turn)
 		if out.What, out.Kinds = NoData, bypass.Denied; hops > 0 {
 			out.Kinds = bypass.Found | bypass.Padded // a CNAME, and the SOA record
@@ -184,6 +191,39 @@ func (r *Transaction) leads(q *message.Question, at *message.Name, s *static.Fou
 		sigs = nil // they are of the DNAME record
 	}
 	return out, r.Alias(s.TTL(), target, sigs, &r.alias) && q.Type != dns.TypeCNAME
+}
+
+// apex decides about a question for addresses of the domain's own name.
+func (r *Transaction) apex(t answer.Type) (a answer.Answer, do action, scope uint8) {
+	a, ok := r.Domain.atApex(r.Snapshot, r.Static, t, r.Now)
+	if !ok {
+		return answer.Answer{}, lookUp, 0
+	}
+	if a.TTL > 0 {
+		scope = r.Of.Choose(&a, r.From, r.Network)
+	}
+	if a.Outcome == answer.NotReady {
+		return a, deny, scope
+	}
+	s := r.Static.Zone.Lookup(string(r.Domain.Name), nil, uint16(t))
+	r.Exist(s.Types, true)
+	return a, give, scope
+}
+
+// apexTypes are the types that the domain's own name has, beside those of its static records.
+func (r *Transaction) apexTypes(types []uint16) []uint16 {
+	a, ok := r.Domain.atApex(r.Snapshot, r.Static, answer.TypeA, r.Now)
+	if !ok {
+		return types
+	}
+	types = slices.Clone(types)
+	if a.Has(true) {
+		types = append(types, dns.TypeA)
+	}
+	if a.Has(false) {
+		types = append(types, dns.TypeAAAA)
+	}
+	return types
 }
 
 // outer has a name exist that another domain of the block is at, or below (RFC 8020).

@@ -330,7 +330,7 @@ func TestNested(t *testing.T) {
 			vector.Service("mynamespace", "other", a.addr), vector.Slice("mynamespace", "other", true, a.zone))
 	}
 	serve("192.0.2.1")
-	text := strings.Replace(w.corefile(" publish update "+p.addr+" key pub zone example.com"), "example.com:PORT {", "example.com:PORT sub.example.com:PORT {", 1)
+	text := strings.Replace(w.corefile(" publish update "+p.addr+" key pub zone example.com\n alias example.com mynamespace/other"), "example.com:PORT {", "example.com:PORT sub.example.com:PORT {", 1)
 	s := server.Start(t, strings.Replace(text, "federation myfederation {", "federation myfederation example.com sub.example.com {", 1))
 	stands := func(name, addr string) {
 		t.Helper()
@@ -339,13 +339,24 @@ func TestNested(t *testing.T) {
 		}
 	}
 	const local, other = nginx + ".us-central1-a", "other.mynamespace.myfederation.svc"
+	// The zone's own name has a Service's addresses beside its own records.
+	apex := func(addr string) {
+		t.Helper()
+		server.Eventually(t, time.Minute, "example.com is "+addr, func() bool { return strings.HasSuffix(p.dig(t, "example.com"), " "+addr) })
+	}
 	stands(local, "192.0.2.1")
 	stands(other, article[0].addr)
+	apex(article[0].addr)
 	s.Stop()
 	s.Restart(t)
 	serve("192.0.2.2")
 	stands(local, "192.0.2.2")
 	stands(other, article[0].addr)
+	apex(article[0].addr)
+	server.Eventually(t, time.Minute, "all is published", func() bool { return s.Metric(t, `coredns_federation_unpublished{`) == 0 })
+	if ns, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion("example.com.", dns.TypeNS), p.addr); err != nil || len(ns.Answer) != 2 {
+		t.Errorf("the zone's own records: %v, %v", ns, err)
+	}
 }
 
 // Only the delegation is written: the name servers that the apex file names, and their addresses, as they change.
