@@ -26,5 +26,5 @@ const (
 	NameClash       NoticeKind = "namespace" // a namespace that has the federation's name
 	Oversized       NoticeKind = "answers"   // more addresses than an answer may have
 	BadProbe        NoticeKind = "probe"     // a probe that isn't made, or not as often as asked
-	UnknownRegion   NoticeKind = "policy"    // a policy of an annotation with a region that isn't there
+	LesserPolicy    NoticeKind = "policy"    // a policy of an annotation that means less than it says
 )

@@ -19,6 +19,8 @@ type Policy struct {
 	Guard       Guard
 	// Choice is how answers are chosen, for services that don't say it themselves.
 	Choice snapshot.Policy
+	// Placeless says that nothing tells where clients are: neither geo nor nets.
+	Placeless bool
 	// TTL bounds what objects say of theirs, in seconds; 0: it doesn't.
 	TTL struct{ Min, Max uint32 }
 	// Mute are the annotations by which objects have no say in how answers are made.
@@ -31,6 +33,9 @@ type Policy struct {
 	Answers int
 	Local   Local
 }
+
+// Placeless is what nearest comes to where nobody can be placed.
+const Placeless = "there is neither geo nor nets, so nobody knows where clients are: everybody gets every shard"
 
 // Local says which member is the cluster whose own domain is answered here; none, if
 // it is zero.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fedns/fedns/internal/shard"
@@ -51,6 +52,7 @@ func TestChoiceOfMembers(t *testing.T) {
 		{"all, where the federation says otherwise", []said{{100, "all", 1}, {200, "", 1}}, "all", "", ""},
 		{"another failover", []said{{100, "failover r0 r1", 1}, {200, "", 1}}, "failover r0 r1", "r0", ""},
 		{"a failover to nowhere", []said{{100, "failover mars", 1}, {200, "", 1}}, "failover mars", "", "policy failover mars: there is no region mars in the federation now"},
+		{"nearest, where nobody can be placed", []said{{100, "nearest 2", 1}, {200, "", 1}}, "nearest 2", "", "policy nearest 2: there is neither geo nor nets, so nobody knows where clients are: everybody gets every shard"},
 		{"weights", []said{{100, "weighted", 0}, {200, "", 65535}, {300, "", 7}}, "weighted", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -62,7 +64,7 @@ func TestChoiceOfMembers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := newBedWith(t, shard.Policy{Choice: choice}, cs...)
+			b := newBedWith(t, shard.Policy{Choice: choice, Placeless: strings.Contains(tt.notice, "geo")}, cs...)
 			r := rand.New(rand.NewPCG(5, 6))
 			for _, i := range r.Perm(len(tt.members)) {
 				m := tt.members[i]

@@ -119,17 +119,21 @@ func (t *Table) noteFailovers(s *service, now shard.Failovers) {
 	}
 }
 
-// noticeUnknownRegions notices policies of annotations that name a region which no member is in: of
-// services that have been judged anew, and of all where the regions have changed. Before every member
-// has been listed, it isn't known.
-func (t *Table) noticeUnknownRegions(f *snapshot.Federation, changed bool) {
+// noticePolicies notices policies of annotations that mean less than they say: with a region which no
+// member is in, or nearest where nobody can be placed. It looks at services that have been judged anew, and
+// at all where the regions have changed. Before every member has been listed, it isn't known.
+func (t *Table) noticePolicies(f *snapshot.Federation, changed bool) {
 	if !t.Settled() {
 		return
 	}
 	check := func(k snapshot.Key) {
 		if s := f.Service(k); s != nil && s.Policy != nil {
 			for _, r := range UnknownRegions(f, *s.Policy) {
-				t.notice("", shard.UnknownRegion, fmt.Sprintf("%s: policy %s: there is no region %s in the federation now", k, s.Policy, r))
+				t.notice("", shard.LesserPolicy, fmt.Sprintf("%s: policy %s: there is no region %s in the federation now", k, s.Policy, r))
+			}
+			// A host's is nearest where nobody says it.
+			if s.Policy.Choice == snapshot.Nearest && t.policy.Placeless && k.Kind != snapshot.Host {
+				t.notice("", shard.LesserPolicy, fmt.Sprintf("%s: policy %s: %s", k, s.Policy, shard.Placeless))
 			}
 		}
 	}

@@ -105,7 +105,7 @@ func (t *Table) Publish(f *snapshot.Federation, now time.Duration) (*snapshot.Fe
 	})
 	next := e.Done()
 	t.noticeVainOrders(next)
-	t.noticeUnknownRegions(next, anew)
+	t.noticePolicies(next, anew)
 	return next, moved
 }
 
@@ -186,6 +186,9 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 	leads, wake := t.chooseActive(s, d.new, now)
 	if t.noteFailovers(s, leads); wake > 0 {
 		t.wakes[s.key] = wake
+	}
+	if p := d.new.Policy; p != nil && p.Choice == snapshot.Nearest && t.policy.Placeless {
+		t.judged[s.key] = true
 	}
 	t.await(d.new)
 	for _, f := range fs {

@@ -11,7 +11,6 @@ import (
 	"github.com/fedns/fedns/internal/topology"
 	"github.com/fedns/fedns/plugin/federation/geoindex"
 	"github.com/fedns/fedns/plugin/federation/observe"
-	"github.com/fedns/fedns/plugin/federation/status"
 )
 
 func (s *stanza) chooses(a args) (err error) {
@@ -19,10 +18,11 @@ func (s *stanza) chooses(a args) (err error) {
 	return err
 }
 
-// placed warns of a policy that needs to know where clients are, where nothing says it.
+// placed looks whether anything says where clients are, and warns of a policy that needs it.
 func (s *stanza) placed() {
-	if p := s.policy.Choice; p.Choice == snapshot.Nearest && s.Options.Database == "" && len(s.Options.Nets) == 0 {
-		observe.Log.Warningf("federation %s: policy %s (%s): %s", s.name, p, s.positions.of("policy"), status.Placeless)
+	s.policy.Placeless = s.Options.Database == "" && len(s.Options.Nets) == 0
+	if p := s.policy.Choice; p.Choice == snapshot.Nearest && s.policy.Placeless {
+		observe.Log.Warningf("federation %s: policy %s (%s): %s", s.name, p, s.positions.of("policy"), shard.Placeless)
 	}
 }
 

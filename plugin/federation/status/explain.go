@@ -20,6 +20,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/pipeline"
+	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/table"
 	"github.com/fedns/fedns/internal/topology"
@@ -206,7 +207,7 @@ func (s *Status) remarks(federation int, a *answer.Answer, e table.Explanation) 
 	switch {
 	case p.Choice != snapshot.Nearest:
 	case !l.Configured() && a.Service.Key.Kind != snapshot.Host: // theirs it is anyway
-		out = append(out, fmt.Sprintf("policy %s: %s", p, Placeless))
+		out = append(out, fmt.Sprintf("policy %s: %s", p, shard.Placeless))
 	case l.Lacks():
 		out = append(out, fmt.Sprintf("policy %s: there is no database to place clients by: those that no nets place get every shard, for a short time", p))
 	}

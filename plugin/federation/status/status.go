@@ -76,9 +76,6 @@ type Registry interface {
 	Peers(now time.Time) (all []report.Peer, wrong string)
 }
 
-// Placeless is what nearest comes to where nobody can be placed.
-const Placeless = "there is neither geo nor nets, so nobody knows where clients are: everybody gets every shard"
-
 // New makes a Status.
 func New(c Config) *Status {
 	ended := make(chan struct{})

@@ -20,6 +20,7 @@ func TestSaid(t *testing.T) {
 		"astray": {members: "iowa taiwan", policy: "failover us-central1 mars failback manual"},
 		"hand":   {members: "iowa taiwan", policy: "failover us-central1 asia-east1 failback manual"},
 		"bad":    {members: "iowa taiwan", policy: "closest"},
+		"close":  {members: "iowa taiwan", policy: "nearest 2"},
 	})
 	if err := os.WriteFile(w.overrides(), []byte("failback service/shop/first reason \"why not\"\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -40,6 +41,8 @@ func TestSaid(t *testing.T) {
 	logged(t, s, "federation fed: policy nearest within 5% ("+s.Corefile+":")
 	logged(t, s, placeless)
 	explained("web", placeless)
+	logged(t, s, "[WARNING] plugin/federation: shop/close: policy nearest 2: "+placeless)
+	explained("close", placeless)
 
 	logged(t, s, `override "failback service/shop/first" changes nothing: its policy, failover europe-west1 asia-east1, goes back by itself`)
 	bin, err := fedctlBinary()
