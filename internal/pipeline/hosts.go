@@ -13,7 +13,8 @@ import (
 var ErrNoHost = errors.New("has no address")
 
 // A Resolver looks up the addresses of a hostname and how long they may be used.
-// An error that isn't ErrNoHost means that nothing was learned.
+// An error that isn't ErrNoHost means that nothing was learned; with addresses, of the
+// family that they aren't of.
 type Resolver interface {
 	Lookup(ctx context.Context, host string) ([]netip.Addr, time.Duration, error)
 }
@@ -45,7 +46,8 @@ func (w *worker) followHosts(ctx context.Context) {
 			}
 			hctx, cancel := context.WithCancel(ctx)
 			running[h] = cancel
-			w.wg.Go(func() { w.resolve(hctx, i, h) })
+			known := t.Resolution(h)
+			w.wg.Go(func() { w.resolve(hctx, i, h, known) })
 		}
 		for h, cancel := range running {
 			if _, ok := slices.BinarySearch(want, h); !ok {
@@ -58,8 +60,8 @@ func (w *worker) followHosts(ctx context.Context) {
 
 // resolve keeps a table's addresses of one hostname until ctx ends. When nothing
 // can be learned, what was known stays: a resolver's failure is not a load
-// balancer's.
-func (p *Pipeline) resolve(ctx context.Context, federation int, host string) {
+// balancer's. So it is with each family.
+func (p *Pipeline) resolve(ctx context.Context, federation int, host string, known []netip.Addr) {
 	f := p.federations[federation]
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -75,18 +77,28 @@ func (p *Pipeline) resolve(ctx context.Context, federation int, host string) {
 		if ctx.Err() != nil {
 			return
 		}
+		if len(addrs) > 0 && err != nil {
+			kept := others(known, addrs)
+			if addrs = append(addrs, kept...); len(kept) == 0 {
+				err = nil // some servers of load balancers' names never answer for AAAA
+			}
+		}
 		wait := retry
 		switch {
-		case err == nil:
-			again = firstRetry
+		case len(addrs) > 0:
 			slices.SortFunc(addrs, netip.Addr.Compare)
 			p.send(ctx, func(w *worker) { w.resolved(federation, host, addrs) })
+			known, again = addrs, firstRetry
+			if err != nil {
+				break
+			}
 			wait = min(max(ttl, minRefresh), maxRefresh)
 			if last != "" {
 				p.log.Info("load balancer " + host + ": resolves again")
 			}
 			last = ""
 		case errors.Is(err, ErrNoHost):
+			known = nil
 			p.send(ctx, func(w *worker) { w.resolved(federation, host, nil) })
 		default:
 			wait, again = again, min(2*again, retry)
@@ -100,4 +112,11 @@ func (p *Pipeline) resolve(ctx context.Context, federation int, host string) {
 		}
 		timer.Reset(wait)
 	}
+}
+
+// others are those of known that are of a family of which there is none in found.
+func others(known, found []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(known), func(a netip.Addr) bool {
+		return slices.ContainsFunc(found, func(b netip.Addr) bool { return a.Is4() == b.Is4() })
+	})
 }

@@ -225,6 +225,23 @@ func TestHosts(t *testing.T) {
 		if up(p) != 2 {
 			t.Fatalf("%d addresses", up(p))
 		}
+		// What isn't heard of one family takes nothing of it out; what the other says counts.
+		half := errors.New("resolver 192.0.2.53: SERVFAIL for lb.example AAAA")
+		r.set("lb.example.", answer{addrs: []string{"192.0.2.6", "192.0.2.7"}, ttl: time.Minute, err: half})
+		if settle(time.Minute); up(p) != 3 {
+			t.Errorf("%d addresses, with no answer for AAAA", up(p))
+		}
+		if n := strings.Count(l.String(), half.Error()); n != 1 {
+			t.Errorf("that the half failed is logged %d times", n)
+		}
+		r.set("lb.example.", answer{addrs: []string{"2001:db8::7"}, ttl: time.Minute, err: half})
+		if settle(time.Minute); up(p) != 3 {
+			t.Errorf("%d addresses, with no answer for A", up(p))
+		}
+		r.set("lb.example.", answer{addrs: []string{"192.0.2.7", "2001:db8::7"}, ttl: time.Minute})
+		if settle(6 * time.Second); up(p) != 2 {
+			t.Errorf("%d addresses, when both answer again", up(p))
+		}
 		r.set("lb.example.", answer{addrs: []string{"192.0.2.8"}, ttl: time.Second})
 		if settle(30 * time.Second); up(p) != 2 {
 			t.Error("looked up again before the TTL was over")

@@ -45,7 +45,7 @@ type Table struct {
 	inherited map[snapshot.Key]shard.Failovers // of a table before this one: where leads begin
 	releads   map[snapshot.Key]bool            // services whose leads have changed
 	heeded    map[string][]snapshot.Key        // orders to go back, and who has gone back by them, until it is said
-	judged    map[snapshot.Key]bool            // services under failover whose policy has to be looked at
+	judged    map[snapshot.Key]bool            // services whose own policy may mean less than it says, and has to be looked at
 
 	dirty         map[snapshot.Key]bool
 	scopes        bool // the places of a member have changed
@@ -362,6 +362,14 @@ func (t *Table) Resolutions() map[string][]netip.Addr {
 		}
 	}
 	return out
+}
+
+// Resolution is what is known of a load balancer's name.
+func (t *Table) Resolution(name string) []netip.Addr {
+	if h := t.hosts[name]; h != nil {
+		return h.addrs
+	}
+	return nil
 }
 
 // Resolved takes in the addresses of a load balancer's name; none: it has none.

@@ -223,7 +223,7 @@ func (s *stanza) resolves(a args) error {
 	if len(a.list) == 0 {
 		return errors.New("needs an address, such as 127.0.0.1:53")
 	}
-	s.resolver = &resolver{timeout: lookupTimeout}
+	s.resolver = &resolver{patience: lookupPatience}
 	for _, v := range a.list {
 		server, err := hostPort(v)
 		if err != nil {

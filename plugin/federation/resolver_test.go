@@ -38,6 +38,11 @@ func recursive(t *testing.T) *dnstest.Server {
 			} else {
 				m.Rcode = dns.RcodeServerFailure
 			}
+		case "slow.example.": // answers long after another server, or the same, could have been asked again
+			time.Sleep(patience + patience/2)
+			if a {
+				m.Answer = []dns.RR{rr("slow.example. 30 A 192.0.2.4")}
+			}
 		case "empty.example.":
 		case "long.example.":
 			if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
@@ -56,18 +61,22 @@ func recursive(t *testing.T) *dnstest.Server {
 	return s
 }
 
+// patience is that of the test's resolvers.
+const patience = time.Second
+
 func TestLookup(t *testing.T) {
 	s := recursive(t)
 	dead := "127.0.0.1:1" // the first server being down costs time only
-	r := &resolver{servers: []string{dead, s.Addr}, timeout: time.Second}
+	r := &resolver{servers: []string{dead, s.Addr}, patience: patience}
 	for _, tt := range []struct {
 		host string
 		want []string
 		ttl  time.Duration
-		fail string // "none": no address for certain; "unknown": nothing learned
+		fail string // "none": no address for certain; "unknown": nothing learned of one family, or of both
 	}{
 		{"both.example", []string{"192.0.2.1", "192.0.2.2", "2001:db8::1"}, 60 * time.Second, ""},
-		{"half.example", []string{"192.0.2.3"}, 30 * time.Second, ""},
+		{"half.example", []string{"192.0.2.3"}, 30 * time.Second, "unknown"},
+		{"slow.example", []string{"192.0.2.4"}, 30 * time.Second, ""},
 		{"long.example", []string{"2001:db8::2"}, 5 * time.Second, ""},
 		{"empty.example", nil, 0, "none"},
 		{"missing.example", nil, 0, "none"},
@@ -88,8 +97,11 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%s: %v, %v, %v; want %v, %v, %q", tt.host, got, ttl, err, tt.want, tt.ttl, tt.fail)
 		}
 	}
-	if _, _, err := (&resolver{servers: []string{dead}, timeout: time.Second}).Lookup(t.Context(), "both.example"); err == nil || errors.Is(err, pipeline.ErrNoHost) {
+	if _, _, err := (&resolver{servers: []string{dead}, patience: patience}).Lookup(t.Context(), "both.example"); err == nil || errors.Is(err, pipeline.ErrNoHost) {
 		t.Errorf("a dead resolver says %v", err)
+	}
+	if _, _, err := (&resolver{servers: []string{s.Addr}, patience: patience}).Lookup(t.Context(), "slow.example"); err != nil {
+		t.Errorf("the only resolver is slow: %v", err)
 	}
 	if _, _, err := (&resolver{}).Lookup(t.Context(), "both.example"); err == nil {
 		t.Error("no resolver at all, and no error")
