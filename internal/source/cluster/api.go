@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -46,7 +47,11 @@ type credentials struct {
 	inline  bool   // it isn't a file, and can't name any
 	content []byte
 	plugin  *apireply.Plugin // for a user by exec; nil: nobody else shares it
+	dial    dialer           // nil: TCP
 }
+
+// A dialer connects to an address.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
 func (k *credentials) String() string {
 	if k.inline {
@@ -70,7 +75,7 @@ func newAPI(k credentials, context string) (*api, error) {
 	}
 	a := &api{readyz: base.JoinPath("readyz").String()}
 	heart := rest.CopyConfig(config)
-	dial(heart)
+	k.connect(heart)
 	// A request that times out leaves an HTTP/2 connection as it is, and the next
 	// would try its luck with the same dead one. HTTP/1.1 begins with a new one.
 	heart.NextProtos = []string{"http/1.1"}
@@ -99,11 +104,13 @@ func (a *api) close() {
 	utilnet.CloseIdleConnectionsFor(a.heart.Transport)
 }
 
-// dial gives a dialer of its own to a config, which also means a transport of its
+// connect gives a dialer of its own to a config, which also means a transport of its
 // own. Connections that are silent are found out by client-go's HTTP/2 pings:
 // 30 s, and 15 s more.
-func dial(config *rest.Config) {
-	config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+func (k *credentials) connect(config *rest.Config) {
+	if config.Dial = k.dial; k.dial == nil {
+		config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	}
 }
 
 func (k *credentials) rest(context string) (*rest.Config, error) {
@@ -160,6 +167,6 @@ func (k *credentials) rest(context string) (*rest.Config, error) {
 	if config.ExecProvider != nil {
 		config.Wrap(k.plugin.Inner)
 	}
-	dial(config)
+	k.connect(config)
 	return config, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/fedns/fedns/internal/kube/apireply"
 )
@@ -55,24 +56,26 @@ func TestExcess(t *testing.T) {
 		for _, streams := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s streams=%v", test.name, streams), func(t *testing.T) {
 				t.Parallel()
-				s := serve(t)
-				s.streams, s.bounds = streams, &bounds
-				s.fill()
-				v, j, w := s.follow(t, quick)
-				v.becomes(t, filled)
-				eventually(t, "watches", func() bool { return s.watching() >= 4 })
-				test.more(s)
-				eventually(t, "a silence, and why", func() bool {
-					return v.says("silent") > 0 && strings.Contains(w.Trouble(), "excess: ") && strings.Contains(w.Trouble(), test.says) && counted(w, excess) > 0 && j.has("ERROR", test.says) > 0
-				})
-				for _, known := range []string{"svc shop/web [192.0.2.1]", "slice shop/web-1 web[{us-a  true}]", "node n1 us/"} {
-					if !strings.Contains(v.String(), known) {
-						t.Errorf("%s has gone: %s", known, v)
+				synctest.Test(t, func(t *testing.T) {
+					s := serve(t)
+					s.streams, s.bounds = streams, &bounds
+					s.fill()
+					v, j, w := s.follow(t, quick)
+					v.becomes(t, filled)
+					eventually(t, "watches", func() bool { return s.watching() >= 4 })
+					test.more(s)
+					eventually(t, "a silence, and why", func() bool {
+						return v.says("silent") > 0 && strings.Contains(w.Trouble(), "excess: ") && strings.Contains(w.Trouble(), test.says) && counted(w, excess) > 0 && j.has("ERROR", test.says) > 0
+					})
+					for _, known := range []string{"svc shop/web [192.0.2.1]", "slice shop/web-1 web[{us-a  true}]", "node n1 us/"} {
+						if !strings.Contains(v.String(), known) {
+							t.Errorf("%s has gone: %s", known, v)
+						}
 					}
-				}
-				test.less(s)
-				eventually(t, "all as before", func() bool {
-					return v.String() == filled && w.Trouble() == "" && v.says("fresh") >= v.says("silent")
+					test.less(s)
+					eventually(t, "all as before", func() bool {
+						return v.String() == filled && w.Trouble() == "" && v.says("fresh") >= v.says("silent")
+					})
 				})
 			})
 		}
@@ -82,20 +85,22 @@ func TestExcess(t *testing.T) {
 // What failed while it was needed is nothing to be silent for when nobody needs it any more.
 func TestSilenceOfWhatIsNoLongerNeeded(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.fill()
-	s.set("ingresses", "front", `"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}`)
-	s.do(func() {
-		s.front = func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasSuffix(r.URL.Path, "/ingressclasses") {
-				io.WriteString(w, "{}")
-				return
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		s.set("ingresses", "front", `"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}`)
+		s.do(func() {
+			s.front = func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/ingressclasses") {
+					io.WriteString(w, "{}")
+					return
+				}
+				s.answer(w, r)
 			}
-			s.answer(w, r)
-		}
+		})
+		v, _, w := s.follow(t, quick)
+		eventually(t, "a silence", func() bool { return v.says("silent") > 0 && strings.Contains(w.Trouble(), "unexpected: ") })
+		s.remove("ingresses", "front")
+		eventually(t, "fresh", func() bool { return v.says("fresh") >= v.says("silent") && w.Trouble() == "" })
 	})
-	v, _, w := s.follow(t, quick)
-	eventually(t, "a silence", func() bool { return v.says("silent") > 0 && strings.Contains(w.Trouble(), "unexpected: ") })
-	s.remove("ingresses", "front")
-	eventually(t, "fresh", func() bool { return v.says("fresh") >= v.says("silent") && w.Trouble() == "" })
 }

@@ -148,13 +148,14 @@ type fuzzed struct {
 
 func fuzz(f *testing.F) *fuzzed {
 	was := backoff
-	backoff.Duration, backoff.Cap = 5*time.Millisecond, 20*time.Millisecond
+	backoff.Duration, backoff.Cap = time.Millisecond, 5*time.Millisecond
 	f.Cleanup(func() { backoff = was })
 	elsewhere := serve(f)
 	elsewhere.populate(7)
 	s := serve(f)
 	s.streams, elsewhere.streams = false, false
 	s.handover = time.Nanosecond // nothing that is lost is to be hidden by it
+	s.pace = 5 * time.Millisecond
 	s.populate(2)
 	v, j, _ := s.follow(f, choosing)
 	eventually(f, "all of it", func() bool { return v.says("fresh") > 0 && strings.Count(v.String(), ";") == 20 })
@@ -200,7 +201,7 @@ func (z *fuzzed) try(t *testing.T, p *spoiler, what func() string) {
 				}
 			}
 		})
-		for end := time.Now().Add(10 * time.Second); z.opened(p.resource) < open; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); z.opened(p.resource) < open; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s isn't watched again after\n%s\nlog: %q", p.resource, what(), z.log.all())
 			}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -174,186 +175,196 @@ const routed = `"metadata": {"labels": {"fedns.io/export": "true"}}, "spec": {"h
 // A cluster without the Gateway API is known all the same, at once; when it is
 // installed, that is noticed.
 func TestWatcherWithoutGatewayAPI(t *testing.T) {
-	for _, streams := range []bool{true, false} {
-		s := serve(t)
-		s.streams = streams
-		s.fill()
-		v, j, w := s.follow(t, nil)
-		eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
-		if v.String() != filled || len(j.all()) != 1 || counted(w, other) != 0 {
-			t.Errorf("%s, log: %q", v, j.all())
+	synctest.Test(t, func(t *testing.T) {
+		for _, streams := range []bool{true, false} {
+			s := serve(t)
+			s.streams = streams
+			s.fill()
+			v, j, w := s.follow(t, nil)
+			eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
+			if v.String() != filled || len(j.all()) != 1 || counted(w, other) != 0 {
+				t.Errorf("%s, log: %q", v, j.all())
+			}
+			s.set("httproutes", "route", routed)
+			s.do(func() { s.gateway = true })
+			v.becomes(t, "HTTPRoute shop/route [] [shop.example.com]; "+filled)
+			eventually(t, "watches", func() bool { return s.watching() == 7 })
+			s.set("gateways", "front", `"status": {"addresses": [{"value": "192.0.2.9"}]}`)
+			v.becomes(t, "Gateway shop/front [192.0.2.9] []; HTTPRoute shop/route [] [shop.example.com]; "+filled)
+			if j.has("INFO cluster gce-us: httproutes: the cluster has them now, 1 of ours") != 1 {
+				t.Errorf("log: %q", j.all())
+			}
+			s.remove("httproutes", "route")
+			v.becomes(t, "Gateway shop/front [192.0.2.9] []; "+filled)
+			// And taken away.
+			s.do(func() { s.gateway = false; s.tell("gateways", ""); s.tell("gateways", "") })
+			s.do(func() {
+				s.tell("gateways", `{"type":"ERROR","object":`+status(410, "Expired")+`}`)
+			})
+			v.becomes(t, filled)
+			if v.says("silent") > 0 || j.has("ERROR") > 0 || j.has("WARN") > 0 {
+				t.Errorf("log: %q", j.all())
+			}
 		}
-		s.set("httproutes", "route", routed)
-		s.do(func() { s.gateway = true })
-		v.becomes(t, "HTTPRoute shop/route [] [shop.example.com]; "+filled)
-		eventually(t, "watches", func() bool { return s.watching() == 7 })
-		s.set("gateways", "front", `"status": {"addresses": [{"value": "192.0.2.9"}]}`)
-		v.becomes(t, "Gateway shop/front [192.0.2.9] []; HTTPRoute shop/route [] [shop.example.com]; "+filled)
-		if j.has("INFO cluster gce-us: httproutes: the cluster has them now, 1 of ours") != 1 {
-			t.Errorf("log: %q", j.all())
-		}
-		s.remove("httproutes", "route")
-		v.becomes(t, "Gateway shop/front [192.0.2.9] []; "+filled)
-		// And taken away.
-		s.do(func() { s.gateway = false; s.tell("gateways", ""); s.tell("gateways", "") })
-		s.do(func() {
-			s.tell("gateways", `{"type":"ERROR","object":`+status(410, "Expired")+`}`)
-		})
-		v.becomes(t, filled)
-		if v.says("silent") > 0 || j.has("ERROR") > 0 || j.has("WARN") > 0 {
-			t.Errorf("log: %q", j.all())
-		}
-	}
+	})
 }
 
 // Roles of old don't speak of it, and an API may be broken: nothing else waits.
 func TestWatcherRefusedGatewayAPI(t *testing.T) {
 	t.Parallel()
-	for code, why := range map[int]reason{http.StatusForbidden: forbidden, http.StatusServiceUnavailable: other} {
-		s := serve(t)
-		s.fill()
-		for _, r := range []string{"gateways", "httproutes", "grpcroutes"} {
-			s.refuse[r] = code
+	synctest.Test(t, func(t *testing.T) {
+		for code, why := range map[int]reason{http.StatusForbidden: forbidden, http.StatusServiceUnavailable: other} {
+			s := serve(t)
+			s.fill()
+			for _, r := range []string{"gateways", "httproutes", "grpcroutes"} {
+				s.refuse[r] = code
+			}
+			v, j, w := s.follow(t, quick)
+			eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
+			v.becomes(t, filled)
+			eventually(t, "a warning", func() bool { return j.has("WARN cluster gce-us: the Gateway API: ", "; going on without") == 1 })
+			was := counted(w, why)
+			eventually(t, "more of them", func() bool { return counted(w, why) > was+6 })
+			if n := j.has("WARN"); n != 1 || j.has("ERROR") > 0 || v.says("silent") > 0 || v.forgone != 3 {
+				t.Errorf("%d warnings, %d lists forgone, log: %q", n, v.forgone, j.all())
+			}
+			s.set("httproutes", "route", routed)
+			s.do(func() { clear(s.refuse); s.gateway = true })
+			v.becomes(t, "HTTPRoute shop/route [] [shop.example.com]; "+filled)
+			eventually(t, "peace", func() bool { return j.has("INFO cluster gce-us: the Gateway API: no longer refused") == 1 })
+			// Refused again, what is known stays.
+			s.do(func() { s.refuse["httproutes"] = code; s.tell("httproutes", "") })
+			eventually(t, "a second warning", func() bool { return j.has("WARN cluster gce-us: the Gateway API: ") == 2 })
+			if v.String() != "HTTPRoute shop/route [] [shop.example.com]; "+filled {
+				t.Error(v)
+			}
 		}
-		v, j, w := s.follow(t, quick)
-		eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
-		v.becomes(t, filled)
-		eventually(t, "a warning", func() bool { return j.has("WARN cluster gce-us: the Gateway API: ", "; going on without") == 1 })
-		was := counted(w, why)
-		eventually(t, "more of them", func() bool { return counted(w, why) > was+6 })
-		if n := j.has("WARN"); n != 1 || j.has("ERROR") > 0 || v.says("silent") > 0 || v.forgone != 3 {
-			t.Errorf("%d warnings, %d lists forgone, log: %q", n, v.forgone, j.all())
-		}
-		s.set("httproutes", "route", routed)
-		s.do(func() { clear(s.refuse); s.gateway = true })
-		v.becomes(t, "HTTPRoute shop/route [] [shop.example.com]; "+filled)
-		eventually(t, "peace", func() bool { return j.has("INFO cluster gce-us: the Gateway API: no longer refused") == 1 })
-		// Refused again, what is known stays.
-		s.do(func() { s.refuse["httproutes"] = code; s.tell("httproutes", "") })
-		eventually(t, "a second warning", func() bool { return j.has("WARN cluster gce-us: the Gateway API: ") == 2 })
-		if v.String() != "HTTPRoute shop/route [] [shop.example.com]; "+filled {
-			t.Error(v)
-		}
-	}
+	})
 }
 
 // What has listeners and routes beside those of HTTP is asked for where there is a
 // Gateway, in the versions of it that are read, until the cluster knows one.
 func TestWatcherListenerSets(t *testing.T) {
-	const exported = `"metadata": {"labels": {"fedns.io/export": "true"}}`
-	for _, streams := range []bool{true, false} {
-		for _, version := range versions["TLSRoute"] {
-			s := serve(t)
-			s.streams, s.gateway = streams, true
-			s.at = map[string]string{"tlsroutes": version, "listenersets": "-"}
-			s.fill()
-			s.set("tlsroutes", "route", routed)
-			s.set("xlistenersets", "set", exported+`, "spec": {"parentRef": {"name": "front"}}`)
-			v, j, w := s.follow(t, nil)
-			eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
-			v.becomes(t, filled)
-			asked := func(resource string) (n int) {
-				s.do(func() {
-					for _, a := range s.asked {
-						if _, what, _ := strings.Cut(a, " "); strings.HasPrefix(what, resource+"?") {
-							n++
+	synctest.Test(t, func(t *testing.T) {
+		const exported = `"metadata": {"labels": {"fedns.io/export": "true"}}`
+		for _, streams := range []bool{true, false} {
+			for _, version := range versions["TLSRoute"] {
+				s := serve(t)
+				s.streams, s.gateway = streams, true
+				s.at = map[string]string{"tlsroutes": version, "listenersets": "-"}
+				s.fill()
+				s.set("tlsroutes", "route", routed)
+				s.set("xlistenersets", "set", exported+`, "spec": {"parentRef": {"name": "front"}}`)
+				v, j, w := s.follow(t, nil)
+				eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
+				v.becomes(t, filled)
+				asked := func(resource string) (n int) {
+					s.do(func() {
+						for _, a := range s.asked {
+							if _, what, _ := strings.Cut(a, " "); strings.HasPrefix(what, resource+"?") {
+								n++
+							}
 						}
-					}
+					})
+					return n
+				}
+				if n := asked("tlsroutes") + asked("listenersets") + asked("xlistenersets"); n > 0 {
+					t.Errorf("asked %d times without a Gateway", n)
+				}
+				s.set("gateways", "front", exported+`, "status": {"addresses": [{"value": "192.0.2.9"}]}`)
+				v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; XListenerSet shop/set [] []; "+filled)
+				eventually(t, "told of changes", func() bool { return s.watched("tlsroutes") && s.watched("xlistenersets") })
+				s.remove("tlsroutes", "route")
+				s.remove("xlistenersets", "set")
+				v.becomes(t, "Gateway shop/front [192.0.2.9] []; "+filled)
+				s.set("tlsroutes", "route", routed)
+				v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; "+filled)
+				// The version is given up for another: the objects are the same.
+				said, before := len(v.story()), asked("tlsroutes")
+				s.do(func() {
+					s.at["tlsroutes"] = map[bool]string{true: versions["TLSRoute"][1], false: gatewayAPI}[version == gatewayAPI]
+					s.tell("tlsroutes", "")
 				})
-				return n
-			}
-			if n := asked("tlsroutes") + asked("listenersets") + asked("xlistenersets"); n > 0 {
-				t.Errorf("asked %d times without a Gateway", n)
-			}
-			s.set("gateways", "front", exported+`, "status": {"addresses": [{"value": "192.0.2.9"}]}`)
-			v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; XListenerSet shop/set [] []; "+filled)
-			eventually(t, "told of changes", func() bool { return s.watched("tlsroutes") && s.watched("xlistenersets") })
-			s.remove("tlsroutes", "route")
-			s.remove("xlistenersets", "set")
-			v.becomes(t, "Gateway shop/front [192.0.2.9] []; "+filled)
-			s.set("tlsroutes", "route", routed)
-			v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; "+filled)
-			// The version is given up for another: the objects are the same.
-			said, before := len(v.story()), asked("tlsroutes")
-			s.do(func() {
-				s.at["tlsroutes"] = map[bool]string{true: versions["TLSRoute"][1], false: gatewayAPI}[version == gatewayAPI]
-				s.tell("tlsroutes", "")
-			})
-			eventually(t, "told of changes again", func() bool { return asked("tlsroutes") > before && s.watched("tlsroutes") })
-			s.set("tlsroutes", "other", strings.ReplaceAll(routed, "shop.", "other."))
-			v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/other [] [other.example.com]; TLSRoute shop/route [] [shop.example.com]; "+filled)
-			if more := v.story()[said:]; len(more) > 0 {
-				t.Errorf("another version was told of as %q", more)
-			}
-			// ListenerSets come.
-			s.do(func() { s.at["listenersets"] = gatewayAPI })
-			s.set("listenersets", "set", exported+`, "spec": {"parentRef": {"name": "front"}}`)
-			v.becomes(t, "Gateway shop/front [192.0.2.9] []; ListenerSet shop/set [] []; TLSRoute shop/other [] [other.example.com]; TLSRoute shop/route [] [shop.example.com]; "+filled)
-			if j.has("ERROR") > 0 || j.has("WARN") > 0 || counted(w, other) > 0 {
-				t.Errorf("log: %q", j.all())
+				eventually(t, "told of changes again", func() bool { return asked("tlsroutes") > before && s.watched("tlsroutes") })
+				s.set("tlsroutes", "other", strings.ReplaceAll(routed, "shop.", "other."))
+				v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/other [] [other.example.com]; TLSRoute shop/route [] [shop.example.com]; "+filled)
+				if more := v.story()[said:]; len(more) > 0 {
+					t.Errorf("another version was told of as %q", more)
+				}
+				// ListenerSets come.
+				s.do(func() { s.at["listenersets"] = gatewayAPI })
+				s.set("listenersets", "set", exported+`, "spec": {"parentRef": {"name": "front"}}`)
+				v.becomes(t, "Gateway shop/front [192.0.2.9] []; ListenerSet shop/set [] []; TLSRoute shop/other [] [other.example.com]; TLSRoute shop/route [] [shop.example.com]; "+filled)
+				if j.has("ERROR") > 0 || j.has("WARN") > 0 || counted(w, other) > 0 {
+					t.Errorf("log: %q", j.all())
+				}
 			}
 		}
-	}
+	})
 }
 
 // A cluster isn't known before what its Gateway is reached by is.
 func TestWatcherAwaitsListenerSets(t *testing.T) {
-	s := serve(t)
-	s.gateway = true
-	s.fill()
-	s.set("gateways", "front", `"status": {"addresses": [{"value": "192.0.2.9"}]}`)
-	s.refuse["tlsroutes"], s.refuse["listenersets"], s.refuse["xlistenersets"] = http.StatusUnauthorized, http.StatusUnauthorized, http.StatusUnauthorized
-	s.set("tlsroutes", "route", routed)
-	v, _, w := s.follow(t, quick)
-	eventually(t, "refusals", func() bool { return counted(w, unauthorized) > 6 })
-	if v.says("fresh") > 0 {
-		t.Error("known before its TLSRoutes")
-	}
-	s.do(func() { clear(s.refuse) })
-	v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; "+filled)
-	eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.gateway = true
+		s.fill()
+		s.set("gateways", "front", `"status": {"addresses": [{"value": "192.0.2.9"}]}`)
+		s.refuse["tlsroutes"], s.refuse["listenersets"], s.refuse["xlistenersets"] = http.StatusUnauthorized, http.StatusUnauthorized, http.StatusUnauthorized
+		s.set("tlsroutes", "route", routed)
+		v, _, w := s.follow(t, quick)
+		eventually(t, "refusals", func() bool { return counted(w, unauthorized) > 6 })
+		if v.says("fresh") > 0 {
+			t.Error("known before its TLSRoutes")
+		}
+		s.do(func() { clear(s.refuse) })
+		v.becomes(t, "Gateway shop/front [192.0.2.9] []; TLSRoute shop/route [] [shop.example.com]; "+filled)
+		eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
+	})
 }
 
 // An API that has the Gateway API in older versions only gives the same objects.
 func TestWatcherGatewayVersions(t *testing.T) {
-	for _, streams := range []bool{true, false} {
-		for _, version := range versions["HTTPRoute"] {
-			s := serve(t)
-			s.streams, s.gateway = streams, true
-			s.at = map[string]string{"gateways": version, "httproutes": version, "grpcroutes": "-", "tlsroutes": "-", "listenersets": "-", "xlistenersets": "-"}
-			s.fill()
-			s.set("gateways", "front", `"metadata": {"labels": {"fedns.io/export": "true"}}, "spec": {"gatewayClassName": "acme"}, "status": {"addresses": [{"value": "192.0.2.9"}]}`)
-			s.set("httproutes", "route", routed)
-			s.set("gatewayclasses", "acme", `"metadata": {"annotations": {"fedns.io/front": "shop/ctl"}}`)
-			v, j, w := s.follow(t, nil)
-			rest := strings.Replace(filled, "; svc", "; standby shop/ctl absent; svc", 1)
-			const all = "Gateway shop/front [192.0.2.9] []; HTTPRoute shop/route [] [shop.example.com]; class Gateway acme shop/ctl false; "
-			v.becomes(t, all+rest)
-			eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
-			eventually(t, "told of changes", func() bool { return s.watched("gateways") && s.watched("httproutes") && s.watched("gatewayclasses") })
-			s.remove("httproutes", "route")
-			v.becomes(t, strings.Replace(all, "HTTPRoute shop/route [] [shop.example.com]; ", "", 1)+rest)
-			s.set("httproutes", "route", routed)
-			v.becomes(t, all+rest)
-			// It is brought up to date: the objects are the same.
-			said, before := len(v.story()), s.count("watch httproutes")
-			s.do(func() {
-				for _, r := range []string{"gateways", "httproutes"} {
-					s.at[r] = gatewayAPI
-					s.tell(r, "")
+	synctest.Test(t, func(t *testing.T) {
+		for _, streams := range []bool{true, false} {
+			for _, version := range versions["HTTPRoute"] {
+				s := serve(t)
+				s.streams, s.gateway = streams, true
+				s.at = map[string]string{"gateways": version, "httproutes": version, "grpcroutes": "-", "tlsroutes": "-", "listenersets": "-", "xlistenersets": "-"}
+				s.fill()
+				s.set("gateways", "front", `"metadata": {"labels": {"fedns.io/export": "true"}}, "spec": {"gatewayClassName": "acme"}, "status": {"addresses": [{"value": "192.0.2.9"}]}`)
+				s.set("httproutes", "route", routed)
+				s.set("gatewayclasses", "acme", `"metadata": {"annotations": {"fedns.io/front": "shop/ctl"}}`)
+				v, j, w := s.follow(t, nil)
+				rest := strings.Replace(filled, "; svc", "; standby shop/ctl absent; svc", 1)
+				const all = "Gateway shop/front [192.0.2.9] []; HTTPRoute shop/route [] [shop.example.com]; class Gateway acme shop/ctl false; "
+				v.becomes(t, all+rest)
+				eventually(t, "fresh", func() bool { return v.says("fresh") == 1 })
+				eventually(t, "told of changes", func() bool { return s.watched("gateways") && s.watched("httproutes") && s.watched("gatewayclasses") })
+				s.remove("httproutes", "route")
+				v.becomes(t, strings.Replace(all, "HTTPRoute shop/route [] [shop.example.com]; ", "", 1)+rest)
+				s.set("httproutes", "route", routed)
+				v.becomes(t, all+rest)
+				// It is brought up to date: the objects are the same.
+				said, before := len(v.story()), s.count("watch httproutes")
+				s.do(func() {
+					for _, r := range []string{"gateways", "httproutes"} {
+						s.at[r] = gatewayAPI
+						s.tell(r, "")
+					}
+				})
+				eventually(t, "told of changes again", func() bool { return s.count("watch httproutes") > before && s.watched("httproutes") })
+				s.set("httproutes", "other", strings.ReplaceAll(routed, "shop.", "other."))
+				v.becomes(t, strings.Replace(all, "HTTPRoute", "HTTPRoute shop/other [] [other.example.com]; HTTPRoute", 1)+rest)
+				if more := v.story()[said:]; len(more) > 0 {
+					t.Errorf("another version was told of as %q", more)
 				}
-			})
-			eventually(t, "told of changes again", func() bool { return s.count("watch httproutes") > before && s.watched("httproutes") })
-			s.set("httproutes", "other", strings.ReplaceAll(routed, "shop.", "other."))
-			v.becomes(t, strings.Replace(all, "HTTPRoute", "HTTPRoute shop/other [] [other.example.com]; HTTPRoute", 1)+rest)
-			if more := v.story()[said:]; len(more) > 0 {
-				t.Errorf("another version was told of as %q", more)
-			}
-			if j.has("ERROR") > 0 || j.has("WARN") > 0 || counted(w, other) > 0 {
-				t.Errorf("log: %q", j.all())
+				if j.has("ERROR") > 0 || j.has("WARN") > 0 || counted(w, other) > 0 {
+					t.Errorf("log: %q", j.all())
+				}
 			}
 		}
-	}
+	})
 }
 
 // What an API says of a route may be followed by its controller's word; a manifest's isn't.

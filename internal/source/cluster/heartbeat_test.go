@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,7 +34,7 @@ func story(parts ...any) (out []string) {
 func (v *view) told(t *testing.T, parts ...any) {
 	t.Helper()
 	want := story(parts...)
-	for end := time.Now().Add(patience); !slices.Equal(slices.Compact(v.story()), want); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !slices.Equal(slices.Compact(v.story()), want); time.Sleep(step) {
 		if time.Now().After(end) {
 			t.Fatalf("after %v the story is\n %q\nnot\n %q", patience, v.story(), want)
 		}
@@ -53,12 +54,11 @@ func (v *view) recovers(t *testing.T) {
 	}
 }
 
-// quick is a heartbeat that a busy machine keeps up, and a test can wait for.
+// quick is a heartbeat whose silence is soon one.
 func quick(c *Config) {
 	c.Heartbeat = Heartbeat{Period: quickTimeout / 6, Timeout: quickTimeout}
 }
 
-// quickTimeout is longer than two cores with ten times their work let a beat wait.
 const quickTimeout = 2500 * time.Millisecond
 
 // pause stops the server where it stands; resume lets it go on.
@@ -84,71 +84,75 @@ func (s *apiServer) refusing(codes map[string]int) { s.do(func() { s.refuse = co
 // The API hangs with its connections open, as after SIGSTOP.
 func TestSilence(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.fill()
-	v, j, w := s.follow(t, quick)
-	v.told(t, lists, "fresh")
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	heard := w.Heard()
-	eventually(t, "a beat", func() bool { return w.Heard().After(heard) })
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		v, j, w := s.follow(t, quick)
+		v.told(t, lists, "fresh")
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		heard := w.Heard()
+		eventually(t, "a beat", func() bool { return w.Heard().After(heard) })
 
-	s.pause()
-	v.told(t, lists, "fresh", "silent")
-	// It is counted from the last beat, which came after what was heard above.
-	if since := time.Since(heard); v.silence[0] < quickTimeout || v.silence[0] > since {
-		t.Errorf("silent for %v, reported %v after a beat", v.silence[0], since)
-	}
-	s.whisper()
-	eventually(t, "more lost beats", func() bool { return counted(w, unreachable) > 8 })
-	v.told(t, lists, "fresh", "silent")
-	if v.String() != filled {
-		t.Errorf("changed in silence: %s", v)
-	}
+		s.pause()
+		v.told(t, lists, "fresh", "silent")
+		// It is counted from the last beat, which came after what was heard above.
+		if since := time.Since(heard); v.silence[0] < quickTimeout || v.silence[0] > since {
+			t.Errorf("silent for %v, reported %v after a beat", v.silence[0], since)
+		}
+		s.whisper()
+		eventually(t, "more lost beats", func() bool { return counted(w, unreachable) > 8 })
+		v.told(t, lists, "fresh", "silent")
+		if v.String() != filled {
+			t.Errorf("changed in silence: %s", v)
+		}
 
-	s.resume()
-	began := time.Now()
-	v.told(t, lists, "fresh", "silent", lists, "fresh")
-	t.Log("fresh after", time.Since(began))
-	if v.String() != changed {
-		t.Errorf("fresh, and yet %s", v)
-	}
-	if j.has("ERROR cluster gce-us: silent for ", ": what is known of it stays; unreachable: ") != 1 || j.has("INFO cluster gce-us: fresh again after ") != 1 || len(j.all()) != 3 {
-		t.Errorf("log: %q", j.all())
-	}
+		s.resume()
+		began := time.Now()
+		v.told(t, lists, "fresh", "silent", lists, "fresh")
+		t.Log("fresh after", time.Since(began))
+		if v.String() != changed {
+			t.Errorf("fresh, and yet %s", v)
+		}
+		if j.has("ERROR cluster gce-us: silent for ", ": what is known of it stays; unreachable: ") != 1 || j.has("INFO cluster gce-us: fresh again after ") != 1 || len(j.all()) != 3 {
+			t.Errorf("log: %q", j.all())
+		}
 
-	// And once more, with the watches that the Ingress asks for.
-	eventually(t, "watches", func() bool { return s.watching() == 6 })
-	s.pause()
-	v.told(t, lists, "fresh", "silent", lists, "fresh", "silent")
-	s.resume()
-	v.told(t, lists, "fresh", "silent", lists, "fresh", "silent", lists, "fresh")
+		// And once more, with the watches that the Ingress asks for.
+		eventually(t, "watches", func() bool { return s.watching() == 6 })
+		s.pause()
+		v.told(t, lists, "fresh", "silent", lists, "fresh", "silent")
+		s.resume()
+		v.told(t, lists, "fresh", "silent", lists, "fresh", "silent", lists, "fresh")
+	})
 }
 
 // Silent again before all has been listed: it was one silence.
 func TestSilenceAgain(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.fill()
-	v, j, w := s.follow(t, quick)
-	v.told(t, lists, "fresh")
-	s.pause()
-	v.told(t, lists, "fresh", "silent")
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		v, j, w := s.follow(t, quick)
+		v.told(t, lists, "fresh")
+		s.pause()
+		v.told(t, lists, "fresh", "silent")
 
-	slow := make(chan struct{})
-	s.do(func() { s.slow = slow })
-	s.resume()
-	eventually(t, "lists that don't come", func() bool { return s.watching() == 4 && s.count("watch ") >= 8 })
-	s.pause()
-	was := counted(w, unreachable)
-	eventually(t, "more lost beats", func() bool { return counted(w, unreachable) > was+20 })
-	v.told(t, lists, "fresh", "silent")
-	s.do(func() { s.slow = nil })
-	close(slow) // what had been waiting is answered, and comes before the next lists at best
-	s.resume()
-	v.recovers(t)
-	if j.has("silent for") != 1 || j.has("fresh again") != 1 {
-		t.Errorf("log: %q", j.all())
-	}
+		slow := make(chan struct{})
+		s.do(func() { s.slow = slow })
+		s.resume()
+		eventually(t, "lists that don't come", func() bool { return s.watching() == 4 && s.count("watch ") >= 8 })
+		s.pause()
+		was := counted(w, unreachable)
+		eventually(t, "more lost beats", func() bool { return counted(w, unreachable) > was+20 })
+		v.told(t, lists, "fresh", "silent")
+		s.do(func() { s.slow = nil })
+		close(slow) // what had been waiting is answered, and comes before the next lists at best
+		s.resume()
+		v.recovers(t)
+		if j.has("silent for") != 1 || j.has("fresh again") != 1 {
+			t.Errorf("log: %q", j.all())
+		}
+	})
 }
 
 // count counts the requests that begin like that.
@@ -168,23 +172,25 @@ func TestSilenceOfAResource(t *testing.T) {
 	t.Parallel()
 	for code, r := range map[int]reason{403: forbidden, 429: throttled, 500: other} {
 		t.Run(string(r), func(t *testing.T) {
-			s := serve(t)
-			s.fill()
-			v, j, w := s.follow(t, quick)
-			v.told(t, lists, "fresh")
-			eventually(t, "watches", func() bool { return s.watching() == 4 })
-			s.refusing(map[string]int{"endpointslices": code})
-			s.whisper()
-			s.do(func() { s.tell("endpointslices", `{"type":"ERROR","object":`+status(410, "Expired")+`}`) })
-			v.told(t, lists, "fresh", "silent")
-			if v.String() != filled || counted(w, r) == 0 || counted(w, gone) != 1 || j.has("ERROR cluster gce-us: "+string(r)+": slices: ") != 1 || v.silence[0] < quickTimeout {
-				t.Errorf("%s, silent for %v, log: %q", v, v.silence, j.all())
-			}
-			s.refusing(map[string]int{})
-			v.recovers(t)
-			if v.String() != changed {
-				t.Errorf("fresh, and yet %s", v)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				s := serve(t)
+				s.fill()
+				v, j, w := s.follow(t, quick)
+				v.told(t, lists, "fresh")
+				eventually(t, "watches", func() bool { return s.watching() == 4 })
+				s.refusing(map[string]int{"endpointslices": code})
+				s.whisper()
+				s.do(func() { s.tell("endpointslices", `{"type":"ERROR","object":`+status(410, "Expired")+`}`) })
+				v.told(t, lists, "fresh", "silent")
+				if v.String() != filled || counted(w, r) == 0 || counted(w, gone) != 1 || j.has("ERROR cluster gce-us: "+string(r)+": slices: ") != 1 || v.silence[0] < quickTimeout {
+					t.Errorf("%s, silent for %v, log: %q", v, v.silence, j.all())
+				}
+				s.refusing(map[string]int{})
+				v.recovers(t)
+				if v.String() != changed {
+					t.Errorf("fresh, and yet %s", v)
+				}
+			})
 		})
 	}
 }
@@ -192,105 +198,115 @@ func TestSilenceOfAResource(t *testing.T) {
 // Credentials are revoked, while the open watches go on; then restored.
 func TestSilenceRevoked(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.fill()
-	v, j, w := s.follow(t, quick)
-	v.told(t, lists, "fresh")
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	s.do(func() { s.token = "second" })
-	v.told(t, lists, "fresh", "silent")
-	if j.has("ERROR", "silent for ", "; unauthorized: GET https://", "/readyz: 401 Unauthorized") != 1 || counted(w, unauthorized) == 0 || v.String() != filled {
-		t.Errorf("%s, log: %q", v, j.all())
-	}
-	s.whisper()
-	s.do(func() {
-		for resource := range kinds {
-			s.tell(resource, "") // now the watches notice as well
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		v, j, w := s.follow(t, quick)
+		v.told(t, lists, "fresh")
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		s.do(func() { s.token = "second" })
+		v.told(t, lists, "fresh", "silent")
+		if j.has("ERROR", "silent for ", "; unauthorized: GET https://", "/readyz: 401 Unauthorized") != 1 || counted(w, unauthorized) == 0 || v.String() != filled {
+			t.Errorf("%s, log: %q", v, j.all())
+		}
+		s.whisper()
+		s.do(func() {
+			for resource := range kinds {
+				s.tell(resource, "") // now the watches notice as well
+			}
+		})
+		eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unauthorized: ") == 1 })
+		s.do(func() { s.token = "" })
+		v.recovers(t)
+		if v.String() != changed {
+			t.Errorf("fresh, and yet %s", v)
 		}
 	})
-	eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unauthorized: ") == 1 })
-	s.do(func() { s.token = "" })
-	v.recovers(t)
-	if v.String() != changed {
-		t.Errorf("fresh, and yet %s", v)
-	}
 }
 
 // A new kubeconfig begins anew, in a silence and without one.
 func TestSilenceRotation(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.fill()
-	v, _, w := s.follow(t, quick)
-	v.told(t, lists, "fresh")
-	write(t, w.Kubeconfig, insecure(kubeconfig(s.URL, "second")))
-	v.told(t, lists, "fresh", lists, "fresh")
-	s.do(func() { s.token = "third" })
-	v.told(t, lists, "fresh", lists, "fresh", "silent")
-	write(t, w.Kubeconfig, insecure(kubeconfig(s.URL, "third")))
-	v.told(t, lists, "fresh", lists, "fresh", "silent", lists, "fresh")
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		v, _, w := s.follow(t, quick)
+		v.told(t, lists, "fresh")
+		write(t, w.Kubeconfig, insecure(kubeconfig(s.URL, "second")))
+		v.told(t, lists, "fresh", lists, "fresh")
+		s.do(func() { s.token = "third" })
+		v.told(t, lists, "fresh", lists, "fresh", "silent")
+		write(t, w.Kubeconfig, insecure(kubeconfig(s.URL, "third")))
+		v.told(t, lists, "fresh", lists, "fresh", "silent", lists, "fresh")
+	})
 }
 
 // An API that isn't there from the beginning.
 func TestSilenceFromTheStart(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.fill()
-	s.refuse[""] = http.StatusInternalServerError
-	v, _, _ := s.follow(t, quick)
-	v.told(t, "silent")
-	s.refusing(map[string]int{})
-	v.told(t, "silent", lists, "fresh")
-	if v.String() != filled {
-		t.Error(v)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		s.refuse[""] = http.StatusInternalServerError
+		v, _, _ := s.follow(t, quick)
+		v.told(t, "silent")
+		s.refusing(map[string]int{})
+		v.told(t, "silent", lists, "fresh")
+		if v.String() != filled {
+			t.Error(v)
+		}
+	})
 }
 
 // Slow isn't silent, and isn't fresh.
 func TestSlowIsNotSilent(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.fill()
-	s.slow = make(chan struct{})
-	v, j, _ := s.follow(t, quick)
-	eventually(t, "beats for three timeouts", func() bool { return s.count("get readyz") > 3*6 })
-	if len(v.story()) > 0 || len(j.all()) > 0 {
-		t.Errorf("%q, log: %q", v.story(), j.all())
-	}
-	close(s.slow)
-	v.told(t, lists, "fresh")
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		s.slow = make(chan struct{})
+		v, j, _ := s.follow(t, quick)
+		eventually(t, "beats for three timeouts", func() bool { return s.count("get readyz") > 3*6 })
+		if len(v.story()) > 0 || len(j.all()) > 0 {
+			t.Errorf("%q, log: %q", v.story(), j.all())
+		}
+		close(s.slow)
+		v.told(t, lists, "fresh")
+	})
 }
 
 // Where only readyz is refused, the refusal is the beat.
 func TestHeartbeatRefused(t *testing.T) {
 	t.Parallel()
-	for _, code := range []int{http.StatusForbidden, http.StatusNotFound} {
-		s := serve(t)
-		s.fill()
-		s.refuse["readyz"] = code
-		v, j, w := s.follow(t, quick)
-		v.told(t, lists, "fresh")
-		eventually(t, "beats for three timeouts", func() bool { return s.count("get readyz") > 3*6 })
-		if v.says("silent") > 0 || counted(w, forbidden)+counted(w, other) > 0 || j.has("WARN cluster gce-us: ", "/readyz", "counts as a heartbeat") != 1 || len(j.all()) != 2 {
-			t.Errorf("%q, log: %q", v.story(), j.all())
-		}
+	synctest.Test(t, func(t *testing.T) {
+		for _, code := range []int{http.StatusForbidden, http.StatusNotFound} {
+			s := serve(t)
+			s.fill()
+			s.refuse["readyz"] = code
+			v, j, w := s.follow(t, quick)
+			v.told(t, lists, "fresh")
+			eventually(t, "beats for three timeouts", func() bool { return s.count("get readyz") > 3*6 })
+			if v.says("silent") > 0 || counted(w, forbidden)+counted(w, other) > 0 || j.has("WARN cluster gce-us: ", "/readyz", "counts as a heartbeat") != 1 || len(j.all()) != 2 {
+				t.Errorf("%q, log: %q", v.story(), j.all())
+			}
 
-		// Refused everywhere, it isn't one.
-		s.whisper()
-		s.refusing(map[string]int{"": code})
-		s.do(func() { s.tell("services", "") })
-		v.told(t, lists, "fresh", "silent")
-		was := w.Heard()
-		eventually(t, "more answers", func() bool { return counted(w, forbidden)+counted(w, other) > 5 })
-		if w.Heard() != was {
-			t.Error("a refusal was heard as a beat")
+			// Refused everywhere, it isn't one.
+			s.whisper()
+			s.refusing(map[string]int{"": code})
+			s.do(func() { s.tell("services", "") })
+			v.told(t, lists, "fresh", "silent")
+			was := w.Heard()
+			eventually(t, "more answers", func() bool { return counted(w, forbidden)+counted(w, other) > 5 })
+			if w.Heard() != was {
+				t.Error("a refusal was heard as a beat")
+			}
+			s.refusing(map[string]int{"readyz": code})
+			v.recovers(t)
+			if v.String() != changed {
+				t.Errorf("fresh, and yet %s", v)
+			}
 		}
-		s.refusing(map[string]int{"readyz": code})
-		v.recovers(t)
-		if v.String() != changed {
-			t.Errorf("fresh, and yet %s", v)
-		}
-	}
+	})
 }
 
 // After an outage, the first answer is a beat though nothing else has been tried
@@ -317,47 +333,51 @@ func TestHeartbeatRefusedAfterAnOutage(t *testing.T) {
 
 // A watch that says nothing any more is opened again, and nobody minds.
 func TestHungWatch(t *testing.T) {
-	s := serve(t)
-	s.lull = 1200 * time.Millisecond // reflectors take less than a second to be an error
-	s.fill()
-	v, j, w := s.follow(t, nil)
-	v.told(t, lists, "fresh")
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	// One goes on talking, and is left alone.
-	for counted(w, hung) < 3 {
-		s.do(func() {
-			s.tell("nodes", `{"type":"BOOKMARK","object":{"kind":"Node","apiVersion":"v1","metadata":{"resourceVersion":"90"}}}`)
-		})
-		time.Sleep(s.lull / 20)
-	}
-	if n := s.count("watch nodes"); n != 1 {
-		t.Errorf("%d watches of nodes, which never were quiet", n)
-	}
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	eventually(t, "the change", func() bool { s.edit(); return v.String() == changed })
-	v.told(t, lists, "fresh")
-	if len(j.all()) != 1 || counted(w, closed)+counted(w, other)+counted(w, unreachable) > 0 {
-		t.Errorf("closed %v, other %v, unreachable %v, log: %q", counted(w, closed), counted(w, other), counted(w, unreachable), j.all())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.lull = 1200 * time.Millisecond // reflectors take less than a second to be an error
+		s.fill()
+		v, j, w := s.follow(t, nil)
+		v.told(t, lists, "fresh")
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		// One goes on talking, and is left alone.
+		for counted(w, hung) < 3 {
+			s.do(func() {
+				s.tell("nodes", `{"type":"BOOKMARK","object":{"kind":"Node","apiVersion":"v1","metadata":{"resourceVersion":"90"}}}`)
+			})
+			time.Sleep(s.lull / 20)
+		}
+		if n := s.count("watch nodes"); n != 1 {
+			t.Errorf("%d watches of nodes, which never were quiet", n)
+		}
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		eventually(t, "the change", func() bool { s.edit(); return v.String() == changed })
+		v.told(t, lists, "fresh")
+		if len(j.all()) != 1 || counted(w, closed)+counted(w, other)+counted(w, unreachable) > 0 {
+			t.Errorf("closed %v, other %v, unreachable %v, log: %q", counted(w, closed), counted(w, other), counted(w, unreachable), j.all())
+		}
+	})
 }
 
 // So is a list, or a watch that isn't even opened.
 func TestHungList(t *testing.T) {
 	t.Parallel()
-	for _, streams := range []bool{true, false} {
-		s := serve(t)
-		s.streams, s.lull = streams, 100*time.Millisecond
-		s.fill()
-		s.slow = make(chan struct{})
-		v, j, w := s.follow(t, quick)
-		eventually(t, "calls that were ended", func() bool { return counted(w, hung) > 6 })
-		v.told(t, "silent") // it has been failing for all that time
-		if j.has("ERROR cluster gce-us: hung: ") != 1 {
-			t.Errorf("log: %q", j.all())
+	synctest.Test(t, func(t *testing.T) {
+		for _, streams := range []bool{true, false} {
+			s := serve(t)
+			s.streams, s.lull = streams, 100*time.Millisecond
+			s.fill()
+			s.slow = make(chan struct{})
+			v, j, w := s.follow(t, quick)
+			eventually(t, "calls that were ended", func() bool { return counted(w, hung) > 6 })
+			v.told(t, "silent") // it has been failing for all that time
+			if j.has("ERROR cluster gce-us: hung: ") != 1 {
+				t.Errorf("log: %q", j.all())
+			}
+			close(s.slow)
+			eventually(t, "all of it", func() bool { return v.says("fresh") == 1 && v.String() == filled })
 		}
-		close(s.slow)
-		eventually(t, "all of it", func() bool { return v.says("fresh") == 1 && v.String() == filled })
-	}
+	})
 }
 
 func TestPulse(t *testing.T) {

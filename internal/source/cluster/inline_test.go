@@ -3,6 +3,7 @@ package cluster
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -37,28 +38,30 @@ func TestCheck(t *testing.T) {
 // A Watcher waits for a kubeconfig that is to be given to it, and goes on with the
 // next one, without taking anything back.
 func TestGiven(t *testing.T) {
-	s := serve(t)
-	s.fill()
-	s.token = "first"
-	g := NewInlineKubeconfig("its Secret")
-	v, j, w := s.follow(t, func(c *Config) {
-		c.Federation, c.Kubeconfig, c.Context, c.Inline = c.Kubeconfig, "", "", g
-		c.Heartbeat = Heartbeat{Period: 10 * time.Millisecond, Timeout: 200 * time.Millisecond}
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		s.token = "first"
+		g := NewInlineKubeconfig("its Secret")
+		v, j, w := s.follow(t, func(c *Config) {
+			c.Federation, c.Kubeconfig, c.Context, c.Inline = c.Kubeconfig, "", "", g
+			c.Heartbeat = Heartbeat{Period: 10 * time.Millisecond, Timeout: 200 * time.Millisecond}
+		})
+		text := func(token string) []byte {
+			return []byte(s.trusted(kubeconfig(s.URL, token)) + "current-context: a\n")
+		}
+		if len(j.all()) != 0 || !w.Heard().IsZero() {
+			t.Errorf("without a kubeconfig: %q", j.all())
+		}
+		g.Set(text("first"))
+		v.becomes(t, filled)
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		g.Set([]byte("{")) // nobody gives that, but if somebody did
+		eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: kubeconfig", "going on with the one before") == 1 })
+		s.do(func() { s.token = "second" })
+		g.Set(text("second"))
+		eventually(t, "the next", func() bool { return j.has("INFO cluster gce-us: its Secret has changed") == 1 })
+		s.edit()
+		v.becomes(t, changed)
 	})
-	text := func(token string) []byte {
-		return []byte(s.trusted(kubeconfig(s.URL, token)) + "current-context: a\n")
-	}
-	if len(j.all()) != 0 || !w.Heard().IsZero() {
-		t.Errorf("without a kubeconfig: %q", j.all())
-	}
-	g.Set(text("first"))
-	v.becomes(t, filled)
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	g.Set([]byte("{")) // nobody gives that, but if somebody did
-	eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: kubeconfig", "going on with the one before") == 1 })
-	s.do(func() { s.token = "second" })
-	g.Set(text("second"))
-	eventually(t, "the next", func() bool { return j.has("INFO cluster gce-us: its Secret has changed") == 1 })
-	s.edit()
-	v.becomes(t, changed)
 }

@@ -11,12 +11,16 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 
 	"github.com/fedns/fedns/internal/shard"
 )
 
 func TestMain(m *testing.M) {
 	SilenceClientGo()
+	// What is left out keeps errors of the whole process a millisecond apart, and would
+	// compare the clock of one test with that of another.
+	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1] //nolint:reassign // it is meant to be
 	goleak.VerifyTestMain(m)
 }
 
@@ -241,9 +245,12 @@ func (v *view) story() []string {
 // milliseconds: it costs time only where a test fails.
 const patience = time.Minute
 
+// step is how often a test looks whether what it waits for is there.
+const step = 20 * time.Millisecond
+
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !is(); time.Sleep(step) {
 		if time.Now().After(end) {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
@@ -252,7 +259,7 @@ func eventually(t testing.TB, what string, is func() bool) {
 
 func (v *view) becomes(t testing.TB, want string) {
 	t.Helper()
-	for end := time.Now().Add(patience); v.String() != want; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); v.String() != want; time.Sleep(step) {
 		if time.Now().After(end) {
 			t.Fatalf("after %v the view is\n %s\nnot\n %s", patience, v, want)
 		}

@@ -61,6 +61,7 @@ type Config struct {
 	Nodes      bool              // false: nobody needs them, and they count as listed
 	Local      bool              // the cluster's own domain is answered here
 	Heartbeat  Heartbeat
+	Dial       dialer       // how the API is connected to; nil: by TCP
 	Log        *slog.Logger // nil: the default one
 }
 
@@ -125,7 +126,7 @@ func (w *Watcher) open(content []byte) (*api, error) {
 	if w.plugin == nil || !bytes.Equal(content, w.content) { // what failed with another user's may succeed now
 		w.plugin = &apireply.Plugin{}
 	}
-	return newAPI(credentials{path: w.Kubeconfig, inline: w.Inline != nil, content: content, plugin: w.plugin}, w.Context)
+	return newAPI(credentials{path: w.Kubeconfig, inline: w.Inline != nil, content: content, plugin: w.plugin, dial: w.Dial}, w.Context)
 }
 
 // SilenceClientGo keeps client-go from logging: what it would say is said by the Watcher,

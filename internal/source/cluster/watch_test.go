@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -31,15 +32,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedns/fedns/internal/kube/apireply"
+	"github.com/fedns/fedns/test/framework/memnet"
 )
 
 // An apiServer speaks as much of the API as a reflector needs, in JSON. Objects
 // are JSON templates by resource and name.
+//
+// It is reached in memory only, so that what follows it can be on a clock of its own: then
+// heartbeats, holds and pauses take no time, and a busy machine loses none.
 type apiServer struct {
 	*httptest.Server
-	t testing.TB
+	t       testing.TB
+	network memnet.Network
 	// Of those who follow; 0: the usual.
-	lull, compared, relist, handover time.Duration
+	lull, compared, relist, handover, pace time.Duration
 
 	bounds *apireply.Bounds // of those who follow; nil: the usual
 
@@ -61,10 +67,16 @@ type apiServer struct {
 	front   http.HandlerFunc             // stands in front, and answers instead
 }
 
+// servers numbers them.
+var servers atomic.Int32
+
 func serve(t testing.TB) *apiServer {
 	s := &apiServer{t: t, version: 10, streams: true, objects: map[string]map[string]string{}, refuse: map[string]int{}, watches: map[chan string]*asking{}}
-	s.Server = httptest.NewUnstartedServer(s)
-	s.EnableHTTP2 = true
+	listener, err := s.network.Listen(fmt.Sprint("127.0.0.1:", servers.Add(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s}, EnableHTTP2: true}
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS() // over plain HTTP, client-go sends no credentials
 	s.id = s.URL
@@ -365,7 +377,7 @@ func (s *apiServer) watcher(t testing.TB, change func(*Config)) (*Watcher, *jour
 	write(t, path, insecure(kubeconfig(s.URL, "first")))
 	j := &journal{}
 	c := Config{
-		Federation: path, Cluster: "gce-us", Kubeconfig: path, Context: "a", Nodes: true, Log: j.logger(),
+		Federation: path, Cluster: "gce-us", Kubeconfig: path, Context: "a", Nodes: true, Dial: s.network.Dial, Log: j.logger(),
 		Heartbeat: Heartbeat{Timeout: time.Minute}, // where silence isn't the subject
 	}
 	if change != nil {
@@ -375,9 +387,9 @@ func (s *apiServer) watcher(t testing.TB, change func(*Config)) (*Watcher, *jour
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.rotation = 10 * time.Millisecond
+	w.rotation = 100 * time.Millisecond
 	w.hungAfter, w.compared, w.relist = cmp.Or(s.lull, w.hungAfter), cmp.Or(s.compared, w.compared), cmp.Or(s.relist, w.relist)
-	w.pace = 50 * time.Millisecond
+	w.pace = cmp.Or(s.pace, 50*time.Millisecond)
 	w.budget.Bounds = s.bounds
 	w.endpoints.handover = cmp.Or(s.handover, w.endpoints.handover)
 	return w, j
@@ -410,45 +422,47 @@ func counted(w *Watcher, r reason) float64 {
 func TestWatcher(t *testing.T) {
 	for _, streams := range []bool{true, false} {
 		t.Run(fmt.Sprintf("streams=%v", streams), func(t *testing.T) {
-			s := serve(t)
-			s.streams = streams
-			s.fill()
-			selector, _ := labels.Parse("fedns.io/export=true")
-			v, j, w := s.follow(t, func(c *Config) { c.Selector = selector })
-			v.becomes(t, filled)
-			eventually(t, "watches", func() bool { return s.watching() == 6 })
-			s.edit()
-			v.becomes(t, changed)
-			for kind, n := range v.listed() {
-				if n != 1 {
-					t.Errorf("%d lists of %s", n, kind)
+			synctest.Test(t, func(t *testing.T) {
+				s := serve(t)
+				s.streams = streams
+				s.fill()
+				selector, _ := labels.Parse("fedns.io/export=true")
+				v, j, w := s.follow(t, func(c *Config) { c.Selector = selector })
+				v.becomes(t, filled)
+				eventually(t, "watches", func() bool { return s.watching() == 6 })
+				s.edit()
+				v.becomes(t, changed)
+				for kind, n := range v.listed() {
+					if n != 1 {
+						t.Errorf("%d lists of %s", n, kind)
+					}
 				}
-			}
-			eventually(t, "a line in the log", func() bool {
-				return j.has("INFO cluster gce-us: listed 1 services, 0 ingresses, 1 slices, 1 nodes") == 1
-			})
-			if len(j.all()) != 1 {
-				t.Errorf("log: %q", j.all())
-			}
+				eventually(t, "a line in the log", func() bool {
+					return j.has("INFO cluster gce-us: listed 1 services, 0 ingresses, 1 slices, 1 nodes") == 1
+				})
+				if len(j.all()) != 1 {
+					t.Errorf("log: %q", j.all())
+				}
 
-			heard := w.Heard()
-			s.do(func() {
-				s.tell("services", `{"type":"BOOKMARK","object":{"kind":"Service","apiVersion":"v1","metadata":{"resourceVersion":"90"}}}`)
-			})
-			eventually(t, "a bookmark is heard", func() bool { return w.Heard().After(heard) })
-			beside := map[string]bool{ // because of the Ingress
-				"list services?spec.type=LoadBalancer": true, "watch services?spec.type=LoadBalancer": true, "list ingressclasses?": true, "watch ingressclasses?": true,
-			}
-			const byName = "endpointslices?endpointslice.kubernetes.io/managed-by=" + sliceController + ",kubernetes.io/service-name in (web),fedns.io/export!=true "
-			s.do(func() {
-				for _, a := range s.asked {
-					if a == "get readyz? fedns" {
-						continue
-					}
-					if !strings.HasSuffix(a, " fedns") || strings.Contains(a, "nodes?f") || !strings.Contains(a, "nodes?") && !strings.Contains(a, "?fedns.io/export=true ") && !beside[strings.TrimSuffix(a, " fedns")] && !strings.Contains(a, "endpointslices?"+byOthers) && !strings.Contains(a, byName) {
-						t.Errorf("asked %q", a)
-					}
+				heard := w.Heard()
+				s.do(func() {
+					s.tell("services", `{"type":"BOOKMARK","object":{"kind":"Service","apiVersion":"v1","metadata":{"resourceVersion":"90"}}}`)
+				})
+				eventually(t, "a bookmark is heard", func() bool { return w.Heard().After(heard) })
+				beside := map[string]bool{ // because of the Ingress
+					"list services?spec.type=LoadBalancer": true, "watch services?spec.type=LoadBalancer": true, "list ingressclasses?": true, "watch ingressclasses?": true,
 				}
+				const byName = "endpointslices?endpointslice.kubernetes.io/managed-by=" + sliceController + ",kubernetes.io/service-name in (web),fedns.io/export!=true "
+				s.do(func() {
+					for _, a := range s.asked {
+						if a == "get readyz? fedns" {
+							continue
+						}
+						if !strings.HasSuffix(a, " fedns") || strings.Contains(a, "nodes?f") || !strings.Contains(a, "nodes?") && !strings.Contains(a, "?fedns.io/export=true ") && !beside[strings.TrimSuffix(a, " fedns")] && !strings.Contains(a, "endpointslices?"+byOthers) && !strings.Contains(a, byName) {
+							t.Errorf("asked %q", a)
+						}
+					}
+				})
 			})
 		})
 	}
@@ -456,237 +470,259 @@ func TestWatcher(t *testing.T) {
 
 // A slice that is given to no Service any more is gone.
 func TestWatcherStraySlice(t *testing.T) {
-	s := serve(t)
-	s.fill()
-	v, _, _ := s.follow(t, nil)
-	v.becomes(t, filled)
-	s.set("endpointslices", "web-1", "")
-	v.becomes(t, "node n1 us/; svc shop/web [192.0.2.1]")
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		v, _, _ := s.follow(t, nil)
+		v.becomes(t, filled)
+		s.set("endpointslices", "web-1", "")
+		v.becomes(t, "node n1 us/; svc shop/web [192.0.2.1]")
+	})
 }
 
 func TestWatcherWithoutNodes(t *testing.T) {
-	s := serve(t)
-	s.fill()
-	v, j, _ := s.follow(t, func(c *Config) { c.Nodes = false })
-	v.becomes(t, "slice shop/web-1 web[{us-a  true}]; svc shop/web [192.0.2.1]")
-	eventually(t, "the log", func() bool { return j.has("listed") == 1 })
-	if n := v.listed()["node"]; n != 1 {
-		t.Errorf("%d lists of nodes", n)
-	}
-	s.do(func() {
-		if strings.Contains(strings.Join(s.asked, " "), "nodes") {
-			t.Errorf("asked for nodes: %q", s.asked)
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		v, j, _ := s.follow(t, func(c *Config) { c.Nodes = false })
+		v.becomes(t, "slice shop/web-1 web[{us-a  true}]; svc shop/web [192.0.2.1]")
+		eventually(t, "the log", func() bool { return j.has("listed") == 1 })
+		if n := v.listed()["node"]; n != 1 {
+			t.Errorf("%d lists of nodes", n)
 		}
+		s.do(func() {
+			if strings.Contains(strings.Join(s.asked, " "), "nodes") {
+				t.Errorf("asked for nodes: %q", s.asked)
+			}
+		})
 	})
 }
 
 // Watches end, and become too old, all the time.
 func TestWatcherGone(t *testing.T) {
-	s := serve(t)
-	s.fill()
-	v, j, w := s.follow(t, nil)
-	v.becomes(t, filled)
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	s.do(func() {
-		delete(s.objects["services"], "web") // nobody is told
-		s.tell("services", `{"type":"ERROR","object":`+status(410, "Expired")+`}`)
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		v, j, w := s.follow(t, nil)
+		v.becomes(t, filled)
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		s.do(func() {
+			delete(s.objects["services"], "web") // nobody is told
+			s.tell("services", `{"type":"ERROR","object":`+status(410, "Expired")+`}`)
+		})
+		v.becomes(t, "node n1 us/")
+		s.do(func() {
+			s.tell("nodes", `{"type":"BOOKMARK","object":{"kind":"Node","apiVersion":"v1","metadata":{"resourceVersion":"90"}}}`)
+		})
+		s.do(func() { s.tell("nodes", "") })
+		eventually(t, "counters", func() bool { return counted(w, gone) == 1 && counted(w, closed) == 1 })
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		s.remove("nodes", "n1")
+		v.becomes(t, "")
+		if len(j.all()) != 1 {
+			t.Errorf("log: %q", j.all())
+		}
 	})
-	v.becomes(t, "node n1 us/")
-	s.do(func() {
-		s.tell("nodes", `{"type":"BOOKMARK","object":{"kind":"Node","apiVersion":"v1","metadata":{"resourceVersion":"90"}}}`)
-	})
-	s.do(func() { s.tell("nodes", "") })
-	eventually(t, "counters", func() bool { return counted(w, gone) == 1 && counted(w, closed) == 1 })
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	s.remove("nodes", "n1")
-	v.becomes(t, "")
-	if len(j.all()) != 1 {
-		t.Errorf("log: %q", j.all())
-	}
 }
 
 func TestWatcherUnauthorized(t *testing.T) {
-	s := serve(t)
-	s.fill()
-	v, j, w := s.follow(t, nil)
-	v.becomes(t, filled)
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	s.do(func() {
-		s.token = "second"
-		for resource := range kinds {
-			s.tell(resource, "")
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		v, j, w := s.follow(t, nil)
+		v.becomes(t, filled)
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		s.do(func() {
+			s.token = "second"
+			for resource := range kinds {
+				s.tell(resource, "")
+			}
+		})
+		eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unauthorized: ") == 1 })
+		s.edit()
+		if v.String() != filled {
+			t.Errorf("withdrawn: %s", v)
+		}
+
+		// The kubeconfig is rotated: first to something broken, then to what is good.
+		replace(t, w.Kubeconfig, "\tx")
+		eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: kubeconfig", "going on with the one before") == 1 })
+		replace(t, w.Kubeconfig, insecure(kubeconfig(s.URL, "second")))
+		v.becomes(t, changed)
+		eventually(t, "all well", func() bool { return j.has("INFO cluster gce-us: back after ") == 1 })
+		if j.has("ERROR") != 2 {
+			t.Errorf("log: %q", j.all())
+		}
+		if counted(w, unauthorized) == 0 {
+			t.Error("not counted")
 		}
 	})
-	eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unauthorized: ") == 1 })
-	s.edit()
-	if v.String() != filled {
-		t.Errorf("withdrawn: %s", v)
-	}
-
-	// The kubeconfig is rotated: first to something broken, then to what is good.
-	replace(t, w.Kubeconfig, "\tx")
-	eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: kubeconfig", "going on with the one before") == 1 })
-	replace(t, w.Kubeconfig, insecure(kubeconfig(s.URL, "second")))
-	v.becomes(t, changed)
-	eventually(t, "all well", func() bool { return j.has("INFO cluster gce-us: back after ") == 1 })
-	if j.has("ERROR") != 2 {
-		t.Errorf("log: %q", j.all())
-	}
-	if counted(w, unauthorized) == 0 {
-		t.Error("not counted")
-	}
 }
 
 // Credentials that come back without a new kubeconfig, and a reason that changes.
 func TestWatcherReasons(t *testing.T) {
-	s := serve(t)
-	s.fill()
-	s.token = "none"
-	v, j, w := s.follow(t, nil)
-	eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unauthorized: ") == 1 })
-	s.do(func() { s.token, s.refuse[""] = "", http.StatusInternalServerError })
-	eventually(t, "another error", func() bool { return j.has("ERROR cluster gce-us: other: ") == 1 })
-	if v.String() != "" || len(v.listed()) > 0 || !w.Heard().IsZero() {
-		t.Errorf("known of a cluster that wasn't heard: %s", v)
-	}
-	s.do(func() { s.refuse[""] = 0 })
-	v.becomes(t, filled)
-	eventually(t, "all well", func() bool { return j.has("INFO cluster gce-us: back after ") == 1 })
-	if j.has("ERROR") != 2 {
-		t.Errorf("log: %q", j.all())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		s.token = "none"
+		v, j, w := s.follow(t, nil)
+		eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unauthorized: ") == 1 })
+		s.do(func() { s.token, s.refuse[""] = "", http.StatusInternalServerError })
+		eventually(t, "another error", func() bool { return j.has("ERROR cluster gce-us: other: ") == 1 })
+		if v.String() != "" || len(v.listed()) > 0 || !w.Heard().IsZero() {
+			t.Errorf("known of a cluster that wasn't heard: %s", v)
+		}
+		s.do(func() { s.refuse[""] = 0 })
+		v.becomes(t, filled)
+		eventually(t, "all well", func() bool { return j.has("INFO cluster gce-us: back after ") == 1 })
+		if j.has("ERROR") != 2 {
+			t.Errorf("log: %q", j.all())
+		}
+	})
 }
 
 func TestWatcherForbidden(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.fill()
-	s.refuse["nodes"], s.refuse["ingresses"] = http.StatusForbidden, http.StatusNotFound
-	v, j, _ := s.follow(t, nil)
-	v.becomes(t, "slice shop/web-1 web[{us-a  true}]; svc shop/web [192.0.2.1]")
-	eventually(t, "complete lists", func() bool { return len(v.listed()) == 4 && j.has("listed") == 1 })
-	tries := func() (n int) {
-		s.do(func() { n = strings.Count(strings.Join(s.asked, "\n"), "list nodes") })
-		return n
-	}
-	was := tries()
-	eventually(t, "another attempt", func() bool { return tries() > was })
-	if v.listed()["node"] != 1 || j.has("WARN cluster gce-us: nodes: ") != 1 || j.has("WARN cluster gce-us: ingresses: ") != 1 || len(j.all()) != 3 {
-		t.Errorf("log: %q", j.all())
-	}
-	// It is allowed, then taken back: what is known stays.
-	s.do(func() { clear(s.refuse) })
-	v.becomes(t, filled)
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	s.do(func() { s.refuse["nodes"] = http.StatusForbidden; s.tell("nodes", "") })
-	eventually(t, "a warning", func() bool { return j.has("WARN cluster gce-us: nodes: ") == 2 })
-	if v.String() != filled || j.has("ERROR") > 0 {
-		t.Errorf("%s, log: %q", v, j.all())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		s.refuse["nodes"], s.refuse["ingresses"] = http.StatusForbidden, http.StatusNotFound
+		v, j, _ := s.follow(t, nil)
+		v.becomes(t, "slice shop/web-1 web[{us-a  true}]; svc shop/web [192.0.2.1]")
+		eventually(t, "complete lists", func() bool { return len(v.listed()) == 4 && j.has("listed") == 1 })
+		tries := func() (n int) {
+			s.do(func() { n = strings.Count(strings.Join(s.asked, "\n"), "list nodes") })
+			return n
+		}
+		was := tries()
+		eventually(t, "another attempt", func() bool { return tries() > was })
+		if v.listed()["node"] != 1 || j.has("WARN cluster gce-us: nodes: ") != 1 || j.has("WARN cluster gce-us: ingresses: ") != 1 || len(j.all()) != 3 {
+			t.Errorf("log: %q", j.all())
+		}
+		// It is allowed, then taken back: what is known stays.
+		s.do(func() { clear(s.refuse) })
+		v.becomes(t, filled)
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		s.do(func() { s.refuse["nodes"] = http.StatusForbidden; s.tell("nodes", "") })
+		eventually(t, "a warning", func() bool { return j.has("WARN cluster gce-us: nodes: ") == 2 })
+		if v.String() != filled || j.has("ERROR") > 0 {
+			t.Errorf("%s, log: %q", v, j.all())
+		}
+	})
 }
 
 // The cluster whose own domain is answered is asked for the namespace that it must not
 // have, by its name, and for how its pods reach Services; it may refuse the former.
 func TestWatcherLocal(t *testing.T) {
-	for _, refused := range []bool{false, true} {
-		s := serve(t)
-		s.fill()
-		if refused {
-			s.refuse["namespaces"] = http.StatusForbidden
-		}
-		v, j, w := s.follow(t, func(c *Config) { c.Local = true })
-		const pod = "node n1 us/; %sslice shop/web-1 web[{us-a  true 10.0.0.1}]; svc shop/web [192.0.2.1]"
-		v.becomes(t, fmt.Sprintf(pod, "shadow false; "))
-		if refused {
-			eventually(t, "complete lists", func() bool { return v.says("fresh") == 1 })
-			if j.has("WARN cluster gce-us: namespaces: ") != 1 || j.has("ERROR") > 0 {
-				t.Errorf("log: %q", j.all())
+	synctest.Test(t, func(t *testing.T) {
+		for _, refused := range []bool{false, true} {
+			s := serve(t)
+			s.fill()
+			if refused {
+				s.refuse["namespaces"] = http.StatusForbidden
 			}
-			continue
+			v, j, w := s.follow(t, func(c *Config) { c.Local = true })
+			const pod = "node n1 us/; %sslice shop/web-1 web[{us-a  true 10.0.0.1}]; svc shop/web [192.0.2.1]"
+			v.becomes(t, fmt.Sprintf(pod, "shadow false; "))
+			if refused {
+				eventually(t, "complete lists", func() bool { return v.says("fresh") == 1 })
+				if j.has("WARN cluster gce-us: namespaces: ") != 1 || j.has("ERROR") > 0 {
+					t.Errorf("log: %q", j.all())
+				}
+				continue
+			}
+			eventually(t, "watches", func() bool { return s.watching() == 5 })
+			if s.count("watch namespaces?metadata.name="+w.Federation+" ") == 0 {
+				t.Errorf("asked %q", s.asked)
+			}
+			s.set("namespaces", "fed", "")
+			v.becomes(t, fmt.Sprintf(pod, "shadow true; "))
+			s.remove("namespaces", "fed")
+			v.becomes(t, fmt.Sprintf(pod, "shadow false; "))
 		}
-		eventually(t, "watches", func() bool { return s.watching() == 5 })
-		if s.count("watch namespaces?metadata.name="+w.Federation+" ") == 0 {
-			t.Errorf("asked %q", s.asked)
-		}
-		s.set("namespaces", "fed", "")
-		v.becomes(t, fmt.Sprintf(pod, "shadow true; "))
-		s.remove("namespaces", "fed")
-		v.becomes(t, fmt.Sprintf(pod, "shadow false; "))
-	}
+	})
 }
 
 // What must not be forbidden is an error, and holds the cluster.
 func TestWatcherForbiddenServices(t *testing.T) {
-	s := serve(t)
-	s.fill()
-	s.refuse["endpointslices"] = http.StatusForbidden
-	v, j, _ := s.follow(t, nil)
-	eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: forbidden: slices: ") == 1 })
-	v.becomes(t, "node n1 us/; svc shop/web [192.0.2.1]")
-	if v.listed()["slice"] != 0 || j.has("listed") != 0 {
-		t.Error("slices count as listed")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		s.refuse["endpointslices"] = http.StatusForbidden
+		v, j, _ := s.follow(t, nil)
+		eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: forbidden: slices: ") == 1 })
+		v.becomes(t, "node n1 us/; svc shop/web [192.0.2.1]")
+		if v.listed()["slice"] != 0 || j.has("listed") != 0 {
+			t.Error("slices count as listed")
+		}
+	})
 }
 
 // A server that takes its time tells nothing by halves, and doesn't hold Run.
 func TestWatcherSlow(t *testing.T) {
-	for _, answer := range []bool{true, false} {
-		s := serve(t)
-		s.fill()
-		s.slow = make(chan struct{})
-		v, j, _ := s.follow(t, nil)
-		eventually(t, "four calls", func() bool { return s.watching() == 4 })
-		if v.String() != "" || len(v.listed()) > 0 || len(j.all()) > 0 {
-			t.Errorf("%s, log: %q", v, j.all())
+	synctest.Test(t, func(t *testing.T) {
+		for _, answer := range []bool{true, false} {
+			s := serve(t)
+			s.fill()
+			s.slow = make(chan struct{})
+			v, j, _ := s.follow(t, nil)
+			eventually(t, "four calls", func() bool { return s.watching() == 4 })
+			if v.String() != "" || len(v.listed()) > 0 || len(j.all()) > 0 {
+				t.Errorf("%s, log: %q", v, j.all())
+			}
+			if answer {
+				close(s.slow)
+				v.becomes(t, filled)
+			}
 		}
-		if answer {
-			close(s.slow)
-			v.becomes(t, filled)
-		}
-	}
+	})
 }
 
 func TestWatcherUnreachable(t *testing.T) {
-	s := serve(t)
-	s.fill()
-	v, j, _ := s.follow(t, nil)
-	v.becomes(t, filled)
-	eventually(t, "watches", func() bool { return s.watching() == 4 })
-	address := s.Listener.Addr().String()
-	s.CloseClientConnections()
-	s.Listener.Close()
-	s.CloseClientConnections()
-	eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unreachable: ") == 1 })
-	s.edit()
-	if v.String() != filled {
-		t.Errorf("withdrawn: %s", v)
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	back := &http.Server{Handler: s, TLSConfig: s.TLS.Clone()} // the first may still be asked
-	done := make(chan struct{})
-	go func() { defer close(done); back.ServeTLS(l, "", "") }()
-	t.Cleanup(func() { back.Close(); <-done })
-	// Nobody has told the watches of the edit: they go on from where they were,
-	// and this server has no past to tell.
-	eventually(t, "all well", func() bool { return j.has("INFO cluster gce-us: back after ") == 1 })
-	eventually(t, "watches", func() bool { return s.watching() >= 4 })
-	s.edit()
-	eventually(t, "the change", func() bool { return strings.Contains(v.String(), "[192.0.2.2]") })
-	if j.has("ERROR") != 1 {
-		t.Errorf("log: %q", j.all())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.fill()
+		v, j, _ := s.follow(t, nil)
+		v.becomes(t, filled)
+		eventually(t, "watches", func() bool { return s.watching() == 4 })
+		address := s.Listener.Addr().String()
+		s.CloseClientConnections()
+		s.Listener.Close()
+		s.CloseClientConnections()
+		eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unreachable: ") == 1 })
+		s.edit()
+		if v.String() != filled {
+			t.Errorf("withdrawn: %s", v)
+		}
+		l, err := s.network.Listen(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := &http.Server{Handler: s, TLSConfig: s.TLS.Clone()} // the first may still be asked
+		done := make(chan struct{})
+		go func() { defer close(done); back.ServeTLS(l, "", "") }()
+		t.Cleanup(func() { back.Close(); <-done })
+		// Nobody has told the watches of the edit: they go on from where they were,
+		// and this server has no past to tell.
+		eventually(t, "all well", func() bool { return j.has("INFO cluster gce-us: back after ") == 1 })
+		eventually(t, "watches", func() bool { return s.watching() >= 4 })
+		s.edit()
+		eventually(t, "the change", func() bool { return strings.Contains(v.String(), "[192.0.2.2]") })
+		if j.has("ERROR") != 1 {
+			t.Errorf("log: %q", j.all())
+		}
+	})
 }
 
 // Run ends at once while nothing answers, whatever a reflector is waiting for.
 func TestWatcherEndsWhileRefused(t *testing.T) {
-	s := serve(t)
-	s.Close()
-	_, j, w := s.follow(t, nil)
-	eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unreachable: ") == 1 })
-	eventually(t, "some attempts", func() bool { return counted(w, unreachable) > 8 })
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.Close()
+		_, j, w := s.follow(t, nil)
+		eventually(t, "an error", func() bool { return j.has("ERROR cluster gce-us: unreachable: ") == 1 })
+		eventually(t, "some attempts", func() bool { return counted(w, unreachable) > 8 })
+	})
 }
 
 func TestWhy(t *testing.T) {
