@@ -31,6 +31,11 @@ type Source interface {
 	Ask(ctx context.Context, path string, v url.Values) (any, error)
 	// Moment tells two states of what is answered apart.
 	Moment() report.Moment
+	// Follow gives a channel that says when there may be another Moment, until end is called; ok is
+	// false if too many follow.
+	Follow() (news <-chan struct{}, end func(), ok bool)
+	// Ended is closed once another Source is to be asked.
+	Ended() <-chan struct{}
 }
 
 //go:embed static templates
@@ -58,8 +63,11 @@ type Page struct {
 	templates *template.Template
 	assets    map[string]*asset
 
-	mu   sync.Mutex
-	kept map[string]*made
+	mu      sync.Mutex
+	kept    map[string]*made
+	feeds   map[string]*feed
+	readers int // of all feeds
+	budget  budget
 }
 
 // An asset is a file as it goes out.
@@ -90,12 +98,12 @@ var views = map[string]struct {
 // Serves says whether a path is one of the pages', or of what they are made of.
 func Serves(path string) bool {
 	_, ok := views[path]
-	return ok || strings.HasPrefix(path, "/static/")
+	return ok || path == Live || strings.HasPrefix(path, "/static/")
 }
 
 // New makes the pages of a source.
 func New(s Source) *Page {
-	p := &Page{source: s, assets: map[string]*asset{}, kept: map[string]*made{}}
+	p := &Page{source: s, assets: map[string]*asset{}, kept: map[string]*made{}, feeds: map[string]*feed{}}
 	p.templates = template.Must(template.New("").Funcs(words).ParseFS(files, "templates/*.html"))
 	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		text, err := files.ReadFile("static/" + name)
@@ -127,6 +135,10 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-cache")
 	if a := p.assets[r.URL.Path]; a != nil {
 		a.serve(w, r, http.StatusOK)
+		return
+	}
+	if r.URL.Path == Live {
+		p.live(w, r)
 		return
 	}
 	if _, ok := views[r.URL.Path]; !ok {

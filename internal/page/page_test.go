@@ -57,7 +57,12 @@ type full struct {
 	asked atomic.Int64
 	state atomic.Uint64
 	fault error
+	news  chan struct{}
+	ended chan struct{}
 }
+
+func (s *full) Follow() (<-chan struct{}, func(), bool) { return s.news, func() {}, s.news != nil }
+func (s *full) Ended() <-chan struct{}                  { return s.ended }
 
 func (s *full) Moment() report.Moment { return report.Moment{Publication: s.state.Load()} }
 
@@ -181,6 +186,8 @@ func TestBroken(t *testing.T) {
 type broken struct{}
 
 func (broken) Moment() report.Moment                                { return report.Moment{} }
+func (broken) Follow() (<-chan struct{}, func(), bool)              { return nil, nil, false }
+func (broken) Ended() <-chan struct{}                               { return nil }
 func (broken) Ask(context.Context, string, url.Values) (any, error) { panic("it is broken") }
 
 // Troubles are found in order, with when they end and what to do.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/coredns/caddy"
 
+	"github.com/fedns/fedns/internal/page"
 	"github.com/fedns/fedns/plugin/federation/status"
 )
 
@@ -63,7 +64,7 @@ func FuzzStatus(f *testing.F) {
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequest("GET", "/", nil)
 		r.URL, r.RequestURI = u, u.RequestURI()
-		if u.Path == status.Stream { // has no end but this
+		if u.Path == status.Stream || u.Path == page.Live { // have no end but this
 			ctx, cancel := context.WithCancel(r.Context())
 			cancel()
 			r = r.WithContext(ctx)

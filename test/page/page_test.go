@@ -122,7 +122,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("a screen reader doesn't tell of %q but\n%s", want, strings.Join(roles, "\n"))
 		}
 	}
-	p.until("it is live", "document.getElementById('live').textContent === 'live'")
+	p.until("it is live", isLive)
 	p.eval(nil, "window.same = true; document.getElementById('text').focus()")
 
 	// A change of a manifest.
@@ -159,7 +159,7 @@ func TestPage(t *testing.T) {
 	w.Stop()
 	p.says("not live since")
 	w.Restart(t)
-	p.until("it is live again", "document.getElementById('live').textContent === 'live'")
+	p.until("it is live again", isLive)
 	p.bears = nil
 	p.says("Drained: region/europe-west1")
 
@@ -239,7 +239,7 @@ func TestPage(t *testing.T) {
 		p.size(width, map[int]int{390: 844, 1280: 900, 2560: 1440}[width], false)
 		for i, v := range views {
 			p.open(v)
-			p.until("it is live", "document.getElementById('live').textContent === 'live'")
+			p.until("it is live", isLive)
 			var over int
 			if p.eval(&over, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
 				var wide []string

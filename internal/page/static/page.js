@@ -1,12 +1,10 @@
-// Keeps the page that the server has made up to date: it has all that is shown, this fetches it anew
-// when something else is answered, and puts what differs in its place. Without it all works by links
-// and forms.
+// Keeps the page that the server has made up to date: it has all that is shown, and sends it anew when
+// something else is answered; this puts what differs in its place. Without it all works by links and forms.
 "use strict";
 (() => {
   document.documentElement.classList.add("scripted");
   const live = document.getElementById("live");
-  const past = document.getElementById("main").hasAttribute("data-past");
-  const gap = 500; // ms between two updates, after the first
+  const past = new URLSearchParams(location.search).has("at");
   const shown = new Map(); // id of a section -> its text as the server made it
 
   // Spans of time go on by themselves.
@@ -22,9 +20,9 @@
   let skew = 0; // of the server's clock before ours, in seconds
   const tick = () => {
     if (past || document.hidden) return;
-    const now = Date.now() / 1000 + skew;
-    for (const e of document.querySelectorAll("time[data-since]")) set(e, span(now - e.dataset.since));
-    for (const e of document.querySelectorAll("time[data-until]")) set(e, e.dataset.until > now ? "in " + span(e.dataset.until - now) : "now");
+    const is = now();
+    for (const e of document.querySelectorAll("time[data-since]")) set(e, span(is - e.dataset.since));
+    for (const e of document.querySelectorAll("time[data-until]")) set(e, e.dataset.until > is ? "in " + span(e.dataset.until - is) : "now");
   };
 
   // What differs is put in its place; what has the focus, and what is unfolded, stays so.
@@ -38,54 +36,66 @@
       if (was === is) continue;
       const open = [...to.querySelectorAll("details[open]")].map(d => d.id);
       const active = to.contains(document.activeElement) ? path(to, document.activeElement) : null;
-      const old = new Set([...to.querySelectorAll("tbody tr, li.trouble")].map(e => e.textContent));
+      const old = new Set([...to.querySelectorAll("tbody tr, li.trouble")].map(words));
       to.replaceChildren(...document.importNode(from, true).childNodes);
       for (const id of open) { const d = document.getElementById(id); if (d) d.open = true; }
       if (active) { const e = find(to, active); if (e) e.focus({ preventScroll: true }); }
-      if (was !== undefined && old.size) for (const e of to.querySelectorAll("tbody tr, li.trouble")) if (!old.has(e.textContent)) e.classList.add("changed");
+      if (was !== undefined && old.size) for (const e of to.querySelectorAll("tbody tr, li.trouble")) if (!old.has(words(e))) e.classList.add("changed");
     }
     const said = next.querySelector("#at");
     const slider = document.getElementById("at");
     if (said && slider && !past && document.activeElement !== slider) { slider.max = said.max; slider.value = said.max; }
     tick();
   };
+  const words = e => { const c = e.cloneNode(true); for (const t of c.querySelectorAll("time")) t.remove(); return c.textContent; };
   const path = (root, e) => { const p = []; for (; e !== root; e = e.parentNode) p.unshift([...e.parentNode.children].indexOf(e)); return p; };
   const find = (e, p) => { for (const i of p) { if (!e.children[i]) return null; e = e.children[i]; } return e; };
 
-  let busy = false, again = false, last = 0, timer = 0;
-  const refresh = async () => {
-    timer = 0;
-    if (busy) { again = true; return; }
-    busy = true; last = performance.now();
-    try {
-      const r = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
-      if (r.ok) place(await r.text());
-    } catch { /* the stream says that the server is gone */ }
-    busy = false;
-    if (again) { again = false; soon(); }
+  // The server sends the page whole, and then what differs. What is hidden isn't followed: a browser has six connections
+  // to a server, and a page that was left keeps its own for a minute unless it gives it back.
+  const now = () => Date.now() / 1000 + skew;
+  let stream = null, lines = null, heard = 0, again = 0, gone = 0;
+  const lost = () => { // a server that takes another configuration is back before this is worth a word
+    const since = new Date(now() * 1000).toISOString().slice(11, 19);
+    gone ||= setTimeout(() => { set(live, "not live since " + since + " UTC: the server can't be reached"); live.classList.add("off"); }, 2000);
   };
-  const soon = () => { if (!timer) timer = setTimeout(refresh, Math.max(0, last + gap - performance.now())); };
+  const leave = () => { clearTimeout(again); if (stream) stream.close(); stream = null; };
+  const follow = () => {
+    leave();
+    if (past || document.hidden) return;
+    const s = stream = new EventSource("/live?page=" + encodeURIComponent(location.pathname + location.search));
+    lines = null; heard = performance.now();
+    const on = (kind, f) => s.addEventListener(kind, e => { if (s === stream) { heard = performance.now(); f(e); } });
+    on("clock", e => { skew = e.data - Date.now() / 1000; });
+    on("page", e => {
+      const { text, parts } = JSON.parse(e.data);
+      if (parts) lines = parts.flatMap(p => typeof p === "string" ? p.split("\n") : lines.slice(p[0], p[0] + p[1]));
+      else lines = text.split("\n");
+      clearTimeout(gone); gone = 0;
+      set(live, "live");
+      live.classList.remove("off");
+      place(lines.join("\n"));
+    });
+    on("error", () => {
+      lost();
+      if (s.readyState === EventSource.CLOSED) again = setTimeout(follow, 1000 + 2000 * Math.random()); // it was told something else: a proxy's fault, or that it may not
+    });
+  };
+  const quiet = 40e3; // ms without a word: two and a half of the server's pulses
+  const refresh = async () => {
+    if (!past) return follow();
+    const r = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
+    if (r.ok) place(await r.text());
+  };
 
   for (const e of document.querySelectorAll("[data-live]")) shown.set(e.id, e.innerHTML);
 
   if (!past) {
-    setInterval(tick, 1000);
-    let missed = false, first = true, latest = "";
-    const stream = new EventSource("/api/v1/stream");
-    stream.addEventListener("moment", e => {
-      const { serial, publication } = JSON.parse(e.data), now = serial + "/" + publication;
-      set(live, "live");
-      live.classList.remove("off");
-      if (!first && now !== latest || missed) document.hidden ? missed = true : (missed = false, soon());
-      if (first) soon(); // what has changed since the page was made
-      first = false; latest = now;
-    });
-    stream.addEventListener("event", () => document.hidden ? missed = true : soon());
-    stream.addEventListener("error", () => {
-      if (!live.classList.contains("off")) set(live, "not live since " + new Date().toISOString().slice(11, 19) + " UTC: the server can't be reached");
-      live.classList.add("off");
-    });
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) { tick(); if (missed) { missed = false; soon(); } } });
+    setInterval(() => { if (stream && performance.now() - heard > quiet) { lost(); follow(); } tick(); }, 1000);
+    document.addEventListener("visibilitychange", () => { if (document.hidden) leave(); else { tick(); follow(); } });
+    addEventListener("pagehide", leave);
+    addEventListener("pageshow", e => { if (e.persisted) follow(); });
+    follow();
   }
 
   // A filter works as it is typed; the address is that of what is shown.

@@ -104,6 +104,14 @@ func (s *Status) Moment() report.Moment {
 	return report.Moment{Serial: current.Serial, Publication: current.Publication, Newest: s.Pipe.History().Newest()}
 }
 
+// Follow implements page.Source.
+func (s *Status) Follow() (news <-chan struct{}, end func(), ok bool) {
+	return s.Pipe.History().Follow()
+}
+
+// Ended implements page.Source.
+func (s *Status) Ended() <-chan struct{} { return s.ended }
+
 // timeout ends a request: whatever is asked is made in memory, so that one that takes longer
 // has met a pipeline that doesn't run.
 const timeout = 20 * time.Second
