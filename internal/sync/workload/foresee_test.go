@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -106,6 +107,8 @@ func (r *rehearsal) do(real, applied map[string]map[Key]Object, s Step) (got Obj
 	switch {
 	case s.Verb == Create && there != nil:
 		return there, true
+	case s.Verb == Delete && s.Contains && inhabits(real[s.Cluster], s.Name):
+		return there, true // which would be lost
 	case s.Verb == Delete:
 		delete(real[s.Cluster], s.Key)
 		delete(applied[s.Cluster], s.Key)
@@ -120,6 +123,16 @@ func (r *rehearsal) do(real, applied map[string]map[Key]Object, s Step) (got Obj
 	}
 	real[s.Cluster][s.Key] = got
 	return got, false
+}
+
+// inhabits says whether anything is in a namespace.
+func inhabits(all map[Key]Object, namespace string) bool {
+	for k := range all {
+		if k.Namespace == namespace {
+			return true
+		}
+	}
+	return false
 }
 
 func labelled(o Object) bool {
@@ -193,6 +206,7 @@ func (r *rehearsal) foresee() (after map[string]map[Key]Object, said []string) {
 	for _, c := range r.clusters {
 		after[c], applied[c] = maps.Clone(r.real[c]), maps.Clone(r.applied[c])
 	}
+	slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(last(a), last(b)) })
 	for _, s := range steps {
 		said = append(said, fmt.Sprintf("%s: %s %s: %s", s.Cluster, s.Verb, s.Key, s.Why))
 		r.do(after, applied, s)
@@ -200,15 +214,25 @@ func (r *rehearsal) foresee() (after map[string]map[Key]Object, said []string) {
 	return after, said
 }
 
+// last is 1 for what goes when what is in it has gone.
+func last(s Step) int {
+	if s.Verb == Delete && s.Contains {
+		return 1
+	}
+	return 0
+}
+
 // A performance is a run, step by step, in an order that nobody has chosen.
 type performance struct {
 	*rehearsal
 	*Table
-	heard  map[string]bool
-	steps  map[string]map[Key]Step
-	sought map[string]map[Key]bool
-	plans  map[Key]Plan
-	said   []string
+	heard   map[string]bool
+	steps   map[string]map[Key]Step
+	sought  map[string]map[Key]bool
+	refused map[string]bool // clusters that don't let their namespace go
+	plans   map[Key]Plan
+	going   []Key // that are about to be deleted, with their Namespace
+	said    []string
 }
 
 func (p *performance) plan(k Key) {
@@ -237,7 +261,16 @@ func (p *performance) plan(k Key) {
 		delete(p.steps[c], k)
 	}
 	for _, s := range plan.Steps {
-		p.steps[s.Cluster][k] = s
+		if last(s) == 0 || !p.refused[s.Cluster] {
+			p.steps[s.Cluster][k] = s
+		}
+	}
+	if k.Contains && w.Deleting {
+		for _, in := range p.InNamespace(k.Name) {
+			if !p.Desired(in).Deleting && !slices.Contains(p.going, in) {
+				p.going = append(p.going, in)
+			}
+		}
 	}
 	if !plan.Done || len(plan.Steps) > 0 {
 		return
@@ -274,10 +307,14 @@ func (p *performance) record(w *Desired, plan Plan) {
 		return
 	}
 	text := w.Record.Next(w.UID, plan.Standings, string(Applied), "", time.Time{}).Short().String()
-	if o := p.fed[w.Key]; w.Finalizer && len(finalizers(o)) > 0 && texts(o, "metadata", "annotations")[v1alpha1.StatusOf] == text {
+	if o := p.fed[w.Key]; slices.Contains(finalizers(o), any(v1alpha1.Finalizer)) && texts(o, "metadata", "annotations")[v1alpha1.StatusOf] == text {
 		return
 	}
-	p.wish(w.Key, Object{"metadata": map[string]any{"finalizers": []any{v1alpha1.Finalizer}, "annotations": map[string]any{v1alpha1.StatusOf: text}}})
+	all := finalizers(p.fed[w.Key])
+	if !slices.Contains(all, any(v1alpha1.Finalizer)) {
+		all = append(all, v1alpha1.Finalizer)
+	}
+	p.wish(w.Key, Object{"metadata": map[string]any{"finalizers": all, "annotations": map[string]any{v1alpha1.StatusOf: text}}})
 	p.SetDesired(p.desired(w.Key))
 }
 
@@ -298,6 +335,8 @@ func (p *performance) take(c string, k Key) {
 	switch {
 	case got == nil || s.Verb == Release:
 		p.Gone(c, k)
+	case taken && s.Verb == Delete:
+		p.refused[c] = true // and tried again for as long as that is so
 	case taken:
 		p.SetObserved(c, k, clone(got).(Object))
 	default:
@@ -308,14 +347,14 @@ func (p *performance) take(c string, k Key) {
 
 // run has a fedsync do all that there is to do.
 func (r *rehearsal) run() (said []string) {
-	p := &performance{rehearsal: r, heard: map[string]bool{}, steps: map[string]map[Key]Step{}, sought: map[string]map[Key]bool{}, plans: map[Key]Plan{}}
+	p := &performance{rehearsal: r, heard: map[string]bool{}, steps: map[string]map[Key]Step{}, sought: map[string]map[Key]bool{}, plans: map[Key]Plan{}, refused: map[string]bool{}}
 	p.Table = r.table(p.heard)
 	for _, c := range r.clusters {
 		p.steps[c], p.sought[c] = map[Key]Step{}, map[Key]bool{}
 	}
 	unheard := rapid.Permutation(r.clusters).Draw(r.T, "heard")
-	for range 300 {
-		if len(unheard) > 0 && rapid.Bool().Draw(r.T, "hear") {
+	for n := range 500 {
+		if len(unheard) > 0 && (n%10 == 9 || rapid.Bool().Draw(r.T, "hear")) {
 			r.hear(p.Table, p.heard, unheard[0])
 			unheard = unheard[1:]
 		}
@@ -328,6 +367,17 @@ func (r *rehearsal) run() (said []string) {
 			for _, k := range slices.SortedFunc(maps.Keys(p.steps[c]), compareKeys) {
 				waiting = append(waiting, p.steps[c][k])
 			}
+		}
+		if n := len(p.going); n > 0 && (len(waiting) == 0 || rapid.Bool().Draw(r.T, "goes")) {
+			k := p.going[rapid.IntRange(0, n-1).Draw(r.T, "going")]
+			p.going = slices.DeleteFunc(p.going, func(o Key) bool { return o == k })
+			p.remove(k, "")
+			if p.fed[k] == nil {
+				p.RemoveDesired(k)
+			} else {
+				p.SetDesired(p.desired(k))
+			}
+			continue
 		}
 		if len(dirty) == 0 && len(waiting) == 0 && len(unheard) == 0 {
 			for k, plan := range p.plans {
@@ -369,6 +419,19 @@ func (r *rehearsal) content(k Key) Object {
 
 func annotated(name string, value any) Object {
 	return Object{"metadata": map[string]any{"annotations": map[string]any{name: value}}}
+}
+
+// remove deletes a federated object, as kubectl delete --cascade=HOW does.
+func (r *rehearsal) remove(k Key, how string) {
+	all := finalizers(r.fed[k])
+	if how == orphan && !slices.Contains(all, any(orphan)) {
+		all = append(all, orphan)
+	}
+	if len(all) == 0 {
+		delete(r.fed, k)
+		return
+	}
+	r.wish(k, Object{"metadata": map[string]any{"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": all}})
 }
 
 // step does one random thing to the federation or to a cluster.
@@ -432,11 +495,10 @@ func (r *rehearsal) step() {
 	var by Object
 	switch verb {
 	case "remove":
-		if note("remove"); len(finalizers(there)) == 0 {
-			delete(r.fed, k)
-			return
-		}
-		by = Object{"metadata": map[string]any{"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+		how := r.pick("cascade", "", "", orphan)
+		note("remove", how)
+		r.remove(k, how)
+		return
 	case "select":
 		if by = annotated(v1alpha1.Selector, nil); rapid.Bool().Draw(r.T, "said") {
 			by = annotated(v1alpha1.Selector, `[{"key":"name","operator":"!=","values":["`+r.pick("cluster", r.clusters...)+`"]}]`)
@@ -514,6 +576,18 @@ func TestForeseeProperties(t *testing.T) {
 			}
 			r.compare()
 		}
+		if rapid.IntRange(0, 3).Draw(rt, "the namespace goes") == 0 {
+			for range rapid.IntRange(0, 9).Draw(rt, "steps") {
+				r.step()
+			}
+			how, home := r.pick("cascade", "", orphan), r.key("Namespace", "ns")
+			if rapid.Bool().Draw(rt, "all that is in it is left") {
+				r.wish(home, annotated(v1alpha1.Orphan, "true"))
+			}
+			r.did = append(r.did, "the namespace goes "+how)
+			r.remove(home, how)
+			r.compare()
+		}
 	})
 }
 
@@ -547,6 +621,11 @@ func TestForesee(t *testing.T) {
 			r.run()
 			r.wish(conf, Object{"data": map[string]any{"k": "changed"}})
 			r.wish(d, deleted)
+		},
+		"what is left with its Namespace": func(r *rehearsal, _, conf Key, somebody func(string, Object)) {
+			r.wish(conf, Object{"data": map[string]any{"k": "changed"}})
+			somebody("b", replicas(7))
+			r.remove(r.key("Namespace", "ns"), orphan)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -88,12 +88,19 @@ func (t *Table) PlanOf(w *Desired) Plan {
 			return p
 		}
 	}
-	if t.Keep && v.Namespace != nil && v.Namespace.Deleting {
-		leaving := *w
-		leaving.Deleting = true
-		v.Desired = &leaving
+	if v.Namespace == nil || !v.Namespace.Deleting || w.Deleting {
+		return Make(v)
 	}
-	return Make(v)
+	// What is in a Namespace that goes is deleted with it. Until it is, nothing is done: what is written
+	// now would go, or be left, with it.
+	leaving := *w
+	leaving.Deleting = true
+	v.Desired = &leaving
+	p := Make(v)
+	if !v.Foresee {
+		p.Steps = nil
+	}
+	return p
 }
 
 // view is what a plan of what is wanted goes by.
