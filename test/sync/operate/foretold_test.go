@@ -21,7 +21,7 @@ import (
 
 var (
 	states = flag.Int("states", 3, "in how many random states a plan is compared with what a run does")
-	from   = flag.Uint64("from", 1, "the seed of the first of these states; 0: another one for each")
+	from   = flag.Uint64("from", 1, "the seed of the first of these states, each of which begins with what the one before has left; 0: another one each time")
 )
 
 // foretold prints a plan, which changes nothing, and has fedsync do what there is to do: just
@@ -326,12 +326,12 @@ func (w *world) muddled(t *testing.T) {
 	w.Fed.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: muddle}}")
 	w.settle(t)
 	steps := map[string]int{}
+	first := *from
+	if first == 0 {
+		first = rand.Uint64()
+	}
 	for i := range uint64(*states) {
-		seed := *from + i
-		if *from == 0 {
-			seed = rand.Uint64()
-		}
-		m.Rand, m.did = rand.New(rand.NewPCG(seed, 0)), nil
+		m.Rand, m.did = rand.New(rand.NewPCG(first+i, 0)), nil
 		for range 40 {
 			m.step()
 		}
@@ -342,7 +342,7 @@ func (w *world) muddled(t *testing.T) {
 			}
 		}
 		if t.Failed() {
-			t.Fatalf("seed %d:\n%s", seed, strings.Join(m.did, "\n"))
+			t.Fatalf("-from %d -states %d:\n%s", first, i+1, strings.Join(m.did, "\n"))
 		}
 	}
 	text, err := json.Marshal(steps)
