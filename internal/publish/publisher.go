@@ -31,6 +31,8 @@ type Publisher struct {
 	doubts   map[string]bool // groups of which it isn't known what became of the last update
 	troubles map[string]trouble
 	problems map[string]string
+	silent   bool   // the server hasn't answered the last message
+	serial   uint32 // of the zone as it was read, or written by us, last; 0: it isn't known
 }
 
 // A trouble is a group that couldn't be written.
@@ -41,15 +43,28 @@ type trouble struct {
 
 // Load begins with what the server has.
 func (p *Publisher) Load(ctx context.Context) error {
-	names, err := p.Read(ctx)
+	names, serial, err := p.Read(ctx)
 	if err != nil {
 		return err
 	}
+	p.serial = serial
 	p.there, p.doubts = map[string]Names{}, map[string]bool{}
 	for name, rrs := range names {
 		put(p.there, Group(p.Domain, name), name, rrs)
 	}
 	return nil
+}
+
+// Moved says whether the zone has changed since it was read or written last: by somebody else.
+func (p *Publisher) Moved(ctx context.Context) bool {
+	if p.silent {
+		return false
+	}
+	serial, err := p.Serial(ctx)
+	if err == nil && p.serial == 0 { // the zone couldn't be read
+		p.serial = serial
+	}
+	return err == nil && serial != p.serial // what can't be asked can't be read either
 }
 
 // Leave leaves alone the groups that server has which aren't the caller's to speak of.
@@ -145,6 +160,16 @@ func (p *Publisher) Write(ctx context.Context, now time.Time) (next time.Time) {
 			next = at
 		}
 	}
+	sole := false // nobody else has written since
+	defer func() {
+		if !sole {
+			return
+		}
+		if serial, err := p.Serial(ctx); err == nil {
+			p.serial = serial
+		}
+	}()
+	began := false
 	for _, g := range p.Pending() {
 		t := p.troubles[g]
 		if now.Before(t.until) {
@@ -154,6 +179,9 @@ func (p *Publisher) Write(ctx context.Context, now time.Time) (next time.Time) {
 		if ctx.Err() != nil {
 			return now
 		}
+		if !began {
+			began, sole = true, !p.silent && !p.Moved(ctx)
+		}
 		if p.write(ctx, g) {
 			delete(p.troubles, g)
 			continue
@@ -162,6 +190,10 @@ func (p *Publisher) Write(ctx context.Context, now time.Time) (next time.Time) {
 		t.until = now.Add(t.wait)
 		p.troubles[g] = t
 		later(t.until)
+		if p.silent { // what else there is would wait as long for no answer
+			later(now.Add(firstWait))
+			break
+		}
 	}
 	for g := range p.troubles { // of what has come to be as it is there
 		if !p.doubts[g] && alike(p.want[g], p.there[g]) {
@@ -188,7 +220,7 @@ func (p *Publisher) write(ctx context.Context, g string) (done bool) {
 			return p.writeEach(ctx, g, all) // one name may be the reason, and the others are to go on
 		default:
 			if no == nil {
-				p.doubts[g] = true // it may have been done
+				p.doubts[g], p.silent = true, true // it may have been done
 			}
 			p.tell(g, err.Error())
 			return false
@@ -224,7 +256,7 @@ func (p *Publisher) writeEach(ctx context.Context, g string, all []step) (done b
 		case errors.As(err, &no) && (no.Rcode == dns.RcodeYXDomain || no.Rcode == dns.RcodeYXRrset):
 			err = errTaken
 		case no == nil:
-			p.doubts[g] = true
+			p.doubts[g], p.silent = true, true
 			p.tell(g, err.Error())
 			return false // it doesn't answer
 		}
@@ -255,6 +287,7 @@ func (p *Publisher) wrote(g string, all []step) {
 
 func (p *Publisher) send(ctx context.Context, m *dns.Msg) error {
 	_, err := p.exchange(ctx, m)
+	p.silent = false
 	var no *Refusal
 	outcome := "done"
 	switch {

@@ -107,11 +107,33 @@ func (s *Server) owns(ctx context.Context, name string) (bool, error) {
 	return false, nil
 }
 
-// Read transfers the zone, and gives the names in the domain that are marked as ours.
-func (s *Server) Read(ctx context.Context) (Names, error) {
+// Serial asks for that of the zone.
+func (s *Server) Serial(ctx context.Context) (uint32, error) {
+	q := new(dns.Msg).SetQuestion(s.Zone, dns.TypeSOA)
+	q.RecursionDesired = false
+	r, err := s.exchange(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	for _, rr := range r.Answer {
+		if soa, ok := rr.(*dns.SOA); ok {
+			return soa.Serial, nil
+		}
+	}
+	return 0, fmt.Errorf("it has no SOA record of %s", s.Zone)
+}
+
+// Read transfers the zone, and gives the names in the domain that are marked as ours, and the zone's serial.
+func (s *Server) Read(ctx context.Context) (Names, uint32, error) {
 	rrs, err := s.transfer(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	serial := uint32(0)
+	if len(rrs) > 0 {
+		if soa, ok := rrs[0].(*dns.SOA); ok {
+			serial = soa.Serial
+		}
 	}
 	out := Names{}
 	for _, rr := range rrs {
@@ -131,7 +153,7 @@ func (s *Server) Read(ctx context.Context) (Names, error) {
 			}
 		}
 	}
-	return out, nil
+	return out, serial, nil
 }
 
 // transfer gives all records of the zone.

@@ -44,6 +44,8 @@ const (
 	publishAnew = 5 * time.Minute
 	// publishReread is how often it is looked what the server has: somebody may have changed it.
 	publishReread = 15 * time.Minute
+	// publishLook is how often it is asked whether somebody may have: that costs one question.
+	publishLook = 5 * time.Second
 	// publishWait is between attempts to read what a server has.
 	publishWait = 5 * time.Second
 	// publishLogged bounds how many problems are logged each by themselves.
@@ -118,6 +120,7 @@ func (f *Federation) elected(ctx context.Context, s stanza, name string, run fun
 // A keeper keeps the names of a federation under a domain somewhere.
 type keeper interface {
 	Load(ctx context.Context) error // what is there
+	Moved(ctx context.Context) bool // whether somebody else may have changed that
 	Set(group string, names publish.Names)
 	Only(groups map[string]bool)
 	Pending() []string
@@ -178,11 +181,15 @@ func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.
 // keep does that with a keeper. guess begins without knowing what is there; nil: that has to be known.
 func (f *Federation) keep(ctx context.Context, index int, federation string, d *zone.Domain, to publishing, prefix string, k keeper, guess func()) {
 	var was *zone.Moment
-	var compared, read time.Time
+	var compared, read, looked time.Time
 	unread := ""
 	for ctx.Err() == nil {
 		changed := f.Current.Changed()
-		if time.Since(read) > publishReread {
+		moved := false
+		if time.Since(looked) > publishLook {
+			moved, looked = !read.IsZero() && k.Moved(ctx), time.Now()
+		}
+		if moved || time.Since(read) > publishReread {
 			err := k.Load(ctx)
 			switch {
 			case err == nil:
@@ -234,7 +241,7 @@ func (f *Federation) keep(ctx context.Context, index int, federation string, d *
 		}
 		again := k.Write(ctx, time.Now())
 		unpublished.WithLabelValues(federation, to.where()).Set(float64(len(k.Pending())))
-		wait := time.Until(compared.Add(publishAnew))
+		wait := min(time.Until(compared.Add(publishAnew)), time.Until(looked.Add(publishLook)))
 		if !again.IsZero() {
 			wait = min(wait, time.Until(again))
 		}

@@ -33,6 +33,8 @@ const (
 	// calls, or limit them.
 	gap         = 5 * time.Second
 	longestWait = time.Minute
+	// reread is how often it is looked whether somebody has changed an object: external-dns looks as often by default.
+	reread = time.Minute
 )
 
 // A Writer keeps the objects of a federation's names under a domain. One goroutine uses it.
@@ -48,6 +50,7 @@ type Writer struct {
 
 	gap      time.Duration // 0: the constant
 	want     map[string][]publish.Endpoint
+	read     time.Time        // when what is there was looked at last
 	there    map[string][]any // by the names of objects: their endpoints
 	next     map[string]time.Time
 	waits    map[string]time.Duration
@@ -74,7 +77,7 @@ func (w *Writer) Load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.there = map[string][]any{}
+	w.read, w.there = time.Now(), map[string][]any{}
 	for i := range all {
 		spec, _ := all[i].Object["spec"].(map[string]any)
 		list, _ := spec["endpoints"].([]any)
@@ -82,6 +85,9 @@ func (w *Writer) Load(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Moved says whether it is time to look whether somebody has changed an object.
+func (w *Writer) Moved(context.Context) bool { return time.Since(w.read) > reread }
 
 // object is the name of a group's object: its own, without the domain.
 func (w *Writer) object(group string) string {

@@ -212,6 +212,10 @@ func TestArticle(t *testing.T) {
 	if !strings.Contains(s.Log(), nginx+".asia-east1.example.com.: records that aren't ours stand there") {
 		t.Error("the log doesn't say which name is taken")
 	}
+	// Somebody takes one of ours away: it comes again, without anything having changed here.
+	p.mutate(t, func(m *dns.Msg) {
+		m.RemoveRRset([]dns.RR{rr(t, nginx+".us-central1-a.example.com. 60 A 203.0.113.1")})
+	})
 	// They take it away.
 	p.mutate(t, func(m *dns.Msg) {
 		m.RemoveRRset([]dns.RR{rr(t, nginx+".asia-east1.example.com. 60 A 203.0.113.1")})
