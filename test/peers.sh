@@ -24,6 +24,8 @@ need unbound unbound
 need dnsmasq dnsmasq-base
 need ip iproute2
 need named-checkzone bind9-utils
+need ldns-verify-zone ldnsutils
+need kzonecheck knot-dnssecutils
 need pdns_recursor pdns-recursor
 need kresd knot-resolver
 need musl-gcc musl-tools

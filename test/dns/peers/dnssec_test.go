@@ -26,6 +26,7 @@ const signedApex = `$TTL 60
 @ MX 10 Mail
 ns1 A 127.0.0.1
 mail A 192.0.2.25
+mail 30 A 192.0.2.26
 *.wild A 192.0.2.99
 *.alias CNAME mail
 deep.ent TXT "Upper Case"
@@ -46,11 +47,11 @@ func signedStanza(t *testing.T, dir, more string) string {
 			vector.Ingress("shop", "front", addr, [2]string{"shop.example.com", "six"}, [2]string{"*.hosts.example.com", "six"}))
 	}
 	return "example.com:PORT {\n bind ADDR\n federation prod {\n" + server.Members(dir, "paris", "york") + "  apex " + write(t, dir, "apex", signedApex) +
-		"\n  ttl 1s 1s\n  rrl off\n" + more + " }\n errors\n ready READY\n}\n"
+		"\n  ttl 1s 1s\n  rrl off\n  alias example.com shop/six\n" + more + " }\n errors\n ready READY\n}\n"
 }
 
 // keyAt makes a key with dates in seconds from a moment; a date that is 0 is never. Its files are written.
-func keyAt(t *testing.T, dir, zone string, entry bool, from time.Time, publish, activate, inactive, remove, sync int) *dnskey.Key {
+func keyAt(t *testing.T, dir string, a dnskey.Algorithm, entry bool, from time.Time, publish, activate, inactive, remove, sync int) *dnskey.Key {
 	t.Helper()
 	at := func(n int) time.Time {
 		if n == 0 {
@@ -58,7 +59,7 @@ func keyAt(t *testing.T, dir, zone string, entry bool, from time.Time, publish, 
 		}
 		return from.Add(time.Duration(n) * time.Second).Truncate(time.Second)
 	}
-	k, err := dnskey.Generate("example.com.", dnskey.ECDSAP256SHA256, entry, 1, dnskey.Dates{Created: from.Truncate(time.Second), Publish: at(publish), Activate: at(activate), Inactive: at(inactive), Delete: at(remove), SyncPublish: at(sync)})
+	k, err := dnskey.Generate("example.com.", a, entry, 1, dnskey.Dates{Created: from.Truncate(time.Second), Publish: at(publish), Activate: at(activate), Inactive: at(inactive), Delete: at(remove), SyncPublish: at(sync)})
 	if err == nil {
 		err = os.MkdirAll(dir, 0o700)
 	}
@@ -113,8 +114,7 @@ func validator(t *testing.T, anchor string, zones map[string]string) string {
 // validated asks a validating resolver.
 func validated(t *testing.T, addr, name string, qtype uint16) *dns.Msg {
 	t.Helper()
-	m := new(dns.Msg).SetQuestion(name, qtype)
-	m.SetEdns0(1232, true)
+	m := signedQuestion(name, qtype)
 	c := dns.Client{Timeout: 10 * time.Second}
 	out, _, err := c.Exchange(m, addr)
 	if err == nil && out.Truncated {
@@ -131,7 +131,7 @@ func validated(t *testing.T, addr, name string, qtype uint16) *dns.Msg {
 // signatures.
 func TestDNSSEC(t *testing.T) {
 	dir := t.TempDir()
-	k := keyAt(t, filepath.Join(dir, "keys"), "example.com.", true, time.Now(), -60, -60, 0, 0, -60)
+	k := keyAt(t, filepath.Join(dir, "keys"), dnskey.ECDSAP256SHA256, true, time.Now(), -60, -60, 0, 0, -60)
 	corefile := signedStanza(t, dir, "")
 	plain := startFedns(t, corefile)
 	corefile = strings.Replace(corefile, "  rrl off\n", "  rrl off\n  transfer 127.0.0.0/8\n  dnssec "+dir+"/keys\n", 1)
@@ -185,7 +185,10 @@ func TestDNSSEC(t *testing.T) {
 	printed(output(t, fedctl, "check", "--domain", "example.com", "--servers", signed.Addr, "--parent", parent, "--resolver", parent, "--server", "http://127.0.0.1:1")).check(t, "example.com: 1 of the 1 DS records of its parent point to its keys")
 
 	// A transfer of it, as a zone file.
-	output(t, server.Tool(t, "dnssec-verify"), "-z", "-o", "example.com", zoneOf(t, transfer(t, signed.Addr)))
+	file := zoneOf(t, transfer(t, signed.Addr))
+	for _, verify := range [][]string{{"dnssec-verify", "-z", "-o", "example.com"}, {"ldns-verify-zone"}, {"kzonecheck", "-d", "on", "-o", "example.com"}} {
+		output(t, server.Tool(t, verify[0]), append(verify[1:], file)...)
+	}
 
 	// delv, which looks at proofs in another way, and trusts the domain's own key.
 	anchors := write(t, dir, "anchors", fmt.Sprintf("trust-anchors { example.com. static-key 257 3 13 %q; };\n", regexp.MustCompile(`\S+$`).FindString(k.Record())))
@@ -220,17 +223,63 @@ func records(m *dns.Msg) string {
 	return strings.Join(slices.Compact(out), "\n")
 }
 
-// A ZSK is rolled over, and then the CSK that takes the place of both keys, with the DS record that BIND's dnssec-cds makes of the
-// CDS records: all by dates, and whoever asks a validating resolver never gets a bogus answer.
+// A rollover is one that goes by dates, and by what its parent has.
+type rollover struct {
+	// begin makes the keys, and gives the one that the parent points to and the one that it is to point to.
+	begin func(t *testing.T, dir string, now time.Time) (old, next *dnskey.Key)
+	// end says the dates that wait for the parent.
+	end  func(settime func(dates string, k *dnskey.Key), old, next *dnskey.Key)
+	sign int // so many keys sign addresses in its course
+}
+
+var rollovers = map[string]rollover{
+	// A ZSK, and then the CSK that takes the place of it and of the KSK.
+	"ZSK and CSK": {func(t *testing.T, dir string, now time.Time) (old, next *dnskey.Key) {
+		const p256 = dnskey.ECDSAP256SHA256
+		keyAt(t, dir, p256, false, now, -60, -60, 6, 9, 0)
+		keyAt(t, dir, p256, false, now, 2, 6, 0, 0, 0)
+		return keyAt(t, dir, p256, true, now, -60, -60, 0, 0, -60), keyAt(t, dir, p256, true, now, 9, 0, 0, 0, 12)
+	}, func(settime func(dates string, k *dnskey.Key), _, next *dnskey.Key) {
+		settime("-A +2", next)
+		settime("-I +2 -D +5", nil)
+	}, 3},
+	// The new algorithm's signatures come before its key, and the old one's go after it (RFC 6781 section 4.1.4).
+	"algorithm": {func(t *testing.T, dir string, now time.Time) (old, next *dnskey.Key) {
+		return keyAt(t, dir, dnskey.ECDSAP256SHA256, true, now, -60, -60, 0, 0, -60), keyAt(t, dir, dnskey.ED25519, true, now, 6, 2, 0, 0, 10)
+	}, func(settime func(dates string, k *dnskey.Key), _, _ *dnskey.Key) {
+		settime("-D +2 -I +5", nil)
+	}, 2},
+}
+
+// Keys are rolled over by dates, with the DS record that BIND's dnssec-cds makes of the CDS records, and whoever asks a
+// validating resolver never gets a bogus answer.
 func TestRollover(t *testing.T) {
+	for name, r := range rollovers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they wait most of the time
+			r.run(t)
+		})
+	}
+}
+
+func (r *rollover) run(t *testing.T) {
 	dir := t.TempDir()
 	keys := filepath.Join(dir, "keys")
 	now := time.Now()
-	ksk := keyAt(t, keys, "example.com.", true, now, -60, -60, 18, 22, -60)
-	keyAt(t, keys, "example.com.", false, now, -60, -60, 6, 9, 0)
-	keyAt(t, keys, "example.com.", false, now, 2, 6, 18, 22, 0)
-	csk := keyAt(t, keys, "example.com.", true, now, 9, 18, 0, 0, 12)
+	old, next := r.begin(t, keys, now)
 	child := startFedns(t, signedStanza(t, dir, "  dnssec "+keys+"\n"))
+	settime := func(dates string, k *dnskey.Key) { // of a key, or of all but the next one
+		t.Helper()
+		list, err := dnskey.Load(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range list {
+			if (o.Tag() == next.Tag()) == (k != nil) {
+				output(t, server.Tool(t, "dnssec-settime"), append(strings.Fields(dates), "-K", keys, o.FileName())...)
+			}
+		}
+	}
 
 	// The parent is a fedns, too: its zone file is read again when it changes.
 	above := t.TempDir()
@@ -244,7 +293,7 @@ func TestRollover(t *testing.T) {
 	delegation := func(ds string) string {
 		return "$TTL 1\n@ SOA ns nobody 1 1800 900 604800 1\n@ NS ns\nns A 127.0.0.1\nexample NS ns1.example\nns1.example A 127.0.0.1\n" + ds
 	}
-	zone := write(t, above, "zone", delegation("example DS "+ksk.DSText()+"\n"))
+	zone := write(t, above, "zone", delegation("example DS "+old.DSText()+"\n"))
 	place{"paris", "eu", []string{"eu-a"}}.write(t, above)
 	parent := startFedns(t, "com:PORT {\n bind ADDR\n federation f {\n"+server.Members(above, "paris")+"  apex "+zone+"\n  rrl off\n  dnssec "+above+"\n }\n errors\n ready READY\n}\n")
 	unbound := validator(t, trusted.Record(), map[string]string{"com": parent.Addr, "example.com": child.Addr})
@@ -255,8 +304,9 @@ func TestRollover(t *testing.T) {
 	})
 
 	seen := map[uint16]bool{} // keys that signed
-	changed, asked := false, 0
-	for end := time.Now().Add(3 * time.Minute); ; asked++ {
+	var delegated time.Time   // when the parent had the next key
+	ended, rest, asked := false, 20, 0
+	for end := time.Now().Add(3 * time.Minute); rest > 0; asked++ {
 		if time.Now().After(end) {
 			t.Fatalf("the rollover doesn't end; keys that signed: %v\n%s", seen, child.Log())
 		}
@@ -274,26 +324,46 @@ func TestRollover(t *testing.T) {
 				}
 			}
 		}
-		if !changed && time.Since(now) > 13*time.Second {
-			if ds := synced(t, child.Addr, ksk); strings.Contains(ds, fmt.Sprint(" ", csk.Tag(), " ")) {
-				// The file is replaced at once, as an editor does it.
-				write(t, above, "next", delegation(ds))
-				if err := os.Rename(filepath.Join(above, "next"), zone); err != nil {
-					t.Fatal(err)
-				}
-				changed = true
+		switch {
+		case delegated.IsZero():
+			if !slices.ContainsFunc(child.Ask(t, "example.com", dns.TypeCDS).Answer, func(rr dns.RR) bool { return rr.(*dns.CDS).KeyTag == next.Tag() }) {
+				break
 			}
-		}
-		if changed && time.Since(now) > 26*time.Second && len(seen) == 3 {
-			break
+			settime("-D sync +0", nil)
+			server.Eventually(t, time.Minute, "the parent is asked for the next key alone", func() bool { return len(child.Ask(t, "example.com", dns.TypeCDS).Answer) == 1 })
+			// The file is replaced at once, as an editor does it.
+			write(t, above, "next", delegation(synced(t, child.Addr, old)))
+			if err := os.Rename(filepath.Join(above, "next"), zone); err != nil {
+				t.Fatal(err)
+			}
+			server.Eventually(t, time.Minute, "the parent points to the next key alone", func() bool {
+				ds := parent.Ask(t, "example.com", dns.TypeDS).Answer
+				return len(ds) == 1 && ds[0].(*dns.DS).KeyTag == next.Tag()
+			})
+			delegated = time.Now()
+		case !ended && time.Since(delegated) > 3*time.Second: // the TTL of the old record, and more
+			r.end(settime, old, next)
+			ended = true
+		case ended:
+			m := child.Exchange(t, "udp", signedQuestion("example.com.", dns.TypeDNSKEY))
+			if len(m.Answer) == 2 && m.Answer[0].(*dns.DNSKEY).KeyTag() == next.Tag() && len(seen) == r.sign { // and its signature
+				rest--
+			}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	m := child.Ask(t, "example.com", dns.TypeDNSKEY)
-	if len(m.Answer) != 1 || m.Answer[0].(*dns.DNSKEY).KeyTag() != csk.Tag() {
-		t.Errorf("keys at the end: %v", m)
-	}
+	server.Eventually(t, time.Minute, "only the next key signs", func() bool {
+		m := child.Exchange(t, "udp", signedQuestion("web.shop.prod.svc.example.com.", dns.TypeA))
+		return len(m.Answer) == 2 && m.Answer[1].(*dns.RRSIG).KeyTag == next.Tag()
+	})
 	t.Log(4*asked, "questions; keys that signed:", seen)
+}
+
+// signedQuestion asks for signatures.
+func signedQuestion(name string, qtype uint16) *dns.Msg {
+	m := new(dns.Msg).SetQuestion(name, qtype)
+	m.SetEdns0(1232, true)
+	return m
 }
 
 // synced is what dnssec-cds makes of the CDS records of example.com, as lines of the parent's zone: DS records of what a key vouches
