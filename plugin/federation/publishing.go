@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
@@ -52,34 +53,45 @@ const (
 	publishLogged = 20
 )
 
-// publishAll has the names of a stanza published where it says so: by this server, or by the one that holds a
+// publishAll has the names of a stanza published wherever it says so: by this server, or by the one that holds a
 // Lease in the federation's API.
 func (f *Federation) publishAll(index int, s stanza) {
+	var runs []func(context.Context)
 	for _, to := range s.publish {
 		for _, z := range s.zones {
 			d, _ := f.Find(z)
 			if d == nil || string(d.Name) != z {
 				continue
 			}
-			run := func(ctx context.Context) {
-				select {
-				case <-f.ready: // what isn't known yet isn't gone
-				case <-ctx.Done():
-					return
-				}
-				publishes.WithLabelValues(s.name, to.where()).Set(1)
-				defer publishes.WithLabelValues(s.name, to.where()).Set(0)
-				f.publish(ctx, index, &s, d, to)
-			}
-			f.tasks.Go(func() {
-				if s.registry == "" {
-					run(f.ending)
-					return
-				}
-				f.elected(f.ending, s, "fedns-publish-"+s.name, run)
-			})
+			runs = append(runs, func(ctx context.Context) { f.publish(ctx, index, &s, d, to) })
 		}
 	}
+	if len(runs) == 0 {
+		return
+	}
+	all := func(ctx context.Context) {
+		select {
+		case <-f.ready: // what isn't known yet isn't gone
+		case <-ctx.Done():
+			return
+		}
+		for _, to := range s.publish {
+			publishes.WithLabelValues(s.name, to.where()).Set(1)
+			defer publishes.WithLabelValues(s.name, to.where()).Set(0)
+		}
+		var at sync.WaitGroup
+		for _, run := range runs {
+			at.Go(func() { run(ctx) })
+		}
+		at.Wait()
+	}
+	f.tasks.Go(func() {
+		if s.registry == "" {
+			all(f.ending)
+			return
+		}
+		f.elected(f.ending, s, "fedns-publish-"+s.name, all)
+	})
 }
 
 // elected calls run while this server holds a Lease in the federation's API.
@@ -183,6 +195,9 @@ func (f *Federation) keep(ctx context.Context, index int, federation string, d *
 	var was *zone.Moment
 	var compared, read, looked time.Time
 	unread := ""
+	pending := unpublished.WithLabelValues(federation, to.where()) // of all domains
+	counted := 0
+	defer func() { pending.Sub(float64(counted)) }()
 	for ctx.Err() == nil {
 		changed := f.Current.Changed()
 		moved := false
@@ -240,7 +255,9 @@ func (f *Federation) keep(ctx context.Context, index int, federation string, d *
 			k.Only(there)
 		}
 		again := k.Write(ctx, time.Now())
-		unpublished.WithLabelValues(federation, to.where()).Set(float64(len(k.Pending())))
+		left := len(k.Pending())
+		pending.Add(float64(left - counted))
+		counted = left
 		wait := min(time.Until(compared.Add(publishAnew)), time.Until(looked.Add(publishLook)))
 		if !again.IsZero() {
 			wait = min(wait, time.Until(again))

@@ -65,7 +65,8 @@ func TestExternalDNS(t *testing.T) {
 	if _, err := api.Create(t.Context(), externaldns.Kind, foreign, "somebody"); err != nil {
 		t.Fatal(err)
 	}
-	text := w.corefile(" registry " + hub.Kubeconfig + "\n publish external-dns dns")
+	p := newProvider(t, "grant pub zonesub ANY;") // the one that publishes does so everywhere
+	text := w.corefile(" registry " + hub.Kubeconfig + "\n publish external-dns dns\n publish update " + p.addr + " key pub")
 	servers := []*server.Server{server.Start(t, text), server.Start(t, text)}
 	const object = nginx + ".example.com"
 	has := func(what string, lines ...string) (version string) {
@@ -89,10 +90,16 @@ func TestExternalDNS(t *testing.T) {
 	if lines, _ := endpoints(object); slices.ContainsFunc(lines, func(l string) bool { return !strings.Contains(l, " A ") }) {
 		t.Errorf("not only addresses: %q", lines)
 	}
-	leads := func(s *server.Server) bool { return s.Metric(t, `coredns_federation_publishes{`) == 1 }
+	leads := func(s *server.Server) bool { return s.Metric(t, `coredns_federation_publishes{`) == 2 }
 	if leads(servers[0]) == leads(servers[1]) {
 		t.Error("not one of two publishes")
 	}
+
+	updated := func(want string) {
+		t.Helper()
+		server.Eventually(t, time.Minute, "BIND has "+want, func() bool { return strings.HasSuffix(p.dig(t, nginx+".example.com"), " "+want) })
+	}
+	updated("104.196.0.44, 104.197.247.191, 104.197.74.77, 130.211.57.243")
 
 	// One that is somebody else's is left alone.
 	w.cluster(t, article[4], vector.Service("mynamespace", "nginx", article[4].addr), vector.Slice("mynamespace", "nginx", false, article[4].zone),
@@ -114,6 +121,8 @@ func TestExternalDNS(t *testing.T) {
 	servers[0].Stop()
 	w.serve(t, shard{"us-central1", "us-central1-a", "104.197.247.191", false}, shard{"asia-east1", "asia-east1-a", "130.211.57.243", false})
 	last := has("the other one publishes", nginx+" A 180 104.196.0.44,104.197.74.77", nginx+".asia-east1 A 180 104.196.0.44,104.197.74.77", nginx+".us-central1-a A 180 104.196.0.44,104.197.74.77")
+
+	updated("104.196.0.44, 104.197.74.77")
 
 	// No shard at all: it stays as it was. No service: it goes.
 	for _, a := range article {
