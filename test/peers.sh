@@ -20,6 +20,8 @@ need nsd nsd
 need named bind9
 need knotd knot
 need pdns_server "pdns-server pdns-backend-bind"
+need sqlite3 sqlite3
+[ -e /usr/share/pdns-backend-sqlite3/schema ] || missing="$missing pdns-backend-sqlite3"
 need unbound unbound
 need dnsmasq dnsmasq-base
 need ip iproute2
