@@ -29,7 +29,7 @@ const dnsPods = "app.kubernetes.io/name=fedns,app.kubernetes.io/component=dns"
 type pageOf struct {
 	reaching
 	asking
-	print                    bool
+	print, tls               bool
 	namespace, pod, selector string
 	port                     string
 }
@@ -42,6 +42,7 @@ func (c *pageOf) declare(fs *pflag.FlagSet) {
 	fs.StringVarP(&c.namespace, "namespace", "n", v1alpha1.System, "`NAMESPACE` of the pods")
 	fs.StringVarP(&c.selector, "selector", "l", dnsPods, "`LABELS` of the pods, of which the first that is ready is taken")
 	fs.StringVar(&c.pod, "pod", "", "the `POD`, instead of one that is ready")
+	fs.BoolVar(&c.tls, "tls", false, "the status in it speaks TLS")
 	fs.StringVar(&c.port, "port", "8053", "the `PORT` of the status in it")
 }
 
@@ -113,7 +114,11 @@ func (c *pageOf) forward(ctx context.Context, call *call, args []string) error {
 	for scan.Scan() {
 		if m := forwarding.FindStringSubmatch(scan.Text()); m != nil && !shown {
 			shown = true
-			if err := c.show(call, "http://"+m[1]+"/"); err != nil {
+			scheme := "http"
+			if c.tls {
+				scheme = "https"
+			}
+			if err := c.show(call, scheme+"://"+m[1]+"/"); err != nil {
 				call.hint(err.Error())
 			}
 			call.hint("Ctrl-C ends it")

@@ -125,7 +125,7 @@ func TestStatusReview(t *testing.T) {
 		case strings.HasSuffix(r.URL.Path, "/tokenreviews"):
 			fmt.Fprint(rw, `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":{"error":"who?"}}`)
 		case strings.HasSuffix(r.URL.Path, "/subjectaccessreviews"):
-			may := o.Spec.User == "jane" && o.Spec.NonResourceAttributes.Verb == "get" && o.Spec.NonResourceAttributes.Path != "/events" && len(o.Spec.Groups) == 1
+			may := o.Spec.User == "jane" && o.Spec.NonResourceAttributes.Verb == "get" && o.Spec.NonResourceAttributes.Path != "/fedns/events" && strings.HasPrefix(o.Spec.NonResourceAttributes.Path, "/fedns/") && len(o.Spec.Groups) == 1
 			fmt.Fprintf(rw, `{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":%v}}`, may)
 		default:
 			http.NotFound(rw, r)
@@ -147,7 +147,7 @@ func TestStatusReview(t *testing.T) {
 		path, token string
 		code        int
 		says        string
-	}{{"/", "jane's", 200, "Clusters"}, {"/events", "jane's", 403, "jane may not get"}, {"/", "joe's", 403, "joe may not get"}, {"/", "nobody's", 401, "has to be shown"}, {"/", "", 401, "has to be shown"}} {
+	}{{"/", "jane's", 200, "Clusters"}, {"/events", "jane's", 403, `jane may not get \"/fedns/events\"`}, {"/", "joe's", 403, "joe may not get"}, {"/", "nobody's", 401, "has to be shown"}, {"/", "", 401, "has to be shown"}} {
 		if code, body := get(tt.path, tt.token); code != tt.code || !strings.Contains(body, tt.says) {
 			t.Errorf("%s with %q: %d %.300s", tt.path, tt.token, code, body)
 		}

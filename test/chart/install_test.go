@@ -17,6 +17,7 @@ import (
 
 	"github.com/fedns/fedns/test/framework/cluster"
 	"github.com/fedns/fedns/test/framework/server"
+	"github.com/fedns/fedns/test/framework/vector"
 )
 
 // The chart in a cluster: its pods come up, its service account may do what fedns does,
@@ -54,13 +55,16 @@ func TestInstall(t *testing.T) {
 	})
 
 	// helm upgrade: what is said otherwise is so; what has joined stays.
-	must(t, us.Kubeconfig, append([]string{"upgrade", "fedns", dir, "--wait", "--timeout", "3m", "--set", "replicas=3", "--set", "options={ttl 60s}"}, said...)...)
+	must(t, us.Kubeconfig, append([]string{"upgrade", "fedns", dir, "--wait", "--timeout", "3m", "--set", "replicas=3", "--set", "options={ttl 60s}", "--set", "status.review=true"}, said...)...)
 	if config := us.Kubectl(t, "-n", "federation-system", "get", "configmap", "fedns", "-o", "jsonpath={.data.Corefile}"); !strings.Contains(config, "        ttl 60s\n") {
 		t.Errorf("after the upgrade:\n%s", config)
 	}
 	if got := us.Kubectl(t, "get", "clusters", "-o", "name"); strings.TrimSpace(got) != "cluster.fedns.io/europe" {
 		t.Errorf("after the upgrade there are %s", got)
 	}
+	s.Stop()
+	s = start(t, us)
+	mayLook(t, us, s.status)
 
 	fedctl(t, contexts, "--context=us", "unjoin", "europe", "--cluster-context=eu", "--drain-wait=0s")
 	s.becomes(t, "web.shop.fed.svc.fed.example.com.", "192.0.2.1")
@@ -90,7 +94,10 @@ func added(before, after map[string]bool) []string {
 
 // A served fedns runs over what the chart gives its pods: the Corefile, and a kubeconfig with the
 // rights of the service account.
-type served struct{ *server.Server }
+type served struct {
+	*server.Server
+	status string // where its page is
+}
 
 func start(t *testing.T, c *cluster.Cluster) served {
 	t.Helper()
@@ -115,12 +122,13 @@ func start(t *testing.T, c *cluster.Cluster) served {
 	if err := os.WriteFile(filepath.Join(folder, "here.kubeconfig"), []byte(here), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	status := fmt.Sprint("127.0.0.1:", vector.Port(t))
 	corefile := c.Kubectl(t, "-n", "federation-system", "get", "configmap", "fedns", "-o", "jsonpath={.data.Corefile}")
 	corefile = strings.NewReplacer(
 		":1053 {", ":PORT {\n    bind ADDR", "here.kubeconfig", filepath.Join(folder, "here.kubeconfig"), "/var/lib/fedns", t.TempDir(),
-		":8181", "READY", "prometheus :9153", "prometheus METRICS", "status 127.0.0.1:8053", "", "health :8080 {", "health 127.0.0.1:0 {", "lameduck 10s", "lameduck 0s",
+		":8181", "READY", "prometheus :9153", "prometheus METRICS", "status 127.0.0.1:8053", "status "+status, "health :8080 {", "health 127.0.0.1:0 {", "lameduck 10s", "lameduck 0s",
 	).Replace(corefile)
-	return served{server.Start(t, corefile)}
+	return served{server.Start(t, corefile), "http://" + status}
 }
 
 func (s served) becomes(t *testing.T, name string, want ...string) {

@@ -44,6 +44,8 @@ func TestPods(t *testing.T) {
 	becomes(t, fedns, global, sorted(a, addressOf(t, eu))...)
 	becomes(t, fedns, "nginx.mynamespace.myfederation.svc.europe-west1.example.com.", addressOf(t, eu))
 
+	looks(t, contexts, "us", "All is well", "europe-west1", "1 service")
+
 	// Pods of us ask their cluster's DNS.
 	fedctl(t, contexts, "stub", "--context=us", "--domain=example.com", "--servers="+fedns, "--federation=myfederation", "--apply")
 	us.RestartDNS(t) // it would read that by itself, in two minutes

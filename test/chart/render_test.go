@@ -50,6 +50,18 @@ func TestValues(t *testing.T) {
 		}},
 		{"names for pods", []string{"--set", "member.clusterDomain=cluster.local"}, []string{"fed.svc.cluster.local:1053", "local local cluster.local"}},
 		{"fedsync", []string{"--set", "fedsync.enabled=true"}, []string{"command: [/fedsync]", "component: fedsync", `name: "fedns.io:fedsync"`}},
+		{"a page for who is in the API's roles", []string{
+			"--set", "status.expose=true", "--set", "status.review=true", "--set", "status.tls.secret=page-tls", "--set", "status.hosts={fedns.example.org,page.fed.svc}", "--set", "networkPolicy.status[0].namespaceSelector.matchLabels.team=ops",
+		}, []string{
+			"status 0.0.0.0:8053 tls /etc/fedns/status/tls/tls.crt /etc/fedns/status/tls/tls.key review here.kubeconfig host fedns.example.org page.fed.svc\n", "secretName: page-tls, defaultMode: 0440", "name: fedns-status",
+			`name: "system:auth-delegator"`, "name: fedns:status", `["/fedns/*"]`, "{port: status, protocol: TCP}\n    from:\n      - namespaceSelector:", "!token /etc", "{name: status, containerPort: 8053",
+		}},
+		{"a page for who shows a token", []string{"--set", "status.token.secret=page", "--set", "status.token.key=word"}, []string{
+			"status 127.0.0.1:8053 token /etc/fedns/status/token/token\n", "secretName: page, defaultMode: 0440, items: [{key: \"word\", path: token}]", "!name: fedns-status", "!auth-delegator", "!port: status", "!containerPort: 8053",
+		}},
+		{"a page for who has a certificate", []string{"--set", "api.mode=none", "--set", "member.enabled=false", "--set", "clusters[0].name=eu", "--set", "clusters[0].kubeconfigSecret=eu", "--set", "status.expose=true", "--set", "status.tls.secret=page-tls", "--set", "status.tls.clientCA=true"}, []string{
+			"tls.key /etc/fedns/status/tls/ca.crt\n", "!auth-delegator", "automountServiceAccountToken: false",
+		}},
 		{"kinds that stay", []string{"--set", "crds.keep=true"}, []string{"helm.sh/resource-policy: keep"}},
 		{"a Corefile whole", []string{"--set", "corefile=fed.example.com:1053 { whoami }"}, []string{"fed.example.com:1053 { whoami }", "!cluster local {"}},
 		{"an image by its digest", []string{"--set", "image.repository=registry.example/fedns", "--set", "image.digest=sha256:" + strings.Repeat("0f", 32)}, []string{"registry.example/fedns@sha256:0f0f"}},
@@ -165,6 +177,17 @@ func TestRefused(t *testing.T) {
 		{[]string{"--set", "fedsync.enabled=true", "--set", "api.mode=none"}, "fedsync keeps what is in a federation's API"},
 		{[]string{"--set", "crds.install=false"}, "crds.install: false, and the API doesn't have kind Cluster"},
 		{[]string{"--set", "options={hold 10m\n}"}, "options"},
+		{[]string{"--set", "status.expose=true"}, "status.expose: everybody who reaches the Service could look; say who may"},
+		{[]string{"--set", "status.expose=true", "--set", "status.token.secret=page"}, "status.tls.secret: tokens would pass the network for everybody to read"},
+		{[]string{"--set", "status.tls.clientCA=true"}, "status.tls.clientCA: whose certificates are asked for needs a certificate to show"},
+		{[]string{"--set", "networkPolicy.status[0].ipBlock.cidr=192.0.2.0/24"}, "networkPolicy.status: nobody can ask port 8053"},
+		{[]string{"--set", "status.review=true", "--set", "corefile=x"}, "status: it is of the Corefile that the chart makes"},
+		{[]string{"--set", "status.hosts={fedns.example.org tls x y}"}, "hosts"},
+		{[]string{"--set", "status.hosts={Fedns.example.org}"}, "hosts"},
+		{[]string{"--set", "status.token=secret"}, "token"},
+		{[]string{"--set", "status.tls.secret=../x"}, "secret"},
+		{[]string{"--set", "status.review=maybe"}, "review"},
+		{[]string{"--set", "status.public=true"}, "public"},
 	} {
 		t.Run(strings.Join(tt.values, " "), func(t *testing.T) {
 			out, errs, err := helm(t, "", append(append([]string{"template", "fedns", dir}, said...), tt.values...)...)

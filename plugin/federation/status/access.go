@@ -24,6 +24,10 @@ type Access struct {
 	Review func(ctx context.Context, token, path string) (user string, may bool, err error)
 }
 
+// Reviewed stands before the path of a request where an API of Kubernetes is asked whether somebody may
+// get it: as it is, /api/v1/clusters is what every service account may get, by ClusterRole system:discovery.
+const Reviewed = "/fedns"
+
 // largestBody is how much a request may have behind its head: nothing that is answered here has
 // anything.
 const largestBody = 4096
@@ -42,13 +46,14 @@ func (s *Status) admit(r *http.Request) *fault {
 	}
 	token := shown(r)
 	if s.Access.Review != nil && token != "" {
-		switch user, may, err := s.Access.Review(r.Context(), token, r.URL.Path); {
+		path := Reviewed + r.URL.Path
+		switch user, may, err := s.Access.Review(r.Context(), token, path); {
 		case err != nil:
 			return &fault{code: http.StatusServiceUnavailable, text: "the API that says who may look can't be asked: " + err.Error()}
 		case may:
 			return nil
 		case user != "":
-			return (&fault{code: http.StatusForbidden, text: user + " may not get " + quote(r.URL.Path)}).with("a ClusterRole with nonResourceURLs and the verb get gives the right")
+			return (&fault{code: http.StatusForbidden, text: user + " may not get " + quote(path)}).with("a ClusterRole with nonResourceURLs [" + Reviewed + "/*] and the verb get gives the right")
 		}
 	}
 	if s.Access.Token == nil && s.Access.Review == nil {

@@ -90,7 +90,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- with .Values.geo.file }}
         geo /var/lib/geo/{{ . }}
 {{- end }}
-        status 127.0.0.1:8053
+        {{ include "fedns.status" . }}
 {{- range .Values.options }}
         {{ . }}
 {{- end }}
@@ -107,6 +107,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 }
 {{ end -}}
+{{- end }}
+
+{{/* Where the page is, and who may look. */}}
+{{- define "fedns.status" -}}
+{{- $s := .Values.status -}}
+status {{ if $s.expose }}0.0.0.0{{ else }}127.0.0.1{{ end }}:8053
+{{- if $s.tls.secret }} tls /etc/fedns/status/tls/tls.crt /etc/fedns/status/tls/tls.key{{ if $s.tls.clientCA }} /etc/fedns/status/tls/ca.crt{{ end }}{{ end }}
+{{- if $s.token.secret }} token /etc/fedns/status/token/token{{ end }}
+{{- if $s.review }} review here.kubeconfig{{ end }}
+{{- with $s.hosts }} host {{ join " " . }}{{ end }}
 {{- end }}
 
 {{/* The files beside the Corefile. */}}
@@ -194,7 +204,7 @@ metadata:
     {{- end }}
 spec:
   serviceAccountName: {{ include "fedns.account" . }}
-  automountServiceAccountToken: {{ or .Values.member.enabled (eq .Values.api.mode "here") }}
+  automountServiceAccountToken: {{ or .Values.member.enabled (eq .Values.api.mode "here") .Values.status.review }}
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
   enableServiceLinks: false
   {{- if eq .Values.kind "DaemonSet" }}
@@ -247,6 +257,9 @@ spec:
     - {name: dns, containerPort: {{ include "fedns.port" . }}, protocol: UDP}
     - {name: dns-tcp, containerPort: {{ include "fedns.port" . }}, protocol: TCP}
     - {name: metrics, containerPort: 9153, protocol: TCP}
+    {{- if .Values.status.expose }}
+    - {name: status, containerPort: 8053, protocol: TCP}
+    {{- end }}
     readinessProbe:
       httpGet: {path: /ready, port: 8181}
       periodSeconds: 2
@@ -274,6 +287,12 @@ spec:
     {{- if .Values.geo.volume }}
     - {name: geo, mountPath: /var/lib/geo, readOnly: true}
     {{- end }}
+    {{- if .Values.status.tls.secret }}
+    - {name: status-tls, mountPath: /etc/fedns/status/tls, readOnly: true}
+    {{- end }}
+    {{- if .Values.status.token.secret }}
+    - {name: status-token, mountPath: /etc/fedns/status/token, readOnly: true}
+    {{- end }}
     {{- with .Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -295,6 +314,16 @@ spec:
   {{- if .Values.geo.volume }}
   - name: geo
     {{- toYaml .Values.geo.volume | nindent 4 }}
+  {{- end }}
+  {{- if .Values.status.tls.secret }}
+  - name: status-tls
+    secret: {secretName: {{ .Values.status.tls.secret }}, defaultMode: 0440}
+  {{- end }}
+  {{- with .Values.status.token }}
+  {{- if .secret }}
+  - name: status-token
+    secret: {secretName: {{ .secret }}, defaultMode: 0440, items: [{key: {{ .key | quote }}, path: token}]}
+  {{- end }}
   {{- end }}
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
