@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
@@ -44,7 +43,7 @@ func Open(addr netip.AddrPort, zone string, others, n int, s *Service) (*Group, 
 	}
 	// Before it is attached, the kernel spreads connections over all listeners, and
 	// those opened here aren't read yet: they wait in their queues.
-	if err := steer(g.loops[0].listener, others, n); err != nil {
+	if err := sockets.Steer(g.loops[0].listener, others, n); err != nil {
 		return nil, fmt.Errorf("tcp %s: steer: %w", addr, errors.Join(err, g.discard()))
 	}
 	g.listening.Add(n)
@@ -64,7 +63,7 @@ func (g *Group) Handle(s *Service) { g.service.Store(s) }
 func (g *Group) Leave() error {
 	// To the others by number, and not by taking the program away: that would spread
 	// connections over ours, too, which are about to close.
-	err := steer(g.loops[0].listener, 0, g.others)
+	err := sockets.Steer(g.loops[0].listener, 0, g.others)
 	for _, l := range g.loops {
 		l.post(l.leave)
 	}
@@ -97,27 +96,6 @@ func (g *Group) discard() error {
 		errs = append(errs, l.discard())
 	}
 	return errors.Join(errs...)
-}
-
-// steer tells the kernel which of the listeners that share an address a connection is for: one of
-// the n behind the first ones, by chance. fd is any of them. They are numbered in the order in
-// which they began to listen.
-func steer(fd, first, n int) error {
-	raw, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadExtension{Num: bpf.ExtRand},
-		bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: uint32(n)},
-		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: uint32(first)},
-		bpf.RetA{},
-	})
-	if err != nil {
-		return err
-	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	return os.NewSyscallError("setsockopt SO_ATTACH_REUSEPORT_CBPF",
-		unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}))
 }
 
 // backlog is how many connections may wait to be accepted: what Go's listeners have by default.

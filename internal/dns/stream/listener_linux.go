@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 // A Listener is for a server of connections that isn't this package's: it has those of an address that others
@@ -27,12 +29,12 @@ func Listen(addr netip.AddrPort, zone string, others int) (*Listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if err := steer(fd, others, 1); err != nil {
+	if err := sockets.Steer(fd, others, 1); err != nil {
 		return nil, errors.Join(err, inner.Close(), f.Close())
 	}
 	l := &Listener{Listener: inner}
 	l.leave = sync.OnceValue(func() error {
-		err := steer(fd, 0, others)
+		err := sockets.Steer(fd, 0, others)
 		time.Sleep(quiet) // connections that had begun are for it
 		return errors.Join(err, inner.Close(), f.Close())
 	})

@@ -86,11 +86,7 @@ func (g *Group) Close() error {
 // since Linux 6.13 shares its address with nobody any more. What comes in between is
 // answered still.
 func (g *Group) giveBack() error {
-	err := unix.SetsockoptInt(g.loops[0].fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
-	if errors.Is(err, unix.ENOENT) {
-		err = nil // another process that shares the address has taken it away already
-	}
-	errs := []error{os.NewSyscallError("setsockopt SO_DETACH_REUSEPORT_BPF", err)}
+	errs := []error{sockets.Unsteer(g.loops[0].fd)}
 	for _, l := range g.loops {
 		errs = append(errs, l.withdraw())
 	}

@@ -4,6 +4,7 @@ package udp
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 
 	"github.com/fedns/fedns/internal/dns/packet"
@@ -22,3 +23,17 @@ func (g *Group) Handle(packet.Handler) {}
 
 // Close is never called: there is no group.
 func (g *Group) Close() error { return nil }
+
+// A QUICSocket has connections of QUIC.
+type QUICSocket struct{ *net.UDPConn }
+
+// BindQUIC fails, as Open does.
+func BindQUIC(netip.AddrPort, string, int, uint16) (*QUICSocket, error) {
+	return nil, errors.New("sockets that share an address and are steered need Linux")
+}
+
+// Retire is never called: there is no socket.
+func (s *QUICSocket) Retire(int) error { return nil }
+
+// Leave is never called: there is no socket.
+func (s *QUICSocket) Leave() error { return nil }

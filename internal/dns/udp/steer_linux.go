@@ -1,10 +1,9 @@
 package udp
 
 import (
-	"os"
-
 	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
+
+	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 // steer tells the kernel which of the sockets that share an address a datagram is
@@ -13,7 +12,7 @@ import (
 // bound in.
 //
 // The program sees the DNS header at offset 0 (RFC 1035 section 4.1.1); reading
-// beyond the datagram ends it with 0. It needs no privilege.
+// beyond the datagram ends it with 0.
 func steer(fd, first, n int) error {
 	const (
 		flags      = 2
@@ -21,7 +20,7 @@ func steer(fd, first, n int) error {
 		answers    = 6 // and the authority section
 		additional = 10
 	)
-	raw, err := bpf.Assemble([]bpf.Instruction{
+	return sockets.SteerBy(fd, []bpf.Instruction{
 		bpf.LoadAbsolute{Off: flags, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0xf800, SkipTrue: 10}, // a response, or another opcode than QUERY
 		bpf.LoadAbsolute{Off: questions, Size: 2},
@@ -38,13 +37,4 @@ func steer(fd, first, n int) error {
 		bpf.RetA{},
 		bpf.RetConstant{Val: 0},
 	})
-	if err != nil {
-		return err
-	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	return os.NewSyscallError("setsockopt SO_ATTACH_REUSEPORT_CBPF",
-		unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}))
 }

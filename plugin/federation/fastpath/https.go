@@ -30,12 +30,15 @@ import (
 
 // A web is a server of questions over HTTPS (RFC 8484) at one address.
 type web struct {
+	webHandler
 	listener *stream.Listener
 	server   *http.Server
 	limits   webLimits
-	service  atomic.Pointer[webService]
 	config   atomic.Pointer[tls.Config]
 }
+
+// A webHandler answers questions that are requests.
+type webHandler struct{ service atomic.Pointer[webService] }
 
 // webLimits are those that a server has from its beginning: as CoreDNS's own.
 type webLimits struct {
@@ -56,26 +59,15 @@ func webLimitsOf(c *dnsserver.Config, s *dnsserver.Server) webLimits {
 
 // A webService is how the questions are met. It changes with a reload, under connections.
 type webService struct {
-	*Handler
-	idle     chan *webWorker // that nobody uses
+	workers
 	statuses [600]prometheus.Counter
 }
 
-// A webWorker answers one question at a time.
-type webWorker struct {
-	packet.Responder
-	p   packet.Packet
-	buf []byte
-}
-
-// workersKept are how many workers wait for their next question. There are as many as are at it at once, and
-// hardly any waits while it is.
-const workersKept = 32
-
-func newWebService(h *Handler) *webService {
-	s := &webService{Handler: h, idle: make(chan *webWorker, workersKept)}
+// newWebService counts responses in CoreDNS's own counters of them.
+func newWebService(h *Handler, responses *prometheus.CounterVec) *webService {
+	s := &webService{workers: newWorkers(h)}
 	for _, status := range []int{http.StatusOK, http.StatusBadRequest, http.StatusNotFound, http.StatusInternalServerError} {
-		s.statuses[status] = vars.HTTPSResponsesCount.WithLabelValues(h.addr, strconv.Itoa(status))
+		s.statuses[status] = responses.WithLabelValues(h.addr, strconv.Itoa(status))
 	}
 	return s
 }
@@ -99,7 +91,7 @@ func openWeb(local netip.AddrPort, others int, limits webLimits) (*web, error) {
 
 // handle has questions be met by a handler, and connections be encrypted, as is said now.
 func (w *web) handle(h *Handler, c *tls.Config) {
-	w.service.Store(newWebService(h))
+	w.service.Store(newWebService(h, vars.HTTPSResponsesCount))
 	first := w.config.Swap(c) == nil
 	if !first {
 		return
@@ -129,7 +121,7 @@ var (
 )
 
 // ServeHTTP implements http.Handler.
-func (w *web) ServeHTTP(to http.ResponseWriter, r *http.Request) {
+func (w *webHandler) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	s := w.service.Load()
 	if r.URL.Path != doh.Path {
 		s.refuse(to, http.StatusNotFound, "")
@@ -140,7 +132,7 @@ func (w *web) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 		s.refuse(to, http.StatusInternalServerError, "")
 		return
 	}
-	worker := s.worker()
+	worker := s.take()
 	defer s.free(worker)
 	n, err := question(r, worker.buf)
 	if err != nil {
@@ -148,16 +140,10 @@ func (w *web) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 		return
 	}
 	later := (*webDeferred)(nil)
-	p := &worker.p
-	p.Buf, p.N, p.Stream, p.From = worker.buf, n, true, netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	p.Keep = func() packet.Deferred {
+	answer := worker.answer(n, from, func() packet.Deferred {
 		later = &webDeferred{request: r, query: slices.Clone(worker.buf[:n]), done: make(chan struct{})}
 		return later
-	}
-	worker.Begin()
-	size := worker.Respond(p)
-	worker.End()
-	answer := worker.buf[:size]
+	})
 	if later != nil {
 		<-later.done
 		answer = later.answer
@@ -182,23 +168,6 @@ func (w *web) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 func (s *webService) refuse(to http.ResponseWriter, status int, why string) {
 	s.statuses[status].Inc()
 	http.Error(to, why, status)
-}
-
-// worker gives one that nobody uses.
-func (s *webService) worker() *webWorker {
-	select {
-	case w := <-s.idle:
-		return w
-	default:
-		return &webWorker{Responder: s.Responder(1), buf: make([]byte, message.MaxSize)}
-	}
-}
-
-func (s *webService) free(w *webWorker) {
-	select {
-	case s.idle <- w:
-	default:
-	}
 }
 
 var (

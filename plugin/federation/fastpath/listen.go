@@ -63,6 +63,8 @@ type listener struct {
 	datagrams *udp.Group // nil: there are connections
 	streams   *stream.Group
 	web       *web
+	doq       *doq
+	web3      *web3
 	others    int // CoreDNS's own
 	owners    []*Owner
 	server    string // as metrics name it
@@ -116,15 +118,20 @@ func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all [
 		return false, err
 	}
 	if encrypted(at) {
-		listen := p.listenTLS
-		if at.Transport == transport.HTTPS {
-			listen = p.listenHTTPS
+		listen, n := p.listenTLS, processors()
+		switch at.Transport {
+		case transport.HTTPS:
+			listen, n = p.listenHTTPS, 1
+		case transport.QUIC:
+			listen, n = p.listenQUIC, 1
+		case transport.HTTPS3:
+			listen, n = p.listenHTTPS3, 1
 		}
 		if err := listen(inst, h, owners); err != nil {
 			return false, err
 		}
 		listening.WithLabelValues(addr).Set(1)
-		observe.Log.Infof("fast path on %s, sockets: %d", addr, processors())
+		observe.Log.Infof("fast path on %s, sockets: %d", addr, n)
 		return true, reason
 	}
 	if err := p.listenUDP(inst, h, owners); err != nil {
@@ -190,7 +197,7 @@ func (p *Listeners) listenTLS(inst *caddy.Instance, h *Handler, owners []*Owner)
 func (p *Listeners) listenHTTPS(inst *caddy.Instance, h *Handler, owners []*Owner) error {
 	f := owners[0]
 	if f.Config.HTTPRequestValidateFunc != nil {
-		return errors.New("a plugin says which requests are questions")
+		return errRequests
 	}
 	local, others := locate(inst, h.addr, "tcp")
 	if !local.IsValid() {
@@ -215,7 +222,66 @@ func (p *Listeners) listenHTTPS(inst *caddy.Instance, h *Handler, owners []*Owne
 	return nil
 }
 
-var errNoSocket = errors.New("CoreDNS has no socket there")
+// listenQUIC has questions over QUIC to the address of h answered. Where limits have changed, its server begins anew.
+func (p *Listeners) listenQUIC(inst *caddy.Instance, h *Handler, owners []*Owner) error {
+	f := owners[0]
+	local, others := locate(inst, h.addr, "udp")
+	if !local.IsValid() {
+		return errNoSocket
+	}
+	l, err := p.find("udp", local, others)
+	if err != nil {
+		return err
+	}
+	limits, secure := doqLimitsOf(f.Config, h.server), f.secure("doq")
+	if l.doq != nil && l.doq.limits != limits {
+		l.close(&p.going)
+		l = &listener{others: others}
+	}
+	if l.doq == nil {
+		if l.doq, err = openDoQ(local, others, limits, secure, p.ended); err != nil {
+			return err
+		}
+	}
+	l.doq.handle(h.overStreams(processors(), limits.idle), secure)
+	p.keep("udp", local, l, owners, h)
+	return nil
+}
+
+// listenHTTPS3 has questions over HTTP/3 to the address of h answered. Where limits have changed, its server begins
+// anew.
+func (p *Listeners) listenHTTPS3(inst *caddy.Instance, h *Handler, owners []*Owner) error {
+	f := owners[0]
+	if f.Config.HTTPRequestValidateFunc != nil {
+		return errRequests
+	}
+	local, others := locate(inst, h.addr, "udp")
+	if !local.IsValid() {
+		return errNoSocket
+	}
+	l, err := p.find("udp", local, others)
+	if err != nil {
+		return err
+	}
+	limits, secure := web3LimitsOf(f.Config, h.server), f.secure("h3")
+	if l.web3 != nil && l.web3.limits != limits {
+		l.close(&p.going)
+		l = &listener{others: others}
+	}
+	if l.web3 == nil {
+		if l.web3, err = openWeb3(local, others, limits, secure, p.ended); err != nil {
+			return err
+		}
+	}
+	l.web3.handle(h.overStreams(processors(), limits.idle), secure)
+	p.keep("udp", local, l, owners, h)
+	return nil
+}
+
+var (
+	errNoSocket = errors.New("CoreDNS has no socket there")
+	errRequests = errors.New("a plugin says which requests are questions")
+)
 
 // service is how connections to the address of a handler are met.
 func (p *Listeners) service(h *Handler) *stream.Service {
@@ -299,6 +365,10 @@ func (l *listener) close(going *sync.WaitGroup) {
 	switch {
 	case l.datagrams != nil:
 		err = l.datagrams.Close()
+	case l.doq != nil:
+		err = l.doq.shutdown()
+	case l.web3 != nil:
+		err = l.web3.shutdown()
 	case l.web != nil:
 		err = l.web.listener.Leave()
 		going.Go(l.web.shutdown)

@@ -37,7 +37,11 @@ func (f *Owner) NewServers() (map[string]*dnsserver.Server, error) {
 
 // encrypted says whether connections to a place are.
 func encrypted(at bypass.Place) bool {
-	return at.Transport == transport.TLS || at.Transport == transport.HTTPS
+	switch at.Transport {
+	case transport.TLS, transport.HTTPS, transport.QUIC, transport.HTTPS3:
+		return true
+	}
+	return false
 }
 
 // alpn is what DNS over TLS is called (RFC 7858, IANA's TLS ALPN Protocol IDs).

@@ -167,10 +167,26 @@ func stream(t *testing.T, network, addr string, trust *tls.Config) func(*dns.Msg
 	}
 }
 
-// doq asks over QUIC: each question in a stream of its own, with the ID 0, and at once
-// closed behind it (RFC 9250 sections 4.2 and 4.2.1). The server has to close it behind
-// the answer.
+// doq asks over QUIC.
 func doq(t *testing.T, addr string, trust *tls.Config) func(*dns.Msg) (*dns.Msg, error) {
+	conn := overQUIC(t, addr, trust)
+	return func(q *dns.Msg) (*dns.Msg, error) {
+		q.Id = 0
+		b, err := q.Pack()
+		if err != nil {
+			return nil, err
+		}
+		if b, err = exchange(conn, b); err != nil {
+			return nil, err
+		}
+		m := new(dns.Msg)
+		return m, m.Unpack(b)
+	}
+}
+
+// overQUIC is a connection.
+func overQUIC(t *testing.T, addr string, trust *tls.Config) *quic.Conn {
+	t.Helper()
 	conf := trust.Clone()
 	conf.NextProtos = []string{"doq"}
 	ctx, cancel := context.WithTimeout(t.Context(), late)
@@ -180,35 +196,33 @@ func doq(t *testing.T, addr string, trust *tls.Config) func(*dns.Msg) (*dns.Msg,
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.CloseWithError(0, "") })
-	return func(q *dns.Msg) (*dns.Msg, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), late)
-		defer cancel()
-		s, err := conn.OpenStreamSync(ctx)
-		if err != nil {
-			return nil, err
-		}
-		_ = s.SetDeadline(time.Now().Add(late))
-		q.Id = 0
-		b, err := q.Pack()
-		if err != nil {
-			return nil, err
-		}
-		if _, err := s.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...)); err != nil {
-			return nil, err
-		}
-		if err := s.Close(); err != nil {
-			return nil, err
-		}
-		b, err = io.ReadAll(s)
-		if err != nil {
-			return nil, err
-		}
-		if len(b) < 2 || len(b) != 2+int(binary.BigEndian.Uint16(b)) {
-			return nil, fmt.Errorf("%d bytes, which aren't one message behind its length", len(b))
-		}
-		m := new(dns.Msg)
-		return m, m.Unpack(b[2:])
+	return conn
+}
+
+// exchange asks one question: in a stream of its own, with the ID 0, and at once closed behind it (RFC 9250
+// sections 4.2 and 4.2.1). The server has to close it behind the answer.
+func exchange(conn *quic.Conn, question []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), late)
+	defer cancel()
+	s, err := conn.OpenStreamSync(ctx)
+	if err != nil {
+		return nil, err
 	}
+	_ = s.SetDeadline(time.Now().Add(late))
+	if _, err := s.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(question))), question...)); err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(s)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) < 2 || len(b) != 2+int(binary.BigEndian.Uint16(b)) {
+		return nil, fmt.Errorf("%d bytes, which aren't one message behind its length", len(b))
+	}
+	return b[2:], nil
 }
 
 // doh asks over HTTP (RFC 8484).

@@ -178,8 +178,8 @@ guardian=no
 	},
 }
 
-// secureKeys begin a server block for TLS and HTTPS, too.
-const secureKeys = "tls://" + domain + ":TLS https://" + domain + ":HTTPS {\n tls FILES/cert.pem FILES/key.pem\n#"
+// secureKeys begin a server block for TLS, HTTPS, QUIC and HTTP/3, too.
+const secureKeys = "tls://" + domain + ":TLS quic://" + domain + ":TLS https://" + domain + ":HTTPS https3://" + domain + ":HTTPS {\n tls FILES/cert.pem FILES/key.pem\n#"
 
 // pick gives the contenders of a list of names.
 func pick(names string) ([]contender, error) {

@@ -4,7 +4,7 @@
 //	go run ./test/perf/race             # how many answers a second, and what one costs
 //	go run ./test/perf/race -flood      # the same with an asker that is faster than any server
 //	go run ./test/perf/race -latency    # how long an answer takes at a fixed rate
-//	go run ./test/perf/race -ways       # what an answer costs over UDP, TCP, TLS and HTTPS
+//	go run ./test/perf/race -ways       # what an answer costs over UDP, TCP, TLS, HTTPS and QUIC
 //	go run ./test/perf/race -matrix     # what is left for honest questions beside floods of every kind
 //	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest
 //	                               # what it costs to answer by where a client is
@@ -95,7 +95,7 @@ func run(ctx context.Context, args []string) error {
 	r := &race{root: vector.Root(), compiled: map[string]string{}}
 	fs := flag.NewFlagSet("race", flag.ContinueOnError)
 	latency := fs.Bool("latency", false, "measure how long answers take, not how many there are")
-	fs.BoolVar(&r.secure, "ways", false, "measure what an answer costs over UDP, TCP, TLS and HTTPS")
+	fs.BoolVar(&r.secure, "ways", false, "measure what an answer costs over UDP, TCP, TLS, HTTPS and QUIC")
 	matrix := fs.Bool("matrix", false, "measure what part of honest questions is answered beside floods")
 	rates := fs.String("rates", "1000,4000,20000,100000", "with -matrix, how many questions a second the floods have")
 	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind; with -ways nsd,knot,bind,coredns,fedns-slow,fedns)")

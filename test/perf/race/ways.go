@@ -37,6 +37,8 @@ var ways = []way{
 	{"TLS, kept", func(p *process) int { return p.tls }, []string{"-m", "dot"}, []string{"nsd", "bind", "fedns", "fedns-slow"}},
 	{"HTTPS, GET, kept", func(p *process) int { return p.https }, []string{webAsker, "GET"}, []string{"bind", "fedns", "fedns-slow"}},
 	{"HTTPS, POST, kept", func(p *process) int { return p.https }, []string{webAsker, "POST"}, []string{"bind", "fedns", "fedns-slow"}},
+	{"HTTP/3, GET, kept", func(p *process) int { return p.https }, []string{webAsker, "GET3"}, []string{"fedns", "fedns-slow"}},
+	{"QUIC, kept", func(p *process) int { return p.tls }, []string{webAsker, "QUIC"}, []string{"fedns", "fedns-slow"}},
 }
 
 func plainPort(p *process) int { return p.port }
