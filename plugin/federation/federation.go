@@ -44,11 +44,12 @@ type Federation struct {
 
 	books []*registryMembers // by federation; nil: it has no registry
 
-	signing   signing
-	transfers transfers
-	stanzas   []stanza            // for what begins once the servers listen
-	conns     *sockets.ConnLimits // nil: nothing is said
-	limiter   limiter
+	signing      signing
+	transfers    transfers
+	publications publications
+	stanzas      []stanza            // for what begins once the servers listen
+	conns        *sockets.ConnLimits // nil: nothing is said
+	limiter      limiter
 
 	begun     atomic.Bool // it was ready
 	announced sync.Once   // secondaries hear of it

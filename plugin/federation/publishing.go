@@ -63,7 +63,12 @@ func (f *Federation) publishAll(index int, s stanza) {
 			if d == nil || string(d.Name) != z {
 				continue
 			}
-			runs = append(runs, func(ctx context.Context) { f.publish(ctx, index, &s, d, to) })
+			p := f.publications.add(s.name, string(d.Name), to.where())
+			runs = append(runs, func(ctx context.Context) {
+				p.here(true)
+				defer p.here(false)
+				f.publish(ctx, index, &s, d, to, p)
+			})
 		}
 	}
 	if len(runs) == 0 {
@@ -139,10 +144,11 @@ type keeper interface {
 	Write(ctx context.Context, now time.Time) (again time.Time)
 }
 
-// teller logs what is wrong with names, and when it is well again.
-func teller(prefix string) func(of, problem string) {
+// teller logs what is wrong with names, and when it is well again, and notes it.
+func teller(prefix string, p *publication) func(of, problem string) {
 	problems := 0
 	return func(of, problem string) {
+		p.tell(of, problem)
 		if problem == "" {
 			problems--
 			observe.Log.Infof("%s%s: well again", prefix, of)
@@ -158,13 +164,14 @@ func teller(prefix string) func(of, problem string) {
 }
 
 // publish keeps what stands somewhere else as it is to be, until ctx ends.
-func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.Domain, to publishing) {
+func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.Domain, to publishing, as *publication) {
 	prefix := fmt.Sprintf("federation %s: publish on %s: ", s.name, to.where())
 	count := func(outcome string) { published.WithLabelValues(s.name, to.where(), outcome).Inc() }
 	if to.namespace != "" {
 		api, err := to.open(s)
 		for ; err != nil; api, err = to.open(s) {
 			observe.Log.Warningf("%s%v; it is tried again", prefix, err)
+			as.stands(0, err.Error())
 			select {
 			case <-time.After(publishLease):
 			case <-ctx.Done():
@@ -172,8 +179,8 @@ func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.
 			}
 		}
 		defer api.Close()
-		f.keep(ctx, index, s.name, d, to, prefix, &externaldns.Writer{
-			API: api, Namespace: to.namespace, Federation: s.name, Domain: string(d.Name), TTL: s.ttl, Tell: teller(prefix), Count: count,
+		f.keep(ctx, index, d, to, prefix, as, &externaldns.Writer{
+			API: api, Namespace: to.namespace, Federation: s.name, Domain: string(d.Name), TTL: s.ttl, Tell: teller(prefix, as), Count: count,
 		}, nil)
 		return
 	}
@@ -182,22 +189,28 @@ func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.
 			Addr: to.server, Zone: cmp.Or(to.zone, string(d.Name)), Owner: cmp.Or(to.owner, s.name), Key: to.key, Secret: f.Config.TsigSecret[to.key],
 			Domain: string(d.Name),
 		},
-		Tell: teller(prefix), Count: count,
+		Tell: teller(prefix, as), Count: count,
 	}
 	if to.cut {
 		p.Cut = string(d.Name)
 	}
-	f.keep(ctx, index, s.name, d, to, prefix, p, p.Guess)
+	f.keep(ctx, index, d, to, prefix, as, p, p.Guess)
 }
 
 // keep does that with a keeper. guess begins without knowing what is there; nil: that has to be known.
-func (f *Federation) keep(ctx context.Context, index int, federation string, d *zone.Domain, to publishing, prefix string, k keeper, guess func()) {
+func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to publishing, prefix string, as *publication, k keeper, guess func()) {
 	var was *zone.Moment
 	var compared, read, looked time.Time
-	unread := ""
-	pending := unpublished.WithLabelValues(federation, to.where()) // of all domains
+	unread := ""                                                           // why, as it was logged
+	wrong := ""                                                            // the same, where nothing can be done without
+	pending := unpublished.WithLabelValues(as.told.Federation, to.where()) // of all domains
 	counted := 0
-	defer func() { pending.Sub(float64(counted)) }()
+	count := func(left int) {
+		pending.Add(float64(left - counted))
+		counted = left
+		as.stands(left, wrong)
+	}
+	defer count(0)
 	for ctx.Err() == nil {
 		changed := f.Current.Changed()
 		moved := false
@@ -208,11 +221,14 @@ func (f *Federation) keep(ctx context.Context, index int, federation string, d *
 			err := k.Load(ctx)
 			switch {
 			case err == nil:
-				unread = ""
+				unread, wrong = "", ""
 			case ctx.Err() != nil:
 				return
 			default:
 				blind := guess != nil && refuses(err)
+				if wrong = err.Error(); blind {
+					wrong = ""
+				}
 				if unread != err.Error() {
 					unread = err.Error()
 					says := "it is tried again"
@@ -222,6 +238,8 @@ func (f *Federation) keep(ctx context.Context, index int, federation string, d *
 					observe.Log.Warningf("%swhat is there can't be read: %v; %s", prefix, err, says)
 				}
 				if !blind && read.IsZero() {
+					now := f.Current.Load().Federations[index]
+					count(now.Size() + now.HostCount()) // none is, as far as is known
 					select {
 					case <-time.After(publishWait):
 					case <-ctx.Done():
@@ -255,9 +273,7 @@ func (f *Federation) keep(ctx context.Context, index int, federation string, d *
 			k.Only(there)
 		}
 		again := k.Write(ctx, time.Now())
-		left := len(k.Pending())
-		pending.Add(float64(left - counted))
-		counted = left
+		count(len(k.Pending()))
 		wait := min(time.Until(compared.Add(publishAnew)), time.Until(looked.Add(publishLook)))
 		if !again.IsZero() {
 			wait = min(wait, time.Until(again))

@@ -61,7 +61,7 @@ type statusServer struct {
 
 func newStatusServer(f *Federation, stanzas []stanza) *statusServer {
 	s := &statusServer{f: f, stanzas: stanzas}
-	c := status.Config{Block: &f.Block, Pipe: f.pipe, Server: s.through, Signing: f.signing.report}
+	c := status.Config{Block: &f.Block, Pipe: f.pipe, Server: s.through, Signing: f.signing.report, Publishing: f.publications.report}
 	s.access, _ = accessOf(stanzas) // that they say the same is seen to by who claims the addresses
 	c.Access.Names = s.access.hosts
 	if s.access.token != "" {

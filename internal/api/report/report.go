@@ -122,8 +122,21 @@ type Snapshot struct {
 	Contested   []Host `json:"contested,omitempty"`
 	Publication uint64 `json:"publication,omitempty"` // counts those of this server; 0: it doesn't say
 	// Begin is the first moment, in Unix seconds, of which the server knows what it answered; 0: none.
-	Begin   float64   `json:"begin,omitempty"`
-	Signing []Signing `json:"signing,omitempty"`
+	Begin      float64       `json:"begin,omitempty"`
+	Signing    []Signing     `json:"signing,omitempty"`
+	Publishing []Publication `json:"publishing,omitempty"`
+}
+
+// A Publication is the names of a domain that a federation publishes somewhere else.
+type Publication struct {
+	Federation string `json:"federation"`
+	Domain     string `json:"domain"`
+	Server     string `json:"server"` // or external-dns/NAMESPACE
+	// Here says that this server writes them: of several that one does which holds a Lease.
+	Here bool `json:"here"`
+	// Pending are how many services and hosts aren't there as they are to be.
+	Pending  int      `json:"pending"`
+	Problems []string `json:"problems,omitempty"` // what keeps them from being there, the first of it
 }
 
 // A Signing is a domain that is signed.

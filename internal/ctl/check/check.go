@@ -117,6 +117,18 @@ func servers(s *report.Snapshot) []Finding {
 			f.ok("%s is signed, with %s", domain, cli.Plural(len(z.Keys), "key"))
 		}
 	}
+	for _, p := range s.Publishing {
+		domain := bare(p.Domain)
+		switch {
+		case !p.Here:
+			f.ok("federation %s: another server publishes %s on %s", p.Federation, domain, p.Server)
+		case len(p.Problems) > 0:
+			f.err("docs/publish.md says what it needs there", "federation %s: %s isn't published on %s as it is answered (%d of its services and hosts): %s", p.Federation, domain, p.Server, p.Pending, strings.Join(p.Problems, "; "))
+			f.see("FednsUnpublished")
+		default:
+			f.ok("federation %s: %s is published on %s", p.Federation, domain, p.Server)
+		}
+	}
 	return f.all
 }
 

@@ -28,44 +28,54 @@ func TestStatus(t *testing.T) {
 		clusters []report.Cluster
 		services []report.Service
 		want     []string
+
+		publishing []report.Publication
 	}{
-		{"all is well", nil, well, up, []string{"ok fedns v1 answers with serial 7", "ok 1 of 1 clusters are listed and fresh", "ok 1 service up in every", "ok no order"}},
+		{"published", nil, well, up, []string{
+			"ok fedns", "ok federation f: example.com is published on 192.0.2.53:53", "ok federation f: another server publishes example.com on external-dns/dns",
+			"error federation f: example.org isn't published on 192.0.2.53:53 as it is answered (2 of its services and hosts): a.example.org: taken; b.example.org: taken", "ok 1 of 1", "ok 1 service", "ok no order",
+		}, []report.Publication{
+			{Federation: "f", Domain: "example.com.", Server: "192.0.2.53:53", Here: true, Pending: 1}, // it is being written
+			{Federation: "f", Domain: "example.com.", Server: "external-dns/dns"},
+			{Federation: "f", Domain: "example.org.", Server: "192.0.2.53:53", Here: true, Pending: 2, Problems: []string{"a.example.org: taken", "b.example.org: taken"}},
+		}},
+		{"all is well", nil, well, up, []string{"ok fedns v1 answers with serial 7", "ok 1 of 1 clusters are listed and fresh", "ok 1 service up in every", "ok no order"}, nil},
 		{"an old database", func(f *report.Federation) {
 			f.Geo = &report.GeoDatabase{File: "/geo.mmdb", Type: "City", AgeSeconds: 61.5 * 86400}
-		}, well, up, []string{"ok fedns", "warning federation f: the geographic database /geo.mmdb is 61 days old", "ok 1 of 1", "ok 1 service", "ok no order"}},
+		}, well, up, []string{"ok fedns", "warning federation f: the geographic database /geo.mmdb is 61 days old", "ok 1 of 1", "ok 1 service", "ok no order"}, nil},
 		{"a new one", func(f *report.Federation) {
 			f.Geo = &report.GeoDatabase{File: "/geo.mmdb", Type: "City", AgeSeconds: 2 * 86400}
-		}, well, up, []string{"ok fedns", "ok federation f: clients are placed by City, 2 days old", "ok 1 of 1", "ok 1 service", "ok no order"}},
+		}, well, up, []string{"ok fedns", "ok federation f: clients are placed by City, 2 days old", "ok 1 of 1", "ok 1 service", "ok no order"}, nil},
 		{"one that can't be read", func(f *report.Federation) { f.Geo = &report.GeoDatabase{File: "/geo.mmdb"} }, well, up, []string{
 			"ok fedns", "error federation f: the geographic database /geo.mmdb can't be read", "ok 1 of 1", "ok 1 service", "ok no order",
-		}},
+		}, nil},
 		{"cut off", func(f *report.Federation) { f.Isolated = true }, []report.Cluster{{Cluster: "a", Listed: true, Silent: true, SilentSeconds: 90, Places: place}}, up, []string{
 			"ok fedns", "error federation f: more than half of the clusters are silent at once", "error cluster a is silent for 1m30s", "ok 1 service", "ok no order",
-		}},
+		}, nil},
 		{"refused", nil, []report.Cluster{{Cluster: "a", Listed: true, Silent: true, SilentSeconds: 4000, Reason: "unauthorized", Places: place}}, up, []string{
 			"ok fedns", "error cluster a is silent for 1h7m: unauthorized", "ok 1 service", "ok no order",
-		}},
+		}, nil},
 		{"never listed", func(f *report.Federation) { f.Heard, f.Settled = false, false }, []report.Cluster{{Cluster: "a", Reason: "forbidden: services"}}, nil, []string{
 			"ok fedns", "error federation f: no cluster has been listed", "error cluster a has never been listed: forbidden", "warning no service is exported", "ok no order",
-		}},
+		}, nil},
 		{"nowhere", nil, []report.Cluster{{Cluster: "a", Listed: true, Warning: "a namespace has the federation's name"}}, up, []string{
 			"ok fedns", "warning cluster a: a namespace", "warning cluster a has no place", "ok 1 of 1", "ok 1 service", "ok no order",
-		}},
-		{"no cluster", nil, nil, nil, []string{"ok fedns", "error there is no cluster", "warning no service", "ok no order"}},
+		}, nil},
+		{"no cluster", nil, nil, nil, []string{"ok fedns", "error there is no cluster", "warning no service", "ok no order"}, nil},
 		{"services down, and a guard", func(f *report.Federation) { f.GuardHeldServices = 3 }, well, []report.Service{
 			{Kind: "svc", Namespace: "shop", Name: "web", Down: "no ready endpoint (2)"}, {Kind: "ing", Namespace: "shop", Name: "front", Addresses: up[0].Addresses},
-		}, []string{"ok fedns", "ok 1 of 1", "error 1 service without a shard that is up: service/shop/web (no ready endpoint (2))", "warning 1 service with a shard that isn't up: ingress/shop/front", "warning federation f: the guard holds withdrawals of 3 services", "ok no order"}},
+		}, []string{"ok fedns", "ok 1 of 1", "error 1 service without a shard that is up: service/shop/web (no ready endpoint (2))", "warning 1 service with a shard that isn't up: ingress/shop/front", "warning federation f: the guard holds withdrawals of 3 services", "ok no order"}, nil},
 		{"orders", func(f *report.Federation) {
 			f.InForce = []report.Order{{Action: "drain", Subject: "cluster/a", Reason: "x"}, {Action: "down", Subject: "zone/z", Reason: "y", LeftSeconds: left(10 * time.Minute)}, {Action: "up", Subject: "zone/y", Reason: "z", LeftSeconds: left(10 * time.Hour)}}
 			f.OverridesError = "line 3"
-		}, well, up, []string{"ok fedns", "error federation f: the file of overrides can't be read: line 3", "ok 1 of 1", "ok 1 service", "warning drain cluster/a (x) has no end", "warning down zone/z (y) ends in 10m"}},
+		}, well, up, []string{"ok fedns", "error federation f: the file of overrides can't be read: line 3", "ok 1 of 1", "ok 1 service", "warning drain cluster/a (x) has no end", "warning down zone/z (y) ends in 10m"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := fed
 			if tt.change != nil {
 				tt.change(&f)
 			}
-			s := report.Snapshot{Serial: 7, Versions: map[string]string{"fedns": "v1"}, Federations: []report.Federation{f}}
+			s := report.Snapshot{Publishing: tt.publishing, Serial: 7, Versions: map[string]string{"fedns": "v1"}, Federations: []report.Federation{f}}
 			compare(t, Status(&s, &report.Clusters{Clusters: tt.clusters}, tt.services), tt.want)
 		})
 	}

@@ -324,7 +324,7 @@ func (s *Status) snapshot(ctx context.Context, _ url.Values) (any, error) {
 	if host, err := os.Hostname(); err == nil {
 		out.Host = host
 	}
-	out.Signing = s.Signing(now)
+	out.Signing, out.Publishing = s.Signing(now), s.Publishing()
 	if begin := s.Pipe.History().Begin(); !begin.IsZero() {
 		out.Begin = unix(begin)
 	}

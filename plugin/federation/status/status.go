@@ -51,7 +51,9 @@ type Config struct {
 	Server func() *dnsserver.Server
 	// Signing tells of the domains that are signed.
 	Signing func(now time.Time) []report.Signing
-	Access  Access
+	// Publishing tells of the names that are published.
+	Publishing func() []report.Publication
+	Access     Access
 }
 
 // FederationConfig is one federation, as the Corefile says it.

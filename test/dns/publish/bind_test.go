@@ -271,7 +271,8 @@ func TestRefused(t *testing.T) {
 	w.serve(t, article...)
 	some := newProvider(t, "deny pub name "+nginx+".us-central1.example.com. ANY; grant pub zonesub ANY;")
 	none := newProvider(t, "deny pub zonesub ANY;")
-	s := server.Start(t, w.corefile(" publish update "+some.addr+" key pub\n publish update "+none.addr+" key pub"))
+	status, away := fmt.Sprint("127.0.0.1:", vector.Port(t)), fmt.Sprint("127.0.0.1:", vector.Port(t))
+	s := server.Start(t, w.corefile(" publish update "+some.addr+" key pub\n publish update "+none.addr+" key pub\n publish update "+away+"\n status "+status))
 	server.Eventually(t, time.Minute, "the others are published", func() bool {
 		return strings.HasPrefix(some.dig(t, nginx+".example.com"), "A ") && strings.HasPrefix(some.dig(t, nginx+".us-central1-a.example.com"), "A ")
 	})
@@ -280,6 +281,30 @@ func TestRefused(t *testing.T) {
 	}
 	server.Eventually(t, time.Minute, "it is told of", func() bool {
 		return strings.Contains(s.Log(), some.addr+": "+nginx+".us-central1.example.com.: it answers REFUSED") && strings.Contains(s.Log(), none.addr+": ")
+	})
+	fedctlSays(t, []string{
+		"example.com isn't published on " + some.addr + " as it is answered (1 of its services and hosts): " + nginx + ".us-central1.example.com: it answers REFUSED",
+		"example.com isn't published on " + none.addr + " as it is answered (1 of its services and hosts): ",
+		"example.com isn't published on " + away + " as it is answered (1 of its services and hosts): what is there can't be read: ",
+	}, "check", "--server", "http://"+status)
+}
+
+// fedctlSays waits for what fedctl prints.
+func fedctlSays(t *testing.T, want []string, args ...string) {
+	t.Helper()
+	fedctl, err := server.Build("fedctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	defer func() {
+		if t.Failed() {
+			t.Logf("fedctl %s:\n%s", args, out)
+		}
+	}()
+	server.Eventually(t, time.Minute, fmt.Sprintf("fedctl says %q", want), func() bool {
+		out, _ = exec.Command(fedctl, args...).CombinedOutput() // what it exits with says what it found
+		return !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(string(out), w) })
 	})
 }
 
