@@ -279,8 +279,9 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 	u.reports[k] = r
 	u.untold[k] = true
 	u.deletions.clear(k)
-	u.cancel(k, p.Steps)
-	for _, s := range p.Steps {
+	steps := u.foretold(w, p, now)
+	u.cancel(k, steps)
+	for _, s := range steps {
 		u.start(s, now)
 	}
 	u.count(w, p, now)
@@ -326,15 +327,47 @@ func (u *hub) intend(w *workload.Desired, now time.Time) {
 	if !w.Deleting && u.seeks(w, p.Steps, now) {
 		return // a share that is written is kept to
 	}
-	reason, message := verdict(&ready, p.Missing, p.Standings)
-	text, _, fits := u.record(&ready, p.Standings, reason, message, now)
+	text, fits := u.foretell(&ready, p, now)
 	if fits {
-		u.mark(w, true, text)
 		return
 	}
 	// Without it, nobody would know where the object may be: it is said, and nothing is done.
 	u.reports[w.Key] = u.reports[w.Key].next(workload.Plan{Hold: true, Notes: []workload.Note{short(w, text, false, u.placements.served)}}, now)
 	u.untold[w.Key] = true
+}
+
+// foretell writes on a federated object where it is going to be, if there is room for that.
+func (u *hub) foretell(w *workload.Desired, p workload.Plan, now time.Time) (text string, fits bool) {
+	reason, message := verdict(w, p.Missing, p.Standings)
+	if text, _, fits = u.record(w, p.Standings, reason, message, now); fits {
+		u.mark(w, w.Finalizer, text)
+	}
+	return text, fits
+}
+
+// foretold are the steps that may be done: none brings an object to a cluster before that is written
+// on it, as it is of a new one. A fedsync that begins anew, and can't ask that cluster, would take
+// it for one that the object never was in, and leave the copy behind.
+func (u *hub) foretold(w *workload.Desired, p workload.Plan, now time.Time) (steps []workload.Step) {
+	news := false
+	for _, s := range p.Steps {
+		f := objectInCluster{s.Cluster, s.Key}
+		if s.Verb != workload.Create && s.Verb != workload.Adopt || w.Record.Holds(s.Cluster) {
+			steps = append(steps, s)
+			continue
+		}
+		if s.Verb == workload.Create && w.Record.Taken(s.Cluster) && !u.sought[f] {
+			u.look(s.Cluster, s.Key) // the name may be taken still: each start would write that it isn't, and that it is
+			if u.busy(f) {
+				continue
+			}
+		}
+		news = true
+	}
+	if news {
+		u.foretell(w, p, now)
+	}
+	return steps
 }
 
 // cancel takes back steps that wait and aren't in the plan any more.

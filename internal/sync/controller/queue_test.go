@@ -71,6 +71,61 @@ func TestQueue(t *testing.T) {
 	})
 }
 
+// recorded are the annotations of an object that is on its way to clusters.
+func recorded(clusters ...string) map[string]any {
+	r := workload.Record{UID: "u"}
+	for _, c := range clusters {
+		r.Clusters = append(r.Clusters, workload.Propagation{Cluster: c, State: workload.Pending})
+	}
+	return map[string]any{v1alpha1.StatusOf: r.String()}
+}
+
+// TestForetold is that an object is brought to a cluster only when that is written on it: a fedsync
+// that ends just then, and a cluster that can't be asked, would leave a copy behind.
+func TestForetold(t *testing.T) {
+	yes, no := func(*workload.FederatedKind) bool { return true }, func(*workload.FederatedKind) bool { return false }
+	for _, tt := range []struct {
+		name, record, there string
+		verb                workload.Verb // that is to be done at once; "": nothing before it is written
+	}{
+		{"one that was in paris only", `{"uid":"u","clusters":[{"name":"paris","state":"Applied"}]}`, "", ""},
+		{"one that is on its way there", `{"uid":"u","clusters":[{"name":"tokyo","state":"Pending"}]}`, "", workload.Create},
+		{"one that is gone from there", `{"uid":"u","clusters":[{"name":"tokyo","state":"Applied"}]}`, "", workload.Create},
+		{"where there was no such kind", `{"uid":"u","clusters":[{"name":"tokyo","state":"NotServed"}]}`, "", ""},
+		{"where its name was taken", `{"uid":"u","clusters":[{"name":"tokyo","state":"NameTaken"}]}`, "", look},
+		{"where it is to be taken over", `{"uid":"u","clusters":[{"name":"tokyo","state":"NameTaken"}]}`, `{}`, ""},
+		{"where it was taken over, and isn't marked", `{"uid":"u","clusters":[{"name":"tokyo","state":"Pending"}]}`, `{}`, workload.Adopt},
+	} {
+		u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, sorts0, kube.Origin{})
+		c := newCluster(u, "tokyo", nil)
+		u.members["tokyo"] = c
+		c.liveness.heard, c.listed[sorts0[0]] = true, true
+		u.table.SetMembers([]*workload.Member{{Name: "tokyo", Reachable: true, Lists: yes, Lacks: no}})
+		k := workload.Key{FederatedKind: sorts0[0], Name: "shop"}
+		if tt.there != "" {
+			u.table.SetObserved("tokyo", k, workload.Object{"metadata": map[string]any{"name": "shop", "uid": "v"}})
+		}
+		u.table.SetDesired(workload.NewDesired(k, workload.Object{"metadata": map[string]any{
+			"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "annotations": map[string]any{v1alpha1.StatusOf: tt.record, v1alpha1.Adopt: "true"},
+		}}, "prod"))
+		now := time.Now()
+		u.plan(now)
+		tokyo, writes := objectInCluster{"tokyo", k}, u.inFlight[objectInCluster{"", k}]
+		if u.steps[tokyo].Verb != tt.verb || writes != (tt.verb == "") {
+			t.Errorf("%s: %q is to be done, and that it may be there is written: %v", tt.name, u.steps[tokyo].Verb, writes)
+		}
+		if tt.verb != look {
+			continue
+		}
+		// If it isn't any more, that is written first, too.
+		s, _ := u.take(c, k, now)
+		u.finish(c, s, result{})
+		if u.plan(now); u.busy(tokyo) || !u.inFlight[objectInCluster{"", k}] {
+			t.Errorf("%s, and isn't any more: %q is to be done", tt.name, u.steps[tokyo].Verb)
+		}
+	}
+}
+
 // TestTake is that plans are made when a worker has time: what was planned before the
 // object changed, or went, isn't done.
 func TestTake(t *testing.T) {
@@ -83,7 +138,7 @@ func TestTake(t *testing.T) {
 	k := workload.Key{FederatedKind: namespaces, Name: "shop"}
 	want := func(color string) {
 		u.table.SetDesired(workload.NewDesired(k, workload.Object{"metadata": map[string]any{
-			"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "labels": map[string]any{"color": color},
+			"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "annotations": recorded("paris"), "labels": map[string]any{"color": color},
 		}}, "prod"))
 	}
 	now := time.Now()
@@ -119,7 +174,7 @@ func TestVanished(t *testing.T) {
 	yes, no := func(*workload.FederatedKind) bool { return true }, func(*workload.FederatedKind) bool { return false }
 	u.table.SetMembers([]*workload.Member{{Name: "paris", Reachable: true, Lists: yes, Lacks: no}})
 	k := workload.Key{FederatedKind: sorts0[0], Name: "shop"}
-	u.table.SetDesired(workload.NewDesired(k, workload.Object{"metadata": map[string]any{"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}}}, "prod"))
+	u.table.SetDesired(workload.NewDesired(k, workload.Object{"metadata": map[string]any{"name": "shop", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "annotations": recorded("paris")}}, "prod"))
 	now := time.Now()
 	u.plan(now)
 	for _, want := range []workload.Verb{workload.Create, look, workload.Create} {
@@ -158,7 +213,7 @@ func TestSought(t *testing.T) {
 		o["spec"].(map[string]any)["replicas"] = replicas
 		return workload.NewDesired(workload.Key{FederatedKind: kind, Namespace: "default", Name: "web"}, o, "prod")
 	}
-	w := want(4, `{"uid":"u","clusters":[{"name":"paris","state":"Applied","applied":"x","scale":{"replicas":4}}]}`)
+	w := want(4, `{"uid":"u","clusters":[{"name":"paris","state":"Applied","applied":"x","scale":{"replicas":4}},{"name":"tokyo","state":"Pending"}]}`)
 	u.table.SetDesired(w)
 	now := time.Now()
 	u.plan(now)
@@ -202,7 +257,7 @@ func TestSoughtInVain(t *testing.T) {
 	u.table.SetMembers(members)
 	k := workload.Key{FederatedKind: deployments, Namespace: "default", Name: "web"}
 	u.table.SetDesired(workload.NewDesired(k, workload.Object{
-		"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}},
+		"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "annotations": recorded("paris", "tokyo")},
 		"spec":     map[string]any{"replicas": int64(4), "template": map[string]any{"spec": map[string]any{}}},
 	}, "prod"))
 	now := time.Now()
@@ -237,7 +292,7 @@ func TestHeard(t *testing.T) {
 	u.table.SetMembers(members)
 	k := workload.Key{FederatedKind: deployments, Namespace: "default", Name: "web"}
 	u.table.SetDesired(workload.NewDesired(k, workload.Object{
-		"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}},
+		"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "annotations": recorded("paris", "tokyo")},
 		"spec":     map[string]any{"replicas": int64(4), "template": map[string]any{"spec": map[string]any{}}},
 	}, "prod"))
 	now := u.members["tokyo"].began

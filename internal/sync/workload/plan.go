@@ -101,7 +101,7 @@ func (v *View) present(m *Member) bool {
 	if h := v.Entries[m.Name].Have; h != nil {
 		return h.Ours || h.Marked
 	}
-	return !m.knows(v.FederatedKind) && v.Record.holds(m.Name)
+	return !m.knows(v.FederatedKind) && v.Record.Holds(m.Name)
 }
 
 // place decides whether the object belongs into a cluster, and why.
@@ -124,13 +124,13 @@ func (v *View) alone(m *Member) placement.Decision {
 	if own, why := v.own(); !own && (v.Houses == nil || !v.Houses(m)) {
 		return placement.Decision{Why: why}
 	}
-	if (!present && !v.Record.holds(m.Name) || v.followed(m)) && v.confined() {
+	if (!present && !v.Record.Holds(m.Name) || v.followed(m)) && v.confined() {
 		return placement.Decision{Why: unselected}
 	}
 	cluster := placement.Cluster{Labels: m.Labels, Taints: m.Taints, Evacuate: m.Evacuated}
 	d := placement.Decide(placement.Object{Selector: v.selector, Tolerations: v.tolerations}, cluster, present)
 	if d.Place && v.Namespace != nil {
-		home := v.Homes[m.Name].Have != nil || !m.knows(v.Namespace.FederatedKind) && v.Namespace.Record.holds(m.Name)
+		home := v.Homes[m.Name].Have != nil || !m.knows(v.Namespace.FederatedKind) && v.Namespace.Record.Holds(m.Name)
 		in := placement.Decide(placement.Object{Selector: v.Namespace.selector, Tolerations: v.Namespace.tolerations}, cluster, home)
 		if !in.Place {
 			in.Why = "its namespace: " + in.Why

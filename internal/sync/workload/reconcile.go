@@ -63,7 +63,7 @@ func (v *View) notServed(d placement.Decision) outcome {
 // done there, since nothing follows from what isn't heard. A refusal is an error that
 // somebody has to mend; silence may pass by itself.
 func (v *View) unreachable(m *Member, d placement.Decision) outcome {
-	if !d.Place && v.Entries[m.Name].Have == nil && !v.Record.holds(m.Name) {
+	if !d.Place && v.Entries[m.Name].Have == nil && !v.Record.Holds(m.Name) {
 		return outcome{}
 	}
 	why := m.denies(v.FederatedKind)

@@ -74,8 +74,11 @@ const Propagated = "Propagated"
 // annotations of an object are 256 KiB at most.
 const longestError = 400
 
-// holds says whether an object may be in a cluster, by what was written of it.
-func (r *Record) holds(cluster string) bool {
+// Taken says whether somebody else had the name in a cluster, by what was written.
+func (r *Record) Taken(cluster string) bool { return r.standing(cluster).State == NameTaken }
+
+// Holds says whether an object may be in a cluster, by what was written of it.
+func (r *Record) Holds(cluster string) bool {
 	i := slices.IndexFunc(r.Clusters, func(s Propagation) bool { return s.Cluster == cluster })
 	if i < 0 {
 		return false

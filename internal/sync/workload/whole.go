@@ -47,7 +47,7 @@ func (v *View) holds(m *Member) (has, begun bool) {
 		return has, has && !v.free(m) && (!m.knows(v.FederatedKind) || v.begun(m.Name, h))
 	}
 	over, _ := v.over(m.Name)
-	has = over || !m.knows(v.FederatedKind) && v.Record.holds(m.Name) && (v.Record.standing(m.Name).Scale != nil || len(v.Scale) == 0)
+	has = over || !m.knows(v.FederatedKind) && v.Record.Holds(m.Name) && (v.Record.standing(m.Name).Scale != nil || len(v.Scale) == 0)
 	return has, has && !v.free(m)
 }
 
