@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"golang.org/x/time/rate"
 
 	"github.com/fedns/fedns/internal/dns/udp"
 )
@@ -31,6 +32,7 @@ type quicServer struct {
 	limits    quicLimits
 	config    atomic.Pointer[tls.Config]
 	says      quicCodes
+	calm      *rate.Limiter    // of connections that begin
 	ended     func(why string) // hears of connections that were ended because there were too many
 	busy      atomic.Int64     // questions that are being answered
 
@@ -63,7 +65,7 @@ func openQUIC(local netip.AddrPort, others int, limits quicLimits, says quicCode
 	if err != nil {
 		return nil, err
 	}
-	s := &quicServer{socket: socket, others: others, limits: limits, says: says, ended: ended, conns: map[*quic.Conn]*quicConn{}}
+	s := &quicServer{socket: socket, others: others, limits: limits, says: says, calm: rate.NewLimiter(calmRate, calmRate), ended: ended, conns: map[*quic.Conn]*quicConn{}}
 	s.config.Store(c)
 	s.transport = &quic.Transport{Conn: socket.UDPConn, VerifySourceAddress: s.wary, ConnectionIDGenerator: ids}
 	s.listener, err = s.transport.Listen(
@@ -80,9 +82,16 @@ func openQUIC(local netip.AddrPort, others int, limits quicLimits, says quicCode
 	return s, nil
 }
 
-// wary has clients show that they are where they say they are (RFC 9000 section 8.1.2), when half
-// of the connections are in use: by then it may be a flood.
+// calmRate is how many connections may begin in a second before it may be a flood: a handshake takes
+// some 0.3 ms of a processor, and whoever isn't where he says he is sends one packet for it.
+const calmRate = 100
+
+// wary has clients show that they are where they say they are (RFC 9000 section 8.1.2), when many
+// begin, or half of the connections are in use: it may be a flood.
 func (s *quicServer) wary(net.Addr) bool {
+	if !s.calm.Allow() {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.limits.conns > 0 && len(s.conns) >= s.limits.conns/2
