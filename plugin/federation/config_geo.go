@@ -18,10 +18,12 @@ func (s *stanza) chooses(a args) (err error) {
 	return err
 }
 
-// placed looks whether anything says where clients are, and warns of a policy that needs it.
+// placeless says that nothing tells where clients are.
+func (s *stanza) placeless() bool { return s.Options.Database == "" && len(s.Options.Nets) == 0 }
+
+// placed warns of a policy that needs to know where clients are, where nothing says it.
 func (s *stanza) placed() {
-	s.policy.Placeless = s.Options.Database == "" && len(s.Options.Nets) == 0
-	if p := s.policy.Choice; p.Choice == snapshot.Nearest && s.policy.Placeless {
+	if p := s.policy.Choice; p.Choice == snapshot.Nearest && s.placeless() {
 		observe.Log.Warningf("federation %s: policy %s (%s): %s", s.name, p, s.positions.of("policy"), shard.Placeless)
 	}
 }

@@ -151,6 +151,10 @@ func (r *resolver) exchange(ctx context.Context, server, host string, t uint16) 
 	}
 	switch {
 	case err != nil:
+		// Without the socket, which is another one each time: a failure that lasts is said once.
+		if op := new(net.OpError); errors.As(err, &op) {
+			err = op.Err
+		}
 		return nil, fmt.Errorf("resolver %s: %w", server, err)
 	case m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError:
 		return nil, fmt.Errorf("resolver %s: %s for %s %s", server, dns.RcodeToString[m.Rcode], host, dns.TypeToString[t])

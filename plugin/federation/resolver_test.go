@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,8 @@ func TestLookup(t *testing.T) {
 	}
 	if _, _, err := (&resolver{servers: []string{dead}, patience: patience}).Lookup(t.Context(), "both.example"); err == nil || errors.Is(err, pipeline.ErrNoHost) {
 		t.Errorf("a dead resolver says %v", err)
+	} else if strings.Contains(err.Error(), "->") {
+		t.Errorf("the socket is named, another one each time, so that each failure is another one: %v", err)
 	}
 	if _, _, err := (&resolver{servers: []string{s.Addr}, patience: patience}).Lookup(t.Context(), "slow.example"); err != nil {
 		t.Errorf("the only resolver is slow: %v", err)

@@ -85,6 +85,7 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		if s.local.cluster != "" {
 			s.policy.Local = shard.Local{Cluster: s.local.cluster, Namespace: s.name}
 		}
+		s.policy.Placeless = s.placeless()
 		fed := pipeline.Federation{Name: s.name, Resolver: s.resolver, Policy: s.policy, Probes: s.probed, Hosts: f.AdmitsHosts(i),
 			Overrides: s.override, OverridesAt: s.positions.of("overrides").String(), State: s.state, StateAt: s.positions.of("state").String()}
 		for _, src := range s.clusters {

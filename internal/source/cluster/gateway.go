@@ -101,7 +101,7 @@ type objectListening struct {
 func unfit(conditions []objectCondition) bool {
 	return slices.ContainsFunc(conditions, func(c objectCondition) bool {
 		switch c.Type {
-		case "Accepted", "Programmed":
+		case "Accepted", "Programmed", "Ready": // the last as controllers of before v1 have it
 			return c.Status == metav1.ConditionFalse
 		case "Conflicted":
 			return c.Status == metav1.ConditionTrue

@@ -74,6 +74,11 @@ func TestFront(t *testing.T) {
 			}}, "",
 		},
 		{
+			"what isn't ready", "Gateway", `"spec": {"listeners": [{"name": "a", "port": 80, "protocol": "HTTP"}, {"name": "b", "port": 81, "protocol": "HTTP"}]},
+				"status": {"conditions": [{"type": "Ready", "status": "True"}], "listeners": [{"name": "b", "conditions": [{"type": "Ready", "status": "False"}]}]}`,
+			shard.Frontend{Object: &shard.Service{Balancer: true, Port: 80}, Listeners: []shard.Listener{{Name: "a", Port: 80}, {Name: "b", Port: 81, NotReady: true}}}, "",
+		},
+		{
 			"a set that isn't programmed", "XListenerSet", `"spec": {"parentRef": {"kind": "Gateway", "name": "gw"}, "listeners": [{"name": "a", "port": 80, "protocol": "HTTP"}]}, "status": {"conditions": [{"type": "Programmed", "status": "False"}]}`,
 			shard.Frontend{Object: &shard.Service{}, Parents: []shard.Parent{{Namespace: "shop", Name: "gw"}}, Listeners: []shard.Listener{{Name: "a", Port: 80, NotReady: true}}}, "",
 		},

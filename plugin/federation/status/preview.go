@@ -133,8 +133,12 @@ func serves(f *snapshot.Federation, sub override.Subject) bool {
 // changes adds what changes in one federation.
 func (s *Status) changes(out *report.Preview, federation int, f *snapshot.Federation, changed []table.Preview, limit int) {
 	slices.SortFunc(changed, func(a, b table.Preview) int { return cmp.Compare(a.After.Key.String(), b.After.Key.String()) })
-	out.Services += len(changed)
 	for _, c := range changed {
+		names := s.compare(federation, f, c)
+		if len(names) == 0 {
+			continue // a shard that nobody is given, by the policy or by the region of an alias
+		}
+		out.Services++
 		what := c.After.Key.String() + " of federation " + f.Name
 		if len(c.Before.Shards) > 0 && len(c.After.Shards) == 0 {
 			if out.Orphaned++; out.Orphaned <= limit {
@@ -142,7 +146,7 @@ func (s *Status) changes(out *report.Preview, federation int, f *snapshot.Federa
 			}
 		}
 		if len(out.Changes) < limit {
-			out.Changes = append(out.Changes, report.Change{Federation: f.Name, Service: c.After.Key.String(), Names: s.compare(federation, f, c)})
+			out.Changes = append(out.Changes, report.Change{Federation: f.Name, Service: c.After.Key.String(), Names: names})
 		}
 	}
 }

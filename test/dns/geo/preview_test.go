@@ -65,7 +65,8 @@ func TestPreview(t *testing.T) {
 			nets = append(nets, "nets "+subnet+" "+region)
 		}
 	}
-	s, status := operated(t, w, nets...)
+	// A host of which each order changes a shard, and few the answer.
+	s, status := operated(t, w, append(nets, "alias own.example.com shop/every europe-west1")...)
 	ask := func(v url.Values) report.Preview {
 		t.Helper()
 		resp, err := http.Get("http://" + status + "/api/v1/preview?" + v.Encode())
@@ -106,7 +107,13 @@ func TestPreview(t *testing.T) {
 		p := ask(v)
 		// Said by name, and for whom.
 		said := map[[2]string]report.NameChange{}
+		if p.Services != len(p.Changes) {
+			t.Errorf("%s: %d services change, and %d are told of", tt.args, p.Services, len(p.Changes))
+		}
 		for _, c := range p.Changes {
+			if len(c.Names) == 0 {
+				t.Errorf("%s: nothing changes of %s, which is told of", tt.args, c.Service)
+			}
 			for _, n := range c.Names {
 				service, ok := strings.CutSuffix(n.Name, ".shop.fed.svc.example.com.")
 				if !ok {
