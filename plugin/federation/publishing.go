@@ -200,6 +200,7 @@ func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.
 // keep does that with a keeper. guess begins without knowing what is there; nil: that has to be known.
 func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to publishing, prefix string, as *publication, k keeper, guess func()) {
 	var was *zone.Moment
+	delegation := zone.Delegating{Domain: d, Block: &f.Block}
 	var compared, read, looked time.Time
 	unread := ""                                                           // why, as it was logged
 	wrong := ""                                                            // the same, where nothing can be done without
@@ -257,7 +258,7 @@ func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to pub
 		}
 		next, groups, whole := d.Groups(&f.Block, index, was)
 		if to.cut {
-			groups, whole = d.Delegation(), true
+			groups, whole = delegation.Groups(), true
 		}
 		there := map[string]bool{}
 		for g, rrs := range groups {

@@ -205,3 +205,48 @@ func apply(t *testing.T, zone map[string]bool, rrs []dns.RR) {
 		}
 	}
 }
+
+// Where all clients get the same shards of several, those of the active region, so do secondaries, and servers that names are published on.
+func TestTransferFailover(t *testing.T) {
+	w := &world{t: t, dir: t.TempDir()}
+	serve := func(eu bool) {
+		for _, c := range []struct {
+			name, addr string
+			ready      bool
+		}{{"eu", "192.0.2.1", eu}, {"us", "192.0.2.2", true}} {
+			w.cluster(c.name, vector.Node("n", c.name, c.name+"-a"),
+				vector.With(vector.Service("shop", "web", c.addr), "fedns.io/policy", "failover eu us"), vector.Slice("shop", "web", c.ready, c.name+"-a"),
+				vector.Service("shop", "other", c.addr), vector.Slice("shop", "other", c.ready, c.name+"-a"))
+		}
+	}
+	serve(true)
+	f := w.serving("federation fed {\n" + both + "alias near.example.com shop/other eu\n}")
+	d := f.Domains[0]
+	has := func(want string) {
+		t.Helper()
+		settles(t, f, "near.example.com.", dns.TypeA, "NOERROR; A "+want)
+		settles(t, f, "web.shop.fed.svc.example.com.", dns.TypeA, "NOERROR; A "+want)
+		_, groups, _ := d.Groups(&f.Block, 0, nil)
+		all := slices.Collect(d.Transfer(&f.Block, zone.Secondary{}, nil).Records)
+		for _, rrs := range groups {
+			all = append(all, rrs...)
+		}
+		n := 0
+		for _, rr := range all {
+			if a, ok := rr.(*dns.A); ok && (a.Hdr.Name == "near.example.com." || a.Hdr.Name == "web.shop.fed.svc.example.com.") {
+				if n++; a.A.String() != want {
+					t.Errorf("%v, want %s", a, want)
+				}
+			}
+		}
+		if n != 4 {
+			t.Errorf("%d records, want one of each name, twice", n)
+		}
+	}
+	has("192.0.2.1")
+	serial := d.SOA(&f.Block).Serial
+	serve(false)
+	settles(t, f, "near.example.com.", dns.TypeA, "NOERROR; A 192.0.2.2")
+	moves(t, f, serial)
+	has("192.0.2.2")
+}

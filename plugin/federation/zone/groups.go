@@ -4,9 +4,11 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
 )
@@ -65,31 +67,69 @@ func (d *Domain) Groups(b *Block, federation int, was *Moment) (now *Moment, gro
 	}, whole
 }
 
-// Delegation gives the records by which the zone above leads here: the name servers of the domain, and the addresses of those
-// of them that are in it, each under its name.
-func (d *Domain) Delegation() iter.Seq2[string, []dns.RR] {
-	a := d.Static.Load()
-	return func(yield func(string, []dns.RR) bool) {
-		names := map[string][]dns.RR{}
-		for _, rr := range a.Records {
-			ns, ok := rr.(*dns.NS)
-			if !ok || ns.Hdr.Name != string(d.Name) {
-				continue
-			}
-			names[string(d.Name)] = append(names[string(d.Name)], ns)
-			if _, in := d.Name.Under(ns.Ns); !in {
-				continue
-			}
-			for _, glue := range a.Records {
-				if h := glue.Header(); h.Name == ns.Ns && (h.Rrtype == dns.TypeA || h.Rrtype == dns.TypeAAAA) {
-					names[ns.Ns] = append(names[ns.Ns], glue)
-				}
+// A Delegating is how the zone above leads to a domain.
+type Delegating struct {
+	Domain *Domain
+	Block  *Block
+	last   map[string][]dns.RR // the addresses of name servers that are hosts
+}
+
+// Groups gives the records: the name servers of the domain, and the addresses of those of them that are in it, each under its
+// name. They are those of the file, or of the host that a name server is: of the Service that it is reached by. Where nothing of that
+// is up they stay as they were, since without addresses nobody would come.
+func (g *Delegating) Groups() iter.Seq2[string, []dns.RR] {
+	d := g.Domain
+	w := &writer{Block: g.Block, Domain: d, Static: d.Static.Load(), Snapshot: g.Block.Current.Load(), now: pipeline.Now()}
+	names := map[string][]dns.RR{}
+	for _, rr := range w.Static.Records {
+		ns, ok := rr.(*dns.NS)
+		if !ok || ns.Hdr.Name != string(d.Name) {
+			continue
+		}
+		names[string(d.Name)] = append(names[string(d.Name)], ns)
+		if _, in := d.Name.Under(ns.Ns); !in {
+			continue
+		}
+		at := dnsname.Lower(ns.Ns)
+		for _, glue := range w.Static.Records {
+			if h := glue.Header(); h.Name == at && (h.Rrtype == dns.TypeA || h.Rrtype == dns.TypeAAAA) {
+				names[at] = append(names[at], glue)
 			}
 		}
+		if names[at] == nil {
+			if addrs := g.hosted(w, at); addrs != nil {
+				names[at] = addrs
+			}
+		}
+	}
+	return func(yield func(string, []dns.RR) bool) {
 		for _, name := range slices.Sorted(maps.Keys(names)) {
 			if !yield(name, names[name]) {
 				return
 			}
 		}
 	}
+}
+
+// hosted are the addresses of a host, or the last ones.
+func (g *Delegating) hosted(w *writer, name string) (addrs []dns.RR) {
+	for _, m := range g.Domain.Members {
+		svc := w.Snapshot.Federations[m.Index].Host(strings.TrimSuffix(name, "."))
+		if svc == nil {
+			continue
+		}
+		for _, rr := range w.hosted(svc) {
+			if t := rr.Header().Rrtype; t == dns.TypeA || t == dns.TypeAAAA {
+				addrs = append(addrs, rr)
+			}
+		}
+	}
+	if addrs == nil {
+		return g.last[name]
+	}
+	if g.last == nil {
+		g.last = map[string][]dns.RR{}
+	}
+	g.last[name] = addrs
+	return addrs
 }

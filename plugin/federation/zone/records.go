@@ -138,6 +138,9 @@ func (q *writer) written(owner string, t answer.Type, a *answer.Answer) (out []d
 	if a.NoRecords() {
 		t = answer.Type(dns.TypeHINFO)
 	}
+	if a.Policy().Choice == snapshot.Failover { // which chooses for everybody
+		a.Choose(&answer.Client{})
+	}
 	packet, err := new(dns.Msg).SetQuestion(owner, uint16(t)).Pack()
 	if err != nil {
 		panic("federation: a name that was parsed can't be packed: " + err.Error())

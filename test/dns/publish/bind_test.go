@@ -394,22 +394,40 @@ func TestDelegation(t *testing.T) {
 	w.serve(t, article...)
 	apex := filepath.Join(w.dir, "db.fed")
 	serve := func(addr string) {
-		text := "$ORIGIN fed.example.com.\n@ SOA ns1 hostmaster 1 60 30 86400 5\n@ NS ns1\n@ NS ns.acme.test.\nns1 A " + addr + "\n"
+		text := "$ORIGIN fed.example.com.\n@ SOA ns1 hostmaster 1 60 30 86400 5\n@ NS ns1\n@ NS ns2\n@ NS ns.acme.test.\nns1 A " + addr + "\n"
 		if err := os.WriteFile(apex, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	serve("192.0.2.53")
-	text := strings.Replace(w.corefile(" apex "+apex+"\n publish update "+p.addr+" key pub zone example.com delegation"), "example.com:PORT {", "fed.example.com:PORT {", 1)
+	// The address of ns2 is that of a Service, as it moves.
+	text := strings.Replace(w.corefile(" apex "+apex+"\n alias ns2.fed.example.com mynamespace/nginx asia-east1\n publish update "+p.addr+" key pub zone example.com delegation"), "example.com:PORT {", "fed.example.com:PORT {", 1)
 	s := server.Launch(t, text)
+	second := "130.211.57.243"
 	leads := func(addr string) {
 		t.Helper()
-		server.Eventually(t, time.Minute, "the zone above leads to "+addr, func() bool {
+		server.Eventually(t, time.Minute, "the zone above leads to "+addr+" and "+second, func() bool {
 			m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion(nginx+".fed.example.com.", dns.TypeA), p.addr)
-			return err == nil && len(m.Answer) == 0 && len(m.Ns) == 2 && len(m.Extra) == 1 && m.Extra[0].(*dns.A).A.String() == addr
+			if err != nil || len(m.Answer) > 0 || len(m.Ns) != 3 || len(m.Extra) != 2 {
+				return false
+			}
+			at := map[string]string{}
+			for _, rr := range m.Extra {
+				at[rr.Header().Name] = rr.(*dns.A).A.String()
+			}
+			return at["ns1.fed.example.com."] == addr && at["ns2.fed.example.com."] == second
 		})
 	}
 	leads("192.0.2.53")
+	second = "130.211.57.1"
+	w.serve(t, shard{"asia-east1", "asia-east1-a", second, true})
+	leads("192.0.2.53")
+	// Nothing is up: it stays as it was, since a delegation without addresses leads nowhere.
+	for _, a := range article {
+		a.ready = false
+		w.serve(t, a)
+	}
+	server.Eventually(t, time.Minute, "nothing is answered", func() bool { return len(s.Ask(t, "ns2.fed.example.com", dns.TypeA).Answer) == 0 })
 	serve("192.0.2.54")
 	leads("192.0.2.54")
 	// What becomes of a message without an answer is looked up.
