@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 const (
 	// fewBad and fewGood are how many services are on a page: what isn't well is worth scrolling
 	// for, what is can be searched.
-	fewBad  = "200"
+	fewBad  = 200
 	fewGood = "100"
 	// sampled is how many services that aren't well are looked at for what they have in common.
 	sampled = "2000"
@@ -47,6 +48,7 @@ type clusterRow struct {
 	State    string // fresh, silent, drained, new
 	Up, Down int
 	Since    float64
+	Leads    string // where the names of its region lead
 }
 
 // A spot is a region on the map.
@@ -55,7 +57,7 @@ type spot struct {
 	X, Y        int
 	TextX       int
 	Anchor      string
-	Lead        *spot // where its clients are led, if not here
+	Lead        []*spot // where its clients are led, if not here
 }
 
 func now(ctx context.Context, p *Page, v url.Values) (any, error) {
@@ -76,10 +78,14 @@ func now(ctx context.Context, p *Page, v url.Values) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if out.Bad, err = ask[report.Services](ctx, p, "services", "at", at, "unhealthy", "true", "limit", fewBad, "text", out.Text); err != nil {
-		return nil, err
+	if out.Bad = sample; out.Text != "" {
+		if out.Bad, err = ask[report.Services](ctx, p, "services", "at", at, "unhealthy", "true", "limit", sampled, "text", out.Text); err != nil {
+			return nil, err
+		}
 	}
+	out.Bad.Services = slices.Clone(out.Bad.Services)
 	worstFirst(out.Bad.Services)
+	out.Bad.Services = out.Bad.Services[:min(len(out.Bad.Services), fewBad)]
 	if out.Good, err = ask[report.Services](ctx, p, "services", "at", at, "healthy", "true", "limit", fewGood, "text", out.Text, "after", v.Get("after")); err != nil {
 		return nil, err
 	}
@@ -87,21 +93,25 @@ func now(ctx context.Context, p *Page, v url.Values) (any, error) {
 	if out.Peers, err = ask[report.Peers](ctx, p, "peers"); err != nil {
 		return nil, err
 	}
-	events, err := ask[report.Events](ctx, p, "events", "limit", "10000", "until", at)
-	if err != nil {
-		return nil, err
+	var events []report.Event // of the kinds that troubles are told by: there may be ten thousand others
+	for _, kind := range []string{report.EventOrder, report.EventNotice} {
+		some, err := ask[report.Events](ctx, p, "events", "limit", "10000", "until", at, "kind", kind)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, some.Events...)
 	}
 	moment := f.Time
 	if f.At > 0 {
 		moment = f.At
 		for i := range snap.Federations { // what only is of now
 			x := &snap.Federations[i]
-			x.InForce, x.GuardHeldServices, x.Isolated, x.OverridesError = ordersAt(events.Events, x.Federation), 0, false, ""
+			x.InForce, x.GuardHeldServices, x.Isolated, x.OverridesError = ordersAt(events, x.Federation), 0, false, ""
 		}
 		snap.Contested = nil
 	}
 	out.Isolated = clusters.Isolated
-	out.Troubles = troubles(&state{moment, snap, clusters, sample, events.Events})
+	out.Troubles = troubles(&state{moment, snap, clusters, sample, events})
 	out.Regions = regionsOf(clusters.Clusters, moment)
 	out.Spots, out.Unplaced = spots(snap.Federations, out.Regions)
 	return out, nil
@@ -181,10 +191,40 @@ func regionsOf(clusters []report.Cluster, now float64) (out []region) {
 			out[i].Clusters = append(out[i].Clusters, row)
 		}
 	}
+	for i := range out {
+		for j := range out[i].Clusters {
+			out[i].Clusters[j].Leads = leading(out, i, j)
+		}
+	}
 	slices.SortFunc(out, func(a, b region) int {
 		return cmp.Or(cmp.Compare(min(len(b.Name), 1), min(len(a.Name), 1)), cmp.Compare(a.Name, b.Name))
 	})
 	return out
+}
+
+// leading is where the names of a region lead its clients who are nearest to one of its clusters.
+func leading(all []region, i, j int) string {
+	answers := func(c clusterRow) bool { return c.Answers > 0 }
+	switch {
+	case answers(all[i].Clusters[j]):
+		return "here"
+	case all[i].Name != "" && slices.ContainsFunc(all[i].Clusters, answers):
+		return "within the region"
+	}
+	var others []string
+	for _, r := range all {
+		if r.Name != "" && slices.ContainsFunc(r.Clusters, answers) && !slices.Contains(others, r.Name) {
+			others = append(others, r.Name)
+		}
+	}
+	switch {
+	case len(others) > 2:
+		return fmt.Sprintf("to %d other regions", len(others))
+	case len(others) > 0:
+		slices.Sort(others)
+		return "to " + strings.Join(others, ", ")
+	}
+	return "nowhere"
 }
 
 // spots puts regions on the map. Names that would hide each other are moved apart by whoever reads
@@ -229,19 +269,18 @@ func spots(federations []report.Federation, regions []region) (out []spot, unpla
 	}
 	for i := range out {
 		if out[i].State == "silent" {
-			out[i].Lead = nearest(out, i)
+			out[i].Lead = others(out)
 		}
 	}
 	return out, unplaced
 }
 
-// nearest is the closest spot that answers, on the map; nil: there is none.
-func nearest(all []spot, from int) (best *spot) {
-	distance := func(s *spot) int { x, y := s.X-all[from].X, s.Y-all[from].Y; return x*x + y*y }
+// others are the spots that answer: the names of one that doesn't lead up, to all of them.
+func others(all []spot) (out []*spot) {
 	for i := range all {
-		if s := &all[i]; i != from && s.State != "silent" && (best == nil || distance(s) < distance(best)) {
-			best = s
+		if all[i].State != "silent" {
+			out = append(out, &all[i])
 		}
 	}
-	return best
+	return out
 }

@@ -31,7 +31,7 @@ func (p *Pipeline) History() *history.Log { return p.history }
 type standing struct {
 	name           topology.ClusterName
 	silent, listed bool
-	heard          bool // since this process began; else it is known from before
+	fell           bool // it is silent, and that was said; else it only hasn't been heard since this process began
 }
 
 // A remembered is what events are made by: how a federation stood at the last publication.
@@ -81,7 +81,7 @@ func (w *worker) clusterEvents(i int) (out []report.Event) {
 	is := &remembered{members: map[string]standing{}, orders: map[string]bool{}}
 	w.stood[i] = is
 	for j, m := range w.slotsOf(i) {
-		s := standing{name: m.Name, listed: t.Complete(j), heard: !m.Source.Heard().IsZero()}
+		s := standing{name: m.Name, listed: t.Complete(j)}
 		_, s.silent = t.Silent(j)
 		is.members[m.Identity] = s
 	}
@@ -101,9 +101,13 @@ func (w *worker) clusterEvents(i int) (out []report.Event) {
 			say(s, "", "member", "")
 		case s.silent && !before.silent:
 			say(s, "heard", "silent", w.trouble(i, id))
-		case before.silent && before.heard && !s.silent:
+			s.fell = true
+		case s.silent:
+			s.fell = before.fell
+		case before.silent && (before.fell || w.history.Silent(w.federations[i].Name, string(s.name))):
 			say(s, "silent", "heard", "")
 		}
+		is.members[id] = s
 		if known && s.listed && !before.listed {
 			say(s, "not listed yet", "listed", "")
 		}

@@ -325,6 +325,7 @@ type ClusterStatus struct {
 	Listed    bool
 	Silent    bool
 	Reason    string        // why its source can't be read at present; "": it can
+	Version   string        // of its API; "": it isn't known
 	SilentFor time.Duration // since the silence began
 	Heard     time.Time
 	Places    []topology.Place
@@ -355,6 +356,9 @@ func (p *Pipeline) Clusters(ctx context.Context, federation int) (all []ClusterS
 			}
 			if r, ok := m.Source.(interface{ Trouble() string }); ok {
 				s.Reason = r.Trouble()
+			}
+			if v, ok := m.Source.(interface{ Version() string }); ok {
+				s.Version = v.Version()
 			}
 			if o, ok := t.OrderOn(j); ok {
 				s.Order = &o

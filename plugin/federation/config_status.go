@@ -93,7 +93,8 @@ func (a *access) shown() (string, error) {
 // config is that of TLS, with what the files hold from now on: certificates are made anew while a
 // server runs. A file that has become wrong leaves what it said last.
 func (a *access) config() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	// Over HTTP/2 a browser has as many streams as it has pages open.
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	p := &pair{access: a}
 	if err := p.read(); err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
+	"golang.org/x/net/netutil"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/pipeline"
@@ -485,6 +486,10 @@ func (p *process) hideStatus(s *statusServer) {
 	}
 }
 
+// mostStatusConns is how many connections a status has at once: a thousand who have a page open, as many
+// who follow events, and those who only ask. Others wait until one of them is idle for long enough.
+const mostStatusConns = 2500
+
 func (l *statusListener) serve(tcp net.Listener) {
 	srv := &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.now.Load().ServeHTTP(w, r) }),
@@ -496,7 +501,7 @@ func (l *statusListener) serve(tcp net.Listener) {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := srv.Serve(securable{tcp, &l.tls}); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(securable{netutil.LimitListener(tcp, mostStatusConns), &l.tls}); !errors.Is(err, http.ErrServerClosed) {
 			observe.Log.Errorf("status on %s: %v", tcp.Addr(), err)
 		}
 	})

@@ -250,7 +250,7 @@ func TestStatusTLS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.Leaf)
 	get := func(scheme string, certs ...tls.Certificate) (*http.Response, error) {
-		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certs}}}
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certs}}}
 		r, err := c.Get(scheme + "://" + addr + "/")
 		if err == nil {
 			r.Body.Close()
@@ -260,6 +260,9 @@ func TestStatusTLS(t *testing.T) {
 	r, err := get("https", client)
 	if err != nil || r.StatusCode != http.StatusOK {
 		t.Fatalf("%v, error %v", r, err)
+	}
+	if r.Proto != "HTTP/2.0" {
+		t.Errorf("by %s, of which a browser has six connections", r.Proto)
 	}
 	first := r.TLS.PeerCertificates[0].SerialNumber
 	if _, err := get("https"); err == nil {

@@ -115,7 +115,7 @@ func TestPage(t *testing.T) {
 	p.size(1280, 900, false)
 
 	p.open("/")
-	p.says("All is well", "asia-east1", "Servers")
+	p.says("All is well", "asia-east1", "Servers", "v1.36.0")
 	roles := p.roles()
 	for _, want := range []string{"navigation Views", "link Now", "link Why", "link What happened", "main ", "heading Clusters", "heading Services", "heading Servers", "rowheader us", "slider As it was at", "searchbox Namespace or name", "image Map of the regions; the table below says the same"} {
 		if !slices.ContainsFunc(roles, func(r string) bool { return strings.HasPrefix(r, want) }) {
@@ -139,7 +139,7 @@ func TestPage(t *testing.T) {
 		reason = "rack 3 has no power"
 	}
 	w.write("overrides", fmt.Sprintf("drain region/europe-west1 reason %q\n", reason))
-	p.says("Drained: region/europe-west1", reason, "fedctl undrain region/europe-west1")
+	p.says("Drained: region/europe-west1", reason, "fedctl undrain region/europe-west1", "to asia-east1")
 
 	// A cluster that is silenced, and heard again.
 	asia.Fail(func(string, string) int { return http.StatusServiceUnavailable })
@@ -187,6 +187,10 @@ func TestPage(t *testing.T) {
 	p.says("shop/web in us", "no ready endpoint", "web.shop.fed.svc.us-central1.example.com")
 	p.open("/events")
 	p.says("cluster asia", "in force")
+	var told string
+	if p.eval(&told, "[...document.querySelectorAll('#events tbody tr')].filter(r => r.querySelector('th').innerText.startsWith('cluster ')).map(r => r.querySelector('th').innerText.trim() + ' ' + r.querySelector('.state').innerText.trim()).join(', ')"); told != "cluster asia heard, cluster asia silent" {
+		t.Errorf("after a restart of the server, in which nobody fell silent, it has happened that %s", told)
+	}
 	p.eval(nil, "document.getElementById('kind').value = 'order'; document.getElementById('kind').dispatchEvent(new Event('input', { bubbles: true }))")
 	p.until("only orders are shown, at an address of their own", "location.search === '?kind=order' && [...document.querySelectorAll('#events tbody th')].every(e => e.innerText === 'order')")
 
@@ -241,9 +245,9 @@ func TestPage(t *testing.T) {
 			p.open(v)
 			p.until("it is live", isLive)
 			var over int
-			if p.eval(&over, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+			if p.eval(&over, "Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth))"); over > 0 {
 				var wide []string
-				p.eval(&wide, "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll, pre')).map(e => e.tagName + '.' + e.className + '#' + e.id)")
+				p.eval(&wide, "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('pre')).map(e => e.tagName + '.' + e.className + '#' + e.id)")
 				t.Errorf("%s is %d pixels wider than %d: %v", v, over, width, wide)
 			}
 			if *update {
@@ -337,6 +341,15 @@ func TestManyServices(t *testing.T) {
 		t.Errorf("%d rows", rows)
 	}
 	t.Logf("first paint after %.0f ms, %.1f MB", first, heap)
+	p.until("it is live", isLive)
+	p.eval(nil, "window.seen = 0; new MutationObserver(() => { if (!window.seen && document.getElementById('sum').textContent.includes('s04444')) window.seen = Date.now(); }).observe(document.body, { subtree: true, childList: true })")
+	objects[1+2*4444+1] = vector.Slice("many", "s04444", false, "europe-west1-a")
+	w.cluster("eu", objects...)
+	p.says("Not well: 2", "Well: 9,998")
+	var seen float64
+	p.until("the change is seen", "window.seen")
+	p.eval(&seen, "window.seen")
+	t.Logf("a change of one of 10,000 is on the page %.0f ms after it was in the answers", seen-w.lastEvent(t)*1000)
 	p.eval(nil, "document.getElementById('text').value = 's0123'; document.getElementById('text').dispatchEvent(new Event('input', { bubbles: true }))")
 	p.until("ten are left", "document.getElementById('good').innerText.includes('Well: 10') && document.getElementById('good').open")
 }

@@ -30,8 +30,9 @@ type Cluster struct {
 	// HoldLeftSeconds is how long its shards stay what they are though it is silent; nil: nothing is
 	// withdrawn for that, or has been.
 	HoldLeftSeconds *float64 `json:"hold_left_seconds,omitempty"`
-	Reason          string   `json:"reason,omitempty"` // why it can't be read at present
-	ViewAgeSeconds  *float64 `json:"view_age_seconds"` // nil: never heard
+	Reason          string   `json:"reason,omitempty"`  // why it can't be read at present
+	Version         string   `json:"version,omitempty"` // of its API, as that says it
+	ViewAgeSeconds  *float64 `json:"view_age_seconds"`  // nil: never heard
 	Places          []Place  `json:"places"`
 	Shards          []Tally  `json:"shards"`
 	Answers         int      `json:"answers"` // services, and hosts, that are answered with it at this moment

@@ -117,6 +117,18 @@ func (l *Log) prune(now time.Time) {
 	l.frames = l.frames[n:]
 }
 
+// Silent says whether the last that was told of a cluster is that it has fallen silent.
+func (l *Log) Silent(federation, cluster string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range slices.Backward(l.events) {
+		if e.Kind == report.EventCluster && e.Federation == federation && e.Cluster == cluster {
+			return e.To == "silent"
+		}
+	}
+	return false
+}
+
 // Wake tells who follows that something else is answered, though nothing has happened.
 func (l *Log) Wake() {
 	l.mu.Lock()

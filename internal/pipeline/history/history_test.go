@@ -119,3 +119,21 @@ func TestFile(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Whether a cluster is silent is what was told of it last.
+func TestSilent(t *testing.T) {
+	l := New()
+	l.Open(l)
+	for _, tt := range []struct {
+		cluster, to string
+		want        bool
+	}{{"eu", "silent", true}, {"us", "silent", true}, {"eu", "heard", false}, {"eu", "listed", false}, {"eu", "silent", true}} {
+		l.Add(l, time.Now(), &snapshot.Snapshot{}, 0, []report.Event{{Kind: report.EventCluster, Federation: "fed", Cluster: tt.cluster, To: tt.to}, {Kind: report.EventShard, Federation: "fed", Cluster: tt.cluster, To: "up"}})
+		if got := l.Silent("fed", tt.cluster); got != tt.want {
+			t.Errorf("%s after %s: %v", tt.cluster, tt.to, got)
+		}
+	}
+	if l.Silent("other", "eu") || l.Silent("fed", "ap") {
+		t.Error("others are silent")
+	}
+}

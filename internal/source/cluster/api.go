@@ -32,8 +32,9 @@ const dialTimeout = 5 * time.Second
 // An api is the way to a cluster that one state of its kubeconfig gives.
 type api struct {
 	http       *http.Client
-	heart      *http.Client // for readyz, with connections of its own
+	heart      *http.Client // for readyz and version, with connections of its own
 	readyz     string       // URL
+	versions   string       // URL of what it says of itself
 	core       rest.Interface
 	networking rest.Interface
 	discovery  rest.Interface
@@ -73,7 +74,7 @@ func newAPI(k credentials, context string) (*api, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", &k, err)
 	}
-	a := &api{readyz: base.JoinPath("readyz").String()}
+	a := &api{readyz: base.JoinPath("readyz").String(), versions: base.JoinPath("version").String()}
 	heart := rest.CopyConfig(config)
 	k.connect(heart)
 	// A request that times out leaves an HTTP/2 connection as it is, and the next

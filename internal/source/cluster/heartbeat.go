@@ -40,12 +40,19 @@ func (h Heartbeat) orDefault() Heartbeat {
 func (w *Watcher) beat(ctx context.Context, a *api, answers chan<- error) {
 	tick := time.NewTicker(w.Heartbeat.Period)
 	defer tick.Stop()
+	var due time.Time // when it is asked which version it is
 	for {
 		err := a.ready(ctx, min(w.Heartbeat.Period, w.Heartbeat.Timeout))
 		select {
 		case answers <- err:
 		case <-ctx.Done():
 			return
+		}
+		if now := time.Now(); err != nil {
+			due = time.Time{} // what comes back may be another
+		} else if !now.Before(due) {
+			due = now.Add(versionAge)
+			w.learnVersion(ctx, a)
 		}
 		apireply.Wait(ctx, apireply.Later(err))
 		select {

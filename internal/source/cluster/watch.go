@@ -86,6 +86,7 @@ type Watcher struct {
 	plugin    *apireply.Plugin
 	budget    *apireply.Budget       // what the API may take up
 	trouble   atomic.Pointer[string] // what is wrong now
+	version   atomic.Pointer[string] // of the API
 	known     map[string]known       // by resource, what has been reported
 	history   history
 	relist    time.Duration

@@ -53,7 +53,7 @@ func (s *Status) clusters(ctx context.Context) (report.Clusters, error) {
 		for _, m := range all {
 			c := report.Cluster{
 				Federation: st.Name, Cluster: string(m.Name), Source: m.Origin, Listed: m.Listed, Silent: m.Silent,
-				SilentSeconds: m.SilentFor.Seconds(), Reason: m.Reason, ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
+				SilentSeconds: m.SilentFor.Seconds(), Reason: m.Reason, Version: m.Version, ViewAgeSeconds: age(m.Heard), Places: places(m.Places), Shards: []report.Tally{},
 				Answers: answers[m.Index], TTL: m.Lifetime.Own,
 			}
 			if m.HoldLeft != nil {
