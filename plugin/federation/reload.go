@@ -20,7 +20,6 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
-	"golang.org/x/net/netutil"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/pipeline"
@@ -453,14 +452,31 @@ func (l *statusListener) secure(s *statusServer) error {
 type securable struct {
 	net.Listener
 	config *atomic.Pointer[tls.Config]
+	places chan struct{} // taken by connections
 }
 
 func (l securable) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if c := l.config.Load(); err == nil && c != nil {
+	if err != nil {
+		return nil, err
+	}
+	l.places <- struct{}{} // who sits on one for nothing is cut off in time
+	conn = &placed{Conn: conn, leave: sync.OnceFunc(func() { <-l.places })}
+	if c := l.config.Load(); c != nil {
 		return tls.Server(conn, c), nil
 	}
-	return conn, err
+	return conn, nil
+}
+
+// A placed connection has a place until it is closed.
+type placed struct {
+	net.Conn
+	leave func()
+}
+
+func (c *placed) Close() error {
+	c.leave()
+	return c.Conn.Close()
 }
 
 // hideStatus has a configuration tell its status no more; the last one closes the listener.
@@ -501,7 +517,7 @@ func (l *statusListener) serve(tcp net.Listener) {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := srv.Serve(securable{netutil.LimitListener(tcp, mostStatusConns), &l.tls}); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(securable{tcp, &l.tls, make(chan struct{}, mostStatusConns)}); !errors.Is(err, http.ErrServerClosed) {
 			observe.Log.Errorf("status on %s: %v", tcp.Addr(), err)
 		}
 	})

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -276,4 +277,36 @@ func TestStatusTLS(t *testing.T) {
 		r, err := get("https", client)
 		return err == nil && r.TLS.PeerCertificates[0].SerialNumber.Cmp(first) != 0
 	})
+}
+
+// So many connections at once, and one that is closed makes room, once.
+func TestStatusPlaces(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	l := securable{tcp, &atomic.Pointer[tls.Config]{}, make(chan struct{}, 1)}
+	for range 3 {
+		c, err := net.Dial("tcp", tcp.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	for range 3 {
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(l.places) != 1 {
+			t.Errorf("%d places are taken", len(l.places))
+		}
+		for range 2 {
+			_ = c.Close() // the second time it is closed already
+		}
+	}
+	if len(l.places) != 0 {
+		t.Errorf("%d places are taken by nobody", len(l.places))
+	}
 }
