@@ -48,8 +48,9 @@ demo: ## the life of a federation in the terminal: real API servers, from init t
 	@mkdir -p bin/test && sh test/kube/tell.sh 'the demo' go test -c -o bin/test/walk ./test/demo
 	@exec bin/test/walk -test.run '^TestWalk$$' -narrate $(if $(KEEP),-keep -test.timeout 0,-test.timeout 10m)
 
+# Tests are over when they end: the race detector has each of a hundred packages wait for a second then.
 unit: ## the quick tests, with the race detector; many only wait, so more of them at once than there are processors
-	$(beside)go test -race -parallel 8 ./cmd/... ./internal/... ./plugin/...
+	GORACE=atexit_sleep_ms=10 $(beside)go test -race -parallel 8 ./cmd/... ./internal/... ./plugin/...
 
 test: unit kube peers helm gitops nodes prometheus nfpm ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
 	$(e2e) ./test/...
@@ -124,6 +125,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 
 soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, 200 plans and runs, an hour of random histories of a federation (HISTORIES, and SEED to have one again), each fuzz target for ten minutes
 	go test -count=1 -timeout 30m ./test/perf/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
+	go test -count=1 ./internal/dns/sockets -run '^TestLookBesideOthers$$' -looks 300
 	go test -count=1 -timeout 30m ./test/dns/faults -run '^TestFaults' -kills 200 -flaps 1m
 	go test -count=1 -timeout 30m ./test/sync/propagation -run '^TestFaults' -kills 100 -down 1m
 	go test -count=1 -timeout 30m ./test/sync/operate -run '^TestPlan$$' -states 200 -from 0

@@ -77,7 +77,7 @@ func TestHungWatch(t *testing.T) {
 			ctx, end := context.WithCancel(t.Context())
 			done := make(chan struct{})
 			go func() { defer close(done); follow(ctx, api) }()
-			for deadline := time.Now().Add(30 * time.Second); m.watches.Load() < 2; time.Sleep(5 * time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); m.watches.Load() < 2; time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d watches were opened", m.watches.Load())
 				}

@@ -187,7 +187,7 @@ func TestLocalFollows(t *testing.T) {
 	f := w.servingUnder(homely, homeKeys...)
 	becomes := func(want string) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			got := short(f.dig(t, "web.shop.fed.svc.cluster.local.", dns.TypeA))
 			if got == want {
 				return
@@ -224,7 +224,7 @@ func TestLocalOrders(t *testing.T) {
 		path := w.write("orders", order+"\n")
 		f := w.servingUnder(strings.Replace(homely, "local", "overrides "+path+"\nlocal", 1), homeKeys...)
 		got := ""
-		for end := time.Now().Add(10 * time.Second); !strings.Contains(got, want) && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); !strings.Contains(got, want) && time.Now().Before(end); time.Sleep(time.Millisecond) {
 			got = short(f.dig(t, "web.shop.fed.svc.cluster.local.", dns.TypeA))
 		}
 		if !strings.Contains(got, want) {

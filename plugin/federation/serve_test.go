@@ -66,7 +66,7 @@ func (w *world) servingUnder(text string, keys ...string) *Federation {
 	w.t.Cleanup(f.stop)
 	select {
 	case <-f.ready:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		w.t.Fatal("not ready")
 	}
 	return f

@@ -20,10 +20,10 @@ import (
 // knows nothing of how they are looked up here.
 func TestStaticAsFile(t *testing.T) {
 	const zones, asked = 100, 200
-	r := rand.New(rand.NewPCG(1, 2))
+	r, w := rand.New(rand.NewPCG(1, 2)), shop(t)
 	n := 0
 	for range zones {
-		n += asFile(t, r, asked)
+		n += asFile(t, w, r, asked)
 	}
 	t.Log(n, "questions")
 }
@@ -33,15 +33,14 @@ func FuzzStaticAsFile(f *testing.F) {
 	for seed := range uint64(4) {
 		f.Add(seed, seed)
 	}
-	f.Fuzz(func(t *testing.T, a, b uint64) { asFile(t, rand.New(rand.NewPCG(a, b)), 50) })
+	f.Fuzz(func(t *testing.T, a, b uint64) { asFile(t, shop(t), rand.New(rand.NewPCG(a, b)), 50) })
 }
 
-// asFile asks both of a random zone, and gives how many answers were compared.
-func asFile(t *testing.T, r *rand.Rand, asked int) (n int) {
+// asFile asks both of a random zone in a world, and gives how many answers were compared.
+func asFile(t *testing.T, w *world, r *rand.Rand, asked int) (n int) {
 	text := vector.RandomZone(r)
-	f := shop(t)
-	path := f.write("apex", text)
-	s := f.serving("federation fed {\n" + both + "apex " + path + "\n}")
+	path := w.write("apex", text)
+	s := w.serving("federation fed {\n" + both + "apex " + path + "\n}")
 	defer s.stop()
 	z, err := file.Parse(strings.NewReader(text), "example.com.", "apex", 0)
 	if err != nil {

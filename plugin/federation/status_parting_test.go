@@ -29,7 +29,7 @@ func TestStatusParting(t *testing.T) {
 	}
 	const order = `drain cluster/eu until 2199-01-01T00:00:00Z reason "kernel"`
 	w.write("overrides", order+"\n")
-	for end := time.Now().Add(5 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		eu, _ := get()
 		if eu.Order == order && eu.Answers == 0 && eu.TTL == 90 {
 			break

@@ -3,6 +3,7 @@ package sockets
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,8 @@ import (
 // The test binary, started with this in its environment, is another server: it shares
 // an address, says so, and ends with its standard input.
 const asServer = "SOCKETS_TEST_SERVER"
+
+var beside = flag.Int("looks", 30, "how often it is looked beside sockets that come and go, of which each look keeps all processors busy")
 
 func TestMain(m *testing.M) {
 	if what := os.Getenv(asServer); what != "" {
@@ -58,7 +61,8 @@ func share(network, address string) (io.Closer, error) {
 func another(t *testing.T, network, address string) (pid int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), asServer+"="+network+" "+address)
+	// With the race detector, a program waits for a second before it ends.
+	cmd.Env = append(os.Environ(), asServer+"="+network+" "+address, "GORACE=atexit_sleep_ms=0")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +290,7 @@ func TestLookBesideOthers(t *testing.T) {
 			}
 		})
 	}
-	for i := range 30 {
+	for i := range *beside {
 		var taken *Taken
 		if err := Look("udp", address, true); !errors.As(err, &taken) {
 			t.Fatalf("look %d: %v", i, err)

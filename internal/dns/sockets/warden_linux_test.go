@@ -54,7 +54,7 @@ func TestWarden(t *testing.T) {
 			}
 		}
 		alive := func(c net.Conn) bool {
-			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
 			if _, err := c.Write([]byte("x")); err != nil {
 				return false
 			}

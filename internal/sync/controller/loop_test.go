@@ -176,7 +176,7 @@ func TestEnds(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(3 * time.Second):
+	case <-time.After(20 * time.Second): // before any request is given up
 		t.Fatal("it hasn't ended")
 	}
 }
@@ -189,15 +189,23 @@ func TestPlanAsks(t *testing.T) {
 	fed.denies, member.denies = "jobs", "secrets" // which hold up only themselves
 	fed.objects["secrets"] = append(fed.objects["secrets"], map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s", "namespace": "shop", "uid": "v", "resourceVersion": "1", "annotations": map[string]any{"fedns.io/cluster-selector": "[]"}}})
 	fed.objects["namespaces"] = []map[string]any{{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "shop", "uid": "u", "resourceVersion": "1"}}}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	p, err := Plan(ctx, Config{Kubeconfig: path, Federation: "prod", MaxDeletes: 1, QPS: 100, Burst: 100, LostAfter: time.Hour, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var b strings.Builder
-	if err := p.Print(&b); err != nil {
-		t.Fatal(err)
+	plan := func(limit time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		p, err := Plan(ctx, Config{Kubeconfig: path, Federation: "prod", MaxDeletes: 1, QPS: 100, Burst: 100, LostAfter: time.Hour, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		b.Reset()
+		return p.Print(&b)
+	}
+	// It takes all of the time that it has, since one hangs; a busy machine needs more for the others.
+	limit := time.Second
+	for err := plan(limit); err != nil || strings.Contains(b.String(), "  cluster paris: "); err = plan(limit) {
+		if limit *= 2; limit > time.Minute {
+			t.Fatalf("%v\n%s", err, b.String())
+		}
 	}
 	for _, want := range []string{"cluster paris\n  create Namespace shop: it isn't there\n      refused: read only\n", "not known:\n  cluster tokyo: ", "Secret shop/s: Refused: cluster paris: jobs are forbidden"} {
 		if !strings.Contains(b.String(), want) {
