@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -158,6 +159,45 @@ func TestImports(t *testing.T) {
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// What is pure is tested without the race detector, and nothing else is: the Makefile has the same list, and
+// neither what is pure nor its tests begin a goroutine.
+func TestPureIsWithoutRace(t *testing.T) {
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(makefile), "\npure = ")
+	list, _, _ = strings.Cut(strings.ReplaceAll(list, "\\\n", " "), "\n")
+	if got := strings.Fields(list); !slices.Equal(got, pure) {
+		t.Errorf("the Makefile tests %q without it, and pure are %q", got, pure)
+	}
+	for _, pkg := range pure {
+		files, err := filepath.Glob(filepath.Join("..", pkg, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v, %v", pkg, files, err)
+		}
+		for _, path := range files {
+			f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				begins := false
+				switch n := n.(type) {
+				case *ast.GoStmt:
+					begins = true
+				case *ast.SelectorExpr:
+					begins = n.Sel.Name == "Go" || n.Sel.Name == "Parallel"
+				}
+				if begins {
+					t.Errorf("%s begins a goroutine", path)
+				}
+				return true
+			})
 		}
 	}
 }
