@@ -99,14 +99,21 @@ func (f *Federation) publishAll(index int, s stanza) {
 	})
 }
 
-// elected calls run while this server holds a Lease in the federation's API.
-func (f *Federation) elected(ctx context.Context, s stanza, name string, run func(context.Context)) {
+// publisher is this process for whoever looks at Leases. Several server blocks of one federation, and the configurations before and
+// after a reload, are one: each would wait for the others.
+var publisher = sync.OnceValue(func() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "fedns"
 	}
+	return fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano())
+})
+
+// elected calls run while this server holds a Lease in the federation's API.
+func (f *Federation) elected(ctx context.Context, s stanza, name string, run func(context.Context)) {
 	var api *kube.API
 	for api == nil {
+		var err error
 		if api, err = kube.Open(kube.Config{Kubeconfig: s.registry, Context: s.registryContext, Agent: "fedns"}); err != nil {
 			observe.Log.Warningf("federation %s: publish: %v; it is tried again", s.name, err)
 			select {
@@ -119,7 +126,7 @@ func (f *Federation) elected(ctx context.Context, s stanza, name string, run fun
 	defer api.Close()
 	last := ""
 	c := elect.Candidate{
-		API: api, Namespace: v1alpha1.System, Name: name, Holder: fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano()), Duration: publishLease,
+		API: api, Namespace: v1alpha1.System, Name: name, Holder: publisher(), Duration: publishLease,
 		Failed: func(err error) {
 			text := ""
 			if err != nil {

@@ -20,7 +20,7 @@ import (
 type Candidate struct {
 	API             *kube.API
 	Namespace, Name string // of the Lease
-	Holder          string // who asks for it; no two may say the same
+	Holder          string // who asks for it: those who say the same hold it together
 	Duration        time.Duration
 	// Failed hears what keeps it from looking at the Lease, or that nothing does any more; it may be nil.
 	Failed func(error)
@@ -42,7 +42,7 @@ func (c *Candidate) Run(ctx context.Context, lead func(context.Context)) {
 			c.hold(ctx, tick.C, lead)
 			continue
 		} else if c.Failed != nil && ctx.Err() == nil {
-			if errors.Is(err, errHeld) {
+			if errors.Is(err, errHeld) || errors.Is(err, errChanged) {
 				err = nil
 			}
 			c.Failed(err)
@@ -84,8 +84,19 @@ func (c *Candidate) hold(ctx context.Context, tick <-chan time.Time, lead func(c
 	}
 }
 
-// take takes the Lease, or renews it.
+// errChanged is that somebody has written the Lease between a look at it and the own write.
+var errChanged = errors.New("it was changed just now")
+
+// take takes the Lease, or renews it. One who holds it together with us may have just done so.
 func (c *Candidate) take(ctx context.Context, now time.Time) error {
+	err := c.try(ctx, now)
+	if errors.Is(err, errChanged) {
+		err = c.try(ctx, now)
+	}
+	return err
+}
+
+func (c *Candidate) try(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Duration/3)
 	defer cancel()
 	all, err := c.API.ListWhere(ctx, builtin.Leases, c.Namespace, "metadata.name="+c.Name)
@@ -98,7 +109,7 @@ func (c *Candidate) take(ctx context.Context, now time.Time) error {
 		o.Object["spec"] = spec
 		_, err := c.API.Create(ctx, builtin.Leases, o, c.Holder)
 		if kube.Conflict(err) {
-			return errHeld
+			return errChanged
 		}
 		return err
 	}
@@ -124,7 +135,7 @@ func (c *Candidate) release(ctx context.Context) {
 func (c *Candidate) patch(ctx context.Context, spec map[string]any) error {
 	o, err := c.API.Merge(ctx, builtin.Leases, c.Namespace, c.Name, map[string]any{"metadata": map[string]any{"resourceVersion": c.version}, "spec": spec}, "fedns", "")
 	if kube.Conflict(err) {
-		return errHeld
+		return errChanged
 	}
 	if err == nil {
 		c.version, c.seen = o.GetResourceVersion(), time.Now()

@@ -2,6 +2,7 @@ package elect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,37 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/test/framework/fakeapi"
 )
+
+// Those who say the same hold a Lease together, and take it from each other neither by renewing it nor at the end.
+func TestTogether(t *testing.T) {
+	a := fakeapi.New(t, builtin.Namespaces, builtin.Leases)
+	api := a.Client()
+	if _, err := api.Create(t.Context(), builtin.Namespaces, builtin.Namespaces.New("", "ns"), "test"); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	one := Candidate{API: api, Namespace: "ns", Name: "l", Holder: "server", Duration: time.Minute}
+	two, other := one, one
+	other.Holder = "other"
+	for i := range 3 {
+		for _, c := range []*Candidate{&one, &two, &one} {
+			if err := c.take(t.Context(), now); err != nil {
+				t.Fatalf("round %d: %v", i, err)
+			}
+		}
+	}
+	// One of them writes between the other's look and its own write.
+	one.version = "0"
+	if err := one.patch(t.Context(), map[string]any{"holderIdentity": "server"}); !errors.Is(err, errChanged) {
+		t.Fatal(err)
+	}
+	if err := one.take(t.Context(), now); err != nil {
+		t.Error(err)
+	}
+	if err := other.take(t.Context(), now); !errors.Is(err, errHeld) {
+		t.Error(err)
+	}
+}
 
 // One leads at a time, and another when it has ended; one that can't renew its Lease ends.
 func TestRun(t *testing.T) {

@@ -67,6 +67,9 @@ func TestExternalDNS(t *testing.T) {
 	}
 	p := newProvider(t, "grant pub zonesub ANY;") // the one that publishes does so everywhere
 	text := w.corefile(" registry " + hub.Kubeconfig + "\n publish external-dns dns\n publish update " + p.addr + " key pub")
+	// Another server block of the same federation, which publishes as well.
+	clusters := text[strings.Index(text, " federation myfederation {"):strings.Index(text, " registry ")]
+	text += "sub.example.com:PORT {\n bind ADDR\n tsig {\n  secret pub. " + secret + "\n }\n" + clusters + " registry " + hub.Kubeconfig + "\n publish update " + p.addr + " key pub zone example.com\n }\n}\n"
 	servers := []*server.Server{server.Start(t, text), server.Start(t, text)}
 	const object = nginx + ".example.com"
 	has := func(what string, lines ...string) (version string) {
@@ -97,7 +100,9 @@ func TestExternalDNS(t *testing.T) {
 
 	updated := func(want string) {
 		t.Helper()
-		server.Eventually(t, time.Minute, "BIND has "+want, func() bool { return strings.HasSuffix(p.dig(t, nginx+".example.com"), " "+want) })
+		for _, domain := range []string{".example.com", ".sub.example.com"} {
+			server.Eventually(t, time.Minute, "BIND has "+want, func() bool { return strings.HasSuffix(p.dig(t, nginx+domain), " "+want) })
+		}
 	}
 	updated("104.196.0.44, 104.197.247.191, 104.197.74.77, 130.211.57.243")
 
