@@ -19,6 +19,7 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/reuseport"
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
@@ -408,13 +409,17 @@ func (p *process) showStatusAt(s *statusServer, addr string) error {
 	defer p.Unlock()
 	l := p.status[addr]
 	if l == nil {
-		tcp, err := net.Listen("tcp", addr)
-		if err != nil {
-			found := sockets.Look("tcp", addr, false)
-			var taken *sockets.Taken
-			if errors.As(found, &taken) {
-				return fmt.Errorf("%w; end that, or give the status another address", taken)
-			}
+		// The socket is one that a restart without a gap may share, as those for questions are.
+		found := sockets.Look("tcp", addr, false)
+		taken := errors.As(found, new(*sockets.Taken))
+		if taken && !SharePorts {
+			return fmt.Errorf("%w; end that, or give the status another address", found)
+		}
+		tcp, err := reuseport.Listen("tcp", addr)
+		switch {
+		case err != nil && taken: // by what doesn't share
+			return fmt.Errorf("%w; end that, or give the status another address", found)
+		case err != nil:
 			return cmp.Or(permitted(found), err)
 		}
 		l = &statusListener{}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"sync"
@@ -189,11 +190,14 @@ func TestReload(t *testing.T) {
 }
 
 // With --share, a second server starts beside the first, and answers when that ends,
-// past the plugins too. Nobody logs an error, and no question is lost.
+// past the plugins too. What else the Corefile has it listen at is shared as well. Nobody
+// logs an error, and no question is lost.
 func TestShare(t *testing.T) {
-	first := server.Start(t, block("ready READY\n"))
+	status := fmt.Sprint("127.0.0.1:", vector.Port(t))
+	corefile := strings.Replace(block(fmt.Sprintf("ready READY\nprometheus 127.0.0.1:%d\n", vector.Port(t))), member, member+"status "+status+"\n", 1)
+	first := server.Start(t, corefile)
 	server.Eventually(t, 10*time.Second, "the first has its fast path", func() bool { return strings.Contains(first.Log(), "fast path on") })
-	second := server.Launch(t, at(first, block("ready READY\n")), "sh", "-c", `exec "$0" -share "$@"`)
+	second := server.Launch(t, at(first, corefile), "sh", "-c", `exec "$0" -share "$@"`)
 	second.Addr = first.Addr
 	second.WaitReady(t)
 	server.Eventually(t, 10*time.Second, "the second says who comes first", func() bool {
@@ -220,6 +224,11 @@ func TestShare(t *testing.T) {
 	server.Eventually(t, 10*time.Second, "the second has the fast path", func() bool { return strings.Contains(second.Log(), "fast path on dns://"+first.Addr+", sockets") })
 	close(stop)
 	asking.Wait()
+	if told, err := http.Get("http://" + status + "/api/v1/clusters"); err != nil || told.StatusCode != http.StatusOK {
+		t.Errorf("the second doesn't tell its status: %v", err)
+	} else {
+		told.Body.Close()
+	}
 	// What waits in the sockets of a server that ends is lost with them.
 	if lost > 1 || asked == 0 {
 		t.Errorf("%d of %d questions weren't answered", lost, asked)
