@@ -400,7 +400,7 @@ func (c *editing) takeBack(ctx context.Context, t target, sub override.Subject) 
 	return removed, err
 }
 
-// errSilent is that a file has no orders about a subject.
+// errSilent is that there is no order about a subject in a file, or in the API.
 var errSilent = errors.New("says nothing about it")
 
 func (c *editing) told(removed []override.Order) error {

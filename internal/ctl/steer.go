@@ -73,14 +73,18 @@ func (c *steering) settings(ctx context.Context, api *kube.API) (v1alpha1.Settin
 }
 
 // until asks every interval until the answer is yes, or limit has passed. What is
-// said last is why it hasn't come.
+// said last is why it hasn't come: if it takes a while, since what all servers do within
+// a second is nothing to be told of.
 func (p *progress) until(ctx context.Context, limit time.Duration, ask func(context.Context) (yes bool, why string, err error)) error {
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	began, last := time.Now(), ""
 	err := wait.PollUntilContextCancel(within, interval, true, func(context.Context) (bool, error) {
 		yes, why, err := ask(within)
 		if !yes && err == nil && within.Err() == nil {
-			p.say(why)
+			if last = why; time.Since(began) >= awhile {
+				p.say(why)
+			}
 		}
 		return yes, err
 	})
@@ -90,7 +94,7 @@ func (p *progress) until(ctx context.Context, limit time.Duration, ask func(cont
 	case ctx.Err() != nil:
 		return errInterrupted
 	case within.Err() != nil:
-		return fmt.Errorf("not within %s (--timeout): %s", limit, p.last)
+		return fmt.Errorf("not within %s (--timeout): %s", limit, last)
 	}
 	return err
 }

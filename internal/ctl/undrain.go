@@ -89,7 +89,7 @@ func (c *undrain) federated(ctx context.Context, sub override.Subject) error {
 		defer b.Close()
 		taken, err := b.takeDown(ctx, c.Now, sub)
 		if err == nil && len(taken) == 0 {
-			return fmt.Errorf("undrain %s: no Order in the API of federation %s %w", sub, b.federation, errSilent)
+			return fmt.Errorf("undrain %s: the API of federation %s %w", sub, b.federation, errSilent)
 		}
 		for _, name := range taken {
 			if err == nil {
@@ -130,7 +130,7 @@ func (c *undrain) federated(ctx context.Context, sub override.Subject) error {
 		case err != nil:
 			return err
 		case drain == nil && len(taken) == 0:
-			return fmt.Errorf("cluster %s isn't drained by its Cluster object, and no Order %w", m.cluster, errSilent)
+			return fmt.Errorf("cluster %s isn't drained by its Cluster object, nor by an Order: the API %w", m.cluster, errSilent)
 		}
 		for _, name := range taken {
 			c.printf("Order %s: taken back\n", name)
