@@ -327,7 +327,7 @@ func (p *Page) frame(ctx context.Context, view, title string, v url.Values) (f F
 	}
 	f = Frame{Title: title, View: view, Server: s.Host, Serial: s.Serial, Begin: s.Begin, Time: float64(time.Now().Unix()), Query: url.Values{}}
 	if text := v.Get("at"); text != "" {
-		if f.At, err = strconv.ParseFloat(text, 64); err != nil || f.At <= 0 || f.At > 1e11 {
+		if f.At, err = strconv.ParseFloat(text, 64); err != nil || !(f.At > 0 && f.At < 1e11) { // not a number is neither
 			return f, s, &Fault{Code: http.StatusBadRequest, Text: "at: that is no moment", Hint: "Unix seconds, as the slider has them"}
 		}
 	}

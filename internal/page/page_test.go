@@ -165,10 +165,11 @@ func TestSize(t *testing.T) {
 	if rec.Code != 404 {
 		t.Errorf("%d", rec.Code)
 	}
-	rec = httptest.NewRecorder()
-	p.ServeHTTP(rec, httptest.NewRequest("GET", "/?text="+strings.Repeat("x", longestQuery), nil))
-	if rec.Code != 400 {
-		t.Errorf("%d", rec.Code)
+	for _, wrong := range []string{"/?text=" + strings.Repeat("x", longestQuery), "/?at=NaN", "/why?at=-1", "/events?at=Inf", "/?at=1e11", "/?at=now"} {
+		rec = httptest.NewRecorder()
+		if p.ServeHTTP(rec, httptest.NewRequest("GET", wrong, nil)); rec.Code != 400 {
+			t.Errorf("%.50s: %d", wrong, rec.Code)
+		}
 	}
 }
 

@@ -4,7 +4,7 @@
 (() => {
   document.documentElement.classList.add("scripted");
   const live = document.getElementById("live");
-  const past = new URLSearchParams(location.search).has("at");
+  const past = !!new URLSearchParams(location.search).get("at");
   const shown = new Map(); // id of a section -> its text as the server made it
 
   // Spans of time go on by themselves.
