@@ -137,9 +137,10 @@ func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all [
 	if err := p.listenUDP(inst, h, owners); err != nil {
 		return false, err
 	}
-	listening.WithLabelValues(addr).Set(1)
+	err := p.listenTCP(inst, h, owners, nil)
+	listening.WithLabelValues(addr).Set(1) // once connections have it, too: whoever reads that makes some
 	observe.Log.Infof("fast path on %s, sockets: %d", addr, processors())
-	if err := p.listenTCP(inst, h, owners, nil); errors.Is(err, ErrShared) {
+	if errors.Is(err, ErrShared) {
 		return true, err
 	} else if err != nil {
 		observe.Log.Warningf("no fast path on %s for connections: %v; the plugin chain answers", addr, err)
