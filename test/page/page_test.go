@@ -245,7 +245,7 @@ func TestPage(t *testing.T) {
 			p.open(v)
 			p.until("it is live", isLive)
 			var over int
-			if p.eval(&over, "Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth))"); over > 0 {
+			if p.eval(&over, "Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll('.scroll, pre')].map(e => e.scrollWidth - e.clientWidth))"); over > 0 {
 				var wide []string
 				p.eval(&wide, "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('pre')).map(e => e.tagName + '.' + e.className + '#' + e.id)")
 				t.Errorf("%s is %d pixels wider than %d: %v", v, over, width, wide)
