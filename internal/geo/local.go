@@ -4,12 +4,13 @@ import (
 	"net/netip"
 )
 
-// local are the networks that mean something else to everybody (RFC 6890): a database
+// local are the networks that mean something else to everybody (RFC 6890; a translator's
+// own, RFC 8215; site-local ones of old, RFC 3879): a database
 // can't know where a client in one is, in whatever form its address comes; an operator's
 // nets can.
 var local = prefixes(
 	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3",
-	"::/127", "fc00::/7", "fe80::/10", "ff00::/8",
+	"::/127", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
 )
 
 func prefixes(list ...string) (out []netip.Prefix) {

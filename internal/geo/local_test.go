@@ -15,7 +15,7 @@ func TestLocal(t *testing.T) {
 		for _, e := range []struct {
 			cidr  string
 			place Place
-		}{{"8.0.0.0/6", west}, {"10.20.0.0/16", east}, {"172.0.0.0/8", east}, {"192.168.0.0/15", west}, {"192.168.7.0/24", east}, {"fc00::/8", east}, {"2001:db8::/32", west}, {"2600::/12", east}} {
+		}{{"8.0.0.0/6", west}, {"10.20.0.0/16", east}, {"172.0.0.0/8", east}, {"192.168.0.0/15", west}, {"192.168.7.0/24", east}, {"fc00::/8", east}, {"2001:db8::/32", west}, {"2600::/12", east}, {"64:ff9b:1::/48", east}, {"fec0::/10", east}} {
 			if !yield(netip.MustParsePrefix(e.cidr), e.place) {
 				return
 			}
@@ -43,6 +43,8 @@ func TestLocal(t *testing.T) {
 		{"fc00::1", "", "fc00::/8"},
 		{"fd00:9::1", "west", "fd00:9::/32"},
 		{"fd00:8::1", "", "fd00:8::/32"},
+		{"64:ff9b:1::1", "", "64:ff9b:1::/48"},
+		{"fec0::1", "", "fe00::/7"},
 	} {
 		a := netip.MustParseAddr(tt.addr)
 		id, length := table.Lookup(a)

@@ -130,6 +130,7 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	}
 	m, label := (*dns.Msg)(nil), zone.Outcome{}
 	if !sound || !whole {
+		q.Network = nil // what isn't understood isn't sent back
 		m, label = q.Refuse(dns.RcodeFormatError)
 	} else {
 		m, label = q.Meta()

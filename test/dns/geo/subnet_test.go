@@ -299,8 +299,12 @@ func TestMalformed(t *testing.T) {
 	} {
 		for way, s := range servers {
 			for _, network := range []string{"udp", "tcp"} {
-				if got := via(t, s, network, "", raw(tt.option)); got.rcode != tt.rcode {
+				got := via(t, s, network, "", raw(tt.option))
+				if got.rcode != tt.rcode {
 					t.Errorf("%s, fast %s over %s: %v, want %s", tt.name, way, network, got, tt.rcode)
+				}
+				if got.rcode == "FORMERR" && got.subnet != "" {
+					t.Errorf("%s, fast %s over %s: what isn't well formed is sent back: %v", tt.name, way, network, got)
 				}
 			}
 		}
