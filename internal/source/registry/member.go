@@ -61,10 +61,14 @@ var fields = []field{
 	},
 	{"spec.zones",
 		func(s *v1alpha1.ClusterSpec, m *Member) error {
+			region, _ := topology.Label(s.Region) // what is wrong with it is said of it
 			for _, z := range s.Zones {
 				l, err := topology.Label(z)
 				if err != nil {
 					return err
+				}
+				if l == region {
+					return fmt.Errorf("%q is its region, too; a name can't be both", z)
 				}
 				if !slices.Contains(m.Zones, l) {
 					m.Zones = append(m.Zones, l)

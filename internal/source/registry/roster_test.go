@@ -109,6 +109,7 @@ func TestSpec(t *testing.T) {
 		{"region", spec(region("e_u")), "c  []; wrong: c spec.region", "c eu []; wrong: c spec.region"},
 		{"zones, all or none", spec(zones("a", "b.c")), "c  []; wrong: c spec.zones", "c  [eu-a]; wrong: c spec.zones"},
 		{"reserved word", spec(zones("svc")), "c  []; wrong: c spec.zones", "c  [eu-a]; wrong: c spec.zones"},
+		{"a zone that is the region", spec(region("Eu"), zones("a", "eU")), "c eu []; wrong: c spec.zones", "c eu [eu-a]; wrong: c spec.zones"},
 		{"location", spec(location("60.17")), "c  []; wrong: c spec.location", "c  [] at 60.17 24.94; wrong: c spec.location"},
 		{"location off the globe", spec(location("91 0")), "c  []; wrong: c spec.location", "c  [] at 60.17 24.94; wrong: c spec.location"},
 		{"addresses", spec(addresses("192.0.2.1", "x")), "c  [] only [127.0.0.1/32]; wrong: c spec.addresses", "c  [] only [203.0.113.0/24]; wrong: c spec.addresses"},
