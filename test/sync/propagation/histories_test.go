@@ -370,10 +370,10 @@ func (h *history) wrong() (out []string) {
 		}
 		for which, x := range h.wishes {
 			kind, object, _ := strings.Cut(which, " ")
-			if x.in != nil && !x.in[name] || h.strangers[name][kinds[kind].Name+" "+object] != "" {
-				continue // it isn't for this one, or somebody else has the name
+			o, away := have[which], x.in != nil && !x.in[name]
+			if h.strangers[name][kinds[kind].Name+" "+object] != "" || away && (o == nil || kind == "configmap") {
+				continue // somebody else has the name, or it isn't for this one
 			}
-			o := have[which]
 			delete(have, which)
 			if o == nil {
 				say("%s: %s isn't there", name, which)
@@ -391,12 +391,15 @@ func (h *history) wrong() (out []string) {
 				say("%s: %s has %v, not %s", name, which, container["image"], x.color)
 			}
 			n := int(spec["replicas"].(int64))
+			if away && n == 0 {
+				say("%s: %s is there, and isn't for it", name, which)
+			}
 			sums[which] += n
 			status, _ := o.Object["status"].(map[string]any)
 			ready, _ := status["availableReplicas"].(int64)
 			unready[which] += max(0, n-int(ready))
 			most, bound := x.most[name]
-			if h.drained[name] {
+			if h.drained[name] || away {
 				most, bound = 0, true
 			}
 			if bound && n > most {
