@@ -32,7 +32,7 @@ type hub struct {
 	steps          map[objectInCluster]workload.Step // that may be done, by the last plan; their keys wait in the clusters' queues
 	inFlight       map[objectInCluster]bool
 	vanished       map[objectInCluster]bool   // of those, what has gone from its cluster meanwhile
-	sought         map[objectInCluster]bool   // what isn't there, and was asked for by its name
+	sought         map[objectInCluster]bool   // what isn't there, and was asked for by its name; true: that was answered
 	seeking        map[workload.Key]time.Time // since when that is waited for
 	retries        map[objectInCluster]*retry
 	reports        map[workload.Key]*report
@@ -226,7 +226,7 @@ func (u *hub) seeks(w *workload.Desired, steps []workload.Step, now time.Time) (
 	}
 	for _, s := range steps {
 		f := objectInCluster{s.Cluster, s.Key}
-		if s.Verb != workload.Create || u.sought[f] {
+		if _, asked := u.sought[f]; s.Verb != workload.Create || asked {
 			continue
 		}
 		u.look(s.Cluster, s.Key)
@@ -240,6 +240,23 @@ func (u *hub) seeks(w *workload.Desired, steps []workload.Step, now time.Time) (
 		u.seeking[w.Key] = now
 	case now.Sub(since) >= seekFor:
 		return false
+	}
+	return waits
+}
+
+// misses says whether it isn't known yet if a copy that isn't shown, and that nothing is to be done
+// about, is there without its label, and asks for it: it would be left behind.
+func (u *hub) misses(w *workload.Desired, p workload.Plan, now time.Time) (waits bool) {
+	for _, c := range u.table.Unseen(w, p) {
+		f := objectInCluster{c, w.Key}
+		answered, asked := u.sought[f]
+		if answered || asked && !w.Deleting && !w.Leaving {
+			continue
+		}
+		if !u.waits(f, now) {
+			u.look(c, w.Key)
+		}
+		waits = waits || u.busy(f) || u.waits(f, now)
 	}
 	return waits
 }
@@ -271,7 +288,7 @@ func (u *hub) planOne(k workload.Key, now time.Time) {
 		u.intend(w, now)
 		return
 	}
-	if u.seeks(w, p.Steps, now) {
+	if u.seeks(w, p.Steps, now) || u.misses(w, p, now) {
 		return
 	}
 	u.table.Planned(k, p)
@@ -324,7 +341,10 @@ func (u *hub) intend(w *workload.Desired, now time.Time) {
 	ready := *w
 	ready.Finalizer, ready.Unsaid = true, false
 	p := u.table.PlanOf(&ready)
-	if !w.Deleting && u.seeks(w, p.Steps, now) {
+	switch {
+	case w.Deleting:
+		p.Standings = w.Record.Clusters // that its like are left doesn't wait for a look at where they are
+	case u.seeks(w, p.Steps, now):
 		return // a share that is written is kept to
 	}
 	text, fits := u.foretell(&ready, p, now)
@@ -356,7 +376,7 @@ func (u *hub) foretold(w *workload.Desired, p workload.Plan, now time.Time) (ste
 			steps = append(steps, s)
 			continue
 		}
-		if s.Verb == workload.Create && w.Record.Taken(s.Cluster) && !u.sought[f] {
+		if _, asked := u.sought[f]; s.Verb == workload.Create && w.Record.Taken(s.Cluster) && !asked {
 			u.look(s.Cluster, s.Key) // the name may be taken still: each start would write that it isn't, and that it is
 			if u.busy(f) {
 				continue
@@ -525,9 +545,13 @@ func (u *hub) calm(now time.Time) {
 // gone hears that a cluster has an object no more. The answer to a write that is under way may
 // be of before, and nobody would tell again: what it shows is looked at then.
 func (u *hub) gone(cluster string, k workload.Key) {
-	u.table.Gone(cluster, k)
 	f := objectInCluster{cluster, k}
-	delete(u.sought, f)
+	// What was being deleted, or was let go, hasn't only lost its label.
+	h := u.table.Observed(cluster, k)
+	if delete(u.sought, f); h != nil && (h.Deleting || !h.Ours && !h.Marked) {
+		u.sought[f] = true
+	}
+	u.table.Gone(cluster, k)
 	if u.inFlight[f] {
 		u.vanished[f] = true
 	}
@@ -546,7 +570,14 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 	u.table.Sends(s.Cluster, s.Key, nil)
 	u.Log.Debug(fmt.Sprintf("cluster %s: %s %s: %s", s.Cluster, s.Verb, s.Key, s.Why), "outcome", r.outcome())
 	if delete(u.sought, f); s.Verb == look {
-		u.sought[f] = true // whatever came of it: what there is to do is tried
+		u.sought[f] = r.err == nil                            // whatever came of it: what there is to do is tried
+		if t := u.retries[f]; t == nil || t.what == what(s) { // else there is something to be done, and tried again
+			if r.err == nil {
+				delete(u.retries, f)
+			} else if _, news := u.failed(f, r.err, longest, what(s)); news {
+				u.Log.Warn(fmt.Sprintf("cluster %s: %s %s: %v; trying again", s.Cluster, s.Verb, s.Key, kube.Plain(r.err)))
+			}
+		}
 		switch {
 		case r.err != nil: // it is looked at again
 		case r.got == nil:
@@ -578,9 +609,17 @@ func (u *hub) finish(m *cluster, s workload.Step, r result) {
 	case s.Verb == workload.Delete:
 		delete(u.retries, f)
 		u.table.Going(s.Cluster, s.Key, s.UID)
-		return // the watch tells when it is gone
+		u.sought[f] = true
+		if h := u.table.Observed(s.Cluster, s.Key); h != nil && !h.Ours {
+			u.look(s.Cluster, s.Key) // of what has but one mark, no watch tells
+		}
+		if vanished {
+			u.table.Touch(s.Key)
+		}
+		return // the watch tells when it is gone, or has told already
 	case s.Verb == workload.Release:
 		delete(u.retries, f)
+		u.sought[f] = true
 		if h := u.table.Observed(s.Cluster, s.Key); h != nil && !h.Ours || r.got == nil {
 			u.table.Gone(s.Cluster, s.Key) // of what has but one mark, no watch tells
 		} else {

@@ -24,6 +24,7 @@ type Preview struct {
 	// TooMany are clusters in which so much would go that an operator has to
 	// confirm it.
 	TooMany []string
+	unseen  []objectInCluster // copies that a run looks for by name
 }
 
 // A Foreseen is a step, and what a dry run of it has come to.
@@ -120,6 +121,9 @@ func (u *hub) foresee(final bool) (ready bool, p Preview) {
 		}
 		for _, s := range plan.Steps {
 			p.Steps = append(p.Steps, Foreseen{Step: s})
+		}
+		for _, c := range u.table.Unseen(&w, plan) {
+			p.unseen = append(p.unseen, objectInCluster{c, k})
 		}
 		for _, n := range plan.Notes {
 			p.Notes = append(p.Notes, fmt.Sprintf("%s: %s: %s", k, n.Reason, n.Text))

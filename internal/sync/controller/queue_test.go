@@ -126,6 +126,104 @@ func TestForetold(t *testing.T) {
 	}
 }
 
+// TestUnlabelled is that an object which goes, from a cluster or from the federation, is looked for by name
+// where it was put and isn't shown: it may be there without its label, and nobody would tell of it.
+func TestUnlabelled(t *testing.T) {
+	yes, no := func(*workload.FederatedKind) bool { return true }, func(*workload.FederatedKind) bool { return false }
+	there := &kube.Object{Object: workload.Object{"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "v", "annotations": map[string]any{v1alpha1.Federation: "prod"}}}}
+	for _, tt := range []struct {
+		name     string
+		metadata workload.Object
+		released string
+		result   result
+		verb     workload.Verb // that is to be done then
+		done     bool          // it is let go, or what is written on it
+	}{
+		{"deleted, and there", workload.Object{"deletionTimestamp": "2026-01-01T00:00:00Z"}, "", result{got: there}, workload.Delete, false},
+		{"deleted, and not there", workload.Object{"deletionTimestamp": "2026-01-01T00:00:00Z"}, "", result{}, "", true},
+		{"deleted, and nobody knows", workload.Object{"deletionTimestamp": "2026-01-01T00:00:00Z"}, "", result{err: context.DeadlineExceeded}, "", false},
+		{"not for it, and there", workload.Object{}, "", result{got: there}, workload.Delete, true},
+		{"not for it, and nobody knows", workload.Object{}, "", result{err: context.DeadlineExceeded}, "", true},
+		{"deleted, and not to be waited for", workload.Object{"deletionTimestamp": "2026-01-01T00:00:00Z"}, "paris", result{}, "", true},
+	} {
+		u := newHub(Config{Federation: "prod", MaxDeletes: 9, Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
+		c := newCluster(u, "paris", nil)
+		c.liveness.heard, c.listed[deployments] = true, true
+		u.members["paris"] = c
+		u.table.SetMembers([]*workload.Member{{Name: "paris", Reachable: true, Lists: yes, Lacks: no}})
+		k := workload.Key{FederatedKind: deployments, Namespace: "default", Name: "web"}
+		annotations := recorded("paris")
+		annotations[v1alpha1.Selector], annotations[v1alpha1.Release] = `[{"key":"name","operator":"=","values":["tokyo"]}]`, tt.released
+		metadata := workload.Object{"name": "web", "namespace": "default", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "annotations": annotations}
+		maps.Copy(metadata, tt.metadata)
+		u.table.SetDesired(workload.NewDesired(k, workload.Object{"metadata": metadata, "spec": map[string]any{"replicas": int64(2), "template": map[string]any{"spec": map[string]any{}}}}, "prod"))
+		now := time.Now()
+		u.plan(now)
+		paris := objectInCluster{"paris", k}
+		if tt.released == "" {
+			s, ok := u.take(c, k, now)
+			if !ok || s.Verb != look || u.reports[k] != nil {
+				t.Fatalf("%s: first, %q is to be done, and %v told", tt.name, s.Verb, u.reports[k])
+			}
+			u.finish(c, s, tt.result)
+			u.plan(now)
+		}
+		if verb := u.deletions.waiting[paris].step.Verb; verb != tt.verb {
+			t.Errorf("%s: then, it is to %q", tt.name, verb)
+		}
+		if tt.verb == workload.Delete {
+			u.deletions.pass(now.Add(2 * gather))
+			s, _ := u.take(c, k, now)
+			if u.finish(c, s, result{}); s.Verb != workload.Delete || u.steps[paris].Verb != look {
+				t.Errorf("%s: it is to %s, and then to %q", tt.name, s.Verb, u.steps[paris].Verb)
+			}
+		}
+		if told := u.reports[k] != nil; told != (tt.done || tt.verb != "") {
+			t.Errorf("%s: what became of it is told: %v", tt.name, told)
+		}
+		if letGo := u.inFlight[objectInCluster{"", k}]; letGo != (tt.done && tt.metadata["deletionTimestamp"] != nil) {
+			t.Errorf("%s: it is let go: %v", tt.name, letGo)
+		}
+	}
+}
+
+// TestDeletedIsNotSought is that what fedsync has deleted isn't looked for, also if the watch tells of its
+// end before the deletion is answered.
+func TestDeletedIsNotSought(t *testing.T) {
+	yes, no := func(*workload.FederatedKind) bool { return true }, func(*workload.FederatedKind) bool { return false }
+	for _, early := range []bool{true, false} {
+		u := newHub(Config{Federation: "prod", MaxDeletes: 9, Log: slog.New(slog.DiscardHandler)}, actions{}, nil, kube.Origin{})
+		c := newCluster(u, "paris", nil)
+		c.liveness.heard, c.listed[deployments] = true, true
+		u.members["paris"] = c
+		u.table.SetMembers([]*workload.Member{{Name: "paris", Reachable: true, Lists: yes, Lacks: no}})
+		k := workload.Key{FederatedKind: deployments, Namespace: "default", Name: "web"}
+		u.table.SetObserved("paris", k, workload.Object{"metadata": map[string]any{"name": "web", "namespace": "default", "uid": "v", "labels": map[string]any{v1alpha1.ManagedBy: v1alpha1.Fedsync}, "annotations": map[string]any{v1alpha1.Federation: "prod"}}})
+		u.table.SetDesired(workload.NewDesired(k, workload.Object{"metadata": map[string]any{
+			"name": "web", "namespace": "default", "uid": "u", "finalizers": []any{v1alpha1.Finalizer}, "annotations": recorded("paris"), "deletionTimestamp": "2026-01-01T00:00:00Z",
+		}}, "prod"))
+		now := time.Now()
+		u.plan(now)
+		u.deletions.pass(now.Add(2 * gather))
+		s, ok := u.take(c, k, now)
+		if !ok || s.Verb != workload.Delete {
+			t.Fatalf("%q is to be done", s.Verb)
+		}
+		if early {
+			u.gone("paris", k)
+			u.plan(now)
+		}
+		u.finish(c, s, result{})
+		if !early {
+			u.gone("paris", k)
+		}
+		u.plan(now)
+		if u.busy(objectInCluster{"paris", k}) || !u.inFlight[objectInCluster{"", k}] {
+			t.Errorf("told early %v: %q is to be done, and it isn't let go", early, u.steps[objectInCluster{"paris", k}].Verb)
+		}
+	}
+}
+
 // TestTake is that plans are made when a worker has time: what was planned before the
 // object changed, or went, isn't done.
 func TestTake(t *testing.T) {

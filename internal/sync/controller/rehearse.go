@@ -22,7 +22,7 @@ func (l *loop) rehearse(ctx context.Context, p Preview) Preview {
 	defer cancel()
 	stages := l.stages()
 	for {
-		found := seek(ctx, stages, p.Steps)
+		found := seek(ctx, stages, p)
 		if len(found) == 0 || ctx.Err() != nil {
 			break
 		}
@@ -78,25 +78,30 @@ func (l *loop) stages() map[string]*member {
 	return <-out
 }
 
-// seek looks for what clusters have already of what is to be made there.
-func seek(ctx context.Context, stages map[string]*member, steps []Foreseen) map[objectInCluster]*kube.Object {
+// seek looks for what clusters have already of what is to be made there, and of what they don't show.
+func seek(ctx context.Context, stages map[string]*member, p Preview) map[objectInCluster]*kube.Object {
 	found := map[objectInCluster]*kube.Object{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for name, m := range stages {
-		var creates []*Foreseen
-		for i := range steps {
-			if s := &steps[i]; s.Cluster == name && s.Verb == workload.Create {
-				creates = append(creates, s)
+		var names []objectInCluster
+		for _, s := range p.Steps {
+			if s.Cluster == name && s.Verb == workload.Create {
+				names = append(names, objectInCluster{name, s.Key})
+			}
+		}
+		for _, f := range p.unseen {
+			if f.cluster == name {
+				names = append(names, f)
 			}
 		}
 		all.Go(func() {
-			each(creates, func(s *Foreseen) {
+			each(names, func(f objectInCluster) {
 				// An error is told when the step is done.
-				if o, err := m.api.Get(ctx, s.Kind, s.Namespace, s.Name); err == nil {
+				if o, err := m.api.Get(ctx, f.Kind, f.Namespace, f.Key.Name); err == nil {
 					mu.Lock()
 					defer mu.Unlock()
-					found[objectInCluster{name, s.Key}] = o
+					found[f] = o
 				}
 			})
 		})
@@ -124,10 +129,10 @@ func inOrder(steps []Foreseen, cluster string) [3][]*Foreseen {
 	return acts
 }
 
-// each does something for each step, for as many at once as a run does.
-func each(steps []*Foreseen, do func(*Foreseen)) {
+// each does something for each step or name, for as many at once as a run does.
+func each[T any](steps []T, do func(T)) {
 	var all sync.WaitGroup
-	next := make(chan *Foreseen)
+	next := make(chan T)
 	for range min(workers, len(steps)) {
 		all.Go(func() {
 			for s := range next {

@@ -190,15 +190,24 @@ func (r *rehearsal) foresee() (after map[string]map[Key]Object, said []string) {
 	var steps []Step
 	for found := true; found; {
 		steps, found = nil, false
+		look := func(c string, k Key) {
+			if o := r.real[c][k]; o != nil {
+				t.SetObserved(c, k, clone(o).(Object))
+				found = true
+			}
+		}
 		for _, k := range t.KeysOf(nil) {
 			w := *t.Desired(k)
 			w.Finalizer, w.Unsaid = true, false
-			steps = append(steps, t.PlanOf(&w).Steps...)
+			p := t.PlanOf(&w)
+			steps = append(steps, p.Steps...)
+			for _, c := range t.Unseen(&w, p) {
+				look(c, k)
+			}
 		}
 		for _, s := range steps {
-			if o := r.real[s.Cluster][s.Key]; s.Verb == Create && o != nil {
-				t.SetObserved(s.Cluster, s.Key, clone(o).(Object))
-				found = true
+			if s.Verb == Create {
+				look(s.Cluster, s.Key)
 			}
 		}
 	}
@@ -247,12 +256,15 @@ func (p *performance) plan(k Key) {
 	if plan.Hold {
 		ready := *w
 		ready.Finalizer, ready.Unsaid = true, false
-		if plan = p.PlanOf(&ready); w.Deleting || !p.seeks(k, plan) {
-			p.record(&ready, plan)
+		if plan = p.PlanOf(&ready); w.Deleting {
+			plan.Standings = w.Record.Clusters
+		} else if p.seeks(k, plan) {
+			return
 		}
+		p.record(&ready, plan)
 		return
 	}
-	if p.seeks(k, plan) {
+	if p.seeks(k, plan) || p.misses(w, plan) {
 		return
 	}
 	p.Planned(k, plan)
@@ -301,6 +313,23 @@ func (p *performance) seeks(k Key, plan Plan) (waits bool) {
 	return waits
 }
 
+// misses asks for copies that aren't shown where they were put.
+func (p *performance) misses(w *Desired, plan Plan) (waits bool) {
+	for _, c := range p.Unseen(w, plan) {
+		if p.sought[c][w.Key] {
+			continue
+		}
+		p.sought[c][w.Key], waits = true, true
+		if o := p.real[c][w.Key]; o != nil {
+			p.SetObserved(c, w.Key, clone(o).(Object))
+		}
+	}
+	if waits {
+		p.Touch(w.Key)
+	}
+	return waits
+}
+
 // record writes on an object what has become of it.
 func (p *performance) record(w *Desired, plan Plan) {
 	if p.fed[w.Key] == nil {
@@ -334,6 +363,7 @@ func (p *performance) take(c string, k Key) {
 	got, taken := p.do(p.real, p.applied, s)
 	switch {
 	case got == nil || s.Verb == Release:
+		p.sought[c][k] = true
 		p.Gone(c, k)
 	case taken && s.Verb == Delete:
 		p.refused[c] = true // and tried again for as long as that is so
@@ -540,7 +570,8 @@ func held(real map[string]map[Key]Object) map[string]Object {
 	return out
 }
 
-// compare has a run be made, and what it comes to be what a preview has foreseen.
+// compare has a run be made, and what it comes to be what a preview has foreseen, and nothing be left
+// that nobody wants.
 func (r *rehearsal) compare() {
 	before := held(r.real)
 	foreseen, planned := r.foresee()
@@ -559,6 +590,14 @@ func (r *rehearsal) compare() {
 		if changes := Compare(want[name], got[name]); len(changes) > 0 || (want[name] == nil) != (got[name] == nil) {
 			r.Fatalf("%s: foreseen\n%s\nand has come to\n%s\nthe plan was\n  %s\nand was done\n  %s\nafter\n  %s", name, jsonOf(want[name]), jsonOf(got[name]),
 				strings.Join(planned, "\n  "), strings.Join(done, "\n  "), strings.Join(slices.DeleteFunc(r.did, func(s string) bool { return s == "" }), "\n  "))
+		}
+	}
+	for c, all := range r.real {
+		for k, o := range all {
+			h := Observe(k, o, nil, Base{}, "prod")
+			if (h.Ours || h.Marked) && r.fed[k] == nil {
+				r.Fatalf("%s of %s is left behind: %s\nwas done\n  %s\nafter\n  %s", k, c, jsonOf(o), strings.Join(done, "\n  "), strings.Join(r.did, "\n  "))
+			}
 		}
 	}
 	r.did = append(r.did, "run")

@@ -103,6 +103,21 @@ func (t *Table) PlanOf(w *Desired) Plan {
 	return p
 }
 
+// Unseen are the clusters that a plan leaves alone since they don't show a copy, where one was put by
+// what is written on the federated object: it may be there without its label.
+func (t *Table) Unseen(w *Desired, p Plan) (out []string) {
+	for _, m := range t.members {
+		here := func(s Propagation) bool { return s.Cluster == m.Name }
+		if !m.knows(w.FederatedKind) || m.Lacks(w.FederatedKind) || t.Observed(m.Name, w.Key) != nil || w.released(m.Name) {
+			continue
+		}
+		if w.Record.Holds(m.Name) && !slices.ContainsFunc(p.Standings, here) {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
 // view is what a plan of what is wanted goes by.
 func (t *Table) view(w *Desired) View {
 	k := w.Key

@@ -71,7 +71,7 @@ var stepLine = regexp.MustCompile(`(?m)^\[DEBUG\] (cluster .*) outcome="(\w+)"$`
 func did(t testing.TB, log string) (steps []string) {
 	t.Helper()
 	for _, m := range stepLine.FindAllStringSubmatch(log, -1) {
-		if m[2] == "done" {
+		if m[2] == "done" && !strings.Contains(m[1], ": look ") { // which does nothing
 			steps = append(steps, m[1])
 		}
 	}
@@ -269,20 +269,26 @@ func (w *world) settle(t testing.TB) {
 	t.Helper()
 	w.Start(t, "--debug")
 	api := open(t, w.Fed)
-	server.Eventually(t, 2*within, "all is where it should be", func() bool { return w.settled(t, api) })
+	var why string
+	defer func() {
+		if t.Failed() {
+			t.Log("it isn't all where it should be: " + why)
+		}
+	}()
+	server.Eventually(t, 2*within, "all is where it should be", func() bool { why = w.unsettled(t, api); return why == "" })
 	w.Stop()
 }
 
-// settled says whether every federated object says that it is where it should be,
-// that somebody else has its name, or that the cluster refuses it.
-func (w *world) settled(t testing.TB, api *kube.API) bool {
+// unsettled is what isn't where it should be, by its own word; "": every federated object says that it
+// is, that somebody else has its name, or that the cluster refuses it.
+func (w *world) unsettled(t testing.TB, api *kube.API) string {
 	t.Helper()
 	time.Sleep(100 * time.Millisecond) // between two looks: each is many calls
 	n := 0
 	for _, s := range workload.Kinds() {
 		all, err := api.List(t.Context(), s.Kind, "", "")
 		if err != nil {
-			return false
+			return err.Error()
 		}
 		for i := range all {
 			o := &all[i]
@@ -298,17 +304,20 @@ func (w *world) settled(t testing.TB, api *kube.API) bool {
 			differs := o.GetAnnotations()[v1alpha1.Overrides] != "" // then only the plan says what is applied where
 			nowhere := slices.ContainsFunc(want.Record.Conditions, func(c workload.Condition) bool { return c.Reason == "NoCluster" })
 			if want.Deleting || len(want.Record.Clusters) == 0 && !nowhere {
-				return false
+				return k.String() + ": " + want.Record.String()
 			}
 			for _, in := range want.Record.Clusters {
 				if in.State == workload.NameTaken || in.State == workload.Failed {
 					continue
 				}
 				if in.State != workload.Applied || in.Applied != want.Template.Hash && !differs {
-					return false
+					return k.String() + ": " + want.Record.String()
 				}
 			}
 		}
 	}
-	return n > 0 && len(w.plan(t).steps()) == 0
+	if n == 0 {
+		return "nothing is federated"
+	}
+	return strings.Join(w.plan(t).steps(), "\n")
 }
