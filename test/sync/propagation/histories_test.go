@@ -349,7 +349,8 @@ func (h *history) drain(name string, out bool) {
 func (h *history) wrong() (out []string) {
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	sums, room, unready := map[string]int{}, map[string]int{}, map[string]int{}
-	stay, where := map[string]int{}, map[string][]string{} // replicas that are to be elsewhere
+	settled := map[string]int{}                            // ready where they belong
+	stay, where := map[string]int{}, map[string][]string{} // that are to be elsewhere
 	for _, name := range h.names {
 		have := map[string]*kube.Object{}
 		all := h.all(name)
@@ -410,17 +411,23 @@ func (h *history) wrong() (out []string) {
 				most = x.replicas
 			}
 			room[which] += most
+			settled[which] += min(int(ready), most)
 		}
 		for which := range have {
 			say("%s: %s is there, and nobody wants it", name, which)
 		}
 	}
 	for which, x := range h.wishes {
-		// Where no pod is ever ready, as in one without controllers, what is to move there stays.
-		if stay[which] > unready[which] {
-			say("%s: %s, and %d aren't ready", which, strings.Join(where[which], ", "), unready[which])
+		if x.kind != "deployment" {
+			continue
 		}
-		if want := min(x.replicas, room[which]); x.kind == "deployment" && (sums[which] < want || sums[which] > want+unready[which]) {
+		// Where no pod is ever ready, as in one without controllers, what is to move there stays: as many
+		// as aren't ready where they belong, and those that aren't ready anyhow.
+		want := min(x.replicas, room[which])
+		if stay[which] > max(0, want-settled[which])+unready[which] {
+			say("%s: %s; %d of %d are ready where they belong, and %d aren't ready", which, strings.Join(where[which], ", "), settled[which], want, unready[which])
+		}
+		if sums[which] < want || sums[which] > want+unready[which] {
 			say("%s has %d replicas in all, not %d, and %d aren't ready", which, sums[which], want, unready[which])
 		}
 	}
