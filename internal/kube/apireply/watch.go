@@ -63,8 +63,8 @@ func (t *looked) run(silence time.Duration, look Look, ended func(Ending)) {
 	})
 	last := watch.Event{}
 	for e := range t.Interface.ResultChan() {
-		if hung.Load() || t.stopped() {
-			continue // nobody reads any more; what still comes is dropped
+		if hung.Load() || t.stopped() || last.Type == watch.Error {
+			continue // nobody reads any more, or an error was the end; what still comes is dropped
 		}
 		alive := false
 		if last, alive = look(e); alive {

@@ -72,6 +72,9 @@ func TestExcess(t *testing.T) {
 							t.Errorf("%s has gone: %s", known, v)
 						}
 					}
+					if n := j.has("back after"); n > 0 {
+						t.Errorf("it was said to be back %d times", n)
+					}
 					test.less(s)
 					eventually(t, "all as before", func() bool {
 						return v.String() == filled && w.Trouble() == "" && v.says("fresh") >= v.says("silent")

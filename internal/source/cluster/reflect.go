@@ -402,7 +402,7 @@ func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (
 	l.wg.Add(1)
 	t := apireply.Watch(w, l.hungAfter, func(e watch.Event) (watch.Event, bool) {
 		initial = initial && !isEnd(e) // a list has that time, however many objects come
-		heard := l.event(ctx, e, streamed)
+		heard := l.event(ctx, e, streamed, initial)
 		if heard.Type == watch.Error {
 			broken()
 		}
@@ -445,8 +445,9 @@ func (l *listener) options(o metav1.ListOptions) metav1.ListOptions {
 }
 
 // event hears what a watch tells, and gives what the reflector is to hear. Errors
-// within a watch are counted only: the next call says what has become of the API.
-func (l *listener) event(ctx context.Context, e watch.Event, streamed bool) watch.Event {
+// within a watch are counted only: the next call says what has become of the API. What is a
+// part of a list says nothing yet: the whole may be too much.
+func (l *listener) event(ctx context.Context, e watch.Event, streamed, partly bool) watch.Event {
 	if e.Type == watch.Error {
 		err := apierrors.FromObject(e.Object)
 		if beyond := apireply.Beyond(err); beyond != nil && !streamed {
@@ -473,7 +474,9 @@ func (l *listener) event(ctx context.Context, e watch.Event, streamed bool) watc
 		return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}
 	}
 	l.hear()
-	l.standing.works(l.name)
+	if !partly {
+		l.standing.works(l.name)
+	}
 	if o, ok := e.Object.(metav1.Object); ok && l.name == "services" {
 		l.history.saw(o.GetResourceVersion())
 	}
