@@ -34,7 +34,12 @@ func TestInstall(t *testing.T) {
 	us.Slice(t, "shop", "web", "us-central1-a", true)
 	eu.Expose(t, "shop", "web", "198.51.100.1")
 	eu.Slice(t, "shop", "web", "europe-west1-b", true)
+	// What Kubernetes makes by itself, of a new namespace and of a Service, is there.
 	before := stored(t, bed, us)
+	for was := map[string]bool(nil); !maps.Equal(was, before); before = stored(t, bed, us) {
+		was = before
+		time.Sleep(2 * time.Second) // in which nothing is to come
+	}
 
 	must(t, us.Kubeconfig, append([]string{"install", "fedns", dir, "--wait", "--timeout", "3m"}, said...)...)
 	if got := us.Kubectl(t, "-n", "federation-system", "get", "deployment", "fedns", "-o", "jsonpath={.status.readyReplicas}"); got != "2" {
@@ -70,9 +75,15 @@ func TestInstall(t *testing.T) {
 	s.becomes(t, "web.shop.fed.svc.fed.example.com.", "192.0.2.1")
 	s.Stop()
 	must(t, us.Kubeconfig, "uninstall", "fedns", "--wait", "--timeout", "3m")
-	server.Eventually(t, 2*time.Minute, "nothing is left", func() bool {
-		return len(added(before, stored(t, bed, us))) == 0
-	})
+	for end := time.Now().Add(server.Patience(2 * time.Minute)); ; time.Sleep(100 * time.Millisecond) {
+		left := added(before, stored(t, bed, us))
+		if len(left) == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("left:\n%s", strings.Join(left, "\n"))
+		}
+	}
 }
 
 // stored names what a cluster has in etcd, but for what it does with its own objects: what it
