@@ -2,7 +2,6 @@ package chart
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,12 +33,7 @@ func TestInstall(t *testing.T) {
 	us.Slice(t, "shop", "web", "us-central1-a", true)
 	eu.Expose(t, "shop", "web", "198.51.100.1")
 	eu.Slice(t, "shop", "web", "europe-west1-b", true)
-	// What Kubernetes makes by itself, of a new namespace and of a Service, is there.
-	before := stored(t, bed, us)
-	for was := map[string]bool(nil); !maps.Equal(was, before); before = stored(t, bed, us) {
-		was = before
-		time.Sleep(2 * time.Second) // in which nothing is to come
-	}
+	before := cluster.Lasting(bed.Settled(t, us))
 
 	must(t, us.Kubeconfig, append([]string{"install", "fedns", dir, "--wait", "--timeout", "3m"}, said...)...)
 	if got := us.Kubectl(t, "-n", "federation-system", "get", "deployment", "fedns", "-o", "jsonpath={.status.readyReplicas}"); got != "2" {
@@ -76,7 +70,8 @@ func TestInstall(t *testing.T) {
 	s.Stop()
 	must(t, us.Kubeconfig, "uninstall", "fedns", "--wait", "--timeout", "3m")
 	for end := time.Now().Add(server.Patience(2 * time.Minute)); ; time.Sleep(100 * time.Millisecond) {
-		left := added(before, stored(t, bed, us))
+		left := cluster.Lasting(bed.Stored(t, us))
+		left = slices.DeleteFunc(left, func(key string) bool { return slices.Contains(before, key) })
 		if len(left) == 0 {
 			break
 		}
@@ -84,23 +79,6 @@ func TestInstall(t *testing.T) {
 			t.Fatalf("left:\n%s", strings.Join(left, "\n"))
 		}
 	}
-}
-
-// stored names what a cluster has in etcd, but for what it does with its own objects: what it
-// tells of them, who leads, and its pods' comings and goings.
-func stored(t testing.TB, bed *cluster.Bed, c *cluster.Cluster) map[string]bool {
-	t.Helper()
-	out := map[string]bool{}
-	for key := range bed.Stored(t, c) {
-		if !strings.Contains(key, "events/") && !strings.Contains(key, "leases/") && !strings.Contains(key, "masterleases/") {
-			out[key] = true
-		}
-	}
-	return out
-}
-
-func added(before, after map[string]bool) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(after)), func(key string) bool { return before[key] })
 }
 
 // A served fedns runs over what the chart gives its pods: the Corefile, and a kubeconfig with the

@@ -2,7 +2,6 @@ package join
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,7 +83,7 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 		return err == nil
 	})
 	eventually(t, "its pods are ready", func() bool { return field(here, builtin.Deployments, "web", "status", "readyReplicas") == "2" })
-	ends := map[*cluster.Cluster]map[string]string{host: b.Stored(t, host), member: b.Stored(t, member)}
+	ends := map[*cluster.Cluster]map[string]string{host: b.Settled(t, host), member: b.Settled(t, member)}
 	before := everything(t, here)
 
 	kinds := []string{"--kind", "apiextensions.k8s.io/v1/CustomResourceDefinition", "--kind", "example.com/v1/Gadget"}
@@ -168,13 +167,13 @@ func remains(t *testing.T, d *desk, b *cluster.Bed, host, member *cluster.Cluste
 					}
 				}
 			}
-			for _, key := range slices.Sorted(maps.Keys(now)) {
-				if _, ok := was[key]; !ok && !comesAndGoes(key) {
+			for _, key := range cluster.Lasting(now) {
+				if _, ok := was[key]; !ok {
 					left = append(left, key+" is new")
 				}
 			}
-			for key := range was {
-				if _, ok := now[key]; !ok && !comesAndGoes(key) {
+			for _, key := range cluster.Lasting(was) {
+				if _, ok := now[key]; !ok {
 					left = append(left, key+" is gone")
 				}
 			}
@@ -379,11 +378,6 @@ func sparing(t *testing.T, d *desk, here, there *kube.API) {
 		}
 		return gone
 	})
-}
-
-// comesAndGoes says whether Kubernetes makes a key of etcd by itself, all the time.
-func comesAndGoes(key string) bool {
-	return strings.HasPrefix(key, "events/") || strings.HasPrefix(key, "leases/") || strings.HasPrefix(key, "masterleases/")
 }
 
 // A process is a fedsync.

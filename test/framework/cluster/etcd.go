@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -63,4 +65,31 @@ func (b *Bed) Stored(t testing.TB, c *Cluster) map[string]string {
 		}
 		from = string(page.KVs[len(page.KVs)-1].Key) + "\x00"
 	}
+}
+
+// restFor is for how long nothing is to come before Settled takes it for all that comes.
+const restFor = 2 * time.Second
+
+// Settled is what Stored gives, when Kubernetes has made what it makes by itself, of a new namespace or
+// of a Service: when nothing has come for a while, but for leases and events.
+func (b *Bed) Settled(t testing.TB, c *Cluster) map[string]string {
+	t.Helper()
+	now := b.Stored(t, c)
+	for was := map[string]string(nil); !slices.Equal(Lasting(was), Lasting(now)); now = b.Stored(t, c) {
+		was = now
+		time.Sleep(restFor)
+	}
+	return now
+}
+
+// Lasting are the keys of what Stored gives but for those that come and go while nothing happens: what a
+// cluster tells of its objects, and who leads; sorted.
+func Lasting(stored map[string]string) (keys []string) {
+	for key := range stored {
+		if !strings.HasPrefix(key, "events/") && !strings.HasPrefix(key, "leases/") && !strings.HasPrefix(key, "masterleases/") {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
