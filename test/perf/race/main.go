@@ -37,12 +37,14 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second time it ends us at once
-	if len(os.Args) > 1 && os.Args[1] == webAsker {
-		if err := askWeb(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, "race: error:", err)
-			os.Exit(1)
+	if len(os.Args) > 1 {
+		if ask := map[string]func([]string) error{webAsker: askWeb, paceAsker: askAtPace}[os.Args[1]]; ask != nil {
+			if err := ask(os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, "race: error:", err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	if err := run(ctx, os.Args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -95,7 +97,7 @@ func run(ctx context.Context, args []string) error {
 	r := &race{root: vector.Root(), compiled: map[string]string{}}
 	fs := flag.NewFlagSet("race", flag.ContinueOnError)
 	latency := fs.Bool("latency", false, "measure how long answers take, not how many there are")
-	fs.BoolVar(&r.secure, "ways", false, "measure what an answer costs over UDP, TCP, TLS, HTTPS and QUIC")
+	fs.BoolVar(&r.secure, "ways", false, "measure what an answer costs, and how long it takes, over UDP, TCP, TLS, HTTPS and QUIC")
 	matrix := fs.Bool("matrix", false, "measure what part of honest questions is answered beside floods")
 	rates := fs.String("rates", "1000,4000,20000,100000", "with -matrix, how many questions a second the floods have")
 	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind; with -ways nsd,knot,bind,coredns,fedns-slow,fedns)")

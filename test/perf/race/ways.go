@@ -25,20 +25,21 @@ type way struct {
 	name string
 	port func(p *process) int
 	args []string // of dnsperf, or of this program; nil: connect asks
+	pace string   // the method of paceAsker
 	who  []string // of the contenders
 }
 
 // ways are those that there are: eight clients with fifty questions each (dnsperf, and web.go), or eight with a connection for each question
 // (connect.c).
 var ways = []way{
-	{"UDP", plainPort, []string{"-m", "udp"}, []string{"nsd", "knot", "gdnsd", "bind", "coredns", "fedns", "fedns-slow"}},
-	{"TCP, kept", plainPort, []string{"-m", "tcp"}, []string{"nsd", "knot", "gdnsd", "bind", "coredns", "fedns", "fedns-slow"}},
-	{"TCP, a connection each", plainPort, nil, []string{"nsd", "knot", "gdnsd", "bind", "coredns", "fedns", "fedns-slow"}},
-	{"TLS, kept", func(p *process) int { return p.tls }, []string{"-m", "dot"}, []string{"nsd", "bind", "fedns", "fedns-slow"}},
-	{"HTTPS, GET, kept", func(p *process) int { return p.https }, []string{webAsker, "GET"}, []string{"bind", "fedns", "fedns-slow"}},
-	{"HTTPS, POST, kept", func(p *process) int { return p.https }, []string{webAsker, "POST"}, []string{"bind", "fedns", "fedns-slow"}},
-	{"HTTP/3, GET, kept", func(p *process) int { return p.https }, []string{webAsker, "GET3"}, []string{"fedns", "fedns-slow"}},
-	{"QUIC, kept", func(p *process) int { return p.tls }, []string{webAsker, "QUIC"}, []string{"fedns", "fedns-slow"}},
+	{"UDP", plainPort, []string{"-m", "udp"}, "UDP", []string{"nsd", "knot", "gdnsd", "bind", "coredns", "fedns", "fedns-slow"}},
+	{"TCP, kept", plainPort, []string{"-m", "tcp"}, "TCP", []string{"nsd", "knot", "gdnsd", "bind", "coredns", "fedns", "fedns-slow"}},
+	{"TCP, a connection each", plainPort, nil, "NEW", []string{"nsd", "knot", "gdnsd", "bind", "coredns", "fedns", "fedns-slow"}},
+	{"TLS, kept", func(p *process) int { return p.tls }, []string{"-m", "dot"}, "TLS", []string{"nsd", "bind", "fedns", "fedns-slow"}},
+	{"HTTPS, GET, kept", func(p *process) int { return p.https }, []string{webAsker, "GET"}, "GET", []string{"bind", "fedns", "fedns-slow"}},
+	{"HTTPS, POST, kept", func(p *process) int { return p.https }, []string{webAsker, "POST"}, "POST", []string{"bind", "fedns", "fedns-slow"}},
+	{"HTTP/3, GET, kept", func(p *process) int { return p.https }, []string{webAsker, "GET3"}, "GET3", []string{"fedns", "fedns-slow"}},
+	{"QUIC, kept", func(p *process) int { return p.tls }, []string{webAsker, "QUIC"}, "QUIC", []string{"fedns", "fedns-slow"}},
 }
 
 func plainPort(p *process) int { return p.port }
@@ -64,7 +65,7 @@ func (r *race) ways(ctx context.Context) error {
 			}
 		}
 	}
-	fmt.Print("\n", wayTable(laps, r.field))
+	fmt.Printf("\n%s\n%s", r.machine, wayTables(laps, r.field))
 	for _, why := range slices.Sorted(maps.Keys(said)) {
 		fmt.Println(why)
 	}
@@ -105,16 +106,16 @@ func (r *race) alongWay(ctx context.Context, dnsperf string, c contender, p *pro
 	if err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, time.Duration(r.seconds)*time.Second+30*time.Second)
+	limited, cancel := context.WithTimeout(ctx, 2*time.Duration(r.seconds)*time.Second+30*time.Second)
 	defer cancel()
 	port, questions, seconds := strconv.Itoa(w.port(p)), filepath.Join(r.dir, "questions"), strconv.Itoa(r.seconds)
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
 	args := append([]string{"-c", askerCPU, dnsperf, "-s", "127.0.0.1", "-p", port, "-d", questions,
 		"-l", seconds, "-c", "8", "-q", "400", "-T", "1"}, w.args...)
 	if slices.Contains(w.args, webAsker) {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
 		args = append(append([]string{"-c", askerCPU, self}, w.args...), port, questions, seconds)
 	}
 	if w.args == nil {
@@ -138,17 +139,25 @@ func (r *race) alongWay(ctx context.Context, dnsperf string, c contender, p *pro
 		return nil, err
 	}
 	l.others = others
-	return l, nil
+	out, err = exec.CommandContext(limited, r.taskset, "-c", askerCPU, self, paceAsker, w.pace, port, questions, seconds).Output()
+	if err != nil {
+		return nil, fmt.Errorf("at a steady pace: %w", err)
+	}
+	l.took, err = readPace(string(out))
+	return l, err
 }
 
-// wayTable is the medians: ways by servers.
-func wayTable(laps map[string][]lap, field []contender) string {
+// wayTables are the medians: ways by servers.
+func wayTables(laps map[string][]lap, field []contender) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "medians: µs of CPU an answer (answers a second; what it is to fedns, in the same rounds)\n%-24s", "")
-	for _, c := range field {
-		fmt.Fprintf(&b, "%24s", c.name)
+	head := func(title string) {
+		fmt.Fprintf(&b, "medians: %s\n%-24s", title, "")
+		for _, c := range field {
+			fmt.Fprintf(&b, "%24s", c.name)
+		}
+		fmt.Fprintln(&b)
 	}
-	fmt.Fprintln(&b)
+	head("µs of CPU an answer (answers a second; what it is to fedns, in the same rounds)")
 	for _, w := range ways {
 		fmt.Fprintf(&b, "%-24s", w.name)
 		for _, c := range field {
@@ -160,6 +169,19 @@ func wayTable(laps map[string][]lap, field []contender) string {
 					cell += fmt.Sprintf("; %.2f", q)
 				}
 				cell += ")"
+			}
+			fmt.Fprintf(&b, "%24s", cell)
+		}
+		fmt.Fprintln(&b)
+	}
+	head(fmt.Sprintf("µs that an answer takes at %d a second, of half of them, 99%%, 99.9%%", paceRate))
+	for _, w := range ways {
+		fmt.Fprintf(&b, "%-24s", w.name)
+		for _, c := range field {
+			cell := "-"
+			if own := of(laps[w.name], c.name); len(own) > 0 {
+				m := middle(own)
+				cell = fmt.Sprintf("%.0f, %.0f, %.0f", m.took[0], m.took[1], m.took[2])
 			}
 			fmt.Fprintf(&b, "%24s", cell)
 		}

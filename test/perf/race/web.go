@@ -10,10 +10,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,17 +36,9 @@ func askWeb(args []string) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(args[2])
+	questions, err := readQuestions(args[2])
 	if err != nil {
 		return err
-	}
-	var questions [][]byte
-	for line := range strings.Lines(string(text)) {
-		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
-		questions = append(questions, packed(name, dns.StringToType[kind]))
-		if len(questions) == 20_000 { // enough to be different ones
-			break
-		}
 	}
 	var answers, lost, sum, next atomic.Int64
 	var codes [16]atomic.Int64
