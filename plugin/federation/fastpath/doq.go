@@ -35,23 +35,16 @@ type doqService struct {
 	codes [3]prometheus.Counter
 }
 
-func doqLimitsOf(c *dnsserver.Config, s *dnsserver.Server) quicLimits {
-	return quicLimits{
-		or(c.MaxQUICConnections, dnsserver.DefaultQUICMaxConnections), or(c.MaxQUICStreams, dnsserver.DefaultMaxQUICStreams),
-		or(c.MaxQUICWorkerPoolSize, dnsserver.DefaultQUICStreamWorkers),
-		s.ReadTimeout, s.WriteTimeout, s.IdleTimeout,
+func doqLimitsOf(c *dnsserver.Config, s *dnsserver.Server) serverLimits {
+	return serverLimits{
+		conns: or(c.MaxQUICConnections, dnsserver.DefaultQUICMaxConnections), streams: or(c.MaxQUICStreams, dnsserver.DefaultMaxQUICStreams),
+		workers: or(c.MaxQUICWorkerPoolSize, dnsserver.DefaultQUICStreamWorkers),
+		read:    s.ReadTimeout, write: s.WriteTimeout, idle: s.IdleTimeout,
 	}
-}
-
-func or(said *int, usual int) int {
-	if said != nil {
-		return *said
-	}
-	return usual
 }
 
 // openDoQ serves at an address beside CoreDNS.
-func openDoQ(local netip.AddrPort, others int, limits quicLimits, c *tls.Config, ended func(string)) (*doq, error) {
+func openDoQ(local netip.AddrPort, others int, limits serverLimits, c *tls.Config, ended func(string)) (server, error) {
 	s, err := openQUIC(local, others, limits, quicCodes{noError, excessiveLoad}, c, ended)
 	if err != nil {
 		return nil, err
@@ -59,7 +52,7 @@ func openDoQ(local netip.AddrPort, others int, limits quicLimits, c *tls.Config,
 	return &doq{quicServer: s, room: make(chan struct{}, max(1, limits.workers))}, nil
 }
 
-// handle has questions be met by a handler, and connections be encrypted, as is said now.
+// handle implements server.
 func (d *doq) handle(h *Handler, c *tls.Config) {
 	s := &doqService{workers: newWorkers(h)}
 	for code := range s.codes {

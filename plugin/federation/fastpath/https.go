@@ -14,8 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin/metrics/vars"
@@ -33,28 +33,18 @@ type web struct {
 	webHandler
 	listener *stream.Listener
 	server   *http.Server
-	limits   webLimits
+	limits   serverLimits
 	config   atomic.Pointer[tls.Config]
 }
 
 // A webHandler answers questions that are requests.
 type webHandler struct{ service atomic.Pointer[webService] }
 
-// webLimits are those that a server has from its beginning: as CoreDNS's own.
-type webLimits struct {
-	conns, streams    int // 0: no limit
-	read, write, idle time.Duration
-}
-
-func webLimitsOf(c *dnsserver.Config, s *dnsserver.Server) webLimits {
-	l := webLimits{dnsserver.DefaultHTTPSMaxConnections, dnsserver.DefaultHTTPSMaxStreams, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout}
-	if n := c.MaxHTTPSConnections; n != nil {
-		l.conns = *n
+func webLimitsOf(c *dnsserver.Config, s *dnsserver.Server) serverLimits {
+	return serverLimits{
+		conns: or(c.MaxHTTPSConnections, dnsserver.DefaultHTTPSMaxConnections), streams: or(c.MaxHTTPSStreams, dnsserver.DefaultHTTPSMaxStreams),
+		read: s.ReadTimeout, write: s.WriteTimeout, idle: s.IdleTimeout,
 	}
-	if n := c.MaxHTTPSStreams; n != nil {
-		l.streams = *n
-	}
-	return l
 }
 
 // A webService is how the questions are met. It changes with a reload, under connections.
@@ -73,7 +63,7 @@ func newWebService(h *Handler, responses *prometheus.CounterVec) *webService {
 }
 
 // openWeb serves at an address beside CoreDNS.
-func openWeb(local netip.AddrPort, others int, limits webLimits) (*web, error) {
+func openWeb(local netip.AddrPort, others int, limits serverLimits, _ *tls.Config, _ func(string)) (server, error) {
 	l, err := stream.Listen(local, local.Addr().Zone(), others)
 	if err != nil {
 		return nil, err
@@ -89,7 +79,16 @@ func openWeb(local netip.AddrPort, others int, limits webLimits) (*web, error) {
 	return w, nil
 }
 
-// handle has questions be met by a handler, and connections be encrypted, as is said now.
+func (w *web) bounds() serverLimits { return w.limits }
+
+// leave implements server.
+func (w *web) leave(going *sync.WaitGroup) error {
+	err := w.listener.Leave()
+	going.Go(w.shutdown)
+	return err
+}
+
+// handle implements server.
 func (w *web) handle(h *Handler, c *tls.Config) {
 	w.service.Store(newWebService(h, vars.HTTPSResponsesCount))
 	first := w.config.Swap(c) == nil
@@ -104,12 +103,9 @@ func (w *web) handle(h *Handler, c *tls.Config) {
 	go func() { _ = w.server.Serve(in) }() // until the listener is closed
 }
 
-// webGrace is how long what was asked may take when a server ends, as in CoreDNS.
-const webGrace = 5 * time.Second
-
 // shutdown ends the connections. What was asked is answered.
 func (w *web) shutdown() {
-	ctx, cancel := context.WithTimeout(context.Background(), webGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), serverGrace)
 	defer cancel()
 	_ = w.server.Shutdown(ctx) // who takes longer is cut off with the process
 }

@@ -20,15 +20,15 @@ type web3 struct {
 	server *http3.Server
 }
 
-func web3LimitsOf(c *dnsserver.Config, s *dnsserver.Server) quicLimits {
-	return quicLimits{
+func web3LimitsOf(c *dnsserver.Config, s *dnsserver.Server) serverLimits {
+	return serverLimits{
 		conns: or(c.MaxHTTPS3Connections, dnsserver.DefaultHTTPSMaxConnections), streams: or(c.MaxHTTPS3Streams, dnsserver.DefaultHTTPS3MaxStreams),
 		read: s.ReadTimeout, write: s.WriteTimeout, idle: s.IdleTimeout,
 	}
 }
 
 // openWeb3 serves at an address beside CoreDNS.
-func openWeb3(local netip.AddrPort, others int, limits quicLimits, c *tls.Config, ended func(string)) (*web3, error) {
+func openWeb3(local netip.AddrPort, others int, limits serverLimits, c *tls.Config, ended func(string)) (server, error) {
 	s, err := openQUIC(local, others, limits, quicCodes{quic.ApplicationErrorCode(http3.ErrCodeNoError), quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad)}, c, ended)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func openWeb3(local netip.AddrPort, others int, limits quicLimits, c *tls.Config
 // quicConnKey is what a request has its connection by.
 type quicConnKey struct{}
 
-// handle has questions be met by a handler, and connections be encrypted, as is said now.
+// handle implements server.
 func (w *web3) handle(h *Handler, c *tls.Config) {
 	w.config.Store(http3.ConfigureTLSConfig(c))
 	if w.service.Swap(newWebService(h, vars.HTTPS3ResponsesCount)) == nil {

@@ -62,9 +62,7 @@ func NewListeners(server func(o *Owner, addr string) *dnsserver.Server, conns fu
 type listener struct {
 	datagrams *udp.Group // nil: there are connections
 	streams   *stream.Group
-	web       *web
-	doq       *doq
-	web3      *web3
+	own       server
 	others    int // CoreDNS's own
 	owners    []*Owner
 	server    string // as metrics name it
@@ -118,16 +116,14 @@ func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all [
 		return false, err
 	}
 	if encrypted(at) {
-		listen, n := p.listenTLS, processors()
-		switch at.Transport {
-		case transport.HTTPS:
-			listen, n = p.listenHTTPS, 1
-		case transport.QUIC:
-			listen, n = p.listenQUIC, 1
-		case transport.HTTPS3:
-			listen, n = p.listenHTTPS3, 1
+		n := 1
+		var err error
+		if by, ok := protocols[at.Transport]; ok {
+			err = p.listenBy(by, inst, h, owners)
+		} else {
+			n, err = processors(), p.listenTCP(inst, h, owners, owners[0].secure(alpn))
 		}
-		if err := listen(inst, h, owners); err != nil {
+		if err != nil {
 			return false, err
 		}
 		listening.WithLabelValues(addr).Set(1)
@@ -188,101 +184,7 @@ func (p *Listeners) listenTCP(inst *caddy.Instance, h *Handler, owners []*Owner,
 	return nil
 }
 
-// listenTLS has encrypted connections to the address of h answered.
-func (p *Listeners) listenTLS(inst *caddy.Instance, h *Handler, owners []*Owner) error {
-	return p.listenTCP(inst, h, owners, owners[0].secure(alpn))
-}
-
-// listenHTTPS has questions over HTTPS to the address of h answered. Where limits of connections have changed, its
-// server begins anew.
-func (p *Listeners) listenHTTPS(inst *caddy.Instance, h *Handler, owners []*Owner) error {
-	f := owners[0]
-	if f.Config.HTTPRequestValidateFunc != nil {
-		return errRequests
-	}
-	local, others := locate(inst, h.addr, "tcp")
-	if !local.IsValid() {
-		return errNoSocket
-	}
-	l, err := p.find("tcp", local, others)
-	if err != nil {
-		return err
-	}
-	limits := webLimitsOf(f.Config, h.server)
-	if l.web != nil && l.web.limits != limits {
-		l.close(&p.going)
-		l = &listener{others: others}
-	}
-	if l.web == nil {
-		if l.web, err = openWeb(local, others, limits); err != nil {
-			return err
-		}
-	}
-	l.web.handle(h.overStreams(processors(), limits.idle), f.secure("h2", "http/1.1"))
-	p.keep("tcp", local, l, owners, h)
-	return nil
-}
-
-// listenQUIC has questions over QUIC to the address of h answered. Where limits have changed, its server begins anew.
-func (p *Listeners) listenQUIC(inst *caddy.Instance, h *Handler, owners []*Owner) error {
-	f := owners[0]
-	local, others := locate(inst, h.addr, "udp")
-	if !local.IsValid() {
-		return errNoSocket
-	}
-	l, err := p.find("udp", local, others)
-	if err != nil {
-		return err
-	}
-	limits, secure := doqLimitsOf(f.Config, h.server), f.secure("doq")
-	if l.doq != nil && l.doq.limits != limits {
-		l.close(&p.going)
-		l = &listener{others: others}
-	}
-	if l.doq == nil {
-		if l.doq, err = openDoQ(local, others, limits, secure, p.ended); err != nil {
-			return err
-		}
-	}
-	l.doq.handle(h.overStreams(processors(), limits.idle), secure)
-	p.keep("udp", local, l, owners, h)
-	return nil
-}
-
-// listenHTTPS3 has questions over HTTP/3 to the address of h answered. Where limits have changed, its server begins
-// anew.
-func (p *Listeners) listenHTTPS3(inst *caddy.Instance, h *Handler, owners []*Owner) error {
-	f := owners[0]
-	if f.Config.HTTPRequestValidateFunc != nil {
-		return errRequests
-	}
-	local, others := locate(inst, h.addr, "udp")
-	if !local.IsValid() {
-		return errNoSocket
-	}
-	l, err := p.find("udp", local, others)
-	if err != nil {
-		return err
-	}
-	limits, secure := web3LimitsOf(f.Config, h.server), f.secure("h3")
-	if l.web3 != nil && l.web3.limits != limits {
-		l.close(&p.going)
-		l = &listener{others: others}
-	}
-	if l.web3 == nil {
-		if l.web3, err = openWeb3(local, others, limits, secure, p.ended); err != nil {
-			return err
-		}
-	}
-	l.web3.handle(h.overStreams(processors(), limits.idle), secure)
-	p.keep("udp", local, l, owners, h)
-	return nil
-}
-
-var (
-	errNoSocket = errors.New("CoreDNS has no socket there")
-	errRequests = errors.New("a plugin says which requests are questions")
-)
+var errNoSocket = errors.New("CoreDNS has no socket there")
 
 // service is how connections to the address of a handler are met.
 func (p *Listeners) service(h *Handler) *stream.Service {
@@ -366,13 +268,8 @@ func (l *listener) close(going *sync.WaitGroup) {
 	switch {
 	case l.datagrams != nil:
 		err = l.datagrams.Close()
-	case l.doq != nil:
-		err = l.doq.shutdown()
-	case l.web3 != nil:
-		err = l.web3.shutdown()
-	case l.web != nil:
-		err = l.web.listener.Leave()
-		going.Go(l.web.shutdown)
+	case l.own != nil:
+		err = l.own.leave(going)
 	case l.streams != nil:
 		err = l.streams.Leave()
 		going.Go(l.streams.Wait)

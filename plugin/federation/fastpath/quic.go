@@ -29,7 +29,7 @@ type quicServer struct {
 	others    int
 	transport *quic.Transport
 	listener  *quic.Listener
-	limits    quicLimits
+	limits    serverLimits
 	config    atomic.Pointer[tls.Config]
 	says      quicCodes
 	calm      *rate.Limiter    // of connections that begin
@@ -38,12 +38,6 @@ type quicServer struct {
 
 	mu    sync.Mutex // guards the rest
 	conns map[*quic.Conn]*quicConn
-}
-
-// quicLimits are those that a server has from its beginning: as CoreDNS's own.
-type quicLimits struct {
-	conns, streams, workers int // 0: no limit
-	read, write, idle       time.Duration
 }
 
 // A quicConn is a connection.
@@ -59,7 +53,7 @@ func (c *quicConn) touch() { c.active.Store(time.Now().UnixNano()) }
 type quicCodes struct{ noError, excessiveLoad quic.ApplicationErrorCode }
 
 // openQUIC has the connections of an address beside CoreDNS.
-func openQUIC(local netip.AddrPort, others int, limits quicLimits, says quicCodes, c *tls.Config, ended func(string)) (*quicServer, error) {
+func openQUIC(local netip.AddrPort, others int, limits serverLimits, says quicCodes, c *tls.Config, ended func(string)) (*quicServer, error) {
 	ids := marked(rand.N[uint16](math.MaxUint16))
 	socket, err := udp.BindQUIC(local, local.Addr().Zone(), others, uint16(ids))
 	if err != nil {
@@ -151,12 +145,14 @@ func (m marked) GenerateConnectionID() (quic.ConnectionID, error) {
 // ConnectionIDLen implements quic.ConnectionIDGenerator.
 func (marked) ConnectionIDLen() int { return idSize }
 
-// shutdown gives the address back when what was asked has been answered.
-func (s *quicServer) shutdown() error {
+func (s *quicServer) bounds() serverLimits { return s.limits }
+
+// leave implements server: it gives the address back when what was asked has been answered.
+func (s *quicServer) leave(*sync.WaitGroup) error {
 	err := s.socket.Retire(s.others)
 	_ = s.listener.Close() // connections go on
-	for end := time.Now().Add(webGrace); s.busy.Load() > 0 && time.Now().Before(end); {
-		time.Sleep(shutdownStep)
+	for end := time.Now().Add(serverGrace); s.busy.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(leaveStep)
 	}
 	s.mu.Lock()
 	left := slices.Collect(maps.Keys(s.conns))
@@ -168,5 +164,5 @@ func (s *quicServer) shutdown() error {
 	return errors.Join(err, s.socket.Leave())
 }
 
-// shutdownStep is between two looks at whether all has been answered.
-const shutdownStep = 10 * time.Millisecond
+// leaveStep is between two looks at whether all has been answered.
+const leaveStep = 10 * time.Millisecond
