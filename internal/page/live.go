@@ -40,7 +40,7 @@ type feed struct {
 	path    string
 	query   url.Values
 	readers int
-	now     *word         // nil: it hasn't been made yet
+	now     *revision     // nil: it hasn't been made yet
 	next    chan struct{} // closed when now is another
 	stop    func()
 }
@@ -156,7 +156,7 @@ func (p *Page) feed(ctx context.Context, f *feed, news <-chan struct{}) {
 		p.mu.Lock()
 		cost := time.Since(begin)
 		if code == http.StatusOK && (f.now == nil || f.now.etag != a.etag) {
-			f.now = newWord(f.now, a)
+			f.now = newRevision(f.now, a)
 			close(f.next)
 			f.next = make(chan struct{})
 			cost = time.Since(begin) + time.Duration(f.readers)*perReader
@@ -198,8 +198,8 @@ func (b *budget) spend(begin time.Time, cost time.Duration) time.Duration {
 	return min(max(b.paid.Sub(begin.Add(cost)), 0), longest)
 }
 
-// A word is a state of a page, as it is sent to who has none, and to who has the one before.
-type word struct {
+// A revision is a page at a moment, as it is sent to who has none, and to who has the one before.
+type revision struct {
 	number       uint64
 	etag         string
 	lines        []string
@@ -209,9 +209,9 @@ type word struct {
 // ages are spans of time, which go on by themselves in a browser: what differs in them only isn't sent.
 var ages = regexp.MustCompile(`(<time [^>]*data-(?:since|until)=[^>]*>)[^<]*`)
 
-func newWord(before *word, a *asset) *word {
+func newRevision(before *revision, a *asset) *revision {
 	text := ages.ReplaceAllString(string(a.text), "$1")
-	w := &word{number: 1, etag: a.etag, lines: strings.Split(text, "\n")}
+	w := &revision{number: 1, etag: a.etag, lines: strings.Split(text, "\n")}
 	if before != nil {
 		w.number = before.number + 1
 		w.delta = event(struct {
@@ -225,7 +225,7 @@ func newWord(before *word, a *asset) *word {
 }
 
 // after is what somebody is sent who has the state of a number; 0: none.
-func (w *word) after(number uint64) []byte {
+func (w *revision) after(number uint64) []byte {
 	if w.delta != nil && number == w.number-1 && number > 0 {
 		return w.delta
 	}

@@ -216,8 +216,8 @@ func TestLive(t *testing.T) {
 
 // Who was too slow for what came between gets the page whole.
 func TestWords(t *testing.T) {
-	a := newWord(nil, newAsset("", []byte("a\nb")))
-	b := newWord(a, newAsset("", []byte("a\nc")))
+	a := newRevision(nil, newAsset("", []byte("a\nb")))
+	b := newRevision(a, newAsset("", []byte("a\nc")))
 	for _, tt := range []struct {
 		has  uint64
 		want string
@@ -226,11 +226,11 @@ func TestWords(t *testing.T) {
 			t.Errorf("%d: %q", tt.has, got)
 		}
 	}
-	old := newWord(nil, newAsset("", []byte("<td><time data-since=\"7\">3s</time></td>")))
-	if got := string(newWord(old, newAsset("", []byte("<td><time data-since=\"7\">4s</time></td>"))).after(1)); !strings.Contains(got, "[[0,1]]") {
+	old := newRevision(nil, newAsset("", []byte("<td><time data-since=\"7\">3s</time></td>")))
+	if got := string(newRevision(old, newAsset("", []byte("<td><time data-since=\"7\">4s</time></td>"))).after(1)); !strings.Contains(got, "[[0,1]]") {
 		t.Errorf("only a second has passed: %s", got)
 	}
-	if got := string(newWord(nil, newAsset("", []byte(`<time title="x">12:00:00</time>`))).after(0)); !strings.Contains(got, "12:00:00") {
+	if got := string(newRevision(nil, newAsset("", []byte(`<time title="x">12:00:00</time>`))).after(0)); !strings.Contains(got, "12:00:00") {
 		t.Errorf("a moment isn't an age: %s", got)
 	}
 }
