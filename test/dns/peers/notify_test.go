@@ -56,24 +56,13 @@ zone:
 	}},
 	"Knot": {"knotd", "knot", true, func(t *testing.T, dir, at string, port int, primary string) []string {
 		host, from, _ := net.SplitHostPort(primary)
-		return []string{"-c", write(t, dir, "knot.conf", fmt.Sprintf(`server:
-    rundir: "%[1]s"
-    listen: %[2]s@%[3]d
-log:
-  - target: stdout
-    any: info
-database:
-    storage: "%[1]s"
-    journal-db-max-size: 50M
-    kasp-db-max-size: 50M
-    timer-db-max-size: 50M
-key:
+		return []string{"-c", write(t, dir, "knot.conf", server.KnotConfig(dir, at, port)+fmt.Sprintf(`key:
   - id: knot
     algorithm: hmac-sha256
-    secret: %[6]s
+    secret: %[4]s
 remote:
   - id: primary
-    address: %[4]s@%[5]s
+    address: %[2]s@%[3]s
     key: knot
 acl:
   - id: notify
@@ -85,7 +74,7 @@ zone:
     storage: "%[1]s"
     master: primary
     acl: notify
-`, dir, at, port, host, from, secret))}
+`, dir, host, from, secret))}
 	}},
 	"PowerDNS": {"pdns_server", "", false, func(t *testing.T, dir, at string, port int, primary string) []string {
 		zones := write(t, dir, "zones.conf", fmt.Sprintf("zone \"example.com\" { type slave; file \"%s/example.com.db\"; masters { %s; }; };\n", dir, primary))

@@ -37,21 +37,10 @@ func begun(t *testing.T, make string, p *provider) *provider {
 func knot(t *testing.T) *provider {
 	p := &provider{dir: t.TempDir(), port: vector.Port(t)}
 	p.write(t, "example.com.zone", elsewhere)
-	p.write(t, "knot.conf", fmt.Sprintf(`server:
-    rundir: "%[1]s"
-    listen: 127.0.0.1@%[2]d
-log:
-  - target: stdout
-    any: info
-database:
-    storage: "%[1]s"
-    journal-db-max-size: 50M
-    kasp-db-max-size: 50M
-    timer-db-max-size: 50M
-key:
+	p.write(t, "knot.conf", server.KnotConfig(p.dir, "127.0.0.1", p.port)+fmt.Sprintf(`key:
   - id: pub
     algorithm: hmac-sha256
-    secret: %[3]s
+    secret: %[2]s
 acl:
   - id: pub
     key: pub
@@ -60,7 +49,7 @@ zone:
   - domain: example.com
     storage: "%[1]s"
     acl: pub
-`, p.dir, p.port, secret))
+`, p.dir, secret))
 	server.Program(t, server.Tool(t, "knotd"), "-c", filepath.Join(p.dir, "knot.conf"))
 	return begun(t, "Knot", p)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,4 +92,21 @@ func find(name string) string {
 func executable(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// KnotConfig begins a configuration of Knot: where it listens, and keeps what it has. Its databases take
+// room as large as they may become, so that is little.
+func KnotConfig(dir, at string, port int) string {
+	return fmt.Sprintf(`server:
+    rundir: "%[1]s"
+    listen: %[2]s@%[3]d
+log:
+  - target: stdout
+    any: info
+database:
+    storage: "%[1]s"
+    journal-db-max-size: 50M
+    kasp-db-max-size: 50M
+    timer-db-max-size: 50M
+`, dir, at, port)
 }
