@@ -60,15 +60,20 @@ var errUnreachable = errors.New("can't be asked")
 // largest is how large a report may be: ten times that of a federation with 10,000 services.
 const largest = 256 << 20
 
-// get asks the server for a report.
+// get asks the server for a report, and says so where that takes a while.
 func (c *asking) get(ctx context.Context, what string, v url.Values, into any) error {
+	defer c.waiting("server " + c.server)()
+	return c.fetch(ctx, what, v, into)
+}
+
+// fetch asks the server for a report.
+func (c *asking) fetch(ctx context.Context, what string, v url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base()+"/api/v1/"+what+"?"+v.Encode(), nil)
 	if err != nil {
 		return misused(&c.command, "server %q is not a URL, such as %s", c.server, defaultServer)
 	}
-	defer c.waiting("server " + c.server)()
 	resp, err := c.client().Do(req)
 	if err != nil {
 		return advice.Errorf("does its Corefile say `status`? --server URL, or FEDNS_SERVER, says where", "server %s %w: %s", c.server, errUnreachable, kube.Cause(err))

@@ -25,19 +25,25 @@ const defaultMetrics = "http://127.0.0.1:9153/metrics"
 // shortest is how soon servers may be asked again: what they do meanwhile is mostly to answer us.
 const shortest = 100 * time.Millisecond
 
-// A top shows how many answers servers give, and of which kind.
+// A top shows how many answers servers give, and of which kind: by service, as their status says it, or,
+// where only their metrics can be had, by scope and outcome.
 type top struct {
-	*call
-	metrics  list
-	interval time.Duration
-	once     bool
-	out      output
+	asking
+	servers, metrics      list
+	interval              time.Duration
+	once                  bool
+	rows                  int
+	federation, namespace string
 }
 
 func (c *top) declare(fs *pflag.FlagSet) {
-	fs.Var(&c.metrics, "metrics", "`URL` of a fedns's metrics; may be given several times, and is added up; default: "+defaultMetrics)
-	fs.DurationVar(&c.interval, "interval", 2*time.Second, "`DURATION` between two looks")
-	fs.BoolVar(&c.once, "once", false, "look twice, and end; without it, it goes on until it is interrupted")
+	fs.Var(&c.servers, "server", "`URL` of a fedns's status; may be given several times, and is added up; default: $FEDNS_SERVER, or "+defaultServer)
+	fs.Var(&c.metrics, "metrics", "`URL` of a fedns's metrics, such as "+defaultMetrics+", instead: it says nothing of services; may be given several times, and is added up")
+	fs.DurationVar(&c.interval, "interval", 2*time.Second, "`DURATION` of a look")
+	fs.BoolVar(&c.once, "once", false, "look once, and end; without it, it goes on until it is interrupted")
+	fs.IntVar(&c.rows, "rows", 20, "`NUMBER` of the busiest services that are shown; with -o all are")
+	fs.StringVar(&c.federation, "federation", "", "only the services of the federation `NAME`")
+	fs.StringVarP(&c.namespace, "namespace", "n", "", "only the services of the namespace `NAME`")
 	c.out.declare(fs, dataForms)
 }
 
@@ -65,8 +71,16 @@ func (c *top) run(ctx context.Context) error {
 	if c.interval < shortest {
 		return misused(&c.command, "top: --interval %s is too short; %s or longer", c.interval, shortest)
 	}
+	if c.rows < 1 {
+		return misused(&c.command, "top: --rows %d shows nothing; 1 or more", c.rows)
+	}
 	if len(c.metrics) == 0 {
-		c.metrics = list{defaultMetrics}
+		return c.byService(ctx)
+	}
+	for _, name := range []string{"server", "rows", "federation", "namespace"} {
+		if c.given[name] {
+			return misused(&c.command, "top: metrics say nothing of services; --%s goes without --metrics", name)
+		}
 	}
 	was, at, err := c.look(ctx)
 	if err != nil {
@@ -226,9 +240,7 @@ func (c *top) show(r rates) error {
 	if c.out.data() {
 		return c.put(c.out, r)
 	}
-	if c.Columns > 0 && !c.once && c.Getenv("TERM") != "dumb" {
-		c.printf("\x1b[H\x1b[2J") // the table of before
-	}
+	c.clear()
 	t := table{head: []string{"SCOPE", "OUTCOME", "A SECOND", "SHARE"}}
 	for _, x := range r.Answers {
 		t.rows = append(t.rows, []string{x.Scope, x.Outcome, fmt.Sprintf("%.1f", x.PerSecond), fmt.Sprintf("%.0f%%", 100*x.PerSecond/r.PerSecond)})
@@ -241,15 +253,25 @@ func (c *top) show(r rates) error {
 	return nil
 }
 
+// clear removes the table of before from a terminal.
+func (c *top) clear() {
+	if c.Columns > 0 && !c.once && c.Getenv("TERM") != "dumb" {
+		c.printf("\x1b[H\x1b[2J")
+	}
+}
+
 func topCommand() command {
 	return command{
 		name: "top",
-		what: "how many answers servers give, by scope and outcome, live",
+		what: "how many answers servers give, by service, scope and outcome, live",
 		example: `# Of the fedns on this host
 fedctl top
 
 # Of two, once, for programs
-fedctl top --metrics http://192.0.2.1:9153/metrics --metrics http://192.0.2.2:9153/metrics --once -o json`,
-		make: func(c *call) action { return &top{call: c} },
+fedctl top --server http://192.0.2.1:8053 --server http://192.0.2.2:8053 --once -o json
+
+# Where only metrics can be had: by scope and outcome
+fedctl top --metrics http://192.0.2.1:9153/metrics`,
+		make: func(c *call) action { return &top{asking: asking{call: c}} },
 	}
 }

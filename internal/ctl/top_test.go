@@ -2,11 +2,13 @@ package ctl
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,9 +73,103 @@ lost 5.0 a second, beyond the rate of their clients 0.0
 		"--metrics " + none + "/metrics":          "it says 404 Not Found",
 		"--metrics http://" + dead(t):             "connection refused",
 		"--metrics " + steady + " --interval 1ms": "--interval 1ms is too short",
+		"--metrics " + steady + " -n shop":        "metrics say nothing of services; --namespace goes without --metrics",
 	} {
 		if _, errs, code := run(strings.Fields(args)...); code == 0 || !strings.Contains(errs, want) {
 			t.Errorf("%s: exit %d, %s, want %q", args, code, errs, want)
 		}
+	}
+}
+
+// What servers say of their services is added up, the busiest first; one that is away for a moment is waited for.
+func TestTopServices(t *testing.T) {
+	const first = `{"seconds":0.1,"per_second":30,"total":3,"answers":[
+		{"federation":"fed","kind":"svc","namespace":"shop","name":"cart","scope":"global","outcome":"success","per_second":20},
+		{"federation":"fed","kind":"ing","namespace":"shop","name":"web","scope":"zonal","outcome":"fallback","per_second":4},
+		{"scope":"none","outcome":"nxdomain","per_second":6}]}`
+	const second = `{"seconds":0.1,"per_second":10,"total":1,"answers":[
+		{"federation":"fed","kind":"svc","namespace":"shop","name":"cart","scope":"global","outcome":"success","per_second":10}]}`
+	var asked atomic.Value
+	serve := func(body string, lost int32) string {
+		var n atomic.Int32
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Store(r.URL.String())
+			if lost > 0 && n.Add(1)%2 == 0 {
+				http.Error(w, `{"error":"this configuration is being replaced; ask again"}`, http.StatusServiceUnavailable)
+				return
+			}
+			fmt.Fprint(w, body)
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	a, b := serve(first, 0), serve(second, 0)
+	run := func(ctx context.Context, args ...string) (string, string, int) {
+		var out, errs bytes.Buffer
+		code := Run(ctx, Env{Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }, Version: "test", Now: time.Now}, append([]string{"top", "--interval", "100ms"}, args...))
+		return out.String(), errs.String(), code
+	}
+	out, errs, code := run(t.Context(), "--server", a, "--server", b, "--once", "--rows", "2")
+	const want = `FEDERATION  SERVICE       SCOPE   OUTCOME   A SECOND  SHARE
+fed         shop/cart     global  success   30.0      75%
+-           -             none    nxdomain  6.0       15%
+all                                         40.0
+1 more; --rows says how many are shown
+`
+	if trimmed := strings.ReplaceAll(strings.ReplaceAll(out, "    \n", "\n"), " \n", "\n"); code != 0 || errs != "" || fields(trimmed) != fields(want) {
+		t.Errorf("exit %d\n%s%s\nwant\n%s", code, out, errs, want)
+	}
+	if _, errs, code = run(t.Context(), "--server", a, "--once", "--federation", "fed", "-n", "shop"); code != 0 || asked.Load() != "/api/v1/traffic?federation=fed&limit=10000&namespace=shop&seconds=0.1" {
+		t.Errorf("exit %d, asked %s\n%s", code, asked.Load(), errs)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var tables countingWriter
+	go func() {
+		tables.reached(3)
+		cancel()
+	}()
+	var said bytes.Buffer
+	env := Env{Stdout: &tables, Stderr: &said, Getenv: func(string) string { return "" }, Version: "test", Now: time.Now}
+	if code := Run(ctx, env, []string{"top", "--interval", "100ms", "--server", serve(second, 1)}); code != 0 || said.Len() > 0 {
+		t.Errorf("a server that is away every other time: exit %d\n%s", code, said.String())
+	}
+	for args, want := range map[string]string{
+		"--server http://" + dead(t):     "connection refused",
+		"--interval 11s --server " + a:   "--interval 11s is too long; 10s or shorter",
+		"--rows 0 --server " + a:         "--rows 0 shows nothing",
+		"--server " + serve("<html>", 0): "is none of fedns's reports",
+	} {
+		if _, errs, code := run(t.Context(), strings.Fields(args)...); code == 0 || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit %d, %s, want %q", args, code, errs, want)
+		}
+	}
+}
+
+// fields are the words of a table.
+func fields(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// A countingWriter counts the tables that are written to it.
+type countingWriter struct {
+	mu   sync.Mutex
+	n    int
+	more sync.Cond
+}
+
+func (w *countingWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n += bytes.Count(b, []byte("A SECOND"))
+	if w.more.L != nil {
+		w.more.Broadcast()
+	}
+	return len(b), nil
+}
+
+func (w *countingWriter) reached(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.more.L = &w.mu
+	for w.n < n {
+		w.more.Wait()
 	}
 }

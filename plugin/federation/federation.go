@@ -143,5 +143,6 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	}
 	what, scope := label.Labels()
 	zone.Answers.WithLabelValues(metrics.WithServer(ctx), what, scope).Inc()
+	f.Traffic.Count(q.Subject, label)
 	return dns.RcodeSuccess, w.WriteMsg(m)
 }

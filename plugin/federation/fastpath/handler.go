@@ -228,11 +228,13 @@ func (r *responder) Respond(p *packet.Packet) int {
 			d.part.Flags.Apply(p.Buf)
 			zone.ClearEcho(p.Buf)
 		}
-		r.tally.outcomes[zone.Refused][zone.NoScope].add()
+		refused := zone.Outcome{What: zone.Refused, Scope: zone.NoScope}
+		r.tally.outcomes[refused.What][refused.Scope].add()
+		d.of.Traffic.Count(zone.Subject{}, refused)
 		r.tally.count(r, p, d, size, message.FormErr)
 		return size
 	}
-	size, o := r.answer(p, d, need)
+	size, out := r.answer(p, d, need)
 	switch {
 	case size > 0:
 	case p.Stream && (q.Type == dns.TypeAXFR || q.Type == dns.TypeIXFR):
@@ -241,8 +243,9 @@ func (r *responder) Respond(p *packet.Packet) int {
 		return r.slowPath(p, d)
 	}
 	d.part.Flags.Apply(p.Buf)
-	r.tally.outcomes[o.What][o.Scope].add()
+	r.tally.outcomes[out.What][out.Outcome.Scope].add()
 	r.tally.count(r, p, d, size, p.Buf[3]&0x0f)
+	d.of.Traffic.Count(out.Subject, out.Outcome)
 	return size
 }
 
@@ -313,18 +316,18 @@ func (r *responder) aliased(name string) (*zone.Block, *zone.Domain) {
 
 // answer writes the answer to the question in p, if it is one for names in the
 // domain and none that another plugin needs to see; else its size is 0.
-func (r *responder) answer(p *packet.Packet, d *domain, need bypass.Kinds) (size int, o zone.Outcome) {
+func (r *responder) answer(p *packet.Packet, d *domain, need bypass.Kinds) (size int, out zone.Result) {
 	q := &r.q
 	switch q.Type {
 	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeNXNAME:
-		return 0, o
+		return 0, out
 	case dns.TypeDS:
 		if d.above {
-			return 0, o
+			return 0, out
 		}
 	}
 	if need&bypass.Whatever == bypass.Whatever {
-		return 0, o
+		return 0, out
 	}
 	a := &r.reply
 	a.Of, a.Domain, a.Static, a.Snapshot = d.of, d.Domain, d.Static.Load(), d.of.Current.Load()
@@ -338,11 +341,11 @@ func (r *responder) answer(p *packet.Packet, d *domain, need bypass.Kinds) (size
 		rel, _ := d.Name.Under(r.name)
 		labels = dnsname.Labels(rel)
 	}
-	out := a.Respond(q, r.name, labels, r.find)
+	out = a.Respond(q, r.name, labels, r.find)
 	if out.PassOn || need&out.Kinds != 0 || out.Follow != "" && r.serves(out.Follow) {
-		return 0, o
+		return 0, out
 	}
-	return len(a.Reply.End()), out.Outcome
+	return len(a.Reply.End()), out
 }
 
 // serves says whether a server block of the address may have something for a name of which

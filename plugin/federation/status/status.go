@@ -171,6 +171,10 @@ var Routes = []Route{
 		{Name: "federation", What: "only what is of this one", Many: true}, {Name: "limit", What: "how many services are named, up to 10000; 100 by default"},
 	}, report.Preview{}, (*Status).Preview},
 	{"/api/v1/events", "What has changed in the last day.", append([]Param{{Name: "limit", What: "how many at most, up to 10000; 200 by default"}}, eventParams...), report.Events{}, (*Status).events},
+	{"/api/v1/traffic", "How many answers there are, by service, scope and outcome: counted while it is asked, so that this takes as long.", []Param{
+		{Name: "seconds", What: "for how long, 0.1 to 10; 1 by default"}, paramFederation, {Name: "namespace", What: "only what is of this one"},
+		{Name: "limit", What: "how many rows at most, up to 10000, the busiest first; 100 by default"},
+	}, report.Traffic{}, (*Status).traffic},
 	{"/api/v1/peers", "The servers of the federations, beside each other.", nil, report.Peers{}, (*Status).peers},
 	{Stream, "What is answered (moment), what happens (event) and what can't be told any more (missed), as server-sent events.", eventParams, report.Event{}, nil},
 }

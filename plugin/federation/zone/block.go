@@ -30,6 +30,7 @@ type Block struct {
 	Current *snapshot.Current
 	Geo     []*geoindex.Index // by federation
 	Turn    atomic.Uint32     // grows with each answer, to rotate addresses
+	Traffic Traffic
 }
 
 // A Domain is a DNS zone with the federations that live under it.

@@ -27,4 +27,5 @@ type Query struct {
 	Client   netip.Prefix      // its network, as its resolver says; invalid: nothing is said
 	Network  *dns.EDNS0_SUBNET // the same, as it came
 	Scope    uint8             // of the answer
+	Subject  Subject           // of the answer
 }

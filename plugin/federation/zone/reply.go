@@ -71,7 +71,7 @@ func (q *Query) Reply(ctx context.Context, labels []string) (*dns.Msg, Outcome) 
 	}
 	r.Begin(packet, &asked, q.Size(), &r.Extras)
 	out := r.Respond(&asked, q.Request.Name(), labels, q.find)
-	q.Scope = r.Scope
+	q.Scope, q.Subject = r.Scope, out.Subject
 	if out.PassOn {
 		return nil, Outcome{}
 	}

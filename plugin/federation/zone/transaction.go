@@ -36,6 +36,7 @@ type Transaction struct {
 // A Result is what came of it.
 type Result struct {
 	Outcome
+	Subject
 	Kinds  bypass.Kinds
 	PassOn bool // nothing is written: the next plugin may have something
 	// follow is where a CNAME leads of which nothing is known here: absolute, in lower case,
@@ -96,12 +97,13 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 			out.Follow = name
 			return out
 		case do == give, do == deny:
+			of := Subject{a.Federation, a.Service}
 			if do == deny && len(labels) > 0 {
 				a.Service = nil
 				r.outer(name, &a)
 			}
 			r.Answer(&a, &r.Extras, r.Turn)
-			return r.came(q, do, &a, hops)
+			return r.came(q, do, &a, of, hops)
 		}
 		if end, ok := r.ends(q, &s, labels, hops); ok {
 			return end
@@ -256,8 +258,8 @@ func (r *Transaction) enter(f *Block, d *Domain) {
 }
 
 // came says what came of an answer that needs no static records but those that led to it.
-func (r *Transaction) came(q *message.Question, do action, a *answer.Answer, hops int) Result {
-	out := Result{Outcome: do.outcome(a), Kinds: kindOf(q, a)}
+func (r *Transaction) came(q *message.Question, do action, a *answer.Answer, of Subject, hops int) Result {
+	out := Result{Outcome: do.outcome(a), Subject: of, Kinds: kindOf(q, a)}
 	if hops > 0 {
 		out.Scope = ApexScope
 		if out.What == Fallback {

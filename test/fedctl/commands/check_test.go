@@ -81,14 +81,23 @@ func (p *place) top(t *testing.T) {
 			}
 		}
 	})
-	out, errs, code := p.fedctl("top", "--metrics", p.MetricsAddr(), "--once", "--interval", "500ms", "-o", "json")
+	type answers struct{ Federation, Kind, Namespace, Name, Scope, Outcome string }
+	for _, tt := range []struct {
+		args []string
+		want answers
+	}{
+		{[]string{"--metrics", p.MetricsAddr()}, answers{Scope: "global", Outcome: "success"}},
+		{nil, answers{"fed", "svc", "shop", "only", "global", "success"}},
+	} {
+		out, errs, code := p.fedctl(append([]string{"top", "--once", "--interval", "500ms", "-o", "json"}, tt.args...)...)
+		var said struct {
+			PerSecond float64 `json:"per_second"`
+			Answers   []answers
+		}
+		if err := json.Unmarshal([]byte(out), &said); err != nil || code != 0 || said.PerSecond <= 0 || len(said.Answers) != 1 || said.Answers[0] != tt.want {
+			t.Errorf("top %s: exit %d, %v\n%s%s", tt.args, code, err, out, errs)
+		}
+	}
 	close(stop)
 	asking.Wait()
-	var said struct {
-		PerSecond float64 `json:"per_second"`
-		Answers   []struct{ Scope, Outcome string }
-	}
-	if err := json.Unmarshal([]byte(out), &said); err != nil || code != 0 || said.PerSecond <= 0 || len(said.Answers) != 1 || said.Answers[0].Scope != "global" || said.Answers[0].Outcome != "success" {
-		t.Errorf("top: exit %d, %v\n%s%s", code, err, out, errs)
-	}
 }
