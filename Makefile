@@ -80,6 +80,7 @@ check: $(golangci) $(controllergen) ## formatting, vet, linters, tidy go.mod, bu
 	@test/tools/vulncheck.sh $(GOVULNCHECK)
 	go run ./test/tools/picture -check
 	go run ./test/tools/openapi -check
+	go run ./test/tools/reference -check
 	go run ./test/tools/licences -check
 	go mod verify
 	for m in deploy/image deploy/monitoring/board test/gitops/argocd test/gitops/flux; do (cd $$m && export GOWORK=off && test -z "$$(gofmt -l .)" && go vet ./... && go mod tidy -diff && go mod verify) || exit; done
@@ -154,6 +155,9 @@ board: ## the Grafana board in deploy/monitoring, and what the chart has of it
 openapi: ## describe the status API in internal/api/report/openapi.json, from its paths and types
 	go run ./test/tools/openapi
 
+reference: ## the tables of docs/reference that the code has: options, annotations, fields, metrics, exit codes
+	go run ./test/tools/reference
+
 helm: $(helm) ## build Helm for the tests of the chart, into bin/tools
 	@ln -sf $(notdir $(helm)) bin/tools/helm
 
@@ -215,4 +219,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture openapi generate helm gitops prometheus deb nfpm manifests nodes kube peers clean
+.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture openapi reference generate helm gitops prometheus deb nfpm manifests nodes kube peers clean

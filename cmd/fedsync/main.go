@@ -27,6 +27,7 @@ import (
 	"github.com/fedns/fedns/internal/inputfile"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/logging"
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/internal/sync/controller"
 
 	// The authorities of the public, for where the system has none, as in the image.
@@ -195,7 +196,7 @@ func serve(addr string, log *slog.Logger) (end func(), err error) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(controller.Metrics()...)
+	registry.MustRegister(metric.Fedsync.Collectors()...)
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

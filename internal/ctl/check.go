@@ -116,7 +116,7 @@ func (c *checking) run(ctx context.Context) error {
 			return err
 		}
 		if worst == check.Error {
-			return exit(1)
+			return exit(wentWrong)
 		}
 		return nil
 	}

@@ -108,6 +108,27 @@ type problem struct {
 
 func (p *problem) Unwrap() error { return p.error }
 
+// What fedctl exits with, beside 0.
+const (
+	wentWrong    = 1
+	askedWrongly = 2
+	notWell      = 3 // of status
+	anythingToDo = 3 // of plan
+	notAllAsked  = 4 // of plan, whatever else there is to do: nobody can say that it is all
+)
+
+// ExitCodes are what fedctl exits with, as the manual says it.
+var ExitCodes = []struct {
+	Code int
+	Says string
+}{
+	{0, "done, or help was printed"},
+	{wentWrong, "it went wrong: the reason is on stderr; `check`, `keys check`: there is an error"},
+	{askedWrongly, "it was asked wrongly"},
+	{anythingToDo, "`plan --exit-code`: there is something to do; `status --exit-code`: something isn't as it should be"},
+	{notAllAsked, "`plan --exit-code`: a cluster couldn't be asked, whatever else there is to do"},
+}
+
 // An exit is a result that isn't an error, and that scripts ask for.
 type exit int
 

@@ -118,7 +118,7 @@ func (c *keysOf) run(ctx context.Context) error {
 		return err
 	}
 	if check.Worst(all) == check.Error {
-		return exit(1)
+		return exit(wentWrong)
 	}
 	return nil
 }

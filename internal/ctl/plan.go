@@ -45,12 +45,6 @@ func (c *plan) declare(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.exit, "exit-code", false, "exit with 3 if there is anything to do, with 4 if a cluster couldn't be asked what there is")
 }
 
-// What plan --exit-code exits with; 1 and 2 are for errors.
-const (
-	anythingToDo = 3
-	notAllAsked  = 4 // whatever else there is to do: nobody can say that it is all
-)
-
 func (c *plan) run(ctx context.Context) error {
 	if c.maxDeletes < 0 {
 		return misused(&c.command, "plan: --max-deletes %d: has to be 0 or more", c.maxDeletes)

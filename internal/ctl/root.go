@@ -14,8 +14,7 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 )
 
-// Run runs fedctl with its arguments, and gives what the process exits with: 0,
-// 1 for what went wrong, 2 for what was asked wrongly, and what a command says of its own.
+// Run runs fedctl with its arguments, and gives what the process exits with: see ExitCodes.
 func Run(ctx context.Context, env Env, args []string) int {
 	env.Stderr = &shared{w: env.Stderr} // that something is waited for is said meanwhile
 	err := run(ctx, env, args)
@@ -30,7 +29,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 	var p *problem
 	if errors.As(err, &p) {
 		env.hint(p.hint)
-		return 2
+		return askedWrongly
 	}
 	var h *advice.Error
 	help := kube.Advice(err)
@@ -40,7 +39,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 	if help != "" {
 		env.hint(help)
 	}
-	return 1
+	return wentWrong
 }
 
 // help prints what there is to know of a command.

@@ -31,9 +31,6 @@ func (c *statusOf) declare(fs *pflag.FlagSet) {
 	c.out.declare(fs, forms)
 }
 
-// notWell is what status --exit-code exits with.
-const notWell = 3
-
 func (c *statusOf) run(ctx context.Context) error {
 	var namespace, kind, name string
 	if len(c.positional) > 0 {

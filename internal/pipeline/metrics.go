@@ -1,55 +1,34 @@
 package pipeline
 
 import (
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/table"
 )
 
-const (
-	namespace = "coredns"
-	subsystem = "federation"
-)
-
 var (
-	latencySeconds = promauto.NewHistogram(prometheus.HistogramOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "event_to_answer_seconds",
-		Help: "Time from a cluster's event being received to the snapshot that answers it being shown.",
+	latencySeconds = metric.Fedns.Histogram("event_to_answer_seconds",
+		"Time from a cluster's event being received to the snapshot that answers it being shown.",
 		// From the tens of microseconds one change takes to the seconds of a first listing.
-		Buckets: prometheus.ExponentialBuckets(25e-6, 2, 18),
-	})
-	buildSeconds = promauto.NewHistogram(prometheus.HistogramOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "snapshot_build_seconds",
-		Help:    "Time to make and show a snapshot.",
-		Buckets: prometheus.ExponentialBuckets(10e-6, 2, 16),
-	})
-	publications = promauto.NewCounter(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "publications_total",
-		Help: "Snapshots shown.",
-	})
-	notices = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "notices_total",
-		Help: "What was left out of the names or decided between members, by kind: label, address, disagree, scope, probe.",
-	}, []string{"federation", "cluster", "kind"})
-	overrideErrors = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "override_errors_total",
-		Help: "Files of overrides that could not be taken in.",
-	}, []string{"federation"})
-	stateErrors = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "state_errors_total",
-		Help: "Reads of the state on disk that found it damaged, and publications that could not be written to it.",
-	}, []string{"federation"})
-	lookupErrors = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "hostname_errors_total",
-		Help: "Lookups of load balancers' hostnames that failed or found nothing.",
-	}, []string{"federation"})
+		prometheus.ExponentialBuckets(25e-6, 2, 18))
+	buildSeconds = metric.Fedns.Histogram("snapshot_build_seconds",
+		"Time to make and show a snapshot.",
+		prometheus.ExponentialBuckets(10e-6, 2, 16))
+	publications = metric.Fedns.Counter("publications_total",
+		"Snapshots shown.")
+	notices = metric.Fedns.Counters("notices_total",
+		"What was left out (label, address, grant, answers, unread), decided between members (disagree, scope), is in the way (namespace), or means nothing (override, policy), and probes that aren't made, or less often (probe), by kind.", "federation", "cluster", "kind")
+	overrideErrors = metric.Fedns.Counters("override_errors_total",
+		"Files of overrides that couldn't be taken in.", "federation")
+	stateErrors = metric.Fedns.Counters("state_errors_total",
+		"Reads of the state on disk that found it damaged, and publications that couldn't be written to it.", "federation")
+	lookupErrors = metric.Fedns.Counters("hostname_errors_total",
+		"Lookups of load balancers' hostnames that failed or found nothing.", "federation")
 )
 
 // stats is what the gauges of a pipeline show.
@@ -91,47 +70,25 @@ func (w *worker) count(s *snapshot.Snapshot) *stats {
 	return st
 }
 
-// The gauges are read from the pipelines that run, so that nothing is left of
-// members that a reload has taken away.
-var gauges = &collector{}
+// gauges are read from the pipelines that run.
+var gauges = metric.NewLive[*Pipeline](metric.Fedns)
 
-func init() { prometheus.MustRegister(gauges) }
-
-type collector struct {
-	mu   sync.Mutex // guards the rest
-	live []*Pipeline
-}
-
-// watch shows the gauges of p until the function it returns is called.
-func watch(p *Pipeline) (end func()) {
-	gauges.mu.Lock()
-	defer gauges.mu.Unlock()
-	gauges.live = append(gauges.live, p)
-	return func() {
-		gauges.mu.Lock()
-		defer gauges.mu.Unlock()
-		gauges.live = slices.DeleteFunc(gauges.live, func(o *Pipeline) bool { return o == p })
-	}
-}
-
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, labels, nil)
-}
+func init() { gauges.Register((*Pipeline).show) }
 
 var (
-	shardsDesc   = desc("shards", "Shards by verdict, reason, and whether that is only last known.", "federation", "cluster", "verdict", "reason", "stale")
-	ageDesc      = desc("cluster_view_age_seconds", "Time since a cluster last said anything.", "federation", "cluster")
-	listedDesc   = desc("cluster_listed", "1 once a cluster has been listed completely.", "federation", "cluster")
-	silentDesc   = desc("cluster_silent", "1 while nothing can be learned of a cluster.", "federation", "cluster")
-	isolatedDesc = desc("isolated", "1 while more than half of the clusters are silent, and all that is known stays.", "federation")
-	guardDesc    = desc("guard_held_services", "Services of which the guard holds withdrawals back.", "federation")
-	crowdedDesc  = desc("crowded_services", "Services with more addresses of one family than an answer may have.", "federation")
-	unkeptDesc   = desc("state_failing", "1 while what is known can't be kept on disk.", "federation")
-	panicDesc    = desc("panic_services", "Services of which probes fail for so many shards that they are ignored.", "federation")
-	serialDesc   = desc("snapshot_serial", "Serial of the snapshot that is answered from.", "federation")
-	hostsDesc    = desc("snapshot_hosts", "Hosts of Ingresses and routes in the snapshot that is answered from.", "federation")
-	refusedDesc  = desc("host_conflicts", "Claims on hosts that are refused: another namespace holds the host, or something else stands there.", "federation")
-	servicesDesc = desc("snapshot_services", "Services in the snapshot that is answered from.", "federation")
+	shardsDesc   = gauges.Gauge("shards", "Shards by verdict, reason, and whether that is only last known.", "cluster", "verdict", "reason", "stale")
+	ageDesc      = gauges.Gauge("cluster_view_age_seconds", "Time since a cluster last said anything.", "cluster")
+	listedDesc   = gauges.Gauge("cluster_listed", "1 once a cluster has been listed completely.", "cluster")
+	silentDesc   = gauges.Gauge("cluster_silent", "1 while nothing can be learned of a cluster.", "cluster")
+	isolatedDesc = gauges.Gauge("isolated", "1 while more than half of the clusters are silent, and all that is known stays.")
+	guardDesc    = gauges.Gauge("guard_held_services", "Services of which the guard holds withdrawals back.")
+	crowdedDesc  = gauges.Gauge("crowded_services", "Services with more addresses of one family than an answer may have.")
+	unkeptDesc   = gauges.Gauge("state_failing", "1 while what is known can't be kept in state.")
+	panicDesc    = gauges.Gauge("panic_services", "Services of which probes fail for so many shards that they are ignored.")
+	serialDesc   = gauges.Gauge("snapshot_serial", "Serial of the snapshot that is answered from.")
+	hostsDesc    = gauges.Gauge("snapshot_hosts", "Hosts of Ingresses and routes in the snapshot that is answered from.")
+	refusedDesc  = gauges.Gauge("host_conflicts", "Claims on hosts that are refused: another namespace holds the host, or something else stands there.")
+	servicesDesc = gauges.Gauge("snapshot_services", "Services in the snapshot that is answered from.")
 )
 
 func bit(b bool) float64 {
@@ -141,54 +98,34 @@ func bit(b bool) float64 {
 	return 0
 }
 
-// Describe implements prometheus.Collector.
-func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{shardsDesc, ageDesc, listedDesc, silentDesc, isolatedDesc, guardDesc, unkeptDesc, panicDesc, crowdedDesc, serialDesc, servicesDesc, hostsDesc, refusedDesc} {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector. Where two pipelines have a federation
-// of one name, in two server blocks or during a reload, the newest is shown.
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	c.mu.Lock()
-	live := slices.Clone(c.live)
-	c.mu.Unlock()
-	done := map[string]bool{}
-	for _, p := range slices.Backward(live) {
-		st := p.stats.Load()
-		for i, f := range p.federations {
-			if done[f.Name] {
-				continue
+// show shows how the federations of a pipeline stand.
+func (p *Pipeline) show(of func(federation string) (metric.Show, bool)) {
+	st := p.stats.Load()
+	for i, f := range p.federations {
+		gauge, ok := of(f.Name)
+		if !ok || st == nil {
+			continue
+		}
+		gauge(serialDesc, float64(p.board.Load().Serial))
+		gauge(servicesDesc, float64(st.services[i]))
+		gauge(hostsDesc, float64(st.hosts[i]))
+		gauge(refusedDesc, float64(st.refused[i]))
+		for s, n := range st.tally[i] {
+			gauge(shardsDesc, float64(n), string(s.Cluster), s.State.String(), string(s.Why), strconv.FormatBool(s.Stale))
+		}
+		if f.State != "" {
+			gauge(unkeptDesc, bit(p.unkept[i].Load()))
+		}
+		gauge(isolatedDesc, bit(st.isolated[i]))
+		gauge(guardDesc, float64(st.held[i]))
+		gauge(panicDesc, float64(st.panics[i]))
+		gauge(crowdedDesc, float64(st.crowded[i]))
+		for _, m := range st.members[i] {
+			if at := m.source.Heard(); !at.IsZero() {
+				gauge(ageDesc, time.Since(at).Seconds(), m.name)
 			}
-			done[f.Name] = true
-			gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-				ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{f.Name}, labels...)...)
-			}
-			if st == nil {
-				continue
-			}
-			gauge(serialDesc, float64(p.board.Load().Serial))
-			gauge(servicesDesc, float64(st.services[i]))
-			gauge(hostsDesc, float64(st.hosts[i]))
-			gauge(refusedDesc, float64(st.refused[i]))
-			for s, n := range st.tally[i] {
-				gauge(shardsDesc, float64(n), string(s.Cluster), s.State.String(), string(s.Why), strconv.FormatBool(s.Stale))
-			}
-			if f.State != "" {
-				gauge(unkeptDesc, bit(p.unkept[i].Load()))
-			}
-			gauge(isolatedDesc, bit(st.isolated[i]))
-			gauge(guardDesc, float64(st.held[i]))
-			gauge(panicDesc, float64(st.panics[i]))
-			gauge(crowdedDesc, float64(st.crowded[i]))
-			for _, m := range st.members[i] {
-				if at := m.source.Heard(); !at.IsZero() {
-					gauge(ageDesc, time.Since(at).Seconds(), m.name)
-				}
-				gauge(listedDesc, bit(m.listed), m.name)
-				gauge(silentDesc, bit(m.silent), m.name)
-			}
+			gauge(listedDesc, bit(m.listed), m.name)
+			gauge(silentDesc, bit(m.silent), m.name)
 		}
 	}
 }

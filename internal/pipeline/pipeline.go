@@ -402,7 +402,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer close(p.done)
 	defer cancel()
-	defer watch(p)()
+	defer gauges.Watch(p)()
 
 	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now(), changes: newGatherer(p.log), arbiter: table.NewArbiter()}
 	w.prober = probe.New(func(t probe.Target, r probe.Result) {

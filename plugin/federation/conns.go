@@ -7,18 +7,13 @@ import (
 	"strconv"
 
 	"github.com/coredns/caddy"
-	"github.com/coredns/coredns/plugin"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
-	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/internal/metric"
 )
 
-var connsEnded = promauto.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "tcp_ended_total",
-	Help: "TCP connections that were ended because there were too many: in all, or of one network.",
-}, []string{"reason"})
+var connsEnded = metric.Fedns.Counters("tcp_ended_total",
+	"TCP connections that were ended because there was too much: all (connections), network (of one), bytes (that aren't whole, or not taken), descriptors, and quic (connections of QUIC and HTTP/3).", "reason")
 
 // The limits of connections by default. A resolver keeps few, and most none; and half of the
 // descriptors are for what else is open.

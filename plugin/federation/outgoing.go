@@ -7,17 +7,13 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
 	"github.com/miekg/dns"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
-var transfersEnded = promauto.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "transfers_total",
-	Help: "Zone transfers that were asked for, by what became of them: done, aborted (the client went away, or read nothing), or refused (there were too many at a time).",
-}, []string{"server", "outcome"})
+var transfersEnded = metric.Fedns.Counters("transfers_total",
+	"Zone transfers that were asked for, by what became of them: done, aborted (the client went away, or read nothing), or refused (ten ran already).", "server", "outcome")
 
 // transfersAtOnce is how many transfers run at a time, of all zones of the process together. A
 // federation of 10,000 services takes half a second of a core; secondaries that are told to wait try

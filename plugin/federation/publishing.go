@@ -9,13 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coredns/coredns/plugin"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/elect"
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/internal/publish"
 	"github.com/fedns/fedns/internal/publish/externaldns"
 	"github.com/fedns/fedns/plugin/federation/observe"
@@ -23,18 +20,12 @@ import (
 )
 
 var (
-	published = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "published_total",
-		Help: "Updates sent to servers that names are published on, by what became of them: done, refused, taken (somebody else's record stands there), or unanswered.",
-	}, []string{"federation", "server", "outcome"})
-	unpublished = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "unpublished",
-		Help: "Services and hosts that aren't on a server as they are to be.",
-	}, []string{"federation", "server"})
-	publishes = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "publishes",
-		Help: "1 on the server that publishes, by a Lease where there are several.",
-	}, []string{"federation", "server"})
+	published = metric.Fedns.Counters("published_total",
+		"Updates sent to servers that names are published on, by what became of them: done, refused, taken (somebody else's record stands there), or unanswered.", "federation", "server", "outcome")
+	unpublished = metric.Fedns.Gauges("unpublished",
+		"Services and hosts that aren't on a server as they are to be. The server is that of the updates, or external-dns/NAMESPACE.", "federation", "server")
+	publishes = metric.Fedns.Gauges("publishes",
+		"1 on the server that publishes, by a Lease where there are several.", "federation", "server")
 )
 
 const (

@@ -14,30 +14,22 @@ import (
 	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
-	"github.com/coredns/coredns/plugin"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/dns/dnssec"
 	"github.com/fedns/fedns/internal/dnskey"
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 var (
-	keyProblem = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "dnssec_key_problem",
-		Help: "Whether something is wrong with the keys that a domain is signed with: 1 while they can't be read, or none is active, and the last ones go on signing.",
-	}, []string{"zone"})
-	keysEnd = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "dnssec_keys_end_timestamp_seconds",
-		Help: "When the last key of a domain ceases to sign, as the dates of its files are; +Inf: never.",
-	}, []string{"zone"})
-	signaturesMade = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "dnssec_signatures",
-		Help: "Signatures since the configuration was read: made, or refused for want of budget, with TC in their place.",
-	}, []string{"outcome"})
+	keyProblem = metric.Fedns.Gauges("dnssec_key_problem",
+		"Whether something is wrong with the keys that a domain is signed with: 1 while they can't be read, or none is active, and the last ones go on signing.", "zone")
+	keysEnd = metric.Fedns.Gauges("dnssec_keys_end_timestamp_seconds",
+		"When the last key of a domain ceases to sign, as the dates of its files are; +Inf: never.", "zone")
+	signaturesMade = metric.Fedns.Gauges("dnssec_signatures",
+		"Signatures since the configuration was read: made, or refused for want of budget, with TC in their place.", "outcome")
 )
 
 // freshPerCore is how many signatures of names that have no end are made in a second, for each core: a fifth of

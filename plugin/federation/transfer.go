@@ -10,24 +10,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
-	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
-var transferForms = promauto.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "transfer_forms_total",
-	Help: "Zone transfers of federated domains, by what was written: axfr (all of it), ixfr (the difference), or current (there was nothing newer).",
-}, []string{"server", "form"})
+var transferForms = metric.Fedns.Counters("transfer_forms_total",
+	"Zone transfers of federated domains, by what was written: axfr (all of it), ixfr (the difference), or current (there was nothing newer).", "server", "form")
 
 const (
 	// messageSize bounds the records of a message before names are compressed: what comes beside them, and a

@@ -12,9 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/metric"
+	_ "github.com/fedns/fedns/internal/sync/controller" // has metrics
+	_ "github.com/fedns/fedns/plugin/federation"        // has metrics
 	"github.com/fedns/fedns/plugin/federation/status"
 	"github.com/fedns/fedns/test/framework/server"
 	"github.com/fedns/fedns/test/framework/vector"
@@ -67,68 +68,10 @@ func found(re, text string) []string {
 	return out
 }
 
-// Every metric that is exported is told of.
-func TestMetrics(t *testing.T) {
-	names := found(`(?:Name: +|desc\()"(\w+)"`, sources(t, func(path string) bool { return filepath.Base(path) == "metrics.go" }))
-	for i, name := range names {
-		names[i] = strings.TrimPrefix(name, "fedsync_")
-	}
-	has(t, "docs/reference/metrics.md", 30, names)
-}
-
 // Every label and annotation is told of.
 func TestAnnotations(t *testing.T) {
 	all := sources(t, func(string) bool { return true })
 	has(t, "docs/reference/annotations.md", 20, found(`"((?:fedns\.io|federation\.kubernetes\.io)/[a-z][a-z-]*)"`, all))
-}
-
-// Every field of the kinds is told of.
-func TestKinds(t *testing.T) {
-	var names []string
-	for _, file := range []string{"deploy/clusters.yaml", "deploy/orders.yaml", "deploy/placements.yaml"} {
-		var o struct {
-			Spec struct {
-				Versions []struct {
-					Schema struct{ OpenAPIV3Schema map[string]any }
-				}
-			}
-		}
-		if err := yaml.Unmarshal([]byte(read(t, file)), &o); err != nil || len(o.Spec.Versions) != 1 {
-			t.Fatalf("%s: %d versions, %v", file, len(o.Spec.Versions), err)
-		}
-		schema := o.Spec.Versions[0].Schema.OpenAPIV3Schema
-		for _, every := range []string{"apiVersion", "kind", "metadata"} { // object of Kubernetes has them
-			delete(schema["properties"].(map[string]any), every)
-		}
-		names = append(names, fields(schema)...)
-	}
-	text := read(t, "docs/reference/crd.md")
-	if len(names) < 30 {
-		t.Fatalf("only %d fields found: %v", len(names), names)
-	}
-	for _, name := range names {
-		if !regexp.MustCompile("`([\\w.]+\\.)?" + name + "(\\.\\w+)?`").MatchString(text) {
-			t.Errorf("docs/reference/crd.md doesn't tell of %s", name)
-		}
-	}
-}
-
-// fields are the names of a schema's properties, at any depth.
-func fields(schema map[string]any) []string {
-	var out []string
-	for key, v := range schema {
-		m, ok := v.(map[string]any)
-		if !ok {
-			continue
-		}
-		if key == "properties" {
-			for name := range m {
-				out = append(out, name)
-			}
-		}
-		out = append(out, fields(m)...)
-	}
-	return out
 }
 
 // Every path of the status, and every field of what it says, is told of.
@@ -327,15 +270,17 @@ func TestRunbooks(t *testing.T) {
 func TestRules(t *testing.T) {
 	rules := read(t, "deploy/monitoring/rules.yaml") + read(t, "deploy/monitoring/board.json")
 	there := map[string]bool{}
-	for _, name := range found(`(?:Name: +|desc\()"(\w+)"`, sources(t, func(string) bool { return true })) {
-		there[name] = true
+	for _, set := range []*metric.Set{metric.Fedns, metric.Fedsync} {
+		for _, f := range set.Families() {
+			there[set.Prefix+f.Name] = true
+		}
 	}
 	names := regexp.MustCompile(`\b(?:coredns_federation_|fedsync_)\w+`).FindAllString(rules, -1)
 	if len(names) < 15 {
 		t.Fatalf("only %d found: %v", len(names), names)
 	}
 	for _, name := range names {
-		if !there[strings.TrimSuffix(strings.TrimPrefix(name, "coredns_federation_"), "_bucket")] {
+		if !there[strings.TrimSuffix(name, "_bucket")] {
 			t.Errorf("deploy/monitoring speaks of %s; there is none", name)
 		}
 	}

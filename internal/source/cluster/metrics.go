@@ -2,32 +2,20 @@ package cluster
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/internal/topology"
 )
 
 var (
-	clusterErrors = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "coredns",
-		Subsystem: "federation",
-		Name:      "cluster_errors_total",
-		Help:      "Counter of calls to a cluster's API that ended badly, by reason; gone, closed and hung are everyday life.",
-	}, []string{"federation", "cluster", "reason"})
+	clusterErrors = metric.Fedns.Counters("cluster_errors_total",
+		"Calls to a cluster's API that ended badly, by reason: unauthorized, forbidden, unreachable, tls, throttled, other; unexpected (not what an API server answers: a login page, another list, one without a resourceVersion), redirect (never followed), credential (the plugin gives none), restored (the store went back in time), excess (more than is taken in of an API); gone, closed and hung, which are everyday life, for watches that have to begin anew.", "federation", "cluster", "reason")
 
-	clusterLists = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "coredns",
-		Subsystem: "federation",
-		Name:      "cluster_lists_total",
-		Help:      "Counter of complete lists taken from a cluster, by resource.",
-	}, []string{"federation", "cluster", "resource"})
+	clusterLists = metric.Fedns.Counters("cluster_lists_total",
+		"Complete lists taken from a cluster, by resource.", "federation", "cluster", "resource")
 
-	manifestErrors = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "coredns",
-		Subsystem: "federation",
-		Name:      "manifest_errors_total",
-		Help:      "Counter of manifests, or whole folders, that could not be read.",
-	}, []string{"federation", "cluster"})
+	manifestErrors = metric.Fedns.Counters("manifest_errors_total",
+		"Manifests, or whole folders, that couldn't be read.", "federation", "cluster")
 )
 
 // Forget drops what is counted of a cluster that is no member any more.

@@ -139,7 +139,7 @@ func (r *Registry) prefix() string { return "federation " + r.Federation + ": re
 // Run calls tell with what is believed, each time that this changes, until ctx ends.
 // It can be called once.
 func (r *Registry) Run(ctx context.Context, tell func(*View)) {
-	defer watch(r)()
+	defer gauges.Watch(r)()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	if r.Server != nil {

@@ -1,35 +1,27 @@
 package controller
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
 
-var (
-	stepsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "fedsync_steps_total", Help: "Steps carried out, by cluster, verb and outcome: done, taken, refused or failed.",
-	}, []string{"cluster", "verb", "outcome"})
-	clusterUp = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "fedsync_cluster_reachable", Help: "Whether a cluster's API answers.",
-	}, []string{"cluster"})
-	leading = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "fedsync_leading", Help: "Whether this one writes.",
-	})
-	waitingDeletes = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "fedsync_waiting_deletions", Help: "Deletions that wait for an operator to confirm them.",
-	})
-	lostEvents = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "fedsync_lost_events_total", Help: "Events that could not be written.",
-	})
-	tokenEnds = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "fedsync_token_ends_timestamp_seconds", Help: "When the token of an account in a cluster ends, unless it is renewed.",
-	}, []string{"cluster", "account"})
-	objects = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "fedsync_objects", Help: "Federated objects in clusters, by cluster, kind and state.",
-	}, []string{"cluster", "kind", "state"})
+	"github.com/fedns/fedns/internal/metric"
 )
 
-// Metrics are fedsync's, for a registry.
-func Metrics() []prometheus.Collector {
-	return []prometheus.Collector{stepsTotal, clusterUp, leading, waitingDeletes, lostEvents, tokenEnds, objects}
-}
+var (
+	stepsTotal = metric.Fedsync.Counters("steps_total",
+		"Steps carried out, by cluster, verb (create, update, adopt, delete, release) and outcome: done, taken, refused or failed.", "cluster", "verb", "outcome")
+	clusterUp = metric.Fedsync.Gauges("cluster_reachable",
+		"1 while a cluster's API answers.", "cluster")
+	leading = metric.Fedsync.Gauge("leading",
+		"1 while this one writes.")
+	waitingDeletes = metric.Fedsync.Gauge("waiting_deletions",
+		"Deletions that wait for an operator to confirm them.")
+	lostEvents = metric.Fedsync.Counter("lost_events_total",
+		"Events that couldn't be written.")
+	tokenEnds = metric.Fedsync.Gauges("token_ends_timestamp_seconds",
+		"When the token of an account in a cluster ends, unless it is renewed.", "cluster", "account")
+	objects = metric.Fedsync.Gauges("objects",
+		"Federated objects in clusters, by cluster, kind and state: Applied, Pending, Failed, NameTaken, NotServed, Unreachable, Deleting, Waiting or Finished.", "cluster", "kind", "state")
+)
 
 // forgetMember drops the metrics of a cluster that has left.
 func forgetMember(name string) {

@@ -3,32 +3,25 @@ package fastpath
 import (
 	"time"
 
-	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/acl"
 	"github.com/coredns/coredns/plugin/metrics/vars"
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dns/rrl"
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
 var (
-	listening = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "fast_path",
-		Help: "Whether questions to a server are answered past the chain of plugins where they can be (1), or by the chain only (0).",
-	}, []string{"server"})
-	questions = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "fast_questions_total",
-		Help: "Questions that came by the fast path, by the way they took from there: fast, chain, or lost (more waited for the chain than may).",
-	}, []string{"server", "way"})
-	RateLimited = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "rate_limited_total",
-		Help: "Answers beyond the rate of their client's network, by what became of them: drop, slip (truncated), or would be with rrl observe.",
-	}, []string{"server", "action"})
+	listening = metric.Fedns.Gauges("fast_path",
+		"Whether questions to a server are answered past the chain of plugins where they can be (1), or by the chain only (0).", "server")
+	questions = metric.Fedns.Counters("fast_questions_total",
+		"Questions that came by the fast path, by the way they took from there: fast, chain, or lost (256 waited for the chain already; of connections 4096, and they get SERVFAIL).", "server", "way")
+	RateLimited = metric.Fedns.Counters("rate_limited_total",
+		"Answers beyond the rate of their client's network, by what became of them: drop, slip (truncated), or would be with rrl observe.", "server", "action")
 )
 
 // A counter counts between two flushes what a counter is then told.

@@ -1,17 +1,11 @@
 package fastpath
 
 import (
-	"github.com/coredns/coredns/plugin"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/internal/metric"
 )
 
-var Reflected = promauto.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "reflected_total",
-	Help: "Questions in datagrams from the port of another service (echo, chargen, NTP, LDAP, SSDP, memcached), which are not answered.",
-}, []string{"server"})
+var Reflected = metric.Fedns.Counters("reflected_total",
+	"Questions in datagrams from the port of another service (echo, chargen, NTP, LDAP, SSDP, memcached), which aren't answered.", "server")
 
 // Reflects says whether a datagram comes from the port of a service that answers whatever
 // it is sent, or sends much for little: nobody asks from there, and an answer would have

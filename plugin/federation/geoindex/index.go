@@ -15,14 +15,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coredns/coredns/plugin"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/geo"
 	"github.com/fedns/fedns/internal/geo/mmdb"
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
@@ -31,14 +28,10 @@ import (
 )
 
 var (
-	geoErrors = promauto.NewCounterVec(prometheus.CounterOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "geo_errors_total",
-		Help: "Geographic databases that couldn't be read, and networks that are said to be in no region there is.",
-	}, []string{"federation"})
-	geoBuilt = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "geo_database_built_seconds",
-		Help: "When the geographic database that is used was made, in seconds since 1970; 0: there is none.",
-	}, []string{"federation"})
+	geoErrors = metric.Fedns.Counters("geo_errors_total",
+		"Geographic databases that couldn't be read, and networks that are said to be in no region there is.", "federation")
+	geoBuilt = metric.Fedns.Gauges("geo_database_built_seconds",
+		"When the geographic database that is used was made, in seconds since 1970; 0: there is none.", "federation")
 )
 
 // Options is what a stanza says of where regions and clients are.

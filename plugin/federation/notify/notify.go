@@ -12,18 +12,14 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
-var sent = promauto.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "notifies_total",
-	Help: "NOTIFY messages to secondaries, by what became of them: acknowledged, refused (it answered with an error), or unanswered.",
-}, []string{"zone", "secondary", "outcome"})
+var sent = metric.Fedns.Counters("notifies_total",
+	"NOTIFY messages to secondaries, by what became of them: acknowledged, refused (it answered with an error), or unanswered.", "zone", "secondary", "outcome")
 
 const (
 	// gap is the least time between two messages to a secondary. The serial moves once a second at most.

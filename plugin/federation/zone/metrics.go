@@ -1,14 +1,8 @@
 package zone
 
 import (
-	"github.com/coredns/coredns/plugin"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"github.com/fedns/fedns/plugin/federation/observe"
+	"github.com/fedns/fedns/internal/metric"
 )
 
-var Answers = promauto.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace, Subsystem: observe.PluginName, Name: "answers_total",
-	Help: "Answers by outcome (success, fallback, nodata, nxdomain, servfail, delegation, refused) and scope (zonal, regional, global, local, apex, none).",
-}, []string{"server", "outcome", "scope"})
+var Answers = metric.Fedns.Counters("answers_total",
+	"Answers by outcome (success, fallback (by a wider scope), nodata, nxdomain, servfail, delegation, refused) and scope (zonal, regional, global, local, apex, none).", "server", "outcome", "scope")
