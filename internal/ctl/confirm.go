@@ -71,7 +71,7 @@ func waits(ctx context.Context, api *kube.API) (*waitlist, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ConfigMap %s/%s: %w", v1alpha1.System, controller.WaitingName, err)
 	}
-	w.Digest, w.version = o.GetAnnotations()[controller.DigestOf], o.GetResourceVersion()
+	w.Digest, w.version = o.GetAnnotations()[v1alpha1.DigestOf], o.GetResourceVersion()
 	data, _, err := unstructured.NestedStringMap(o.Object, "data")
 	if err != nil {
 		return nil, fmt.Errorf("ConfigMap %s/%s: %w", v1alpha1.System, controller.WaitingName, err)
@@ -106,7 +106,7 @@ func (c *confirm) run(ctx context.Context) error {
 	case n == 0:
 		return nil
 	case w.Digest == "":
-		return fmt.Errorf("ConfigMap %s/%s has no %s: it isn't fedsync's", v1alpha1.System, controller.WaitingName, controller.DigestOf)
+		return fmt.Errorf("ConfigMap %s/%s has no %s: it isn't fedsync's", v1alpha1.System, controller.WaitingName, v1alpha1.DigestOf)
 	case !c.yes && c.Stdin == nil:
 		fmt.Fprintln(c.Stderr, "nothing is confirmed; --yes confirms exactly these")
 		return nil
@@ -116,7 +116,7 @@ func (c *confirm) run(ctx context.Context) error {
 	}
 	// Only if the list is still the one that was shown.
 	_, err = api.Merge(ctx, builtin.ConfigMaps, v1alpha1.System, controller.WaitingName, map[string]any{"metadata": map[string]any{
-		"resourceVersion": w.version, "annotations": map[string]any{controller.Confirmed: w.Digest},
+		"resourceVersion": w.version, "annotations": map[string]any{v1alpha1.Confirmed: w.Digest},
 	}}, agent, "")
 	if kube.Conflict(err) || kube.Missing(err) {
 		return errChanged

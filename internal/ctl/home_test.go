@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
-	"github.com/fedns/fedns/internal/sync/controller"
 )
 
 // A home is the API of a federation, with as much of it as fedctl needs: objects by
@@ -131,7 +130,7 @@ func (h *home) fed(args ...string) (stdout, stderr string, code int) {
 }
 
 func (h *home) list(digest string, lines ...string) {
-	o := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "fedsync-waiting", "namespace": v1alpha1.System, "annotations": map[string]any{controller.DigestOf: digest}}}
+	o := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "fedsync-waiting", "namespace": v1alpha1.System, "annotations": map[string]any{v1alpha1.DigestOf: digest}}}
 	if len(lines) > 0 {
 		o["data"] = map[string]any{"eu": strings.Join(lines, "\n") + "\n"}
 	}
@@ -149,12 +148,12 @@ func TestConfirm(t *testing.T) {
 	if want := "cluster eu: 2 deletions\n  " + one + "\n  " + two + "\n"; out != want || code != 0 || !strings.Contains(stderr, "--yes confirms exactly these") {
 		t.Errorf("shown: exit %d, %s%s", code, out, stderr)
 	}
-	if annotation(h.objects[waiting], controller.Confirmed) != "" {
+	if annotation(h.objects[waiting], v1alpha1.Confirmed) != "" {
 		t.Error("shown, and confirmed")
 	}
 	// fedsync takes it, and others have come to wait meanwhile.
 	h.after = func(h *home, _ *http.Request) {
-		if annotation(h.objects[waiting], controller.Confirmed) != "d1" {
+		if annotation(h.objects[waiting], v1alpha1.Confirmed) != "d1" {
 			h.t.Errorf("confirmed as %v", h.objects[waiting]["metadata"])
 		}
 		h.list("d2", "ConfigMap shop/c: it goes")

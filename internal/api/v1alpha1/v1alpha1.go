@@ -51,6 +51,19 @@ const (
 // AndDrained is added to the reason of Ready while a cluster is drained.
 const AndDrained = ",Drained"
 
+// What users write on Services, Ingresses, Gateways and routes in a member.
+const (
+	Export       = "fedns.io/export" // a label, "true"
+	Addresses    = "fedns.io/addresses"
+	TTL          = "fedns.io/ttl"
+	Policy       = "fedns.io/policy"
+	Weight       = "fedns.io/weight"
+	Probe        = "fedns.io/probe"
+	ProbeAddress = "fedns.io/probe-address"
+	Front        = "fedns.io/front"
+	Hostname     = "fedns.io/hostname"
+)
+
 // What operators write on a federated object.
 const (
 	Selector    = "fedns.io/cluster-selector"
@@ -84,7 +97,6 @@ const (
 	Fedctl    = "fedctl"                       // its value
 	ManagedBy = "fedns.io/managed-by"          // a label, on objects in clusters
 	Fedsync   = "fedsync"                      // its value, and the name of the field manager
-	Export    = "fedns.io/export"              // a label, "true", on Services and Ingresses in clusters
 	// Federation is the name of the federation an object in a cluster belongs to.
 	Federation = "fedns.io/federation"
 	// Applied is a hash of what was applied last.
@@ -93,4 +105,25 @@ const (
 	StatusOf = "fedns.io/status"
 	// Finalizer holds a federated object until its like are gone from the clusters.
 	Finalizer = "fedns.io/fedsync"
+)
+
+// What fedctl and fedns write.
+const (
+	// MemberName, on the service accounts in a member, is what it is called.
+	MemberName = "fedns.io/cluster"
+	// MemberIdentity, on the Secrets of a cluster, tells which one it is.
+	MemberIdentity = "fedns.io/cluster-identity"
+	// AddedKinds, on a role, are the kinds that were added to it.
+	AddedKinds = "fedns.io/kinds"
+	// EtcdFormed, on etcd's StatefulSet, is that its members know each other.
+	EtcdFormed = "fedns.io/etcd-formed"
+	// Restoring, on an object, is that it isn't as it was in all respects yet. It is gone with the last write, which
+	// gives the object all that it had.
+	Restoring = "fedns.io/restoring"
+	// Publishes, a label, says of a DNSEndpoint which federation's names are in it, and Domain under which domain.
+	Publishes = "fedns.io/publishes"
+	Domain    = "fedns.io/domain"
+	// DigestOf, on the list of deletions that wait, is its digest; Confirmed, of the same value, lets them go.
+	DigestOf  = "fedns.io/digest"
+	Confirmed = "fedns.io/confirmed"
 )

@@ -26,9 +26,6 @@ var Kind = v1alpha1.Kind{Group: "externaldns.k8s.io", Version: "v1alpha1", Name:
 
 const (
 	manager = "fedns"
-	// publisherLabel says of an object which federation's names are in it, and domainLabel under which domain.
-	publisherLabel = "fedns.io/publishes"
-	domainLabel    = "fedns.io/domain"
 	// gap is the least time between two writes of an object. External-dns looks once a second at most, and providers bill
 	// calls, or limit them.
 	gap         = 5 * time.Second
@@ -67,13 +64,13 @@ func (w *Writer) labels() map[string]string {
 		_, _ = h.Write([]byte(domain)) // it takes everything
 		domain = fmt.Sprintf("%x", h.Sum64())
 	}
-	return map[string]string{publisherLabel: w.Federation, domainLabel: domain, "app.kubernetes.io/managed-by": manager}
+	return map[string]string{v1alpha1.Publishes: w.Federation, v1alpha1.Domain: domain, "app.kubernetes.io/managed-by": manager}
 }
 
 // Load begins with the objects that are there.
 func (w *Writer) Load(ctx context.Context) error {
 	l := w.labels()
-	all, err := w.API.List(ctx, Kind, w.Namespace, fmt.Sprintf("%s=%s,%s=%s", publisherLabel, l[publisherLabel], domainLabel, l[domainLabel]))
+	all, err := w.API.List(ctx, Kind, w.Namespace, fmt.Sprintf("%s=%s,%s=%s", v1alpha1.Publishes, l[v1alpha1.Publishes], v1alpha1.Domain, l[v1alpha1.Domain]))
 	if err != nil {
 		return err
 	}
@@ -204,7 +201,7 @@ func (w *Writer) write(ctx context.Context, name string) error {
 	e, wanted := w.want[name]
 	if !wanted {
 		o, err := w.API.Get(ctx, Kind, w.Namespace, name)
-		if err == nil && o.GetLabels()[publisherLabel] == w.Federation {
+		if err == nil && o.GetLabels()[v1alpha1.Publishes] == w.Federation {
 			err = w.API.Delete(ctx, Kind, w.Namespace, name, o.GetUID())
 		}
 		if err != nil && !kube.Missing(err) {

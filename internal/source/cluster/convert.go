@@ -15,25 +15,15 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/source/probe"
 )
 
-// What users write on Services and Ingresses.
-const (
-	annotationAddresses = "fedns.io/addresses"
-	annotationTTL       = "fedns.io/ttl"
-	annotationPolicy    = "fedns.io/policy"
-	annotationWeight    = "fedns.io/weight"
-	annotationProbe     = "fedns.io/probe"
-	annotationProbeAt   = "fedns.io/probe-address"
-	annotationFront     = "fedns.io/front"
-	annotationHostname  = "fedns.io/hostname"
-	// annotationExternalDNS is external-dns's, which is read too.
-	annotationExternalDNS = "external-dns.alpha.kubernetes.io/hostname"
-)
+// annotationExternalDNS is external-dns's, which is read too.
+const annotationExternalDNS = "external-dns.alpha.kubernetes.io/hostname"
 
 // Where nodes say that they stand: today's label first, then the one before it.
 var (
@@ -71,7 +61,7 @@ func service(o *corev1.Service, local bool) (*shard.Service, []string) {
 		}
 		d.port(p)
 	}
-	d.named(annotationHostname, o.Annotations[annotationHostname], false)
+	d.named(v1alpha1.Hostname, o.Annotations[v1alpha1.Hostname], false)
 	d.named(annotationExternalDNS, o.Annotations[annotationExternalDNS], true)
 	if o.Spec.Type == corev1.ServiceTypeExternalName {
 		return d.Service, d.problems // an alias of somewhere else: no addresses, whatever is written on it
@@ -109,7 +99,7 @@ func (d *draft) fronted(annotations map[string]string) {
 
 // front reads which Service an object names as the one that clients come in by; zero: none.
 func front(annotations map[string]string) (k snapshot.Key, err error) {
-	s, ok := annotations[annotationFront]
+	s, ok := annotations[v1alpha1.Front]
 	if !ok {
 		return k, nil
 	}
@@ -120,7 +110,7 @@ func front(annotations map[string]string) (k snapshot.Key, err error) {
 		}
 	}
 	if !ok {
-		return k, fmt.Errorf("annotation %s: %q is not NAMESPACE/SERVICE", annotationFront, s)
+		return k, fmt.Errorf("annotation %s: %q is not NAMESPACE/SERVICE", v1alpha1.Front, s)
 	}
 	return snapshot.Key{Namespace: intern(namespace), Name: intern(name)}, nil
 }
@@ -187,10 +177,10 @@ func begin(m *metav1.ObjectMeta, k snapshot.Kind) *draft {
 	if !m.CreationTimestamp.IsZero() {
 		d.Created = m.CreationTimestamp.Unix()
 	}
-	if s, ok := m.Annotations[annotationTTL]; ok {
+	if s, ok := m.Annotations[v1alpha1.TTL]; ok {
 		ttl, err := parseTTL(s)
 		if err != nil {
-			d.problem("annotation %s: %v; ignored", annotationTTL, err)
+			d.problem("annotation %s: %v; ignored", v1alpha1.TTL, err)
 		}
 		d.TTL = ttl
 	}
@@ -207,19 +197,19 @@ const maxWeight = 65535
 
 // chosen takes how an object asks for answers to be chosen.
 func (d *draft) chosen(annotations map[string]string) {
-	if s, ok := annotations[annotationPolicy]; ok {
+	if s, ok := annotations[v1alpha1.Policy]; ok {
 		p, err := snapshot.ParsePolicy(strings.Fields(s))
 		if err != nil {
-			d.problem("annotation %s: %v; ignored", annotationPolicy, err)
+			d.problem("annotation %s: %v; ignored", v1alpha1.Policy, err)
 		} else {
 			d.Policy = intern(p.String())
 		}
 	}
 	d.Weight = defaultWeight
-	if s, ok := annotations[annotationWeight]; ok {
+	if s, ok := annotations[v1alpha1.Weight]; ok {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 0 || n > maxWeight {
-			d.problem("annotation %s: %q is not a whole number from 0 to %d; ignored", annotationWeight, s, maxWeight)
+			d.problem("annotation %s: %q is not a whole number from 0 to %d; ignored", v1alpha1.Weight, s, maxWeight)
 		} else {
 			d.Weight = uint16(n)
 		}
@@ -228,15 +218,15 @@ func (d *draft) chosen(annotations map[string]string) {
 
 // probed takes how, and where, an object asks to be probed.
 func (d *draft) probed(annotations map[string]string) {
-	if s, ok := annotations[annotationProbe]; ok {
+	if s, ok := annotations[v1alpha1.Probe]; ok {
 		spec, err := probe.Parse(strings.Fields(s))
 		if err != nil {
-			d.problem("annotation %s: %v; ignored", annotationProbe, err)
+			d.problem("annotation %s: %v; ignored", v1alpha1.Probe, err)
 		} else {
 			d.Probe = intern(spec.String())
 		}
 	}
-	s, ok := annotations[annotationProbeAt]
+	s, ok := annotations[v1alpha1.ProbeAddress]
 	if !ok {
 		return
 	}
@@ -245,7 +235,7 @@ func (d *draft) probed(annotations map[string]string) {
 		at, err = netip.AddrPortFrom(a, 0), nil
 	}
 	if err != nil || at.Addr().Zone() != "" {
-		d.problem("annotation %s: %q is not an address with an optional port; ignored", annotationProbeAt, s)
+		d.problem("annotation %s: %q is not an address with an optional port; ignored", v1alpha1.ProbeAddress, s)
 		return
 	}
 	d.ProbeAt = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
@@ -268,13 +258,13 @@ func parseTTL(s string) (uint32, error) {
 // annotated takes the addresses from the annotation, if there is one. An empty
 // one says that there are none.
 func (d *draft) annotated(annotations map[string]string) bool {
-	list, ok := annotations[annotationAddresses]
+	list, ok := annotations[v1alpha1.Addresses]
 	if !ok {
 		return false
 	}
 	for s := range strings.SplitSeq(list, ",") {
 		if s = strings.TrimSpace(s); s != "" {
-			d.address("annotation "+annotationAddresses, s)
+			d.address("annotation "+v1alpha1.Addresses, s)
 		}
 	}
 	return true

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/health"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
@@ -243,7 +244,7 @@ func (l *objectListener) kinds() (only []shard.FrontendKind) {
 func (o *object) route() (*shard.Frontend, []string) {
 	m := o.meta()
 	d := begin(&m, snapshot.Ing)
-	_, weighs := o.Metadata.Annotations[annotationWeight]
+	_, weighs := o.Metadata.Annotations[v1alpha1.Weight]
 	f := &shard.Frontend{
 		Key:    shard.FrontendKey{Kind: shard.FrontendKind(intern(o.Kind)), Namespace: d.Key.Namespace, Name: d.Key.Name},
 		Object: d.Service, Weighs: weighs,

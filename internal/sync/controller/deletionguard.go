@@ -24,12 +24,10 @@ const gather = 500 * time.Millisecond
 const window = time.Minute
 
 // Deletions that wait are listed in a ConfigMap of fedapi.System, for an operator to
-// see: a key for each cluster. DigestOf is an annotation with a digest of the list;
-// another, Confirmed, of the same value lets them go.
+// see: a key for each cluster. v1alpha1.DigestOf is an annotation with a digest of the list;
+// another, v1alpha1.Confirmed, of the same value lets them go.
 const (
 	WaitingName    = "fedsync-waiting"
-	DigestOf       = "fedns.io/digest"
-	Confirmed      = "fedns.io/confirmed"
 	strayPatience  = 10 * time.Second // an object whose federated one hasn't come by then has none
 	waitingRewrite = time.Second      // a list that grows isn't written for each line
 )
@@ -272,7 +270,7 @@ func (g *deletionGuard) write(lines map[string][]string, flights map[objectInClu
 			return nil, api.Delete(ctx, builtin.ConfigMaps, v1alpha1.System, WaitingName, "")
 		}
 		o := builtin.ConfigMaps.New(v1alpha1.System, WaitingName)
-		o.SetAnnotations(map[string]string{DigestOf: id})
+		o.SetAnnotations(map[string]string{v1alpha1.DigestOf: id})
 		o.Object["data"] = data
 		got, _, err := api.Apply(ctx, builtin.ConfigMaps, o, kube.How{Manager: agent, Force: true})
 		return got, err
@@ -293,6 +291,6 @@ func (g *deletionGuard) write(lines map[string][]string, flights map[objectInClu
 func (g *deletionGuard) heard(o *kube.Object) {
 	g.written, g.confirmed = "", ""
 	if o != nil {
-		g.written, g.confirmed = o.GetAnnotations()[DigestOf], o.GetAnnotations()[Confirmed]
+		g.written, g.confirmed = o.GetAnnotations()[v1alpha1.DigestOf], o.GetAnnotations()[v1alpha1.Confirmed]
 	}
 }

@@ -14,12 +14,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
 // The annotations that hold a selector, the first that is there counts. v1 changed
 // the name once.
 var selectorAnnotations = []string{
-	"fedns.io/cluster-selector",
+	v1alpha1.Selector,
 	"federation.kubernetes.io/cluster-selector",
 	"federation.alpha.kubernetes.io/cluster-selector",
 }

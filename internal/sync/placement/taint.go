@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
 // An Effect is what a taint does to objects that don't tolerate it.
@@ -39,17 +41,15 @@ type Toleration struct {
 	effect Effect // "" is every effect
 }
 
-const tolerationsAnnotation = "fedns.io/tolerations"
-
 // TolerationsOf reads an object's tolerations.
 func TolerationsOf(annotations map[string]string) ([]Toleration, error) {
-	s, ok := annotations[tolerationsAnnotation]
+	s, ok := annotations[v1alpha1.Tolerations]
 	if !ok {
 		return nil, nil
 	}
 	out, err := ParseTolerations(s)
 	if err != nil {
-		return nil, fmt.Errorf("annotation %s: %w", tolerationsAnnotation, err)
+		return nil, fmt.Errorf("annotation %s: %w", v1alpha1.Tolerations, err)
 	}
 	return out, nil
 }

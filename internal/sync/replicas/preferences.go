@@ -16,6 +16,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
 // limit bounds replicas and weights: Kubernetes counts replicas in an int32, and
@@ -66,9 +68,7 @@ func (p Preferences) Named() []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(p.Clusters)), func(name string) bool { return name == Others })
 }
 
-// The annotations that hold preferences. v1 had one a kind.
-const annotation = "fedns.io/preferences"
-
+// v1 are the annotations that hold preferences as the first federation had them: one a kind.
 var v1 = map[string]string{
 	"Deployment": "federation.kubernetes.io/deployment-preferences",
 	"ReplicaSet": "federation.kubernetes.io/replica-set-preferences",
@@ -78,7 +78,7 @@ var v1 = map[string]string{
 // FromAnnotations reads an object's preferences. Where it has none they are
 // Default, and found is false.
 func FromAnnotations(kind string, annotations map[string]string) (p Preferences, found bool, err error) {
-	for _, key := range []string{annotation, v1[kind]} {
+	for _, key := range []string{v1alpha1.Preferences, v1[kind]} {
 		s, ok := annotations[key]
 		if !ok || key == "" {
 			continue

@@ -15,10 +15,11 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl"
 	"github.com/fedns/fedns/internal/metric"
 	_ "github.com/fedns/fedns/internal/sync/controller" // has metrics
-	_ "github.com/fedns/fedns/plugin/federation"        // has metrics
+	"github.com/fedns/fedns/plugin/federation"
 )
 
 // parts are what is made, by its page and its mark there.
@@ -26,6 +27,14 @@ var parts = []struct {
 	page, mark string
 	made       func(root string) (string, error)
 }{
+	{"corefile.md", "options of Federation", optionsOf("Federation")},
+	{"corefile.md", "options of Cluster", optionsOf("Cluster")},
+	{"corefile.md", "options of Health", optionsOf("Health")},
+	{"corefile.md", "options of Answers", optionsOf("Answers")},
+	{"corefile.md", "options of Serving", optionsOf("Serving")},
+	{"annotations.md", "In a member cluster", marks(v1alpha1.InMembers)},
+	{"annotations.md", "On a federated object", marks(v1alpha1.OnFederated)},
+	{"annotations.md", "Written by the programs", marks(v1alpha1.ByPrograms)},
 	{"metrics.md", "metrics of fedns", func(string) (string, error) { return metrics(metric.Fedns), nil }},
 	{"metrics.md", "metrics of fedsync", func(string) (string, error) { return metrics(metric.Fedsync), nil }},
 	{"exit-codes.md", "exit codes of fedctl", func(string) (string, error) { return exitCodes(), nil }},
@@ -76,8 +85,8 @@ func run(root string, check bool) error {
 	return nil
 }
 
-// escaped is what means something else in a table.
-var escaped = strings.NewReplacer("|", `\|`, "*", `\*`)
+// plain is a text as Markdown that isn't any.
+func plain(text string) string { return strings.ReplaceAll(text, "*", `\*`) }
 
 // A table is one of Markdown.
 type table struct{ strings.Builder }
@@ -91,9 +100,31 @@ func newTable(heads ...string) *table {
 
 func (t *table) row(cells ...string) {
 	for _, c := range cells {
-		t.WriteString("| " + escaped.Replace(strings.Join(strings.Fields(c), " ")) + " ")
+		t.WriteString("| " + strings.ReplaceAll(strings.Join(strings.Fields(c), " "), "|", `\|`) + " ")
 	}
 	t.WriteString("|\n")
+}
+
+// optionsOf makes the list of the options in one part of the page.
+func optionsOf(part string) func(string) (string, error) {
+	return func(string) (string, error) {
+		all := federation.Manual()[part]
+		if len(all) == 0 {
+			return "", fmt.Errorf("there are no options of %s", part)
+		}
+		return "* " + strings.Join(all, "\n* ") + "\n", nil
+	}
+}
+
+// marks makes a table of labels and annotations.
+func marks(all []v1alpha1.Mark) func(string) (string, error) {
+	return func(string) (string, error) {
+		t := newTable("label or annotation", "what it does")
+		for _, m := range all {
+			t.row(m.Name, m.Says)
+		}
+		return t.String(), nil
+	}
 }
 
 func metrics(s *metric.Set) string {
@@ -103,7 +134,7 @@ func metrics(s *metric.Set) string {
 		if len(f.Labels) > 0 {
 			name += "{" + strings.Join(f.Labels, ",") + "}"
 		}
-		t.row("`"+name+"`", f.Kind, strings.TrimSuffix(f.Help, "."))
+		t.row("`"+name+"`", f.Kind, plain(strings.TrimSuffix(f.Help, ".")))
 	}
 	return t.String()
 }
@@ -163,7 +194,7 @@ func fields(root, kind, below string) (string, error) {
 func (s schema) rows(t *table, prefix string, shown map[string]schema) {
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		f := s.Properties[name]
-		says := f.Description
+		says := plain(f.Description)
 		if slices.Contains(s.Required, name) {
 			says += " Required."
 		}

@@ -24,10 +24,6 @@ import (
 	"github.com/fedns/fedns/internal/sync/workload"
 )
 
-// unfinishedNote is the annotation of an object that isn't as it was in all respects yet. It is
-// gone with the last write, which gives the object all that it had.
-const unfinishedNote = "fedns.io/restoring"
-
 // holdTime is how long fedsync stays away from a restore that was killed, if its mark didn't
 // keep it away.
 const holdTime = 15 * time.Second
@@ -315,7 +311,7 @@ func (r *restore) spaced(ctx context.Context, last, next *kube.Object) error {
 }
 
 // incomplete says whether an object was made by a restore, and not given all yet.
-func incomplete(o *kube.Object) bool { return o.GetAnnotations()[unfinishedNote] != "" }
+func incomplete(o *kube.Object) bool { return o.GetAnnotations()[v1alpha1.Restoring] != "" }
 
 // create makes an object without what another one would have to be there for, or what an
 // API server gives. What is there is Kubernetes's, fedctl init's, or of a restore that was
@@ -337,7 +333,7 @@ func (r *restore) create(ctx context.Context, o *kube.Object) error {
 	if notes == nil {
 		notes = map[string]string{}
 	}
-	notes[unfinishedNote] = r.Digest
+	notes[v1alpha1.Restoring] = r.Digest
 	c.SetAnnotations(notes)
 	live, err := r.api.Create(ctx, k, c, apply.Manager)
 	if kube.Conflict(err) {
@@ -398,7 +394,7 @@ func (r *restore) finish(ctx context.Context, o *kube.Object) error {
 	if len(owners) > 0 || notes[v1alpha1.StatusOf] != o.GetAnnotations()[v1alpha1.StatusOf] {
 		// By itself: of a change nobody can say that somebody else has made it.
 		now := maps.Clone(notes)
-		now[unfinishedNote] = r.Digest
+		now[v1alpha1.Restoring] = r.Digest
 		live.SetAnnotations(now)
 		live.SetOwnerReferences(owners)
 		if live, err = r.api.Put(ctx, k, live, ""); err != nil {

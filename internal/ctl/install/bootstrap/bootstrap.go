@@ -84,9 +84,6 @@ func (c Settings) Objects(r Reach) ([]*kube.Object, error) {
 	return append(out, rest...), nil
 }
 
-// kindsNote is the annotation of a role that says which kinds were added to it.
-const kindsNote = "fedns.io/kinds"
-
 // AddRules adds kinds to a ClusterRole, to read and to do what verbs say.
 func AddRules(role *kube.Object, kinds []kube.Kind, verbs ...string) {
 	if len(kinds) == 0 {
@@ -121,7 +118,7 @@ func KindsNote(kinds []kube.Kind) map[string]string {
 	if note == nil {
 		return map[string]string{}
 	}
-	return map[string]string{kindsNote: strings.Join(note, ",")}
+	return map[string]string{v1alpha1.AddedKinds: strings.Join(note, ",")}
 }
 
 // Added gives the kinds that a ClusterRole had before and those that are wanted
@@ -135,13 +132,13 @@ func Added(ctx context.Context, api *kube.API, role string, wanted []kube.Kind) 
 		return nil, fmt.Errorf("ClusterRole %s: %w", role, err)
 	}
 	out := slices.Clone(wanted)
-	for text := range strings.SplitSeq(live.GetAnnotations()[kindsNote], ",") {
+	for text := range strings.SplitSeq(live.GetAnnotations()[v1alpha1.AddedKinds], ",") {
 		if text == "" {
 			continue
 		}
 		k, err := v1alpha1.ParseKind(text)
 		if err != nil {
-			return nil, fmt.Errorf("ClusterRole %s: annotation %s: %w", role, kindsNote, err)
+			return nil, fmt.Errorf("ClusterRole %s: annotation %s: %w", role, v1alpha1.AddedKinds, err)
 		}
 		k, err = api.Find(ctx, k.Group, k.Version, k.Name)
 		if kube.Missing(err) || err != nil && isNoKind(err) {

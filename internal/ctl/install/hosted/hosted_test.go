@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/api/builtin"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
@@ -165,7 +166,7 @@ func TestHA(t *testing.T) {
 			t.Errorf("%d PodDisruptionBudgets", budgets)
 		}
 	}
-	if !strings.Contains(texts[false], "--initial-cluster-state=new") || !strings.Contains(texts[true], "--initial-cluster-state=existing") || !strings.Contains(texts[true], formedNote) {
+	if !strings.Contains(texts[false], "--initial-cluster-state=new") || !strings.Contains(texts[true], "--initial-cluster-state=existing") || !strings.Contains(texts[true], v1alpha1.EtcdFormed) {
 		t.Errorf("an etcd without data begins as\n%s\nand then as\n%s", texts[false], texts[true])
 	}
 	k := &keys{}

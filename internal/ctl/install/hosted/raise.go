@@ -125,14 +125,11 @@ func (p Plan) formedBefore(ctx context.Context, api *kube.API) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("StatefulSet %s/%s: %w", p.Namespace(), p.EtcdName(), err)
-	case o.GetAnnotations()[formedNote] != "":
+	case o.GetAnnotations()[v1alpha1.EtcdFormed] != "":
 		return true, nil
 	}
 	return number(o, "status", "readyReplicas") >= etcds, nil
 }
-
-// formedNote is the annotation of etcd's StatefulSet that remembers it.
-const formedNote = "fedns.io/etcd-formed"
 
 // readKeys reads what an earlier run made.
 func (p Plan) readKeys(ctx context.Context, api *kube.API) (*keys, error) {

@@ -328,7 +328,7 @@ func (m *Member) preflight(ctx context.Context) (identity string, err error) {
 		return "", fmt.Errorf("%s: %w", m.API.Server, err)
 	}
 	if err == nil && apply.Ours(a, m.Federation) {
-		if called := a.GetAnnotations()[clusterNote]; called != m.Cluster {
+		if called := a.GetAnnotations()[v1alpha1.MemberName]; called != m.Cluster {
 			return "", advice.Errorf("fedctl unjoin "+called+" first", "%s is cluster %s of federation %s already", m.API.Server, called, m.Federation)
 		}
 	}
@@ -359,7 +359,7 @@ func (m *Member) identity(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("secret %s: %w", name, err)
 		}
-		if id := o.GetAnnotations()[identityNote]; id != "" {
+		if id := o.GetAnnotations()[v1alpha1.MemberIdentity]; id != "" {
 			return id, nil
 		}
 	}

@@ -48,14 +48,6 @@ func (m *Member) writer() string { return v1alpha1.WriterAccount(m.Federation) }
 // cluster's name is.
 func Reader(cluster string) string { return cluster + ".cluster" }
 
-// Annotations of what is made.
-const (
-	// clusterNote, on the service accounts in a member, is what it is called.
-	clusterNote = "fedns.io/cluster"
-	// identityNote, on the Secrets of a cluster, tells which one it is.
-	identityNote = "fedns.io/cluster-identity"
-)
-
 // secrets are the two of a cluster, in the API of the federation. life is how long their tokens are to last.
 func (m *Member) secrets(identity string, life time.Duration, reader, writer []byte) []*kube.Object {
 	var out []*kube.Object
@@ -64,7 +56,7 @@ func (m *Member) secrets(identity string, life time.Duration, reader, writer []b
 		content []byte
 	}{{Reader(m.Cluster), reader}, {Reader(m.Cluster) + v1alpha1.WriterSuffix, writer}} {
 		o := kube.NewSecret(v1alpha1.System, s.name, map[string][]byte{v1alpha1.KubeconfigKey: s.content})
-		notes := map[string]string{clusterNote: m.Cluster, identityNote: identity}
+		notes := map[string]string{v1alpha1.MemberName: m.Cluster, v1alpha1.MemberIdentity: identity}
 		if life > 0 {
 			notes[v1alpha1.TokenLife] = life.String()
 		}

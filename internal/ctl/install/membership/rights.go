@@ -66,7 +66,7 @@ func (m *Member) Objects(r Rights) ([]*kube.Object, error) {
 	var out []*kube.Object
 	for _, role := range []*kube.Object{reader, writer} {
 		account := builtin.ServiceAccounts.New(v1alpha1.System, role.GetName())
-		account.SetAnnotations(map[string]string{clusterNote: m.Cluster})
+		account.SetAnnotations(map[string]string{v1alpha1.MemberName: m.Cluster})
 		// No pod runs as this account: its token is for a program elsewhere.
 		account.Object["automountServiceAccountToken"] = false
 		out = append(out, account, role, bound(builtin.ClusterRoleBindings.New("", role.GetName()), role))

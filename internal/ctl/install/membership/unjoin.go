@@ -118,7 +118,7 @@ func (m *Member) same(ctx context.Context, member bool) error {
 	if err != nil || !apply.Ours(a, m.Federation) {
 		return m.stranger(ctx)
 	}
-	if called := a.GetAnnotations()[clusterNote]; called != m.Cluster {
+	if called := a.GetAnnotations()[v1alpha1.MemberName]; called != m.Cluster {
 		return advice.Errorf("fedctl unjoin "+called, "%s is cluster %s of federation %s", m.API.Server, called, m.Federation)
 	}
 	return nil
