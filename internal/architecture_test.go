@@ -4,9 +4,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,7 +25,7 @@ func TestArchitecture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]map[string]bool{}
+	known := map[string]map[string]*declaration{}
 	found := named.FindAllStringSubmatch(string(text), -1)
 	for _, m := range found {
 		folder, name := m[1], m[2]
@@ -33,7 +35,7 @@ func TestArchitecture(t *testing.T) {
 		if known[folder] == nil {
 			known[folder] = declared(t, filepath.Join("..", folder))
 		}
-		if !known[folder][name] {
+		if known[folder][name] == nil {
 			t.Errorf("ARCHITECTURE.md speaks of %s in %s; there is none", name, folder)
 		}
 	}
@@ -50,10 +52,79 @@ func TestArchitecture(t *testing.T) {
 	}
 }
 
-// declared are the functions, methods (TYPE.NAME) and types of a folder.
-func declared(t *testing.T, folder string) map[string]bool {
-	t.Helper()
+// mostFiles is how many files one walk may lead through.
+const mostFiles = 6
+
+// The walks of ARCHITECTURE.md go from call to call, and through few files.
+func TestWalks(t *testing.T) {
+	text, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Four walks\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	walks := strings.Split(section, "\n* ")[1:]
+	if len(walks) != 4 {
+		t.Fatalf("there are %d walks", len(walks))
+	}
+	known := map[string]map[string]*declaration{}
+	for _, walk := range walks {
+		title, _, _ := strings.Cut(walk, ":")
+		files := map[string]bool{}
+		for chain := range strings.SplitSeq(walk, ";") {
+			var caller *declaration
+			for step := range strings.SplitSeq(chain, ">") {
+				m := named.FindStringSubmatch(step)
+				if m == nil {
+					t.Errorf("%s: %q names no function", title, step)
+					break
+				}
+				if known[m[1]] == nil {
+					known[m[1]] = declared(t, filepath.Join("..", m[1]))
+				}
+				d := known[m[1]][m[2]]
+				if d == nil {
+					t.Errorf("%s: there is no %s.%s", title, m[1], m[2])
+					break
+				}
+				if name := m[2][strings.LastIndex(m[2], ".")+1:]; caller != nil && !caller.calls[name] {
+					t.Errorf("%s: who comes before %s.%s doesn't call it", title, m[1], m[2])
+				}
+				caller, files[d.file] = d, true
+			}
+		}
+		if len(files) > mostFiles {
+			t.Errorf("%s: leads through %d files: %v", title, len(files), slices.Sorted(maps.Keys(files)))
+		}
+	}
+}
+
+// A declaration is where a function or a type stands, and what the function calls.
+type declaration struct {
+	file  string
+	calls map[string]bool // by the last word of what is called
+}
+
+func callsOf(f *ast.FuncDecl) map[string]bool {
 	out := map[string]bool{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if c, ok := n.(*ast.CallExpr); ok {
+			switch of := c.Fun.(type) {
+			case *ast.Ident:
+				out[of.Name] = true
+			case *ast.SelectorExpr:
+				out[of.Sel.Name] = true
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// declared are the functions, methods (TYPE.NAME) and types of a folder.
+func declared(t *testing.T, folder string) map[string]*declaration {
+	t.Helper()
+	out := map[string]*declaration{}
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -80,11 +151,11 @@ func declared(t *testing.T, folder string) map[string]bool {
 						name = id.Name + "." + name
 					}
 				}
-				out[name] = true
+				out[name] = &declaration{path, callsOf(d)}
 			case *ast.GenDecl:
 				for _, s := range d.Specs {
 					if s, ok := s.(*ast.TypeSpec); ok {
-						out[s.Name.Name] = true
+						out[s.Name.Name] = &declaration{file: path}
 					}
 				}
 			}

@@ -3,8 +3,10 @@ package zone
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // An action is what becomes of a question for a name in a domain.
@@ -24,6 +26,22 @@ type question struct {
 	labels  []string // before the domain
 	from    netip.Addr
 	network netip.Prefix // of the client, as who asks says; invalid: nothing is said
+}
+
+// Resolve answers for a name of the domain, in lower case, from what clusters say;
+// labels are those before it, and static are its records.
+func (d *Domain) Resolve(s *snapshot.Snapshot, static *Static, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
+	if d.Lead != nil {
+		return answer.Inside(s, d.Members[0], labels, t, now)
+	}
+	return Resolve(s, d.Members, static, name, labels, t, now)
+}
+
+// Resolve is that for some of a domain's federations.
+func Resolve(s *snapshot.Snapshot, members []answer.Member, static *Static, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
+	a := answer.Resolve(s, members, labels, t, now)
+	orHost(&a, s, members, static, name, labels, t, now)
+	return a
 }
 
 // decide decides about a question, given what the federations have for the name, of which

@@ -22,22 +22,6 @@ func orHost(a *answer.Answer, s *snapshot.Snapshot, members []answer.Member, sta
 	}
 }
 
-// Resolve answers for a name of the domain, in lower case, from what clusters say;
-// labels are those before it, and static are its records.
-func (d *Domain) Resolve(s *snapshot.Snapshot, static *Static, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
-	if d.Lead != nil {
-		return answer.Inside(s, d.Members[0], labels, t, now)
-	}
-	return Resolve(s, d.Members, static, name, labels, t, now)
-}
-
-// Resolve is that for some of a domain's federations.
-func Resolve(s *snapshot.Snapshot, members []answer.Member, static *Static, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
-	a := answer.Resolve(s, members, labels, t, now)
-	orHost(&a, s, members, static, name, labels, t, now)
-	return a
-}
-
 // addressed says whether the domain's own name has static addresses.
 func (a *Static) addressed() bool {
 	return a.Zone.Has(string(a.domain), dns.TypeA) || a.Zone.Has(string(a.domain), dns.TypeAAAA)
