@@ -121,8 +121,12 @@ func (l *lists) WatchWithContext(ctx context.Context, o metav1.ListOptions) (wat
 	}
 	return apireply.Watch(w, l.api.silence, func(e watch.Event) (watch.Event, bool) {
 		err := l.pages.Event(e)
-		if err == nil {
-			err = l.take(e)
+		switch {
+		case err != nil:
+		case e.Type == watch.Error:
+			err = apireply.Beyond(apierrors.FromObject(e.Object))
+		default:
+			err = l.tally.Take(e, apireply.Weigh)
 		}
 		if err != nil {
 			// A reflector would pass over it, and go on from its version.
@@ -131,23 +135,6 @@ func (l *lists) WatchWithContext(ctx context.Context, o metav1.ListOptions) (wat
 		}
 		return e, true
 	}, nil), nil
-}
-
-// take notes what an object of a watch counts for, or says why it can't be taken in.
-func (l *lists) take(e watch.Event) error {
-	if e.Type == watch.Error {
-		return apireply.Beyond(apierrors.FromObject(e.Object))
-	}
-	o, ok := e.Object.(*Object)
-	if !ok || e.Type == watch.Bookmark {
-		return nil
-	}
-	key := cache.NewObjectName(o.GetNamespace(), o.GetName()).String()
-	if e.Type == watch.Deleted {
-		l.tally.Drop(key)
-		return nil
-	}
-	return l.tally.Set(key, apireply.Weigh(o))
 }
 
 func (l *lists) failed(ctx context.Context, err error) {

@@ -8,7 +8,9 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 )
 
 // Bounds are how much of an API is taken in. An API that has been taken over, or a
@@ -192,6 +194,23 @@ func (t *Tally) Set(key string, l Load) error {
 	}
 	t.of[key], t.sum = l, t.sum.minus(was).plus(l)
 	return nil
+}
+
+// Take notes what an object of a watch counts for, as weigh says, or says why it can't be taken in.
+func (t *Tally) Take(e watch.Event, weigh func(runtime.Object) Load) error {
+	o, ok := e.Object.(metav1.Object)
+	if !ok || e.Type == watch.Bookmark {
+		return nil
+	}
+	key := o.GetName()
+	if o.GetNamespace() != "" {
+		key = o.GetNamespace() + "/" + key
+	}
+	if e.Type == watch.Deleted {
+		t.Drop(key)
+		return nil
+	}
+	return t.Set(key, weigh(e.Object))
 }
 
 // Drop notes that an object is gone.

@@ -462,7 +462,7 @@ func (l *listener) event(ctx context.Context, e watch.Event, streamed, partly bo
 		err = &apireply.UnexpectedReply{What: fmt.Sprintf("a watch of %s that tells of a %T", l.name, e.Object)}
 	}
 	if err == nil {
-		err = l.take(e)
+		err = l.tally.Take(e, weigh)
 	}
 	if err != nil {
 		// A reflector would pass over it, and go on from its version.
@@ -481,20 +481,6 @@ func (l *listener) event(ctx context.Context, e watch.Event, streamed, partly bo
 		l.history.saw(o.GetResourceVersion())
 	}
 	return e
-}
-
-// take notes what an object of a watch counts for, or says why it can't be taken in.
-func (l *listener) take(e watch.Event) error {
-	o, ok := e.Object.(metav1.Object)
-	if !ok || e.Type == watch.Bookmark {
-		return nil
-	}
-	key := cache.NewObjectName(o.GetNamespace(), o.GetName()).String()
-	if e.Type == watch.Deleted {
-		l.tally.Drop(key)
-		return nil
-	}
-	return l.tally.Set(key, weigh(e.Object))
 }
 
 // weigh is what an object counts for among all that an API has.

@@ -182,7 +182,7 @@ func (s *Status) services(ctx context.Context, v url.Values) (any, error) {
 	}
 	current := s.Block.Current.Load()
 	out := report.Services{Serial: current.Serial, Services: []report.Service{}}
-	var all []listed
+	page := listing{wanted: wanted, into: &out}
 	for i, f := range current.Federations {
 		if wanted.federation != nil && *wanted.federation != f.Name {
 			continue
@@ -201,20 +201,10 @@ func (s *Status) services(ctx context.Context, v url.Values) (any, error) {
 			}
 		}
 		for k, svc := range seen {
-			if !wanted.takes(k, rows[k]) {
-				continue
-			}
-			out.Total++
-			if at := strings.Join([]string{f.Name, k.Namespace, k.Name, k.Kind.String()}, "/"); at > wanted.after {
-				all = append(all, listed{at, i, svc})
-			}
+			page.add(f.Name, i, svc, rows[k])
 		}
 	}
-	slices.SortFunc(all, func(a, b listed) int { return cmp.Compare(a.at, b.at) })
-	if len(all) > n {
-		all = all[:n]
-		out.Next = all[n-1].at
-	}
+	all := page.first(n)
 	for _, e := range all {
 		out.Services = append(out.Services, s.service(current, e.federation, e.service))
 	}
@@ -226,6 +216,35 @@ type listed struct {
 	at         string // its place in the order, and in a cursor
 	federation int
 	service    *snapshot.Service
+}
+
+// A listing gathers the services that are asked for, for one page of them.
+type listing struct {
+	wanted serviceFilter
+	into   *report.Services // has how many there are, and where the next page begins
+	all    []listed
+}
+
+// add takes a service in, if it is asked for; well says how it stands.
+func (l *listing) add(federation string, i int, svc *snapshot.Service, well bool) {
+	k := svc.Key
+	if !l.wanted.takes(k, well) {
+		return
+	}
+	l.into.Total++
+	if at := strings.Join([]string{federation, k.Namespace, k.Name, k.Kind.String()}, "/"); at > l.wanted.after {
+		l.all = append(l.all, listed{at, i, svc})
+	}
+}
+
+// first are the first n, in their order.
+func (l *listing) first(n int) []listed {
+	slices.SortFunc(l.all, func(a, b listed) int { return cmp.Compare(a.at, b.at) })
+	if len(l.all) > n {
+		l.all = l.all[:n]
+		l.into.Next = l.all[n-1].at
+	}
+	return l.all
 }
 
 // pieces adds to each service of a page what its shards are.

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fedns/fedns/internal/api/report"
@@ -158,7 +157,7 @@ func (s *Status) servicesAt(ctx context.Context, wanted serviceFilter, n int, at
 		return nil, err
 	}
 	out := report.Services{Serial: old.Serial, Services: []report.Service{}}
-	var all []listed
+	page := listing{wanted: wanted, into: &out}
 	known := make([]map[string]map[string]verdict, len(old.Federations))
 	for i, f := range old.Federations {
 		if wanted.federation != nil && *wanted.federation != f.Name {
@@ -166,26 +165,14 @@ func (s *Status) servicesAt(ctx context.Context, wanted serviceFilter, n int, at
 		}
 		known[i] = s.verdicts(f.Name, at)
 		for svc := range every(f) {
-			k := svc.Key
-			if !wanted.takes(k, s.wellAt(svc, known[i])) {
-				continue
-			}
-			out.Total++
-			if at := strings.Join([]string{f.Name, k.Namespace, k.Name, k.Kind.String()}, "/"); at > wanted.after {
-				all = append(all, listed{at, i, svc})
-			}
+			page.add(f.Name, i, svc, s.wellAt(svc, known[i]))
 		}
-	}
-	slices.SortFunc(all, func(a, b listed) int { return cmp.Compare(a.at, b.at) })
-	if len(all) > n {
-		all = all[:n]
-		out.Next = all[n-1].at
 	}
 	names, err := s.clusterNames(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range all {
+	for _, e := range page.first(n) {
 		svc := s.service(old, e.federation, e.service)
 		svc.Healthy = s.wellAt(e.service, known[e.federation])
 		svc.Shards = piecesAt(e.service, names[e.federation], known[e.federation][pipeline.Spell(e.service.Key)], unix(at))
