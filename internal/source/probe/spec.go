@@ -26,6 +26,9 @@ const kinds = "none, tcp, http or https"
 
 func (k Kind) String() string { return [...]string{"none", "tcp", "http", "https"}[k] }
 
+// asksHTTP says whether it has a path, statuses and a host.
+func (k Kind) asksHTTP() bool { return k == HTTP || k == HTTPS }
+
 // A Spec says how to probe. Two that are equal ask the same.
 type Spec struct {
 	Kind              Kind
@@ -131,8 +134,8 @@ var options = []struct {
 	set  func(s *Spec, v string) error
 }{
 	{"host", func(s *Spec, v string) (err error) {
-		if s.Kind == TCP {
-			return errors.New("a tcp probe names none; http and https do")
+		if !s.Kind.asksHTTP() {
+			return fmt.Errorf("a %s probe names none; http and https do", s.Kind)
 		}
 		s.Host, err = host(v)
 		return err
@@ -170,7 +173,7 @@ next:
 			continue next
 		}
 		may := "port, interval, timeout, fall and rise"
-		if s.Kind != TCP {
+		if s.Kind.asksHTTP() {
 			may = "a path, statuses, host, " + may
 		}
 		return fmt.Errorf("%q can't stand here; after %s come %s", words[0], s.Kind, may)
@@ -246,7 +249,7 @@ func (s Spec) String() string {
 	if s.Kind == None {
 		return b.String()
 	}
-	if s.Kind != TCP {
+	if s.Kind.asksHTTP() {
 		fmt.Fprintf(&b, " %s %d-%d", s.Path, s.Low, s.High)
 	}
 	if s.Host != "" {
