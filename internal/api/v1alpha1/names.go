@@ -1,6 +1,8 @@
 package v1alpha1
 
 // A Mark is what the manual says of a label or an annotation, or of several that say one thing.
+//
+// +kubebuilder:object:generate=false
 type Mark struct {
 	Name string // as it is written, in Markdown
 	Says string // what it does or says, in Markdown
