@@ -173,8 +173,11 @@ func fields(root, kind, below string) (string, error) {
 			}
 		}
 	}
-	if err := yaml.Unmarshal(text, &definition); err != nil || len(definition.Spec.Versions) != 1 {
-		return "", fmt.Errorf("%s: has %d versions, not one: %v", path, len(definition.Spec.Versions), err)
+	if err := yaml.Unmarshal(text, &definition); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	if n := len(definition.Spec.Versions); n != 1 {
+		return "", fmt.Errorf("%s: has %d versions, not one", path, n)
 	}
 	s := definition.Spec.Versions[0].Schema.OpenAPIV3Schema
 	head := "field"
