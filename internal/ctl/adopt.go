@@ -57,6 +57,8 @@ func (c *adopt) run(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
+	case c.dry && len(p.Unknown) > 0:
+		return exit(notAllAsked)
 	case c.dry:
 		return nil
 	case n == 0 && len(p.Unknown) == 0:

@@ -113,8 +113,8 @@ const (
 	wentWrong    = 1
 	askedWrongly = 2
 	notWell      = 3 // of status
-	anythingToDo = 3 // of plan
-	notAllAsked  = 4 // of plan, whatever else there is to do: nobody can say that it is all
+	anythingToDo = 3 // of plan --exit-code
+	notAllAsked  = 4 // of plan and adopt --dry-run, whatever else there is to do: nobody can say that it is all
 )
 
 // ExitCodes are what fedctl exits with, as the manual says it.
@@ -126,7 +126,7 @@ var ExitCodes = []struct {
 	{wentWrong, "it went wrong: the reason is on stderr; `check`, `keys check`: there is an error"},
 	{askedWrongly, "it was asked wrongly"},
 	{anythingToDo, "`plan --exit-code`: there is something to do; `status --exit-code`: something isn't as it should be"},
-	{notAllAsked, "`plan --exit-code`: a cluster couldn't be asked, whatever else there is to do"},
+	{notAllAsked, "`plan`, `adopt --dry-run`: a cluster couldn't be asked: what is shown isn't all"},
 }
 
 // An exit is a result that isn't an error, and that scripts ask for.

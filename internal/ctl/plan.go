@@ -42,7 +42,7 @@ func (c *plan) declare(fs *pflag.FlagSet) {
 	c.previewing.declare(fs)
 	fs.IntVar(&c.maxDeletes, "max-deletes", controller.DefaultMaxDeletes, "`N`, instead of what fedsync runs with: more deletions in a cluster wait for an operator")
 	fs.Var(&c.kinds, "kind", "`GROUP/VERSION/KIND`, instead of those that fedsync runs with, beside its own; may be given several times")
-	fs.BoolVar(&c.exit, "exit-code", false, "exit with 3 if there is anything to do, with 4 if a cluster couldn't be asked what there is")
+	fs.BoolVar(&c.exit, "exit-code", false, "exit with 3 if there is anything to do")
 }
 
 func (c *plan) run(ctx context.Context) error {
@@ -59,11 +59,11 @@ func (c *plan) run(ctx context.Context) error {
 		c.printf("%s; nothing is done\n", tally(p.Steps))
 	}
 	switch {
-	case err != nil || !c.exit:
+	case err != nil:
 		return err
 	case len(p.Unknown) > 0:
 		return exit(notAllAsked)
-	case len(p.Steps) > 0:
+	case c.exit && len(p.Steps) > 0:
 		return exit(anythingToDo)
 	}
 	return nil
@@ -214,7 +214,7 @@ func planCommand() command {
 	return command{
 		name: "plan",
 		what: "what fedsync would do now, and why",
-		long: "What fedsync would do now, and why: each step with the fields that it changes, from the very calls of a run made as dry runs. Nothing is done.",
+		long: "What fedsync would do now, and why: each step with the fields that it changes, from the very calls of a run made as dry runs. Nothing is done. Where a cluster couldn't be asked, it is said which, and why: what there is to do there isn't shown, and it exits with 4.",
 		example: `# All steps
 fedctl plan --context myfederation
 

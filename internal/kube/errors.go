@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 
@@ -32,6 +34,12 @@ func Refused(err error) bool {
 		apierrors.IsMethodNotSupported(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsUnsupportedMediaType(err)
 }
 
+// Unrehearsed says that a server doesn't do a call as a dry run, since one of its webhooks has side effects, and
+// not that it refuses it.
+func Unrehearsed(err error) bool {
+	return apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run")
+}
+
 // Invalid says that an object, as it would be, breaks the rules of its kind.
 func Invalid(err error) bool { return apierrors.IsInvalid(err) }
 
@@ -47,6 +55,12 @@ const terminating metav1.CauseType = "NamespaceTerminating"
 
 // Terminating says that the namespace is on its way out.
 func Terminating(err error) bool { return apierrors.HasStatusCause(err, terminating) }
+
+// Silent says that nobody answered in time: a server that may be there, and slow.
+func Silent(err error) bool {
+	var slow net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &slow) && slow.Timeout()
+}
 
 // Reached says that an error came from a server: one that doesn't answer gives
 // errors without a status.

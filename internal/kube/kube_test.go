@@ -44,6 +44,28 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// A webhook with side effects says nothing of what it would do, and a server that is silent nothing of whether it is
+// there.
+func TestUncertain(t *testing.T) {
+	for _, test := range []struct {
+		err                 error
+		unrehearsed, silent bool
+	}{
+		{err: apierrors.NewBadRequest(`admission webhook "color.example.com" does not support dry run`), unrehearsed: true},
+		{err: apierrors.NewBadRequest("unknown field")},
+		{err: errors.New("a log that does not support dry run")},
+		{err: fmt.Errorf("wrapped: %w", context.DeadlineExceeded), silent: true},
+		{err: &url.Error{Op: "Get", URL: "https://x", Err: os.ErrDeadlineExceeded}, silent: true},
+		{err: fmt.Errorf("wrapped: %w", syscall.ECONNREFUSED)},
+		{err: context.Canceled},
+		{},
+	} {
+		if Unrehearsed(test.err) != test.unrehearsed || Silent(test.err) != test.silent {
+			t.Errorf("%v: unrehearsed %v, silent %v", test.err, Unrehearsed(test.err), Silent(test.err))
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	r := schema.GroupResource{Resource: "configmaps"}
 	status := func(code int32, message string) error {

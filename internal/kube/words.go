@@ -99,7 +99,6 @@ func Cause(err error) string {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
-	var slow net.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
@@ -113,7 +112,7 @@ func Cause(err error) string {
 		return "it doesn't speak TLS"
 	case errors.As(err, &alert):
 		return "it ends the TLS handshake: " + strings.TrimPrefix(alert.Error(), "tls: ")
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
+	case Silent(err):
 		return "it didn't answer in time"
 	case errors.As(err, &lookup):
 		return fmt.Sprintf("host %q can't be looked up: %s", lookup.Name, lookup.Err)

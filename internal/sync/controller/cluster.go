@@ -128,6 +128,7 @@ type liveness struct {
 	since  time.Time // it has been in reach, or out of it
 	ready  bool      // it says that it is
 	why    string    // it isn't
+	silent bool      // the last had no answer in time, which doesn't say that nobody is there
 	at     time.Time // of the last
 	find   findings
 }
@@ -178,6 +179,7 @@ func (c *cluster) felt(err error, found findings) {
 	if p.ready, p.why, p.at = err == nil, "", time.Now(); err != nil {
 		p.why = err.Error()
 	}
+	p.silent = kube.Silent(err)
 	if found.version != "" {
 		if what := p.find.origin.Another(found.origin); what != "" {
 			c.hub.Log.Warn(fmt.Sprintf("cluster %s: has lost what it held, or was restored from an older copy (%s): it is listed anew", c.name, what))

@@ -207,7 +207,7 @@ func TestPlanAsks(t *testing.T) {
 			t.Fatalf("%v\n%s", err, b.String())
 		}
 	}
-	for _, want := range []string{"cluster paris\n  create Namespace shop: it isn't there\n      refused: read only\n", "not known:\n  cluster tokyo: ", "Secret shop/s: Refused: cluster paris: jobs are forbidden"} {
+	for _, want := range []string{"cluster paris\n  create Namespace shop: it isn't there\n      refused: read only\n", "couldn't be asked; what there is to do there isn't shown:\n  cluster tokyo: ", "Secret shop/s: Refused: cluster paris: jobs are forbidden"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("it doesn't say %q:\n%s", want, b.String())
 		}

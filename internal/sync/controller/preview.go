@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fedns/fedns/internal/kube"
@@ -19,7 +20,7 @@ type Preview struct {
 	// Waiting are objects of ours that no federated object asks for.
 	Waiting []workload.Stray
 	Notes   []string
-	// Unknown are clusters that could not be asked, and why.
+	// Unknown is who could not be asked, and why: what there is to do there isn't among the steps.
 	Unknown []string
 	// TooMany are clusters in which so much would go that an operator has to
 	// confirm it.
@@ -36,8 +37,8 @@ type Foreseen struct {
 	Untried string
 }
 
-// Plan finds out what a run would do, and does nothing. It gives up on clusters
-// that haven't been listed by the deadline of ctx.
+// Plan finds out what a run would do, and does nothing. It gives up on clusters that can't be reached, and
+// by the deadline of ctx on those that haven't said what they have.
 func Plan(ctx context.Context, c Config) (Preview, error) {
 	c.Log = cmp.Or(c.Log, slog.Default())
 	api, err := kube.Open(kube.Config{Kubeconfig: c.Kubeconfig, Content: c.Content, Context: c.Context, Agent: agent})
@@ -86,6 +87,27 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 	}
 }
 
+// absent says whether a cluster can't be reached, as far as can be told. One that is silent may be slow, as on
+// a busy machine, and have all that a run would go by.
+func (c *cluster) absent() bool { return c.liveness.missed >= misses && !c.liveness.silent }
+
+// unsaid is why it isn't known what a cluster has.
+func (c *cluster) unsaid() string {
+	if c.liveness.why != "" {
+		return c.liveness.why
+	}
+	var names []string
+	for _, s := range c.hub.kinds {
+		if !c.tells(s) {
+			names = append(names, s.Kind.Name)
+		}
+	}
+	if len(names) == 0 || len(names) == len(c.hub.kinds) {
+		return "it didn't answer in time"
+	}
+	return "it didn't list in time what it has of " + strings.Join(names, ", ")
+}
+
 // foresee makes all plans. ready says that every cluster has been heard; without
 // that there are none, unless it is the final try.
 func (u *hub) foresee(final bool) (ready bool, p Preview) {
@@ -101,9 +123,8 @@ func (u *hub) foresee(final bool) (ready bool, p Preview) {
 		case m.twin() != "":
 			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, m.twin()))
 		case !m.known() || !m.reachable():
-			why := cmp.Or(m.liveness.why, "hasn't been listed")
-			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, why))
-			ready = ready && m.liveness.missed >= misses
+			p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: %s", name, m.unsaid()))
+			ready = ready && m.absent()
 		}
 	}
 	if !ready && !final {

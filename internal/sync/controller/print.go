@@ -49,7 +49,7 @@ func (p Preview) Print(w io.Writer) error {
 	section("no federated object asks for these; they stay until an operator says otherwise (fedctl confirm):", strays)
 	section("waits for an operator:", p.TooMany)
 	section("to be said:", p.Notes)
-	section("not known:", p.Unknown)
+	section("couldn't be asked; what there is to do there isn't shown:", p.Unknown)
 	if b.Len() == 0 {
 		b.WriteString("nothing to do\n")
 	}

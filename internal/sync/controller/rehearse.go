@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -22,8 +23,13 @@ func (l *loop) rehearse(ctx context.Context, p Preview) Preview {
 	defer cancel()
 	stages := l.stages()
 	for {
-		found := seek(ctx, stages, p)
+		found, failed := seek(ctx, stages, p)
 		if len(found) == 0 || ctx.Err() != nil {
+			for _, f := range p.unseen { // of the others, it is told when they are done
+				if err := failed[f]; err != nil {
+					p.Unknown = append(p.Unknown, fmt.Sprintf("cluster %s: whether %s is there: %s", f.cluster, f.Key, kube.Plain(err)))
+				}
+			}
 			break
 		}
 		// A run finds them in the same way, and plans anew.
@@ -78,9 +84,10 @@ func (l *loop) stages() map[string]*member {
 	return <-out
 }
 
-// seek looks for what clusters have already of what is to be made there, and of what they don't show.
-func seek(ctx context.Context, stages map[string]*member, p Preview) map[objectInCluster]*kube.Object {
-	found := map[objectInCluster]*kube.Object{}
+// seek looks for what clusters have already of what is to be made there, and of what they don't show; failed is
+// what they didn't say.
+func seek(ctx context.Context, stages map[string]*member, p Preview) (found map[objectInCluster]*kube.Object, failed map[objectInCluster]error) {
+	found, failed = map[objectInCluster]*kube.Object{}, map[objectInCluster]error{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for name, m := range stages {
@@ -97,17 +104,20 @@ func seek(ctx context.Context, stages map[string]*member, p Preview) map[objectI
 		}
 		all.Go(func() {
 			each(names, func(f objectInCluster) {
-				// An error is told when the step is done.
-				if o, err := m.api.Get(ctx, f.Kind, f.Namespace, f.Key.Name); err == nil {
-					mu.Lock()
-					defer mu.Unlock()
+				o, err := m.api.Get(ctx, f.Kind, f.Namespace, f.Key.Name)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
 					found[f] = o
+				case !kube.Missing(err):
+					failed[f] = err
 				}
 			})
 		})
 	}
 	all.Wait()
-	return found
+	return found, failed
 }
 
 // inOrder are the steps of a cluster, in acts that have to come one after the other: a
@@ -164,8 +174,12 @@ func (m *member) rehearse(ctx context.Context, s *Foreseen) error {
 	}
 	r := m.execute(ctx, s.Step)
 	switch {
+	case r.taken:
+		return errors.New("somebody has made one of that name meanwhile")
 	case s.Verb == workload.Create && kube.Missing(r.err):
 		s.Untried = "its namespace isn't there yet"
+	case kube.Unrehearsed(r.err):
+		s.Untried = kube.Plain(r.err)
 	case r.err != nil && kube.Refused(r.err):
 		s.Refused = kube.Plain(r.err)
 	case r.err != nil:

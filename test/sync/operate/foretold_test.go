@@ -30,7 +30,7 @@ func (w *world) foretold(t testing.TB) plan {
 	t.Helper()
 	before := w.held(t)
 	p := w.plan(t)
-	text := w.must(t, "plan")
+	text := w.must(t, "plan", "--deadline", deadline)
 	if after := w.held(t); !maps.EqualFunc(before, after, equal) {
 		t.Error("plan has changed something")
 	}

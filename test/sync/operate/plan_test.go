@@ -31,7 +31,15 @@ type plan struct {
 
 func (w *world) plan(t testing.TB, args ...string) (p plan) {
 	t.Helper()
-	out := w.must(t, append([]string{"plan", "-o", "json"}, args...)...)
+	out := w.must(t, append([]string{"plan", "-o", "json", "--deadline", deadline}, args...)...)
+	return parsed(t, out)
+}
+
+// deadline is longer than the busiest machine takes: a plan that lacks a cluster fails.
+const deadline = "5m"
+
+func parsed(t testing.TB, out string) (p plan) {
+	t.Helper()
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
 		t.Fatalf("%v in\n%s", err, out)
 	}
@@ -219,22 +227,23 @@ func TestPlanUnreachable(t *testing.T) {
 	w := newWorld(t, b, all...)
 	w.Fed.Apply(t, shop)
 	all[1].Kill(t)
-	p := w.plan(t)
+	out, stderr, code := w.fedctl(t, "plan", "-o", "json")
+	p := parsed(t, out)
 	for _, s := range p.Steps {
 		// Not all seven: the other one's come when it does, or is lost for good.
 		if n, ok := s.Scale["replicas"]; s.Cluster != "lyon" || ok && n != 3 && n != 4 {
 			t.Errorf("%+v", s)
 		}
 	}
-	if len(p.Steps) != 4 || len(p.Unknown) != 1 || !strings.Contains(p.Unknown[0], "cluster paris: ") {
+	if code != 4 || len(p.Steps) != 4 || len(p.Unknown) != 1 || !strings.Contains(p.Unknown[0], "cluster paris: ") {
 		t.Errorf("%+v", p)
 	}
 	const (
 		unknown = "fedctl: hint: what fedsync runs with isn't known: none of this version has run here; this is what one without flags would do\n"
 		waits   = "plan: waiting for the clusters to say what they have\n" // all that is said beside it
 	)
-	out, stderr, _ := w.fedctl(t, "plan")
-	if !strings.Contains(out, "not known:\n  cluster paris: ") || stderr != unknown && stderr != unknown+waits {
+	out, stderr, code = w.fedctl(t, "plan")
+	if code != 4 || !strings.Contains(out, "couldn't be asked; what there is to do there isn't shown:\n  cluster paris: ") || stderr != unknown && stderr != unknown+waits {
 		t.Errorf("%s%s", out, stderr)
 	}
 	// Nobody can say that this is all.
@@ -242,6 +251,16 @@ func TestPlanUnreachable(t *testing.T) {
 		if _, stderr, code := w.fedctl(t, args...); code != 4 || stderr != unknown && stderr != unknown+waits {
 			t.Errorf("%v: exit %d, %s", args, code, stderr)
 		}
+	}
+	// One that is silent may be slow: it has until the deadline.
+	all[1].Start(t)
+	all[1].Pause()
+	if out, _, code := w.fedctl(t, "plan", "--deadline", "1s"); code != 4 || !strings.Contains(out, "  cluster paris: ") {
+		t.Errorf("exit %d, %s", code, out)
+	}
+	all[1].Resume()
+	if out, _, code := w.fedctl(t, "plan", "--deadline", deadline); code != 0 || !strings.Contains(out, "cluster paris\n") {
+		t.Errorf("exit %d, %s", code, out)
 	}
 	w.Fed.Kill(t)
 	if _, stderr, code := w.fedctl(t, "plan", "--exit-code"); code != 1 || !strings.Contains(stderr, "can't be reached: connection refused") || strings.Contains(stderr, "dial tcp") {
