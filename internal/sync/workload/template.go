@@ -25,7 +25,12 @@ type Template struct {
 var dropped = []string{
 	v1alpha1.Selector, v1alpha1.Preferences, v1alpha1.Surge, v1alpha1.Everywhere, v1alpha1.Tolerations, v1alpha1.Overrides, v1alpha1.Follow, v1alpha1.Propagate, v1alpha1.Adopt, v1alpha1.Orphan, v1alpha1.Release, v1alpha1.StatusOf,
 	"kubectl.kubernetes.io/last-applied-configuration",
+	// By these, an Argo CD that runs in a member would take a copy for its own, and prune it.
+	"argocd.argoproj.io/tracking-id", "argocd.argoproj.io/installation-id",
 }
+
+// argoInstance is a label by which Argo CD can be told to know what is its own.
+const argoInstance = "argocd.argoproj.io/instance"
 
 // droppedUnder are groups of such annotations: of the first federation, and what
 // controllers write for themselves.
@@ -39,6 +44,7 @@ func NewTemplate(k Key, o Object, federation string) *Template {
 	for l, v := range texts(o, "metadata", "labels") {
 		labels[l] = v
 	}
+	delete(labels, argoInstance)
 	labels[v1alpha1.ManagedBy] = v1alpha1.Fedsync
 	if _, said := labels[v1alpha1.Export]; k.Export && !said {
 		labels[v1alpha1.Export] = "true"
