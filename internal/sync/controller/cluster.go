@@ -40,8 +40,12 @@ func newCluster(u *hub, name string, content []byte) *cluster {
 // begins says whether a cluster has been followed for a short time only, and has yet to say what it
 // has of a kind.
 func (c *cluster) begins(s *workload.FederatedKind, now time.Time) bool {
-	return !(c.liveness.heard && c.tells(s)) && c.liveness.missed < misses && now.Sub(c.began) < seekFor
+	return !(c.liveness.heard && c.tells(s)) && !c.absent() && now.Sub(c.began) < seekFor
 }
+
+// absent says that a cluster can't be reached, and isn't worth waiting for. One that is silent may only be slow, as
+// on a busy machine: what it has is to be known before anything is decided, by a run as by a plan.
+func (c *cluster) absent() bool { return c.liveness.missed >= misses && !c.liveness.silent }
 
 // heard notes that all is known of a kind.
 func (c *cluster) heard(s *workload.FederatedKind) {

@@ -261,8 +261,10 @@ func (u *hub) misses(w *workload.Desired, p workload.Plan, now time.Time) (waits
 	return waits
 }
 
-// seekFor is longer than it takes a cluster that says nothing to count as out of reach.
-const seekFor = 5 * misses * heartbeat / 4
+// seekFor is how long a cluster that is slow or silent when it begins to be followed, or is asked for a name, holds up
+// what is split: an answer takes seconds on a machine with thirty times the work that it can do, and a list several
+// answers. Longer, one that is silent for good would stop more than it has to.
+const seekFor = 15 * time.Second
 
 // look is the verb of asking; no plan has it.
 const look workload.Verb = "look"

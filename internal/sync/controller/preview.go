@@ -87,10 +87,6 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 	}
 }
 
-// absent says whether a cluster can't be reached, as far as can be told. One that is silent may be slow, as on
-// a busy machine, and have all that a run would go by.
-func (c *cluster) absent() bool { return c.liveness.missed >= misses && !c.liveness.silent }
-
 // unsaid is why it isn't known what a cluster has.
 func (c *cluster) unsaid() string {
 	if c.liveness.why != "" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -60,5 +61,36 @@ func TestForesee(t *testing.T) {
 				t.Errorf("in the end, unknown %q", p.Unknown)
 			}
 		})
+	}
+}
+
+// TestBegins is that a run waits for a cluster as a preview does, before it decides what is split: for one that
+// can't be reached not at all, and for a silent one for a while, when it begins to be followed.
+func TestBegins(t *testing.T) {
+	refused, silent := fmt.Errorf("dial: %w", syscall.ECONNREFUSED), fmt.Errorf("get: %w", context.DeadlineExceeded)
+	for _, tt := range []struct {
+		name   string
+		beats  []error
+		lists  bool
+		after  time.Duration
+		begins bool
+	}{
+		{"nothing yet", nil, false, time.Second, true},
+		{"heard, and not listed", []error{nil}, false, seekFor - 1, true},
+		{"heard, and not listed for long", []error{nil}, false, seekFor, false},
+		{"heard and listed", []error{nil}, true, time.Second, false},
+		{"refused", slices.Repeat([]error{refused}, misses), false, time.Second, false},
+		{"silent", slices.Repeat([]error{silent}, 2*misses), false, seekFor - 1, true},
+		{"silent for long", slices.Repeat([]error{silent}, 2*misses), false, seekFor, false},
+	} {
+		u := newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, sorts0, kube.Origin{})
+		c := newCluster(u, "paris", nil)
+		for _, err := range tt.beats {
+			c.felt(err, findings{version: "v1"})
+		}
+		c.listed[sorts0[0]] = tt.lists
+		if got := c.begins(sorts0[0], c.began.Add(tt.after)); got != tt.begins {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }

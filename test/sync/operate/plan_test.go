@@ -227,7 +227,7 @@ func TestPlanUnreachable(t *testing.T) {
 	w := newWorld(t, b, all...)
 	w.Fed.Apply(t, shop)
 	all[1].Kill(t)
-	out, stderr, code := w.fedctl(t, "plan", "-o", "json")
+	out, _, code := w.fedctl(t, "plan", "-o", "json")
 	p := parsed(t, out)
 	for _, s := range p.Steps {
 		// Not all seven: the other one's come when it does, or is lost for good.
@@ -242,7 +242,7 @@ func TestPlanUnreachable(t *testing.T) {
 		unknown = "fedctl: hint: what fedsync runs with isn't known: none of this version has run here; this is what one without flags would do\n"
 		waits   = "plan: waiting for the clusters to say what they have\n" // all that is said beside it
 	)
-	out, stderr, code = w.fedctl(t, "plan")
+	out, stderr, code := w.fedctl(t, "plan")
 	if code != 4 || !strings.Contains(out, "couldn't be asked; what there is to do there isn't shown:\n  cluster paris: ") || stderr != unknown && stderr != unknown+waits {
 		t.Errorf("%s%s", out, stderr)
 	}
