@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -40,7 +41,9 @@ func newCluster(u *hub, name string, content []byte) *cluster {
 // begins says whether a cluster has been followed for a short time only, and has yet to say what it
 // has of a kind.
 func (c *cluster) begins(s *workload.FederatedKind, now time.Time) bool {
-	return !(c.liveness.heard && c.tells(s)) && !c.absent() && now.Sub(c.began) < seekFor
+	// The table hears with the next tick that it is in reach: plans that are made before go by what is written of it.
+	told := slices.ContainsFunc(c.hub.table.Members(), func(m *workload.Member) bool { return m.Name == c.name && m.Reachable })
+	return !(told && c.liveness.heard && c.tells(s)) && !c.absent() && c.twin() == "" && now.Sub(c.began) < seekFor
 }
 
 // absent says that a cluster can't be reached, and isn't worth waiting for. One that is silent may only be slow, as

@@ -15,6 +15,7 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
 )
 
 // TestForesee is how long a preview waits for clusters: until each has said what it has, or can't be reached.
@@ -76,6 +77,7 @@ func TestBegins(t *testing.T) {
 		begins bool
 	}{
 		{"nothing yet", nil, false, time.Second, true},
+		{"heard and listed, and the table isn't told", []error{nil}, true, time.Second, true},
 		{"heard, and not listed", []error{nil}, false, seekFor - 1, true},
 		{"heard, and not listed for long", []error{nil}, false, seekFor, false},
 		{"heard and listed", []error{nil}, true, time.Second, false},
@@ -89,6 +91,7 @@ func TestBegins(t *testing.T) {
 			c.felt(err, findings{version: "v1"})
 		}
 		c.listed[sorts0[0]] = tt.lists
+		u.table.SetMembers([]*workload.Member{{Name: "paris", Reachable: c.reachable() && !strings.Contains(tt.name, "isn't told")}})
 		if got := c.begins(sorts0[0], c.began.Add(tt.after)); got != tt.begins {
 			t.Errorf("%s: %v", tt.name, got)
 		}
