@@ -17,6 +17,9 @@ nfpm = bin/tools/nfpm-$(NFPM)-$(shell go env GOVERSION)
 GITOPS := $(shell go env GOVERSION)
 argocd = bin/tools/argocd-$(GITOPS)
 flux = bin/tools/flux-$(GITOPS)
+# Theirs are in go.mod of test/gitops/controllers.
+fluxcontroller = bin/tools/kustomize-controller-$(GITOPS)
+argocontrollers = bin/tools/argocd-controllers-$(GITOPS)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
 # How long make soak makes random histories, and the seed of the first; 0: another one each time.
@@ -67,6 +70,9 @@ e2e: kube peers helm gitops nodes prometheus nfpm ## the tests of the whole syst
 e2e-image: $(cyclonedx) $(nfpm) ## the tests of the image and of a release, each made twice for all platforms
 	$(e2e) ./test/image -twice -cyclonedx $$(pwd -P)/$(cyclonedx)
 	$(e2e) ./test/release -whole -cyclonedx $$(pwd -P)/$(cyclonedx)
+
+e2e-gitops: kube gitops-controllers ## the tests of Flux's and Argo CD's own controllers over a federation, which take long to build
+	$(e2e) ./test/sync/gitops
 
 interop: peers ## the tests among resolvers, caches and name servers of others
 	$(e2e) ./test/dns/peers
@@ -130,7 +136,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, 200 plans and runs, 20,000 of them in memory, an hour of random histories of a federation (HISTORIES, and SEED to have one again), each fuzz target for ten minutes
+soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, 200 plans and runs, 20,000 of them in memory, an hour of random histories of a federation (HISTORIES, and SEED to have one again), Flux's and Argo CD's controllers, each fuzz target for ten minutes
 	go test -count=1 -timeout 30m ./test/perf/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
 	go test -count=1 ./internal/dns/sockets -run '^TestLookBesideOthers$$' -looks 300
 	go test -count=1 -timeout 30m ./test/dns/faults -run '^TestFaults' -kills 200 -flaps 1m
@@ -139,6 +145,7 @@ soak: kube ## what takes long: 300 kills, a minute of flapping, one without an A
 	go test -count=1 -timeout 30m ./test/sync/operate -run '^TestPlan$$' -states 200 -from 0
 	go test -count=1 -timeout 0 ./test/sync/propagation -run '^TestHistories$$' -v -histories $(HISTORIES) -seed $(SEED)
 	go test -count=1 -timeout 30m ./test/dns/peers -run TestGenerated -zones 300
+	$(MAKE) e2e-gitops
 	$(MAKE) fuzz FUZZTIME=10m
 
 docs: ## man pages of fedctl, into bin/man
@@ -178,9 +185,27 @@ release: $(cyclonedx) $(nfpm) ## all files of RELEASE, such as 0.2.0, of which C
 gitops: $(argocd) $(flux) ## build what Argo CD and Flux judge objects by, for the tests of waits, into bin/tools
 	@ln -sf $(notdir $(argocd)) bin/tools/argocd && ln -sf $(notdir $(flux)) bin/tools/flux
 
-$(argocd) $(flux): bin/tools/%-$(GITOPS): $(wildcard test/gitops/*/*)
+$(argocd) $(flux): bin/tools/%-$(GITOPS): $(wildcard test/gitops/argocd/* test/gitops/flux/*)
 	@echo 'First what $* judges objects by is built, once: one to three minutes.'
 	@mkdir -p $(@D) && cd test/gitops/$* && GOWORK=off go build -trimpath -o ../../../$@ .
+
+gitops-controllers: $(fluxcontroller) $(argocontrollers) ## build Flux's and Argo CD's own controllers, for make e2e-gitops, into bin/tools
+	@for p in $^; do ln -sf $$(basename $$p) $${p%-$(GITOPS)} && ln -sf $$(basename $$p).yaml $${p%-$(GITOPS)}.yaml || exit; done
+
+# What each is, of which module, and the definitions of its kinds there, which it needs in the API.
+$(fluxcontroller): program = github.com/fluxcd/kustomize-controller
+$(fluxcontroller): module = github.com/fluxcd/kustomize-controller
+$(fluxcontroller): definitions = config/crd/bases/*.yaml
+$(argocontrollers): program = .
+$(argocontrollers): module = github.com/argoproj/argo-cd/v3
+$(argocontrollers): definitions = manifests/crds/application-crd.yaml manifests/crds/appproject-crd.yaml manifests/base/config/argocd-cm.yaml
+$(fluxcontroller): $(wildcard test/gitops/controllers/flux/*)
+$(argocontrollers): $(wildcard test/gitops/controllers/argocd/*)
+$(fluxcontroller) $(argocontrollers):
+	@echo 'First $(@F) is built, once: five to ten minutes.'
+	@mkdir -p $(@D) && cd $(<D) && export GOWORK=off && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@.new $(program) && \
+		cd "$$(go list -m -f '{{.Dir}}' $(module))" && for f in $(definitions); do echo ---; cat $$f; done >$(CURDIR)/$@.yaml
+	@mv $@.new $@
 
 nfpm: $(nfpm)
 	@ln -sf $(notdir $(nfpm)) bin/tools/nfpm
@@ -219,4 +244,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e e2e-image interop check image licences bench bench-peers fuzz soak docs picture openapi reference generate helm gitops prometheus deb nfpm manifests nodes kube peers clean
+.PHONY: help build run demo unit test e2e e2e-image e2e-gitops interop check image licences bench bench-peers fuzz soak docs picture openapi reference generate helm gitops gitops-controllers prometheus deb nfpm manifests nodes kube peers clean
