@@ -194,44 +194,57 @@ func (a *Answer) round(f snapshot.Family, in snapshot.Run, n int, draw uint64) {
 	}
 }
 
-// weighted draws n shards by weight, each at most once. Where none weighs anything,
-// all weigh the same.
+// weighted draws n shards, each into as many of all answers as its share of the weight says, n times that;
+// whose share is more than one of n parts is in all of them. Where none weighs anything, all weigh the same.
+//
+// One number decides, as where on a wheel n spokes stand that are equally far from each other (Madow's
+// systematic sampling): so there are no more sets than shards, and what signs or keeps answers has few of them.
 func (a *Answer) weighted(f snapshot.Family, draw uint64, n int) {
-	even := false // nothing weighs anything
-	for range min(n, maxPick) {
-		total, count := uint64(0), uint64(0)
-		first := uint64(0) // which of the first entries are candidates, a bit each
-		for i := range a.run {
-			if a.candidate(f, 0, i) {
-				total += uint64(a.run[i].Weight)
-				count++
-				first |= 1 << i // none, from 64 on
-			}
+	total, count := uint64(0), 0
+	first := uint64(0) // which of the first entries are candidates, a bit each
+	for i := range a.run {
+		if a.candidate(f, 0, i) {
+			total += uint64(a.run[i].Weight)
+			count++
+			first |= 1 << i // none, from 64 on
 		}
-		if a.picks[f].shards == 0 {
-			even = total == 0
-		}
-		if count == 0 || total == 0 && !even {
-			return // what weighs nothing is drawn only if all do
+	}
+	if count == 0 {
+		return
+	}
+	even := total == 0
+	weight := func(i int) uint64 {
+		if i < 64 && first&(1<<i) == 0 || a.picks[f].has(a.run[i].Cluster) || i >= 64 && !a.candidate(f, 0, i) {
+			return 0
 		}
 		if even {
-			total = count
+			return 1
 		}
-		draw = mix(draw)
-		at := draw % total // total is far below 2^63: the bias is far below what could be measured
+		return uint64(a.run[i].Weight) // what weighs nothing is drawn only if all do
+	}
+	if even {
+		total = uint64(count)
+	}
+	left := uint64(min(n, maxPick))
+	for more := left > 1; more && left > 0; { // each is the share of the others more
+		more = false
 		for i := range a.run {
-			if i < 64 && first&(1<<i) == 0 || i >= 64 && !a.candidate(f, 0, i) {
-				continue
-			}
-			weight := uint64(a.run[i].Weight)
-			if even {
-				weight = 1
-			}
-			if at < weight {
+			if w := weight(i); w > 0 && left > 0 && w*left >= total {
 				a.picks[f].take(a.run[i].Cluster)
-				break
+				total, left, more = total-w, left-1, true
 			}
-			at -= weight
+		}
+	}
+	if total == 0 || left == 0 {
+		return
+	}
+	spoke := mix(draw) % total // total is far below 2^63: the bias is far below what could be measured
+	at := uint64(0)
+	for i := range a.run {
+		w := weight(i)
+		if at += w * left; w > 0 && spoke < at {
+			a.picks[f].take(a.run[i].Cluster)
+			spoke += total
 		}
 	}
 }

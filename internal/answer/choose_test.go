@@ -487,35 +487,58 @@ func TestChooseByFamily(t *testing.T) {
 // A set is some shards by their numbers, a bit each.
 type set uint32
 
-// drawn is how likely each set of n shards is, if they are drawn one by one, by
-// weight, and never twice.
+// drawn is how likely each set of n shards is: of a wheel on which each has its share n times, those on which n spokes stand
+// that are one turn of n apart. Who has more than fits between two spokes is in all sets.
 func drawn(weights []int, n int) map[set]float64 {
-	out := map[set]float64{}
-	even := slices.Max(weights) == 0
-	var next func(picked set, k int, p float64)
-	next = func(picked set, k int, p float64) {
-		total := 0
-		left := slices.Clone(weights)
-		for i := range left {
-			if even {
-				left[i] = 1
-			}
-			if picked&(1<<i) != 0 {
-				left[i] = 0
-			}
-			total += left[i]
+	left := make([]float64, len(weights))
+	for i, w := range weights {
+		left[i] = float64(w)
+		if slices.Max(weights) == 0 {
+			left[i] = 1
 		}
-		if k == n || total == 0 {
-			out[picked] += p
-			return
+	}
+	sum := func() (total float64) {
+		for _, w := range left {
+			total += w
 		}
+		return total
+	}
+	always := set(0)
+	for again := true; again && n > 0; {
+		again = false
 		for i, w := range left {
-			if w > 0 {
-				next(picked|1<<i, k+1, p*float64(w)/float64(total))
+			if w > 0 && n > 0 && w*float64(n) >= sum() {
+				always, n, left[i], again = always|1<<i, n-1, 0, true
 			}
 		}
 	}
-	next(0, 0, 1)
+	if n == 0 || sum() == 0 {
+		return map[set]float64{always: 1}
+	}
+	edges := []float64{0, 1}
+	at := 0.0
+	for _, w := range left {
+		at += w * float64(n) / sum()
+		edges = append(edges, at-math.Floor(at))
+	}
+	slices.Sort(edges)
+	out := map[set]float64{}
+	for i := range edges[1:] {
+		size := edges[i+1] - edges[i]
+		if size < 1e-9 {
+			continue
+		}
+		middle := edges[i] + size/2
+		picked, at := always, 0.0
+		for k, w := range left {
+			next := at + w*float64(n)/sum()
+			if math.Ceil(at-middle) < math.Ceil(next-middle) { // a spoke stands between the two
+				picked |= 1 << k
+			}
+			at = next
+		}
+		out[picked] += size
+	}
 	return out
 }
 
@@ -543,6 +566,9 @@ func TestWeighted(t *testing.T) {
 		{"weighted 2", []int{0, 0, 0}},
 		{"weighted 3", []int{4, 3, 2, 1, 0}},
 		{"weighted 16", []int{1, 2, 3}},
+		{"weighted 2", []int{50, 30, 20, 1, 1, 1, 1}},
+		{"weighted 3", []int{1, 1, 1, 1, 1, 1, 1, 1}},
+		{"weighted 4", []int{100, 100, 3, 2, 1, 9, 9, 0}},
 	} {
 		t.Run(fmt.Sprintf("%s of %v", tt.policy, tt.weights), func(t *testing.T) {
 			var entries []entry
@@ -554,14 +580,47 @@ func TestWeighted(t *testing.T) {
 			}
 			p := policy(t, tt.policy)
 			a := answer.Resolve(holding(entries, nil, nil), ruled(p), labels(web), answer.TypeA, now)
-			want := drawn(tt.weights, max(1, p.Count))
+			var order []int // the wheel's
+			var weights []int
+			for _, sh := range a.Service.Shards {
+				if i := int(sh.Cluster); !slices.Contains(order, i) {
+					order, weights = append(order, i), append(weights, int(sh.Weight))
+				}
+			}
+			want := map[set]float64{}
+			in := make([]float64, len(order))
+			for of, share := range drawn(weights, max(1, p.Count)) {
+				var s set
+				for k, i := range order {
+					if of&(1<<k) != 0 {
+						s |= 1 << i
+						in[i] += share
+					}
+				}
+				want[s] = share
+			}
+			if len(want) > len(order) {
+				t.Errorf("%d sets of %d shards", len(want), len(order))
+			}
+			// Who has no more than a spoke's share is given as its weight says, exactly.
+			total := 0
+			for _, w := range weights {
+				total += w
+			}
+			if n := max(1, p.Count); slices.Max(weights)*n <= total {
+				for i, share := range in {
+					if is := float64(n*tt.weights[i]) / float64(total); total > 0 && math.Abs(share-is) > 1e-6 {
+						t.Errorf("shard %d is in %.3f of the answers, want %.3f", i, share, is)
+					}
+				}
+			}
 			r := rand.New(rand.NewPCG(5, 3))
 			for _, draws := range []struct {
 				by   string
 				next func(i uint64) uint64
 			}{{"chance", func(uint64) uint64 { return r.Uint64() }}, {"counting", func(i uint64) uint64 { return i }}} {
 				const n = 25_000 // of the same draws each time
-				var got [32]int
+				got := map[set]int{}
 				for i := range uint64(n) {
 					a.Choose(&answer.Client{Draw: draws.next(i)})
 					var s set
@@ -571,8 +630,8 @@ func TestWeighted(t *testing.T) {
 					got[s]++
 				}
 				for s, k := range got {
-					share, is := want[set(s)], float64(k)/n
-					if share == 0 && k > 0 || math.Abs(is-share) > 0.01 {
+					share, is := want[s], float64(k)/n
+					if share == 0 || math.Abs(is-share) > 0.01 {
 						t.Errorf("drawn by %s: the set %05b has %.2f%% of the answers, want %.2f%%", draws.by, s, 100*is, 100*share)
 					}
 				}

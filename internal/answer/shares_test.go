@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fedns/fedns/internal/answer"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // tooFar is Pearson's chi-square of counts against shares, and whether it is larger than chance makes it
@@ -86,8 +87,8 @@ func TestShares(t *testing.T) {
 				shares := map[string]float64{}
 				if p.Count == 0 || strings.HasPrefix(text, "weighted") {
 					var list, of []int
-					for _, c := range slices.Sorted(maps.Keys(weights)) {
-						if here.addrs(true, func(o int) bool { return o == c }) != "" {
+					for _, sh := range answer.Resolve(s, ruled(p), labels(web), answer.TypeA, now).Service.Shards {
+						if c := int(sh.Cluster); snapshot.FamilyOf(sh.Addr) == snapshot.IPv4 && !slices.Contains(of, c) {
 							list, of = append(list, weights[c]), append(of, c)
 						}
 					}

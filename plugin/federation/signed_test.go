@@ -655,6 +655,37 @@ func TestSignedFlood(t *testing.T) {
 	}
 }
 
+// What is drawn by weight is signed once for each set that is drawn, of which there are as many as shards: what is
+// asked again finds its signature.
+func TestSignedByWeight(t *testing.T) {
+	const clusters, questions = 12, 600
+	w := &world{t: t, dir: t.TempDir()}
+	stanza := "federation fed {\npolicy weighted 4\nrrl off\ndnssec DIR/keys\n"
+	for i := range clusters {
+		name := fmt.Sprint("c", i)
+		w.cluster(name, vector.Node("n", "r"+name, "z"+name),
+			vector.With(vector.Service("shop", "web", fmt.Sprint("192.0.2.", i+1)), "fedns.io/weight", fmt.Sprint(i+1)), vector.Slice("shop", "web", true, "z"+name))
+		stanza += "cluster " + name + " {\nmanifests DIR/" + name + "\n}\n"
+	}
+	k := anyKey(t, "example.com.", dnskey.ECDSAP256SHA256)
+	generated(t, w.dir+"/keys", k)
+	f := w.serving(stanza + "}")
+	r := f.responder(t, "")
+	q := new(dns.Msg).SetQuestion("web.shop.fed.svc.example.com.", dns.TypeA)
+	q.SetEdns0(1232, true)
+	before := f.signing.kept.Made.Load()
+	for range questions {
+		m := past(t, r, q)
+		if m == nil || len(m.Answer) != 5 {
+			t.Fatal(m)
+		}
+		verified(t, "a drawn set", k, q, m, m)
+	}
+	if made := f.signing.kept.Made.Load() - before; made > clusters {
+		t.Errorf("%d signatures for %d answers of %d shards", made, questions, clusters)
+	}
+}
+
 // BenchmarkSigned answers questions past the chain, of an unsigned domain and of a signed one.
 func BenchmarkSigned(b *testing.B) {
 	for _, a := range []dnskey.Algorithm{0, dnskey.ECDSAP256SHA256, dnskey.ED25519} {
