@@ -28,7 +28,7 @@ func (f *Federation) announce(blocks []bypass.Block) {
 				to = append(to, notified{addr: at})
 			}
 		}
-		of := notify.Zone{Name: string(d.Name), SOA: func() *dns.SOA { return d.SOA(&f.Block) }, Changed: f.Current.Changed}
+		of := notify.Zone{Name: string(d.Name), SOA: func() *dns.SOA { return d.SOA(&f.Block) }, Changed: f.Current.Changed, Seen: d.Seen}
 		for _, n := range to {
 			s := notify.Sender{Zone: of, To: n.addr, Source: source, Key: n.key, Secret: f.Config.TsigSecret[n.key]}
 			f.tasks.Go(func() {

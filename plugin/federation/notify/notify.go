@@ -5,6 +5,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,12 @@ const (
 	gap = time.Second
 	// patience is how long an answer is waited for.
 	patience = 2 * time.Second
+	// fetchWait is how long a secondary that has acknowledged may take to fetch the zone, before it is told again:
+	// those that look once in a few seconds have come by then.
+	fetchWait = 5 * time.Second
+	// repeats is how often that is done, each time after twice as long (as many as RFC 1996 section 3.6 proposes for what
+	// isn't answered): who fetches the zone from elsewhere, or by another address, isn't told for ever.
+	repeats = 5
 	// longestWait is between two attempts in the end (RFC 1996 section 3.6).
 	longestWait = time.Minute
 	// fudge is how far clocks may be apart (RFC 8945 section 10).
@@ -39,6 +46,8 @@ type Zone struct {
 	SOA func() *dns.SOA
 	// Changed is closed once SOA may have changed since Changed was called.
 	Changed func() <-chan struct{}
+	// Seen is the serial that who has an address was last seen to have the zone with.
+	Seen func(secondary netip.Addr) (serial uint32, ok bool)
 }
 
 // A Sender tells one secondary.
@@ -49,34 +58,59 @@ type Sender struct {
 	Key    string     // of TSIG, absolute and in lower case; "": messages aren't signed
 	Secret string     // of the key, in base64
 
-	gap     time.Duration // 0: the constant; tests have less
-	failing bool          // the last attempt failed, which was logged
+	gap      time.Duration                                                                         // 0: the constant; tests have less
+	exchange func(*dns.Client, context.Context, *dns.Msg, string) (*dns.Msg, time.Duration, error) // nil: the client's own
+	failing  bool                                                                                  // the last attempt failed, which was logged
+	lazy     bool                                                                                  // it acknowledged and didn't come, which was logged
 }
 
 // Run tells the secondary of each change until ctx ends: of the first at once, of others in their turn. What
-// isn't acknowledged is sent again, ever more seldom, until there is something newer.
+// isn't acknowledged is sent again, ever more seldom, until there is something newer; and so, a few times, is
+// what is acknowledged, and the zone isn't fetched.
+//
+// Whoever answers a NOTIFY is to look for the new serial at once (RFC 1996 section 4.3). But a transfer may fail, or be
+// refused, and a NOTIFY that comes while one runs was forgotten by some: then all is as it was until the zone is refreshed.
 func (s *Sender) Run(ctx context.Context) {
-	least := s.gap
-	if least == 0 {
-		least = gap
-	}
+	least := cmp.Or(s.gap, gap)
 	var told uint32 // the serial that was acknowledged
 	acked := false  // one was
 	wait, tried := least, uint32(0)
 	last := time.Time{} // when the last one was sent
+	again := 0          // how often it was sent after it had been acknowledged
 	for {
 		changed := s.Changed()
 		soa := s.SOA()
 		if acked && soa.Serial == told {
+			var late <-chan time.Time
+			stop := func() bool { return false }
+			if again < repeats {
+				t := time.NewTimer(fetchWait << again)
+				late, stop = t.C, t.Stop
+			}
 			select {
 			case <-changed:
+				stop()
+				continue
 			case <-ctx.Done():
+				stop()
 				return
+			case <-late:
 			}
+			has, known := s.Seen(s.To.Addr().Unmap().WithZone(""))
+			if known && int32(has-told) >= 0 {
+				s.lazy, again = false, repeats
+				continue
+			}
+			if known && !s.lazy { // else it may have it from elsewhere, or from before a reload
+				s.lazy = true
+				observe.Log.Warningf("NOTIFY of %s to %s: serial %d was acknowledged %v ago, and not fetched from here; it is told again, %d times at most", s.Name, s.To, told, fetchWait, repeats)
+			}
+			again++
+			acked = false
 			continue
 		}
 		if soa.Serial != tried {
-			wait = least // it is something new
+			wait, again = least, 0 // it is something new
 		}
 		if left := time.Until(last.Add(wait)); left > 0 {
 			again := time.NewTimer(left)
@@ -99,7 +133,7 @@ func (s *Sender) Run(ctx context.Context) {
 		sent.WithLabelValues(s.Name, s.To.String(), outcome).Inc()
 		s.tell(err)
 		if err == nil {
-			acked, told, wait = true, soa.Serial, least
+			acked, told, tried, wait = true, soa.Serial, soa.Serial, least
 			continue
 		}
 		if soa.Serial == tried {
@@ -132,7 +166,11 @@ func (s *Sender) send(ctx context.Context, soa *dns.SOA) (outcome string, err er
 		c.TsigSecret = map[string]string{s.Key: s.Secret}
 		m.SetTsig(s.Key, dns.HmacSHA256, fudge, time.Now().Unix())
 	}
-	r, _, err := c.ExchangeContext(ctx, m, s.To.String())
+	exchange := (*dns.Client).ExchangeContext
+	if s.exchange != nil {
+		exchange = s.exchange
+	}
+	r, _, err := exchange(&c, ctx, m, s.To.String())
 	switch {
 	case r != nil && r.Rcode != dns.RcodeSuccess:
 		return "refused", fmt.Errorf("it answers %s%s", dns.RcodeToString[r.Rcode], why(r))

@@ -4,8 +4,10 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	clog "github.com/coredns/coredns/plugin/pkg/log"
@@ -24,6 +26,7 @@ const secret = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ=="
 type changing struct {
 	mu      sync.Mutex // guards the rest
 	serial  uint32
+	seen    uint32 // that the secondary has; 0: it isn't known
 	changed chan struct{}
 }
 
@@ -47,6 +50,11 @@ func (c *changing) zone() Zone {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.changed
+		},
+		Seen: func(netip.Addr) (uint32, bool) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.seen, c.seen > 0
 		},
 	}
 }
@@ -129,6 +137,42 @@ func TestSender(t *testing.T) {
 			if count > 10 {
 				t.Errorf("%d messages of 500 changes in a moment", count)
 			}
+		})
+	}
+}
+
+// Who acknowledges and doesn't come is told again, a few times and ever more seldom; who has come isn't.
+func TestSenderRepeats(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before uint32 // that it has
+		comes  int    // after which message it does; 0: never
+		want   []time.Duration
+	}{
+		{"it comes", 1, 1, []time.Duration{0}},
+		{"it comes after the third", 1, 3, []time.Duration{0, 5 * time.Second, 15 * time.Second}},
+		{"it has it from elsewhere", 0, 0, []time.Duration{0, 5 * time.Second, 15 * time.Second, 35 * time.Second, 75 * time.Second, 155 * time.Second}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				z := &changing{serial: 2, seen: tt.before, changed: make(chan struct{})}
+				var at []time.Duration
+				began := time.Now()
+				s := Sender{Zone: z.zone(), To: netip.MustParseAddrPort("192.0.2.1:53"), exchange: func(*dns.Client, context.Context, *dns.Msg, string) (*dns.Msg, time.Duration, error) {
+					if at = append(at, time.Since(began)); len(at) == tt.comes {
+						z.mu.Lock()
+						z.seen = z.serial
+						z.mu.Unlock()
+					}
+					return new(dns.Msg), 0, nil
+				}}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				s.Run(ctx)
+				if !slices.Equal(at, tt.want) {
+					t.Errorf("told after %v, want %v", at, tt.want)
+				}
+			})
 		})
 	}
 }

@@ -39,6 +39,7 @@ type history struct {
 	mu       sync.Mutex // guards the rest
 	editions []*edition // by serial, the last is the newest
 	cost     int
+	has      map[netip.Addr]uint32 // which serial secondaries have, as they say: nothing is given to anybody for that
 }
 
 // An edition is the domain with one serial. In the second of a change, what is answered may change
@@ -110,5 +111,23 @@ func (h *history) give(s Secondary, e *edition) {
 	defer h.mu.Unlock()
 	if len(e.given) < maxSecondaries {
 		e.given[s] = true
+	}
+	h.note(s.Addr, e.serial)
+}
+
+// met notes that a secondary says it has a serial.
+func (h *history) met(s Secondary, serial uint32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.note(s.Addr, serial)
+}
+
+// note is what both have in common. mu is held.
+func (h *history) note(at netip.Addr, serial uint32) {
+	if h.has == nil {
+		h.has = map[netip.Addr]uint32{}
+	}
+	if _, known := h.has[at]; known || len(h.has) < maxSecondaries {
+		h.has[at] = serial
 	}
 }

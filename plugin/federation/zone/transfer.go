@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"iter"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (d *Domain) Transfer(b *Block, to Secondary, since *uint32) Transfer {
 	soa := e.static.serialized(e.serial, false)
 	t := Transfer{Form: Whole, Serial: e.serial, Done: func() { d.history.give(to, e) }}
 	if since != nil && int32(*since-e.serial) >= 0 {
-		t.Form, t.Records, t.Done = UpToDate, slices.Values([]dns.RR{soa}), func() {}
+		t.Form, t.Records, t.Done = UpToDate, slices.Values([]dns.RR{soa}), func() { d.history.met(to, *since) }
 		return t
 	}
 	signed := d.Signer.On()
@@ -90,6 +91,14 @@ func (d *Domain) whole(b *Block, e *edition, soa dns.RR) iter.Seq[dns.RR] {
 		}
 		yield(soa)
 	}
+}
+
+// Seen is the serial that who has an address was last seen to have: it was given that here, or said so.
+func (d *Domain) Seen(at netip.Addr) (serial uint32, ok bool) {
+	d.history.mu.Lock()
+	defer d.history.mu.Unlock()
+	serial, ok = d.history.has[at]
+	return serial, ok
 }
 
 // SOA is the record as it is answered now.
