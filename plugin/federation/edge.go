@@ -58,7 +58,7 @@ func (e *edge) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 		return dns.RcodeSuccess, w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError))
 	}
 	if transferOf(state) { // many messages; who asks has made a connection
-		return e.transferring(ctx, w, r, due)
+		return e.transferring(ctx, w, r, from, due)
 	}
 	if due == nil {
 		return plugin.NextOrFailure(e.Name(), e.next, ctx, w, r)

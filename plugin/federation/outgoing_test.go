@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
@@ -84,10 +85,15 @@ func TestOutgoing(t *testing.T) {
 		<-release
 		return dns.RcodeSuccess, nil
 	})
-	for range transfersAtOnce {
+	for range transfersOfNetwork {
 		hang.Go(func() { serve(stuck, ask, 1e9) })
 	}
-	for len(running) < transfersAtOnce {
+	run := func() int {
+		running.mu.Lock()
+		defer running.mu.Unlock()
+		return running.taken
+	}
+	for run() < transfersOfNetwork {
 		time.Sleep(time.Millisecond)
 	}
 	polite := ask.Copy()
@@ -101,9 +107,40 @@ func TestOutgoing(t *testing.T) {
 	}
 	close(release)
 	hang.Wait()
-	if n := written(serve(f, ask, 1e9)); n != all || len(running) != 0 {
-		t.Errorf("afterwards: %d of %d records, %d run", n, all, len(running))
+	if n := written(serve(f, ask, 1e9)); n != all || run() != 0 {
+		t.Errorf("afterwards: %d of %d records, %d run", n, all, run())
 	}
+}
+
+// Who comes when there are too many waits for a while; those of one network keep no other out.
+func TestSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(5, 2)
+		here, near, there := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.200"), netip.MustParseAddr("2001:db8::1")
+		take := func(from netip.Addr, want bool) func() {
+			t.Helper()
+			give := s.take(t.Context(), from, time.Second)
+			if (give != nil) != want {
+				t.Errorf("a slot for %s: %v", from, give != nil)
+			}
+			return give
+		}
+		take(here, true)
+		give := take(near, true)
+		take(here, false)
+		take(there, true)
+		time.AfterFunc(time.Second/2, give)
+		take(here, true)
+		take(near, false)
+		take(there, true)
+		take(netip.MustParseAddr("198.51.100.1"), true)
+		take(netip.MustParseAddr("203.0.113.1"), false) // of all, there are five
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		if s.take(over, there, time.Hour) != nil {
+			t.Error("a slot when all is over")
+		}
+	})
 }
 
 // Who may have a zone is said by network and by key: without a word, nobody.
@@ -160,34 +197,56 @@ func (c *connWriter) WriteMsg(m *dns.Msg) error {
 }
 func (*connWriter) TsigTimersOnly(bool) {}
 
-// A secondary that asks and never reads loses its connection.
+// A secondary that asks and never reads loses its connection, whoever has the zone; and so does one that reads
+// ever so little.
 func TestStall(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	s := &stream{w: &connWriter{Conn: server}, r: new(dns.Msg).SetAxfr("example.com."), stall: 100 * time.Millisecond}
-	rr, err := dns.NewRR("a.example.com. TXT " + strings.Repeat("x", 200))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; ; n++ {
-		if err = s.put(rr); err != nil {
-			break
-		}
-		if n > 1e7 {
-			t.Fatal("all is written to who doesn't read")
-		}
+	for _, tt := range []struct {
+		name string
+		read func(net.Conn)
+	}{
+		{"nothing is read", func(net.Conn) {}},
+		{"a byte at a time", func(c net.Conn) {
+			for {
+				if _, err := c.Read(make([]byte, 1)); err != nil {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			client, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var reader sync.WaitGroup
+			defer reader.Wait()
+			defer client.Close()
+			reader.Go(func() { tt.read(client) })
+			server, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close()
+			w := &outgoingWriter{ResponseWriter: &connWriter{Conn: server}, stall: 100 * time.Millisecond}
+			s := &stream{w: w, r: new(dns.Msg).SetAxfr("example.com.")}
+			rr, err := dns.NewRR("a.example.com. TXT " + strings.Repeat("x", 200))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := 0; s.put(rr) == nil; n++ {
+				if n > 1e7 {
+					t.Fatal("all is written to who doesn't read")
+				}
+			}
+			if !w.stalled.Load() || !w.failed {
+				t.Error("it isn't said why the connection ended")
+			}
+		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
-	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
@@ -24,14 +22,9 @@ import (
 var transferForms = metric.Fedns.Counters("transfer_forms_total",
 	"Zone transfers of federated domains, by what was written: axfr (all of it), ixfr (the difference), or current (there was nothing newer).", "server", "form")
 
-const (
-	// messageSize bounds the records of a message before names are compressed: what comes beside them, and a
-	// TSIG, has room in 64 KiB.
-	messageSize = 62000
-	// transferStall is how long a secondary may read nothing: it takes as long to come again. What it
-	// holds are one of the transfers that may run at a time, and a message.
-	transferStall = 30 * time.Second
-)
+// messageSize bounds the records of a message before names are compressed: what comes beside them, and a
+// TSIG, has room in 64 KiB.
+const messageSize = 62000
 
 // transfers say who may have which domain, and who hears of its changes.
 type transfers struct {
@@ -97,7 +90,7 @@ func (f *Federation) transfer(ctx context.Context, w dns.ResponseWriter, r *dns.
 	}
 	t := d.Transfer(&f.Block, secondary(ctx, request.Request{W: w, Req: r}), since)
 	defer transferForms.WithLabelValues(metrics.WithServer(ctx), string(t.Form)).Inc()
-	s := &stream{w: w, r: r, stall: f.transfers.stall}
+	s := &stream{w: w, r: r}
 	for rrs := range ahead(t.Records) {
 		for _, rr := range rrs {
 			if err := s.put(rr); err != nil {
@@ -157,11 +150,10 @@ var errNotReady = errors.New("not everything is known yet that stands in the zon
 
 // A stream writes records to a secondary, as many in a message as there is room for.
 type stream struct {
-	w     dns.ResponseWriter
-	r     *dns.Msg
-	stall time.Duration
-	rrs   []dns.RR
-	size  int
+	w    dns.ResponseWriter
+	r    *dns.Msg
+	rrs  []dns.RR
+	size int
 }
 
 func (s *stream) put(rr dns.RR) error {
@@ -175,31 +167,16 @@ func (s *stream) put(rr dns.RR) error {
 	return nil
 }
 
-// flush writes a message. A connection of whose window nothing is taken for too long ends: CoreDNS sets
-// no deadline for what is written.
+// flush writes a message.
 func (s *stream) flush() error {
 	m := new(dns.Msg).SetReply(s.r)
 	m.Authoritative, m.Compress, m.Answer = true, true, s.rrs
-	stall := s.stall
-	if stall == 0 {
-		stall = transferStall
-	}
-	defer time.AfterFunc(stall, func() {
-		sockets.Abort(addrPort(s.w.LocalAddr()), addrPort(s.w.RemoteAddr()))
-	}).Stop()
 	if err := s.w.WriteMsg(m); err != nil {
 		return err
 	}
 	s.w.TsigTimersOnly(true) // of the next messages (RFC 8945 section 5.3.1)
 	s.rrs, s.size = nil, 0
 	return nil
-}
-
-func addrPort(a net.Addr) netip.AddrPort {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.AddrPort()
-	}
-	return netip.AddrPort{}
 }
 
 // A transferGate stands in the place of the plugin transfer, where that is in the server block: it goes by

@@ -73,8 +73,8 @@ func (w *Warden) run(stop <-chan struct{}) {
 	}
 }
 
-// networkOf is what is limited together.
-func networkOf(a netip.Addr) netip.Prefix {
+// NetworkOf is what is limited together: a /24, or a /56 of IPv6.
+func NetworkOf(a netip.Addr) netip.Prefix {
 	bits := 24
 	if a = a.Unmap().WithZone(""); a.Is6() {
 		bits = 56

@@ -50,7 +50,7 @@ func (w *Warden) look(dir *os.File) {
 	slices.SortFunc(conns, func(a, b conn) int { return cmp.Compare(a.silent, b.silent) })
 	all, of := 0, map[netip.Prefix]int{}
 	for _, c := range conns {
-		network := networkOf(c.peer.Addr())
+		network := NetworkOf(c.peer.Addr())
 		switch {
 		case l.Network > 0 && of[network] >= l.Network:
 			w.end(c, ports, "network")

@@ -12,16 +12,6 @@ type census struct {
 	of  map[netip.Prefix]int
 }
 
-// networkOf is what is limited together.
-func networkOf(a netip.Addr) netip.Prefix {
-	bits := 24
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		bits = 56
-	}
-	p, _ := a.Prefix(bits) // of a valid address, as many as it has
-	return p
-}
-
 // The limits that one connection more is beyond.
 const (
 	within = iota

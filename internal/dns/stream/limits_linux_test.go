@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fedns/fedns/internal/dns/packet"
+	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 // A tally counts why connections were ended.
@@ -160,7 +161,7 @@ func TestNetworks(t *testing.T) {
 		{"192.0.2.1", within}, {"192.0.2.200", within}, {"192.0.2.3", beyondNetwork}, {"::ffff:192.0.3.1", within},
 		{"2001:db8::1", beyondAll}, {"2001:db8:0:ff::1", beyondAll}, {"2001:db8:0:1::1", beyondNetwork},
 	} {
-		if got := c.enter(networkOf(netip.MustParseAddr(tt.from)), l); got != tt.want {
+		if got := c.enter(sockets.NetworkOf(netip.MustParseAddr(tt.from)), l); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.from, got, tt.want)
 		}
 	}

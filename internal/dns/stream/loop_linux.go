@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fedns/fedns/internal/dns/packet"
+	"github.com/fedns/fedns/internal/dns/sockets"
 )
 
 const (
@@ -298,7 +299,7 @@ func (l *loop) shortOf(err error) {
 
 // enter begins a connection, and reads what has come already.
 func (l *loop) enter(fd int, from netip.AddrPort) {
-	c := &conn{loop: l, fd: fd, from: from, network: networkOf(from.Addr()), active: l.now, began: l.now, watched: unix.EPOLLIN}
+	c := &conn{loop: l, fd: fd, from: from, network: sockets.NetworkOf(from.Addr()), active: l.now, began: l.now, watched: unix.EPOLLIN}
 	for fd >= len(l.conns) {
 		l.conns = append(l.conns, nil)
 	}

@@ -4,11 +4,13 @@ package input
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -415,5 +417,64 @@ func TestTCPConnections(t *testing.T) {
 			t.Error("who asks isn't answered")
 		}
 		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// Secondaries that ask for the zone and don't read it hold some of the transfers that may run at a time, and those of a
+// network not all of them: an honest one has the zone all the while. They lose their connections.
+func TestUnreadTransfers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere the addresses of 127.0.0.0/8 aren't all there, and nobody ends connections")
+	}
+	apex := filepath.Join(t.TempDir(), "db")
+	var zone strings.Builder
+	zone.WriteString("@ SOA ns1 hostmaster 7 7200 1800 86400 5\n@ NS ns1\nns1 A 192.0.2.53\n")
+	for i := range 40_000 { // more than the buffers between the two take
+		fmt.Fprintf(&zone, "t%d TXT %s\n", i, strings.Repeat("x", 250))
+	}
+	write(t, apex, zone.String())
+	s := server.Start(t, block(folder(shop(t, "192.0.2.1"))+"apex "+apex+"\ntransfer 127.0.0.0/8"))
+	ask := func(from string) (*dns.Conn, error) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Control: func(_, _ string, c syscall.RawConn) error {
+			return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) }) // the less is taken
+		}}
+		c, err := d.Dial("tcp", s.Addr)
+		if err != nil {
+			return nil, err
+		}
+		conn := &dns.Conn{Conn: c}
+		return conn, conn.WriteMsg(new(dns.Msg).SetAxfr("example.com."))
+	}
+	for i := range 40 {
+		c, err := ask(fmt.Sprintf("127.0.%d.%d", 1+i%2, 1+i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	const stalled = `coredns_federation_transfers_total{outcome="stalled"`
+	for round := 0; s.Metric(t, stalled) < 8; round++ {
+		c, err := ask("127.0.3.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for soa := 0; soa < 2; {
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
+			m, err := c.ReadMsg()
+			if err != nil || m.Rcode != dns.RcodeSuccess {
+				t.Fatalf("round %d, after %d records: %v %v", round, n, err, m)
+			}
+			n += len(m.Answer)
+			for _, rr := range m.Answer {
+				if rr.Header().Rrtype == dns.TypeSOA {
+					soa++
+				}
+			}
+		}
+		c.Close()
+	}
+	if !strings.Contains(s.Log(), "not all was taken for 5s") {
+		t.Error("the log doesn't say so")
 	}
 }
