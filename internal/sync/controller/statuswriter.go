@@ -172,8 +172,9 @@ func collect(ctx context.Context, api *kube.API, w *workload.Desired) (*kube.Obj
 }
 
 // event makes an Event of a federated object. Its name is that of what it says: another fedsync,
-// or this one after a restart, finds that it has been told. again says that it was over in
-// between: then it is counted.
+// or this one after a restart, finds that it has been told. (The recorders of client-go name an Event
+// by the nanosecond, and keep what they have told in memory: each restart would tell all of it again.)
+// again says that it was over in between: then it is counted.
 func event(ctx context.Context, api *kube.API, w *workload.Desired, n workload.Note, again bool) error {
 	namespace := w.Key.Namespace
 	if namespace == "" {
