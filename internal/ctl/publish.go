@@ -110,7 +110,7 @@ func (c *publisher) run(ctx context.Context) error {
 		groups[g][name] = list
 	}
 	for g, names := range groups {
-		p.Set(g, names)
+		p.Set(g, names, true)
 	}
 	for _, line := range p.Plan() {
 		c.printf("%s\n", strings.ReplaceAll(line, "\t", " "))

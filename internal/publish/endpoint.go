@@ -10,9 +10,10 @@ import (
 
 // An Endpoint is a record set as external-dns takes it.
 type Endpoint struct {
-	Name    string // without the last dot
-	Type    string // A or AAAA
-	Targets []string
+	Name     string // without the last dot
+	Type     string // A or AAAA
+	Targets  []string
+	Choosing // by which it is chosen; zero: it is the only one of its name and type
 }
 
 // Endpoints are the addresses that names lead to: without CNAMEs, since external-dns takes a name away before it
@@ -44,7 +45,7 @@ func Endpoints(names Names) (out []Endpoint) {
 			}
 			if len(targets) > 0 && !strings.HasPrefix(name, "_") {
 				slices.Sort(targets)
-				out = append(out, Endpoint{strings.TrimSuffix(name, "."), dns.TypeToString[rtype], targets})
+				out = append(out, Endpoint{Name: strings.TrimSuffix(name, "."), Type: dns.TypeToString[rtype], Targets: targets})
 			}
 		}
 	}

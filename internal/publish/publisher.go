@@ -15,6 +15,9 @@ import (
 const (
 	firstWait   = time.Second // after a failure; each that follows waits twice as long
 	longestWait = time.Minute
+	// enough refusals in a row are no matter of single names: the others wait for a moment, so that a server which refuses all of
+	// many thousand isn't asked for each of them at once.
+	enough = 20
 )
 
 // A Publisher takes the names of a domain on a server to what they are to be. One goroutine uses it.
@@ -49,6 +52,9 @@ func (p *Publisher) Load(ctx context.Context) error {
 	}
 	p.serial = serial
 	p.there, p.doubts = map[string]Names{}, map[string]bool{}
+	if p.want == nil {
+		p.want = map[string]Names{}
+	}
 	for name, rrs := range names {
 		put(p.there, Group(p.Domain, name), name, rrs)
 	}
@@ -74,7 +80,12 @@ func (p *Publisher) Leave(others func(group string) bool) {
 
 // Guess begins without knowing what the server has: each name is looked at when it is written. What isn't wanted any
 // more stays.
-func (p *Publisher) Guess() { p.there, p.doubts = map[string]Names{}, map[string]bool{} }
+func (p *Publisher) Guess() {
+	p.there, p.doubts = map[string]Names{}, map[string]bool{}
+	if p.want == nil {
+		p.want = map[string]Names{}
+	}
+}
 
 func put(all map[string]Names, group, name string, rrs []dns.RR) {
 	if all[group] == nil {
@@ -83,11 +94,15 @@ func put(all map[string]Names, group, name string, rrs []dns.RR) {
 	all[group][name] = rrs
 }
 
-// Set says what the names of a group are to be; nil: none is to be there. Names that can't be marked as ours are
-// left out, and told of.
-func (p *Publisher) Set(group string, names Names) {
-	if p.want == nil {
-		p.want = map[string]Names{}
+// Set says what the names of a group are to be; nil: none is to be there. Unless that is all of them, others that are there
+// stay. Names that can't be marked as ours are left out, and told of.
+func (p *Publisher) Set(group string, names Names, all bool) {
+	if !all && names != nil {
+		for name, rrs := range p.there[group] {
+			if _, ok := names[name]; !ok {
+				names[name] = rrs
+			}
+		}
 	}
 	for name := range names {
 		if p.mark(name) == nil {
@@ -106,11 +121,15 @@ func (p *Publisher) Set(group string, names Names) {
 	}
 }
 
-// Only takes away what is in no group of a list.
-func (p *Publisher) Only(groups map[string]bool) {
-	for g := range p.want {
+// Only takes away what is in no group of a list; unless that is all of them, it stays as it is there.
+func (p *Publisher) Only(groups map[string]bool, all bool) {
+	maps.DeleteFunc(p.want, func(g string, _ Names) bool { return !groups[g] })
+	if all {
+		return
+	}
+	for g, names := range p.there {
 		if !groups[g] {
-			delete(p.want, g)
+			p.want[g] = maps.Clone(names)
 		}
 	}
 }
@@ -169,7 +188,7 @@ func (p *Publisher) Write(ctx context.Context, now time.Time) (next time.Time) {
 			p.serial = serial
 		}
 	}()
-	began := false
+	began, refused := false, 0 // so many in a row
 	for _, g := range p.Pending() {
 		t := p.troubles[g]
 		if now.Before(t.until) {
@@ -184,6 +203,7 @@ func (p *Publisher) Write(ctx context.Context, now time.Time) (next time.Time) {
 		}
 		if p.write(ctx, g) {
 			delete(p.troubles, g)
+			refused = 0
 			continue
 		}
 		t.wait = min(max(2*t.wait, firstWait), longestWait)
@@ -191,6 +211,10 @@ func (p *Publisher) Write(ctx context.Context, now time.Time) (next time.Time) {
 		p.troubles[g] = t
 		later(t.until)
 		if p.silent { // what else there is would wait as long for no answer
+			later(now.Add(firstWait))
+			break
+		}
+		if refused++; refused == enough {
 			later(now.Add(firstWait))
 			break
 		}

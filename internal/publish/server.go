@@ -32,7 +32,10 @@ const (
 )
 
 // A Refusal is a server's no.
-type Refusal struct{ Rcode, TSIG int }
+type Refusal struct {
+	Rcode, TSIG int
+	Signed      bool // the message was
+}
 
 func (r *Refusal) Error() string {
 	s := "it answers " + dns.RcodeToString[r.Rcode]
@@ -41,6 +44,8 @@ func (r *Refusal) Error() string {
 		s += fmt.Sprintf(" (TSIG %s: the key's name, secret and algorithm have to be the same there, and the clocks)", dns.RcodeToString[r.TSIG])
 	case r.Rcode == dns.RcodeRefused:
 		s += " (does it let this key, or this address, update these names?)"
+	case r.Rcode == dns.RcodeNotAuth && r.Signed: // PowerDNS says no more of a signature that it doesn't take
+		s += " (is it the primary of the zone, and does it have the key, the same secret and the same time?)"
 	case r.Rcode == dns.RcodeNotZone || r.Rcode == dns.RcodeNotAuth:
 		s += " (is it the primary of the zone?)"
 	case r.Rcode == dns.RcodeNotImplemented:
@@ -75,7 +80,7 @@ func (s *Server) exchange(ctx context.Context, m *dns.Msg) (*dns.Msg, error) {
 	r, _, err := c.ExchangeContext(ctx, m, s.Addr)
 	switch {
 	case r != nil && r.Rcode != dns.RcodeSuccess && r.Rcode != dns.RcodeNameError, r != nil && r.Rcode == dns.RcodeNameError && m.Opcode == dns.OpcodeUpdate:
-		no := &Refusal{Rcode: r.Rcode}
+		no := &Refusal{Rcode: r.Rcode, Signed: s.Key != ""}
 		if t := r.IsTsig(); t != nil {
 			no.TSIG = int(t.Error)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -22,6 +23,8 @@ type publishing struct {
 
 	namespace           string // of DNSEndpoint objects; "": there are none
 	kubeconfig, context string // of the API that they are in; "": the federation's
+	// route53 says that external-dns writes there: the health checks of regions, if any. nil: it may be any provider.
+	route53 map[string]string
 }
 
 // where is where they stand, for whoever reads logs and metrics.
@@ -52,12 +55,23 @@ func (s *stanza) published() error {
 
 // objects reads the rest of publish external-dns.
 func (s *stanza) objects(a args) error {
-	const needs = "needs a namespace: publish external-dns NAMESPACE [kubeconfig FILE [CONTEXT]]"
+	const needs = "needs a namespace: publish external-dns NAMESPACE [route53 [REGION=HEALTHCHECK...]] [kubeconfig FILE [CONTEXT]]"
 	if len(a.list) < 2 || !namespaces.MatchString(a.list[1]) {
 		return errors.New(needs)
 	}
 	p := publishing{namespace: a.list[1]}
-	if rest := a.list[2:]; len(rest) > 0 {
+	rest := a.list[2:]
+	if len(rest) > 0 && rest[0] == "route53" {
+		p.route53 = map[string]string{}
+		for rest = rest[1:]; len(rest) > 0 && strings.Contains(rest[0], "="); rest = rest[1:] {
+			region, id, _ := strings.Cut(rest[0], "=")
+			if region == "" || id == "" || p.route53[region] != "" {
+				return fmt.Errorf("route53: %q isn't a region with the one health check of Route 53 for it: REGION=HEALTHCHECK", rest[0])
+			}
+			p.route53[region] = id
+		}
+	}
+	if len(rest) > 0 {
 		if rest[0] != "kubeconfig" || len(rest) == 1 || len(rest) > 3 {
 			return errors.New(needs)
 		}
@@ -78,7 +92,7 @@ var namespaces = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // publishes says where names are published.
 func (s *stanza) publishes(a args) error {
-	const needs = "needs a server, or a namespace: publish update ADDRESS[:PORT] [key NAME] [zone ZONE] [owner NAME] [delegation], or publish external-dns NAMESPACE [kubeconfig FILE [CONTEXT]]"
+	const needs = "needs a server, or a namespace: publish update ADDRESS[:PORT] [key NAME] [zone ZONE] [owner NAME] [delegation], or publish external-dns NAMESPACE [route53 [REGION=HEALTHCHECK...]] [kubeconfig FILE [CONTEXT]]"
 	if len(a.list) > 0 && a.list[0] == "external-dns" {
 		return s.objects(a)
 	}

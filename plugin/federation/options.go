@@ -114,7 +114,7 @@ var options = []option[*stanza]{
 		words((*stanza).transferred)},
 	{"also-notify", ofFederation, "`also-notify ADDRESS[:PORT] [key NAME]`: a secondary that is told of changes; may stand several times.",
 		words((*stanza).notifies)},
-	{"publish", ofFederation, "`publish update ADDRESS[:PORT] [key NAME] [zone ZONE] [owner NAME] [delegation]`: writes the names into the zone of another server, too: see [publish](../publish.md). The zone is the domain by default, the owner the federation's name; with `delegation`, only NS records and glue. May stand several times. `publish external-dns NAMESPACE [kubeconfig FILE [CONTEXT]]`: writes DNSEndpoint objects into a namespace of the registry's API, or of another.",
+	{"publish", ofFederation, "`publish update ADDRESS[:PORT] [key NAME] [zone ZONE] [owner NAME] [delegation]`: writes the names into the zone of another server, too: see [publish](../publish.md). The zone is the domain by default, the owner the federation's name; with `delegation`, only NS records and glue. May stand several times. `publish external-dns NAMESPACE [route53 [REGION=HEALTHCHECK...]] [kubeconfig FILE [CONTEXT]]`: writes DNSEndpoint objects into a namespace of the registry's API, or of another.",
 		words((*stanza).publishes)},
 	{"lenient", ofFederation, "`lenient`: an unknown zone or region of a known service is a CNAME one step up, not NXDOMAIN.",
 		words((*stanza).relaxes)},

@@ -25,13 +25,14 @@ type publication struct {
 	told     report.Publication
 	unread   string            // why it can't be known what is there
 	problems map[string]string // by what they are of
+	limits   map[string]string // by services and hosts: what can't be had there
 }
 
 // add begins one.
 func (l *publications) add(federation, domain, where string) *publication {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := &publication{of: l, told: report.Publication{Federation: federation, Domain: domain, Server: where}, problems: map[string]string{}}
+	p := &publication{of: l, told: report.Publication{Federation: federation, Domain: domain, Server: where}, problems: map[string]string{}, limits: map[string]string{}}
 	l.all = append(l.all, p)
 	return p
 }
@@ -42,7 +43,7 @@ func (p *publication) here(is bool) {
 	defer p.of.mu.Unlock()
 	p.told.Here = is
 	if !is {
-		p.told.Pending, p.unread, p.problems = 0, "", map[string]string{}
+		p.told.Pending, p.unread, p.problems, p.limits = 0, "", map[string]string{}, map[string]string{}
 	}
 }
 
@@ -64,6 +65,24 @@ func (p *publication) tell(of, problem string) {
 	}
 }
 
+// limit notes what of a service or host can't be had there; "": nothing.
+func (p *publication) limit(of, limit string) {
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	if limit == "" {
+		delete(p.limits, of)
+	} else {
+		p.limits[of] = limit
+	}
+}
+
+// only forgets the limits of what isn't in a list.
+func (p *publication) only(groups map[string]bool) {
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	maps.DeleteFunc(p.limits, func(of, _ string) bool { return !groups[of] })
+}
+
 // report tells of all.
 func (l *publications) report() (out []report.Publication) {
 	l.mu.Lock()
@@ -79,7 +98,23 @@ func (l *publications) report() (out []report.Publication) {
 			}
 			r.Problems = append(r.Problems, fmt.Sprintf("%s: %s", strings.TrimSuffix(of, "."), p.problems[of]))
 		}
+		r.Limits = p.limited()
 		out = append(out, r)
+	}
+	return out
+}
+
+// limited are the limits, a line each, with how many services and hosts have them. The caller holds mu.
+func (p *publication) limited() (out []string) {
+	n := map[string]int{}
+	for _, limit := range p.limits {
+		n[limit]++
+	}
+	for _, limit := range slices.Sorted(maps.Keys(n)) {
+		if len(out) == problemsTold {
+			break
+		}
+		out = append(out, fmt.Sprintf("%s (%d of its services and hosts)", limit, n[limit]))
 	}
 	return out
 }

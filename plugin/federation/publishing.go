@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/internal/publish"
 	"github.com/fedns/fedns/internal/publish/externaldns"
+	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
@@ -136,10 +138,17 @@ func (f *Federation) elected(ctx context.Context, s stanza, name string, run fun
 type keeper interface {
 	Load(ctx context.Context) error // what is there
 	Moved(ctx context.Context) bool // whether somebody else may have changed that
-	Set(group string, names publish.Names)
-	Only(groups map[string]bool)
+	// Set says what the names of a group are to be; nil: none is to be there. Unless that is all of them, others stay.
+	Set(group string, names publish.Names, all bool)
+	// Only takes away what is in no group of a list, unless that isn't all of them.
+	Only(groups map[string]bool, all bool)
 	Pending() []string
 	Write(ctx context.Context, now time.Time) (again time.Time)
+}
+
+// A router is a keeper that can say to providers how they are to choose.
+type router interface {
+	Route(group string, r publish.Routing)
 }
 
 // teller logs what is wrong with names, and when it is well again, and notes it.
@@ -178,8 +187,8 @@ func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.
 		}
 		defer api.Close()
 		f.keep(ctx, index, d, to, prefix, as, &externaldns.Writer{
-			API: api, Namespace: to.namespace, Federation: s.name, Domain: string(d.Name), TTL: s.ttl, Tell: teller(prefix, as), Count: count,
-		}, nil)
+			API: api, Namespace: to.namespace, Federation: s.name, Domain: string(d.Name), TTL: s.ttl, Route53: to.route53, Tell: teller(prefix, as), Count: count,
+		}, nil, s.policy.Choice)
 		return
 	}
 	p := &publish.Publisher{
@@ -192,11 +201,11 @@ func (f *Federation) publish(ctx context.Context, index int, s *stanza, d *zone.
 	if to.cut {
 		p.Cut = string(d.Name)
 	}
-	f.keep(ctx, index, d, to, prefix, as, p, p.Guess)
+	f.keep(ctx, index, d, to, prefix, as, p, p.Guess, s.policy.Choice)
 }
 
-// keep does that with a keeper. guess begins without knowing what is there; nil: that has to be known.
-func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to publishing, prefix string, as *publication, k keeper, guess func()) {
+// keep does that with a keeper. guess begins without knowing what is there; nil: that has to be known. policy is the stanza's.
+func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to publishing, prefix string, as *publication, k keeper, guess func(), policy snapshot.Policy) {
 	var was *zone.Moment
 	delegation := zone.Delegating{Domain: d, Block: &f.Block}
 	var compared, read, looked time.Time
@@ -204,6 +213,7 @@ func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to pub
 	wrong := ""                                                            // the same, where nothing can be done without
 	pending := unpublished.WithLabelValues(as.told.Federation, to.where()) // of all domains
 	counted := 0
+	complete := false // all clusters had been listed
 	count := func(left int) {
 		pending.Add(float64(left - counted))
 		counted = left
@@ -261,15 +271,27 @@ func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to pub
 		there := map[string]bool{}
 		for g, rrs := range groups {
 			if rrs == nil {
-				k.Set(g, nil)
+				as.limit(g.Name, "")
+				k.Set(g.Name, nil, true)
 				continue
 			}
-			there[g] = true
-			k.Set(g, publish.Gather(rrs))
+			there[g.Name] = true
+			routing, limit := route(g.Service, policy, to)
+			as.limit(g.Name, limit)
+			if r, ok := k.(router); ok {
+				r.Route(g.Name, routing)
+			}
+			k.Set(g.Name, publish.Gather(rrs), next.Complete(index) || to.cut)
 		}
+		began := !complete && next.Complete(index)
+		complete = next.Complete(index)
 		if was = next; whole {
 			compared = time.Now()
-			k.Only(there)
+			as.only(there)
+			k.Only(there, complete || to.cut) // a cluster that nobody has heard of yet may have the rest
+		} else if began {
+			was = nil
+			continue
 		}
 		again := k.Write(ctx, time.Now())
 		count(len(k.Pending()))
@@ -285,6 +307,37 @@ func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to pub
 		}
 		timer.Stop()
 	}
+}
+
+// route says how clients are to be given the addresses of a service, and what of that can't be had there; "": nothing.
+func route(s *snapshot.Service, p snapshot.Policy, to publishing) (r publish.Routing, limit string) {
+	if s == nil {
+		return r, ""
+	}
+	if s.Policy != nil {
+		p = *s.Policy
+	}
+	switch p.Choice {
+	case snapshot.Weighted:
+		r.By = publish.Weight
+	case snapshot.Nearest:
+		r.By = publish.Latency
+	default: // which say the same to everybody
+		return r, ""
+	}
+	if to.namespace == "" || to.route53 == nil {
+		return publish.Routing{}, "policy " + p.Choice.String() + ": every client gets every address there"
+	}
+	r.Shards = make(map[netip.Addr]publish.Shard, len(s.Shards))
+	for _, x := range s.Shards {
+		if _, ok := r.Shards[x.Addr]; !ok { // one that several have counts once
+			r.Shards[x.Addr] = publish.Shard{Cluster: x.Cluster, Region: x.Place.Region, Zone: x.Place.Zone, Weight: x.Weight}
+		}
+	}
+	if why := r.Unable(); why != "" {
+		limit = "policy " + p.Choice.String() + ": every client gets every address there: " + why
+	}
+	return r, limit
 }
 
 // refuses says whether a server has said that it won't hand out what it has, rather than nothing.

@@ -138,6 +138,8 @@ type Publication struct {
 	// Pending are how many services and hosts aren't there as they are to be.
 	Pending  int      `json:"pending"`
 	Problems []string `json:"problems,omitempty"` // what keeps them from being there, the first of it
+	// Limits are what can't be had there of what is answered here, the first of it.
+	Limits []string `json:"limits,omitempty"`
 }
 
 // A Signing is a domain that is signed.

@@ -125,6 +125,8 @@ func servers(s *report.Snapshot) []Finding {
 		case len(p.Problems) > 0:
 			f.err("docs/publish.md says what it needs there", "federation %s: %s isn't published on %s as it is answered (%d of its services and hosts): %s", p.Federation, domain, p.Server, p.Pending, strings.Join(p.Problems, "; "))
 			f.see("FednsUnpublished")
+		case len(p.Limits) > 0:
+			f.ok("federation %s: %s is published on %s, as far as that can do it: %s", p.Federation, domain, p.Server, strings.Join(p.Limits, "; "))
 		default:
 			f.ok("federation %s: %s is published on %s", p.Federation, domain, p.Server)
 		}

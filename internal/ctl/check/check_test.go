@@ -33,11 +33,13 @@ func TestStatus(t *testing.T) {
 	}{
 		{"published", nil, well, up, []string{
 			"ok fedns", "ok federation f: example.com is published on 192.0.2.53:53", "ok federation f: another server publishes example.com on external-dns/dns",
-			"error federation f: example.org isn't published on 192.0.2.53:53 as it is answered (2 of its services and hosts): a.example.org: taken; b.example.org: taken", "ok 1 of 1", "ok 1 service", "ok no order",
+			"error federation f: example.org isn't published on 192.0.2.53:53 as it is answered (2 of its services and hosts): a.example.org: taken; b.example.org: taken",
+			"ok federation f: example.net is published on external-dns/dns, as far as that can do it: policy nearest: every client gets every address there (3 of its services and hosts)", "ok 1 of 1", "ok 1 service", "ok no order",
 		}, []report.Publication{
 			{Federation: "f", Domain: "example.com.", Server: "192.0.2.53:53", Here: true, Pending: 1}, // it is being written
 			{Federation: "f", Domain: "example.com.", Server: "external-dns/dns"},
 			{Federation: "f", Domain: "example.org.", Server: "192.0.2.53:53", Here: true, Pending: 2, Problems: []string{"a.example.org: taken", "b.example.org: taken"}},
+			{Federation: "f", Domain: "example.net.", Server: "external-dns/dns", Here: true, Limits: []string{"policy nearest: every client gets every address there (3 of its services and hosts)"}},
 		}},
 		{"all is well", nil, well, up, []string{"ok fedns v1 answers with serial 7", "ok 1 of 1 clusters are listed and fresh", "ok 1 service up in every", "ok no order"}, nil},
 		{"an old database", func(f *report.Federation) {

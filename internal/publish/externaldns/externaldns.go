@@ -40,13 +40,18 @@ type Writer struct {
 	Namespace          string
 	Federation, Domain string // the domain is absolute
 	TTL                uint32 // of every record
+	// Route53 says that external-dns writes there: sets are chosen from as policies say, with these health checks, by
+	// region. nil: it may be any provider.
+	Route53 map[string]string
 	// Tell hears of problems and of their ends, once each; "": it is well again.
 	Tell func(of, problem string)
 	// Count hears of each write: done, refused, or unanswered.
 	Count func(outcome string)
 
-	gap      time.Duration // 0: the constant
+	gap      time.Duration              // 0: the constant
+	routings map[string]publish.Routing // by group
 	want     map[string][]publish.Endpoint
+	stay     map[string][]any // of the same objects: endpoints that stay as they are
 	read     time.Time        // when what is there was looked at last
 	there    map[string][]any // by the names of objects: their endpoints
 	next     map[string]time.Time
@@ -75,6 +80,9 @@ func (w *Writer) Load(ctx context.Context) error {
 		return err
 	}
 	w.read, w.there = time.Now(), map[string][]any{}
+	if w.want == nil {
+		w.want, w.stay = map[string][]publish.Endpoint{}, map[string][]any{}
+	}
 	for i := range all {
 		spec, _ := all[i].Object["spec"].(map[string]any)
 		list, _ := spec["endpoints"].([]any)
@@ -98,44 +106,84 @@ func (w *Writer) object(group string) string {
 	return name + "." + strings.Trim(w.Domain, ".")
 }
 
-// Set says what the names of a group are to be; nil: none is to be there.
-func (w *Writer) Set(group string, names publish.Names) {
-	if w.want == nil {
-		w.want = map[string][]publish.Endpoint{}
+// Route says how providers that can are to choose among the addresses of a group from now on.
+func (w *Writer) Route(group string, r publish.Routing) {
+	if w.routings == nil {
+		w.routings = map[string]publish.Routing{}
 	}
-	if names == nil {
-		delete(w.want, w.object(group))
-		return
-	}
-	w.want[w.object(group)] = publish.Endpoints(names)
+	w.routings[group] = r
 }
 
-// Only takes away what is in no group of a list.
-func (w *Writer) Only(groups map[string]bool) {
+// Set says what the names of a group are to be; nil: none is to be there. Unless that is all of them, others that are
+// there stay.
+func (w *Writer) Set(group string, names publish.Names, complete bool) {
+	delete(w.stay, w.object(group))
+	if names == nil {
+		delete(w.want, w.object(group))
+		delete(w.routings, group)
+		return
+	}
+	all := publish.Endpoints(names)
+	if w.Route53 != nil {
+		r := w.routings[group]
+		all = r.Route53(all, w.Route53)
+	}
+	w.want[w.object(group)] = all
+	if complete {
+		return
+	}
+	for _, e := range w.there[w.object(group)] {
+		fields, _ := e.(map[string]any)
+		name, _ := fields["dnsName"].(string)
+		if !slices.ContainsFunc(all, func(e publish.Endpoint) bool { return e.Name == name }) {
+			w.stay[w.object(group)] = append(w.stay[w.object(group)], e)
+		}
+	}
+}
+
+// Only takes away what is in no group of a list; unless that is all of them, it stays as it is there.
+func (w *Writer) Only(groups map[string]bool, all bool) {
 	names := map[string]bool{}
 	for g := range groups {
 		names[w.object(g)] = true
 	}
 	maps.DeleteFunc(w.want, func(name string, _ []publish.Endpoint) bool { return !names[name] })
+	maps.DeleteFunc(w.routings, func(g string, _ publish.Routing) bool { return !groups[g] })
+	if all {
+		return
+	}
+	for name, list := range w.there {
+		if !names[name] {
+			w.want[name], w.stay[name] = nil, list
+		}
+	}
 }
 
-// endpoints are the object's form of some.
-func (w *Writer) endpoints(all []publish.Endpoint) []any {
+// endpoints are what an object is to hold.
+func (w *Writer) endpoints(object string) []any {
 	out := []any{}
-	for _, e := range all {
+	for _, e := range w.want[object] {
 		targets := []any{}
 		for _, t := range e.Targets {
 			targets = append(targets, t)
 		}
-		out = append(out, map[string]any{"dnsName": e.Name, "recordType": e.Type, "recordTTL": int64(w.TTL), "targets": targets})
+		o := map[string]any{"dnsName": e.Name, "recordType": e.Type, "recordTTL": int64(w.TTL), "targets": targets}
+		if e.ID != "" {
+			specific := []any{map[string]any{"name": e.Key, "value": e.Value}}
+			if e.HealthCheck != "" {
+				specific = append(specific, map[string]any{"name": "aws/health-check-id", "value": e.HealthCheck})
+			}
+			o["setIdentifier"], o["providerSpecific"] = e.ID, specific
+		}
+		out = append(out, o)
 	}
-	return out
+	return append(out, w.stay[object]...)
 }
 
 // Pending are the objects that aren't as they are to be. Those that would be empty are, whatever they hold.
 func (w *Writer) Pending() (out []string) {
 	for name, e := range w.want {
-		if len(e) > 0 && !reflect.DeepEqual(w.endpoints(e), w.there[name]) {
+		if len(e) > 0 && !reflect.DeepEqual(w.endpoints(name), w.there[name]) {
 			out = append(out, name)
 		}
 	}
@@ -198,8 +246,7 @@ func (w *Writer) Write(ctx context.Context, now time.Time) (again time.Time) {
 
 // write writes an object, or deletes it if nothing of it is wanted.
 func (w *Writer) write(ctx context.Context, name string) error {
-	e, wanted := w.want[name]
-	if !wanted {
+	if _, wanted := w.want[name]; !wanted {
 		o, err := w.API.Get(ctx, Kind, w.Namespace, name)
 		if err == nil && o.GetLabels()[v1alpha1.Publishes] == w.Federation {
 			err = w.API.Delete(ctx, Kind, w.Namespace, name, o.GetUID())
@@ -221,7 +268,7 @@ func (w *Writer) write(ctx context.Context, name string) error {
 	}
 	o := Kind.New(w.Namespace, name)
 	o.SetLabels(w.labels())
-	list := w.endpoints(e)
+	list := w.endpoints(name)
 	o.Object["spec"] = map[string]any{"endpoints": list}
 	if _, _, err := w.API.Apply(ctx, Kind, o, kube.How{Manager: manager, Force: true}); err != nil {
 		return err

@@ -16,14 +16,23 @@ import (
 // A Moment is what a federation's names under a domain were written from.
 type Moment struct{ s *snapshot.Snapshot }
 
-// Groups gives the records of a federation's services under a domain, each service's together under its global name:
+// Complete says whether every cluster of a federation has been listed: what isn't there then is gone.
+func (m *Moment) Complete(federation int) bool { return len(m.s.Federations[federation].Unlisted) == 0 }
+
+// A Group is what is written together: a service under its global name, or a host.
+type Group struct {
+	Name    string
+	Service *snapshot.Service // nil: it is gone, or no service
+}
+
+// Groups gives the records of a federation's services under a domain, each service's together:
 // of all of them, or of those that aren't as they were at a moment before. One that is gone has none.
-func (d *Domain) Groups(b *Block, federation int, was *Moment) (now *Moment, groups iter.Seq2[string, []dns.RR], whole bool) {
+func (d *Domain) Groups(b *Block, federation int, was *Moment) (now *Moment, groups iter.Seq2[Group, []dns.RR], whole bool) {
 	w := &writer{Block: b, Domain: d, Static: d.Static.Load(), Snapshot: b.Current.Load(), now: pipeline.Now()}
 	now = &Moment{w.Snapshot}
 	f := w.Snapshot.Federations[federation]
 	whole = was == nil || !f.SameScopes(was.s.Federations[federation])
-	return now, func(yield func(string, []dns.RR) bool) {
+	return now, func(yield func(Group, []dns.RR) bool) {
 		for _, m := range d.Members {
 			if m.Index != federation {
 				continue
@@ -36,11 +45,11 @@ func (d *Domain) Groups(b *Block, federation int, was *Moment) (now *Moment, gro
 				}
 				switch {
 				case svc == nil:
-					return yield(name, nil)
+					return yield(Group{name, nil}, nil)
 				case k.Kind == snapshot.Host:
-					return yield(name, w.hosted(svc))
+					return yield(Group{name, svc}, w.hosted(svc))
 				}
-				return yield(name, w.service(m, svc))
+				return yield(Group{name, svc}, w.service(m, svc))
 			}
 			if !whole {
 				for k := range f.Changes(was.s.Federations[federation]) {
@@ -77,7 +86,7 @@ type Delegating struct {
 // Groups gives the records: the name servers of the domain, and the addresses of those of them that are in it, each under its
 // name. They are those of the file, or of the host that a name server is: of the Service that it is reached by. Where nothing of that
 // is up they stay as they were, since without addresses nobody would come.
-func (g *Delegating) Groups() iter.Seq2[string, []dns.RR] {
+func (g *Delegating) Groups() iter.Seq2[Group, []dns.RR] {
 	d := g.Domain
 	w := &writer{Block: g.Block, Domain: d, Static: d.Static.Load(), Snapshot: g.Block.Current.Load(), now: pipeline.Now()}
 	names := map[string][]dns.RR{}
@@ -102,9 +111,9 @@ func (g *Delegating) Groups() iter.Seq2[string, []dns.RR] {
 			}
 		}
 	}
-	return func(yield func(string, []dns.RR) bool) {
+	return func(yield func(Group, []dns.RR) bool) {
 		for _, name := range slices.Sorted(maps.Keys(names)) {
-			if !yield(name, names[name]) {
+			if !yield(Group{Name: name}, names[name]) {
 				return
 			}
 		}

@@ -27,6 +27,7 @@ type provider struct {
 	dir  string
 	port int
 	stop func()
+	kill func() // without a farewell
 }
 
 func newProvider(t *testing.T, policy string) *provider {
@@ -39,16 +40,10 @@ func newProvider(t *testing.T, policy string) *provider {
 @ NS ns-cloud-e2.googledomains.com.
 www A 203.0.113.80
 `)
-	p.write(t, "named.conf", fmt.Sprintf(`options {
-  directory "%[1]s"; pid-file none; session-keyfile none; managed-keys-directory "%[1]s";
-  listen-on port %[2]d { 127.0.0.1; }; listen-on-v6 { none; };
-  recursion no; notify no; dnssec-validation no;
-};
-controls { };
-key "pub" { algorithm hmac-sha256; secret "%[3]s"; };
-key "other" { algorithm hmac-sha256; secret "%[3]s"; };
-zone "example.com" { type primary; file "example.com.db"; update-policy { grant other zonesub ANY; %[4]s }; allow-transfer { key pub; }; };
-`, p.dir, p.port, secret, policy))
+	p.write(t, "named.conf", server.BINDConfig(p.dir, p.port, "recursion no;")+fmt.Sprintf(`key "pub" { algorithm hmac-sha256; secret "%[1]s"; };
+key "other" { algorithm hmac-sha256; secret "%[1]s"; };
+zone "example.com" { type primary; file "example.com.db"; update-policy { grant other zonesub ANY; %[2]s }; allow-transfer { key pub; }; };
+`, secret, policy))
 	p.start(t)
 	return p
 }
@@ -74,9 +69,12 @@ func (p *provider) start(t *testing.T) {
 		select {
 		case <-gone:
 		case <-time.After(20 * time.Second):
-			_ = cmd.Process.Kill()
-			<-gone
+			p.kill()
 		}
+	}
+	p.kill = func() {
+		_ = cmd.Process.Kill() // it may have ended by itself
+		<-gone
 	}
 	t.Cleanup(func() {
 		p.stop()
@@ -265,6 +263,43 @@ func TestArticle(t *testing.T) {
 	}
 }
 
+// While a cluster hasn't been heard of since the start, nothing goes that may be its own, whether all of a service or a name of
+// one; what others have follows them. What it turns out not to have goes then.
+func TestUnheard(t *testing.T) {
+	w, p := &world{t.TempDir()}, newProvider(t, "grant pub zonesub ANY;")
+	w.serve(t, article...)
+	asia := article[3]
+	only := []vector.Object{vector.Service("mynamespace", "only", asia.addr), vector.Slice("mynamespace", "only", true, asia.zone)}
+	w.cluster(t, asia, append(only, vector.Service("mynamespace", "nginx", asia.addr), vector.Slice("mynamespace", "nginx", true, asia.zone))...)
+	text := w.corefile(" ttl 180s 180s\n publish update " + p.addr + " key pub")
+	s := server.Start(t, text)
+	has := func(what string, want map[string]string) {
+		t.Helper()
+		for name, records := range want {
+			server.Eventually(t, time.Minute, what+": "+name+" is "+records, func() bool { return p.dig(t, name+".example.com") == records })
+		}
+	}
+	const other = "only.mynamespace.myfederation.svc"
+	has("at first", map[string]string{other: "A 180 " + asia.addr, nginx + ".asia-east1-a": "A 180 " + asia.addr, nginx + ".us-central1-a": "A 180 " + article[0].addr})
+	s.Stop()
+	manifests := server.Members(w.dir, asia.zone)
+	away := filepath.Join(w.dir, "away")
+	if err := os.WriteFile(away, []byte(`{"apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c"}}], "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.serve(t, shard{"us-central1", "us-central1-a", "192.0.2.1", true})
+	s.Write(t, strings.Replace(text, manifests, "  cluster "+asia.zone+" {\n   kubeconfig "+away+"\n  }\n", 1))
+	s.Restart(t)
+	has("while one isn't heard", map[string]string{nginx + ".us-central1-a": "A 180 192.0.2.1"})
+	server.Eventually(t, time.Minute, "all that can be is published", func() bool { return s.Metric(t, `coredns_federation_unpublished{`) == 0 })
+	has("and what may be its own stays", map[string]string{other: "A 180 " + asia.addr, nginx + ".asia-east1-a": "A 180 " + asia.addr})
+	s.Stop()
+	w.serve(t, asia)
+	s.Write(t, text)
+	s.Restart(t)
+	has("when it is heard", map[string]string{other: "", nginx + ".asia-east1-a": "A 180 " + asia.addr})
+}
+
 // A server that refuses some of the names has the others; one that refuses all, or knows another key, is told of.
 func TestRefused(t *testing.T) {
 	w := &world{t.TempDir()}
@@ -422,11 +457,17 @@ func TestDelegation(t *testing.T) {
 	second = "130.211.57.1"
 	w.serve(t, shard{"asia-east1", "asia-east1-a", second, true})
 	leads("192.0.2.53")
-	// Nothing is up: it stays as it was, since a delegation without addresses leads nowhere.
+	// Nothing is up: it stays as it was, since a delegation without addresses leads nowhere. Asia goes last: until then others
+	// would stand in for it.
 	for _, a := range article {
-		a.ready = false
-		w.serve(t, a)
+		if a.ready = false; a.region != "asia-east1" {
+			w.serve(t, a)
+		}
 	}
+	server.Eventually(t, time.Minute, "only Asia is answered", func() bool {
+		return slices.Equal(server.Addrs(s.Ask(t, nginx+".fed.example.com", dns.TypeA)), []string{second})
+	})
+	w.serve(t, shard{"asia-east1", "asia-east1-a", second, false})
 	server.Eventually(t, time.Minute, "nothing is answered", func() bool { return len(s.Ask(t, "ns2.fed.example.com", dns.TypeA).Answer) == 0 })
 	serve("192.0.2.54")
 	leads("192.0.2.54")

@@ -110,3 +110,16 @@ database:
     timer-db-max-size: 50M
 `, dir, at, port)
 }
+
+// BINDConfig begins a configuration of BIND: where it listens, and keeps what it has. It keeps out of everybody's way: no control
+// channel, nothing of the system's. options are what there is to say more.
+func BINDConfig(dir string, port int, options string) string {
+	return fmt.Sprintf(`options {
+  directory "%[1]s"; pid-file none; session-keyfile none; managed-keys-directory "%[1]s";
+  listen-on port %[2]d { 127.0.0.1; }; listen-on-v6 { none; };
+  dnssec-validation no; notify no;
+  %[3]s
+};
+controls { };
+`, dir, port, options)
+}
