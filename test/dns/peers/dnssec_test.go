@@ -76,17 +76,23 @@ func keyAt(t *testing.T, dir string, a dnskey.Algorithm, entry bool, from time.T
 // example.com: where it answers, and its own DNSKEY record.
 func signedParent(t *testing.T, k *dnskey.Key) (addr, anchor string) {
 	t.Helper()
-	dir := t.TempDir()
 	port := vector.Port(t)
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), signedCom(t, "127.0.0.1", port, "127.0.0.1", k)
+}
+
+// signedCom starts that at an address; example.com is at another.
+func signedCom(t *testing.T, addr string, port int, child string, k *dnskey.Key) (anchor string) {
+	t.Helper()
+	dir := t.TempDir()
 	name := strings.TrimSpace(lastLine(output(t, server.Tool(t, "dnssec-keygen"), "-q", "-K", dir, "-a", "ECDSAP256SHA256", "-f", "KSK", "com")))
-	zone := fmt.Sprintf("$TTL 1\ncom. SOA ns.com. nobody.com. 1 1800 900 604800 1\ncom. NS ns.com.\nns.com. A 127.0.0.1\nexample.com. NS ns1.example.com.\nns1.example.com. A 127.0.0.1\nexample.com. DS %s\n", k.DSText())
+	zone := fmt.Sprintf("$TTL 1\ncom. SOA ns.com. nobody.com. 1 1800 900 604800 1\ncom. NS ns.com.\nns.com. A %s\nexample.com. NS ns1.example.com.\nns1.example.com. A %s\nexample.com. DS %s\n", addr, child, k.DSText())
 	output(t, server.Tool(t, "dnssec-signzone"), "-S", "-z", "-K", dir, "-d", dir, "-o", "com", "-f", filepath.Join(dir, "signed"), write(t, dir, "zone", zone))
-	server.Program(t, server.Tool(t, "nsd"), "-d", "-c", write(t, dir, "nsd.conf", nsdConf(dir, "127.0.0.1", port, map[string]string{"com": "signed"})))
+	server.Program(t, server.Tool(t, "nsd"), "-d", "-c", write(t, dir, "nsd.conf", nsdConf(dir, addr, port, map[string]string{"com": "signed"})))
 	text, err := os.ReadFile(filepath.Join(dir, name+".key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), strings.TrimSpace(lastLine(string(text)))
+	return strings.TrimSpace(lastLine(string(text)))
 }
 
 func lastLine(s string) string {
