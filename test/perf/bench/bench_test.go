@@ -31,6 +31,7 @@ var figures = flag.Bool("figures", false, "measure in full and print the figures
 // TestFigures prints the figures of docs/performance.md: `make bench`.
 func TestFigures(t *testing.T) {
 	t.Run("change to answer", changeToAnswer)
+	t.Run("change to BIND", changeToBIND)
 	t.Run("size", size)
 }
 
