@@ -207,6 +207,8 @@ $(fluxcontroller) $(argocontrollers):
 		cd "$$(go list -m -f '{{.Dir}}' $(module))" && for f in $(definitions); do echo ---; cat $$f; done >$(CURDIR)/$@.yaml
 	@mv $@.new $@
 
+.PHONY: e2e-publish externaldns
+
 nfpm: $(nfpm)
 	@ln -sf $(notdir $(nfpm)) bin/tools/nfpm
 
