@@ -41,29 +41,30 @@ type Choosing struct {
 // mostWeight is Route 53's.
 const mostWeight = 255
 
-// awsRegion says whether a region is one of AWS, as the labels of its nodes have them: of any other, Route 53 can't measure how far it is.
-func awsRegion(r string) bool {
-	part := strings.Split(r, "-")
-	if len(part) < 3 {
-		return false
-	}
-	area, n := part[0], part[len(part)-1]
-	direction := part[len(part)-2]
-	return slices.Contains([]string{"af", "ap", "ca", "cn", "eu", "il", "me", "mx", "sa", "us"}, area) && len(n) == 1 && n >= "1" && n <= "9" &&
-		slices.Contains([]string{"central", "east", "north", "northeast", "northwest", "south", "southeast", "southwest", "west"}, direction)
-}
+// awsRegions are the regions that Route 53 knows the distance to, from its API's ResourceRecordSetRegion. Of any other it refuses
+// the whole name, and a region is called whatever somebody has written on nodes.
+var awsRegions = strings.Fields(`
+	af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2
+	ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7
+	ca-central-1 ca-west-1 cn-north-1 cn-northwest-1 eu-central-1 eu-central-2 eu-north-1 eu-south-1 eu-south-2
+	eu-west-1 eu-west-2 eu-west-3 eusc-de-east-1 il-central-1 me-central-1 me-south-1 mx-central-1 sa-east-1
+	us-east-1 us-east-2 us-gov-east-1 us-gov-west-1 us-west-1 us-west-2`)
 
 // Unable says why Route 53 can't choose as it is to; "": it can.
 func (r *Routing) Unable() string {
 	if r.By != Latency {
 		return ""
 	}
+	strange := ""
 	for _, s := range r.Shards {
-		if !awsRegion(s.Region) {
-			return fmt.Sprintf("region %s isn't one of AWS: Route 53 can't know how far it is", s.Region)
+		if !slices.Contains(awsRegions, s.Region) && (strange == "" || s.Region < strange) {
+			strange = s.Region
 		}
 	}
-	return ""
+	if strange == "" {
+		return ""
+	}
+	return fmt.Sprintf("region %s isn't one of AWS: Route 53 can't know how far it is", strange)
 }
 
 // Route53 parts sets of addresses into those that Route 53 is to choose from, with the health check of a region where there is

@@ -36,6 +36,8 @@ func TestRoute53(t *testing.T) {
 			"eu-west-3 aws/region=eu-west-3 hc-eu [192.0.2.1 192.0.2.2]", "us-east-1 aws/region=us-east-1  [192.0.2.3]"}, ""},
 		{"a region of one's own", Latency, shards(paris, lyon, Shard{3, "basement", "", 1}), []string{"  [192.0.2.1 192.0.2.2 192.0.2.3]"},
 			"region basement isn't one of AWS: Route 53 can't know how far it is"},
+		{"one that sounds like it", Latency, shards(paris, lyon, Shard{3, "us-north-9", "", 1}), []string{"  [192.0.2.1 192.0.2.2 192.0.2.3]"},
+			"region us-north-9 isn't one of AWS: Route 53 can't know how far it is"},
 		{"one of Google's", Latency, shards(paris, lyon, Shard{3, "us-central1", "us-central1-a", 1}), []string{"  [192.0.2.1 192.0.2.2 192.0.2.3]"},
 			"region us-central1 isn't one of AWS: Route 53 can't know how far it is"},
 	} {
