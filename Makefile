@@ -20,6 +20,8 @@ flux = bin/tools/flux-$(GITOPS)
 # Theirs are in go.mod of test/gitops/controllers.
 fluxcontroller = bin/tools/kustomize-controller-$(GITOPS)
 argocontrollers = bin/tools/argocd-controllers-$(GITOPS)
+# Its version is in go.mod of test/externaldns.
+externaldns = bin/tools/external-dns-$(GITOPS)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 30s
 # How long make soak makes random histories, and the seed of the first; 0: another one each time.
@@ -73,6 +75,9 @@ e2e-image: $(cyclonedx) $(nfpm) ## the tests of the image and of a release, each
 
 e2e-gitops: kube gitops-controllers ## the tests of Flux's and Argo CD's own controllers over a federation, which take long to build
 	$(e2e) ./test/sync/gitops
+
+e2e-publish: kube peers externaldns ## the tests of what is published through external-dns, into BIND, a public provider and Route 53; it is built first, for ten to thirty minutes
+	$(e2e) -v -run '^(TestWalk|TestRoute53)$$' ./test/dns/publish
 
 interop: peers ## the tests among resolvers, caches and name servers of others
 	$(e2e) ./test/dns/peers
@@ -207,7 +212,12 @@ $(fluxcontroller) $(argocontrollers):
 		cd "$$(go list -m -f '{{.Dir}}' $(module))" && for f in $(definitions); do echo ---; cat $$f; done >$(CURDIR)/$@.yaml
 	@mv $@.new $@
 
-.PHONY: e2e-publish externaldns
+externaldns: $(externaldns) ## build external-dns for make e2e-publish, into bin/tools
+	@ln -sf $(notdir $(externaldns)) bin/tools/external-dns
+
+$(externaldns): $(wildcard test/externaldns/*)
+	@echo 'First external-dns is built, once: ten to thirty minutes, with all SDKs that it has.'
+	@mkdir -p $(@D) && cd test/externaldns && CGO_ENABLED=0 GOWORK=off go build -trimpath -ldflags '-s -w' -o ../../$@ .
 
 nfpm: $(nfpm)
 	@ln -sf $(notdir $(nfpm)) bin/tools/nfpm
@@ -246,4 +256,4 @@ peers: ## install the name servers that tests ask (Debian, as root); else say wh
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build run demo unit test e2e e2e-image e2e-gitops interop check image licences bench bench-peers fuzz soak docs picture openapi reference generate helm gitops gitops-controllers prometheus deb nfpm manifests nodes kube peers clean
+.PHONY: help build run demo unit test e2e e2e-image e2e-gitops e2e-publish interop check image licences bench bench-peers fuzz soak docs picture openapi reference generate helm gitops gitops-controllers externaldns prometheus deb nfpm manifests nodes kube peers clean
