@@ -175,6 +175,8 @@ func reconciles(t *testing.T, w *world) {
 		}
 		return out
 	}
+	// For a Job, Flux's library waits until it has begun; its controller, with a reader of its own, until it has ended.
+	server.Eventually(t, within, "Argo CD holds the Job to have ended", func() bool { return strings.Contains(health(), "Job once Healthy ") })
 	for line := range strings.Lines(health()) {
 		if !strings.Contains(line, " Healthy ") {
 			t.Errorf("Argo CD, of what Flux has waited for: %s", line)
