@@ -117,15 +117,26 @@ func (w *outgoingWriter) WriteMsg(m *dns.Msg) error {
 	if w.due != nil && m.Rcode != dns.RcodeSuccess {
 		m = zone.WithCookie(m, w.due)
 	}
-	defer time.AfterFunc(cmp.Or(w.stall, transferStall), func() {
+	defer w.guard().Stop()
+	err := w.ResponseWriter.WriteMsg(m)
+	w.failed = w.failed || err != nil
+	return err
+}
+
+// Write implements dns.ResponseWriter.
+func (w *outgoingWriter) Write(b []byte) (int, error) {
+	defer w.guard().Stop()
+	n, err := w.ResponseWriter.Write(b)
+	w.failed = w.failed || err != nil
+	return n, err
+}
+
+// guard ends the connection if a message isn't taken in time.
+func (w *outgoingWriter) guard() *time.Timer {
+	return time.AfterFunc(cmp.Or(w.stall, transferStall), func() {
 		w.stalled.Store(true)
 		sockets.Abort(addrPort(w.LocalAddr()), addrPort(w.RemoteAddr()))
-	}).Stop()
-	err := w.ResponseWriter.WriteMsg(m)
-	if err != nil {
-		w.failed = true
-	}
-	return err
+	})
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

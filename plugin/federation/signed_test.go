@@ -464,7 +464,7 @@ func TestSignedTransfer(t *testing.T) {
 	}
 	sets, next := map[string][]dns.RR{}, map[string]string{}
 	var sigs []*dns.RRSIG
-	all := slices.Collect(f.Domains[0].Transfer(&f.Block, zone.Secondary{}, nil).Records)
+	all := records(f.Domains[0].Transfer(&f.Block, zone.Secondary{}, nil))
 	for _, rr := range all[:len(all)-1] {
 		h := rr.Header()
 		switch rr := rr.(type) {

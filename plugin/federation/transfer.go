@@ -9,12 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin/metrics"
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/metric"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
@@ -22,8 +24,7 @@ import (
 var transferForms = metric.Fedns.Counters("transfer_forms_total",
 	"Zone transfers of federated domains, by what was written: axfr (all of it), ixfr (the difference), or current (there was nothing newer).", "server", "form")
 
-// messageSize bounds the records of a message before names are compressed: what comes beside them, and a
-// TSIG, has room in 64 KiB.
+// messageSize bounds a message, so that a TSIG has room in 64 KiB, and a name that another compresses less well.
 const messageSize = 62000
 
 // transfers say who may have which domain, and who hears of its changes.
@@ -90,55 +91,61 @@ func (f *Federation) transfer(ctx context.Context, w dns.ResponseWriter, r *dns.
 	}
 	t := d.Transfer(&f.Block, secondary(ctx, request.Request{W: w, Req: r}), since)
 	defer transferForms.WithLabelValues(metrics.WithServer(ctx), string(t.Form)).Inc()
-	s := &stream{w: w, r: r}
-	for rrs := range ahead(t.Records) {
-		for _, rr := range rrs {
-			if err := s.put(rr); err != nil {
-				return dns.RcodeSuccess, err // nobody reads an answer any more
-			}
-		}
+	head, err := replyTo(r)
+	if err != nil {
+		return dns.RcodeFormatError, err
 	}
-	if err := s.flush(); err != nil {
-		return dns.RcodeSuccess, err
+	s := &stream{ResponseWriter: w, raw: r.IsTsig() == nil && ctx.Value(dnsserver.HTTPRequestKey{}) == nil}
+	for b := range ahead(head, t.Records) {
+		if err := s.send(b); err != nil {
+			return dns.RcodeSuccess, err // nobody reads an answer any more
+		}
 	}
 	t.Done()
 	return dns.RcodeSuccess, nil
 }
 
-// batch is how many records are made while those before are packed.
-const batch = 500
+// replyTo is the header of an answer, and its question.
+func replyTo(r *dns.Msg) ([]byte, error) {
+	m := new(dns.Msg).SetReply(r)
+	m.Authoritative = true
+	return m.Pack()
+}
 
-// ahead gives records in batches, each of which is made while the one before is used: to make the records of a large
-// zone costs about as much as to pack them.
-func ahead(records iter.Seq[dns.RR]) iter.Seq[[]dns.RR] {
-	return func(yield func([]dns.RR) bool) {
-		made, stop := make(chan []dns.RR, 1), make(chan struct{})
+// ahead gives the messages that records make, each of which is made while the one before is sent.
+func ahead(head []byte, records iter.Seq[message.RR]) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		made, stop := make(chan []byte, 1), make(chan struct{})
 		var maker sync.WaitGroup
 		defer maker.Wait()
 		defer close(stop)
 		maker.Go(func() {
 			defer close(made)
-			put := func(rrs []dns.RR) bool {
+			var m message.Bulk
+			begin := func() { m.Begin(append(make([]byte, 0, dns.MaxMsgSize), head...), messageSize) }
+			put := func() bool {
 				select {
-				case made <- rrs:
+				case made <- m.End():
+					begin()
 					return true
 				case <-stop:
 					return false
 				}
 			}
-			rrs := make([]dns.RR, 0, batch)
-			for rr := range records {
-				if rrs = append(rrs, rr); len(rrs) == batch {
-					if !put(rrs) {
-						return
-					}
-					rrs = make([]dns.RR, 0, batch)
+			begin()
+			for r := range records {
+				if m.Add(&r) {
+					continue
 				}
+				if !put() {
+					return
+				}
+				m.Add(&r)
 			}
-			put(rrs)
+			put()
 		})
-		for rrs := range made {
-			if !yield(rrs) {
+		for b := range made {
+			if !yield(b) {
 				return
 			}
 		}
@@ -148,34 +155,28 @@ func ahead(records iter.Seq[dns.RR]) iter.Seq[[]dns.RR] {
 // errNotReady is SERVFAIL: a secondary would keep for hours what isn't the whole zone.
 var errNotReady = errors.New("not everything is known yet that stands in the zone")
 
-// A stream writes records to a secondary, as many in a message as there is room for.
+// A stream writes messages to a secondary.
 type stream struct {
-	w    dns.ResponseWriter
-	r    *dns.Msg
-	rrs  []dns.RR
-	size int
+	dns.ResponseWriter
+	raw   bool // but for the first, which plugins may want to see, bytes are written as they are: nobody signs them
+	begun bool
 }
 
-func (s *stream) put(rr dns.RR) error {
-	n := dns.Len(rr)
-	if len(s.rrs) > 0 && s.size+n > messageSize {
-		if err := s.flush(); err != nil {
-			return err
-		}
-	}
-	s.rrs, s.size = append(s.rrs, rr), s.size+n
-	return nil
-}
-
-// flush writes a message.
-func (s *stream) flush() error {
-	m := new(dns.Msg).SetReply(s.r)
-	m.Authoritative, m.Compress, m.Answer = true, true, s.rrs
-	if err := s.w.WriteMsg(m); err != nil {
+func (s *stream) send(b []byte) error {
+	if s.begun && s.raw {
+		_, err := s.Write(b)
 		return err
 	}
-	s.w.TsigTimersOnly(true) // of the next messages (RFC 8945 section 5.3.1)
-	s.rrs, s.size = nil, 0
+	m := new(dns.Msg)
+	if err := m.Unpack(b); err != nil {
+		return err
+	}
+	m.Compress = true
+	if err := s.WriteMsg(m); err != nil {
+		return err
+	}
+	s.TsigTimersOnly(true) // of the next messages (RFC 8945 section 5.3.1)
+	s.begun = true
 	return nil
 }
 

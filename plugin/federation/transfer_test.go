@@ -21,7 +21,7 @@ func TestTransfer(t *testing.T) {
 	apex := w.write("db", "@ SOA ns1 hostmaster 7 7200 1800 86400 5\n@ NS ns1\nns1 A 192.0.2.53\nmail MX 1 ns1\n")
 	f := w.serving("federation fed {\n" + both + "apex " + apex + "\n}")
 	d, us := f.Domains[0], zone.Secondary{Addr: netip.MustParseAddr("192.0.2.200")}
-	rrs := slices.Collect(d.Transfer(&f.Block, us, nil).Records)
+	rrs := records(d.Transfer(&f.Block, us, nil))
 	first, last := rrs[0].Header().Rrtype, rrs[len(rrs)-1].Header().Rrtype
 	if first != dns.TypeSOA || last != dns.TypeSOA {
 		t.Fatalf("the zone begins with %s and ends with %s", dns.TypeToString[first], dns.TypeToString[last])
@@ -52,7 +52,7 @@ func TestTransfer(t *testing.T) {
 
 	serial := rrs[0].(*dns.SOA).Serial
 	for ask, want := range map[uint32]int{serial: 1, serial + 1: 1, serial - 1: len(rrs)} {
-		if n := len(slices.Collect(d.Transfer(&f.Block, us, &ask).Records)); n != want {
+		if n := len(records(d.Transfer(&f.Block, us, &ask))); n != want {
 			t.Errorf("from serial %+d: %d records, want %d", int32(ask-serial), n, want)
 		}
 	}
@@ -89,7 +89,7 @@ func TestDifference(t *testing.T) {
 	take := func(since *uint32, who zone.Secondary) zone.Transfer {
 		tr := d.Transfer(&f.Block, who, since)
 		if who == us {
-			apply(t, here, slices.Collect(tr.Records))
+			apply(t, here, records(tr))
 			tr.Done()
 		}
 		return tr
@@ -115,7 +115,7 @@ func TestDifference(t *testing.T) {
 		}
 		serial = tr.Serial
 		there := map[string]bool{}
-		apply(t, there, slices.Collect(d.Transfer(&f.Block, us, nil).Records))
+		apply(t, there, records(d.Transfer(&f.Block, us, nil)))
 		if !maps.Equal(here, there) {
 			t.Errorf("%s: with the difference\n%v\nand in the whole\n%v", tt.name, slices.Sorted(maps.Keys(here)), slices.Sorted(maps.Keys(there)))
 		}
@@ -123,8 +123,8 @@ func TestDifference(t *testing.T) {
 			t.Errorf("%s: who wasn't given the first serial gets %s", tt.name, tr.Form)
 		}
 	}
-	if tr := d.Transfer(&f.Block, us, &began); tr.Form != zone.Difference || len(slices.Collect(tr.Records)) > 60 {
-		t.Errorf("all at once: %s of %d records", tr.Form, len(slices.Collect(tr.Records)))
+	if tr := d.Transfer(&f.Block, us, &began); tr.Form != zone.Difference || len(records(tr)) > 60 {
+		t.Errorf("all at once: %s of %d records", tr.Form, len(records(tr)))
 	}
 	future := serial + 1000
 	if tr := d.Transfer(&f.Block, us, &future); tr.Form != zone.UpToDate {
@@ -135,6 +135,9 @@ func TestDifference(t *testing.T) {
 		t.Errorf("of another server: %s", tr.Form)
 	}
 }
+
+// records are those of a transfer.
+func records(t zone.Transfer) []dns.RR { return slices.Collect(t.RRs()) }
 
 // transferred asks for the whole of a domain, as who may have it.
 func transferred(t *testing.T, f *Federation, domain string) (rrs []dns.RR, err error) {
@@ -227,7 +230,7 @@ func TestTransferFailover(t *testing.T) {
 		settles(t, f, "near.example.com.", dns.TypeA, "NOERROR; A "+want)
 		settles(t, f, "web.shop.fed.svc.example.com.", dns.TypeA, "NOERROR; A "+want)
 		_, groups, _ := d.Groups(&f.Block, 0, nil)
-		all := slices.Collect(d.Transfer(&f.Block, zone.Secondary{}, nil).Records)
+		all := records(d.Transfer(&f.Block, zone.Secondary{}, nil))
 		for _, rrs := range groups {
 			all = append(all, rrs...)
 		}

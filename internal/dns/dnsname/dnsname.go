@@ -93,7 +93,7 @@ func Labels(s string) []string {
 	if s == "" {
 		return nil
 	}
-	var out []string
+	out := make([]string, 0, 1+strings.Count(s, "."))
 	start := 0
 	for i := 0; i < len(s); i++ {
 		switch s[i] {

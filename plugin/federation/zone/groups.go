@@ -47,9 +47,9 @@ func (d *Domain) Groups(b *Block, federation int, was *Moment) (now *Moment, gro
 				case svc == nil:
 					return yield(Group{name, nil}, nil)
 				case k.Kind == snapshot.Host:
-					return yield(Group{name, svc}, w.hosted(svc))
+					return yield(Group{name, svc}, rrsOf(w.hosted(svc)))
 				}
-				return yield(Group{name, svc}, w.service(m, svc))
+				return yield(Group{name, svc}, rrsOf(w.service(m, svc)))
 			}
 			if !whole {
 				for k := range f.Changes(was.s.Federations[federation]) {
@@ -127,7 +127,7 @@ func (g *Delegating) hosted(w *writer, name string) (addrs []dns.RR) {
 		if svc == nil {
 			continue
 		}
-		for _, rr := range w.hosted(svc) {
+		for _, rr := range rrsOf(w.hosted(svc)) {
 			if t := rr.Header().Rrtype; t == dns.TypeA || t == dns.TypeAAAA {
 				addrs = append(addrs, rr)
 			}

@@ -22,12 +22,18 @@ type writer struct {
 	Static   *Static
 	Snapshot *snapshot.Snapshot
 	now      time.Duration // on the program's own clock
+
+	// Used over and over.
+	question message.Question
+	reply    message.Reply
+	packet   []byte
+	room     []byte // what the records hold that were given last
 }
 
 // records are all federated records of a domain, answered one name at a time by
 // the engine that answers questions.
-func (q *writer) records() iter.Seq[dns.RR] {
-	return func(yield func(dns.RR) bool) {
+func (q *writer) records() iter.Seq[message.RR] {
+	return func(yield func(message.RR) bool) {
 		for _, m := range q.Domain.Members {
 			f := q.Snapshot.Federations[m.Index]
 			for svc := range f.Services() {
@@ -48,8 +54,9 @@ func (q *writer) records() iter.Seq[dns.RR] {
 	}
 }
 
-// service gives the records of a service in every scope.
-func (q *writer) service(m answer.Member, svc *snapshot.Service) (out []dns.RR) {
+// service gives the records of a service in every scope, until the next one's are asked for.
+func (q *writer) service(m answer.Member, svc *snapshot.Service) (out []message.RR) {
+	q.room = q.room[:0]
 	f := q.Snapshot.Federations[m.Index]
 	for _, scope := range f.Map.Scopes() {
 		out = append(out, q.at(m, f, svc, scope)...)
@@ -57,8 +64,9 @@ func (q *writer) service(m answer.Member, svc *snapshot.Service) (out []dns.RR) 
 	return out
 }
 
-// hosted gives the records of a host, if it is in the domain.
-func (q *writer) hosted(svc *snapshot.Service) (out []dns.RR) {
+// hosted gives the records of a host, if it is in the domain, until the next one's are asked for.
+func (q *writer) hosted(svc *snapshot.Service) (out []message.RR) {
+	q.room = q.room[:0]
 	owner := svc.Key.Name + "."
 	d, rel := q.Block.Find(owner)
 	if d != q.Domain {
@@ -84,7 +92,7 @@ func (q *writer) hosted(svc *snapshot.Service) (out []dns.RR) {
 
 // at gives the records of a service in one scope, of its ports, and of the short
 // forms.
-func (q *writer) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Service, scope topology.Scope) []dns.RR {
+func (q *writer) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Service, scope topology.Scope) []message.RR {
 	spell := [][]string{nil}
 	if scope.Zone != "" {
 		spell[0] = []string{scope.Zone, scope.Region}
@@ -95,7 +103,7 @@ func (q *writer) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Servi
 		spell[0] = []string{scope.Region}
 	}
 	host := []string{svc.Key.Name, svc.Key.Namespace, f.Name, svc.Key.Kind.String()}
-	var out []dns.RR
+	var out []message.RR
 	for _, s := range spell {
 		labels := slices.Concat(host, s)
 		out = append(out, q.named(m, labels, answer.TypeA, answer.TypeAAAA)...)
@@ -111,7 +119,7 @@ func (q *writer) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Servi
 
 // named gives the records that stand at a name itself: those of the types, or
 // the CNAME that is there instead.
-func (q *writer) named(m answer.Member, labels []string, types ...answer.Type) []dns.RR {
+func (q *writer) named(m answer.Member, labels []string, types ...answer.Type) []message.RR {
 	owner := strings.Join(labels, ".") + "."
 	if q.Domain.Name != dnsname.Root {
 		owner += string(q.Domain.Name)
@@ -119,11 +127,11 @@ func (q *writer) named(m answer.Member, labels []string, types ...answer.Type) [
 	if _, err := dnsname.Parse(owner); err != nil {
 		return nil // too long to be one
 	}
-	var out []dns.RR
+	var out []message.RR
 	for _, t := range types {
 		a := answer.Resolve(q.Snapshot, []answer.Member{m}, labels, t, q.now)
 		rrs := q.written(owner, t, &a)
-		if a.NoRecords() || len(rrs) > 0 && rrs[0].Header().Rrtype == dns.TypeCNAME {
+		if a.NoRecords() || len(rrs) > 0 && rrs[0].Type == dns.TypeCNAME {
 			return rrs // whatever the type
 		}
 		out = append(out, rrs...)
@@ -134,28 +142,54 @@ func (q *writer) named(m answer.Member, labels []string, types ...answer.Type) [
 // written are the records of a name itself in the answer to a question for it, as it is
 // written for whoever asks: of a name that has none, the one by which secondaries know that it
 // exists.
-func (q *writer) written(owner string, t answer.Type, a *answer.Answer) (out []dns.RR) {
+func (q *writer) written(owner string, t answer.Type, a *answer.Answer) (out []message.RR) {
 	if a.NoRecords() {
 		t = answer.Type(dns.TypeHINFO)
 	}
 	if a.Policy().Choice == snapshot.Failover { // which chooses for everybody
 		a.Choose(&answer.Client{})
 	}
-	packet, err := new(dns.Msg).SetQuestion(owner, uint16(t)).Pack()
-	if err != nil {
-		panic("federation: a name that was parsed can't be packed: " + err.Error())
-	}
-	var asked message.Question
-	var r message.Reply
-	asked.Read(packet)
+	q.packet = append(q.packet[:0], make([]byte, message.HeaderSize)...)
+	q.packet[5] = 1 // one question
+	q.packet = dnsname.Name(owner).Append(q.packet)
+	q.packet = append(q.packet, byte(t>>8), byte(t), 0, dns.ClassINET)
+	q.question.Read(q.packet)
 	x := message.Extras{Serial: q.Snapshot.Serial}
-	r.Begin(packet, &asked, dns.MaxMsgSize, &x)
-	r.In(&q.Static.wire)
-	r.Answer(a, &x, 0)
-	for _, rr := range unpacked(r.End()).Answer {
-		if rr.Header().Name == owner {
-			out = append(out, rr)
-		}
+	q.reply.Begin(q.packet, &q.question, dns.MaxMsgSize, &x)
+	q.reply.In(&q.Static.wire)
+	q.reply.Answer(a, &x, 0)
+	q.packet = q.reply.End() // which may be elsewhere
+	return slices.Collect(q.reply.Own(&q.room))
+}
+
+// rrsOf are records as CoreDNS has them.
+func rrsOf(list []message.RR) []dns.RR {
+	out := make([]dns.RR, len(list))
+	for i := range list {
+		out[i] = rrOf(&list[i])
 	}
 	return out
+}
+
+func rrOf(r *message.RR) dns.RR {
+	name, _, err := dns.UnpackDomainName(r.Name, 0)
+	if err != nil {
+		panic("federation: a name that was written can't be read: " + err.Error())
+	}
+	return recordOf(name, r.Type, r.TTL, r.Data)
+}
+
+// wireOf is a record as it is on the wire, names whole.
+func wireOf(rr dns.RR) message.RR {
+	b := make([]byte, dns.Len(rr)+1)
+	end, err := dns.PackRR(rr, b, 0, nil, false)
+	if err != nil {
+		panic("federation: a record that was parsed can't be packed: " + err.Error())
+	}
+	_, at, err := dns.UnpackDomainName(b, 0)
+	if err != nil {
+		panic("federation: a record that was packed can't be read: " + err.Error())
+	}
+	h := rr.Header()
+	return message.RR{Name: b[:at], Type: h.Rrtype, TTL: h.Ttl, Data: b[at+10 : end]}
 }

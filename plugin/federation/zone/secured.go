@@ -139,27 +139,13 @@ func (w *securing) sign(name []byte, rrs []dns.RR) (out []dns.RR) {
 	h := rrs[0].Header()
 	w.set.Begin(name, h.Rrtype, h.Ttl)
 	for _, rr := range rrs {
-		w.set.Record(func(b []byte) []byte { return append(b, dataOf(rr)...) })
+		w.set.Record(func(b []byte) []byte { return append(b, wireOf(rr).Data...) })
 	}
 	w.signer.Sign(&w.set, w.now, false, true, &w.sigs)
 	for _, sig := range w.sigs.All() {
 		out = append(out, recordOf(h.Name, dns.TypeRRSIG, h.Ttl, sig))
 	}
 	return out
-}
-
-// dataOf is the data of a record as it is on the wire, names whole.
-func dataOf(rr dns.RR) []byte {
-	b := make([]byte, dns.Len(rr)+1)
-	end, err := dns.PackRR(rr, b, 0, nil, false)
-	if err != nil {
-		panic("federation: a record that was parsed can't be packed: " + err.Error())
-	}
-	name, _, err := dns.UnpackDomainName(b, 0)
-	if err != nil {
-		panic("federation: a record that was packed can't be read: " + err.Error())
-	}
-	return b[dnsname.Name(name).Wire()+10 : end]
 }
 
 // recordOf is a record of data on the wire.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/internal/snapshot"
 )
@@ -27,11 +28,34 @@ const (
 
 // A Transfer is a domain on its way to a secondary.
 type Transfer struct {
-	Form    Form
-	Serial  uint32
-	Records iter.Seq[dns.RR]
+	Form   Form
+	Serial uint32
+	// Records are given one after the other: each is there until the next one is asked for.
+	Records iter.Seq[message.RR]
 	// Done has to be called when the secondary has got all of it.
 	Done func()
+}
+
+// RRs are the records as CoreDNS has them.
+func (t *Transfer) RRs() iter.Seq[dns.RR] {
+	return func(yield func(dns.RR) bool) {
+		for r := range t.Records {
+			if !yield(rrOf(&r)) {
+				return
+			}
+		}
+	}
+}
+
+// wires are records as they are on the wire.
+func wires(rrs []dns.RR) iter.Seq[message.RR] {
+	return func(yield func(message.RR) bool) {
+		for _, rr := range rrs {
+			if !yield(wireOf(rr)) {
+				return
+			}
+		}
+	}
 }
 
 // Transfer writes the zone out for a secondary: all of it, or, if since isn't nil, what has changed
@@ -41,7 +65,7 @@ func (d *Domain) Transfer(b *Block, to Secondary, since *uint32) Transfer {
 	soa := e.static.serialized(e.serial, false)
 	t := Transfer{Form: Whole, Serial: e.serial, Done: func() { d.history.give(to, e) }}
 	if since != nil && int32(*since-e.serial) >= 0 {
-		t.Form, t.Records, t.Done = UpToDate, slices.Values([]dns.RR{soa}), func() { d.history.met(to, *since) }
+		t.Form, t.Records, t.Done = UpToDate, wires([]dns.RR{soa}), func() { d.history.met(to, *since) }
 		return t
 	}
 	signed := d.Signer.On()
@@ -49,7 +73,7 @@ func (d *Domain) Transfer(b *Block, to Secondary, since *uint32) Transfer {
 		if was := d.history.given(to, *since); was != nil {
 			if away, anew, ok := e.since(was, d, b); ok {
 				t.Form = Difference
-				t.Records = slices.Values(slices.Concat(
+				t.Records = wires(slices.Concat(
 					[]dns.RR{soa, was.static.serialized(was.serial, false)}, away, []dns.RR{soa}, anew, []dns.RR{soa}))
 				return t
 			}
@@ -57,39 +81,31 @@ func (d *Domain) Transfer(b *Block, to Secondary, since *uint32) Transfer {
 	}
 	t.Records = d.whole(b, e, soa)
 	if signed {
-		plain := t.Records
-		t.Records = func(yield func(dns.RR) bool) {
-			rrs := slices.Collect(plain)
-			for _, rr := range secured(d.Name, d.Signer, rrs[:len(rrs)-1], uint32(time.Now().Unix())) {
-				if !yield(rr) {
-					return
-				}
-			}
-			yield(soa)
+		plain := t
+		t.Records = func(yield func(message.RR) bool) {
+			rrs := slices.Collect(plain.RRs())
+			wires(append(secured(d.Name, d.Signer, rrs[:len(rrs)-1], uint32(time.Now().Unix())), soa))(yield)
 		}
 	}
 	return t
 }
 
 // whole are all records of an edition, between its SOA record twice.
-func (d *Domain) whole(b *Block, e *edition, soa dns.RR) iter.Seq[dns.RR] {
-	return func(yield func(dns.RR) bool) {
-		if !yield(soa) {
-			return
-		}
-		for _, rr := range e.static.Records {
-			if !yield(rr) {
+func (d *Domain) whole(b *Block, e *edition, soa dns.RR) iter.Seq[message.RR] {
+	return func(yield func(message.RR) bool) {
+		for r := range wires(append([]dns.RR{soa}, e.static.Records...)) {
+			if !yield(r) {
 				return
 			}
 		}
 		w := e.writer(d, b)
 		w.now = pipeline.Now() // TTLs grow without a change
-		for rr := range w.records() {
-			if !yield(rr) {
+		for r := range w.records() {
+			if !yield(r) {
 				return
 			}
 		}
-		yield(soa)
+		yield(wireOf(soa))
 	}
 }
 
@@ -153,13 +169,13 @@ func (e *edition) since(was *edition, d *Domain, b *Block) (away, anew []dns.RR,
 		for _, c := range changed {
 			m := d.Members[c.member]
 			if svc := e.snapshot.Federations[m.Index].Service(c.key); svc != nil {
-				add(w.service(m, svc))
+				add(rrsOf(w.service(m, svc)))
 			}
 		}
 		for name := range hosts {
 			for _, m := range d.Members {
 				if svc := e.snapshot.Federations[m.Index].Host(name); svc != nil {
-					add(w.hosted(svc))
+					add(rrsOf(w.hosted(svc)))
 				}
 			}
 		}

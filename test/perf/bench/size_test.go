@@ -49,7 +49,8 @@ func size(t *testing.T) {
 example.com:PORT {
  bind ADDR
  federation myfederation {
-%s }
+%s  transfer 127.0.0.1
+ }
  ready READY
  prometheus METRICS
  pprof 127.0.0.1:%d
@@ -90,6 +91,10 @@ example.com:PORT {
 	if !*figures {
 		changes = 3
 	}
+	whole := transferred(t, s, 0)
+	if whole.records < 20*services {
+		t.Errorf("a transfer of %v", whole)
+	}
 	first := write(0)
 	l.until(t, "the extra service is there", func(reply []byte) bool { return address(reply, first) })
 	const build = "coredns_federation_snapshot_build_seconds"
@@ -102,6 +107,17 @@ example.com:PORT {
 		written := time.Now()
 		l.until(t, "the extra service has changed", func(reply []byte) bool { return address(reply, a) })
 		took = append(took, time.Since(written))
+	}
+	// What changes in the second of another change has the next serial, and perhaps the one after that.
+	base := transferred(t, s, 0)
+	var change taken
+	write(changes + 1)
+	server.Eventually(t, patience, "the change is transferred", func() bool {
+		change = transferred(t, s, base.serial)
+		return change.serial != base.serial && change.records > 4 // SOA records
+	})
+	if change.bytes > 2000 {
+		t.Errorf("the change of one service: %v", change)
 	}
 	// The metric is written right after the snapshot is shown.
 	server.Eventually(t, patience, "all publications are counted", func() bool { return s.Metric(t, build+"_count") >= count+float64(changes) })
@@ -116,6 +132,8 @@ example.com:PORT {
 		fmt.Printf("  to publish one changed service %s, mean of %v\n", target(sum/n*1e3, 1, "ms"), n)
 		fmt.Printf("  in fedns, read to snapshot     mean %v\n", seconds(waited/n))
 		fmt.Printf("  small file written to answer   %s\n", spread(took))
+		fmt.Printf("  AXFR                           %v\n", whole)
+		fmt.Printf("  IXFR of one changed service    %v\n", change)
 	}
 }
 
