@@ -230,7 +230,7 @@ func TestDNSViz(t *testing.T) {
 	names := names("web.shop.prod.svc", "web.shop.prod.svc.eu", "web.shop.prod.svc.us-b.us", "none.shop.prod.svc", "none", "x.wild", "deep.tree", "ent", "_http._tcp.web.shop.prod.svc", "www", "shop", "a.hosts")
 	output(t, dnsviz, append(args, names...)...)
 	out := printed(output(t, dnsviz, "print", "-t", write(t, dir, "anchor", tree.anchor+"\n"), "-r", file))
-	out.check(t, "com [.]\n", "example.com [.] [.]\n", "![-]", "![!]", "![?]", "!E:", "!W:")
+	out.check(t, "com [.]\n", "example.com [.] [.]\n", "![-]", "![!]", "![?]", "! E:", "! W:")
 	for _, name := range names {
 		out.check(t, name+"\n")
 	}
