@@ -19,8 +19,18 @@ var Orders string
 //go:embed placements.yaml
 var Placements string
 
+// Works is the CustomResourceDefinition of Work objects.
+//
+//go:embed works.yaml
+var Works string
+
+// Agents is the CustomResourceDefinition of Agent objects.
+//
+//go:embed agents.yaml
+var Agents string
+
 // Definitions are all of them.
-var Definitions = []string{Clusters, Orders, Placements}
+var Definitions = []string{Clusters, Orders, Placements, Works, Agents}
 
 // Hosted are fedns and fedsync as the chart has them, for the federation "federation" of the
 // domain domain.invalid with an API of its own, of the image image.invalid:x.

@@ -19,7 +19,7 @@ into() { # FILE: standard input is what it is to be
 	fi
 }
 into $types/zz_generated.deepcopy.go <"$made/zz_generated.deepcopy.go"
-for kind in clusters orders placements; do
+for kind in clusters orders placements works agents; do
 	{
 		echo "# Made of the types in $types by make generate. fedctl init applies it."
 		sed 1d "$made/fedns.io_$kind.yaml" # the first line is ---
@@ -29,6 +29,8 @@ done
 into deploy/charts/fedns/files/clusters.yaml <deploy/clusters.yaml
 into deploy/charts/fedns/files/orders.yaml <deploy/orders.yaml
 into deploy/charts/fedns/files/placements.yaml <deploy/placements.yaml
+into deploy/charts/fedns/files/works.yaml <deploy/works.yaml
+into deploy/charts/fedns/files/agents.yaml <deploy/agents.yaml
 into deploy/charts/fedns/files/api-rights.yaml <internal/ctl/install/bootstrap/rights.yaml
 into deploy/charts/fedns/files/member-rights.yaml <internal/ctl/install/membership/rights.yaml
 into deploy/charts/fedns/files/rules.yaml <deploy/monitoring/rules.yaml

@@ -37,6 +37,9 @@ type Cluster struct {
 type ClusterSpec struct {
 	// The Secret in federation-system whose key "kubeconfig" leads to the cluster, with rights to read.
 	SecretRef *SecretRef `json:"secretRef,omitempty"`
+	// A fedsync in the cluster fetches what it is to have, from the cluster's part of this API, and reports how that stands. No
+	// credential for the cluster is needed here; secretRef is then for fedns only.
+	Pull bool `json:"pull,omitempty"`
 	// Taken instead of what the nodes say. One label of a DNS name.
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self == '' || self.lowerAscii().matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && !(self.lowerAscii() in ['svc', 'ing'])",message="isn't one label of a DNS name, such as us-east1 (letters, digits and dashes; neither svc nor ing)"

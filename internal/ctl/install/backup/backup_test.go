@@ -22,7 +22,7 @@ import (
 func federation(t *testing.T, name string) (*fakeapi.API, *kube.API) {
 	t.Helper()
 	kinds := []kube.Kind{builtin.Namespaces, builtin.Secrets, builtin.ServiceAccounts, builtin.ConfigMaps, builtin.Events, builtin.Roles, builtin.RoleBindings,
-		builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Definitions, builtin.Leases, v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements}
+		builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Definitions, builtin.Leases, v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements, v1alpha1.Works, v1alpha1.Agents}
 	for _, s := range workload.Kinds() {
 		if !slices.Contains(kinds, s.Kind) {
 			kinds = append(kinds, s.Kind)

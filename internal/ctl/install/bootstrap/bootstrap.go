@@ -208,7 +208,7 @@ func (c Settings) Install(ctx context.Context, l *apply.Applied, say func(string
 			return t, err
 		}
 	}
-	say("the kinds Cluster, Order and Placement to be served")
+	say("the kinds Cluster, Order, Placement, Work and Agent to be served")
 	if err := established(ctx, l.API); err != nil {
 		return t, err
 	}
@@ -273,7 +273,7 @@ func define(ctx context.Context, l *apply.Applied, o *kube.Object) error {
 const servedStep = 100 * time.Millisecond
 
 func established(ctx context.Context, api *kube.API) error {
-	for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements} {
+	for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements, v1alpha1.Works, v1alpha1.Agents} {
 		var err error
 		over := wait.PollUntilContextCancel(ctx, servedStep, true, func(ctx context.Context) (bool, error) {
 			_, err = api.List(ctx, k, "", "")

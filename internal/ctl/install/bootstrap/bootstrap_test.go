@@ -19,7 +19,7 @@ var config = Settings{Federation: "fed", Domain: "example.com"}
 func host(t *testing.T) (*fakeapi.API, *kube.API) {
 	t.Helper()
 	kinds := []kube.Kind{builtin.Namespaces, builtin.Secrets, builtin.ServiceAccounts, builtin.ConfigMaps, builtin.Events, builtin.Roles, builtin.RoleBindings,
-		builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Policies, builtin.PolicyBindings, builtin.Definitions, builtin.Leases, v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements}
+		builtin.ClusterRoles, builtin.ClusterRoleBindings, builtin.Policies, builtin.PolicyBindings, builtin.Definitions, builtin.Leases, v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements, v1alpha1.Works, v1alpha1.Agents}
 	for _, s := range workload.Kinds() {
 		if !slices.Contains(kinds, s.Kind) {
 			kinds = append(kinds, s.Kind)
@@ -76,7 +76,7 @@ func TestInstall(t *testing.T) {
 	if after := a.All(); !slices.Equal(after, before) {
 		t.Errorf("after another federation was refused:\n%s\nbefore\n%s", after, before)
 	}
-	for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements} {
+	for _, k := range []kube.Kind{v1alpha1.Clusters, v1alpha1.Orders, v1alpha1.Placements, v1alpha1.Works, v1alpha1.Agents} {
 		if a.Get(builtin.Definitions, "", k.Resource+"."+k.Group) == nil {
 			t.Errorf("there is no definition of %s", k.Name)
 		}
