@@ -75,6 +75,7 @@ func main() {
 type options struct {
 	controller.Config
 	dryRun, version, debug bool
+	pull                   bool
 	listen                 string
 	deadline               time.Duration
 	old                    []string // flags that were written with one dash
@@ -94,6 +95,7 @@ fedsync --kubeconfig federation.kubeconfig --dry-run`,
 	}
 	f := command.Flags()
 	f.StringVar(&o.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "`file` that leads to the federation's API; default $KUBECONFIG")
+	f.BoolVar(&o.pull, "pull", false, "run in a cluster that pulls: do there what the fedsync of --federation asks for; --kubeconfig leads to that cluster, and by default it is that of its pod")
 	f.StringVar(&o.Context, "context", "", "its context; default: the current one")
 	f.StringVar(&o.Federation, "federation", "", "`name` of the federation; default: what the ConfigMap federation-system/federation says")
 	f.IntVar(&o.MaxDeletes, "max-deletes", controller.DefaultMaxDeletes, "how many objects of a cluster may go in one pass before an operator has to confirm")
@@ -142,6 +144,10 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("--qps and --burst have to be more than 0")
 	case o.Lease != 0 && o.Lease < 3*time.Second:
 		return o, fmt.Errorf("--lease %s: has to be 3s or more, for a busy API server to renew it, or 0", o.Lease)
+	case o.pull && o.Federation == "":
+		return o, errors.New("--pull needs --federation, which says whose part is pulled")
+	case o.pull && o.dryRun:
+		return o, errors.New("--pull with --dry-run: what would be done is planned by the federation's fedsync; fedctl plan says it")
 	case o.LostAfter < 0:
 		return o, fmt.Errorf("--lost-after %s: has to be 0s or more", o.LostAfter)
 	}
@@ -153,10 +159,10 @@ func run(ctx context.Context, o options) error {
 		fmt.Println("fedsync " + version)
 		return nil
 	}
-	if o.Kubeconfig == "" {
+	if o.Kubeconfig == "" && !o.pull {
 		return errors.New("no kubeconfig is given: --kubeconfig FILE, or KUBECONFIG, says what leads to the federation's API")
 	}
-	if why := inputfile.Exposed(o.Kubeconfig); why != "" {
+	if why := inputfile.Exposed(o.Kubeconfig); o.Kubeconfig != "" && why != "" {
 		o.Log.Warn(why)
 	}
 	if o.dryRun {
@@ -176,11 +182,17 @@ func run(ctx context.Context, o options) error {
 		}
 		defer end()
 	}
+	if o.pull {
+		return controller.Pull(ctx, o.Config)
+	}
 	return controller.Run(ctx, o.Config)
 }
 
 // reaches is what leads to the federation's API.
 func reaches(o options) string {
+	if o.Kubeconfig == "" {
+		return "in its pod"
+	}
 	out := "kubeconfig " + o.Kubeconfig
 	if o.Context != "" {
 		out += ", context " + o.Context

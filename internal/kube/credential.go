@@ -90,6 +90,15 @@ func TokenIn(content []byte) string {
 	return user.Token
 }
 
+// NamespaceIn is the namespace of a kubeconfig's current context; "": it has none.
+func NamespaceIn(content []byte) string {
+	config, _, err := current(content)
+	if err != nil {
+		return ""
+	}
+	return config.Contexts[config.CurrentContext].Namespace
+}
+
 // WithToken is a kubeconfig with another token.
 func WithToken(content []byte, token string) ([]byte, error) {
 	config, user, err := current(content)

@@ -54,6 +54,8 @@ type Config struct {
 	Content    []byte // of a kubeconfig
 	Context    string // "": the kubeconfig's current one
 	Agent      string // the name of the program, for the server's logs
+	// InCluster is the API of the cluster that this program runs in, as the service account of its pod.
+	InCluster bool
 	// Inline refuses a kubeconfig that isn't SelfContained.
 	Inline bool
 	// QPS and Burst bound the calls; zero: they aren't bounded here, but by the
@@ -174,6 +176,9 @@ func (c Config) where() string {
 }
 
 func (c Config) rest() (*rest.Config, error) {
+	if c.InCluster {
+		return rest.InClusterConfig()
+	}
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: c.Context}
 	var load clientcmd.ClientConfig
 	if c.Kubeconfig != "" {

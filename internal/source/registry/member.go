@@ -147,6 +147,9 @@ var fields = []field{
 	},
 	{"spec.secretRef",
 		func(s *v1alpha1.ClusterSpec, _ *Member) error {
+			if s.SecretRef == nil && s.Pull {
+				return nil // nobody is to read it from here
+			}
 			if s.SecretRef == nil || s.SecretRef.Name == "" {
 				return fmt.Errorf("names no Secret; it needs one in %s whose key %q leads to the cluster", v1alpha1.System, v1alpha1.KubeconfigKey)
 			}

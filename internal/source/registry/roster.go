@@ -71,7 +71,7 @@ func (r *roster) set(name string, w word) bool {
 		old = *e
 	}
 	good, wrong := take(old.spec, w)
-	if r.taken[name] {
+	if r.taken[name] && !apart(&good) {
 		wrong[fieldName] = "the Corefile has a cluster of this name, which counts"
 	}
 	// Those of the Secret aren't the object's, unless it names another.
@@ -200,6 +200,10 @@ type View struct {
 	posted  []posted // Order objects, as they were made
 }
 
+// apart says whether a cluster pulls, and nothing here leads to it: a fedns that can read it has it in its
+// Corefile, to others it is no member.
+func apart(s *v1alpha1.ClusterSpec) bool { return s.Pull && s.SecretRef == nil }
+
 // A Problem is something wrong with a Cluster object.
 type Problem struct{ Cluster, Field, Why string }
 
@@ -222,12 +226,14 @@ func (r *roster) view(now time.Time) *View {
 		if e.lost {
 			v.lost++
 		}
-		if r.taken[name] {
+		if r.taken[name] && !apart(&e.spec) {
 			continue
 		}
 		m := member(name, &e.spec)
-		m.Kubeconfig = e.kubeconfig
-		v.Members = append(v.Members, m)
+		if !apart(&e.spec) {
+			m.Kubeconfig = e.kubeconfig
+			v.Members = append(v.Members, m)
+		}
 		if m.drain == nil || m.drain.Expired(now) {
 			continue
 		}
@@ -265,7 +271,7 @@ func (r *roster) restore(entries map[string]entry, orders []posted, listed bool)
 			e.wrong = map[string]string{}
 		}
 		delete(e.wrong, fieldName) // another configuration may have other names
-		if r.taken[name] {
+		if r.taken[name] && !apart(&e.spec) {
 			e.wrong[fieldName] = "the Corefile has a cluster of this name, which counts"
 		}
 		r.entries[name] = &e

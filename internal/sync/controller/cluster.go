@@ -15,7 +15,10 @@ import (
 // It is of a connection: with other credentials, it is another one.
 type cluster struct {
 	hub     *hub
+	owner   owner // who decides what is done there
 	name    string
+	pulled  bool // it fetches what is to be done; a fedsync in it says how it is
+	joined  time.Time
 	content []byte // of its kubeconfig
 	queue   *workqueue.Typed[workload.Key]
 	stop    func() // ends what follows it and writes to it
@@ -33,7 +36,7 @@ type cluster struct {
 func newCluster(u *hub, name string, content []byte) *cluster {
 	now := time.Now()
 	return &cluster{
-		hub: u, name: name, content: content, queue: newQueue(), stop: func() {}, began: now, liveness: liveness{since: now},
+		hub: u, owner: u, name: name, content: content, queue: newQueue(), stop: func() {}, began: now, liveness: liveness{since: now},
 		listed: map[*workload.FederatedKind]bool{}, unheard: map[*workload.FederatedKind]map[string]bool{}, lacks: map[*workload.FederatedKind]bool{}, hides: map[*workload.FederatedKind]bool{}, denies: map[*workload.FederatedKind]string{},
 	}
 }
@@ -77,7 +80,7 @@ func (c *cluster) missing(s *workload.FederatedKind, err error, kept bool) {
 	c.lacks[s], c.hides[s] = true, kept
 	delete(c.listed, s)
 	delete(c.denies, s)
-	c.hub.table.Listed(c.name, s, nil) // what there was has gone with it, or isn't to be seen
+	c.owner.listed(c, s, nil) // what there was has gone with it, or isn't to be seen
 }
 
 // denied hears that the cluster doesn't let a kind be listed.
@@ -166,11 +169,23 @@ func (c *cluster) twin() string {
 		return "it is the federation's own API"
 	}
 	for name, o := range c.hub.members {
-		if name < c.name && o.liveness.find.origin.Identity == id {
+		if o != c && o.liveness.find.origin.Identity == id && o.before(c) {
 			return "it is the same as cluster " + name
 		}
 	}
 	return ""
+}
+
+// before says which of two that say to be the same cluster counts. What a cluster that pulls says of itself
+// takes nothing from one that was asked, nor from one that was there before it.
+func (c *cluster) before(o *cluster) bool {
+	switch {
+	case c.pulled != o.pulled:
+		return o.pulled
+	case c.pulled && !c.joined.Equal(o.joined):
+		return c.joined.Before(o.joined)
+	}
+	return c.name < o.name
 }
 
 // felt takes in a heartbeat.

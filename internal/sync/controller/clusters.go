@@ -68,8 +68,11 @@ func (u *hub) syncClusters(now time.Time) {
 			u.wanting(c, was, now)
 			continue
 		}
-		next, err := u.connect(name, content)
-		if err != nil {
+		var next *cluster
+		var err error
+		if c.Spec.Pull {
+			next = u.collect(c)
+		} else if next, err = u.connect(name, content); err != nil {
 			u.wanting(c, trouble{why: err.Error(), content: content}, now)
 			continue
 		}
@@ -133,6 +136,9 @@ func (u *hub) dismiss(m *cluster) {
 
 // credentials are those to write with; missing says what isn't there.
 func (u *hub) credentials(c *v1alpha1.Cluster) (content []byte, missing string) {
+	if c.Spec.Pull {
+		return pulled, ""
+	}
 	if c.Spec.SecretRef == nil {
 		return nil, "has no spec.secretRef; fedctl join makes one"
 	}
@@ -157,7 +163,7 @@ func credentialNames(c *v1alpha1.Cluster) []string {
 
 // unread says whether the credentials of a cluster have still to be read.
 func (u *hub) unread(c *v1alpha1.Cluster) bool {
-	return c.Spec.SecretRef != nil && slices.ContainsFunc(credentialNames(c), func(name string) bool {
+	return !c.Spec.Pull && c.Spec.SecretRef != nil && slices.ContainsFunc(credentialNames(c), func(name string) bool {
 		why, withheld := u.withheld[name]
 		return withheld && why == unread
 	})

@@ -311,7 +311,7 @@ func (g *grants) sweep(ctx context.Context) {
 		names := g.names()
 		unused := make(chan []string, 1)
 		g.m.loop.do(func() {
-			unused <- slices.DeleteFunc(names, func(n string) bool { return g.m.hub.uses(g.m.cluster, n) })
+			unused <- slices.DeleteFunc(names, func(n string) bool { return g.m.cluster.owner.uses(g.m.cluster, n) })
 		})
 		var now []string
 		select {
@@ -401,7 +401,7 @@ func (c *cluster) awaits(namespace string) bool {
 
 // listedIn takes in all that a namespace has of a kind.
 func (c *cluster) listedIn(s *workload.FederatedKind, namespace string, all map[workload.Key]workload.Object) {
-	c.hub.table.ListedIn(c.name, s, namespace, all)
+	c.owner.listedIn(c, s, namespace, all)
 	delete(c.unheard[s], namespace)
 	c.whole(s)
 }

@@ -61,6 +61,8 @@ type hub struct {
 type actions struct {
 	// connect begins to follow and to write to a cluster.
 	connect func(name string, content []byte) (*cluster, error)
+	// collect begins to do so with one that pulls.
+	collect func(c *v1alpha1.Cluster) *cluster
 	// pending lists the pods of a cluster that have no node.
 	pending func(c *cluster, namespaces []string, done func([]kube.Object, error))
 	// reissue has a Secret with credentials of a cluster get another token, of an account.
@@ -208,7 +210,14 @@ func (u *hub) sweep() {
 
 // look asks a cluster what it has under a name.
 func (u *hub) look(cluster string, k workload.Key) {
-	if m := u.members[cluster]; m == nil || !m.listed[k.FederatedKind] || !m.liveness.reachable() || u.busy(objectInCluster{cluster, k}) {
+	if m := u.members[cluster]; m != nil && m.listed[k.FederatedKind] && m.liveness.reachable() {
+		u.ask(cluster, k)
+	}
+}
+
+// ask is look, of a cluster that can be asked.
+func (u *hub) ask(cluster string, k workload.Key) {
+	if u.busy(objectInCluster{cluster, k}) {
 		return
 	}
 	u.launch(workload.Step{Cluster: cluster, Key: k, Verb: look, Why: "to know what is there"})
@@ -544,16 +553,31 @@ func (u *hub) calm(now time.Time) {
 	}
 }
 
-// gone hears that a cluster has an object no more. The answer to a write that is under way may
+// saw hears of an object of a cluster.
+func (u *hub) saw(c *cluster, k workload.Key, o workload.Object) {
+	u.table.SetObserved(c.name, k, o)
+}
+
+// listed hears all that a cluster has of a kind.
+func (u *hub) listed(c *cluster, s *workload.FederatedKind, all map[workload.Key]workload.Object) {
+	u.table.Listed(c.name, s, all)
+}
+
+// listedIn hears all that a namespace of a cluster has of a kind.
+func (u *hub) listedIn(c *cluster, s *workload.FederatedKind, namespace string, all map[workload.Key]workload.Object) {
+	u.table.ListedIn(c.name, s, namespace, all)
+}
+
+// lost hears that a cluster has an object no more. The answer to a write that is under way may
 // be of before, and nobody would tell again: what it shows is looked at then.
-func (u *hub) gone(cluster string, k workload.Key) {
-	f := objectInCluster{cluster, k}
+func (u *hub) lost(c *cluster, k workload.Key) {
+	f := objectInCluster{c.name, k}
 	// What was being deleted, or was let go, hasn't only lost its label.
-	h := u.table.Observed(cluster, k)
+	h := u.table.Observed(c.name, k)
 	if delete(u.sought, f); h != nil && (h.Deleting || !h.Ours && !h.Marked) {
 		u.sought[f] = true
 	}
-	u.table.Gone(cluster, k)
+	u.table.Gone(c.name, k)
 	if u.inFlight[f] {
 		u.vanished[f] = true
 	}

@@ -22,6 +22,7 @@ type loop struct {
 	hub   *hub // for do, and the loop's own goroutine
 	api   *kube.API
 	links map[*cluster]*member
+	boxes map[*cluster]*mailbox // of those that pull
 	// secrets are followed one by one, where the federation's API doesn't let all of them be read; nil: it does.
 	secrets *secrets
 	calls   chan func()
@@ -69,8 +70,8 @@ func newLoop(ctx, life context.Context, api *kube.API, c Config) (*loop, error) 
 		return nil, err
 	}
 	life, end := context.WithCancel(life)
-	l := &loop{api: api, links: map[*cluster]*member{}, calls: make(chan func(), 256), life: life, end: end}
-	l.hub = newHub(c, actions{connect: l.connect, pending: l.pending, reissue: l.reissue, shows: l.shows, rebind: l.rebind, renew: l.renew}, all, own)
+	l := &loop{api: api, links: map[*cluster]*member{}, boxes: map[*cluster]*mailbox{}, calls: make(chan func(), 256), life: life, end: end}
+	l.hub = newHub(c, actions{connect: l.connect, collect: l.collect, pending: l.pending, reissue: l.reissue, shows: l.shows, rebind: l.rebind, renew: l.renew}, all, own)
 	if i := slices.IndexFunc(all, func(s *workload.FederatedKind) bool { return s.Is(builtin.Secrets) }); i >= 0 && !everySecret {
 		l.secrets = &secrets{loop: l, kind: all[i], spaces: map[string]*secretSpace{}, named: map[string]func(){}}
 	}
@@ -146,6 +147,11 @@ func (l *loop) drain() {
 // pending lists the pods that have no node, in namespaces of a cluster: in one call, where it may list
 // all.
 func (l *loop) pending(c *cluster, namespaces []string, done func([]kube.Object, error)) {
+	if b := l.boxes[c]; b != nil {
+		pods := b.pending()
+		l.wg.Go(func() { b.tell(func() { done(pods, nil) }) })
+		return
+	}
 	m := l.links[c]
 	l.wg.Go(func() {
 		if !m.grants.confined {

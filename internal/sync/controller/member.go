@@ -30,14 +30,38 @@ type member struct {
 	grants  *grants
 }
 
+// An owner decides what is done in a cluster, and hears what is there.
+type owner interface {
+	// take gives the step that is to be done now under a key; false: there is none.
+	take(c *cluster, k workload.Key, now time.Time) (s workload.Step, ok bool)
+	// finish hears how a step ended.
+	finish(c *cluster, s workload.Step, r result)
+	// saw hears of an object, and lost that there is none.
+	saw(c *cluster, k workload.Key, o workload.Object)
+	lost(c *cluster, k workload.Key)
+	// listed hears all that there is of a kind, and listedIn all that a namespace has of it.
+	listed(c *cluster, s *workload.FederatedKind, all map[workload.Key]workload.Object)
+	listedIn(c *cluster, s *workload.FederatedKind, namespace string, all map[workload.Key]workload.Object)
+	// uses says whether anything is, or is to be, in a namespace.
+	uses(c *cluster, namespace string) bool
+}
+
+var _ owner = (*hub)(nil)
+
 // connect begins to follow and to write to a cluster.
 func (l *loop) connect(name string, content []byte) (*cluster, error) {
 	api, err := kube.Open(kube.Config{Content: content, Agent: agent, QPS: l.hub.QPS, Burst: l.hub.Burst, Inline: true})
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(l.life)
 	c := newCluster(l.hub, name, content)
+	l.attach(c, api)
+	return c, nil
+}
+
+// attach begins to follow a cluster, and to write to it as its owner says.
+func (l *loop) attach(c *cluster, api *kube.API) {
+	ctx, cancel := context.WithCancel(l.life)
 	m := &member{loop: l, hub: l.hub, cluster: c, api: api, ctx: ctx}
 	c.stop = func() { cancel(); delete(l.links, c) }
 	context.AfterFunc(ctx, c.queue.ShutDown)
@@ -67,7 +91,6 @@ func (l *loop) connect(name string, content []byte) (*cluster, error) {
 		all.Wait()
 		api.Close()
 	})
-	return c, nil
 }
 
 // follow hears what the cluster has of a kind: what is ours, and autoscalers
@@ -139,7 +162,7 @@ var _ kube.Follower = (*there)(nil)
 func (f *there) Listed(all []*kube.Object) {
 	f.member.tell(func() {
 		f.said = ""
-		f.hub.table.Listed(f.cluster.name, f.kind, f.keyed(all))
+		f.cluster.owner.listed(f.cluster, f.kind, f.keyed(all))
 		f.cluster.heard(f.kind)
 	})
 }
@@ -156,14 +179,14 @@ func (f *there) keyed(all []*kube.Object) map[workload.Key]workload.Object {
 // Set is for kube.API.Follow.
 func (f *there) Set(o *kube.Object) {
 	f.member.tell(func() {
-		f.hub.table.SetObserved(f.cluster.name, workload.Key{FederatedKind: f.kind, Namespace: o.GetNamespace(), Name: o.GetName()}, o.Object)
+		f.cluster.owner.saw(f.cluster, workload.Key{FederatedKind: f.kind, Namespace: o.GetNamespace(), Name: o.GetName()}, o.Object)
 	})
 }
 
 // Gone is for kube.API.Follow.
 func (f *there) Gone(namespace, name string) {
 	f.member.tell(func() {
-		f.hub.gone(f.cluster.name, workload.Key{FederatedKind: f.kind, Namespace: namespace, Name: name})
+		f.cluster.owner.lost(f.cluster, workload.Key{FederatedKind: f.kind, Namespace: namespace, Name: name})
 	})
 }
 
@@ -222,7 +245,7 @@ func (m *member) work(ctx context.Context) {
 			continue
 		}
 		r := m.execute(ctx, s)
-		m.loop.do(func() { m.hub.finish(m.cluster, s, r) })
+		m.loop.do(func() { m.cluster.owner.finish(m.cluster, s, r) })
 		m.cluster.queue.Done(k)
 		if r.err != nil && !kube.Refused(r.err) && !r.soon {
 			// The cluster is in trouble: every worker that finds it so waits a little
@@ -244,7 +267,7 @@ func (m *member) take(ctx context.Context, k workload.Key) (s workload.Step, ok 
 	}
 	answered := make(chan answer, 1)
 	m.loop.do(func() {
-		s, ok := m.hub.take(m.cluster, k, time.Now())
+		s, ok := m.cluster.owner.take(m.cluster, k, time.Now())
 		answered <- answer{s, ok}
 	})
 	select {

@@ -210,12 +210,12 @@ func TestDeletedIsNotSought(t *testing.T) {
 			t.Fatalf("%q is to be done", s.Verb)
 		}
 		if early {
-			u.gone("paris", k)
+			u.lost(u.members["paris"], k)
 			u.plan(now)
 		}
 		u.finish(c, s, result{})
 		if !early {
-			u.gone("paris", k)
+			u.lost(u.members["paris"], k)
 		}
 		u.plan(now)
 		if u.busy(objectInCluster{"paris", k}) || !u.inFlight[objectInCluster{"", k}] {
@@ -284,7 +284,7 @@ func TestVanished(t *testing.T) {
 		if want != look {
 			r.got = &kube.Object{Object: s.Object}
 			r.got.SetUID("v")
-			u.gone("paris", k) // which has come to be and gone before the answer is heard
+			u.lost(u.members["paris"], k) // which has come to be and gone before the answer is heard
 		}
 		u.finish(c, s, r)
 		u.plan(now)
@@ -333,7 +333,7 @@ func TestSought(t *testing.T) {
 	made := &kube.Object{Object: s.Object}
 	made.SetUID("v")
 	u.finish(u.members["paris"], s, result{got: made})
-	u.gone("paris", w.Key)
+	u.lost(u.members["paris"], w.Key)
 	u.plan(now)
 	if u.steps[paris].Verb != look {
 		t.Errorf("it has gone again, and %q is to be done", u.steps[paris].Verb)

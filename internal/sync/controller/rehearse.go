@@ -60,6 +60,11 @@ func (l *loop) rehearse(ctx context.Context, p Preview) Preview {
 		})
 	}
 	all.Wait()
+	for i := range p.Steps {
+		if s := &p.Steps[i]; stages[s.Cluster] == nil {
+			s.Untried = "the cluster pulls: only its own fedsync could try it"
+		}
+	}
 	slices.Sort(p.Unknown)
 	// A write by which nothing changes is no step: a webhook there has made of the object what
 	// it makes of it each time.
@@ -75,6 +80,9 @@ func (l *loop) stages() map[string]*member {
 	l.do(func() {
 		all := map[string]*member{}
 		for name, c := range l.hub.members {
+			if c.pulled {
+				continue // only its own fedsync could try it
+			}
 			m := *l.links[c]
 			m.api, _ = m.api.Rehearse()
 			all[name] = &m

@@ -31,7 +31,7 @@ func (u *hub) renewals(now time.Time) {
 	u.renewed = now
 	for name, c := range u.clusters {
 		m := u.members[name]
-		if m == nil || !m.reachable() || c.Spec.SecretRef == nil {
+		if m == nil || m.pulled || !m.reachable() || c.Spec.SecretRef == nil {
 			continue
 		}
 		for _, secret := range []string{c.Spec.SecretRef.Name, c.Spec.SecretRef.Name + v1alpha1.WriterSuffix} {

@@ -60,7 +60,7 @@ func (s *secrets) clusters(all map[string]*v1alpha1.Cluster) {
 	u := s.loop.hub
 	wanted := map[string]bool{}
 	for _, c := range all {
-		if c.Spec.SecretRef != nil {
+		if c.Spec.SecretRef != nil && !c.Spec.Pull {
 			for _, name := range credentialNames(c) {
 				wanted[name] = true
 			}

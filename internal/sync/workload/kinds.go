@@ -236,7 +236,7 @@ func (k Key) String() string {
 
 // system says whether a namespace is each cluster's own, or the federation's.
 func system(namespace string) bool {
-	return slices.Contains(builtin.SystemNamespaces, namespace) || namespace == v1alpha1.System
+	return slices.Contains(builtin.SystemNamespaces, namespace) || namespace == v1alpha1.System || v1alpha1.IsPart(namespace)
 }
 
 // Federated says whether an object is one to be kept in the clusters: not what
