@@ -35,6 +35,10 @@ type join struct {
 	wide      bool
 	life      time.Duration
 	dry       bool
+	pull      bool
+	manifests bool
+	image     string
+	home      string // URL of the federation's API
 	out       output
 }
 
@@ -55,6 +59,10 @@ func (c *join) declare(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.noSecrets, "no-secrets", false, "fedsync may have no Secrets there; default: as it was joined before")
 	fs.BoolVar(&c.wide, "all-namespaces", false, "fedsync may write in every namespace there, and not only in those of the federation")
 	fs.DurationVar(&c.life, "token-life", membership.DefaultTokenLife, "`DURATION` that tokens last; fedsync renews them; 0: for ever")
+	fs.BoolVar(&c.pull, "pull", false, "fedsync runs in the cluster and fetches what that is to have: no credential for it leaves it")
+	fs.BoolVar(&c.manifests, "manifests", false, "with --pull, print what the cluster needs, its credential too, for who administers it; the cluster isn't reached")
+	fs.StringVar(&c.image, "image-fedns", "", "with --pull, `IMAGE` of fedsync: run it in the cluster; without it, it isn't, or stays as it is")
+	fs.StringVar(&c.home, "federation-server", "", "with --pull, `URL` of the federation's API as the cluster reaches it; default: that of the context")
 	fs.DurationVar(&c.timeout, "timeout", 2*time.Minute, "`DURATION` after which it is given up, and removed again")
 	fs.BoolVar(&c.dry, "dry-run", false, "make nothing; with -o, print what would be made")
 	c.out.declareObjects(fs)
@@ -65,7 +73,16 @@ func (c *join) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := membership.Request{Server: c.endpoint, Everywhere: c.wide, TokenLife: c.life}
+	r := membership.Request{Server: c.endpoint, Everywhere: c.wide, TokenLife: c.life, Pull: c.pull}
+	if f := c.speaks("manifests", "image-fedns", "federation-server"); f != "" && !c.pull {
+		return misused(&c.command, "join: --%s is of a cluster that pulls: --pull says so", f)
+	}
+	if f := c.speaks("cluster-server", "dry-run"); f != "" && c.pull {
+		return misused(&c.command, "join: --%s doesn't go with --pull", f)
+	}
+	if strings.ContainsAny(c.image, " \t\n\"") {
+		return misused(&c.command, "join: --image-fedns %q isn't an image, such as registry.example/fedns:0.2.0", c.image)
+	}
 	if c.given["no-secrets"] {
 		r.NoSecrets = &c.noSecrets
 	}
@@ -81,9 +98,9 @@ func (c *join) run(ctx context.Context) error {
 	if r.Kinds, err = c.kinds(c.kindList); err != nil {
 		return err
 	}
-	if c.endpoint != "" {
-		if u, err := url.Parse(c.endpoint); err != nil || u.Scheme != "https" || u.Host == "" {
-			return misused(&c.command, "join: --cluster-server %q is not a URL such as https://203.0.113.1:6443", c.endpoint)
+	for flag, at := range map[string]string{"cluster-server": c.endpoint, "federation-server": c.home} {
+		if u, err := url.Parse(at); at != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+			return misused(&c.command, "join: --%s %q is not a URL such as https://203.0.113.1:6443", flag, at)
 		}
 	}
 	if c.cluster == "" {
@@ -97,6 +114,9 @@ func (c *join) run(ctx context.Context) error {
 			return err
 		}
 		defer home.Close()
+		if c.pull {
+			return c.pulls(ctx, home, whose, name, r, p)
+		}
 		api, cut, err := c.open(kubeconfig.Choice{Context: c.cluster})
 		if err != nil {
 			return err
@@ -131,6 +151,57 @@ func (c *join) run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// pulls joins a cluster that pulls.
+func (c *join) pulls(ctx context.Context, home *kube.API, whose v1alpha1.Settings, name string, r membership.Request, p *progress) error {
+	_, cut, err := c.open(c.chosen())
+	if err != nil {
+		return err
+	}
+	to := cut.Endpoint
+	if c.home != "" {
+		to.Server, to.Proxy = c.home, ""
+	}
+	if to.Insecure || to.Proxy != "" {
+		return advice.Errorf("--federation-server URL, and a context that says who signs its certificate", "context %q: insecure-skip-tls-verify, or proxy-url: fedsync takes neither from a Secret", cut.Name)
+	}
+	m := &membership.Member{Federation: whose.Federation, Home: home, Cluster: name}
+	r.Kinds, r.Fedsync = c.propagated(r.Kinds, whose), whose.Fedsync
+	if !c.manifests {
+		api, _, err := c.open(kubeconfig.Choice{Context: c.cluster})
+		if err != nil {
+			return advice.Errorf("--manifests prints what the cluster needs, for who administers it", "%w", err)
+		}
+		defer api.Close()
+		m.API = api
+		if r.Kinds, _, err = bootstrap.Served(ctx, api, r.Kinds); err != nil {
+			return err
+		}
+	}
+	there, res, err := m.Pull(ctx, membership.Pulling{Request: r, Federation: to, Image: c.image}, p.say)
+	if err != nil {
+		return err
+	}
+	p.end()
+	if c.manifests {
+		if c.out.form == "" {
+			c.out.form = "yaml"
+		}
+		return c.render(c.out, there)
+	}
+	what := "cluster %s pulls what it is to have of federation %s now\n"
+	if res.Again {
+		what = "cluster %s pulls what it is to have of federation %s: what it has is renewed\n"
+	}
+	c.printf(what, name, whose.Federation)
+	if !res.Expires.IsZero() && c.life > 0 {
+		c.printf("its token ends at %s, unless its fedsync renews it, as it does while it runs\n", res.Expires.UTC().Format(time.RFC3339))
+	}
+	if c.image == "" {
+		c.printf("it needs a fedsync: fedsync --pull --federation %s, as service account %s/%s; --image-fedns runs one\n", whose.Federation, v1alpha1.System, v1alpha1.WriterAccount(whose.Federation))
+	}
+	return nil
 }
 
 // reachable says why fedns and fedsync won't go the way that a context does: they take neither from a Secret.
@@ -272,6 +343,9 @@ func joinCommand() command {
 		long: "Make a cluster a member of a federation: two service accounts in it, with the rights that are needed, and a Cluster object with their tokens in the federation's API. Run again, it renews what there is.",
 		example: `# A cluster that is called in kubeconfig as it is to be here
 fedctl join gce-us-central1-a --context myfederation
+
+# One that keeps its credentials to itself: its administrator applies what is printed
+fedctl join onprem --context myfederation --pull --manifests --image-fedns registry.example/fedns:0.2.0
 
 # By another context, and with a place of its own
 fedctl join onprem --context myfederation --cluster-context admin@onprem --region eu-north1 --location "60.17 24.94"`,

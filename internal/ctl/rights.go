@@ -32,7 +32,7 @@ func (c *rightsOf) declare(fs *pflag.FlagSet) {
 
 // A grant is what one rule of a role gives a service account of the federation's.
 type grant struct {
-	Account   string   `json:"account"`             // of System, or all of them
+	Account   string   `json:"account"`             // of System, or all of them; NAMESPACE/NAME: of a cluster that pulls
 	Namespace string   `json:"namespace,omitempty"` // "": all
 	Groups    []string `json:"apiGroups,omitempty"`
 	Resources []string `json:"resources,omitempty"`
@@ -154,7 +154,7 @@ func grants(ctx context.Context, api *kube.API) (out []grant, err error) {
 	return out, nil
 }
 
-// holders are the accounts of System that a binding is for. What all service accounts have isn't told of.
+// holders are the accounts of System that a binding is for, and those of clusters that pull. What all service accounts have isn't told of.
 func holders(binding *kube.Object) (out []string) {
 	subjects, _, _ := unstructured.NestedSlice(binding.Object, "subjects")
 	for _, s := range subjects {
@@ -162,6 +162,8 @@ func holders(binding *kube.Object) (out []string) {
 		switch {
 		case m["kind"] == builtin.ServiceAccounts.Name && m["namespace"] == v1alpha1.System:
 			out = append(out, fmt.Sprint(m["name"]))
+		case m["kind"] == builtin.ServiceAccounts.Name && v1alpha1.IsPart(fmt.Sprint(m["namespace"])):
+			out = append(out, fmt.Sprintf("%s/%s", m["namespace"], m["name"]))
 		case m["kind"] == "Group" && m["name"] == "system:serviceaccounts:"+v1alpha1.System:
 			out = append(out, "*")
 		}
@@ -173,7 +175,7 @@ func rightsCommand() command {
 	return command{
 		name: "rights",
 		what: "what fedns and fedsync may do in an API, by its live rules",
-		long: "Print what the service accounts in federation-system may do in the API of a federation, or in a cluster: each rule that is bound to one of them, as it is there now. What every account of a cluster may is left out.",
+		long: "Print what the service accounts in federation-system, and those of clusters that pull, may do in the API of a federation, or in a cluster: each rule that is bound to one of them, as it is there now. What every account of a cluster may is left out.",
 		example: `# In the federation's API
 fedctl rights --context myfederation
 

@@ -263,6 +263,18 @@ func ForToken(name string, e Endpoint, token string) ([]byte, error) {
 	return e.content(name, &clientcmdapi.AuthInfo{Token: token})
 }
 
+// In is a kubeconfig whose one context is of a namespace.
+func In(content []byte, namespace string) ([]byte, error) {
+	config, err := clientcmd.Load(content)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range config.Contexts {
+		c.Namespace = namespace
+	}
+	return clientcmd.Write(*config)
+}
+
 // ForCertificate makes one of whoever has a certificate and its key.
 func ForCertificate(name string, e Endpoint, certificate, key []byte) ([]byte, error) {
 	return e.content(name, &clientcmdapi.AuthInfo{ClientCertificateData: certificate, ClientKeyData: key})

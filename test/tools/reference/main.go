@@ -43,6 +43,8 @@ var parts = []struct {
 	{"crd.md", "spec of Order", func(root string) (string, error) { return fields(root, "orders", "spec") }},
 	{"crd.md", "status of Order", func(root string) (string, error) { return fields(root, "orders", "status") }},
 	{"crd.md", "Placement", func(root string) (string, error) { return fields(root, "placements", "") }},
+	{"crd.md", "Work", func(root string) (string, error) { return fields(root, "works", "") }},
+	{"crd.md", "Agent", func(root string) (string, error) { return fields(root, "agents", "") }},
 }
 
 func main() {

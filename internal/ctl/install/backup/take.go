@@ -91,7 +91,7 @@ func unkept(k kube.Kind) bool {
 		"CertificateSigningRequest", "LeaseCandidate", "StorageVersion", "Node", "CSINode", "CSIStorageCapacity", "VolumeAttachment":
 		return true
 	}
-	return k.Group == "flowcontrol.apiserver.k8s.io"
+	return k.Group == "flowcontrol.apiserver.k8s.io" || k.Group == v1alpha1.Group && (k.Name == v1alpha1.Works.Name || k.Name == v1alpha1.Agents.Name)
 }
 
 // kept are the kinds that a federation keeps in clusters.
@@ -133,6 +133,8 @@ func (p *picker) wants(k kube.Kind) bool {
 
 func (p *picker) picks(k kube.Kind, o *kube.Object) bool {
 	switch {
+	case v1alpha1.IsPart(o.GetNamespace()), k == builtin.Namespaces && v1alpha1.IsPart(o.GetName()):
+		return false // the credential for it is worth nothing elsewhere: fedctl join --pull makes it anew
 	case k == builtin.Secrets && o.Object["type"] == builtin.TokenType:
 		return false // of this API
 	case k.Group == v1alpha1.Group:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/builtin"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/kube"
 )
@@ -66,7 +67,7 @@ func (e encryption) config() []byte {
 	return fmt.Appendf(nil, `apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
 resources:
-- resources: [secrets]
+- resources: [secrets, works.fedns.io]
   providers:
   - secretbox: {keys: [%s]}
   - identity: {}
@@ -118,8 +119,10 @@ func (p Plan) Rotate(ctx context.Context, l *apply.Applied, own *kube.API, admin
 		next := k.encryption.next(rewritten)
 		if len(next) == len(k.encryption) && next[0].number == k.encryption[0].number {
 			say("all Secrets to be written with the new key")
-			if err := rewrite(ctx, own); err != nil {
-				return err
+			for _, k := range encrypted {
+				if err := rewrite(ctx, own, k); err != nil {
+					return err
+				}
 			}
 			rewritten = true
 			continue
@@ -157,28 +160,34 @@ func keyNames(e encryption) string {
 	return strings.Join(names, ", ")
 }
 
-// rewrite has each Secret written as it is.
-func rewrite(ctx context.Context, api *kube.API) error {
-	all, err := api.List(ctx, builtin.Secrets, "", "")
+// encrypted are the kinds that lie in etcd so: Works have what clusters that pull get of Secrets.
+var encrypted = []kube.Kind{builtin.Secrets, v1alpha1.Works}
+
+// rewrite has each object of a kind written as it is.
+func rewrite(ctx context.Context, api *kube.API, k kube.Kind) error {
+	all, err := api.List(ctx, k, "", "")
+	if kube.Missing(err) {
+		return nil // an API of before has no Works
+	}
 	if err != nil {
-		return fmt.Errorf("secrets: %w", err)
+		return fmt.Errorf("%s: %w", k.Resource, err)
 	}
 	for len(all) > 0 {
 		var again []kube.Object
 		for _, o := range all {
-			_, err := api.Put(ctx, builtin.Secrets, &o, "")
+			_, err := api.Put(ctx, k, &o, "")
 			switch {
 			case err == nil, kube.Missing(err):
 			case kube.Conflict(err): // somebody has written it meanwhile, maybe with the last key
-				now, err := api.Get(ctx, builtin.Secrets, o.GetNamespace(), o.GetName())
+				now, err := api.Get(ctx, k, o.GetNamespace(), o.GetName())
 				if err != nil && !kube.Missing(err) {
-					return fmt.Errorf("secret %s/%s: %w", o.GetNamespace(), o.GetName(), err)
+					return fmt.Errorf("%s %s/%s: %w", k.Name, o.GetNamespace(), o.GetName(), err)
 				}
 				if err == nil {
 					again = append(again, *now)
 				}
 			default:
-				return fmt.Errorf("secret %s/%s: %w", o.GetNamespace(), o.GetName(), err)
+				return fmt.Errorf("%s %s/%s: %w", k.Name, o.GetNamespace(), o.GetName(), err)
 			}
 		}
 		all = slices.Clip(again)

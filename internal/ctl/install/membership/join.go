@@ -36,6 +36,8 @@ type Request struct {
 	Fedsync *v1alpha1.FedsyncSettings
 	// Everywhere has it write in all namespaces of the cluster.
 	Everywhere bool
+	// Pull says that the cluster pulls.
+	Pull bool
 	// NoSecrets has it neither read nor write Secrets there; nil: as before.
 	NoSecrets *bool
 	// TokenLife is how long tokens last, unless they are renewed; 0: for ever.
@@ -165,6 +167,13 @@ func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Res
 			return res, err
 		}
 	}
+	// It may have pulled before.
+	if err := m.dropPart(ctx); err != nil {
+		return res, err
+	}
+	if err := m.dropAgent(ctx); err != nil {
+		return res, err
+	}
 	if live != nil {
 		// An unjoin that didn't come to its end.
 		if why, _, _ := unstructured.NestedString(live.Object, "spec", "drain", "reason"); why == drainReason {
@@ -281,6 +290,9 @@ var own = []string{"region", "zones", "location", "addresses"}
 func (m *Member) Object(r Request, live *kube.Object) *kube.Object {
 	o := v1alpha1.Clusters.New("", m.Cluster)
 	s := map[string]any{"secretRef": map[string]any{"name": Reader(m.Cluster)}}
+	if r.Pull {
+		s = map[string]any{"pull": true}
+	}
 	if live != nil {
 		for _, field := range own {
 			if v, ok, _ := unstructured.NestedFieldNoCopy(live.Object, "spec", field); ok {
@@ -323,14 +335,12 @@ func (m *Member) preflight(ctx context.Context) (identity string, err error) {
 	if known != "" && known != identity {
 		return "", advice.Errorf("another name, or fedctl unjoin "+m.Cluster+" first", "cluster %s of federation %s is another one than %s", m.Cluster, m.Federation, m.API.Server)
 	}
-	a, err := m.API.Get(ctx, builtin.ServiceAccounts, v1alpha1.System, m.reader())
-	if err != nil && !kube.Missing(err) {
-		return "", fmt.Errorf("%s: %w", m.API.Server, err)
+	called, err := m.called(ctx)
+	if err != nil {
+		return "", err
 	}
-	if err == nil && apply.Ours(a, m.Federation) {
-		if called := a.GetAnnotations()[v1alpha1.MemberName]; called != m.Cluster {
-			return "", advice.Errorf("fedctl unjoin "+called+" first", "%s is cluster %s of federation %s already", m.API.Server, called, m.Federation)
-		}
+	if called != "" && called != m.Cluster {
+		return "", advice.Errorf("fedctl unjoin "+called+" first", "%s is cluster %s of federation %s already", m.API.Server, called, m.Federation)
 	}
 	return identity, nil
 }
@@ -361,6 +371,28 @@ func (m *Member) identity(ctx context.Context) (string, error) {
 		}
 		if id := o.GetAnnotations()[v1alpha1.MemberIdentity]; id != "" {
 			return id, nil
+		}
+	}
+	a, err := m.Home.Get(ctx, v1alpha1.Agents, v1alpha1.PartOf(m.Cluster), v1alpha1.AgentName)
+	if kube.Missing(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("its Agent: %w", err)
+	}
+	id, _, _ := unstructured.NestedString(a.Object, "spec", "identity")
+	return id, nil
+}
+
+// called is what the cluster is called in the federation, as an account in it says; "": nothing does.
+func (m *Member) called(ctx context.Context) (string, error) {
+	for _, account := range []string{m.writer(), m.reader()} {
+		a, err := m.API.Get(ctx, builtin.ServiceAccounts, v1alpha1.System, account)
+		if err != nil && !kube.Missing(err) {
+			return "", fmt.Errorf("%s: %w", m.API.Server, err)
+		}
+		if err == nil && apply.Ours(a, m.Federation) {
+			return a.GetAnnotations()[v1alpha1.MemberName], nil
 		}
 	}
 	return "", nil

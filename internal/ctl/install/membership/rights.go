@@ -33,6 +33,8 @@ type Rights struct {
 	Everywhere bool
 	// NoSecrets has it neither read nor write Secrets.
 	NoSecrets bool
+	// Pull has it run in the cluster, and nobody read that from elsewhere.
+	Pull bool
 	// Policies says that the cluster serves ValidatingAdmissionPolicies.
 	Policies bool
 }
@@ -73,7 +75,9 @@ func (m *Member) Objects(r Rights) ([]*kube.Object, error) {
 	}
 	out = append(out, renewal, bound(builtin.RoleBindings.New(v1alpha1.System, renewal.GetName()), renewal))
 	// RoleBindings may be there that give it, even where it isn't needed.
-	out = append(out, objects)
+	if out = append(out, objects); r.Pull {
+		out = m.asPulled(out)
+	}
 	if r.Policies {
 		more, err := kube.Parse(strings.ReplaceAll(policy, "FEDERATION", m.Federation))
 		if err != nil {

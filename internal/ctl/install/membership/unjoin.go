@@ -73,19 +73,7 @@ func (m *Member) Unjoin(ctx context.Context, f Leaving, say func(string)) (notes
 		}
 	}
 	say("what the federation has of it")
-	for _, x := range []struct {
-		kind kube.Kind
-		name string
-	}{
-		{builtin.RoleBindings, Reader(m.Cluster)}, {builtin.Roles, Reader(m.Cluster)},
-		{builtin.RoleBindings, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {builtin.Roles, Reader(m.Cluster) + v1alpha1.WriterSuffix},
-		{builtin.Secrets, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {builtin.Secrets, Reader(m.Cluster)},
-	} {
-		if err := apply.DeleteOwned(ctx, m.Home, x.kind, v1alpha1.System, x.name, m.Federation); err != nil {
-			return notes, err
-		}
-	}
-	return notes, nil
+	return notes, errors.Join(m.dropCredentials(ctx), m.dropPart(ctx))
 }
 
 // same makes sure that the cluster at hand is the one that goes by this name.
@@ -111,14 +99,14 @@ func (m *Member) same(ctx context.Context, member bool) error {
 		return nil
 	}
 	// Only what is left there can tell.
-	a, err := m.API.Get(ctx, builtin.ServiceAccounts, v1alpha1.System, m.reader())
-	if err != nil && !kube.Missing(err) {
-		return fmt.Errorf("%s: %w", m.API.Server, err)
+	called, err := m.called(ctx)
+	if err != nil {
+		return err
 	}
-	if err != nil || !apply.Ours(a, m.Federation) {
+	if called == "" {
 		return m.stranger(ctx)
 	}
-	if called := a.GetAnnotations()[v1alpha1.MemberName]; called != m.Cluster {
+	if called != m.Cluster {
 		return advice.Errorf("fedctl unjoin "+called, "%s is cluster %s of federation %s", m.API.Server, called, m.Federation)
 	}
 	return nil
@@ -177,6 +165,9 @@ func (m *Member) dismiss(ctx context.Context, live *kube.Object) error {
 // retire removes the accounts in the member. The kinds that were added are noted
 // on the writer's role, which therefore goes last.
 func (m *Member) retire(ctx context.Context) (kept string, err error) {
+	if err := m.dropAgent(ctx); err != nil {
+		return "", err
+	}
 	for _, name := range []string{m.reader(), m.writer(), v1alpha1.ObjectsRole(m.Federation)} {
 		for _, x := range []struct {
 			kind            kube.Kind
