@@ -58,12 +58,17 @@ type Bulk struct {
 	n    int
 	last int // where the name of the last record stands; 0: out of reach
 	name []byte
-	// places is where names of which others may be a beginning stand, by a hash of them; 0: nowhere.
+	// places is where names of which others may be a beginning stand, by a hash of them, or up to bulkProbes behind; 0: nowhere.
 	places [1 << bulkBits]uint16
 }
 
-// bulkBits makes places for the names that are in reach of pointers: 16 KiB.
-const bulkBits = 12
+const (
+	// bulkBits makes twice the places that the names need that are in reach of pointers, 16 KiB: a record has 14
+	// bytes at least.
+	bulkBits = 12
+	// bulkProbes bounds what names cost of which many have one hash.
+	bulkProbes = 16
+)
 
 // Begin begins a message in b, behind the header and the question of which it is an answer; it is going to be of so many bytes
 // at most.
@@ -157,7 +162,7 @@ func (m *Bulk) write(b []byte) (size int) {
 	x.of(b)
 	from := len(m.b)
 	for i := range x.count {
-		if at := m.places[x.place[i]]; at > 0 && m.stands(int(at), b[x.start[i]:x.size]) {
+		if at := m.find(x.place[i], b[x.start[i]:x.size]); at > 0 {
 			m.b = append(m.b, b[:x.start[i]]...)
 			m.b = binary.BigEndian.AppendUint16(m.b, 0xc000|at)
 			m.keep(&x, i, from)
@@ -172,10 +177,28 @@ func (m *Bulk) write(b []byte) (size int) {
 // keep notes where the first suffixes of a name stand that begins at a place, as far as pointers reach.
 func (m *Bulk) keep(x *suffixes, count, from int) {
 	for i := range count {
-		if at := &m.places[x.place[i]]; *at == 0 && from+int(x.start[i]) < 1<<14 {
-			*at = uint16(from + int(x.start[i]))
+		at := from + int(x.start[i])
+		if at >= 1<<14 {
+			return
+		}
+		for probe := range uint16(bulkProbes) {
+			if place := &m.places[(x.place[i]+probe)%(1<<bulkBits)]; *place == 0 {
+				*place = uint16(at)
+				break
+			}
 		}
 	}
+}
+
+// find says where a whole name with a hash stands; 0: nowhere that is known.
+func (m *Bulk) find(place uint16, name []byte) (at uint16) {
+	for probe := range uint16(bulkProbes) {
+		at = m.places[(place+probe)%(1<<bulkBits)]
+		if at == 0 || m.stands(int(at), name) {
+			return at
+		}
+	}
+	return 0
 }
 
 // stands says whether a whole name stands at a place of the message.

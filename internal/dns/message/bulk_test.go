@@ -30,7 +30,7 @@ func bare(t *testing.T, text string) (dns.RR, RR) {
 }
 
 // Whatever records a message is filled with, those are in it, and it is about as long as where the DNS library compresses
-// names.
+// names, which leads to those in SRV records, too.
 func TestBulk(t *testing.T) {
 	r := rand.New(rand.NewPCG(16, 3))
 	label := func() string {
@@ -90,7 +90,7 @@ func TestBulk(t *testing.T) {
 			t.Fatalf("round %d:\n%v\nwant\n%v", round, got.Answer, want)
 		}
 		got.Compress = true
-		if their, err := got.Pack(); err != nil || len(raw) > len(their)+len(their)/20 {
+		if their, err := got.Pack(); err != nil || len(raw) > len(their)+len(their)/50 {
 			t.Errorf("round %d: %d bytes, and the library makes %d (%v)", round, len(raw), len(their), err)
 		}
 	}
