@@ -126,6 +126,7 @@ bench-peers: build ## fedns beside other name servers: answers a second, what on
 	test/peers.sh race
 	go run ./test/perf/race
 	go run ./test/perf/race -ways
+	go run ./test/perf/race -dnssec -services 100
 	go run ./test/perf/race -flood
 	go run ./test/perf/race -flood -subnets -servers fedns,fedns-nearest -rounds 9 -seconds 4
 	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest -rounds 9 -seconds 4

@@ -26,6 +26,7 @@ type contender struct {
 	env     []string
 	files   map[string]string // under DIR, with the folders they lie in
 	secure  string            // what stands for SECURE in its files where it is to answer over TLS and HTTPS, too
+	signed  string            // what stands for SIGNED in its files where it is to sign
 	fixed   bool              // answers without reading the question
 	nearest bool              // gives the shards of the region that is closest to the client
 }
@@ -91,7 +92,8 @@ zone:
     zonefile-sync: -1
     zonefile-load: whole
     journal-content: none
-`},
+SIGNED`},
+		signed: "    module: mod-onlinesign\n",
 	},
 	{
 		name: "gdnsd", program: "gdnsd", debian: "gdnsd", version: "version",
@@ -144,22 +146,25 @@ distributor-threads=1
 socket-dir=DIR
 daemon=no
 guardian=no
-`, "zones.conf": `zone "` + domain + `" { type master; file "ZONE"; };`},
+SIGNED`, "zones.conf": `zone "` + domain + `" { type master; file "ZONE"; };`},
+		signed: "bind-dnssec-db=DIR/dnssec.db\n",
 	},
 	{
 		name: "coredns", version: "-version",
-		build: (*race).coredns,
-		args:  []string{"-conf", "DIR/Corefile"},
-		env:   oneThread,
-		files: map[string]string{"Corefile": domain + ":PORT SECURE{\n bind 127.0.0.1\n file ZONE\n}\n"},
+		build:  (*race).coredns,
+		args:   []string{"-conf", "DIR/Corefile"},
+		env:    oneThread,
+		files:  map[string]string{"Corefile": domain + ":PORT SECURE{\n bind 127.0.0.1\n SIGNED file ZONE\n}\n"},
+		signed: "dnssec {\n  key file KEY\n }\n",
 	},
 	{
 		name: "fedns", version: "-version",
 		build:  (*race).fedns,
 		args:   []string{"-conf", "DIR/Corefile"},
 		env:    oneThread,
-		files:  map[string]string{"Corefile": "FEDERATION"},
+		files:  map[string]string{"Corefile": "FEDERATION SIGNED"},
 		secure: secureKeys,
+		signed: "dnssec FILES/keys",
 	},
 	{
 		name: "fedns-nearest", nearest: true,
@@ -233,8 +238,12 @@ func (r *race) prepare(c contender, p *process) (args []string, err error) {
 	if p.tls > 0 {
 		secure = c.secure
 	}
+	signed := ""
+	if r.key != "" {
+		signed = c.signed
+	}
 	dir := filepath.Join(r.dir, c.name)
-	fill := strings.NewReplacer("PORT", fmt.Sprint(p.port), "TLS", fmt.Sprint(p.tls), "HTTPS", fmt.Sprint(p.https), "FILES", r.dir, "DIR", dir, "ZONE", filepath.Join(r.dir, "zone"), "WHERE", filepath.Join(r.dir, "where.mmdb"))
+	fill := strings.NewReplacer("PORT", fmt.Sprint(p.port), "TLS", fmt.Sprint(p.tls), "HTTPS", fmt.Sprint(p.https), "FILES", r.dir, "KEY", r.key, "DIR", dir, "ZONE", filepath.Join(r.dir, "zone"), "WHERE", filepath.Join(r.dir, "where.mmdb"))
 	for name, text := range c.files {
 		if options, ok := strings.CutPrefix(text, "FEDERATION"); ok {
 			text = corefile(r.dir, strings.TrimSpace(options))
@@ -243,13 +252,19 @@ func (r *race) prepare(c contender, p *process) (args []string, err error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(path, []byte(fill.Replace(strings.Replace(text, "SECURE", secure, 1))), 0o644); err != nil {
+		text = strings.Replace(strings.Replace(text, "SECURE", secure, 1), "SIGNED", signed, 1)
+		if err := os.WriteFile(path, []byte(fill.Replace(text)), 0o644); err != nil {
 			return nil, err
 		}
 	}
 	if c.name == "gdnsd" { // it takes zones by the names of their files
 		zone := filepath.Join(dir, "zones", domain)
 		if err := os.Symlink(filepath.Join(r.dir, "zone"), zone); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, err
+		}
+	}
+	if c.name == "pdns" && signed != "" {
+		if err := pdnsKeys(dir); err != nil {
 			return nil, err
 		}
 	}

@@ -211,7 +211,7 @@ func corefile(dir string, options ...string) string {
 		fmt.Fprintf(&b, "  %s\n", o)
 	}
 	for _, p := range places {
-		fmt.Fprintf(&b, "  cluster gce-%s {\n   manifests %s\n  }\n", p[1], filepath.Join(dir, "clusters", p[1]))
+		fmt.Fprintf(&b, "  cluster gce-%s {\n   manifests %s\n   hosts *\n  }\n", p[1], filepath.Join(dir, "clusters", p[1]))
 	}
 	b.WriteString(" }\n}\n")
 	return b.String()

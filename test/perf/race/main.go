@@ -5,6 +5,7 @@
 //	go run ./test/perf/race -flood      # the same with an asker that is faster than any server
 //	go run ./test/perf/race -latency    # how long an answer takes at a fixed rate
 //	go run ./test/perf/race -ways       # what an answer costs over UDP, TCP, TLS, HTTPS and QUIC
+//	go run ./test/perf/race -dnssec     # what a signed answer costs
 //	go run ./test/perf/race -matrix     # what is left for honest questions beside floods of every kind
 //	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest
 //	                               # what it costs to answer by where a client is
@@ -38,7 +39,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second time it ends us at once
 	if len(os.Args) > 1 {
-		if ask := map[string]func([]string) error{webAsker: askWeb, paceAsker: askAtPace}[os.Args[1]]; ask != nil {
+		if ask := map[string]func([]string) error{webAsker: askWeb, paceAsker: askAtPace, signedAsker: askSigned}[os.Args[1]]; ask != nil {
 			if err := ask(os.Args[2:]); err != nil {
 				fmt.Fprintln(os.Stderr, "race: error:", err)
 				os.Exit(1)
@@ -83,7 +84,8 @@ type race struct {
 	rounds   int
 	seconds  int
 	flood    bool
-	secure   bool // servers answer over TLS and HTTPS, too
+	secure   bool   // servers answer over TLS and HTTPS, too
+	key      string // the key that servers sign with, without the ends of its files; "": they don't
 
 	// Of the latency only.
 	rate, burst int
@@ -99,8 +101,9 @@ func run(ctx context.Context, args []string) error {
 	latency := fs.Bool("latency", false, "measure how long answers take, not how many there are")
 	fs.BoolVar(&r.secure, "ways", false, "measure what an answer costs, and how long it takes, over UDP, TCP, TLS, HTTPS and QUIC")
 	matrix := fs.Bool("matrix", false, "measure what part of honest questions is answered beside floods")
+	dnssec := fs.Bool("dnssec", false, "measure what a signed answer costs: of names that are asked for again, of names that don't exist, of those below a wildcard")
 	rates := fs.String("rates", "1000,4000,20000,100000", "with -matrix, how many questions a second the floods have")
-	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind; with -ways nsd,knot,bind,coredns,fedns-slow,fedns)")
+	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind; with -ways nsd,knot,bind,coredns,fedns-slow,fedns; with -dnssec "+signing+")")
 	services := fs.Int("services", 1000, "services of the federation")
 	dir := fs.String("dir", "", "work in this folder and leave everything there, logs too (default a temporary one)")
 	fs.StringVar(&r.program, "fedns", filepath.Join(r.root, "bin", "fedns"), "the fedns that races")
@@ -126,6 +129,9 @@ func run(ctx context.Context, args []string) error {
 		}
 		if *matrix {
 			*servers = "fedns,knot,nsd,bind"
+		}
+		if *dnssec {
+			*servers = signing
 		}
 	}
 	var err error
@@ -179,10 +185,18 @@ func run(ctx context.Context, args []string) error {
 	if *worldwide {
 		asked = mix{global: 100}
 	}
+	if *dnssec {
+		asked = existing
+	}
 	r.fed = generate(*services, questions, asked)
 	where := networks(geotest.HalfV4, geotest.HalfV6)
 	if *subnets {
 		r.fed.clients = clients(where, questions)
+	}
+	if *dnssec {
+		if err := r.sign(); err != nil {
+			return err
+		}
 	}
 	if *matrix {
 		if err := r.beside(); err != nil {
@@ -207,6 +221,8 @@ func run(ctx context.Context, args []string) error {
 	switch {
 	case r.secure:
 		return r.ways(ctx)
+	case *dnssec:
+		return r.dnssec(ctx)
 	case *matrix:
 		return r.matrix(ctx, at)
 	case *latency:
