@@ -409,6 +409,9 @@ func (p *reporter) foresee(ctx context.Context, c *cause) v1alpha1.Statement {
 	s.Services, s.Orphaned = int64(preview.Services), int64(preview.Orphaned)
 	s.Orphans = preview.Orphans[:min(len(preview.Orphans), few)]
 	for _, u := range preview.Unknown {
+		if c.apart {
+			break // there is nothing to change: it is in no answer
+		}
 		s.State, s.Message = v1alpha1.NotInForce, "it knows no "+u.Subject
 		if len(u.Known) > 0 {
 			s.Message += "; known: " + strings.Join(u.Known, ", ")

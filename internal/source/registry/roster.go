@@ -196,6 +196,7 @@ type View struct {
 	wrong   []Problem
 	unfit   []OrderProblem
 	lost    int
+	apart   map[string]bool // clusters that pull, and are no members here
 	entries map[string]entry
 	posted  []posted // Order objects, as they were made
 }
@@ -216,7 +217,7 @@ func (v *View) Object(o override.Order) string { return cmp.Or(v.objects[o], v.b
 // view works out what holds at a moment of the wall clock; until next, if nothing
 // else happens.
 func (r *roster) view(now time.Time) *View {
-	v := &View{Listed: r.listed && !r.awaiting, entries: map[string]entry{}, posted: r.inTurn(), objects: map[override.Order]string{}}
+	v := &View{Listed: r.listed && !r.awaiting, entries: map[string]entry{}, posted: r.inTurn(), objects: map[override.Order]string{}, apart: map[string]bool{}}
 	for _, name := range slices.Sorted(maps.Keys(r.entries)) {
 		e := r.entries[name]
 		v.entries[name] = entry{e.spec, e.kubeconfig, e.uid, e.generation, maps.Clone(e.wrong), e.lost}
@@ -226,8 +227,12 @@ func (r *roster) view(now time.Time) *View {
 		if e.lost {
 			v.lost++
 		}
-		if r.taken[name] && !apart(&e.spec) {
+		switch {
+		case r.taken[name] && !apart(&e.spec):
 			continue
+		case apart(&e.spec) && !r.taken[name]:
+			v.apart[name] = true
+			continue // a drain of it changes nothing here
 		}
 		m := member(name, &e.spec)
 		if !apart(&e.spec) {

@@ -208,6 +208,63 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestPulled is what a cluster that pulls is to a fedns: a member as others, where a Secret leads to it; else none, that
+// neither lacks anything nor has anybody wait for it.
+func TestPulled(t *testing.T) {
+	drained := func(s *v1alpha1.ClusterSpec) { s.Drain = &v1alpha1.Drain{Reason: "racks"} }
+	pulled := func(change ...func(*v1alpha1.ClusterSpec)) v1alpha1.ClusterSpec {
+		s := v1alpha1.ClusterSpec{Pull: true}
+		for _, c := range change {
+			c(&s)
+		}
+		return s
+	}
+	both := spec()
+	both.Pull = true
+	const order = `drain cluster/c reason "racks (spec.drain of Cluster c)"`
+	for _, tt := range []struct {
+		name     string
+		corefile []string
+		spec     v1alpha1.ClusterSpec
+		want     string
+		apart    bool
+	}{
+		{"it is no member", nil, pulled(), "", true},
+		{"nor is it drained", nil, pulled(drained), "", true},
+		{"what is wrong with it is said", nil, pulled(func(s *v1alpha1.ClusterSpec) { s.Region = "e_u" }), "wrong: c spec.region", true},
+		{"the Corefile has it, and may", []string{"c"}, pulled(), "", false},
+		{"and its drain holds there", []string{"c"}, pulled(drained), order, false},
+		{"a Secret leads to it", nil, both, "c  []", false},
+		{"and the Corefile has it, too", []string{"c"}, both, "wrong: c metadata.name", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rosterOf(tt.corefile...)
+			r.list(map[string]word{"c": {spec: tt.spec, uid: "c"}})
+			v := r.view(moment)
+			if got := brief(v); got != tt.want || v.apart["c"] != tt.apart || !v.Listed {
+				t.Errorf("%q, apart %v, listed %v", got, v.apart["c"], v.Listed)
+			}
+			// It is the same as another configuration takes it over.
+			next := rosterOf(tt.corefile...)
+			next.restore(v.entries, v.posted, v.Listed)
+			if got := brief(next.view(moment)); got != tt.want {
+				t.Errorf("taken over: %q", got)
+			}
+		})
+	}
+	r := rosterOf()
+	r.set("c", word{spec: spec()})
+	r.secret("key", true, []byte("one"))
+	r.set("c", word{spec: pulled()})
+	if got := brief(r.view(moment)); got != "" || len(r.secrets()) > 0 {
+		t.Errorf("one that pulls from now on: %q, and %v is read", got, r.secrets())
+	}
+	r.set("c", word{spec: spec()})
+	if got := brief(r.view(moment)); got != "c  [] by one" {
+		t.Errorf("one that pulls no more: %q", got)
+	}
+}
+
 func TestSecrets(t *testing.T) {
 	r := rosterOf("mine")
 	r.set("c", word{spec: spec()})

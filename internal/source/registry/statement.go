@@ -20,6 +20,7 @@ type cause struct {
 	order      override.Order // zero: it orders nothing any more
 	mark       string         // stands in the reasons of its orders
 	holds, dry bool
+	apart      bool   // it is about a cluster that isn't in any answer
 	wrong      string // why it can't be gone by
 	have       *v1alpha1.Statement
 }
@@ -34,7 +35,7 @@ func causes(v *View, clusters map[string]v1alpha1.ClusterStatus, orders map[stri
 		return nil
 	}
 	for name, e := range v.entries {
-		c := cause{kind: v1alpha1.Clusters, name: name, uid: e.uid, generation: e.generation, mark: drainMark(name), have: of(clusters[name].Servers)}
+		c := cause{kind: v1alpha1.Clusters, name: name, uid: e.uid, generation: e.generation, mark: drainMark(name), apart: v.apart[name], have: of(clusters[name].Servers)}
 		if o := drain(name, e.spec.Drain); o != nil {
 			c.order, c.holds, c.wrong = *o, !o.Expired(now), e.wrong[fieldName]
 		} else if c.have == nil {
@@ -44,7 +45,10 @@ func causes(v *View, clusters map[string]v1alpha1.ClusterStatus, orders map[stri
 	}
 	for _, p := range v.posted {
 		if !p.lost {
-			out = append(out, cause{v1alpha1.Orders, p.Name, p.UID, p.Generation, p.order, "(" + mark(p.Name) + ")", p.holds(now), p.Dry, p.wrong, of(orders[p.Name].Servers)})
+			out = append(out, cause{
+				kind: v1alpha1.Orders, name: p.Name, uid: p.UID, generation: p.Generation, order: p.order, mark: "(" + mark(p.Name) + ")",
+				holds: p.holds(now), dry: p.Dry, apart: p.order.Subject.Kind == override.Cluster && v.apart[p.order.Subject.Name], wrong: p.wrong, have: of(orders[p.Name].Servers),
+			})
 		}
 	}
 	slices.SortFunc(out, func(a, b cause) int { return strings.Compare(a.kind.Name+"/"+a.name, b.kind.Name+"/"+b.name) })
@@ -74,6 +78,10 @@ func (c *cause) becomes(force override.Force) (s v1alpha1.Statement, settled boo
 			s.Message = "it has ended at " + c.order.Until.Format(time.RFC3339)
 		}
 		return s, at < 0
+	case at < 0 && c.apart:
+		// Who drains it waits for every server to say that none of its answers has the cluster.
+		s.State, s.Message = v1alpha1.InForce, "it is in no answer: it pulls, and nothing here leads to it"
+		return s, true
 	case at < 0:
 		return s, false
 	}

@@ -83,6 +83,27 @@ func TestBecomes(t *testing.T) {
 }
 
 // Something is to be said of what orders, and of what did and of which it has been said.
+// Who drains a cluster that pulls waits for every server: one that isn't led to it says at once that it has it in no answer.
+func TestApart(t *testing.T) {
+	r := rosterOf()
+	r.set("c", word{spec: v1alpha1.ClusterSpec{Pull: true, Drain: &v1alpha1.Drain{Reason: "racks"}}, uid: "c", generation: 2})
+	all := causes(r.view(moment), nil, nil, "me", moment)
+	if len(all) != 1 {
+		t.Fatalf("%d causes", len(all))
+	}
+	if s, settled := all[0].becomes(override.Force{}); !settled || s.State != v1alpha1.InForce || s.Generation != 2 {
+		t.Errorf("settled %v, %+v", settled, s)
+	}
+	r.set("c", word{spec: v1alpha1.ClusterSpec{Pull: true}, uid: "c", generation: 3})
+	all = causes(r.view(moment), map[string]v1alpha1.ClusterStatus{"c": {Servers: map[string]v1alpha1.Statement{"me": {State: v1alpha1.InForce, Generation: 2}}}}, nil, "me", moment)
+	if len(all) != 1 {
+		t.Fatalf("%d causes", len(all))
+	}
+	if s, settled := all[0].becomes(override.Force{}); !settled || s.State != v1alpha1.NotInForce {
+		t.Errorf("taken back: settled %v, %+v", settled, s)
+	}
+}
+
 func TestCauses(t *testing.T) {
 	r := rosterOf("lyon")
 	r.set("paris", word{spec: spec(func(s *v1alpha1.ClusterSpec) { s.Drain = &v1alpha1.Drain{Reason: "x"} }), uid: "p", generation: 2})
