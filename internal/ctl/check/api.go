@@ -51,7 +51,11 @@ func Objects(a *API) []Finding {
 				f.err("see to its API, or to the credentials in its Secret: fedctl join again renews them", "Cluster %s: fedns doesn't hear from it: %s", o.GetName(), message)
 				f.see("FednsClusterSilent")
 			case kind == v1alpha1.Ready && status != "True":
-				f.err("see to its API, or to the credentials in its Secret: fedctl join again renews them", "Cluster %s isn't ready: %s", o.GetName(), message)
+				fix := "see to its API, or to the credentials in its Secret: fedctl join again renews them"
+				if pull, _, _ := unstructured.NestedBool(o.Object, "spec", "pull"); pull {
+					fix = "see to the fedsync that runs in it, and to the way from there to the federation's API: fedctl join --pull again gives it another credential"
+				}
+				f.err(fix, "Cluster %s isn't ready: %s", o.GetName(), message)
 			default:
 				continue
 			}

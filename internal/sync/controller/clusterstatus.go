@@ -109,11 +109,15 @@ func (u *hub) updateStatus(c *v1alpha1.Cluster, m *cluster, now time.Time) {
 	if p.at.IsZero() {
 		return
 	}
-	ready := v1alpha1.Condition{Type: v1alpha1.Ready, Status: metav1.ConditionTrue, Reason: "Ready", Message: "/readyz says ok"}
-	offline := v1alpha1.Condition{Type: v1alpha1.Offline, Status: metav1.ConditionFalse, Reason: "Reachable", Message: "its API answers"}
+	good, there, away := "/readyz says ok", "its API answers", "its API can't be reached"
+	if m.pulled {
+		good, there, away = "its fedsync says so", "its fedsync is heard of", "its fedsync isn't heard of"
+	}
+	ready := v1alpha1.Condition{Type: v1alpha1.Ready, Status: metav1.ConditionTrue, Reason: "Ready", Message: good}
+	offline := v1alpha1.Condition{Type: v1alpha1.Offline, Status: metav1.ConditionFalse, Reason: "Reachable", Message: there}
 	switch {
 	case !p.reachable():
-		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "Offline", "its API can't be reached"
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "Offline", away
 		offline.Status, offline.Reason, offline.Message = metav1.ConditionTrue, "Unreachable", p.why
 		if !p.heard && p.missed < misses {
 			return // it has hardly been asked

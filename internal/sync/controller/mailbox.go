@@ -36,7 +36,8 @@ type mailbox struct {
 	synced  string    // the session that all is known of
 	listing string    // the session that is being listed
 	renewed string    // when the Lease was, by the clock there
-	at      time.Time // that was heard
+	alive   bool      // that has changed: what it was at first may be of long ago
+	at      time.Time // that was heard; until then, since when it is waited for
 	said    string    // the last error
 }
 
@@ -107,8 +108,9 @@ func (b *mailbox) look(ctx context.Context) {
 	defer t.Stop()
 	for swept := time.Now(); ; {
 		b.tell(func() {
-			found, err := b.stands(time.Now())
-			b.cluster.felt(err, found)
+			if found, err := b.stands(time.Now()); !errors.Is(err, errUnheard) {
+				b.cluster.felt(err, found)
+			}
 			b.overdue(time.Now())
 			if b.agent != nil {
 				b.seek()
@@ -127,16 +129,19 @@ func (b *mailbox) look(ctx context.Context) {
 	}
 }
 
+// errUnheard is that it isn't known yet whether anybody is there.
+var errUnheard = errors.New("its fedsync hasn't been heard of yet")
+
 // stands is what the cluster says of itself.
 func (b *mailbox) stands(now time.Time) (found findings, err error) {
 	a := b.agent
 	switch {
 	case a == nil:
 		return found, fmt.Errorf("it has no Agent %s/%s; fedctl join --pull makes it", b.namespace, v1alpha1.AgentName)
-	case b.renewed == "":
-		return found, errors.New("its fedsync hasn't been heard of yet")
 	case now.Sub(b.at) > agentLease:
 		return found, fmt.Errorf("its fedsync has said nothing for %s", now.Sub(b.at).Truncate(time.Second))
+	case !b.alive:
+		return found, errUnheard
 	case a.Spec.Identity != "" && a.Status.Identity != "" && a.Spec.Identity != a.Status.Identity:
 		return found, fmt.Errorf("another cluster (kube-system %s) uses its credential; it is %s: nothing is done", a.Status.Identity, a.Spec.Identity)
 	case a.Status.Offline:
@@ -157,9 +162,14 @@ func (b *mailbox) beats(o *kube.Object) {
 	if o == nil {
 		return
 	}
-	if renewed, _ := v1alpha1.Term(o); !renewed.IsZero() && renewed.String() != b.renewed {
-		b.renewed, b.at = renewed.String(), time.Now()
+	renewed, _ := v1alpha1.Term(o)
+	if renewed.IsZero() || renewed.String() == b.renewed {
+		return
 	}
+	if b.renewed != "" {
+		b.alive, b.at = true, time.Now()
+	}
+	b.renewed = renewed.String()
 }
 
 // hears takes in what the cluster says of itself.
