@@ -244,7 +244,30 @@ func (a *hands) take(c *cluster, k workload.Key, _ time.Time) (s workload.Step, 
 			s.Object = o.Object
 		}
 	}
+	if why := unclear(s); why != "" {
+		a.finish(c, s, result{err: kube.Refusal(why)})
+		return s, false
+	}
 	return s, true
+}
+
+// unclear says why a step isn't done as it stands, as one of another version may ask for it; "": it is clear.
+func unclear(s workload.Step) string {
+	switch s.Verb {
+	case look:
+		return ""
+	case workload.Delete, workload.Release:
+		if s.UID == "" {
+			return fmt.Sprintf("a step %q has to say which object it means, by its UID", s.Verb)
+		}
+		return ""
+	case workload.Create, workload.Update, workload.Adopt:
+		if s.Object == nil {
+			return fmt.Sprintf("a step %q has to have a manifest that is a JSON object with apiVersion and kind", s.Verb)
+		}
+		return ""
+	}
+	return fmt.Sprintf("there is no step %q in this version of fedsync: is the federation's newer?", s.Verb)
 }
 
 // finish is for the member.

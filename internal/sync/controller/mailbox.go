@@ -94,12 +94,15 @@ func (b *mailbox) tell(f func()) {
 // failed hears why nothing is heard: of a cluster whose part isn't there, or may not be read, that is
 // the same as silence.
 func (b *mailbox) failed(err error) {
-	b.tell(func() {
-		if b.said != err.Error() {
-			b.hub.Log.Warn(fmt.Sprintf("cluster %s: its part of the federation's API: %v; trying again", b.cluster.name, kube.Plain(err)))
-			b.said = err.Error()
-		}
-	})
+	b.tell(func() { b.complain(fmt.Errorf("its part of the federation's API: %v; trying again", kube.Plain(err))) })
+}
+
+// complain says what is wrong, once.
+func (b *mailbox) complain(err error) {
+	if b.said != err.Error() {
+		b.hub.Log.Warn(fmt.Sprintf("cluster %s: %v", b.cluster.name, err))
+		b.said = err.Error()
+	}
 }
 
 // look is what a beat is to other clusters, until ctx ends.
@@ -216,7 +219,8 @@ func (b *mailbox) instruct() {
 	})
 }
 
-// unknownAtOnce bounds how many Works are made for what a cluster says that it has.
+// unknownAtOnce bounds how many Works are made for what a cluster says that it has, and no federated object asks for: what
+// it says may be a lie.
 const unknownAtOnce = 1000
 
 // seek has the cluster show what it has found.
@@ -224,28 +228,45 @@ func (b *mailbox) seek() {
 	if !b.read || b.hub.preview {
 		return
 	}
-	asked := 0
+	strays := 0
 	for _, w := range b.works {
-		if w.Spec.Manifest == "" {
-			asked++
+		if k, ok := b.key(w.Spec.Object); ok && b.hub.table.Desired(k) == nil {
+			strays++
 		}
 	}
-	for _, o := range b.agent.Status.Unknown {
-		k, ok := b.key(o)
-		if _, there := b.works[v1alpha1.WorkName(o)]; there || !ok || asked >= unknownAtOnce {
+	for _, o := range b.unknown() {
+		k, _ := b.key(o)
+		if _, there := b.works[v1alpha1.WorkName(o)]; there {
 			continue
 		}
-		if _, waits := b.sent[k]; !waits {
-			asked++
-			b.hub.ask(b.cluster.name, k)
+		if _, waits := b.sent[k]; waits {
+			continue
+		}
+		if b.hub.table.Desired(k) == nil {
+			if strays >= unknownAtOnce {
+				b.complain(fmt.Errorf("it has more than %d objects that no federated object asks for: until they are fewer, nothing is done there", unknownAtOnce))
+				continue
+			}
+			strays++
+		}
+		b.hub.ask(b.cluster.name, k)
+	}
+}
+
+// unknown is what the cluster has found, of the kinds that are kept: it may be of another version, which keeps more.
+func (b *mailbox) unknown() (out []v1alpha1.WorkObject) {
+	for _, o := range b.agent.Status.Unknown {
+		if _, ok := b.key(o); ok {
+			out = append(out, o)
 		}
 	}
+	return out
 }
 
 // sync takes over all that a cluster has, when it says that it has said it.
 func (b *mailbox) sync() {
 	s := b.agent.Status
-	if !b.read || !s.Synced || len(s.Unknown) > 0 || s.Session == b.synced || s.Session == b.listing {
+	if !b.read || !s.Synced || len(b.unknown()) > 0 || s.Session == b.synced || s.Session == b.listing {
 		return
 	}
 	b.listing = s.Session

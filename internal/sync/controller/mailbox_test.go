@@ -1,6 +1,10 @@
 package controller
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +12,7 @@ import (
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/internal/sync/workload"
 )
 
 // TestBeats is when a cluster that pulls is taken to be there: while its Lease is renewed, whatever its clock says.
@@ -57,5 +62,55 @@ func TestBeats(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSeek is what a cluster is asked to show of what it says that it has: all that federated objects ask for, however
+// much that is, and of the rest, which may be a lie, so much and no more. What is of kinds that nobody keeps here isn't waited for.
+func TestSeek(t *testing.T) {
+	log := &bytes.Buffer{}
+	u := newHub(Config{Federation: "prod", Log: slog.New(slog.NewTextHandler(log, nil))}, actions{}, sorts0, kube.Origin{})
+	c := newCluster(u, "tokyo", pulled)
+	u.members["tokyo"] = c
+	object := func(kind, name string) v1alpha1.WorkObject {
+		o := v1alpha1.WorkObject{APIVersion: "v1", Kind: kind, Namespace: "shop", Name: name}
+		if kind == "Deployment" {
+			o.APIVersion = "apps/v1"
+		}
+		return o
+	}
+	b := &mailbox{hub: u, cluster: c, read: true, works: map[string]v1alpha1.Work{}, sent: map[workload.Key]sent{}, agent: &v1alpha1.Agent{}}
+	for i := range unknownAtOnce + 1 {
+		for _, name := range []string{fmt.Sprint("wanted-", i), fmt.Sprint("stray-", i)} {
+			o := object("Deployment", name)
+			k, ok := b.key(o)
+			if !ok {
+				t.Fatal("nobody keeps Deployments")
+			}
+			if strings.HasPrefix(name, "wanted") {
+				u.table.SetDesired(workload.NewDesired(k, workload.Object{"metadata": map[string]any{"name": name, "namespace": "shop", "uid": name}}, "prod"))
+			}
+			b.agent.Status.Unknown = append(b.agent.Status.Unknown, o)
+		}
+	}
+	b.agent.Status.Unknown = append(b.agent.Status.Unknown, object("Gadget", "x"))
+	b.seek()
+	wanted, strays := 0, 0
+	for f := range u.steps {
+		if strings.HasPrefix(f.Name, "wanted") {
+			wanted++
+		} else {
+			strays++
+		}
+	}
+	if wanted != unknownAtOnce+1 || strays != unknownAtOnce {
+		t.Errorf("%d that are wanted, and %d others", wanted, strays)
+	}
+	if !strings.Contains(log.String(), "cluster tokyo: it has more than 1000 objects that no federated object asks for") {
+		t.Errorf("it is said: %s", log)
+	}
+	b.agent.Status.Unknown = []v1alpha1.WorkObject{object("Gadget", "x")}
+	if got := b.unknown(); len(got) != 0 {
+		t.Errorf("%v is waited for", got)
 	}
 }
