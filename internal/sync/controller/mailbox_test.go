@@ -2,6 +2,7 @@ package controller
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -9,10 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
+	"github.com/fedns/fedns/test/framework/fakeapi"
 )
 
 // TestBeats is when a cluster that pulls is taken to be there: while its Lease is renewed, whatever its clock says.
@@ -113,4 +117,81 @@ func TestSeek(t *testing.T) {
 	if got := b.unknown(); len(got) != 0 {
 		t.Errorf("%v is waited for", got)
 	}
+}
+
+// TestMailbox follows the part of a cluster that pulls: it hears of its fedsync, asks it for something, and hears what came of
+// it. When it ends, nothing that it has started is left.
+func TestMailbox(t *testing.T) {
+	home := fakeapi.New(t, builtin.Namespaces, v1alpha1.Works, v1alpha1.Agents, builtin.Leases)
+	there, namespace := home.Client(), v1alpha1.PartOf("tokyo")
+	lease := builtin.Leases.New(namespace, v1alpha1.AgentName)
+	agent := v1alpha1.Agents.New(namespace, v1alpha1.AgentName)
+	agent.Object["spec"] = map[string]any{"cluster": "tokyo", "federation": "prod", "identity": "u"}
+	agent.Object["status"] = map[string]any{"kubernetesVersion": "v1.36.3", "identity": "u", "session": "s"}
+	for _, x := range []struct {
+		kind kube.Kind
+		o    *kube.Object
+	}{{builtin.Namespaces, builtin.Namespaces.New("", namespace)}, {v1alpha1.Agents, agent}, {builtin.Leases, lease}} {
+		if _, err := there.Create(t.Context(), x.kind, x.o, "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	life, end := context.WithCancel(t.Context())
+	l := &loop{api: home.Client(), links: map[*cluster]*member{}, boxes: map[*cluster]*mailbox{}, calls: make(chan func(), 256), life: life, end: end}
+	l.hub = newHub(Config{Federation: "prod", Log: slog.New(slog.DiscardHandler)}, actions{}, sorts0, kube.Origin{})
+	c := l.collect(&v1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "tokyo"}})
+	l.hub.members["tokyo"] = c
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for {
+			select {
+			case f := <-l.calls:
+				f()
+			case <-life.Done():
+				c.stop()
+				l.wg.Wait()
+				return
+			}
+		}
+	}()
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			said := make(chan bool)
+			l.do(func() { said <- ok() })
+			if <-said {
+				return
+			}
+			if time.Since(began) > time.Minute {
+				t.Fatal("never: ", what)
+			}
+		}
+	}
+	until("it has read its part", func() bool { b := l.boxes[c]; return b.read && b.agent != nil })
+	n := 0
+	until("it is in reach", func() bool {
+		n++
+		at := time.Date(2030, 1, 31, 15, 0, n, 0, time.UTC).Format("2006-01-02T15:04:05.000000Z07:00")
+		if _, err := there.Merge(t.Context(), builtin.Leases, namespace, v1alpha1.AgentName, map[string]any{"spec": map[string]any{"renewTime": at}}, "test", ""); err != nil {
+			t.Error(err)
+		}
+		return c.reachable()
+	})
+	k, ok := l.boxes[c].key(v1alpha1.WorkObject{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "web"})
+	if !ok {
+		t.Fatal("nobody keeps Deployments")
+	}
+	l.do(func() { l.hub.ask("tokyo", k) })
+	work := v1alpha1.WorkName(objectOf(k))
+	until("it asks", func() bool { return home.Get(v1alpha1.Works, namespace, work) != nil })
+	if w, err := workOf(home.Get(v1alpha1.Works, namespace, work)); err != nil || w.Spec.Verb != string(look) || w.Spec.Sequence != 1 {
+		t.Errorf("it asks for %+v, %v", w.Spec, err)
+	}
+	if _, err := there.Merge(t.Context(), v1alpha1.Works, namespace, work, map[string]any{"status": map[string]any{"sequence": 1}}, "test", "status"); err != nil {
+		t.Fatal(err)
+	}
+	until("it hears", func() bool { return len(l.boxes[c].sent) == 0 && !l.hub.busy(objectInCluster{"tokyo", k}) })
+	end()
+	<-over
 }
