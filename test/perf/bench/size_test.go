@@ -116,7 +116,8 @@ example.com:PORT {
 		change = transferred(t, s, base.serial)
 		return change.serial != base.serial && change.records > 4 // SOA records
 	})
-	if change.bytes > 2000 {
+	// Mostly it is a dozen records. Where the TTL of all its names has just changed, too, it is each of them, twice.
+	if change.bytes > 2500 {
 		t.Errorf("the change of one service: %v", change)
 	}
 	// The metric is written right after the snapshot is shown.
