@@ -9,7 +9,7 @@ need() { # COMMAND PACKAGE
 need containerd containerd
 need ctr containerd
 need runc runc
-need bridge containernetworking-plugins
+need host-local containernetworking-plugins # iproute2 has another bridge
 need nft nftables
 need conntrack conntrack
 need ip iproute2
