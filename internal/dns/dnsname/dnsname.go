@@ -41,13 +41,16 @@ func Parse(s string) (Name, error) {
 	if !strings.HasSuffix(n, ".") || escaped(n, len(n)-1) {
 		n += "."
 	}
-	for _, l := range Labels(n) {
+	wire := 1
+	for l, rest, more := "", relative(n), true; more; {
+		l, rest, more = cut(rest)
 		size := wireLen(l)
 		if size == 0 || size > maxLabel {
 			return "", fmt.Errorf("name %q: label %q has %d bytes, not 1 to %d", s, l, size, maxLabel)
 		}
+		wire += 1 + size
 	}
-	if wire := Name(n).Wire(); wire > maxName {
+	if wire > maxName {
 		return "", fmt.Errorf("name %q: has %d bytes on the wire, more than %d", s, wire, maxName)
 	}
 	return Name(n), nil
@@ -78,7 +81,8 @@ func (n Name) Wire() int {
 		return 1
 	}
 	size := 1
-	for _, l := range Labels(string(n)) {
+	for l, rest, more := "", relative(string(n)), true; more; {
+		l, rest, more = cut(rest)
 		size += 1 + wireLen(l)
 	}
 	return size
@@ -87,24 +91,36 @@ func (n Name) Wire() int {
 // Labels splits a name at its dots, leftmost label first; escaped dots stay
 // inside their label. The root has none.
 func Labels(s string) []string {
-	if end := len(s) - 1; end >= 0 && s[end] == '.' && !escaped(s, end) {
-		s = s[:end]
-	}
-	if s == "" {
+	if s = relative(s); s == "" {
 		return nil
 	}
 	out := make([]string, 0, 1+strings.Count(s, "."))
-	start := 0
+	for l, more := "", true; more; {
+		l, s, more = cut(s)
+		out = append(out, l)
+	}
+	return out
+}
+
+// relative is a name without the dot at its end.
+func relative(s string) string {
+	if end := len(s) - 1; end >= 0 && s[end] == '.' && !escaped(s, end) {
+		return s[:end]
+	}
+	return s
+}
+
+// cut gives the first label of a name that has no dot at its end, and the rest, if there is more.
+func cut(s string) (label, rest string, more bool) {
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
 			i++ // whatever is escaped, it is no separator
 		case '.':
-			out = append(out, s[start:i])
-			start = i + 1
+			return s[:i], s[i+1:], true
 		}
 	}
-	return append(out, s[start:])
+	return s, "", false
 }
 
 // Label checks that s can be one label of a host's name (RFC 1123 section 2.1)
@@ -174,7 +190,8 @@ func (n Name) Append(b []byte) []byte {
 	if n == Root {
 		return append(b, 0)
 	}
-	for _, l := range Labels(string(n)) {
+	for l, rest, more := "", relative(string(n)), true; more; {
+		l, rest, more = cut(rest)
 		at := len(b)
 		b = append(b, 0)
 		for i := 0; i < len(l); i++ {

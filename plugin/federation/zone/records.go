@@ -27,7 +27,8 @@ type writer struct {
 	question message.Question
 	reply    message.Reply
 	packet   []byte
-	room     []byte // what the records hold that were given last
+	rrs      []message.RR // that were given last
+	room     []byte       // what they hold
 }
 
 // records are all federated records of a domain, answered one name at a time by
@@ -55,18 +56,18 @@ func (q *writer) records() iter.Seq[message.RR] {
 }
 
 // service gives the records of a service in every scope, until the next one's are asked for.
-func (q *writer) service(m answer.Member, svc *snapshot.Service) (out []message.RR) {
-	q.room = q.room[:0]
+func (q *writer) service(m answer.Member, svc *snapshot.Service) []message.RR {
+	q.rrs, q.room = q.rrs[:0], q.room[:0]
 	f := q.Snapshot.Federations[m.Index]
 	for _, scope := range f.Map.Scopes() {
-		out = append(out, q.at(m, f, svc, scope)...)
+		q.at(m, f, svc, scope)
 	}
-	return out
+	return q.rrs
 }
 
 // hosted gives the records of a host, if it is in the domain, until the next one's are asked for.
-func (q *writer) hosted(svc *snapshot.Service) (out []message.RR) {
-	q.room = q.room[:0]
+func (q *writer) hosted(svc *snapshot.Service) []message.RR {
+	q.rrs, q.room = q.rrs[:0], q.room[:0]
 	owner := svc.Key.Name + "."
 	d, rel := q.Block.Find(owner)
 	if d != q.Domain {
@@ -84,15 +85,14 @@ func (q *writer) hosted(svc *snapshot.Service) (out []message.RR) {
 			if a.NoRecords() {
 				return rrs // of either family
 			}
-			out = append(out, rrs...)
 		}
 	}
-	return out
+	return q.rrs
 }
 
-// at gives the records of a service in one scope, of its ports, and of the short
+// at adds the records of a service in one scope, of its ports, and of the short
 // forms.
-func (q *writer) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Service, scope topology.Scope) []message.RR {
+func (q *writer) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Service, scope topology.Scope) {
 	spell := [][]string{nil}
 	if scope.Zone != "" {
 		spell[0] = []string{scope.Zone, scope.Region}
@@ -103,46 +103,43 @@ func (q *writer) at(m answer.Member, f *snapshot.Federation, svc *snapshot.Servi
 		spell[0] = []string{scope.Region}
 	}
 	host := []string{svc.Key.Name, svc.Key.Namespace, f.Name, svc.Key.Kind.String()}
-	var out []message.RR
 	for _, s := range spell {
 		labels := slices.Concat(host, s)
-		out = append(out, q.named(m, labels, answer.TypeA, answer.TypeAAAA)...)
+		q.named(m, labels, answer.TypeA, answer.TypeAAAA)
 		for i, p := range svc.Ports {
 			if i > 0 && p.Name == svc.Ports[i-1].Name && p.Proto == svc.Ports[i-1].Proto {
 				continue // another number of the same port: its records came with the first
 			}
-			out = append(out, q.named(m, append([]string{"_" + p.Name, "_" + p.Proto}, labels...), answer.TypeSRV)...)
+			q.named(m, append([]string{"_" + p.Name, "_" + p.Proto}, labels...), answer.TypeSRV)
 		}
 	}
-	return out
 }
 
-// named gives the records that stand at a name itself: those of the types, or
+// named adds the records that stand at a name itself: those of the types, or
 // the CNAME that is there instead.
-func (q *writer) named(m answer.Member, labels []string, types ...answer.Type) []message.RR {
+func (q *writer) named(m answer.Member, labels []string, types ...answer.Type) {
 	owner := strings.Join(labels, ".") + "."
 	if q.Domain.Name != dnsname.Root {
 		owner += string(q.Domain.Name)
 	}
 	if _, err := dnsname.Parse(owner); err != nil {
-		return nil // too long to be one
+		return // too long to be one
 	}
-	var out []message.RR
+	before := len(q.rrs)
 	for _, t := range types {
 		a := answer.Resolve(q.Snapshot, []answer.Member{m}, labels, t, q.now)
 		rrs := q.written(owner, t, &a)
 		if a.NoRecords() || len(rrs) > 0 && rrs[0].Type == dns.TypeCNAME {
-			return rrs // whatever the type
+			q.rrs = append(q.rrs[:before], rrs...) // whatever the type
+			return
 		}
-		out = append(out, rrs...)
 	}
-	return out
 }
 
-// written are the records of a name itself in the answer to a question for it, as it is
+// written adds, and gives, the records of a name itself in the answer to a question for it, as it is
 // written for whoever asks: of a name that has none, the one by which secondaries know that it
 // exists.
-func (q *writer) written(owner string, t answer.Type, a *answer.Answer) (out []message.RR) {
+func (q *writer) written(owner string, t answer.Type, a *answer.Answer) []message.RR {
 	if a.NoRecords() {
 		t = answer.Type(dns.TypeHINFO)
 	}
@@ -159,7 +156,9 @@ func (q *writer) written(owner string, t answer.Type, a *answer.Answer) (out []m
 	q.reply.In(&q.Static.wire)
 	q.reply.Answer(a, &x, 0)
 	q.packet = q.reply.End() // which may be elsewhere
-	return slices.Collect(q.reply.Own(&q.room))
+	before := len(q.rrs)
+	q.rrs = slices.AppendSeq(q.rrs, q.reply.Own(&q.room))
+	return q.rrs[before:]
 }
 
 // rrsOf are records as CoreDNS has them.
