@@ -33,7 +33,7 @@ type hub struct {
 	inFlight       map[objectInCluster]bool
 	vanished       map[objectInCluster]bool   // of those, what has gone from its cluster meanwhile
 	sought         map[objectInCluster]bool   // what isn't there, and was asked for by its name; true: that was answered
-	seeking        map[workload.Key]time.Time // since when that is waited for
+	seeking        map[workload.Key]time.Time // since when that is waited for; zero: no longer
 	retries        map[objectInCluster]*retry
 	reports        map[workload.Key]*report
 	clustersSynced bool                    // the table knows the clusters: without them, all would be deleted everywhere
@@ -181,11 +181,7 @@ func (u *hub) pass(now time.Time) {
 	for _, k := range u.podCounts.overdue(now) {
 		u.table.Touch(k)
 	}
-	for k, since := range u.seeking {
-		if now.Sub(since) >= seekFor {
-			u.table.Touch(k)
-		}
-	}
+	u.giveUp(now)
 	u.expire(now)
 	u.deletions.pass(now)
 	u.tell(now)
@@ -251,6 +247,17 @@ func (u *hub) seeks(w *workload.Desired, steps []workload.Step, now time.Time) (
 		return false
 	}
 	return waits
+}
+
+// giveUp has plans made anew, once, of what has been sought for long enough: the answers may be a thousand
+// others' turn away.
+func (u *hub) giveUp(now time.Time) {
+	for k, since := range u.seeking {
+		if !since.IsZero() && now.Sub(since) >= seekFor {
+			u.seeking[k] = time.Time{}
+			u.table.Touch(k)
+		}
+	}
 }
 
 // misses says whether it isn't known yet if a copy that isn't shown, and that nothing is to be done

@@ -368,10 +368,13 @@ func TestSoughtInVain(t *testing.T) {
 		t.Errorf("tokyo is to %s before paris has said what it has", u.steps[tokyo].Verb)
 	}
 	now = now.Add(seekFor)
-	u.table.Touch(k)
+	u.giveUp(now)
 	u.plan(now)
 	if verb := u.steps[objectInCluster{"tokyo", k}].Verb; verb != workload.Create {
 		t.Errorf("paris still says nothing, and tokyo is to %q", verb)
+	}
+	if u.giveUp(now.Add(seekFor)); u.table.Clean(k) {
+		t.Error("it is planned again and again while paris says nothing")
 	}
 }
 
