@@ -162,15 +162,10 @@ func (r *race) askSigned(ctx context.Context, c contender, p *process, k signedK
 	if err != nil {
 		return nil, fmt.Errorf("the asker: %w", err)
 	}
-	used, others, err := before.end(asker.ProcessState)
+	l, err := before.lap(c.name, string(out), asker.ProcessState)
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLap(c.name, string(out), used)
-	if err != nil {
-		return nil, err
-	}
-	l.others = others
 	m := regexp.MustCompile(`Signed: ([0-9.]+)\nTruncated: ([0-9.]+)\n`).FindStringSubmatch(string(out))
 	if m == nil {
 		return nil, fmt.Errorf("the asker doesn't say what was signed:\n%s", out)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -95,11 +96,16 @@ func (r *race) lap(ctx context.Context, program string, c contender) (*lap, erro
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(program), err)
 	}
-	used, others, err := w.end(asker.ProcessState)
+	return w.lap(c.name, string(out), asker.ProcessState)
+}
+
+// lap is what an asker that has ended reports, with what the server used meanwhile.
+func (w watch) lap(server, report string, asker *os.ProcessState) (*lap, error) {
+	used, others, err := w.end(asker)
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLap(c.name, string(out), used)
+	l, err := newLap(server, report, used)
 	if err != nil {
 		return nil, err
 	}

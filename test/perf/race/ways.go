@@ -130,15 +130,10 @@ func (r *race) alongWay(ctx context.Context, dnsperf string, c contender, p *pro
 	if err != nil {
 		return nil, fmt.Errorf("dnsperf: %w", err)
 	}
-	used, others, err := before.end(asker.ProcessState)
+	l, err := before.lap(c.name, string(out), asker.ProcessState)
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLap(c.name, string(out), used)
-	if err != nil {
-		return nil, err
-	}
-	l.others = others
 	out, err = exec.CommandContext(limited, r.taskset, "-c", askerCPU, self, paceAsker, w.pace, port, questions, seconds).Output()
 	if err != nil {
 		return nil, fmt.Errorf("at a steady pace: %w", err)
