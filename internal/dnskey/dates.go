@@ -3,6 +3,7 @@ package dnskey
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,10 +42,8 @@ func (d *Dates) date(name, value string) error {
 		if f.name != name {
 			continue
 		}
-		if len(value) < len(dateForm) {
-			return fmt.Errorf("%s: %q is no date, such as 20260131120000", name, value)
-		}
-		at, err := time.Parse(dateForm, value[:len(dateForm)])
+		stamp, _, _ := strings.Cut(value, " ") // what follows says it in words
+		at, err := time.Parse(dateForm, stamp)
 		if err != nil {
 			return fmt.Errorf("%s: %q is no date, such as 20260131120000", name, value)
 		}

@@ -87,6 +87,7 @@ func TestWrong(t *testing.T) {
 		{"protocol", strings.Replace(public, "257 3 13", "257 2 13", 1), private, 0o600, `protocol "2"`},
 		{"cut off", strings.Replace(public, "sxMxhkrN9vI3FXXYb7yBtrHUmpyDjw==", "", 1), private, 0o600, "not base64|isn't base64|has 42 bytes"},
 		{"no date", public, strings.Replace(private, "Activate: 2026", "Activate: x", 1), 0o600, "Activate"},
+		{"a digit too many", public, strings.Replace(private, "Activate: 2026", "Activate: 20266", 1), 0o600, `Activate: "202661130085532" is no date`},
 		{"no number", strings.Replace(public, "com. 5 IN", "com. five IN", 1), private, 0o600, `"five" is no TTL`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
