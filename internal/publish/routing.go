@@ -12,6 +12,11 @@ import (
 type Routing struct {
 	By     Choice
 	Shards map[netip.Addr]Shard
+	// Of Failover: the one name that is chosen for, without the last dot, the regions in order of preference, and by type of
+	// record the one of them that the name's addresses are of; "": of none.
+	Name    string
+	Regions []string
+	Active  map[string]string
 }
 
 // A Choice is what a provider goes by.
@@ -19,9 +24,10 @@ type Choice uint8
 
 // The choices.
 const (
-	All     Choice = iota // every client gets every address
-	Weight                // one cluster's addresses, drawn by weight
-	Latency               // those of the region that is closest to the client
+	All      Choice = iota // every client gets every address
+	Weight                 // one cluster's addresses, drawn by weight
+	Latency                // those of the region that is closest to the client
+	Failover               // those of the first region, and of another while a health check says that it is down
 )
 
 // A Shard is what there is to choose by of an address.
@@ -70,8 +76,11 @@ func (r *Routing) Unable() string {
 // Route53 parts sets of addresses into those that Route 53 is to choose from, with the health check of a region where there is
 // one. A set keeps its form while shards come and go: Route 53 refuses one that is to be chosen beside one that isn't.
 func (r *Routing) Route53(all []Endpoint, checks map[string]string) (out []Endpoint) {
-	if r.By == All || r.Unable() != "" {
+	switch {
+	case r.By == All || r.Unable() != "":
 		return all
+	case r.By == Failover:
+		return r.failover(all, checks)
 	}
 	top := uint16(0)
 	for _, s := range r.Shards {
@@ -108,6 +117,56 @@ func (r *Routing) Route53(all []Endpoint, checks map[string]string) (out []Endpo
 		}
 	}
 	return out
+}
+
+// failover has Route 53 give the addresses of another region while the health check of the active one says that it is down. It
+// takes no primary set without a health check, so that where no region of the list has one, there are no such sets. Where only
+// the active one has none, or no region of the list is active, the primary set stands alone, with the check of another: a set
+// that has no other beside it is answered whatever its check says, and the name keeps its form.
+func (r *Routing) failover(all []Endpoint, checks map[string]string) (out []Endpoint) {
+	named := slices.IndexFunc(r.Regions, func(region string) bool { return checks[region] != "" })
+	for _, e := range all {
+		if named < 0 || e.Name != r.Name {
+			out = append(out, e)
+			continue
+		}
+		// The identifiers stay with the roles: Route 53 refuses two sets that change theirs with each other.
+		primary, active := e, r.Active[e.Type]
+		primary.Choosing = Choosing{ID: "primary", Key: "aws/failover", Value: "PRIMARY", HealthCheck: checks[active]}
+		if primary.HealthCheck == "" {
+			primary.HealthCheck = checks[r.Regions[named]]
+			out = append(out, primary)
+			continue
+		}
+		out = append(out, primary)
+		if region, targets := r.second(e); len(targets) > 0 {
+			out = append(out, Endpoint{Name: e.Name, Type: e.Type, Targets: targets,
+				Choosing: Choosing{ID: "secondary", Key: "aws/failover", Value: "SECONDARY", HealthCheck: checks[region]}})
+		}
+	}
+	return out
+}
+
+// second are the addresses that would be answered without those that are: of the first region of the list that has one,
+// else of all others, whose region is "".
+func (r *Routing) second(e Endpoint) (region string, targets []string) {
+	others := map[string][]string{}
+	for addr, s := range r.Shards {
+		if target := addr.String(); addr.Is4() == (e.Type == "A") && !slices.Contains(e.Targets, target) {
+			others[s.Region] = append(others[s.Region], target)
+		}
+	}
+	for _, region = range r.Regions {
+		if targets = others[region]; len(targets) > 0 {
+			slices.Sort(targets)
+			return region, targets
+		}
+	}
+	for _, of := range others {
+		targets = append(targets, of...)
+	}
+	slices.Sort(targets)
+	return "", targets
 }
 
 // weight is one for Route 53, which knows no more than 255: where there are larger ones, all are made smaller alike.

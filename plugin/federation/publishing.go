@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -276,7 +277,7 @@ func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to pub
 				continue
 			}
 			there[g.Name] = true
-			routing, limit := route(g.Service, policy, to)
+			routing, limit := route(g, policy, to)
 			as.limit(g.Name, limit)
 			if r, ok := k.(router); ok {
 				r.Route(g.Name, routing)
@@ -310,7 +311,8 @@ func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to pub
 }
 
 // route says how clients are to be given the addresses of a service, and what of that can't be had there; "": nothing.
-func route(s *snapshot.Service, p snapshot.Policy, to publishing) (r publish.Routing, limit string) {
+func route(g zone.Group, p snapshot.Policy, to publishing) (r publish.Routing, limit string) {
+	s := g.Service
 	if s == nil {
 		return r, ""
 	}
@@ -322,6 +324,12 @@ func route(s *snapshot.Service, p snapshot.Policy, to publishing) (r publish.Rou
 		r.By = publish.Weight
 	case snapshot.Nearest:
 		r.By = publish.Latency
+	case snapshot.Failover:
+		if to.route53 == nil {
+			return r, "" // what is answered is published, of the active region
+		}
+		r.By, r.Name, r.Regions = publish.Failover, strings.TrimSuffix(g.Name, "."), p.Regions
+		r.Active = map[string]string{"A": s.Active[snapshot.IPv4], "AAAA": s.Active[snapshot.IPv6]}
 	default: // which say the same to everybody
 		return r, ""
 	}

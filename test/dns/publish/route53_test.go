@@ -27,6 +27,7 @@ type recordSet struct {
 	SetIdentifier string   `xml:",omitempty"`
 	Weight        *int     `xml:",omitempty"`
 	Region        string   `xml:",omitempty"`
+	Failover      string   `xml:",omitempty"`
 	TTL           int      `xml:",omitempty"`
 	Values        []record `xml:"ResourceRecords>ResourceRecord"`
 	HealthCheckID string   `xml:"HealthCheckId,omitempty"`
@@ -44,6 +45,8 @@ func (s recordSet) String() string {
 		by = fmt.Sprintf("%s weight %d: ", s.SetIdentifier, *s.Weight)
 	} else if s.Region != "" {
 		by = fmt.Sprintf("%s latency: ", s.Region)
+	} else if s.Failover != "" {
+		by = s.Failover + ": "
 	}
 	if s.HealthCheckID != "" {
 		by = strings.TrimSuffix(by, ": ") + " if " + s.HealthCheckID + ": "
@@ -105,6 +108,8 @@ func (r *route53) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				err = fmt.Errorf("%s isn't there as %s", s.key(), s)
 			case c.Action == "DELETE":
 				delete(next, s.key())
+			case there && was.Failover != s.Failover:
+				err = fmt.Errorf("%s is %q, and is to become %q", s.key(), was.Failover, s.Failover)
 			default:
 				next[s.key()] = s
 			}
@@ -136,7 +141,7 @@ func (r *route53) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // allowed says which of Route 53's rules is broken.
 func allowed(sets map[string]recordSet) error {
-	kinds, regions := map[string]string{}, map[string]string{}
+	kinds, regions, roles := map[string]string{}, map[string]string{}, map[string]string{}
 	for _, s := range sets {
 		name, kind := s.Name+" "+s.Type, "simple"
 		if s.Weight != nil {
@@ -149,6 +154,14 @@ func allowed(sets map[string]recordSet) error {
 				return fmt.Errorf("%s and %s are both of region %s", s.SetIdentifier, o, s.Region)
 			}
 			regions[name+s.Region] = s.SetIdentifier
+		} else if s.Failover != "" {
+			kind = "failover"
+			if o, ok := roles[name+s.Failover]; ok {
+				return fmt.Errorf("%s and %s are both %s", s.SetIdentifier, o, s.Failover)
+			}
+			if roles[name+s.Failover] = s.SetIdentifier; s.Failover == "PRIMARY" && s.HealthCheckID == "" {
+				return fmt.Errorf("%s: a non-alias primary ResourceRecordSet must have an associated health check", s.key())
+			}
 		}
 		if (kind == "simple") != (s.SetIdentifier == "") {
 			return fmt.Errorf("%s is %s", s.key(), kind)
@@ -177,7 +190,7 @@ func (r *route53) has(name string) string {
 	return strings.Join(out, "; ")
 }
 
-// External-dns's provider for AWS makes of the objects what Route 53 chooses from: by weight, by latency, with health checks;
+// External-dns's provider for AWS makes of the objects what Route 53 chooses from: by weight, by latency, by health checks;
 // a policy that changes is taken at once, and no name is ever empty between.
 func TestRoute53(t *testing.T) {
 	needExternalDNS(t)
@@ -236,6 +249,21 @@ func TestRoute53(t *testing.T) {
 	becomes(web, "192.0.2.1, 192.0.2.2")
 	serve("weighted", [2]int{1, 0}, true, true)
 	becomes(web, "eu-west-3a.eu-west-3 weight 1 if check-eu: 192.0.2.1; us-east-1a.us-east-1 weight 0: 192.0.2.2")
+
+	serve("failover eu-west-3 us-east-1", [2]int{1, 1}, true, true)
+	becomes(web, "PRIMARY if check-eu: 192.0.2.1; SECONDARY: 192.0.2.2")
+	becomes("web.shop.fed.svc.us-east-1.example.com", "192.0.2.2")
+	serve("failover eu-west-3 us-east-1", [2]int{1, 1}, false, true)
+	becomes(web, "PRIMARY if check-eu: 192.0.2.2") // us-east-1 has no check: it stands alone, and so is answered always
+	becomes("web.shop.fed.svc.eu-west-3.example.com", "192.0.2.2")
+	serve("failover us-east-1 eu-west-3", [2]int{1, 1}, true, false)
+	becomes(web, "PRIMARY if check-eu: 192.0.2.1")
+	serve("failover eu-west-3 us-east-1", [2]int{1, 1}, true, true)
+	becomes(web, "PRIMARY if check-eu: 192.0.2.1; SECONDARY: 192.0.2.2")
+	serve("failover us-east-1 mars", [2]int{1, 1}, true, true) // none of them has a check
+	becomes(web, "192.0.2.2")
+	serve("failover eu-west-3", [2]int{1, 1}, true, true)
+	becomes(web, "PRIMARY if check-eu: 192.0.2.1; SECONDARY: 192.0.2.2")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.refused) > 0 || len(r.emptied) > 0 {
