@@ -21,6 +21,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -73,11 +74,26 @@ func (c *checked) RoundTrip(q *http.Request) (*http.Response, error) {
 	if err != nil || r.StatusCode == http.StatusSwitchingProtocols {
 		return r, err
 	}
+	r.Body = &closedOnce{ReadCloser: r.Body}
 	if err := c.check(q, r); err != nil {
 		r.Body.Close()
 		return nil, err
 	}
 	return r, nil
+}
+
+// A closedOnce body is closed once, however often that is said. That of HTTP/2 in net/http gives back with each Close what
+// hasn't been read of it, until the window of the connection, which others use too, is larger than
+// it may be: then net/http panics, in whoever reads.
+type closedOnce struct {
+	io.ReadCloser
+	once sync.Once
+	err  error
+}
+
+func (b *closedOnce) Close() error {
+	b.once.Do(func() { b.err = b.ReadCloser.Close() })
+	return b.err
 }
 
 // most is how much of a body is looked at to say what it is.

@@ -220,3 +220,57 @@ func TestWeigh(t *testing.T) {
 		t.Errorf("%v", w)
 	}
 }
+
+// counted is a body that counts how often it is closed.
+type counted struct {
+	io.Reader
+	closed int
+}
+
+func (c *counted) Close() error { c.closed++; return nil }
+
+type answers func(*http.Request) *http.Response
+
+func (a answers) RoundTrip(q *http.Request) (*http.Response, error) { return a(q), nil }
+
+// However an answer is refused or read, its body is closed once: a connection of HTTP/2 panics in the end
+// where what is left of large bodies is closed twice.
+func TestBodiesAreClosedOnce(t *testing.T) {
+	for _, test := range []struct {
+		name, query, kind, body string
+		code                    int
+		list                    bool
+	}{
+		{"a list", "", "application/json", listOfServices(0, 3, 1, ""), 200, true},
+		{"a list that is too large", "", "application/json", listOfServices(0, 5, 3000, ""), 200, true},
+		{"a login page", "", "text/html", "<html>", 200, true},
+		{"a redirect", "", "text/plain", "", 307, true},
+		{"an error", "", "text/plain", "no", 500, true},
+		{"an error that isn't one", "", "text/plain", "no", 404, true},
+		{"a watch", "watch=1", "application/json", "{}\n", 200, true},
+		{"an object", "", "application/json", "{}", 200, false},
+	} {
+		body := &counted{Reader: strings.NewReader(test.body)}
+		client := http.Client{Transport: Check(answers(func(q *http.Request) *http.Response {
+			return &http.Response{Request: q, StatusCode: test.code, Header: http.Header{"Content-Type": {test.kind}}, Body: body}
+		})), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		ctx := t.Context()
+		if test.list {
+			l := services()
+			l.Budget = &Budget{Bounds: &small}
+			ctx = Expect(ctx, l)
+		}
+		q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://api/v1/services?"+test.query, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := client.Do(q); err == nil {
+			_, _ = io.Copy(io.Discard, r.Body)
+			r.Body.Close()
+			r.Body.Close() // as whoever stops a watch twice
+		}
+		if body.closed != 1 {
+			t.Errorf("%s: its body was closed %d times", test.name, body.closed)
+		}
+	}
+}
