@@ -38,6 +38,26 @@ func (p *Pipeline) Members(ctx context.Context, federation int, ms []Member, ord
 	})
 }
 
+// AdoptHolders has hosts held by those that other servers of the federation hold them for, for as long as these claim them. They have
+// been there all the while; what a server that starts knows is of earlier, or what objects say. Once its start is
+// over, nothing that it holds changes hands.
+func (p *Pipeline) AdoptHolders(ctx context.Context, federation int, holders map[string]string) {
+	if len(holders) == 0 {
+		return
+	}
+	p.inspect(ctx, func(w *worker) {
+		if t := w.tables[federation]; !t.StartupOver() {
+			t.AdoptHolders(holders)
+		}
+	})
+}
+
+// Holders are the hosts that several claim, by the namespace of the federation that holds it; nil if p or ctx has ended.
+func (p *Pipeline) Holders(ctx context.Context, federation int) (out map[string]string) {
+	p.inspect(ctx, func(w *worker) { out = w.tables[federation].Holders() })
+	return out
+}
+
 // A slot is a member at its index in the table, with what runs for it.
 type slot struct {
 	Member

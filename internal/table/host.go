@@ -190,6 +190,15 @@ func (a *Arbiter) restore(t *Table, k snapshot.Key) {
 	a.open[k.Name] = true
 }
 
+// forget has nobody else of a federation hold a host since before.
+func (a *Arbiter) forget(t *Table, k snapshot.Key) {
+	if c := a.contests[k.Name]; c != nil {
+		for _, o := range c.claims {
+			o.firm = o.firm && (o.table != t || o.key == k)
+		}
+	}
+}
+
 // rule notes whether a claim is refused.
 func (o *claimant) rule(why string) {
 	if o.refused != "" {

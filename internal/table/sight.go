@@ -134,3 +134,12 @@ func (t *Table) RestoreHolders(holders map[string]string) {
 		t.arbiter.restore(t, k)
 	}
 }
+
+// AdoptHolders is RestoreHolders for what others know better than this table and those before it.
+func (t *Table) AdoptHolders(holders map[string]string) {
+	for host, namespace := range holders {
+		k := snapshot.Key{Namespace: namespace, Name: host, Kind: snapshot.Host}
+		t.arbiter.forget(t, k)
+		t.arbiter.restore(t, k)
+	}
+}

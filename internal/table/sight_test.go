@@ -268,3 +268,41 @@ func TestOthersStay(t *testing.T) {
 		}
 	})
 }
+
+// What servers hold that have been there all the while counts for one that starts, whatever it knows of earlier, or
+// objects say; but where nobody claims that any more, and of federations beside it, it changes nothing.
+func TestAdoptHolders(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		known, peers map[string]string
+		want         string
+	}{
+		{"nobody knows", nil, nil, "evil 192.0.2.66"},
+		{"others do", nil, map[string]string{host: "shop"}, "shop 192.0.2.1"},
+		{"others know better", map[string]string{host: "evil"}, map[string]string{host: "shop"}, "shop 192.0.2.1"},
+		{"others know of others", map[string]string{host: "shop"}, map[string]string{"other.example.com": "evil"}, "shop 192.0.2.1"},
+		{"one that is gone", map[string]string{host: "shop"}, map[string]string{host: "gone"}, "evil 192.0.2.66"},
+	} {
+		for _, late := range []bool{false, true} { // the members are heard before others are, or after
+			b := hosting(t, trio()...)
+			b.t = t
+			b.table.RestoreHolders(test.known)
+			if !late {
+				b.table.AdoptHolders(test.peers)
+			}
+			b.hear(0, lists()...).hear(0, shard.ServiceSet{Service: ingress("shop", "x", 1_700_000_000, "192.0.2.1", claim(host))})
+			b.hear(1, lists()...).hear(1, shard.ServiceSet{Service: ingress("evil", "x", 631152000, "192.0.2.66", claim(host))})
+			if late {
+				b.publish()
+				b.table.AdoptHolders(test.peers)
+			}
+			b.hear(2, lists()...)
+			if b.publish(); !b.table.StartupOver() {
+				t.Fatalf("%s: it is still beginning", test.name)
+			}
+			if got := b.hosts(); got != host+" "+test.want {
+				t.Errorf("%s, late %v: %s, want %s", test.name, late, got, test.want)
+			}
+		}
+	}
+}

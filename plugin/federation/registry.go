@@ -115,6 +115,11 @@ func (s server) Clusters(ctx context.Context) ([]report.Cluster, error) {
 	return slices.DeleteFunc(all.(report.Clusters).Clusters, func(c report.Cluster) bool { return c.Federation != s.stanza.name }), nil
 }
 
+// Holders implements registry.Server.
+func (s server) Holders(ctx context.Context) map[string]string {
+	return s.status.Pipe.Holders(ctx, s.index)
+}
+
 // Preview implements registry.Server.
 func (s server) Preview(ctx context.Context, o override.Order) (*report.Preview, error) {
 	out, err := s.status.Preview(ctx, url.Values{"order": {o.String()}, "federation": {s.stanza.name}, "limit": {"20"}})
@@ -137,6 +142,7 @@ func (server) Version() string { return status.Versions()["fedns"] }
 func (b *registryMembers) run(ctx context.Context, pipe *pipeline.Pipeline) {
 	b.Run(ctx, func(v *registry.View) {
 		b.locate(v)
+		pipe.AdoptHolders(ctx, b.index, v.Held)
 		pipe.Members(ctx, b.index, b.members(v), v.Orders, v.Listed)
 	})
 }

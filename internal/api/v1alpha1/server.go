@@ -12,6 +12,7 @@ import (
 // +kubebuilder:object:generate=false
 type Server struct {
 	Name, Version string
+	Made          time.Time // when it was heard of first, by the clock of the API
 	Renewed       time.Time
 	Duration      time.Duration // without a word from it, it is gone
 	Filed         *Filed        // nil: it has no file of overrides, or doesn't say
@@ -25,6 +26,8 @@ type Published struct {
 	Serial uint32   `json:"serial"`
 	Digest string   `json:"digest,omitempty"` // the same for the same answers
 	Silent []string `json:"silent,omitempty"` // clusters that it doesn't hear; the first of them
+	// Holders are hosts that several namespaces claim, by the one that holds it; the first of them.
+	Holders map[string]string `json:"holders,omitempty"`
 }
 
 // Filed is what stands in the file of overrides of one server, as its Lease says: nobody
@@ -56,6 +59,7 @@ func ServerOf(o *unstructured.Unstructured, federation string) (s Server, ok boo
 		return s, false
 	}
 	s.Name, s.Version = o.GetName(), o.GetAnnotations()[ServerVersion]
+	s.Made = o.GetCreationTimestamp().Time
 	s.Renewed, s.Duration = Term(o)
 	if text := o.GetAnnotations()[ServerFiled]; text != "" {
 		var f Filed

@@ -50,11 +50,20 @@ func (r *Registry) begin(ctx context.Context) *generation {
 		beats = api
 	}
 	g.wg.Go(func() { g.beat(beats) })
-	g.wg.Go(func() { api.Follow(g.ctx, v1alpha1.Clusters, "", &follower{g}) })
-	g.wg.Go(func() { api.Follow(g.ctx, v1alpha1.Orders, "", &orderFollower{g}) })
-	if r.turns.Add(1) == 1 {
+	first := r.turns.Add(1) == 1
+	if first {
 		r.roster.awaiting = !r.roster.listed
 	}
+	// Members come after what others hold of them, and not again where this server goes on.
+	heed := first && r.Server != nil && r.roster.awaiting
+	g.wg.Go(func() {
+		if heed {
+			held := r.heldByPeers(g.ctx, api, time.Now())
+			g.do(func() { r.held = held })
+		}
+		api.Follow(g.ctx, v1alpha1.Clusters, "", &follower{g})
+	})
+	g.wg.Go(func() { api.Follow(g.ctx, v1alpha1.Orders, "", &orderFollower{g}) })
 	return g
 }
 

@@ -56,14 +56,15 @@ type Registry struct {
 	peers    atomic.Pointer[peers]
 
 	// What follows is Run's.
-	api     *kube.API // of the next generation
-	content []byte    // of the kubeconfig that it is of
-	broken  string    // what is wrong with a newer one
-	silent  bool      // beats don't come
-	failing bool      // Cluster objects can't be read
-	unkept  string    // why what is believed couldn't be written to disk
-	kept    []byte    // what was; nil: nothing was
-	without bool      // there are no Orders, or no right to read them
+	api     *kube.API         // of the next generation
+	content []byte            // of the kubeconfig that it is of
+	broken  string            // what is wrong with a newer one
+	silent  bool              // beats don't come
+	failing bool              // Cluster objects can't be read
+	unkept  string            // why what is believed couldn't be written to disk
+	kept    []byte            // what was; nil: nothing was
+	without bool              // there are no Orders, or no right to read them
+	held    map[string]string // see View.Held
 
 	mu   sync.Mutex // guards the rest
 	name string     // of its Lease; "": it has none yet
@@ -179,7 +180,7 @@ func (r *Registry) rotated() bool {
 // update shows what is believed now, where it has to be known, and says what is new.
 func (r *Registry) update(tell func(*View)) {
 	was, v := r.Now(), r.roster.view(time.Now())
-	v.before = was.objects
+	v.before, v.Held = was.objects, r.held
 	r.now.Store(v)
 	r.say(was, v)
 	r.keep(v)

@@ -31,6 +31,8 @@ type Server interface {
 	File() (path string, err error)
 	// Clusters is how the members stand.
 	Clusters(context.Context) ([]report.Cluster, error)
+	// Holders are the hosts that several claim, by the namespace that holds it.
+	Holders(context.Context) map[string]string
 	// Preview is what an order would change.
 	Preview(context.Context, override.Order) (*report.Preview, error)
 	// NoEffect says why an order can't change anything as things are; "": it may.

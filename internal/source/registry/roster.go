@@ -190,6 +190,8 @@ type View struct {
 	Members []Member // by name
 	Orders  []override.Order
 	Listed  bool // the API has been listed, if ever so long ago
+	// Held are hosts that other servers held when this one started, by namespace.
+	Held    map[string]string
 	next    time.Time
 	objects map[override.Order]string // that give the orders
 	before  map[override.Order]string // of the view before: snapshots follow a moment later
