@@ -216,6 +216,9 @@ var Agents = Kind{Group: Group, Version: Version, Name: "Agent", Resource: "agen
 // and its Lease.
 const AgentName = "agent"
 
+// AgentsPolicy names what keeps the service accounts of clusters that pull, and its binding.
+const AgentsPolicy = "agents." + Group
+
 // partPrefix is what the namespaces of clusters that pull begin with.
 const partPrefix = "federation-cluster-"
 

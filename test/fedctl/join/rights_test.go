@@ -138,9 +138,12 @@ func rights(t *testing.T, d *desk) {
 			t.Errorf("the token in %s is of %s, from %s to %s", secret, said.Account, said.Issued, said.Expires)
 		}
 		for _, account := range []string{"fedns-federation", "fedsync-federation"} {
-			_, _, err := api.Token(t.Context(), v1alpha1.System, account, time.Hour, v1alpha1.BoundTo("fedsync-federation"))
+			_, _, err := api.Token(t.Context(), v1alpha1.System, account, time.Hour, v1alpha1.BoundTo(account))
 			if (err == nil) != (api == writer) {
 				t.Errorf("a token for %s by what is in %s: %v", account, secret, err)
+			}
+			if _, _, err := api.Token(t.Context(), v1alpha1.System, account, 10*365*24*time.Hour, ""); !kube.Refused(err) {
+				t.Errorf("a token for %s that nothing ends, by what is in %s: %v", account, secret, err)
 			}
 		}
 	}

@@ -134,16 +134,18 @@ func unbind(ctx context.Context, api *kube.API, federation string) error {
 	return errors.Join(errs...)
 }
 
-// unkeep removes the policy, where the API serves such.
+// unkeep removes the policies, that of clusters that pull too, where the API serves such.
 func unkeep(ctx context.Context, api *kube.API, federation string) error {
 	if _, err := api.Find(ctx, builtin.Policies.Group, builtin.Policies.Version, builtin.Policies.Name); isNoKind(err) {
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("%s: %w", api.Server, err)
 	}
-	for _, k := range []kube.Kind{builtin.PolicyBindings, builtin.Policies} {
-		if err := apply.DeleteOwned(ctx, api, k, "", Fedsync+"."+v1alpha1.Group, federation); err != nil {
-			return err
+	for _, name := range []string{Fedsync + "." + v1alpha1.Group, v1alpha1.AgentsPolicy} {
+		for _, k := range []kube.Kind{builtin.PolicyBindings, builtin.Policies} {
+			if err := apply.DeleteOwned(ctx, api, k, "", name, federation); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -195,7 +195,7 @@ func (m *Member) rights(ctx context.Context, r Request, kinds []kube.Kind) (may 
 	if r.NoSecrets != nil {
 		may.NoSecrets = *r.NoSecrets
 	}
-	may.Policies, err = m.policies(ctx)
+	may.Policies, err = servesPolicies(ctx, m.API)
 	return may, wide, err
 }
 

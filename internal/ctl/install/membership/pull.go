@@ -23,6 +23,11 @@ import (
 //go:embed part.yaml
 var part string
 
+// agents keep what RBAC can't of what they may do there.
+//
+//go:embed agents.yaml
+var agents string
+
 // agent runs in it.
 //
 //go:embed agent.yaml
@@ -131,6 +136,15 @@ func (m *Member) makePart(ctx context.Context, home *apply.Applied, r Pulling, i
 	objects, err := kube.Parse(strings.ReplaceAll(part, "PART", namespace))
 	if err != nil {
 		return nil, fmt.Errorf("part.yaml: %w", err)
+	}
+	if kept, err := servesPolicies(ctx, m.Home); err != nil {
+		return nil, err
+	} else if kept {
+		more, err := kube.Parse(agents)
+		if err != nil {
+			return nil, fmt.Errorf("agents.yaml: %w", err)
+		}
+		objects = append(more, objects...) // before there is anything that it is to keep
 	}
 	for _, o := range append(objects, kube.NewSecret(namespace, v1alpha1.BoundTo(v1alpha1.AgentName), nil)) {
 		if _, err := home.Apply(ctx, o); err != nil {

@@ -185,9 +185,9 @@ func (m *Member) before(ctx context.Context) (everywhere, noSecrets bool, err er
 // policyName is that of the policy, and of its binding.
 func (m *Member) policyName() string { return m.writer() + "." + v1alpha1.Group }
 
-// policies says whether the cluster serves ValidatingAdmissionPolicies, as those since Kubernetes 1.30 do.
-func (m *Member) policies(ctx context.Context) (bool, error) {
-	_, err := m.API.Find(ctx, builtin.Policies.Group, builtin.Policies.Version, builtin.Policies.Name)
+// servesPolicies says whether an API serves ValidatingAdmissionPolicies, as those since Kubernetes 1.30 do.
+func servesPolicies(ctx context.Context, api *kube.API) (bool, error) {
+	_, err := api.Find(ctx, builtin.Policies.Group, builtin.Policies.Version, builtin.Policies.Name)
 	if errors.Is(err, kube.ErrNoKind) {
 		return false, nil
 	}

@@ -186,7 +186,7 @@ func (m *Member) retire(ctx context.Context) (kept string, err error) {
 			}
 		}
 	}
-	if served, err := m.policies(ctx); err != nil {
+	if served, err := servesPolicies(ctx, m.API); err != nil {
 		return "", err
 	} else if served {
 		for _, k := range []kube.Kind{builtin.PolicyBindings, builtin.Policies} {
