@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/report"
@@ -236,6 +237,9 @@ func (c *checking) objects(ctx context.Context) ([]check.Finding, error) {
 	if a.Clusters, err = api.List(ctx, v1alpha1.Clusters, "", ""); err != nil {
 		return nil, err
 	}
+	if a.Refused, err = refused(ctx, api, a.Clusters); err != nil {
+		return nil, err
+	}
 	leases, err := api.List(ctx, builtin.Leases, v1alpha1.System, "")
 	if err != nil {
 		return nil, err
@@ -258,6 +262,23 @@ func (c *checking) objects(ctx context.Context) ([]check.Finding, error) {
 		return nil, err
 	}
 	return check.Objects(&a), nil
+}
+
+// refused are the clusters that pull, of which the object is gone that their credentials are bound to; as far as it may be known.
+func refused(ctx context.Context, api *kube.API, clusters []kube.Object) (map[string]bool, error) {
+	out := map[string]bool{}
+	for i := range clusters {
+		name := clusters[i].GetName()
+		if pull, _, _ := unstructured.NestedBool(clusters[i].Object, "spec", "pull"); !pull {
+			continue
+		}
+		there, err := api.Exists(ctx, builtin.Secrets, v1alpha1.PartOf(name), v1alpha1.BoundTo(v1alpha1.AgentName))
+		if err != nil && !kube.Forbidden(err) {
+			return nil, err
+		}
+		out[name] = err == nil && !there
+	}
+	return out, nil
 }
 
 // certificates are those that the way to an API goes by: what it shows, who vouches for it, and

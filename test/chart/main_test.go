@@ -66,12 +66,13 @@ func merged(t testing.TB, kubeconfigs ...string) string {
 	return path
 }
 
-// fedctl runs it over a kubeconfig.
-func fedctl(t testing.TB, kubeconfig string, args ...string) {
+// fedctl runs it over a kubeconfig, and gives what it prints.
+func fedctl(t testing.TB, kubeconfig string, args ...string) string {
 	t.Helper()
 	env := map[string]string{"KUBECONFIG": kubeconfig, "FEDNS_SERVER": "http://127.0.0.1:1"} // a server that isn't there
 	var out, errs bytes.Buffer
 	if code := ctl.Run(t.Context(), ctl.Env{Stdout: &out, Stderr: &errs, Getenv: func(k string) string { return env[k] }, Now: time.Now, Version: "test"}, args); code != 0 {
 		t.Fatalf("fedctl %s: exit %d\n%s%s", strings.Join(args, " "), code, &out, &errs)
 	}
+	return out.String()
 }

@@ -27,7 +27,9 @@ type API struct {
 	// Certificates are those of the way to the API.
 	Certificates []Certificate
 	Hosted       bool // fedctl made it, and renews them
-	Now          time.Time
+	// Refused are clusters that pull whose credential is taken by nobody: what it is bound to is gone.
+	Refused map[string]bool
+	Now     time.Time
 }
 
 // Objects judges it.
@@ -52,7 +54,12 @@ func Objects(a *API) []Finding {
 				f.see("FednsClusterSilent")
 			case kind == v1alpha1.Ready && status != "True":
 				fix := "see to its API, or to the credentials in its Secret: fedctl join again renews them"
-				if pull, _, _ := unstructured.NestedBool(o.Object, "spec", "pull"); pull {
+				pull, _, _ := unstructured.NestedBool(o.Object, "spec", "pull")
+				switch {
+				case pull && a.Refused[o.GetName()]:
+					message = "its credential is worth nothing: Secret " + v1alpha1.PartOf(o.GetName()) + "/" + v1alpha1.BoundTo(v1alpha1.AgentName) + " is gone"
+					fix = "fedctl join " + o.GetName() + " --pull gives it another"
+				case pull:
 					fix = "see to the fedsync that runs in it, and to the way from there to the federation's API: fedctl join --pull again gives it another credential"
 				}
 				f.err(fix, "Cluster %s isn't ready: %s", o.GetName(), message)

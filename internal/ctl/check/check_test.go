@@ -131,6 +131,8 @@ func TestObjects(t *testing.T) {
 		return fmt.Appendf(nil, "users: [{user: {token: x.%s.y}}]", claims)
 	}
 	fine := cluster(condition("Ready", "True", ""), condition("Heard", "True", ""))
+	pulling := cluster(condition("Ready", "False", "its fedsync has said nothing for 20s"))
+	pulling.Object["spec"] = map[string]any{"pull": true}
 	for _, tt := range []struct {
 		name string
 		api  API
@@ -144,6 +146,9 @@ func TestObjects(t *testing.T) {
 		}},
 		{"conditions", API{Clusters: []unstructured.Unstructured{cluster(condition("Valid", "False", "region: a dot"), condition("Heard", "False", "silent"), condition("Ready", "Unknown", "no word"), condition("Drained", "True", ""))}, Servers: []v1alpha1.Server{live, other}, Secrets: map[string][]byte{}}, []string{
 			"error Cluster eu: its spec is wrong: region: a dot", "error Cluster eu: fedns doesn't hear from it: silent", "error Cluster eu isn't ready: no word", "warning 2 fedns follow the federation, of versions v1, v2",
+		}},
+		{"a credential that is refused", API{Clusters: []unstructured.Unstructured{pulling}, Refused: map[string]bool{"eu": true}, Servers: []v1alpha1.Server{live}, Secrets: map[string][]byte{}}, []string{
+			"error Cluster eu isn't ready: its credential is worth nothing: Secret federation-cluster-eu/agent.tokens is gone", "ok 1 fedns",
 		}},
 		{"tokens", API{Servers: []v1alpha1.Server{live}, Secrets: map[string][]byte{"a.cluster": token(time.Hour), "b.cluster-fedsync": token(-time.Hour), "c.cluster": []byte("users: [{user: {token: opaque}}]")}}, []string{
 			"ok 1 fedns", "warning the credentials in Secret a.cluster end in 1h", "error the credentials in Secret b.cluster-fedsync have ended 1h ago",

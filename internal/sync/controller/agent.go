@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,7 +87,10 @@ func (p *puller) once(ctx context.Context) error {
 	defer home.Close()
 	namespace := kube.NamespaceIn(content)
 	o, err := home.Get(ctx, v1alpha1.Agents, namespace, v1alpha1.AgentName)
-	if err != nil {
+	switch {
+	case kube.Forbidden(err) || kube.Missing(err):
+		return fmt.Errorf("the federation's API takes the credential in Secret %s/%s no more, or the cluster is no member: until fedctl join --pull gives it another, nothing is done, and nothing goes: %w", v1alpha1.System, name, err)
+	case err != nil:
 		return fmt.Errorf("the federation's API: %w", err)
 	}
 	said, err := agentOf(o)
@@ -104,11 +110,18 @@ func (p *puller) once(ctx context.Context) error {
 	l := lease.Lease{Namespace: namespace, Name: v1alpha1.AgentName, Holder: p.holder, Duration: agentLease}
 	life, end := context.WithCancel(ctx)
 	defer end()
+	k := &keeper{puller: p, home: home, namespace: namespace, life: said.Spec.TokenLife, content: content}
+	var wg sync.WaitGroup
+	wg.Go(func() { k.run(life, end) })
+	defer wg.Wait()
+	defer end()
+	p.Log.Info(fmt.Sprintf("cluster %s: waits until it holds Lease %s/%s, as one fedsync of a cluster does at a time", said.Spec.Cluster, l.Namespace, l.Name))
 	var failed error
 	err = lease.Lead(life, home, l, func(ctx context.Context) {
+		k.leads.Store(true)
 		p.Log.Info(fmt.Sprintf("cluster %s of federation %s: does what %s asks for", said.Spec.Cluster, said.Spec.Federation, home.Server))
 		p.said = ""
-		failed = p.do(ctx, home, namespace, said, secret)
+		failed = p.do(ctx, home, namespace, said)
 		end()
 	})
 	return errors.Join(err, failed)
@@ -123,7 +136,7 @@ func agentOf(o *kube.Object) (*v1alpha1.Agent, error) {
 }
 
 // do is once, for who holds the Lease.
-func (p *puller) do(ctx context.Context, home *kube.API, namespace string, said *v1alpha1.Agent, secret *kube.Object) error {
+func (p *puller) do(ctx context.Context, home *kube.API, namespace string, said *v1alpha1.Agent) error {
 	c := p.Config
 	c.Federation = said.Spec.Federation
 	all := workload.Kinds()
@@ -165,7 +178,6 @@ func (p *puller) do(ctx context.Context, home *kube.API, namespace string, said 
 	}
 	l.wg.Go(func() { a.tell(life) })
 	l.wg.Go(func() { a.count(life) })
-	l.wg.Go(func() { p.renew(life, home, namespace, secret, said.Spec.TokenLife) })
 	defer func() {
 		end()
 		l.wg.Wait()
@@ -697,22 +709,33 @@ func (a *hands) count(ctx context.Context) {
 	}
 }
 
-// renew gets itself another token when a third of the life of its own is over, and keeps it in its own cluster.
-func (p *puller) renew(ctx context.Context, home *kube.API, namespace string, secret *kube.Object, text string) {
-	life, err := time.ParseDuration(text)
-	if err != nil || life <= 0 {
-		return // nobody has asked for it
-	}
-	content := kube.SecretData(secret)[v1alpha1.KubeconfigKey]
+// A keeper sees to it that the credential which is used is the one in the Secret.
+type keeper struct {
+	*puller
+	home      *kube.API
+	namespace string
+	life      string // of its tokens; "": nobody has asked for new ones
+	content   []byte // a kubeconfig
+	leads     atomic.Bool
+}
+
+// run renews the credential when a third of its life is over, until ctx ends, or until somebody has put another into
+// the Secret: then it calls end. fedctl join does that, and who leads, while others wait for that one to end.
+func (k *keeper) run(ctx context.Context, end func()) {
+	life, err := time.ParseDuration(k.life)
+	renews := err == nil && life > 0
 	for {
-		if said, is := kube.Claims(kube.TokenIn(content)); is && said.Due(life, time.Now()) {
-			next, err := p.another(ctx, home, namespace, content, life)
-			if err == nil {
-				content = next
-				home.Renew(kube.TokenIn(content))
-				p.Log.Info("its token is renewed")
+		secret, err := k.own.Get(ctx, builtin.Secrets, v1alpha1.System, v1alpha1.PartSecret(k.Federation))
+		if err == nil && !bytes.Equal(kube.SecretData(secret)[v1alpha1.KubeconfigKey], k.content) {
+			k.Log.Info("there is another credential for the federation's API: it is taken")
+			end()
+			return
+		}
+		if said, is := kube.Claims(kube.TokenIn(k.content)); err == nil && is && renews && k.leads.Load() && said.Due(life, time.Now()) {
+			if err := k.renew(ctx, secret.GetResourceVersion(), life); err == nil {
+				k.Log.Info("its token is renewed")
 			} else if ctx.Err() == nil {
-				p.Log.Warn(fmt.Sprintf("its token can't be renewed: %v; trying again", kube.Plain(err)))
+				k.Log.Warn(fmt.Sprintf("its token can't be renewed: %v; trying again", kube.Plain(err)))
 			}
 		}
 		select {
@@ -723,18 +746,22 @@ func (p *puller) renew(ctx context.Context, home *kube.API, namespace string, se
 	}
 }
 
-// another gets a token, and keeps it.
-func (p *puller) another(ctx context.Context, home *kube.API, namespace string, content []byte, life time.Duration) ([]byte, error) {
-	token, _, err := home.Token(ctx, namespace, v1alpha1.AgentName, life, v1alpha1.BoundTo(v1alpha1.AgentName))
+// renew gets another token, and keeps it before it is used; not over what somebody else has put there since version.
+func (k *keeper) renew(ctx context.Context, version string, life time.Duration) error {
+	token, _, err := k.home.Token(ctx, k.namespace, v1alpha1.AgentName, life, v1alpha1.BoundTo(v1alpha1.AgentName))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	next, err := kube.WithToken(content, token)
+	next, err := kube.WithToken(k.content, token)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	name := v1alpha1.PartSecret(p.Federation)
+	name := v1alpha1.PartSecret(k.Federation)
 	o := kube.NewSecret(v1alpha1.System, name, map[string][]byte{v1alpha1.KubeconfigKey: next})
-	_, err = p.own.Merge(ctx, builtin.Secrets, v1alpha1.System, name, map[string]any{"data": o.Object["data"]}, agent, "")
-	return next, err
+	if _, err := k.own.Merge(ctx, builtin.Secrets, v1alpha1.System, name, map[string]any{"metadata": map[string]any{"resourceVersion": version}, "data": o.Object["data"]}, agent, ""); err != nil {
+		return err
+	}
+	k.content = next
+	k.home.Renew(token)
+	return nil
 }

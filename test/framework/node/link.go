@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -47,4 +48,15 @@ func (c *Cluster) Slow(t testing.TB, kbit int) {
 	if kbit > 0 {
 		run(t, c.bed.netns, "tc", "qdisc", "add", "dev", c.down(), "root", "tbf", "rate", fmt.Sprintf("%dkbit", kbit), "burst", "8kb", "latency", "500ms")
 	}
+}
+
+// Confine has its pods reach nothing outside it but these addresses, as a NetworkPolicy does where there are
+// plugins for it.
+func (c *Cluster) Confine(t testing.TB, to ...string) {
+	t.Helper()
+	table := "confines" + c.down()
+	run(t, c.bed.netns, "nft", "add", "table", "ip", table)
+	run(t, c.bed.netns, "nft", "add", "chain", "ip", table, "through", "{ type filter hook forward priority 0; }")
+	run(t, c.bed.netns, "nft", "add", "rule", "ip", table, "through", "iifname", c.down(), "ip", "saddr", fmt.Sprintf("10.%d.0.0/24", 100+c.number),
+		"ip", "daddr", "!=", "{ "+strings.Join(to, ", ")+" }", "counter", "drop")
 }

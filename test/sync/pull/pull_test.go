@@ -96,6 +96,12 @@ func (w *world) agent(t *testing.T, name string) *agent {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w.agentOf(t, bin, name)
+}
+
+func (w *world) agentOf(t *testing.T, bin, name string) *agent {
+	t.Helper()
+	var err error
 	a := &agent{log: &server.Buffer{}}
 	a.cmd = exec.Command(bin, "--pull", "--federation", "prod", "--debug", "--listen", fmt.Sprint("127.0.0.1:", vector.Port(t)), "--kubeconfig", account(w.top, w.Members[name], v1alpha1.WriterAccount("prod")))
 	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
@@ -278,6 +284,7 @@ func TestPull(t *testing.T) {
 		{"drift", drift},
 		{"names taken", taken},
 		{"killed", func(t *testing.T, w *world) { a = killed(t, w, a) }},
+		{"refused", func(t *testing.T, w *world) { a = refused(t, w, a) }},
 		{"hostile", hostile},
 		{"cut off", func(t *testing.T, w *world) { a = cutOff(t, w, a) }},
 		{"switched", func(t *testing.T, w *world) { a = switched(t, w, a) }},
@@ -373,6 +380,9 @@ func credential(t *testing.T, w *world) {
 	}
 	if _, _, err := thief.Token(t.Context(), part, v1alpha1.AgentName, time.Hour, v1alpha1.BoundTo(v1alpha1.AgentName)); err != nil {
 		t.Errorf("it can't renew itself: %v", err)
+	}
+	if _, _, err := thief.Token(t.Context(), part, v1alpha1.AgentName, time.Hour, ""); err == nil || !strings.Contains(err.Error(), "bound to the Secret") {
+		t.Errorf("with it one gets a token that outlasts it: %v", err)
 	}
 }
 
@@ -492,6 +502,41 @@ func killed(t *testing.T, w *world, a *agent) *agent {
 }
 
 const kills = 4
+
+// refused has its credential be worth nothing at once, and be given anew, to one that leads and to one that waits to.
+func refused(t *testing.T, w *world, a *agent) *agent {
+	fed, tokyo := w.Members["federation"], w.Members["tokyo"]
+	b := w.agent(t, "tokyo")
+	logs := func(x *agent, text string) {
+		t.Helper()
+		server.Eventually(t, within, "it says: "+text, func() bool { return strings.Contains(x.log.String(), text) })
+	}
+	logs(b, "waits")
+	if err := api(t, fed).Delete(t.Context(), builtin.Secrets, part, v1alpha1.BoundTo(v1alpha1.AgentName), ""); err != nil {
+		t.Fatal(err)
+	}
+	logs(a, "until fedctl join --pull gives it another")
+	server.Eventually(t, within, "tokyo is out of reach", func() bool { return condition(t, fed, "tokyo", v1alpha1.Ready) == "Offline" })
+	merge(t, fed, builtin.ConfigMaps, "shop", "settings", `{"data":{"color":"grey"}}`)
+	if err := api(t, fed).Delete(t.Context(), builtin.Secrets, "shop", "key", ""); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, w.Members["paris"], builtin.Secrets, "shop", "key", "metadata/name", "")
+	if got := field(t, tokyo, builtin.Secrets, "shop", "key", "metadata/name"); got != "key" {
+		t.Errorf("without a credential, tokyo's Secret is %q", got)
+	}
+	w.fedctl(t, "join", "tokyo", "--pull")
+	eventually(t, tokyo, builtin.ConfigMaps, "shop", "settings", "data/color", "grey")
+	eventually(t, tokyo, builtin.Secrets, "shop", "key", "metadata/name", "")
+	a.kill()
+	logs(b, "there is another credential")
+	merge(t, fed, builtin.ConfigMaps, "shop", "settings", `{"data":{"color":"blue"}}`)
+	eventually(t, tokyo, builtin.ConfigMaps, "shop", "settings", "data/color", "blue")
+	fed.Apply(t, shop)
+	annotate(t, fed, builtin.Secrets, "shop", "key", v1alpha1.Selector, "[]")
+	eventually(t, tokyo, builtin.Secrets, "shop", "key", "metadata/name", "key")
+	return b
+}
 
 // hostile is what the operator of a cluster that pulls can do to the others with its credential.
 func hostile(t *testing.T, w *world) {
