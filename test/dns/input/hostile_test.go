@@ -329,7 +329,8 @@ func tryHostilities(t *testing.T, these func(int) bool) {
 	config := filepath.Join(t.TempDir(), "kubeconfig")
 	write(t, config, fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{name: c, cluster: {server: %q, certificate-authority-data: %s}}]\nusers: [{name: u, user: {token: t}}]\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n",
 		e.URL, base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.Certificate().Raw}))))
-	s := server.Start(t, block(folder(shop(t, "192.0.2.1"))+"cluster bad {\n kubeconfig "+config+"\n}\n"))
+	// An API that answers wrongly is silent: what is known of it is to stay for as long as that takes.
+	s := server.Start(t, block("hold 24h\n"+folder(shop(t, "192.0.2.1"))+"cluster bad {\n kubeconfig "+config+"\n}\n"))
 	const theirs = "theirs.shop.fed.svc.example.com"
 	right := func() bool {
 		a, b := server.Addrs(s.Ask(t, name, dns.TypeA)), server.Addrs(s.Ask(t, theirs, dns.TypeA))
@@ -348,17 +349,25 @@ func tryHostilities(t *testing.T, these func(int) bool) {
 		e.answers.Store(0)
 		said, before := len(s.Log()), counted(h.why)
 		since := time.Now()
+		told, peak := int64(0), 0
 		e.now.Store(h)
 		server.Eventually(t, 10*time.Minute+time.Duration(*hostile)*5*time.Second, h.name+": hostile answers", func() bool {
 			if asked++; !right() {
 				t.Fatalf("%s: another member's answers, or what was known, are gone:\n%s", h.name, s.Log()[said:])
 			}
-			return e.answers.Load() >= int64(*hostile)
+			n := e.answers.Load()
+			if n >= told+100 { // a long run shows whether it grows
+				now, most := resident(t, s.Pid, true)
+				t.Logf("%s: after %d answers, %d MB, at most %d", h.name, n, now, most)
+				told, peak = n, max(peak, most)
+			}
+			return n >= int64(*hostile)
 		})
 		if h.why != "" {
 			server.Eventually(t, time.Minute, h.name+": errors are counted as "+h.why, func() bool { return counted(h.why) > before })
 		}
 		now, most := resident(t, s.Pid, true)
+		most = max(most, peak)
 		t.Logf("%s: %d answers in %.1f s; %d MB, at most %d", h.name, e.answers.Load(), time.Since(since).Seconds(), now, most)
 		// Of one API that tries all at once; see apireply.Default.
 		if most > began+1200 {
