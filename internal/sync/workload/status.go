@@ -80,6 +80,9 @@ func (s *FederatedKind) Status(parts []Part, was Object, generation int64, all b
 		return nil
 	}
 	parts = slices.Clone(parts)
+	for i := range parts {
+		parts[i].Status = sound(parts[i].Status)
+	}
 	slices.SortFunc(parts, func(a, b Part) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	out := s.status(parts, was, all)
 	if s.unseen {
@@ -269,11 +272,11 @@ func conditionOf(status Object, kind string) map[string]any {
 // balancers is the union of the addresses of load balancers.
 func balancers(parts []Part, _ Object, _ bool) map[string]any {
 	var all []any
-	var seen []string
+	seen := map[string]bool{}
 	for _, p := range parts {
 		for _, in := range mapsOf(at(p.Status, "loadBalancer", "ingress")) {
-			if id := text(in, "ip") + " " + text(in, "hostname"); !slices.Contains(seen, id) {
-				seen = append(seen, id)
+			if id := text(in, "ip") + " " + text(in, "hostname"); !seen[id] {
+				seen[id] = true
 				all = append(all, clone(in))
 			}
 		}
@@ -348,7 +351,7 @@ func jobs(parts []Part, was Object, all bool) map[string]any {
 		out["conditions"] = []any{as(broken, "FailureTarget")}
 	case broken != nil:
 		out["conditions"] = []any{as(broken, "FailureTarget"), as(broken, "Failed")}
-	case all && !running:
+	case all && !running && completed != "":
 		out["conditions"] = []any{as(done, "SuccessCriteriaMet"), as(done, "Complete")}
 		out["completionTime"] = completed
 	}
@@ -406,7 +409,7 @@ func claims(parts []Part, _ Object, all bool) map[string]any {
 	}
 	out := map[string]any{"phase": phase}
 	if phase == "Bound" && least != nil {
-		out["capacity"] = clone(least["capacity"])
+		out["capacity"] = map[string]any{"storage": text(least, "capacity", "storage")}
 		if modes := least["accessModes"]; modes != nil {
 			out["accessModes"] = clone(modes)
 		}

@@ -13,7 +13,7 @@ func TestStatus(t *testing.T) {
 		times := `"lastTransitionTime":"` + at + `","lastUpdateTime":"` + at + `"`
 		return `"conditions":[{"type":"Progressing","status":"True","reason":"NewReplicaSetAvailable",` + times + `},{"type":"Available","status":"True",` + times + `}]`
 	}
-	ill := strings.ReplaceAll(strings.Replace(well("2026-01-01"), "NewReplicaSetAvailable", "ProgressDeadlineExceeded", 1), `"True"`, `"False"`)
+	ill := strings.ReplaceAll(strings.Replace(well("2026-01-01T00:00:00Z"), "NewReplicaSetAvailable", "ProgressDeadlineExceeded", 1), `"True"`, `"False"`)
 	for _, test := range []struct {
 		name, kind, was string
 		parts           map[string]string
@@ -22,39 +22,39 @@ func TestStatus(t *testing.T) {
 	}{
 		{"Deployments add up", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,"replicas":2,"readyReplicas":1}`, "b": `{"observedGeneration":1,"replicas":3}`}, true,
 			`{"availableReplicas":0,"observedGeneration":7,"readyReplicas":1,"replicas":5,"unavailableReplicas":0,"updatedReplicas":0}`},
-		{"a Deployment is available where it is so everywhere", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,` + well("2026-01-02") + `}`, "b": `{"observedGeneration":1,` + well("2026-01-03") + `}`}, true,
-			`{"availableReplicas":0,"conditions":[{"lastTransitionTime":"2026-01-03","lastUpdateTime":"2026-01-03","message":"Deployment has minimum availability.","reason":"MinimumReplicasAvailable","status":"True","type":"Available"},` +
-				`{"lastTransitionTime":"2026-01-03","lastUpdateTime":"2026-01-03","message":"Deployment has successfully progressed.","reason":"NewReplicaSetAvailable","status":"True","type":"Progressing"}],"observedGeneration":7,"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
-		{"and isn't where one isn't", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,` + well("2026-01-02") + `}`, "b": `{"observedGeneration":1,` + ill + `}`}, true,
-			`{"availableReplicas":0,"conditions":[{"lastTransitionTime":"2026-01-01","lastUpdateTime":"2026-01-01","message":"Deployment does not have minimum availability in b.","reason":"MinimumReplicasUnavailable","status":"False","type":"Available"},` +
-				`{"lastTransitionTime":"2026-01-01","lastUpdateTime":"2026-01-01","message":"Deployment has timed out progressing in b.","reason":"ProgressDeadlineExceeded","status":"False","type":"Progressing"}],"observedGeneration":7,"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
-		{"nor where it isn't yet", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,` + well("2026-01-02") + `}`}, false,
-			`{"availableReplicas":0,"conditions":[{"lastTransitionTime":"2026-01-02","lastUpdateTime":"2026-01-02","message":"Deployment is not in all clusters yet.","reason":"MinimumReplicasUnavailable","status":"False","type":"Available"},` +
-				`{"lastTransitionTime":"2026-01-02","lastUpdateTime":"2026-01-02","message":"Deployment is not in all clusters yet.","reason":"ReplicaSetUpdated","status":"True","type":"Progressing"}],"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
+		{"a Deployment is available where it is so everywhere", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,` + well("2026-01-02T00:00:00Z") + `}`, "b": `{"observedGeneration":1,` + well("2026-01-03T00:00:00Z") + `}`}, true,
+			`{"availableReplicas":0,"conditions":[{"lastTransitionTime":"2026-01-03T00:00:00Z","lastUpdateTime":"2026-01-03T00:00:00Z","message":"Deployment has minimum availability.","reason":"MinimumReplicasAvailable","status":"True","type":"Available"},` +
+				`{"lastTransitionTime":"2026-01-03T00:00:00Z","lastUpdateTime":"2026-01-03T00:00:00Z","message":"Deployment has successfully progressed.","reason":"NewReplicaSetAvailable","status":"True","type":"Progressing"}],"observedGeneration":7,"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
+		{"and isn't where one isn't", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,` + well("2026-01-02T00:00:00Z") + `}`, "b": `{"observedGeneration":1,` + ill + `}`}, true,
+			`{"availableReplicas":0,"conditions":[{"lastTransitionTime":"2026-01-01T00:00:00Z","lastUpdateTime":"2026-01-01T00:00:00Z","message":"Deployment does not have minimum availability in b.","reason":"MinimumReplicasUnavailable","status":"False","type":"Available"},` +
+				`{"lastTransitionTime":"2026-01-01T00:00:00Z","lastUpdateTime":"2026-01-01T00:00:00Z","message":"Deployment has timed out progressing in b.","reason":"ProgressDeadlineExceeded","status":"False","type":"Progressing"}],"observedGeneration":7,"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
+		{"nor where it isn't yet", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,` + well("2026-01-02T00:00:00Z") + `}`}, false,
+			`{"availableReplicas":0,"conditions":[{"lastTransitionTime":"2026-01-02T00:00:00Z","lastUpdateTime":"2026-01-02T00:00:00Z","message":"Deployment is not in all clusters yet.","reason":"MinimumReplicasUnavailable","status":"False","type":"Available"},` +
+				`{"lastTransitionTime":"2026-01-02T00:00:00Z","lastUpdateTime":"2026-01-02T00:00:00Z","message":"Deployment is not in all clusters yet.","reason":"ReplicaSetUpdated","status":"True","type":"Progressing"}],"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
 		{"what no controller has said isn't said", "Deployment", `{"conditions":[{"type":"Available","status":"True"}]}`, map[string]string{"a": `{"observedGeneration":1}`}, true,
 			`{"availableReplicas":0,"conditions":null,"observedGeneration":7,"readyReplicas":0,"replicas":0,"unavailableReplicas":0,"updatedReplicas":0}`},
 		{"one that isn't everywhere isn't observed", "Deployment", `{}`, map[string]string{"a": `{"observedGeneration":1,"replicas":2}`}, false,
 			`{"availableReplicas":0,"readyReplicas":0,"replicas":2,"unavailableReplicas":0,"updatedReplicas":0}`},
 		{"nor is one that a controller hasn't looked at", "ReplicaSet", `{}`, map[string]string{"a": `{"replicas":2}`}, true,
 			`{"availableReplicas":0,"fullyLabeledReplicas":0,"readyReplicas":0,"replicas":2}`},
-		{"load balancers are united, in the order of the clusters", "Service", `{}`, map[string]string{"b": `{"loadBalancer":{"ingress":[{"ip":"1"},{"hostname":"h"}]}}`, "a": `{"loadBalancer":{"ingress":[{"ip":"2"},{"ip":"1"}]}}`}, true,
-			`{"loadBalancer":{"ingress":[{"ip":"2"},{"ip":"1"},{"hostname":"h"}]}}`},
+		{"load balancers are united, in the order of the clusters", "Service", `{}`, map[string]string{"b": `{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"},{"hostname":"h"}]}}`, "a": `{"loadBalancer":{"ingress":[{"ip":"192.0.2.2"},{"ip":"192.0.2.1"}]}}`}, true,
+			`{"loadBalancer":{"ingress":[{"ip":"192.0.2.2"},{"ip":"192.0.2.1"},{"hostname":"h"}]}}`},
 		{"none is said to be none", "Ingress", `{}`, map[string]string{"a": `{}`}, true, `{"loadBalancer":{"ingress":null}}`},
-		{"a Job that runs", "Job", `{}`, map[string]string{"a": `{"active":1,"startTime":"2026-01-02"}`, "b": `{"succeeded":2,"startTime":"2026-01-01","completionTime":"2026-01-05",` + done + `}`}, true,
-			`{"active":1,"failed":0,"ready":0,"startTime":"2026-01-01","succeeded":2,"terminating":0}`},
-		{"a Job that is complete", "Job", `{"startTime":"2026-01-03"}`, map[string]string{"a": `{"succeeded":1,"startTime":"2026-01-02","completionTime":"2026-01-04",` + done + `}`, "b": `{"succeeded":2,"startTime":"2026-01-01","completionTime":"2026-01-05",` + done + `}`}, true,
-			`{"active":0,"completionTime":"2026-01-05","conditions":[{"status":"True","type":"SuccessCriteriaMet"},{"status":"True","type":"Complete"}],"failed":0,"ready":0,"startTime":"2026-01-03","succeeded":3,"terminating":0}`},
-		{"but not where it hasn't begun", "Job", `{}`, map[string]string{"a": `{"succeeded":1,"startTime":"2026-01-02","completionTime":"2026-01-04",` + done + `}`}, false,
-			`{"active":0,"failed":0,"ready":0,"startTime":"2026-01-02","succeeded":1,"terminating":0}`},
-		{"one that failed, while another runs", "Job", `{}`, map[string]string{"a": `{"failed":1,"startTime":"2026-01-02","conditions":[{"type":"Failed","status":"True","reason":"X"}]}`, "b": `{"active":1,"startTime":"2026-01-02"}`}, true,
-			`{"active":1,"conditions":[{"reason":"X","status":"True","type":"FailureTarget"}],"failed":1,"ready":0,"startTime":"2026-01-02","succeeded":0,"terminating":0}`},
-		{"one that failed", "Job", `{}`, map[string]string{"a": `{"failed":1,"startTime":"2026-01-02","conditions":[{"type":"Failed","status":"True","reason":"X"}]}`, "b": `{"succeeded":1,"startTime":"2026-01-02","completionTime":"2026-01-05",` + done + `}`}, true,
-			`{"active":0,"conditions":[{"reason":"X","status":"True","type":"FailureTarget"},{"reason":"X","status":"True","type":"Failed"}],"failed":1,"ready":0,"startTime":"2026-01-02","succeeded":1,"terminating":0}`},
-		{"counts don't fall with a cluster that leaves", "Job", `{"succeeded":5,"failed":1}`, map[string]string{"a": `{"succeeded":2,"startTime":"2026-01-02"}`}, true,
-			`{"active":0,"failed":1,"ready":0,"startTime":"2026-01-02","succeeded":5,"terminating":0}`},
+		{"a Job that runs", "Job", `{}`, map[string]string{"a": `{"active":1,"startTime":"2026-01-02T00:00:00Z"}`, "b": `{"succeeded":2,"startTime":"2026-01-01T00:00:00Z","completionTime":"2026-01-05T00:00:00Z",` + done + `}`}, true,
+			`{"active":1,"failed":0,"ready":0,"startTime":"2026-01-01T00:00:00Z","succeeded":2,"terminating":0}`},
+		{"a Job that is complete", "Job", `{"startTime":"2026-01-03T00:00:00Z"}`, map[string]string{"a": `{"succeeded":1,"startTime":"2026-01-02T00:00:00Z","completionTime":"2026-01-04T00:00:00Z",` + done + `}`, "b": `{"succeeded":2,"startTime":"2026-01-01T00:00:00Z","completionTime":"2026-01-05T00:00:00Z",` + done + `}`}, true,
+			`{"active":0,"completionTime":"2026-01-05T00:00:00Z","conditions":[{"status":"True","type":"SuccessCriteriaMet"},{"status":"True","type":"Complete"}],"failed":0,"ready":0,"startTime":"2026-01-03T00:00:00Z","succeeded":3,"terminating":0}`},
+		{"but not where it hasn't begun", "Job", `{}`, map[string]string{"a": `{"succeeded":1,"startTime":"2026-01-02T00:00:00Z","completionTime":"2026-01-04T00:00:00Z",` + done + `}`}, false,
+			`{"active":0,"failed":0,"ready":0,"startTime":"2026-01-02T00:00:00Z","succeeded":1,"terminating":0}`},
+		{"one that failed, while another runs", "Job", `{}`, map[string]string{"a": `{"failed":1,"startTime":"2026-01-02T00:00:00Z","conditions":[{"type":"Failed","status":"True","reason":"X"}]}`, "b": `{"active":1,"startTime":"2026-01-02T00:00:00Z"}`}, true,
+			`{"active":1,"conditions":[{"reason":"X","status":"True","type":"FailureTarget"}],"failed":1,"ready":0,"startTime":"2026-01-02T00:00:00Z","succeeded":0,"terminating":0}`},
+		{"one that failed", "Job", `{}`, map[string]string{"a": `{"failed":1,"startTime":"2026-01-02T00:00:00Z","conditions":[{"type":"Failed","status":"True","reason":"X"}]}`, "b": `{"succeeded":1,"startTime":"2026-01-02T00:00:00Z","completionTime":"2026-01-05T00:00:00Z",` + done + `}`}, true,
+			`{"active":0,"conditions":[{"reason":"X","status":"True","type":"FailureTarget"},{"reason":"X","status":"True","type":"Failed"}],"failed":1,"ready":0,"startTime":"2026-01-02T00:00:00Z","succeeded":1,"terminating":0}`},
+		{"counts don't fall with a cluster that leaves", "Job", `{"succeeded":5,"failed":1}`, map[string]string{"a": `{"succeeded":2,"startTime":"2026-01-02T00:00:00Z"}`}, true,
+			`{"active":0,"failed":1,"ready":0,"startTime":"2026-01-02T00:00:00Z","succeeded":5,"terminating":0}`},
 		{"what has ended stays so", "Job", `{"succeeded":2,` + done + `}`, map[string]string{"a": `{"active":4}`}, true, `{"conditions":[{"status":"True","type":"SuccessCriteriaMet"},{"status":"True","type":"Complete"}],"succeeded":2}`},
-		{"a CronJob ran when it last did anywhere", "CronJob", `{"active":[{"name":"x"}]}`, map[string]string{"a": `{"lastScheduleTime":"2026-01-02"}`, "b": `{"lastScheduleTime":"2026-01-01","lastSuccessfulTime":"2026-01-03"}`}, true,
-			`{"active":null,"lastScheduleTime":"2026-01-02","lastSuccessfulTime":"2026-01-03"}`},
+		{"a CronJob ran when it last did anywhere", "CronJob", `{"active":[{"name":"x"}]}`, map[string]string{"a": `{"lastScheduleTime":"2026-01-02T00:00:00Z"}`, "b": `{"lastScheduleTime":"2026-01-01T00:00:00Z","lastSuccessfulTime":"2026-01-03T00:00:00Z"}`}, true,
+			`{"active":null,"lastScheduleTime":"2026-01-02T00:00:00Z","lastSuccessfulTime":"2026-01-03T00:00:00Z"}`},
 		{"a budget adds up", "PodDisruptionBudget", `{}`, map[string]string{"a": `{"observedGeneration":1,"expectedPods":2,"disruptionsAllowed":1}`, "b": `{"observedGeneration":1,"expectedPods":3}`}, true,
 			`{"currentHealthy":0,"desiredHealthy":0,"disruptionsAllowed":1,"expectedPods":5,"observedGeneration":7}`},
 		{"a claim is as large as the smallest", "PersistentVolumeClaim", `{}`, map[string]string{"a": `{"phase":"Bound","capacity":{"storage":"2Gi"},"accessModes":["ReadWriteOnce"]}`, "b": `{"phase":"Bound","capacity":{"storage":"1024Mi"},"accessModes":["ReadWriteOnce"]}`}, true,
