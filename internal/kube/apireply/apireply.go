@@ -106,9 +106,9 @@ func (c *checked) check(q *http.Request, r *http.Response) error {
 	switch {
 	case r.StatusCode == http.StatusOK && q.URL.Query().Get("watch") != "":
 		r.Body, list = frames(r, bounds), false
-	case list:
+	case list && r.StatusCode == http.StatusOK:
 		r.Body = &bounded{r.Body, "an answer", bounds.Answer, bounds.Answer}
-	default: // one object, or what is said about calls and kinds
+	default: // one object, what is said about calls and kinds, or why there is no list
 		r.Body = &bounded{r.Body, "an answer", bounds.Object, bounds.Object}
 	}
 	switch {

@@ -119,22 +119,33 @@ func TestBoundsOfLists(t *testing.T) {
 
 // A body of one object, or of what is said of calls, is bounded as an object is.
 func TestBoundsOfOtherAnswers(t *testing.T) {
-	for _, code := range []int{200, 403, 404, 500} {
+	for _, test := range []struct {
+		code int
+		list bool
+	}{{200, false}, {403, false}, {404, false}, {500, false}, {403, true}, {500, true}} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(code)
+			w.WriteHeader(test.code)
 			for range 9 << 20 / 64 {
 				_, _ = io.WriteString(w, strings.Repeat("[", 64))
 			}
 		}))
-		r, err := (&http.Client{Transport: Check(http.DefaultTransport)}).Get(s.URL + "/api/v1/namespaces/kube-system")
+		ctx := t.Context()
+		if test.list {
+			ctx = Expect(ctx, services())
+		}
+		q, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/namespaces/kube-system", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := (&http.Client{Transport: Check(http.DefaultTransport)}).Do(q)
 		n := int64(0)
 		if err == nil {
 			n, err = io.Copy(io.Discard, r.Body)
 			r.Body.Close()
 		}
 		if n > Default.Object || !errors.Is(err, ErrExcess) && !errors.Is(err, ErrUnexpected) {
-			t.Errorf("%d: %d bytes, %v", code, n, err)
+			t.Errorf("%d: %d bytes, %v", test.code, n, err)
 		}
 		s.Close()
 	}
