@@ -213,9 +213,9 @@ func TestBeginningOfKinds(t *testing.T) {
 			Hostnames: []string{shop}, Parents: []shard.Parent{{Namespace: "shop", Name: "gw", Status: w}},
 		}}
 	}
-	ingress := shard.ServiceSet{Service: &shard.Service{
-		Key: snapshot.Key{Namespace: "shop", Name: "ing", Kind: snapshot.Ing}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.9")}, Claims: []shard.Claim{{Host: shop}},
-	}}
+	ingress := shard.ServiceSet{Service: (&shard.Service{
+		Key: snapshot.Key{Namespace: "shop", Name: "ing", Kind: snapshot.Ing}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.9")},
+	}).Route(shard.Routing{Claims: []shard.Claim{{Host: shop}}})}
 	plain := []shard.Change{service("192.0.2.1"), slice(true), ingress}
 	for _, tt := range []struct {
 		name   string

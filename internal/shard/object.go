@@ -5,6 +5,7 @@
 package shard
 
 import (
+	"encoding/json"
 	"net/netip"
 	"slices"
 	"time"
@@ -13,7 +14,8 @@ import (
 	"github.com/fedns/fedns/internal/snapshot"
 )
 
-// A Service is what is kept of a Service or an Ingress of one cluster.
+// A Service is what is kept of a Service or an Ingress of one cluster. There are as many as shards: what is seldom said is in
+// Routing, and what is small stands together.
 type Service struct {
 	Key     snapshot.Key
 	Created int64 // Unix seconds, as its cluster said first
@@ -21,42 +23,93 @@ type Service struct {
 	// members disagree, what was seen first decides; see Table.Sighted.
 	Seen     int64 `json:",omitempty"`
 	Deleting bool
-	Balancer bool           // a load balancer gives it an address
-	NotReady bool           // endpoints count whether they are ready or not
-	Addrs    []netip.Addr   // announced for it
-	Hosts    []string       // names of load balancers, resolved in the background
-	Ports    []Port         // named ports only
-	TTL      uint32         // seconds; 0: as configured
-	Policy   string         // how answers are chosen, as names.ParsePolicy reads it; "": as configured
-	Weight   uint16         // of its shard, where answers are drawn by weight
+	Balancer bool // a load balancer gives it an address
+	NotReady bool // endpoints count whether they are ready or not
+	// Spread says that only endpoints on the cluster's nodes are reached from outside
+	// (externalTrafficPolicy: Local).
+	Spread   bool         `json:",omitempty"`
+	Headless bool         `json:",omitempty"` // pods of the cluster whose own domain is answered here reach its pods
+	Port     uint16       // its first TCP port, named or not: where a probe goes
+	Weight   uint16       // of its shard, where answers are drawn by weight
+	TTL      uint32       // seconds; 0: as configured
+	Addrs    []netip.Addr // announced for it
+	Hosts    []string     // names of load balancers, resolved in the background
+	Ports    []Port       // named ports only
+	// Inside is where pods reach it, of a Service of the cluster whose own domain is answered here.
+	Inside  []netip.Addr   `json:",omitempty"`
+	Policy  string         // how answers are chosen, as names.ParsePolicy reads it; "": as configured
+	Probe   string         // how it is to be probed; "": as configured
+	ProbeAt netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
+	Asker   string         `json:",omitempty"` // the namespace that has it probed, where Key has none
+	routing *Routing       // nil: nothing of it; never changed, since copies share it
+}
+
+// A Routing is what an object has to say of where it leads, and of who clients come in by. Ingresses, Gateways, routes
+// and hosts have one; of Services, few.
+type Routing struct {
 	Backends []snapshot.Key // the Services that an Ingress leads to
 	Claims   []Claim        `json:",omitempty"` // the hosts of an Ingress, or a Service's own
 	// Alias says of a host that it is a Service's own, and which region's shards it prefers: AnyRegion, or one. "": it is
 	// an Ingress's, or a route's.
 	Alias string `json:",omitempty"`
-	// Spread says that only endpoints on the cluster's nodes are reached from outside
-	// (externalTrafficPolicy: Local).
-	Spread bool `json:",omitempty"`
 	// Class is the name of an Ingress's or a Gateway's class; Front the Service that
 	// clients come in by, where an annotation names one.
 	Class string       `json:",omitempty"`
 	Front snapshot.Key `json:",omitzero"`
-	// Absent says of a Service that is named to be in front that it isn't there.
-	Absent bool `json:",omitempty"`
 	// Ways are those addresses and hostnames of which the Service in front is named.
 	Ways []Way `json:",omitempty"`
 	// Blocked is why nothing comes in, as the cluster itself says; "": it doesn't.
 	Blocked health.Reason `json:",omitempty"`
+	// Absent says of a Service that is named to be in front that it isn't there.
+	Absent bool `json:",omitempty"`
 	// Unsaid is how much of it rests on what its controller hasn't said yet.
-	Unsaid  Share          `json:",omitempty"`
-	Port    uint16         // its first TCP port, named or not: where a probe goes
-	Probe   string         // how it is to be probed; "": as configured
-	ProbeAt netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
-	Asker   string         `json:",omitempty"` // the namespace that has it probed, where Key has none
+	Unsaid Share `json:",omitempty"`
+}
 
-	// Of a Service of the cluster whose own domain is answered here.
-	Inside   []netip.Addr `json:",omitempty"` // at which its pods reach it
-	Headless bool         `json:",omitempty"` // they reach its pods instead
+// Routing is what the object has of that.
+func (s *Service) Routing() Routing {
+	if s.routing == nil {
+		return Routing{}
+	}
+	return *s.routing
+}
+
+// Route gives an object its routing, and returns it. Copies of the object keep theirs.
+func (s *Service) Route(r Routing) *Service {
+	s.routing = nil
+	if !r.equal(Routing{}) {
+		s.routing = &r
+	}
+	return s
+}
+
+func (r Routing) equal(o Routing) bool {
+	return r.Alias == o.Alias && r.Absent == o.Absent && r.Class == o.Class && r.Front == o.Front && r.Blocked == o.Blocked && r.Unsaid == o.Unsaid &&
+		slices.Equal(r.Ways, o.Ways) && slices.Equal(r.Backends, o.Backends) && slices.EqualFunc(r.Claims, o.Claims, Claim.equal)
+}
+
+// said is a Service without how it is written in JSON.
+type said Service
+
+// In JSON, which files of state have, both stand side by side.
+
+// MarshalJSON writes it.
+func (s *Service) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		*said
+		*Routing
+	}{(*said)(s), s.routing})
+}
+
+// UnmarshalJSON reads it.
+func (s *Service) UnmarshalJSON(text []byte) error {
+	var r Routing
+	err := json.Unmarshal(text, &struct {
+		*said
+		*Routing
+	}{(*said)(s), &r})
+	s.Route(r)
+	return err
 }
 
 // AnyRegion is the Alias of a host that prefers no region.
@@ -78,14 +131,12 @@ type Port struct {
 }
 
 func (s *Service) Equal(o *Service) bool {
-	return s.Key == o.Key && s.Created == o.Created && s.Alias == o.Alias && s.Deleting == o.Deleting &&
+	return s.Key == o.Key && s.Created == o.Created && s.Deleting == o.Deleting &&
 		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL && s.Policy == o.Policy && s.Weight == o.Weight &&
 		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt && s.Asker == o.Asker &&
-		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) &&
-		slices.Equal(s.Inside, o.Inside) && s.Headless == o.Headless &&
-		s.Spread == o.Spread && s.Absent == o.Absent && s.Class == o.Class && s.Front == o.Front && s.Blocked == o.Blocked && s.Unsaid == o.Unsaid && slices.Equal(s.Ways, o.Ways) &&
-		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Backends, o.Backends) &&
-		slices.EqualFunc(s.Claims, o.Claims, Claim.equal)
+		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) && slices.Equal(s.Ports, o.Ports) &&
+		slices.Equal(s.Inside, o.Inside) && s.Headless == o.Headless && s.Spread == o.Spread &&
+		(s.routing == o.routing || s.Routing().equal(o.Routing()))
 }
 
 // Alike says whether two changes say the same of an object.

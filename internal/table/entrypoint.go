@@ -26,9 +26,10 @@ func (m *member) classList(kind shard.FrontendKind) []shard.Class {
 // ways gives what an object announces with the Service that is named to stand in
 // front of it, by itself or by its class.
 func (m *member) ways(kind shard.FrontendKind, o *shard.Service) []shard.Way {
-	front := o.Front
+	its := o.Routing()
+	front := its.Front
 	if front == (snapshot.Key{}) {
-		front = m.classes[shard.ClassKey{Kind: kind, Name: o.Class}]
+		front = m.classes[shard.ClassKey{Kind: kind, Name: its.Class}]
 	}
 	if front == (snapshot.Key{}) {
 		return nil
@@ -76,14 +77,14 @@ func (m *member) class(k shard.ClassKey, front snapshot.Key) {
 	}
 	if k.Kind == shard.Ingress {
 		for key, o := range m.ingresses {
-			if o.Class == k.Name {
+			if o.Routing().Class == k.Name {
 				renew(frontOf(key))
 			}
 		}
 		return
 	}
 	for key, g := range m.objects {
-		if key.Kind == shard.Gateway && g.Object.Class == k.Name {
+		if key.Kind == shard.Gateway && g.Object.Routing().Class == k.Name {
 			renew(key)
 			for _, r := range m.routes(key) {
 				renew(r)
@@ -167,14 +168,14 @@ func (t *Table) entryState(cluster int, o *shard.Service, e shard.Entry) (gate, 
 	}
 	m := t.members[cluster]
 	state, by := open, snapshot.Key{}
-	for _, w := range o.Ways {
+	for _, w := range o.Routing().Ways {
 		if w.Entry != e {
 			continue
 		}
 		switch s := t.inFront(cluster, w.Front); {
 		case s == nil: // nothing is known of it
 			return open, w.Front
-		case s.Absent:
+		case s.Routing().Absent:
 			state, by = missing, w.Front
 		case !t.takes(cluster, s):
 			state, by = closed, w.Front

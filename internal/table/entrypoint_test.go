@@ -24,7 +24,7 @@ func TestInFront(t *testing.T) {
 		}
 		return o
 	}
-	absent := shard.StandbySet{Service: &shard.Service{Key: controller, Absent: true}}
+	absent := shard.StandbySet{Service: (&shard.Service{Key: controller}).Route(shard.Routing{Absent: true})}
 	on := func(node string, is bool) shard.Endpoint { return shard.Endpoint{Node: node, Ready: is} }
 	for _, tt := range []struct {
 		name    string
@@ -41,17 +41,17 @@ func TestInFront(t *testing.T) {
 		{"found by its address, ready", []shard.Change{shard.SliceSet{Slice: slice(controller, ready(""))}, shard.StandbySet{Service: front("192.0.2.1")}}, up, health.Ready},
 		{"gone again", []shard.Change{shard.StandbySet{Service: front("192.0.2.1")}, shard.StandbyGone{Key: controller}}, up, health.Ready},
 		{"not in the next list", []shard.Change{shard.StandbySet{Service: front("192.0.2.1")}, shard.StandbyList{}}, up, health.Ready},
-		{"named, none ready", []shard.Change{shard.StandbySet{Service: front("10.0.0.1")}, shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Front = controller })}}, down, health.FrontDown},
-		{"named, and nothing is known of it", []shard.Change{shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Front = controller })}}, up, health.Ready},
-		{"named, and not there", []shard.Change{absent, shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Front = controller })}}, down, health.FrontMissing},
+		{"named, none ready", []shard.Change{shard.StandbySet{Service: front("10.0.0.1")}, shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Front: controller}) })}}, down, health.FrontDown},
+		{"named, and nothing is known of it", []shard.Change{shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Front: controller}) })}}, up, health.Ready},
+		{"named, and not there", []shard.Change{absent, shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Front: controller}) })}}, down, health.FrontMissing},
 		{"named, ready; the address is another's that isn't", []shard.Change{
 			shard.StandbySet{Service: front("10.0.0.1")}, shard.SliceSet{Slice: slice(controller, ready(""))},
 			shard.ServiceSet{Service: service(snapshot.Key{Namespace: "ingress", Name: "other"}, "192.0.2.1")},
-			shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Front = controller })},
+			shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Front: controller}) })},
 		}, up, health.Ready},
 		{"named by its class", []shard.Change{absent,
 			shard.ClassSet{Class: shard.Class{Key: shard.ClassKey{Kind: shard.Ingress, Name: "nginx"}, Front: controller}},
-			shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Class = "nginx" })},
+			shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Class: "nginx"}) })},
 		}, down, health.FrontMissing},
 		{"named by the class that counts for all, later", []shard.Change{absent,
 			shard.ClassSet{Class: shard.Class{Key: shard.ClassKey{Kind: shard.Ingress, Name: "nginx"}, Default: true, Front: controller}},
@@ -153,7 +153,7 @@ func TestGatewayStatus(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
 			g := gateway("infra", "gw", "192.0.2.1", tt.listen...)
-			g.Object.Blocked = tt.blocked
+			g.Object.Route(shard.Routing{Blocked: tt.blocked})
 			b.apply(0, lists()...).apply(0, shard.FrontendSet{Frontend: g}, shard.FrontendSet{Frontend: route(shard.HTTPRoute, "shop", "r", to("infra", "gw"), []string{host})})
 			b.wantHosts(tt.want)
 			if s := b.fed.Host(host); s.Down != tt.down {

@@ -120,11 +120,12 @@ func (t *Table) collect(cluster int, p *piece, now time.Duration) evaluation {
 		take(h.addrs, func(netip.Addr) shard.Entry { return shard.Entry{Host: name} })
 	}
 	f.evidence.Addresses = len(f.addrs)
-	f.evidence.Blocked = o.Blocked
-	f.evidence.Unsaid, f.evidence.Unattached = o.Unsaid != shard.None, o.Unsaid == shard.Wholly
+	its := o.Routing()
+	f.evidence.Blocked = its.Blocked
+	f.evidence.Unsaid, f.evidence.Unattached = its.Unsaid != shard.None, its.Unsaid == shard.Wholly
 	r := t.endpoints(cluster, p)
 	f.evidence.Endpoints, f.evidence.Unreached, f.places = r.n, r.why(), r.places
-	f.evidence.Hidden = slices.ContainsFunc(o.Backends, func(b snapshot.Key) bool { return t.piece(cluster, b) == nil })
+	f.evidence.Hidden = slices.ContainsFunc(its.Backends, func(b snapshot.Key) bool { return t.piece(cluster, b) == nil })
 	f.evidence.Probe, f.evidence.Unasked = t.probe(&f, o)
 	return f
 }
@@ -310,12 +311,12 @@ func (t *Table) endpoints(cluster int, p *piece) reach {
 	m := t.members[cluster]
 	var r reach
 	if p.object.Key.Kind != snapshot.Svc {
-		visible := false
-		for _, b := range p.object.Backends {
+		visible, its := false, p.object.Routing()
+		for _, b := range its.Backends {
 			if bp := t.piece(cluster, b); bp != nil {
 				visible = true
 				o := bp.object
-				t.add(&r, m, bp, o != nil && o.NotReady, o != nil && p.object.Alias != "" && o.Spread)
+				t.add(&r, m, bp, o != nil && o.NotReady, o != nil && its.Alias != "" && o.Spread)
 			}
 		}
 		if !visible {

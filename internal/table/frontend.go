@@ -71,7 +71,7 @@ func (t *Table) nameService(cluster int, k snapshot.Key, o *shard.Service) {
 		o = t.aliased(o)
 	}
 	switch {
-	case o != nil && len(o.Claims) > 0:
+	case o != nil && len(o.Routing().Claims) > 0:
 		m.naming[k] = o
 	case m.naming[k] != nil:
 		delete(m.naming, k)
@@ -89,13 +89,15 @@ func (t *Table) aliased(o *shard.Service) *shard.Service {
 			claims = append(claims, shard.Claim{Host: a.Host, Region: a.Region})
 		}
 	}
-	for _, c := range o.Claims {
+	its := o.Routing()
+	for _, c := range its.Claims {
 		if (!c.Foreign || t.policy.Foreign) && !slices.ContainsFunc(claims, func(o shard.Claim) bool { return o.Host == c.Host }) {
 			claims = append(claims, c)
 		}
 	}
 	out := *o
-	out.Claims = claims
+	its.Claims = claims
+	out.Route(its)
 	return &out
 }
 
@@ -239,14 +241,14 @@ func (t *Table) claims(m *member, k shard.FrontendKey) []string {
 	switch k.Kind {
 	case shard.Ingress:
 		if o := m.ingresses[ing(k.Namespace, k.Name)]; o != nil {
-			for _, c := range o.Claims {
+			for _, c := range o.Routing().Claims {
 				add(c.Host)
 			}
 		}
 		return out
 	case shard.NamedService:
 		if o := m.naming[snapshot.Key{Namespace: k.Namespace, Name: k.Name}]; o != nil && m.MayExport(o.Key) {
-			for _, c := range o.Claims {
+			for _, c := range o.Routing().Claims {
 				add(c.Host)
 			}
 		}
@@ -295,8 +297,9 @@ func (m *member) front(k snapshot.Key) *shard.Service {
 	var parts []*shard.Service
 	if o := m.ingresses[k]; o != nil {
 		if ways := m.ways(shard.Ingress, o); len(ways) > 0 {
-			named := *o
-			named.Ways = ways
+			named, its := *o, o.Routing()
+			its.Ways = ways
+			named.Route(its)
 			o = &named
 		}
 		parts = append(parts, o)
@@ -305,9 +308,11 @@ func (m *member) front(k snapshot.Key) *shard.Service {
 		o := g.Object
 		backends, unsaid := m.behind(g)
 		if ways := m.ways(shard.Gateway, o); len(backends) > 0 || len(ways) > 0 || unsaid != shard.None {
-			o = &shard.Service{}
-			*o = *g.Object
-			o.Backends, o.Ways, o.Unsaid = backends, ways, unsaid
+			its := o.Routing()
+			its.Backends, its.Ways, its.Unsaid = backends, ways, unsaid
+			led := *o
+			led.Route(its)
+			o = &led
 		}
 		parts = append(parts, o)
 	}
@@ -329,7 +334,7 @@ func (m *member) behind(g *shard.Frontend) (out []snapshot.Key, unsaid shard.Sha
 			}
 		}
 		if attached {
-			out = append(out, m.objects[k].Object.Backends...)
+			out = append(out, m.objects[k].Object.Routing().Backends...)
 		}
 	}
 	return tidy(out), unsaid
@@ -341,23 +346,27 @@ func (m *member) host(k snapshot.Key) *shard.Service {
 	for _, f := range m.claiming[k] {
 		if f.Kind == shard.Ingress {
 			o := *m.ingresses[ing(f.Namespace, f.Name)]
-			o.Backends, o.Ways = nil, m.ways(shard.Ingress, &o)
-			for _, c := range o.Claims {
+			its := o.Routing()
+			its.Backends, its.Ways = nil, m.ways(shard.Ingress, &o)
+			for _, c := range its.Claims {
 				if c.Host == k.Name {
-					o.Backends = c.Backends
+					its.Backends = c.Backends
 				}
 			}
+			o.Route(its)
 			parts = append(parts, &o)
 			continue
 		}
 		if f.Kind == shard.NamedService {
 			o := *m.naming[snapshot.Key{Namespace: f.Namespace, Name: f.Name}]
-			for _, c := range o.Claims {
+			its := o.Routing()
+			for _, c := range its.Claims {
 				if c.Host == k.Name {
-					o.Alias = cmp.Or(c.Region, shard.AnyRegion)
+					its.Alias = cmp.Or(c.Region, shard.AnyRegion)
 				}
 			}
-			o.Backends, o.Ways, o.Inside = []snapshot.Key{o.Key}, nil, nil
+			its.Backends, its.Ways, o.Inside = []snapshot.Key{o.Key}, nil, nil
+			o.Route(its)
 			parts = append(parts, &o)
 			continue
 		}
@@ -367,18 +376,21 @@ func (m *member) host(k snapshot.Key) *shard.Service {
 				continue
 			}
 			o := *a.gateway.Object
+			its := o.Routing()
 			if a.unsaid {
-				o.Unsaid = shard.Wholly
+				its.Unsaid = shard.Wholly
 			}
-			o.Ways = m.ways(shard.Gateway, &o)
-			if o.Blocked == health.NotListening { // of all its own: that of the host counts
-				o.Blocked = ""
+			its.Ways = m.ways(shard.Gateway, &o)
+			if its.Blocked == health.NotListening { // of all its own: that of the host counts
+				its.Blocked = ""
 			}
-			if o.Blocked == "" && slices.Contains(a.shut, k.Name) {
-				o.Blocked = health.NotListening
+			if its.Blocked == "" && slices.Contains(a.shut, k.Name) {
+				its.Blocked = health.NotListening
 			}
+			its.Backends = r.Object.Routing().Backends
+			o.Route(its)
 			o.Created, o.Seen = r.Object.Created, r.Object.Seen
-			o.Deleting, o.Backends = o.Deleting || r.Object.Deleting, r.Object.Backends
+			o.Deleting = o.Deleting || r.Object.Deleting
 			o.Asker = r.Object.Key.Namespace
 			o.TTL, o.Policy, o.Probe = cmp.Or(r.Object.TTL, o.TTL), cmp.Or(r.Object.Policy, o.Policy), cmp.Or(r.Object.Probe, o.Probe)
 			if r.Weighs {
@@ -405,26 +417,27 @@ func merged(k snapshot.Key, parts []*shard.Service) *shard.Service {
 	slices.SortStableFunc(parts, func(a, b *shard.Service) int {
 		return cmp.Or(compareSight(a, b), cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
 	})
-	unsaid := parts[0].Unsaid
-	if known := func(o *shard.Service) bool { return o.Unsaid != shard.Wholly }; slices.ContainsFunc(parts, known) {
+	unsaid := parts[0].Routing().Unsaid
+	if known := func(o *shard.Service) bool { return o.Routing().Unsaid != shard.Wholly }; slices.ContainsFunc(parts, known) {
 		all := len(parts)
 		if parts = slices.DeleteFunc(parts, func(o *shard.Service) bool { return !known(o) }); len(parts) < all {
 			unsaid = shard.Partly
 		}
 	}
 	oldest := parts[0] // whoever may come in: that decides whose a host is
-	if slices.ContainsFunc(parts, func(o *shard.Service) bool { return o.Blocked == "" }) {
-		parts = slices.DeleteFunc(parts, func(o *shard.Service) bool { return o.Blocked != "" })
+	blocked := func(o *shard.Service) bool { return o.Routing().Blocked != "" }
+	if slices.ContainsFunc(parts, func(o *shard.Service) bool { return !blocked(o) }) {
+		parts = slices.DeleteFunc(parts, blocked)
 	}
-	out := *parts[0]
-	out.Created, out.Seen, out.Unsaid, out.Asker = oldest.Created, oldest.Seen, unsaid, asks(parts[0])
-	out.Key, out.Claims, out.Ports = k, nil, nil
-	out.Addrs, out.Hosts, out.Backends = slices.Clone(out.Addrs), slices.Clone(out.Hosts), slices.Clone(out.Backends)
-	out.Ways = slices.Clone(out.Ways)
+	out, its := *parts[0], parts[0].Routing()
+	out.Created, out.Seen, out.Asker = oldest.Created, oldest.Seen, asks(parts[0])
+	out.Key, out.Ports = k, nil
+	out.Addrs, out.Hosts = slices.Clone(out.Addrs), slices.Clone(out.Hosts)
+	its.Unsaid, its.Claims, its.Backends, its.Ways = unsaid, nil, slices.Clone(its.Backends), slices.Clone(its.Ways)
 	for _, p := range parts[1:] {
-		out.Ways = append(out.Ways, p.Ways...)
+		more := p.Routing()
+		its.Ways, its.Backends = append(its.Ways, more.Ways...), append(its.Backends, more.Backends...)
 		out.Addrs, out.Hosts = append(out.Addrs, p.Addrs...), append(out.Hosts, p.Hosts...)
-		out.Backends = append(out.Backends, p.Backends...)
 		out.Deleting = out.Deleting && p.Deleting
 		if out.Probe == "" && p.Probe != "" {
 			out.Asker = asks(p)
@@ -433,11 +446,12 @@ func merged(k snapshot.Key, parts []*shard.Service) *shard.Service {
 	}
 	slices.SortFunc(out.Addrs, netip.Addr.Compare)
 	slices.Sort(out.Hosts)
-	out.Addrs, out.Hosts, out.Backends = slices.Compact(out.Addrs), slices.Compact(out.Hosts), tidy(out.Backends)
-	slices.SortFunc(out.Ways, func(a, b shard.Way) int {
+	out.Addrs, out.Hosts, its.Backends = slices.Compact(out.Addrs), slices.Compact(out.Hosts), tidy(its.Backends)
+	slices.SortFunc(its.Ways, func(a, b shard.Way) int {
 		return cmp.Or(shard.CompareEntries(a.Entry, b.Entry), cmp.Compare(a.Front.String(), b.Front.String()))
 	})
-	out.Ways = slices.Compact(out.Ways)
+	its.Ways = slices.Compact(its.Ways)
+	out.Route(its)
 	return &out
 }
 

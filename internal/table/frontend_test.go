@@ -41,11 +41,12 @@ func ingress(namespace, name string, created int64, addr string, claims ...shard
 	if addr != "" {
 		s = service(s.Key, addr)
 	}
-	s.Created, s.Claims = created, claims
+	s.Created = created
+	its := shard.Routing{Claims: claims}
 	for _, c := range claims {
-		s.Backends = append(s.Backends, c.Backends...)
+		its.Backends = append(its.Backends, c.Backends...)
 	}
-	return s
+	return s.Route(its)
 }
 
 func claim(host string, backends ...string) shard.Claim {
@@ -63,7 +64,7 @@ func gateway(namespace, name, addr string, listeners ...shard.Listener) *shard.F
 
 func route(kind shard.FrontendKind, namespace, name string, parents []shard.Parent, hostnames []string, backends ...string) *shard.Frontend {
 	o := &shard.Service{Key: snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}, Created: 1}
-	o.Backends = claim("", backends...).Backends
+	o.Route(shard.Routing{Backends: claim("", backends...).Backends})
 	return &shard.Frontend{Key: shard.FrontendKey{Kind: kind, Namespace: namespace, Name: name}, Object: o, Parents: parents, Hostnames: hostnames}
 }
 
@@ -330,8 +331,10 @@ func TestListenerSet(t *testing.T) {
 		{"another section", func(_, _, r *shard.Frontend) { r.Parents[0].Section = "own" }, "", "eu/ 192.0.2.1"},
 		{"the right section", func(_, _, r *shard.Frontend) { r.Parents[0].Section = "tls" }, served, "eu/ 192.0.2.1"},
 		{"a listener that isn't ready", func(_, set, _ *shard.Frontend) { set.Listeners[0].NotReady = true }, "shop.example.com shop", "eu/ 192.0.2.1"},
-		{"only the Gateway's own aren't", func(gw, _, _ *shard.Frontend) { gw.Object.Blocked = health.NotListening }, served, ""},
-		{"no endpoint", func(_, _, r *shard.Frontend) { r.Object.Backends = []snapshot.Key{{Namespace: "shop", Name: "api"}} }, "shop.example.com shop", ""},
+		{"only the Gateway's own aren't", func(gw, _, _ *shard.Frontend) { gw.Object.Route(shard.Routing{Blocked: health.NotListening}) }, served, ""},
+		{"no endpoint", func(_, _, r *shard.Frontend) {
+			r.Object.Route(shard.Routing{Backends: []snapshot.Key{{Namespace: "shop", Name: "api"}}})
+		}, "shop.example.com shop", ""},
 	} {
 		b := hosting(t, shard.Cluster{Name: "eu", Region: "eu"})
 		gw := gateway("infra", "gw", "192.0.2.1", shard.Listener{Name: "own", Host: "own.example.com", Only: []shard.FrontendKind{shard.TLSRoute}})

@@ -77,7 +77,7 @@ func (t *Table) choice(s *service, fs []evaluation) *snapshot.Policy {
 
 // alias is what the members say of a host: whether it is a Service's own, and which region's shards are preferred.
 func (t *Table) alias(s *service, fs []evaluation) string {
-	return eldest(t, s, fs, "fedns.io/hostname", func(o *shard.Service) string { return o.Alias })
+	return eldest(t, s, fs, "fedns.io/hostname", func(o *shard.Service) string { return o.Routing().Alias })
 }
 
 // weight is that of a shard, as its object says where it has a say.

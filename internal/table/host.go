@@ -221,10 +221,11 @@ func (o *claimant) look() bool {
 		if p == nil || p.object == nil || !o.table.members[i].complete() {
 			continue
 		}
-		if unsaid := p.object.Unsaid == shard.Wholly; !found || cmp.Or(compareBool(unsaid, o.unsaid), compareSight(p.object, o.oldest)) < 0 {
+		its := p.object.Routing()
+		if unsaid := its.Unsaid == shard.Wholly; !found || cmp.Or(compareBool(unsaid, o.unsaid), compareSight(p.object, o.oldest)) < 0 {
 			o.oldest, o.unsaid = p.object, unsaid
 		}
-		found, own = true, own || p.object.Alias != ""
+		found, own = true, own || its.Alias != ""
 	}
 	_, o.against = o.table.admit(o.key.Name, own)
 	return found

@@ -558,10 +558,11 @@ func (t *Table) link(cluster int, o *shard.Service) {
 	}
 	m := t.members[cluster]
 	m.announce(o, 1)
-	for _, b := range o.Backends {
+	its := o.Routing()
+	for _, b := range its.Backends {
 		m.fronts[b] = append(m.fronts[b], o.Key)
 	}
-	for _, w := range o.Ways {
+	for _, w := range its.Ways {
 		m.named[w.Front] = append(m.named[w.Front], o.Key)
 	}
 	if o.Key.Namespace == t.policy.Local.Namespace {
@@ -589,10 +590,11 @@ func (t *Table) unlink(cluster int, o *shard.Service) {
 			delete(index, k)
 		}
 	}
-	for _, b := range o.Backends {
+	its := o.Routing()
+	for _, b := range its.Backends {
 		without(m.fronts, b)
 	}
-	for _, w := range o.Ways {
+	for _, w := range its.Ways {
 		without(m.named, w.Front)
 	}
 	if o.Key.Namespace == t.policy.Local.Namespace {

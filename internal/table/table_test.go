@@ -331,7 +331,7 @@ func TestIngress(t *testing.T) {
 	front := snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}
 	b := newBed(t, shard.Cluster{Name: "c"}).apply(0, lists(shard.Node{Name: "n", Region: "us", Zone: "us-a"})...)
 	ing := service(front, "192.0.2.1")
-	ing.Backends = []snapshot.Key{web}
+	ing.Route(shard.Routing{Backends: []snapshot.Key{web}})
 	b.apply(0, shard.ServiceSet{Service: ing})
 	b.want(front, "us/us-a 192.0.2.1")
 	b.apply(0, shard.ServiceSet{Service: service(web)})

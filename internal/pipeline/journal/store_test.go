@@ -28,7 +28,7 @@ var (
 func everything() []Record {
 	s := &shard.Service{Key: web, Created: 7, Balancer: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Hosts: []string{"lb.example"},
 		Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}}, TTL: 60, Port: 80, Probe: "tcp", ProbeAt: netip.MustParseAddrPort("192.0.2.9:1")}
-	ing := &shard.Service{Key: snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}, Backends: []snapshot.Key{web}, Claims: []shard.Claim{{Host: "shop.example.com", Backends: []snapshot.Key{web}}}}
+	ing := (&shard.Service{Key: snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}}).Route(shard.Routing{Backends: []snapshot.Key{web}, Claims: []shard.Claim{{Host: "shop.example.com", Backends: []snapshot.Key{web}}}})
 	route := &shard.Frontend{Key: shard.FrontendKey{Kind: shard.HTTPRoute, Namespace: "shop", Name: "r"}, Object: ing, Hostnames: []string{"shop.example.com"},
 		Parents: []shard.Parent{{Namespace: "shop", Name: "g", Section: "s", Port: 1, Status: shard.Accepted}}, Weighs: true}
 	gateway := &shard.Frontend{Key: shard.FrontendKey{Kind: shard.Gateway, Namespace: "shop", Name: "g"}, Object: ing,

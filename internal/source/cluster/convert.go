@@ -39,7 +39,14 @@ const maxTTL = 24 * time.Hour
 // A draft is what is being made of an object, with what is wrong about it.
 type draft struct {
 	*shard.Service
+	shard.Routing
 	problems []string
+}
+
+// done is what has been made, and what is wrong about it.
+func (d *draft) done() (*shard.Service, []string) {
+	d.Route(d.Routing)
+	return d.Service, d.problems
 }
 
 func (d *draft) problem(format string, args ...any) {
@@ -64,13 +71,13 @@ func service(o *corev1.Service, local bool) (*shard.Service, []string) {
 	d.named(v1alpha1.Hostname, o.Annotations[v1alpha1.Hostname], false)
 	d.named(annotationExternalDNS, o.Annotations[annotationExternalDNS], true)
 	if o.Spec.Type == corev1.ServiceTypeExternalName {
-		return d.Service, d.problems // an alias of somewhere else: no addresses, whatever is written on it
+		return d.done() // an alias of somewhere else: no addresses, whatever is written on it
 	}
 	if local {
 		d.inside(&o.Spec)
 	}
 	if d.annotated(o.Annotations) {
-		return d.Service, d.problems
+		return d.done()
 	}
 	if d.Balancer {
 		for _, in := range o.Status.LoadBalancer.Ingress {
@@ -82,7 +89,7 @@ func service(o *corev1.Service, local bool) (*shard.Service, []string) {
 			d.address("spec.externalIPs", ip)
 		}
 	}
-	return d.Service, d.problems
+	return d.done()
 }
 
 // annotationIngressClass is how Ingresses named their class before they had a field for it.
@@ -167,7 +174,7 @@ func ingress(o *networkingv1.Ingress) (*shard.Service, []string) {
 			d.entry(in.IP, in.Hostname)
 		}
 	}
-	return d.Service, d.problems
+	return d.done()
 }
 
 func begin(m *metav1.ObjectMeta, k snapshot.Kind) *draft {

@@ -166,7 +166,7 @@ status: {loadBalancer: {ingress: [{ip: 192.0.2.1}, {hostname: lb.example.net}]}}
 	if len(problems) > 0 {
 		t.Error(problems)
 	}
-	if got, want := fmt.Sprintf("%v %v %v %v %v", i.Key, i.Balancer, i.Addrs, i.Hosts, i.Backends),
+	if got, want := fmt.Sprintf("%v %v %v %v %v", i.Key, i.Balancer, i.Addrs, i.Hosts, i.Routing().Backends),
 		"ingress shop/front true [192.0.2.1] [lb.example.net] [shop/api shop/web]"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

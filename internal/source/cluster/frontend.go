@@ -152,7 +152,7 @@ func (d *demand) object(resource string, k snapshot.Key, o *shard.Service) {
 			}
 		}
 	}
-	d.follow(o.Front)
+	d.follow(o.Routing().Front)
 	d.signal()
 }
 
@@ -410,11 +410,11 @@ func (w *Watcher) candidate(a *api, k snapshot.Key) *resource {
 			if namespace != k.Namespace || name != k.Name {
 				return nil
 			}
-			return shard.StandbySet{Service: &shard.Service{Key: k, Absent: true}}
+			return shard.StandbySet{Service: (&shard.Service{Key: k}).Route(shard.Routing{Absent: true})}
 		},
 		all: func(sets []shard.Change) shard.Change {
 			if len(sets) == 0 {
-				return shard.StandbySet{Service: &shard.Service{Key: k, Absent: true}}
+				return shard.StandbySet{Service: (&shard.Service{Key: k}).Route(shard.Routing{Absent: true})}
 			}
 			return sets[0]
 		},
@@ -473,7 +473,7 @@ func (w *Watcher) follow(ctx context.Context, a *api, wg *sync.WaitGroup) {
 func (d *demand) known(k snapshot.Key) known {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if c := d.services[k]; c.service != nil && !c.service.Absent {
+	if c := d.services[k]; c.service != nil && !c.service.Routing().Absent {
 		return known{k.Namespace + "/" + k.Name: seen{change: shard.StandbySet{Service: c.service}}}
 	}
 	return known{}

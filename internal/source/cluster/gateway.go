@@ -165,6 +165,7 @@ func (o *object) gateway() (*shard.Frontend, []string) {
 		}
 	}
 	f.Listeners = d.listeners(o)
+	d.done()
 	return f, d.problems
 }
 
@@ -189,6 +190,7 @@ func (o *object) listenerSet() (*shard.Frontend, []string) {
 			f.Listeners[i].NotReady = true
 		}
 	}
+	d.done()
 	return f, d.problems
 }
 
@@ -275,6 +277,7 @@ func (o *object) route() (*shard.Frontend, []string) {
 	if len(f.Hostnames) == 0 && len(o.Spec.Hostnames) > 0 {
 		f.Parents = nil // none of them is one: that isn't the same as all hosts
 	}
+	d.done()
 	return f, d.problems
 }
 

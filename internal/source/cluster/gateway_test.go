@@ -91,13 +91,13 @@ func TestFront(t *testing.T) {
 			"parents that are sets", "TLSRoute", `"spec": {"hostnames": ["shop.example.com"], "rules": [{"backendRefs": [{"name": "web", "port": 443}]}],
 				"parentRefs": [{"name": "a", "kind": "ListenerSet"}, {"name": "b", "kind": "XListenerSet", "group": "gateway.networking.x-k8s.io", "sectionName": "tls"}, {"name": "c", "kind": "XListenerSet"}, {"name": "d", "kind": "ListenerSet", "group": "acme.io"}]},
 				"status": {"parents": [{"parentRef": {"name": "a"}, "conditions": [{"type": "Accepted", "status": "False"}]}, {"parentRef": {"name": "a", "kind": "ListenerSet"}, "conditions": [{"type": "Accepted", "status": "True"}]}]}`,
-			shard.Frontend{Object: &shard.Service{Backends: []snapshot.Key{shop("web")}}, Hostnames: []string{"shop.example.com"}, Parents: []shard.Parent{
+			shard.Frontend{Object: (&shard.Service{}).Route(shard.Routing{Backends: []snapshot.Key{shop("web")}}), Hostnames: []string{"shop.example.com"}, Parents: []shard.Parent{
 				{Kind: shard.ListenerSet, Namespace: "shop", Name: "a", Status: shard.Accepted}, {Kind: shard.XListenerSet, Namespace: "shop", Name: "b", Section: "tls"},
 			}}, "",
 		},
 		{
 			"backends", "HTTPRoute", `"spec": {"hostnames": ["Shop.example.com", "*.shop.example.com"], "rules": [{"backendRefs": [{"name": "web"}, {"name": "api", "namespace": "other", "kind": "Service"}]}, {"backendRefs": [{"name": "web"}, {"name": "none", "weight": 0}, {"name": "bucket", "kind": "Bucket", "group": "acme.io"}]}, {"filters": []}]}`,
-			shard.Frontend{Object: &shard.Service{Backends: []snapshot.Key{{Namespace: "other", Name: "api"}, shop("web")}}, Hostnames: []string{"shop.example.com", "*.shop.example.com"}}, "",
+			shard.Frontend{Object: (&shard.Service{}).Route(shard.Routing{Backends: []snapshot.Key{{Namespace: "other", Name: "api"}, shop("web")}}), Hostnames: []string{"shop.example.com", "*.shop.example.com"}}, "",
 		},
 		{
 			"parents", "GRPCRoute", `"spec": {"parentRefs": [{"name": "front"}, {"name": "front", "namespace": "infra", "sectionName": "a", "port": 443}, {"name": "mesh", "kind": "Service", "group": ""}]},
@@ -170,7 +170,7 @@ func TestIngressHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "[{shop.example.com [shop/api shop/more shop/web]  false} {bare.example.com [shop/rest]  false} {*.wild.example.com [shop/web]  false}] [shop/any shop/api shop/more shop/rest shop/web]"
-	if text := fmt.Sprint(got.Claims, got.Backends); text != want || len(problems) != 1 || !strings.Contains(problems[0], "no_host") {
+	if text := fmt.Sprint(got.Routing().Claims, got.Routing().Backends); text != want || len(problems) != 1 || !strings.Contains(problems[0], "no_host") {
 		t.Errorf("%s, not\n%s; problems %q", text, want, problems)
 	}
 }

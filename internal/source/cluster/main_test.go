@@ -285,7 +285,7 @@ func during(t testing.TB, run func(context.Context, func(...shard.Change))) *vie
 
 // inFront is what is known of a Service that isn't exported.
 func inFront(o *shard.Service) string {
-	if o.Absent {
+	if o.Routing().Absent {
 		return "absent"
 	}
 	return fmt.Sprint(o.Addrs, o.Hosts)

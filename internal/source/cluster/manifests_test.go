@@ -361,7 +361,7 @@ spec:
 status: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}
 `)
 		s, problems := ingress(o.ingress())
-		if got := fmt.Sprint(s.Addrs, s.Backends, s.Claims, problems); got != "[192.0.2.1] [shop/rest shop/web] [{shop.example.com [shop/web]  false}] []" {
+		if got := fmt.Sprint(s.Addrs, s.Routing().Backends, s.Routing().Claims, problems); got != "[192.0.2.1] [shop/rest shop/web] [{shop.example.com [shop/web]  false}] []" {
 			t.Errorf("%s: %s", version, got)
 		}
 	}

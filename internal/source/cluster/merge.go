@@ -59,7 +59,7 @@ func (f *Folder) merge() *whole {
 	named := map[snapshot.Key]bool{} // to be in front
 	entries := map[string]bool{}     // that somebody has to stand behind
 	announced := func(o *shard.Service) {
-		named[o.Front] = true
+		named[o.Routing().Front] = true
 		for _, e := range announces(o) {
 			entries[e] = true
 		}
@@ -99,7 +99,7 @@ func (f *Folder) merge() *whole {
 	}
 	for k := range named {
 		if _, ok := services.at[k]; !ok && k != (snapshot.Key{}) {
-			m.standby = append(m.standby, &shard.Service{Key: k, Absent: true})
+			m.standby = append(m.standby, (&shard.Service{Key: k}).Route(shard.Routing{Absent: true}))
 		}
 	}
 	for _, s := range endpoints.all {

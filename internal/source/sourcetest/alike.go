@@ -120,7 +120,7 @@ func (v *view) report(changes ...shard.Change) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	service := func(how string, s *shard.Service) {
-		v.objects[how+" "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Addrs, s.Absent)
+		v.objects[how+" "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Addrs, s.Routing().Absent)
 	}
 	slice := func(s *shard.Slice) {
 		v.objects["slice "+s.Key.Namespace+"/"+s.Key.Name] = fmt.Sprint(s.Service, s.Endpoints)
