@@ -1,6 +1,7 @@
 package table
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/fedns/fedns/internal/shard"
@@ -122,16 +123,41 @@ func (t *Table) dropStandby(cluster int, k snapshot.Key) {
 
 // announce keeps what is looked up by what objects announce.
 func (m *member) announce(o *shard.Service, by int) {
+	index := m.announced
+	if o.Key.Kind == snapshot.Svc {
+		index = m.doors
+	}
+	if index == nil {
+		return
+	}
 	for _, e := range o.Entries() {
 		if by > 0 {
-			m.announced[e] = append(m.announced[e], o.Key)
+			index[e] = append(index[e], o.Key)
 			continue
 		}
-		i := slices.Index(m.announced[e], o.Key)
-		if m.announced[e] = slices.Delete(m.announced[e], i, i+1); len(m.announced[e]) == 0 {
-			delete(m.announced, e)
+		i := slices.Index(index[e], o.Key)
+		if index[e] = slices.Delete(index[e], i, i+1); len(index[e]) == 0 {
+			delete(index, e)
 		}
 	}
+}
+
+// behindDoor lists the Services of a cluster that announce something. Most clusters have thousands of Services and nothing that
+// asks for this, so that it is indexed when that is asked first.
+func (t *Table) behindDoor(cluster int, e shard.Entry) []snapshot.Key {
+	m := t.members[cluster]
+	if m.doors == nil {
+		m.doors = map[shard.Entry][]snapshot.Key{}
+		for _, s := range t.services {
+			if p := s.pieces[cluster]; p != nil && p.object != nil && s.key.Kind == snapshot.Svc {
+				m.announce(p.object, 1)
+			}
+		}
+		for _, o := range m.standby {
+			m.announce(o, 1)
+		}
+	}
+	return m.doors[e]
 }
 
 // markReached marks what clients reach through a Service, which has changed.
@@ -141,9 +167,7 @@ func (t *Table) markReached(m *member, o *shard.Service) {
 	}
 	for _, e := range o.Entries() {
 		for _, k := range m.announced[e] {
-			if k.Kind != snapshot.Svc {
-				t.dirty[k] = true
-			}
+			t.dirty[k] = true
 		}
 	}
 	for _, k := range m.named[o.Key] {
@@ -166,7 +190,6 @@ func (t *Table) entryState(cluster int, o *shard.Service, e shard.Entry) (gate, 
 	if o.Key.Kind == snapshot.Svc {
 		return open, snapshot.Key{}
 	}
-	m := t.members[cluster]
 	state, by := open, snapshot.Key{}
 	for _, w := range o.Routing().Ways {
 		if w.Entry != e {
@@ -188,9 +211,9 @@ func (t *Table) entryState(cluster int, o *shard.Service, e shard.Entry) (gate, 
 	}
 	var found []*shard.Service
 	entering := false // some of them are at the ports that the object is reached at
-	for _, k := range m.announced[e] {
+	for _, k := range t.behindDoor(cluster, e) {
 		s := t.inFront(cluster, k)
-		if k.Kind != snapshot.Svc || s == nil {
+		if s == nil {
 			continue
 		}
 		found = append(found, s)
@@ -205,7 +228,8 @@ func (t *Table) entryState(cluster int, o *shard.Service, e shard.Entry) (gate, 
 	if len(found) == 0 {
 		return open, snapshot.Key{}
 	}
-	return closed, found[0].Key
+	first := slices.MinFunc(found, func(a, b *shard.Service) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
+	return closed, first.Key
 }
 
 // inFront finds a Service of a cluster, exported or not; nil: it isn't there.

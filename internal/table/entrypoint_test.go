@@ -17,12 +17,13 @@ func TestInFront(t *testing.T) {
 	const up, down = "shop.example.com shop 192.0.2.1 192.0.2.2", "shop.example.com shop 192.0.2.2"
 	front := func(addrs ...string) *shard.Service { return service(controller, addrs...) }
 	web2 := snapshot.Key{Namespace: "shop", Name: "web"}
-	shop := func(change func(*shard.Service)) *shard.Service {
+	shop := func(change func(*shard.Routing)) *shard.Service {
 		o := ingress("shop", "front", 1, "192.0.2.1", claim(host, "web"))
+		its := o.Routing()
 		if change != nil {
-			change(o)
+			change(&its)
 		}
-		return o
+		return o.Route(its)
 	}
 	absent := shard.StandbySet{Service: (&shard.Service{Key: controller}).Route(shard.Routing{Absent: true})}
 	on := func(node string, is bool) shard.Endpoint { return shard.Endpoint{Node: node, Ready: is} }
@@ -41,17 +42,17 @@ func TestInFront(t *testing.T) {
 		{"found by its address, ready", []shard.Change{shard.SliceSet{Slice: slice(controller, ready(""))}, shard.StandbySet{Service: front("192.0.2.1")}}, up, health.Ready},
 		{"gone again", []shard.Change{shard.StandbySet{Service: front("192.0.2.1")}, shard.StandbyGone{Key: controller}}, up, health.Ready},
 		{"not in the next list", []shard.Change{shard.StandbySet{Service: front("192.0.2.1")}, shard.StandbyList{}}, up, health.Ready},
-		{"named, none ready", []shard.Change{shard.StandbySet{Service: front("10.0.0.1")}, shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Front: controller}) })}}, down, health.FrontDown},
-		{"named, and nothing is known of it", []shard.Change{shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Front: controller}) })}}, up, health.Ready},
-		{"named, and not there", []shard.Change{absent, shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Front: controller}) })}}, down, health.FrontMissing},
+		{"named, none ready", []shard.Change{shard.StandbySet{Service: front("10.0.0.1")}, shard.ServiceSet{Service: shop(func(r *shard.Routing) { r.Front = controller })}}, down, health.FrontDown},
+		{"named, and nothing is known of it", []shard.Change{shard.ServiceSet{Service: shop(func(r *shard.Routing) { r.Front = controller })}}, up, health.Ready},
+		{"named, and not there", []shard.Change{absent, shard.ServiceSet{Service: shop(func(r *shard.Routing) { r.Front = controller })}}, down, health.FrontMissing},
 		{"named, ready; the address is another's that isn't", []shard.Change{
 			shard.StandbySet{Service: front("10.0.0.1")}, shard.SliceSet{Slice: slice(controller, ready(""))},
 			shard.ServiceSet{Service: service(snapshot.Key{Namespace: "ingress", Name: "other"}, "192.0.2.1")},
-			shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Front: controller}) })},
+			shard.ServiceSet{Service: shop(func(r *shard.Routing) { r.Front = controller })},
 		}, up, health.Ready},
 		{"named by its class", []shard.Change{absent,
 			shard.ClassSet{Class: shard.Class{Key: shard.ClassKey{Kind: shard.Ingress, Name: "nginx"}, Front: controller}},
-			shard.ServiceSet{Service: shop(func(o *shard.Service) { o.Route(shard.Routing{Class: "nginx"}) })},
+			shard.ServiceSet{Service: shop(func(r *shard.Routing) { r.Class = "nginx" })},
 		}, down, health.FrontMissing},
 		{"named by the class that counts for all, later", []shard.Change{absent,
 			shard.ClassSet{Class: shard.Class{Key: shard.ClassKey{Kind: shard.Ingress, Name: "nginx"}, Default: true, Front: controller}},

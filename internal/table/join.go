@@ -19,7 +19,7 @@ func newMember(c shard.Cluster) *member {
 	m := &member{
 		Cluster:      c,
 		nodes:        map[string]node{},
-		slices:       map[shard.SliceKey]snapshot.Key{},
+		slices:       map[shard.SliceKey]*service{},
 		fronts:       map[snapshot.Key][]snapshot.Key{},
 		seen:         map[string]int{},
 		astray:       map[string]bool{},

@@ -50,7 +50,7 @@ type member struct {
 	doubted bool          // some of what was known of it was lost: what isn't there may be
 	settled bool          // was listed at an earlier publication: what changes now is news
 	nodes   map[string]node
-	slices  map[shard.SliceKey]snapshot.Key
+	slices  map[shard.SliceKey]*service
 	fronts  map[snapshot.Key][]snapshot.Key // Service to the Ingresses that lead to it
 	seen    map[string]int                  // zone label of endpoints, and how often
 	outside map[string]bool                 // places that it may not be in, and has nodes in
@@ -63,7 +63,8 @@ type member struct {
 	standby   map[snapshot.Key]*shard.Service // Services that aren't exported
 	classes   map[shard.ClassKey]snapshot.Key // of those that name one, the Service in front
 	defaults  map[shard.FrontendKind]string   // the class of what names none
-	announced map[shard.Entry][]snapshot.Key  // by what is announced, who does
+	announced map[shard.Entry][]snapshot.Key  // by what is announced, who does, but for Services
+	doors     map[shard.Entry][]snapshot.Key  // the same of Services; nil until somebody asks what stands in front
 	named     map[snapshot.Key][]snapshot.Key // Service to the objects that it is named to be in front of
 }
 

@@ -605,7 +605,7 @@ func (t *Table) unlink(cluster int, o *shard.Service) {
 func (t *Table) setSlice(cluster int, sl *shard.Slice) {
 	m := t.members[cluster]
 	k := sl.Of()
-	if was, ok := m.slices[sl.Key]; ok && was != k {
+	if was, ok := m.slices[sl.Key]; ok && was.key != k {
 		t.dropSlice(cluster, sl.Key) // it has been given to another Service
 	}
 	s := t.row(k)
@@ -624,24 +624,24 @@ func (t *Table) setSlice(cluster int, sl *shard.Slice) {
 		t.countZones(cluster, p.slices[i].Endpoints, -1)
 		p.slices[i] = sl
 	}
-	m.slices[sl.Key] = s.key
+	m.slices[sl.Key] = s
 	t.countZones(cluster, sl.Endpoints, 1)
 	t.touch(cluster, s.key)
 }
 
 func (t *Table) dropSlice(cluster int, key shard.SliceKey) {
 	m := t.members[cluster]
-	k, ok := m.slices[key]
-	if !ok {
+	s := m.slices[key]
+	if s == nil {
 		return
 	}
 	delete(m.slices, key)
-	p := t.piece(cluster, k)
+	p := s.pieces[cluster]
 	i := slices.IndexFunc(p.slices, func(o *shard.Slice) bool { return o.Key == key })
 	t.countZones(cluster, p.slices[i].Endpoints, -1)
 	p.slices = slices.Delete(p.slices, i, i+1)
-	t.touch(cluster, k)
-	t.sweep(cluster, k)
+	t.touch(cluster, s.key)
+	t.sweep(cluster, s.key)
 }
 
 // countZones counts the zones that endpoints tell of: a zone with endpoints is one of
