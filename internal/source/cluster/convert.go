@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -45,6 +44,7 @@ type draft struct {
 
 // done is what has been made, and what is wrong about it.
 func (d *draft) done() (*shard.Service, []string) {
+	d.Ports = portLists.of(d.Ports)
 	d.Route(d.Routing)
 	return d.Service, d.problems
 }
@@ -490,7 +490,7 @@ func slice(o *discoveryv1.EndpointSlice, pods bool) (*shard.Slice, bool) {
 	if len(few) < len(o.Endpoints) {
 		few = slices.Clone(few) // let go of the longer array
 	}
-	s.Endpoints = few
+	s.Endpoints, s.Ports = endpointLists.of(few), portLists.of(s.Ports)
 	return s, true
 }
 
@@ -580,7 +580,3 @@ func node(name string, labels map[string]string, conditions []corev1.NodeConditi
 	})
 	return shard.Node{Name: name, Region: first(regionLabels), Zone: first(zoneLabels), NotReady: lost}
 }
-
-// intern gives one copy of a string that comes again and again: namespaces, ports
-// and zones in every object, names of Services in every cluster.
-func intern(s string) string { return unique.Make(s).Value() }
