@@ -16,8 +16,8 @@ func TestShared(t *testing.T) {
 	if &a[0] != &b[0] {
 		t.Error("two copies of one list")
 	}
-	if more := append(b, port("metrics")); len(more) != 2 || len(lists.of(a)) != 1 || &more[0] == &a[0] {
-		t.Error("who adds to a list adds to everybody's")
+	if cap(a) != 1 {
+		t.Error("who adds to a list writes into everybody's")
 	}
 	two := []shard.Port{port("http"), port("metrics")}
 	if got := lists.of(two); !slices.Equal(got, two) || len(lists.of(nil)) > 0 {
