@@ -129,10 +129,13 @@ func (f *Federation) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 		return dns.RcodeSuccess, w.WriteMsg(m)
 	}
 	m, label := (*dns.Msg)(nil), zone.Outcome{}
-	if !sound || !whole {
+	switch {
+	case !sound || !whole:
 		q.Network = nil // what isn't understood isn't sent back
 		m, label = q.Refuse(dns.RcodeFormatError)
-	} else {
+	case f.byTCP(ctx, d, state):
+		m, label = q.Current()
+	default:
 		m, label = q.Meta()
 	}
 	if m != nil {

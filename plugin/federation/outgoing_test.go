@@ -119,6 +119,47 @@ func TestOutgoing(t *testing.T) {
 	}
 }
 
+// A datagram is a taker of one.
+type datagram struct{ taker }
+
+func (s *datagram) RemoteAddr() net.Addr {
+	return &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
+}
+
+// Who asks for a difference in a datagram, as NSD does where it is told to (request-xfr: UDP), is told that there is one by TCP.
+func TestDifferenceByUDP(t *testing.T) {
+	w := shop(t)
+	f := w.serving("federation fed {\n" + both + "transfer 127.0.0.1\n}")
+	for _, tt := range []struct {
+		what  string
+		zone  string
+		qtype uint16
+		rules map[*zone.Domain][]transferRule
+		rcode int
+		soas  int
+	}{
+		{"of the zone", "example.com.", dns.TypeIXFR, f.transfers.rules, dns.RcodeSuccess, 1},
+		{"to who may not have it", "example.com.", dns.TypeIXFR, nil, dns.RcodeRefused, 0},
+		{"of what is no zone", "below.example.com.", dns.TypeIXFR, f.transfers.rules, dns.RcodeRefused, 0},
+		{"of all of it", "example.com.", dns.TypeAXFR, f.transfers.rules, dns.RcodeRefused, 0},
+	} {
+		f.transfers.rules = tt.rules
+		ask := new(dns.Msg).SetIxfr(tt.zone, 1, ".", ".")
+		ask.Question[0].Qtype = tt.qtype
+		s := &datagram{taker{takes: 1}}
+		if _, err := (&edge{f, f}).ServeDNS(t.Context(), s, ask); err != nil || len(s.got) != 1 {
+			t.Fatalf("%s: %v, %v", tt.what, s.got, err)
+		}
+		m := s.got[0]
+		if m.Rcode != tt.rcode || len(m.Answer) != tt.soas {
+			t.Errorf("%s: %v", tt.what, m)
+		}
+		if tt.soas > 0 && m.Answer[0].(*dns.SOA).Serial != f.Current.Load().Serial {
+			t.Errorf("%s: the serial isn't the one that is answered: %v", tt.what, m)
+		}
+	}
+}
+
 // Who comes when there are too many waits for a while; those of one network keep no other out.
 func TestSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -71,6 +71,19 @@ func transferOf(state request.Request) bool {
 	return (t == dns.TypeAXFR || t == dns.TypeIXFR) && state.Proto() != "udp"
 }
 
+// byTCP says whether who may have a domain asks for a difference in a datagram: that doesn't fit, and one record says so.
+func (f *Federation) byTCP(ctx context.Context, d *zone.Domain, state request.Request) bool {
+	if state.QType() != dns.TypeIXFR || string(d.Name) != state.Name() || !f.transfers.allowed(ctx, d, state) {
+		return false
+	}
+	select {
+	case <-f.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // transfer hands a domain to who may have it.
 func (f *Federation) transfer(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, d *zone.Domain) (int, error) {
 	select {

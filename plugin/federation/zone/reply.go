@@ -45,6 +45,14 @@ func (q *Query) Meta() (*dns.Msg, Outcome) {
 	return nil, Outcome{}
 }
 
+// Current answers a difference that is asked for in a datagram with the SOA record alone: who has an older one comes by TCP
+// (RFC 1995 section 2).
+func (q *Query) Current() (*dns.Msg, Outcome) {
+	m := q.Message()
+	m.Answer = []dns.RR{q.Static.serialized(q.Snapshot.Serial, false)}
+	return m, Outcome{Success, ApexScope}
+}
+
 // Refuse answers with nothing but a response code.
 func (q *Query) Refuse(rcode int) (*dns.Msg, Outcome) {
 	m := q.Message()
