@@ -91,7 +91,11 @@ func (c *publisher) run(ctx context.Context) error {
 		return advice.Errorf("it needs transfer ADDRESS, or transfer * key NAME, in its Corefile", "fedns %s: the domain %s can't be transferred: %w", c.from, c.domain, err)
 	}
 	if err := p.Load(ctx); err != nil {
-		return advice.Errorf("what is there has to be known: let the key have the zone (allow-transfer)", "server %s: the zone %s can't be transferred: %w", c.to, zone, err)
+		hint := "what is there has to be known: the server has to be reached, and to hand the zone out (allow-transfer)"
+		if publish.Unwilling(err) {
+			hint = "what is there has to be known: let the key have the zone (allow-transfer)"
+		}
+		return advice.Errorf(hint, "server %s: the zone %s can't be transferred: %w", c.to, zone, err)
 	}
 	others := func(group string) bool { // a static record, a host, or another federation's
 		labels := strings.Split(group, ".")

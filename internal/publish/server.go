@@ -35,13 +35,16 @@ const (
 type Refusal struct {
 	Rcode, TSIG int
 	Signed      bool // the message was
+	Transfer    bool // of the zone was asked for
 }
 
 func (r *Refusal) Error() string {
 	s := "it answers " + dns.RcodeToString[r.Rcode]
 	switch {
 	case r.TSIG != dns.RcodeSuccess:
-		s += fmt.Sprintf(" (TSIG %s: the key's name, secret and algorithm have to be the same there, and the clocks)", dns.RcodeToString[r.TSIG])
+		s += fmt.Sprintf(" (TSIG %s: the key's name and secret have to be the same there, the algorithm hmac-sha256, and the clocks alike)", dns.RcodeToString[r.TSIG])
+	case r.Rcode == dns.RcodeRefused && r.Transfer:
+		s += " (does it let this key, or this address, have the zone?)"
 	case r.Rcode == dns.RcodeRefused:
 		s += " (does it let this key, or this address, update these names?)"
 	case r.Rcode == dns.RcodeNotAuth && r.Signed: // PowerDNS says no more of a signature that it doesn't take
@@ -187,14 +190,31 @@ func (s *Server) transfer(ctx context.Context) (out []dns.RR, err error) {
 		out = append(out, e.RR...)
 	}
 	if err != nil {
-		return nil, err
+		return nil, s.refused(ctx, err)
 	}
 	return out, nil
 }
 
-// Unwilling says whether an error of a transfer is that the server won't: miekg/dns knows no more than the text.
+// refused is the server's no, if the error of a transfer is one. Of the response code miekg/dns tells in the text only, and of what
+// is wrong with the key nothing at all: a question that is signed with it is answered the same.
+func (s *Server) refused(ctx context.Context, err error) error {
+	no := &Refusal{Signed: s.Key != "", Transfer: true}
+	if _, other := fmt.Sscanf(err.Error(), "dns: bad xfr rcode: %d", &no.Rcode); other == nil {
+		err = no
+	} else if !errors.Is(err, dns.ErrAuth) {
+		return err
+	}
+	var why *Refusal
+	if _, asked := s.Serial(ctx); errors.As(asked, &why) && why.TSIG != dns.RcodeSuccess {
+		return why
+	}
+	return err
+}
+
+// Unwilling says whether an error of a transfer is that the server won't hand the zone out: with a key that it takes.
 func Unwilling(err error) bool {
-	return strings.HasPrefix(err.Error(), "dns: bad xfr rcode") || errors.Is(err, dns.ErrSoa)
+	var no *Refusal
+	return errors.As(err, &no) && no.TSIG == dns.RcodeSuccess || errors.Is(err, dns.ErrSoa)
 }
 
 // Records gives the records of a domain by transfer, as whoever publishes has them from a fedns.

@@ -158,7 +158,7 @@ func TestBadTime(t *testing.T) {
 		no   Refusal
 		want string
 	}{
-		{Refusal{Rcode: dns.RcodeNotAuth, TSIG: dns.RcodeBadTime, Signed: true}, "NOTAUTH (TSIG BADTIME: the key's name, secret and algorithm have to be the same there, and the clocks)"},
+		{Refusal{Rcode: dns.RcodeNotAuth, TSIG: dns.RcodeBadTime, Signed: true}, "NOTAUTH (TSIG BADTIME: the key's name and secret have to be the same there, the algorithm hmac-sha256, and the clocks alike)"},
 		{Refusal{Rcode: dns.RcodeNotAuth, Signed: true}, "the same time?"},
 		{Refusal{Rcode: dns.RcodeNotAuth}, "(is it the primary of the zone?)"},
 	} {

@@ -3,7 +3,6 @@ package federation
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -235,7 +234,7 @@ func (f *Federation) keep(ctx context.Context, index int, d *zone.Domain, to pub
 			case ctx.Err() != nil:
 				return
 			default:
-				blind := guess != nil && refuses(err)
+				blind := guess != nil && publish.Unwilling(err)
 				if wrong = err.Error(); blind {
 					wrong = ""
 				}
@@ -346,10 +345,4 @@ func route(g zone.Group, p snapshot.Policy, to publishing) (r publish.Routing, l
 		limit = "policy " + p.Choice.String() + ": every client gets every address there: " + why
 	}
 	return r, limit
-}
-
-// refuses says whether a server has said that it won't hand out what it has, rather than nothing.
-func refuses(err error) bool {
-	var no *publish.Refusal
-	return errors.As(err, &no) || publish.Unwilling(err)
 }
