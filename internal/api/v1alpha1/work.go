@@ -28,6 +28,7 @@ const LongestManifest = 600000
 // +kubebuilder:printcolumn:name="Asked",type=integer,JSONPath=`.spec.sequence`,description="Which step was asked for last."
 // +kubebuilder:printcolumn:name="Done",type=integer,JSONPath=`.status.sequence`,description="Which step was done last."
 // +kubebuilder:printcolumn:name="Error",type=string,JSONPath=`.status.error`,description="Why that failed."
+// +kubebuilder:validation:XValidation:rule="!has(self.status) || !has(self.status.sequence) || self.status.sequence <= self.spec.sequence",message="no step is done that wasn't asked for"
 type Work struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -553,8 +554,12 @@ func hostile(t *testing.T, w *world) {
 	if err := says(v1alpha1.Works, work, map[string]any{"observed": strings.Repeat("x", v1alpha1.LongestManifest+1)}); err == nil {
 		t.Error("a status may be of any size")
 	}
+	// Else what is asked for would have been done already, for ever.
+	if err := says(v1alpha1.Works, work, map[string]any{"sequence": int64(math.MaxInt64)}); err == nil {
+		t.Error("a step is done that nobody has asked for")
+	}
 	for _, status := range []map[string]any{
-		{"sequence": int64(1) << 60, "observed": "{"},
+		{"observed": "{"},
 		{"sequence": int64(1), "observed": `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"key","namespace":"kube-system"}}`},
 		{"observed": `{"metadata":{"name":"web","namespace":"shop","uid":"x","labels":{"fedns.io/managed-by":"fedsync"},"annotations":{"fedns.io/federation":"prod"},"resourceVersion":"99999999999999999999"},"spec":{"replicas":1000000},"status":{"replicas":1000000,"readyReplicas":1000000}}`},
 	} {
