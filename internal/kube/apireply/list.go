@@ -101,8 +101,14 @@ func (l *List) body(ctx context.Context, r io.Reader) ([]byte, error) {
 		}
 		l.large = true
 	}
-	_, err := b.ReadFrom(r)
-	return b.Bytes(), err
+	// In a few steps up to the bound, where a buffer that doubles would have twice of it at the end, and as much on the way.
+	for most := l.bounds().Answer + 1; ; {
+		room := min(4*int64(b.Len()), max(most-int64(b.Len()), 1))
+		b.Grow(int(room) + bytes.MinRead)
+		if n, err := b.ReadFrom(io.LimitReader(r, room)); err != nil || n < room {
+			return b.Bytes(), err
+		}
+	}
 }
 
 // take notes what a page is, as far as it can be said before it is decoded.
