@@ -65,7 +65,8 @@ type Answer struct {
 	Service       *snapshot.Service // nil where the name is no service's
 	TTL           uint32            // of every record, in seconds
 	Normal        uint32            // what that is when nothing has changed lately, and nobody is silent
-	Endless       bool              // any name of its kind has one like it: a wildcard's, or of a scope that is taken for one
+	Endless       bool              // any name of its kind has one like it: of a scope that is taken for one
+	Wildcard      bool              // it is that of a wildcard, which stands below the labels that exist: Depth of them
 	Target        bool              // there is a host behind the name: addresses to add to SRV records, or to speak of in HINFO
 	Why           string            // the reason, where there is no record
 	Stale         bool              // a shard that is or could be in it is only last known to be so
@@ -129,13 +130,22 @@ func Resolve(s *snapshot.Snapshot, members []Member, labels []string, t Type, no
 	}
 	for _, m := range members {
 		if f := s.Federations[m.Index]; f.Name == p.Federation {
-			return inside(f, m, p, t, now)
+			a := inside(f, m, p, t, now)
+			if a.Outcome == NameError && len(members) > 1 {
+				a.Depth = max(a.Depth, beside(s, members, &p))
+			}
+			return a
 		}
 	}
-	// Another federation. The names above it may exist all the same.
+	a := Answer{Path: p, Depth: beside(s, members, &p), Why: "no federation of this name"}
+	a.Outcome = a.missing(s, members)
+	return a
+}
+
+// beside is how many of the labels behind a federation's exist, whichever federation has names there.
+func beside(s *snapshot.Snapshot, members []Member, p *Path) int {
 	a := above(s, members, Path{Kind: p.Kind, hasKind: true, Scope: p.Scope})
-	depth := a.Depth
-	return Answer{Outcome: a.missing(s, members), Path: p, Depth: depth, Why: "no federation of this name"}
+	return a.Depth
 }
 
 // above answers for names that stop before a federation: empty non-terminals, or
