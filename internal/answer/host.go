@@ -47,7 +47,7 @@ func (a Answer) OrHost(s *snapshot.Snapshot, members []Member, name string, labe
 	}
 	if a.Outcome == NameError && depth >= max(a.Depth, static) {
 		if h, ok := hosted(s, members, encloser, true, t, now); ok {
-			h.Endless = true
+			h.Wildcard, h.Depth = true, depth
 			if unsure(s, members, name, encloser) {
 				h.Degrade()
 				h.Awaits = cmp.Or(h.Awaits, string(health.NotAttached))

@@ -10,6 +10,7 @@ type hosts struct {
 	exact trie[string, *Service]
 	wild  trie[string, *Service] // those that begin with an asterisk, by what stands behind it
 	above trie[string, int]      // how many there are at a name and below it
+	order order                  // their names
 }
 
 // wildcard is how a host begins that stands for all names below what follows.
@@ -35,6 +36,27 @@ func (f *Federation) Wildcard(name string) *Service {
 func (f *Federation) Hosted(name string) bool {
 	n, _ := f.hosts.above.get(hash(name), name)
 	return n > 0
+}
+
+// Around are the labels right below encloser at which, or below which, hosts stand, that are right before and right behind the one of
+// name: a name below encloser where none stands. "": there is none.
+func (f *Federation) Around(name, encloser string) (before, behind string) {
+	before, behind = f.hosts.order.around(name)
+	return below(before, encloser), below(behind, encloser)
+}
+
+// below is the label right below encloser of a name; "": it isn't below.
+func below(name, encloser string) string {
+	if encloser != "" {
+		var in bool
+		if name, in = strings.CutSuffix(name, encloser); !in {
+			return ""
+		}
+		if name, in = strings.CutSuffix(name, "."); !in {
+			return ""
+		}
+	}
+	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
 // HostCount is the number of hosts.
@@ -89,6 +111,7 @@ func (e *Edit) setHost(s *Service) {
 	t.set(e.owner, hash(name), name, s)
 	if old == nil {
 		e.next.hosts.raise(e.owner, s.Key.Name, 1)
+		e.next.hosts.order.add(e.owner, s.Key.Name)
 	}
 }
 
@@ -114,6 +137,7 @@ func (e *Edit) removeHost(k Key) {
 	t, name := e.next.hosts.tree(k.Name)
 	t.remove(e.owner, hash(name), name)
 	e.next.hosts.raise(e.owner, k.Name, -1)
+	e.next.hosts.order.remove(e.owner, k.Name)
 }
 
 // tree is where a host is found, and by what.

@@ -7,6 +7,7 @@ package topology
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"unique"
 
@@ -99,6 +100,7 @@ type Map struct {
 	regions map[string]Place // canonical, without a zone
 	zones   map[Place]Place  // canonical
 	short   map[string]Place // by zone, where one region has it; canonical
+	labels  []string         // of regions and zones, sorted
 }
 
 // New makes the map of the places of all members. A zone that stands in two
@@ -121,12 +123,30 @@ func New(places []Place) *Map {
 		}
 		m.short[p.Zone] = p
 	}
+	m.labels = slices.AppendSeq(slices.Collect(maps.Keys(m.regions)), maps.Keys(m.short))
+	slices.Sort(m.labels)
+	m.labels = slices.Compact(m.labels)
 	for z := range m.short {
 		if _, region := m.regions[z]; twice[z] || region {
 			delete(m.short, z)
 		}
 	}
 	return m
+}
+
+// Around are the labels of regions and zones that are right before a label and right behind it; "": there is none.
+func (m *Map) Around(label string) (before, behind string) {
+	i, own := slices.BinarySearch(m.labels, label)
+	if i > 0 {
+		before = m.labels[i-1]
+	}
+	if own {
+		i++
+	}
+	if i < len(m.labels) {
+		behind = m.labels[i]
+	}
+	return before, behind
 }
 
 // Scope finds the scope that labels of a name spell: "ZONE.REGION", "REGION" or

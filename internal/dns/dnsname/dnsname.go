@@ -139,6 +139,28 @@ func Label(s string) (string, error) {
 	return s, nil
 }
 
+// Compare puts names into canonical order (RFC 4034 section 6.1): by their labels, from the right. Both are in lower case, without
+// escapes, and both end with a dot, or neither.
+func Compare(a, b string) int {
+	i, j := len(a), len(b)
+	for i > 0 && j > 0 && a[i-1] == b[j-1] {
+		i, j = i-1, j-1
+	}
+	switch { // one is above the other
+	case i == 0 && j == 0:
+		return 0
+	case i == 0 && b[j-1] == '.':
+		return -1
+	case j == 0 && a[i-1] == '.':
+		return 1
+	}
+	end := strings.IndexByte(a[i:], '.') // of the labels that differ
+	if end < 0 {
+		end = len(a) - i
+	}
+	return strings.Compare(a[strings.LastIndexByte(a[:i], '.')+1:i+end], b[strings.LastIndexByte(b[:j], '.')+1:j+end])
+}
+
 // Lower maps ASCII letters to lower case and leaves every other byte alone: DNS
 // compares names so (RFC 4343), and strings.ToLower would fold Unicode too.
 func Lower(s string) string {

@@ -1,6 +1,7 @@
 package dnsname
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -108,4 +109,19 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q is not under itself: %q %v", n, rel, ok)
 		}
 	})
+}
+
+// The names of RFC 4034 section 6.1 that need no escapes, and more, are in their order, whichever two are compared.
+func TestCompare(t *testing.T) {
+	sorted := []string{"example.", "a.example.", "yljkjljk.a.example.", "z.a.example.", "zabc.a.example.", "a-b.example.", "ab.example.", "z.ab.example.", "z.example.", "*.z.example.", "x.*.z.example.", "-.z.example.", "a.example2."}
+	for i, a := range sorted {
+		for j, b := range sorted {
+			if got := Compare(a, b); got != cmp.Compare(i, j) {
+				t.Errorf("%s, %s: %d", a, b, got)
+			}
+			if a, b := strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."); Compare(a, b) != cmp.Compare(i, j) {
+				t.Errorf("%s, %s: %d", a, b, Compare(a, b))
+			}
+		}
+	}
 }

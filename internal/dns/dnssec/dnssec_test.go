@@ -198,6 +198,38 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// Around a label that doesn't exist, one is the first behind another, and one the last of all, however much room there is.
+func TestSiblings(t *testing.T) {
+	long := string(bytes.Repeat([]byte("x"), 62))
+	for _, tt := range []struct {
+		label string
+		above int
+		want  string
+	}{
+		{"", 13, "\x00"},
+		{"a", 13, "a\x00"},
+		{long, 13, long + "\x00"},
+		{long + "a", 13, long + "b"},
+		{long + "@", 13, long + "["},
+		{long + "\xff", 13, long[1:] + "y"},
+		{"abc", 251, "abd"}, // as long as it can be
+		{"ab\xff", 251, "ac"},
+	} {
+		if got, ok := Behind([]byte("-"), tt.label, tt.above); !ok || string(got) != "-"+tt.want {
+			t.Errorf("behind %q: %q, %v, want %q", tt.label, got, ok, tt.want)
+		}
+	}
+	if got, ok := Behind(nil, string(bytes.Repeat([]byte{0xff}, 63)), 13); ok {
+		t.Errorf("behind the last: %q", got)
+	}
+	if got := len(Last(nil, 13)); got != 63 {
+		t.Errorf("%d bytes", got)
+	}
+	if got := len(Last(nil, 250)); got != 4 {
+		t.Errorf("%d bytes", got)
+	}
+}
+
 func TestBitmap(t *testing.T) {
 	if got, want := Bitmap(nil, []uint16{TypeNSEC, 1, TypeRRSIG}), []byte{0, 6, 0x40, 0, 0, 0, 0, 3}; !bytes.Equal(got, want) {
 		t.Errorf("%x, want %x", got, want)

@@ -107,6 +107,7 @@ func (r *Reply) Begin(p []byte, q *Question, size int, x *Extras) {
 // stand has records be of another name.
 func (r *Reply) stand(n *Name, base int) {
 	r.n, r.base, r.mark = n, base, mark{owner: uint16(base)}
+	r.endless, r.wild, r.types, r.apex = false, -1, nil, false
 }
 
 // In says in which domain the name is that records are of. It is false where the answer has ended: there is no
@@ -140,7 +141,9 @@ func (r *Reply) note(a *answer.Answer, x *Extras) {
 // End completes the answer, and gives it. Of the header RD and CD are the question's, as
 // BIND and NSD have it; Z, RA and AD are 0.
 func (r *Reply) End() []byte {
-	r.sign()
+	if r.sign() {
+		r.prove()
+	}
 	flags := byte(0x80) // QR
 	if r.authority {
 		flags |= 0x04
@@ -172,6 +175,9 @@ func (r *Reply) End() []byte {
 func (r *Reply) Fail() {
 	r.b, r.an, r.ns, r.ar, r.cut = r.b[:r.q.end], 0, 0, 0, false
 	r.authority, r.rcode, r.signer = false, ServFail, nil
+	if r.work != nil {
+		r.work.gaps = r.work.gaps[:0]
+	}
 }
 
 // Refuse writes an answer that only says what is wrong with the question. It has no

@@ -29,6 +29,7 @@ type signing struct {
 	start   int     // where it begins
 	open    int     // where the records begin that aren't signed
 	endless bool    // there is no end of names such as the one that records are of
+	wild    int     // its label that the wildcard stands in the place of which it is one of; -1: of none
 	normal  uint32  // the TTL of what the federations have, when
 	reduced uint32  // this one may be a shorter one for a while
 	types   []uint16
@@ -44,6 +45,19 @@ type signingWork struct {
 	names  []byte
 	pieces []piece
 	types  []uint16
+	star   []byte
+	gaps   []gap
+}
+
+// A gap is where nothing stands below a name but its wildcard, which is proven by an NSEC record: of a name in it that is right
+// behind one that stands, with the types that the wildcard has, since it is one of its names itself. It is the same
+// for all names in the gap, and is signed once.
+type gap struct {
+	signer         *dnssec.Signer
+	ttl            uint32
+	encloser       int    // where the name stands in the answer that it is below
+	before, behind string // labels that exist; "": there are none
+	types          []uint16
 }
 
 // A piece is a record that was written.
@@ -58,7 +72,10 @@ type piece struct {
 
 // begun is the state at the beginning of an answer, behind a question that ends at a place.
 func (s *signing) begun(end int, now uint32) signing {
-	return signing{now: now, start: end, open: end, work: s.work}
+	if s.work != nil {
+		s.work.gaps = s.work.gaps[:0]
+	}
+	return signing{now: now, start: end, open: end, wild: -1, work: s.work}
 }
 
 // by has what follows be signed as a domain is.
@@ -73,7 +90,7 @@ func (r *Reply) by(d *Domain) {
 
 // section ends the one that is written and begins another. It is false where the answer ends.
 func (r *Reply) section(next section) bool {
-	if !r.sign() {
+	if !r.sign() || !r.prove() {
 		return false
 	}
 	r.part, r.start = next, len(r.b)
@@ -83,9 +100,88 @@ func (r *Reply) section(next section) bool {
 // Exist says which types of static records the name has that is going to be denied: at the domain's own, there are more.
 func (r *Reply) Exist(types []uint16, apex bool) { r.types, r.apex = types, apex }
 
-// Endless says that there is no end of names such as the one that records are of: it is one of those
-// that a wildcard stands for.
+// Signing says whether what is written is signed.
+func (r *Reply) Signing() bool { return r.signer != nil }
+
+// Endless says that there is no end of names such as the one that records are of, and that each is signed by itself.
 func (r *Reply) Endless() { r.endless = true }
+
+// Wildcard says that records of the name are those of the wildcard that stands in the place of a label and those before it, and that there are none
+// between two labels there, in wire form; "": before all, or behind. They are signed as the wildcard's (RFC 4035 section 3.1.3.3),
+// with the proof that nothing is closer. a is what the federations have for it.
+func (r *Reply) Wildcard(label int, before, behind string, a *answer.Answer) {
+	w := r.work
+	w.names, _ = dnssec.Behind(w.names[:0], before, r.length(label+1, r.n.count)+1)
+	if string(w.names) == r.n.labels[label] {
+		r.endless = true // it is where the gap begins
+		return
+	}
+	r.wild = label
+	n := len(w.gaps)
+	w.gaps = slices.Grow(w.gaps, 1)[:n+1]
+	w.gaps[n] = gap{r.signer, r.soaNow().negative(), r.base + int(r.n.starts[label+1]), before, behind, r.exist(w.gaps[n].types[:0], a)}
+}
+
+// prove writes and signs what proves that nothing is closer than the wildcards of which records were written. It is false where the answer ends.
+func (r *Reply) prove() bool {
+	if r.work == nil || len(r.work.gaps) == 0 || r.cut {
+		return true
+	}
+	w, signer := r.work, r.signer
+	r.part, r.start = authority, len(r.b)
+	for i := range w.gaps {
+		g := &w.gaps[i]
+		if slices.ContainsFunc(w.gaps[:i], func(o gap) bool { return r.same(&o, g) }) {
+			continue
+		}
+		r.signer = g.signer
+		if !r.gap(g) || !r.sign() {
+			return false
+		}
+	}
+	w.gaps, r.signer = w.gaps[:0], signer
+	return true
+}
+
+// same says whether two gaps are one.
+func (r *Reply) same(a, b *gap) bool {
+	if a.before != b.before || a.signer != b.signer {
+		return false
+	}
+	w := r.work
+	w.names, w.star = r.expand(w.names[:0], a.encloser), r.expand(w.star[:0], b.encloser)
+	return bytes.Equal(w.names, w.star)
+}
+
+// gap writes the record of one. It is false if it doesn't fit.
+func (r *Reply) gap(g *gap) bool {
+	began, w := len(r.b), r.work
+	w.names = r.expand(w.names[:0], g.encloser)
+	r.b = append(r.b, 0)
+	r.b, _ = dnssec.Behind(r.b, g.before, len(w.names))
+	r.b[began] = byte(len(r.b) - began - 1)
+	r.pointer(g.encloser)
+	r.fields(dnssec.TypeNSEC, g.ttl)
+	at := len(r.b)
+	if r.b = append(append(r.b, 0), g.behind...); g.behind == "" {
+		r.b = dnssec.Last(r.b, len(w.names))
+	}
+	r.b[at] = byte(len(r.b) - at - 1)
+	r.b = append(r.b, w.names...)
+	r.bitmap(g.types)
+	if !r.end() {
+		r.truncate(began)
+		return false
+	}
+	r.ns++
+	return true
+}
+
+// bitmap ends an NSEC record with the types that there are, beside its own and that of its signature.
+func (r *Reply) bitmap(types []uint16) {
+	var few [32]uint16
+	r.b = dnssec.Bitmap(r.b, append(append(few[:0], types...), dnssec.TypeRRSIG, dnssec.TypeNSEC))
+}
 
 // Keys writes the records of the domain's keys of a type, and says whether there are any.
 func (r *Reply) Keys(t uint16) bool {
@@ -124,6 +220,9 @@ func (r *Reply) deny(a *answer.Answer, serial uint32) {
 	}
 	r.work.types = types
 	owner := func() { r.pointer(int(r.owner)) }
+	if r.wild >= 0 {
+		owner = func() { r.b = append(r.b, 1, '*'); r.pointer(r.base + int(r.n.starts[r.wild+1])) }
+	}
 	if a.Outcome != answer.NameError && (r.q.Type == dnssec.TypeNSEC || r.q.Type == dnssec.TypeRRSIG) {
 		if r.nsec(owner, len(r.b), types) {
 			r.an++
@@ -175,9 +274,7 @@ func (r *Reply) nsec(owner func(), began int, types []uint16) bool {
 	w := r.work
 	w.names = r.expand(w.names[:0], at)
 	r.b = dnssec.Next(r.b, w.names)
-	w.types = append(w.types[:0], types...)
-	w.types = append(w.types, dnssec.TypeRRSIG, dnssec.TypeNSEC)
-	r.b = dnssec.Bitmap(r.b, w.types)
+	r.bitmap(types)
 	if !r.end() {
 		r.truncate(began)
 		return false
@@ -244,7 +341,12 @@ func (r *Reply) sign() bool {
 			continue
 		}
 		name := w.names[p.from:p.to]
-		w.set.Begin(name, p.t, r.original(p))
+		if own := p.owner == r.base; own && r.wild >= 0 {
+			w.star = append(append(w.star[:0], 1, '*'), name[r.n.starts[r.wild+1]:]...)
+			w.set.Begin(w.star, p.t, r.original(p))
+		} else {
+			w.set.Begin(name, p.t, r.original(p))
+		}
 		for j := i; j < len(w.pieces); j++ {
 			if o := &w.pieces[j]; o.t == p.t && bytes.Equal(w.names[o.from:o.to], name) {
 				o.done = true

@@ -103,7 +103,7 @@ func (r *Reply) Alias(ttl uint32, target []byte, sigs []Record, n *Name) bool {
 		return false
 	}
 	r.an += 1 + signed
-	if r.endless && !r.sign() {
+	if (r.endless || r.wild >= 0) && !r.sign() {
 		return false
 	}
 	r.stand(n, at)

@@ -79,6 +79,8 @@ func (z *Zone) node(name string) *node {
 	if label == "*" {
 		above.star = n
 	}
+	onWire := dnsname.Name(label + ".").Append(nil)
+	above.below = append(above.below, string(onWire[1:len(onWire)-1]))
 	return n
 }
 

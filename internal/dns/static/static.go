@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -34,6 +35,7 @@ type node struct {
 	cut   bool     // what is below isn't the domain's: it is delegated, or has moved
 	alias *alias   // of its CNAME or DNAME
 	star  *node    // the wildcard right below it; nil: there is none
+	below []string // the labels right below it of names that exist, sorted, on the wire
 	types []uint16 // of its sets, where it is the domain's to say
 }
 
@@ -62,6 +64,7 @@ func New(domain dnsname.Name, rrs []dns.RR) (*Zone, error) {
 	}
 	for name, n := range z.nodes {
 		n.know(name == string(domain))
+		slices.Sort(n.below)
 	}
 	return z, z.glue(leads)
 }
@@ -83,12 +86,12 @@ const (
 // A Found is what stands in a zone for a name.
 type Found struct {
 	Kind  Kind
-	Label int          // where in the name what was found stands
+	Label int          // where in the name what was found stands; of a wildcard's, what that is right below
 	Set   *message.Set // of Records, Alias (the CNAME record) and Moved (the DNAME record)
 	NS    *message.Set // of Referral
 	DS    *message.Set // of the same; nil: it isn't signed
 	Empty bool         // of NoData: the name exists only because names below it do
-	Types []uint16     // of NoData: what it has
+	Types []uint16     // of NoData and of a wildcard's: what there is
 	Wild  bool         // it is a wildcard's
 
 	alias *alias
@@ -115,25 +118,48 @@ func (z *Zone) Lookup(name string, labels []string, t uint16) Found {
 			return Found{Kind: Referral, Label: at, NS: ns, DS: n.set(dns.TypeDS)}
 		}
 	}
-	wild := at > 0
-	if wild {
+	found := Found{Kind: NoData, Label: at, Wild: at > 0}
+	if found.Wild {
 		if n = n.star; n == nil {
 			return Found{Kind: NoName}
 		}
+		found.Types = n.types
 	}
 	if !n.owner {
-		return Found{Kind: NoData, Empty: true, Wild: wild}
+		found.Empty = true
+		return found
 	}
 	if t == dns.TypeANY {
-		return Found{Kind: Any, Wild: wild}
+		found.Kind = Any
+		return found
 	}
 	if c := n.set(dns.TypeCNAME); c != nil && t != dns.TypeCNAME {
-		return Found{Kind: Alias, Set: c, alias: n.alias, Wild: wild}
+		found.Kind, found.Set, found.alias = Alias, c, n.alias
+		return found
 	}
 	if s := n.set(t); s != nil {
-		return Found{Kind: Records, Set: s, Wild: wild}
+		found.Kind, found.Set = Records, s
+		return found
 	}
-	return Found{Kind: NoData, Types: n.types, Wild: wild}
+	found.Types = n.types
+	return found
+}
+
+// Around are the labels, on the wire, right below a name that exist, which are right before and right behind one that doesn't. "": there
+// is none, or the name itself doesn't exist. The name is in lower case.
+func (z *Zone) Around(name, label string) (before, behind string) {
+	n := z.nodes[name]
+	if n == nil {
+		return "", ""
+	}
+	i, _ := slices.BinarySearch(n.below, label)
+	if i > 0 {
+		before = n.below[i-1]
+	}
+	if i < len(n.below) {
+		behind = n.below[i]
+	}
+	return before, behind
 }
 
 // closest walks down to a name, as far as names exist and, if that ends it, are the

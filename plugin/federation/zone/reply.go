@@ -156,27 +156,39 @@ func (q *Query) follow(ctx context.Context, m *dns.Msg, name string) (*dns.Msg, 
 	switch {
 	case q.proven(rest):
 		// Whoever signs that says what there isn't.
-		m.Rcode, m.Ns = rest.Rcode, rest.Ns
+		m.Rcode, m.Ns = rest.Rcode, append(m.Ns, rest.Ns...)
 		return m, Outcome{NoData, ApexScope}
 	case rest.Rcode == dns.RcodeNameError:
 		// A CNAME to a name that doesn't exist is NXDOMAIN with the CNAME (RFC 6604).
 		m.Rcode = dns.RcodeNameError
-		m.Ns = []dns.RR{q.Static.serialized(q.Snapshot.Serial, true)}
+		m.Ns = append(m.Ns, q.Static.serialized(q.Snapshot.Serial, true))
 		return m, Outcome{NXDomain, ApexScope}
 	case rest.Rcode == dns.RcodeSuccess && len(rest.Answer) == 0, !q.conclusive(m.Answer):
-		m.Ns = []dns.RR{q.Static.serialized(q.Snapshot.Serial, true)}
+		m.Ns = append(m.Ns, q.Static.serialized(q.Snapshot.Serial, true))
 		if !said {
 			q.explain(m, dns.ExtendedErrorCodeOther, noType)
 		}
 		return m, Outcome{NoData, ApexScope}
 	}
+	if q.Do() { // that nothing is closer than a wildcard
+		m.Ns = append(m.Ns, slices.DeleteFunc(rest.Ns, func(rr dns.RR) bool { return !denies(rr) })...)
+	}
 	return m, Outcome{Success, ApexScope}
+}
+
+// denies says whether a record proves what there isn't, or is the signature of one that does.
+func denies(rr dns.RR) bool {
+	t := rr.Header().Rrtype
+	if sig, ok := rr.(*dns.RRSIG); ok {
+		t = sig.TypeCovered
+	}
+	return t == dns.TypeNSEC || t == dns.TypeNSEC3
 }
 
 // proven says whether what is said of a name has a signed proof that there is nothing.
 func (q *Query) proven(rest *dns.Msg) bool {
 	return q.Do() && !slices.ContainsFunc(rest.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == q.QType() }) &&
-		slices.ContainsFunc(rest.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeNSEC || rr.Header().Rrtype == dns.TypeNSEC3 })
+		slices.ContainsFunc(rest.Ns, denies)
 }
 
 // conclusive says whether records answer the question, rather than only lead on

@@ -85,6 +85,9 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 		if a.Endless {
 			r.Endless()
 		}
+		if a.Wildcard {
+			r.wildcard(q, name, labels, len(labels)-a.Depth, nil, &a)
+		}
 		if do == lookUp {
 			if s = r.Static.Zone.Lookup(name, labels, q.Type); s.Kind == static.NoName {
 				do = r.Domain.without(name, &a)
@@ -104,6 +107,9 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 			}
 			r.Answer(&a, &r.Extras, r.Turn)
 			return r.came(q, do, &a, of, hops)
+		}
+		if s.Wild {
+			r.wildcard(q, name, labels, s.Label, s.Types, &answer.Answer{})
 		}
 		if end, ok := r.ends(q, &s, labels, hops); ok {
 			return end
@@ -137,9 +143,6 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 // ends writes what static records have where they lead nowhere else.
 func (r *Transaction) ends(q *message.Question, s *static.Found, labels []string, hops int) (out Result, ok bool) {
 	out = Result{Outcome: Outcome{Success, ApexScope}, Kinds: bypass.Found}
-	if s.Wild {
-		r.Endless()
-	}
 	switch {
 	case len(labels) == 0 && q.Type == dns.TypeSOA:
 		r.SOA(&r.Extras)

@@ -279,3 +279,57 @@ func TestZonemaster(t *testing.T) {
 		t.Errorf("it doesn't even find that this is loopback:\n%s", out)
 	}
 }
+
+// unbound answers what is below a wildcard by itself, out of one proof for many names, and what comes and goes there is
+// seen when that has ended: never anything bogus.
+func TestWildcardAggressively(t *testing.T) {
+	r := newTree(t)
+	addr := validator(t, r.anchor, map[string]string{"com": r.com + ":53", "example.com": r.example + ":53"})
+	const wild, own = "192.0.2.99", "192.0.2.77"
+	first := func(name string) string {
+		m := validated(t, addr, name+".example.com.", dns.TypeA)
+		if !m.AuthenticatedData {
+			t.Errorf("%s: isn't secure\n%v", name, m)
+		}
+		for _, rr := range m.Answer {
+			if a, ok := rr.(*dns.A); ok {
+				return a.A.String()
+			}
+		}
+		t.Errorf("%s: no address\n%v", name, m)
+		return ""
+	}
+	comes := func(names ...string) { // hosts, beside those of the others
+		rules := [][2]string{{"*.hosts.example.com", "six"}}
+		for _, n := range names {
+			rules = append(rules, [2]string{n + ".example.com", "own"})
+		}
+		place{"paris", "eu", []string{"eu-a"}}.write(t, r.dir, vector.Service("shop", "six", wild), vector.Slice("shop", "six", true, "eu-a"),
+			vector.Service("shop", "own", own), vector.Slice("shop", "own", true, "eu-a"), vector.Ingress("shop", "front", wild, rules[0]), vector.Ingress("shop", "single", own, rules[1:]...))
+		place{"york", "us", []string{"us-b"}}.write(t, r.dir)
+	}
+	rnd := rand.New(rand.NewPCG(rand.Uint64(), 0))
+	there := "hosts"
+	for i := range 6 {
+		there = fmt.Sprintf("n%d.hosts", 100*i)
+		comes(there, fmt.Sprintf("m%d.hosts", i), "deep.under.p.hosts")
+		server.Eventually(t, 30*time.Second, there+" is answered, and what is beside it", func() bool { return first(there) == own && first("x"+there) == wild })
+		for range 100 {
+			name := fmt.Sprintf("%c%d.hosts", 'a'+rnd.IntN(26), 1000+rnd.IntN(1000))
+			if got := first(name); got != wild {
+				t.Errorf("%s: %s", name, got)
+			}
+			if got := first(there); got != own {
+				t.Errorf("%s: %s", there, got)
+			}
+			for _, none := range []string{"p.hosts", "under.p.hosts", name + ".nowhere"} {
+				if m := validated(t, addr, none+".example.com.", dns.TypeA); !m.AuthenticatedData || len(m.Answer) > 0 {
+					t.Errorf("%s:\n%v", none, m)
+				}
+			}
+			if m := validated(t, addr, name+".example.com.", dns.TypeMX); !m.AuthenticatedData || len(m.Answer) > 0 {
+				t.Errorf("%s MX:\n%v", name, m)
+			}
+		}
+	}
+}
