@@ -30,7 +30,7 @@ func TestPullInPods(t *testing.T) {
 	home, far := bed.Clusters[0], bed.Clusters[1]
 	fedctl(t, home.Kubeconfig, "init", "prod", "--api", "home", "--dns-zone-name", "example.com")
 
-	far.Confine(t, home.Node)
+	far.Confine(t, home.Nodes[0].Address)
 	far.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: federation-system, labels: {pod-security.kubernetes.io/enforce: restricted}}\n")
 	join := func() {
 		t.Helper()

@@ -6,28 +6,27 @@ import (
 	"testing"
 )
 
-// down is the router's end of a cluster's link.
-func (c *Cluster) down() string { return fmt.Sprintf("down%d", c.number) }
-
-// Cut takes its link away, Join puts it back.
+// Cut takes the links of its nodes away, Join puts them back.
 func (c *Cluster) Cut(t testing.TB) {
 	t.Helper()
-	run(t, c.bed.netns, "ip", "link", "set", c.down(), "down")
+	for _, n := range c.Nodes {
+		run(t, n.netns, "ip", "link", "set", "up0", "down") // this end: the router's routes stay
+	}
 }
 
 // Join puts back what Cut took away.
 func (c *Cluster) Join(t testing.TB) {
 	t.Helper()
-	run(t, c.bed.netns, "ip", "link", "set", c.down(), "up")
-	for _, to := range []string{fmt.Sprintf("10.97.%d.0/24", c.number), fmt.Sprintf("10.%d.0.0/24", 100+c.number)} {
-		run(t, c.bed.netns, "ip", "route", "replace", to, "via", c.Node) // they went with the link
+	for _, n := range c.Nodes {
+		run(t, n.netns, "ip", "link", "set", "up0", "up")
+		run(t, n.netns, "ip", "route", "replace", "default", "via", n.up) // it went with the link
 	}
 }
 
 // Lose has its link lose so many packets of a hundred, in both directions; 0: none.
 func (c *Cluster) Lose(t testing.TB, percent int) {
 	t.Helper()
-	table := "loses" + c.down()
+	table := "loses" + c.Nodes[0].link
 	_, _ = try(c.bed.netns, "nft", "delete", "table", "ip", table) // there may be none
 	if percent == 0 {
 		return
@@ -35,7 +34,7 @@ func (c *Cluster) Lose(t testing.TB, percent int) {
 	run(t, c.bed.netns, "nft", "add", "table", "ip", table)
 	run(t, c.bed.netns, "nft", "add", "chain", "ip", table, "through", "{ type filter hook forward priority 0; }")
 	for _, way := range []string{"iifname", "oifname"} {
-		run(t, c.bed.netns, "nft", "add", "rule", "ip", table, "through", way, c.down(), "numgen", "random", "mod", "100", "<=", fmt.Sprint(percent-1), "counter", "drop")
+		run(t, c.bed.netns, "nft", "add", "rule", "ip", table, "through", way, c.Nodes[0].link, "numgen", "random", "mod", "100", "<=", fmt.Sprint(percent-1), "counter", "drop")
 	}
 }
 
@@ -44,9 +43,9 @@ func (c *Cluster) Lose(t testing.TB, percent int) {
 // packets otherwise.
 func (c *Cluster) Slow(t testing.TB, kbit int) {
 	t.Helper()
-	_, _ = try(c.bed.netns, "tc", "qdisc", "del", "dev", c.down(), "root") // there may be none
+	_, _ = try(c.bed.netns, "tc", "qdisc", "del", "dev", c.Nodes[0].link, "root") // there may be none
 	if kbit > 0 {
-		run(t, c.bed.netns, "tc", "qdisc", "add", "dev", c.down(), "root", "tbf", "rate", fmt.Sprintf("%dkbit", kbit), "burst", "8kb", "latency", "500ms")
+		run(t, c.bed.netns, "tc", "qdisc", "add", "dev", c.Nodes[0].link, "root", "tbf", "rate", fmt.Sprintf("%dkbit", kbit), "burst", "8kb", "latency", "500ms")
 	}
 }
 
@@ -54,9 +53,13 @@ func (c *Cluster) Slow(t testing.TB, kbit int) {
 // plugins for it.
 func (c *Cluster) Confine(t testing.TB, to ...string) {
 	t.Helper()
-	table := "confines" + c.down()
+	pods := fmt.Sprintf("10.%d.0.0/16", 100+c.number)
+	to = append(to, pods)
+	for _, n := range c.Nodes {
+		to = append(to, n.Address)
+	}
+	table := "confines" + c.Nodes[0].link
 	run(t, c.bed.netns, "nft", "add", "table", "ip", table)
 	run(t, c.bed.netns, "nft", "add", "chain", "ip", table, "through", "{ type filter hook forward priority 0; }")
-	run(t, c.bed.netns, "nft", "add", "rule", "ip", table, "through", "iifname", c.down(), "ip", "saddr", fmt.Sprintf("10.%d.0.0/24", 100+c.number),
-		"ip", "daddr", "!=", "{ "+strings.Join(to, ", ")+" }", "counter", "drop")
+	run(t, c.bed.netns, "nft", "add", "rule", "ip", table, "through", "ip", "saddr", pods, "ip", "daddr", "!=", "{ "+strings.Join(to, ", ")+" }", "counter", "drop")
 }

@@ -1,274 +1,179 @@
-// Package node starts whole clusters, each on a host of its own: a network namespace with
-// etcd, an API server, the controllers, the scheduler, containerd, a kubelet, kube-proxy, and
-// CoreDNS in pods. Their pods run. The hosts are joined by links that can be cut, slowed and made to lose (link.go), and a pool
-// gives Services of type LoadBalancer addresses that lead there.
-//
-// It needs root, the programs of make nodes, and a machine that lets it make namespaces,
-// mounts and cgroups; without them a test is skipped, with the reason. Nothing of the machine
-// stays changed, also where the test is killed: see clean.sh. Begin at New.
 package node
 
 import (
-	_ "embed"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/fedns/fedns/test/framework/vector"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-//go:embed clean.sh
-var clean string
-
-// A Place is a cluster that is to be.
-type Place struct{ Name, Region, Zone string }
-
-// A Bed is the network that hosts stand in.
-type Bed struct {
-	Clusters []*Cluster
-	dir      string
-	netns    string // of the router between the hosts
+// A Node is a host with containerd, a kubelet and kube-proxy.
+type Node struct {
+	Name    string
+	Address string
+	zone    string
+	pods    string // their network
+	link    string // the router's end of it
+	up      string // the router's address on that
+	netns   string
+	dir     string
+	cluster *Cluster
 }
 
-// tools are of Debian, with their packages.
-var tools = [][2]string{{"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"}, {"nft", "nftables"}, {"conntrack", "conntrack"}, {"ip", "iproute2"}, {"nsenter", "util-linux"}}
-
-// lacking says why no clusters can be started here; "": they can.
-func lacking() string {
-	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		return "it takes root on Linux"
-	}
-	for _, p := range tools {
-		if path(p[0]) == "" {
-			return p[0] + " is missing: make nodes"
-		}
-	}
-	if _, err := os.Stat("/usr/lib/cni/bridge"); err != nil {
-		return "CNI's plugins are missing: make nodes"
-	}
-	for _, p := range []string{"kubelet", "kube-proxy"} {
-		if _, err := os.Stat(kube(p)); err != nil {
-			return p + " is missing: make nodes"
-		}
-	}
-	name := fmt.Sprintf("fedns-try-%d", os.Getpid())
-	if out, err := exec.Command(path("ip"), "netns", "add", name).CombinedOutput(); err != nil {
-		return "no network namespace can be made: " + string(out)
-	}
-	_ = exec.Command(path("ip"), "netns", "del", name).Run()
-	return refuses()
-}
-
-// refuses says what of what containers are made of the machine doesn't give; "": nothing.
-func refuses() string {
-	dir, err := os.MkdirTemp(os.TempDir(), "fn")
-	if err != nil {
-		return err.Error()
-	}
-	defer os.RemoveAll(dir)
-	for _, name := range []string{"lower", "upper", "work", "merged"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
-			return err.Error()
-		}
-	}
-	options := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", dir)
-	if out, err := exec.Command("mount", "-t", "overlay", "overlay", "-o", options, filepath.Join(dir, "merged")).CombinedOutput(); err != nil {
-		return "no overlay can be mounted: " + strings.TrimSpace(string(out))
-	}
-	_ = exec.Command("umount", filepath.Join(dir, "merged")).Run()
-	for _, root := range []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup"} { // version 1, or 2
-		cgroup := filepath.Join(root, "fedns-nodes")
-		if err := os.Mkdir(cgroup, 0o755); err == nil || os.IsExist(err) {
-			_ = os.Remove(cgroup)
-			return ""
-		}
-	}
-	return "no cgroup can be made"
-}
-
-func path(name string) string {
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
-		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode()&0o111 != 0 {
-			return filepath.Join(dir, name)
-		}
-	}
-	return ""
-}
-
-func kube(name string) string { return filepath.Join(vector.Root(), "bin", "kube", name) }
-
-// Need skips a test where no clusters can be started.
-func Need(t testing.TB) {
+// newNode makes the host of a cluster's node i, from 0, and joins it to the router.
+func (c *Cluster) newNode(t testing.TB, i int, zone string) *Node {
 	t.Helper()
-	if why := lacking(); why != "" {
-		t.Skip("clusters with real pods can't be started here: " + why)
+	name := c.Name
+	if i > 0 {
+		name = fmt.Sprintf("%s-%d", c.Name, i+1)
 	}
+	net := c.number + 10*i
+	n := &Node{
+		Name: "node-" + name, Address: fmt.Sprintf("10.98.%d.1", net), up: fmt.Sprintf("10.98.%d.2", net), zone: zone, pods: fmt.Sprintf("10.%d.%d.0/24", 100+c.number, i),
+		link: fmt.Sprintf("down%d", net), netns: "fedns-" + name, dir: filepath.Join(c.bed.dir, name), cluster: c,
+	}
+	if err := os.MkdirAll(n.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	router := c.bed.netns
+	c.bed.namespace(t, n.netns)
+	run(t, router, "ip", "link", "add", n.link, "type", "veth", "peer", "name", "up0", "netns", n.netns)
+	run(t, router, "ip", "addr", "add", n.up+"/24", "dev", n.link)
+	run(t, router, "ip", "link", "set", n.link, "up")
+	run(t, n.netns, "ip", "addr", "add", n.Address+"/24", "dev", "up0")
+	run(t, n.netns, "ip", "link", "set", "up0", "up")
+	run(t, n.netns, "ip", "route", "add", "default", "via", n.up)
+	run(t, router, "ip", "route", "add", n.pods, "via", n.Address)
+	return n
 }
 
-// New starts a cluster for each place, side by side; number n, from 1, has its node at
-// 10.98.n.1, pods in 10.(100+n).0.0/24 and load balancers in 10.97.n.0/24, which all lead to
-// each other and from the test. images are archives that each cluster is to have.
-func New(t testing.TB, places []Place, images ...string) *Bed {
+// start starts its programs; await waits until it is ready.
+func (n *Node) start(t testing.TB) {
 	t.Helper()
-	Need(t)
-	// One at a time on a machine: what they have of it, such as interfaces, has fixed names.
-	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "fedns-nodes.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { lock.Close() })
-
-	// Not t.TempDir: a socket's path has 108 bytes at most.
-	dir, err := os.MkdirTemp(os.TempDir(), "fn")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &Bed{dir: dir, netns: "fedns-router"}
-	b.guard(t)
-	b.route(t)
-	for i, p := range places {
-		b.Clusters = append(b.Clusters, b.newCluster(t, i+1, p))
-	}
-	for _, c := range b.Clusters {
-		c.start(t)
-	}
-	for _, c := range b.Clusters {
-		c.await(t)
-		for _, archive := range append([]string{support(t, dir)}, images...) {
-			c.Import(t, archive)
-		}
-		c.startDNS(t)
-		c.startPool(t)
-	}
-	return b
+	n.startContainerd(t)
+	n.startKubelet(t)
 }
 
-// guard has all be taken away when the test ends.
-func (b *Bed) guard(t testing.TB) {
+func (n *Node) await(t testing.TB) {
 	t.Helper()
-	names, err := exec.Command(path("ip"), "netns", "list").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var before strings.Builder
-	for line := range strings.Lines(string(names)) {
-		fmt.Fprintln(&before, strings.Fields(line)[0])
-	}
-	write(t, filepath.Join(b.dir, "before"), before.String())
-	// What a kubelet sets for the whole machine as it starts.
-	var sysctls strings.Builder
-	for _, key := range []string{"vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"} {
-		value, err := os.ReadFile("/proc/sys/" + key)
+	eventually(t, 3*time.Minute, n.Name+" is ready", func() error {
+		o, err := n.cluster.Client.CoreV1().Nodes().Get(t.Context(), n.Name, metav1.GetOptions{})
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		fmt.Fprintf(&sysctls, "%s %s", key, value)
-	}
-	write(t, filepath.Join(b.dir, "sysctls"), sysctls.String())
-	script := filepath.Join(os.TempDir(), filepath.Base(b.dir)+".clean.sh")
-	write(t, script, clean)
-	cmd := exec.Command("sh", script, b.dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives whoever kills the test
-	alive, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = alive.Close()
-		_ = cmd.Wait()
+		for _, cond := range o.Status.Conditions {
+			if cond.Type == "Ready" && cond.Status == "True" {
+				return nil
+			}
+		}
+		return fmt.Errorf("%v", o.Status.Conditions)
 	})
 }
 
-// namespace makes one, and has it be taken away.
-func (b *Bed) namespace(t testing.TB, name string) {
+func (n *Node) startContainerd(t testing.TB) {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(b.dir, "namespaces"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintln(f, name)
-	f.Close()
-	run(t, "", "ip", "netns", "add", name)
-	run(t, name, "ip", "link", "set", "lo", "up")
-	run(t, name, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+	dir := filepath.Join(n.dir, "c")
+	write(t, filepath.Join(dir, "config.toml"), fmt.Sprintf(`
+version = 2
+root = "%[1]s/root"
+state = "%[1]s/state"
+[grpc]
+  address = "%[1]s/sock"
+[ttrpc]
+  address = "%[1]s/ttrpc"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "localhost/pause:1"
+  restrict_oom_score_adj = true # lowering it takes CAP_SYS_RESOURCE, which a machine may not have
+  disable_apparmor = true
+  enable_unprivileged_ports = false
+  stream_server_address = "127.0.0.1"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "%[1]s/net"
+`, dir))
+	write(t, filepath.Join(dir, "net", "10-bridge.conflist"), fmt.Sprintf(`{
+  "cniVersion": "0.4.0", "name": "pods", "plugins": [
+    {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
+     "ipam": {"type": "host-local", "dataDir": "%s/ipam", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+    {"type": "portmap", "capabilities": {"portMappings": true}, "snat": false}
+  ]}`, dir, n.pods))
+	n.daemon(t, path("containerd"), "--config", filepath.Join(dir, "config.toml"), "--log-level", "error")
+	eventually(t, time.Minute, n.Name+"'s containerd answers", func() error {
+		out, err := n.ctr("version")
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
 }
 
-// route makes the router between the hosts, and joins the test to it.
-func (b *Bed) route(t testing.TB) {
-	t.Helper()
-	b.namespace(t, b.netns)
-	run(t, "", "ip", "link", "add", "fedns0", "type", "veth", "peer", "name", "up0", "netns", b.netns)
-	run(t, "", "ip", "addr", "add", "10.98.0.1/24", "dev", "fedns0")
-	run(t, "", "ip", "link", "set", "fedns0", "up")
-	run(t, b.netns, "ip", "addr", "add", "10.98.0.2/24", "dev", "up0")
-	run(t, b.netns, "ip", "link", "set", "up0", "up")
-	for _, to := range []string{"10.97.0.0/16", "10.98.0.0/16", "10.101.0.0/16", "10.102.0.0/16", "10.103.0.0/16", "10.104.0.0/16"} {
-		run(t, "", "ip", "route", "add", to, "via", "10.98.0.2")
-	}
-}
-
-// run runs a program in a network namespace; "" is the test's.
-func run(t testing.TB, netns, name string, args ...string) string {
-	t.Helper()
-	out, err := try(netns, name, args...)
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
-func try(netns, name string, args ...string) (string, error) {
-	out, err := within(netns, name, args...).CombinedOutput()
+func (n *Node) ctr(args ...string) (string, error) {
+	out, err := exec.Command(path("ctr"), append([]string{"-a", filepath.Join(n.dir, "c", "sock"), "-n", "k8s.io"}, args...)...).CombinedOutput()
 	return string(out), err
 }
 
-// within is a command in a network namespace. Its mounts are everybody's.
-func within(netns, name string, args ...string) *exec.Cmd {
-	if p := path(name); p != "" {
-		name = p
-	}
-	if netns == "" {
-		return exec.Command(name, args...)
-	}
-	return exec.Command(path("nsenter"), append([]string{"--net=/run/netns/" + netns, name}, args...)...)
-}
-
-func write(t testing.TB, name, text string) {
+func (n *Node) startKubelet(t testing.TB) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	dir := filepath.Join(n.dir, "k")
+	write(t, filepath.Join(dir, "resolv.conf"), "nameserver 127.0.0.1\n") // nobody is there: what isn't the cluster's isn't found
+	write(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf(`
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
+authorization: {mode: AlwaysAllow}
+containerRuntimeEndpoint: unix://%[1]s/c/sock
+failCgroupV1: false
+cgroupDriver: cgroupfs
+cgroupsPerQOS: false # else kubelets of one machine take each other's pods for theirs
+enforceNodeAllocatable: []
+cgroupRoot: /fedns-nodes
+clusterDNS: [%[2]s]
+clusterDomain: cluster.local
+resolvConf: %[3]s/resolv.conf
+podLogsDir: %[3]s/logs
+volumePluginDir: %[3]s/plugins
+failSwapOn: false
+evictionHard: {memory.available: "0%%", nodefs.available: "0%%", imagefs.available: "0%%"}
+imageGCHighThresholdPercent: 100
+imageGCLowThresholdPercent: 99
+makeIPTablesUtilChains: false
+nodeStatusUpdateFrequency: 2s
+syncFrequency: 10s
+`, n.dir, n.cluster.DNS(), dir))
+	n.daemon(t, kube("kubelet"), "--config="+filepath.Join(dir, "config.yaml"), "--kubeconfig="+n.cluster.Kubeconfig, "--root-dir="+filepath.Join(dir, "root"),
+		"--cert-dir="+filepath.Join(dir, "pki"), "--hostname-override="+n.Name, "--node-ip="+n.Address,
+		"--node-labels=topology.kubernetes.io/region="+n.cluster.Region+",topology.kubernetes.io/zone="+n.zone)
+	write(t, filepath.Join(dir, "proxy.yaml"), fmt.Sprintf(`
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+hostnameOverride: %s
+clientConnection: {kubeconfig: %s}
+clusterCIDR: 10.%d.0.0/16
+conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s} # else it writes the machine's sysctls
+`, n.Name, n.cluster.Kubeconfig, 100+n.cluster.number))
+	n.daemon(t, kube("kube-proxy"), "--config="+filepath.Join(dir, "proxy.yaml"))
 }
 
 // daemon runs a program until the bed goes, and shows the end of its log if the test fails.
-func (c *Cluster) daemon(t testing.TB, name string, args ...string) {
+func (n *Node) daemon(t testing.TB, name string, args ...string) {
 	t.Helper()
-	log := filepath.Join(c.dir, filepath.Base(name)+".log")
+	log := filepath.Join(n.dir, filepath.Base(name)+".log")
 	out, err := os.Create(log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := within(c.netns, name, args...)
+	cmd := within(n.netns, name, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	// containerd looks for runc, CNI's plugins for iptables; the rest of the machine's settings aren't theirs.
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + c.dir}
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + n.dir}
 	gone, err := vector.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
@@ -277,44 +182,8 @@ func (c *Cluster) daemon(t testing.TB, name string, args ...string) {
 		_ = cmd.Process.Kill()
 		<-gone
 		if t.Failed() {
-			t.Logf("%s: %s ended with\n%s", c.Name, filepath.Base(name), tail(log))
+			t.Logf("%s: %s ended with\n%s", n.Name, filepath.Base(name), tail(log))
 		}
 		out.Close()
 	})
-}
-
-func tail(name string) string {
-	f, err := os.Open(name)
-	if err != nil {
-		return err.Error()
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > 2000 {
-		_, _ = f.Seek(-2000, io.SeekEnd)
-	}
-	text, _ := io.ReadAll(f)
-	return string(text)
-}
-
-// eventually waits for a condition.
-func eventually(t testing.TB, limit time.Duration, what string, ok func() error) {
-	t.Helper()
-	for end := time.Now().Add(max(limit, time.Minute)); ; time.Sleep(50 * time.Millisecond) { // between two looks
-		err := ok()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s: %v", limit, what, err)
-		}
-	}
-}
-
-// listens says whether somebody takes connections there.
-func listens(addr string) error {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
-	if err == nil {
-		conn.Close()
-	}
-	return err
 }

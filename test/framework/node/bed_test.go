@@ -1,15 +1,19 @@
 package node
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 )
 
-// Two clusters whose pods run, reach each other, and ask the clusters' own DNS.
+// Two clusters, one of two nodes, whose pods run, reach each other, and ask the clusters' own DNS.
 func TestBed(t *testing.T) {
 	began := time.Now()
-	b := New(t, []Place{{"us", "us-central1", "us-central1-a"}, {"eu", "europe-west1", "europe-west1-b"}})
+	b := New(t, []Place{
+		{Name: "us", Region: "us-central1", Zone: "us-central1-a", More: []string{"us-central1-b"}},
+		{Name: "eu", Region: "europe-west1", Zone: "europe-west1-b"},
+	})
 	t.Logf("both are there after %v", time.Since(began).Round(100*time.Millisecond))
 	for _, c := range b.Clusters {
 		c.Apply(t, Web("default", "web", c.Name, 2))
@@ -27,6 +31,18 @@ func TestBed(t *testing.T) {
 			t.Errorf("from a pod in us, %s says %q, want %q (%v)", url, got, want, err)
 		}
 	}
+	// Load balancers lead to the nodes that have pods.
+	own := us.Kubectl(t, "get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+	eventually(t, time.Minute, "it is reached", func() error { return listens(own + ":80") })
+	us.Kubectl(t, "drain", "node-us", "--ignore-daemonsets", "--pod-selector=app=web", "--timeout=2m")
+	eventually(t, 2*time.Minute, "it is reached by the other node", func() error {
+		if on := us.Kubectl(t, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.nodeName} {.items[*].status.phase}"); on != "node-us-2 node-us-2 Running Running" {
+			return errors.New(on)
+		}
+		return listens(own + ":80")
+	})
+	us.Kubectl(t, "uncordon", "node-us")
+
 	eu.Cut(t)
 	if listens(address+":80") == nil {
 		t.Error("a cluster that is cut off is reached")
