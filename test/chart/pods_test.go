@@ -75,14 +75,17 @@ func TestPods(t *testing.T) {
 	curl("us", time.Minute)
 
 	// The other cluster is behind a bad link: what it says comes late, and comes.
-	eu.Lose(t, 10)
-	eu.Slow(t, 512)
-	eu.Kubectl(t, "-n", "mynamespace", "scale", "deployment/nginx", "--replicas=0")
-	becomes(t, fedns, global, a)
-	eu.Kubectl(t, "-n", "mynamespace", "scale", "deployment/nginx", "--replicas=1")
-	becomes(t, fedns, global, sorted(a, addressOf(t, eu))...)
-	eu.Lose(t, 0)
-	eu.Slow(t, 0)
+	eu.Degrade(t, node.Link{Delay: 300 * time.Millisecond, Loss: 5, Seed: 1})
+	for _, step := range []struct {
+		replicas string
+		want     []string
+	}{{"0", []string{a}}, {"1", sorted(a, addressOf(t, eu))}} {
+		eu.Kubectl(t, "-n", "mynamespace", "scale", "deployment/nginx", "--replicas="+step.replicas)
+		since := time.Now()
+		becomes(t, fedns, global, step.want...)
+		t.Logf("over a link of 300 ms that loses 5%%: answered as of %s replicas after %v", step.replicas, time.Since(since).Round(100*time.Millisecond))
+	}
+	eu.Degrade(t, node.Link{})
 
 	// What happens to fedns itself.
 	for _, what := range []struct {

@@ -49,15 +49,17 @@ func TestBed(t *testing.T) {
 	}
 	eu.Join(t)
 	eventually(t, time.Minute, "it is reached again", func() error { return listens(address + ":80") })
-	eu.Lose(t, 100)
+	eu.Degrade(t, Link{Loss: 100})
 	if listens(address+":80") == nil {
 		t.Error("a cluster is reached over a link that loses everything")
 	}
-	eu.Lose(t, 30)
-	eu.Slow(t, 256)
+	eu.Degrade(t, Link{Delay: 150 * time.Millisecond, Loss: 30, Kbit: 256, Seed: 1})
 	eventually(t, time.Minute, "it is reached over a bad link", func() error { return listens(address + ":80") })
-	eu.Lose(t, 0)
-	eu.Slow(t, 0)
+	eu.Degrade(t, Link{Delay: 150 * time.Millisecond})
+	if began := time.Now(); listens(address+":80") != nil || time.Since(began) < 300*time.Millisecond {
+		t.Errorf("over a link of 150 ms each way, it is reached after %v", time.Since(began))
+	}
+	eu.Degrade(t, Link{})
 	if err := listens(address + ":80"); err != nil {
 		t.Errorf("the link isn't as it was: %v", err)
 	}

@@ -27,6 +27,7 @@ type Cluster struct {
 	number     int
 	token      string
 	bed        *Bed
+	bad        func() // puts an end to what Degrade began
 }
 
 // newCluster makes its hosts.
