@@ -23,21 +23,26 @@ var rate = flag.Int("rate", 400, "how many questions a `second` are asked while 
 
 // The article's walk where pods really run, over a chart that is installed by the commands of
 // docs/install.md: pods ask for nginx.mynamespace.myfederation and get their own cluster's pods;
-// these gone, the other cluster's. Meanwhile fedns is rolled, killed and drained, and nobody
+// these gone, the closest other cluster's; that cut off from everybody, the next. Meanwhile fedns is rolled, killed and drained, and nobody
 // who asks twice goes without an answer. With -rate 5000 it is measured.
 func TestPods(t *testing.T) {
 	image := filepath.Join(t.TempDir(), "fedns.tar")
 	node.Need(t)
 	node.Archive(t, image, node.Image{Name: "localhost/fedns:devel", Files: programs(t), Entrypoint: []string{"/fedns"}})
-	bed := node.New(t, []node.Place{{Name: "us", Region: "us-central1", Zone: "us-central1-a", More: []string{"us-central1-b"}}, {Name: "eu", Region: "europe-west1", Zone: "europe-west1-b"}}, image)
-	us, eu := bed.Clusters[0], bed.Clusters[1]
+	bed := node.New(t, []node.Place{
+		{Name: "us", Region: "us-central1", Zone: "us-central1-a", More: []string{"us-central1-b"}},
+		{Name: "eu", Region: "europe-west1", Zone: "europe-west1-b"},
+		{Name: "asia", Region: "asia-east1", Zone: "asia-east1-a"},
+	}, image)
+	us, eu, asia := bed.Clusters[0], bed.Clusters[1], bed.Clusters[2]
 	for _, c := range bed.Clusters {
 		c.Apply(t, node.Web("mynamespace", "nginx", c.Name, 1))
 	}
 
 	began := time.Now()
 	must(t, us.Kubeconfig, "install", "fedns", dir, "--wait", "--timeout", "3m",
-		"--set", "domain=example.com", "--set", "federation=myfederation", "--set", "member.name=us", "--set", "member.clusterDomain=cluster.local")
+		"--set", "domain=example.com", "--set", "federation=myfederation", "--set", "member.name=us", "--set", "member.clusterDomain=cluster.local",
+		"--set", "options={policy nearest,hold 5s,ttl 5s,nets 10.101.0.0/16 us-central1,nets 10.98.1.0/24 us-central1,nets 10.98.11.0/24 us-central1}")
 	t.Logf("helm install, both pods ready: %v", time.Since(began).Round(100*time.Millisecond))
 	if on := nodesOf(t, us); on != "node-us node-us-2" {
 		t.Errorf("the pods are on %s, not one on each node", on)
@@ -47,9 +52,12 @@ func TestPods(t *testing.T) {
 	a := addressOf(t, us)
 	becomes(t, fedns, global, a)
 
-	contexts := merged(t, us.Kubeconfig, eu.Kubeconfig)
-	fedctl(t, contexts, "--context=us", "join", "eu", "--cluster-context=eu")
-	becomes(t, fedns, global, sorted(a, addressOf(t, eu))...)
+	contexts := merged(t, us.Kubeconfig, eu.Kubeconfig, asia.Kubeconfig)
+	everywhere := sorted(a, addressOf(t, eu), addressOf(t, asia))
+	for _, name := range []string{"eu", "asia"} {
+		fedctl(t, contexts, "--context=us", "join", name, "--cluster-context="+name)
+	}
+	becomes(t, fedns, global, everywhere...)
 	becomes(t, fedns, "nginx.mynamespace.myfederation.svc.europe-west1.example.com.", addressOf(t, eu))
 
 	looks(t, contexts, "us", "All is well", "europe-west1", "1 service")
@@ -71,6 +79,10 @@ func TestPods(t *testing.T) {
 	curl("us", time.Minute)
 	us.Kubectl(t, "-n", "mynamespace", "scale", "deployment/nginx", "--replicas=0")
 	curl("eu", time.Minute)
+	eu.Cut(t)
+	curl("asia", time.Minute) // a silence of 5 s, hold, TTL, and the request that hangs: 18 s
+	eu.Join(t)
+	curl("eu", time.Minute)
 	us.Kubectl(t, "-n", "mynamespace", "scale", "deployment/nginx", "--replicas=1")
 	curl("us", time.Minute)
 
@@ -79,7 +91,7 @@ func TestPods(t *testing.T) {
 	for _, step := range []struct {
 		replicas string
 		want     []string
-	}{{"0", []string{a}}, {"1", sorted(a, addressOf(t, eu))}} {
+	}{{"0", sorted(a, addressOf(t, asia))}, {"1", everywhere}} {
 		eu.Kubectl(t, "-n", "mynamespace", "scale", "deployment/nginx", "--replicas="+step.replicas)
 		since := time.Now()
 		becomes(t, fedns, global, step.want...)
@@ -139,7 +151,7 @@ func TestPods(t *testing.T) {
 
 	// A cluster that can't be reached any more is answered until hold is over; then it isn't.
 	fedctl(t, contexts, "--context=us", "unjoin", "eu", "--cluster-context=eu", "--drain-wait=0s")
-	becomes(t, fedns, global, a)
+	becomes(t, fedns, global, sorted(a, addressOf(t, asia))...)
 	must(t, us.Kubeconfig, "uninstall", "fedns", "--wait", "--timeout", "3m")
 	server.Eventually(t, 3*time.Minute, "the namespace is gone", func() bool {
 		_, err := us.TryKubectl(t, "get", "namespace", "federation-system")
