@@ -249,6 +249,10 @@ func (c *checking) objects(ctx context.Context) ([]check.Finding, error) {
 			a.Servers = append(a.Servers, s)
 		}
 	}
+	// The chart's. An API that fedctl init made has none.
+	if a.Services, err = api.List(ctx, builtin.Services, v1alpha1.System, "app.kubernetes.io/name=fedns"); err != nil && !kube.Forbidden(err) {
+		return nil, err
+	}
 	secrets, err := api.List(ctx, builtin.Secrets, v1alpha1.System, "")
 	switch {
 	case err == nil:

@@ -23,7 +23,8 @@ type API struct {
 	Federation string
 	Clusters   []unstructured.Unstructured
 	Servers    []v1alpha1.Server
-	Secrets    map[string][]byte // kubeconfigs, by their Secret; nil: they may not be read
+	Secrets    map[string][]byte           // kubeconfigs, by their Secret; nil: they may not be read
+	Services   []unstructured.Unstructured // of fedns's chart, where the API is that of a cluster with pods
 	// Certificates are those of the way to the API.
 	Certificates []Certificate
 	Hosted       bool // fedctl made it, and renews them
@@ -88,9 +89,30 @@ func Objects(a *API) []Finding {
 	default:
 		f.ok("%d fedns follow federation %s", live, a.Federation)
 	}
+	f.services(a)
 	f.tokens(a)
 	f.certificates(a)
 	return f.all
+}
+
+// pending is how long a Service may be without an address: clouds take a minute or two.
+const pending = 3 * time.Minute
+
+// services judges whether those that wait for a load balancer have one.
+func (f *findings) services(a *API) {
+	for i := range a.Services {
+		o := &a.Services[i]
+		kind, _, _ := unstructured.NestedString(o.Object, "spec", "type")
+		addresses, _, _ := unstructured.NestedSlice(o.Object, "status", "loadBalancer", "ingress")
+		switch age := a.Now.Sub(o.GetCreationTimestamp().Time); {
+		case kind != "LoadBalancer":
+		case len(addresses) > 0:
+			f.ok("Service %s has an address", o.GetName())
+		case age >= pending:
+			f.err("kubectl -n "+o.GetNamespace()+" describe service "+o.GetName()+" has the events; where nobody hands out addresses: service.type=NodePort or kind=DaemonSet; where not one for UDP and TCP together: service.split=true (docs/install.md)",
+				"Service %s has been waiting for a load balancer's address for %s", o.GetName(), cli.Span(age.Seconds()))
+		}
+	}
 }
 
 // A Certificate is one that ends.

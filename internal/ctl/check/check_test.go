@@ -130,6 +130,12 @@ func TestObjects(t *testing.T) {
 		claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, now.Add(left).Unix()))
 		return fmt.Appendf(nil, "users: [{user: {token: x.%s.y}}]", claims)
 	}
+	balancer := func(name string, age time.Duration, ingress []any) unstructured.Unstructured {
+		return unstructured.Unstructured{Object: map[string]any{
+			"metadata": map[string]any{"name": name, "namespace": v1alpha1.System, "creationTimestamp": now.Add(-age).Format(time.RFC3339)},
+			"spec":     map[string]any{"type": "LoadBalancer"}, "status": map[string]any{"loadBalancer": map[string]any{"ingress": ingress}},
+		}}
+	}
 	fine := cluster(condition("Ready", "True", ""), condition("Heard", "True", ""))
 	pulling := cluster(condition("Ready", "False", "its fedsync has said nothing for 20s"))
 	pulling.Object["spec"] = map[string]any{"pull": true}
@@ -155,6 +161,12 @@ func TestObjects(t *testing.T) {
 		}},
 		{"certificates", API{Servers: []v1alpha1.Server{live}, Secrets: map[string][]byte{}, Certificates: []Certificate{{"yours", now.Add(24 * time.Hour)}, {"its", now.Add(-24 * time.Hour)}, {"another", now.AddDate(9, 0, 0)}}}, []string{
 			"ok 1 fedns", "warning yours ends on 2030-02-01, in 24h", "error its ended on 2030-01-30",
+		}},
+		{"load balancers", API{Servers: []v1alpha1.Server{live}, Secrets: map[string][]byte{}, Services: []unstructured.Unstructured{
+			balancer("fedns", time.Hour, nil), balancer("new", time.Minute, nil), balancer("there", time.Hour, []any{map[string]any{"ip": "192.0.2.1"}}),
+			{Object: map[string]any{"metadata": map[string]any{"name": "metrics"}, "spec": map[string]any{"type": "ClusterIP"}}},
+		}}, []string{
+			"ok 1 fedns", "error Service fedns has been waiting for a load balancer's address for 1h", "ok Service there has an address",
 		}},
 		{"certificates that hold", API{Servers: []v1alpha1.Server{live}, Secrets: map[string][]byte{}, Certificates: []Certificate{{"another", now.AddDate(9, 0, 0)}}}, []string{
 			"ok 1 fedns", "ok the certificates of the API",
