@@ -25,9 +25,36 @@ type edge struct {
 	of   *Federation
 }
 
-// addEdge puts an edge before the plugins of a configuration.
+// addEdge puts an edge before the plugins of a configuration, and has zone transfers pass those by that can't take them.
 func (f *Federation) addEdge(cfg *dnsserver.Config) {
+	for i, made := range cfg.Plugin {
+		cfg.Plugin[i] = func(next plugin.Handler) plugin.Handler {
+			h := made(next)
+			if h.Name() == keepsOne {
+				h = &passed{h, next}
+			}
+			return h
+		}
+	}
 	cfg.Plugin = slices.Insert(cfg.Plugin, 0, plugin.Plugin(func(next plugin.Handler) plugin.Handler { return &edge{next, f} }))
+}
+
+// keepsOne is the plugin that keeps what is answered, to write less of it: of the messages of a zone transfer it writes the last
+// one, and signs it as one that others have come before.
+const keepsOne = "minimal"
+
+// passed is a plugin that zone transfers pass by.
+type passed struct {
+	plugin.Handler
+	next plugin.Handler
+}
+
+// ServeDNS implements plugin.Handler.
+func (p *passed) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	if transferOf(request.Request{W: w, Req: r}) {
+		return plugin.NextOrFailure(p.Name(), p.next, ctx, w, r)
+	}
+	return p.Handler.ServeDNS(ctx, w, r)
 }
 
 // Name implements plugin.Handler.

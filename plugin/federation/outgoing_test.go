@@ -13,7 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
+	_ "github.com/coredns/coredns/plugin/minimal" // registers itself
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/plugin/federation/zone"
@@ -157,6 +160,47 @@ func TestDifferenceByUDP(t *testing.T) {
 		if tt.soas > 0 && m.Answer[0].(*dns.SOA).Serial != f.Current.Load().Serial {
 			t.Errorf("%s: the serial isn't the one that is answered: %v", tt.what, m)
 		}
+	}
+}
+
+// The plugin minimal keeps what is answered, and would write one of the messages of a transfer (coredns/coredns#8391).
+func TestTransferPassesMinimal(t *testing.T) {
+	c := caddy.NewTestController("dns", "minimal")
+	set, err := caddy.DirectiveAction("dns", "minimal")
+	if err == nil {
+		err = set(c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, dir: t.TempDir()}
+	objects := []vector.Object{vector.Node("n", "eu", "eu-a")}
+	for i := range 1000 {
+		name := fmt.Sprint("web", i)
+		objects = append(objects, vector.Service("shop", name, "192.0.2.1"), vector.Slice("shop", name, true, "eu-a"))
+	}
+	w.cluster("a", objects...)
+	f := w.serving("federation fed {\ncluster a {\nmanifests DIR/a\n}\ntransfer 127.0.0.1\n}")
+	cfg := dnsserver.GetConfig(c)
+	f.addEdge(cfg)
+	chain := plugin.Handler(f)
+	for _, p := range slices.Backward(cfg.Plugin) {
+		chain = p(chain)
+	}
+	serve := func(h plugin.Handler, r *dns.Msg) []*dns.Msg {
+		s := &taker{takes: 1e9}
+		if _, err := h.ServeDNS(t.Context(), s, r); err != nil {
+			t.Error(err)
+		}
+		return s.got
+	}
+	ask := new(dns.Msg).SetAxfr("example.com.")
+	if got, want := serve(chain, ask), serve(f, ask); len(got) != len(want) || len(got) < 4 {
+		t.Errorf("%d messages, want %d", len(got), len(want))
+	}
+	q := new(dns.Msg).SetQuestion("web1.shop.nowhere.example.com.", dns.TypeA)
+	if got := serve(chain, q); len(got) != 1 {
+		t.Errorf("any other question: %v", got)
 	}
 }
 
