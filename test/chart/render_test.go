@@ -49,7 +49,7 @@ func TestValues(t *testing.T) {
 			"        policy nearest", "        hold 10m", "    log", "geo /var/lib/geo/city.mmdb", "path: /var/lib/GeoIP",
 		}},
 		{"names for pods", []string{"--set", "member.clusterDomain=cluster.local"}, []string{"fed.svc.cluster.local:1053", "local local cluster.local"}},
-		{"fedsync", []string{"--set", "fedsync.enabled=true"}, []string{"command: [/fedsync]", "component: fedsync", `name: "fedns.io:fedsync"`}},
+		{"fedsync", []string{"--set", "fedsync.enabled=true"}, []string{"command: [/fedsync]", "component: fedsync", `name: "fedns.io:fedsync"`, "name: fedns-fedsync-metrics"}},
 		{"a page for who is in the API's roles", []string{
 			"--set", "status.expose=true", "--set", "status.review=true", "--set", "status.tls.secret=page-tls", "--set", "status.hosts={fedns.example.org,page.fed.svc}", "--set", "networkPolicy.status[0].namespaceSelector.matchLabels.team=ops",
 		}, []string{

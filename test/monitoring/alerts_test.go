@@ -4,6 +4,7 @@ package monitoring
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,7 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"github.com/fedns/fedns/test/framework/cluster"
+	"github.com/fedns/fedns/test/framework/federation"
 	"github.com/fedns/fedns/test/framework/server"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -117,7 +121,7 @@ func TestFaults(t *testing.T) {
 	s := server.Start(t, "example.com:PORT fed.svc.cluster.local:PORT {\n    bind ADDR\n    ready READY\n    prometheus METRICS\n    federation fed {\n"+
 		member(apis[0], "us")+member(apis[1], "eu")+
 		"        cluster asia {\n            manifests "+folder+"\n        }\n        local us cluster.local\n        heartbeat 1s 3s\n        state "+state+"\n    }\n    errors\n}\n")
-	p := scrape(t, s)
+	p := scrape(t, map[string][]string{"fedns": {s.MetricsAddr()}})
 	p.quiet(t)
 
 	apis[0].Pause()
@@ -159,11 +163,151 @@ func TestFaults(t *testing.T) {
 	p.fires(t, "FednsDown")
 }
 
+// What goes wrong in a fedns by itself: its keys, where it publishes, a plugin beside it, and what it was never told.
+// (FednsPanic isn't here: what is on this machine isn't probed.)
+func TestOwnFaults(t *testing.T) {
+	prometheus(t, "prometheus")
+	dir := t.TempDir()
+	folder, keys := filepath.Join(dir, "asia"), filepath.Join(dir, "keys")
+	fedctl, err := server.Build("fedctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(keys, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(fedctl, "keys", "generate", "example.com", "--dir", keys).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	vector.WriteManifest(t, filepath.Join(folder, "objects.json"), vector.Node("n", "asia", "asia-a"))
+	nobody, err := net.ListenPacket("udp", "127.0.0.1:0") // takes what comes, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close()
+	s := server.Start(t, "example.com:PORT {\n    bind ADDR\n    ready READY\n    prometheus METRICS\n    federation fed {\n"+
+		"        cluster asia {\n            manifests "+folder+"\n        }\n"+
+		"        dnssec "+keys+"\n        publish update "+nobody.LocalAddr().String()+"\n        fallthrough\n    }\n    forward example.com "+nobody.LocalAddr().String()+"\n    errors\n}\n")
+	// One that has heard of none of its clusters.
+	deaf := server.Launch(t, "example.com:PORT {\n    bind ADDR\n    prometheus METRICS\n    federation fed {\n        cluster eu {\n            kubeconfig "+
+		unreachable(t)+"\n        }\n    }\n}\n")
+	p := scrape(t, map[string][]string{"fedns": {s.MetricsAddr(), deaf.MetricsAddr()}})
+	p.quiet(t, "FednsClusterSilent", "FednsIsolated") // the deaf one's
+
+	vector.WriteManifest(t, filepath.Join(folder, "services.json"), vector.Service("shop", "web", "192.0.2.1"), vector.Slice("shop", "web", true, "asia-a"))
+	p.fires(t, "FednsUnpublished")
+
+	// All that can be asked of it is SERVFAIL.
+	p.firesWhile(t, "FednsServiceFailures", func() {
+		c := dns.Client{Timeout: time.Second}
+		_, _, _ = c.Exchange(new(dns.Msg).SetQuestion("web.shop.fed.svc.example.com.", dns.TypeA), deaf.Addr)
+	})
+
+	// More questions than wait for who doesn't answer.
+	conn, err := net.Dial("udp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	q, err := new(dns.Msg).SetQuestion("www.example.com.", dns.TypeA).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.firesWhile(t, "FednsQuestionsLost", func() {
+		for range 2000 {
+			_, _ = conn.Write(q) // what finds no room in the socket is lost before
+		}
+	})
+
+	all, err := filepath.Glob(filepath.Join(keys, "*.private"))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if err := os.Remove(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	p.fires(t, "FednsSigningKeys")
+}
+
+// unreachable is a kubeconfig that leads to where nobody listens.
+func unreachable(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	text := fmt.Sprintf("apiVersion: v1\nkind: Config\nclusters: [{name: x, cluster: {server: 'https://127.0.0.1:%d'}}]\ncontexts: [{name: x, context: {cluster: x, user: x}}]\nusers: [{name: x, user: {token: x}}]\ncurrent-context: x\n", vector.Port(t))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Faults of a federation's API, of its objects, and of what fedsync keeps.
+func TestFederationFaults(t *testing.T) {
+	prometheus(t, "prometheus")
+	bed := cluster.New(t)
+	members := bed.APIs(t, "lyon", "paris")
+	w := federation.New(t, bed, members...)
+	know := func() {
+		t.Helper()
+		for _, m := range members {
+			w.Secret(t, m.Name, m.ReadOnly(t))
+		}
+	}
+	know()
+	s := server.Start(t, "example.com:PORT {\n    bind ADDR\n    ready READY\n    prometheus METRICS\n    federation prod {\n        registry "+w.Fed.Kubeconfig+"\n        heartbeat 1s 3s\n    }\n    errors\n}\n")
+	w.Start(t, "--lease", "6s") // it has to be led by a Lease to lose it
+	p := scrape(t, map[string][]string{"fedns": {s.MetricsAddr()}, "fedsync": {w.Metrics}})
+	server.Eventually(t, time.Minute, "fedsync leads", func() bool {
+		v, err := p.get("query?query=fedsync_leading")
+		return err == nil && strings.Contains(v, `"1"`)
+	})
+	p.quiet(t)
+
+	var objects strings.Builder
+	objects.WriteString("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
+	for i := range 60 {
+		fmt.Fprintf(&objects, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d, namespace: shop}\n", i)
+	}
+	members[0].Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: taken, namespace: shop}\ndata: {of: others}\n")
+	w.Fed.Apply(t, objects.String()+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: taken, namespace: shop}\n")
+	p.fires(t, "FedsyncObjectsFailed")
+	server.Eventually(t, 2*time.Minute, "the others are there", func() bool {
+		return strings.Count(members[1].Kubectl(t, "get", "configmaps", "-n", "shop", "-o", "name"), "/c") == 60
+	})
+
+	w.Stop() // or it deletes the first before it sees how many they are
+	w.Fed.Kubectl(t, "delete", "-n", "shop", "configmap", "--all", "--wait=false")
+	p.fires(t, "FedsyncNoLeader")
+	metrics := w.Metrics
+	w.StartAt(t, metrics, "--lease", "6s")
+	p.fires(t, "FedsyncDeletionsWait")
+	p.ends(t, "FedsyncNoLeader")
+
+	members[0].Pause()
+	p.fires(t, "FedsyncClusterUnreachable")
+	members[0].Resume()
+	p.ends(t, "FedsyncClusterUnreachable")
+
+	w.Fed.Kubectl(t, "delete", "-n", "federation-system", "secret", "lyon")
+	p.fires(t, "FednsRegistryProblem")
+	know()
+	p.ends(t, "FednsRegistryProblem")
+
+	w.Fed.Pause()
+	p.fires(t, "FednsRegistryDown", "FedsyncNoLeader")
+	w.Fed.Resume()
+	p.ends(t, "FednsRegistryDown", "FedsyncNoLeader")
+
+	w.Fed.Kill(t)
+	w.Fed.StartOn(t, cluster.New(t))
+	w.Prepare(t)
+	p.fires(t, "FednsRegistryLostMembers")
+}
+
 // A monitor is a Prometheus.
 type monitor struct{ addr string }
 
-// scrape starts one that asks a fedns every second.
-func scrape(t *testing.T, s *server.Server) *monitor {
+// scrape starts one that asks servers every second, by the job that they are.
+func scrape(t *testing.T, jobs map[string][]string) *monitor {
 	t.Helper()
 	dir := t.TempDir()
 	rules := read(t, "rules.yaml")
@@ -171,7 +315,10 @@ func scrape(t *testing.T, s *server.Server) *monitor {
 		rules = regexp.MustCompile(cut[0]).ReplaceAllString(rules, cut[1])
 	}
 	addr := fmt.Sprint("127.0.0.1:", vector.Port(t))
-	config := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n- job_name: fedns\n  static_configs: [{targets: [%q]}]\n", s.MetricsAddr())
+	config := "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n"
+	for job, targets := range jobs {
+		config += fmt.Sprintf("- job_name: %s\n  static_configs: [{targets: [%s]}]\n", job, strings.Join(targets, ", "))
+	}
 	for name, text := range map[string]string{"rules.yaml": rules, "prometheus.yml": config} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -224,21 +371,30 @@ func (m *monitor) firing(t *testing.T) (out []string) {
 	return slices.Compact(out)
 }
 
-func (m *monitor) quiet(t *testing.T) {
+// quiet makes sure that nothing fires but known.
+func (m *monitor) quiet(t *testing.T, known ...string) {
 	t.Helper()
 	// Some evaluations that find something, if there is anything to find.
 	server.Eventually(t, time.Minute, "the rules have been looked at", func() bool {
 		text, err := m.get("rules")
 		return err == nil && !strings.Contains(text, `"lastEvaluation":"0001-`)
 	})
-	if all := m.firing(t); len(slices.DeleteFunc(all, func(a string) bool { return strings.HasPrefix(a, "Fedsync") })) > 0 {
+	if all := slices.DeleteFunc(m.firing(t), func(a string) bool { return slices.Contains(known, a) }); len(all) > 0 {
 		t.Errorf("where all is well, these fire: %v", all)
 	}
 }
 
-func (m *monitor) fires(t *testing.T, alert string) {
+func (m *monitor) fires(t *testing.T, alerts ...string) {
 	t.Helper()
-	server.Eventually(t, 3*time.Minute, alert+" fires", func() bool { return slices.Contains(m.firing(t), alert) })
+	for _, a := range alerts {
+		m.firesWhile(t, a, func() {})
+	}
+}
+
+// firesWhile has something done again and again until an alert fires.
+func (m *monitor) firesWhile(t *testing.T, alert string, do func()) {
+	t.Helper()
+	server.Eventually(t, 3*time.Minute, alert+" fires", func() bool { do(); return slices.Contains(m.firing(t), alert) })
 }
 
 func (m *monitor) ends(t *testing.T, alerts ...string) {

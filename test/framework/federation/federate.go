@@ -112,14 +112,34 @@ spec: {%[4]s secretRef: {name: %[1]s}}
 `, name, v1alpha1.System, text, spec))
 }
 
+// Secret gives fedns the kubeconfig of a file for a member.
+func (w *World) Secret(t testing.TB, name, kubeconfig string) {
+	t.Helper()
+	config, err := os.ReadFile(kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(string(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Fed.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s}\nstringData: {kubeconfig: %s}\n", name, v1alpha1.System, text))
+}
+
 // Start starts fedsync, alone unless args say otherwise.
 func (w *World) Start(t testing.TB, args ...string) {
+	t.Helper()
+	w.StartAt(t, fmt.Sprint("127.0.0.1:", vector.Port(t)), args...)
+}
+
+// StartAt is Start where its metrics are to be at an address.
+func (w *World) StartAt(t testing.TB, metrics string, args ...string) {
 	t.Helper()
 	bin, err := Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Metrics = fmt.Sprint("127.0.0.1:", vector.Port(t))
+	w.Metrics = metrics
 	w.Args = args
 	w.Cmd, w.Done = w.Launch(t, bin, append([]string{"--lease", "0", "--listen", w.Metrics}, args...)...)
 }
