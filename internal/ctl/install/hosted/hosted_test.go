@@ -10,6 +10,8 @@ import (
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
+	"github.com/fedns/fedns/internal/kube"
+	"github.com/fedns/fedns/test/framework/fakeapi"
 )
 
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
@@ -233,5 +235,45 @@ func TestEndpoint(t *testing.T) {
 		if got := p.endpoint(&keys{}, host, port).Server; got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.advertise, got, tt.want)
 		}
+	}
+}
+
+// A claim without a class waits for ever where the cluster has no default one.
+func TestClassless(t *testing.T) {
+	claim := func(class, phase string) *kube.Object {
+		o := builtin.VolumeClaims.New(v1alpha1.System, "data-fed-etcd-0")
+		o.Object["spec"] = map[string]any{}
+		if class != "" {
+			o.Object["spec"] = map[string]any{"storageClassName": class}
+		}
+		o.Object["status"] = map[string]any{"phase": phase}
+		return o
+	}
+	for _, tt := range []struct {
+		name  string
+		plan  Plan
+		claim *kube.Object
+		want  string
+	}{
+		{"none", Plan{Storage: "10Gi"}, claim("", "Pending"), "data-fed-etcd-0"},
+		{"the default one", Plan{Storage: "10Gi"}, claim("standard", "Pending"), ""},
+		{"one that is said", Plan{Storage: "10Gi", StorageClass: "fast"}, claim("fast", "Pending"), ""},
+		{"bound by hand", Plan{Storage: "10Gi"}, claim("", "Bound"), ""},
+		{"no claim yet", Plan{Storage: "10Gi"}, nil, ""},
+		{"no volume", Plan{}, nil, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := fakeapi.New(t, builtin.VolumeClaims)
+			api := f.Client()
+			if tt.claim != nil {
+				if _, err := api.Create(t.Context(), builtin.VolumeClaims, tt.claim, "test"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tt.plan.Federation = "fed"
+			if got, err := tt.plan.classless(t.Context(), api); err != nil || got != tt.want {
+				t.Errorf("%q, %v; want %q", got, err, tt.want)
+			}
+		})
 	}
 }

@@ -286,6 +286,10 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 			if ready > 0 {
 				what = fmt.Sprintf("%s has %d of %d pods ready", w.name, min(ready, w.want), w.want)
 			}
+			if claim, err := p.classless(ctx, api); err != nil || claim != "" {
+				return fmt.Sprintf("%s: its claim %s has no storage class, and the cluster has no default one", what, claim),
+					"--etcd-storage-class CLASS says which; kubectl get storageclass lists them", err
+			}
 			return what + why, fmt.Sprintf("kubectl -n %s describe pods -l app.kubernetes.io/name=%s", p.Namespace(), w.app), nil
 		})
 		if err != nil {
@@ -303,6 +307,28 @@ func (p Plan) ready(ctx context.Context, api *kube.API, admin []byte, say Waiter
 		}
 		return "", "", nil
 	})
+}
+
+// classless is a claim of etcd's that waits for ever; "": there is none. An API server gives a claim
+// that says no class the default one, as soon as there is one.
+func (p Plan) classless(ctx context.Context, api *kube.API) (string, error) {
+	if p.Storage == "" || p.StorageClass != "" {
+		return "", nil
+	}
+	for _, name := range p.claimNames() {
+		o, err := api.Get(ctx, builtin.VolumeClaims, p.Namespace(), name)
+		if kube.Missing(err) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("PersistentVolumeClaim %s: %w", name, err)
+		}
+		phase, _, _ := unstructured.NestedString(o.Object, "status", "phase")
+		if class, _, _ := unstructured.NestedString(o.Object, "spec", "storageClassName"); class == "" && phase == "Pending" {
+			return name, nil
+		}
+	}
+	return "", nil
 }
 
 // stuck says what the pods wait for, as Kubernetes has it.
