@@ -70,8 +70,8 @@ e2e: kube peers helm gitops nodes prometheus nfpm ## the tests of the whole syst
 	$(e2e) $$(go list ./test/... | grep -v '/dns/peers$$')
 
 e2e-image: $(cyclonedx) $(nfpm) ## the tests of the image and of a release, each made twice for all platforms
-	$(e2e) ./test/image -twice -cyclonedx $$(pwd -P)/$(cyclonedx)
-	$(e2e) ./test/release -whole -cyclonedx $$(pwd -P)/$(cyclonedx)
+	$(e2e:30m=90m) ./test/image -twice -cyclonedx $$(pwd -P)/$(cyclonedx)
+	$(e2e:30m=90m) ./test/release -whole -cyclonedx $$(pwd -P)/$(cyclonedx)
 
 e2e-gitops: kube gitops-controllers ## the tests of Flux's and Argo CD's own controllers over a federation, which take long to build
 	$(e2e) ./test/sync/gitops
