@@ -32,7 +32,7 @@ var layers = []layer{
 		"internal/api/v1alpha1", "internal/api/builtin", "internal/api/report", "internal/dnskey",
 	}},
 	{"DNS as bytes and sockets, and nothing of clusters", []string{
-		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/dnssec", "internal/dns/sockets", "internal/dns/packet", "internal/dns/udp", "internal/dns/stream", "internal/publish",
+		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/dnssec", "internal/dns/rrset", "internal/dns/sockets", "internal/dns/packet", "internal/dns/udp", "internal/dns/stream", "internal/publish",
 	}},
 	{"what is answered, and how a question becomes an answer: pure, and asked by everybody who answers", []string{
 		"internal/snapshot", "internal/answer", "internal/dns/message", "internal/dns/static", "internal/geo/mmdb", "internal/geo/geotest",
@@ -57,7 +57,7 @@ var layers = []layer{
 		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl/install/backup", "internal/ctl/check", "internal/ctl/stub", "internal/ctl",
 	}},
 	{"what a person looks at", []string{"internal/page"}},
-	{"CoreDNS: the only place that knows it", []string{"plugin/federation/observe", "plugin/federation/geoindex", "plugin/federation/bypass", "plugin/federation/notify", "plugin/federation/zone", "plugin/federation/fastpath", "plugin/federation/status", "plugin/federation", "plugin/tls"}},
+	{"CoreDNS: the only place that knows it", []string{"plugin/federation/observe", "plugin/federation/geoindex", "plugin/federation/bypass", "plugin/federation/notify", "plugin/federation/zone", "plugin/federation/fastpath", "plugin/federation/status", "plugin/federation", "plugin/tls", "plugin/dnssec"}},
 	{"the programs", []string{"cmd/fedns", "cmd/fedsync", "cmd/fedctl"}},
 }
 
@@ -118,7 +118,7 @@ var homes = map[string][]string{
 	"k8s.io/klog/":           {"internal/source/cluster", "cmd/fedctl", "cmd/fedsync"},
 	"sigs.k8s.io/":           {"internal/source/cluster", "internal/sync/patch", "internal/kube", "internal/ctl", "internal/ctl/check"},
 	"github.com/coredns/":    {"plugin/", "cmd/fedns"},
-	"github.com/miekg/dns":   {"plugin/", "internal/dns/static", "internal/publish", "internal/ctl/check"},
+	"github.com/miekg/dns":   {"plugin/", "internal/dns/static", "internal/dns/rrset", "internal/publish", "internal/ctl/check"},
 	"github.com/prometheus/": {"internal/metric", "cmd/fedsync", "internal/source/cluster", "internal/sync/controller", "internal/pipeline", "internal/source/probe", "internal/source/registry", "plugin/"},
 	"github.com/prometheus/client_golang/prometheus/promauto": {}, // internal/metric makes metrics: one made past it isn't in the manual
 	"gopkg.in/evanphx/":    {"internal/sync/patch"},

@@ -1,9 +1,10 @@
 package main
 
-// The plugins that are compiled in: federation, tls as it is here, and of CoreDNS's own those that
+// The plugins that are compiled in: federation, dnssec and tls as they are here, and of CoreDNS's own those that
 // an authoritative server, or a resolver in front of it, needs. What talks to
 // clouds, etcd or tracing systems isn't.
 import (
+	_ "github.com/fedns/fedns/plugin/dnssec"
 	_ "github.com/fedns/fedns/plugin/federation"
 	_ "github.com/fedns/fedns/plugin/tls"
 
@@ -14,7 +15,6 @@ import (
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/chaos"
 	_ "github.com/coredns/coredns/plugin/debug"
-	_ "github.com/coredns/coredns/plugin/dnssec"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/file"
 	_ "github.com/coredns/coredns/plugin/forward"

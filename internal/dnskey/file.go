@@ -65,15 +65,24 @@ func Files(path string) (bases []string, err error) {
 	return bases, nil
 }
 
-// Load reads all keys that paths stand for: folders, or files of single keys.
+// Load reads all keys that paths stand for: folders, or files of single keys. One that everybody may read is none.
 func Load(paths ...string) (keys []*Key, err error) {
+	return load(errors.New, paths)
+}
+
+// LoadExposed reads them, too, where everybody may read them, and warns of that.
+func LoadExposed(warn func(why string), paths ...string) (keys []*Key, err error) {
+	return load(func(why string) error { warn(why); return nil }, paths)
+}
+
+func load(exposed func(why string) error, paths []string) (keys []*Key, err error) {
 	for _, p := range paths {
 		bases, err := Files(p)
 		if err != nil {
 			return nil, err
 		}
 		for _, b := range bases {
-			k, err := Read(b)
+			k, err := read(b, exposed)
 			if err != nil {
 				return nil, err
 			}
@@ -89,8 +98,8 @@ func Load(paths ...string) (keys []*Key, err error) {
 	return keys, nil
 }
 
-// Read reads one key from its two files. Without a private one it is only published.
-func Read(base string) (*Key, error) {
+// read reads one key from its two files. Without a private one it is only published.
+func read(base string, exposed func(why string) error) (*Key, error) {
 	text, err := inputfile.Read(base+publicFile, inputfile.Secrets)
 	if err != nil {
 		return nil, err
@@ -100,7 +109,7 @@ func Read(base string) (*Key, error) {
 		return nil, fmt.Errorf("%q: %w", base+publicFile, err)
 	}
 	k.Path = base
-	secret, err := readSecret(base + privateFile)
+	secret, err := readSecret(base+privateFile, exposed)
 	if errors.Is(err, fs.ErrNotExist) {
 		return k, nil
 	}
@@ -116,8 +125,8 @@ func Read(base string) (*Key, error) {
 // readableByAll is the bit of a file's mode. Other systems than Unix have none.
 const readableByAll = 0o004
 
-// readSecret reads a file that not everybody may read.
-func readSecret(path string) ([]byte, error) {
+// readSecret reads a file that not everybody is to be able to read.
+func readSecret(path string, exposed func(why string) error) ([]byte, error) {
 	f, err := inputfile.Open(path, inputfile.Secrets)
 	if err != nil {
 		return nil, err
@@ -128,7 +137,10 @@ func readSecret(path string) ([]byte, error) {
 		return nil, err
 	}
 	if mode := info.Mode().Perm(); mode&readableByAll != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%q: its mode %#o lets everybody read it: chmod 0400 it (of a Secret's volume: defaultMode: 0400, or 0440 with fsGroup)", path, mode)
+		why := fmt.Sprintf("%q: its mode %#o lets everybody read it: chmod 0400 it (of a Secret's volume: defaultMode: 0400, or 0440 with fsGroup)", path, mode)
+		if err := exposed(why); err != nil {
+			return nil, err
+		}
 	}
 	return io.ReadAll(io.LimitReader(f, inputfile.Secrets))
 }

@@ -29,6 +29,9 @@ type Set struct {
 // Fedns are those of the plugin, which CoreDNS's plugin prometheus serves.
 var Fedns = &Set{Prefix: "coredns_federation_", register: prometheus.MustRegister}
 
+// Dnssec are those of the plugin of that name, with the names that CoreDNS's own has for them.
+var Dnssec = &Set{Prefix: "coredns_dnssec_", register: prometheus.MustRegister}
+
 // Fedsync are those of fedsync, which registers them where it serves them.
 var Fedsync = &Set{Prefix: "fedsync_", register: func(...prometheus.Collector) {}}
 

@@ -115,6 +115,8 @@ const maxKeys = 8
 
 // Signatures are the data of the RRSIG records of a set.
 type Signatures struct {
+	Made int // how many of them weren't kept
+
 	list [maxKeys][]byte
 	n    int
 }
@@ -136,7 +138,7 @@ const (
 // name of which there is no end, and that there may be none: ok is false then.
 func (s *Signer) Sign(set *Set, now uint32, scarce, must bool, out *Signatures) (ok bool) {
 	with := s.with.Load()
-	out.n = 0
+	out.n, out.Made = 0, 0
 	if with == nil {
 		return true
 	}
@@ -162,6 +164,7 @@ func (s *Signer) Sign(set *Set, now uint32, scarce, must bool, out *Signatures) 
 			sig = &signature{id: id, data: k.sign(s.zone, set, now), from: now, until: now + uint32((refresh+time.Duration(a%uint64(spread)))/time.Second)}
 			in.put(sig, now)
 			s.kept.Made.Add(1)
+			out.Made++
 		}
 		out.list[out.n] = sig.data
 		out.n++

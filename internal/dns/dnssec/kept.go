@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync/atomic"
 )
 
@@ -27,9 +28,15 @@ const (
 )
 
 // NewKept makes one that allows for so many signatures a second of names of which there is no end.
-func NewKept(budget uint32) *Kept {
-	return &Kept{names: newTable(keptNames), others: newTable(keptOthers), seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, budget: budget}
+func NewKept(budget uint32) *Kept { return NewKeptOf(keptNames, keptOthers, budget) }
+
+// NewKeptOf makes one that keeps so many of names that exist, and so many others, or somewhat more.
+func NewKeptOf(names, others int, budget uint32) *Kept {
+	return &Kept{names: newTable(names), others: newTable(others), seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, budget: budget}
 }
+
+// Len is how many signatures are kept.
+func (k *Kept) Len() int { return int(k.names.used.Load() + k.others.used.Load()) }
 
 // hash tells sets apart: by so many bits, of which nobody outside knows anything, that two with the
 // same aren't met.
@@ -70,10 +77,12 @@ const ways = 8
 type table struct {
 	places []atomic.Pointer[signature]
 	mask   uint64
+	used   *atomic.Int64 // how many places are taken
 }
 
 func newTable(size int) table {
-	return table{places: make([]atomic.Pointer[signature], size), mask: uint64(size/ways - 1)}
+	size = 1 << bits.Len(uint(max(size, ways)-1)) // places are told by bits of what they are for
+	return table{used: new(atomic.Int64), places: make([]atomic.Pointer[signature], size), mask: uint64(size/ways - 1)}
 }
 
 // near are the places of a signature.
@@ -120,5 +129,7 @@ func (t *table) put(s *signature, now uint32) {
 			at, oldest = i, age
 		}
 	}
-	places[at].Store(s)
+	if places[at].Swap(s) == nil {
+		t.used.Add(1)
+	}
 }
