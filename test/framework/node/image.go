@@ -33,6 +33,15 @@ func support(t testing.TB, dir string) string {
 	return archive
 }
 
+// ControlPlane writes an archive of etcd and kube-apiserver, as images of these names.
+func ControlPlane(t testing.TB, name, etcd, apiServer string) {
+	t.Helper()
+	Archive(t, name,
+		Image{etcd, map[string]string{"etcd": kube("etcd"), "etcdctl": build(t, "./test/framework/node/pod")}, []string{"/etcd"}},
+		Image{apiServer, map[string]string{"kube-apiserver": kube("kube-apiserver")}, []string{"/kube-apiserver"}},
+	)
+}
+
 // build builds a static program of the repository.
 func build(t testing.TB, pkg string) string {
 	t.Helper()

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // A pool gives a cluster's Services of type LoadBalancer their addresses, and leads each to the
-// nodes that have pods of it, as load balancers do.
+// nodes that have pods of it, as load balancers do. An Ingress gets the address of the Service
+// that its first rule leads to, which has one backend then.
 type pool struct {
 	cluster *Cluster
 	given   map[string]string // by Service
@@ -35,6 +37,11 @@ func (c *Cluster) startPool(t testing.TB) {
 					if s.Spec.Type == corev1.ServiceTypeLoadBalancer && s.Spec.LoadBalancerClass == nil {
 						p.serve(ctx, &s)
 					}
+				}
+			}
+			if all, err := c.Client.NetworkingV1().Ingresses("").List(ctx, metav1.ListOptions{}); err == nil {
+				for _, i := range all.Items {
+					p.front(ctx, &i)
 				}
 			}
 			select {
@@ -59,6 +66,17 @@ func (p *pool) serve(ctx context.Context, s *corev1.Service) {
 	}
 	if len(p.cluster.Nodes) > 1 && s.Spec.HealthCheckNodePort != 0 {
 		p.lead(ctx, address, s.Spec.HealthCheckNodePort)
+	}
+}
+
+// front sees to one Ingress.
+func (p *pool) front(ctx context.Context, i *networkingv1.Ingress) {
+	if len(i.Status.LoadBalancer.Ingress) > 0 || len(i.Spec.Rules) == 0 || i.Spec.Rules[0].HTTP == nil || i.Spec.Rules[0].HTTP.Paths[0].Backend.Service == nil {
+		return
+	}
+	if address := p.given[i.Namespace+"/"+i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name]; address != "" {
+		patch := fmt.Appendf(nil, `{"status":{"loadBalancer":{"ingress":[{"ip":%q}]}}}`, address)
+		_, _ = p.cluster.Client.NetworkingV1().Ingresses(i.Namespace).Patch(ctx, i.Name, "application/merge-patch+json", patch, metav1.PatchOptions{}, "status")
 	}
 }
 

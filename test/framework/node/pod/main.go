@@ -4,11 +4,15 @@
 //	web        serves HTTP on port 80: its environment's NAME
 //	curl URL   prints what an HTTP server says, or fails
 //	nslookup NAME   prints the addresses of a name
+//	etcdctl --endpoints=URL --cacert=FILE --cert=FILE --key=FILE endpoint health   as etcd's, which nobody can build here
 package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -33,6 +38,8 @@ func main() {
 		err = curl(os.Args[1])
 	case name == "nslookup" && len(os.Args) == 2:
 		err = nslookup(os.Args[1])
+	case name == "etcdctl":
+		err = health(os.Args[1:])
 	default:
 		err = fmt.Errorf("%q: neither pause, web, curl URL nor nslookup NAME", os.Args)
 	}
@@ -75,4 +82,39 @@ func nslookup(name string) error {
 		fmt.Println(a)
 	}
 	return err
+}
+
+// health asks an etcd whether it is well, by its own word at /health.
+func health(args []string) error {
+	flags := flag.NewFlagSet("etcdctl", flag.ContinueOnError)
+	url := flags.String("endpoints", "", "")
+	ca := flags.String("cacert", "", "")
+	cert := flags.String("cert", "", "")
+	key := flags.String("key", "", "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if got := flags.Args(); !slices.Equal(got, []string{"endpoint", "health"}) {
+		return fmt.Errorf("%q: only endpoint health is known", got)
+	}
+	pem, err := os.ReadFile(*ca)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(*cert, *key)
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}}}
+	r, err := client.Get(*url + "/health")
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s is unhealthy: %s", *url, r.Status)
+	}
+	return nil
 }
