@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -501,6 +502,48 @@ func TestWrongKeys(t *testing.T) {
 	z.look(time.Now().Add(2 * time.Minute))
 	if s := ask(); s == nil || !strings.Contains(z.problem, "is active") {
 		t.Error(z.problem)
+	}
+}
+
+// Files that are seen while they are written, up to whatever byte, leave the keys that sign: their own, and another's.
+func TestKeysHalfWritten(t *testing.T) {
+	w, stanza := signedShop(t)
+	at := time.Now().Add(-time.Hour).Truncate(time.Second)
+	k := anyKey(t, "example.com.", dnskey.ED25519)
+	next, err := dnskey.Generate("example.com.", dnskey.ED25519, true, 60, dnskey.Dates{Created: at, Publish: at, Activate: at, Inactive: at.Add(30 * 24 * time.Hour), Delete: at.Add(40 * 24 * time.Hour), SyncPublish: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := generated(t, w.dir+"/keys", k)
+	f := w.serving(stanza + "dnssec DIR/keys\n}")
+	z := f.signing.zones[0]
+	signs := func() bool { // the first one
+		q := new(dns.Msg).SetQuestion("mail.example.com.", dns.TypeA)
+		q.SetEdns0(1232, true)
+		m, _ := f.ask(t, q)
+		return slices.ContainsFunc(m.Answer, func(rr dns.RR) bool { s, ok := rr.(*dns.RRSIG); return ok && s.KeyTag == k.Tag() })
+	}
+	later := generated(t, t.TempDir(), next)
+	for _, name := range []string{k.FileName() + ".key", k.FileName() + ".private", next.FileName() + ".key", next.FileName() + ".private"} {
+		from := dir
+		if strings.HasPrefix(name, next.FileName()) {
+			from = later
+		}
+		text, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range len(text) + 1 {
+			if err := os.WriteFile(filepath.Join(dir, name), text[:n], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if z.look(time.Now()); !signs() {
+				t.Fatalf("%s, %d bytes of %d: the key doesn't sign; %s", name, n, len(text), z.problem)
+			}
+		}
+		if z.problem != "" {
+			t.Errorf("%s is whole: %s", name, z.problem)
+		}
 	}
 }
 
