@@ -161,13 +161,59 @@ func (s *Signer) Sign(set *Set, now uint32, scarce, must bool, out *Signatures) 
 				s.kept.Refused.Add(1)
 				return false
 			}
-			sig = &signature{id: id, data: k.sign(s.zone, set, now), from: now, until: now + uint32((refresh+time.Duration(a%uint64(spread)))/time.Second)}
-			in.put(sig, now)
-			s.kept.Made.Add(1)
+			sig = s.make(k, set, id, now)
+			in.put(sig, now, false)
 			out.Made++
 		}
 		out.list[out.n] = sig.data
 		out.n++
 	}
 	return true
+}
+
+// SignWhole gives the signatures of a set of a zone that is transferred, which began at a time in seconds since 1970.
+func (s *Signer) SignWhole(set *Set, began uint32, out *Signatures) {
+	with := s.with.Load()
+	out.n, out.Made = 0, 0
+	if with == nil {
+		return
+	}
+	by := with.data
+	if set.aboutKeys() {
+		by = with.own
+	}
+	set.sort()
+	a, b := s.kept.hash(set.canonical)
+	for i := range min(len(by), maxKeys) {
+		id := [2]uint64{a ^ by[i].mark, b}
+		sig := s.kept.whole().find(id, began)
+		if sig == nil {
+			sig = s.makeWhole(&by[i], set, id, began)
+			out.Made++
+		}
+		out.list[out.n] = sig.data
+		out.n++
+	}
+}
+
+// makeWhole makes a signature that isn't kept, unless another transfer does.
+func (s *Signer) makeWhole(k *key, set *Set, id [2]uint64, began uint32) *signature {
+	in := s.kept.whole()
+	lock := &s.kept.making[id[1]%uint64(len(s.kept.making))]
+	lock.Lock()
+	defer lock.Unlock()
+	sig := in.find(id, began)
+	if sig == nil {
+		s.kept.cores <- struct{}{}
+		defer func() { <-s.kept.cores }()
+		sig = s.make(k, set, id, began)
+		in.put(sig, began, true)
+	}
+	return sig
+}
+
+// make makes a signature.
+func (s *Signer) make(k *key, set *Set, id [2]uint64, now uint32) *signature {
+	s.kept.Made.Add(1)
+	return &signature{id: id, data: k.sign(s.zone, set, now), from: now, until: now + uint32((refresh+time.Duration(id[1]%uint64(spread)))/time.Second)}
 }

@@ -124,9 +124,9 @@ func TestBudget(t *testing.T) {
 func TestBounded(t *testing.T) {
 	tab := newTable(1 << 10)
 	id := func(i int) [2]uint64 { return [2]uint64{uint64(i) * 0x9e3779b97f4a7c15, uint64(i)} }
-	tab.put(&signature{id: id(1), until: now + 100000}, now)
+	tab.put(&signature{id: id(1), until: now + 100000}, now, false)
 	for i := 2; i < 20000; i++ {
-		tab.put(&signature{id: id(i), until: now + 100000}, now+uint32(i))
+		tab.put(&signature{id: id(i), until: now + 100000}, now+uint32(i), false)
 		if tab.find(id(1), now+uint32(i)) == nil {
 			t.Fatal("gone at", i)
 		}
@@ -139,6 +139,52 @@ func TestBounded(t *testing.T) {
 	}
 	if n != len(tab.places) {
 		t.Errorf("%d of %d places", n, len(tab.places))
+	}
+}
+
+// A zone that is transferred again finds its signatures, though there are more of them than places; those that are no longer asked for go.
+func TestWholeAgain(t *testing.T) {
+	s := signer(t, 0, dnskey.ED25519)
+	small := newTable(1 << 6)
+	s.kept.whole = func() *table { return &small }
+	var out Signatures
+	pass := func(from, to int, at uint32) uint64 {
+		was := s.kept.Made.Load()
+		for i := from; i < to; i++ {
+			s.SignWhole(addresses(fmt.Sprintf("\x03%03d\x07example\x03com\x00", i), 1), at, &out)
+			if len(out.All()) != 1 {
+				t.Fatal("unsigned")
+			}
+		}
+		return s.kept.Made.Load() - was
+	}
+	pass(0, 70, now)
+	if n := pass(0, 70, now+60); n > 40 || n == 0 {
+		t.Errorf("%d of 70 were made again, in 64 places", n)
+	}
+	pass(100, 164, now+120)
+	if n := pass(100, 164, now+180); n > 40 {
+		t.Errorf("%d of 64 were made again, in the places of others", n)
+	}
+}
+
+// What several transfers ask for at the same time is signed once.
+func TestWholeAtOnce(t *testing.T) {
+	s := signer(t, 0, dnskey.ECDSAP256SHA256)
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			var out Signatures
+			for i := range 300 {
+				if s.SignWhole(addresses(fmt.Sprintf("\x03%03d\x07example\x03com\x00", i), 1), now, &out); len(out.All()) != 1 {
+					t.Error("unsigned")
+				}
+			}
+		})
+	}
+	group.Wait()
+	if n := s.kept.Made.Load(); n != 300 {
+		t.Errorf("%d signatures of 300 sets", n)
 	}
 }
 

@@ -3,6 +3,8 @@ package dnssec
 import (
 	"hash/maphash"
 	"math/bits"
+	"runtime"
+	"sync"
 	"sync/atomic"
 )
 
@@ -11,6 +13,10 @@ import (
 type Kept struct {
 	names  table // of names that exist
 	others table // of names of which there is no end: they take no place of the former
+	// whole are those of transfers, which ask for all that there is, time and again.
+	whole  func() *table  // made with the first
+	making [64]sync.Mutex // each guards some of whole: what several ask for at once is made once
+	cores  chan struct{}  // has room for those that make them: one core is left to who answers
 	seeds  [2]maphash.Seed
 
 	budget uint32        // how many of the latter are made in a second
@@ -25,6 +31,9 @@ type Kept struct {
 const (
 	keptNames  = 1 << 17
 	keptOthers = 1 << 12
+	// keptWhole has room for a zone of 100,000 shards, which come to a million sets and NSEC records: 170 MB, if such a one is
+	// transferred, and else as little as is.
+	keptWhole = 1 << 20
 )
 
 // NewKept makes one that allows for so many signatures a second of names of which there is no end.
@@ -32,7 +41,8 @@ func NewKept(budget uint32) *Kept { return NewKeptOf(keptNames, keptOthers, budg
 
 // NewKeptOf makes one that keeps so many of names that exist, and so many others, or somewhat more.
 func NewKeptOf(names, others int, budget uint32) *Kept {
-	return &Kept{names: newTable(names), others: newTable(others), seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, budget: budget}
+	whole := sync.OnceValue(func() *table { t := newTable(keptWhole); return &t })
+	return &Kept{whole: whole, cores: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), names: newTable(names), others: newTable(others), seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, budget: budget}
 }
 
 // Len is how many signatures are kept.
@@ -114,22 +124,25 @@ func (t *table) find(id [2]uint64, now uint32) *signature {
 }
 
 // put keeps a signature in the place of an older one of the same, of none, or of the one that was
-// asked for least lately.
-func (t *table) put(s *signature, now uint32) {
+// asked for least lately. Who asks for all in turn spares those that were asked for since now: each would else drive out one that is asked for
+// soon.
+func (t *table) put(s *signature, now uint32, sparing bool) {
 	s.asked.Store(now)
 	places := t.near(s.id)
 	at, oldest := 0, int32(-1)
 	for i := range places {
 		o := places[i].Load()
 		if o == nil || o.id == s.id {
-			at = i
-			break
+			if places[i].Swap(s) == nil {
+				t.used.Add(1)
+			}
+			return
 		}
 		if age := int32(now - o.asked.Load()); age > oldest {
 			at, oldest = i, age
 		}
 	}
-	if places[at].Swap(s) == nil {
-		t.used.Add(1)
+	if !sparing || oldest > 0 {
+		places[at].Store(s)
 	}
 }

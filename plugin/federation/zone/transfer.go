@@ -79,33 +79,27 @@ func (d *Domain) Transfer(b *Block, to Secondary, since *uint32) Transfer {
 			}
 		}
 	}
-	t.Records = d.whole(b, e, soa)
-	if signed {
-		plain := t
-		t.Records = func(yield func(message.RR) bool) {
-			rrs := slices.Collect(plain.RRs())
-			wires(append(secured(d.Name, d.Signer, rrs[:len(rrs)-1], uint32(time.Now().Unix())), soa))(yield)
-		}
-	}
+	t.Records = d.whole(b, e, soa, signed)
 	return t
 }
 
 // whole are all records of an edition, between its SOA record twice.
-func (d *Domain) whole(b *Block, e *edition, soa dns.RR) iter.Seq[message.RR] {
+func (d *Domain) whole(b *Block, e *edition, soa *dns.SOA, signed bool) iter.Seq[message.RR] {
+	w := e.writer(d, b)
+	w.now = pipeline.Now() // TTLs grow without a change
+	parts := []iter.Seq[message.RR]{wires(append([]dns.RR{soa}, e.static.Records...)), w.records()}
+	if signed {
+		z := &securing{zone: d.Name, signer: d.Signer, began: uint32(time.Now().Unix()), soa: soa, static: e.static.Records, more: w.records()}
+		parts = []iter.Seq[message.RR]{z.records()}
+	}
 	return func(yield func(message.RR) bool) {
-		for r := range wires(append([]dns.RR{soa}, e.static.Records...)) {
-			if !yield(r) {
-				return
+		for _, part := range append(parts, wires([]dns.RR{soa})) {
+			for r := range part {
+				if !yield(r) {
+					return
+				}
 			}
 		}
-		w := e.writer(d, b)
-		w.now = pipeline.Now() // TTLs grow without a change
-		for r := range w.records() {
-			if !yield(r) {
-				return
-			}
-		}
-		yield(wireOf(soa))
 	}
 }
 
