@@ -1,4 +1,4 @@
-// Package rrset signs sets of records as miekg/dns has them: of messages, and of whole zones.
+// Package rrset has records as miekg/dns has them on the wire and back, and signs sets of them.
 //
 // How a set is signed, and how long that is kept, is package dnssec's.
 package rrset

@@ -11,6 +11,7 @@ import (
 	"github.com/fedns/fedns/internal/answer"
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
+	"github.com/fedns/fedns/internal/dns/rrset"
 	"github.com/fedns/fedns/internal/snapshot"
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -175,20 +176,15 @@ func rrOf(r *message.RR) dns.RR {
 	if err != nil {
 		panic("federation: a name that was written can't be read: " + err.Error())
 	}
-	return recordOf(name, r.Type, r.TTL, r.Data)
+	return rrset.Record(name, r.Type, r.TTL, r.Data)
 }
 
 // wireOf is a record as it is on the wire, names whole.
 func wireOf(rr dns.RR) message.RR {
-	b := make([]byte, dns.Len(rr)+1)
-	end, err := dns.PackRR(rr, b, 0, nil, false)
+	name, data, err := rrset.Wire(rr)
 	if err != nil {
-		panic("federation: a record that was parsed can't be packed: " + err.Error())
-	}
-	_, at, err := dns.UnpackDomainName(b, 0)
-	if err != nil {
-		panic("federation: a record that was packed can't be read: " + err.Error())
+		panic("federation: what was parsed can't be packed: " + err.Error())
 	}
 	h := rr.Header()
-	return message.RR{Name: b[:at], Type: h.Rrtype, TTL: h.Ttl, Data: b[at+10 : end]}
+	return message.RR{Name: name, Type: h.Rrtype, TTL: h.Ttl, Data: data}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/dnssec"
 	"github.com/fedns/fedns/internal/dns/message"
+	"github.com/fedns/fedns/internal/dns/rrset"
 )
 
 // A securing writes a whole zone with its signatures and a chain of NSEC records, as who serves it from a file needs it
@@ -98,7 +99,7 @@ func (z *securing) file(add func(*message.RR, bool) bool) bool {
 			continue // the file's own: of who wants no key any more
 		}
 		for _, data := range keys.Records {
-			rrs = append(rrs, recordOf(string(z.zone), t, keys.TTL, data))
+			rrs = append(rrs, rrset.Record(string(z.zone), t, keys.TTL, data))
 		}
 	}
 	apex := keyOf(z.zone.Append(nil))
@@ -322,14 +323,4 @@ func namesOf(rrs []dns.RR) (all []node) {
 	}
 	slices.SortFunc(all, func(a, b node) int { return cmp.Compare(a.key, b.key) })
 	return all
-}
-
-// recordOf is a record of data on the wire.
-func recordOf(name string, t uint16, ttl uint32, data []byte) dns.RR {
-	h := dns.RR_Header{Name: name, Rrtype: t, Class: dns.ClassINET, Ttl: ttl, Rdlength: uint16(len(data))}
-	rr, _, err := dns.UnpackRRWithHeader(h, data, 0)
-	if err != nil {
-		panic("federation: a record that was made can't be read: " + err.Error())
-	}
-	return rr
 }
