@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -129,22 +130,34 @@ func TestTCP(t *testing.T) {
 // No probe leaves a connection behind, not even one that is remembered.
 func TestNoTimeWait(t *testing.T) {
 	p := raw(t, "HTTP/1.1 200 OK\r\n\r\n")
+	before := remembered(t, p) // of who had the port a minute ago
 	for range 20 {
 		if why, _ := asks(t, p, "tcp"); why != "" {
 			t.Fatal(why)
 		}
 	}
+	for _, c := range remembered(t, p) {
+		if !slices.Contains(before, c) {
+			t.Errorf("left behind: %s", c)
+		}
+	}
+}
+
+// remembered are the connections from and to a port of which the system knows only that they have been.
+func remembered(t *testing.T, port uint16) (all []string) {
+	t.Helper()
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		t.Skip("no /proc/net/tcp: ", err)
 	}
 	const timeWait = "06"
-	ours := fmt.Sprintf(":%04X", p)
+	ours := fmt.Sprintf(":%04X", port)
 	for line := range strings.Lines(string(table)) {
 		if f := strings.Fields(line); f[3] == timeWait && (strings.HasSuffix(f[1], ours) || strings.HasSuffix(f[2], ours)) {
-			t.Errorf("left behind: %s", line)
+			all = append(all, f[1]+" "+f[2])
 		}
 	}
+	return all
 }
 
 func handler(w http.ResponseWriter, r *http.Request) {
