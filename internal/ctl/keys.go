@@ -93,7 +93,7 @@ func (c *keysOf) run(ctx context.Context) error {
 				return err
 			}
 			ds[z] = found.Records
-			all = append(all, check.Parent(found, mine)...)
+			all = append(all, check.Parent(found, mine, now)...)
 		}
 	}
 	var states []keyState

@@ -164,9 +164,8 @@ func firstActive(keys []*Key) string {
 	return fmt.Sprintf("the first is %s, from %s", first, first.Dates.Activate.Format(time.RFC3339))
 }
 
-// ahead is when something changes next, and from when on no key signs.
-func ahead(keys []*Key, now time.Time) (next, ends time.Time) {
-	var dates []time.Time
+// changes are the dates that are to come, in their order.
+func changes(keys []*Key, now time.Time) (dates []time.Time) {
 	for _, k := range keys {
 		for _, f := range k.Dates.fields() {
 			if f.at.After(now) {
@@ -175,6 +174,12 @@ func ahead(keys []*Key, now time.Time) (next, ends time.Time) {
 		}
 	}
 	slices.SortFunc(dates, time.Time.Compare)
+	return dates
+}
+
+// ahead is when something changes next, and from when on no key signs.
+func ahead(keys []*Key, now time.Time) (next, ends time.Time) {
+	dates := changes(keys, now)
 	if len(dates) > 0 {
 		next = dates[0]
 	}

@@ -140,6 +140,7 @@ func (f *Federation) start() {
 	}
 	f.tasks.Go(func() { f.pipe.Run(ctx) })
 	f.tasks.Go(func() { f.follow(ctx) })
+	f.tasks.Go(func() { f.signing.watchAnchors(ctx) })
 	for i, l := range f.Geo {
 		for _, o := range old {
 			l.Inherit(o.Geo)

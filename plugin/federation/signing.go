@@ -44,15 +44,18 @@ type signing struct {
 
 // A signedZone is one domain with its keys.
 type signedZone struct {
-	domain *zone.Domain
-	paths  []string
+	domain   *zone.Domain
+	paths    []string
+	resolver *resolver // who is asked for what the parent has
 
 	mu      sync.Mutex // guards the rest
 	keys    []*dnskey.Key
 	plan    dnskey.Plan
-	read    uint64 // what the files looked like
-	problem string // that was said last
-	noticed bool   // it was said that no key will sign soon
+	read    uint64          // what the files looked like
+	problem string          // that was said last
+	noticed bool            // it was said that no key will sign soon
+	anchors []dnskey.Anchor // that the parent has; nil: it hasn't been asked
+	forged  string          // what was said of them last
 }
 
 // signs reads the option.
@@ -93,7 +96,7 @@ func (f *Federation) sign(d *zone.Domain, under []stanza, now time.Time) error {
 	if f.signing.kept == nil {
 		f.signing.kept = dnssec.NewKept(uint32(freshPerCore * runtime.GOMAXPROCS(0)))
 	}
-	z := &signedZone{domain: d, paths: paths}
+	z := &signedZone{domain: d, paths: paths, resolver: under[0].resolver}
 	d.Signer = dnssec.NewSigner(d.Name, f.signing.kept)
 	d.Reserved.Signed = true
 	if err := z.load(now); err != nil {
@@ -167,6 +170,7 @@ func (z *signedZone) look(now time.Time) {
 		problem = z.plan.Problem
 	}
 	z.tell(problem, now)
+	z.tellAnchors(now)
 }
 
 // signing says which keys sign.
@@ -248,6 +252,7 @@ func (s *signing) report(now time.Time) (out []report.Signing) {
 		if end := z.plan.Ends; !end.IsZero() {
 			r.Ends = &end
 		}
+		r.Unanchored = z.unanchored(now)
 		for _, k := range z.keys {
 			r.Keys = append(r.Keys, report.SigningKey{Tag: k.Tag(), Algorithm: uint8(k.Algorithm), Flags: k.Flags, State: k.State(now)})
 		}

@@ -149,6 +149,9 @@ type Signing struct {
 	// Problem says why the keys aren't as their dates say, or that they can't be read: the last good ones sign.
 	Problem string     `json:"problem,omitempty"`
 	Ends    *time.Time `json:"ends,omitempty"` // when no key signs any more; nil: never
+	// Unanchored is from when on the parent's DS records point to none of the keys that sign, as their dates are: whoever
+	// verifies finds the domain forged then. nil: never, or the parent has none, or hasn't been asked.
+	Unanchored *time.Time `json:"unanchored,omitempty"`
 }
 
 // A SigningKey is one of its keys.

@@ -113,6 +113,9 @@ func servers(s *report.Snapshot) []Finding {
 			f.err("fedctl keys on its host says more; the last good keys sign meanwhile, until it starts again", "%s: its keys: %s", domain, z.Problem)
 		case z.Ends != nil && time.Until(*z.Ends) < report.SigningNotice:
 			f.warn("add a key, or give one a later date Inactive: docs/dnssec.md", "%s: from %s on no key signs", domain, z.Ends.UTC().Format(time.RFC3339))
+		case z.Unanchored != nil && time.Until(*z.Unanchored) < report.SigningNotice:
+			f.err("have the parent take the DS record of a key that signs then, or give the key that it has later dates: fedctl keys says both", "%s: from %s on no key signs that its parent's DS records point to: whoever verifies finds it forged", domain, z.Unanchored.UTC().Format(time.RFC3339))
+			f.see("FednsSigningKeys")
 		default:
 			f.ok("%s is signed, with %s", domain, cli.Plural(len(z.Keys), "key"))
 		}

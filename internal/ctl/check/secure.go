@@ -39,27 +39,39 @@ func Keys(keys []*dnskey.Key, now time.Time) []Finding {
 	return f.all
 }
 
-// Parent compares what the parent has with the keys of a zone.
-func Parent(a Anchors, keys []*dnskey.Key) []Finding {
+// Parent compares what the parent has with the keys of a zone, at a time.
+func Parent(a Anchors, keys []*dnskey.Key, now time.Time) []Finding {
+	f := findings{group: "keys"}
 	var has []string
-	for _, k := range keys {
-		if k.Entry() {
-			has = append(has, k.DSText())
+	var anchors []dnskey.Anchor
+	for _, text := range a.Records {
+		if ds, err := dnskey.ParseAnchor(text); err == nil {
+			anchors = append(anchors, ds)
 		}
 	}
-	f := findings{group: "keys"}
-	f.anchored(a, has)
+	matching := 0
+	for _, k := range keys {
+		if !k.Entry() {
+			continue
+		}
+		has = append(has, k.DSText())
+		for _, ds := range anchors {
+			if k.Is(ds) {
+				matching++
+			}
+		}
+	}
+	from, lost := dnskey.Unanchored(keys[0].Zone, keys, anchors, now)
+	if matching > 0 && lost && from.Before(now.Add(report.SigningNotice)) {
+		f.err("have the parent take the DS record of another key first, or give that one later dates: docs/dnssec.md", "%s: from %s on no key signs that the parent's DS records point to (%s): whoever verifies finds it forged then", a.Domain, from.UTC().Format(time.RFC3339), strings.Join(a.Records, "; "))
+		return f.all
+	}
+	f.anchored(a, has, matching)
 	return f.all
 }
 
-// anchored compares DS records with those of keys that are there.
-func (f *findings) anchored(a Anchors, keys []string) {
-	matching := 0
-	for _, ds := range a.Records {
-		if slices.Contains(keys, ds) {
-			matching++
-		}
-	}
+// anchored says what follows from how many DS records are of keys that are there.
+func (f *findings) anchored(a Anchors, keys []string, matching int) {
 	switch {
 	case a.Error != "":
 		f.warn("--parent ADDRESS says whom to ask", "%s: what DS records its parent has can't be found out: %s", a.Domain, a.Error)
@@ -167,7 +179,13 @@ func Secure(a Anchors, servers []Signed, now time.Time) []Finding {
 			f.err("is that server's clock right? Signatures are made anew a week before they end", "%s: the signatures of %s end at %s", a.Domain, s.Addr, s.Ends.UTC().Format(time.RFC3339))
 			continue
 		}
-		f.anchored(a, s.Keys)
+		matching := 0
+		for _, ds := range a.Records {
+			if slices.Contains(s.Keys, ds) {
+				matching++
+			}
+		}
+		f.anchored(a, s.Keys, matching)
 	}
 	return f.all
 }
