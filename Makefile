@@ -151,7 +151,7 @@ soak: kube ## what takes long: 300 kills, a minute of flapping, one without an A
 	go test -count=1 -timeout 30m ./internal/sync/workload -rapid.seed 0 -rapid.checks 20000
 	go test -count=1 -timeout 30m ./test/sync/operate -run '^TestPlan$$' -states 200 -from 0
 	go test -count=1 -timeout 0 ./test/sync/propagation -run '^TestHistories$$' -v -histories $(HISTORIES) -seed $(SEED)
-	go test -count=1 -timeout 30m ./test/dns/peers -run TestGenerated -zones 300
+	go test -count=1 -timeout 30m ./test/dns/peers -run 'TestGenerated|TestRolloverOfReplicas' -zones 300 -rollovers
 	$(MAKE) e2e-gitops
 	$(MAKE) fuzz FUZZTIME=10m
 

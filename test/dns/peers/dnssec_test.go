@@ -101,17 +101,20 @@ func lastLine(s string) string {
 }
 
 // validator is unbound, which trusts a key and asks each zone at its address.
-func validator(t *testing.T, anchor string, zones map[string]string) string {
+func validator(t *testing.T, anchor string, zones map[string][]string) string {
 	t.Helper()
 	dir, own := t.TempDir(), vector.Port(t)
 	conf := strings.Replace(unboundConf("127.0.0.1", own), `"iterator"`, `"validator iterator"`, 1) +
 		fmt.Sprintf("server:\n  trust-anchor: %q\n  val-log-level: 2\n  cache-max-negative-ttl: 1\n  harden-below-nxdomain: yes\n  aggressive-nsec: yes\n  val-bogus-ttl: 1\n  infra-host-ttl: 1\n", anchor)
-	for zone, addr := range zones {
-		host, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			t.Fatal(err)
+	for zone, addrs := range zones {
+		conf += fmt.Sprintf("stub-zone:\n  name: %s\n", zone)
+		for _, addr := range addrs {
+			host, port, err := net.SplitHostPort(addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conf += fmt.Sprintf("  stub-addr: %s@%s\n", host, port)
 		}
-		conf += fmt.Sprintf("stub-zone:\n  name: %s\n  stub-addr: %s@%s\n", zone, host, port)
 	}
 	server.Program(t, server.Tool(t, "unbound"), "-d", "-p", "-c", write(t, dir, "unbound.conf", conf))
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(own))
@@ -146,7 +149,7 @@ func TestDNSSEC(t *testing.T) {
 	server.Eventually(t, time.Minute, "it doesn't start where two would sign", twice.Exited)
 	printed(twice.Log()).check(t, "plugin dnssec is in the server block of example.com., too")
 	parent, anchor := signedParent(t, k)
-	unbound := validator(t, anchor, map[string]string{"com": parent, "example.com": signed.Addr})
+	unbound := validator(t, anchor, map[string][]string{"com": {parent}, "example.com": {signed.Addr}})
 	server.Eventually(t, time.Minute, "unbound and NSD answer", func() bool {
 		c := dns.Client{Timeout: time.Second}
 		m, _, err := c.Exchange(new(dns.Msg).SetQuestion("example.com.", dns.TypeSOA), unbound)
@@ -287,22 +290,8 @@ func (r *rollover) run(t *testing.T) {
 		}
 	}
 
-	// The parent is a fedns, too: its zone file is read again when it changes.
-	above := t.TempDir()
-	trusted, err := dnskey.Generate("com.", dnskey.ECDSAP256SHA256, true, 1, dnskey.Dates{})
-	if err == nil {
-		_, err = trusted.Write(above)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	delegation := func(ds string) string {
-		return "$TTL 1\n@ SOA ns nobody 1 1800 900 604800 1\n@ NS ns\nns A 127.0.0.1\nexample NS ns1.example\nns1.example A 127.0.0.1\n" + ds
-	}
-	zone := write(t, above, "zone", delegation("example DS "+old.DSText()+"\n"))
-	place{"paris", "eu", []string{"eu-a"}}.write(t, above)
-	parent := startFedns(t, "com:PORT {\n bind ADDR\n federation f {\n"+server.Members(above, "paris")+"  apex "+zone+"\n  rrl off\n  dnssec "+above+"\n }\n errors\n ready READY\n}\n")
-	unbound := validator(t, trusted.Record(), map[string]string{"com": parent.Addr, "example.com": child.Addr})
+	parent := newParent(t, old)
+	unbound := validator(t, parent.anchor, map[string][]string{"com": {parent.Addr}, "example.com": {child.Addr}})
 	server.Eventually(t, time.Minute, "unbound answers", func() bool {
 		c := dns.Client{Timeout: time.Second}
 		m, _, err := c.Exchange(new(dns.Msg).SetQuestion("example.com.", dns.TypeSOA), unbound)
@@ -337,15 +326,8 @@ func (r *rollover) run(t *testing.T) {
 			}
 			settime("-D sync +0", nil)
 			server.Eventually(t, time.Minute, "the parent is asked for the next key alone", func() bool { return len(child.Ask(t, "example.com", dns.TypeCDS).Answer) == 1 })
-			// The file is replaced at once, as an editor does it.
-			write(t, above, "next", delegation(synced(t, child.Addr, old)))
-			if err := os.Rename(filepath.Join(above, "next"), zone); err != nil {
-				t.Fatal(err)
-			}
-			server.Eventually(t, time.Minute, "the parent points to the next key alone", func() bool {
-				ds := parent.Ask(t, "example.com", dns.TypeDS).Answer
-				return len(ds) == 1 && ds[0].(*dns.DS).KeyTag == next.Tag()
-			})
+			parent.delegate(t, synced(t, child.Addr, old))
+			parent.pointsTo(t, next)
 			delegated = time.Now()
 		case !ended && time.Since(delegated) > 3*time.Second: // the TTL of the old record, and more
 			r.end(settime, old, next)
@@ -363,6 +345,50 @@ func (r *rollover) run(t *testing.T) {
 		return len(m.Answer) == 2 && m.Answer[1].(*dns.RRSIG).KeyTag == next.Tag()
 	})
 	t.Log(4*asked, "questions; keys that signed:", seen)
+}
+
+// A parent is a fedns with a signed zone com, in which example.com is delegated: its zone file is read again when it changes.
+type parent struct {
+	*server.Server
+	anchor string // its DNSKEY record
+	zone   string // its zone file
+}
+
+// newParent points to a key.
+func newParent(t *testing.T, k *dnskey.Key) *parent {
+	t.Helper()
+	dir := t.TempDir()
+	trusted, err := dnskey.Generate("com.", dnskey.ECDSAP256SHA256, true, 1, dnskey.Dates{})
+	if err == nil {
+		_, err = trusted.Write(dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &parent{anchor: trusted.Record(), zone: filepath.Join(dir, "zone")}
+	p.delegate(t, "example DS "+k.DSText()+"\n")
+	place{"paris", "eu", []string{"eu-a"}}.write(t, dir)
+	p.Server = startFedns(t, "com:PORT {\n bind ADDR\n federation f {\n"+server.Members(dir, "paris")+"  apex "+p.zone+"\n  rrl off\n  dnssec "+dir+"\n }\n errors\n ready READY\n}\n")
+	return p
+}
+
+// delegate gives the zone file other DS records. It is replaced at once, as an editor does it.
+func (p *parent) delegate(t *testing.T, ds string) {
+	t.Helper()
+	dir := filepath.Dir(p.zone)
+	write(t, dir, "next", "$TTL 1\n@ SOA ns nobody 1 1800 900 604800 1\n@ NS ns\nns A 127.0.0.1\nexample NS ns1.example\nns1.example A 127.0.0.1\n"+ds)
+	if err := os.Rename(filepath.Join(dir, "next"), p.zone); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pointsTo waits until the parent points to one key alone.
+func (p *parent) pointsTo(t *testing.T, k *dnskey.Key) {
+	t.Helper()
+	server.Eventually(t, time.Minute, "the parent points to the next key alone", func() bool {
+		ds := p.Ask(t, "example.com", dns.TypeDS).Answer
+		return len(ds) == 1 && ds[0].(*dns.DS).KeyTag == k.Tag()
+	})
 }
 
 // signedQuestion asks for signatures.

@@ -26,7 +26,7 @@ func TestDnssecPlugin(t *testing.T) {
 	for of, s := range map[string]*server.Server{"file": first, "secondary": second} {
 		t.Run(of, func(t *testing.T) {
 			parent, anchor := signedParent(t, k)
-			resolver := validator(t, anchor, map[string]string{"com": parent, "example.com": s.Addr})
+			resolver := validator(t, anchor, map[string][]string{"com": {parent}, "example.com": {s.Addr}})
 			server.Eventually(t, time.Minute, "unbound and NSD answer", func() bool {
 				c := dns.Client{Timeout: time.Second}
 				m, _, err := c.Exchange(new(dns.Msg).SetQuestion("example.com.", dns.TypeSOA), resolver)

@@ -131,7 +131,7 @@ func TestValidators(t *testing.T) {
 	tree := newTree(t)
 	plain := startFedns(t, tree.stanza(t, t.TempDir()))
 	resolvers := map[string]string{
-		"unbound":       validator(t, tree.anchor, map[string]string{"com": tree.com + ":53", "example.com": tree.example + ":53"}),
+		"unbound":       validator(t, tree.anchor, map[string][]string{"com": {tree.com + ":53"}, "example.com": {tree.example + ":53"}}),
 		"Knot Resolver": tree.kresd(t),
 	}
 	for what, addr := range resolvers {
@@ -284,7 +284,7 @@ func TestZonemaster(t *testing.T) {
 // seen when that has ended: never anything bogus.
 func TestWildcardAggressively(t *testing.T) {
 	r := newTree(t)
-	addr := validator(t, r.anchor, map[string]string{"com": r.com + ":53", "example.com": r.example + ":53"})
+	addr := validator(t, r.anchor, map[string][]string{"com": {r.com + ":53"}, "example.com": {r.example + ":53"}})
 	const wild, own = "192.0.2.99", "192.0.2.77"
 	first := func(name string) string {
 		m := validated(t, addr, name+".example.com.", dns.TypeA)
