@@ -117,7 +117,13 @@ func validator(t *testing.T, anchor string, zones map[string][]string) string {
 		}
 	}
 	server.Program(t, server.Tool(t, "unbound"), "-d", "-p", "-c", write(t, dir, "unbound.conf", conf))
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(own))
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(own))
+	server.Eventually(t, time.Minute, "unbound listens", func() bool { // it knows localhost by itself
+		c := dns.Client{Timeout: time.Second}
+		_, _, err := c.Exchange(new(dns.Msg).SetQuestion("localhost.", dns.TypeA), addr)
+		return err == nil
+	})
+	return addr
 }
 
 // validated asks a validating resolver.
