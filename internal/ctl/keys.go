@@ -77,7 +77,7 @@ func (c *keysOf) run(ctx context.Context) error {
 		}
 	}
 	slices.Sort(zones)
-	ds := map[string][]string{}
+	ds := map[string]check.Anchors{}
 	var all []check.Finding
 	for _, z := range zones {
 		var mine []*dnskey.Key
@@ -92,7 +92,7 @@ func (c *keysOf) run(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			ds[z] = found.Records
+			ds[z] = found
 			all = append(all, check.Parent(found, mine, now)...)
 		}
 	}
@@ -105,7 +105,7 @@ func (c *keysOf) run(ctx context.Context) error {
 				s.Kind = "CSK"
 			}
 			if c.delegate {
-				has := slices.Contains(ds[string(k.Zone)], k.DSText())
+				has := len(ds[string(k.Zone)].To(k)) > 0
 				s.AtParent = &has
 			}
 		}

@@ -113,17 +113,13 @@ func (z *signedZone) tellAnchors(now time.Time) {
 		at = float64(from.Unix())
 	}
 	anchorsEnd.WithLabelValues(name).Set(at)
-	has := make([]string, len(z.anchors))
-	for i, a := range z.anchors {
-		has[i] = a.String()
-	}
-	switch {
+	switch { // each second: words are made where there is something to say
 	case from == nil || from.After(now.Add(report.SigningNotice)):
 	case from.After(now):
 		said = fmt.Sprintf("from %s on no key signs that the DS records of its parent point to (%s), and whoever verifies finds it forged: have the parent take the DS record of another key first, or give that key later dates",
-			from.Format(time.RFC3339), strings.Join(has, "; "))
+			from.Format(time.RFC3339), z.pointers())
 	default:
-		said = fmt.Sprintf("no key signs that the DS records of its parent point to (%s): whoever verifies finds it forged. Have the parent take the DS record of a key that is there, or put that key back", strings.Join(has, "; "))
+		said = fmt.Sprintf("no key signs that the DS records of its parent point to (%s): whoever verifies finds it forged. Have the parent take the DS record of a key that is there, or put that key back", z.pointers())
 	}
 	switch {
 	case said != "" && said != z.forged:
@@ -132,4 +128,13 @@ func (z *signedZone) tellAnchors(now time.Time) {
 		observe.Log.Infof("dnssec: %s: its parent points to one of its keys", name)
 	}
 	z.forged = said
+}
+
+// pointers are the DS records that the parent has.
+func (z *signedZone) pointers() string {
+	has := make([]string, len(z.anchors))
+	for i, a := range z.anchors {
+		has[i] = a.String()
+	}
+	return strings.Join(has, "; ")
 }

@@ -20,6 +20,17 @@ type Anchors struct {
 	Records []string
 }
 
+// To are those of the records that point to one of the keys, by whatever digest.
+func (a Anchors) To(keys ...*dnskey.Key) (out []dnskey.Anchor) {
+	for _, text := range a.Records {
+		ds, err := dnskey.ParseAnchor(text)
+		if err == nil && slices.ContainsFunc(keys, func(k *dnskey.Key) bool { return k.Is(ds) }) {
+			out = append(out, ds)
+		}
+	}
+	return out
+}
+
 // Keys judges the keys of one zone, at a time.
 func Keys(keys []*dnskey.Key, now time.Time) []Finding {
 	f := findings{group: "keys"}
@@ -42,31 +53,20 @@ func Keys(keys []*dnskey.Key, now time.Time) []Finding {
 // Parent compares what the parent has with the keys of a zone, at a time.
 func Parent(a Anchors, keys []*dnskey.Key, now time.Time) []Finding {
 	f := findings{group: "keys"}
+	var entries []*dnskey.Key
 	var has []string
-	var anchors []dnskey.Anchor
-	for _, text := range a.Records {
-		if ds, err := dnskey.ParseAnchor(text); err == nil {
-			anchors = append(anchors, ds)
-		}
-	}
-	matching := 0
 	for _, k := range keys {
-		if !k.Entry() {
-			continue
-		}
-		has = append(has, k.DSText())
-		for _, ds := range anchors {
-			if k.Is(ds) {
-				matching++
-			}
+		if k.Entry() {
+			entries, has = append(entries, k), append(has, k.DSText())
 		}
 	}
-	from, lost := dnskey.Unanchored(keys[0].Zone, keys, anchors, now)
-	if matching > 0 && lost && from.Before(now.Add(report.SigningNotice)) {
+	matching := a.To(entries...)
+	from, lost := dnskey.Unanchored(keys[0].Zone, keys, matching, now)
+	if len(matching) > 0 && lost && from.Before(now.Add(report.SigningNotice)) {
 		f.err("have the parent take the DS record of another key first, or give that one later dates: docs/dnssec.md", "%s: from %s on no key signs that the parent's DS records point to (%s): whoever verifies finds it forged then", a.Domain, from.UTC().Format(time.RFC3339), strings.Join(a.Records, "; "))
 		return f.all
 	}
-	f.anchored(a, has, matching)
+	f.anchored(a, has, len(matching))
 	return f.all
 }
 
