@@ -533,6 +533,7 @@ func refused(t *testing.T, w *world, a *agent) *agent {
 	logs(b, "there is another credential")
 	merge(t, fed, builtin.ConfigMaps, "shop", "settings", `{"data":{"color":"blue"}}`)
 	eventually(t, tokyo, builtin.ConfigMaps, "shop", "settings", "data/color", "blue")
+	eventually(t, fed, builtin.Secrets, "shop", "key", "metadata/name", "") // else what is applied goes with it
 	fed.Apply(t, shop)
 	annotate(t, fed, builtin.Secrets, "shop", "key", v1alpha1.Selector, "[]")
 	eventually(t, tokyo, builtin.Secrets, "shop", "key", "metadata/name", "key")
