@@ -202,6 +202,23 @@ func pick(names string) ([]contender, error) {
 	return out, nil
 }
 
+// beforeSuffix ends the names of those that race with the fedns of before a change.
+const beforeSuffix = "-before"
+
+// besideEarlier puts beside each fedns of a field one that is set up alike and is another program.
+func besideEarlier(field []contender, program string) []contender {
+	var out []contender
+	for _, c := range field {
+		out = append(out, c)
+		if c.name == "fedns" || strings.HasPrefix(c.name, "fedns-") {
+			c.name += beforeSuffix
+			c.build = func(*race) (string, error) { return program, nil }
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 func all() []string {
 	var out []string
 	for _, c := range contenders {

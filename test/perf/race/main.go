@@ -107,6 +107,7 @@ func run(ctx context.Context, args []string) error {
 	services := fs.Int("services", 1000, "services of the federation")
 	dir := fs.String("dir", "", "work in this folder and leave everything there, logs too (default a temporary one)")
 	fs.StringVar(&r.program, "fedns", filepath.Join(r.root, "bin", "fedns"), "the fedns that races")
+	before := fs.String("before", "", "another fedns, of before a change: it races, too, beside the one of today, by names that end in "+beforeSuffix)
 	fs.IntVar(&r.rounds, "rounds", 3, "how often everybody is measured, in turn")
 	fs.IntVar(&r.seconds, "seconds", 6, "how long each time")
 	subnets := fs.Bool("subnets", false, "with -flood or -latency, have questions say for which network they are asked (EDNS client subnet)")
@@ -162,13 +163,16 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	// Servers have working directories of their own; paths are to mean the same there.
-	for _, p := range []*string{dir, &r.program} {
+	for _, p := range []*string{dir, &r.program, before} {
 		if *p == "" {
 			continue
 		}
 		if *p, err = filepath.Abs(*p); err != nil {
 			return err
 		}
+	}
+	if *before != "" {
+		r.field = besideEarlier(r.field, *before)
 	}
 	r.dir = *dir
 	if r.dir == "" {

@@ -95,6 +95,24 @@ func TestPick(t *testing.T) {
 	}
 }
 
+func TestBesideEarlier(t *testing.T) {
+	field, err := pick("floor,fedns,fedns-slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range besideEarlier(field, "/the/earlier/fedns") {
+		names = append(names, c.name)
+		path, err := c.build(&race{program: "speed_test.go", dir: t.TempDir(), compiled: map[string]string{"floor.c": "floor"}})
+		if earlier := strings.HasSuffix(c.name, beforeSuffix); err != nil || (path == "/the/earlier/fedns") != earlier {
+			t.Errorf("%s is %s, %v", c.name, path, err)
+		}
+	}
+	if got := strings.Join(names, " "); got != "floor fedns fedns-before fedns-slow fedns-slow-before" {
+		t.Errorf("who races: %s", got)
+	}
+}
+
 func TestFind(t *testing.T) {
 	if _, err := find("no-such-server", "server-of-dreams"); err == nil || !strings.Contains(err.Error(), "no-such-server isn't installed: Debian package server-of-dreams") {
 		t.Errorf("a program that isn't there: %v", err)

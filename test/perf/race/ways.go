@@ -81,7 +81,7 @@ func (r *race) round(ctx context.Context, dnsperf string, c contender, round int
 	defer p.stop()
 	var errs []error
 	for _, w := range ways {
-		if !slices.Contains(w.who, c.name) {
+		if !slices.Contains(w.who, strings.TrimSuffix(c.name, beforeSuffix)) {
 			continue
 		}
 		time.Sleep(300 * time.Millisecond) // what the way before leaves to tidy up isn't measured
