@@ -23,6 +23,17 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
+// writeEarlier writes a file that has been still for a minute: it is read once when a folder is first looked
+// at, and one that may be being written is read twice.
+func writeEarlier(t *testing.T, path, text string) {
+	t.Helper()
+	write(t, path, text)
+	ago := time.Now().Add(-time.Minute)
+	if err := os.Chtimes(path, ago, ago); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // replace writes a file at once, as a careful editor does.
 func replace(t *testing.T, path, text string) {
 	t.Helper()
@@ -276,7 +287,7 @@ func TestFolderProblems(t *testing.T) {
 // version; older versions with the fields that count are read.
 func TestFolderVersions(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "old.yaml"), `
+	writeEarlier(t, filepath.Join(dir, "old.yaml"), `
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: shop}
@@ -329,7 +340,7 @@ spec: {hostnames: [shop.example.com]}
 // TLSRoutes and ListenerSets are read, in each version that they have had.
 func TestFolderListenerSets(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "a.yaml"), `
+	writeEarlier(t, filepath.Join(dir, "a.yaml"), `
 {apiVersion: gateway.networking.k8s.io/v1alpha2, kind: TLSRoute, metadata: {name: a, namespace: shop}, spec: {hostnames: [a.example.com]}}
 ---
 {apiVersion: gateway.networking.k8s.io/v1alpha3, kind: TLSRoute, metadata: {name: b, namespace: shop}, spec: {hostnames: [b.example.com]}}
