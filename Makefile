@@ -59,9 +59,9 @@ pure = internal/dns/dnsname internal/topology internal/health internal/shard int
 	internal/api/report internal/dns/cookie internal/geo internal/dns/rrl internal/dns/message internal/sync/replicas internal/sync/placement internal/sync/workload
 # Tests are over when they end: the race detector has each of a hundred programs wait for a second then. Garbage is
 # collected less often, which costs memory that is there, and saves a sixth of the processor's time.
-unit: ## the quick tests, with the race detector; many only wait, so more of them at once than there are processors
+unit: ## the quick tests, with the race detector; many only wait, so more of them, and of packages, at once than there are processors
 	$(beside)go test $(addprefix ./,$(pure))
-	GOGC=400 GORACE=atexit_sleep_ms=10 $(beside)go test -race -parallel 8 $$(go list ./cmd/... ./internal/... ./plugin/... | grep -vxF $(addprefix -e github.com/fedns/fedns/,$(pure)))
+	GOGC=400 GORACE=atexit_sleep_ms=10 $(beside)go test -p $$((3 * $$(getconf _NPROCESSORS_ONLN))) -race -parallel 8 $$(go list ./cmd/... ./internal/... ./plugin/... | grep -vxF $(addprefix -e github.com/fedns/fedns/,$(pure)))
 
 test: unit kube peers helm gitops nodes prometheus nfpm ## every test, real control planes and name servers included; with STRESS=8, beside as many busy loops
 	$(e2e) ./test/...
