@@ -329,3 +329,22 @@ spec:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
+
+{{/* How many seconds a time such as 1m30s is. */}}
+{{- define "fedns.seconds" -}}
+{{- $units := dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0 -}}
+{{- $sum := 0.0 -}}
+{{- range regexFindAll "[0-9.]+(ms|s|m|h)" . -1 -}}
+{{- $sum = addf $sum (mulf (regexFind "[0-9.]+" .) (get $units (regexFind "[a-z]+" .))) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end }}
+
+{{/* A quantity of Kubernetes as a number; what is written in another way than most is left to the API server: "". */}}
+{{- define "fedns.quantity" -}}
+{{- $units := dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- $text := toString . -}}
+{{- if regexMatch "^[0-9]+([.][0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$" $text -}}
+{{- mulf (regexFind "^[0-9.]+" $text) (default 1.0 (get $units (regexFind "[A-Za-z]*$" $text))) -}}
+{{- end -}}
+{{- end }}
