@@ -30,7 +30,7 @@ func main() {
 	klog.SetOutput(io.Discard)
 	log.SetOutput(io.Discard) // net/http's, too
 	env := ctl.Env{
-		Program: os.Args[0], Stdout: os.Stdout, Stderr: os.Stderr, Columns: columns(os.Stdout), ErrColumns: columns(os.Stderr),
+		Program: os.Args[0], Stdout: os.Stdout, Stderr: os.Stderr, Input: os.Stdin, Columns: columns(os.Stdout), ErrColumns: columns(os.Stderr),
 		Getenv: os.Getenv, Now: time.Now, Version: version,
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) && env.ErrColumns > 0 {

@@ -26,6 +26,7 @@ type Env struct {
 	Program        string // how it is called; "": fedctl
 	Stdout, Stderr io.Writer
 	Stdin          io.Reader // nil: nobody is there to be asked
+	Input          io.Reader // what FILE - reads
 	// Columns and ErrColumns are how wide the terminals are that Stdout and Stderr are; 0:
 	// they are none. On a terminal tables fit, colors are shown, and lines written over.
 	Columns, ErrColumns int

@@ -2,8 +2,9 @@ package ctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -27,13 +28,9 @@ func (c *restoring) declare(fs *pflag.FlagSet) {
 
 func (c *restoring) run(ctx context.Context) error {
 	path := c.positional[0]
-	text, err := c.contents(path)
+	f, err := c.read(path)
 	if err != nil {
 		return err
-	}
-	f, err := backup.Parse(text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	p := c.progress()
 	defer p.end()
@@ -71,15 +68,38 @@ func (c *restoring) run(ctx context.Context) error {
 	})
 }
 
-// contents are those of a file, or what the command is given.
-func (c *restoring) contents(path string) ([]byte, error) {
-	if path != standard {
-		return os.ReadFile(path)
+// read reads a file, or what the command is given.
+func (c *restoring) read(path string) (*backup.File, error) {
+	in := c.Input
+	if path == standard {
+		if in == nil {
+			return nil, misused(&c.command, "restore: there is no standard input")
+		}
+	} else {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, unread(path, err)
+		}
+		defer f.Close()
+		in = f
 	}
-	if c.Stdin == nil {
-		return nil, misused(&c.command, "restore: there is no standard input")
+	f, err := backup.Read(in)
+	if err != nil {
+		return nil, unread(path, err)
 	}
-	return io.ReadAll(c.Stdin)
+	return f, nil
+}
+
+// unread says why a file can't be restored.
+func unread(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: there is no file of this name", path)
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err // the path is said
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 func restoreCommand() command {
@@ -92,7 +112,10 @@ func restoreCommand() command {
 fedctl restore myfederation.backup --context myfederation
 
 # Is the file whole, and can it be restored?
-fedctl restore myfederation.backup --context myfederation --dry-run`,
+fedctl restore myfederation.backup --context myfederation --dry-run
+
+# From what decrypts it
+fedctl restore - --context myfederation`,
 		make: func(c *call) action { return &restoring{reaching: newReaching(c)} },
 	}
 }

@@ -164,7 +164,6 @@ func TestFaults(t *testing.T) {
 }
 
 // What goes wrong in a fedns by itself: its keys, where it publishes, a plugin beside it, and what it was never told.
-// (FednsPanic isn't here: what is on this machine isn't probed.)
 func TestOwnFaults(t *testing.T) {
 	prometheus(t, "prometheus")
 	dir := t.TempDir()
@@ -191,8 +190,31 @@ func TestOwnFaults(t *testing.T) {
 	// One that has heard of none of its clusters.
 	deaf := server.Launch(t, "example.com:PORT {\n    bind ADDR\n    prometheus METRICS\n    federation fed {\n        cluster eu {\n            kubeconfig "+
 		unreachable(t)+"\n        }\n    }\n}\n")
-	p := scrape(t, map[string][]string{"fedns": {s.MetricsAddr(), deaf.MetricsAddr()}})
+	// One that probes what it answers: it is on this machine, which has to be allowed.
+	shop, err := net.Listen("tcp", "127.83.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shop.Close()
+	_, port, err := net.SplitHostPort(shop.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	probed := filepath.Join(dir, "eu")
+	vector.WriteManifest(t, filepath.Join(probed, "objects.json"), vector.Node("n", "eu", "eu-a"), vector.Service("shop", "web", "127.83.0.1"), vector.Slice("shop", "web", true, "eu-a"))
+	probing := server.Start(t, "example.com:PORT {\n    bind ADDR\n    ready READY\n    prometheus METRICS\n    federation fed {\n        cluster eu {\n            manifests "+probed+"\n        }\n"+
+		"        probe tcp interval 1s timeout 500ms fall 2 port "+port+" allow 127.83.0.0/16\n        panic 50%\n    }\n    errors\n}\n")
+	p := scrape(t, map[string][]string{"fedns": {s.MetricsAddr(), deaf.MetricsAddr(), probing.MetricsAddr()}})
 	p.quiet(t, "FednsClusterSilent", "FednsIsolated") // the deaf one's
+
+	// All that a service has doesn't answer the probe: it is rather the probe, and what is ready stays answered.
+	if err := shop.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.fires(t, "FednsPanic")
+	if got := server.Addrs(probing.Ask(t, "web.shop.fed.svc.example.com.", dns.TypeA)); !slices.Equal(got, []string{"127.83.0.1"}) {
+		t.Errorf("while its probes are ignored, web is answered with %v", got)
+	}
 
 	vector.WriteManifest(t, filepath.Join(folder, "services.json"), vector.Service("shop", "web", "192.0.2.1"), vector.Slice("shop", "web", true, "asia-a"))
 	p.fires(t, "FednsUnpublished")

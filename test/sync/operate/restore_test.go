@@ -2,6 +2,9 @@ package operate
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +64,7 @@ func restored(t *testing.T, b *cluster.Bed, w *world, lyon *cluster.Cluster) {
 	if out := typed(t, second.Fed, 0, "restore", file, "--dry-run"); !strings.Contains(out, "backup of federation prod, of ") || !strings.Contains(out, "nothing is done") {
 		t.Errorf("a dry run says %s", out)
 	}
+	refused(t, second.Fed, lyon, file)
 	out := typed(t, second.Fed, 0, "restore", file)
 	if !strings.Contains(out, "and 1 cluster\n") || !strings.Contains(out, "1 object that were being deleted go on being so") || strings.Contains(out, "doesn't take") {
 		t.Errorf("it says %s", out)
@@ -99,6 +103,58 @@ func restored(t *testing.T, b *cluster.Bed, w *world, lyon *cluster.Cluster) {
 	eventually(t, lyon, "deployment", "shop", "web", "{.spec.replicas}", "7")
 }
 
+// refused tries to restore what can't be, into an API that is there for it, while the member runs and a fedsync leads: each
+// says why, and neither writes anything.
+func refused(t *testing.T, fed, member *cluster.Cluster, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resealed := func(from, to string) []byte { // as if fedctl had written it so
+		body := bytes.Replace(text[:bytes.LastIndexByte(text[:len(text)-1], '\n')+1], []byte(from), []byte(to), 1)
+		return fmt.Appendf(body, "{\"sha256\":\"%x\"}\n", sha256.Sum256(body))
+	}
+	changed := bytes.Clone(text)
+	changed[len(text)/2] ^= 1
+	dir := t.TempDir()
+	holds := func() string {
+		return kubectl(t, fed, "get", "deployments,services,configmaps,secrets,jobs,clusters,orders", "-A", "-o", "custom-columns=A:.kind,B:.metadata.namespace,C:.metadata.name,D:.metadata.resourceVersion")
+	}
+	before, there := versions(t, member), holds()
+	for name, tt := range map[string]struct {
+		text []byte
+		want string
+	}{
+		"other":  {resealed(`"federation":"prod"`, `"federation":"test"`), "it is a backup of federation test, and "},
+		"domain": {resealed(`"domain":"example.com"`, `"domain":"example.org"`), "it is a backup of federation prod of domain example.org, and this one is of example.com"},
+		"newer":  {resealed(`"version":1`, `"version":2`), "it is of version 2, made by fedctl "},
+		"byte":   {changed, "its digest is another one"},
+		"empty":  {nil, "it is no backup of a federation"},
+		"header": {text[:100], "it is cut short"},
+		"half":   {text[:len(text)/2], "it is cut short"},
+		"line":   {text[:bytes.LastIndexByte(text[:len(text)-1], '\n')+1], "it is cut short"},
+		"end":    {text[:len(text)-1], "it is cut short"},
+		"twice":  {append(bytes.Clone(text), text...), "its digest is another one"},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, tt.text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, said := says(t, fed, 1, "restore", path); !strings.Contains(said, path+": "+tt.want) {
+			t.Errorf("restore of %s says %s, want %q", name, said, tt.want)
+		}
+	}
+	for path, want := range map[string]string{dir: "is a directory", filepath.Join(dir, "none"): "there is no file of this name", "/proc/self/mem": "input/output error", "/dev/zero": "it is no backup of a federation"} {
+		if _, said := says(t, fed, 1, "restore", path); !strings.Contains(said, path+": "+want) {
+			t.Errorf("restore says %s, want %q", said, want)
+		}
+	}
+	if after, now := versions(t, member), holds(); !maps.Equal(before, after) || there != now {
+		t.Errorf("what is refused changed something:\n%v\n%s\nand before\n%v\n%s", after, now, before, there)
+	}
+}
+
 // versions are those of all that a cluster has of what fedsync keeps.
 func versions(t *testing.T, c *cluster.Cluster) map[string]string {
 	t.Helper()
@@ -127,6 +183,13 @@ func kindsOf() (out []kube.Kind) {
 // typed runs fedctl with a cluster's kubeconfig alone, and wants it to exit with a code.
 func typed(t *testing.T, c *cluster.Cluster, want int, args ...string) string {
 	t.Helper()
+	out, _ := says(t, c, want, args...)
+	return out
+}
+
+// says is typed, and gives what is said beside, too.
+func says(t *testing.T, c *cluster.Cluster, want int, args ...string) (stdout, stderr string) {
+	t.Helper()
 	bin, err := operator()
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +202,7 @@ func typed(t *testing.T, c *cluster.Cluster, want int, args ...string) string {
 	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != want {
 		t.Fatalf("fedctl %q: %v, want exit %d\n%s%s", args, cmd.ProcessState, want, out.String(), errs.String())
 	}
-	return out.String()
+	return out.String(), errs.String()
 }
 
 const once = `

@@ -84,7 +84,24 @@ var (
 	ErrChanged = errors.New("it isn't as it was written: its digest is another one")
 )
 
-// Parse reads a file, and checks that it is whole.
+// Read reads a file to its end, and what is none not further than it takes to see that: a device has no end.
+func Read(r io.Reader) (*File, error) {
+	const begin = `{"format":"` + format + `"`
+	b := bufio.NewReader(r)
+	switch first, err := b.Peek(len(begin)); {
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, err
+	case string(first) != begin:
+		return nil, ErrNone
+	}
+	text, err := io.ReadAll(b)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(text)
+}
+
+// Parse reads what a file has, and checks that it is whole.
 func Parse(text []byte) (*File, error) {
 	first, _, _ := bytes.Cut(text, []byte("\n"))
 	f := &File{}

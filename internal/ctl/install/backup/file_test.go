@@ -3,8 +3,10 @@ package backup
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/kube"
@@ -55,5 +57,38 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+// A file is read from whatever gives it; what is none isn't read to its end.
+func TestRead(t *testing.T) {
+	f := &File{Header: Header{Federation: "fed"}}
+	text, err := f.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	for _, tt := range []struct {
+		name string
+		from io.Reader
+		want error
+	}{
+		{"a file", bytes.NewReader(text), nil},
+		{"byte by byte", iotest.OneByteReader(bytes.NewReader(text)), nil},
+		{"nothing", strings.NewReader(""), ErrNone},
+		{"a few bytes", bytes.NewReader(text[:10]), ErrNone},
+		{"half of it", bytes.NewReader(text[:len(text)/2]), ErrCut},
+		{"what has no end", endless{}, ErrNone},
+		{"what can't be read", iotest.ErrReader(broken), broken},
+		{"what can't be read to its end", io.MultiReader(bytes.NewReader(text), iotest.ErrReader(broken)), broken},
+	} {
+		if got, err := Read(tt.from); !errors.Is(err, tt.want) || err == nil && got.Federation != "fed" {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+// endless gives the same byte for ever.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 func sealed(text string) string { return text + `{"sha256":"` + digest([]byte(text)) + "\"}\n" }
