@@ -169,30 +169,6 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-// What a runbook has somebody type who has only the server's host does run there.
-func TestRunbookCommands(t *testing.T) {
-	d := newDesk(t)
-	n := 0
-	for _, b := range blocksOf(t, "sh") {
-		if b.page != "docs/runbooks.md" {
-			continue
-		}
-		for command := range strings.Lines(b.text) {
-			command = strings.TrimSpace(command)
-			if command == "fedctl check" || strings.Contains(command, "--context") {
-				continue // they look at a delegation, and at APIs, that aren't here
-			}
-			n++
-			if out, err := d.run(command); err != nil {
-				t.Errorf("line %d: %s: %v\n%s", b.line, command, err, out)
-			}
-		}
-	}
-	if n < 5 {
-		t.Errorf("only %d commands found", n)
-	}
-}
-
 // The example is the federation of the article.
 func TestExample(t *testing.T) {
 	s := example(t)
