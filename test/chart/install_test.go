@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/fedns/fedns/deploy"
 	"github.com/fedns/fedns/test/framework/cluster"
 	"github.com/fedns/fedns/test/framework/server"
 	"github.com/fedns/fedns/test/framework/vector"
@@ -78,6 +79,36 @@ func TestInstall(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("left:\n%s", strings.Join(left, "\n"))
 		}
+	}
+}
+
+// Where a cluster has something of fedns already, the chart takes nothing of it for its own: the namespace of another
+// federation's member stays after helm uninstall, and kinds that others have made are told of.
+func TestOccupied(t *testing.T) {
+	c := cluster.New(t).API(t, "us")
+	install := append([]string{"install", "fedns", dir}, said...)
+	c.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: federation-system}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: of-another, namespace: federation-system}\n")
+	for range 2 { // and again, as if it had never been there
+		must(t, c.Kubeconfig, install...)
+		must(t, c.Kubeconfig, append([]string{"upgrade", "fedns", dir, "--set", "replicas=3"}, said...)...)
+		must(t, c.Kubeconfig, "uninstall", "fedns", "--wait", "--timeout", "2m")
+		c.Kubectl(t, "-n", "federation-system", "get", "secret", "of-another")
+		if got := c.Kubectl(t, "get", "namespace", "federation-system", "-o", "jsonpath={.status.phase}"); got != "Active" {
+			t.Fatalf("the namespace that was there is %s", got)
+		}
+	}
+	c.Apply(t, strings.Join(deploy.Definitions, "\n---\n"))
+	if _, errs, err := helm(t, c.Kubeconfig, install...); err == nil || !strings.Contains(errs, "crds.install: the kinds of fedns.io are here already, and not of this release") {
+		t.Errorf("over kinds that others have made: %v\n%s", err, errs)
+	}
+	must(t, c.Kubeconfig, append(slices.Clone(install), "--set", "crds.install=false")...)
+	must(t, c.Kubeconfig, "uninstall", "fedns", "--wait", "--timeout", "2m")
+	c.Kubectl(t, "get", "crd", "clusters.fedns.io")
+
+	// Two federations, each with a release of one name.
+	for _, federation := range []string{"first", "second"} {
+		must(t, c.Kubeconfig, "install", "fedns", dir, "--namespace", federation, "--create-namespace", "--set", "domain=example.com", "--set", "federation="+federation,
+			"--set", "api.mode=none", "--set", "status.review=true", "--set", "status.tls.secret=page")
 	}
 }
 

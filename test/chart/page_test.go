@@ -37,7 +37,7 @@ metadata: {name: stranger, namespace: default}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: watchers}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "fedns:status"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "fedns-fed:fedns:status"}
 subjects: [{kind: ServiceAccount, name: watcher, namespace: default}]
 `)
 	for who, want := range map[string]int{"watcher": http.StatusOK, "stranger": http.StatusForbidden, "": http.StatusUnauthorized} {

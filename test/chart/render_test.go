@@ -54,7 +54,7 @@ func TestValues(t *testing.T) {
 			"--set", "status.expose=true", "--set", "status.review=true", "--set", "status.tls.secret=page-tls", "--set", "status.hosts={fedns.example.org,page.fed.svc}", "--set", "networkPolicy.status[0].namespaceSelector.matchLabels.team=ops",
 		}, []string{
 			"status 0.0.0.0:8053 tls /etc/fedns/status/tls/tls.crt /etc/fedns/status/tls/tls.key review here.kubeconfig host fedns.example.org page.fed.svc\n", "secretName: page-tls, defaultMode: 0440", "name: fedns-status",
-			`name: "system:auth-delegator"`, "name: fedns:status", `["/fedns/*"]`, "{port: status, protocol: TCP}\n    from:\n      - namespaceSelector:", "!token /etc", "{name: status, containerPort: 8053",
+			`name: "system:auth-delegator"`, "name: fedns-fed:fedns:status", `["/fedns/*"]`, "{port: status, protocol: TCP}\n    from:\n      - namespaceSelector:", "!token /etc", "{name: status, containerPort: 8053",
 		}},
 		{"a page for who shows a token", []string{"--set", "status.token.secret=page", "--set", "status.token.key=word"}, []string{
 			"status 127.0.0.1:8053 token /etc/fedns/status/token/token\n", "secretName: page, defaultMode: 0440, items: [{key: \"word\", path: token}]", "!name: fedns-status", "!auth-delegator", "!port: status", "!containerPort: 8053",

@@ -151,6 +151,12 @@ $ORIGIN {{ .Values.domain }}.
 {{- end }}
 {{ end }}
 
+{{/* Whether an object that is there is this release's: "true", or "". */}}
+{{- define "fedns.owns" -}}
+{{- $marks := default dict .object.metadata.annotations -}}
+{{- if and (eq (get $marks "meta.helm.sh/release-name") .root.Release.Name) (eq (get $marks "meta.helm.sh/release-namespace") .root.Release.Namespace) }}true{{ end -}}
+{{- end }}
+
 {{/* The rules of a role in a file of rights, by the name that it has there. */}}
 {{- define "fedns.rules" -}}
 {{- $want := .role -}}
