@@ -50,6 +50,7 @@ type published struct {
 // record tells the history what has changed. It comes after the publication: an answer
 // doesn't wait for anybody who looks.
 func (w *worker) record(next *snapshot.Snapshot, all []published) {
+	w.untold += next.Own()
 	if !w.settled {
 		return // nothing has changed that was known before
 	}
@@ -57,7 +58,7 @@ func (w *worker) record(next *snapshot.Snapshot, all []published) {
 		w.stood = make([]*remembered, len(w.tables))
 	}
 	var events []report.Event
-	changed := 0
+	changed := false
 	for i, p := range all {
 		name := w.federations[i].Name
 		first := len(events)
@@ -69,9 +70,10 @@ func (w *worker) record(next *snapshot.Snapshot, all []published) {
 		for n := range events[first:] {
 			events[first+n].Federation = name
 		}
-		changed += len(p.changed)
+		changed = changed || len(p.changed) > 0
 	}
-	w.history.Add(w.Pipeline, time.Now(), next, changed, events)
+	w.history.Add(w.Pipeline, time.Now(), next, w.untold, changed, events)
+	w.untold = 0
 }
 
 // clusterEvents says which members have fallen silent, were heard again, have come or left,

@@ -444,6 +444,7 @@ type worker struct {
 	shown    time.Time
 	settled  bool
 	stood    []*remembered // by federation; what events are made by
+	untold   int           // what the snapshots have for themselves that the history hasn't been told of
 }
 
 // open makes the table of a federation of what was inherited and what the disk

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"hash/maphash"
+	"unsafe"
 
 	"github.com/fedns/fedns/internal/dns/dnsname"
 )
@@ -36,11 +37,13 @@ func (b *branch) mine(w *owner) *branch {
 	}
 	own := *b
 	own.owner = w
+	w.made += int(unsafe.Sizeof(own))
 	return &own
 }
 
 func (b *branch) with(w *owner, name string, rank uint64) *branch {
 	if b == nil {
+		w.made += int(unsafe.Sizeof(*b))
 		return &branch{name: name, rank: rank, owner: w}
 	}
 	c := dnsname.Compare(name, b.name)

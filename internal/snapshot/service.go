@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/fedns/fedns/internal/topology"
 )
@@ -231,6 +232,29 @@ func (s *Service) Freeze() *Service {
 	}
 	s.index()
 	return s
+}
+
+// size is about what s takes, in bytes. Its key, places and names are its table's.
+func (s *Service) size() int {
+	n := int(unsafe.Sizeof(*s)) + size(s.Shards) + size(s.Ports) + size(s.Recent) + size(s.Silent) + size(s.Awaits) + size(s.regions) + len(s.Note) + len(s.Down)
+	for i := range s.Ports {
+		n += size(s.Ports[i].Places)
+	}
+	if s.many != nil {
+		n += len(s.Shards) * 3 * int(unsafe.Sizeof(int32(0))) // each is in three lists at most
+	}
+	if l := s.Local; l != nil {
+		n += int(unsafe.Sizeof(*l)) + size(l.Shards) + size(l.Ports) + size(l.Targets)
+		for i := range l.Targets {
+			n += size(l.Targets[i].Shards) + size(l.Targets[i].Ports)
+		}
+	}
+	return n
+}
+
+func size[T any](list []T) int {
+	var of T
+	return cap(list) * int(unsafe.Sizeof(of))
 }
 
 // few is up to how many entries a scan is cheaper than what would spare it.

@@ -13,6 +13,8 @@ import (
 type Snapshot struct {
 	Version
 	Federations []*Federation // in the order of the configuration
+
+	own int // see Own
 }
 
 // Next is the snapshot after s with some federations replaced: those of changed that
@@ -23,7 +25,10 @@ func (s *Snapshot) Next(changed []*Federation) *Snapshot {
 		next.Version = s.Version
 	}
 	for i, f := range changed {
-		if f == nil && s != nil {
+		switch {
+		case f != nil:
+			next.own += f.own
+		case s != nil:
 			f = s.Federations[i]
 		}
 		next.Federations[i] = f
@@ -35,6 +40,9 @@ func (s *Snapshot) Next(changed []*Federation) *Snapshot {
 func (s *Snapshot) Of(v Version) *Snapshot {
 	return &Snapshot{Version: v, Federations: s.Federations}
 }
+
+// Own is about how many bytes s has for itself, beside what it shares with the one that it is next to.
+func (s *Snapshot) Own() int { return s.own }
 
 // Size is the number of services in all federations.
 func (s *Snapshot) Size() int {
@@ -73,6 +81,7 @@ type Federation struct {
 
 	answered uint64 // the sums of all services, added up
 	scopes   uint64 // the sum of Map
+	own      int    // what the edit that it comes from has made, in bytes
 }
 
 // A Home is a cluster that some names speak of.
@@ -87,7 +96,7 @@ type space struct {
 	kind      Kind
 }
 
-func (s space) hash() uint32 { return hash(s.kind.String(), s.namespace) }
+func (s space) hash() uint32 { return hashIn(s.kind, s.namespace, "") }
 
 // NewFederation is a federation of which nothing is known.
 func NewFederation(name string) *Federation {
@@ -196,6 +205,7 @@ func (e *Edit) Remove(k Key) {
 // add takes a service, before and after, into the digest.
 func (e *Edit) add(before, after *Service) {
 	if after != nil {
+		e.owner.made += after.size()
 		after.digest = after.sum()
 		e.next.answered += after.digest
 	}
@@ -233,7 +243,14 @@ func (s *Service) within() int {
 }
 
 // Topology sets the known scopes.
-func (e *Edit) Topology(m *topology.Map) { e.next.Map, e.next.scopes = m, scopes(m) }
+func (e *Edit) Topology(m *topology.Map) {
+	all := m.Scopes()
+	e.next.Map, e.next.scopes = m, scopes(m, all)
+	e.owner.made += len(all) * scopeSize
+}
+
+// scopeSize is about what a map takes for a scope: itself, sorted, and where it is found by its name, and its names.
+const scopeSize = 256
 
 // Home sets where the cluster stands whose own domain is answered here.
 func (e *Edit) Home(h Home) { e.next.Home = h }
@@ -246,7 +263,7 @@ func (e *Edit) SetListed(heard, settled bool, unlisted []Await) {
 // Done gives the federation. The edit is over with it.
 func (e *Edit) Done() *Federation {
 	f := e.next
-	e.owner = nil
+	f.own, e.owner = e.owner.made, nil
 	return &f
 }
 

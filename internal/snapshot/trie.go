@@ -1,5 +1,10 @@
 package snapshot
 
+import (
+	"hash/maphash"
+	"unsafe"
+)
+
 // A trie is a persistent hash map: an edit copies what it touches, at most a
 // root, a page and a chain, and leaves the rest shared with the trie it came
 // from. So a change costs the same among a thousand entries and a million, and
@@ -26,8 +31,11 @@ type entry[K, V comparable] struct {
 	next  *entry[K, V]
 }
 
-// An owner is the identity of one edit.
-type owner struct{ _ byte } // not empty: distinct owners need distinct addresses
+// An owner is the identity of one edit, and what that has made: so it isn't empty, as distinct owners
+// need distinct addresses.
+type owner struct {
+	made int // in bytes
+}
 
 func (t *trie[K, V]) get(hash uint32, key K) (v V, ok bool) {
 	if t.pages == nil {
@@ -132,6 +140,7 @@ func (t *trie[K, V]) slot(o *owner, hash uint32) **entry[K, V] {
 			*pages = *t.pages
 		}
 		t.pages, t.owner = pages, o
+		o.made += int(unsafe.Sizeof(*pages))
 	}
 	p := t.pages[hash>>24]
 	if p == nil || p.owner != o {
@@ -139,6 +148,7 @@ func (t *trie[K, V]) slot(o *owner, hash uint32) **entry[K, V] {
 		if p != nil {
 			q.slots = p.slots
 		}
+		o.made += int(unsafe.Sizeof(*q))
 		t.pages[hash>>24] = q
 		p = q
 	}
@@ -149,6 +159,7 @@ func (t *trie[K, V]) set(o *owner, hash uint32, key K, v V) {
 	slot := t.slot(o, hash)
 	rest, found := without(*slot, key)
 	*slot = &entry[K, V]{key, v, rest}
+	o.made += int(unsafe.Sizeof(**slot))
 	if !found {
 		t.size++
 	}
@@ -178,18 +189,17 @@ func without[K, V comparable](chain *entry[K, V], key K) (rest *entry[K, V], fou
 	return &entry[K, V]{chain.key, chain.value, rest}, true
 }
 
-// hash is FNV-1a, spread over the upper bits, which the trie uses.
-func hash(parts ...string) uint32 {
-	h := uint32(2166136261)
-	for _, p := range parts {
-		for i := 0; i < len(p); i++ {
-			h = (h ^ uint32(p[i])) * 16777619
-		}
-		h *= 16777619 // between "ab","c" and "a","bc"
-	}
-	h ^= h >> 15
-	h *= 0x846ca68b
-	return h ^ h>>16
+// seed is this process's own: else who may choose names could have many share a slot, and every question for one of
+// them, and for whatever else is there, walk through all.
+var seed = maphash.MakeSeed()
+
+// hash is a name's; the trie uses the upper bits.
+func hash(name string) uint32 { return uint32(maphash.String(seed, name) >> 32) }
+
+// hashIn is that of a name in a namespace, among those of a kind.
+func hashIn(k Kind, namespace, name string) uint32 {
+	const odd = 0x9e3779b97f4a7c15 // between "ab","c" and "a","bc"
+	return uint32((maphash.String(seed, namespace)*odd + maphash.String(seed, name) + uint64(k)*odd) >> 32)
 }
 
-func (k Key) hash() uint32 { return hash(k.Kind.String(), k.Namespace, k.Name) }
+func (k Key) hash() uint32 { return hashIn(k.Kind, k.Namespace, k.Name) }

@@ -196,9 +196,9 @@ func (s *Service) sum() uint64 {
 }
 
 // scopes is a number for the names that a federation has.
-func scopes(m *topology.Map) uint64 {
+func scopes(m *topology.Map, all []topology.Scope) uint64 {
 	h := sumBasis
-	each(&h, m.Scopes(), func(h *sum, s topology.Scope) {
+	each(&h, all, func(h *sum, s topology.Scope) {
 		h.text(s.Region)
 		h.text(s.Zone)
 		h.flag(m.Short(s))

@@ -21,9 +21,9 @@ const (
 	Most = 10_000
 	// Span is how long they are.
 	Span = 24 * time.Hour
-	// heaviest bounds how many services the snapshots of before may have for themselves: what
-	// they share with those that follow costs nothing, and each of these about a kilobyte.
-	heaviest = 20_000
+	// heaviest bounds how many bytes the snapshots of before may have for themselves: what they
+	// share with those that follow costs nothing. One in which one service is another takes 5 kB.
+	heaviest = 64 << 20
 	// mostReaders is how many may follow at once; each has a connection and a goroutine.
 	mostReaders = 1_000
 )
@@ -34,7 +34,8 @@ type Log struct {
 	events  []report.Event
 	last    uint64 // id
 	frames  []frame
-	weight  int
+	weight  int // of the frames, in bytes
+	passed  int // what those had for themselves that were answered since the last frame
 	owners  []any
 	readers map[chan struct{}]bool
 	files   map[string]*file // by federation
@@ -75,9 +76,9 @@ func (l *Log) Close(owner any) {
 	}
 }
 
-// Add takes in what has changed with the snapshot that is answered from now on, in which so
-// many services are others than before. It gives none of it to a disk itself.
-func (l *Log) Add(owner any, at time.Time, snap *snapshot.Snapshot, changed int, events []report.Event) {
+// Add takes in what has happened with the snapshot that is answered from now on, and whether it answers otherwise than the
+// one before. own is what it, and those since the last call, have for themselves. It gives none of it to a disk itself.
+func (l *Log) Add(owner any, at time.Time, snap *snapshot.Snapshot, own int, changed bool, events []report.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.wake()
@@ -93,9 +94,14 @@ func (l *Log) Add(owner any, at time.Time, snap *snapshot.Snapshot, changed int,
 			f.add(e)
 		}
 	}
-	if changed > 0 || len(events) > 0 || len(l.frames) == 0 {
-		l.frames = append(l.frames, frame{at, snap, changed})
-		l.weight += changed
+	l.passed += own
+	if changed || len(events) > 0 || len(l.frames) == 0 {
+		if len(l.frames) == 0 {
+			l.passed = 0 // what is answered now is nothing of before
+		}
+		l.frames = append(l.frames, frame{at, snap, l.passed})
+		l.weight += l.passed
+		l.passed = 0
 	}
 	l.prune(at)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -26,11 +27,11 @@ func events(n int) (out []report.Event) {
 func TestBounds(t *testing.T) {
 	l, me := New(), new(int)
 	l.Open(me)
-	l.Add(me, begin, &snapshot.Snapshot{}, 0, events(Most+5))
+	l.Add(me, begin, &snapshot.Snapshot{}, 0, false, events(Most+5))
 	if got, oldest, newest := l.Events(0); len(got) != Most || oldest != 6 || newest != Most+5 {
 		t.Errorf("%d events, %d to %d", len(got), oldest, newest)
 	}
-	l.Add(me, begin.Add(Span+time.Second), &snapshot.Snapshot{}, 0, events(1))
+	l.Add(me, begin.Add(Span+time.Second), &snapshot.Snapshot{}, 0, false, events(1))
 	if got, oldest, newest := l.Events(0); len(got) != 1 || oldest != newest {
 		t.Errorf("a day later %d events, %d to %d", len(got), oldest, newest)
 	}
@@ -39,11 +40,50 @@ func TestBounds(t *testing.T) {
 	}
 	at := begin.Add(Span)
 	for i := range 10 {
-		l.Add(me, at.Add(time.Duration(i)*time.Minute), &snapshot.Snapshot{}, heaviest/4, nil)
+		l.Add(me, at.Add(time.Duration(i)*time.Minute), &snapshot.Snapshot{}, heaviest/8, false, nil) // which nobody has asked for, and the next one shares
+		l.Add(me, at.Add(time.Duration(i)*time.Minute), &snapshot.Snapshot{}, heaviest/8, true, nil)
 	}
 	if l.weight > heaviest || len(l.frames) < 3 || l.At(at.Add(9*time.Minute)) == nil || l.At(at) != nil {
 		t.Errorf("%d frames weigh %d", len(l.frames), l.weight)
 	}
+}
+
+// Whatever a member has change, and however little of it is a change of addresses, what is remembered
+// of before takes no more memory than its bound.
+func TestHistoryIsBoundedInBytes(t *testing.T) {
+	const services, touched = 3000, 1000
+	l, me := New(), new(int)
+	l.Open(me)
+	f, now := snapshot.NewFederation("fed"), (*snapshot.Snapshot)(nil)
+	turn := func(n int, changed bool) {
+		e := f.Edit()
+		for i := range n {
+			e.Set((&snapshot.Service{Key: snapshot.Key{Namespace: "shop", Name: fmt.Sprint("s", i)}, TTL: 60, Shards: make([]snapshot.Shard, 4)}).Freeze())
+		}
+		f = e.Done()
+		now = now.Next([]*snapshot.Federation{f})
+		l.Add(me, begin, now, now.Own(), changed, nil)
+	}
+	turn(services, true)
+	before := heap()
+	for i := range 150 {
+		turn(touched, i%2 == 0)
+	}
+	if took := heap() - before; took > heaviest*5/4 {
+		t.Errorf("%d frames take %d MB, and may take %d", len(l.frames), took>>20, heaviest>>20)
+	}
+	if len(l.frames) < 20 {
+		t.Errorf("only %d frames are remembered", len(l.frames))
+	}
+	runtime.KeepAlive(now)
+}
+
+// heap is what lives on it.
+func heap() int64 {
+	var s runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
 }
 
 // Of two owners the last writes, and the one before when that has ended.
@@ -51,7 +91,7 @@ func TestOwners(t *testing.T) {
 	l, one, two := New(), new(int), new(int)
 	l.Open(one)
 	l.Open(two)
-	add := func(who any) { l.Add(who, begin, &snapshot.Snapshot{}, 0, events(1)) }
+	add := func(who any) { l.Add(who, begin, &snapshot.Snapshot{}, 0, false, events(1)) }
 	add(one)
 	add(two)
 	l.Close(two)
@@ -70,7 +110,7 @@ func TestFile(t *testing.T) {
 	write := func(l *Log, at time.Time, n int) {
 		me := new(int)
 		l.Open(me)
-		l.Add(me, at, &snapshot.Snapshot{}, 0, events(n))
+		l.Add(me, at, &snapshot.Snapshot{}, 0, false, events(n))
 		l.Close(me)
 	}
 	l := New()
@@ -101,7 +141,7 @@ func TestFile(t *testing.T) {
 	l = New()
 	l.Keep(filepath.Join(dir, "none"), "fed", begin, tell)
 	l.Open(me)
-	l.Add(me, begin, &snapshot.Snapshot{}, 0, events(3))
+	l.Add(me, begin, &snapshot.Snapshot{}, 0, false, events(3))
 	of := l.files["fed"]
 	of.write()
 	of.write()
@@ -128,7 +168,7 @@ func TestSilent(t *testing.T) {
 		cluster, to string
 		want        bool
 	}{{"eu", "silent", true}, {"us", "silent", true}, {"eu", "heard", false}, {"eu", "listed", false}, {"eu", "silent", true}} {
-		l.Add(l, time.Now(), &snapshot.Snapshot{}, 0, []report.Event{{Kind: report.EventCluster, Federation: "fed", Cluster: tt.cluster, To: tt.to}, {Kind: report.EventShard, Federation: "fed", Cluster: tt.cluster, To: "up"}})
+		l.Add(l, time.Now(), &snapshot.Snapshot{}, 0, false, []report.Event{{Kind: report.EventCluster, Federation: "fed", Cluster: tt.cluster, To: tt.to}, {Kind: report.EventShard, Federation: "fed", Cluster: tt.cluster, To: "up"}})
 		if got := l.Silent("fed", tt.cluster); got != tt.want {
 			t.Errorf("%s after %s: %v", tt.cluster, tt.to, got)
 		}
