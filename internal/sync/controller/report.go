@@ -95,6 +95,9 @@ func (u *hub) tell(now time.Time) {
 		if !whole {
 			notes = append(notes, short(w, text, fits, u.placements.served))
 		}
+		if text := u.table.Omits(k); text != "" {
+			notes = append(notes, workload.Note{Warning: true, Reason: "StatusShort", Text: text})
+		}
 		u.show(w, u.standing(w, standings, notes, reason, message))
 		u.events(w, r, notes)
 		if !fits {

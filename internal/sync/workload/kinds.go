@@ -70,6 +70,8 @@ type FederatedKind struct {
 	// nothing to tell. was is what the federated object says now, and all says that
 	// every cluster that should have it has it.
 	status func(parts []Part, was Object, all bool) map[string]any
+	// omits says what of the parts has no room in what status makes of them; "": all has.
+	omits func(parts []Part) string
 	// kept are the fields of a status that status needs.
 	kept []string
 	// tally counts what an object has there, by its part and its status: how many there are to
@@ -122,7 +124,7 @@ func others() []*FederatedKind {
 		{Kind: builtin.EndpointSlices, Order: 3, own: sliced},
 	}
 	for _, name := range []string{"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"} {
-		out = append(out, &FederatedKind{Kind: v1alpha1.Kind{Group: "gateway.networking.k8s.io", Version: "v1", Name: name}, Order: 2, status: routes, kept: []string{"parents"}, unseen: true})
+		out = append(out, &FederatedKind{Kind: v1alpha1.Kind{Group: "gateway.networking.k8s.io", Version: "v1", Name: name}, Order: 2, status: routes, omits: routesOmit, kept: []string{"parents"}, unseen: true})
 	}
 	return out
 }

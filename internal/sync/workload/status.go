@@ -27,7 +27,27 @@ func (t *Table) Status(k Key, all bool) Object {
 	if w == nil || w.Deleting || k.status == nil {
 		return nil
 	}
-	var parts []Part
+	now := k.Status(t.parts(r), w.Part.Status, w.Generation, all)
+	for f, v := range now {
+		if have := w.Part.Status[f]; !(blank(v) && blank(have)) && jsonOf(said(v)) != jsonOf(have) {
+			return now
+		}
+	}
+	return nil
+}
+
+// Omits says what of the clusters' statuses has no room in that of a federated object; "": all has.
+func (t *Table) Omits(k Key) string {
+	r := t.rows[k]
+	if r.desired == nil || k.omits == nil {
+		return ""
+	}
+	return k.omits(inOrder(t.parts(r)))
+}
+
+// parts are what the clusters say of an object.
+func (t *Table) parts(r row) (parts []Part) {
+	w := r.desired
 	for c, h := range r.entries.haves() {
 		if h.Ours && w.Balanced {
 			p := h.Part
@@ -44,13 +64,17 @@ func (t *Table) Status(k Key, all bool) Object {
 			parts = append(parts, Part{Cluster: m.Name, Status: f})
 		}
 	}
-	now := k.Status(parts, w.Part.Status, w.Generation, all)
-	for f, v := range now {
-		if have := w.Part.Status[f]; !(blank(v) && blank(have)) && jsonOf(said(v)) != jsonOf(have) {
-			return now
-		}
+	return parts
+}
+
+// inOrder are parts that can be believed, in the order of the clusters' names.
+func inOrder(parts []Part) []Part {
+	parts = slices.Clone(parts)
+	for i := range parts {
+		parts[i].Status = sound(parts[i].Status)
 	}
-	return nil
+	slices.SortFunc(parts, func(a, b Part) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	return parts
 }
 
 // blank says that a part of a status tells nothing: zero, and no addresses.
@@ -79,11 +103,7 @@ func (s *FederatedKind) Status(parts []Part, was Object, generation int64, all b
 	if s.status == nil {
 		return nil
 	}
-	parts = slices.Clone(parts)
-	for i := range parts {
-		parts[i].Status = sound(parts[i].Status)
-	}
-	slices.SortFunc(parts, func(a, b Part) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	parts = inOrder(parts)
 	out := s.status(parts, was, all)
 	if s.unseen {
 		return out
@@ -446,56 +466,4 @@ func quotas(parts []Part, _ Object, _ bool) map[string]any {
 		}
 	}
 	return out
-}
-
-// routes are what the clusters' gateways say of a route, each gateway's once: a condition is true
-// where it is so in every cluster, and else is as it is where it isn't.
-func routes(parts []Part, was Object, _ bool) map[string]any {
-	type parent struct {
-		said  map[string]any
-		kinds []string
-	}
-	var all []*parent
-	byID := map[string]*parent{}
-	for _, p := range parts {
-		for _, m := range mapsOf(p.Status["parents"]) {
-			id := text(m, "controllerName") + " " + jsonOf(m["parentRef"])
-			into := byID[id]
-			if into == nil {
-				into = &parent{said: map[string]any{"controllerName": m["controllerName"], "parentRef": clone(m["parentRef"])}}
-				byID[id] = into
-				all = append(all, into)
-			}
-			conditions, _ := into.said["conditions"].([]any)
-			for _, c := range mapsOf(m["conditions"]) {
-				i := slices.Index(into.kinds, text(c, "type"))
-				switch {
-				case i < 0:
-					into.kinds = append(into.kinds, text(c, "type"))
-					conditions = append(conditions, clone(c))
-				case c["status"] != "True" && conditions[i].(map[string]any)["status"] == "True":
-					other := clone(c).(map[string]any)
-					other["message"] = "in cluster " + p.Cluster + ": " + text(c, "message")
-					conditions[i] = other
-				}
-			}
-			if conditions != nil {
-				into.said["conditions"] = conditions
-			}
-		}
-	}
-	var out []any
-	for _, p := range all {
-		for _, c := range mapsOf(p.said["conditions"]) {
-			delete(c, "observedGeneration") // which is of the clusters' objects
-		}
-		out = append(out, p.said)
-	}
-	if out == nil {
-		if was["parents"] == nil {
-			return map[string]any{}
-		}
-		out = []any{}
-	}
-	return map[string]any{"parents": out}
 }
