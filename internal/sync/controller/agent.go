@@ -656,12 +656,33 @@ func (a *hands) says() v1alpha1.AgentStatus {
 			s.Unknown = append(s.Unknown, objectOf(k))
 		}
 	}
-	slices.SortFunc(s.Unknown, func(x, y v1alpha1.WorkObject) int {
-		return cmp.Compare(v1alpha1.WorkName(x), v1alpha1.WorkName(y))
-	})
-	s.Unknown = s.Unknown[:min(len(s.Unknown), unknownShown)]
+	s.Unknown = firstOf(s.Unknown, unknownShown)
 	s.Synced = s.Synced || a.written.Synced // once is enough: what comes later comes by itself
 	return s
+}
+
+// firstOf are so many of objects, of each namespace in its turn: what one is full of hides nothing of the others.
+func firstOf(all []v1alpha1.WorkObject, most int) []v1alpha1.WorkObject {
+	slices.SortFunc(all, func(x, y v1alpha1.WorkObject) int {
+		return cmp.Compare(v1alpha1.WorkName(x), v1alpha1.WorkName(y))
+	})
+	if len(all) <= most {
+		return all
+	}
+	by := map[string][]v1alpha1.WorkObject{}
+	for _, o := range all {
+		by[o.Namespace] = append(by[o.Namespace], o)
+	}
+	names := slices.Sorted(maps.Keys(by))
+	var out []v1alpha1.WorkObject
+	for turn := 0; len(out) < most; turn++ {
+		for _, n := range names {
+			if turn < len(by[n]) && len(out) < most {
+				out = append(out, by[n][turn])
+			}
+		}
+	}
+	return out
 }
 
 // count looks for pods that no node has room for, until ctx ends.

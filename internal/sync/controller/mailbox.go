@@ -33,6 +33,7 @@ type mailbox struct {
 	read    bool                     // they have been listed
 	sent    map[workload.Key]sent    // steps that are waited for
 	agent   *v1alpha1.Agent
+	beyond  bool      // it has more that nobody asks for than is looked at
 	synced  string    // the session that all is known of
 	listing string    // the session that is being listed
 	renewed string    // when the Lease was, by the clock there
@@ -219,21 +220,27 @@ func (b *mailbox) instruct() {
 	})
 }
 
-// unknownAtOnce bounds how many Works are made for what a cluster says that it has, and no federated object asks for: what
-// it says may be a lie.
-const unknownAtOnce = 1000
+// unknownAtOnce bounds how many Works are made for what a cluster says that it has, and no federated object asks for; what
+// it says may be a lie, or what a tenant has marked as fedsync's. unknownOfOne is how many of these may be of one namespace.
+const (
+	unknownAtOnce = 1000
+	unknownOfOne  = 200
+)
 
-// seek has the cluster show what it has found.
+// seek has the cluster show what it has found. What is beyond the bounds stays as it is there, and isn't known here;
+// then it is asked for all that federated objects ask for, since that may be hidden behind it.
 func (b *mailbox) seek() {
-	if !b.read || b.hub.preview {
+	if !b.read {
 		return
 	}
-	strays := 0
+	strays, of := 0, map[string]int{}
 	for _, w := range b.works {
 		if k, ok := b.key(w.Spec.Object); ok && b.hub.table.Desired(k) == nil {
 			strays++
+			of[k.Namespace]++
 		}
 	}
+	b.beyond = false
 	for _, o := range b.unknown() {
 		k, _ := b.key(o)
 		if _, there := b.works[v1alpha1.WorkName(o)]; there {
@@ -243,14 +250,47 @@ func (b *mailbox) seek() {
 			continue
 		}
 		if b.hub.table.Desired(k) == nil {
-			if strays >= unknownAtOnce {
-				b.complain(fmt.Errorf("it has more than %d objects that no federated object asks for: until they are fewer, nothing is done there", unknownAtOnce))
+			if strays >= unknownAtOnce || of[k.Namespace] >= unknownOfOne {
+				b.beyond = true
 				continue
 			}
 			strays++
+			of[k.Namespace]++
 		}
-		b.hub.ask(b.cluster.name, k)
+		if !b.hub.preview {
+			b.hub.ask(b.cluster.name, k)
+		}
 	}
+	if !b.beyond || b.hub.preview {
+		return
+	}
+	b.complain(fmt.Errorf("it has more than %d objects, or %d in one namespace, that are marked as fedsync's and that no federated object asks for: the others aren't looked at, and stay as they are", unknownAtOnce, unknownOfOne))
+	if b.synced == b.agent.Status.Session {
+		return
+	}
+	for _, k := range b.hub.table.KeysOf(nil) {
+		if _, waits := b.sent[k]; !waits && !answered(b.works[v1alpha1.WorkName(objectOf(k))]) {
+			b.hub.ask(b.cluster.name, k)
+		}
+	}
+}
+
+// answered says whether a cluster has said of a Work what is there.
+func answered(w v1alpha1.Work) bool { return w.Status.Sequence > 0 || w.Status.Observed != "" }
+
+// hides says whether something isn't known yet of what the cluster has that counts here.
+func (b *mailbox) hides() bool {
+	if !b.beyond {
+		return len(b.unknown()) > 0
+	}
+	for _, o := range b.unknown() {
+		if k, _ := b.key(o); b.hub.table.Desired(k) != nil {
+			return true
+		}
+	}
+	return !b.hub.preview && slices.ContainsFunc(b.hub.table.KeysOf(nil), func(k workload.Key) bool {
+		return !answered(b.works[v1alpha1.WorkName(objectOf(k))])
+	})
 }
 
 // unknown is what the cluster has found, of the kinds that are kept: it may be of another version, which keeps more.
@@ -266,7 +306,7 @@ func (b *mailbox) unknown() (out []v1alpha1.WorkObject) {
 // sync takes over all that a cluster has, when it says that it has said it.
 func (b *mailbox) sync() {
 	s := b.agent.Status
-	if !b.read || !s.Synced || len(b.unknown()) > 0 || s.Session == b.synced || s.Session == b.listing {
+	if !b.read || !s.Synced || b.hides() || s.Session == b.synced || s.Session == b.listing {
 		return
 	}
 	b.listing = s.Session

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -107,15 +109,60 @@ func TestSeek(t *testing.T) {
 			strays++
 		}
 	}
-	if wanted != unknownAtOnce+1 || strays != unknownAtOnce {
+	if wanted != unknownAtOnce+1 || strays != unknownOfOne {
 		t.Errorf("%d that are wanted, and %d others", wanted, strays)
 	}
-	if !strings.Contains(log.String(), "cluster tokyo: it has more than 1000 objects that no federated object asks for") {
+	if !strings.Contains(log.String(), "cluster tokyo: it has more than 1000 objects, or 200 in one namespace, that are marked as fedsync's") {
 		t.Errorf("it is said: %s", log)
+	}
+	// What is beyond isn't waited for; what federated objects ask for is, whether the cluster shows it or it is hidden behind that.
+	if !b.hides() {
+		t.Error("nothing is waited for, and wanted objects haven't been seen")
+	}
+	b.agent.Status.Unknown = slices.DeleteFunc(b.agent.Status.Unknown, func(o v1alpha1.WorkObject) bool { return strings.HasPrefix(o.Name, "wanted") })
+	b.agent.Status.Unknown = b.agent.Status.Unknown[:unknownOfOne+1] // as if it showed no more
+	for i := range unknownAtOnce + 1 {
+		o := object("Deployment", fmt.Sprint("wanted-", i))
+		b.works[v1alpha1.WorkName(o)] = v1alpha1.Work{Spec: v1alpha1.WorkSpec{Object: o, Sequence: 1}, Status: v1alpha1.WorkStatus{Sequence: int64(min(i, 1))}}
+	}
+	for f := range u.steps {
+		delete(u.steps, f)
+	}
+	b.agent.Status.Session = "s"
+	b.seek()
+	if k, _ := b.key(object("Deployment", "wanted-0")); !b.hides() || u.steps[objectInCluster{"tokyo", k}].Verb != look {
+		t.Error("a wanted object that nothing has been said of isn't asked for, or not waited for")
+	}
+	w := b.works[v1alpha1.WorkName(object("Deployment", "wanted-0"))]
+	w.Status.Sequence = 1
+	b.works[v1alpha1.WorkName(w.Spec.Object)] = w
+	if b.hides() {
+		t.Error("what a tenant has marked holds up the cluster")
 	}
 	b.agent.Status.Unknown = []v1alpha1.WorkObject{object("Gadget", "x")}
 	if got := b.unknown(); len(got) != 0 {
 		t.Errorf("%v is waited for", got)
+	}
+}
+
+// TestFirstOf is what a cluster shows of much that nobody has asked for: something of each namespace, in a steady order.
+func TestFirstOf(t *testing.T) {
+	var all []v1alpha1.WorkObject
+	for i := range 5 * unknownShown {
+		all = append(all, v1alpha1.WorkObject{APIVersion: "v1", Kind: "ConfigMap", Namespace: "full", Name: fmt.Sprint(i)})
+	}
+	all = append(all, v1alpha1.WorkObject{APIVersion: "autoscaling/v2", Kind: "HorizontalPodAutoscaler", Namespace: "shop", Name: "web"})
+	var first []v1alpha1.WorkObject
+	for range 3 {
+		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		got := firstOf(slices.Clone(all), unknownShown)
+		if len(got) != unknownShown || got[1].Namespace != "shop" || first != nil && !slices.Equal(got, first) {
+			t.Fatalf("%d: %v", len(got), got[:3])
+		}
+		first = got
+	}
+	if got := firstOf(slices.Clone(all[:3]), unknownShown); len(got) != 3 {
+		t.Errorf("%v", got)
 	}
 }
 
