@@ -27,10 +27,10 @@ func lasting(policy string) (ttl uint32) {
 	return ttl
 }
 
-// What the oldest Service says of the policy counts, if it says anything; every
+// What members say of the policy counts if they agree, those that say anything; else the federation's does. Every
 // shard has a weight of its own.
 func TestChoiceOfMembers(t *testing.T) {
-	const differ = `disagree on fedns.io/policy; that of the Service that was seen first is taken`
+	const differ = `disagree on fedns.io/policy; that of the federation counts`
 	for _, tt := range []struct {
 		name    string
 		members []said
@@ -41,14 +41,9 @@ func TestChoiceOfMembers(t *testing.T) {
 		{"nobody says anything", []said{{100, "", 1}, {200, "", 1}}, "", "r1", ""},
 		{"one says it", []said{{100, "", 1}, {200, "nearest within 5%", 1}}, "nearest within 5%", "", ""},
 		{"all say the same", []said{{100, "weighted 2", 1}, {200, "weighted 2", 9}}, "weighted 2", "", ""},
-		{"the oldest", []said{{200, "nearest", 1}, {100, "weighted", 1}}, "weighted", "", `clusters "c0" and "c1" ` + differ},
-		{"the oldest in the first", []said{{100, "nearest", 1}, {200, "weighted", 1}}, "nearest", "", `clusters "c0" and "c1" ` + differ},
-		{"the oldest that says anything", []said{{100, "", 1}, {300, "nearest", 1}, {200, "weighted", 1}}, "weighted", "", `clusters "c1" and "c2" ` + differ},
-		{"of one age, the first by name", []said{{100, "nearest 2", 1}, {100, "nearest 3", 1}}, "nearest 2", "", `clusters "c0" and "c1" ` + differ},
-		{"without a date, the youngest", []said{{0, "nearest 2", 1}, {300, "nearest 3", 1}}, "nearest 3", "", `clusters "c0" and "c1" ` + differ},
-		{"without a date, whichever comes first", []said{{300, "nearest 3", 1}, {0, "nearest 2", 1}}, "nearest 3", "", `clusters "c0" and "c1" ` + differ},
-		{"none with a date, the first by name", []said{{0, "nearest 2", 1}, {0, "nearest 3", 1}}, "nearest 2", "", `clusters "c0" and "c1" ` + differ},
-		{"without a date, where nobody else says it", []said{{0, "nearest 2", 1}, {300, "", 1}}, "nearest 2", "", ""},
+		{"they differ", []said{{200, "nearest", 1}, {100, "weighted", 1}}, "", "r1", `clusters "c0" and "c1" ` + differ},
+		{"those that say anything differ", []said{{100, "", 1}, {300, "nearest", 1}, {200, "weighted", 1}}, "", "r1", `clusters "c1" and "c2" ` + differ},
+		{"all but one say the same", []said{{100, "nearest 2", 1}, {300, "nearest 2", 1}, {200, "nearest 3", 1}}, "", "r1", `clusters "c0" and "c2" ` + differ},
 		{"all, where the federation says otherwise", []said{{100, "all", 1}, {200, "", 1}}, "all", "", ""},
 		{"another failover", []said{{100, "failover r0 r1", 1}, {200, "", 1}}, "failover r0 r1", "r0", ""},
 		{"a failover to nowhere", []said{{100, "failover mars", 1}, {200, "", 1}}, "failover mars", "", "policy failover mars: there is no region mars in the federation now"},

@@ -343,7 +343,7 @@ func (m *member) behind(g *shard.Frontend) (out []snapshot.Key, unsaid shard.Sha
 // host is what is announced by a host; nil: nobody claims it.
 func (m *member) host(k snapshot.Key) *shard.Service {
 	var parts []*shard.Service
-	for _, f := range m.claiming[k] {
+	for _, f := range slices.SortedFunc(slices.Values(m.claiming[k]), func(a, b shard.FrontendKey) int { return cmp.Compare(a.String(), b.String()) }) {
 		if f.Kind == shard.Ingress {
 			o := *m.ingresses[ing(f.Namespace, f.Name)]
 			its := o.Routing()
@@ -406,7 +406,8 @@ func (m *member) host(k snapshot.Key) *shard.Service {
 func asks(o *shard.Service) string { return cmp.Or(o.Asker, o.Key.Namespace) }
 
 // merged makes one of what several objects announce by one name: all of their
-// addresses and all of their backends. Of the rest, what the oldest says.
+// addresses and all of their backends. Of the rest, what the first by name says, of those that say anything: other servers
+// may have seen them in another order. Only whose a host is goes by who was seen first.
 func merged(k snapshot.Key, parts []*shard.Service) *shard.Service {
 	if len(parts) == 0 {
 		return nil
@@ -415,7 +416,7 @@ func merged(k snapshot.Key, parts []*shard.Service) *shard.Service {
 		return parts[0]
 	}
 	slices.SortStableFunc(parts, func(a, b *shard.Service) int {
-		return cmp.Or(compareSight(a, b), cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
+		return cmp.Or(cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Name, b.Key.Name))
 	})
 	unsaid := parts[0].Routing().Unsaid
 	if known := func(o *shard.Service) bool { return o.Routing().Unsaid != shard.Wholly }; slices.ContainsFunc(parts, known) {
@@ -424,7 +425,7 @@ func merged(k snapshot.Key, parts []*shard.Service) *shard.Service {
 			unsaid = shard.Partly
 		}
 	}
-	oldest := parts[0] // whoever may come in: that decides whose a host is
+	oldest := slices.MinFunc(parts, compareSight) // whoever may come in: that decides whose a host is
 	blocked := func(o *shard.Service) bool { return o.Routing().Blocked != "" }
 	if slices.ContainsFunc(parts, func(o *shard.Service) bool { return !blocked(o) }) {
 		parts = slices.DeleteFunc(parts, blocked)

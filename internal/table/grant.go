@@ -47,12 +47,15 @@ func (t *Table) ungranted(k snapshot.Key) (out []string) {
 	return out
 }
 
+// ours is what counts where members disagree.
+const ours = "that of the federation counts"
+
 // ttl is what the members say of a service's TTL, within the federation's bounds.
 func (t *Table) ttl(s *service, fs []evaluation) uint32 {
 	if t.policy.Mute.TTL {
 		return 0
 	}
-	says := eldest(t, s, fs, "fedns.io/ttl", func(o *shard.Service) uint32 { return o.TTL })
+	says := agreed(t, s, fs, "fedns.io/ttl", ours, func(o *shard.Service) uint32 { return o.TTL })
 	ttl := t.bounded(says)
 	if ttl != says {
 		t.notice("", shard.Ungranted, fmt.Sprintf("%s: fedns.io/ttl of %d s is beyond the federation's bounds, and is %d s", s.key, says, ttl))
@@ -72,12 +75,18 @@ func (t *Table) choice(s *service, fs []evaluation) *snapshot.Policy {
 	if t.policy.Mute.Policy {
 		return nil
 	}
-	return policyOf(eldest(t, s, fs, "fedns.io/policy", func(o *shard.Service) string { return o.Policy }))
+	return policyOf(agreed(t, s, fs, "fedns.io/policy", ours, func(o *shard.Service) string { return o.Policy }))
 }
 
 // alias is what the members say of a host: whether it is a Service's own, and which region's shards are preferred.
 func (t *Table) alias(s *service, fs []evaluation) string {
-	return eldest(t, s, fs, "fedns.io/hostname", func(o *shard.Service) string { return o.Routing().Alias })
+	if alias := agreed(t, s, fs, "fedns.io/hostname", "no region comes first", func(o *shard.Service) string { return o.Routing().Alias }); alias != "" {
+		return alias
+	}
+	if slices.ContainsFunc(fs, func(f evaluation) bool { return s.pieces[f.cluster].object.Routing().Alias != "" }) {
+		return shard.AnyRegion
+	}
+	return ""
 }
 
 // weight is that of a shard, as its object says where it has a say.

@@ -10,20 +10,22 @@ type Lifetime struct {
 
 // Lifetimes gives those of all members, by index. Every service counts that a
 // cluster has, up or not: it may have been up a moment ago. Where members disagree
-// on a service's TTL, the longest counts: any of them may have been the oldest.
+// on a service's TTL, the longest counts, and the federation's: any of them may have been the only one.
 func (t *Table) Lifetimes() []Lifetime {
 	out := make([]Lifetime, len(t.members))
 	for _, s := range t.services {
 		var ttl uint32
+		disagree := false
 		for _, p := range s.pieces {
 			if p != nil && p.object != nil {
+				disagree = disagree || p.object.TTL != 0 && ttl != 0 && p.object.TTL != ttl
 				ttl = max(ttl, p.object.TTL)
 			}
 		}
 		for i, p := range s.pieces {
 			if p != nil && p.object != nil {
 				out[i].Own = max(out[i].Own, ttl)
-				out[i].Default = out[i].Default || ttl == 0
+				out[i].Default = out[i].Default || ttl == 0 || disagree
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func TestLifetimes(t *testing.T) {
 	b.apply(1, with("disputed", 300))
 	for _, orders := range [][]override.Order{nil, {{Action: override.Drain, Subject: override.Subject{Kind: override.Cluster, Name: "eu"}}}} {
 		b.table.Override(orders)
-		want := []table.Lifetime{{Own: 600, Default: true}, {Own: 300}, {}}
+		want := []table.Lifetime{{Own: 600, Default: true}, {Own: 300, Default: true}, {}}
 		for i, got := range b.publish().table.Lifetimes() {
 			if got != want[i] {
 				t.Errorf("cluster %d: %+v, want %+v", i, got, want[i])

@@ -283,32 +283,39 @@ func freezePorts(ports map[shard.Port][]topology.Place, ups map[topology.Place]b
 	return out
 }
 
-// eldest is what the members' objects say of something: of those that say anything, and what
-// makes sense, what was seen first wins; see Sighted. The zero value says nothing.
-func eldest[T comparable](t *Table, s *service, fs []evaluation, what string, of func(*shard.Service) T) T {
-	var none T
-	var oldest *shard.Service
-	var from topology.ClusterName
-	for _, f := range fs {
-		o, name := s.pieces[f.cluster].object, t.members[f.cluster].Name
-		if of(o) == none {
-			continue
-		}
-		if oldest == nil {
-			oldest, from = o, name
-			continue
-		}
-		if of(o) != of(oldest) {
-			t.notice("", shard.Disagreement, fmt.Sprintf("%s: clusters %q and %q disagree on %s; that of the Service that was seen first is taken", s.key, min(from, name), max(from, name), what))
-		}
-		if cmp.Or(compareSight(o, oldest), cmp.Compare(name, from)) < 0 {
-			oldest, from = o, name
+// agreed is what the members' objects say of something, of those that say anything, if they say the same. Else it is
+// nothing, and instead says what counts: in which order a server has seen them is its own, and others have another. The zero
+// value says nothing.
+func agreed[T comparable](t *Table, s *service, fs []evaluation, what, instead string, of func(*shard.Service) T) T {
+	var none, said T
+	var from, against topology.ClusterName // the first two by name that disagree
+	for _, i := range t.byName(fs) {
+		v, name := of(s.pieces[fs[i].cluster].object), t.members[fs[i].cluster].Name
+		switch {
+		case v == none || v == said || against != "":
+		case from == "":
+			said, from = v, name
+		default:
+			against = name
 		}
 	}
-	if oldest == nil {
-		return none
+	if against == "" {
+		return said
 	}
-	return of(oldest)
+	t.notice("", shard.Disagreement, fmt.Sprintf("%s: clusters %q and %q disagree on %s; %s", s.key, from, against, what, instead))
+	return none
+}
+
+// byName are the indexes of fs in the order of the clusters' names.
+func (t *Table) byName(fs []evaluation) []int {
+	out := make([]int, len(fs))
+	for i := range fs {
+		out[i] = i
+	}
+	slices.SortFunc(out, func(a, b int) int {
+		return cmp.Compare(t.members[fs[a].cluster].Name, t.members[fs[b].cluster].Name)
+	})
+	return out
 }
 
 // policyOf is the policy that a Service spells; nil: none. What doesn't parse has

@@ -342,7 +342,7 @@ func TestIngress(t *testing.T) {
 	b.want(front, "unknown")
 }
 
-func TestOldestWins(t *testing.T) {
+func TestDisagreement(t *testing.T) {
 	b := newBed(t, shard.Cluster{Name: "c"}, shard.Cluster{Name: "d"}).apply(0, lists()...).apply(1, lists()...)
 	for i, s := range []struct{ ttl, created int64 }{{60, 200}, {90, 100}} {
 		o := service(web)
@@ -350,10 +350,10 @@ func TestOldestWins(t *testing.T) {
 		b.apply(i, shard.ServiceSet{Service: o})
 	}
 	b.publish()
-	if got := b.fed.Service(web).TTL; got != 90 {
-		t.Errorf("TTL %d, want that of the oldest", got)
+	if got := b.fed.Service(web).TTL; got != 0 {
+		t.Errorf("TTL %d, want the federation's", got)
 	}
-	b.wantNotice(`clusters "c" and "d" disagree on fedns.io/ttl`)
+	b.wantNotice(`clusters "c" and "d" disagree on fedns.io/ttl; that of the federation counts`)
 }
 
 func TestPorts(t *testing.T) {

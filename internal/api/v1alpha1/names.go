@@ -15,7 +15,7 @@ var InMembers = []Mark{
 	{"`fedns.io/addresses: 203.0.113.7, 2001:db8::7`",
 		"these addresses are announced instead (NAT, bare metal)"},
 	{"`fedns.io/ttl: 60s`",
-		"TTL of its answers; where members disagree, the Service that fedns saw first wins; within [`ttl`](corefile.md) of the federation, which can also say that it doesn't count (`annotations`)"},
+		"TTL of its answers; where members disagree, that of the federation counts; within [`ttl`](corefile.md) of the federation, which can also say that it doesn't count (`annotations`)"},
 	{"`fedns.io/hostname: nginx.acme.com, eu.nginx.acme.com=europe-west1`",
 		"on a Service: [names of its own](../hosts.md#names-of-a-services-own); `external-dns.alpha.kubernetes.io/hostname` is read with [`hostnames external-dns`](corefile.md)"},
 	{"`fedns.io/front: NAMESPACE/SERVICE`",

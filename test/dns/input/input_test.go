@@ -358,7 +358,7 @@ func TestServiceOf1990(t *testing.T) {
 	server.Eventually(t, 30*time.Second, "an answer", func() bool { return len(s.Ask(t, name, dns.TypeA).Answer) == 1 })
 	put(1, "1990-01-01T00:00:00Z", "weighted 1")
 	server.Eventually(t, 30*time.Second, "they disagree", func() bool {
-		return strings.Contains(s.Log(), `clusters "a" and "b" disagree on fedns.io/policy; that of the Service that was seen first is taken`)
+		return strings.Contains(s.Log(), `clusters "a" and "b" disagree on fedns.io/policy; that of the federation counts`)
 	})
 	check("of 1990")
 	s.Restart(t)
