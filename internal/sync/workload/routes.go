@@ -45,9 +45,9 @@ func routes(parts []Part, was Object, _ bool) map[string]any {
 	for _, p := range all {
 		conditions := make([]any, len(p.conditions))
 		for i, c := range p.conditions {
-			conditions[i] = map[string]any(c)
+			conditions[i] = c
 		}
-		out = append(out, map[string]any{"controllerName": p.controller, "parentRef": map[string]any(p.ref), "conditions": conditions})
+		out = append(out, map[string]any{"controllerName": p.controller, "parentRef": p.ref, "conditions": conditions})
 	}
 	if out == nil {
 		if was["parents"] == nil {
