@@ -147,6 +147,9 @@ func declared(t *testing.T, folder string) map[string]*declaration {
 					if star, ok := of.(*ast.StarExpr); ok {
 						of = star.X
 					}
+					if generic, ok := of.(*ast.IndexExpr); ok {
+						of = generic.X
+					}
 					if id, ok := of.(*ast.Ident); ok {
 						name = id.Name + "." + name
 					}

@@ -24,9 +24,9 @@ type mute struct {
 	*httptest.Server
 }
 
-func newMute(t *testing.T) (*mute, *API) {
+func newMute(t *testing.T, around func(http.Handler) http.Handler) (*mute, *API) {
 	m := &mute{}
-	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	m.Server = httptest.NewServer(around(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		const object = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"namespace":"ns","name":"a","uid":"1","resourceVersion":"7"}}`
 		switch q := r.URL.Query(); {
@@ -43,7 +43,7 @@ func newMute(t *testing.T) (*mute, *API) {
 		default:
 			fmt.Fprint(w, `{"apiVersion":"v1","kind":"ConfigMapList","metadata":{"resourceVersion":"7"},"items":[`+object+`]}`)
 		}
-	}))
+	})))
 	t.Cleanup(m.Close)
 	api, err := Open(Config{Content: []byte(fmt.Sprintf(`{"current-context":"c","contexts":[{"name":"c","context":{"cluster":"x","user":"u"}}],"clusters":[{"name":"x","cluster":{"server":%q}}],"users":[{"name":"u","user":{"token":"t"}}]}`, m.URL))})
 	if err != nil {
@@ -73,13 +73,51 @@ func TestHungWatch(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, api := newMute(t)
+			m, api := newMute(t, func(h http.Handler) http.Handler { return h })
 			ctx, end := context.WithCancel(t.Context())
 			done := make(chan struct{})
 			go func() { defer close(done); follow(ctx, api) }()
 			for deadline := time.Now().Add(time.Minute); m.watches.Load() < 2; time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d watches were opened", m.watches.Load())
+				}
+			}
+			end()
+			<-done
+		})
+	}
+}
+
+// A list of which nothing comes is ended, and said to have been; so is a watch of which not even
+// the beginning comes. Both are tried again.
+func TestHungCall(t *testing.T) {
+	configMaps := Kind{Version: "v1", Name: "ConfigMap", Resource: "configmaps", Namespaced: true}
+	for name, hangs := range map[string]func(streamed, watch bool) bool{
+		"a list":  func(_, watch bool) bool { return !watch },
+		"a watch": func(streamed, watch bool) bool { return watch && !streamed },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var hung atomic.Int32
+			m, api := newMute(t, func(answer http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					q := r.URL.Query()
+					if hangs(q.Get("sendInitialEvents") != "", q.Get("watch") != "") && hung.Add(1) < 3 {
+						<-r.Context().Done()
+						return
+					}
+					answer.ServeHTTP(w, r)
+				})
+			})
+			heard := failures{heard: make(chan error, 1)}
+			ctx, end := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { defer close(done); api.Follow(ctx, configMaps, "", heard) }()
+			if err := <-heard.heard; !errors.Is(err, ErrHung) {
+				t.Errorf("failed: %v", err)
+			}
+			for deadline := time.Now().Add(time.Minute); m.watches.Load() < 1; time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("no watch after %d that hung", hung.Load())
 				}
 			}
 			end()

@@ -14,11 +14,6 @@ type Known[V any] map[string]V
 // found out nearly always.
 const few = 3
 
-// Without gives some that a new list leaves out.
-func (k Known[V]) Without(there map[string]bool) []string {
-	return k.Some(func(key string, _ V) bool { return !there[key] })
-}
-
 // Some gives some of which something is to be asked.
 func (k Known[V]) Some(ask func(string, V) bool) []string {
 	var out []string

@@ -1,17 +1,15 @@
 package cluster
 
 import (
-	"context"
 	"fmt"
 	"hash/maphash"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/apireply"
 	"github.com/fedns/fedns/internal/shard"
 )
@@ -67,46 +65,28 @@ func (s seen) doubtful(was seen) bool {
 	return was.version != 0 && s.differs(was) && (s.object != was.object || s.version == was.version)
 }
 
-// confirm asks by name for some of what a list leaves out, or has otherwise.
-func (s *store) confirm(there map[string]seen) error {
-	if s.name == "namespaces" {
+// Doubts implements kube.Sink.
+func (l *listener) Doubts(list *kube.Listing[seen]) []string {
+	if l.name == "namespaces" {
 		return nil // it is asked for by name anyway
 	}
-	ask := s.known.Some(func(key string, was seen) bool {
-		is, ok := there[key]
+	return l.known.Some(func(key string, was seen) bool {
+		is, ok := list.Get(key)
 		return !ok || is.doubtful(was)
 	})
-	for _, key := range ask {
-		_, ok := there[key]
-		if err := s.ask(key, s.known[key], ok); err != nil {
-			s.trouble(s.ctx, err)
-			return err
-		}
-	}
-	return nil
 }
 
-// ask asks for an object that was seen so, and isn't any more, or is so in a list. Where
-// it is there as it was, the list is none of all there is.
-func (s *store) ask(key string, was seen, listed bool) error {
-	_, name, err := cache.SplitMetaNamespaceKey(key)
-	if err != nil {
-		return err
+// Confirm implements kube.Sink: where an object is there as it was, the list is none of
+// all there is.
+func (l *listener) Confirm(key string, list *kube.Listing[seen], answer runtime.Object) error {
+	if _, ok := list.Get(key); !ok {
+		return apireply.Contradiction(l.name, key, answer)
 	}
-	call, end := context.WithTimeoutCause(s.ctx, s.hungAfter, errHung)
-	defer end()
-	pages := &apireply.List{Kinds: s.kinds}
-	named := s.options(metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
-	answer, err := s.list(apireply.Expect(call, pages), named)
-	if err != nil {
-		return cause(call, err)
-	}
-	if !listed {
-		return apireply.Contradiction(s.name, key, answer)
-	}
+	was := l.known[key]
 	return meta.EachListItem(answer, func(o runtime.Object) error {
-		if c := s.cut(o); c.key == key && c.object == was.object && c.version == was.version && !c.differs(was) {
-			return &apireply.UnexpectedReply{What: fmt.Sprintf("a list of %s in which %s isn't what it is by its name", s.name, apireply.Line(key))}
+		at, err := cache.MetaNamespaceKeyFunc(o)
+		if is := l.Cut(at, o); err == nil && at == key && is.object == was.object && is.version == was.version && !is.differs(was) {
+			return &apireply.UnexpectedReply{What: fmt.Sprintf("a list of %s in which %s isn't what it is by its name", l.name, apireply.Line(key))}
 		}
 		return nil
 	})

@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/cache"
 
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/apireply"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
@@ -455,8 +455,8 @@ func (w *Watcher) follow(ctx context.Context, a *api, wg *sync.WaitGroup) {
 					w.learn(k, func(known *candidate) { known.slices = true })
 				}
 			}
-			w.beside(ctx, a, service, wg, w.demand.known(k)).run(ctx)
-			w.beside(ctx, a, its, wg, w.endpoints.those(followed, func(s snapshot.Key) bool { return s == k })).run(ctx)
+			w.beside(a, service, wg, w.demand.known(k)).run(ctx)
+			w.beside(a, its, wg, w.endpoints.those(followed, func(s snapshot.Key) bool { return s == k })).run(ctx)
 		}
 		if c := w.demand.first(); c != nil {
 			w.endpoints.report(c...)
@@ -489,31 +489,30 @@ func (w *Watcher) noteDemand(c shard.Change) {
 	}
 }
 
-// listener makes the calls for a resource through a, until ctx ends; known is what has
-// been reported of it.
-func (w *Watcher) listener(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, s *apiStatus, known known) *listener {
-	return &listener{
-		Watcher: w, resource: r, wg: wg, report: w.endpoints.report, standing: s,
-		pages: apireply.List{Kinds: r.kinds, Budget: w.budget}, tally: apireply.NewTally(w.budget), known: known, at: a, ctx: ctx,
-	}
+// listener hears of a resource through a; known is what has been reported of it.
+func (w *Watcher) listener(a *api, r *resource, wg *sync.WaitGroup, s *apiStatus, known known) *listener {
+	return &listener{Watcher: w, resource: r, wg: wg, report: w.endpoints.report, standing: s, known: known, at: a}
 }
 
 // beside makes the calls for what counts beside a cluster's lists: how that does is no part
 // of how the cluster does.
-func (w *Watcher) beside(ctx context.Context, a *api, r *resource, wg *sync.WaitGroup, known known) *listener {
+func (w *Watcher) beside(a *api, r *resource, wg *sync.WaitGroup, known known) *listener {
 	its := newAPIStatus(quiet, "", []*resource{r})
 	its.begin()
-	return w.listener(ctx, a, r, wg, its, known)
+	return w.listener(a, r, wg, its, known)
 }
 
-// run starts a reflector that makes its calls through l, until ctx ends.
+// run starts a reflector that tells l, until ctx ends.
 func (l *listener) run(ctx context.Context) {
-	reflector := cache.NewReflectorWithOptions(l, l.sample, &store{l}, cache.ReflectorOptions{
-		Name: string(l.Cluster), TypeDescription: l.name, Backoff: &backoff,
-	})
-	reflector.WatchListPageSize = pageSize
-	l.wg.Go(func() {
-		defer l.settle()
-		reflector.RunWithContext(ctx)
-	})
+	reflector := &kube.Reflector[seen]{
+		Server: string(l.Cluster), Resource: l.name, Sample: l.sample, Kinds: l.kinds, Budget: l.budget,
+		ListFunc: func(ctx context.Context, _ string, o metav1.ListOptions) (runtime.Object, error) {
+			return l.list(ctx, l.options(o))
+		},
+		WatchFunc: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return l.watch(ctx, l.options(o))
+		},
+		Weigh: weigh, Backoff: &backoff, Silence: l.hungAfter, Pace: l.Watcher.pace, Sink: l,
+	}
+	l.wg.Go(func() { reflector.Run(ctx) })
 }

@@ -1,12 +1,10 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/apireply"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/snapshot"
@@ -253,39 +252,27 @@ func collect[S, T any](sets []shard.Change, of func(S) T) []T {
 	return out
 }
 
-// A listener makes a reflector's calls, and listens in. It is the place to: a
-// reflector asks its error handler about some errors only, and can't be given one.
+// A listener is what a reflector of a resource tells, and makes of it what is reported.
 type listener struct {
 	*Watcher
 	*resource
 	wg       *sync.WaitGroup
-	listing  sync.RWMutex // read-held during a list, which no one else waits for
 	report   func(...shard.Change)
 	standing *apiStatus
-	pages    apireply.List
-	tally    *apireply.Tally // of all that the API has of it
-	known    known           // what has been reported; its Watcher keeps it
+	known    known // what has been reported; its Watcher keeps it
 	at       *api
-	ctx      context.Context // of the generation: stores are called without one
 	// Of an extra resource: it has been told that there is none, or that it can't be
 	// had, and when that was heard last.
 	absent, forgone bool
 	shunned         time.Time
-	later           time.Time       // it isn't to be asked before
-	tap             watch.Interface // the last watch
-	streamless      atomic.Int64    // lists aren't asked for as streams before, in Unix nanoseconds
+	later           time.Time // it isn't to be asked before
 }
 
-// stop ends the last watch: a reflector forgets one whose list its store doesn't take.
-func (l *listener) stop() {
-	if l.tap != nil {
-		l.tap.Stop()
-	}
-}
+var _ kube.Sink[seen] = (*listener)(nil)
 
-// pause puts off a question for what nobody needs, isn't there, or isn't given, or while
+// Pause puts off a question for what nobody needs, isn't there, or isn't given, or while
 // the API has asked for a pause.
-func (l *listener) pause(ctx context.Context) {
+func (l *listener) Pause(ctx context.Context) {
 	if len(l.when) > 0 {
 		l.demand.await(ctx, l.when, func() {
 			l.standing.listed(l.name, 0)
@@ -324,119 +311,6 @@ func (l *listener) say(c shard.Change) {
 	}
 }
 
-// settle waits for a list that is under way: a reflector that stops doesn't.
-func (l *listener) settle() {
-	l.listing.Lock()
-	defer l.listing.Unlock()
-	l.pages.Release()
-	l.tally.End()
-}
-
-// ListWithContext is for reflectors.
-func (l *listener) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-	l.listing.RLock()
-	defer l.listing.RUnlock()
-	l.stop()
-	l.pause(ctx)
-	if o.ResourceVersion == "0" {
-		// That would be the state of any moment: of before an outage, from a server
-		// whose cache is still behind. A first list is to be the present one.
-		o.ResourceVersion = ""
-	}
-	o.Limit = l.pages.Limit(o.Limit)
-	call, end := context.WithTimeoutCause(ctx, l.hungAfter, errHung)
-	defer end()
-	list, err := l.list(apireply.Expect(call, &l.pages), l.options(o))
-	if err != nil {
-		l.pages.Release()
-		err = cause(call, err)
-		l.trouble(ctx, err)
-		return nil, err
-	}
-	l.hear()
-	return list, nil
-}
-
-// WatchWithContext is for reflectors.
-func (l *listener) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-	l.stop()
-	streamed := o.SendInitialEvents != nil && *o.SendInitialEvents
-	if streamed && time.Now().UnixNano() < l.streamless.Load() {
-		return nil, errUnfinished
-	}
-	l.pause(ctx)
-	call, end := context.WithCancelCause(ctx)
-	patience := time.AfterFunc(l.hungAfter, func() { end(errHung) })
-	w, err := l.watch(apireply.Expect(call, &l.pages), l.options(o))
-	if err != nil {
-		err = cause(call, err)
-	}
-	if _, ok := w.(*watch.StreamWatcher); err == nil && !ok {
-		err = errNoAnswer
-	}
-	if err != nil {
-		patience.Stop()
-		end(nil)
-	}
-	switch {
-	case err != nil && streamed:
-		// The reflector lists instead, and that has the last word. It must not
-		// find an error here that it would retry: it does so after a sleep that
-		// doesn't end with ctx.
-		return nil, fmt.Errorf("%s: watch instead of a list: %v", l.name, err) //nolint:errorlint // it is told apart from those that are retried
-	case err != nil:
-		l.trouble(ctx, err)
-		return nil, err
-	case !streamed:
-		l.standing.works(l.name)
-	}
-	patience.Stop()
-	initial := streamed
-	broken := func() {
-		if initial {
-			// A reflector would ask for another at once. The list that it asks for instead has
-			// the last word.
-			l.streamless.Store(time.Now().Add(l.pace).UnixNano())
-		}
-	}
-	l.wg.Add(1)
-	t := apireply.Watch(w, l.hungAfter, func(e watch.Event) (watch.Event, bool) {
-		initial = initial && !isEnd(e) // a list has that time, however many objects come
-		heard := l.event(ctx, e, streamed, initial)
-		if heard.Type == watch.Error {
-			broken()
-		}
-		return heard, !initial
-	}, func(how apireply.Ending) {
-		defer l.wg.Done()
-		end(nil)
-		switch how {
-		case apireply.Hung:
-			broken()
-			l.count(ctx, hung)
-		case apireply.Closed:
-			broken()
-			l.count(ctx, closed)
-		}
-	})
-	l.tap = t
-	return t, nil
-}
-
-// isEnd says whether an event is the end of a list that is a stream.
-func isEnd(e watch.Event) bool {
-	o, ok := e.Object.(metav1.Object)
-	return ok && e.Type == watch.Bookmark && o.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true"
-}
-
-// cause is why a call ended: err, or that it was ended for saying nothing.
-func cause(call context.Context, err error) error {
-	if errors.Is(context.Cause(call), errHung) {
-		return errHung
-	}
-	return err
-}
-
 func (l *listener) options(o metav1.ListOptions) metav1.ListOptions {
 	if l.selected {
 		o.LabelSelector = l.Selector.String()
@@ -444,44 +318,19 @@ func (l *listener) options(o metav1.ListOptions) metav1.ListOptions {
 	return o
 }
 
-// event hears what a watch tells, and gives what the reflector is to hear. Errors
-// within a watch are counted only: the next call says what has become of the API. What is a
-// part of a list says nothing yet: the whole may be too much.
-func (l *listener) event(ctx context.Context, e watch.Event, streamed, partly bool) watch.Event {
-	if e.Type == watch.Error {
-		err := apierrors.FromObject(e.Object)
-		if beyond := apireply.Beyond(err); beyond != nil && !streamed {
-			l.trouble(ctx, beyond)
-		} else {
-			l.count(ctx, why(cmp.Or(beyond, err)))
-		}
-		return e
-	}
-	err := l.pages.Event(e)
-	if err == nil && reflect.TypeOf(e.Object) != reflect.TypeOf(l.sample) {
-		err = &apireply.UnexpectedReply{What: fmt.Sprintf("a watch of %s that tells of a %T", l.name, e.Object)}
-	}
-	if err == nil {
-		err = l.tally.Take(e, weigh)
-	}
-	if err != nil {
-		// A reflector would pass over it, and go on from its version.
-		if streamed {
-			l.count(ctx, why(err)) // the list that follows has the last word
-		} else {
-			l.trouble(ctx, err)
-		}
-		return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}
-	}
+// Heard implements kube.Sink.
+func (l *listener) Heard(version string) {
 	l.hear()
-	if !partly {
-		l.standing.works(l.name)
+	if l.name == "services" {
+		l.history.saw(version)
 	}
-	if o, ok := e.Object.(metav1.Object); ok && l.name == "services" {
-		l.history.saw(o.GetResourceVersion())
-	}
-	return e
 }
+
+// Works implements kube.Sink.
+func (l *listener) Works() { l.standing.works(l.name) }
+
+// Ended implements kube.Sink.
+func (l *listener) Ended(err error) { l.count(why(err)) }
 
 // weigh is what an object counts for among all that an API has.
 func weigh(o runtime.Object) apireply.Load {
@@ -492,11 +341,8 @@ func weigh(o runtime.Object) apireply.Load {
 	return l
 }
 
-// trouble notes an error of a call, unless it is our own going away.
-func (l *listener) trouble(ctx context.Context, err error) {
-	if ctx.Err() != nil {
-		return
-	}
+// Failed notes an error of a call.
+func (l *listener) Failed(ctx context.Context, err error) {
 	w := why(err)
 	if l.extra && apierrors.IsNotFound(err) {
 		// It can be believed at once: a server that is starting says 503 instead for
@@ -514,12 +360,12 @@ func (l *listener) trouble(ctx context.Context, err error) {
 			return
 		}
 		err, w = no, why(no)
-		l.count(ctx, w)
+		l.count(w)
 		l.troubled(w, err)
 		l.standing.failed(l.name, w, err)
 		return
 	}
-	l.count(ctx, w)
+	l.count(w)
 	var answered *apierrors.StatusError
 	switch {
 	case w == gone:
@@ -573,122 +419,68 @@ func (l *listener) forgo(err error) {
 	}
 }
 
-func (l *listener) count(ctx context.Context, w reason) {
-	if ctx.Err() == nil {
-		l.Watcher.count(w)
+// Cut implements kube.Sink.
+func (l *listener) Cut(key string, obj any) seen {
+	change, problems := l.set(obj)
+	if o, ok := obj.(metav1.Object); ok && change != nil && l.name != "nodes" { // whose status is written all the time
+		l.date(o)
 	}
+	l.gripes.say(l.name+" "+key, problems)
+	return see(obj, change)
 }
 
-// A store hands a reflector's objects on, and keeps none.
-type store struct{ *listener }
-
-var _ cache.TransformingStore = (*store)(nil)
-
-// A cut is an object cut down to what counts of it.
-type cut struct {
-	key  string // NAMESPACE/NAME
-	load apireply.Load
-	seen
+// Set implements kube.Sink.
+func (l *listener) Set(key string, s seen) {
+	if s.change == nil { // it may have been ours before
+		namespace, name, _ := cache.SplitMetaNamespaceKey(key)
+		l.Gone(key, namespace, name)
+		return
+	}
+	s.change = l.known[key].copied(s.change)
+	l.known[key] = s
+	l.say(s.change)
 }
 
-func (s *store) cut(obj any) cut {
-	if c, ok := obj.(cut); ok {
-		return c
-	}
-	change, problems := s.set(obj)
-	if o, ok := obj.(metav1.Object); ok && change != nil && s.name != "nodes" { // whose status is written all the time
-		s.date(o)
-	}
-	key, err := cache.MetaNamespaceKeyFunc(obj)
-	if err == nil {
-		s.gripes.say(s.name+" "+key, problems)
-	}
-	c := cut{key: key, seen: see(obj, change)}
-	if o, ok := obj.(runtime.Object); ok {
-		c.load = weigh(o)
-	}
-	return c
+// Gone implements kube.Sink.
+func (l *listener) Gone(key, namespace, name string) {
+	l.gripes.say(l.name+" "+key, nil)
+	delete(l.known, key)
+	l.say(l.gone(namespace, name))
 }
 
-// Transformer makes the reflector's own store, in which it gathers a streamed
-// list, one of cut objects.
-func (s *store) Transformer() cache.TransformFunc {
-	return func(obj any) (any, error) { return s.cut(obj), nil }
-}
-
-func (s *store) Add(obj any) error { return s.Update(obj) }
-
-func (s *store) Update(obj any) error {
-	if c := s.cut(obj); c.change != nil {
-		c.change = s.known[c.key].copied(c.change)
-		s.known[c.key] = c.seen
-		s.say(c.change)
-		return nil
-	}
-	return s.Delete(obj) // it may have been ours before
-}
-
-func (s *store) Delete(obj any) error {
-	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
-	if err != nil {
-		return err
-	}
-	namespace, name, err := cache.SplitMetaNamespaceKey(key)
-	if err != nil {
-		return err
-	}
-	s.gripes.say(s.name+" "+key, nil)
-	delete(s.known, key)
-	s.say(s.gone(namespace, name))
-	return nil
-}
-
-func (s *store) Replace(list []any, version string) error {
-	sets := make([]shard.Change, 0, len(list))
-	there, ours := make(map[string]seen, len(list)), make(known, len(list))
-	loads := make(map[string]apireply.Load, len(list))
-	for i, o := range list {
-		c := s.cut(o)
-		c.change = s.known[c.key].copied(c.change)
-		there[c.key], loads[c.key] = c.seen, c.load
-		if c.change != nil {
-			sets, ours[c.key] = append(sets, c.change), c.seen
+// Listed implements kube.Sink.
+func (l *listener) Listed(list *kube.Listing[seen]) {
+	sets, ours := make([]shard.Change, 0, len(list.Items)), make(known, len(list.Items))
+	for _, i := range list.Items {
+		if i.Of.change != nil {
+			i.Of.change = l.known[i.Key].copied(i.Of.change)
+			sets, ours[i.Key] = append(sets, i.Of.change), i.Of
 		}
-		list[i] = nil // a decoded object can go as soon as it has been read
 	}
-	s.pages.Release()
-	if err := s.tally.Replace(loads); err != nil {
-		s.trouble(s.ctx, err)
-		return err
+	l.gripes.keep(l.name, list)
+	clear(l.known)
+	maps.Copy(l.known, ours)
+	if l.name == "services" {
+		l.history.saw(list.Version)
 	}
-	if err := s.confirm(there); err != nil {
-		return err
+	clusterLists.WithLabelValues(l.Federation, string(l.Cluster), l.name).Inc()
+	if l.absent {
+		l.Log.Info(fmt.Sprintf("cluster %s: %s: the cluster has them now, %d of ours", l.Cluster, l.name, len(sets)))
 	}
-	s.gripes.keep(s.name, there)
-	clear(s.known)
-	maps.Copy(s.known, ours)
-	if s.name == "services" {
-		s.history.saw(version)
-	}
-	clusterLists.WithLabelValues(s.Federation, string(s.Cluster), s.name).Inc()
-	if s.absent {
-		s.Log.Info(fmt.Sprintf("cluster %s: %s: the cluster has them now, %d of ours", s.Cluster, s.name, len(sets)))
-	}
-	s.absent, s.forgone, s.shunned = false, false, time.Time{}
-	s.standing.listed(s.name, len(sets))
-	s.say(s.all(sets))
-	s.reported()
-	return nil
+	l.absent, l.forgone, l.shunned = false, false, time.Time{}
+	l.standing.listed(l.name, len(sets))
+	l.say(l.all(sets))
+	l.reported()
 }
 
 // unknown says whether the API can be believed in that it doesn't know a kind, as err says: it
 // gives Services, which all have, to the same question, and where it has given some of the
 // kind, says so twice.
 func (l *listener) unknown(ctx context.Context, err error) error {
-	call, end := context.WithTimeoutCause(ctx, l.hungAfter, errHung)
+	call, end := context.WithTimeoutCause(ctx, l.hungAfter, kube.ErrHung)
 	defer end()
 	if _, no := l.at.revision(call, l.Selector.String()); no != nil {
-		return cause(call, no)
+		return kube.CauseOf(call, no)
 	}
 	if len(l.known) == 0 {
 		return nil
@@ -700,18 +492,5 @@ func (l *listener) unknown(ctx context.Context, err error) error {
 	case apierrors.IsNotFound(again):
 		return nil
 	}
-	return cause(call, again)
+	return kube.CauseOf(call, again)
 }
-
-func (s *store) Resync() error { return nil }
-
-// errUnfinished has a reflector ask for a list that isn't a stream.
-var errUnfinished = errors.New("the last list that was a stream came to no end")
-
-var errNotUsed = errors.New("reflectors call with a context")
-
-// List is for an interface's sake.
-func (l *listener) List(metav1.ListOptions) (runtime.Object, error) { return nil, errNotUsed }
-
-// Watch is for an interface's sake.
-func (l *listener) Watch(metav1.ListOptions) (watch.Interface, error) { return nil, errNotUsed }

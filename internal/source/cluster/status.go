@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
@@ -53,8 +54,10 @@ func why(err error) reason {
 		errno   syscall.Errno
 	)
 	switch {
-	case errors.Is(err, errHung):
+	case errors.Is(err, kube.ErrHung):
 		return hung
+	case errors.Is(err, kube.ErrClosed):
+		return closed
 	case errors.Is(err, apireply.ErrExcess):
 		return excess
 	case errors.Is(err, apireply.ErrUnexpected):
@@ -77,21 +80,14 @@ func why(err error) reason {
 		return badTLS
 	case apierrors.IsTimeout(err), apierrors.IsServerTimeout(err), apierrors.HasStatusCause(err, metav1.CauseType("ClientWatchDecoding")):
 		return unreachable
-	case op != nil, errors.As(err, &dns), errors.As(err, &network) && network.Timeout(), errors.As(err, &errno), errors.Is(err, errNoAnswer),
+	case op != nil, errors.As(err, &dns), errors.As(err, &network) && network.Timeout(), errors.As(err, &errno), errors.Is(err, kube.ErrNoAnswer),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "http2: client connection lost"):
 		return unreachable
 	}
 	return other
 }
 
-// errNoAnswer stands for the error that client-go swallows when a watch can't be
-// opened: it gives an empty watch instead.
-var errNoAnswer = errors.New("no answer to a watch")
-
-// errHung is why we end a call ourselves.
-var errHung = errors.New("nothing was said for too long")
-
-// A apiStatus is how a cluster's API does, so that the log says what changed, once.
+// An apiStatus is how a cluster's API does, so that the log says what changed, once.
 type apiStatus struct {
 	log    *slog.Logger
 	prefix string // "cluster gce-us: "

@@ -148,7 +148,7 @@ func (b *byName) watch(ctx context.Context, q question, done func()) {
 			done()
 		}
 	}
-	l := b.beside(ctx, b.api, r, &b.wg, b.endpoints.those(unlabelled, of))
+	l := b.beside(b.api, r, &b.wg, b.endpoints.those(unlabelled, of))
 	b.watches = append(b.watches, l)
 	l.run(ctx)
 }

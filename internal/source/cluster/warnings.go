@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+
+	"github.com/fedns/fedns/internal/kube"
 )
 
 // warnings are the problems of objects, each said once: lists repeat them.
@@ -36,12 +38,12 @@ func (g *warnings) say(object string, problems []string) {
 }
 
 // keep forgets what was said of a resource's objects that aren't there any more.
-func (g *warnings) keep(resource string, there map[string]seen) {
+func (g *warnings) keep(resource string, there *kube.Listing[seen]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for object := range g.said {
 		of, key, _ := strings.Cut(object, " ")
-		if _, ok := there[key]; of == resource && !ok {
+		if _, ok := there.Get(key); of == resource && !ok {
 			delete(g.said, object)
 		}
 	}

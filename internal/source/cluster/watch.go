@@ -25,29 +25,18 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/fedns/fedns/internal/inputfile"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/apireply"
 	"github.com/fedns/fedns/internal/shard"
 	"github.com/fedns/fedns/internal/topology"
 )
 
-// pageSize is for API servers that can't stream a list: big enough that 20,000
-// Services are 40 calls, small enough that none of them is a burden.
-const pageSize = 500
-
 // rotation is how often the kubeconfig is looked at. Credentials overlap by
 // minutes when they are rotated.
 const rotation = 5 * time.Second
 
-// pace is how often it is asked for kinds that a cluster doesn't know, or doesn't
-// give: somebody may install them, or allow it.
-const pace = 10 * time.Second
-
-// relist is how long lists are believed to be whole with what watches have told
-// since.
-const relist = 10 * time.Minute
-
-// backoff is how reflectors wait after an error. client-go's own goes to 30 s and
-// as much again in jitter, and that long a healed cluster would look silent.
+// backoff is how reflectors wait after an error: a healed cluster must not look silent
+// for longer.
 var backoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 10, Cap: 2 * time.Second}
 
 // Config says which cluster a Watcher watches.
@@ -100,7 +89,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 		c.Selector = labels.Everything()
 	}
 	c.Heartbeat = c.Heartbeat.orDefault()
-	w := &Watcher{Config: c, rotation: rotation, hungAfter: apireply.HungAfter, pace: pace, relist: relist, compared: compared, known: map[string]known{}, pulse: liveness{timeout: c.Heartbeat.Timeout}, demand: newDemand(), budget: &apireply.Budget{}}
+	w := &Watcher{Config: c, rotation: rotation, hungAfter: apireply.HungAfter, pace: kube.Pace, relist: kube.Relist, compared: compared, known: map[string]known{}, pulse: liveness{timeout: c.Heartbeat.Timeout}, demand: newDemand(), budget: &apireply.Budget{}}
 	if w.endpoints = newEndpoints(labelled); !c.Selector.Empty() {
 		w.endpoints = newEndpoints(labelled, unmanaged, unlabelled)
 	}
@@ -309,7 +298,7 @@ func (w *Watcher) reflect(ctx context.Context, a *api) (done func()) {
 		if w.known[r.name] == nil {
 			w.known[r.name] = known{}
 		}
-		w.listener(ctx, a, r, &wg, w.status, w.known[r.name]).run(ctx)
+		w.listener(a, r, &wg, w.status, w.known[r.name]).run(ctx)
 	}
 	wg.Go(func() { w.follow(ctx, a, &wg) })
 	return wg.Wait
