@@ -1,11 +1,12 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/fedns/fedns/internal/api/builtin"
-	"github.com/fedns/fedns/internal/api/v1alpha1"
 )
 
 // An Origin is where the objects of an API come from. Its watches have to begin anew if
@@ -39,12 +40,15 @@ func (a *API) Origin(ctx context.Context, k Kind) (o Origin, err error) {
 	return o, err
 }
 
-// Another says how what is there now isn't what was known; "": it is.
+// Another says how what is there now isn't what was known; "": it is. A revision that is no
+// number says nothing.
 func (o Origin) Another(now Origin) string {
+	was, unknown := strconv.ParseUint(o.Revision, 10, 64)
+	is, unsaid := strconv.ParseUint(now.Revision, 10, 64)
 	switch {
 	case o.Identity != "" && now.Identity != "" && o.Identity != now.Identity:
 		return fmt.Sprintf("its kube-system is %s, and was %s", now.Identity, o.Identity)
-	case now.Revision != "" && v1alpha1.Older(now.Revision, o.Revision):
+	case unknown == nil && unsaid == nil && is < was:
 		return fmt.Sprintf("its revision is %s, and was %s", now.Revision, o.Revision)
 	}
 	return ""
@@ -52,11 +56,6 @@ func (o Origin) Another(now Origin) string {
 
 // Next is what is known once there is more: what can't be asked for now stays.
 func (o Origin) Next(now Origin) Origin {
-	if now.Identity == "" {
-		now.Identity = o.Identity
-	}
-	if now.Revision == "" {
-		now.Revision = o.Revision
-	}
+	now.Identity, now.Revision = cmp.Or(now.Identity, o.Identity), cmp.Or(now.Revision, o.Revision)
 	return now
 }

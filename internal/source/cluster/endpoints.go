@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -9,8 +8,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/fedns/fedns/internal/kube/apireply"
 	"github.com/fedns/fedns/internal/shard"
@@ -174,25 +171,19 @@ func (e *endpoints) end() {
 	clear(e.leaving)
 }
 
-// set notes a slice, and gone that there is none.
+// set notes a slice.
 func (e *endpoints) set(o origin, s *shard.Slice) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.tellOf(e.put(o, s.Key, s))
 }
 
-func (e *endpoints) gone(o origin, k shard.SliceKey) {
+// gone notes that a watch of some Services' slices, or, if of is nil, of all, has none of a
+// name any more. Another of the same origin may have it, under another Service.
+func (e *endpoints) gone(o origin, of func(snapshot.Key) bool, k shard.SliceKey) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.tellOf(e.drop(o, k))
-}
-
-// lost notes that a watch of some Services' slices has none of a name any more. Another
-// of the same origin may have it, under another Service.
-func (e *endpoints) lost(o origin, of func(snapshot.Key) bool, k shard.SliceKey) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s := e.slices[o][k]; s != nil && of(s.Of()) {
+	if s := e.slices[o][k]; s != nil && (of == nil || of(s.Of())) {
 		e.tellOf(e.drop(o, k))
 	}
 }
@@ -313,26 +304,19 @@ func (e *endpoints) tell(c shard.Change) {
 	e.report(append(append(before, c), after...)...)
 }
 
-// slices are those of an origin, chosen by labels.
-func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *resource {
-	api := slicesOf(a, namespace)
-	only := func(o metav1.ListOptions) metav1.ListOptions {
-		o.LabelSelector = selector
-		return o
-	}
+// slices are those of an origin, chosen by labels; if of isn't nil, of some Services and of no
+// others.
+func (w *Watcher) slices(a *api, o origin, name, namespace, selector string, of func(snapshot.Key) bool) *resource {
 	return &resource{
 		name: name, sample: &discoveryv1.EndpointSlice{},
 		kinds: []apireply.Kind{{APIVersion: "discovery.k8s.io/v1", Name: "EndpointSlice"}},
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return api.list(ctx, only(o))
-		},
-		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return api.watch(ctx, only(o))
-		},
+		client: in[discoveryv1.EndpointSliceList](a.discovery, "endpointslices", namespace).asking(func(o *metav1.ListOptions) {
+			o.LabelSelector = selector
+		}),
 		set: func(v any) (shard.Change, []string) {
 			e := v.(*discoveryv1.EndpointSlice)
 			s, ok := slice(e, w.Local && headless(&e.ObjectMeta))
-			if !ok {
+			if !ok || of != nil && !of(s.Of()) {
 				return nil, nil
 			}
 			return shard.SliceSet{Slice: s}, nil
@@ -348,9 +332,9 @@ func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *re
 			case shard.SliceSet:
 				w.endpoints.set(o, c.Slice)
 			case shard.SliceGone:
-				w.endpoints.gone(o, c.Key)
+				w.endpoints.gone(o, of, c.Key)
 			case shard.SliceList:
-				w.endpoints.list(o, nil, c.Slices)
+				w.endpoints.list(o, of, c.Slices)
 			}
 		},
 	}
@@ -359,30 +343,6 @@ func (w *Watcher) slices(a *api, o origin, name, namespace, selector string) *re
 // byOthers selects the slices that Kubernetes hasn't made of Services and pods: those
 // carry no labels of their Service, unless somebody puts them there.
 const byOthers = discoveryv1.LabelManagedBy + "!=" + sliceController
-
-// some are the slices of some Services of a namespace, and of no others, chosen by labels.
-func (w *Watcher) some(a *api, o origin, name, namespace, selector string, of func(snapshot.Key) bool) *resource {
-	r := w.slices(a, o, name, namespace, selector)
-	set := r.set
-	r.set = func(v any) (shard.Change, []string) {
-		c, problems := set(v)
-		if s, ok := c.(shard.SliceSet); ok && !of(s.Slice.Of()) {
-			return nil, nil
-		}
-		return c, problems
-	}
-	r.tell = func(c shard.Change) {
-		switch c := c.(type) {
-		case shard.SliceSet:
-			w.endpoints.set(o, c.Slice)
-		case shard.SliceGone:
-			w.endpoints.lost(o, of, c.Key)
-		case shard.SliceList:
-			w.endpoints.list(o, of, c.Slices)
-		}
-	}
-	return r
-}
 
 // those are the slices of some Services that an origin has told of.
 func (e *endpoints) those(o origin, of func(snapshot.Key) bool) known {
@@ -399,9 +359,9 @@ func (e *endpoints) those(o origin, of func(snapshot.Key) bool) known {
 
 // chosen are the slices of what is exported.
 func (w *Watcher) chosen(a *api) []*resource {
-	out := []*resource{w.slices(a, labelled, "slices", "", w.Selector.String())}
+	out := []*resource{w.slices(a, labelled, "slices", "", w.Selector.String(), nil)}
 	if !w.Selector.Empty() {
-		others := w.withoutLabels(w.slices(a, unmanaged, "slices of others", "", byOthers))
+		others := w.withoutLabels(w.slices(a, unmanaged, "slices of others", "", byOthers, nil))
 		others.seldom = true
 		out = append(out, others, w.slicesByName(a))
 	}

@@ -153,10 +153,10 @@ func TestSlicesWaitForServices(t *testing.T) {
 	// A slice that two watches have goes with the last of them.
 	told = nil
 	e.set(labelled, hand)
-	e.gone(unmanaged, key)
+	e.gone(unmanaged, nil, key)
 	e.tell(shard.ServiceGone{Key: web})
 	e.tell(shard.ServiceSet{Service: &shard.Service{Key: web}})
-	e.gone(labelled, key)
+	e.gone(labelled, nil, key)
 	eventually(t, "it is gone, a moment later", func() bool {
 		e.mu.Lock()
 		defer e.mu.Unlock()

@@ -285,20 +285,12 @@ func (d *demand) await(ctx context.Context, resources []string, none func()) {
 
 // balancers are the Services that have a load balancer and aren't exported.
 func (w *Watcher) balancers(a *api) *resource {
-	services := services(a, "")
-	only := func(o metav1.ListOptions) metav1.ListOptions {
-		o.FieldSelector = and(fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String(), o.FieldSelector)
-		return o
-	}
 	return &resource{
 		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
 		name:  "balancers", group: "balancers", optional: true, extra: true, sample: &corev1.Service{}, when: []string{"ingresses", "gateways"},
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return services.list(ctx, only(o))
-		},
-		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return services.watch(ctx, only(o))
-		},
+		client: services(a, "").asking(func(o *metav1.ListOptions) {
+			o.FieldSelector = and(fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String(), o.FieldSelector)
+		}),
 		set: func(o any) (shard.Change, []string) {
 			s := o.(*corev1.Service)
 			if s.Spec.Type != corev1.ServiceTypeLoadBalancer || w.Selector.Matches(labels.Set(s.Labels)) {
@@ -345,28 +337,22 @@ func (d *demand) allBalancers(all []*shard.Service) {
 
 // ingressClasses are asked for what they name, where there are Ingresses.
 func (w *Watcher) ingressClasses(a *api) *resource {
-	r := ingressClasses(a)
 	return w.classes(shard.Ingress, shard.IngressClass, &resource{
 		kinds: []apireply.Kind{{APIVersion: "networking.k8s.io/v1", Name: "IngressClass"}},
 		name:  "ingressclasses", group: "ingressclasses", when: []string{"ingresses"}, sample: &networkingv1.IngressClass{},
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return r.list(ctx, o)
-		},
-		watch: r.watch,
+		client: in[networkingv1.IngressClassList](a.networking, "ingressclasses", ""),
 	}, func(o any) *metav1.ObjectMeta { return &o.(*networkingv1.IngressClass).ObjectMeta })
 }
 
 func (w *Watcher) gatewayClasses(a *api) *resource {
 	r, kinds := inVersions("GatewayClass", "gatewayclasses", func(gvr schema.GroupVersionResource) client {
 		c := a.metadata.Resource(gvr)
-		return client{
-			func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return c.List(ctx, o) }, c.Watch,
-		}
+		return clientOf(c.List, c.Watch)
 	})
 	return w.classes(shard.Gateway, shard.GatewayClass, &resource{
 		kinds: append(kinds, apireply.Partial),
 		name:  "gatewayclasses", group: theGatewayAPI, when: []string{"gateways"}, sample: &metav1.PartialObjectMetadata{},
-		list: r.list, watch: r.watch,
+		client: r,
 	}, func(o any) *metav1.ObjectMeta { return &o.(*metav1.PartialObjectMetadata).ObjectMeta })
 }
 
@@ -385,20 +371,9 @@ func (w *Watcher) classes(of, kind shard.FrontendKind, r *resource, meta func(an
 
 // candidate is one Service that is watched by its name.
 func (w *Watcher) candidate(a *api, k snapshot.Key) *resource {
-	services := services(a, k.Namespace)
-	only := func(o metav1.ListOptions) metav1.ListOptions {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, k.Name).String()
-		return o
-	}
 	return &resource{
 		name: "service " + k.Namespace + "/" + k.Name, sample: &corev1.Service{},
-		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return services.list(ctx, only(o))
-		},
-		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return services.watch(ctx, only(o))
-		},
+		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}}, client: services(a, k.Namespace).named(k.Name),
 		set: func(o any) (shard.Change, []string) {
 			s := o.(*corev1.Service)
 			if s.Name != k.Name || s.Namespace != k.Namespace {
@@ -447,7 +422,7 @@ func (w *Watcher) follow(ctx context.Context, a *api, wg *sync.WaitGroup) {
 		for _, k := range more {
 			following[k] = true
 			service := w.candidate(a, k)
-			its := w.some(a, followed, "slices of "+service.name, k.Namespace, discoveryv1.LabelServiceName+"="+k.Name, func(s snapshot.Key) bool { return s == k })
+			its := w.slices(a, followed, "slices of "+service.name, k.Namespace, discoveryv1.LabelServiceName+"="+k.Name, func(s snapshot.Key) bool { return s == k })
 			tell := its.tell
 			its.tell = func(c shard.Change) {
 				tell(c)

@@ -1,8 +1,8 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
@@ -47,23 +48,15 @@ func (h *history) newest() uint64 {
 
 // another says how an origin isn't the one known, and takes it for the known one. was
 // is the newest revision seen before it was asked for.
-func (h *history) another(was uint64, version, identity string) string {
-	n, err := strconv.ParseUint(version, 10, 64)
+func (h *history) another(was uint64, now kube.Origin) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	known := h.identity
-	if identity != "" {
-		h.identity = identity
-	}
-	switch {
-	case known != "" && identity != "" && known != identity:
+	what := kube.Origin{Identity: h.identity, Revision: strconv.FormatUint(was, 10)}.Another(now)
+	h.identity = cmp.Or(now.Identity, h.identity)
+	if what != "" {
 		h.revision = 0
-		return fmt.Sprintf("its kube-system is %s, and was %s", identity, known)
-	case err == nil && n < was:
-		h.revision = 0
-		return fmt.Sprintf("its revision is %d, and was %d", n, was)
 	}
-	return ""
+	return what
 }
 
 // compare asks now and then where the API's objects come from, and tells when that
@@ -75,11 +68,11 @@ func (w *Watcher) compare(ctx context.Context, a *api, tell chan<- string) {
 			return
 		}
 		was := w.history.newest()
-		version, identity, err := a.origin(ctx)
+		now, err := a.origin(ctx)
 		if err != nil {
 			continue // heartbeats and lists say what is wrong
 		}
-		if what := w.history.another(was, version, identity); what != "" {
+		if what := w.history.another(was, now); what != "" {
 			select {
 			case tell <- what:
 			case <-ctx.Done():
@@ -92,18 +85,17 @@ func (w *Watcher) compare(ctx context.Context, a *api, tell chan<- string) {
 // origin asks where the API's objects come from. Without a resourceVersion in the
 // question, the answer is of the store's present state, whichever API server gives
 // it: a cache that is behind isn't taken for a store that is.
-func (a *api) origin(ctx context.Context) (version, identity string, err error) {
+func (a *api) origin(ctx context.Context) (o kube.Origin, err error) {
 	ctx, end := context.WithTimeout(ctx, compared)
 	defer end()
-	if version, err = a.revision(ctx, ""); err != nil {
-		return "", "", err
+	if o.Revision, err = a.revision(ctx, ""); err != nil {
+		return o, err
 	}
 	// Few may ask for it. Who may not has the revision alone.
-	system, err := a.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
-	if err == nil {
-		identity = string(system.UID)
+	if system, err := a.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{}); err == nil {
+		o.Identity = string(system.UID)
 	}
-	return version, identity, nil
+	return o, nil
 }
 
 // revision asks for one Service, and gives the version of the list.
@@ -113,5 +105,5 @@ func (a *api) revision(ctx context.Context, selector string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return list.ResourceVersion, nil
+	return list.(metav1.ListInterface).GetResourceVersion(), nil
 }

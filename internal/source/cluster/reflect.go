@@ -15,7 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
@@ -38,55 +37,25 @@ type resource struct {
 	when     []string // resources of which one has to have an object for this to be asked for; none: always
 	sample   runtime.Object
 	kinds    []apireply.Kind // that a list of it may say
-	list     func(context.Context, metav1.ListOptions) (runtime.Object, error)
-	watch    func(context.Context, metav1.ListOptions) (watch.Interface, error)
-	set      func(any) (shard.Change, []string) // nil: it is none of ours
-	gone     func(namespace, name string) shard.Change
-	all      func([]shard.Change) shard.Change // the complete list, from what set gave
-	none     shard.Change                      // the list can't be had, if it is extra
-	tell     func(shard.Change)                // in the place of reporting; nil: it is reported
-	run      func(context.Context)             // in the place of one list and one watch: it has many
+	client
+	set  func(any) (shard.Change, []string) // nil: it is none of ours
+	gone func(namespace, name string) shard.Change
+	all  func([]shard.Change) shard.Change // the complete list, from what set gave
+	none shard.Change                      // the list can't be had, if it is extra
+	tell func(shard.Change)                // in the place of reporting; nil: it is reported
+	run  func(context.Context)             // in the place of one list and one watch: it has many
 }
 
 func (w *Watcher) resources(a *api) []*resource {
-	services, ingresses := services(a, ""), ingresses(a)
 	list := []*resource{
-		{
-			name: "services", selected: true, sample: &corev1.Service{},
+		exporting(snapshot.Svc, &resource{
+			name: "services", sample: &corev1.Service{}, client: services(a, ""),
 			kinds: []apireply.Kind{{APIVersion: "v1", Name: "Service"}},
-			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return services.list(ctx, o)
-			},
-			watch: services.watch,
-			set: func(o any) (shard.Change, []string) {
-				s, problems := service(o.(*corev1.Service), w.Local)
-				return shard.ServiceSet{Service: s}, problems
-			},
-			gone: func(namespace, name string) shard.Change {
-				return shard.ServiceGone{Key: snapshot.Key{Namespace: namespace, Name: name}}
-			},
-			all: func(sets []shard.Change) shard.Change {
-				return shard.ServiceList{Services: collect(sets, func(s shard.ServiceSet) *shard.Service { return s.Service })}
-			},
-		},
-		{
-			name: "ingresses", optional: true, selected: true, sample: &networkingv1.Ingress{},
+		}, func(o any) (*shard.Service, []string) { return service(o.(*corev1.Service), w.Local) }),
+		exporting(snapshot.Ing, &resource{
+			name: "ingresses", optional: true, sample: &networkingv1.Ingress{}, client: in[networkingv1.IngressList](a.networking, "ingresses", ""),
 			kinds: []apireply.Kind{{APIVersion: "networking.k8s.io/v1", Name: "Ingress"}},
-			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return ingresses.list(ctx, o)
-			},
-			watch: ingresses.watch,
-			set: func(o any) (shard.Change, []string) {
-				s, problems := ingress(o.(*networkingv1.Ingress))
-				return shard.ServiceSet{Service: s}, problems
-			},
-			gone: func(namespace, name string) shard.Change {
-				return shard.ServiceGone{Key: snapshot.Key{Namespace: namespace, Name: name, Kind: snapshot.Ing}}
-			},
-			all: func(sets []shard.Change) shard.Change {
-				return shard.ServiceList{Kind: snapshot.Ing, Services: collect(sets, func(s shard.ServiceSet) *shard.Service { return s.Service })}
-			},
-		},
+		}, func(o any) (*shard.Service, []string) { return ingress(o.(*networkingv1.Ingress)) }),
 	}
 	list = append(list, w.chosen(a)...)
 	if w.Nodes {
@@ -101,17 +70,28 @@ func (w *Watcher) resources(a *api) []*resource {
 	return append(list, w.ingressClasses(a), w.gatewayClasses(a), w.balancers(a))
 }
 
+// exporting is a resource of objects that are reported as Services of a kind.
+func exporting(kind snapshot.Kind, r *resource, read func(any) (*shard.Service, []string)) *resource {
+	r.selected = true
+	r.set = func(o any) (shard.Change, []string) {
+		s, problems := read(o)
+		return shard.ServiceSet{Service: s}, problems
+	}
+	r.gone = func(namespace, name string) shard.Change {
+		return shard.ServiceGone{Key: snapshot.Key{Namespace: namespace, Name: name, Kind: kind}}
+	}
+	r.all = func(sets []shard.Change) shard.Change {
+		return shard.ServiceList{Kind: kind, Services: collect(sets, func(s shard.ServiceSet) *shard.Service { return s.Service })}
+	}
+	return r
+}
+
 // nodes are asked for whole, for their readiness. Kubelets write it every five minutes, or
 // when it changes; their heartbeats are Leases.
 func (w *Watcher) nodes(a *api) *resource {
-	nodes := nodes(a)
 	return &resource{
 		name: "nodes", optional: true, sample: &corev1.Node{},
-		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Node"}},
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return nodes.list(ctx, o)
-		},
-		watch: nodes.watch,
+		kinds: []apireply.Kind{{APIVersion: "v1", Name: "Node"}}, client: in[corev1.NodeList](a.core, "nodes", ""),
 		set: func(o any) (shard.Change, []string) {
 			n := o.(*corev1.Node)
 			return shard.NodeSet{Node: node(n.Name, n.Labels, n.Status.Conditions)}, nil
@@ -126,22 +106,13 @@ func (w *Watcher) nodes(a *api) *resource {
 // namesake is the namespace that has the federation's name, which there shouldn't be.
 func (w *Watcher) namesake(a *api) *resource {
 	namespaces := a.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces"))
-	only := func(o metav1.ListOptions) metav1.ListOptions {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, w.Federation).String()
-		return o
-	}
 	return &resource{
 		name: "namespaces", optional: true, sample: &metav1.PartialObjectMetadata{},
-		kinds: []apireply.Kind{apireply.Partial, {APIVersion: "v1", Name: "Namespace"}},
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return namespaces.List(ctx, only(o))
-		},
-		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return namespaces.Watch(ctx, only(o))
-		},
-		set:  func(any) (shard.Change, []string) { return shard.Shadowed{Is: true}, nil },
-		gone: func(_, _ string) shard.Change { return shard.Shadowed{} },
-		all:  func(sets []shard.Change) shard.Change { return shard.Shadowed{Is: len(sets) > 0} },
+		kinds:  []apireply.Kind{apireply.Partial, {APIVersion: "v1", Name: "Namespace"}},
+		client: clientOf(namespaces.List, namespaces.Watch).named(w.Federation),
+		set:    func(any) (shard.Change, []string) { return shard.Shadowed{Is: true}, nil },
+		gone:   func(_, _ string) shard.Change { return shard.Shadowed{} },
+		all:    func(sets []shard.Change) shard.Change { return shard.Shadowed{Is: len(sets) > 0} },
 	}
 }
 
@@ -155,13 +126,11 @@ func (w *Watcher) gatewayResource(a *api, k shard.FrontendKind) *resource {
 	}
 	r, kinds := inVersions(string(k), plural(k), func(gvr schema.GroupVersionResource) client {
 		c := a.dynamic.Resource(gvr)
-		return client{
-			func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return c.List(ctx, o) }, c.Watch,
-		}
+		return clientOf(c.List, c.Watch)
 	})
 	return &resource{
 		name: plural(k), group: theGatewayAPI, optional: true, extra: true, selected: true, sample: &unstructured.Unstructured{},
-		kinds: kinds, when: when, list: r.list, watch: r.watch,
+		kinds: kinds, when: when, client: r,
 		set: func(o any) (shard.Change, []string) {
 			f, problems, err := unstructuredFront(o.(*unstructured.Unstructured))
 			if err != nil {
@@ -187,22 +156,16 @@ type versioned struct {
 	known   atomic.Int32 // of these, the one that was known last
 }
 
-// A client makes the calls for one version.
-type client struct {
-	list  func(context.Context, metav1.ListOptions) (runtime.Object, error)
-	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
-}
-
 // inVersions is a resource of a kind, in all versions of it that are read, and what lists
 // of it may say.
-func inVersions(kind, resource string, in func(schema.GroupVersionResource) client) (v *versioned, kinds []apireply.Kind) {
-	v = &versioned{}
+func inVersions(kind, resource string, in func(schema.GroupVersionResource) client) (c client, kinds []apireply.Kind) {
+	v := &versioned{}
 	for _, version := range versions[kind] {
 		gv, _ := schema.ParseGroupVersion(version) // a constant
 		v.clients = append(v.clients, in(gv.WithResource(resource)))
 		kinds = append(kinds, apireply.Kind{APIVersion: version, Name: kind})
 	}
-	return v, kinds
+	return client{v.list, v.watch}, kinds
 }
 
 func (v *versioned) list(ctx context.Context, o metav1.ListOptions) (list runtime.Object, err error) {
@@ -282,14 +245,8 @@ func (l *listener) Pause(ctx context.Context) {
 		})
 	}
 	apireply.Wait(ctx, time.Until(l.later))
-	if l.shunned.IsZero() {
-		return
-	}
-	wait := time.NewTimer(time.Until(l.shunned.Add(l.pace)))
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-	case <-ctx.Done():
+	if !l.shunned.IsZero() {
+		apireply.Wait(ctx, time.Until(l.shunned.Add(l.pace)))
 	}
 }
 

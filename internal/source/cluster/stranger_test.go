@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/apireply"
 )
 
@@ -182,7 +183,7 @@ func TestHistory(t *testing.T) {
 		h.saw("7")
 		h.saw("100")
 		h.saw("8")
-		if got := h.another(h.newest(), test.version, test.identity); (got != "") != test.want {
+		if got := h.another(h.newest(), kube.Origin{Identity: test.identity, Revision: test.version}); (got != "") != test.want {
 			t.Errorf("%s: %q", test.name, got)
 		}
 	}

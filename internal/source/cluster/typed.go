@@ -9,6 +9,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -51,48 +52,62 @@ func typed(config *rest.Config, through *http.Client, gv schema.GroupVersion) (r
 	return rest.RESTClientForConfigAndClient(c, through)
 }
 
-// A reader lists and watches a resource, in a namespace or, if that is "", in all.
-type reader[L runtime.Object] struct {
-	group               rest.Interface
-	resource, namespace string
-	empty               func() L
+// A client lists and watches a resource.
+type client struct {
+	list  func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
 }
 
-func services(a *api, namespace string) reader[*corev1.ServiceList] {
-	return reader[*corev1.ServiceList]{a.core, "services", namespace, func() *corev1.ServiceList { return &corev1.ServiceList{} }}
+// clientOf is one whose lists are of a type of their own.
+func clientOf[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, error), watch func(context.Context, metav1.ListOptions) (watch.Interface, error)) client {
+	return client{func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return list(ctx, o) }, watch}
 }
 
-func nodes(a *api) reader[*corev1.NodeList] {
-	return reader[*corev1.NodeList]{a.core, "nodes", "", func() *corev1.NodeList { return &corev1.NodeList{} }}
-}
-
-func slicesOf(a *api, namespace string) reader[*discoveryv1.EndpointSliceList] {
-	return reader[*discoveryv1.EndpointSliceList]{a.discovery, "endpointslices", namespace, func() *discoveryv1.EndpointSliceList { return &discoveryv1.EndpointSliceList{} }}
-}
-
-func ingresses(a *api) reader[*networkingv1.IngressList] {
-	return reader[*networkingv1.IngressList]{a.networking, "ingresses", "", func() *networkingv1.IngressList { return &networkingv1.IngressList{} }}
-}
-
-func ingressClasses(a *api) reader[*networkingv1.IngressClassList] {
-	return reader[*networkingv1.IngressClassList]{a.networking, "ingressclasses", "", func() *networkingv1.IngressClassList { return &networkingv1.IngressClassList{} }}
-}
-
-func (r reader[L]) ask(o metav1.ListOptions) *rest.Request {
-	var timeout time.Duration
-	if o.TimeoutSeconds != nil {
-		timeout = time.Duration(*o.TimeoutSeconds) * time.Second
+// asking is a client whose questions are changed so.
+func (c client) asking(change func(*metav1.ListOptions)) client {
+	return client{
+		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			change(&o)
+			return c.list(ctx, o)
+		},
+		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			change(&o)
+			return c.watch(ctx, o)
+		},
 	}
-	return r.group.Get().NamespaceIfScoped(r.namespace, r.namespace != "").Resource(r.resource).VersionedParams(&o, queries).Timeout(timeout)
 }
 
-func (r reader[L]) list(ctx context.Context, o metav1.ListOptions) (L, error) {
-	list := r.empty()
-	err := r.ask(o).Do(ctx).Into(list)
-	return list, err
+// named has a client ask for what has that name.
+func (c client) named(name string) client {
+	return c.asking(func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
+	})
 }
 
-func (r reader[L]) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-	o.Watch = true
-	return r.ask(o).Watch(ctx)
+// in is the client of a resource of a group, in a namespace or, if that is "", in all.
+func in[L any, P interface {
+	*L
+	runtime.Object
+}](group rest.Interface, resource, namespace string) client {
+	ask := func(o metav1.ListOptions) *rest.Request {
+		var timeout time.Duration
+		if o.TimeoutSeconds != nil {
+			timeout = time.Duration(*o.TimeoutSeconds) * time.Second
+		}
+		return group.Get().NamespaceIfScoped(namespace, namespace != "").Resource(resource).VersionedParams(&o, queries).Timeout(timeout)
+	}
+	return client{
+		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			list := P(new(L))
+			return list, ask(o).Do(ctx).Into(list)
+		},
+		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.Watch = true
+			return ask(o).Watch(ctx)
+		},
+	}
+}
+
+func services(a *api, namespace string) client {
+	return in[corev1.ServiceList](a.core, "services", namespace)
 }

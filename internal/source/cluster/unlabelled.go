@@ -129,7 +129,7 @@ func (b *byName) watch(ctx context.Context, q question, done func()) {
 	if other, ok := opposite(b.Selector); ok {
 		selector += "," + other
 	}
-	r := b.withoutLabels(b.some(b.api, unlabelled, b.name, q.namespace, selector, of))
+	r := b.withoutLabels(b.slices(b.api, unlabelled, b.name, q.namespace, selector, of))
 	list := r.list
 	r.list = func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		all, err := list(ctx, o)
