@@ -2,6 +2,7 @@ package federation
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -12,12 +13,12 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/caddy/caddyfile"
-	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	coreparse "github.com/coredns/coredns/plugin/pkg/parse"
 	"github.com/coredns/coredns/plugin/pkg/transport"
 
 	"github.com/fedns/fedns/internal/dns/sockets"
+	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
@@ -164,9 +165,7 @@ func listensAt(input caddy.Input) (out []endpoint, err error) {
 			if err != nil {
 				return nil, err
 			}
-			if port == "" {
-				port = usualPort(trans)
-			}
+			port = cmp.Or(port, bypass.UsualPort(trans))
 			for _, network := range networks[trans] {
 				for _, h := range hosts {
 					add(network, h, port)
@@ -188,21 +187,6 @@ func listensAt(input caddy.Input) (out []endpoint, err error) {
 		}
 	}
 	return out, nil
-}
-
-// usualPort is the port of a key that names none.
-func usualPort(trans string) string {
-	switch trans {
-	case transport.TLS:
-		return transport.TLSPort
-	case transport.QUIC:
-		return transport.QUICPort
-	case transport.GRPC:
-		return transport.GRPCPort
-	case transport.HTTPS, transport.HTTPS3:
-		return transport.HTTPSPort
-	}
-	return dnsserver.Port
 }
 
 // bindHosts reads the directives bind of a block, as that plugin does: addresses, and

@@ -2,6 +2,7 @@ package bypass
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -35,10 +36,19 @@ type key struct {
 	port      string
 }
 
-// ports are those that CoreDNS takes where a key says none, by transport.
-var ports = map[string]string{
-	transport.DNS: dnsserver.Port, transport.TLS: transport.TLSPort, transport.QUIC: transport.QUICPort,
-	transport.GRPC: transport.GRPCPort, transport.HTTPS: transport.HTTPSPort, transport.HTTPS3: transport.HTTPSPort,
+// UsualPort is the port that CoreDNS takes where a key names none.
+func UsualPort(trans string) string {
+	switch trans {
+	case transport.TLS:
+		return transport.TLSPort
+	case transport.QUIC:
+		return transport.QUICPort
+	case transport.GRPC:
+		return transport.GRPCPort
+	case transport.HTTPS, transport.HTTPS3:
+		return transport.HTTPSPort
+	}
+	return dnsserver.Port // which a flag may have set
 }
 
 // Blocks reads the Corefile of an instance once more: which other blocks and
@@ -57,9 +67,7 @@ func Blocks(input caddy.Input) ([]Block, error) {
 			if err != nil {
 				return nil, err
 			}
-			if port == "" {
-				port = ports[trans]
-			}
+			port = cmp.Or(port, UsualPort(trans))
 			for _, h := range hosts {
 				for _, z := range plugin.Host(h).NormalizeExact() {
 					b.keys = append(b.keys, key{trans, dnsname.Name(z), port})

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/dnsname"
@@ -158,6 +159,19 @@ func TestNeeds(t *testing.T) {
 			t.Errorf("file is asked before federation, and the reason is %q", why)
 		}
 	})
+}
+
+// A key without a port means the one that a flag has set before the Corefile is read.
+func TestUsualPort(t *testing.T) {
+	defer func(was string) { dnsserver.Port = was }(dnsserver.Port)
+	dnsserver.Port = "1053"
+	all, err := Blocks(caddy.CaddyfileInput{Contents: []byte("example.com {\n}\n"), ServerTypeName: "dns"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if zones := all[0].At(Place{Transport: "dns", Port: "1053"}); len(zones) != 1 {
+		t.Errorf("zones %q", zones)
+	}
 }
 
 // Sources hold what their networks hold, whatever their order and overlaps.
