@@ -138,13 +138,19 @@ var clusterOptions = []option[*source]{
 	{"location", ofCluster, "`location LATITUDE LONGITUDE`: where its region is; see [where a client is](../policies.md#where-a-client-is).",
 		inCluster((*source).located)},
 	{"addresses", ofCluster, "`addresses RANGE...`: the cluster may announce only these.",
-		inCluster((*source).ranged)},
+		inCluster(each(func(s *source) *[]netip.Prefix { return &s.Addresses }, "range, such as 203.0.113.0/24", func(v string) (netip.Prefix, error) {
+			p, err := shard.ParseRange(v)
+			if err != nil {
+				err = fmt.Errorf("%q is not a range of addresses, such as 203.0.113.0/24", v)
+			}
+			return p, err
+		}))},
 	{"exports", ofCluster, "`exports PATTERN...`: only these objects of the cluster may have names: NAMESPACE, or NAMESPACE/NAME, in which `*` stands for any characters. Default: all.",
-		inCluster((*source).exporting)},
+		inCluster(each(func(s *source) *[]shard.ExportPattern { return &s.Exports }, "namespace, or NAMESPACE/NAME, such as shop/* or shop/web", shard.ParseExport))},
 	{"hosts", ofCluster, "`hosts PATTERN...`: the cluster may claim only these hosts: `HOST`, `.DOMAIN` for all below it, `*.DOMAIN` for the wildcards, too, or `*` for all with all wildcards. Default: all but wildcards, which take names that nobody has thought of.",
-		inCluster((*source).claiming)},
+		inCluster(each(func(s *source) *[]shard.HostPattern { return &s.Hosts }, "host such as shop.example.com, .example.com for all below it, or *.example.com for the wildcard, too", shard.ParseHost))},
 	{"places", ofCluster, "`places PATTERN...`: its nodes and endpoints may be only in these regions and zones: REGION, or REGION/ZONE, in which `*` stands for any characters. Default: anywhere. What is elsewhere has no names there, and counts in the wider scopes that it may be in. `region` and `zones` above are the federation's own words, and hold in any case. What goes beyond `exports`, `hosts` or `places` is as if it weren't there, in policies and TTLs too; a notice of kind `grant` (`notices_total`) and `fedctl explain` tell of it.",
-		inCluster((*source).standing)},
+		inCluster(each(func(s *source) *[]shard.PlacePattern { return &s.Places }, "region, or REGION/ZONE, such as eu-west1 or eu-west1/eu-west1-*", shard.ParsePlace))},
 }
 
 // spelled are the names of options, for whoever mistyped.
@@ -203,6 +209,23 @@ func (a args) file(into *string, needs string) error {
 		*into = path(a.c, p)
 	}
 	return err
+}
+
+// each reads an option that is a list of what needs names, one or more.
+func each[T any](into func(*source) *[]T, needs string, parse func(string) (T, error)) func(*source, args) error {
+	return func(s *source, a args) error {
+		if len(a.list) == 0 {
+			return errors.New("needs at least one " + needs)
+		}
+		for _, v := range a.list {
+			p, err := parse(v)
+			if err != nil {
+				return err
+			}
+			*into(s) = append(*into(s), p)
+		}
+		return nil
+	}
 }
 
 func (s *stanza) selects(a args) error {
@@ -364,62 +387,6 @@ func (s *source) zonal(a args) error {
 			return fmt.Errorf("%q stands twice", l)
 		}
 		s.Zones = append(s.Zones, l)
-	}
-	return nil
-}
-
-func (s *source) ranged(a args) error {
-	if len(a.list) == 0 {
-		return errors.New("needs at least one range, such as 203.0.113.0/24")
-	}
-	for _, v := range a.list {
-		prefix, err := shard.ParseRange(v)
-		if err != nil {
-			return fmt.Errorf("%q is not a range of addresses, such as 203.0.113.0/24", v)
-		}
-		s.Addresses = append(s.Addresses, prefix)
-	}
-	return nil
-}
-
-func (s *source) exporting(a args) error {
-	if len(a.list) == 0 {
-		return errors.New("needs at least one namespace, or NAMESPACE/NAME, such as shop/* or shop/web")
-	}
-	for _, v := range a.list {
-		p, err := shard.ParseExport(v)
-		if err != nil {
-			return err
-		}
-		s.Exports = append(s.Exports, p)
-	}
-	return nil
-}
-
-func (s *source) claiming(a args) error {
-	if len(a.list) == 0 {
-		return errors.New("needs at least one host such as shop.example.com, .example.com for all below it, or *.example.com for the wildcard, too")
-	}
-	for _, v := range a.list {
-		p, err := shard.ParseHost(v)
-		if err != nil {
-			return err
-		}
-		s.Hosts = append(s.Hosts, p)
-	}
-	return nil
-}
-
-func (s *source) standing(a args) error {
-	if len(a.list) == 0 {
-		return errors.New("needs at least one region, or REGION/ZONE, such as eu-west1 or eu-west1/eu-west1-*")
-	}
-	for _, v := range a.list {
-		p, err := shard.ParsePlace(v)
-		if err != nil {
-			return err
-		}
-		s.Places = append(s.Places, p)
 	}
 	return nil
 }
