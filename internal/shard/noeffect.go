@@ -2,7 +2,6 @@ package shard
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 
 	"github.com/fedns/fedns/internal/override"
@@ -51,16 +50,14 @@ func NoEffect(f *snapshot.Federation, usual snapshot.Policy, o override.Order) s
 	if slices.Contains(usual.Regions, o.Subject.Name) {
 		why = itself
 	}
-	for _, all := range []iter.Seq[*snapshot.Service]{f.Services(), f.Hosts()} {
-		for s := range all {
-			switch p := policy(s); {
-			case waits(p):
-				return ""
-			case slices.Contains(p.Regions, o.Subject.Name):
-				why = itself
-			case p.Choice == snapshot.Failover && why != itself:
-				why = "no policy failover has the region " + o.Subject.Name
-			}
+	for s := range f.All() {
+		switch p := policy(s); {
+		case waits(p):
+			return ""
+		case slices.Contains(p.Regions, o.Subject.Name):
+			why = itself
+		case p.Choice == snapshot.Failover && why != itself:
+			why = "no policy failover has the region " + o.Subject.Name
 		}
 	}
 	return why

@@ -299,3 +299,14 @@ func (c Class) ID() ClassKey        { return c.Key }
 func (s *Slice) HasPort(p Port) bool {
 	return len(s.Ports) == 0 || slices.ContainsFunc(s.Ports, func(o Port) bool { return o.Name == p.Name && o.Proto == p.Proto })
 }
+
+// CompareBool sorts false before true.
+func CompareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}

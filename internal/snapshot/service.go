@@ -51,6 +51,14 @@ type Key struct {
 	Kind            Kind
 }
 
+// SortedKeys sorts keys by their names, and leaves each there once.
+func SortedKeys(ks []Key) []Key {
+	slices.SortFunc(ks, func(a, b Key) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(ks)
+}
+
 func (k Key) String() string {
 	switch k.Kind {
 	case Ing:

@@ -131,6 +131,19 @@ func (f *Federation) Size() int { return f.services.size }
 // Services lists the known services, in no order.
 func (f *Federation) Services() iter.Seq[*Service] { return f.services.all }
 
+// All lists the services and the hosts, in no order.
+func (f *Federation) All() iter.Seq[*Service] {
+	return func(yield func(*Service) bool) {
+		for _, list := range [...]iter.Seq[*Service]{f.Services(), f.Hosts()} {
+			for s := range list {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Tolerances lists the percentages within which services count regions as equally
 // close, sorted.
 func (f *Federation) Tolerances() []int { return slices.Sorted(maps.Keys(f.tolerances)) }

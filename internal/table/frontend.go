@@ -139,12 +139,9 @@ func (t *Table) frontendChanged(cluster int, k shard.FrontendKey, was, is *shard
 		for _, p := range f.Parents {
 			at := p.Ref()
 			m.outdate(at)
-			m.through[at] = slices.DeleteFunc(m.through[at], func(r shard.FrontendKey) bool { return r == k })
+			unindex(m.through, at, k)
 			if f == is {
 				m.through[at] = append(m.through[at], k)
-			}
-			if len(m.through[at]) == 0 {
-				delete(m.through, at)
 			}
 		}
 	}
@@ -202,10 +199,7 @@ func (t *Table) claim(cluster int, k shard.FrontendKey) {
 	for _, h := range was {
 		if !slices.Contains(is, h) {
 			at := key(h)
-			m.claiming[at] = slices.DeleteFunc(m.claiming[at], func(o shard.FrontendKey) bool { return o == k })
-			if len(m.claiming[at]) == 0 {
-				delete(m.claiming, at)
-			}
+			unindex(m.claiming, at, k)
 			m.stale[at] = true
 		}
 	}
@@ -337,7 +331,7 @@ func (m *member) behind(g *shard.Frontend) (out []snapshot.Key, unsaid shard.Sha
 			out = append(out, m.objects[k].Object.Routing().Backends...)
 		}
 	}
-	return tidy(out), unsaid
+	return snapshot.SortedKeys(out), unsaid
 }
 
 // host is what is announced by a host; nil: nobody claims it.
@@ -447,7 +441,7 @@ func merged(k snapshot.Key, parts []*shard.Service) *shard.Service {
 	}
 	slices.SortFunc(out.Addrs, netip.Addr.Compare)
 	slices.Sort(out.Hosts)
-	out.Addrs, out.Hosts, its.Backends = slices.Compact(out.Addrs), slices.Compact(out.Hosts), tidy(its.Backends)
+	out.Addrs, out.Hosts, its.Backends = slices.Compact(out.Addrs), slices.Compact(out.Hosts), snapshot.SortedKeys(its.Backends)
 	slices.SortFunc(its.Ways, func(a, b shard.Way) int {
 		return cmp.Or(shard.CompareEntries(a.Entry, b.Entry), cmp.Compare(a.Front.String(), b.Front.String()))
 	})
@@ -460,13 +454,6 @@ func merged(k snapshot.Key, parts []*shard.Service) *shard.Service {
 // it is taken for the youngest: to leave a date out must not be a way to the front.
 func compareAge(a, b int64) int {
 	return cmp.Compare(uint64(a-1), uint64(b-1))
-}
-
-func tidy(ks []snapshot.Key) []snapshot.Key {
-	slices.SortFunc(ks, func(a, b snapshot.Key) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
-	return slices.Compact(ks)
 }
 
 // An attachment is of a route to a Gateway, with the hosts that it serves there.

@@ -58,17 +58,21 @@ type claimant struct {
 	refused string // why; "": it holds the host
 }
 
+// about is the contest about a host, which is to be decided anew.
+func (a *Arbiter) about(host string) *contest {
+	a.open[host] = true
+	if a.contests[host] == nil {
+		a.contests[host] = &contest{}
+	}
+	return a.contests[host]
+}
+
 // contest has a host decided anew for which a claim has come, gone or changed.
 func (a *Arbiter) contest(t *Table, k snapshot.Key) {
-	c := a.contests[k.Name]
-	if c == nil {
-		c = &contest{}
-		a.contests[k.Name] = c
-	}
+	c := a.about(k.Name)
 	if !slices.ContainsFunc(c.claims, func(o *claimant) bool { return o.table == t && o.key == k }) {
 		c.claims = append(c.claims, &claimant{table: t, key: k, firm: c.before[t] == k})
 	}
-	a.open[k.Name] = true
 }
 
 // Reevaluate has all hosts decided anew: what stands beside them has changed.
@@ -84,16 +88,14 @@ func (a *Arbiter) holds(t *Table, k snapshot.Key) bool {
 		return true
 	}
 	c := a.contests[k.Name]
-	return c != nil && slices.ContainsFunc(c.claims, func(o *claimant) bool {
-		return o.table == t && o.key == k && o.decided && o.refused == ""
-	})
+	return c != nil && slices.ContainsFunc(c.claims, func(o *claimant) bool { return o.table == t && o.key == k && o.holds() })
 }
 
 // lost says whether a host is held by others.
 func (a *Arbiter) lost(t *Table, k snapshot.Key) bool {
 	c := a.contests[k.Name]
 	return k.Kind == snapshot.Host && c != nil && !a.holds(t, k) &&
-		slices.ContainsFunc(c.claims, func(o *claimant) bool { return o.decided && o.refused == "" })
+		slices.ContainsFunc(c.claims, (*claimant).holds)
 }
 
 // doubted says whether a host would be another's if that one's routes were let in.
@@ -126,7 +128,7 @@ func (c *contest) decide() {
 		return gone
 	})
 	slices.SortFunc(c.claims, func(a, b *claimant) int {
-		return cmp.Or(compareBool(!a.firm, !b.firm), compareBool(a.unsaid, b.unsaid), a.compare(b))
+		return cmp.Or(shard.CompareBool(!a.firm, !b.firm), shard.CompareBool(a.unsaid, b.unsaid), a.compare(b))
 	})
 	var holder *claimant
 	for _, o := range c.claims {
@@ -175,11 +177,7 @@ func (o *claimant) holds() bool { return o.decided && o.refused == "" }
 
 // restore notes who held a host in an earlier process.
 func (a *Arbiter) restore(t *Table, k snapshot.Key) {
-	c := a.contests[k.Name]
-	if c == nil {
-		c = &contest{}
-		a.contests[k.Name] = c
-	}
+	c := a.about(k.Name)
 	if c.before == nil {
 		c.before = map[*Table]snapshot.Key{}
 	}
@@ -187,7 +185,6 @@ func (a *Arbiter) restore(t *Table, k snapshot.Key) {
 	for _, o := range c.claims {
 		o.firm = o.firm || o.table == t && o.key == k
 	}
-	a.open[k.Name] = true
 }
 
 // forget has nobody else of a federation hold a host since before.
@@ -222,7 +219,7 @@ func (o *claimant) look() bool {
 			continue
 		}
 		its := p.object.Routing()
-		if unsaid := its.Unsaid == shard.Wholly; !found || cmp.Or(compareBool(unsaid, o.unsaid), compareSight(p.object, o.oldest)) < 0 {
+		if unsaid := its.Unsaid == shard.Wholly; !found || cmp.Or(shard.CompareBool(unsaid, o.unsaid), compareSight(p.object, o.oldest)) < 0 {
 			o.oldest, o.unsaid = p.object, unsaid
 		}
 		found, own = true, own || its.Alias != ""
@@ -271,15 +268,4 @@ func (a *Arbiter) Claims(host string) []ClaimStatus {
 	}
 	slices.SortStableFunc(out, func(a, b ClaimStatus) int { return min(len(a.Refused), 1) - min(len(b.Refused), 1) })
 	return out
-}
-
-// compareBool sorts false before true.
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }

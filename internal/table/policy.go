@@ -3,6 +3,7 @@ package table
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -169,11 +170,7 @@ type check struct {
 
 // Checks lists what the table wants probed.
 func (t *Table) Checks() []shard.Check {
-	out := make([]shard.Check, 0, len(t.checks))
-	for c := range t.checks {
-		out = append(out, c)
-	}
-	return out
+	return slices.AppendSeq(make([]shard.Check, 0, len(t.checks)), maps.Keys(t.checks))
 }
 
 // ChecksChanged says whether Checks has changed since the last call.

@@ -337,12 +337,7 @@ func (t *Table) Counts() map[CountKey]int { return maps.Clone(t.tally) }
 
 // Hosts lists the load balancers' names that the table needs addresses of.
 func (t *Table) Hosts() []string {
-	out := make([]string, 0, len(t.hosts))
-	for h := range t.hosts {
-		out = append(out, h)
-	}
-	slices.Sort(out)
-	return out
+	return slices.Sorted(maps.Keys(t.hosts))
 }
 
 // HostsChanged says whether Hosts has changed since the last call.
@@ -492,6 +487,14 @@ func (t *Table) row(k snapshot.Key) *service {
 	return s
 }
 
+// piece finds a service's piece in a cluster, or makes it.
+func (s *service) piece(cluster int) *piece {
+	if s.pieces[cluster] == nil {
+		s.pieces[cluster] = &piece{}
+	}
+	return s.pieces[cluster]
+}
+
 func (t *Table) piece(cluster int, k snapshot.Key) *piece {
 	if s := t.services[k]; s != nil {
 		return s.pieces[cluster]
@@ -501,11 +504,7 @@ func (t *Table) piece(cluster int, k snapshot.Key) *piece {
 
 func (t *Table) setService(cluster int, o *shard.Service) {
 	s := t.row(o.Key)
-	p := s.pieces[cluster]
-	if p == nil {
-		p = &piece{}
-		s.pieces[cluster] = p
-	}
+	p := s.piece(cluster)
 	if p.object != nil {
 		if p.object.Equal(o) {
 			return
@@ -584,21 +583,23 @@ func (t *Table) unlink(cluster int, o *shard.Service) {
 	}
 	m := t.members[cluster]
 	m.announce(o, -1)
-	without := func(index map[snapshot.Key][]snapshot.Key, k snapshot.Key) {
-		index[k] = slices.DeleteFunc(index[k], func(k snapshot.Key) bool { return k == o.Key })
-		if len(index[k]) == 0 {
-			delete(index, k)
-		}
-	}
 	its := o.Routing()
 	for _, b := range its.Backends {
-		without(m.fronts, b)
+		unindex(m.fronts, b, o.Key)
 	}
 	for _, w := range its.Ways {
-		without(m.named, w.Front)
+		unindex(m.named, w.Front, o.Key)
 	}
 	if o.Key.Namespace == t.policy.Local.Namespace {
 		m.shadows--
+	}
+}
+
+// unindex takes something away from what is known under a key.
+func unindex[K, V comparable](index map[K][]V, k K, v V) {
+	index[k] = slices.DeleteFunc(index[k], func(o V) bool { return o == v })
+	if len(index[k]) == 0 {
+		delete(index, k)
 	}
 }
 
@@ -609,11 +610,7 @@ func (t *Table) setSlice(cluster int, sl *shard.Slice) {
 		t.dropSlice(cluster, sl.Key) // it has been given to another Service
 	}
 	s := t.row(k)
-	p := s.pieces[cluster]
-	if p == nil {
-		p = &piece{}
-		s.pieces[cluster] = p
-	}
+	p := s.piece(cluster)
 	i := slices.IndexFunc(p.slices, func(o *shard.Slice) bool { return o.Key == sl.Key })
 	switch {
 	case i < 0:

@@ -168,7 +168,7 @@ func ingress(o *networkingv1.Ingress) (*shard.Service, []string) {
 		}
 		d.claim(&o.Spec.Rules[i], o.Spec.DefaultBackend)
 	}
-	d.Backends = tidy(d.Backends)
+	d.Backends = snapshot.SortedKeys(d.Backends)
 	if !d.annotated(o.Annotations) {
 		for _, in := range o.Status.LoadBalancer.Ingress {
 			d.entry(in.IP, in.Hostname)
@@ -404,7 +404,7 @@ func (d *draft) claim(r *networkingv1.IngressRule, fallback *networkingv1.Ingres
 			}
 		}
 	}
-	c.Backends = tidy(c.Backends)
+	c.Backends = snapshot.SortedKeys(c.Backends)
 }
 
 // maxNames bounds how many hosts a Service may have for its own: whoever may write it has each answered, and contested.
@@ -450,13 +450,6 @@ func claimed(s string) (string, error) {
 	return intern(h), nil
 }
 
-func tidy(ks []snapshot.Key) []snapshot.Key {
-	slices.SortFunc(ks, func(a, b snapshot.Key) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
-	return slices.Compact(ks)
-}
-
 // slice makes what is kept of an EndpointSlice; false: it belongs to no Service. Endpoints that are alike become one: a thousand pods in three zones
 // are a few entries, and compare equal while only pods change. With pods, each is one
 // of its own.
@@ -484,7 +477,7 @@ func slice(o *discoveryv1.EndpointSlice, pods bool) (*shard.Slice, bool) {
 		s.Ports = append(s.Ports, endpointPort(&o.Ports[i]))
 	}
 	slices.SortFunc(all, func(a, b shard.Endpoint) int {
-		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Node, b.Node), compareBool(a.Ready, b.Ready), a.Addr.Compare(b.Addr), cmp.Compare(a.Hostname, b.Hostname))
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Node, b.Node), shard.CompareBool(a.Ready, b.Ready), a.Addr.Compare(b.Addr), cmp.Compare(a.Hostname, b.Hostname))
 	})
 	few := slices.Compact(all)
 	if len(few) < len(o.Endpoints) {
@@ -552,16 +545,6 @@ func endpointPort(p *discoveryv1.EndpointPort) (out shard.Port) {
 	}
 	out.Name, out.Proto = intern(name), intern(dnsname.Lower(string(proto)))
 	return out
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 // node makes what is kept of a Node.

@@ -273,7 +273,7 @@ func (o *object) route() (*shard.Frontend, []string) {
 			}
 		}
 	}
-	d.Backends = tidy(d.Backends)
+	d.Backends = snapshot.SortedKeys(d.Backends)
 	if len(f.Hostnames) == 0 && len(o.Spec.Hostnames) > 0 {
 		f.Parents = nil // none of them is one: that isn't the same as all hosts
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
 	"maps"
 	"net/url"
 	"os"
@@ -86,14 +85,12 @@ func (s *Status) clusters(ctx context.Context) (report.Clusters, error) {
 func answering(f *snapshot.Federation) map[int]int {
 	out := map[int]int{}
 	var seen []uint16
-	for _, all := range []iter.Seq[*snapshot.Service]{f.Services(), f.Hosts()} {
-		for svc := range all {
-			seen = seen[:0]
-			for _, x := range svc.Shards {
-				if !slices.Contains(seen, x.Cluster) {
-					seen = append(seen, x.Cluster)
-					out[int(x.Cluster)]++
-				}
+	for svc := range f.All() {
+		seen = seen[:0]
+		for _, x := range svc.Shards {
+			if !slices.Contains(seen, x.Cluster) {
+				seen = append(seen, x.Cluster)
+				out[int(x.Cluster)]++
 			}
 		}
 	}
@@ -192,7 +189,7 @@ func (s *Status) services(ctx context.Context, v url.Values) (any, error) {
 			return nil, errEnded
 		}
 		seen := map[snapshot.Key]*snapshot.Service{}
-		for svc := range every(f) {
+		for svc := range f.All() {
 			seen[svc.Key] = svc
 		}
 		for k := range rows {
@@ -308,19 +305,6 @@ func (s *Status) service(current *snapshot.Snapshot, federation int, svc *snapsh
 		out.Ports = append(out.Ports, report.Port{Name: p.Name, Protocol: p.Proto, Number: p.Number})
 	}
 	return out
-}
-
-// every lists the services of a federation and its hosts.
-func every(f *snapshot.Federation) iter.Seq[*snapshot.Service] {
-	return func(yield func(*snapshot.Service) bool) {
-		for _, list := range [...]iter.Seq[*snapshot.Service]{f.Services(), f.Hosts()} {
-			for svc := range list {
-				if !yield(svc) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // spell gives the name of a service in a scope.

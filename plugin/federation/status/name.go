@@ -86,7 +86,7 @@ func (s *Status) named(asked string, current *snapshot.Snapshot) (string, error)
 		if d := s.Block.Home(i); d != nil && f.Service(k) != nil {
 			return spell(d, f.Name, k, topology.Global), nil
 		}
-		for svc := range every(f) {
+		for svc := range f.All() {
 			if svc.Key.Kind == k.Kind {
 				near = append(near, svc.Key.Namespace+"/"+svc.Key.Name)
 			}
@@ -112,7 +112,7 @@ func (s *Status) near(asked string, current *snapshot.Snapshot) []string {
 	}
 	var services []candidate
 	for i, f := range current.Federations {
-		for svc := range every(f) {
+		for svc := range f.All() {
 			k := svc.Key
 			if k.Kind == snapshot.Host {
 				all = append(all, k.Name)

@@ -164,7 +164,7 @@ func (s *Status) servicesAt(ctx context.Context, wanted serviceFilter, n int, at
 			continue
 		}
 		known[i] = s.verdicts(f.Name, at)
-		for svc := range every(f) {
+		for svc := range f.All() {
 			page.add(f.Name, i, svc, s.wellAt(svc, known[i]))
 		}
 	}
