@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/geo/geotest"
+	"github.com/fedns/fedns/test/framework/geotest"
 )
 
 // half is a City database of half a million networks.

@@ -23,7 +23,7 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/geo/geotest"
+	"github.com/fedns/fedns/test/framework/geotest"
 )
 
 var city, land = geotest.City, geotest.Land

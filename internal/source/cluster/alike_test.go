@@ -6,7 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/fedns/fedns/internal/source/sourcetest"
+	"github.com/fedns/fedns/test/framework/sourcetest"
 )
 
 // Both sources make the same of what a cluster has; test/dns/live runs the same through a real API.

@@ -12,8 +12,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	source "github.com/fedns/fedns/internal/source/cluster"
-	"github.com/fedns/fedns/internal/source/sourcetest"
 	"github.com/fedns/fedns/test/framework/cluster"
+	"github.com/fedns/fedns/test/framework/sourcetest"
 )
 
 // TestSourcesAlike is that a folder and a real API come to the same, whatever labels

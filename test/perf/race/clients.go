@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/geo/geotest"
+	"github.com/fedns/fedns/test/framework/geotest"
 )
 
 // A client is who a question is asked for, and where that is.

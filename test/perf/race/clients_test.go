@@ -16,7 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/geo"
-	"github.com/fedns/fedns/internal/geo/geotest"
+	"github.com/fedns/fedns/test/framework/geotest"
 	"github.com/fedns/fedns/test/framework/server"
 )
 

@@ -31,7 +31,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/fedns/fedns/internal/geo/geotest"
+	"github.com/fedns/fedns/test/framework/geotest"
 	"github.com/fedns/fedns/test/framework/vector"
 )
 
