@@ -129,13 +129,13 @@ func refused(t *testing.T, fed, member *cluster.Cluster, file string) {
 		"other":  {resealed(`"federation":"prod"`, `"federation":"test"`), "it is a backup of federation test, and "},
 		"domain": {resealed(`"domain":"example.com"`, `"domain":"example.org"`), "it is a backup of federation prod of domain example.org, and this one is of example.com"},
 		"newer":  {resealed(`"version":1`, `"version":2`), "it is of version 2, made by fedctl "},
-		"byte":   {changed, "its digest is another one"},
+		"byte":   {changed, "it isn't as it was written"},
 		"empty":  {nil, "it is no backup of a federation"},
 		"header": {text[:100], "it is cut short"},
 		"half":   {text[:len(text)/2], "it is cut short"},
 		"line":   {text[:bytes.LastIndexByte(text[:len(text)-1], '\n')+1], "it is cut short"},
 		"end":    {text[:len(text)-1], "it is cut short"},
-		"twice":  {append(bytes.Clone(text), text...), "its digest is another one"},
+		"twice":  {append(bytes.Clone(text), text...), "it isn't as it was written"},
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, tt.text, 0o600); err != nil {
