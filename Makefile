@@ -47,11 +47,11 @@ run: build ## start fedns over corefile.example, on 127.0.0.1:1053
 	@echo '  dig @127.0.0.1 -p 1053 SRV _http._tcp.nginx.mynamespace.myfederation.svc.example.com'
 	@exec bin/fedns --conf corefile.example
 
-demo: ## the life of a federation in the terminal: real API servers, from init to its end, or with KEEP=1 until Ctrl-C
+demo: ## the life of a federation in the terminal, in clusters whose pods run if they can here, from init to its end, or with KEEP=1 until Ctrl-C
 	@[ -e bin/kube/stages.yaml ] || echo 'First etcd, Kubernetes and kwok are built, once: about six minutes.'
 	@$(MAKE) -s --no-print-directory kube
 	@mkdir -p bin/test && sh test/kube/tell.sh 'the demo' go test -c -o bin/test/walk ./test/demo
-	@exec bin/test/walk -test.run '^TestWalk$$' -narrate $(if $(KEEP),-keep -test.timeout 0,-test.timeout 10m)
+	@exec bin/test/walk -test.run '^TestWalk' -narrate $(if $(KEEP),-keep -test.timeout 0,-test.timeout 10m)
 
 # What decides without goroutines, as internal/imports_test.go sees to: there the race detector finds nothing, and makes
 # the many rows ten times as slow.

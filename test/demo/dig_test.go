@@ -12,15 +12,24 @@ func name(scope string) string {
 }
 
 func (w *walk) dig(flags, scope string) string {
-	return fmt.Sprintf("dig @127.0.0.1 -p %d %s %s", w.port, flags, name(scope))
+	return strings.Join(strings.Fields(fmt.Sprintf("dig %s %s %s", w.server(), flags, name(scope))), " ")
 }
 
 func (w *walk) digFor(name string) string {
-	return fmt.Sprintf("dig @127.0.0.1 -p %d +noall +answer %s", w.port, name)
+	return fmt.Sprintf("dig %s +noall +answer %s", w.server(), name)
+}
+
+// server is where dig is to ask.
+func (w *walk) server() string {
+	const usual = 53
+	if w.port == usual {
+		return "@" + w.ip
+	}
+	return fmt.Sprintf("@%s -p %d", w.ip, w.port)
 }
 
 // asks shows the answer for a name, once it is what it should be: scopes that it
-// leads to, one after the other, and the addresses behind them.
+// leads to, one after the other, and behind them the clusters whose addresses are answered.
 func (w *walk) asks(scope string, want ...string) {
 	w.t.Helper()
 	w.answers(w.digFor(name(scope)), want...)
@@ -30,7 +39,9 @@ func (w *walk) answers(line string, want ...string) {
 	w.t.Helper()
 	var need []string
 	for _, x := range want {
-		switch {
+		switch addr, is := w.addrs[x]; {
+		case is:
+			x = addr
 		case x == "global":
 			x = name("") + "."
 		case !strings.ContainsAny(x[:1], "0123456789"):

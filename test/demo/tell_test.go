@@ -65,11 +65,27 @@ func TestTellInterrupted(t *testing.T) {
 	server.Eventually(t, time.Minute, "nobody is left", func() bool { return syscall.Kill(-cmd.Process.Pid, 0) == syscall.ESRCH })
 }
 
+// What is typed fits into a terminal, and can be typed so.
+func TestPrompt(t *testing.T) {
+	for line, want := range map[string]string{
+		"kubectl get pods": "$ kubectl get pods\n",
+		"fedctl init myfederation --host-cluster-context=gce-europe-west1 --dns-zone-name=example.com --etcd-storage=none": "$ fedctl init myfederation --host-cluster-context=gce-europe-west1 \\\n    --dns-zone-name=example.com --etcd-storage=none\n",
+		"kubectl annotate replicaset nginx --overwrite fedns.io/preferences='{\"rebalance\": true, \"clusters\": {}}'":     "$ kubectl annotate replicaset nginx --overwrite \\\n    fedns.io/preferences='{\"rebalance\": true, \"clusters\": {}}'\n",
+		strings.Repeat("x", 100): "$ " + strings.Repeat("x", 100) + "\n",
+	} {
+		var out bytes.Buffer
+		(&teller{out: &out}).prompt(line)
+		if out.String() != want {
+			t.Errorf("%s is shown as\n%swant\n%s", line, out.String(), want)
+		}
+	}
+}
+
 // What is kept can be looked at: the programs, the kubeconfigs, the servers and the logs
 // are named, and how it ends.
 func TestKept(t *testing.T) {
 	var out bytes.Buffer
-	w := &walk{teller: &teller{t: t, ctx: t.Context(), out: &out, dir: "/tmp/walk", bin: "/tmp/bin"}, port: 5353, status: "http://127.0.0.1:8053"}
+	w := &walk{teller: &teller{t: t, ctx: t.Context(), out: &out, dir: "/tmp/walk", bin: "/tmp/bin"}, ip: "127.0.0.1", port: 5353, status: "http://127.0.0.1:8053"}
 	w.kept()
 	for _, want := range []string{
 		"export KUBECONFIG=/tmp/walk/config FEDNS_SERVER=http://127.0.0.1:8053 PATH=/tmp/bin:" + filepath.Join(vector.Root(), "bin", "kube") + ":$PATH",

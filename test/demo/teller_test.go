@@ -106,8 +106,20 @@ func (s *teller) try(line string, to io.Writer) (string, error) {
 	return out.String(), err
 }
 
-// prompt shows what is typed.
-func (s *teller) prompt(line string) { fmt.Fprintf(s.out, "$ %s\n", line) }
+// prompt shows what is typed: over several lines where it is wider than a terminal, broken where a shell takes that for a space.
+func (s *teller) prompt(line string) {
+	const more = " \\"
+	shown, quoted := "$", false
+	for word := range strings.SplitSeq(line, " ") {
+		if !quoted && len(shown)+1+len(word)+len(more) > width && shown != "$" {
+			fmt.Fprintln(s.out, shown+more)
+			shown = "   "
+		}
+		shown += " " + word
+		quoted = quoted != (strings.Count(word, "'")%2 == 1)
+	}
+	fmt.Fprintln(s.out, shown)
+}
 
 // run runs a command, which has to work, and to print each of want.
 func (s *teller) run(line string, want ...string) string {
@@ -133,7 +145,7 @@ type screen struct {
 	line []byte // that hasn't ended
 }
 
-var progress = regexp.MustCompile(`^(join|unjoin|deinit): `)
+var progress = regexp.MustCompile(`^(init|join|unjoin|deinit): `)
 
 // Write implements io.Writer.
 func (s *screen) Write(p []byte) (int, error) {

@@ -1,6 +1,7 @@
 // Package demo is the walk through a federation, from its first cluster to its end,
 // as the articles on federated services and on cluster federation have it: the
-// programs themselves, started and asked as their users do, over real API servers.
+// programs themselves, started and asked as their users do, over whole clusters whose pods
+// run, or, where the machine doesn't let these be, over real API servers whose nodes are played.
 //
 // It is a test, and with -narrate it is told in the terminal as it happens:
 //
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +25,7 @@ import (
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/test/framework/cluster"
 	"github.com/fedns/fedns/test/framework/kubelet"
+	"github.com/fedns/fedns/test/framework/node"
 	"github.com/fedns/fedns/test/framework/server"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -30,7 +33,7 @@ import (
 //go:embed testdata
 var files embed.FS
 
-// A site is a cluster of the articles. The addresses are those of its cloud.
+// A site is a cluster of the articles. The address is one of its cloud, where the demo plays that.
 type site struct {
 	name, region string
 	zones        []string
@@ -38,33 +41,57 @@ type site struct {
 }
 
 var sites = []site{
-	{"gce-asia-east1", "asia-east1", []string{"asia-east1-a", "asia-east1-c"}, asia},
-	{"gce-europe-west1", "europe-west1", []string{"europe-west1-b"}, europe},
-	{"gce-us-central1", "us-central1", []string{"us-central1-a", "us-central1-b", "us-central1-f"}, central},
-	{"gce-us-east1", "us-east1", []string{"us-east1-b"}, east},
+	{asia, "asia-east1", []string{"asia-east1-a", "asia-east1-c"}, "198.51.100.20"},
+	{europe, "europe-west1", []string{"europe-west1-b"}, "203.0.113.30"},
+	{central, "us-central1", []string{"us-central1-a", "us-central1-b", "us-central1-f"}, "192.0.2.10"},
+	{east, "us-east1", []string{"us-east1-b"}, "192.0.2.40"},
 }
 
 const (
-	asia    = "198.51.100.20"
-	europe  = "203.0.113.30"
-	central = "192.0.2.10"
-	east    = "192.0.2.40"
+	asia    = "gce-asia-east1"
+	europe  = "gce-europe-west1"
+	central = "gce-us-central1"
+	east    = "gce-us-east1"
 )
 
 // host is the cluster that the federation's own API is set up in.
-const host = "gce-us-east1"
+const host = europe
 
 // A walk is the federation that the story is about.
 type walk struct {
 	*teller
-	members map[string]*cluster.Cluster
-	port    int    // of DNS
+	members map[string]*cluster.Cluster // whose nodes are played
+	bed     *node.Bed                   // of the others; nil: they are played
+	nodes   map[string]string           // their names, by zone
+	addrs   map[string]string           // of the service, by cluster
+	ip      string                      // where fedns answers
+	port    int
 	status  string // where fedctl asks fedns
 }
 
-// TestWalk tells the whole story. Its parts follow one another.
+// TestWalk tells the whole story where nodes are played.
 func TestWalk(t *testing.T) {
-	w := newWalk(t)
+	why := node.Lacking()
+	if *narrate && why == "" {
+		t.Skip("TestWalkInPods tells it")
+	}
+	w := newWalk(t, "127.0.0.1", vector.Port(t))
+	if *narrate {
+		w.say("Nodes are played, since clusters with real pods can't be started here: " + why + ".")
+	}
+	w.tell()
+}
+
+// TestWalkInPods tells it where pods run.
+func TestWalkInPods(t *testing.T) {
+	node.Need(t)
+	w := newWalk(t, node.TestAddress, 53)
+	w.start()
+	w.tell()
+}
+
+// tell tells the whole story. Its parts follow one another.
+func (w *walk) tell() {
 	w.clusters()
 	w.initialize()
 	w.join()
@@ -75,6 +102,9 @@ func TestWalk(t *testing.T) {
 	w.europe()
 	w.zoneFails()
 	w.regionFails()
+	if w.bed != nil {
+		w.podsAsk()
+	}
 	w.clusterFails()
 	if *keep {
 		w.keep()
@@ -84,7 +114,8 @@ func TestWalk(t *testing.T) {
 	w.destroy(fedns, fedsync)
 }
 
-func newWalk(t *testing.T) *walk {
+// newWalk builds the programs; fedns is to answer at an address.
+func newWalk(t *testing.T, ip string, port int) *walk {
 	t.Helper()
 	s := &teller{t: t, ctx: t.Context(), out: t.Output(), dir: t.TempDir()}
 	if terminal != nil {
@@ -100,7 +131,7 @@ func newWalk(t *testing.T) *walk {
 		}
 		s.bin = filepath.Dir(path)
 	}
-	w := &walk{teller: s, members: map[string]*cluster.Cluster{}, port: vector.Port(t)}
+	w := &walk{teller: s, members: map[string]*cluster.Cluster{}, nodes: map[string]string{}, addrs: map[string]string{}, ip: ip, port: port}
 	status := vector.Port(t)
 	w.status = fmt.Sprint("http://127.0.0.1:", status)
 	all, err := files.ReadDir("testdata")
@@ -112,38 +143,41 @@ func newWalk(t *testing.T) *walk {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.write(f.Name(), strings.NewReplacer("PORT", fmt.Sprint(w.port), "STATUS", fmt.Sprint(status)).Replace(string(text)))
+		w.write(f.Name(), strings.NewReplacer("PORT", fmt.Sprint(w.port), "STATUS", fmt.Sprint(status), "ADDRESS", ip).Replace(string(text)))
 	}
 	return w
 }
 
 func (w *walk) clusters() {
 	w.chapter("Four clusters, in four regions")
-	w.say("Each is a real API server with its controllers and scheduler. In the place of kubelets there is kwok, which says that pods run.")
-	var names []string
-	for _, s := range sites {
-		names = append(names, s.name)
-	}
 	all := clientcmdapi.NewConfig()
-	for i, c := range cluster.New(w.t).Members(w.t, names...) {
-		w.ended()
-		w.members[c.Name] = c
-		for _, zone := range sites[i].zones {
-			c.AddNode(w.t, "node-"+zone, sites[i].region, zone)
-		}
-		one, err := clientcmd.LoadFromFile(c.Kubeconfig)
+	add := func(name, kubeconfig string) {
+		one, err := clientcmd.LoadFromFile(kubeconfig)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		all.Clusters[c.Name], all.AuthInfos[c.Name], all.Contexts[c.Name] = one.Clusters[c.Name], one.AuthInfos[c.Name], one.Contexts[c.Name]
+		all.Clusters[name], all.AuthInfos[name], all.Contexts[name] = one.Clusters[name], one.AuthInfos[name], one.Contexts[name]
+	}
+	if w.bed != nil {
+		w.say("Each is whole: etcd, API server, controllers, scheduler, and for each zone a node with containerd, a kubelet and kube-proxy. Each node is a network namespace of its own, and links join them.")
+		for _, c := range w.bed.Clusters {
+			add(c.Name, c.Kubeconfig)
+		}
+	} else {
+		w.say("Each is a real API server with its controllers and scheduler. In the place of kubelets there is kwok, which says that pods run.")
+		w.play(add)
 	}
 	if err := clientcmd.WriteToFile(*all, filepath.Join(w.dir, "config")); err != nil {
 		w.t.Fatal(err)
 	}
+	var names []string
+	for _, s := range sites {
+		names = append(names, s.name)
+	}
 	w.run("kubectl config get-contexts", names...)
 	for _, s := range sites {
 		nodes := func(out string) bool { return strings.Count(out, " Ready ") == len(s.zones) }
-		if line := "kubectl --context=" + s.name + " get nodes -L topology.kubernetes.io/zone"; s.name == "gce-us-central1" {
+		if line := "kubectl --context=" + s.name + " get nodes -L topology.kubernetes.io/zone"; s.name == central {
 			w.until(line, nodes)
 		} else {
 			w.quietly(line, nodes)
@@ -151,8 +185,39 @@ func (w *walk) clusters() {
 	}
 }
 
+// play starts clusters whose nodes are played.
+func (w *walk) play(add func(name, kubeconfig string)) {
+	w.t.Helper()
+	var names []string
+	for _, s := range sites {
+		names = append(names, s.name)
+	}
+	for i, c := range cluster.New(w.t).Members(w.t, names...) {
+		w.ended()
+		w.members[c.Name] = c
+		for _, zone := range sites[i].zones {
+			w.nodes[zone] = "node-" + zone
+			c.AddNode(w.t, w.nodes[zone], sites[i].region, zone)
+		}
+		add(c.Name, c.Kubeconfig)
+	}
+}
+
 func (w *walk) initialize() {
 	w.chapter("A federation")
+	if w.bed != nil {
+		w.say("Its API is an etcd and a kube-apiserver, in pods of one of the clusters. Nobody hands out volumes here, so it does without.")
+		w.run(fmt.Sprintf("fedctl init myfederation --host-cluster-context=%s --dns-zone-name=example.com --etcd-storage=none", host), `context "myfederation" in `)
+	} else {
+		w.initializePlayed()
+	}
+	w.until("kubectl --context="+host+" -n federation-system get pods", rows("NAME READY STATUS RESTARTS AGE", "* 1/1 Running 0 *", "* 1/1 Running 0 *"))
+	w.say("The API is a context of its own.")
+	w.run("kubectl config get-contexts -o name", "myfederation\n")
+}
+
+// initializePlayed does it where nobody runs the pods.
+func (w *walk) initializePlayed() {
 	w.say("Its API is an etcd and a kube-apiserver in one of the clusters. Nobody hands out load balancers and volumes here, so it does without. And no kubelet runs here: when kwok says that its two pods run, the demo starts what stands in them, with the arguments and the Secrets of the manifests, but on loopback.")
 	api, err := kube.Open(kube.Config{Kubeconfig: w.members[host].Kubeconfig})
 	if err != nil {
@@ -177,9 +242,6 @@ func (w *walk) initialize() {
 	if err != nil {
 		w.t.Fatalf("%s: %v", line, err)
 	}
-	w.until("kubectl --context="+host+" -n federation-system get pods", rows("NAME READY STATUS RESTARTS AGE", "* 1/1 Running 0 *", "* 1/1 Running 0 *"))
-	w.say("The API is a context of its own.")
-	w.run("kubectl config get-contexts -o name", "myfederation\n")
 }
 
 func (w *walk) join() {
@@ -219,12 +281,12 @@ func (w *walk) service() {
 		w.quietly("kubectl --context="+s.name+" -n mynamespace get service nginx", has("nginx"))
 		w.balance(s)
 	}
-	w.until("kubectl --context=gce-asia-east1 -n mynamespace get service nginx", has(asia, "80:"))
+	w.until("kubectl --context=gce-asia-east1 -n mynamespace get service nginx", has(w.addrs[asia], "80:"))
 	w.say("The status of the federated service has them all.")
 	w.until("kubectl --context=myfederation -n mynamespace describe service nginx", func(out string) bool {
 		for line := range strings.Lines(out) {
 			if strings.HasPrefix(line, "LoadBalancer Ingress:") {
-				return has(asia, europe, central, east)(line)
+				return has(w.addrs[asia], w.addrs[europe], w.addrs[central], w.addrs[east])(line)
 			}
 		}
 		return false
@@ -233,9 +295,14 @@ func (w *walk) service() {
 	w.until(w.dig("+norec +nocookie +noall +comments", ""), has("status: NOERROR", "ANSWER: 0", "no ready endpoint"))
 }
 
-// balance gives a service its address, as a cloud would.
+// balance gives a service its address, as a cloud would, or waits for the one that the bed gives it.
 func (w *walk) balance(s site) {
 	w.t.Helper()
+	if w.bed != nil {
+		w.addrs[s.name] = w.quietly("kubectl --context="+s.name+" -n mynamespace get service nginx -o jsonpath={.status.loadBalancer.ingress[0].ip}", has("."))
+		return
+	}
+	w.addrs[s.name] = s.addr
 	patch := fmt.Appendf(nil, `{"status": {"loadBalancer": {"ingress": [{"ip": %q}]}}}`, s.addr)
 	services := w.members[s.name].Client.CoreV1().Services("mynamespace")
 	if _, err := services.Patch(w.t.Context(), "nginx", types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
@@ -251,7 +318,7 @@ func (w *walk) pods() {
 	w.replicas("asia-east1 4", "europe-west1 0", "us-central1 4", "us-east1 4")
 	w.until("kubectl --context=gce-us-central1 -n mynamespace get pods -o custom-columns=POD:.metadata.name,NODE:.spec.nodeName,STATUS:.status.phase",
 		func(out string) bool {
-			return strings.Count(out, "Running") == 4 && has("node-us-central1-a", "node-us-central1-b", "node-us-central1-f")(out)
+			return strings.Count(out, "Running") == 4 && has(w.nodes["us-central1-a"], w.nodes["us-central1-b"], w.nodes["us-central1-f"])(out)
 		})
 	w.say("The federated object has the sums.")
 	w.until("kubectl --context=myfederation -n mynamespace get replicaset nginx", rows("NAME DESIRED CURRENT READY AGE", "nginx 12 12 12 *"))
@@ -287,48 +354,86 @@ func (w *walk) names() {
 
 func (w *walk) europe() {
 	w.chapter("Pods in Europe")
-	w.run(`kubectl --context=myfederation -n mynamespace annotate replicaset nginx --overwrite fedns.io/preferences='{"rebalance": true, "clusters": {"*": {"weight": 1}}}'`)
+	w.prefer(`{"*": {"weight": 1}}`)
 	w.replicas("asia-east1 3", "europe-west1 3", "us-central1 3", "us-east1 3")
 	w.asks("europe-west1", europe)
 	w.asks("", asia, europe, central, east)
 }
 
+// prefer says which clusters are to have pods.
+func (w *walk) prefer(clusters string) {
+	w.t.Helper()
+	w.run(fmt.Sprintf(`kubectl --context=myfederation -n mynamespace annotate replicaset nginx --overwrite fedns.io/preferences='{"rebalance": true, "clusters": %s}'`, clusters))
+}
+
 func (w *walk) zoneFails() {
 	w.chapter("A zone without pods")
-	w.run("kubectl --context=gce-us-central1 drain node-us-central1-a", "drained")
+	w.run("kubectl --context=gce-us-central1 drain "+w.nodes["us-central1-a"], "drained")
 	w.say("Its name leads to the rest of the region.")
 	w.asks("us-central1-a.us-central1", "us-central1", central)
 	w.say("Pods don't come back by themselves when it is healed. They are made anew, in all zones.")
-	w.run("kubectl --context=gce-us-central1 uncordon node-us-central1-a", "uncordoned")
+	w.run("kubectl --context=gce-us-central1 uncordon "+w.nodes["us-central1-a"], "uncordoned")
 	w.run("kubectl --context=gce-us-central1 -n mynamespace delete pods -l run=nginx", "deleted")
 	w.asks("us-central1-a.us-central1", central)
 }
 
 func (w *walk) regionFails() {
 	w.chapter("A region without pods")
-	w.run("kubectl --context=gce-asia-east1 drain node-asia-east1-a node-asia-east1-c", "drained")
+	nodes := w.nodes["asia-east1-a"] + " " + w.nodes["asia-east1-c"]
+	w.run("kubectl --context=gce-asia-east1 drain "+nodes, "drained")
 	w.asks("asia-east1", "global", europe, central, east)
-	w.run("kubectl --context=gce-asia-east1 uncordon node-asia-east1-a node-asia-east1-c", "uncordoned")
+	w.run("kubectl --context=gce-asia-east1 uncordon "+nodes, "uncordoned")
 	w.asks("asia-east1", asia)
 }
 
 func (w *walk) clusterFails() {
 	w.allowed("fedns.log", "fedsync.log") // an API server that has just started knows nobody's rights for a moment
 	w.chapter("A cluster that is gone")
-	w.say("Nobody can say any more how it is in Europe.")
-	c := w.members["gce-europe-west1"]
-	w.run(fmt.Sprintf("kill -KILL %d   # the API server of gce-europe-west1", c.Pid()))
-	c.Kill(w.t) // it is, and this waits for it
+	left := []string{asia, europe}
+	if w.bed != nil {
+		w.say("The one in the east of America is cut off from everybody.")
+		w.run("ip -n fedns-" + east + " link set up0 down")
+	} else {
+		left = append(left, central)
+		w.say("Nobody can say any more how it is in the east of America.")
+		c := w.members[east]
+		w.run(fmt.Sprintf("kill -KILL %d   # the API server of %s", c.Pid(), east))
+		c.Kill(w.t) // it is, and this waits for it
+	}
 	w.say("For three seconds its last word counts. Then its shard leaves the answers.")
-	w.asks("", asia, central, east)
-	w.asks("europe-west1", "global", asia, central, east)
-	w.until("fedctl --server="+w.status+" explain "+name("europe-west1"), has("gce-europe-west1", "silent"))
-	w.until("kubectl --context=myfederation get clusters", has("gce-europe-west1   Offline"))
-	w.say("It is started again, at the same address.")
-	c.Start(w.t)
-	w.asks("europe-west1", europe)
-	w.asks("", asia, europe, central, east)
+	w.asks("", left...)
+	w.asks("us-east1", append([]string{"global"}, left...)...)
+	w.until("fedctl --server="+w.status+" explain "+name("us-east1"), has(east, "silent"))
+	w.until("kubectl --context=myfederation get clusters", offline(east))
+	if w.bed != nil {
+		w.say("The pod gets the next closest.")
+		w.curls(europe)
+		w.say("It is back.")
+		w.bed.Clusters[slices.IndexFunc(sites, func(s site) bool { return s.name == east })].Join(w.t)
+	} else {
+		w.say("It is started again, at the same address.")
+		w.members[east].Start(w.t)
+	}
+	w.asks("us-east1", east)
 	w.until("kubectl --context=myfederation get clusters", func(out string) bool { return strings.Count(out, " Ready ") == len(sites) })
+	if w.bed != nil {
+		w.say("And so are the pods of its own cluster.")
+		w.prefer(`{"*": {"weight": 1}}`)
+		w.curls(central)
+	}
+	w.asks("", asia, europe, central, east)
+}
+
+// offline says whether a cluster is said to be.
+func offline(name string) func(string) bool {
+	return func(out string) bool {
+		for line := range strings.Lines(out) {
+			if f := strings.Fields(line); len(f) > 1 && f[0] == name && f[1] == "Offline" {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // keep leaves the federation as it is until Ctrl-C.
@@ -349,7 +454,7 @@ kubectl --context=gce-us-central1 get nodes
 fedctl explain nginx.mynamespace
 less %s %s
 `, filepath.Join(w.dir, "config"), w.status, w.bin, filepath.Join(vector.Root(), "bin", "kube"),
-		fmt.Sprintf("dig @127.0.0.1 -p %d %s", w.port, name("")), filepath.Join(w.dir, "fedns.log"), filepath.Join(w.dir, "fedsync.log"))
+		w.dig("", ""), filepath.Join(w.dir, "fedns.log"), filepath.Join(w.dir, "fedsync.log"))
 	w.say("Ctrl-C ends all of it, and removes its files.")
 }
 
@@ -416,7 +521,8 @@ func (w *walk) allowed(logs ...string) {
 			w.t.Fatal(err)
 		}
 		for line := range strings.Lines(string(text)) {
-			if strings.Contains(strings.ToLower(line), "forbidden") || strings.Contains(line, "[ERROR]") {
+			late := strings.Contains(line, "silent") || strings.Contains(line, "can't be reached") // a second is soon over on a busy machine
+			if strings.Contains(strings.ToLower(line), "forbidden") || strings.Contains(line, "[ERROR]") && !late {
 				w.t.Errorf("%s: %s", log, line)
 			}
 		}

@@ -28,6 +28,9 @@ import (
 //go:embed clean.sh
 var clean string
 
+// TestAddress is the test's own, at which it may serve the clusters.
+const TestAddress = "10.98.0.1"
+
 // A Place is a cluster that is to be.
 type Place struct {
 	Name, Region, Zone string
@@ -44,8 +47,8 @@ type Bed struct {
 // tools are of Debian, with their packages.
 var tools = [][2]string{{"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"}, {"nft", "nftables"}, {"conntrack", "conntrack"}, {"ip", "iproute2"}, {"nsenter", "util-linux"}}
 
-// lacking says why no clusters can be started here; "": they can.
-func lacking() string {
+// Lacking says why no clusters can be started here; "": they can.
+func Lacking() string {
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		return "it takes root on Linux"
 	}
@@ -111,7 +114,7 @@ func kube(name string) string { return filepath.Join(vector.Root(), "bin", "kube
 // Need skips a test where no clusters can be started.
 func Need(t testing.TB) {
 	t.Helper()
-	if why := lacking(); why != "" {
+	if why := Lacking(); why != "" {
 		t.Skip("clusters with real pods can't be started here: " + why)
 	}
 }
@@ -147,12 +150,18 @@ func New(t testing.TB, places []Place, images ...string) *Bed {
 		c.start(t)
 	}
 	for _, c := range b.Clusters {
+		c.startNodes(t)
+	}
+	for _, c := range b.Clusters {
 		c.await(t)
 		for _, archive := range append([]string{support(t, dir)}, images...) {
 			c.Import(t, archive)
 		}
 		c.startDNS(t)
 		c.startPool(t)
+	}
+	for _, c := range b.Clusters {
+		c.awaitDNS(t)
 	}
 	return b
 }
@@ -216,7 +225,7 @@ func (b *Bed) route(t testing.TB) {
 	t.Helper()
 	b.namespace(t, b.netns)
 	run(t, "", "ip", "link", "add", "fedns0", "type", "veth", "peer", "name", "up0", "netns", b.netns)
-	run(t, "", "ip", "addr", "add", "10.98.0.1/24", "dev", "fedns0")
+	run(t, "", "ip", "addr", "add", TestAddress+"/24", "dev", "fedns0")
 	run(t, "", "ip", "link", "set", "fedns0", "up")
 	run(t, b.netns, "ip", "addr", "add", "10.98.0.2/24", "dev", "up0")
 	run(t, b.netns, "ip", "link", "set", "up0", "up")
@@ -274,16 +283,21 @@ func tail(name string) string {
 	return string(text)
 }
 
-// eventually waits for a condition.
+// eventually waits for a condition, as long as the test goes on.
 func eventually(t testing.TB, limit time.Duration, what string, ok func() error) {
 	t.Helper()
-	for end := time.Now().Add(max(limit, time.Minute)); ; time.Sleep(50 * time.Millisecond) { // between two looks
+	for end := time.Now().Add(max(limit, time.Minute)); ; {
 		err := ok()
 		if err == nil {
 			return
 		}
 		if time.Now().After(end) {
 			t.Fatalf("not within %v: %s: %v", limit, what, err)
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("ended before: %s: %v", what, err)
+		case <-time.After(50 * time.Millisecond): // between two looks
 		}
 	}
 }

@@ -66,8 +66,8 @@ func (c *Cluster) start(t testing.TB) {
 	)
 }
 
-// await starts what needs the API, and waits for the nodes.
-func (c *Cluster) await(t testing.TB) {
+// startNodes starts what needs the API: controllers, scheduler, nodes.
+func (c *Cluster) startNodes(t testing.TB) {
 	t.Helper()
 	host := c.Nodes[0]
 	api := host.Address + ":6443"
@@ -98,6 +98,11 @@ func (c *Cluster) await(t testing.TB) {
 	for _, n := range c.Nodes {
 		n.start(t)
 	}
+}
+
+// await waits for the nodes.
+func (c *Cluster) await(t testing.TB) {
+	t.Helper()
 	for _, n := range c.Nodes {
 		n.await(t)
 	}

@@ -39,6 +39,11 @@ func (c *Cluster) startDNS(t testing.TB) {
 	t.Helper()
 	c.corefile(t)
 	c.Apply(t, strings.ReplaceAll(dns, "CLUSTERDNS", c.DNS()))
+}
+
+// awaitDNS waits until that answers.
+func (c *Cluster) awaitDNS(t testing.TB) {
+	t.Helper()
 	eventually(t, 2*time.Minute, c.Name+"'s DNS is ready", func() error {
 		_, err := c.TryKubectl(t, "-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=30s")
 		return err

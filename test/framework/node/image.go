@@ -33,6 +33,12 @@ func support(t testing.TB, dir string) string {
 	return archive
 }
 
+// WebArchive writes an archive of the image that serves, under another name.
+func WebArchive(t testing.TB, archive, name string) {
+	t.Helper()
+	Archive(t, archive, Image{name, map[string]string{"web": build(t, "./test/framework/node/pod")}, []string{"/web"}})
+}
+
 // ControlPlane writes an archive of etcd and kube-apiserver, as images of these names.
 func ControlPlane(t testing.TB, name, etcd, apiServer string) {
 	t.Helper()
