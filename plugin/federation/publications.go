@@ -56,23 +56,22 @@ func (p *publication) stands(pending int, unread string) {
 
 // tell notes a problem, or its end.
 func (p *publication) tell(of, problem string) {
-	p.of.mu.Lock()
-	defer p.of.mu.Unlock()
-	if problem == "" {
-		delete(p.problems, of)
-	} else {
-		p.problems[of] = problem
-	}
+	p.note(&p.problems, of, problem)
 }
 
 // limit notes what of a service or host can't be had there; "": nothing.
 func (p *publication) limit(of, limit string) {
+	p.note(&p.limits, of, limit)
+}
+
+// note notes what there is to say of something; "": nothing.
+func (p *publication) note(in *map[string]string, of, text string) {
 	p.of.mu.Lock()
 	defer p.of.mu.Unlock()
-	if limit == "" {
-		delete(p.limits, of)
+	if text == "" {
+		delete(*in, of)
 	} else {
-		p.limits[of] = limit
+		(*in)[of] = text
 	}
 }
 

@@ -127,9 +127,6 @@ func (m *Bulk) End() []byte {
 	return m.b
 }
 
-// Empty says whether there is no record yet.
-func (m *Bulk) Empty() bool { return m.n == 0 }
-
 // suffixes are where the labels of a name begin, and the places of what begins there.
 type suffixes struct {
 	start [maxLabels]uint8

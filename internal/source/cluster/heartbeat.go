@@ -65,26 +65,35 @@ func (w *Watcher) beat(ctx context.Context, a *api, answers chan<- error) {
 
 // ready asks the API whether it is ready.
 func (a *api) ready(ctx context.Context, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, a.readyz, nil)
+	body, status, err := a.get(ctx, timeout, a.readyz, 4096)
 	if err != nil {
 		return err
+	}
+	if word := strings.TrimSpace(string(body)); word != "" && !strings.EqualFold(word, "ok") {
+		return &apireply.UnexpectedReply{What: fmt.Sprintf("GET %s: %s, and %s, not \"ok\"", a.readyz, status, apireply.Page(body))}
+	}
+	return nil
+}
+
+// get asks for a few bytes at most, on the connections for that.
+func (a *api) get(ctx context.Context, timeout time.Duration, url string, most int64) (body []byte, status string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, "", err
 	}
 	r, err := a.heart.Do(q)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	defer r.Body.Close()
 	// Read to its end, it leaves a connection for the next question.
-	body, _ := io.ReadAll(io.LimitReader(r.Body, 4096))
+	body, _ = io.ReadAll(io.LimitReader(r.Body, most))
 	if r.StatusCode != http.StatusOK {
-		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: int32(r.StatusCode), Message: fmt.Sprintf("GET %s: %s", a.readyz, r.Status)}}
+		return nil, "", &apierrors.StatusError{ErrStatus: metav1.Status{Code: int32(r.StatusCode), Message: fmt.Sprintf("GET %s: %s", url, r.Status)}}
 	}
-	if word := strings.TrimSpace(string(body)); word != "" && !strings.EqualFold(word, "ok") {
-		return &apireply.UnexpectedReply{What: fmt.Sprintf("GET %s: %s, and %s, not \"ok\"", a.readyz, r.Status, apireply.Page(body))}
-	}
-	return nil
+	return body, r.Status, nil
 }
 
 // A liveness decides when a cluster is silent, and when it is fresh. It is Run's.

@@ -3,8 +3,6 @@ package cluster
 import (
 	"context"
 	"encoding/json"
-	"io"
-	"net/http"
 	"regexp"
 	"time"
 )
@@ -30,20 +28,9 @@ func (w *Watcher) Version() string {
 
 // learnVersion asks the API which version it is. Whoever doesn't say has said nothing new.
 func (w *Watcher) learnVersion(ctx context.Context, a *api) {
-	ctx, cancel := context.WithTimeout(ctx, min(w.Heartbeat.Period, w.Heartbeat.Timeout)/2)
-	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, a.versions, nil)
-	if err != nil {
-		return
-	}
-	r, err := a.heart.Do(q)
-	if err != nil {
-		return
-	}
-	defer r.Body.Close()
 	var said struct{ GitVersion string }
-	if body, err := io.ReadAll(io.LimitReader(r.Body, largestVersion)); err != nil || r.StatusCode != http.StatusOK || json.Unmarshal(body, &said) != nil || !spelled.MatchString(said.GitVersion) {
-		return
+	body, _, err := a.get(ctx, min(w.Heartbeat.Period, w.Heartbeat.Timeout)/2, a.versions, largestVersion)
+	if err == nil && json.Unmarshal(body, &said) == nil && spelled.MatchString(said.GitVersion) {
+		w.version.Store(&said.GitVersion)
 	}
-	w.version.Store(&said.GitVersion)
 }

@@ -440,17 +440,11 @@ func (s *Status) view(out *report.View, q *zone.Query, a *answer.Answer, m *dns.
 		x := &e.Shards[i]
 		sh := report.Shard{
 			Cluster: string(x.Cluster), Verdict: x.Verdict.State.String(), Reason: string(x.Verdict.Why), Stale: x.Verdict.Stale,
-			InScope: slices.ContainsFunc(x.Places, a.Scope.Holds), Places: places(x.Places), Addresses: []string{}, Hostnames: x.Hosts,
+			InScope: slices.ContainsFunc(x.Places, a.Scope.Holds), Places: places(x.Places), Addresses: texts(x.Addrs), Hostnames: x.Hosts,
 			Evidence: known.evidence(x),
 		}
-		for _, addr := range x.Addrs {
-			sh.Addresses = append(sh.Addresses, addr.String())
-		}
 		if in := x.Inside; in != nil && a.Inside {
-			sh.Inside = &report.Inside{Verdict: in.Verdict.State.String(), Reason: string(in.Verdict.Why), Addresses: []string{}}
-			for _, addr := range in.Addrs {
-				sh.Inside.Addresses = append(sh.Inside.Addresses, addr.String())
-			}
+			sh.Inside = &report.Inside{Verdict: in.Verdict.State.String(), Reason: string(in.Verdict.Why), Addresses: texts(in.Addrs)}
 			sh.InScope = true
 		}
 		sh.InAnswer, sh.Rule = r.of(x)
@@ -458,9 +452,7 @@ func (s *Status) view(out *report.View, q *zone.Query, a *answer.Answer, m *dns.
 		if sh.Inside != nil && !a.LeavesCluster {
 			left = r.missing(x.Inside.Addrs)
 		}
-		for _, addr := range left {
-			sh.LeftOut = append(sh.LeftOut, addr.String())
-		}
+		sh.LeftOut = texts(left)
 		if a.Inside {
 			sh.InAnswer, sh.Rule = r.inside(x, sh.InAnswer, sh.Rule)
 		}

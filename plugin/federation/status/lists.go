@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"os"
 	"runtime"
@@ -110,6 +111,15 @@ func places[P topology.Place | topology.Scope](ps []P) []report.Place {
 	out := make([]report.Place, 0, len(ps))
 	for _, p := range ps {
 		out = append(out, report.Place(topology.Place(p)))
+	}
+	return out
+}
+
+// texts are addresses as they are written.
+func texts(addrs []netip.Addr) []string {
+	out := make([]string, 0, len(addrs))
+	for _, a := range addrs {
+		out = append(out, a.String())
 	}
 	return out
 }
@@ -274,10 +284,7 @@ func (s *Status) pieces(ctx context.Context, page []listed, into []report.Servic
 				piece := report.ServiceShard{
 					Cluster: string(x.Cluster), Verdict: x.Verdict.State.String(), Reason: string(x.Verdict.Why), Stale: x.Verdict.Stale,
 					Since: wall.Add(-ago).Unix(), SinceSeconds: ago.Seconds(),
-					Places: places(x.Places), Addresses: []string{}, Endpoints: x.Evidence.Endpoints,
-				}
-				for _, a := range x.Addrs {
-					piece.Addresses = append(piece.Addresses, a.String())
+					Places: places(x.Places), Addresses: texts(x.Addrs), Endpoints: x.Evidence.Endpoints,
 				}
 				if o := all.about(keys[j], x); o != nil {
 					piece.Order = o.String()
