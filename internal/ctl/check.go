@@ -362,15 +362,31 @@ func (c *checking) lookBefore(ctx context.Context) (all []check.Finding, err err
 	return append(all, found...), err
 }
 
-// rights asks an API for each of some rights.
+// rights asks an API for each of some rights. What one may do with a resource, and what not, is a finding each.
 func rights(ctx context.Context, group string, api *kube.API, all []kube.Right) (out []check.Finding, err error) {
+	type answer struct {
+		on  kube.Right // with no verb
+		may bool
+	}
+	var answers []answer
+	verbs := map[answer][]string{}
 	for _, r := range all {
 		may, err := api.May(ctx, r)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", api.Server, err)
 		}
+		a := answer{r, may}
+		a.on.Verb = ""
+		if verbs[a] == nil {
+			answers = append(answers, a)
+		}
+		verbs[a] = append(verbs[a], r.Verb)
+	}
+	for _, a := range answers {
+		r := a.on
+		r.Verb = strings.Join(verbs[a], ", ")
 		f := check.Finding{Group: group, Level: check.OK, Text: "you may " + r.String()}
-		if !may {
+		if !a.may {
 			f.Level, f.Text, f.Fix = check.Error, "you may not "+r.String(), "it takes an administrator of that cluster"
 		}
 		out = append(out, f)
