@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,6 +41,11 @@ func (w *walk) start() {
 		}
 		if c.Name == host {
 			c.Import(w.t, control)
+		}
+	}
+	for _, archive := range []string{web, control} { // they are large, and whoever kills this cleans nothing up
+		if err := os.Remove(archive); err != nil {
+			w.t.Fatal(err)
 		}
 	}
 }
