@@ -46,10 +46,7 @@ func Pull(ctx context.Context, c Config) error {
 		if err := p.once(ctx); err != nil && ctx.Err() == nil {
 			p.complain(err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(patience):
-		}
+		kube.Pause(ctx, patience)
 	}
 	return nil
 }
@@ -496,10 +493,8 @@ func (a *hands) report(ctx context.Context) {
 		a.reports.Done(k)
 		if err != nil && ctx.Err() == nil {
 			a.loop.hub.Log.Warn(fmt.Sprintf("the federation's API: the status of %s: %v; trying again", k, kube.Plain(err)))
-			select {
-			case <-ctx.Done():
+			if !kube.Pause(ctx, rest) {
 				return
-			case <-time.After(rest):
 			}
 			a.reports.Add(k)
 		}
@@ -514,22 +509,15 @@ func (a *hands) write(ctx context.Context, k workload.Key) error {
 		status v1alpha1.WorkStatus
 		news   bool
 	}
-	answered := make(chan page, 1)
-	a.loop.do(func() {
+	p, _ := ask(ctx, a.loop, func() page {
 		w, ok := a.work(k)
 		p := page{name: w.Name, uid: w.UID}
 		if ok {
 			p.status = a.status(k, w)
 			p.news = p.status != w.Status
 		}
-		answered <- p
+		return p
 	})
-	var p page
-	select {
-	case p = <-answered:
-	case <-ctx.Done():
-		return nil
-	}
 	if !p.news {
 		return nil
 	}
@@ -560,28 +548,13 @@ const told = 200 * time.Millisecond
 
 // tell writes the status of the Agent until ctx ends.
 func (a *hands) tell(ctx context.Context) {
-	t := time.NewTicker(told)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		answered := make(chan *v1alpha1.AgentStatus, 1)
-		a.loop.do(func() {
+	for kube.Pause(ctx, told) {
+		s, _ := ask(ctx, a.loop, func() *v1alpha1.AgentStatus {
 			if s := a.says(); !reflect.DeepEqual(s, a.written) {
-				answered <- &s
-				return
+				return &s
 			}
-			answered <- nil
+			return nil
 		})
-		var s *v1alpha1.AgentStatus
-		select {
-		case s = <-answered:
-		case <-ctx.Done():
-			return
-		}
 		if s == nil {
 			continue
 		}
@@ -598,10 +571,7 @@ func (a *hands) tell(ctx context.Context) {
 			if ctx.Err() == nil {
 				a.loop.hub.Log.Warn(fmt.Sprintf("the federation's API: the status of the Agent: %v; trying again", kube.Plain(err)))
 			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(rest):
-			}
+			kube.Pause(ctx, rest)
 			continue
 		}
 		a.loop.do(func() { a.written = *s })
@@ -687,28 +657,17 @@ func firstOf(all []v1alpha1.WorkObject, most int) []v1alpha1.WorkObject {
 
 // count looks for pods that no node has room for, until ctx ends.
 func (a *hands) count(ctx context.Context) {
-	t := time.NewTicker(podsEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		answered := make(chan map[string]bool, 1)
-		a.loop.do(func() {
+	for kube.Pause(ctx, podsEvery) {
+		spaces, ok := ask(ctx, a.loop, func() map[string]bool {
 			spaces := map[string]bool{}
 			for k, o := range a.objects {
 				if len(k.Scale) > 0 && a.mine(o) {
 					spaces[k.Namespace] = true
 				}
 			}
-			answered <- spaces
+			return spaces
 		})
-		var spaces map[string]bool
-		select {
-		case spaces = <-answered:
-		case <-ctx.Done():
+		if !ok {
 			return
 		}
 		var out []v1alpha1.AgentPod
@@ -759,10 +718,8 @@ func (k *keeper) run(ctx context.Context, end func()) {
 				k.Log.Warn(fmt.Sprintf("its token can't be renewed: %v; trying again", kube.Plain(err)))
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if !kube.Pause(ctx, renewEvery) {
 			return
-		case <-time.After(renewEvery):
 		}
 	}
 }

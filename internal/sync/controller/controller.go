@@ -166,34 +166,32 @@ func kinds(ctx context.Context, api *kube.API, c Config) ([]*workload.FederatedK
 
 // begin finds out where the federation's API has its objects from.
 func begin(ctx context.Context, api *kube.API, c Config) (kube.Origin, error) {
-	for {
-		o, err := api.Origin(ctx, builtin.Namespaces)
-		if err == nil || ctx.Err() != nil {
-			return o, ctx.Err()
-		}
-		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", kube.Plain(err)))
-		select {
-		case <-ctx.Done():
-		case <-time.After(patience):
-		}
-	}
+	return insist(ctx, c, func() (o kube.Origin, over bool, err error) {
+		o, err = api.Origin(ctx, builtin.Namespaces)
+		return o, false, err
+	})
 }
 
-// find asks until there is an answer.
+// find asks how the federation's API serves a kind.
 func find(ctx context.Context, api *kube.API, c Config, k v1alpha1.Kind) (v1alpha1.Kind, error) {
+	return insist(ctx, c, func() (found v1alpha1.Kind, over bool, err error) {
+		found, err = api.Find(ctx, k.Group, k.Version, k.Name)
+		return found, errors.Is(err, kube.ErrNoKind), err
+	})
+}
+
+// insist asks the federation's API until there is an answer; over says that an error is one.
+func insist[T any](ctx context.Context, c Config, ask func() (out T, over bool, err error)) (T, error) {
 	for {
-		found, err := api.Find(ctx, k.Group, k.Version, k.Name)
-		if err == nil || errors.Is(err, kube.ErrNoKind) {
-			return found, err
+		out, over, err := ask()
+		if err == nil || over {
+			return out, err
 		}
-		if ctx.Err() != nil {
-			return k, ctx.Err()
+		if ctx.Err() == nil {
+			c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", kube.Plain(err)))
 		}
-		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", kube.Plain(err)))
-		select {
-		case <-ctx.Done():
-			return k, ctx.Err()
-		case <-time.After(patience):
+		if !kube.Pause(ctx, patience) {
+			return out, ctx.Err()
 		}
 	}
 }

@@ -60,10 +60,7 @@ func (g *grants) find(ctx context.Context) {
 			g.mu.Unlock()
 			return
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(patience):
-		}
+		kube.Pause(ctx, patience)
 	}
 }
 
@@ -140,10 +137,8 @@ func (g *grants) follow(ctx context.Context, namespace string, s *workload.Feder
 			pause = recheck
 			g.m.tell(func() { g.m.cluster.withheld(s, namespace, kube.Refusal("fedsync may not "+right.String())) })
 		}
-		select {
-		case <-ctx.Done():
+		if !kube.Pause(ctx, pause) {
 			return
-		case <-time.After(pause):
 		}
 	}
 	g.m.api.FollowIn(ctx, kind, namespace, g.m.selector(s), f)
@@ -299,38 +294,24 @@ const idle = 5 * time.Second
 
 // sweep takes the right to write back where there is nothing to write any more.
 func (g *grants) sweep(ctx context.Context) {
-	t := time.NewTicker(idle)
-	defer t.Stop()
-	empty := map[string]bool{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
+	var empty []string
+	for kube.Pause(ctx, idle) {
 		names := g.names()
-		unused := make(chan []string, 1)
-		g.m.loop.do(func() {
-			unused <- slices.DeleteFunc(names, func(n string) bool { return g.m.cluster.owner.uses(g.m.cluster, n) })
+		now, ok := ask(ctx, g.m.loop, func() []string {
+			return slices.DeleteFunc(names, func(n string) bool { return g.m.cluster.owner.uses(g.m.cluster, n) })
 		})
-		var now []string
-		select {
-		case now = <-unused:
-		case <-ctx.Done():
+		if !ok {
 			return
 		}
 		for _, name := range now {
-			if !empty[name] {
+			if !slices.Contains(empty, name) {
 				continue
 			}
 			if err := g.m.api.Delete(ctx, builtin.RoleBindings, name, v1alpha1.WriterAccount(g.m.hub.Federation), ""); err == nil {
 				g.drop(name)
 			}
 		}
-		empty = map[string]bool{}
-		for _, name := range now {
-			empty[name] = true
-		}
+		empty = now
 	}
 }
 

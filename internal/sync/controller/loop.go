@@ -86,6 +86,18 @@ func (l *loop) do(f func()) {
 	}
 }
 
+// ask has the owner answer; false: ctx has ended before.
+func ask[T any](ctx context.Context, l *loop, answer func() T) (out T, ok bool) {
+	answered := make(chan T, 1)
+	l.do(func() { answered <- answer() })
+	select {
+	case out = <-answered:
+		return out, true
+	case <-ctx.Done():
+		return out, false
+	}
+}
+
 // run is the owner. When it returns, nothing it started is left.
 func (l *loop) run() {
 	ctx := l.life

@@ -494,23 +494,15 @@ func (b *mailbox) post(ctx context.Context, k workload.Key) {
 		uid  types.UID // of the Work; "": there is none
 		ok   bool
 	}
-	answered := make(chan letter, 1)
-	b.loop.do(func() {
-		var l letter
+	l, _ := ask(ctx, b.loop, func() (l letter) {
 		if l.step, l.ok = b.hub.take(b.cluster, k, time.Now()); l.ok {
 			w := b.works[v1alpha1.WorkName(objectOf(k))]
 			l.uid = w.UID
 			l.spec = v1alpha1.WorkSpec{Object: objectOf(k), Sequence: max(w.Spec.Sequence, w.Status.Sequence) + 1, Verb: string(l.step.Verb), UID: l.step.UID, Version: l.step.Version, Manifest: w.Spec.Manifest}
 			b.sent[k] = sent{l.step, l.spec.Sequence, time.Now()}
 		}
-		answered <- l
+		return l
 	})
-	var l letter
-	select {
-	case l = <-answered:
-	case <-ctx.Done():
-		return
-	}
 	if !l.ok {
 		return
 	}

@@ -106,10 +106,8 @@ func (m *member) follow(ctx context.Context, s *workload.FederatedKind, kind v1a
 			kept := m.keeps(ctx, kind)
 			m.tell(func() { m.cluster.missing(s, err, kept) })
 		}
-		select {
-		case <-ctx.Done():
+		if !kube.Pause(ctx, wait) {
 			return
-		case <-time.After(wait):
 		}
 	}
 	if m.grants.confined && kind.Namespaced {
@@ -250,10 +248,8 @@ func (m *member) work(ctx context.Context) {
 		if r.err != nil && !kube.Refused(r.err) && !r.soon {
 			// The cluster is in trouble: every worker that finds it so waits a little
 			// before it asks for more.
-			select {
-			case <-ctx.Done():
+			if !kube.Pause(ctx, rest) {
 				return
-			case <-time.After(rest):
 			}
 		}
 	}
@@ -265,17 +261,11 @@ func (m *member) take(ctx context.Context, k workload.Key) (s workload.Step, ok 
 		workload.Step
 		ok bool
 	}
-	answered := make(chan answer, 1)
-	m.loop.do(func() {
+	a, _ := ask(ctx, m.loop, func() answer {
 		s, ok := m.cluster.owner.take(m.cluster, k, time.Now())
-		answered <- answer{s, ok}
+		return answer{s, ok}
 	})
-	select {
-	case a := <-answered:
-		return a.Step, a.ok
-	case <-ctx.Done():
-		return s, false // the cluster is let go, and with it what was to be done there
-	}
+	return a.Step, a.ok // without an answer, the cluster is let go, and with it what was to be done there
 }
 
 // rest is how long a worker leaves a cluster in trouble alone.

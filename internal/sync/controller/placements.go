@@ -98,10 +98,8 @@ func (f *shown) follow(ctx context.Context) {
 		if errors.Is(err, kube.ErrNoKind) {
 			wait = recheck
 		}
-		select {
-		case <-ctx.Done():
+		if !kube.Pause(ctx, wait) {
 			return
-		case <-time.After(wait):
 		}
 	}
 }

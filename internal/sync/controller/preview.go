@@ -64,15 +64,14 @@ func Plan(ctx context.Context, c Config) (Preview, error) {
 	defer look.Stop()
 	var p Preview
 	for final := false; ; {
-		ready, complete := false, false
-		answered := make(chan struct{})
-		l.do(func() {
-			defer close(answered)
-			if complete = l.hub.complete() && l.hub.clustersSynced; complete {
+		ready := false
+		complete, _ := ask(life, l, func() bool {
+			complete := l.hub.complete() && l.hub.clustersSynced
+			if complete {
 				ready, p = l.hub.foresee(final)
 			}
+			return complete
 		})
-		<-answered
 		switch {
 		case ready || final && complete:
 			return l.rehearse(ctx, p), nil

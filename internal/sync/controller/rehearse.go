@@ -33,15 +33,13 @@ func (l *loop) rehearse(ctx context.Context, p Preview) Preview {
 			break
 		}
 		// A run finds them in the same way, and plans anew.
-		answered := make(chan struct{})
-		l.do(func() {
-			defer close(answered)
+		p, _ = ask(l.life, l, func() Preview {
 			for f, o := range found {
 				l.hub.table.SetObserved(f.cluster, f.Key, o.Object)
 			}
-			_, p = l.hub.foresee(true)
+			_, p := l.hub.foresee(true)
+			return p
 		})
-		<-answered
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -76,8 +74,7 @@ func (l *loop) rehearse(ctx context.Context, p Preview) Preview {
 
 // stages are the clusters, in which nothing is done.
 func (l *loop) stages() map[string]*member {
-	out := make(chan map[string]*member, 1)
-	l.do(func() {
+	out, _ := ask(l.life, l, func() map[string]*member {
 		all := map[string]*member{}
 		for name, c := range l.hub.members {
 			if c.pulled {
@@ -87,9 +84,9 @@ func (l *loop) stages() map[string]*member {
 			m.api, _ = m.api.Rehearse()
 			all[name] = &m
 		}
-		out <- all
+		return all
 	})
-	return <-out
+	return out
 }
 
 // seek looks for what clusters have already of what is to be made there, and of what they don't show; failed is

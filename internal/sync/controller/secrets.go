@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 
@@ -35,21 +34,13 @@ type secretSpace struct {
 // mayReadSecrets asks the federation's API whether fedsync may read all Secrets, as it may where nobody else has
 // any: in one that fedctl init has set up, whose namespaces it empties.
 func mayReadSecrets(ctx context.Context, api *kube.API, c Config) (bool, error) {
-	for {
-		all, err := api.May(ctx, kube.Right{Verb: "list", Resource: builtin.Secrets.Resource})
-		if err == nil || kube.Refused(err) || kube.Missing(err) {
-			return all || err != nil, nil // who can't be asked is tried
+	return insist(ctx, c, func() (all, over bool, err error) {
+		all, err = api.May(ctx, kube.Right{Verb: "list", Resource: builtin.Secrets.Resource})
+		if kube.Refused(err) || kube.Missing(err) {
+			return true, true, nil // who can't be asked is tried
 		}
-		if ctx.Err() != nil {
-			return false, ctx.Err()
-		}
-		c.Log.Error(fmt.Sprintf("federation's API: %v; trying again", kube.Plain(err)))
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-time.After(patience):
-		}
-	}
+		return all, false, err
+	})
 }
 
 // clusters follows the credentials of the clusters that there are, and of no others.
@@ -142,10 +133,7 @@ func (s *secrets) space(name string) {
 				break
 			}
 			f.Failed(err)
-			select {
-			case <-life.Done():
-			case <-time.After(patience):
-			}
+			kube.Pause(life, patience)
 		}
 		s.loop.api.FollowIn(life, s.kind.Kind, name, "", f)
 	})

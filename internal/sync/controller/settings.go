@@ -68,10 +68,8 @@ func settings(ctx context.Context, api *kube.API, c Config) (v1alpha1.Settings, 
 			told = true
 			c.Log.Error(fmt.Sprintf("federation's API %s: %v; trying again", api.Server, kube.Plain(err)))
 		}
-		select {
-		case <-ctx.Done():
+		if !kube.Pause(ctx, patience) {
 			return v1alpha1.Settings{}, ctx.Err()
-		case <-time.After(patience):
 		}
 	}
 }
@@ -96,10 +94,8 @@ func whole(ctx context.Context, api *kube.API, c Config) error {
 			told = true
 			c.Log.Warn("fedctl restore puts a backup into the federation's API: nothing is done until it is whole")
 		}
-		select {
-		case <-ctx.Done():
+		if !kube.Pause(ctx, patience) {
 			return nil
-		case <-time.After(patience):
 		}
 	}
 }
@@ -116,10 +112,8 @@ func (l *loop) declare(ctx context.Context) {
 		if kube.Refused(err) {
 			return
 		}
-		select {
-		case <-ctx.Done():
+		if !kube.Pause(ctx, wait) {
 			return
-		case <-time.After(wait):
 		}
 	}
 }

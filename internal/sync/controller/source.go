@@ -42,12 +42,7 @@ func (l *loop) follow(ctx context.Context) {
 
 // await follows a kind from when the federation's API serves it.
 func (f *wanted) await(ctx context.Context, kind v1alpha1.Kind) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(recheck):
-		}
+	for kube.Pause(ctx, recheck) {
 		found, err := f.loop.api.Find(ctx, kind.Group, kind.Version, kind.Name)
 		if err == nil {
 			f.loop.do(func() { f.sort.Kind = found })
