@@ -17,7 +17,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 
@@ -90,9 +89,9 @@ func (p *puller) once(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("the federation's API: %w", err)
 	}
-	said, err := agentOf(o)
+	said, err := kube.As[v1alpha1.Agent](o)
 	if err != nil {
-		return err
+		return fmt.Errorf("Agent %s/%s: %w", namespace, v1alpha1.AgentName, err) //nolint:staticcheck // a kind's name
 	}
 	if said.Spec.Federation != p.Federation {
 		return fmt.Errorf("its part is of federation %s, and this is fedsync --federation %s", said.Spec.Federation, p.Federation)
@@ -118,18 +117,10 @@ func (p *puller) once(ctx context.Context) error {
 		k.leads.Store(true)
 		p.Log.Info(fmt.Sprintf("cluster %s of federation %s: does what %s asks for", said.Spec.Cluster, said.Spec.Federation, home.Server))
 		p.said = ""
-		failed = p.do(ctx, home, namespace, said)
+		failed = p.do(ctx, home, namespace, &said)
 		end()
 	})
 	return errors.Join(err, failed)
-}
-
-func agentOf(o *kube.Object) (*v1alpha1.Agent, error) {
-	a := &v1alpha1.Agent{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, a); err != nil {
-		return nil, fmt.Errorf("Agent %s/%s: %w", o.GetNamespace(), o.GetName(), err) //nolint:staticcheck // a kind's name
-	}
-	return a, nil
 }
 
 // do is once, for who holds the Lease.
@@ -149,7 +140,7 @@ func (p *puller) do(ctx context.Context, home *kube.API, namespace string, said 
 	l.hub = newHub(c, actions{}, all, kube.Origin{})
 	a := &hands{
 		loop: l, home: home, own: p.own, namespace: namespace, spec: said.Spec, uid: said.UID, session: fmt.Sprintf("%s-%d", p.holder, time.Now().UnixNano()), version: p.Version,
-		works: map[string]v1alpha1.Work{}, objects: map[workload.Key]workload.Object{}, done: map[types.UID]v1alpha1.WorkStatus{}, running: map[workload.Key]int64{}, reports: workqueue.NewTyped[workload.Key](),
+		clusterPart: newPart(l.hub), objects: map[workload.Key]workload.Object{}, done: map[types.UID]v1alpha1.WorkStatus{}, running: map[workload.Key]int64{}, reports: workqueue.NewTyped[workload.Key](),
 	}
 	context.AfterFunc(life, a.reports.ShutDown)
 	m := newCluster(l.hub, said.Spec.Cluster, pulled)
@@ -157,7 +148,7 @@ func (p *puller) do(ctx context.Context, home *kube.API, namespace string, said 
 	a.cluster = m
 	l.hub.members[m.name] = m
 	l.attach(m, p.own)
-	l.wg.Go(func() { home.FollowIn(life, v1alpha1.Works, namespace, "", &errands{hands: a}) })
+	l.wg.Go(func() { home.FollowIn(life, v1alpha1.Works, namespace, "", a.follower()) })
 	l.wg.Go(func() {
 		home.FollowOne(life, v1alpha1.Agents, namespace, v1alpha1.AgentName, func(o *kube.Object) {
 			// What it is told is other than before: all begins anew.
@@ -165,7 +156,7 @@ func (p *puller) do(ctx context.Context, home *kube.API, namespace string, said 
 				end()
 				return
 			}
-			if now, err := agentOf(o); err == nil && (!slices.Equal(now.Spec.Kinds, said.Spec.Kinds) || now.Spec.Federation != said.Spec.Federation || now.Spec.Cluster != said.Spec.Cluster) {
+			if now, err := kube.As[v1alpha1.Agent](o); err == nil && (!slices.Equal(now.Spec.Kinds, said.Spec.Kinds) || now.Spec.Federation != said.Spec.Federation || now.Spec.Cluster != said.Spec.Cluster) {
 				end()
 			}
 		}, func(error) {})
@@ -208,8 +199,7 @@ type hands struct {
 	version   string
 
 	// The loop's owner has the rest.
-	works   map[string]v1alpha1.Work
-	read    bool                             // they have been listed
+	clusterPart
 	objects map[workload.Key]workload.Object // in the cluster
 	done    map[types.UID]v1alpha1.WorkStatus
 	running map[workload.Key]int64 // which step is under way
@@ -220,20 +210,6 @@ type hands struct {
 
 var _ owner = (*hands)(nil)
 
-func (a *hands) key(o v1alpha1.WorkObject) (workload.Key, bool) {
-	for _, s := range a.loop.hub.kinds {
-		if s.Kind.APIVersion() == o.APIVersion && s.Kind.Name == o.Kind {
-			return workload.Key{FederatedKind: s, Namespace: o.Namespace, Name: o.Name}, true
-		}
-	}
-	return workload.Key{}, false
-}
-
-func (a *hands) work(k workload.Key) (w v1alpha1.Work, ok bool) {
-	w, ok = a.works[v1alpha1.WorkName(objectOf(k))]
-	return w, ok
-}
-
 // due says whether a Work asks for a step that hasn't been done.
 func (a *hands) due(w v1alpha1.Work) bool {
 	return w.Spec.Verb != "" && w.Spec.Sequence > max(w.Status.Sequence, a.done[w.UID].Sequence)
@@ -241,7 +217,7 @@ func (a *hands) due(w v1alpha1.Work) bool {
 
 // take is for the member.
 func (a *hands) take(c *cluster, k workload.Key, _ time.Time) (s workload.Step, ok bool) {
-	w, ok := a.work(k)
+	w, ok := a.workOf(k)
 	if _, busy := a.running[k]; !ok || busy || !a.due(w) {
 		return s, false
 	}
@@ -283,7 +259,7 @@ func unclear(s workload.Step) string {
 func (a *hands) finish(_ *cluster, s workload.Step, r result) {
 	sequence := a.running[s.Key]
 	delete(a.running, s.Key)
-	w, ok := a.work(s.Key)
+	w, ok := a.workOf(s.Key)
 	if !ok {
 		return
 	}
@@ -384,61 +360,30 @@ func (a *hands) uses(c *cluster, namespace string) bool {
 	return false
 }
 
-// errands follow the Works.
-type errands struct{ hands *hands }
-
-var _ kube.Follower = (*errands)(nil)
-
-// Listed is for kube.API.FollowIn.
-func (f *errands) Listed(all []*kube.Object) {
-	f.hands.loop.do(func() {
-		a := f.hands
-		there := map[string]bool{}
-		for _, o := range all {
-			there[o.GetName()] = true
-			a.set(o)
-		}
-		for name, w := range a.works {
-			if !there[name] {
-				delete(a.works, name)
-				delete(a.done, w.UID)
-			}
-		}
-		a.read = true
-	})
-}
-
-// Set is for kube.API.FollowIn.
-func (f *errands) Set(o *kube.Object) { f.hands.loop.do(func() { f.hands.set(o) }) }
-
-// Gone is for kube.API.FollowIn.
-func (f *errands) Gone(_, name string) {
-	f.hands.loop.do(func() {
-		delete(f.hands.done, f.hands.works[name].UID)
-		delete(f.hands.works, name)
-	})
-}
-
-// Failed is for kube.API.FollowIn.
-func (f *errands) Failed(err error) {
-	f.hands.loop.hub.Log.Warn(fmt.Sprintf("the federation's API: %v; trying again", kube.Plain(err)))
+// follower follows the Works.
+func (a *hands) follower() *partFollower {
+	return &partFollower{
+		clusterPart: &a.clusterPart, tell: a.loop.do, set: a.set, gone: func(w v1alpha1.Work) { delete(a.done, w.UID) }, listed: func() {},
+		failed: func(err error) {
+			a.hub.Log.Warn(fmt.Sprintf("the federation's API: %v; trying again", kube.Plain(err)))
+		},
+	}
 }
 
 // set takes in a Work.
 func (a *hands) set(o *kube.Object) {
-	w, err := workOf(o)
+	w, err := kube.As[v1alpha1.Work](o)
 	if err != nil {
-		a.loop.hub.Log.Error(fmt.Sprintf("Work %s: %v", o.GetName(), err))
+		a.hub.Log.Error(fmt.Sprintf("Work %s: %v", o.GetName(), err))
 		return
 	}
-	was, there := a.works[w.Name]
-	if there && was.UID == w.UID && v1alpha1.Older(w.ResourceVersion, was.ResourceVersion) {
+	was, ok := a.takeIn(w)
+	if !ok {
 		return
 	}
-	if there && was.UID != w.UID {
+	if was.UID != w.UID {
 		delete(a.done, was.UID)
 	}
-	a.works[w.Name] = w
 	k, ok := a.key(w.Spec.Object)
 	if !ok || v1alpha1.WorkName(w.Spec.Object) != w.Name {
 		return // of another version, which knows more kinds
@@ -510,7 +455,7 @@ func (a *hands) write(ctx context.Context, k workload.Key) error {
 		news   bool
 	}
 	p, _ := ask(ctx, a.loop, func() page {
-		w, ok := a.work(k)
+		w, ok := a.workOf(k)
 		p := page{name: w.Name, uid: w.UID}
 		if ok {
 			p.status = a.status(k, w)
@@ -521,17 +466,9 @@ func (a *hands) write(ctx context.Context, k workload.Key) error {
 	if !p.news {
 		return nil
 	}
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&p.status)
+	fields, err := patched(&p.status, nil, "error", "reason", "observed", "taken")
 	if err != nil {
 		return err
-	}
-	for _, f := range []string{"error", "reason", "observed"} {
-		if _, said := fields[f]; !said {
-			fields[f] = nil
-		}
-	}
-	if !p.status.Taken {
-		fields["taken"] = nil
 	}
 	got, err := a.home.Merge(ctx, v1alpha1.Works, a.namespace, p.name, map[string]any{"metadata": map[string]any{"uid": string(p.uid)}, "status": fields}, agent, "status")
 	if kube.Missing(err) || kube.Conflict(err) {
@@ -558,13 +495,8 @@ func (a *hands) tell(ctx context.Context) {
 		if s == nil {
 			continue
 		}
-		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s)
+		fields, err := patched(s, nil, "synced", "message", "offline", "kubernetesVersion", "region", "zones", "identity", "revision", "kinds", "unknown", "pending")
 		if err == nil {
-			for _, f := range []string{"synced", "message", "offline", "kubernetesVersion", "region", "zones", "identity", "revision", "kinds", "unknown", "pending"} {
-				if _, said := fields[f]; !said {
-					fields[f] = nil
-				}
-			}
 			_, err = a.home.Merge(ctx, v1alpha1.Agents, a.namespace, v1alpha1.AgentName, map[string]any{"metadata": map[string]any{"uid": string(a.uid)}, "status": fields}, agent, "status")
 		}
 		if err != nil {
@@ -622,7 +554,7 @@ func (a *hands) says() v1alpha1.AgentStatus {
 		}
 	}
 	for k, o := range a.objects {
-		if _, there := a.work(k); !there && (a.mine(o) || k.Scaler && spaces[k.Namespace]) {
+		if _, there := a.workOf(k); !there && (a.mine(o) || k.Scaler && spaces[k.Namespace]) {
 			s.Unknown = append(s.Unknown, objectOf(k))
 		}
 	}

@@ -77,7 +77,7 @@ func TestAgent(t *testing.T) {
 	over := make(chan error, 1)
 	go func() { over <- p.once(ctx) }()
 	status := func(name string) v1alpha1.WorkStatus {
-		w, err := workOf(home.Get(v1alpha1.Works, namespace, names[name]))
+		w, err := kube.As[v1alpha1.Work](home.Get(v1alpha1.Works, namespace, names[name]))
 		if err != nil {
 			t.Fatal(err)
 		}

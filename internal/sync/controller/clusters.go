@@ -27,11 +27,7 @@ func (u *hub) syncClusters(now time.Time) {
 			u.dismiss(m)
 		}
 	}
-	for name := range u.troubles {
-		if u.clusters[name] == nil {
-			delete(u.troubles, name)
-		}
-	}
+	maps.DeleteFunc(u.troubles, func(name string, _ trouble) bool { return u.clusters[name] == nil })
 	for name := range u.known {
 		if u.clusters[name] == nil {
 			delete(u.known, name)
@@ -120,18 +116,15 @@ func (u *hub) dismiss(m *cluster) {
 			u.table.Touch(f.Key)
 		}
 	}
-	for f := range u.retries {
-		if f.cluster == m.name {
-			delete(u.retries, f)
-		}
-	}
-	maps.DeleteFunc(u.sought, func(f objectInCluster, _ bool) bool { return f.cluster == m.name })
-	for f := range u.conflicts {
-		if f.cluster == m.name {
-			delete(u.conflicts, f)
-		}
-	}
+	leave(u.retries, m.name)
+	leave(u.sought, m.name)
+	leave(u.conflicts, m.name)
 	u.deletions.leave(m.name)
+}
+
+// leave forgets what is known of the objects of a cluster.
+func leave[V any](of map[objectInCluster]V, cluster string) {
+	maps.DeleteFunc(of, func(f objectInCluster, _ V) bool { return f.cluster == cluster })
 }
 
 // credentials are those to write with; missing says what isn't there.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -76,15 +77,7 @@ func (u *hub) news(name string) bool {
 }
 
 func same(a, b *workload.Member) bool {
-	if len(a.Labels) != len(b.Labels) || a.Evacuated != b.Evacuated || a.Adopt != b.Adopt || a.Reachable != b.Reachable || a.Lost != b.Lost || !slices.Equal(a.Taints, b.Taints) {
-		return false
-	}
-	for k, v := range a.Labels {
-		if w, ok := b.Labels[k]; !ok || v != w {
-			return false
-		}
-	}
-	return true
+	return maps.Equal(a.Labels, b.Labels) && a.Evacuated == b.Evacuated && a.Adopt == b.Adopt && a.Reachable == b.Reachable && a.Lost == b.Lost && slices.Equal(a.Taints, b.Taints)
 }
 
 // evacuated says whether a cluster's replicas are to be elsewhere by now.
@@ -182,20 +175,19 @@ func (u *hub) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditio
 	u.writer.put(f, u.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 		return apply(ctx, api, c, next)
 	}, func(f objectInCluster, _ *kube.Object, err error) {
-		delete(u.inFlight, f)
-		if err == nil || kube.Missing(err) || kube.Conflict(err) {
-			delete(u.retries, f)
-			return
-		}
-		if next.Replicas != nil && kube.Undeclared(err) { // the rest is written without them
+		well := err == nil || kube.Missing(err) || kube.Conflict(err)
+		if !well && next.Replicas != nil && kube.Undeclared(err) { // the rest is written without them
 			if u.undeclared.IsZero() {
 				u.Log.Warn("federation's API: its definition of Clusters is of an older version, and lacks status.replicas or some of its fields: what fedctl drain waits for isn't said there; fedctl init again renews it")
 			}
 			u.undeclared, c.Status = time.Now(), v1alpha1.ClusterStatus{}
+			delete(u.inFlight, f)
 			return
 		}
-		c.Status = v1alpha1.ClusterStatus{Replicas: next.Replicas} // which mustn't go only because they aren't to be written again yet
-		if _, news := u.failed(f, err, soonest, ""); news {
+		if !well {
+			c.Status = v1alpha1.ClusterStatus{Replicas: next.Replicas} // which mustn't go only because they aren't to be written again yet
+		}
+		if u.ended(f, err, well, soonest) {
 			u.Log.Warn(fmt.Sprintf("federation's API: status of cluster %s: %v; trying again", c.Name, kube.Plain(err)))
 		}
 	})
@@ -204,13 +196,8 @@ func (u *hub) publish(c *v1alpha1.Cluster, next v1alpha1.ClusterStatus, conditio
 // own are the conditions that fedsync writes; the others are fedns's.
 var own = []string{v1alpha1.Ready, v1alpha1.Offline}
 
-func others(all []v1alpha1.Condition) (out []v1alpha1.Condition) {
-	for _, c := range all {
-		if !slices.Contains(own, c.Type) {
-			out = append(out, c)
-		}
-	}
-	return out
+func others(all []v1alpha1.Condition) []v1alpha1.Condition {
+	return slices.DeleteFunc(slices.Clone(all), func(c v1alpha1.Condition) bool { return slices.Contains(own, c.Type) })
 }
 
 // apply writes what is fedsync's in a status, and nothing else: fedns writes there, too.

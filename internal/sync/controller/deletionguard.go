@@ -82,16 +82,8 @@ func (g *deletionGuard) clear(k workload.Key) {
 }
 
 func (g *deletionGuard) leave(cluster string) {
-	for f := range g.waiting {
-		if f.cluster == cluster {
-			delete(g.waiting, f)
-		}
-	}
-	for f := range g.launched {
-		if f.cluster == cluster {
-			delete(g.launched, f)
-		}
-	}
+	leave(g.waiting, cluster)
+	leave(g.launched, cluster)
 	delete(g.done, cluster)
 }
 
@@ -174,16 +166,11 @@ func (g *deletionGuard) seek(now time.Time) {
 		}
 		there[objectInCluster{s.Cluster, s.Key}] = s.UID
 	}
-	for f := range g.strays {
-		if there[f] == "" {
-			delete(g.strays, f)
-		}
-	}
-	for f := range g.allowed {
-		if _, waits := g.waiting[f]; !waits && there[f] == "" {
-			delete(g.allowed, f)
-		}
-	}
+	maps.DeleteFunc(g.strays, func(f objectInCluster, _ time.Time) bool { return there[f] == "" })
+	maps.DeleteFunc(g.allowed, func(f objectInCluster, _ bool) bool {
+		_, waits := g.waiting[f]
+		return !waits && there[f] == ""
+	})
 	for f, uid := range there {
 		if _, ok := g.strays[f]; !ok {
 			g.strays[f] = now
@@ -275,15 +262,12 @@ func (g *deletionGuard) write(lines map[string][]string, flights map[objectInClu
 		got, _, err := api.Apply(ctx, builtin.ConfigMaps, o, kube.How{Manager: agent, Force: true})
 		return got, err
 	}, func(f objectInCluster, _ *kube.Object, err error) {
-		delete(g.hub.inFlight, f)
-		if err != nil {
-			if _, news := g.hub.failed(f, err, soonest, ""); news {
-				g.hub.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; trying again", v1alpha1.System, WaitingName, kube.Plain(err)))
-			}
-			return
+		if g.hub.ended(f, err, err == nil, soonest) {
+			g.hub.Log.Warn(fmt.Sprintf("federation's API: ConfigMap %s/%s: %v; trying again", v1alpha1.System, WaitingName, kube.Plain(err)))
 		}
-		delete(g.hub.retries, f)
-		g.written = id
+		if err == nil {
+			g.written = id
+		}
 	})
 }
 

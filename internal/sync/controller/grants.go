@@ -189,33 +189,37 @@ func (g *grants) ensure(ctx context.Context, namespace string) error {
 // bind makes the RoleBinding, and waits until the cluster goes by it.
 func (g *grants) bind(ctx context.Context, namespace string) error {
 	right := kube.Right{Verb: "create", Group: sample.Group, Resource: sample.Resource, Namespace: namespace}
-	if may, err := g.m.api.May(ctx, right); may || err != nil {
-		return err // it may write everywhere by now
+	name := v1alpha1.WriterAccount(g.m.hub.Federation)
+	o := binding(g.m.hub.Federation, namespace, name, v1alpha1.ObjectsRole(g.m.hub.Federation), name)
+	return bind(ctx, g.m.api, right, o, "the right to write in namespace "+namespace,
+		fmt.Sprintf("the cluster doesn't go by RoleBinding %s/%s, which is to let fedsync write there", namespace, name))
+}
+
+// bind makes a RoleBinding that gives fedsync a right, and waits until the API goes by it. what is said of it if it can't be
+// made, and unheeded if it isn't gone by.
+func bind(ctx context.Context, api *kube.API, right kube.Right, o *kube.Object, what, unheeded string) error {
+	may, err := api.May(ctx, right)
+	if may || err != nil {
+		return err // it may do so everywhere by now
 	}
-	_, err := g.m.api.Create(ctx, builtin.RoleBindings, roleBinding(g.m.hub.Federation, namespace), agent)
-	if err != nil && !kube.Conflict(err) {
-		return fmt.Errorf("the right to write in namespace %s: %w", namespace, err)
+	if _, err := api.Create(ctx, builtin.RoleBindings, o, agent); err != nil && !kube.Conflict(err) {
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	may := false
 	over := wait.PollUntilContextTimeout(ctx, grantStep, grantTime, true, func(ctx context.Context) (bool, error) {
-		var err error
-		may, err = g.m.api.May(ctx, right)
+		may, err = api.May(ctx, right)
 		return may, err
 	})
 	if over != nil && !kube.Reached(over) && !may && ctx.Err() == nil {
-		return kube.Refusal(fmt.Sprintf("the cluster doesn't go by RoleBinding %s/%s, which is to let fedsync write there", namespace, v1alpha1.WriterAccount(g.m.hub.Federation)))
+		return kube.Refusal(unheeded)
 	}
 	return over
 }
 
-// roleBinding gives fedsync its rights in a namespace of a member. It is fedctl's, too, which takes it away
-// when the cluster leaves.
-func roleBinding(federation, namespace string) *kube.Object {
-	name := v1alpha1.WriterAccount(federation)
-	o := builtin.RoleBindings.New(namespace, name)
+// binding gives an account of fedsync's a role in a namespace. It is fedctl's, too, which takes it away when the cluster
+// leaves, or the federation goes.
+func binding(federation, namespace, name, role, account string) *kube.Object {
+	o := kube.NewRoleBinding(namespace, name, builtin.ClusterRoles, role, account)
 	o.SetLabels(map[string]string{v1alpha1.MadeBy: v1alpha1.Fedctl, v1alpha1.Federation: federation})
-	o.Object["roleRef"] = map[string]any{"apiGroup": builtin.ClusterRoles.Group, "kind": builtin.ClusterRoles.Name, "name": v1alpha1.ObjectsRole(federation)}
-	o.Object["subjects"] = []any{map[string]any{"kind": builtin.ServiceAccounts.Name, "name": name, "namespace": v1alpha1.System}}
 	return o
 }
 

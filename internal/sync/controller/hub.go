@@ -140,6 +140,17 @@ func (u *hub) failed(f objectInCluster, err error, most time.Duration, what stri
 	return t, news
 }
 
+// ended notes how something ended that isn't a step, and says whether its error is news: unless all is well, it is tried
+// again.
+func (u *hub) ended(f objectInCluster, err error, well bool, most time.Duration) (news bool) {
+	if delete(u.inFlight, f); well {
+		delete(u.retries, f)
+		return false
+	}
+	_, news = u.failed(f, err, most, "")
+	return news
+}
+
 // waits says whether something has to wait before it is tried again.
 func (u *hub) waits(f objectInCluster, now time.Time) bool {
 	t := u.retries[f]

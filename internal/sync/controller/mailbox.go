@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedns/fedns/internal/api/builtin"
@@ -24,14 +23,12 @@ import (
 // What stands in a status was written with the cluster's credential: it counts for that cluster, and for no other.
 type mailbox struct {
 	loop      *loop
-	hub       *hub
 	cluster   *cluster // for the loop's owner, as all that follows
 	namespace string
 	ctx       context.Context // ends when the cluster is let go
 
-	works   map[string]v1alpha1.Work // by name
-	read    bool                     // they have been listed
-	sent    map[workload.Key]sent    // steps that are waited for
+	clusterPart
+	sent    map[workload.Key]sent // steps that are waited for
 	agent   *v1alpha1.Agent
 	beyond  bool      // it has more that nobody asks for than is looked at
 	synced  string    // the session that all is known of
@@ -63,11 +60,11 @@ func (l *loop) collect(c *v1alpha1.Cluster) *cluster {
 	ctx, cancel := context.WithCancel(l.life)
 	m := newCluster(l.hub, c.Name, pulled)
 	m.pulled, m.joined = true, c.CreationTimestamp.Time
-	b := &mailbox{loop: l, hub: l.hub, cluster: m, namespace: v1alpha1.PartOf(c.Name), ctx: ctx, works: map[string]v1alpha1.Work{}, sent: map[workload.Key]sent{}, at: time.Now()}
+	b := &mailbox{loop: l, clusterPart: newPart(l.hub), cluster: m, namespace: v1alpha1.PartOf(c.Name), ctx: ctx, sent: map[workload.Key]sent{}, at: time.Now()}
 	m.stop = func() { cancel(); delete(l.boxes, m) }
 	context.AfterFunc(ctx, m.queue.ShutDown)
 	l.boxes[m] = b
-	l.wg.Go(func() { l.api.FollowIn(ctx, v1alpha1.Works, b.namespace, "", &posted{box: b}) })
+	l.wg.Go(func() { l.api.FollowIn(ctx, v1alpha1.Works, b.namespace, "", b.follower()) })
 	l.wg.Go(func() {
 		l.api.FollowOne(ctx, v1alpha1.Agents, b.namespace, v1alpha1.AgentName, func(o *kube.Object) { b.tell(func() { b.hears(o) }) }, b.failed)
 	})
@@ -116,10 +113,7 @@ func (b *mailbox) look(ctx context.Context) {
 				b.cluster.felt(err, found)
 			}
 			b.overdue(time.Now())
-			if b.agent != nil {
-				b.seek()
-				b.sync()
-			}
+			b.advance()
 			if !b.hub.preview && time.Since(swept) > idle {
 				swept = time.Now()
 				b.sweep()
@@ -182,15 +176,14 @@ func (b *mailbox) hears(o *kube.Object) {
 		b.agent = nil
 		return
 	}
-	a := &v1alpha1.Agent{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, a); err != nil {
+	a, err := kube.As[v1alpha1.Agent](o)
+	if err != nil {
 		b.hub.Log.Error(fmt.Sprintf("cluster %s: its Agent: %v; it stays as it was", b.cluster.name, err))
 		return
 	}
-	b.agent = a
+	b.agent = &a
 	b.instruct()
-	b.seek()
-	b.sync()
+	b.advance()
 }
 
 // instruct tells the cluster what it has to know.
@@ -326,13 +319,11 @@ func (b *mailbox) sync() {
 func (b *mailbox) takeOver(all []kube.Object) {
 	by := map[*workload.FederatedKind]map[workload.Key]workload.Object{}
 	for i := range all {
-		w, err := workOf(&all[i])
+		w, err := kube.As[v1alpha1.Work](&all[i])
 		if err != nil {
 			continue
 		}
-		if was := b.works[w.Name]; was.UID != w.UID || !v1alpha1.Older(w.ResourceVersion, was.ResourceVersion) {
-			b.works[w.Name] = w
-		}
+		b.takeIn(w)
 		if k, ok := b.key(w.Spec.Object); ok {
 			if o := observed(w); o != nil {
 				if by[k.FederatedKind] == nil {
@@ -361,25 +352,6 @@ func (b *mailbox) takeOver(all []kube.Object) {
 	}
 }
 
-// key is what an object of a cluster is called here; false: nobody keeps it.
-func (b *mailbox) key(o v1alpha1.WorkObject) (workload.Key, bool) {
-	for _, s := range b.hub.kinds {
-		if s.Kind.APIVersion() == o.APIVersion && s.Kind.Name == o.Kind {
-			return workload.Key{FederatedKind: s, Namespace: o.Namespace, Name: o.Name}, true
-		}
-	}
-	return workload.Key{}, false
-}
-
-func objectOf(k workload.Key) v1alpha1.WorkObject {
-	return v1alpha1.WorkObject{APIVersion: k.Kind.APIVersion(), Kind: k.Kind.Name, Namespace: k.Namespace, Name: k.Name}
-}
-
-func workOf(o *kube.Object) (w v1alpha1.Work, err error) {
-	err = runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &w)
-	return w, err
-}
-
 // observed is the object that a Work speaks of; nil: it isn't there. Whatever a status says, it is of no other.
 func observed(w v1alpha1.Work) *kube.Object {
 	if w.Status.Observed == "" {
@@ -396,51 +368,28 @@ func observed(w v1alpha1.Work) *kube.Object {
 	return o
 }
 
-// posted follows the Works of a cluster.
-type posted struct{ box *mailbox }
-
-var _ kube.Follower = (*posted)(nil)
-
-// Listed is for kube.API.FollowIn.
-func (f *posted) Listed(all []*kube.Object) {
-	f.box.tell(func() {
-		there := map[string]bool{}
-		for _, o := range all {
-			there[o.GetName()] = true
-			f.box.set(o)
-		}
-		for name := range f.box.works {
-			if !there[name] {
-				delete(f.box.works, name)
-			}
-		}
-		f.box.read = true
-		if f.box.agent != nil {
-			f.box.seek()
-			f.box.sync()
-		}
-	})
+// follower follows the Works of the cluster.
+func (b *mailbox) follower() *partFollower {
+	return &partFollower{clusterPart: &b.clusterPart, tell: b.tell, set: b.set, gone: func(v1alpha1.Work) {}, listed: b.advance, failed: b.failed}
 }
 
-// Set is for kube.API.FollowIn.
-func (f *posted) Set(o *kube.Object) { f.box.tell(func() { f.box.set(o) }) }
-
-// Gone is for kube.API.FollowIn.
-func (f *posted) Gone(_, name string) { f.box.tell(func() { delete(f.box.works, name) }) }
-
-// Failed is for kube.API.FollowIn.
-func (f *posted) Failed(err error) { f.box.failed(err) }
+// advance goes on with what the cluster has said, once it has said something.
+func (b *mailbox) advance() {
+	if b.agent != nil {
+		b.seek()
+		b.sync()
+	}
+}
 
 // set takes in a Work, and with it what came of a step and how the object is.
 func (b *mailbox) set(o *kube.Object) {
-	w, err := workOf(o)
+	w, err := kube.As[v1alpha1.Work](o)
 	if err != nil {
 		return
 	}
-	if was, there := b.works[w.Name]; there && was.UID == w.UID && v1alpha1.Older(w.ResourceVersion, was.ResourceVersion) {
-		return // an answer to a write came first
+	if _, ok := b.takeIn(w); !ok {
+		return
 	}
-	b.works[w.Name] = w
 	k, ok := b.key(w.Spec.Object)
 	if !ok || v1alpha1.WorkName(w.Spec.Object) != w.Name {
 		return
@@ -496,7 +445,7 @@ func (b *mailbox) post(ctx context.Context, k workload.Key) {
 	}
 	l, _ := ask(ctx, b.loop, func() (l letter) {
 		if l.step, l.ok = b.hub.take(b.cluster, k, time.Now()); l.ok {
-			w := b.works[v1alpha1.WorkName(objectOf(k))]
+			w, _ := b.workOf(k)
 			l.uid = w.UID
 			l.spec = v1alpha1.WorkSpec{Object: objectOf(k), Sequence: max(w.Spec.Sequence, w.Status.Sequence) + 1, Verb: string(l.step.Verb), UID: l.step.UID, Version: l.step.Version, Manifest: w.Spec.Manifest}
 			b.sent[k] = sent{l.step, l.spec.Sequence, time.Now()}
@@ -530,14 +479,9 @@ func (b *mailbox) write(ctx context.Context, spec v1alpha1.WorkSpec, uid types.U
 			return nil, kube.Refusal(fmt.Sprintf("it has %d bytes, and a cluster that pulls takes %d", len(text), v1alpha1.LongestManifest))
 		}
 	}
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&spec)
+	fields, err := patched(&spec, "", "verb", "uid", "version", "manifest")
 	if err != nil {
 		return nil, err
-	}
-	for _, f := range []string{"verb", "uid", "version", "manifest"} {
-		if _, said := fields[f]; !said {
-			fields[f] = "" // a merge leaves what isn't said
-		}
 	}
 	name := v1alpha1.WorkName(spec.Object)
 	if uid == "" {
@@ -555,7 +499,7 @@ func (b *mailbox) overdue(now time.Time) {
 			continue
 		}
 		delete(b.sent, k)
-		w := b.works[v1alpha1.WorkName(objectOf(k))]
+		w, _ := b.workOf(k)
 		spec := w.Spec
 		spec.Sequence, spec.Verb = s.sequence+1, ""
 		b.loop.wg.Go(func() {

@@ -85,7 +85,7 @@ func TestSeek(t *testing.T) {
 		}
 		return o
 	}
-	b := &mailbox{hub: u, cluster: c, read: true, works: map[string]v1alpha1.Work{}, sent: map[workload.Key]sent{}, agent: &v1alpha1.Agent{}}
+	b := &mailbox{clusterPart: clusterPart{hub: u, read: true, works: map[string]v1alpha1.Work{}}, cluster: c, sent: map[workload.Key]sent{}, agent: &v1alpha1.Agent{}}
 	for i := range unknownAtOnce + 1 {
 		for _, name := range []string{fmt.Sprint("wanted-", i), fmt.Sprint("stray-", i)} {
 			o := object("Deployment", name)
@@ -232,7 +232,7 @@ func TestMailbox(t *testing.T) {
 	l.do(func() { l.hub.ask("tokyo", k) })
 	work := v1alpha1.WorkName(objectOf(k))
 	until("it asks", func() bool { return home.Get(v1alpha1.Works, namespace, work) != nil })
-	if w, err := workOf(home.Get(v1alpha1.Works, namespace, work)); err != nil || w.Spec.Verb != string(look) || w.Spec.Sequence != 1 {
+	if w, err := kube.As[v1alpha1.Work](home.Get(v1alpha1.Works, namespace, work)); err != nil || w.Spec.Verb != string(look) || w.Spec.Sequence != 1 {
 		t.Errorf("it asks for %+v, %v", w.Spec, err)
 	}
 	if _, err := there.Merge(t.Context(), v1alpha1.Works, namespace, work, map[string]any{"status": map[string]any{"sequence": 1}}, "test", "status"); err != nil {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -183,8 +182,7 @@ func (u *hub) placement(o *kube.Object, wrote time.Time) {
 	p := &u.placements
 	at := placementKey{o.GetNamespace(), o.GetName()}
 	next := placed{uid: string(o.GetUID()), version: o.GetResourceVersion(), wrote: wrote}
-	var read v1alpha1.Placement
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &read); err == nil {
+	if read, err := kube.As[v1alpha1.Placement](o); err == nil {
 		next.object, next.status = read.Object, read.Status
 	} // else it is none of fedsync's making, and is written over, or goes
 	for _, r := range o.GetOwnerReferences() {
@@ -303,18 +301,13 @@ func (u *hub) place(now time.Time) {
 func (u *hub) write(f objectInCluster, do func(context.Context, *kube.API) (*kube.Object, error)) {
 	u.placements.under++
 	u.writer.put(f, u.inFlight, do, func(f objectInCluster, got *kube.Object, err error) {
-		delete(u.inFlight, f)
 		u.placements.under--
-		switch {
-		case err == nil || kube.Missing(err) || kube.Terminating(err): // its namespace goes, and it with it
-			delete(u.retries, f)
-		default:
-			if _, news := u.failed(f, err, soonest, ""); news {
-				u.Log.Warn(fmt.Sprintf("federation's API: the Placement of %s/%s: %v; trying again", f.Namespace, f.Name, kube.Plain(err)))
-			}
-			if u.reports[f.Key] != nil {
-				u.untold[f.Key] = true
-			}
+		well := err == nil || kube.Missing(err) || kube.Terminating(err) // its namespace goes, and it with it
+		if u.ended(f, err, well, soonest) {
+			u.Log.Warn(fmt.Sprintf("federation's API: the Placement of %s/%s: %v; trying again", f.Namespace, f.Name, kube.Plain(err)))
+		}
+		if !well && u.reports[f.Key] != nil {
+			u.untold[f.Key] = true
 		}
 		if got != nil && workload.Older(u.placements.there[placementKey{got.GetNamespace(), got.GetName()}].version, got.GetResourceVersion()) {
 			u.placement(got, time.Now())

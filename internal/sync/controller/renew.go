@@ -49,14 +49,11 @@ func (u *hub) renewals(now time.Time) {
 			}
 			u.inFlight[f] = true
 			u.reissue(m, secret, s, said.Account, func(err error) {
-				delete(u.inFlight, f)
-				if err == nil {
-					delete(u.retries, f)
-					u.Log.Info(fmt.Sprintf("cluster %s: the token of %s is renewed", name, said.Account))
-					return
-				}
-				if _, news := u.failed(f, err, longest, ""); news && !kube.Conflict(err) {
+				if u.ended(f, err, err == nil, longest) && !kube.Conflict(err) {
 					u.Log.Error(fmt.Sprintf("cluster %s: the token of %s can't be renewed: %v; trying again", name, said.Account, kube.Plain(err)))
+				}
+				if err == nil {
+					u.Log.Info(fmt.Sprintf("cluster %s: the token of %s is renewed", name, said.Account))
 				}
 			})
 		}

@@ -263,7 +263,7 @@ func (u *hub) fails(w *workload.Desired, s workload.Propagation, p part) string 
 	case workload.NameTaken:
 		return s.Error
 	case workload.Failed: // it may not be listed there
-		return plain(s.Error)
+		return bounded(s.Error, longestReason)
 	case workload.Deleting:
 		if u.deletions.holds(f) {
 			return "its deletion waits for an operator: fedctl confirm"
@@ -292,7 +292,7 @@ func (u *hub) fails(w *workload.Desired, s workload.Propagation, p part) string 
 		case s.Asked != nil && s.Asked["replicas"] > 0 && s.Scale["replicas"] == 0:
 			return fmt.Sprintf("a HorizontalPodAutoscaler there asks for %d", s.Asked["replicas"])
 		case h != nil && p.distance() > 0:
-			return plain(h.Trouble)
+			return bounded(h.Trouble, longestReason)
 		}
 	}
 	return ""
@@ -304,17 +304,11 @@ func (u *hub) trouble(f objectInCluster) string {
 	if t == nil || t.err == nil || !kube.Refused(t.err) && (t.count < sure || m == nil || !m.reachable()) {
 		return ""
 	}
-	return plain(kube.Plain(t.err))
+	return bounded(kube.Plain(t.err), longestReason)
 }
 
-// plain is as much of an error as there is room for where many are told.
-func plain(text string) string {
-	const long = 200
-	if text = strings.ToValidUTF8(text, "?"); len(text) > long {
-		text = strings.ToValidUTF8(text[:long], "") + "..."
-	}
-	return text
-}
+// longestReason is as much of an error as there is room for where many are told.
+const longestReason = 200
 
 // A view is how a cluster was when all plans were made.
 type view struct {

@@ -270,10 +270,7 @@ func (u *hub) mark(w *workload.Desired, finalizer bool, record string) {
 // onWritten hears how a write to the federation's API ended. What it answers is taken
 // in: the watch may be late, and what is old would be written again.
 func (u *hub) onWritten(f objectInCluster, got *kube.Object, err error) {
-	delete(u.inFlight, f)
-	if err == nil || kube.Missing(err) {
-		delete(u.retries, f)
-	} else if _, news := u.failed(f, err, soonest, ""); news && !kube.Conflict(err) {
+	if u.ended(f, err, err == nil || kube.Missing(err), soonest) && !kube.Conflict(err) {
 		u.Log.Warn(fmt.Sprintf("federation's API: %s: %v; trying again", f.Key, kube.Plain(err)))
 		if kube.Forbidden(err) && f.FederatedKind.Is(builtin.Secrets) {
 			u.rebind(f.Key.Namespace)

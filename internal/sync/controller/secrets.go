@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/util/wait"
-
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
@@ -277,26 +275,18 @@ func (f *secretsWithin) still(do func(*secretSpace)) {
 // bindSecrets sees to it that fedsync may read and mark the Secrets of a federated namespace.
 func bindSecrets(ctx context.Context, l *loop, namespace string) error {
 	right := kube.Right{Verb: "list", Resource: builtin.Secrets.Resource, Namespace: namespace}
-	may, err := l.api.May(ctx, right)
-	if may || err != nil {
+	if l.hub.preview {
+		may, err := l.api.May(ctx, right)
+		if !may && err == nil {
+			err = kube.Refusal("you may not " + right.String())
+		}
 		return err
 	}
-	if l.hub.preview {
-		return kube.Refusal("you may not " + right.String())
-	}
-	_, err = l.api.Create(ctx, builtin.RoleBindings, secretsBinding(l.hub.Federation, namespace), agent)
-	if err != nil && !kube.Conflict(err) {
-		return fmt.Errorf("the right to read them: %w", err)
-	}
-	over := wait.PollUntilContextTimeout(ctx, grantStep, grantTime, true, func(ctx context.Context) (bool, error) {
-		var err error
-		may, err = l.api.May(ctx, right)
-		return may, err
-	})
-	if over != nil && !kube.Reached(over) && !may && ctx.Err() == nil {
-		return kube.Refusal(fmt.Sprintf("RoleBinding %s/%s, which is to let fedsync read them, isn't gone by; fedctl init again brings its role", namespace, v1alpha1.SecretsRole))
-	}
-	return over
+	// The finalizer has it stay as long as Secrets there have fedsync's own: a namespace that goes would take it first.
+	o := binding(l.hub.Federation, namespace, v1alpha1.SecretsRole, v1alpha1.SecretsRole, v1alpha1.Fedsync)
+	o.SetFinalizers([]string{v1alpha1.Finalizer})
+	return bind(ctx, l.api, right, o, "the right to read them",
+		fmt.Sprintf("RoleBinding %s/%s, which is to let fedsync read them, isn't gone by; fedctl init again brings its role", namespace, v1alpha1.SecretsRole))
 }
 
 // rebind is for what is refused to write, while what follows the namespace hears no such thing: a watch isn't
@@ -311,17 +301,6 @@ func (l *loop) rebind(namespace string) {
 			l.hub.Log.Error(fmt.Sprintf("federation's API: Secrets in namespace %s: %v", namespace, kube.Plain(err)))
 		}
 	})
-}
-
-// secretsBinding gives fedsync its role in a namespace. The finalizer has it stay as long as Secrets there have
-// fedsync's own: a namespace that goes would take it first.
-func secretsBinding(federation, namespace string) *kube.Object {
-	o := builtin.RoleBindings.New(namespace, v1alpha1.SecretsRole)
-	o.SetLabels(map[string]string{v1alpha1.MadeBy: v1alpha1.Fedctl, v1alpha1.Federation: federation})
-	o.SetFinalizers([]string{v1alpha1.Finalizer})
-	o.Object["roleRef"] = map[string]any{"apiGroup": builtin.ClusterRoles.Group, "kind": builtin.ClusterRoles.Name, "name": v1alpha1.SecretsRole}
-	o.Object["subjects"] = []any{map[string]any{"kind": builtin.ServiceAccounts.Name, "name": v1alpha1.Fedsync, "namespace": v1alpha1.System}}
-	return o
 }
 
 // unbindSecrets lets go of the right in a namespace that is being deleted, when there are no Secrets any more. Who

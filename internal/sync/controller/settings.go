@@ -157,8 +157,7 @@ func (u *hub) forgo(now time.Time) {
 	u.writer.put(f, u.inFlight, func(ctx context.Context, api *kube.API) (*kube.Object, error) {
 		return nil, declare(ctx, api, runs)
 	}, func(f objectInCluster, _ *kube.Object, err error) {
-		if delete(u.inFlight, f); err != nil {
-			u.failed(f, err, soonest, "")
+		if u.ended(f, err, err == nil, soonest); err != nil {
 			return
 		}
 		u.Log.Info("nothing is left of kinds that aren't kept any more: " + v1alpha1.FormatKinds(u.dropped))

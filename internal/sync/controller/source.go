@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/kube"
@@ -250,11 +248,7 @@ func (f *joined) Listed(all []*kube.Object) {
 			there[o.GetName()] = true
 			f.set(o)
 		}
-		for name := range f.hub.clusters {
-			if !there[name] {
-				delete(f.hub.clusters, name)
-			}
-		}
+		maps.DeleteFunc(f.hub.clusters, func(name string, _ *v1alpha1.Cluster) bool { return !there[name] })
 		delete(f.hub.unlisted, v1alpha1.Clusters.Name)
 		f.loop.secrets.clusters(f.hub.clusters)
 	})
@@ -287,10 +281,10 @@ func (f *joined) Failed(err error) {
 }
 
 func (f *joined) set(o *kube.Object) {
-	c := &v1alpha1.Cluster{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, c); err != nil {
+	c, err := kube.As[v1alpha1.Cluster](o)
+	if err != nil {
 		f.hub.Log.Error(fmt.Sprintf("cluster %s: %v; it stays as it was", o.GetName(), err))
 		return
 	}
-	f.hub.clusters[c.Name] = c
+	f.hub.clusters[c.Name] = &c
 }
