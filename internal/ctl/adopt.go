@@ -144,19 +144,17 @@ func (c *adopt) show(p controller.Preview) error {
 // mostSubjects is more than anybody types.
 const mostSubjects = 1000
 
-func adoptCommand() command {
-	return command{
-		name: "adopt", args: "[cluster/NAME|namespace/NAME...]", max: mostSubjects,
-		what: "take over what clusters had before, many objects at once",
-		long: "Have fedsync take over objects that were in clusters before, where the federation has some of these names: in clusters, in namespaces, or in all clusters. It is shown which, with the fields that change, and asked first. What is another federation's isn't taken over so.",
-		example: `# What would be taken over in a cluster, and which fields would change
+var adoptCommand = command{
+	name: "adopt", args: "[cluster/NAME|namespace/NAME...]", max: mostSubjects,
+	what: "take over what clusters had before, many objects at once",
+	long: "Have fedsync take over objects that were in clusters before, where the federation has some of these names: in clusters, in namespaces, or in all clusters. It is shown which, with the fields that change, and asked first. What is another federation's isn't taken over so.",
+	example: `# What would be taken over in a cluster, and which fields would change
 fedctl adopt cluster/onprem --context myfederation --dry-run
 
 # In a namespace, in all clusters
 fedctl adopt namespace/shop --context myfederation`,
-		proposes: (*shell).adoptable,
-		make: func(c *call) action {
-			return &adopt{previewing: previewing{steering: steering{reaching: newReaching(c)}}}
-		},
-	}
+	proposes: (*shell).adoptable,
+	make: func(c *call) action {
+		return &adopt{previewing: previewing{steering: steering{reaching: newReaching(c)}}}
+	},
 }

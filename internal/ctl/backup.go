@@ -66,19 +66,17 @@ func (c *backups) run(ctx context.Context) error {
 	})
 }
 
-func backupCommand() command {
-	return command{
-		name: "backup", args: "FILE", min: 1, max: 1,
-		what: "write what the API of a federation holds into a file",
-		long: "Write what the API of a federation holds into one file, as it is at one moment: Clusters, Orders, all federated objects, their Secrets, and the clusters' credentials. " +
-			"Only you may read the file; with \"-\" it goes to standard output, to be encrypted on its way.",
-		example: `# Each night
+var backupCommand = command{
+	name: "backup", args: "FILE", min: 1, max: 1,
+	what: "write what the API of a federation holds into a file",
+	long: "Write what the API of a federation holds into one file, as it is at one moment: Clusters, Orders, all federated objects, their Secrets, and the clusters' credentials. " +
+		"Only you may read the file; with \"-\" it goes to standard output, to be encrypted on its way.",
+	example: `# Each night
 fedctl backup myfederation.backup --context myfederation
 
 # To what encrypts it
 fedctl backup - --context myfederation`,
-		make: func(c *call) action { return &backups{reaching: newReaching(c)} },
-	}
+	make: func(c *call) action { return &backups{reaching: newReaching(c)} },
 }
 
 // describe says in words what a file is.

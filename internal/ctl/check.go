@@ -69,14 +69,13 @@ func (c *checking) declare(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "`DURATION`, with --wait")
 }
 
-func checkCommand() command {
-	return command{
-		name: "check",
-		what: "whether all is well, from outside in",
-		long: "Looks at a federation from outside in: the delegation of its domain, each name server over UDP, TCP and with EDNS, what a running fedns says of its " +
-			"clusters, services and orders, and, with --context, the objects of the federation's API. Each line is ok, a warning or an error, and what to do. " +
-			"It exits with 1 if there is an error.",
-		example: `# All that this host can see
+var checkCommand = command{
+	name: "check",
+	what: "whether all is well, from outside in",
+	long: "Looks at a federation from outside in: the delegation of its domain, each name server over UDP, TCP and with EDNS, what a running fedns says of its " +
+		"clusters, services and orders, and, with --context, the objects of the federation's API. Each line is ok, a warning or an error, and what to do. " +
+		"It exits with 1 if there is an error.",
+	example: `# All that this host can see
 fedctl check
 
 # The federation's API, too, until there is no error
@@ -84,8 +83,7 @@ fedctl check --context myfederation --wait
 
 # Whether a cluster can join
 fedctl check --pre --context myfederation --cluster-context gke_project_europe-west1-b_gce-europe-west1-b`,
-		make: func(c *call) action { return newChecking(c) },
-	}
+	make: func(c *call) action { return newChecking(c) },
 }
 
 func (c *checking) run(ctx context.Context) error {

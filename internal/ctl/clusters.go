@@ -24,12 +24,11 @@ func (c *clusters) declare(fs *pflag.FlagSet) {
 	fs.BoolVarP(&c.watch, "watch", "w", false, "go on, with the row of each cluster of which something has changed")
 }
 
-func clustersCommand() command {
-	return command{
-		name: "clusters",
-		what: "how the member clusters stand",
-		long: "How the member clusters stand, as a running fedns sees them. fedctl get clusters lists those of a federation's API.",
-		example: `# As the fedns of this host sees them
+var clustersCommand = command{
+	name: "clusters",
+	what: "how the member clusters stand",
+	long: "How the member clusters stand, as a running fedns sees them. fedctl get clusters lists those of a federation's API.",
+	example: `# As the fedns of this host sees them
 fedctl clusters
 
 # As another one does
@@ -37,8 +36,7 @@ fedctl clusters --server http://192.0.2.53:8053
 
 # And each change from now on
 fedctl clusters -w`,
-		make: func(c *call) action { return &clusters{asking: asking{call: c}} },
-	}
+	make: func(c *call) action { return &clusters{asking: asking{call: c}} },
 }
 
 func (c *clusters) run(ctx context.Context) error {
@@ -146,14 +144,12 @@ func (c *clusters) remarks(all *report.Clusters) {
 
 type version struct{ asking }
 
-func versionCommand() command {
-	return command{
-		name: "version",
-		what: "the version of fedctl, and of the server if it can be asked",
-		example: `# Both
+var versionCommand = command{
+	name: "version",
+	what: "the version of fedctl, and of the server if it can be asked",
+	example: `# Both
 fedctl version`,
-		make: func(c *call) action { return &version{asking{call: c}} },
-	}
+	make: func(c *call) action { return &version{asking{call: c}} },
 }
 
 func (c *version) run(ctx context.Context) error {

@@ -167,12 +167,10 @@ func (c *confirm) show(w *waitlist) {
 	}
 }
 
-func confirmCommand() command {
-	return command{
-		name: "confirm",
-		what: "show the deletions that wait for an operator, and let them go",
-		example: `# Show them, and ask
+var confirmCommand = command{
+	name: "confirm",
+	what: "show the deletions that wait for an operator, and let them go",
+	example: `# Show them, and ask
 fedctl confirm --context myfederation`,
-		make: func(c *call) action { return &confirm{steering: steering{reaching: newReaching(c)}} },
-	}
+	make: func(c *call) action { return &confirm{steering: steering{reaching: newReaching(c)}} },
 }

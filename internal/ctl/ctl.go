@@ -60,21 +60,19 @@ type group struct {
 }
 
 // groups are all commands, in the order of the help.
-func groups() []group {
-	return []group{
-		{"server", "A running fedns", []command{
-			checkCommand(), explainCommand(), servicesCommand(), clustersCommand(), eventsCommand(), pageCommand(), regionsCommand(), topCommand(), stubCommand(), keysCommand(), generateKeysCommand(), publishCommand(), versionCommand(),
-		}},
-		{"orders", "Orders to it; SUBJECT is cluster/NAME, region/NAME, zone/NAME or service/NAMESPACE/NAME", []command{
-			drainCommand(), downCommand(), upCommand(), failbackCommand(), undrainCommand(), overridesCommand(),
-		}},
-		{"clusters", "The API of a federation, and its clusters", []command{
-			initCommand(), joinCommand(), unjoinCommand(), getClustersCommand(), rightsCommand(), backupCommand(), restoreCommand(), deinitCommand(),
-		}},
-		{"objects", "The objects of a federation, which fedsync keeps in its clusters", []command{
-			statusCommand(), getObjectsCommand(), planCommand(), confirmCommand(), adoptCommand(),
-		}},
-	}
+var groups = []group{
+	{"server", "A running fedns", []command{
+		checkCommand, explainCommand, servicesCommand, clustersCommand, eventsCommand, pageCommand, regionsCommand, topCommand, stubCommand, keysCommand, generateKeysCommand, publishCommand, versionCommand,
+	}},
+	{"orders", "Orders to it; SUBJECT is cluster/NAME, region/NAME, zone/NAME or service/NAMESPACE/NAME", []command{
+		drainCommand, downCommand, upCommand, failbackCommand, undrainCommand, overridesCommand,
+	}},
+	{"clusters", "The API of a federation, and its clusters", []command{
+		initCommand, joinCommand, unjoinCommand, getClustersCommand, rightsCommand, backupCommand, restoreCommand, deinitCommand,
+	}},
+	{"objects", "The objects of a federation, which fedsync keeps in its clusters", []command{
+		statusCommand, getObjectsCommand, planCommand, confirmCommand, adoptCommand,
+	}},
 }
 
 // A call is a command with what it was given.

@@ -194,18 +194,16 @@ func (c *deinit) empty(ctx context.Context, home *kube.API, name string) error {
 	return nil
 }
 
-func deinitCommand() command {
-	return command{
-		name: "deinit", args: "NAME --yes", min: 1, max: 1,
-		what: "remove what init made",
-		long: "Remove the API of a federation, with all that is in it. Its clusters have to have left before. An API that init was given with --api stays, with the " +
-			"objects in it: what fedsync has written on them, such as the finalizer that keeps them from being deleted, is taken off.",
-		example: `# What would be removed
+var deinitCommand = command{
+	name: "deinit", args: "NAME --yes", min: 1, max: 1,
+	what: "remove what init made",
+	long: "Remove the API of a federation, with all that is in it. Its clusters have to have left before. An API that init was given with --api stays, with the " +
+		"objects in it: what fedsync has written on them, such as the finalizer that keeps them from being deleted, is taken off.",
+	example: `# What would be removed
 fedctl deinit myfederation --host-cluster-context host --dry-run
 
 # Remove it
 fedctl deinit myfederation --host-cluster-context host --yes`,
-		proposes: (*shell).contexts,
-		make:     func(c *call) action { return &deinit{reaching: newReaching(c)} },
-	}
+	proposes: (*shell).contexts,
+	make:     func(c *call) action { return &deinit{reaching: newReaching(c)} },
 }

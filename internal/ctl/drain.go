@@ -345,13 +345,12 @@ func (m *motion) leave(ctx context.Context, after time.Time, out *departure) err
 	})
 }
 
-func drainCommand() command {
-	return command{
-		name: "drain", args: orderArgs, min: 1, max: 1,
-		what: "take shards out of the answers, and with --evacuate a cluster's replicas elsewhere",
-		long: "Take shards out of the answers. " + whereTo + "\n\n" +
-			"With --evacuate a cluster's replicas move to the others, when no answer that names it can be remembered any more.",
-		example: `# For two hours, by the file of overrides that the fedns of this host reads
+var drainCommand = command{
+	name: "drain", args: orderArgs, min: 1, max: 1,
+	what: "take shards out of the answers, and with --evacuate a cluster's replicas elsewhere",
+	long: "Take shards out of the answers. " + whereTo + "\n\n" +
+		"With --evacuate a cluster's replicas move to the others, when no answer that names it can be remembered any more.",
+	example: `# For two hours, by the file of overrides that the fedns of this host reads
 fedctl drain cluster/gce-us-central1-a --reason "kernel upgrade" --for 2h
 
 # In all servers of a federation, with its replicas
@@ -359,7 +358,6 @@ fedctl drain cluster/gce-us-central1-a --context myfederation --evacuate --reaso
 
 # What it would change
 fedctl drain region/us-central1 --reason rehearsal --dry-run`,
-		proposes: (*shell).subjects,
-		make:     newDrain,
-	}
+	proposes: (*shell).subjects,
+	make:     newDrain,
 }

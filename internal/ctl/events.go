@@ -221,15 +221,13 @@ func (c *asking) streamed(ctx context.Context, v url.Values, last *string, take 
 	return nil
 }
 
-func eventsCommand() command {
-	return command{
-		name: "events",
-		what: "what has changed in the last day: from what to what, and by which signal",
-		example: `# The last 200
+var eventsCommand = command{
+	name: "events",
+	what: "what has changed in the last day: from what to what, and by which signal",
+	example: `# The last 200
 fedctl events
 
 # Those of the last hour about a service, and what follows
 fedctl events --since 1h --service shop/web --follow`,
-		make: func(c *call) action { return &events{asking: asking{call: c}} },
-	}
+	make: func(c *call) action { return &events{asking: asking{call: c}} },
 }

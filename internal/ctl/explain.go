@@ -284,13 +284,12 @@ func where(ps []report.Place) string {
 	return strings.Join(out, " ")
 }
 
-func explainCommand() command {
-	return command{
-		name: "explain", args: "NAME", min: 1, max: 1,
-		what: "what a name is answered with, and why",
-		long: "Ask a running fedns what it answers a name with, and which rule kept or removed each shard.\n\n" +
-			"NAME is a whole name, or a short one: SERVICE.NAMESPACE, service/NAMESPACE/SERVICE, ingress/NAMESPACE/INGRESS, host/HOST.",
-		example: `# Who answers for a service, and why not the others
+var explainCommand = command{
+	name: "explain", args: "NAME", min: 1, max: 1,
+	what: "what a name is answered with, and why",
+	long: "Ask a running fedns what it answers a name with, and which rule kept or removed each shard.\n\n" +
+		"NAME is a whole name, or a short one: SERVICE.NAMESPACE, service/NAMESPACE/SERVICE, ingress/NAMESPACE/INGRESS, host/HOST.",
+	example: `# Who answers for a service, and why not the others
 fedctl explain nginx.mynamespace
 
 # What a client of that address is answered
@@ -298,7 +297,6 @@ fedctl explain nginx.mynamespace --client 198.51.100.7
 
 # What would be if a cluster were lost
 fedctl explain nginx.mynamespace --without gce-us-central1-a`,
-		proposes: (*shell).names,
-		make:     func(c *call) action { return &explain{asking: asking{call: c}} },
-	}
+	proposes: (*shell).names,
+	make:     func(c *call) action { return &explain{asking: asking{call: c}} },
 }

@@ -56,16 +56,14 @@ func (c *getClusters) run(ctx context.Context) error {
 	return nil
 }
 
-func getClustersCommand() command {
-	return command{
-		name: "get clusters",
-		what: "the members, as kubectl shows them",
-		long: "The members of a federation, as its API has them, and as kubectl shows them. fedctl clusters lists what a running fedns sees of them.",
-		example: `# Of a federation
+var getClustersCommand = command{
+	name: "get clusters",
+	what: "the members, as kubectl shows them",
+	long: "The members of a federation, as its API has them, and as kubectl shows them. fedctl clusters lists what a running fedns sees of them.",
+	example: `# Of a federation
 fedctl get clusters --context myfederation
 
 # As data
 fedctl get clusters --context myfederation -o yaml`,
-		make: func(c *call) action { return &getClusters{reaching: newReaching(c)} },
-	}
+	make: func(c *call) action { return &getClusters{reaching: newReaching(c)} },
 }

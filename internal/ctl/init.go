@@ -334,12 +334,11 @@ func until(t time.Time) string {
 	return ", until " + t.UTC().Format(time.DateOnly) + " (run this again to renew it)"
 }
 
-func initCommand() command {
-	return command{
-		name: "init", args: "NAME --host-cluster-context C --dns-zone-name D", min: 1, max: 1,
-		what: "set the API of a federation up, or renew it",
-		long: "Set the API of a federation up in a host cluster, or in one that runs already (--api). Run again, it renews what there is.",
-		example: `# In a host cluster
+var initCommand = command{
+	name: "init", args: "NAME --host-cluster-context C --dns-zone-name D", min: 1, max: 1,
+	what: "set the API of a federation up, or renew it",
+	long: "Set the API of a federation up in a host cluster, or in one that runs already (--api). Run again, it renews what there is.",
+	example: `# In a host cluster
 fedctl init myfederation --host-cluster-context host --dns-zone-name example.com
 
 # In a host cluster, and going on without any one of its nodes
@@ -353,6 +352,5 @@ fedctl init myfederation --api ./kubeconfig/admin --dns-zone-name example.com
 
 # What would be made
 fedctl init myfederation --host-cluster-context host --dns-zone-name example.com --dry-run -o yaml`,
-		make: func(c *call) action { return &initialize{reaching: newReaching(c)} },
-	}
+	make: func(c *call) action { return &initialize{reaching: newReaching(c)} },
 }

@@ -336,12 +336,11 @@ func location(s string) error {
 	return fmt.Errorf("%q is not a latitude and a longitude such as \"60.17 24.94\"", s)
 }
 
-func joinCommand() command {
-	return command{
-		name: "join", args: "CLUSTER --cluster-context X", min: 1, max: 1,
-		what: "make a cluster a member, or renew what it has",
-		long: "Make a cluster a member of a federation: two service accounts in it, with the rights that are needed, and a Cluster object with their tokens in the federation's API. Run again, it renews what there is.",
-		example: `# A cluster that is called in kubeconfig as it is to be here
+var joinCommand = command{
+	name: "join", args: "CLUSTER --cluster-context X", min: 1, max: 1,
+	what: "make a cluster a member, or renew what it has",
+	long: "Make a cluster a member of a federation: two service accounts in it, with the rights that are needed, and a Cluster object with their tokens in the federation's API. Run again, it renews what there is.",
+	example: `# A cluster that is called in kubeconfig as it is to be here
 fedctl join gce-us-central1-a --context myfederation
 
 # One that keeps its credentials to itself: its administrator applies what is printed
@@ -349,7 +348,6 @@ fedctl join onprem --context myfederation --pull --manifests --image-fedns regis
 
 # By another context, and with a place of its own
 fedctl join onprem --context myfederation --cluster-context admin@onprem --region eu-north1 --location "60.17 24.94"`,
-		proposes: (*shell).joining,
-		make:     func(c *call) action { return &join{reaching: newReaching(c)} },
-	}
+	proposes: (*shell).joining,
+	make:     func(c *call) action { return &join{reaching: newReaching(c)} },
 }

@@ -24,21 +24,19 @@ type keysOf struct {
 	question time.Duration
 }
 
-func keysCommand() command {
-	return command{
-		name: "keys",
-		args: "KEYS...",
-		what: "the keys that a domain is signed with, and what its parent has",
-		long: "The keys of signed domains: a folder of them, or their files, as dnssec in the Corefile names them. It says what each is for now, when that changes, and the DS record " +
-			"that the parent needs. With --ds the parent is asked for those that it has. It exits with 1 if something is wrong.",
-		example: `# What there is
+var keysCommand = command{
+	name: "keys",
+	args: "KEYS...",
+	what: "the keys that a domain is signed with, and what its parent has",
+	long: "The keys of signed domains: a folder of them, or their files, as dnssec in the Corefile names them. It says what each is for now, when that changes, and the DS record " +
+		"that the parent needs. With --ds the parent is asked for those that it has. It exits with 1 if something is wrong.",
+	example: `# What there is
 fedctl keys /etc/fedns/keys
 
 # The parent, too
 fedctl keys /etc/fedns/keys --ds`,
-		min: 1, max: 1000,
-		make: func(c *call) action { return &keysOf{call: c, question: 3 * time.Second} },
-	}
+	min: 1, max: 1000,
+	make: func(c *call) action { return &keysOf{call: c, question: 3 * time.Second} },
 }
 
 func (c *keysOf) declare(fs *pflag.FlagSet) {
@@ -182,21 +180,19 @@ type generating struct {
 	dates     [6]string
 }
 
-func generateKeysCommand() command {
-	return command{
-		name: "keys generate",
-		args: "DOMAIN",
-		what: "make a key that a domain is signed with",
-		long: "Makes a key, as dnssec-keygen does: two files, of which the private one can be read by its owner only. Without more it is a CSK, which signs everything at once. " +
-			"A TIME is now, from now on such as +36h, a date such as 2026-12-24T06:00:00Z, or never. Before one is in use, give the parent its DS record, which is printed.",
-		example: `# The first key
+var generateKeysCommand = command{
+	name: "keys generate",
+	args: "DOMAIN",
+	what: "make a key that a domain is signed with",
+	long: "Makes a key, as dnssec-keygen does: two files, of which the private one can be read by its owner only. Without more it is a CSK, which signs everything at once. " +
+		"A TIME is now, from now on such as +36h, a date such as 2026-12-24T06:00:00Z, or never. Before one is in use, give the parent its DS record, which is printed.",
+	example: `# The first key
 fedctl keys generate example.com --dir /etc/fedns/keys
 
 # The next one: published now, signs in two days, when the parent has its DS record
 fedctl keys generate example.com --dir /etc/fedns/keys --sync +2h --activate +48h`,
-		min: 1, max: 1,
-		make: func(c *call) action { return &generating{call: c} },
-	}
+	min: 1, max: 1,
+	make: func(c *call) action { return &generating{call: c} },
 }
 
 func (c *generating) declare(fs *pflag.FlagSet) {

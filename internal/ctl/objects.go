@@ -152,12 +152,11 @@ func (p *placement) about(namespace, kind, name string) bool {
 	return kind == singular.Resource || kind == plural.Resource
 }
 
-func getObjectsCommand() command {
-	return command{
-		name: "get objects",
-		what: "the federated objects, and how each stands in the clusters",
-		long: "The federated objects, and how each stands in the clusters, as fedsync says in the Placement objects of the federation's API. With -o wide there is a line for each cluster. fedctl status sums them up.",
-		example: `# Those that aren't everywhere as they should be
+var getObjectsCommand = command{
+	name: "get objects",
+	what: "the federated objects, and how each stands in the clusters",
+	long: "The federated objects, and how each stands in the clusters, as fedsync says in the Placement objects of the federation's API. With -o wide there is a line for each cluster. fedctl status sums them up.",
+	example: `# Those that aren't everywhere as they should be
 fedctl get objects --context myfederation --not-ok
 
 # All of a namespace, with a line for each cluster
@@ -165,6 +164,5 @@ fedctl get objects --context myfederation -n shop -o wide
 
 # As data
 fedctl get objects --context myfederation -o json`,
-		make: func(c *call) action { return &getObjects{steering: steering{reaching: newReaching(c)}} },
-	}
+	make: func(c *call) action { return &getObjects{steering: steering{reaching: newReaching(c)}} },
 }

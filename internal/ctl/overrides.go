@@ -691,11 +691,10 @@ func folded(text string, width int) (lines []string) {
 	return lines
 }
 
-func overridesCommand() command {
-	return command{
-		name: "overrides",
-		what: "list the orders, those of files and those of the federation's API, and where each stands",
-		example: `# Those that the fedns of this host knows of
+var overridesCommand = command{
+	name: "overrides",
+	what: "list the orders, those of files and those of the federation's API, and where each stands",
+	example: `# Those that the fedns of this host knows of
 fedctl overrides
 
 # Those of a federation, and what each server has made of them
@@ -703,6 +702,5 @@ fedctl overrides --context myfederation
 
 # Remove what has expired
 fedctl overrides --prune`,
-		make: newOverrides,
-	}
+	make: newOverrides,
 }

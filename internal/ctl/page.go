@@ -152,12 +152,11 @@ func (c *pageOf) show(call *call, url string) error {
 	return nil
 }
 
-func pageCommand() command {
-	return command{
-		name: "page",
-		what: "the page on which a running fedns shows what stands, why, and what has happened",
-		long: "Opens the status page of a running fedns in a browser: of the one at --server, or with --context of a pod in a cluster, to which kubectl forwards a port until Ctrl-C.",
-		example: `# Of the fedns of this host
+var pageCommand = command{
+	name: "page",
+	what: "the page on which a running fedns shows what stands, why, and what has happened",
+	long: "Opens the status page of a running fedns in a browser: of the one at --server, or with --context of a pod in a cluster, to which kubectl forwards a port until Ctrl-C.",
+	example: `# Of the fedns of this host
 fedctl page
 
 # Of one that runs as pods, wherever
@@ -165,6 +164,5 @@ fedctl page --context us-central1
 
 # Only where it is
 fedctl page --print`,
-		make: func(c *call) action { return &pageOf{reaching: newReaching(c), asking: asking{call: c}} },
-	}
+	make: func(c *call) action { return &pageOf{reaching: newReaching(c), asking: asking{call: c}} },
 }

@@ -210,18 +210,16 @@ func foreseen(federation string, p controller.Preview) foresight {
 	return out
 }
 
-func planCommand() command {
-	return command{
-		name: "plan",
-		what: "what fedsync would do now, and why",
-		long: "What fedsync would do now, and why: each step with the fields that it changes, from the very calls of a run made as dry runs. Nothing is done. Where a cluster couldn't be asked, it is said which, and why: what there is to do there isn't shown, and it exits with 4.",
-		example: `# All steps
+var planCommand = command{
+	name: "plan",
+	what: "what fedsync would do now, and why",
+	long: "What fedsync would do now, and why: each step with the fields that it changes, from the very calls of a run made as dry runs. Nothing is done. Where a cluster couldn't be asked, it is said which, and why: what there is to do there isn't shown, and it exits with 4.",
+	example: `# All steps
 fedctl plan --context myfederation
 
 # Is there anything to do?
 fedctl plan --context myfederation --exit-code`,
-		make: func(c *call) action {
-			return &plan{previewing: previewing{steering: steering{reaching: newReaching(c)}}}
-		},
-	}
+	make: func(c *call) action {
+		return &plan{previewing: previewing{steering: steering{reaching: newReaching(c)}}}
+	},
 }

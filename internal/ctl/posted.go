@@ -362,38 +362,32 @@ const orderArgs = "SUBJECT --reason TEXT"
 // whereTo says where an order goes.
 const whereTo = "The order goes into the file of overrides that the server reads; with --context it goes to all servers of a federation, by its API."
 
-func downCommand() command {
-	return command{
-		name: "down", args: orderArgs, min: 1, max: 1,
-		what: "take shards out of the answers that are broken",
-		long: "Take shards out of the answers that are broken, whatever their evidence says. " + whereTo,
-		example: `# A zone of which the network is broken
+var downCommand = command{
+	name: "down", args: orderArgs, min: 1, max: 1,
+	what: "take shards out of the answers that are broken",
+	long: "Take shards out of the answers that are broken, whatever their evidence says. " + whereTo,
+	example: `# A zone of which the network is broken
 fedctl down zone/us-central1-a --reason "no uplink"`,
-		proposes: (*shell).subjects,
-		make:     newPosting,
-	}
+	proposes: (*shell).subjects,
+	make:     newPosting,
 }
 
-func upCommand() command {
-	return command{
-		name: "up", args: orderArgs, min: 1, max: 1,
-		what: "answer with shards whatever their state",
-		long: "Answer with shards whatever their state. " + whereTo,
-		example: `# Although its probe fails
+var upCommand = command{
+	name: "up", args: orderArgs, min: 1, max: 1,
+	what: "answer with shards whatever their state",
+	long: "Answer with shards whatever their state. " + whereTo,
+	example: `# Although its probe fails
 fedctl up service/mynamespace/nginx --reason "the probe is wrong" --for 30m`,
-		proposes: (*shell).subjects,
-		make:     newPosting,
-	}
+	proposes: (*shell).subjects,
+	make:     newPosting,
 }
 
-func failbackCommand() command {
-	return command{
-		name: "failback", args: orderArgs, min: 1, max: 1,
-		what: "go back to the region that failover prefers",
-		long: "Go back to the region that failover prefers. " + whereTo,
-		example: `# One service
+var failbackCommand = command{
+	name: "failback", args: orderArgs, min: 1, max: 1,
+	what: "go back to the region that failover prefers",
+	long: "Go back to the region that failover prefers. " + whereTo,
+	example: `# One service
 fedctl failback service/mynamespace/nginx --reason "Belgium is well again"`,
-		proposes: (*shell).subjects,
-		make:     newPosting,
-	}
+	proposes: (*shell).subjects,
+	make:     newPosting,
 }

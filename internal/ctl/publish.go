@@ -35,16 +35,14 @@ func (c *publisher) declare(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.dry, "dry-run", false, "print what would change, a record a line, and change nothing")
 }
 
-func publishCommand() command {
-	return command{
-		name: "publish",
-		what: "write the names of a federation into another server's zone",
-		long: "Has the names of a federation's services transferred from a fedns, and writes them into the zone of another server by dynamic update (RFC 2136): what " +
-			"isn't there yet, is otherwise, or is a service's that is gone; hosts of Ingresses and routes aren't written. A TXT record beside each name says whose it is; names without that aren't touched. It exits with 1 if a name couldn't be written.",
-		example: `# What would change
+var publishCommand = command{
+	name: "publish",
+	what: "write the names of a federation into another server's zone",
+	long: "Has the names of a federation's services transferred from a fedns, and writes them into the zone of another server by dynamic update (RFC 2136): what " +
+		"isn't there yet, is otherwise, or is a service's that is gone; hosts of Ingresses and routes aren't written. A TXT record beside each name says whose it is; names without that aren't touched. It exits with 1 if a name couldn't be written.",
+	example: `# What would change
 fedctl publish --once --dry-run --from 127.0.0.1:1053 --to 192.0.2.53 --key pub.key --domain example.com --federation myfederation`,
-		make: func(c *call) action { return &publisher{call: c} },
-	}
+	make: func(c *call) action { return &publisher{call: c} },
 }
 
 // publishing bounds how long all of it may take.

@@ -10,14 +10,12 @@ import (
 // regions prints the table of regions that needs no location in the Corefile.
 type regions struct{ asking }
 
-func regionsCommand() command {
-	return command{
-		name: "regions",
-		what: "the regions of the big clouds that are known by name",
-		example: `# Where they are
+var regionsCommand = command{
+	name: "regions",
+	what: "the regions of the big clouds that are known by name",
+	example: `# Where they are
 fedctl regions`,
-		make: func(c *call) action { return &regions{asking{call: c}} },
-	}
+	make: func(c *call) action { return &regions{asking{call: c}} },
 }
 
 func (c *regions) run(context.Context) error {

@@ -102,13 +102,12 @@ func unread(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-func restoreCommand() command {
-	return command{
-		name: "restore", args: "FILE", min: 1, max: 1,
-		what: "put a backup into the API of a federation",
-		long: "Put a backup into the API of the federation that it is of, which fedctl init has set up anew. The clusters go on meanwhile with what they have: nothing in them is deleted, or made twice. " +
-			"fedsync stays away until all of it is there.",
-		example: `# Into what init has set up
+var restoreCommand = command{
+	name: "restore", args: "FILE", min: 1, max: 1,
+	what: "put a backup into the API of a federation",
+	long: "Put a backup into the API of the federation that it is of, which fedctl init has set up anew. The clusters go on meanwhile with what they have: nothing in them is deleted, or made twice. " +
+		"fedsync stays away until all of it is there.",
+	example: `# Into what init has set up
 fedctl restore myfederation.backup --context myfederation
 
 # Is the file whole, and can it be restored?
@@ -116,6 +115,5 @@ fedctl restore myfederation.backup --context myfederation --dry-run
 
 # From what decrypts it
 fedctl restore - --context myfederation`,
-		make: func(c *call) action { return &restoring{reaching: newReaching(c)} },
-	}
+	make: func(c *call) action { return &restoring{reaching: newReaching(c)} },
 }

@@ -171,16 +171,14 @@ func holders(binding *kube.Object) (out []string) {
 	return out
 }
 
-func rightsCommand() command {
-	return command{
-		name: "rights",
-		what: "what fedns and fedsync may do in an API, by its live rules",
-		long: "Print what the service accounts in federation-system, and those of clusters that pull, may do in the API of a federation, or in a cluster: each rule that is bound to one of them, as it is there now. What every account of a cluster may is left out.",
-		example: `# In the federation's API
+var rightsCommand = command{
+	name: "rights",
+	what: "what fedns and fedsync may do in an API, by its live rules",
+	long: "Print what the service accounts in federation-system, and those of clusters that pull, may do in the API of a federation, or in a cluster: each rule that is bound to one of them, as it is there now. What every account of a cluster may is left out.",
+	example: `# In the federation's API
 fedctl rights --context myfederation
 
 # In a cluster
 fedctl rights --context gke_project_us-central1-a_gce-us-central1-a -o json`,
-		make: func(c *call) action { return &rightsOf{reaching: newReaching(c)} },
-	}
+	make: func(c *call) action { return &rightsOf{reaching: newReaching(c)} },
 }

@@ -116,7 +116,7 @@ func newRoot(env Env) *cobra.Command {
 	})
 	root.SetHelpCommand(helpCommand(root))
 	root.Flags().Bool("version", false, "print the version; fedctl version asks the server for its own, too")
-	for _, g := range groups() {
+	for _, g := range groups {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.about + ":"})
 		for _, k := range g.commands {
 			parent, name := root, k.name

@@ -131,15 +131,13 @@ func reason(x *report.ServiceShard) string {
 	return out
 }
 
-func servicesCommand() command {
-	return command{
-		name: "services",
-		what: "what is answered for, and how each cluster's shard of it stands",
-		example: `# All services
+var servicesCommand = command{
+	name: "services",
+	what: "what is answered for, and how each cluster's shard of it stands",
+	example: `# All services
 fedctl services
 
 # Those of a namespace of which a shard isn't up
 fedctl services --namespace mynamespace --unhealthy`,
-		make: func(c *call) action { return &services{asking: asking{call: c}} },
-	}
+	make: func(c *call) action { return &services{asking: asking{call: c}} },
 }

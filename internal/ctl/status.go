@@ -248,13 +248,12 @@ func (c *statusOf) sum(s summary, bad []placement) error {
 	return nil
 }
 
-func statusCommand() command {
-	return command{
-		name: "status",
-		args: "[NAMESPACE/KIND/NAME]",
-		what: "how the clusters and the objects of a federation stand, or one object",
-		long: "How the clusters of a federation stand and which of its objects aren't everywhere as they should be, or how one object stands in each cluster, as fedsync says. An object in no namespace is KIND/NAME, and so is one of the namespace that -n says.",
-		example: `# All in all
+var statusCommand = command{
+	name: "status",
+	args: "[NAMESPACE/KIND/NAME]",
+	what: "how the clusters and the objects of a federation stand, or one object",
+	long: "How the clusters of a federation stand and which of its objects aren't everywhere as they should be, or how one object stands in each cluster, as fedsync says. An object in no namespace is KIND/NAME, and so is one of the namespace that -n says.",
+	example: `# All in all
 fedctl status --context myfederation
 
 # One object
@@ -262,8 +261,7 @@ fedctl status --context myfederation shop/Deployment/web
 
 # Is all well?
 fedctl status --context myfederation --exit-code`,
-		max:      1,
-		proposes: (*shell).objects,
-		make:     func(c *call) action { return &statusOf{steering: steering{reaching: newReaching(c)}} },
-	}
+	max:      1,
+	proposes: (*shell).objects,
+	make:     func(c *call) action { return &statusOf{steering: steering{reaching: newReaching(c)}} },
 }

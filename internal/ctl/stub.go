@@ -36,13 +36,12 @@ func (c *stubbing) declare(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.remove, "remove", false, "take it out of the cluster of --context again")
 }
 
-func stubCommand() command {
-	return command{
-		name: "stub",
-		what: "what points a cluster's DNS, or a host's, at fedns",
-		long: "Prints what a resolver takes to ask fedns for a domain, and where it goes; with --apply writes it into a cluster's own DNS, in the place of what stub " +
-			"wrote before, and with --remove takes it out.",
-		example: `# For the Corefile of a cluster
+var stubCommand = command{
+	name: "stub",
+	what: "what points a cluster's DNS, or a host's, at fedns",
+	long: "Prints what a resolver takes to ask fedns for a domain, and where it goes; with --apply writes it into a cluster's own DNS, in the place of what stub " +
+		"wrote before, and with --remove takes it out.",
+	example: `# For the Corefile of a cluster
 fedctl stub --domain example.com --servers 192.0.2.53,198.51.100.53
 
 # With short names for its pods, written there
@@ -50,8 +49,7 @@ fedctl stub --domain example.com --servers 192.0.2.53 --federation myfederation 
 
 # For unbound on a host
 fedctl stub --domain example.com --servers 192.0.2.53 -o unbound`,
-		make: func(c *call) action { return &stubbing{reaching: newReaching(c)} },
-	}
+	make: func(c *call) action { return &stubbing{reaching: newReaching(c)} },
 }
 
 // writtenForms are those that a cluster's API can take.

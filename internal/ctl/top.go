@@ -260,11 +260,10 @@ func (c *top) clear() {
 	}
 }
 
-func topCommand() command {
-	return command{
-		name: "top",
-		what: "how many answers servers give, by service, scope and outcome, live",
-		example: `# Of the fedns on this host
+var topCommand = command{
+	name: "top",
+	what: "how many answers servers give, by service, scope and outcome, live",
+	example: `# Of the fedns on this host
 fedctl top
 
 # Of two, once, for programs
@@ -272,6 +271,5 @@ fedctl top --server http://192.0.2.1:8053 --server http://192.0.2.2:8053 --once 
 
 # Where only metrics can be had: by scope and outcome
 fedctl top --metrics http://192.0.2.1:9153/metrics`,
-		make: func(c *call) action { return &top{asking: asking{call: c}} },
-	}
+	make: func(c *call) action { return &top{asking: asking{call: c}} },
 }

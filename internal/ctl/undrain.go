@@ -232,17 +232,15 @@ func (m *motion) returned(ctx context.Context) error {
 	return nil
 }
 
-func undrainCommand() command {
-	return command{
-		name: "undrain", args: "SUBJECT", min: 1, max: 1,
-		what: "take back what was ordered about a subject",
-		long: "Take back what was ordered about a subject, by whichever order: in the file of overrides that the server reads, or with --context in a federation's API.",
-		example: `# In the file
+var undrainCommand = command{
+	name: "undrain", args: "SUBJECT", min: 1, max: 1,
+	what: "take back what was ordered about a subject",
+	long: "Take back what was ordered about a subject, by whichever order: in the file of overrides that the server reads, or with --context in a federation's API.",
+	example: `# In the file
 fedctl undrain cluster/gce-us-central1-a
 
 # In the API; its replicas come back first
 fedctl undrain cluster/gce-us-central1-a --context myfederation`,
-		proposes: (*shell).ordered,
-		make:     newUndrain,
-	}
+	proposes: (*shell).ordered,
+	make:     newUndrain,
 }

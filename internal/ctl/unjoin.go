@@ -218,16 +218,14 @@ func (c *unjoin) ask(ctx context.Context, whose v1alpha1.Settings, name string, 
 	}
 }
 
-func unjoinCommand() command {
-	return command{
-		name: "unjoin", args: "CLUSTER", min: 1, max: 1,
-		what: "take a cluster out, first of all out of the answers",
-		example: `# When no answer that names it can be remembered any more, what was made in it goes
+var unjoinCommand = command{
+	name: "unjoin", args: "CLUSTER", min: 1, max: 1,
+	what: "take a cluster out, first of all out of the answers",
+	example: `# When no answer that names it can be remembered any more, what was made in it goes
 fedctl unjoin gce-us-central1-a --context myfederation
 
 # What would be removed
 fedctl unjoin gce-us-central1-a --context myfederation --dry-run`,
-		proposes: (*shell).members,
-		make:     func(c *call) action { return &unjoin{reaching: newReaching(c)} },
-	}
+	proposes: (*shell).members,
+	make:     func(c *call) action { return &unjoin{reaching: newReaching(c)} },
 }
