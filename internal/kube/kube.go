@@ -299,6 +299,15 @@ func (a *API) Find(ctx context.Context, group, version, kind string) (Kind, erro
 	return k, fmt.Errorf("%s: %w", k, ErrNoKind)
 }
 
+// Has says whether an API serves a kind in its version.
+func (a *API) Has(ctx context.Context, k Kind) (bool, error) {
+	_, err := a.Find(ctx, k.Group, k.Version, k.Name)
+	if errors.Is(err, ErrNoKind) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Serves gives a version in which an API serves a kind; "": in none.
 func (a *API) Serves(ctx context.Context, group, kind string) (version string, err error) {
 	body, err := raw(a.rest.Get().AbsPath("/apis/" + group).Timeout(callTimeout).Do(ctx))

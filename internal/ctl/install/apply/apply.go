@@ -40,14 +40,16 @@ func Ours(o *kube.Object, federation string) bool {
 type Applied struct {
 	API        *kube.API
 	Federation string
-	made       []entry
+	made       []Named // that weren't there before
 }
 
-// An entry is an object that wasn't there before.
-type entry struct {
-	kind            kube.Kind
-	namespace, name string
+// A Named is an object by its name.
+type Named struct {
+	Kind            kube.Kind
+	Namespace, Name string
 }
+
+func (n Named) String() string { return kube.Title(n.Kind.Name, n.Namespace, n.Name) }
 
 // Mark writes the labels of what is the federation's.
 func Mark(o *kube.Object, federation string) {
@@ -72,7 +74,7 @@ func (l *Applied) Apply(ctx context.Context, o *kube.Object) (*kube.Object, erro
 // ApplyKind is Apply for kinds of one's own.
 func (l *Applied) ApplyKind(ctx context.Context, k kube.Kind, o *kube.Object) (*kube.Object, error) {
 	Mark(o, l.Federation)
-	what := title(k, o.GetNamespace(), o.GetName())
+	what := Named{k, o.GetNamespace(), o.GetName()}
 	live, err := l.API.Get(ctx, k, o.GetNamespace(), o.GetName())
 	switch {
 	case kube.Missing(err):
@@ -92,7 +94,7 @@ func (l *Applied) ApplyKind(ctx context.Context, k kube.Kind, o *kube.Object) (*
 
 // Record says that an object will be there that wasn't, whoever makes it.
 func (l *Applied) Record(k kube.Kind, namespace, name string) {
-	l.made = append(l.made, entry{k, namespace, name})
+	l.made = append(l.made, Named{k, namespace, name})
 }
 
 // Namespace sees to it that there is one. It belongs to no federation: several may
@@ -141,32 +143,47 @@ func (l *Applied) Rollback(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	var errs []error
-	for _, e := range slices.Backward(l.made) {
-		if e.kind == builtin.Namespaces {
-			if _, err := DeleteOwnedNamespace(ctx, l.API, e.name); err != nil {
-				errs = append(errs, err)
-			}
-			continue
+	for _, n := range slices.Backward(l.made) {
+		var err error
+		if n.Kind == builtin.Namespaces {
+			_, err = DeleteOwnedNamespace(ctx, l.API, n.Name)
+		} else {
+			err = DeleteOwned(ctx, l.API, l.Federation, n)
 		}
-		if err := DeleteOwned(ctx, l.API, e.kind, e.namespace, e.name, l.Federation); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, err)
 	}
 	l.made = nil
 	return errors.Join(errs...)
 }
 
-// DeleteOwned removes an object if it is the federation's.
-func DeleteOwned(ctx context.Context, api *kube.API, k kube.Kind, namespace, name, federation string) error {
-	live, err := api.Get(ctx, k, namespace, name)
-	if kube.Missing(err) || err == nil && !Ours(live, federation) {
-		return nil
+// Undo takes back what was made, the last of all first, where err says that something went wrong: to be deferred. help is
+// what removes what is left then, if anything is.
+func Undo(ctx context.Context, err *error, help string, all ...*Applied) {
+	if *err == nil {
+		return
 	}
-	if err == nil {
-		err = api.Delete(ctx, k, namespace, name, live.GetUID())
+	var left error
+	for _, l := range all {
+		left = errors.Join(left, l.Rollback(ctx))
 	}
-	if err != nil {
-		return fmt.Errorf("%s is left: %w", title(k, namespace, name), err)
+	if left != nil {
+		*err = advice.Errorf(help, "%w; and what was made couldn't all be removed: %w", *err, left)
+	}
+}
+
+// DeleteOwned removes those of some objects that are the federation's, one after the other until one can't be removed.
+func DeleteOwned(ctx context.Context, api *kube.API, federation string, all ...Named) error {
+	for _, n := range all {
+		live, err := api.Get(ctx, n.Kind, n.Namespace, n.Name)
+		if kube.Missing(err) || err == nil && !Ours(live, federation) {
+			continue
+		}
+		if err == nil {
+			err = api.Delete(ctx, n.Kind, n.Namespace, n.Name, live.GetUID())
+		}
+		if err != nil {
+			return fmt.Errorf("%s is left: %w", n, err)
+		}
 	}
 	return nil
 }
@@ -181,17 +198,10 @@ func DeleteAllOwned(ctx context.Context, api *kube.API, k kube.Kind, namespace, 
 	var errs []error
 	for _, o := range list {
 		if err := api.Delete(ctx, k, o.GetNamespace(), o.GetName(), o.GetUID()); err != nil {
-			errs = append(errs, fmt.Errorf("%s is left: %w", title(k, o.GetNamespace(), o.GetName()), err))
+			errs = append(errs, fmt.Errorf("%s is left: %w", Named{k, o.GetNamespace(), o.GetName()}, err))
 		}
 	}
 	return len(list), errors.Join(errs...)
-}
-
-func title(k kube.Kind, namespace, name string) string {
-	if namespace != "" {
-		name = namespace + "/" + name
-	}
-	return fmt.Sprintf("%s %s", k.Name, name)
 }
 
 // step is between two looks at an API that is to come to something by itself.

@@ -124,11 +124,11 @@ func TestRestore(t *testing.T) {
 	}
 	for _, o := range f.Objects {
 		if o.GetKind() == "Event" || o.GetKind() == "Placement" || o.GetName() == "waiting" || o.GetName() == v1alpha1.ConfigName {
-			t.Errorf("%s is in it", name(o))
+			t.Errorf("%s is in it", kube.TitleOf(o))
 		}
 	}
 	if o := f.Objects[len(f.Objects)-1]; o.GetKind() != "Cluster" {
-		t.Errorf("%s comes last", name(o))
+		t.Errorf("%s comes last", kube.TitleOf(o))
 	}
 	b, to := federation(t, "fed")
 	res, err := f.Restore(t.Context(), to, "test", quiet)

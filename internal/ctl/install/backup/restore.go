@@ -106,18 +106,11 @@ func (f *File) held(ctx context.Context, api *kube.API, whose v1alpha1.Settings)
 		for i := range all {
 			o := &all[i]
 			if s == nil || workload.Federated(workload.Key{FederatedKind: s, Namespace: o.GetNamespace(), Name: o.GetName()}, o.Object) {
-				out = append(out, name(o))
+				out = append(out, kube.TitleOf(o))
 			}
 		}
 	}
 	return out, nil
-}
-
-func name(o *kube.Object) string {
-	if o.GetNamespace() == "" {
-		return o.GetKind() + " " + o.GetName()
-	}
-	return o.GetKind() + " " + o.GetNamespace() + "/" + o.GetName()
 }
 
 // Restore puts a backup into the API of the federation that it is of. While it does, no
@@ -187,24 +180,24 @@ func (r *restore) all(ctx context.Context, say Waiter) (err error) {
 			now, rest = append(now, rest[0]), rest[1:]
 		}
 		for _, o := range now {
-			say(name(o))
+			say(kube.TitleOf(o))
 			if err := r.spaced(ctx, done, o); err != nil {
 				return err
 			}
 			if err := r.create(ctx, o); err != nil {
-				return fmt.Errorf("%s: %w", name(o), err)
+				return fmt.Errorf("%s: %w", kube.TitleOf(o), err)
 			}
 			done = o
 		}
 		for _, o := range now {
 			if err := r.finish(ctx, o); err != nil {
-				return fmt.Errorf("%s: %w", name(o), err)
+				return fmt.Errorf("%s: %w", kube.TitleOf(o), err)
 			}
 		}
 	}
 	for _, o := range slices.Backward(r.Objects) { // namespaces behind what is in them
 		if err := r.remove(ctx, o); err != nil {
-			return fmt.Errorf("%s: %w", name(o), err)
+			return fmt.Errorf("%s: %w", kube.TitleOf(o), err)
 		}
 	}
 	r.whose.Restoring = ""
@@ -219,7 +212,7 @@ func (r *restore) settings(ctx context.Context, say Waiter) error {
 			break
 		}
 		if err := r.create(ctx, o); err != nil {
-			return fmt.Errorf("%s: %w", name(o), err)
+			return fmt.Errorf("%s: %w", kube.TitleOf(o), err)
 		}
 	}
 	o := builtin.ConfigMaps.New(v1alpha1.System, v1alpha1.ConfigName)
@@ -302,12 +295,10 @@ func (r *restore) spaced(ctx context.Context, last, next *kube.Object) error {
 		last.GetName() < next.GetName() || !incomplete(r.made[last]) {
 		return nil
 	}
-	select {
-	case <-ctx.Done():
+	if !kube.Pause(ctx, time.Second) {
 		return context.Cause(ctx)
-	case <-time.After(time.Second):
-		return nil
 	}
+	return nil
 }
 
 // incomplete says whether an object was made by a restore, and not given all yet.

@@ -38,11 +38,11 @@ func reach(ctx context.Context, api *kube.API, before v1alpha1.Settings) (Reach,
 	if err != nil {
 		return All, fmt.Errorf("%s: %w", api.Server, err)
 	}
-	_, err = api.Find(ctx, builtin.Policies.Group, builtin.Policies.Version, builtin.Policies.Name)
+	policies, err := api.Has(ctx, builtin.Policies)
 	switch {
 	case !controlled:
 		return Hollow, nil
-	case isNoKind(err), before.Fedsync != nil && !before.Fedsync.SecretsByName:
+	case err == nil && !policies, before.Fedsync != nil && !before.Fedsync.SecretsByName:
 		return All, nil
 	case err != nil:
 		return All, fmt.Errorf("%s: %w", api.Server, err)
@@ -61,13 +61,22 @@ func bindings(kinds []kube.Kind) ([]*kube.Object, error) {
 	}
 	// Others are federated, and it is to mark them.
 	policy := out[slices.IndexFunc(out, func(o *kube.Object) bool { return o.GetKind() == builtin.Policies.Name })]
-	rules, _, err := unstructured.NestedSlice(policy.Object, "spec", "validations")
-	if err != nil {
+	if err := Relax(policy, v1alpha1.SecretsRole); err != nil {
 		return nil, fmt.Errorf("secrets.yaml: %w", err)
 	}
+	return out, nil
+}
+
+// Relax has a policy keep fedsync only from what gives itself other rights by the binding of that name: it is to write
+// other bindings, since they are federated.
+func Relax(policy *kube.Object, name string) error {
+	rules, _, err := unstructured.NestedSlice(policy.Object, "spec", "validations")
+	if err != nil {
+		return err
+	}
 	last := rules[len(rules)-1].(map[string]any)
-	last["expression"] = fmt.Sprintf("object.metadata.name != %q || %s", v1alpha1.SecretsRole, last["expression"])
-	return out, unstructured.SetNestedSlice(policy.Object, rules, "spec", "validations")
+	last["expression"] = fmt.Sprintf("object.metadata.name != %q || %s", name, last["expression"])
+	return unstructured.SetNestedSlice(policy.Object, rules, "spec", "validations")
 }
 
 // WithoutSecrets takes Secrets out of a role.
@@ -86,9 +95,7 @@ func Credentials(federation, name string) []*kube.Object {
 	both := []any{name, name + v1alpha1.WriterSuffix}
 	role := builtin.Roles.New(v1alpha1.System, name+v1alpha1.WriterSuffix)
 	role.Object["rules"] = []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"secrets"}, "resourceNames": both, "verbs": []any{"get", "list", "watch", "patch"}}}
-	binding := builtin.RoleBindings.New(v1alpha1.System, role.GetName())
-	binding.Object["roleRef"] = map[string]any{"apiGroup": builtin.Roles.Group, "kind": builtin.Roles.Name, "name": role.GetName()}
-	binding.Object["subjects"] = []any{map[string]any{"kind": builtin.ServiceAccounts.Name, "name": Fedsync, "namespace": v1alpha1.System}}
+	binding := kube.NewRoleBinding(v1alpha1.System, role.GetName(), builtin.Roles, role.GetName(), Fedsync)
 	for _, o := range []*kube.Object{role, binding} {
 		apply.Mark(o, federation)
 	}
@@ -120,7 +127,7 @@ func (c Settings) credentials(ctx context.Context, l *apply.Applied) error {
 
 // unbind takes from fedsync what it has given itself. The bindings go when Strip has taken off what holds them.
 func unbind(ctx context.Context, api *kube.API, federation string) error {
-	if err := apply.DeleteOwned(ctx, api, builtin.ClusterRoles, "", v1alpha1.SecretsRole, federation); err != nil {
+	if err := apply.DeleteOwned(ctx, api, federation, apply.Named{Kind: builtin.ClusterRoles, Name: v1alpha1.SecretsRole}); err != nil {
 		return err
 	}
 	all, err := api.ListWhere(ctx, builtin.RoleBindings, "", "metadata.name="+v1alpha1.SecretsRole)
@@ -129,24 +136,21 @@ func unbind(ctx context.Context, api *kube.API, federation string) error {
 	}
 	errs := []error{}
 	for i := range all {
-		errs = append(errs, apply.DeleteOwned(ctx, api, builtin.RoleBindings, all[i].GetNamespace(), v1alpha1.SecretsRole, federation))
+		errs = append(errs, apply.DeleteOwned(ctx, api, federation, apply.Named{Kind: builtin.RoleBindings, Namespace: all[i].GetNamespace(), Name: v1alpha1.SecretsRole}))
 	}
 	return errors.Join(errs...)
 }
 
 // unkeep removes the policies, that of clusters that pull too, where the API serves such.
 func unkeep(ctx context.Context, api *kube.API, federation string) error {
-	if _, err := api.Find(ctx, builtin.Policies.Group, builtin.Policies.Version, builtin.Policies.Name); isNoKind(err) {
-		return nil
-	} else if err != nil {
+	if has, err := api.Has(ctx, builtin.Policies); err != nil {
 		return fmt.Errorf("%s: %w", api.Server, err)
+	} else if !has {
+		return nil
 	}
-	for _, name := range []string{Fedsync + "." + v1alpha1.Group, v1alpha1.AgentsPolicy} {
-		for _, k := range []kube.Kind{builtin.PolicyBindings, builtin.Policies} {
-			if err := apply.DeleteOwned(ctx, api, k, "", name, federation); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	own := Fedsync + "." + v1alpha1.Group
+	return apply.DeleteOwned(ctx, api, federation, []apply.Named{
+		{Kind: builtin.PolicyBindings, Name: own}, {Kind: builtin.Policies, Name: own},
+		{Kind: builtin.PolicyBindings, Name: v1alpha1.AgentsPolicy}, {Kind: builtin.Policies, Name: v1alpha1.AgentsPolicy},
+	}...)
 }

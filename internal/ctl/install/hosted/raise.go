@@ -367,7 +367,7 @@ func Delete(ctx context.Context, api *kube.API, federation string) (kept string,
 	// Of these kinds a member has others there.
 	programs := Plan{Federation: federation}.programsName()
 	for _, k := range []kube.Kind{builtin.ConfigMaps, builtin.ServiceAccounts} {
-		errs = append(errs, apply.DeleteOwned(ctx, api, k, v1alpha1.System, programs, federation))
+		errs = append(errs, apply.DeleteOwned(ctx, api, federation, apply.Named{Kind: k, Namespace: v1alpha1.System, Name: programs}))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return "", err

@@ -75,7 +75,7 @@ func strip(ctx context.Context, api *kube.API, k kube.Kind, seen map[done]bool) 
 			err = unwish(ctx, api, k, o)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s %s carries fedsync's marks still: %w", k.Name, place(o), err))
+			errs = append(errs, fmt.Errorf("%s carries fedsync's marks still: %w", kube.Title(k.Name, o.GetNamespace(), o.GetName()), err))
 		}
 	}
 	return found, errors.Join(errs...)
@@ -135,16 +135,9 @@ func Sweep(ctx context.Context, api *kube.API) error {
 		}
 		for _, o := range slices.DeleteFunc(all, func(o kube.Object) bool { return !Ours(&o) || o.GetName() == v1alpha1.ConfigName }) {
 			if err := api.Delete(ctx, k, o.GetNamespace(), o.GetName(), o.GetUID()); err != nil {
-				errs = append(errs, fmt.Errorf("%s %s is left: %w", k.Name, place(&o), err))
+				errs = append(errs, fmt.Errorf("%s is left: %w", kube.Title(k.Name, o.GetNamespace(), o.GetName()), err))
 			}
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func place(o *kube.Object) string {
-	if o.GetNamespace() == "" {
-		return o.GetName()
-	}
-	return o.GetNamespace() + "/" + o.GetName()
 }

@@ -3,7 +3,6 @@ package membership
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,15 +80,8 @@ const drainReason = "unjoin"
 func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Result, err error) {
 	there := &apply.Applied{API: m.API, Federation: m.Federation}
 	home := &apply.Applied{API: m.Home, Federation: m.Federation}
-	defer func() {
-		if err == nil {
-			return
-		}
-		// The Cluster object goes before what it leads to.
-		if left := errors.Join(home.Rollback(ctx), there.Rollback(ctx)); left != nil {
-			err = advice.Errorf("fedctl unjoin "+m.Cluster+" --cluster-context CONTEXT removes it", "%w; and what was made couldn't all be removed: %w", err, left)
-		}
-	}()
+	// The Cluster object goes before what it leads to.
+	defer apply.Undo(ctx, &err, "fedctl unjoin "+m.Cluster+" --cluster-context CONTEXT removes it", home, there)
 	say("what may be done there")
 	identity, err := m.preflight(ctx)
 	if err != nil {
@@ -163,7 +155,7 @@ func (m *Member) Join(ctx context.Context, r Request, say func(string)) (res Res
 		case t.Expires.IsZero():
 			spare = v1alpha1.BoundTo(name)
 		}
-		if err := apply.DeleteOwned(ctx, m.API, builtin.Secrets, v1alpha1.System, spare, m.Federation); err != nil {
+		if err := apply.DeleteOwned(ctx, m.API, m.Federation, apply.Named{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: spare}); err != nil {
 			return res, err
 		}
 	}
@@ -195,7 +187,7 @@ func (m *Member) rights(ctx context.Context, r Request, kinds []kube.Kind) (may 
 	if r.NoSecrets != nil {
 		may.NoSecrets = *r.NoSecrets
 	}
-	may.Policies, err = servesPolicies(ctx, m.API)
+	may.Policies, err = m.API.Has(ctx, builtin.Policies)
 	return may, wide, err
 }
 

@@ -74,9 +74,7 @@ func (m *Member) Leave() []*kube.Object {
 	name := Reader(m.Cluster)
 	role := builtin.Roles.New(v1alpha1.System, name)
 	role.Object["rules"] = []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"secrets"}, "resourceNames": []any{name}, "verbs": []any{"get", "list", "watch"}}}
-	binding := builtin.RoleBindings.New(v1alpha1.System, name)
-	binding.Object["roleRef"] = map[string]any{"apiGroup": builtin.Roles.Group, "kind": builtin.Roles.Name, "name": name}
-	binding.Object["subjects"] = []any{map[string]any{"kind": builtin.ServiceAccounts.Name, "name": bootstrap.Fedns, "namespace": v1alpha1.System}}
+	binding := kube.NewRoleBinding(v1alpha1.System, name, builtin.Roles, name, bootstrap.Fedns)
 	for _, o := range []*kube.Object{role, binding} {
 		apply.Mark(o, m.Federation)
 	}

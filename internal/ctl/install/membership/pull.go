@@ -3,7 +3,6 @@ package membership
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/ctl/install/apply"
 	"github.com/fedns/fedns/internal/ctl/install/bootstrap"
+	"github.com/fedns/fedns/internal/ctl/install/token"
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/kube/kubeconfig"
 )
@@ -50,18 +50,7 @@ type Pulling struct {
 func (m *Member) Pull(ctx context.Context, r Pulling, say func(string)) (there []*kube.Object, res Result, err error) {
 	home := &apply.Applied{API: m.Home, Federation: m.Federation}
 	own := &apply.Applied{API: m.API, Federation: m.Federation}
-	defer func() {
-		if err == nil {
-			return
-		}
-		left := home.Rollback(ctx)
-		if m.API != nil {
-			left = errors.Join(left, own.Rollback(ctx))
-		}
-		if left != nil {
-			err = advice.Errorf("fedctl unjoin "+m.Cluster+" removes it", "%w; and what was made couldn't all be removed: %w", err, left)
-		}
-	}()
+	defer apply.Undo(ctx, &err, "fedctl unjoin "+m.Cluster+" removes it", home, own)
 	identity := ""
 	if m.API != nil {
 		say("what may be done there")
@@ -69,10 +58,10 @@ func (m *Member) Pull(ctx context.Context, r Pulling, say func(string)) (there [
 			return nil, res, err
 		}
 	}
-	if _, err := m.Home.Find(ctx, v1alpha1.Works.Group, v1alpha1.Works.Version, v1alpha1.Works.Name); errors.Is(err, kube.ErrNoKind) {
-		return nil, res, advice.Errorf("fedctl init again brings it", "the API of federation %s has no kind %s: it is of an older version", m.Federation, v1alpha1.Works.Name)
-	} else if err != nil {
+	if has, err := m.Home.Has(ctx, v1alpha1.Works); err != nil {
 		return nil, res, err
+	} else if !has {
+		return nil, res, advice.Errorf("fedctl init again brings it", "the API of federation %s has no kind %s: it is of an older version", m.Federation, v1alpha1.Works.Name)
 	}
 	live, err := m.Home.Get(ctx, v1alpha1.Clusters, "", m.Cluster)
 	if err != nil && !kube.Missing(err) {
@@ -137,7 +126,7 @@ func (m *Member) makePart(ctx context.Context, home *apply.Applied, r Pulling, i
 	if err != nil {
 		return nil, fmt.Errorf("part.yaml: %w", err)
 	}
-	if kept, err := servesPolicies(ctx, m.Home); err != nil {
+	if kept, err := m.Home.Has(ctx, builtin.Policies); err != nil {
 		return nil, err
 	} else if kept {
 		more, err := kube.Parse(agents)
@@ -172,12 +161,12 @@ func (m *Member) makePart(ctx context.Context, home *apply.Applied, r Pulling, i
 	if life == 0 {
 		life, bound = forever, ""
 	}
-	token, expires, err := m.Home.Token(ctx, namespace, v1alpha1.AgentName, life, bound)
+	value, expires, err := m.Home.Token(ctx, namespace, v1alpha1.AgentName, life, bound)
 	if err != nil {
 		return nil, fmt.Errorf("the token of service account %s/%s: %w", namespace, v1alpha1.AgentName, err)
 	}
 	res.Expires = expires
-	content, err := kubeconfig.ForToken(m.Federation, r.Federation, token)
+	content, err := kubeconfig.ForToken(m.Federation, r.Federation, value)
 	if err != nil {
 		return nil, err
 	}
@@ -209,40 +198,26 @@ func (m *Member) pullObjects(ctx context.Context, r Pulling) ([]*kube.Object, er
 
 // dropCredentials removes the Secrets with credentials of the cluster, and the rights to read them.
 func (m *Member) dropCredentials(ctx context.Context) error {
-	for _, x := range []struct {
-		kind kube.Kind
-		name string
-	}{
-		{builtin.RoleBindings, Reader(m.Cluster)}, {builtin.Roles, Reader(m.Cluster)},
-		{builtin.RoleBindings, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {builtin.Roles, Reader(m.Cluster) + v1alpha1.WriterSuffix},
-		{builtin.Secrets, Reader(m.Cluster) + v1alpha1.WriterSuffix}, {builtin.Secrets, Reader(m.Cluster)},
-	} {
-		if err := apply.DeleteOwned(ctx, m.Home, x.kind, v1alpha1.System, x.name, m.Federation); err != nil {
-			return err
-		}
-	}
-	return nil
+	reader := Reader(m.Cluster)
+	writer := reader + v1alpha1.WriterSuffix
+	return apply.DeleteOwned(ctx, m.Home, m.Federation, []apply.Named{
+		{Kind: builtin.RoleBindings, Namespace: v1alpha1.System, Name: reader}, {Kind: builtin.Roles, Namespace: v1alpha1.System, Name: reader},
+		{Kind: builtin.RoleBindings, Namespace: v1alpha1.System, Name: writer}, {Kind: builtin.Roles, Namespace: v1alpha1.System, Name: writer},
+		{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: writer}, {Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: reader},
+	}...)
 }
 
 // dropAccounts has all tokens that were given out of the cluster be worth nothing.
 func (m *Member) dropAccounts(ctx context.Context) error {
-	for _, x := range []struct {
-		kind            kube.Kind
-		namespace, name string
-	}{
-		{builtin.Secrets, v1alpha1.System, v1alpha1.BoundTo(m.writer())},
-		{builtin.Secrets, v1alpha1.System, m.writer() + "-token"},
-		{builtin.Secrets, v1alpha1.System, v1alpha1.BoundTo(m.reader())},
-		{builtin.Secrets, v1alpha1.System, m.reader() + "-token"},
-		{builtin.ClusterRoleBindings, "", m.reader()},
-		{builtin.ClusterRoles, "", m.reader()},
-		{builtin.ServiceAccounts, v1alpha1.System, m.reader()},
-	} {
-		if err := apply.DeleteOwned(ctx, m.API, x.kind, x.namespace, x.name, m.Federation); err != nil {
-			return err
-		}
-	}
-	return nil
+	return apply.DeleteOwned(ctx, m.API, m.Federation, []apply.Named{
+		{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: v1alpha1.BoundTo(m.writer())},
+		{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: token.Lasting(m.writer())},
+		{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: v1alpha1.BoundTo(m.reader())},
+		{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: token.Lasting(m.reader())},
+		{Kind: builtin.ClusterRoleBindings, Name: m.reader()},
+		{Kind: builtin.ClusterRoles, Name: m.reader()},
+		{Kind: builtin.ServiceAccounts, Namespace: v1alpha1.System, Name: m.reader()},
+	}...)
 }
 
 // dropPart removes what a cluster that pulls has in the federation's API: then its credential is worth nothing.
@@ -251,15 +226,13 @@ func (m *Member) dropPart(ctx context.Context) error {
 	if there, err := m.Home.Exists(ctx, builtin.Namespaces, "", namespace); err != nil || !there {
 		return err
 	}
-	for _, x := range []struct {
-		kind kube.Kind
-		name string
-	}{
-		{builtin.RoleBindings, v1alpha1.AgentName}, {builtin.Secrets, v1alpha1.BoundTo(v1alpha1.AgentName)}, {builtin.ServiceAccounts, v1alpha1.AgentName},
-		{v1alpha1.Agents, v1alpha1.AgentName}, {builtin.Leases, v1alpha1.AgentName},
-		{builtin.Roles, v1alpha1.AgentName}, {builtin.RoleBindings, bootstrap.Fedsync}, {builtin.Roles, bootstrap.Fedsync},
+	for _, n := range []apply.Named{
+		{Kind: builtin.RoleBindings, Name: v1alpha1.AgentName}, {Kind: builtin.Secrets, Name: v1alpha1.BoundTo(v1alpha1.AgentName)}, {Kind: builtin.ServiceAccounts, Name: v1alpha1.AgentName},
+		{Kind: v1alpha1.Agents, Name: v1alpha1.AgentName}, {Kind: builtin.Leases, Name: v1alpha1.AgentName},
+		{Kind: builtin.Roles, Name: v1alpha1.AgentName}, {Kind: builtin.RoleBindings, Name: bootstrap.Fedsync}, {Kind: builtin.Roles, Name: bootstrap.Fedsync},
 	} {
-		if err := apply.DeleteOwned(ctx, m.Home, x.kind, namespace, x.name, m.Federation); err != nil && !kube.Missing(err) {
+		n.Namespace = namespace
+		if err := apply.DeleteOwned(ctx, m.Home, m.Federation, n); err != nil && !kube.Missing(err) {
 			return err
 		}
 	}
@@ -281,15 +254,9 @@ func (m *Member) dropPart(ctx context.Context) error {
 
 // dropAgent removes what runs in a cluster that pulls, and leads to the federation.
 func (m *Member) dropAgent(ctx context.Context) error {
-	for _, x := range []struct {
-		kind kube.Kind
-		name string
-	}{{builtin.Deployments, m.writer()}, {builtin.Secrets, v1alpha1.PartSecret(m.Federation)}} {
-		if err := apply.DeleteOwned(ctx, m.API, x.kind, v1alpha1.System, x.name, m.Federation); err != nil {
-			return err
-		}
-	}
-	return nil
+	return apply.DeleteOwned(ctx, m.API, m.Federation,
+		apply.Named{Kind: builtin.Deployments, Namespace: v1alpha1.System, Name: m.writer()},
+		apply.Named{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: v1alpha1.PartSecret(m.Federation)})
 }
 
 // asPulled has objects that are made in a cluster be those of one that pulls: nobody reads it from elsewhere, and its

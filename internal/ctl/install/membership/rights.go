@@ -3,7 +3,6 @@ package membership
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,8 +83,8 @@ func (m *Member) Objects(r Rights) ([]*kube.Object, error) {
 			return nil, fmt.Errorf("policy.yaml: %w", err)
 		}
 		if slices.Contains(r.Kinds, builtin.RoleBindings) {
-			if err := m.relax(more); err != nil {
-				return nil, err
+			if err := bootstrap.Relax(more[0], m.writer()); err != nil {
+				return nil, fmt.Errorf("policy.yaml: %w", err)
 			}
 		}
 		// Before there is anything that it is to keep.
@@ -95,18 +94,6 @@ func (m *Member) Objects(r Rights) ([]*kube.Object, error) {
 		apply.Mark(o, m.Federation)
 	}
 	return out, nil
-}
-
-// relax has the policy keep fedsync only from what gives itself other rights by the binding of its
-// name: it is to write other bindings, since they are federated.
-func (m *Member) relax(policy []*kube.Object) error {
-	rules, _, err := unstructured.NestedSlice(policy[0].Object, "spec", "validations")
-	if err != nil {
-		return fmt.Errorf("policy.yaml: %w", err)
-	}
-	last := rules[len(rules)-1].(map[string]any)
-	last["expression"] = fmt.Sprintf("object.metadata.name != %q || %s", m.writer(), last["expression"])
-	return unstructured.SetNestedSlice(policy[0].Object, rules, "spec", "validations")
 }
 
 // named puts the federation's name where the rights leave room for it.
@@ -134,10 +121,7 @@ func rulesOf(role *kube.Object) []any {
 // space is the RoleBinding by which fedsync may write in a namespace. It makes them itself, but for
 // those of before.
 func (m *Member) space(namespace string) *kube.Object {
-	o := builtin.RoleBindings.New(namespace, m.writer())
-	o.Object["roleRef"] = map[string]any{"apiGroup": builtin.ClusterRoles.Group, "kind": builtin.ClusterRoles.Name, "name": v1alpha1.ObjectsRole(m.Federation)}
-	o.Object["subjects"] = []any{map[string]any{"kind": builtin.ServiceAccounts.Name, "name": m.writer(), "namespace": v1alpha1.System}}
-	return o
+	return kube.NewRoleBinding(namespace, m.writer(), builtin.ClusterRoles, v1alpha1.ObjectsRole(m.Federation), m.writer())
 }
 
 // inhabited are the namespaces in which a fedsync that could write in all of them has put something:
@@ -185,19 +169,10 @@ func (m *Member) before(ctx context.Context) (everywhere, noSecrets bool, err er
 // policyName is that of the policy, and of its binding.
 func (m *Member) policyName() string { return m.writer() + "." + v1alpha1.Group }
 
-// servesPolicies says whether an API serves ValidatingAdmissionPolicies, as those since Kubernetes 1.30 do.
-func servesPolicies(ctx context.Context, api *kube.API) (bool, error) {
-	_, err := api.Find(ctx, builtin.Policies.Group, builtin.Policies.Version, builtin.Policies.Name)
-	if errors.Is(err, kube.ErrNoKind) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // revoke takes from fedsync all that it may do, but for what it is.
 func (m *Member) revoke(ctx context.Context) error {
 	// Without the first it can't give itself the others again.
-	if err := apply.DeleteOwned(ctx, m.API, builtin.ClusterRoleBindings, "", m.writer(), m.Federation); err != nil {
+	if err := apply.DeleteOwned(ctx, m.API, m.Federation, apply.Named{Kind: builtin.ClusterRoleBindings, Name: m.writer()}); err != nil {
 		return err
 	}
 	// By name: where the cluster is the federation's API, too, that has others.
@@ -205,10 +180,9 @@ func (m *Member) revoke(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rolebindings: %w", err)
 	}
+	var names []apply.Named
 	for i := range all {
-		if err := apply.DeleteOwned(ctx, m.API, builtin.RoleBindings, all[i].GetNamespace(), m.writer(), m.Federation); err != nil {
-			return err
-		}
+		names = append(names, apply.Named{Kind: builtin.RoleBindings, Namespace: all[i].GetNamespace(), Name: m.writer()})
 	}
-	return nil
+	return apply.DeleteOwned(ctx, m.API, m.Federation, names...)
 }

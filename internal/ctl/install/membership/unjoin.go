@@ -151,7 +151,10 @@ func (m *Member) drain(ctx context.Context, f Leaving, say func(string)) error {
 		}
 	}
 	say(fmt.Sprintf("answers that name it to expire, until %s", time.Now().Add(f.Wait).Format(time.TimeOnly)))
-	return sleep(ctx, f.Wait)
+	if !kube.Pause(ctx, f.Wait) {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // dismiss deletes the Cluster object, and waits for whoever has a finalizer on it.
@@ -168,46 +171,29 @@ func (m *Member) retire(ctx context.Context) (kept string, err error) {
 	if err := m.dropAgent(ctx); err != nil {
 		return "", err
 	}
+	var all []apply.Named
 	for _, name := range []string{m.reader(), m.writer(), v1alpha1.ObjectsRole(m.Federation)} {
-		for _, x := range []struct {
-			kind            kube.Kind
-			namespace, name string
-		}{
-			{builtin.ClusterRoleBindings, "", name},
-			{builtin.RoleBindings, v1alpha1.System, name},
-			{builtin.Roles, v1alpha1.System, name},
-			{builtin.Secrets, v1alpha1.System, token.Lasting(name)},
-			{builtin.Secrets, v1alpha1.System, v1alpha1.BoundTo(name)},
-			{builtin.ServiceAccounts, v1alpha1.System, name},
-			{builtin.ClusterRoles, "", name},
-		} {
-			if err := apply.DeleteOwned(ctx, m.API, x.kind, x.namespace, x.name, m.Federation); err != nil {
-				return "", err
-			}
-		}
+		all = append(all,
+			apply.Named{Kind: builtin.ClusterRoleBindings, Name: name},
+			apply.Named{Kind: builtin.RoleBindings, Namespace: v1alpha1.System, Name: name},
+			apply.Named{Kind: builtin.Roles, Namespace: v1alpha1.System, Name: name},
+			apply.Named{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: token.Lasting(name)},
+			apply.Named{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: v1alpha1.BoundTo(name)},
+			apply.Named{Kind: builtin.ServiceAccounts, Namespace: v1alpha1.System, Name: name},
+			apply.Named{Kind: builtin.ClusterRoles, Name: name})
 	}
-	if served, err := servesPolicies(ctx, m.API); err != nil {
+	if err := apply.DeleteOwned(ctx, m.API, m.Federation, all...); err != nil {
+		return "", err
+	}
+	if served, err := m.API.Has(ctx, builtin.Policies); err != nil {
 		return "", err
 	} else if served {
-		for _, k := range []kube.Kind{builtin.PolicyBindings, builtin.Policies} {
-			if err := apply.DeleteOwned(ctx, m.API, k, "", m.policyName(), m.Federation); err != nil {
-				return "", err
-			}
+		if err := apply.DeleteOwned(ctx, m.API, m.Federation, apply.Named{Kind: builtin.PolicyBindings, Name: m.policyName()}, apply.Named{Kind: builtin.Policies, Name: m.policyName()}); err != nil {
+			return "", err
 		}
 	}
 	if m.API.Server == m.Home.Server {
 		return "", nil // the federation's own namespace
 	}
 	return apply.DeleteOwnedNamespace(ctx, m.API, v1alpha1.System)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -55,14 +55,12 @@ func Tokens(ctx context.Context, l *apply.Applied, accounts ...string) (map[stri
 		if missing = still; len(missing) == 0 || time.Now().After(end) {
 			break
 		}
-		select {
-		case <-time.After(fillStep):
-		case <-ctx.Done():
+		if !kube.Pause(ctx, fillStep) {
 			return nil, context.Cause(ctx)
 		}
 	}
 	for _, a := range missing {
-		if err := apply.DeleteOwned(ctx, l.API, builtin.Secrets, v1alpha1.System, Lasting(a), l.Federation); err != nil {
+		if err := apply.DeleteOwned(ctx, l.API, l.Federation, apply.Named{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: Lasting(a)}); err != nil {
 			return nil, err
 		}
 		t, err := Request(ctx, l.API, a)
@@ -95,7 +93,7 @@ func filled(ctx context.Context, l *apply.Applied, name string) (token string, s
 	}
 	token = string(kube.SecretData(s)["token"])
 	if token != "" && s.GetAnnotations()[ofUID] != string(account.GetUID()) {
-		return "", true, apply.DeleteOwned(ctx, l.API, builtin.Secrets, v1alpha1.System, Lasting(name), l.Federation)
+		return "", true, apply.DeleteOwned(ctx, l.API, l.Federation, apply.Named{Kind: builtin.Secrets, Namespace: v1alpha1.System, Name: Lasting(name)})
 	}
 	return token, false, nil
 }
