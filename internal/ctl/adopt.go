@@ -37,7 +37,6 @@ func (c *adopt) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer api.Close()
 	// What is made from now on is somebody's who knows of the federation, or of that name.
 	what := controller.Adopting{As: workload.Adoption(c.Now().UTC().Format(time.RFC3339))}
 	if err := c.subjects(ctx, api, &what); err != nil {

@@ -39,7 +39,6 @@ func (c *backups) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer api.Close()
 		f, err := backup.Take(ctx, api, c.Version, c.Now(), p.say)
 		if err != nil {
 			return err

@@ -104,12 +104,10 @@ func (c *checking) run(ctx context.Context) error {
 		}
 		worst := check.Worst(all)
 		if worst == check.Error && c.wait && c.Now().Before(end) {
-			select {
-			case <-ctx.Done():
+			if !kube.Pause(ctx, checkPause) {
 				return ctx.Err()
-			case <-time.After(checkPause):
-				continue
 			}
+			continue
 		}
 		if err := c.tellFindings(all); err != nil {
 			return err
@@ -133,11 +131,11 @@ func (c *checking) look(ctx context.Context) ([]check.Finding, error) {
 		if err := c.status.get(ctx, "clusters", nil, &clusters); err != nil {
 			return nil, err
 		}
-		services, err := c.services(ctx)
+		services, err := c.status.services(ctx, url.Values{})
 		if err != nil {
 			return nil, err
 		}
-		all = check.Status(&snap, &clusters, services)
+		all = check.Status(&snap, &clusters, services.Services)
 		if c.domain == "" {
 			domains = nil
 			for _, f := range snap.Federations {
@@ -148,7 +146,7 @@ func (c *checking) look(ctx context.Context) ([]check.Finding, error) {
 				}
 			}
 		}
-		for _, s := range services[:min(len(services), sample)] {
+		for _, s := range services.Services[:min(len(services.Services), sample)] {
 			names = append(names, bare(s.Global))
 		}
 	case errors.Is(err, errUnreachable):
@@ -175,19 +173,6 @@ func (c *checking) look(ctx context.Context) ([]check.Finding, error) {
 		all = append(all, found...)
 	}
 	return all, nil
-}
-
-func (c *checking) services(ctx context.Context) (all []report.Service, err error) {
-	for after := ""; ; {
-		var page report.Services
-		if err := c.status.get(ctx, "services", url.Values{"after": {after}}, &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Services...)
-		if after = page.Next; after == "" {
-			return all, nil
-		}
-	}
 }
 
 func (c *checking) delegations(ctx context.Context, domains, names []string) (all []check.Finding, err error) {
@@ -227,7 +212,6 @@ func (c *checking) objects(ctx context.Context) ([]check.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer api.Close()
 	a := check.API{Federation: whose.Federation, Now: c.Now(), Hosted: whose.Hosted}
 	if a.Certificates, err = certificates(ctx, api); err != nil {
 		return nil, err
@@ -335,7 +319,6 @@ func (c *checking) lookBefore(ctx context.Context) (all []check.Finding, err err
 	if err != nil {
 		return nil, err
 	}
-	defer there.Close()
 	home, whose, err := c.federation(ctx)
 	switch {
 	case errors.Is(err, bootstrap.ErrNone):
@@ -343,7 +326,6 @@ func (c *checking) lookBefore(ctx context.Context) (all []check.Finding, err err
 	case err != nil:
 		return nil, err
 	default:
-		defer home.Close()
 		all = append(all, check.Finding{Group: "api", Level: check.OK, Text: fmt.Sprintf("%s is the API of federation %s", home.Server, whose.Federation)})
 		found, err := rights(ctx, "api", home, membership.HomeRights())
 		if err != nil {

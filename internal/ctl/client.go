@@ -99,6 +99,22 @@ func (c *asking) fetch(ctx context.Context, what string, v url.Values, into any)
 	return nil
 }
 
+// services asks for all that v says, a page at a time; with an error, it gives those of the pages before.
+func (c *asking) services(ctx context.Context, v url.Values) (all report.Services, err error) {
+	all.Services = []report.Service{}
+	for {
+		var page report.Services
+		if err := c.get(ctx, "services", v, &page); err != nil {
+			return all, err
+		}
+		all.Serial, all.Total = page.Serial, page.Total
+		if all.Services = append(all.Services, page.Services...); page.Next == "" {
+			return all, nil
+		}
+		v.Set("after", page.Next)
+	}
+}
+
 // base is the server's URL.
 func (c *asking) base() string {
 	base := strings.TrimSuffix(c.server, "/")
@@ -121,6 +137,14 @@ func (c *call) print(v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// collect gives a text for each entry of a list.
+func collect[T any](all []T, text func(T) string) (out []string) {
+	for _, e := range all {
+		out = append(out, text(e))
+	}
+	return out
 }
 
 // heard prints an age.

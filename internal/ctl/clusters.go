@@ -48,11 +48,7 @@ func (c *clusters) run(ctx context.Context) error {
 		return c.follows(ctx, all)
 	}
 	if c.out.data() {
-		var names []string
-		for _, m := range all.Clusters {
-			names = append(names, "cluster/"+m.Cluster)
-		}
-		return c.put(c.out, all, names...)
+		return c.put(c.out, all, collect(all.Clusters, func(m report.Cluster) string { return "cluster/" + m.Cluster })...)
 	}
 	c.tabulate(c.rows(all.Clusters))
 	c.remarks(&all)

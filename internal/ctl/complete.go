@@ -126,11 +126,8 @@ func (s *shell) snapshot() (all []report.Federation) {
 	return slices.DeleteFunc(all, func(f report.Federation) bool { return only != "" && f.Federation != only })
 }
 
-func (s *shell) federations() (out []string) {
-	for _, f := range s.snapshot() {
-		out = append(out, f.Federation)
-	}
-	return out
+func (s *shell) federations() []string {
+	return collect(s.snapshot(), func(f report.Federation) string { return f.Federation })
 }
 
 func (s *shell) clusters() (out []string) {
@@ -154,34 +151,23 @@ func (s *shell) services(namespace string) []report.Service {
 	return all.Services
 }
 
-func (s *shell) namespaces() (out []string) {
+func (s *shell) namespaces() []string {
 	if s.flags.Lookup("context") != nil && s.flags.Lookup("server") == nil {
-		for _, p := range s.placements() {
-			out = append(out, p.Object.Namespace)
-		}
+		out := collect(s.placements(), func(p placement) string { return p.Object.Namespace })
 		return slices.DeleteFunc(out, func(name string) bool { return name == "" })
 	}
-	for _, x := range s.services("") {
-		out = append(out, x.Namespace)
-	}
-	return out
+	return collect(s.services(""), func(x report.Service) string { return x.Namespace })
 }
 
 // regions are those of the big clouds.
-func (s *shell) regions() (out []string) {
-	for _, r := range geo.Regions() {
-		out = append(out, r.Name)
-	}
-	return out
+func (s *shell) regions() []string {
+	return collect(geo.Regions(), func(r geo.RegionInfo) string { return r.Name })
 }
 
 // names are services as explain takes them: shortly, and by their kinds once that has begun.
 func (s *shell) names() (out []string) {
 	if strings.Contains(s.begun, "/") {
-		for _, x := range s.services(s.said("namespace")) {
-			out = append(out, named(&x))
-		}
-		return out
+		return collect(s.services(s.said("namespace")), named)
 	}
 	for _, x := range s.services(s.said("namespace")) {
 		switch {
@@ -320,7 +306,10 @@ func (s *shell) placements() []placement {
 
 // members are the clusters of a federation, as its API has them.
 func (s *shell) members() []string {
-	return inTime(s, func(api *kube.API) []string { return names(api.List(s, v1alpha1.Clusters, "", "")) })
+	return inTime(s, func(api *kube.API) []string {
+		all, _ := api.List(s, v1alpha1.Clusters, "", "")
+		return names(all)
+	})
 }
 
 // inTime asks the federation's API. It is given up in time even where a program that gives
@@ -329,12 +318,12 @@ func inTime[T any](s *shell, ask func(*kube.API) []T) []T {
 	found := make(chan []T, 1)
 	go func() {
 		c := s.reaching()
+		defer c.close()
 		api, _, err := c.open(c.chosen())
 		if err != nil {
 			found <- nil
 			return
 		}
-		defer api.Close()
 		found <- ask(api)
 	}()
 	select {
@@ -346,16 +335,10 @@ func inTime[T any](s *shell, ask func(*kube.API) []T) []T {
 }
 
 // adoptable are subjects of which all can be taken over.
-func (s *shell) adoptable() (out []string) {
-	for _, name := range s.members() {
-		out = append(out, "cluster/"+name)
-	}
-	return out
+func (s *shell) adoptable() []string {
+	return collect(s.members(), func(name string) string { return "cluster/" + name })
 }
 
-func names(list []kube.Object, _ error) (out []string) {
-	for i := range list {
-		out = append(out, list[i].GetName())
-	}
-	return out
+func names(all []kube.Object) []string {
+	return collect(all, func(o kube.Object) string { return o.GetName() })
 }

@@ -89,7 +89,6 @@ func (c *confirm) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer api.Close()
 	w, err := waits(ctx, api)
 	if err != nil {
 		return err

@@ -85,7 +85,6 @@ func (c *deinit) raze(ctx context.Context, name string, p *progress) (server str
 	if err != nil {
 		return "", nil, err
 	}
-	defer api.Close()
 	admin, err := hosted.Admin(ctx, api, name)
 	if err != nil && !kube.Missing(err) {
 		return "", nil, err
@@ -104,7 +103,6 @@ func (c *deinit) raze(ctx context.Context, name string, p *progress) (server str
 			if err != nil {
 				return "", nil, err
 			}
-			defer home.Close()
 			if err := c.empty(ctx, home, name); err != nil {
 				return "", nil, err
 			}
@@ -154,7 +152,6 @@ func (c *deinit) strike(ctx context.Context, name string, p *progress) (server s
 	if err != nil {
 		return "", nil, err
 	}
-	defer api.Close()
 	whose, err := bootstrap.Read(ctx, api)
 	if err != nil {
 		return "", nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/cli"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -78,7 +79,7 @@ func (c *drain) federated(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer m.end()
+	defer m.progress.end()
 	m.lenient = c.given["ttl"]
 	before, err := m.get(ctx)
 	if err != nil {
@@ -262,34 +263,22 @@ func (m *motion) withdrawn(ctx context.Context) error {
 // confirmed waits until every server that is there says in the API that it answers
 // nothing with the cluster any more.
 func (m *motion) confirmed(ctx context.Context) error {
-	err := m.progress.until(ctx, m.timeout, func(ctx context.Context) (bool, string, error) {
-		servers, err := serving(ctx, m.api, m.federation, m.Now())
-		switch {
-		case err != nil:
-			return false, "", err
-		case len(servers) == 0:
-			return false, errNobody.Error(), nil // one may come back
+	// One may come back.
+	err := m.await(ctx, errNobody.Error(), func(server v1alpha1.Server, c *v1alpha1.Cluster) (why string, err error) {
+		name := server.Name
+		switch s, said := c.Status.Servers[name]; {
+		case !said || s.Generation != c.Generation:
+			return mute(server, "hasn't said yet that it has the drain", m.Now()), nil
+		case s.State == v1alpha1.Overruled:
+			return "", advice.Errorf("fedctl undrain takes back what counts instead; then again", "server %s: %s", name, s.Message)
+		case s.State != v1alpha1.InForce:
+			return fmt.Sprintf("server %s: %s", name, s.Message), nil
+		case s.Answers > 0:
+			return fmt.Sprintf("server %s answers %s with it still", name, cli.Plural(int(s.Answers), "service")), nil
+		default:
+			m.board.ttl = max(m.board.ttl, time.Duration(s.TTLSeconds)*time.Second)
 		}
-		c, err := m.get(ctx)
-		if err != nil {
-			return false, "", err
-		}
-		for _, server := range servers {
-			name := server.Name
-			switch s, said := c.Status.Servers[name]; {
-			case !said || s.Generation != c.Generation:
-				return false, mute(server, "hasn't said yet that it has the drain", m.Now()), nil
-			case s.State == v1alpha1.Overruled:
-				return false, "", advice.Errorf("fedctl undrain takes back what counts instead; then again", "server %s: %s", name, s.Message)
-			case s.State != v1alpha1.InForce:
-				return false, fmt.Sprintf("server %s: %s", name, s.Message), nil
-			case s.Answers > 0:
-				return false, fmt.Sprintf("server %s answers %s with it still", name, cli.Plural(int(s.Answers), "service")), nil
-			default:
-				m.board.ttl = max(m.board.ttl, time.Duration(s.TTLSeconds)*time.Second)
-			}
-		}
-		return true, "", nil
+		return "", nil
 	})
 	if err != nil && m.lenient && ctx.Err() == nil {
 		fmt.Fprintf(m.Stderr, "%v; going on without it, as --ttl says\n", err)
@@ -324,12 +313,8 @@ func (m *motion) evacuate(ctx context.Context, ttl time.Duration) (after time.Ti
 func (m *motion) leave(ctx context.Context, after time.Time, out *departure) error {
 	if wait := after.Sub(m.Now()); wait > 0 {
 		m.progress.say(fmt.Sprintf("it is in no answer any more; until %s the last one may be remembered", after.Format(time.RFC3339)))
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		select {
-		case <-ctx.Done():
+		if !kube.Pause(ctx, wait) {
 			return errInterrupted
-		case <-t.C:
 		}
 	}
 	return m.follow(ctx, func(r *v1alpha1.Replicas) (bool, string) {

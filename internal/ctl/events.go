@@ -168,9 +168,7 @@ func (c *asking) follow(ctx context.Context, v url.Values, take func(kind, data 
 		case err != nil:
 			c.hint(fmt.Sprintf("server %s is asked again", c.server))
 		}
-		select {
-		case <-time.After(again):
-		case <-ctx.Done():
+		if !kube.Pause(ctx, again) {
 			return nil
 		}
 	}

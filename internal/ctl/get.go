@@ -26,7 +26,6 @@ func (c *getClusters) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer api.Close()
 	if c.out.data() {
 		list, err := api.List(ctx, v1alpha1.Clusters, "", "")
 		if err != nil {

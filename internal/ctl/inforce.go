@@ -13,6 +13,7 @@ import (
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/report"
 	"github.com/fedns/fedns/internal/inputfile"
+	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/override"
 )
 
@@ -98,20 +99,9 @@ func (c *editing) read(ctx context.Context, t target) error {
 			}
 			return advice.Errorf("give the federation one in the Corefile: overrides FILE", "%s %w: server %s has none", t.path, errElsewhere, c.server)
 		}
-		if err := pause(ctx, interval); err != nil {
-			return err
+		if !kube.Pause(ctx, interval) {
+			return errInterrupted
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	clock := time.NewTimer(d)
-	defer clock.Stop()
-	select {
-	case <-ctx.Done():
-		return errInterrupted
-	case <-clock.C:
-		return nil
 	}
 }
 
@@ -155,23 +145,20 @@ func (c *editing) follows(ctx context.Context, t target, holds func(inForce []st
 		if time.Since(began) > inForceTime {
 			return why
 		}
-		if err := pause(ctx, interval); err != nil {
-			return fmt.Errorf("whether it is in force isn't known: %w", err)
+		if !kube.Pause(ctx, interval) {
+			return fmt.Errorf("whether it is in force isn't known: %w", errInterrupted)
 		}
 	}
 }
 
 // inForce are the orders that a server goes by. One of an older version tells those
 // that stand in its file.
-func inForce(f report.Federation) (out []string) {
+func inForce(f report.Federation) []string {
 	list := f.InForce
 	if list == nil {
 		list = f.Overrides
 	}
-	for _, o := range list {
-		out = append(out, spelled(o))
-	}
-	return out
+	return collect(list, spelled)
 }
 
 // spelled is an order as a file of overrides has it.

@@ -2,7 +2,6 @@ package ctl
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -167,7 +166,6 @@ func (c *initialize) raise(ctx context.Context, law bootstrap.Settings, p *progr
 	if err != nil {
 		return err
 	}
-	defer api.Close()
 	if err := c.asBefore(ctx, api); err != nil {
 		return err
 	}
@@ -180,19 +178,11 @@ func (c *initialize) raise(ctx context.Context, law bootstrap.Settings, p *progr
 	}
 	there := &apply.Applied{API: api, Federation: law.Federation}
 	inside := &apply.Applied{Federation: law.Federation}
-	defer func() {
-		if err == nil {
-			return
-		}
-		p.say("what was made to be removed")
-		var left error
-		if before != nil && inside.API != nil { // else it goes with its API
-			left = inside.Rollback(ctx)
-		}
-		if left = errors.Join(left, there.Rollback(ctx)); left != nil {
-			err = advice.Errorf("fedctl deinit "+law.Federation+" --host-cluster-context "+c.hostName+" --yes --force removes it", "%w; and what was made couldn't all be removed: %w", err, left)
-		}
-	}()
+	made := []*apply.Applied{there}
+	if before != nil { // else what is inside goes with its API
+		made = []*apply.Applied{inside, there}
+	}
+	defer c.undo(ctx, &err, "fedctl deinit "+law.Federation+" --host-cluster-context "+c.hostName+" --yes --force removes it", made...)
 	admin, err := c.plan.Create(ctx, there, c.Now(), p.say)
 	if err != nil {
 		return err
@@ -201,7 +191,6 @@ func (c *initialize) raise(ctx context.Context, law bootstrap.Settings, p *progr
 	if err != nil {
 		return err
 	}
-	defer own.Close()
 	inside.API = own
 	if c.rotate {
 		if err := c.plan.Rotate(ctx, there, own, admin, p.say); err != nil {
@@ -269,22 +258,21 @@ func (c *initialize) adopt(ctx context.Context, law bootstrap.Settings, p *progr
 	if err != nil {
 		return err
 	}
-	defer api.Close()
 	l := &apply.Applied{API: api, Federation: law.Federation}
-	defer func() {
-		if err == nil {
-			return
-		}
-		p.say("what was made to be removed")
-		if left := l.Rollback(ctx); left != nil {
-			err = advice.Errorf("fedctl init again, or fedctl deinit, takes it from there", "%w; and what was made couldn't all be removed: %w", err, left)
-		}
-	}()
+	defer c.undo(ctx, &err, "fedctl init again, or fedctl deinit, takes it from there", l)
 	tokens, err := law.Install(ctx, l, p.say)
 	if err != nil {
 		return err
 	}
 	return c.finish(ctx, law, l, cut.Content, tokens, law.Federation)
+}
+
+// undo is apply.Undo, and says what is waited for.
+func (c *initialize) undo(ctx context.Context, err *error, help string, made ...*apply.Applied) {
+	if *err != nil {
+		c.progress().say("what was made to be removed")
+	}
+	apply.Undo(ctx, err, help, made...)
 }
 
 // finish writes the programs' kubeconfigs, and then the operator's: a context is

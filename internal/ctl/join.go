@@ -113,7 +113,6 @@ func (c *join) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer home.Close()
 		if c.pull {
 			return c.pulls(ctx, home, whose, name, r, p)
 		}
@@ -121,7 +120,6 @@ func (c *join) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer api.Close()
 		if err := c.reachable(cut); err != nil {
 			return err
 		}
@@ -173,7 +171,6 @@ func (c *join) pulls(ctx context.Context, home *kube.API, whose v1alpha1.Setting
 		if err != nil {
 			return advice.Errorf("--manifests prints what the cluster needs, for who administers it", "%w", err)
 		}
-		defer api.Close()
 		m.API = api
 		if r.Kinds, _, err = bootstrap.Served(ctx, api, r.Kinds); err != nil {
 			return err

@@ -87,19 +87,39 @@ func (c *moving) begin(ctx context.Context, cluster string) (*motion, error) {
 	return m, nil
 }
 
-func (m *motion) end() {
-	m.progress.end()
-	m.api.Close()
-}
-
 // stays adds what holds after something went wrong.
 func (m *motion) stays(err error) error {
+	return advice.Errorf(also(err, "the cluster stays drained: fedctl drain again goes on, fedctl undrain takes it back"), "%w", err)
+}
+
+// also is the hint of an error, and another one.
+func also(err error, help string) string {
 	var h *advice.Error
-	help := "the cluster stays drained: fedctl drain again goes on, fedctl undrain takes it back"
 	if errors.As(err, &h) && h.Hint != "" {
-		help = h.Hint + "; " + help
+		return h.Hint + "; " + help
 	}
-	return advice.Errorf(help, "%w", err)
+	return help
+}
+
+// await waits until look finds nothing to wait for any more in any server that is there and what it says in the Cluster
+// object. nobody is why it is waited for while there is none; "": it isn't.
+func (m *motion) await(ctx context.Context, nobody string, look func(v1alpha1.Server, *v1alpha1.Cluster) (why string, err error)) error {
+	return m.progress.until(ctx, m.timeout, func(ctx context.Context) (bool, string, error) {
+		servers, err := serving(ctx, m.api, m.federation, m.Now())
+		if err != nil || len(servers) == 0 && nobody != "" {
+			return false, nobody, err
+		}
+		c, err := m.get(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		for _, server := range servers {
+			if why, err := look(server, c); why != "" || err != nil {
+				return false, why, err
+			}
+		}
+		return true, "", nil
+	})
 }
 
 // get reads the Cluster object.
@@ -111,15 +131,7 @@ func (m *motion) get(ctx context.Context) (*v1alpha1.Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster %s: %w", m.cluster, err)
 	}
-	text, err := o.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	c := &v1alpha1.Cluster{}
-	if err := json.Unmarshal(text, c); err != nil {
-		return nil, fmt.Errorf("cluster %s: %w", m.cluster, err)
-	}
-	return c, nil
+	return clusterOf(o)
 }
 
 func (m *motion) known(ctx context.Context) string {
@@ -127,11 +139,7 @@ func (m *motion) known(ctx context.Context) string {
 	if err != nil || len(all) == 0 {
 		return "fedctl get clusters lists them"
 	}
-	var names []string
-	for i := range all {
-		names = append(names, all[i].GetName())
-	}
-	return "known: " + strings.Join(names, ", ")
+	return "known: " + strings.Join(names(all), ", ")
 }
 
 // An amendment is a change to a Cluster object: to its drain and its mark, where they are said.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedns/fedns/internal/advice"
@@ -37,7 +36,6 @@ func (c *getObjects) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer api.Close()
 	all, err := placementsOf(ctx, api)
 	if err != nil {
 		return err
@@ -86,11 +84,11 @@ func placementsOf(ctx context.Context, api *kube.API) ([]placement, error) {
 	for i := range list {
 		o := &list[i]
 		o.SetManagedFields(nil)
-		p := placement{whole: o}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &p.Placement); err != nil {
+		p, err := kube.As[v1alpha1.Placement](o)
+		if err != nil {
 			return nil, fmt.Errorf("what is told of %s/%s: %w", o.GetNamespace(), o.GetName(), err)
 		}
-		all = append(all, p)
+		all = append(all, placement{p, o})
 	}
 	slices.SortFunc(all, func(a, b placement) int {
 		x, y := a.Object, b.Object
@@ -99,11 +97,8 @@ func placementsOf(ctx context.Context, api *kube.API) ([]placement, error) {
 	return all, nil
 }
 
-func subjectsOf(all []placement) (out []string) {
-	for _, p := range all {
-		out = append(out, p.Object.String())
-	}
-	return out
+func subjectsOf(all []placement) []string {
+	return collect(all, func(p placement) string { return p.Object.String() })
 }
 
 // objectTable is a line for each object, or one for each of its clusters.

@@ -405,11 +405,7 @@ var errSilent = errors.New("says nothing about it")
 
 func (c *editing) told(removed []override.Order) error {
 	if c.out.data() {
-		var names []string
-		for _, o := range removed {
-			names = append(names, o.Subject.String())
-		}
-		return c.put(c.out, reports(removed, c.Now()), names...)
+		return c.putOrders(removed)
 	}
 	for _, o := range removed {
 		c.printf("%s: taken back\n", o)
@@ -427,10 +423,11 @@ func about(lines []line) (subjects []string) {
 	return subjects
 }
 
-func reports(list []override.Order, now time.Time) []report.Order {
+// putOrders prints orders as data.
+func (c *editing) putOrders(all []override.Order) error {
 	out := []report.Order{}
-	for _, o := range list {
-		out = append(out, report.OrderOf(o, now))
+	for _, o := range all {
+		out = append(out, report.OrderOf(o, c.Now()))
 	}
-	return out
+	return c.put(c.out, out, collect(all, func(o override.Order) string { return o.Subject.String() })...)
 }

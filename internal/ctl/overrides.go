@@ -3,7 +3,6 @@ package ctl
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -145,7 +144,7 @@ func (s *survey) api(ctx context.Context, b *board) error {
 		if p.Spec.Until != nil {
 			o.Until = p.Spec.Until.UTC()
 		}
-		at := s.add(o, "order/"+p.name)
+		at := s.add(o, "order/"+p.Name)
 		if wrong != nil {
 			at.Subject = p.Spec.Subject
 		}
@@ -347,11 +346,7 @@ func (c *overrides) run(ctx context.Context) error {
 	switch {
 	case failed != nil && len(all) == 0:
 	case c.out.data():
-		var subjects []string
-		for _, o := range all {
-			subjects = append(subjects, o.Subject)
-		}
-		if err := c.put(c.out, append([]*standing{}, all...), subjects...); err != nil {
+		if err := c.put(c.out, append([]*standing{}, all...), collect(all, func(o *standing) string { return o.Subject })...); err != nil {
 			return err
 		}
 	case len(all) == 0:
@@ -370,7 +365,6 @@ func (c *overrides) askAPI(ctx context.Context, s *survey) error {
 	if err != nil {
 		return err
 	}
-	defer b.Close()
 	return s.api(ctx, b)
 }
 
@@ -452,7 +446,6 @@ func (c *overrides) pruned(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer b.Close()
 		gone, err := b.prune(ctx, now, true)
 		if err != nil {
 			return err
@@ -487,11 +480,7 @@ func (c *overrides) pruned(ctx context.Context) error {
 	case err != nil:
 		return err
 	case c.out.data():
-		var names []string
-		for _, o := range gone {
-			names = append(names, o.Subject.String())
-		}
-		return c.put(c.out, reports(gone, now), names...)
+		return c.putOrders(gone)
 	case len(gone) == 0:
 		c.printf("no order in %s has expired\n", t.path)
 	}
@@ -513,10 +502,10 @@ func (b *board) prune(ctx context.Context, now time.Time, all bool) (gone []stri
 		if o.Spec.Until == nil || now.Before(o.Spec.Until.Time) || !all && !o.Spec.DryRun {
 			continue
 		}
-		if err := b.Delete(ctx, v1alpha1.Orders, "", o.name, o.UID); err != nil && !kube.Missing(err) {
-			return gone, fmt.Errorf("order %s: %w", o.name, err)
+		if err := b.Delete(ctx, v1alpha1.Orders, "", o.Name, o.UID); err != nil && !kube.Missing(err) {
+			return gone, fmt.Errorf("order %s: %w", o.Name, err)
 		}
-		gone = append(gone, "order/"+o.name)
+		gone = append(gone, "order/"+o.Name)
 	}
 	if !all {
 		return gone, nil
@@ -558,15 +547,11 @@ func drainOf(c *v1alpha1.Cluster) override.Order {
 
 // clusterOf reads a Cluster object.
 func clusterOf(o *kube.Object) (*v1alpha1.Cluster, error) {
-	c := &v1alpha1.Cluster{}
-	text, err := o.MarshalJSON()
-	if err == nil {
-		err = json.Unmarshal(text, c)
-	}
+	c, err := kube.As[v1alpha1.Cluster](o)
 	if err != nil {
 		return nil, fmt.Errorf("cluster %s: %w", o.GetName(), err)
 	}
-	return c, nil
+	return &c, nil
 }
 
 // columns is how wide text is set where nobody says how wide it may be.

@@ -55,7 +55,6 @@ func (c *pageOf) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer api.Close()
 	if c.pod == "" {
 		all, err := api.List(ctx, builtin.Pods, c.namespace, c.selector)
 		if err != nil {

@@ -88,7 +88,6 @@ func (c *previewing) preview(ctx context.Context, adopting controller.Adopting) 
 		return none, err
 	}
 	whose, err := c.settings(ctx, api)
-	api.Close()
 	if err != nil {
 		return none, err
 	}

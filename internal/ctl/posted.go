@@ -3,7 +3,6 @@ package ctl
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -60,13 +59,6 @@ func (c *posting) run(ctx context.Context) error {
 	return c.order.run(ctx)
 }
 
-// A postedOrder is an Order with its name.
-type postedOrder struct {
-	name string
-	uid  string
-	v1alpha1.Order
-}
-
 // A board is where the orders of a federation are, and who goes by them.
 type board struct {
 	*kube.API
@@ -82,11 +74,8 @@ func (c *steering) board(ctx context.Context) (*board, error) {
 		return nil, err
 	}
 	b := &board{API: api, progress: c.progress(), federation: c.federation}
-	if b.live, err = serving(ctx, api, b.federation, c.Now()); err != nil {
-		api.Close()
-		return nil, err
-	}
-	return b, nil
+	b.live, err = serving(ctx, api, b.federation, c.Now())
+	return b, err
 }
 
 // serving are the servers that say in the API that they follow a federation.
@@ -105,7 +94,7 @@ func serving(ctx context.Context, api *kube.API, federation string, now time.Tim
 }
 
 // orders are those of the API, as they were made.
-func (b *board) orders(ctx context.Context) (out []postedOrder, err error) {
+func (b *board) orders(ctx context.Context) (out []v1alpha1.Order, err error) {
 	all, err := b.List(ctx, v1alpha1.Orders, "", "")
 	if kube.Missing(err) {
 		return nil, advice.Errorf("fedctl init again adds them", "%s has no Orders", b.Server)
@@ -114,17 +103,13 @@ func (b *board) orders(ctx context.Context) (out []postedOrder, err error) {
 		return nil, fmt.Errorf("orders: %w", err)
 	}
 	for i := range all {
-		o := postedOrder{name: all[i].GetName(), uid: string(all[i].GetUID())}
-		text, err := all[i].MarshalJSON()
-		if err == nil {
-			err = json.Unmarshal(text, &o.Order)
-		}
+		o, err := kube.As[v1alpha1.Order](&all[i])
 		if err != nil {
-			return nil, fmt.Errorf("order %s: %w", o.name, err)
+			return nil, fmt.Errorf("order %s: %w", all[i].GetName(), err)
 		}
 		out = append(out, o)
 	}
-	slices.SortStableFunc(out, func(a, b postedOrder) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	slices.SortStableFunc(out, func(a, b v1alpha1.Order) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	return out, nil
 }
 
@@ -167,15 +152,15 @@ func (b *board) make(ctx context.Context, o override.Order, dry bool) (made *kub
 
 // give makes an Order that comes after those before. Of two that were made in one
 // second, the last by name does: the names are chance, and so it may take another try.
-func (b *board) give(ctx context.Context, o override.Order, before []postedOrder) (name string, err error) {
+func (b *board) give(ctx context.Context, o override.Order, before []v1alpha1.Order) (name string, err error) {
 	err = wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
 		made, err := b.make(ctx, o, false)
 		if err != nil {
 			return false, err
 		}
 		at := made.GetCreationTimestamp()
-		if !slices.ContainsFunc(before, func(p postedOrder) bool {
-			return !p.Spec.DryRun && !p.CreationTimestamp.Time.Before(at.Time) && p.name > made.GetName()
+		if !slices.ContainsFunc(before, func(p v1alpha1.Order) bool {
+			return !p.Spec.DryRun && !p.CreationTimestamp.Time.Before(at.Time) && p.Name > made.GetName()
 		}) {
 			name = made.GetName()
 			return true, nil
@@ -209,11 +194,7 @@ func (b *board) await(ctx context.Context, now func() time.Time, said func(v1alp
 			if err != nil {
 				return false, "", fmt.Errorf("order %s: %w", name, err)
 			}
-			var is v1alpha1.Order
-			text, err := o.MarshalJSON()
-			if err == nil {
-				err = json.Unmarshal(text, &is)
-			}
+			is, err := kube.As[v1alpha1.Order](o)
 			if err != nil {
 				return false, "", fmt.Errorf("order %s: %w", name, err)
 			}
@@ -285,7 +266,6 @@ func (c *order) post(ctx context.Context, to *steering) error {
 	if err != nil {
 		return err
 	}
-	defer b.Close()
 	what := fmt.Sprintf("%s %s", o.Action, o.Subject)
 	if len(b.live) == 0 && !c.force {
 		return advice.Errorf("its Corefile needs a `registry`, and it the rights that fedctl init gives; --force orders it for those that come", "%s: no server says that it follows federation %s", what, b.federation)
@@ -317,8 +297,8 @@ func (c *order) post(ctx context.Context, to *steering) error {
 	}
 	for _, old := range before {
 		if old.Spec.Subject == o.Subject.String() && !old.Spec.DryRun && (old.Spec.Action == "Failback") == (o.Action == override.Failback) {
-			if err := b.Delete(ctx, v1alpha1.Orders, "", old.name, ""); err != nil {
-				return fmt.Errorf("order %s, which was before, stays: %w", old.name, err)
+			if err := b.Delete(ctx, v1alpha1.Orders, "", old.Name, ""); err != nil {
+				return fmt.Errorf("order %s, which was before, stays: %w", old.Name, err)
 			}
 		}
 	}
@@ -334,7 +314,7 @@ func (b *board) takeDown(ctx context.Context, now func() time.Time, sub override
 	}
 	for _, o := range all {
 		if o.Spec.Subject == sub.String() && !o.Spec.DryRun {
-			taken = append(taken, o.name)
+			taken = append(taken, o.Name)
 		}
 	}
 	for _, name := range taken {

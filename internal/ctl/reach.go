@@ -23,12 +23,13 @@ import (
 // flags that say which.
 type reaching struct {
 	*call
-	flags *genericclioptions.ConfigFlags
+	flags  *genericclioptions.ConfigFlags
+	opened []*kube.API
 }
 
 func newReaching(c *call) reaching {
 	all := genericclioptions.NewConfigFlags(false)
-	return reaching{c, &genericclioptions.ConfigFlags{
+	return reaching{call: c, flags: &genericclioptions.ConfigFlags{
 		KubeConfig: all.KubeConfig, Context: all.Context, ClusterName: all.ClusterName, AuthInfoName: all.AuthInfoName,
 		Impersonate: all.Impersonate, ImpersonateUID: all.ImpersonateUID, ImpersonateGroup: all.ImpersonateGroup, Timeout: all.Timeout,
 	}}
@@ -91,7 +92,18 @@ func (c *reaching) reach(content []byte) (*kube.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return kube.Open(kube.Config{Content: content, Agent: "fedctl/" + c.Version, Timeout: timeout, Wrap: func(t http.RoundTripper) http.RoundTripper { return &patient{c.call, t} }})
+	api, err := kube.Open(kube.Config{Content: content, Agent: "fedctl/" + c.Version, Timeout: timeout, Wrap: func(t http.RoundTripper) http.RoundTripper { return &patient{c.call, t} }})
+	if err == nil {
+		c.opened = append(c.opened, api)
+	}
+	return api, err
+}
+
+// close lets go of all APIs that were reached, when the command has ended.
+func (c *reaching) close() {
+	for _, api := range c.opened {
+		api.Close()
+	}
 }
 
 // requestTimeout reads the flag as kubectl does: a number alone is one of seconds.
@@ -114,11 +126,7 @@ func (c *reaching) federation(ctx context.Context) (*kube.API, v1alpha1.Settings
 		return nil, v1alpha1.Settings{}, err
 	}
 	whose, err := bootstrap.Read(ctx, api)
-	if err != nil {
-		api.Close()
-		return nil, whose, err
-	}
-	return api, whose, nil
+	return api, whose, err
 }
 
 // label is what federations are called: it is one in every name.
@@ -173,7 +181,7 @@ func (c *call) render(out output, objects []*kube.Object) error {
 		return c.putObjects(out, objects)
 	}
 	for _, o := range objects {
-		c.printf("would make %s\n", titled(o))
+		c.printf("would make %s\n", kube.TitleOf(o))
 	}
 	return nil
 }
@@ -188,7 +196,7 @@ func (c *call) foretold(where string, r *kube.Rehearsal, out output) error {
 			list []*kube.Object
 		}{{"change", r.Changed()}, {"remove", r.Removed()}} {
 			for _, o := range x.list {
-				c.printf("would %s %s, in %s\n", x.verb, titled(o), where)
+				c.printf("would %s %s, in %s\n", x.verb, kube.TitleOf(o), where)
 				lines++
 			}
 		}
@@ -200,13 +208,6 @@ func (c *call) foretold(where string, r *kube.Rehearsal, out output) error {
 		c.printf("# To be removed from %s:\n", where)
 	}
 	return c.render(out, r.Removed())
-}
-
-func titled(o *kube.Object) string {
-	if ns := o.GetNamespace(); ns != "" {
-		return o.GetKind() + " " + ns + "/" + o.GetName()
-	}
-	return o.GetKind() + " " + o.GetName()
 }
 
 // formatted makes sure that -o is said of what a dry run prints.

@@ -21,11 +21,7 @@ fedctl regions`,
 func (c *regions) run(context.Context) error {
 	list := geo.Regions()
 	if c.out.data() {
-		var names []string
-		for _, r := range list {
-			names = append(names, "region/"+r.Name)
-		}
-		return c.put(c.out, list, names...)
+		return c.put(c.out, list, collect(list, func(r geo.RegionInfo) string { return "region/" + r.Name })...)
 	}
 	t := table{head: []string{"REGION", "PROVIDER", "LATITUDE", "LONGITUDE", "CITY"}, free: []string{"CITY"}}
 	for _, r := range list {

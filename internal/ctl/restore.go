@@ -39,7 +39,6 @@ func (c *restoring) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer api.Close()
 		if c.dry {
 			if err := f.Check(ctx, api); err != nil {
 				return fmt.Errorf("%s: %w", path, err)

@@ -48,7 +48,6 @@ func (c *rightsOf) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer api.Close()
 		all, err := grants(ctx, api)
 		if err != nil {
 			return fmt.Errorf("%s: %w", api.Server, err)

@@ -186,6 +186,9 @@ func newCommand(env Env, k command, name string) *cobra.Command {
 					c.hint("--" + f.Name + " is " + by[0] + " now")
 				}
 			})
+			if o, ok := a.(interface{ close() }); ok {
+				defer o.close()
+			}
 			return a.run(cmd.Context())
 		},
 	}

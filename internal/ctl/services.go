@@ -31,34 +31,16 @@ func (c *services) declare(fs *pflag.FlagSet) {
 const page = "1000"
 
 func (c *services) run(ctx context.Context) error {
-	v := url.Values{"limit": {page}}
-	for name, value := range map[string]string{"federation": c.federation, "namespace": c.namespace} {
-		if c.given[name] {
-			v.Set(name, value)
-		}
-	}
+	v := c.narrowed(url.Values{"limit": {page}}, map[string]string{"federation": c.federation, "namespace": c.namespace})
 	if c.unhealthy {
 		v.Set("unhealthy", "true")
 	}
-	all := report.Services{Services: []report.Service{}}
-	for {
-		var part report.Services
-		if err := c.get(ctx, "services", v, &part); err != nil {
-			return err
-		}
-		all.Serial, all.Total = part.Serial, part.Total
-		all.Services = append(all.Services, part.Services...)
-		if part.Next == "" {
-			break
-		}
-		v.Set("after", part.Next)
+	all, err := c.services(ctx, v)
+	if err != nil {
+		return err
 	}
 	if c.out.data() {
-		var names []string
-		for i := range all.Services {
-			names = append(names, named(&all.Services[i]))
-		}
-		return c.put(c.out, all, names...)
+		return c.put(c.out, all, collect(all.Services, named)...)
 	}
 	if len(all.Services) == 0 {
 		what := "there is no service"
@@ -97,8 +79,18 @@ func (c *services) run(ctx context.Context) error {
 	return nil
 }
 
+// narrowed adds the flags that were given, with their values, to what is asked for.
+func (c *call) narrowed(v url.Values, flags map[string]string) url.Values {
+	for name, value := range flags {
+		if c.given[name] {
+			v.Set(name, value)
+		}
+	}
+	return v
+}
+
 // named is a service by its kind's whole name, as explain takes it.
-func named(s *report.Service) string {
+func named(s report.Service) string {
 	switch s.Kind {
 	case "svc":
 		return "service/" + s.Namespace + "/" + s.Name

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/fedns/fedns/internal/advice"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -51,7 +50,6 @@ func (c *statusOf) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer api.Close()
 	all, err := placementsOf(ctx, api)
 	if err != nil {
 		return err
@@ -153,9 +151,9 @@ func clustersOf(ctx context.Context, api *kube.API) (out []clusterStanding, err 
 		return nil, err
 	}
 	for i := range list {
-		var m v1alpha1.Cluster
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list[i].Object, &m); err != nil {
-			return nil, fmt.Errorf("cluster %s: %w", list[i].GetName(), err)
+		m, err := clusterOf(&list[i])
+		if err != nil {
+			return nil, err
 		}
 		s := clusterStanding{Cluster: m.Name, Status: "Unknown"}
 		for _, cond := range m.Status.Conditions {

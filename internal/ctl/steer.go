@@ -36,11 +36,7 @@ func (c *steering) home(ctx context.Context) (*kube.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.identify(ctx, api); err != nil {
-		api.Close()
-		return nil, err
-	}
-	return api, nil
+	return api, c.identify(ctx, api)
 }
 
 func (c *steering) identify(ctx context.Context, api *kube.API) error {

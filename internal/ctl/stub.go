@@ -79,7 +79,6 @@ func (c *stubbing) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer api.Close()
 	changed, err := c.edit(ctx, api, s)
 	switch {
 	case err != nil:

@@ -87,10 +87,8 @@ func (c *top) run(ctx context.Context) error {
 		return err
 	}
 	for {
-		select {
-		case <-ctx.Done():
+		if !kube.Pause(ctx, c.interval) {
 			return nil
-		case <-time.After(c.interval):
 		}
 		now, then, err := c.look(ctx)
 		switch {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/api/report"
+	"github.com/fedns/fedns/internal/kube"
 )
 
 // longestLook is for how long a server counts at most.
@@ -35,10 +36,7 @@ func (c *top) byService(ctx context.Context) error {
 		case err != nil && time.Since(heard) > away:
 			return err
 		case err != nil:
-			select {
-			case <-ctx.Done():
-			case <-time.After(c.interval):
-			}
+			kube.Pause(ctx, c.interval)
 			continue
 		}
 		heard = time.Now()
@@ -51,11 +49,7 @@ func (c *top) byService(ctx context.Context) error {
 // traffic asks all servers at once, and adds up what they say.
 func (c *top) traffic(ctx context.Context) (report.Traffic, error) {
 	v := url.Values{"seconds": {fmt.Sprint(c.interval.Seconds())}, "limit": {"10000"}}
-	for name, value := range map[string]string{"federation": c.federation, "namespace": c.namespace} {
-		if c.given[name] {
-			v.Set(name, value)
-		}
-	}
+	c.narrowed(v, map[string]string{"federation": c.federation, "namespace": c.namespace})
 	said := make([]report.Traffic, len(c.servers))
 	errs := make([]error, len(c.servers))
 	var all sync.WaitGroup

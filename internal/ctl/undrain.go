@@ -86,7 +86,6 @@ func (c *undrain) federated(ctx context.Context, sub override.Subject) error {
 		if err != nil {
 			return err
 		}
-		defer b.Close()
 		taken, err := b.takeDown(ctx, c.Now, sub)
 		if err == nil && len(taken) == 0 {
 			return fmt.Errorf("undrain %s: the API of federation %s %w", sub, b.federation, errSilent)
@@ -102,7 +101,7 @@ func (c *undrain) federated(ctx context.Context, sub override.Subject) error {
 	if err != nil {
 		return err
 	}
-	defer m.end()
+	defer m.progress.end()
 	cluster, err := m.get(ctx)
 	if err != nil {
 		return err
@@ -196,12 +195,8 @@ func (m *motion) comeBack(ctx context.Context) error {
 
 // halfway adds what state holds when an undrain ends before the cluster is answered again.
 func (m *motion) halfway(err error) error {
-	var h *advice.Error
 	help := "fedctl undrain again goes on from there; with --no-wait it puts the cluster into the answers at once"
-	if errors.As(err, &h) && h.Hint != "" {
-		help = h.Hint + "; " + help
-	}
-	return advice.Errorf(help, "%w; cluster %s stays drained: it is in no answer, and replicas may come back to it", err, m.cluster)
+	return advice.Errorf(also(err, help), "%w; cluster %s stays drained: it is in no answer, and replicas may come back to it", err, m.cluster)
 }
 
 // returned waits until every server that says in the API what it goes by says that the
@@ -210,21 +205,11 @@ func (m *motion) returned(ctx context.Context) error {
 	if m.board == nil {
 		return nil
 	}
-	err := m.progress.until(ctx, m.timeout, func(ctx context.Context) (bool, string, error) {
-		servers, err := serving(ctx, m.api, m.federation, m.Now())
-		if err != nil {
-			return false, "", err
+	err := m.await(ctx, "", func(server v1alpha1.Server, c *v1alpha1.Cluster) (why string, err error) {
+		if s, said := c.Status.Servers[server.Name]; said && (s.Generation != c.Generation || s.State != v1alpha1.NotInForce) {
+			why = mute(server, "goes by the drain still", m.Now())
 		}
-		c, err := m.get(ctx)
-		if err != nil {
-			return false, "", err
-		}
-		for _, server := range servers {
-			if s, said := c.Status.Servers[server.Name]; said && (s.Generation != c.Generation || s.State != v1alpha1.NotInForce) {
-				return false, mute(server, "goes by the drain still", m.Now()), nil
-			}
-		}
-		return true, "", nil
+		return why, nil
 	})
 	if err != nil {
 		return fmt.Errorf("cluster %s: its drain is taken back, and still in force somewhere: %w", m.cluster, err)

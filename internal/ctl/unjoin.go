@@ -74,14 +74,10 @@ func (c *unjoin) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer home.Close()
 		m := &membership.Member{Federation: whose.Federation, Home: home, Cluster: name}
 		away := c.member(ctx, m)
 		if away != nil && !c.force {
 			return advice.Errorf("--cluster-context says which context is its; --force removes it from the federation, and leaves what is in it", "cluster %s: %w", name, away)
-		}
-		if m.API != nil {
-			defer m.API.Close()
 		}
 		if named := len(f.Kinds) > 0; m.API != nil {
 			if f.Kinds = c.propagated(f.Kinds, whose); !named { // of what it doesn't serve, it has none
@@ -162,7 +158,6 @@ func (c *unjoin) member(ctx context.Context, m *membership.Member) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTime)
 	defer cancel()
 	if _, err := bootstrap.Identity(ctx, api); err != nil {
-		api.Close()
 		if kube.Reached(err) {
 			return fmt.Errorf("it answers, but: %w", err)
 		}
@@ -202,19 +197,9 @@ func (c *unjoin) ask(ctx context.Context, whose v1alpha1.Settings, name string, 
 	if c.given["drain-wait"] {
 		return
 	}
-	v := url.Values{}
-	for {
-		var page report.Services
-		if err := c.asking.get(ctx, "services", v, &page); err != nil {
-			return
-		}
-		for _, s := range page.Services {
-			f.Wait = max(f.Wait, time.Duration(s.TTL)*time.Second)
-		}
-		if page.Next == "" {
-			return
-		}
-		v.Set("after", page.Next)
+	all, _ := c.asking.services(ctx, url.Values{}) // as far as they can be had
+	for _, s := range all.Services {
+		f.Wait = max(f.Wait, time.Duration(s.TTL)*time.Second)
 	}
 }
 
