@@ -141,7 +141,7 @@ func (f *shown) Listed(all []*kube.Object) {
 func (f *shown) Set(o *kube.Object) {
 	f.loop.do(func() {
 		was := f.hub.placements.there[placementKey{o.GetNamespace(), o.GetName()}]
-		if was.uid == string(o.GetUID()) && workload.Older(o.GetResourceVersion(), was.version) {
+		if was.uid == string(o.GetUID()) && v1alpha1.Older(o.GetResourceVersion(), was.version) {
 			return // the answer to a write came first
 		}
 		f.set(o)
@@ -309,7 +309,7 @@ func (u *hub) write(f objectInCluster, do func(context.Context, *kube.API) (*kub
 		if !well && u.reports[f.Key] != nil {
 			u.untold[f.Key] = true
 		}
-		if got != nil && workload.Older(u.placements.there[placementKey{got.GetNamespace(), got.GetName()}].version, got.GetResourceVersion()) {
+		if got != nil && v1alpha1.Older(u.placements.there[placementKey{got.GetNamespace(), got.GetName()}].version, got.GetResourceVersion()) {
 			u.placement(got, time.Now())
 		}
 		u.place(time.Now()) // the next one needn't wait for a tick
@@ -344,7 +344,7 @@ func (u *hub) standing(w *workload.Desired, standings []workload.Propagation, no
 	for _, s := range standings {
 		h := u.table.Observed(s.Cluster, w.Key)
 		c := v1alpha1.PlacementCluster{Name: s.Cluster, State: string(s.State), Why: cmp.Or(s.Error, u.unwell(w.Key, s, h), s.Why)}
-		c.Why = bounded(c.Why, longestWhy)
+		c.Why = workload.Bounded(c.Why, longestWhy)
 		line := s.Cluster
 		if desired, ready, ok := w.Tally(s, h); ok {
 			c.Desired, c.Ready = &desired, &ready
@@ -378,7 +378,7 @@ func (u *hub) standing(w *workload.Desired, standings []workload.Propagation, no
 	case out.Desired != nil && *out.Ready < *out.Desired && !w.Ends():
 		out.Why = fmt.Sprintf("%d of %d are ready", *out.Ready, *out.Desired)
 	}
-	out.Why = bounded(out.Why, longestWhy)
+	out.Why = workload.Bounded(out.Why, longestWhy)
 	return out
 }
 
@@ -396,14 +396,6 @@ func cause(reason, message, saying string, notes []workload.Note) string {
 
 // longestWhy is as much of a reason as a Placement has room for, in each cluster.
 const longestWhy = 400
-
-// bounded is a text of which too much is cut off.
-func bounded(text string, most int) string {
-	if text = strings.ToValidUTF8(text, "?"); len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return text
-}
 
 // unwell is why an object that is there isn't as it should be; "": it is, for all that is known.
 func (u *hub) unwell(k workload.Key, s workload.Propagation, h *workload.Observed) string {

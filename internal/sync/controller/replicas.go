@@ -263,7 +263,7 @@ func (u *hub) fails(w *workload.Desired, s workload.Propagation, p part) string 
 	case workload.NameTaken:
 		return s.Error
 	case workload.Failed: // it may not be listed there
-		return bounded(s.Error, longestReason)
+		return workload.Bounded(s.Error, longestReason)
 	case workload.Deleting:
 		if u.deletions.holds(f) {
 			return "its deletion waits for an operator: fedctl confirm"
@@ -292,7 +292,7 @@ func (u *hub) fails(w *workload.Desired, s workload.Propagation, p part) string 
 		case s.Asked != nil && s.Asked["replicas"] > 0 && s.Scale["replicas"] == 0:
 			return fmt.Sprintf("a HorizontalPodAutoscaler there asks for %d", s.Asked["replicas"])
 		case h != nil && p.distance() > 0:
-			return bounded(h.Trouble, longestReason)
+			return workload.Bounded(h.Trouble, longestReason)
 		}
 	}
 	return ""
@@ -304,7 +304,7 @@ func (u *hub) trouble(f objectInCluster) string {
 	if t == nil || t.err == nil || !kube.Refused(t.err) && (t.count < sure || m == nil || !m.reachable()) {
 		return ""
 	}
-	return bounded(kube.Plain(t.err), longestReason)
+	return workload.Bounded(kube.Plain(t.err), longestReason)
 }
 
 // longestReason is as much of an error as there is room for where many are told.

@@ -85,7 +85,7 @@ func (u *hub) tell(now time.Time) {
 		r.count(k, standings)
 		if r.plan.Hold || w.Leaving || w.Deleting && !w.Finalizer {
 			if r.plan.Hold && len(notes) > 0 {
-				u.show(w, v1alpha1.PlacementStatus{ObservedGeneration: w.Generation, State: notes[0].Reason, Why: bounded(notes[0].Text, longestWhy)})
+				u.show(w, v1alpha1.PlacementStatus{ObservedGeneration: w.Generation, State: notes[0].Reason, Why: workload.Bounded(notes[0].Text, longestWhy)})
 			}
 			u.events(w, r, notes)
 			continue
@@ -276,7 +276,7 @@ func (u *hub) onWritten(f objectInCluster, got *kube.Object, err error) {
 			u.rebind(f.Key.Namespace)
 		}
 	}
-	if w := u.table.Desired(f.Key); got != nil && w != nil && w.UID == string(got.GetUID()) && workload.Older(w.Version, got.GetResourceVersion()) {
+	if w := u.table.Desired(f.Key); got != nil && w != nil && w.UID == string(got.GetUID()) && v1alpha1.Older(w.Version, got.GetResourceVersion()) {
 		u.table.SetDesired(workload.NewDesired(f.Key, got.Object, u.Federation))
 	}
 	if r := u.reports[f.Key]; r != nil {

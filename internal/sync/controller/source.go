@@ -106,7 +106,7 @@ func (f *wanted) Listed(all []*kube.Object) {
 func (f *wanted) Set(o *kube.Object) {
 	f.loop.do(func() {
 		k := f.key(o.GetNamespace(), o.GetName())
-		if w := f.hub.table.Desired(k); w != nil && w.UID == string(o.GetUID()) && workload.Older(o.GetResourceVersion(), w.Version) {
+		if w := f.hub.table.Desired(k); w != nil && w.UID == string(o.GetUID()) && v1alpha1.Older(o.GetResourceVersion(), w.Version) {
 			return // an answer to a write came first
 		}
 		f.set(k, o)

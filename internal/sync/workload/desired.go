@@ -94,15 +94,7 @@ func NewDesired(k Key, o Object, federation string) *Desired {
 			w.Release = append(w.Release, c)
 		}
 	}
-	for _, f := range k.Scale {
-		if n, ok := number(o, "spec", f); ok {
-			if w.Total == nil {
-				w.Total = Scale{}
-			}
-			w.Total[f] = n
-		}
-	}
-	w.Margins = numbered(k, o)
+	w.Total, w.Margins = integers(o, k.Scale...), integers(o, k.Margins...)
 	for _, path := range k.Margins {
 		if s := text(o, under(path)...); s != "" && strings.Trim(s, "0%") != "" {
 			w.Loose = true

@@ -3,8 +3,9 @@ package workload
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"sort"
+	"strings"
 )
 
 // A Change is a field that differs.
@@ -190,27 +191,17 @@ func label(v any) string {
 }
 
 func keys(a, b map[string]any) []string {
-	var out []string
-	for k := range a {
-		out = append(out, k)
-	}
-	for k := range b {
-		if _, ok := a[k]; !ok {
-			out = append(out, k)
-		}
-	}
-	sort.Strings(out)
-	return out
+	out := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func join(path, k string) string {
 	if path == "" {
 		return k
 	}
-	for _, c := range k {
-		if c == '.' || c == '/' {
-			return path + "[" + k + "]"
-		}
+	if strings.ContainsAny(k, "./") {
+		return path + "[" + k + "]"
 	}
 	return path + "." + k
 }

@@ -51,18 +51,7 @@ func Excerpt(k Key, o, want Object, federation string) Object {
 
 // copyField has a field be in one object as it is in another.
 func copyField(into, from Object, path ...string) {
-	v := at(from, path...)
-	if v == nil {
-		return
+	if v := at(from, path...); v != nil {
+		inner(into, path)[path[len(path)-1]] = clone(v)
 	}
-	last := len(path) - 1
-	for _, p := range path[:last] {
-		m, ok := into[p].(map[string]any)
-		if !ok {
-			m = map[string]any{}
-			into[p] = m
-		}
-		into = m
-	}
-	into[path[last]] = clone(v)
 }

@@ -13,9 +13,9 @@ import (
 // two clusters that take one pod away each, two are gone. What is said in percent is right
 // as it is.
 
-// numbered are the margins that an object says in numbers.
-func numbered(k Key, o Object) (out Scale) {
-	for _, path := range k.Margins {
+// integers are those fields of a spec that are whole numbers; nil: none is. "" is no field.
+func integers(o Object, paths ...string) (out Scale) {
+	for _, path := range paths {
 		if n, ok := number(o, under(path)...); ok {
 			if out == nil {
 				out = Scale{}
@@ -38,15 +38,7 @@ func remove(o Object, path string) {
 // put writes a field into a spec.
 func put(o Object, path string, n int64) {
 	all := under(path)
-	for _, f := range all[:len(all)-1] {
-		m, ok := o[f].(map[string]any)
-		if !ok {
-			m = map[string]any{}
-			o[f] = m
-		}
-		o = m
-	}
-	o[all[len(all)-1]] = n
+	inner(o, all)[all[len(all)-1]] = n
 }
 
 // margins are scales with each cluster's part of the margins. weights are the pods that

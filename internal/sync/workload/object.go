@@ -70,19 +70,39 @@ func texts(o Object, path ...string) map[string]string {
 	return out
 }
 
+// inner is what the last of a path of fields is in, made where it isn't there.
+func inner(o Object, path []string) Object {
+	for _, p := range path[:len(path)-1] {
+		m, ok := o[p].(map[string]any)
+		if !ok {
+			m = map[string]any{}
+			o[p] = m
+		}
+		o = m
+	}
+	return o
+}
+
 // clone is a copy that shares nothing.
-func clone(v any) any {
+func clone(v any) any { return copied(v, true) }
+
+// said is a copy without nulls: an API server writes some for what nobody said.
+func said(v any) any { return copied(v, false) }
+
+func copied(v any, nulls bool) any {
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, e := range v {
-			out[k] = clone(e)
+			if nulls || e != nil {
+				out[k] = copied(e, nulls)
+			}
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
-			out[i] = clone(e)
+			out[i] = copied(e, nulls)
 		}
 		return out
 	}

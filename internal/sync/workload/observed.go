@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -62,28 +63,7 @@ func Observe(k Key, o Object, t *Template, base Base, federation string) *Observ
 	case labelled:
 		h.Others = of
 	}
-	for _, f := range k.Scale {
-		if n, ok := number(o, "spec", f); ok {
-			if h.Scale == nil {
-				h.Scale = Scale{}
-			}
-			h.Scale[f] = n
-		}
-	}
-	if k.first != "" {
-		if n, ok := number(o, under(k.first)...); ok {
-			if h.Scale == nil {
-				h.Scale = Scale{}
-			}
-			h.Scale[k.first] = n
-		}
-	}
-	for f, n := range numbered(k, o) {
-		if h.Scale == nil {
-			h.Scale = Scale{}
-		}
-		h.Scale[f] = n
-	}
+	h.Scale = integers(o, slices.Concat(k.Scale, k.Margins, []string{k.first})...)
 	h.Part.Generation, _ = number(o, "metadata", "generation")
 	if k.status != nil {
 		h.Part.Status = part(object(o, "status"), k.kept)

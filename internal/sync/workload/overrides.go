@@ -156,7 +156,7 @@ func (w *Desired) misuse(was, now Object) string {
 			}
 		}
 	}
-	if !maps.Equal(numbered(w.Key, was), numbered(w.Key, now)) {
+	if !maps.Equal(integers(was, w.Key.Margins...), integers(now, w.Key.Margins...)) {
 		return "spec." + strings.Join(w.Key.Margins, ", spec.") + " are split over the clusters where they are numbers; in percent they can be different in each"
 	}
 	if w.Key.Scaler && jsonOf(at(was, "spec", "scaleTargetRef")) != jsonOf(at(now, "spec", "scaleTargetRef")) {

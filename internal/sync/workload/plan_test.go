@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fedns/fedns/internal/api/builtin"
+	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/sync/placement"
 	"github.com/fedns/fedns/internal/sync/replicas"
 )
@@ -834,7 +835,7 @@ func TestOlder(t *testing.T) {
 		t.Error("a list didn't have the last word")
 	}
 	for _, test := range [][2]string{{"1", "2"}, {"9", "10"}, {"99", "100"}, {"", "1"}} {
-		if !Older(test[0], test[1]) || Older(test[1], test[0]) || Older(test[0], test[0]) {
+		if !v1alpha1.Older(test[0], test[1]) || v1alpha1.Older(test[1], test[0]) || v1alpha1.Older(test[0], test[0]) {
 			t.Errorf("%q and %q", test[0], test[1])
 		}
 	}

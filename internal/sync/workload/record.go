@@ -74,17 +74,21 @@ const Propagated = "Propagated"
 // annotations of an object are 256 KiB at most.
 const longestError = 400
 
+// Bounded is a text of which too much is cut off.
+func Bounded(text string, most int) string {
+	if text = strings.ToValidUTF8(text, "?"); len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
+}
+
 // Taken says whether somebody else had the name in a cluster, by what was written.
 func (r *Record) Taken(cluster string) bool { return r.standing(cluster).State == NameTaken }
 
 // Holds says whether an object may be in a cluster, by what was written of it.
 func (r *Record) Holds(cluster string) bool {
-	i := slices.IndexFunc(r.Clusters, func(s Propagation) bool { return s.Cluster == cluster })
-	if i < 0 {
-		return false
-	}
-	switch r.Clusters[i].State {
-	case NameTaken, NotServed, Finished:
+	switch r.standing(cluster).State {
+	case "", NameTaken, NotServed, Finished: // none is of a cluster that nothing was written of
 		return false
 	}
 	return true
@@ -104,9 +108,7 @@ func (r Record) Next(uid string, standings []Propagation, reason, message string
 	next := Record{UID: uid, Orphan: r.Orphan}
 	for _, s := range standings {
 		was := r.standing(s.Cluster)
-		if s.Error = strings.ToValidUTF8(s.Error, "?"); len(s.Error) > longestError {
-			s.Error = strings.ToValidUTF8(s.Error[:longestError], "") + "..."
-		}
+		s.Error = Bounded(s.Error, longestError)
 		if s.State == Applied {
 			if was.State == Applied && was.Applied == s.Applied && was.At != nil {
 				s.At = was.At

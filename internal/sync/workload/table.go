@@ -261,11 +261,8 @@ func (t *Table) observe(cluster string, k Key, o Object) *Observed {
 // late says whether something newer is known of the same object.
 func (t *Table) late(cluster string, k Key, h *Observed) bool {
 	was := t.Observed(cluster, k)
-	return was != nil && was.UID == h.UID && Older(h.Version, was.Version)
+	return was != nil && was.UID == h.UID && v1alpha1.Older(h.Version, was.Version)
 }
-
-// Older compares resourceVersions.
-func Older(a, b string) bool { return v1alpha1.Older(a, b) }
 
 func (t *Table) put(cluster string, k Key, h *Observed) {
 	was := t.Observed(cluster, k)
@@ -313,9 +310,25 @@ func (t *Table) Going(cluster string, k Key, uid string) {
 
 // Listed says all that a cluster has of a kind.
 func (t *Table) Listed(cluster string, s *FederatedKind, all map[Key]Object) {
+	t.relist(cluster, all, func(k Key) bool { return k.FederatedKind == s })
+	t.touchKind(s) // a cluster that has just been listed may lack it
+}
+
+// ListedIn says all that a namespace of a cluster has of a kind.
+func (t *Table) ListedIn(cluster string, s *FederatedKind, namespace string, all map[Key]Object) {
+	t.relist(cluster, all, func(k Key) bool { return k.FederatedKind == s && k.Namespace == namespace })
+	for k := range t.inside[namespace] {
+		if k.FederatedKind == s {
+			t.touch(k) // it may be lacking there
+		}
+	}
+}
+
+// relist says all that a cluster has among some keys.
+func (t *Table) relist(cluster string, all map[Key]Object, among func(Key) bool) {
 	for k, r := range t.rows {
 		// What isn't ours isn't in the list, and is known from elsewhere.
-		if h := r.entries[cluster].Have; k.FederatedKind == s && h != nil && all[k] == nil && (h.Ours || h.Target != "") {
+		if h := r.entries[cluster].Have; among(k) && h != nil && all[k] == nil && (h.Ours || h.Target != "") {
 			t.Gone(cluster, k)
 		}
 	}
@@ -323,24 +336,6 @@ func (t *Table) Listed(cluster string, s *FederatedKind, all map[Key]Object) {
 	// been restored from a copy.
 	for k, o := range all {
 		t.put(cluster, k, t.observe(cluster, k, o))
-	}
-	t.touchKind(s) // a cluster that has just been listed may lack it
-}
-
-// ListedIn says all that a namespace of a cluster has of a kind.
-func (t *Table) ListedIn(cluster string, s *FederatedKind, namespace string, all map[Key]Object) {
-	for k, r := range t.rows {
-		if h := r.entries[cluster].Have; k.FederatedKind == s && k.Namespace == namespace && h != nil && all[k] == nil && (h.Ours || h.Target != "") {
-			t.Gone(cluster, k)
-		}
-	}
-	for k, o := range all {
-		t.put(cluster, k, t.observe(cluster, k, o))
-	}
-	for k := range t.inside[namespace] {
-		if k.FederatedKind == s {
-			t.touch(k) // it may be lacking there
-		}
 	}
 }
 

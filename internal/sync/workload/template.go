@@ -93,7 +93,7 @@ func seal(k Key, t Object) *Template {
 		for _, f := range k.Scale {
 			delete(spec, f)
 		}
-		for f := range numbered(k, t) {
+		for f := range integers(t, k.Margins...) {
 			remove(t, f)
 		}
 		if len(spec) == 0 {
@@ -103,27 +103,6 @@ func seal(k Key, t Object) *Template {
 	hash := hashOf(t)
 	object(t, "metadata", "annotations")[v1alpha1.Applied] = hash
 	return &Template{Object: t, Hash: hash}
-}
-
-// said is a copy without nulls: an API server writes some for what nobody said.
-func said(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			if e != nil {
-				out[k] = said(e)
-			}
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = said(e)
-		}
-		return out
-	}
-	return v
 }
 
 // hashOf is short: it tells versions of one object apart, not all objects there are.

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/fedns/fedns/internal/sync/replicas"
@@ -108,12 +109,7 @@ func (v *View) whole(out map[string]Scale, clusters []replicas.Cluster, key stri
 
 // knows says whether there is an answer to what a cluster has of the kind.
 func (v *View) knows(cluster string) bool {
-	for _, m := range v.Members {
-		if m.Name == cluster {
-			return m.knows(v.FederatedKind)
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.Members, func(m *Member) bool { return m.Name == cluster && m.knows(v.FederatedKind) })
 }
 
 // undivided is what is said of a cluster that has the object whole.
