@@ -32,9 +32,7 @@ func (c *backups) declare(fs *pflag.FlagSet) {
 }
 
 func (c *backups) run(ctx context.Context) error {
-	p := c.progress()
-	defer p.end()
-	return bounded(ctx, c.timeout, func(ctx context.Context) error {
+	return c.bounded(ctx, c.timeout, func(ctx context.Context, p *progress) error {
 		api, _, err := c.open(c.chosen())
 		if err != nil {
 			return err

@@ -44,9 +44,7 @@ func (c *deinit) run(ctx context.Context) error {
 	if !c.yes && !c.dry {
 		return misused(&c.command, "deinit: --yes is missing: the API of federation %s goes, with all that is in it", name)
 	}
-	p := c.progress()
-	defer p.end()
-	return bounded(ctx, c.timeout, func(ctx context.Context) error {
+	return c.bounded(ctx, c.timeout, func(ctx context.Context, p *progress) error {
 		var server string
 		var notes []string
 		var err error

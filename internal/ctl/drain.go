@@ -98,7 +98,7 @@ func (c *drain) federated(ctx context.Context) error {
 		return err
 	}
 	ttl = max(ttl, c.ttl)
-	if at := c.Now().Add(ttl + margin); c.evacuate && !o.Until.IsZero() && !holding(before.Spec.Drain, c.Now()) && !at.Before(o.Until) {
+	if at := c.Now().Add(ttl + margin); c.evacuate && !o.Until.IsZero() && !before.Spec.Drain.Holds(c.Now()) && !at.Before(o.Until) {
 		return advice.Errorf("a longer one, or none", "%s: answers that name it may be remembered for %s, and by then the drain has ended", what, ttl)
 	}
 	if err := m.drain(ctx, o); err != nil {
@@ -215,16 +215,11 @@ func (m *motion) drain(ctx context.Context, o override.Order) error {
 		if !o.Until.IsZero() {
 			d["until"] = o.Until.UTC().Format(time.RFC3339)
 		}
-		if !holding(c.Spec.Drain, m.Now()) {
+		if !c.Spec.Drain.Holds(m.Now()) {
 			d["evacuateAfter"] = nil // that of a drain which has ended would hold at once
 		}
 		return amendment{drain: d, returning: null}, nil
 	})
-}
-
-// holding says whether a drain is there and hasn't ended.
-func holding(d *v1alpha1.Drain, now time.Time) bool {
-	return d != nil && (d.Until == nil || now.Before(d.Until.Time))
 }
 
 // withdrawn waits until no server answers with the cluster any more.
@@ -295,7 +290,7 @@ func (m *motion) evacuate(ctx context.Context, ttl time.Duration) (after time.Ti
 	err = m.amend(ctx, func(c *v1alpha1.Cluster) (amendment, error) {
 		d := c.Spec.Drain
 		switch {
-		case !holding(d, m.Now()):
+		case !d.Holds(m.Now()):
 			return amendment{}, fmt.Errorf("cluster %s isn't drained any more: somebody has taken it back", m.cluster)
 		case d.EvacuateAfter != nil:
 			after = d.EvacuateAfter.UTC() // it was ordered before

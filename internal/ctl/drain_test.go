@@ -262,7 +262,7 @@ func TestHolding(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := holding(d, noon.Add(time.Nanosecond)); got != want {
+		if got := d.Holds(noon.Add(time.Nanosecond)); got != want {
 			t.Errorf("%s: %t", spec, got)
 		}
 	}

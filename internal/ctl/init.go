@@ -109,9 +109,7 @@ func (c *initialize) run(ctx context.Context) error {
 	if c.api == "" && c.hostName == "" {
 		return misused(&c.command, "init: --host-cluster-context is missing: which cluster is to run the API? (--api uses one that runs already)")
 	}
-	p := c.progress()
-	defer p.end()
-	return bounded(ctx, c.timeout, func(ctx context.Context) error {
+	return c.bounded(ctx, c.timeout, func(ctx context.Context, p *progress) error {
 		if c.api != "" {
 			return c.adopt(ctx, law, p)
 		}

@@ -106,9 +106,7 @@ func (c *join) run(ctx context.Context) error {
 	if c.cluster == "" {
 		c.cluster = name
 	}
-	p := c.progress()
-	defer p.end()
-	return bounded(ctx, c.timeout, func(ctx context.Context) error {
+	return c.bounded(ctx, c.timeout, func(ctx context.Context, p *progress) error {
 		home, whose, err := c.federation(ctx)
 		if err != nil {
 			return err

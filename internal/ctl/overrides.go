@@ -255,21 +255,16 @@ func (s *survey) file(f report.Federation, server string, inForce map[string]rep
 		}
 		_, all = without(lines, func(*override.Order) bool { return true })
 	} else {
-		for _, o := range f.Overrides {
-			read, err := override.Parse(spelled(o))
+		lines := collect(f.Overrides, spelled)
+		if f.OverridesError != "" { // what it read before holds
+			lines = append(lines, slices.Sorted(maps.Keys(inForce))...)
+		}
+		for _, line := range lines {
+			read, err := override.Parse(line)
 			if err != nil {
-				return fmt.Errorf("server %s: %q isn't an order: %w", server, spelled(o), err)
+				return fmt.Errorf("server %s: %q isn't an order: %w", server, line, err)
 			}
 			all = append(all, read...)
-		}
-		if f.OverridesError != "" { // what it read before holds
-			for _, line := range slices.Sorted(maps.Keys(inForce)) {
-				read, err := override.Parse(line)
-				if err != nil {
-					return fmt.Errorf("server %s: %q isn't an order: %w", server, line, err)
-				}
-				all = append(all, read...)
-			}
 		}
 	}
 	for _, o := range all {
@@ -519,7 +514,7 @@ func (b *board) prune(ctx context.Context, now time.Time, all bool) (gone []stri
 		if err != nil {
 			return gone, err
 		}
-		if d := c.Spec.Drain; d == nil || holding(d, now) {
+		if d := c.Spec.Drain; d == nil || d.Holds(now) {
 			continue
 		}
 		// Only as it is: somebody may have made it longer.

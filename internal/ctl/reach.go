@@ -221,11 +221,13 @@ func (c *call) formatted(out output, dry bool) error {
 // errInterrupted is what a command ends with after Ctrl-C.
 var errInterrupted = errors.New("interrupted")
 
-// bounded runs what must come to an end.
-func bounded(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+// bounded runs what must come to an end, and says meanwhile what is waited for.
+func (c *call) bounded(ctx context.Context, limit time.Duration, do func(context.Context, *progress) error) error {
+	p := c.progress()
+	defer p.end()
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := do(within)
+	err := do(within, p)
 	switch {
 	case err == nil:
 		return nil

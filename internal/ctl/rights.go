@@ -43,7 +43,7 @@ type grant struct {
 }
 
 func (c *rightsOf) run(ctx context.Context) error {
-	return bounded(ctx, c.timeout, func(ctx context.Context) error {
+	return c.bounded(ctx, c.timeout, func(ctx context.Context, _ *progress) error {
 		api, _, err := c.open(c.chosen())
 		if err != nil {
 			return err

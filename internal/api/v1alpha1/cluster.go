@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // What is checked of a Cluster was wrong before, too, and then kept as it was by who read
 // it: an object that has it already stays writable, since API servers check only what changes.
@@ -115,6 +119,11 @@ type Drain struct {
 	// From when its replicas go to the other clusters: not before the answers that still name it have expired.
 	// Without it they stay.
 	EvacuateAfter *metav1.Time `json:"evacuateAfter,omitempty"`
+}
+
+// Holds says whether there is a drain that hasn't ended.
+func (d *Drain) Holds(now time.Time) bool {
+	return d != nil && (d.Until == nil || now.Before(d.Until.Time))
 }
 
 // A ClusterStatus is what fedsync and fedns found.

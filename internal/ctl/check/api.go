@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -85,7 +86,7 @@ func Objects(a *API) []Finding {
 	case live == 0:
 		f.err("the kubeconfig of Secret "+a.Federation+"-fedns is the file of the option registry", "no fedns follows federation %s", a.Federation)
 	case len(versions) > 1:
-		f.warn("upgrade the others: docs/operate.md", "%d fedns follow the federation, of versions %s", live, strings.Join(sortedKeys(versions), ", "))
+		f.warn("upgrade the others: docs/operate.md", "%d fedns follow the federation, of versions %s", live, strings.Join(slices.Sorted(maps.Keys(versions)), ", "))
 	default:
 		f.ok("%d fedns follow federation %s", live, a.Federation)
 	}
@@ -154,7 +155,7 @@ func (f *findings) tokens(a *API) {
 		return
 	}
 	ends := 0
-	for _, name := range sortedKeys(a.Secrets) {
+	for _, name := range slices.Sorted(maps.Keys(a.Secrets)) {
 		end, life, has := tokenEnd(a.Secrets[name])
 		left := end.Sub(a.Now)
 		cluster := strings.TrimSuffix(strings.TrimSuffix(name, v1alpha1.WriterSuffix), ".cluster")
@@ -202,12 +203,3 @@ func tokenEnd(kubeconfig []byte) (end time.Time, life time.Duration, has bool) {
 }
 
 func text(v any) string { s, _ := v.(string); return s }
-
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
-}

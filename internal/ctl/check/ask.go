@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -64,6 +65,13 @@ func (a *Asker) exchange(ctx context.Context, network, server string, m *dns.Msg
 	return r, nil
 }
 
+// question is one for who has the answer himself.
+func question(name string, qtype uint16) *dns.Msg {
+	m := new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype)
+	m.RecursionDesired = false
+	return m
+}
+
 func (a *Asker) resolve(ctx context.Context, name string, qtype uint16) ([]dns.RR, error) {
 	r, err := a.exchange(ctx, "udp", a.Resolver, new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype))
 	if err != nil {
@@ -111,11 +119,9 @@ func (a *Asker) Delegation(ctx context.Context, domain, parent string) Delegatio
 		d.Error = err.Error()
 		return d
 	}
-	m := new(dns.Msg).SetQuestion(dns.Fqdn(domain), dns.TypeNS)
-	m.RecursionDesired = false
 	var r *dns.Msg
 	for _, s := range servers {
-		if r, err = a.exchange(ctx, "udp", s, m); err == nil {
+		if r, err = a.exchange(ctx, "udp", s, question(domain, dns.TypeNS)); err == nil {
 			break
 		}
 		err = fmt.Errorf("%s, of %s: %w", s, zone(d.Parent), err)
@@ -179,12 +185,7 @@ func (a *Asker) Servers(ctx context.Context, d Delegation, said []string, names 
 		}
 		return out, nil
 	}
-	var all []string
-	for name := range d.Servers {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	for _, name := range all {
+	for _, name := range slices.Sorted(maps.Keys(d.Servers)) {
 		glue := d.Servers[name]
 		if len(glue) == 0 {
 			glue = a.addresses(ctx, name)
@@ -198,11 +199,6 @@ func (a *Asker) Servers(ctx context.Context, d Delegation, said []string, names 
 
 func (a *Asker) server(ctx context.Context, s Server, domain string, names []string) Server {
 	at := s.Addr.String()
-	question := func(name string, qtype uint16) *dns.Msg {
-		m := new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype)
-		m.RecursionDesired = false
-		return m
-	}
 	edns := question(domain, dns.TypeSOA)
 	edns.SetEdns0(1232, false) // DNS flag day 2020
 	for _, w := range []struct {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -42,14 +43,12 @@ func DNS(d Delegation, servers []Server) []Finding {
 	case len(d.Servers) == 0:
 		f.err("put NS records for it into that zone: docs/install.md, \"Give it a domain\"", "%s isn't delegated: %s has no NS records for it", d.Domain, zone(d.Parent))
 	default:
-		var names []string
-		for name, glue := range d.Servers {
-			names = append(names, name)
-			if len(glue) == 0 && within(name, d.Domain) {
+		names := slices.Sorted(maps.Keys(d.Servers))
+		for _, name := range names {
+			if len(d.Servers[name]) == 0 && within(name, d.Domain) {
 				f.err("put its address records beside the NS record in the parent zone", "%s: %s is within it, and %s has no glue for it", d.Domain, name, zone(d.Parent))
 			}
 		}
-		slices.Sort(names)
 		f.ok("%s is delegated by %s to %s", d.Domain, zone(d.Parent), strings.Join(names, ", "))
 		if len(names) == 1 {
 			f.warn("a second server, elsewhere", "%s has one name server", d.Domain)
@@ -76,11 +75,7 @@ func DNS(d Delegation, servers []Server) []Finding {
 		f.ok("%s answers for %s by %s, serial %d", who, d.Domain, strings.Join(good, ", "), s.Serial)
 		serials[s.Serial] = append(serials[s.Serial], who)
 		if d.Error == "" && len(d.Servers) > 0 && len(s.NS) > 0 {
-			var parents []string
-			for name := range d.Servers {
-				parents = append(parents, name)
-			}
-			slices.Sort(parents)
+			parents := slices.Sorted(maps.Keys(d.Servers))
 			if !slices.Equal(parents, s.NS) {
 				f.warn("make both say the same: the parent zone's NS records, and the apex of the domain", "%s: the parent has NS %s, %s says %s", d.Domain, strings.Join(parents, ", "), who, strings.Join(s.NS, ", "))
 			}

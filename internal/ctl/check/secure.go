@@ -93,10 +93,8 @@ func (a *Asker) Anchors(ctx context.Context, domain, parent string) Anchors {
 		out.Error = err.Error()
 		return out
 	}
-	m := new(dns.Msg).SetQuestion(dns.Fqdn(domain), dns.TypeDS)
-	m.RecursionDesired = false
 	for _, s := range servers {
-		r, err := a.exchange(ctx, "udp", s, m)
+		r, err := a.exchange(ctx, "udp", s, question(domain, dns.TypeDS))
 		switch {
 		case err != nil:
 			out.Error = fmt.Sprintf("%s, of %s: %v", s, zone(d.Parent), err)
@@ -108,12 +106,17 @@ func (a *Asker) Anchors(ctx context.Context, domain, parent string) Anchors {
 		out.Error = ""
 		for _, rr := range r.Answer {
 			if ds, is := rr.(*dns.DS); is {
-				out.Records = append(out.Records, fmt.Sprintf("%d %d %d %s", ds.KeyTag, ds.Algorithm, ds.DigestType, strings.ToUpper(ds.Digest)))
+				out.Records = append(out.Records, dsText(ds))
 			}
 		}
 		return out
 	}
 	return out
+}
+
+// dsText is a DS record as zone files have it, without its owner.
+func dsText(ds *dns.DS) string {
+	return fmt.Sprintf("%d %d %d %s", ds.KeyTag, ds.Algorithm, ds.DigestType, strings.ToUpper(ds.Digest))
 }
 
 // A Signed is what one name server says of its keys and signatures.
@@ -128,8 +131,7 @@ func (a *Asker) Signed(ctx context.Context, domain string, servers []Server) (ou
 	for _, s := range servers {
 		at := s.Addr.String()
 		ask := func(t uint16) *dns.Msg {
-			m := new(dns.Msg).SetQuestion(dns.Fqdn(domain), t)
-			m.RecursionDesired = false
+			m := question(domain, t)
 			m.SetEdns0(1232, true)
 			r, err := a.exchange(ctx, "udp", at, m)
 			if err != nil {
@@ -146,7 +148,7 @@ func (a *Asker) Signed(ctx context.Context, domain string, servers []Server) (ou
 			if k, is := rr.(*dns.DNSKEY); is && k.Flags&dns.SEP != 0 {
 				for _, digest := range []uint8{dns.SHA1, dns.SHA256, dns.SHA384} {
 					if ds := k.ToDS(digest); ds != nil {
-						one.Keys = append(one.Keys, fmt.Sprintf("%d %d %d %s", ds.KeyTag, ds.Algorithm, ds.DigestType, strings.ToUpper(ds.Digest)))
+						one.Keys = append(one.Keys, dsText(ds))
 					}
 				}
 			}

@@ -82,7 +82,7 @@ func same(a, b *workload.Member) bool {
 
 // evacuated says whether a cluster's replicas are to be elsewhere by now.
 func evacuated(d *v1alpha1.Drain, now time.Time) bool {
-	return d != nil && d.EvacuateAfter != nil && !now.Before(d.EvacuateAfter.Time) && (d.Until == nil || now.Before(d.Until.Time))
+	return d.Holds(now) && d.EvacuateAfter != nil && !now.Before(d.EvacuateAfter.Time)
 }
 
 // absent writes on a Cluster object why it can't be reached at all.
@@ -141,7 +141,7 @@ func (u *hub) updateStatus(c *v1alpha1.Cluster, m *cluster, now time.Time) {
 // or, as fedns says, by another order.
 func drained(c *v1alpha1.Cluster, now time.Time) bool {
 	i := slices.IndexFunc(c.Status.Conditions, func(s v1alpha1.Condition) bool { return s.Type == v1alpha1.Drained })
-	if d := c.Spec.Drain; d != nil && (d.Until == nil || now.Before(d.Until.Time)) {
+	if c.Spec.Drain.Holds(now) {
 		return i < 0 || c.Status.Conditions[i].Reason != v1alpha1.Overruled
 	}
 	return c.Spec.Drain == nil && i >= 0 && c.Status.Conditions[i].Status == metav1.ConditionTrue
