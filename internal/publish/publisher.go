@@ -33,7 +33,7 @@ type Publisher struct {
 	there    map[string]Names
 	doubts   map[string]bool // groups of which it isn't known what became of the last update
 	troubles map[string]trouble
-	problems map[string]string
+	problems Problems
 	silent   bool   // the server hasn't answered the last message
 	serial   uint32 // of the zone as it was read, or written by us, last; 0: it isn't known
 }
@@ -329,20 +329,24 @@ func (p *Publisher) send(ctx context.Context, m *dns.Msg) error {
 }
 
 // tell tells what has changed.
-func (p *Publisher) tell(of, problem string) {
-	if p.problems == nil {
-		p.problems = map[string]string{}
+func (p *Publisher) tell(of, problem string) { p.problems.Note(of, problem, p.Tell) }
+
+// Problems are what is wrong, by what it is of.
+type Problems map[string]string
+
+// Note notes what is wrong with something, and tells of it where that has changed; "": it is well.
+func (p *Problems) Note(of, problem string, tell func(of, problem string)) {
+	if *p == nil {
+		*p = Problems{}
 	}
-	if p.problems[of] == problem {
+	if (*p)[of] == problem {
 		return
 	}
-	if problem == "" {
-		delete(p.problems, of)
-	} else {
-		p.problems[of] = problem
+	if (*p)[of] = problem; problem == "" {
+		delete(*p, of)
 	}
-	if p.Tell != nil {
-		p.Tell(of, problem)
+	if tell != nil {
+		tell(of, problem)
 	}
 }
 

@@ -82,16 +82,19 @@ func (s *Stub) end() string   { return "# fedctl stub " + s.Domain + ": end\n" }
 
 // Blocks are the server blocks, between the lines that say whose they are.
 func (s *Stub) Blocks() string {
+	return s.begin() + s.blocks("") + s.end()
+}
+
+// blocks are server blocks with more options before the last.
+func (s *Stub) blocks(more string) string {
 	var b strings.Builder
-	b.WriteString(s.begin())
 	for i, zone := range s.zones() {
 		fmt.Fprintf(&b, "%s:53 {\n    errors\n", zone)
 		if i == 0 {
 			b.WriteString("    cache 30\n")
 		}
-		fmt.Fprintf(&b, "    forward . %s\n}\n", strings.Join(s.addresses(":"), " "))
+		fmt.Fprintf(&b, "%s    forward . %s\n}\n", more, strings.Join(s.addresses(":"), " "))
 	}
-	b.WriteString(s.end())
 	return b.String()
 }
 
@@ -181,17 +184,7 @@ func (s *Stub) kubeDNS() string {
 	return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kube-dns, namespace: kube-system}\ndata:\n  stubDomains: |\n" + indented(stubs, 4)
 }
 
-func (s *Stub) nodeLocal() string {
-	var b strings.Builder
-	for i, zone := range s.zones() {
-		fmt.Fprintf(&b, "%s:53 {\n    errors\n", zone)
-		if i == 0 {
-			b.WriteString("    cache 30\n")
-		}
-		fmt.Fprintf(&b, "    reload\n    bind 169.254.20.10\n    forward . %s\n}\n", strings.Join(s.addresses(":"), " "))
-	}
-	return b.String()
-}
+func (s *Stub) nodeLocal() string { return s.blocks("    reload\n    bind 169.254.20.10\n") }
 
 func (s *Stub) openshift() string {
 	return fmt.Sprintf(`apiVersion: operator.openshift.io/v1

@@ -56,7 +56,7 @@ type Writer struct {
 	there    map[string][]any // by the names of objects: their endpoints
 	next     map[string]time.Time
 	waits    map[string]time.Duration
-	problems map[string]string
+	problems publish.Problems
 }
 
 // errTaken is that an object of a name isn't ours.
@@ -277,19 +277,4 @@ func (w *Writer) write(ctx context.Context, name string) error {
 	return nil
 }
 
-func (w *Writer) tell(of, problem string) {
-	if w.problems == nil {
-		w.problems = map[string]string{}
-	}
-	if w.problems[of] == problem {
-		return
-	}
-	if problem == "" {
-		delete(w.problems, of)
-	} else {
-		w.problems[of] = problem
-	}
-	if w.Tell != nil {
-		w.Tell(of, problem)
-	}
-}
+func (w *Writer) tell(of, problem string) { w.problems.Note(of, problem, w.Tell) }
