@@ -25,17 +25,17 @@ func Permanent(namespace string) bool {
 // every namespace in it, and makes it again when it is gone.
 func Everywhere(kind, namespace, name string) bool {
 	switch kind {
-	case "Namespace":
+	case Namespaces.Name:
 		return name == "default"
-	case "Service":
+	case Services.Name:
 		return namespace == "default" && name == "kubernetes"
-	case "ConfigMap":
+	case ConfigMaps.Name:
 		return name == "kube-root-ca.crt" // in every namespace
 	case "ServiceCIDR":
 		return name == "kubernetes"
 	case "PriorityClass":
 		return strings.HasPrefix(name, "system-") // which nobody else may use
-	case "CustomResourceDefinition", "APIService":
+	case Definitions.Name, "APIService":
 		return strings.HasSuffix(name, "."+v1alpha1.Group) // what the federation itself goes by
 	}
 	return false
@@ -76,9 +76,9 @@ func Made(kind, namespace, name string, labels, annotations map[string]string) b
 // with it: where there is nothing else, it is empty.
 func InUse(kind, name string) bool {
 	switch kind {
-	case "Event", "Endpoints": // Endpoints are a Service's, and don't say so
+	case Events.Name, "Endpoints": // Endpoints are a Service's, and don't say so
 		return true
-	case "ServiceAccount":
+	case ServiceAccounts.Name:
 		return name == "default"
 	}
 	return Everywhere(kind, "", name)

@@ -357,7 +357,7 @@ func (m *member) empty(ctx context.Context, namespace string) error {
 		if workload.Owned(o.Object) || o.Object["type"] == builtin.TokenType || o.GetDeletionTimestamp() != nil {
 			return true
 		}
-		if builtin.InUse(k.Name, o.GetName()) || k.Name == "EndpointSlice" {
+		if builtin.InUse(k.Name, o.GetName()) || k.Name == builtin.EndpointSlices.Name {
 			return true
 		}
 		err = fmt.Errorf("%w: it holds %s %s, which would be lost", errInhabited, k.Name, o.GetName())

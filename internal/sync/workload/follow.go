@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
 	"github.com/fedns/fedns/internal/sync/placement"
 )
@@ -43,7 +44,7 @@ func (t *Table) needed(w *Desired, template *Template) (out []dependency) {
 	}
 	all := needs(template.Object)
 	for _, n := range all {
-		if k, ok := t.keyOf(w, n); ok && n.Kind == "ServiceAccount" && t.Desired(k) != nil {
+		if k, ok := t.keyOf(w, n); ok && n.Kind == builtin.ServiceAccounts.Name && t.Desired(k) != nil {
 			all = append(all, pulls(t.Desired(k).Template.Object)...)
 		}
 	}

@@ -32,11 +32,11 @@ func pods(o Object) map[string]any {
 func needs(o Object) []Need {
 	pod := pods(o)
 	var out []Need
-	add := func(kind string, m map[string]any, field string) {
-		n := Need{Kind: kind, Name: text(m, field), Optional: m["optional"] == true}
+	add := func(kind builtin.Kind, m map[string]any, field string) {
+		n := Need{Kind: kind.Name, Name: text(m, field), Optional: m["optional"] == true}
 		i := slices.IndexFunc(out, func(x Need) bool { return x.Kind == n.Kind && x.Name == n.Name })
 		switch {
-		case n.Name == "" || builtin.InUse(kind, n.Name):
+		case n.Name == "" || builtin.InUse(n.Kind, n.Name):
 		case i < 0:
 			out = append(out, n)
 		default:
@@ -46,35 +46,35 @@ func needs(o Object) []Need {
 	for _, field := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		for _, c := range mapsOf(pod[field]) {
 			for _, e := range mapsOf(c["env"]) {
-				add("ConfigMap", object(e, "valueFrom", "configMapKeyRef"), "name")
-				add("Secret", object(e, "valueFrom", "secretKeyRef"), "name")
+				add(builtin.ConfigMaps, object(e, "valueFrom", "configMapKeyRef"), "name")
+				add(builtin.Secrets, object(e, "valueFrom", "secretKeyRef"), "name")
 			}
 			for _, e := range mapsOf(c["envFrom"]) {
-				add("ConfigMap", object(e, "configMapRef"), "name")
-				add("Secret", object(e, "secretRef"), "name")
+				add(builtin.ConfigMaps, object(e, "configMapRef"), "name")
+				add(builtin.Secrets, object(e, "secretRef"), "name")
 			}
 		}
 	}
 	for _, v := range mapsOf(pod["volumes"]) {
-		add("ConfigMap", object(v, "configMap"), "name")
-		add("PersistentVolumeClaim", object(v, "persistentVolumeClaim"), "claimName")
+		add(builtin.ConfigMaps, object(v, "configMap"), "name")
+		add(builtin.VolumeClaims, object(v, "persistentVolumeClaim"), "claimName")
 		for _, s := range mapsOf(at(v, "projected", "sources")) {
-			add("ConfigMap", object(s, "configMap"), "name")
-			add("Secret", object(s, "secret"), "name")
+			add(builtin.ConfigMaps, object(s, "configMap"), "name")
+			add(builtin.Secrets, object(s, "secret"), "name")
 		}
 		// secret and azureFile say secretName, and all other plugins one of two.
 		for plugin := range v {
 			of := object(v, plugin)
-			add("Secret", of, "secretName")
-			add("Secret", object(of, "secretRef"), "name")
-			add("Secret", object(of, "nodePublishSecretRef"), "name")
+			add(builtin.Secrets, of, "secretName")
+			add(builtin.Secrets, object(of, "secretRef"), "name")
+			add(builtin.Secrets, object(of, "nodePublishSecretRef"), "name")
 		}
 	}
 	for _, s := range mapsOf(pod["imagePullSecrets"]) {
-		add("Secret", s, "name")
+		add(builtin.Secrets, s, "name")
 	}
 	for _, field := range []string{"serviceAccountName", "serviceAccount"} {
-		add("ServiceAccount", pod, field)
+		add(builtin.ServiceAccounts, pod, field)
 	}
 	slices.SortFunc(out, func(a, b Need) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
 	return out
@@ -84,7 +84,7 @@ func needs(o Object) []Need {
 func pulls(o Object) (out []Need) {
 	for _, s := range mapsOf(o["imagePullSecrets"]) {
 		if name := text(s, "name"); name != "" {
-			out = append(out, Need{Kind: "Secret", Name: name})
+			out = append(out, Need{Kind: builtin.Secrets.Name, Name: name})
 		}
 	}
 	return out

@@ -145,7 +145,7 @@ func derived(k kube.Kind, o *kube.Object) bool {
 	switch {
 	case builtin.InUse(k.Name, o.GetName()):
 		return true
-	case k.Name == "ConfigMap", k.Name == "ServiceAccount":
+	case k.Name == builtin.ConfigMaps.Name, k.Name == builtin.ServiceAccounts.Name:
 		return false // somebody's, whatever owns it
 	}
 	return len(o.GetOwnerReferences()) > 0

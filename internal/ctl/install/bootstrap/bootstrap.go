@@ -74,7 +74,7 @@ func (c Settings) Objects(r Reach) ([]*kube.Object, error) {
 		apply.Mark(o, c.Federation)
 	}
 	for _, o := range rest {
-		if o.GetKind() == "ClusterRole" && o.GetName() == fedsyncRole {
+		if o.GetKind() == builtin.ClusterRoles.Name && o.GetName() == fedsyncRole {
 			if r == ByName {
 				WithoutSecrets(o)
 			}
