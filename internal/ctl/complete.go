@@ -253,27 +253,16 @@ func (s *shell) reaching() reaching {
 	return c
 }
 
-// kubeconfig proposes what kubeconfigs have.
-func (s *shell) kubeconfig(what func(contexts, clusters, users []string) []string) []string {
+// kubeconfig is what kubeconfigs have; what can't be read has nothing.
+func (s *shell) kubeconfig() (contexts, clusters, users []string) {
 	c := s.reaching()
-	contexts, clusters, users, err := c.find().Names()
-	if err != nil {
-		return nil
-	}
-	return what(contexts, clusters, users)
+	contexts, clusters, users, _ = c.find().Names()
+	return contexts, clusters, users
 }
 
-func (s *shell) contexts() []string {
-	return s.kubeconfig(func(contexts, _, _ []string) []string { return contexts })
-}
-
-func (s *shell) kubeClusters() []string {
-	return s.kubeconfig(func(_, clusters, _ []string) []string { return clusters })
-}
-
-func (s *shell) kubeUsers() []string {
-	return s.kubeconfig(func(_, _, users []string) []string { return users })
-}
+func (s *shell) contexts() []string     { contexts, _, _ := s.kubeconfig(); return contexts }
+func (s *shell) kubeClusters() []string { _, clusters, _ := s.kubeconfig(); return clusters }
+func (s *shell) kubeUsers() []string    { _, _, users := s.kubeconfig(); return users }
 
 // joining are contexts that may be a cluster's name.
 func (s *shell) joining() []string {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -61,11 +62,7 @@ type Client struct {
 // Where is where it is in words, "": nobody says. Only who isn't known to be in a country
 // is said to be on a continent.
 func (c *Client) Where() string {
-	country := c.Country
-	if country == "" {
-		country = c.Continent
-	}
-	words := []string{c.City, c.Subdivision, country}
+	words := []string{c.City, c.Subdivision, cmp.Or(c.Country, c.Continent)}
 	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
 	return strings.Join(slices.Compact(words), ", ") // the city of Luxembourg is in that of Luxembourg, in Luxembourg
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -29,7 +30,7 @@ func (p Preview) Print(w io.Writer) error {
 			fmt.Fprintf(&b, "      not tried: %s\n", s.Untried)
 		}
 		for _, c := range s.Changes {
-			fmt.Fprintf(&b, "      %s: %s -> %s\n", c.Path, orNothing(c.Was), orNothing(c.Now))
+			fmt.Fprintf(&b, "      %s: %s -> %s\n", c.Path, cmp.Or(c.Was, nothing), cmp.Or(c.Now, nothing))
 		}
 	}
 	section := func(title string, lines []string) {
@@ -57,9 +58,5 @@ func (p Preview) Print(w io.Writer) error {
 	return err
 }
 
-func orNothing(s string) string {
-	if s == "" {
-		return "(nothing)"
-	}
-	return s
-}
+// nothing stands for a field that isn't there.
+const nothing = "(nothing)"

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/client-go/util/workqueue"
+
 	"github.com/fedns/fedns/internal/kube"
 	"github.com/fedns/fedns/internal/sync/workload"
 )
@@ -146,20 +148,8 @@ func inOrder(steps []Foreseen, cluster string) [3][]*Foreseen {
 
 // each does something for each step or name, for as many at once as a run does.
 func each[T any](steps []T, do func(T)) {
-	var all sync.WaitGroup
-	next := make(chan T)
-	for range min(workers, len(steps)) {
-		all.Go(func() {
-			for s := range next {
-				do(s)
-			}
-		})
-	}
-	for _, s := range steps {
-		next <- s
-	}
-	close(next)
-	all.Wait()
+	// What ctx has cut off has to be said of each step, too.
+	workqueue.ParallelizeUntil(context.Background(), workers, len(steps), func(i int) { do(steps[i]) })
 }
 
 // rehearse does one step as a dry run, and notes on it what it comes to. An error says that

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -208,14 +207,8 @@ func (u *hub) secret(name string, o *kube.Object) {
 		delete(u.secrets, name)
 		return
 	}
-	data, _ := o.Object["data"].(map[string]any)
-	text, ok := data[v1alpha1.KubeconfigKey].(string)
+	content, ok := kube.SecretData(o)[v1alpha1.KubeconfigKey]
 	if !ok {
-		delete(u.secrets, name)
-		return
-	}
-	content, err := base64.StdEncoding.DecodeString(text)
-	if err != nil { // the API server has decoded it already
 		delete(u.secrets, name)
 		return
 	}
