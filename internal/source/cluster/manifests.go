@@ -251,13 +251,21 @@ func (f *Folder) list() (map[string]seenFile, error) {
 		if ext := filepath.Ext(name); strings.HasPrefix(name, ".") || ext != ".yaml" && ext != ".yml" && ext != ".json" {
 			continue
 		}
-		info, err := os.Stat(filepath.Join(f.Dir, name)) // of what a symlink leads to
+		path := filepath.Join(f.Dir, name)
+		info, err := os.Stat(path) // of what a symlink leads to
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			out[name] = seenFile{err: err}
 		case info.Mode().IsRegular():
 			out[name] = seenFile{info: info}
+		case f.files[name] != nil || !info.IsDir(): // where a file was, something else doesn't say that what it held is gone
+			r, err := inputfile.Open(path, inputfile.Manifests)
+			if err == nil { // it is one by now
+				r.Close()
+				err = fmt.Errorf("manifests: read %s: it changes", path)
+			}
+			out[name] = seenFile{err: err}
 		}
 	}
 	return out, nil

@@ -238,6 +238,41 @@ func TestFolderConfigMap(t *testing.T) {
 	}
 }
 
+// Where a manifest was, a folder stands, or a link to a device: what it held stays, and it is said.
+func TestFolderWithSomethingElse(t *testing.T) {
+	for _, test := range []struct {
+		name, says string
+		put        func(path string) error
+	}{
+		{"a folder", "not a regular file", func(path string) error { return os.Mkdir(path, 0o755) }},
+		{"a device", "a.yaml", func(path string) error { return os.Symlink("/dev/zero", path) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "a.yaml")
+			write(t, path, lb("web", "192.0.2.1"))
+			write(t, filepath.Join(dir, "b.yaml"), lb("api", "192.0.2.2"))
+			v, j, _ := follow(t, dir, nil)
+			v.becomes(t, "svc shop/api [192.0.2.2]; svc shop/web [192.0.2.1]")
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.put(path); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, "b.yaml"), lb("api", "192.0.2.3"))
+			v.becomes(t, "svc shop/api [192.0.2.3]; svc shop/web [192.0.2.1]")
+			if j.has("ERROR", test.says) == 0 {
+				t.Errorf("log: %q", j.all())
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			v.becomes(t, "svc shop/api [192.0.2.3]")
+		})
+	}
+}
+
 func TestFolderSelects(t *testing.T) {
 	dir := t.TempDir()
 	object := func(kind, version, name, labels string) string {
