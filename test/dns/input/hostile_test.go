@@ -380,7 +380,7 @@ func tryHostilities(t *testing.T, these func(int) bool) {
 			}
 			e.now.Store(nil)
 			e.CloseClientConnections()
-			server.Eventually(t, time.Minute, "it is good again", func() bool {
+			server.Eventually(t, 5*time.Minute, "it is good again", func() bool {
 				log := s.Log()
 				wrong := strings.LastIndex(log, "[ERROR] plugin/federation: cluster bad: ") // -1 where nothing was: a text without an end takes its time
 				back, fresh := strings.LastIndex(log, "cluster bad: back after"), strings.LastIndex(log, "cluster bad: fresh again")
