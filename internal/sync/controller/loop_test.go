@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fedns/fedns/internal/api/builtin"
 	"github.com/fedns/fedns/internal/api/v1alpha1"
@@ -105,7 +107,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // kindOf is the kind of a resource.
 func kindOf(resource string) string {
-	for _, k := range []v1alpha1.Kind{v1alpha1.Clusters, builtin.Nodes, builtin.Pods, builtin.Events} {
+	for _, k := range []v1alpha1.Kind{v1alpha1.Clusters, builtin.Nodes, builtin.Pods, builtin.Events, builtin.RoleBindings} {
 		if k.Resource == resource {
 			return k.Name
 		}
@@ -217,6 +219,69 @@ func TestPlanAsks(t *testing.T) {
 			if q := <-a.asked; !strings.HasPrefix(q, "GET ") && !strings.HasPrefix(q, "dry ") && !strings.HasSuffix(q, "/selfsubjectaccessreviews") {
 				t.Errorf("it was asked to %s", q)
 			}
+		}
+	}
+}
+
+// TestPlanGrants is that a plan leaves it to a run to make a right anew that somebody has taken from fedsync,
+// and says so.
+func TestPlanGrants(t *testing.T) {
+	member := &api{asked: make(chan string, 1000), objects: map[string][]map[string]any{
+		"rolebindings": {{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": map[string]any{"name": v1alpha1.WriterAccount("prod"), "namespace": "shop", "uid": "b", "resourceVersion": "1"}}},
+	}}
+	shop := map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "shop", "uid": "u", "resourceVersion": "1"}}
+	confined := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := func(code int, v any) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(code)
+			_ = json.NewEncoder(w).Encode(v)
+		}
+		path := r.URL.Path
+		switch {
+		case strings.HasSuffix(path, "/selfsubjectaccessreviews"):
+			var review authorizationv1.SelfSubjectAccessReview
+			if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+				t.Error(err)
+			}
+			review.SetGroupVersionKind(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"))
+			a := review.Spec.ResourceAttributes
+			review.Status.Allowed = a.Verb == "list" && (a.Namespace == "shop" || a.Resource == "namespaces")
+			answer(http.StatusCreated, &review)
+		case strings.HasSuffix(path, "/namespaces/shop"):
+			answer(http.StatusOK, shop)
+		case strings.HasSuffix(path, "/rolebindings/"+v1alpha1.WriterAccount("prod")):
+			answer(http.StatusNotFound, &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound})
+		case strings.Contains(path, "/namespaces/shop/") && r.Method == http.MethodGet:
+			answer(http.StatusForbidden, &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Reason: metav1.StatusReasonForbidden, Code: http.StatusForbidden, Message: "taken away"})
+		default:
+			member.ServeHTTP(w, r)
+			return
+		}
+		select {
+		case member.asked <- r.Method + " " + path:
+		default:
+		}
+	}))
+	t.Cleanup(func() { confined.CloseClientConnections(); confined.Close() })
+	fed, path := federation(t, map[string]string{"paris": confined.URL})
+	fed.objects["namespaces"] = []map[string]any{shop}
+	fed.objects["configmaps"] = []map[string]any{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c", "namespace": "shop", "uid": "v", "resourceVersion": "1"}}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	p, err := Plan(ctx, Config{Kubeconfig: path, Federation: "prod", MaxDeletes: 1, QPS: 100, Burst: 100, LostAfter: time.Hour, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := p.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	if want := "create ConfigMap shop/c: it isn't there\n"; !strings.Contains(b.String(), want) || !strings.Contains(b.String(), "a run gives it to itself") {
+		t.Errorf("it doesn't say %q, and why it wasn't tried:\n%s", want, b.String())
+	}
+	for len(member.asked) > 0 {
+		if q := <-member.asked; !strings.HasPrefix(q, "GET ") && !strings.HasPrefix(q, "dry ") && !strings.HasSuffix(q, "/selfsubjectaccessreviews") {
+			t.Errorf("the cluster was asked to %s", q)
 		}
 	}
 }
