@@ -27,7 +27,10 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	awhile = time.Hour // what takes long on a busy machine isn't said, but in the tests of that
+	goleak.VerifyTestMain(m)
+}
 
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 
