@@ -145,13 +145,14 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-soak: kube ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, 200 plans and runs, 20,000 of them in memory, an hour of random histories of a federation (HISTORIES, and SEED to have one again), Flux's and Argo CD's controllers, each fuzz target for ten minutes
+soak: kube nodes ## what takes long: 300 kills, a minute of flapping, one without an API, 100 reloads, loads, 200 plans and runs, 20,000 of them in memory, the demo in real pods, an hour of random histories of a federation (HISTORIES, and SEED to have one again), Flux's and Argo CD's controllers, each fuzz target for ten minutes
 	go test -count=1 -timeout 30m ./test/perf/load -reloads 50 -figures -v -run 'TestReload|TestFullLoad|TestBystanders'
 	go test -count=1 ./internal/dns/sockets -run '^TestLookBesideOthers$$' -looks 300
 	go test -count=1 -timeout 30m ./test/dns/faults -run '^TestFaults' -kills 200 -flaps 1m
 	go test -count=1 -timeout 30m ./test/sync/propagation -run '^TestFaults' -kills 100 -down 1m
 	go test -count=1 -timeout 30m ./internal/sync/workload -rapid.seed 0 -rapid.checks 20000
 	go test -count=1 -timeout 30m ./test/sync/operate -run '^TestPlan$$' -states 200 -from 0
+	go test -count=1 -timeout 30m ./test/demo -run '^TestWalkInPods$$' -pods
 	go test -count=1 -timeout 0 ./test/sync/propagation -run '^TestHistories$$' -v -histories $(HISTORIES) -seed $(SEED)
 	go test -count=1 -timeout 30m ./test/dns/peers -run 'TestGenerated|TestRolloverOfReplicas' -zones 300 -rollovers
 	$(MAKE) e2e-gitops

@@ -15,6 +15,7 @@ import (
 var (
 	narrate = flag.Bool("narrate", false, "tell the story in the terminal, as it happens")
 	keep    = flag.Bool("keep", false, "leave the federation as it is before its end, until Ctrl-C")
+	inPods  = flag.Bool("pods", false, "tell it in clusters whose pods run, too")
 )
 
 // The terminal, if the story is told there, and what ends with Ctrl-C.

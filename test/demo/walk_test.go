@@ -82,8 +82,11 @@ func TestWalk(t *testing.T) {
 	w.tell()
 }
 
-// TestWalkInPods tells it where pods run.
+// TestWalkInPods tells it where pods run, which takes three times as long.
 func TestWalkInPods(t *testing.T) {
+	if !*narrate && !*inPods {
+		t.Skip("make demo tells it, and make soak: -pods")
+	}
 	node.Need(t)
 	w := newWalk(t, node.TestAddress, 53)
 	w.start()
