@@ -92,9 +92,9 @@ func TestTwoLocations(t *testing.T) {
 	logged(t, s, "region us-central1: cluster iowa says that it is at 41 -95, cluster virginia at 38 -77; the last one's location counts, virginia")
 }
 
-// TestOldestPolicy: what isn't a policy is said, and the oldest that is one counts; an object
-// without a date is the youngest.
-func TestOldestPolicy(t *testing.T) {
+// TestDisagreeingPolicies: what isn't a policy is said, and is no voice; of those that are one the federation's
+// counts instead where they disagree, however old the objects are, and else theirs.
+func TestDisagreeingPolicies(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	objects := func(name, created, policy string) {
@@ -104,17 +104,20 @@ func TestOldestPolicy(t *testing.T) {
 		}
 		vector.WriteManifest(t, fmt.Sprintf("%s/c%s/all.json", dir, name), vector.Node("n", "r"+name, "z"+name), o, vector.Slice("shop", "web", true, "z"+name))
 	}
-	objects("1", "2001-01-01T00:00:00Z", "closest")        // the oldest, which makes no sense
-	objects("2", "", "failover r1")                        // no date
-	objects("3", "2003-01-01T00:00:00Z", "failover r3 r2") // the oldest that is one
+	objects("1", "2001-01-01T00:00:00Z", "closest") // the oldest, which makes no sense
+	objects("2", "", "failover r1")                 // no date
+	objects("3", "2003-01-01T00:00:00Z", "failover r3 r2")
 	objects("4", "2004-01-01T00:00:00Z", "failover r4")
 	corefile := "example.com:PORT {\n bind ADDR\n ready READY\n errors\n federation fed {\n"
 	for i := range 4 {
 		corefile += fmt.Sprintf("  cluster c%d {\n   manifests %s/c%d\n  }\n", i+1, dir, i+1)
 	}
 	s := server.Start(t, corefile+" }\n}\n")
-	if got := from(t, s, "192.0.2.9", "web"); got != "192.0.2.3" {
+	if got := from(t, s, "192.0.2.9", "web"); got != "192.0.2.1 192.0.2.2 192.0.2.3 192.0.2.4" {
 		t.Errorf("web is answered with %q", got)
 	}
+	objects("2", "", "failover r3 r2")
+	objects("4", "2004-01-01T00:00:00Z", "failover r3 r2")
+	becomes(t, s, "192.0.2.9", "web", "192.0.2.3")
 	logged(t, s, `annotation fedns.io/policy: "closest" is no policy`)
 }
