@@ -72,8 +72,10 @@ func (l *loop) attach(c *cluster, api *kube.API) {
 	for _, s := range l.hub.kinds {
 		kinds[s] = s.Kind // it may be told how the federation's API serves it, later
 	}
+	found := make(chan struct{}) // where it may write: nobody works there before
 	all.Go(func() {
 		m.grants.find(ctx)
+		close(found)
 		for s, kind := range kinds {
 			all.Go(func() { m.follow(ctx, s, kind) })
 		}
@@ -83,7 +85,10 @@ func (l *loop) attach(c *cluster, api *kube.API) {
 	})
 	if !l.hub.preview {
 		for range workers {
-			all.Go(func() { m.work(ctx) })
+			all.Go(func() {
+				<-found
+				m.work(ctx)
+			})
 		}
 	}
 	all.Go(func() { m.beat(ctx) })
