@@ -288,19 +288,29 @@ func freezePorts(ports map[shard.Port][]topology.Place, ups map[topology.Place]b
 // value says nothing.
 func agreed[T comparable](t *Table, s *service, fs []evaluation, what, instead string, of func(*shard.Service) T) T {
 	var none, said T
-	var from, against topology.ClusterName // the first two by name that disagree
-	for _, i := range t.byName(fs) {
-		v, name := of(s.pieces[fs[i].cluster].object), t.members[fs[i].cluster].Name
-		switch {
-		case v == none || v == said || against != "":
-		case from == "":
-			said, from = v, name
+	says := func(i int) T { return of(s.pieces[fs[i].cluster].object) }
+	disagree := false
+	for i := range fs {
+		switch v := says(i); {
+		case v == none || v == said:
+		case said == none:
+			said = v
 		default:
-			against = name
+			disagree = true
 		}
 	}
-	if against == "" {
+	if !disagree {
 		return said
+	}
+	var from, against topology.ClusterName // the first two by name
+	for _, i := range t.byName(fs) {
+		switch v, name := says(i), t.members[fs[i].cluster].Name; {
+		case v == none || from != "" && v == said:
+		case from == "":
+			said, from = v, name
+		case against == "":
+			against = name
+		}
 	}
 	t.notice("", shard.Disagreement, fmt.Sprintf("%s: clusters %q and %q disagree on %s; %s", s.key, from, against, what, instead))
 	return none
