@@ -82,7 +82,7 @@ type Answer struct {
 	run   []snapshot.Shard // of the service at the end of the chain
 	width topology.Width   // of that end
 	short uint32           // the TTL while something isn't known
-	rule  snapshot.Policy  // of the federation
+	rule  *snapshot.Policy // of the federation
 	limit int              // how many addresses of a family it may have; 0: any number
 
 	picks [snapshot.Families]pick // of the run
@@ -121,38 +121,49 @@ func (a *Answer) Chain() iter.Seq[topology.Scope] {
 
 // Resolve answers the question for a type of a name: labels stand before the
 // domain, in lower case, leftmost first; members are the federations under the
-// domain; now is on the clock of Recent.Until. labels must not change while the answer is in
-// use.
-func Resolve(s *snapshot.Snapshot, members []Member, labels []string, t Type, now time.Duration) Answer {
-	p := parse(labels)
+// domain; now is on the clock of Recent.Until. Neither labels nor members may change while the
+// answer is in use.
+func Resolve(s *snapshot.Snapshot, members []Member, labels []string, t Type, now time.Duration) (a Answer) {
+	a.Resolve(s, members, labels, t, now)
+	return a
+}
+
+// Resolve makes a, which is zero, the answer: an answer is large, and a copy of it costs as much as finding
+// the service.
+func (a *Answer) Resolve(s *snapshot.Snapshot, members []Member, labels []string, t Type, now time.Duration) {
+	p := &a.Path
+	p.parse(labels)
 	if p.Federation == "" || p.extra && !p.hasKind {
-		return above(s, members, p)
+		a.above(s, members)
+		return
 	}
-	for _, m := range members {
+	for i := range members {
+		m := &members[i]
 		if f := s.Federations[m.Index]; f.Name == p.Federation {
-			a := inside(f, m, p, t, now)
+			a.inside(f, m, t, now)
 			if a.Outcome == NameError && len(members) > 1 {
-				a.Depth = max(a.Depth, beside(s, members, &p))
+				a.Depth = max(a.Depth, beside(s, members, p))
 			}
-			return a
+			return
 		}
 	}
-	a := Answer{Path: p, Depth: beside(s, members, &p), Why: "no federation of this name"}
+	a.Depth, a.Why = beside(s, members, p), "no federation of this name"
 	a.Outcome = a.missing(s, members)
-	return a
 }
 
 // beside is how many of the labels behind a federation's exist, whichever federation has names there.
 func beside(s *snapshot.Snapshot, members []Member, p *Path) int {
-	a := above(s, members, Path{Kind: p.Kind, hasKind: true, Scope: p.Scope})
+	a := Answer{Path: Path{Kind: p.Kind, hasKind: true, Scope: p.Scope}}
+	a.above(s, members)
 	return a.Depth
 }
 
 // above answers for names that stop before a federation: empty non-terminals, or
 // nothing.
-func above(s *snapshot.Snapshot, members []Member, p Path) Answer {
-	a := Answer{Path: p}
-	for _, m := range members {
+func (a *Answer) above(s *snapshot.Snapshot, members []Member) {
+	p := &a.Path
+	for i := range members {
+		m := &members[i]
 		f := s.Federations[m.Index]
 		if f.Size() == 0 {
 			continue
@@ -171,21 +182,22 @@ func above(s *snapshot.Snapshot, members []Member, p Path) Answer {
 			continue
 		}
 		if !p.hasKind {
-			return Answer{Outcome: NoData, Path: p, Depth: known, Why: "empty non-terminal"}
+			a.Outcome, a.Depth, a.Why = NoData, known, "empty non-terminal"
+			return
 		}
 		if f.Kind(p.Kind) {
-			return Answer{Outcome: NoData, Path: p, Depth: known + 1, Why: "empty non-terminal"}
+			a.Outcome, a.Depth, a.Why = NoData, known+1, "empty non-terminal"
+			return
 		}
 	}
 	a.Why = NoName
 	a.Outcome = a.missing(s, members)
-	return a
 }
 
 // missing is NameError once the federations are settled.
 func (a *Answer) missing(s *snapshot.Snapshot, members []Member) Outcome {
-	for _, m := range members {
-		if o := missing(s.Federations[m.Index]); o != NameError {
+	for i := range members {
+		if o := missing(s.Federations[members[i].Index]); o != NameError {
 			return o
 		}
 	}
@@ -202,28 +214,34 @@ func missing(f *snapshot.Federation) Outcome {
 }
 
 // inside answers for names at and below the federation's label.
-func inside(f *snapshot.Federation, m Member, p Path, t Type, now time.Duration) Answer {
-	a := Answer{Path: p, Federation: f, Index: m.Index, Depth: len(p.Scope), Why: NoName, rule: m.Policy, limit: m.Answers}
+func (a *Answer) inside(f *snapshot.Federation, m *Member, t Type, now time.Duration) {
+	p := &a.Path
+	a.of(f, m)
+	a.Depth, a.Why = len(p.Scope), NoName
 	scope, ok := f.Map.Scope(p.Scope...)
 	if !ok {
 		if !m.Lenient {
 			a.Outcome, a.Why, a.Depth = missing(f), "no member in this zone or region", known(f, p.Scope)
-			return a
+			return
 		}
 		scope, a.Endless = strange(p.Scope), true
 	}
 	a.Scope = scope
 	if !f.Kind(p.Kind) {
 		a.Outcome, a.Depth = missing(f), a.known(f)
-		return a
+		return
 	}
 	a.Depth += 2 // kind and federation
 	a.find(m, t, now)
-	return a
+}
+
+// of has the answer be a federation's, by the rules of its operator.
+func (a *Answer) of(f *snapshot.Federation, m *Member) {
+	a.Federation, a.Index, a.rule, a.limit = f, m.Index, &m.Policy, m.Answers
 }
 
 // find answers for names at and below the federation's, in the scope that was asked.
-func (a *Answer) find(m Member, t Type, now time.Duration) {
+func (a *Answer) find(m *Member, t Type, now time.Duration) {
 	f, p := a.Federation, &a.Path
 	if p.Namespace == "" {
 		a.Outcome, a.Why = NoData, "empty non-terminal"
@@ -280,7 +298,7 @@ func strange(labels []string) topology.Scope {
 }
 
 // service answers for a known service, or a port of it, in a scope.
-func (a *Answer) service(m Member, t Type, now time.Duration) {
+func (a *Answer) service(m *Member, t Type, now time.Duration) {
 	port, proto := "", ""
 	if a.Inside && a.Path.Port == "" && a.pod(m, t, now) {
 		return
@@ -453,7 +471,7 @@ func (a *Answer) records(port string, t Type) {
 // ttl is that of all records on the way to the end: short while a shard that could
 // be in the answer has come or gone lately, or is silent. It doesn't depend on the type, so that
 // a CNAME has one TTL, whatever was asked for (RFC 2181 section 5.2).
-func ttl(s *snapshot.Service, end topology.Scope, m Member, now time.Duration) uint32 {
+func ttl(s *snapshot.Service, end topology.Scope, m *Member, now time.Duration) uint32 {
 	out := normalTTL(s, m)
 	for _, r := range s.Recent {
 		if r.Until > now && end.Holds(r.Place) {
@@ -469,7 +487,7 @@ func ttl(s *snapshot.Service, end topology.Scope, m Member, now time.Duration) u
 }
 
 // normalTTL is that without what may make it shorter.
-func normalTTL(s *snapshot.Service, m Member) uint32 {
+func normalTTL(s *snapshot.Service, m *Member) uint32 {
 	if s.TTL != 0 {
 		return s.TTL
 	}

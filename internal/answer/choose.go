@@ -40,7 +40,7 @@ func (a *Answer) Policy() *snapshot.Policy {
 	if a.Service == nil || a.width == topology.Zonal {
 		return &every
 	}
-	p := &a.rule
+	p := a.rule
 	if a.Service.Policy != nil {
 		p = a.Service.Policy
 	}

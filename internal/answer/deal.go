@@ -145,7 +145,7 @@ func (a *Answer) deal(f snapshot.Family, sts []stretch, turn uint32, yield func(
 // each entry: of a service with thousands of addresses, an answer costs what it has.
 func (a *Answer) listed(f snapshot.Family, sts []stretch) (list []int32, ok bool) {
 	p := &a.picks[f]
-	if len(a.run) == 0 || p.shards > 0 || len(sts) > 1 || a.width == topology.Zonal {
+	if len(a.run) == 0 || !a.Service.Indexed() || p.shards > 0 || len(sts) > 1 || a.width == topology.Zonal {
 		return nil, false
 	}
 	switch {

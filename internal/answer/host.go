@@ -19,15 +19,15 @@ func Hosting(s *snapshot.Snapshot, members []Member) bool {
 	return false
 }
 
-// OrHost answers for a name that Resolve finds in no federation: a is what it says,
-// and stays so unless a host stands there. name is absolute, in lower case,
+// OrHost answers for a name that Resolve finds in no federation: what it says
+// stays so unless a host stands there. name is absolute, in lower case,
 // labels are those before the domain, and static is how many of them, from the
 // right, exist in the static records: a wildcard ends above what exists (RFC 4592
 // section 3.3.1).
-func (a Answer) OrHost(s *snapshot.Snapshot, members []Member, name string, labels []string, static int, t Type, now time.Duration) Answer {
+func (a *Answer) OrHost(s *snapshot.Snapshot, members []Member, name string, labels []string, static int, t Type, now time.Duration) {
 	name = strings.TrimSuffix(name, ".")
-	if h, ok := hosted(s, members, name, false, t, now); ok {
-		return h
+	if a.host(s, members, name, (*snapshot.Federation).Host, t, now) {
+		return
 	}
 	// From the domain down, as far as names exist: the labels below that cost nothing.
 	at, depth := 0, 0 // where the encloser begins in the name, and how many labels it has before the domain
@@ -43,25 +43,24 @@ func (a Answer) OrHost(s *snapshot.Snapshot, members []Member, name string, labe
 	}
 	encloser := name[min(at, len(name)):]
 	if depth == len(labels) && a.Outcome != NoData {
-		return Answer{Outcome: NoData, Path: a.Path, Depth: depth, Why: "empty non-terminal"}
+		*a = Answer{Outcome: NoData, Path: a.Path, Depth: depth, Why: "empty non-terminal"}
+		return
 	}
-	if a.Outcome == NameError && depth >= max(a.Depth, static) {
-		if h, ok := hosted(s, members, encloser, true, t, now); ok {
-			h.Wildcard, h.Depth = true, depth
-			if unsure(s, members, name, encloser) {
-				h.Degrade()
-				h.Awaits = cmp.Or(h.Awaits, string(health.NotAttached))
-			}
-			return h
+	if a.Outcome == NameError && depth >= max(a.Depth, static) && a.host(s, members, encloser, (*snapshot.Federation).Wildcard, t, now) {
+		a.Wildcard, a.Depth = true, depth
+		if unsure(s, members, name, encloser) {
+			a.Degrade()
+			a.Awaits = cmp.Or(a.Awaits, string(health.NotAttached))
 		}
+		return
 	}
 	a.Depth = max(a.Depth, depth)
-	return a
 }
 
 // Host answers for a host that stands at a name itself, absolute and in lower case. It isn't ok where none does.
 func Host(s *snapshot.Snapshot, members []Member, name string, t Type, now time.Duration) (a Answer, ok bool) {
-	return hosted(s, members, strings.TrimSuffix(name, "."), false, t, now)
+	ok = a.host(s, members, strings.TrimSuffix(name, "."), (*snapshot.Federation).Host, t, now)
+	return a, ok
 }
 
 // unsure says whether what stands below a name may yet turn out not to stand for another.
@@ -84,23 +83,20 @@ func reached(s *snapshot.Snapshot, members []Member, name string) bool {
 	return false
 }
 
-// hosted answers for a host, or for the wildcard below a name.
-func hosted(s *snapshot.Snapshot, members []Member, name string, wildcard bool, t Type, now time.Duration) (a Answer, ok bool) {
+// host makes a the answer for what a federation has for a name, if one has something: a host, or the wildcard below it.
+func (a *Answer) host(s *snapshot.Snapshot, members []Member, name string, has func(*snapshot.Federation, string) *snapshot.Service, t Type, now time.Duration) bool {
 	for i := range members {
 		m := &members[i]
 		f := s.Federations[m.Index]
-		svc := (*snapshot.Service)(nil)
-		if wildcard {
-			svc = f.Wildcard(name)
-		} else {
-			svc = f.Host(name)
-		}
+		svc := has(f, name)
 		if svc == nil {
 			continue
 		}
-		a = Answer{Federation: f, Index: m.Index, Service: svc, rule: m.Policy, limit: m.Answers}
-		a.service(*m, t, now)
-		return a, true
+		*a = Answer{}
+		a.of(f, m)
+		a.Service = svc
+		a.service(m, t, now)
+		return true
 	}
-	return a, false
+	return false
 }

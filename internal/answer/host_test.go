@@ -80,7 +80,7 @@ func TestHost(t *testing.T) {
 		rel := labels(tt.name)
 		a := answer.Resolve(s, members, rel, tt.t, now)
 		if a.Federation == nil {
-			a = a.OrHost(s, members, tt.name+".example.com.", rel, tt.static, tt.t, now)
+			a.OrHost(s, members, tt.name+".example.com.", rel, tt.static, tt.t, now)
 		}
 		got := a.Outcome.String()
 		switch a.Outcome {
@@ -114,7 +114,7 @@ func TestHost(t *testing.T) {
 		s := &snapshot.Snapshot{Federations: []*snapshot.Federation{federation("fed", true, all...)}}
 		rel := labels(name)
 		a := answer.Resolve(s, []answer.Member{{TTL: 180, Degraded: 30}}, rel, answer.TypeA, now)
-		a = a.OrHost(s, []answer.Member{{TTL: 180, Degraded: 30}}, name+".example.com.", rel, 0, answer.TypeA, now)
+		a.OrHost(s, []answer.Member{{TTL: 180, Degraded: 30}}, name+".example.com.", rel, 0, answer.TypeA, now)
 		if got := fmt.Sprint(a.Outcome, " ", a.TTL); got != want || (a.Awaits != "") != (a.TTL == 30) {
 			t.Errorf("%s: %s, not %s; waits for %q", name, got, want, a.Awaits)
 		}

@@ -13,21 +13,21 @@ import (
 // asks a service that has gone, or another continent for one that is next door.
 const InsideTTL = 5
 
-// Inside answers the question for a type of a name in the domain that a federation has
+// ResolveInside makes a, which is zero, the answer to the question for a type of a name in the domain that a federation has
 // within a cluster, FEDERATION.svc.CLUSTERDOMAIN; labels are those before it. The
 // cluster's own shard comes first; without it, the name leads to that of the place
 // where the cluster stands.
-func Inside(s *snapshot.Snapshot, m Member, labels []string, t Type, now time.Duration) Answer {
+func (a *Answer) ResolveInside(s *snapshot.Snapshot, m *Member, labels []string, t Type, now time.Duration) {
 	f := s.Federations[m.Index]
-	a := Answer{Federation: f, Index: m.Index, Inside: true, Why: NoName, rule: m.Policy, limit: m.Answers}
-	a.Path = Path{Federation: f.Name, Kind: snapshot.Svc, hasKind: true}
-	a.Path.host(labels)
+	a.of(f, m)
+	p := &a.Path
+	a.Inside, a.Why, p.Federation, p.Kind, p.hasKind = true, NoName, f.Name, snapshot.Svc, true
+	p.host(labels)
 	a.find(m, t, now)
-	return a
 }
 
 // local answers from the cluster's own shard.
-func (a *Answer) local(l *snapshot.Local, port string, m Member, t Type, now time.Duration, run []snapshot.Shard) {
+func (a *Answer) local(l *snapshot.Local, port string, m *Member, t Type, now time.Duration, run []snapshot.Shard) {
 	// A zone's answer: nobody is closer, so that no policy has to choose.
 	a.run, a.width, a.typ = run, topology.Zonal, t
 	a.TTL, a.Stale = min(ttl(a.Service, topology.Global, m, now), InsideTTL), l.Stale
@@ -36,7 +36,7 @@ func (a *Answer) local(l *snapshot.Local, port string, m Member, t Type, now tim
 }
 
 // pod answers for a pod of a headless service; false: there is none of this label.
-func (a *Answer) pod(m Member, t Type, now time.Duration) bool {
+func (a *Answer) pod(m *Member, t Type, now time.Duration) bool {
 	l := a.Service.Local
 	if l == nil || a.Path.Proto == "" || a.Path.Proto[0] == '_' {
 		return false

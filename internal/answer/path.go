@@ -21,11 +21,10 @@ type Path struct {
 	extra   bool // more labels than any name has
 }
 
-// parse reads the labels of a name, in lower case, leftmost first, without those
+// parse has the path, which is zero, be that of a name with these labels, in lower case, leftmost first, without those
 // of the domain. The rightmost "svc" or "ing" marks where the scope begins: no
 // region or zone is called so (topology.Label).
-func parse(labels []string) Path {
-	var p Path
+func (p *Path) parse(labels []string) {
 	mark := len(labels)
 	for i := len(labels) - 1; i >= 0 && i >= len(labels)-3; i-- {
 		if k, ok := snapshot.KindOf(labels[i]); ok {
@@ -35,14 +34,13 @@ func parse(labels []string) Path {
 	}
 	if !p.hasKind {
 		p.Scope, p.extra = labels, len(labels) > 2
-		return p
+		return
 	}
 	p.Scope = labels[mark+1:]
 	if left := labels[:mark]; len(left) > 0 {
 		p.Federation = left[len(left)-1]
 		p.host(left[:len(left)-1])
 	}
-	return p
 }
 
 // host reads the labels before the federation's.

@@ -71,30 +71,33 @@ func (k Key) String() string {
 
 // A Service is what is answered for one service: an entry of a snapshot. It is
 // never changed after Freeze.
+//
+// What nearly every question looks at stands together at the beginning: each line of memory more that it looks at costs more
+// than all that is done with it.
 type Service struct {
-	Key    Key
-	Shards []Shard  // addresses of the shards that are up, sorted by Freeze
-	Ports  []Port   // named ports of any member
-	TTL    uint32   // seconds; 0 means the federation's
-	Policy *Policy  // nil means the federation's
-	Recent []Recent // shards that came up or went down lately
-	Down   string   // why no shard is up; "" while one is
-	Silent []Silent // shards of clusters that have gone silent
-	Awaits []Await  // shards of which something isn't known yet
-	// Unsure says of a host that nobody may claim it. It is answered as if it weren't there, for a
-	// shorter time.
-	Unsure bool
-	Note   string // what else was decided about it, for whoever asks why; mostly ""
-	// Active is the region that addresses of each family are answered from under a
-	// failover policy; "" where there is no such policy, or no region of its list has one.
-	Active [Families]string
+	Key     Key
+	Shards  []Shard  // addresses of the shards that are up, sorted by Freeze
+	TTL     uint32   // seconds; 0 means the federation's
+	Policy  *Policy  // nil means the federation's
+	many    *index   // of Shards, where there are many; nil: there are few
+	regions []Run    // of Shards, by Freeze
+	Note    string   // what else was decided about it, for whoever asks why; mostly ""
+	Recent  []Recent // shards that came up or went down lately
+	Silent  []Silent // shards of clusters that have gone silent
+	Awaits  []Await  // shards of which something isn't known yet
+	Ports   []Port   // named ports of any member
 	// Local is the shard of the cluster whose own domain is answered here, as the pods
 	// there reach it; nil where that isn't up, or there is no such cluster.
 	Local *Local
+	// Active is the region that addresses of each family are answered from under a
+	// failover policy; "" where there is no such policy, or no region of its list has one.
+	Active [Families]string
+	Down   string // why no shard is up; "" while one is
+	// Unsure says of a host that nobody may claim it. It is answered as if it weren't there, for a
+	// shorter time.
+	Unsure bool
 
-	digest  uint64 // of what is answered, by Edit
-	regions []Run  // of Shards, by Freeze
-	many    *index // of Shards, where there are many; nil: there are few
+	digest uint64 // of what is answered, by Edit
 }
 
 // An index spares who looks for some of many shards looking at all of them: by family.
@@ -340,9 +343,12 @@ func (s *Service) index() {
 	}
 }
 
+// Indexed says whether there are so many shards that looking at each isn't as good as Firsts.
+func (s *Service) Indexed() bool { return s.many != nil }
+
 // Firsts lists which of the shards in a region, or in all of them, are the first there
 // with their address, of one family: indexes of Shards, from one to before another. It
-// is false where there are so few shards that looking at each is as good.
+// is false for a zone, where shards are few, and where they aren't Indexed.
 func (s *Service) Firsts(f Family, w topology.Width, from, to int) (list []int32, ok bool) {
 	if s.many == nil || w > topology.Regional {
 		return nil, false

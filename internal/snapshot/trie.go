@@ -2,13 +2,14 @@ package snapshot
 
 import (
 	"hash/maphash"
+	"slices"
 	"unsafe"
 )
 
 // A trie is a persistent hash map: an edit copies what it touches, at most a
 // root, a page and a chain, and leaves the rest shared with the trie it came
 // from. So a change costs the same among a thousand entries and a million, and
-// readers of the old one never notice. Two levels of 256 keep a chain to one or
+// readers of the old one never notice. Two levels of at most 256 keep a chain to one or
 // two entries up to 100,000.
 type trie[K, V comparable] struct {
 	pages *[fan]*page[K, V]
@@ -18,10 +19,16 @@ type trie[K, V comparable] struct {
 
 const fan = 256
 
+// A page has about as many slots as entries, a power of two up to fan: a question's way through a thousand
+// services is through memory that the processor's cache holds.
 type page[K, V comparable] struct {
 	owner *owner // the edit that made it, and may change it in place
-	slots [fan]*entry[K, V]
+	slots []*entry[K, V]
+	size  int // how many entries it has
 }
+
+// firstSlots are how many a page begins with.
+const firstSlots = 4
 
 // An entry is a link of a chain of those whose hashes share a slot. It is never
 // changed.
@@ -29,6 +36,49 @@ type entry[K, V comparable] struct {
 	key   K
 	value V
 	next  *entry[K, V]
+	hash  uint32 // of the key
+}
+
+// slot is where the chain of a hash stands.
+func (p *page[K, V]) slot(hash uint32) **entry[K, V] {
+	return &p.slots[int(hash>>16)&(len(p.slots)-1)]
+}
+
+// find looks for a key; a nil page has none.
+func (p *page[K, V]) find(hash uint32, key K) (v V, ok bool) {
+	if p == nil {
+		return v, false
+	}
+	return find(*p.slot(hash), key)
+}
+
+// all calls yield for each entry until it says false; a nil page has none.
+func (p *page[K, V]) all(yield func(*entry[K, V]) bool) bool {
+	if p == nil {
+		return true
+	}
+	for _, e := range p.slots {
+		for ; e != nil; e = e.next {
+			if !yield(e) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// grow gives the page twice as many slots.
+func (p *page[K, V]) grow(o *owner) {
+	old := p.slots
+	p.slots = make([]*entry[K, V], 2*len(old))
+	o.made += size(p.slots)
+	for _, e := range old {
+		for ; e != nil; e = e.next {
+			slot := p.slot(e.hash)
+			*slot = &entry[K, V]{e.key, e.value, *slot, e.hash}
+			o.made += int(unsafe.Sizeof(*e))
+		}
+	}
 }
 
 // An owner is the identity of one edit, and what that has made: so it isn't empty, as distinct owners
@@ -41,11 +91,7 @@ func (t *trie[K, V]) get(hash uint32, key K) (v V, ok bool) {
 	if t.pages == nil {
 		return v, false
 	}
-	p := t.pages[hash>>24]
-	if p == nil {
-		return v, false
-	}
-	return find(p.slots[hash>>16&0xff], key)
+	return t.pages[hash>>24].find(hash, key)
 }
 
 // all calls yield for each entry until it says false.
@@ -54,15 +100,8 @@ func (t *trie[K, V]) all(yield func(V) bool) {
 		return
 	}
 	for _, p := range t.pages {
-		if p == nil {
-			continue
-		}
-		for _, e := range p.slots {
-			for ; e != nil; e = e.next {
-				if !yield(e.value) {
-					return
-				}
-			}
+		if !p.all(func(e *entry[K, V]) bool { return yield(e.value) }) {
+			return
 		}
 	}
 }
@@ -74,7 +113,6 @@ func (t *trie[K, V]) changes(o *trie[K, V], yield func(here, there V) bool) (all
 		return true
 	}
 	var none [fan]*page[K, V]
-	var blank page[K, V]
 	ours, theirs := t.pages, o.pages
 	if ours == nil {
 		ours = &none
@@ -82,40 +120,21 @@ func (t *trie[K, V]) changes(o *trie[K, V], yield func(here, there V) bool) (all
 	if theirs == nil {
 		theirs = &none
 	}
+	var zero V
 	for i := range ours {
 		p, q := ours[i], theirs[i]
 		if p == q {
 			continue
 		}
-		if p == nil {
-			p = &blank
-		}
-		if q == nil {
-			q = &blank
-		}
-		for j := range p.slots {
-			if !differing(p.slots[j], q.slots[j], yield) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// differing is changes for two chains.
-func differing[K, V comparable](here, there *entry[K, V], yield func(here, there V) bool) bool {
-	if here == there {
-		return true
-	}
-	var zero V
-	for e := here; e != nil; e = e.next {
-		v, _ := find(there, e.key)
-		if v != e.value && !yield(e.value, v) {
-			return false
-		}
-	}
-	for e := there; e != nil; e = e.next {
-		if _, ok := find(here, e.key); !ok && !yield(zero, e.value) {
+		here := p.all(func(e *entry[K, V]) bool {
+			v, _ := q.find(e.hash, e.key)
+			return v == e.value || yield(e.value, v)
+		})
+		there := here && q.all(func(e *entry[K, V]) bool {
+			_, ok := p.find(e.hash, e.key)
+			return ok || yield(zero, e.value)
+		})
+		if !there {
 			return false
 		}
 	}
@@ -131,9 +150,9 @@ func find[K, V comparable](chain *entry[K, V], key K) (v V, ok bool) {
 	return v, false
 }
 
-// slot gives the chain of hash on a page that o may change, and makes the root
+// page gives the page of hash, which o may change, and makes the root
 // and the page o's if they aren't.
-func (t *trie[K, V]) slot(o *owner, hash uint32) **entry[K, V] {
+func (t *trie[K, V]) page(o *owner, hash uint32) *page[K, V] {
 	if t.pages == nil || t.owner != o {
 		pages := new([fan]*page[K, V])
 		if t.pages != nil {
@@ -145,32 +164,41 @@ func (t *trie[K, V]) slot(o *owner, hash uint32) **entry[K, V] {
 	p := t.pages[hash>>24]
 	if p == nil || p.owner != o {
 		q := &page[K, V]{owner: o}
-		if p != nil {
-			q.slots = p.slots
+		if p == nil {
+			q.slots = make([]*entry[K, V], firstSlots)
+		} else {
+			q.slots, q.size = slices.Clone(p.slots), p.size
 		}
-		o.made += int(unsafe.Sizeof(*q))
+		o.made += int(unsafe.Sizeof(*q)) + size(q.slots)
 		t.pages[hash>>24] = q
 		p = q
 	}
-	return &p.slots[hash>>16&0xff]
+	return p
 }
 
 func (t *trie[K, V]) set(o *owner, hash uint32, key K, v V) {
-	slot := t.slot(o, hash)
-	rest, found := without(*slot, key)
-	*slot = &entry[K, V]{key, v, rest}
-	o.made += int(unsafe.Sizeof(**slot))
+	p := t.page(o, hash)
+	rest, found := without(*p.slot(hash), key)
 	if !found {
 		t.size++
+		if p.size++; p.size > len(p.slots) && len(p.slots) < fan {
+			p.grow(o)
+			rest = *p.slot(hash)
+		}
 	}
+	slot := p.slot(hash)
+	*slot = &entry[K, V]{key, v, rest, hash}
+	o.made += int(unsafe.Sizeof(**slot))
 }
 
 func (t *trie[K, V]) remove(o *owner, hash uint32, key K) {
-	slot := t.slot(o, hash)
+	p := t.page(o, hash)
+	slot := p.slot(hash)
 	rest, found := without(*slot, key)
 	*slot = rest
 	if found {
 		t.size--
+		p.size--
 	}
 }
 
@@ -186,7 +214,7 @@ func without[K, V comparable](chain *entry[K, V], key K) (rest *entry[K, V], fou
 	if rest, found = without(chain.next, key); !found {
 		return chain, false
 	}
-	return &entry[K, V]{chain.key, chain.value, rest}, true
+	return &entry[K, V]{chain.key, chain.value, rest, chain.hash}, true
 }
 
 // seed is this process's own: else who may choose names could have many share a slot, and every question for one of

@@ -193,7 +193,8 @@ func TestSlowDatabase(t *testing.T) {
 	// That is for nobody else than who asks: others may have an answer of their own soon.
 	for _, network := range []string{"192.0.2.0/24", "198.51.100.7/32", "2001:db8::/56"} {
 		p := netip.MustParsePrefix(network)
-		a := f.Domains[0].Resolve(f.Current.Load(), f.Domains[0].Static.Load(), "web.shop.fed.svc.example.com.", []string{"web", "shop", "fed", "svc"}, answer.TypeA, pipeline.Now())
+		var a answer.Answer
+		f.Domains[0].Resolve(&a, f.Current.Load(), f.Domains[0].Static.Load(), "web.shop.fed.svc.example.com.", []string{"web", "shop", "fed", "svc"}, answer.TypeA, pipeline.Now())
 		if scope := f.Choose(&a, netip.MustParseAddr("127.0.0.1"), p); int(scope) != p.Bits() || a.TTL != 30 {
 			t.Errorf("for %s: scope %d, TTL %d; want %d and 30", p, scope, a.TTL, p.Bits())
 		}

@@ -65,7 +65,7 @@ func (n Name) Under(name string) (rel string, ok bool) {
 	}
 	cut := len(name) - len(d)
 	switch {
-	case cut < 0 || !strings.EqualFold(name[cut:], d):
+	case cut < 0 || name[cut:] != d && !strings.EqualFold(name[cut:], d): // which is dearer than to see that they are the same
 		return "", false
 	case cut == 0:
 		return "", true

@@ -237,8 +237,9 @@ func wire(ctx context.Context, q *zone.Query, labels []string) (*dns.Msg, zone.O
 
 // addressed asks for the addresses at a name, whatever was asked for: the way there
 // doesn't depend on the type, and only addresses are led to by all of it.
-func addressed(q *zone.Query, labels []string) answer.Answer {
-	return q.Domain.Resolve(q.Snapshot, q.Static, q.Request.Name(), labels, answer.TypeA, pipeline.Now())
+func addressed(q *zone.Query, labels []string) (a answer.Answer) {
+	q.Domain.Resolve(&a, q.Snapshot, q.Static, q.Request.Name(), labels, answer.TypeA, pipeline.Now())
+	return a
 }
 
 // context is one in which records can be followed through the whole server.

@@ -205,7 +205,7 @@ func (s *Status) differ(d *zone.Domain, federation int, before, after *snapshot.
 }
 
 // answered asks the engine for a name, in one state of a federation.
-func answered(d *zone.Domain, federation int, f *snapshot.Federation, name string) answer.Answer {
+func answered(d *zone.Domain, federation int, f *snapshot.Federation, name string) (a answer.Answer) {
 	all := make([]*snapshot.Federation, federation+1)
 	all[federation] = f
 	var member []answer.Member
@@ -215,7 +215,8 @@ func answered(d *zone.Domain, federation int, f *snapshot.Federation, name strin
 		}
 	}
 	rel, _ := d.Name.Under(name)
-	return zone.Resolve(&snapshot.Snapshot{Federations: all}, member, d.Static.Load(), name, dnsname.Labels(rel), answer.TypeA, pipeline.Now())
+	zone.Resolve(&a, &snapshot.Snapshot{Federations: all}, member, d.Static.Load(), name, dnsname.Labels(rel), answer.TypeA, pipeline.Now())
+	return a
 }
 
 // leads says where a name leads that is answered so, for a client.

@@ -28,20 +28,20 @@ type question struct {
 	network netip.Prefix // of the client, as who asks says; invalid: nothing is said
 }
 
-// Resolve answers for a name of the domain, in lower case, from what clusters say;
+// Resolve makes a, which is zero, the answer for a name of the domain, in lower case, from what clusters say;
 // labels are those before it, and static are its records.
-func (d *Domain) Resolve(s *snapshot.Snapshot, static *Static, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
+func (d *Domain) Resolve(a *answer.Answer, s *snapshot.Snapshot, static *Static, name string, labels []string, t answer.Type, now time.Duration) {
 	if d.Lead != nil {
-		return answer.Inside(s, d.Members[0], labels, t, now)
+		a.ResolveInside(s, &d.Members[0], labels, t, now)
+		return
 	}
-	return Resolve(s, d.Members, static, name, labels, t, now)
+	Resolve(a, s, d.Members, static, name, labels, t, now)
 }
 
 // Resolve is that for some of a domain's federations.
-func Resolve(s *snapshot.Snapshot, members []answer.Member, static *Static, name string, labels []string, t answer.Type, now time.Duration) answer.Answer {
-	a := answer.Resolve(s, members, labels, t, now)
-	orHost(&a, s, members, static, name, labels, t, now)
-	return a
+func Resolve(a *answer.Answer, s *snapshot.Snapshot, members []answer.Member, static *Static, name string, labels []string, t answer.Type, now time.Duration) {
+	a.Resolve(s, members, labels, t, now)
+	orHost(a, s, members, static, name, labels, t, now)
 }
 
 // decide decides about a question, given what the federations have for the name, of which

@@ -18,7 +18,7 @@ func orHost(a *answer.Answer, s *snapshot.Snapshot, members []answer.Member, sta
 	// say, is below a wildcard like any other: secondaries can't know its looks.
 	none := a.Federation == nil || a.Outcome == answer.NameError && a.Service == nil
 	if none && answer.Hosting(s, members) && !static.Zone.Owns(name) {
-		*a = a.OrHost(s, members, name, labels, static.Zone.Depth(name, labels), t, now)
+		a.OrHost(s, members, name, labels, static.Zone.Depth(name, labels), t, now)
 	}
 }
 

@@ -79,7 +79,7 @@ func (q *writer) hosted(svc *snapshot.Service) []message.RR {
 		if apex {
 			a, _ = d.atApex(q.Snapshot, q.Static, t, q.now)
 		} else {
-			a = Resolve(q.Snapshot, d.Members, q.Static, owner, dnsname.Labels(rel), t, q.now)
+			Resolve(&a, q.Snapshot, d.Members, q.Static, owner, dnsname.Labels(rel), t, q.now)
 		}
 		if a.Service == svc && (!apex || !a.NoRecords()) {
 			rrs := q.written(owner, t, &a)

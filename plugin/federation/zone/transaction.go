@@ -73,7 +73,7 @@ func (r *Transaction) Respond(q *message.Question, name string, labels []string,
 		do, a := lookUp, answer.Answer{}
 		var scope uint8
 		if len(labels) > 0 {
-			a = r.Domain.Resolve(r.Snapshot, r.Static, name, labels, answer.Type(q.Type), r.Now)
+			r.Domain.Resolve(&a, r.Snapshot, r.Static, name, labels, answer.Type(q.Type), r.Now)
 			do, scope = r.Domain.decide(r.Of, r.Static, &question{name, labels, r.From, r.Network}, &a)
 		} else if q.Type == dns.TypeA || q.Type == dns.TypeAAAA {
 			a, do, scope = r.apex(answer.Type(q.Type))
