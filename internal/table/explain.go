@@ -77,7 +77,7 @@ func (t *Table) Explain(k snapshot.Key, now time.Duration, lost func(topology.Cl
 			Cluster: m.Name, Evidence: f.evidence, Verdict: f.verdict, Places: slices.Clone(f.places),
 			Addrs: slices.Clone(f.addrs), Closed: f.closed, Hosts: s.pieces[f.cluster].object.Hosts, Since: now,
 		}
-		if p := s.pieces[f.cluster]; p.verdict.State == f.verdict.State && p.verdict.Why == f.verdict.Why {
+		if p := s.pieces[f.cluster]; p.verdict().State == f.verdict.State && p.verdict().Why == f.verdict.Why {
 			x.Since = p.since
 		}
 		for _, c := range f.checks {
@@ -126,7 +126,7 @@ func (t *Table) ServicesUp() map[snapshot.Key]bool {
 		for i, p := range s.pieces {
 			if p != nil && p.object != nil && t.members[i].MayExport(k) {
 				there = true
-				well = well && p.verdict.State == health.Up && !p.verdict.Stale
+				well = well && p.verdict().State == health.Up && !p.verdict().Stale
 			}
 		}
 		if there {

@@ -21,7 +21,7 @@ func (t *Table) chooseActive(s *service, out *snapshot.Service, now time.Duratio
 		return l, 0
 	}
 	for f := range l {
-		was := s.lead[f]
+		was := s.lead()[f]
 		// Of two orders of the same words, one may be new.
 		var orders, done []override.Order
 		for _, o := range t.failbacks(s.key) {
@@ -90,19 +90,20 @@ func heeds(l, was shard.Failover, o override.Order) bool {
 // listed yet isn't down, and the first to be listed isn't the one that is preferred.
 func (t *Table) origin(s *service) {
 	if leads, ok := t.inherited[s.key]; ok {
-		s.lead = leads
+		s.setLead(leads)
 		if !t.beginning {
 			delete(t.inherited, s.key)
 		}
 	} else if t.beginning && !s.carried() {
-		s.lead = shard.Failovers{}
+		s.led = nil
 	}
 }
 
 // noteFailovers notes what has become of the leads of a service.
 func (t *Table) noteFailovers(s *service, now shard.Failovers) {
+	before := s.lead()
 	for f := range now {
-		was := &s.lead[f]
+		was := &before[f]
 		if !t.beginning && !was.Equal(now[f]) && (was.Remembers() || now[f].Remembers()) {
 			t.releads[s.key] = true
 		}
@@ -114,7 +115,7 @@ func (t *Table) noteFailovers(s *service, now shard.Failovers) {
 			}
 		}
 	}
-	if s.lead = now; now.Decided() {
+	if s.setLead(now); now.Decided() {
 		t.judged[s.key] = true
 	}
 }
@@ -139,7 +140,7 @@ func (t *Table) noticePolicies(f *snapshot.Federation, changed bool) {
 	}
 	if changed {
 		for k, s := range t.services {
-			if s.lead.Decided() {
+			if s.led != nil {
 				check(k)
 			}
 		}
@@ -172,6 +173,11 @@ func (t *Table) announceDone() {
 	clear(t.heeded)
 }
 
+// remembers says whether anything follows from how its leads came about.
+func (s *service) remembers() bool {
+	return s.led != nil && slices.ContainsFunc(s.led[:], shard.Failover.Remembers)
+}
+
 // Failovers are what failover policies have come to, by service, where that isn't plain
 // from what is up: a new table goes on from there.
 func (t *Table) Failovers() map[snapshot.Key]shard.Failovers {
@@ -180,8 +186,8 @@ func (t *Table) Failovers() map[snapshot.Key]shard.Failovers {
 		return out // the rest isn't known yet
 	}
 	for k, s := range t.services {
-		if slices.ContainsFunc(s.lead[:], shard.Failover.Remembers) {
-			out[k] = s.lead
+		if s.remembers() {
+			out[k] = *s.led
 		}
 	}
 	return out
@@ -195,8 +201,8 @@ func (t *Table) ChangedFailovers() map[snapshot.Key]shard.Failovers {
 	out := make(map[snapshot.Key]shard.Failovers, len(t.releads))
 	for k := range t.releads {
 		var leads shard.Failovers
-		if s := t.services[k]; s != nil && slices.ContainsFunc(s.lead[:], shard.Failover.Remembers) {
-			leads = s.lead
+		if s := t.services[k]; s != nil && s.remembers() {
+			leads = *s.led
 		}
 		out[k] = leads
 	}
@@ -217,13 +223,13 @@ func (t *Table) follow() {
 		t.forgetRestored()
 	}
 	for k := range t.inherited {
-		if s := t.services[k]; listed || s != nil && s.lead.Decided() {
+		if s := t.services[k]; listed || s != nil && s.led != nil {
 			delete(t.inherited, k)
 			t.releads[k] = true
 		}
 	}
 	for k, s := range t.services {
-		if slices.ContainsFunc(s.lead[:], shard.Failover.Remembers) {
+		if s.remembers() {
 			t.releads[k] = true
 		}
 	}

@@ -19,7 +19,6 @@ func newMember(c shard.Cluster) *member {
 	m := &member{
 		Cluster:      c,
 		nodes:        map[string]node{},
-		slices:       map[shard.SliceKey]*service{},
 		fronts:       map[snapshot.Key][]snapshot.Key{},
 		seen:         map[string]int{},
 		astray:       map[string]bool{},
@@ -66,7 +65,7 @@ func (t *Table) Leave(cluster int, now time.Duration) {
 			continue
 		}
 		if m.settled {
-			t.note(s, p.places, nil, now)
+			t.note(s, value(p.places), nil, now)
 		}
 		if p.object != nil {
 			t.unlink(cluster, p.object)

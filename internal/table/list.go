@@ -75,6 +75,6 @@ func (t *Table) listClasses(cluster int, l shard.ClassList) {
 }
 
 func (t *Table) listSlices(cluster int, list []*shard.Slice) {
-	relist(cluster, list, maps.Keys(t.members[cluster].slices), t.setSlice, t.dropSlice)
+	relist(cluster, list, t.members[cluster].slices.keys(), t.setSlice, t.dropSlice)
 	t.heard(cluster, listSlices)
 }

@@ -50,7 +50,7 @@ type member struct {
 	doubted bool          // some of what was known of it was lost: what isn't there may be
 	settled bool          // was listed at an earlier publication: what changes now is news
 	nodes   map[string]node
-	slices  map[shard.SliceKey]*service
+	slices  sliceIndex
 	fronts  map[snapshot.Key][]snapshot.Key // Service to the Ingresses that lead to it
 	seen    map[string]int                  // zone label of endpoints, and how often
 	outside map[string]bool                 // places that it may not be in, and has nodes in

@@ -260,7 +260,8 @@ func (t *Table) ignoredProbe(m *member, o *shard.Service) (c Checked, ok bool) {
 
 // relink makes the checks of a piece those that it is judged by now.
 func (t *Table) relink(k snapshot.Key, p *piece, checks []shard.Check) {
-	if slices.Equal(p.checks, checks) {
+	had := value(p.checks)
+	if slices.Equal(had, checks) {
 		return
 	}
 	for _, c := range checks {
@@ -272,7 +273,7 @@ func (t *Table) relink(k snapshot.Key, p *piece, checks []shard.Check) {
 		}
 		known.users[k]++
 	}
-	for _, c := range p.checks {
+	for _, c := range had {
 		known := t.checks[c]
 		if known.users[k]--; known.users[k] == 0 {
 			delete(known.users, k)
@@ -282,5 +283,7 @@ func (t *Table) relink(k snapshot.Key, p *piece, checks []shard.Check) {
 			t.recheck = true
 		}
 	}
-	p.checks = checks
+	if p.checks = nil; len(checks) > 0 {
+		p.checks = &checks
+	}
 }

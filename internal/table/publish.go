@@ -138,6 +138,7 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 			continue
 		}
 		m := t.members[i]
+		before := p.verdict()
 		var v health.Verdict
 		var places []topology.Place
 		var checks []shard.Check
@@ -148,26 +149,28 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 			}
 		}
 		// What a shard turns out to be that hasn't been answered is no change of it.
-		news := m.settled && !(t.beginning && !p.carried && p.verdict.Awaits != "")
-		if news && (v.State == health.Up || p.verdict.State == health.Up) {
-			t.note(s, p.places, places, now)
+		news := m.settled && !(t.beginning && !p.carried && before.Awaits != "")
+		if news && (v.State == health.Up || before.State == health.Up) {
+			t.note(s, value(p.places), places, now)
 		}
-		was, is := p.verdict.State == health.Up, v.State == health.Up
+		was, is := before.State == health.Up, v.State == health.Up
 		// What has never been up doesn't go down.
-		if news && (was != is || p.lived && p.verdict.State == health.Unknown && v.State == health.Down) {
+		if news && (was != is || p.lived && before.State == health.Unknown && v.State == health.Down) {
 			to := v
 			if to == (health.Verdict{}) {
 				to = health.Verdict{State: health.Down, Why: "gone"}
 			}
-			*moved = append(*moved, Transition{s.key, m.Name, p.verdict, to})
+			*moved = append(*moved, Transition{s.key, m.Name, before, to})
 		}
 		p.lived = (p.lived || v.State == health.Up) && v != (health.Verdict{})
-		if v.State != p.verdict.State || v.Why != p.verdict.Why {
+		if v.State != before.State || v.Why != before.Why {
 			p.since = now
 		}
 		t.count(i, p, v)
 		t.relink(s.key, p, checks)
-		p.places = places
+		if !slices.Equal(value(p.places), places) {
+			p.places = t.placesOf(places)
+		}
 	}
 	if len(fs) == 0 {
 		t.forgetRecent(s)
@@ -196,6 +199,17 @@ func (t *Table) judge(s *service, d *decision, now time.Duration, moved *[]Trans
 	}
 }
 
+// placesOf is a list of places for a piece to keep; of one place, the one that all share.
+func (t *Table) placesOf(list []topology.Place) *[]topology.Place {
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return share(t.places, list[0], list)
+	}
+	return &list
+}
+
 // build puts the findings about a service together to what is answered.
 func (t *Table) build(s *service, fs []evaluation) *snapshot.Service {
 	out := &snapshot.Service{
@@ -205,6 +219,13 @@ func (t *Table) build(s *service, fs []evaluation) *snapshot.Service {
 		Policy: t.choice(s, fs),
 	}
 	t.noticeUnheard(s, fs)
+	n := 0
+	for _, f := range fs {
+		if f.verdict.State == health.Up {
+			n += len(f.places) * len(f.addrs)
+		}
+	}
+	out.Shards = slices.Grow(out.Shards, n)
 	reasons := map[health.Reason]int{}
 	ports := map[shard.Port][]topology.Place{}
 	ups := map[topology.Place]bool{}

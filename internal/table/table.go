@@ -71,6 +71,9 @@ type Table struct {
 	told    map[shard.Notice]bool
 	notices []shard.Notice
 	tally   map[CountKey]int
+
+	verdicts map[health.Verdict]*health.Verdict   // those that pieces have
+	places   map[topology.Place]*[]topology.Place // lists of one place, which are those of most pieces
 }
 
 // A CountKey is what shards are counted by.
@@ -86,19 +89,39 @@ type service struct {
 	key    snapshot.Key
 	pieces []*piece
 	recent []snapshot.Recent
-	lead   shard.Failovers
+	led    *shard.Failovers // nil: nothing is decided
 }
 
-// A piece is a shard with what it rests on. Slices may come before their Service.
+func (s *service) lead() shard.Failovers { return value(s.led) }
+
+func (s *service) setLead(l shard.Failovers) {
+	if s.led = nil; l.Decided() {
+		s.led = &l
+	}
+}
+
+// A piece is a shard with what it rests on. Slices may come before their Service. There are as many as shards: what most of
+// them have alike, or haven't, is behind pointers.
 type piece struct {
 	object  *shard.Service // nil where the cluster has slices only
-	checks  []shard.Check  // the probes it is judged by
 	slices  []*shard.Slice
-	verdict health.Verdict
-	since   time.Duration    // when the verdict and its reason became what they are
-	places  []topology.Place // where it was up at the last publication
-	carried bool             // it was answered before this table began
-	lived   bool             // it has been up
+	checks  *[]shard.Check    // the probes it is judged by; nil: none
+	judged  *health.Verdict   // shared by all that have it, without how long it holds; nil: it hasn't been
+	places  *[]topology.Place // where it was up at the last publication, shared, too; nil: nowhere
+	since   time.Duration     // when the verdict and its reason became what they are
+	carried bool              // it was answered before this table began
+	lived   bool              // it has been up
+}
+
+// verdict is what it was judged last.
+func (p *piece) verdict() health.Verdict { return value(p.judged) }
+
+// value is what a pointer points to; of nil, nothing.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 // A host is the name of a load balancer.
@@ -129,6 +152,8 @@ func New(clusters []shard.Cluster, policy shard.Policy) *Table {
 		told:          map[shard.Notice]bool{},
 		exempted:      map[int]bool{},
 		tally:         map[CountKey]int{},
+		verdicts:      map[health.Verdict]*health.Verdict{},
+		places:        map[topology.Place]*[]topology.Place{},
 		arbiter:       NewArbiter(),
 		scopes:        true,
 		memberChanged: true,
@@ -606,7 +631,7 @@ func unindex[K, V comparable](index map[K][]V, k K, v V) {
 func (t *Table) setSlice(cluster int, sl *shard.Slice) {
 	m := t.members[cluster]
 	k := sl.Of()
-	if was, ok := m.slices[sl.Key]; ok && was.key != k {
+	if was := m.slices.get(sl.Key); was != nil && was.Of() != k {
 		t.dropSlice(cluster, sl.Key) // it has been given to another Service
 	}
 	s := t.row(k)
@@ -621,18 +646,19 @@ func (t *Table) setSlice(cluster int, sl *shard.Slice) {
 		t.countZones(cluster, p.slices[i].Endpoints, -1)
 		p.slices[i] = sl
 	}
-	m.slices[sl.Key] = s
+	m.slices.set(sl)
 	t.countZones(cluster, sl.Endpoints, 1)
 	t.touch(cluster, s.key)
 }
 
 func (t *Table) dropSlice(cluster int, key shard.SliceKey) {
 	m := t.members[cluster]
-	s := m.slices[key]
-	if s == nil {
+	sl := m.slices.get(key)
+	if sl == nil {
 		return
 	}
-	delete(m.slices, key)
+	m.slices.remove(key)
+	s := t.services[sl.Of()]
 	p := s.pieces[cluster]
 	i := slices.IndexFunc(p.slices, func(o *shard.Slice) bool { return o.Key == key })
 	t.countZones(cluster, p.slices[i].Endpoints, -1)
@@ -690,14 +716,34 @@ func (t *Table) count(cluster int, p *piece, v health.Verdict) {
 	standing := func(v health.Verdict) CountKey {
 		return CountKey{t.members[cluster].Name, v.State, v.Why, v.Stale}
 	}
-	if p.verdict != (health.Verdict{}) {
-		old := standing(p.verdict)
+	if was := p.verdict(); was != (health.Verdict{}) {
+		old := standing(was)
 		if t.tally[old]--; t.tally[old] == 0 {
 			delete(t.tally, old)
 		}
 	}
-	if v != (health.Verdict{}) {
-		t.tally[standing(v)]++
+	v.Hold = 0 // it goes down all the time
+	switch {
+	case v == (health.Verdict{}):
+		p.judged = nil
+		return
+	case p.verdict() != v:
+		p.judged = share(t.verdicts, v, v)
 	}
-	p.verdict = v
+	t.tally[standing(v)]++
+}
+
+// maxShared bounds how many are kept to be shared. There are a few reasons and some hundreds of places; but members name the
+// latter.
+const maxShared = 10_000
+
+// share gives the one copy of something.
+func share[K comparable, V any](all map[K]*V, k K, v V) *V {
+	if all[k] == nil {
+		if len(all) >= maxShared {
+			clear(all)
+		}
+		all[k] = &v
+	}
+	return all[k]
 }
