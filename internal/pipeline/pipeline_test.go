@@ -47,7 +47,7 @@ var (
 )
 
 func service(addr string, hosts ...string) shard.Change {
-	s := &shard.Service{Key: web, Balancer: true, Hosts: hosts}
+	s := (&shard.Service{Key: web, Balancer: true}).Extend(shard.Extras{Hosts: hosts})
 	if addr != "" {
 		s.Addrs = []netip.Addr{netip.MustParseAddr(addr)}
 	}

@@ -188,11 +188,12 @@ type Class struct {
 
 // Entries are those that an object announces.
 func (s *Service) Entries() []Entry {
-	out := make([]Entry, 0, len(s.Addrs)+len(s.Hosts))
+	hosts := s.Extras().Hosts
+	out := make([]Entry, 0, len(s.Addrs)+len(hosts))
 	for _, a := range s.Addrs {
 		out = append(out, Entry{Addr: a})
 	}
-	for _, h := range s.Hosts {
+	for _, h := range hosts {
 		out = append(out, Entry{Host: h})
 	}
 	return out

@@ -15,7 +15,7 @@ import (
 )
 
 // A Service is what is kept of a Service or an Ingress of one cluster. There are as many as shards: what is seldom said is in
-// Routing, and what is small stands together.
+// Extras and Routing, and what is small stands together.
 type Service struct {
 	Key     snapshot.Key
 	Created int64 // Unix seconds, as its cluster said first
@@ -33,15 +33,43 @@ type Service struct {
 	Weight   uint16       // of its shard, where answers are drawn by weight
 	TTL      uint32       // seconds; 0: as configured
 	Addrs    []netip.Addr // announced for it
-	Hosts    []string     // names of load balancers, resolved in the background
 	Ports    []Port       // named ports only
+	// nil: nothing of it; never changed, since copies share them.
+	extras  *Extras
+	routing *Routing
+}
+
+// Extras are what few Services have, or say.
+type Extras struct {
+	Hosts []string // names of load balancers, resolved in the background
 	// Inside is where pods reach it, of a Service of the cluster whose own domain is answered here.
 	Inside  []netip.Addr   `json:",omitempty"`
 	Policy  string         // how answers are chosen, as names.ParsePolicy reads it; "": as configured
 	Probe   string         // how it is to be probed; "": as configured
 	ProbeAt netip.AddrPort // probed in the place of its addresses, if valid; port 0: Port
 	Asker   string         `json:",omitempty"` // the namespace that has it probed, where Key has none
-	routing *Routing       // nil: nothing of it; never changed, since copies share it
+}
+
+// Extras are those that the object has.
+func (s *Service) Extras() Extras {
+	if s.extras == nil {
+		return Extras{}
+	}
+	return *s.extras
+}
+
+// Extend gives an object its extras, and returns it. Copies of the object keep theirs.
+func (s *Service) Extend(e Extras) *Service {
+	s.extras = nil
+	if !e.equal(Extras{}) {
+		s.extras = &e
+	}
+	return s
+}
+
+func (e Extras) equal(o Extras) bool {
+	return e.Policy == o.Policy && e.Probe == o.Probe && e.ProbeAt == o.ProbeAt && e.Asker == o.Asker &&
+		slices.Equal(e.Hosts, o.Hosts) && slices.Equal(e.Inside, o.Inside)
 }
 
 // A Routing is what an object has to say of where it leads, and of who clients come in by. Ingresses, Gateways, routes
@@ -91,24 +119,27 @@ func (r Routing) equal(o Routing) bool {
 // said is a Service without how it is written in JSON.
 type said Service
 
-// In JSON, which files of state have, both stand side by side.
+// In JSON, which files of state have, all of it stands side by side.
 
 // MarshalJSON writes it.
 func (s *Service) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		*said
+		*Extras
 		*Routing
-	}{(*said)(s), s.routing})
+	}{(*said)(s), s.extras, s.routing})
 }
 
 // UnmarshalJSON reads it.
 func (s *Service) UnmarshalJSON(text []byte) error {
+	var e Extras
 	var r Routing
 	err := json.Unmarshal(text, &struct {
 		*said
+		*Extras
 		*Routing
-	}{(*said)(s), &r})
-	s.Route(r)
+	}{(*said)(s), &e, &r})
+	s.Extend(e).Route(r)
 	return err
 }
 
@@ -132,10 +163,9 @@ type Port struct {
 
 func (s *Service) Equal(o *Service) bool {
 	return s.Key == o.Key && s.Created == o.Created && s.Deleting == o.Deleting &&
-		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL && s.Policy == o.Policy && s.Weight == o.Weight &&
-		s.Port == o.Port && s.Probe == o.Probe && s.ProbeAt == o.ProbeAt && s.Asker == o.Asker &&
-		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Hosts, o.Hosts) && slices.Equal(s.Ports, o.Ports) &&
-		slices.Equal(s.Inside, o.Inside) && s.Headless == o.Headless && s.Spread == o.Spread &&
+		s.Balancer == o.Balancer && s.NotReady == o.NotReady && s.TTL == o.TTL && s.Weight == o.Weight && s.Port == o.Port &&
+		slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Ports, o.Ports) && s.Headless == o.Headless && s.Spread == o.Spread &&
+		(s.extras == o.extras || s.Extras().equal(o.Extras())) &&
 		(s.routing == o.routing || s.Routing().equal(o.Routing()))
 }
 

@@ -30,7 +30,7 @@ func TestAlikeInAnyOrder(t *testing.T) {
 				o = ingress(k.Namespace, k.Name, 0, fmt.Sprintf("192.0.2.%d", 1+cluster), claim(host, "web"))
 			}
 			o.Created = int64(rapid.IntRange(0, 3).Draw(r, label+" created"))
-			o.Policy = draw(label+" policy", "", "all", "weighted 1", "nearest")
+			o.Extend(shard.Extras{Policy: draw(label+" policy", "", "all", "weighted 1", "nearest")})
 			o.TTL = rapid.SampledFrom([]uint32{0, 20, 60}).Draw(r, label+" ttl")
 			o.Weight = rapid.SampledFrom([]uint16{0, 1, 7}).Draw(r, label+" weight")
 			out := object{cluster: cluster, change: shard.ServiceSet{Service: o}, gone: shard.ServiceGone{Key: k}}

@@ -43,7 +43,7 @@ func TestBeginning(t *testing.T) {
 	lb := []netip.Addr{netip.MustParseAddr("192.0.2.7")}
 	balanced := func(addrs ...string) shard.Change {
 		s := service(web, addrs...)
-		s.Hosts = []string{"lb.example"}
+		s.Extend(shard.Extras{Hosts: []string{"lb.example"}})
 		return shard.ServiceSet{Service: s}
 	}
 	down := shard.Endpoint{Zone: "a"}
@@ -105,7 +105,7 @@ func TestBeginning(t *testing.T) {
 func TestBeginningIsNoNews(t *testing.T) {
 	b := newBedWith(t, shard.Policy{Probe: "tcp"}, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a"}}).apply(0, lists()...)
 	s := service(web)
-	s.Hosts = []string{"lb.example"}
+	s.Extend(shard.Extras{Hosts: []string{"lb.example"}})
 	b.apply(0, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready("a"))}).publish()
 	b.table.Resolved("lb.example", []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")})
 	if b.publish(); b.table.StartupOver() || b.awaits() != "r/a no result of a probe yet!" {
@@ -136,7 +136,7 @@ func TestBegunForGood(t *testing.T) {
 		t.Errorf("one joins: begun %v, waits for %q", b.table.StartupOver(), b.awaits())
 	}
 	s := service(web)
-	s.Hosts = []string{"lb.example"}
+	s.Extend(shard.Extras{Hosts: []string{"lb.example"}})
 	b.apply(i, lists()...).apply(i, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready("z0"))})
 	if b.publish(); !b.table.StartupOver() || b.awaits() != "r0/z0 load-balancer hostname not looked up yet" || len(b.moved) > 0 {
 		t.Errorf("it has a hostname: begun %v, waits for %q, moved %q", b.table.StartupOver(), b.awaits(), b.moved)
@@ -153,7 +153,7 @@ func TestCarried(t *testing.T) {
 	p := shard.Policy{Hold: time.Minute, Probe: "tcp"}
 	b := newBedWith(t, p, shard.Cluster{Name: "c", Region: "r", Zones: []string{"a"}}).apply(0, lists()...)
 	s := service(web)
-	s.Hosts = []string{"lb.example"}
+	s.Extend(shard.Extras{Hosts: []string{"lb.example"}})
 	b.apply(0, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready("a"))})
 	b.table.RestoreResolution("lb.example", []netip.Addr{netip.MustParseAddr("192.0.2.1")})
 	b.table.MarkAnswered(0)

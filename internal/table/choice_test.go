@@ -64,7 +64,8 @@ func TestChoiceOfMembers(t *testing.T) {
 			for _, i := range r.Perm(len(tt.members)) {
 				m := tt.members[i]
 				o := service(web, fmt.Sprint("192.0.2.", i))
-				o.Created, o.Policy, o.Weight = m.created, m.policy, m.weight
+				o.Extend(shard.Extras{Policy: m.policy})
+				o.Created, o.Weight = m.created, m.weight
 				o.TTL = lasting(m.policy)
 				b.apply(i, lists()...).apply(i, shard.ServiceSet{Service: o}, shard.SliceSet{Slice: slice(web, ready(fmt.Sprint("z", i)))})
 			}
@@ -99,7 +100,7 @@ func TestChoiceTakenBack(t *testing.T) {
 	b := three(t, policy)
 	say := func(policy string) {
 		o := service(web, "192.0.2.0")
-		o.Policy = policy
+		o.Extend(shard.Extras{Policy: policy})
 		b.apply(0, shard.ServiceSet{Service: o}).publish()
 	}
 	for _, tt := range []struct {

@@ -107,7 +107,7 @@ func (t *Table) collect(cluster int, p *piece, now time.Duration) evaluation {
 		}
 	}
 	take(o.Addrs, func(a netip.Addr) shard.Entry { return shard.Entry{Addr: a} })
-	for _, name := range o.Hosts {
+	for _, name := range o.Extras().Hosts {
 		h := t.hosts[name]
 		switch {
 		case len(h.addrs) == 0 && !h.looked:

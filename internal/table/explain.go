@@ -75,7 +75,7 @@ func (t *Table) Explain(k snapshot.Key, now time.Duration, lost func(topology.Cl
 		}
 		x := Explained{
 			Cluster: m.Name, Evidence: f.evidence, Verdict: f.verdict, Places: slices.Clone(f.places),
-			Addrs: slices.Clone(f.addrs), Closed: f.closed, Hosts: s.pieces[f.cluster].object.Hosts, Since: now,
+			Addrs: slices.Clone(f.addrs), Closed: f.closed, Hosts: s.pieces[f.cluster].object.Extras().Hosts, Since: now,
 		}
 		if p := s.pieces[f.cluster]; p.verdict().State == f.verdict.State && p.verdict().Why == f.verdict.Why {
 			x.Since = p.since

@@ -359,8 +359,10 @@ func (m *member) host(k snapshot.Key) *shard.Service {
 					its.Alias = cmp.Or(c.Region, shard.AnyRegion)
 				}
 			}
-			its.Backends, its.Ways, o.Inside = []snapshot.Key{o.Key}, nil, nil
-			o.Route(its)
+			its.Backends, its.Ways = []snapshot.Key{o.Key}, nil
+			own := o.Extras()
+			own.Inside = nil
+			o.Extend(own).Route(its)
 			parts = append(parts, &o)
 			continue
 		}
@@ -382,11 +384,12 @@ func (m *member) host(k snapshot.Key) *shard.Service {
 				its.Blocked = health.NotListening
 			}
 			its.Backends = r.Object.Routing().Backends
-			o.Route(its)
+			own, route := o.Extras(), r.Object.Extras()
+			own.Policy, own.Probe, own.Asker = cmp.Or(route.Policy, own.Policy), cmp.Or(route.Probe, own.Probe), r.Object.Key.Namespace
+			o.Extend(own).Route(its)
 			o.Created, o.Seen = r.Object.Created, r.Object.Seen
 			o.Deleting = o.Deleting || r.Object.Deleting
-			o.Asker = r.Object.Key.Namespace
-			o.TTL, o.Policy, o.Probe = cmp.Or(r.Object.TTL, o.TTL), cmp.Or(r.Object.Policy, o.Policy), cmp.Or(r.Object.Probe, o.Probe)
+			o.TTL = cmp.Or(r.Object.TTL, o.TTL)
 			if r.Weighs {
 				o.Weight = r.Object.Weight
 			}
@@ -397,7 +400,7 @@ func (m *member) host(k snapshot.Key) *shard.Service {
 }
 
 // asks is the namespace that has an object probed.
-func asks(o *shard.Service) string { return cmp.Or(o.Asker, o.Key.Namespace) }
+func asks(o *shard.Service) string { return cmp.Or(o.Extras().Asker, o.Key.Namespace) }
 
 // merged makes one of what several objects announce by one name: all of their
 // addresses and all of their backends. Of the rest, what the first by name says, of those that say anything: other servers
@@ -424,29 +427,29 @@ func merged(k snapshot.Key, parts []*shard.Service) *shard.Service {
 	if slices.ContainsFunc(parts, func(o *shard.Service) bool { return !blocked(o) }) {
 		parts = slices.DeleteFunc(parts, blocked)
 	}
-	out, its := *parts[0], parts[0].Routing()
-	out.Created, out.Seen, out.Asker = oldest.Created, oldest.Seen, asks(parts[0])
+	out, own, its := *parts[0], parts[0].Extras(), parts[0].Routing()
+	out.Created, out.Seen, own.Asker = oldest.Created, oldest.Seen, asks(parts[0])
 	out.Key, out.Ports = k, nil
-	out.Addrs, out.Hosts = slices.Clone(out.Addrs), slices.Clone(out.Hosts)
+	out.Addrs, own.Hosts = slices.Clone(out.Addrs), slices.Clone(own.Hosts)
 	its.Unsaid, its.Claims, its.Backends, its.Ways = unsaid, nil, slices.Clone(its.Backends), slices.Clone(its.Ways)
 	for _, p := range parts[1:] {
-		more := p.Routing()
+		extras, more := p.Extras(), p.Routing()
 		its.Ways, its.Backends = append(its.Ways, more.Ways...), append(its.Backends, more.Backends...)
-		out.Addrs, out.Hosts = append(out.Addrs, p.Addrs...), append(out.Hosts, p.Hosts...)
+		out.Addrs, own.Hosts = append(out.Addrs, p.Addrs...), append(own.Hosts, extras.Hosts...)
 		out.Deleting = out.Deleting && p.Deleting
-		if out.Probe == "" && p.Probe != "" {
-			out.Asker = asks(p)
+		if own.Probe == "" && extras.Probe != "" {
+			own.Asker = asks(p)
 		}
-		out.TTL, out.Policy, out.Probe = cmp.Or(out.TTL, p.TTL), cmp.Or(out.Policy, p.Policy), cmp.Or(out.Probe, p.Probe)
+		out.TTL, own.Policy, own.Probe = cmp.Or(out.TTL, p.TTL), cmp.Or(own.Policy, extras.Policy), cmp.Or(own.Probe, extras.Probe)
 	}
 	slices.SortFunc(out.Addrs, netip.Addr.Compare)
-	slices.Sort(out.Hosts)
-	out.Addrs, out.Hosts, its.Backends = slices.Compact(out.Addrs), slices.Compact(out.Hosts), snapshot.SortedKeys(its.Backends)
+	slices.Sort(own.Hosts)
+	out.Addrs, own.Hosts, its.Backends = slices.Compact(out.Addrs), slices.Compact(own.Hosts), snapshot.SortedKeys(its.Backends)
 	slices.SortFunc(its.Ways, func(a, b shard.Way) int {
 		return cmp.Or(shard.CompareEntries(a.Entry, b.Entry), cmp.Compare(a.Front.String(), b.Front.String()))
 	})
 	its.Ways = slices.Compact(its.Ways)
-	out.Route(its)
+	out.Extend(own).Route(its)
 	return &out
 }
 

@@ -128,7 +128,7 @@ func TestHostHealth(t *testing.T) {
 	b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))})
 	// The policy and the TTL are the oldest object's that says any.
 	o := ingress("shop", "second", 9, "192.0.2.3", claim(host, "web"))
-	o.Policy, o.TTL = "all", 7
+	o.Extend(shard.Extras{Policy: "all"}).TTL = 7
 	b.apply(0, shard.ServiceSet{Service: o}, shard.ServiceGone{Key: snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}})
 	b.wantHosts("api.example.com shop 192.0.2.2; free.example.com shop 192.0.2.2; shop.example.com shop 192.0.2.3")
 	if s := b.fed.Host(host); s.Policy.Choice != snapshot.All || s.TTL != 7 {

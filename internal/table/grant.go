@@ -75,7 +75,7 @@ func (t *Table) choice(s *service, fs []evaluation) *snapshot.Policy {
 	if t.policy.Mute.Policy {
 		return nil
 	}
-	return policyOf(agreed(t, s, fs, "fedns.io/policy", ours, func(o *shard.Service) string { return o.Policy }))
+	return policyOf(agreed(t, s, fs, "fedns.io/policy", ours, func(o *shard.Service) string { return o.Extras().Policy }))
 }
 
 // alias is what the members say of a host: whether it is a Service's own, and which region's shards are preferred.
@@ -108,7 +108,7 @@ func (t *Table) unheard(o *shard.Service) (out []string) {
 		said bool
 	}{
 		{"fedns.io/ttl", mute.TTL && o.TTL != 0},
-		{"fedns.io/policy", mute.Policy && o.Policy != ""},
+		{"fedns.io/policy", mute.Policy && o.Extras().Policy != ""},
 		{"fedns.io/weight", mute.Weight && o.Weight != evenly},
 	} {
 		if a.said {

@@ -128,7 +128,7 @@ func TestMembersHaveNoHistory(t *testing.T) {
 		for i := range 12 {
 			if k := (snapshot.Key{Namespace: "ns", Name: fmt.Sprint("s", i)}); has(c, i) {
 				s := service(k, fmt.Sprintf("192.0.%d.%d", c, i))
-				s.Hosts = []string{fmt.Sprint("lb", i%2)}
+				s.Extend(shard.Extras{Hosts: []string{fmt.Sprint("lb", i%2)}})
 				services, endpoints = append(services, s), append(endpoints, slice(k, ready("")))
 			}
 		}

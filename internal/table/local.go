@@ -24,7 +24,7 @@ type near struct {
 // as it does outside: whoever drains a cluster means its own pods, too.
 func (t *Table) judgeInside(f *evaluation, k snapshot.Key, policy health.Policy) *near {
 	p := t.piece(f.cluster, k)
-	m, n := t.members[f.cluster], &near{addrs: p.object.Inside}
+	m, n := t.members[f.cluster], &near{addrs: p.object.Extras().Inside}
 	if p.object.Headless {
 		n.addrs, n.targets = p.pods(m)
 		for i := range n.targets {

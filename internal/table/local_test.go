@@ -37,7 +37,7 @@ func (b *bed) inside(k snapshot.Key) string {
 // here is a cluster with a Service of its pods, in zone us-a.
 func here(t *testing.T, p shard.Policy, change func(*shard.Service), es ...shard.Endpoint) *bed {
 	b := newBedWith(t, p, shard.Cluster{Name: "gce-us"}, shard.Cluster{Name: "gce-eu"})
-	o := &shard.Service{Key: web, Inside: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}}}
+	o := (&shard.Service{Key: web, Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}}}).Extend(shard.Extras{Inside: []netip.Addr{netip.MustParseAddr("10.0.0.1")}})
 	if change != nil {
 		change(o)
 	}
@@ -54,7 +54,7 @@ func TestLocal(t *testing.T) {
 		return shard.Endpoint{Zone: "us-a", Ready: ready, Addr: netip.MustParseAddr(addr)}
 	}
 	up, down := shard.Endpoint{Zone: "us-a", Ready: true}, shard.Endpoint{Zone: "us-a"}
-	headless := func(o *shard.Service) { o.Inside, o.Headless = nil, true }
+	headless := func(o *shard.Service) { o.Extend(shard.Extras{}).Headless = true }
 	for _, tt := range []struct {
 		name   string
 		change func(*shard.Service)
@@ -68,12 +68,14 @@ func TestLocal(t *testing.T) {
 		{"not ready", nil, []shard.Endpoint{down}, "-", "no ready endpoint"},
 		{"no endpoint", nil, nil, "-", "no ready endpoint"},
 		{"which all count", func(o *shard.Service) { o.NotReady = true }, []shard.Endpoint{down}, "10.0.0.1 http/80", "ready"},
-		{"no address", func(o *shard.Service) { o.Inside = nil }, []shard.Endpoint{up}, "-", "no address inside the cluster"},
+		{"no address", func(o *shard.Service) { o.Extend(shard.Extras{}) }, []shard.Endpoint{up}, "-", "no address inside the cluster"},
 		{"being deleted", func(o *shard.Service) { o.Deleting = true }, []shard.Endpoint{up}, "-", "being deleted"},
 		{"headless", headless, []shard.Endpoint{pod("10.1.0.2", true), pod("10.1.0.1", true), pod("10.1.0.3", false)}, "10.1.0.1 10.1.0.2 http/8080", "ready"},
 		{"headless, not ready", headless, []shard.Endpoint{pod("10.1.0.3", false)}, "-", "no ready endpoint"},
 		{"headless, which all count", func(o *shard.Service) { headless(o); o.NotReady = true }, []shard.Endpoint{pod("10.1.0.3", false)}, "10.1.0.3 http/8080", "ready"},
-		{"nobody can use it", func(o *shard.Service) { o.Inside = []netip.Addr{netip.MustParseAddr("127.0.0.1")} }, []shard.Endpoint{up}, "-", "addresses that nobody can use"},
+		{"nobody can use it", func(o *shard.Service) {
+			o.Extend(shard.Extras{Inside: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+		}, []shard.Endpoint{up}, "-", "addresses that nobody can use"},
 		{"headless, some that nobody can use", headless, []shard.Endpoint{pod("169.254.1.1", true), pod("10.1.0.1", true)}, "10.1.0.1 http/8080", "ready"},
 		{"headless, without addresses", headless, []shard.Endpoint{up}, "-", "no address inside the cluster"},
 	} {

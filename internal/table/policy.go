@@ -237,11 +237,12 @@ func (t *Table) Checked(c shard.Check, state health.Probe) {
 func (t *Table) check(m *member, o *shard.Service, a netip.Addr) (c shard.Check, ok bool) {
 	c = shard.Check{Addr: netip.AddrPortFrom(a, o.Port), Spec: t.policy.Probe, Cluster: m.Name, Namespace: asks(o)}
 	if t.policy.Annotations {
-		if o.Probe != "" {
-			c.Spec, c.Annotated = o.Probe, true
+		own := o.Extras()
+		if own.Probe != "" {
+			c.Spec, c.Annotated = own.Probe, true
 		}
-		if o.ProbeAt.IsValid() {
-			c.Addr = netip.AddrPortFrom(o.ProbeAt.Addr(), cmp.Or(o.ProbeAt.Port(), o.Port))
+		if own.ProbeAt.IsValid() {
+			c.Addr = netip.AddrPortFrom(own.ProbeAt.Addr(), cmp.Or(own.ProbeAt.Port(), o.Port))
 		}
 	}
 	return c, c.Spec != "" && c.Spec != "none"
@@ -249,10 +250,11 @@ func (t *Table) check(m *member, o *shard.Service, a netip.Addr) (c shard.Check,
 
 // ignoredProbe is what an object says of how it is to be probed where that doesn't count.
 func (t *Table) ignoredProbe(m *member, o *shard.Service) (c Checked, ok bool) {
-	if t.policy.Annotations || o.Probe == "" && !o.ProbeAt.IsValid() {
+	own := o.Extras()
+	if t.policy.Annotations || own.Probe == "" && !own.ProbeAt.IsValid() {
 		return c, false
 	}
-	c.Check = shard.Check{Addr: o.ProbeAt, Spec: cmp.Or(o.Probe, t.policy.Probe), Cluster: m.Name, Namespace: asks(o), Annotated: true}
+	c.Check = shard.Check{Addr: own.ProbeAt, Spec: cmp.Or(own.Probe, t.policy.Probe), Cluster: m.Name, Namespace: asks(o), Annotated: true}
 	c.Note = "annotations don't count (probe ... annotations on)"
 	t.notice(m.Name, shard.BadProbe, fmt.Sprintf("%s says by annotations how it is to be probed, which don't count; left out (probe ... annotations on)", o.Key))
 	return c, true

@@ -192,7 +192,7 @@ func TestProbesAnnotated(t *testing.T) {
 	} {
 		b := newBedWith(t, shard.Policy{Probe: "tcp", Annotations: tt.annotations}, shard.Cluster{Name: "c"}).apply(0, lists()...)
 		s := service(web, "192.0.2.1")
-		s.Port, s.Probe, s.ProbeAt = 80, tt.probe, tt.at
+		s.Extend(shard.Extras{Probe: tt.probe, ProbeAt: tt.at}).Port = 80
 		b.apply(0, shard.ServiceSet{Service: s}, shard.SliceSet{Slice: slice(web, ready(""))})
 		b.publish()
 		var got []string
@@ -322,7 +322,7 @@ func TestFutile(t *testing.T) {
 	} {
 		b := three(t, shard.Policy{Choice: choice(tt.usual)})
 		s := service(web, "192.0.2.0")
-		s.Policy = tt.own
+		s.Extend(shard.Extras{Policy: tt.own})
 		b.apply(0, shard.ServiceSet{Service: s}).publish()
 		orders, err := override.Parse("failback " + tt.order + ` reason "x"`)
 		if err != nil {

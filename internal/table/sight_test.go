@@ -34,8 +34,8 @@ func trio() (out []shard.Cluster) {
 // claimed is a Service that says how it is to be answered, and how old it is.
 func claimed(addr string, created int64, policy string, ttl uint32) *shard.Service {
 	s := service(web, addr)
-	s.Created, s.Policy, s.TTL = created, policy, ttl
-	return s
+	s.Created, s.TTL = created, ttl
+	return s.Extend(shard.Extras{Policy: policy})
 }
 
 // What a member's objects say of their own age counts for nothing, once anything is known:
@@ -237,7 +237,7 @@ func TestOthersStay(t *testing.T) {
 			default:
 				o := service(k, fmt.Sprintf("192.0.2.%d", rapid.IntRange(1, 20).Draw(rt, "address")+20*cluster))
 				o.Created, o.TTL, o.Weight = rapid.Int64Range(0, 9).Draw(rt, "created"), rapid.SampledFrom([]uint32{0, 1, 86400}).Draw(rt, "ttl"), uint16(rapid.IntRange(0, 65535).Draw(rt, "weight"))
-				o.Policy = rapid.SampledFrom([]string{"", "all", "nearest", "weighted 1", "failover r-a r-b"}).Draw(rt, "policy")
+				o.Extend(shard.Extras{Policy: rapid.SampledFrom([]string{"", "all", "nearest", "weighted 1", "failover r-a r-b"}).Draw(rt, "policy")})
 				b.hear(cluster, shard.ServiceSet{Service: o})
 			}
 		}

@@ -571,7 +571,7 @@ func (t *Table) reevaluateHost(cluster int, k snapshot.Key) {
 
 // link and unlink keep what is looked up by a service's hosts and backends.
 func (t *Table) link(cluster int, o *shard.Service) {
-	for _, name := range o.Hosts {
+	for _, name := range o.Extras().Hosts {
 		h := t.hosts[name]
 		if h == nil {
 			h = &host{users: map[snapshot.Key]int{}}
@@ -596,7 +596,7 @@ func (t *Table) link(cluster int, o *shard.Service) {
 }
 
 func (t *Table) unlink(cluster int, o *shard.Service) {
-	for _, name := range o.Hosts {
+	for _, name := range o.Extras().Hosts {
 		h := t.hosts[name]
 		if h.users[o.Key]--; h.users[o.Key] == 0 {
 			delete(h.users, o.Key)

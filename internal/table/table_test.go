@@ -273,7 +273,7 @@ func TestUnusable(t *testing.T) {
 		announced := service(web)
 		announced.Addrs = []netip.Addr{netip.MustParseAddr(tt.addr)}
 		resolved := service(web)
-		resolved.Hosts = []string{"lb.example.net"}
+		resolved.Extend(shard.Extras{Hosts: []string{"lb.example.net"}})
 		for from, s := range map[string]*shard.Service{"said": announced, "resolved": resolved} {
 			b := newBed(t, shard.Cluster{Name: "c"}).apply(0, lists()...)
 			b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))}, shard.ServiceSet{Service: s})
@@ -300,7 +300,7 @@ func TestUnusable(t *testing.T) {
 func TestHosts(t *testing.T) {
 	b := newBed(t, shard.Cluster{Name: "c"}).apply(0, lists()...)
 	s := service(web, "192.0.2.1")
-	s.Hosts = []string{"lb.example.net"}
+	s.Extend(shard.Extras{Hosts: []string{"lb.example.net"}})
 	b.apply(0, shard.SliceSet{Slice: slice(web, ready(""))}, shard.ServiceSet{Service: s})
 	b.want(web, "/ 192.0.2.1") // one that doesn't resolve takes only itself out
 	if got := b.table.Hosts(); !slices.Equal(got, []string{"lb.example.net"}) || !b.table.HostsChanged() {

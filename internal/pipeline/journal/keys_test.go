@@ -44,7 +44,7 @@ func keys(t reflect.Type, below string, seen map[reflect.Type]bool) (out []strin
 	for f := range t.Fields() {
 		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
-		case f.Anonymous && key == "", f.Type == reflect.TypeFor[*shard.Routing](): // a Service writes these beside its own
+		case f.Anonymous && key == "", f.Type == reflect.TypeFor[*shard.Extras](), f.Type == reflect.TypeFor[*shard.Routing](): // a Service writes these beside its own
 			out = append(out, keys(f.Type, below, seen)...)
 			continue
 		case !f.IsExported() || key == "-":

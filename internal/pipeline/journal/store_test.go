@@ -26,8 +26,8 @@ var (
 // everything is the lists of a cluster, a record of each other kind of change, and one of
 // none.
 func everything() []Record {
-	s := &shard.Service{Key: web, Created: 7, Balancer: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Hosts: []string{"lb.example"},
-		Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}}, TTL: 60, Port: 80, Probe: "tcp", ProbeAt: netip.MustParseAddrPort("192.0.2.9:1")}
+	s := (&shard.Service{Key: web, Created: 7, Balancer: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}}, TTL: 60, Port: 80}).
+		Extend(shard.Extras{Hosts: []string{"lb.example"}, Probe: "tcp", ProbeAt: netip.MustParseAddrPort("192.0.2.9:1")})
 	ing := (&shard.Service{Key: snapshot.Key{Namespace: "shop", Name: "front", Kind: snapshot.Ing}}).Route(shard.Routing{Backends: []snapshot.Key{web}, Claims: []shard.Claim{{Host: "shop.example.com", Backends: []snapshot.Key{web}}}})
 	route := &shard.Frontend{Key: shard.FrontendKey{Kind: shard.HTTPRoute, Namespace: "shop", Name: "r"}, Object: ing, Hostnames: []string{"shop.example.com"},
 		Parents: []shard.Parent{{Namespace: "shop", Name: "g", Section: "s", Port: 1, Status: shard.Accepted}}, Weighs: true}

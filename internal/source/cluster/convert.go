@@ -38,6 +38,7 @@ const maxTTL = 24 * time.Hour
 // A draft is what is being made of an object, with what is wrong about it.
 type draft struct {
 	*shard.Service
+	shard.Extras
 	shard.Routing
 	problems []string
 }
@@ -45,7 +46,7 @@ type draft struct {
 // done is what has been made, and what is wrong about it.
 func (d *draft) done() (*shard.Service, []string) {
 	d.Ports = portLists.of(d.Ports)
-	d.Route(d.Routing)
+	d.Extend(d.Extras).Route(d.Routing)
 	return d.Service, d.problems
 }
 
@@ -137,10 +138,11 @@ func class(kind shard.FrontendKind, m *metav1.ObjectMeta) (shard.Class, []string
 // whether something is there to take it.
 func standby(o *corev1.Service) *shard.Service {
 	s, _ := service(o, false) // what is wrong about it is nobody's business here
-	return &shard.Service{
-		Key: s.Key, Deleting: s.Deleting, NotReady: s.NotReady, Addrs: s.Addrs, Hosts: s.Hosts,
+	out := &shard.Service{
+		Key: s.Key, Deleting: s.Deleting, NotReady: s.NotReady, Addrs: s.Addrs,
 		Ports: s.Ports, Port: s.Port, Spread: s.Spread, Balancer: s.Balancer,
 	}
+	return out.Extend(shard.Extras{Hosts: s.Extras().Hosts})
 }
 
 // ingressPort is where an Ingress listens: the API knows no other.

@@ -67,7 +67,7 @@ func TestAddresses(t *testing.T) {
 			if got := fmt.Sprint(s.Addrs); got != tt.addrs {
 				t.Errorf("addresses %s, not %s", got, tt.addrs)
 			}
-			if got := fmt.Sprint(s.Hosts); got != tt.hosts {
+			if got := fmt.Sprint(s.Extras().Hosts); got != tt.hosts {
 				t.Errorf("hosts %s, not %s", got, tt.hosts)
 			}
 			if s.Balancer != tt.balancer {
@@ -100,11 +100,11 @@ spec:
   - {name: none, port: 0}
   - {name: most, port: 65536}
 `).service(), false)
-	want := &shard.Service{
+	want := (&shard.Service{
 		Key:     snapshot.Key{Namespace: "shop", Name: "web"},
-		Created: 1714521600, Deleting: true, NotReady: true, TTL: 60, Policy: "nearest within 5% 2", Weight: 7, Port: 1,
+		Created: 1714521600, Deleting: true, NotReady: true, TTL: 60, Weight: 7, Port: 1,
 		Ports: []shard.Port{{Name: "http", Proto: "tcp", Number: 80}, {Name: "dns", Proto: "udp", Number: 53}},
-	}
+	}).Extend(shard.Extras{Policy: "nearest within 5% 2"})
 	if !reflect.DeepEqual(s, want) {
 		t.Errorf("got  %+v\nwant %+v", s, want)
 	}
@@ -126,8 +126,8 @@ func TestProbeAnnotations(t *testing.T) {
 			text += "\n    fedns.io/probe-address: " + tt.at
 		}
 		s, problems := service(decoded(t, text+"\nspec: {ports: [{port: 53, protocol: UDP}, {port: 80}]}").service(), false)
-		if !strings.HasPrefix(s.Probe, tt.want) || (s.Probe == "") != (tt.want == "") || s.ProbeAt.String() != tt.wantAt || s.Port != 80 {
-			t.Errorf("%+v: %q at %v, port %d", tt, s.Probe, s.ProbeAt, s.Port)
+		if e := s.Extras(); !strings.HasPrefix(e.Probe, tt.want) || (e.Probe == "") != (tt.want == "") || e.ProbeAt.String() != tt.wantAt || s.Port != 80 {
+			t.Errorf("%+v: %q at %v, port %d", tt, e.Probe, e.ProbeAt, s.Port)
 		}
 		if got := strings.Join(problems, "; "); (got == "") != (tt.problem == "") || !strings.Contains(got, tt.problem) {
 			t.Errorf("%+v: problems %q", tt, got)
@@ -166,7 +166,7 @@ status: {loadBalancer: {ingress: [{ip: 192.0.2.1}, {hostname: lb.example.net}]}}
 	if len(problems) > 0 {
 		t.Error(problems)
 	}
-	if got, want := fmt.Sprintf("%v %v %v %v %v", i.Key, i.Balancer, i.Addrs, i.Hosts, i.Routing().Backends),
+	if got, want := fmt.Sprintf("%v %v %v %v %v", i.Key, i.Balancer, i.Addrs, i.Extras().Hosts, i.Routing().Backends),
 		"ingress shop/front true [192.0.2.1] [lb.example.net] [shop/api shop/web]"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -248,11 +248,11 @@ func TestInside(t *testing.T) {
 	} {
 		o := decoded(t, "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {"+tt.spec+"}\n").service()
 		s, problems := service(o, true)
-		if fmt.Sprint(s.Inside) != tt.inside || s.Headless != tt.headless || len(problems) != tt.problems {
-			t.Errorf("%s: %v, headless %v, problems %q", tt.spec, s.Inside, s.Headless, problems)
+		if fmt.Sprint(s.Extras().Inside) != tt.inside || s.Headless != tt.headless || len(problems) != tt.problems {
+			t.Errorf("%s: %v, headless %v, problems %q", tt.spec, s.Extras().Inside, s.Headless, problems)
 		}
-		if s, _ = service(o, false); s.Inside != nil || s.Headless {
-			t.Errorf("%s, of another cluster: %v, headless %v", tt.spec, s.Inside, s.Headless)
+		if s, _ = service(o, false); s.Extras().Inside != nil || s.Headless {
+			t.Errorf("%s, of another cluster: %v, headless %v", tt.spec, s.Extras().Inside, s.Headless)
 		}
 	}
 }

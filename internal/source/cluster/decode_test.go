@@ -88,13 +88,13 @@ func answerable(t *testing.T, s *shard.Service) {
 			t.Errorf("%s/%s announces %s", s.Key.Namespace, s.Key.Name, a)
 		}
 	}
-	for _, h := range s.Hosts {
+	for _, h := range s.Extras().Hosts {
 		if h == "" || len(h) > 255 || strings.ContainsAny(h, " \n") {
 			t.Errorf("%s/%s leads to %q", s.Key.Namespace, s.Key.Name, h)
 		}
 	}
-	if s.Policy != "" {
-		if _, err := snapshot.ParsePolicy(strings.Fields(s.Policy)); err != nil {
+	if policy := s.Extras().Policy; policy != "" {
+		if _, err := snapshot.ParsePolicy(strings.Fields(policy)); err != nil {
 			t.Errorf("%s/%s has a policy that isn't any: %v", s.Key.Namespace, s.Key.Name, err)
 		}
 	}

@@ -167,11 +167,12 @@ func (d *demand) forget(resource, k string) {
 
 // announces lists the addresses and hostnames of an object.
 func announces(o *shard.Service) []string {
-	out := make([]string, 0, len(o.Addrs)+len(o.Hosts))
+	hosts := o.Extras().Hosts
+	out := make([]string, 0, len(o.Addrs)+len(hosts))
 	for _, a := range o.Addrs {
 		out = append(out, a.String())
 	}
-	return append(out, o.Hosts...)
+	return append(out, hosts...)
 }
 
 // balancer notes a Service that has a load balancer, or that it hasn't any more.

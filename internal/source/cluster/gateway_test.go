@@ -32,7 +32,7 @@ func TestFront(t *testing.T) {
 	}{
 		{
 			"addresses", "Gateway", `"status": {"addresses": [{"type": "IPAddress", "value": "192.0.2.1"}, {"value": "2001:db8::1"}, {"type": "Hostname", "value": "LB.example.net"}, {"type": "NamedAddress", "value": "x"}]}`,
-			shard.Frontend{Object: &shard.Service{Addrs: addrs("192.0.2.1", "2001:db8::1"), Hosts: []string{"lb.example.net"}, Balancer: true}}, `type "NamedAddress"`,
+			shard.Frontend{Object: (&shard.Service{Addrs: addrs("192.0.2.1", "2001:db8::1"), Balancer: true}).Extend(shard.Extras{Hosts: []string{"lb.example.net"}})}, `type "NamedAddress"`,
 		},
 		{
 			"addresses by annotation", "Gateway", `"metadata": {"annotations": {"fedns.io/addresses": "192.0.2.9"}}, "status": {"addresses": [{"value": "192.0.2.1"}]}`,
@@ -108,7 +108,7 @@ func TestFront(t *testing.T) {
 		},
 		{
 			"annotations", "HTTPRoute", `"metadata": {"annotations": {"fedns.io/policy": "all", "fedns.io/ttl": "9s", "fedns.io/weight": "7"}}`,
-			shard.Frontend{Object: &shard.Service{Policy: "all", TTL: 9, Weight: 7}, Weighs: true}, "",
+			shard.Frontend{Object: (&shard.Service{TTL: 9, Weight: 7}).Extend(shard.Extras{Policy: "all"}), Weighs: true}, "",
 		},
 		{
 			"no host left", "HTTPRoute", `"spec": {"hostnames": ["under_score.example.com"], "parentRefs": [{"name": "front"}]}`,

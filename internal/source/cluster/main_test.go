@@ -288,5 +288,5 @@ func inFront(o *shard.Service) string {
 	if o.Routing().Absent {
 		return "absent"
 	}
-	return fmt.Sprint(o.Addrs, o.Hosts)
+	return fmt.Sprint(o.Addrs, o.Extras().Hosts)
 }

@@ -154,7 +154,7 @@ func (w *world) shard(args []string) (string, error) {
 		w.publish()
 		return "", nil
 	}
-	s := &shard.Service{Key: k, Balancer: true, Port: 80, Policy: o["policy"], Weight: 1}
+	s := (&shard.Service{Key: k, Balancer: true, Port: 80, Weight: 1}).Extend(shard.Extras{Policy: o["policy"]})
 	for _, a := range args[2:] {
 		addr, err := netip.ParseAddr(a)
 		if err != nil {

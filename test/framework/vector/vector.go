@@ -138,7 +138,7 @@ func (v *Vector) Table() *table.Table {
 					if ip := e["ip"]; ip != "" {
 						s.Addrs = append(s.Addrs, netip.MustParseAddr(ip))
 					} else {
-						s.Hosts = append(s.Hosts, e["hostname"])
+						s.Extend(shard.Extras{Hosts: append(s.Extras().Hosts, e["hostname"])})
 					}
 				}
 			}
