@@ -295,8 +295,34 @@ func (f *Folder) read(path string, file *file) (changed bool) {
 		return false
 	}
 	f.relieve(&file.broken, path)
+	c.keep(&file.content)
 	file.content, file.read = c, file.seen
 	return true
+}
+
+// keep has what is as it was before be the same object, which others share: else there would be each twice after every change of
+// a file. Lists are no longer than they need to be.
+func (c *content) keep(old *content) {
+	services := make(map[snapshot.Key]*shard.Service, len(old.services))
+	for _, s := range old.services {
+		services[s.object.Key] = s.object
+	}
+	c.services = slices.Clone(c.services)
+	for i := range c.services {
+		if s := &c.services[i]; services[s.object.Key] != nil && services[s.object.Key].Equal(s.object) {
+			s.object = services[s.object.Key]
+		}
+	}
+	endpoints := make(map[shard.SliceKey]*shard.Slice, len(old.slices))
+	for _, s := range old.slices {
+		endpoints[s.Key] = s
+	}
+	c.slices = slices.Clone(c.slices)
+	for i, s := range c.slices {
+		if was := endpoints[s.Key]; was != nil && was.Equal(s) {
+			c.slices[i] = was
+		}
+	}
 }
 
 func (f *Folder) take(c *content, o *object) {

@@ -441,3 +441,31 @@ func TestNewFolder(t *testing.T) {
 		}
 	}
 }
+
+// What a file holds as before is the same object as before, once it has changed: the table has that, too.
+func TestFolderKeepsObjects(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.yaml")
+	slice := "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-x, namespace: shop, labels: {kubernetes.io/service-name: web}}\nendpoints: []\n---\n"
+	write(t, path, lb("web", "192.0.2.1")+lb("api", "192.0.2.2")+slice)
+	f, err := NewFolder(FolderConfig{Federation: "fed", Cluster: "onprem", Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.look()
+	before := f.files["a.yaml"].content
+	replace(t, path, lb("new", "192.0.2.3")+lb("api", "192.0.2.4")+slice+lb("web", "192.0.2.1"))
+	for changed := false; !changed; {
+		changed, _ = f.look()
+	}
+	after := f.files["a.yaml"].content
+	if len(before.services) != 2 || len(after.services) != 3 || len(after.slices) != 1 {
+		t.Fatalf("%d services, then %d, and %d slices", len(before.services), len(after.services), len(after.slices))
+	}
+	if after.services[2].object != before.services[0].object || after.slices[0] != before.slices[0] {
+		t.Error("what hasn't changed is there twice")
+	}
+	if after.services[1].object == before.services[1].object || after.services[1].object.Addrs[0].String() != "192.0.2.4" {
+		t.Error("what has changed is as it was")
+	}
+}
