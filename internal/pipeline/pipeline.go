@@ -42,6 +42,9 @@ const (
 	// drain bounds how many reports are taken in before a snapshot is shown, so
 	// that a flood can't put it off for ever.
 	drain = 256
+	// lull is how long after a cluster's first listing memory is given back. At once, what was read
+	// would still be under way; and others are mostly listed at the same time.
+	lull = time.Second
 )
 
 // epoch is when the program's own clock began.
@@ -404,7 +407,7 @@ func (p *Pipeline) Run(ctx context.Context) {
 	defer cancel()
 	defer gauges.Watch(p)()
 
-	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now(), changes: newGatherer(p.log), arbiter: table.NewArbiter()}
+	w := &worker{Pipeline: p, ctx: ctx, wg: &wg, saved: map[string][]netip.Addr{}, began: Now(), garbage: time.NewTimer(lull), changes: newGatherer(p.log), arbiter: table.NewArbiter()}
 	w.prober = probe.New(func(t probe.Target, r probe.Result) {
 		p.send(ctx, func(w *worker) { w.found(w.targets[t], r.State) })
 	})
@@ -444,6 +447,7 @@ type worker struct {
 	shown    time.Time
 	settled  bool
 	stood    []*remembered // by federation; what events are made by
+	garbage  *time.Timer   // when memory is given back
 	untold   int           // what the snapshots have for themselves that the history hasn't been told of
 }
 
@@ -588,6 +592,10 @@ func (w *worker) loop() {
 			for _, t := range w.tables {
 				t.Advance(Now())
 			}
+		case <-w.garbage.C:
+			// Reading a whole cluster leaves as much garbage as it has data, and a quiet
+			// server would keep it for good: the next collection frees it, but gives nothing back.
+			w.wg.Go(debug.FreeOSMemory)
 		case <-marks.C:
 			w.mark()
 		case <-checks.C:
@@ -651,6 +659,7 @@ func (w *worker) apply(i, j int, from *slot, changes []shard.Change) {
 		return // it has left meanwhile
 	}
 	t := w.tables[i]
+	known := t.Complete(j)
 	changes = slices.Clone(changes) // which are the source's
 	wall := time.Now()
 	for n, c := range changes {
@@ -669,6 +678,9 @@ func (w *worker) apply(i, j int, from *slot, changes []shard.Change) {
 		default:
 			t.Apply(j, c)
 		}
+	}
+	if !known && t.Complete(j) {
+		w.garbage.Reset(lull)
 	}
 }
 
@@ -745,9 +757,6 @@ func (w *worker) publish() {
 	if settled && !w.settled {
 		w.settled = true
 		close(w.ready)
-		// Reading a whole federation leaves as much garbage as it has data, and a
-		// quiet server would not collect it for hours.
-		w.wg.Go(debug.FreeOSMemory)
 	}
 	w.record(next, all)
 }
