@@ -78,9 +78,8 @@ func TestChurn(t *testing.T) {
 			sl := &shard.Slice{Key: shard.SliceKey{Namespace: "shop", Name: k.Name + "-x"}, Service: k.Name, Endpoints: []shard.Endpoint{{Ready: true}}}
 			a.say <- []shard.Change{shard.ServiceSet{Service: o}, shard.SliceSet{Slice: sl}}
 			time.Sleep(minGap)
-			there := *o
-			there.Addrs = []netip.Addr{netip.MustParseAddr("192.0.2.9")}
-			a.say <- []shard.Change{shard.ServiceSet{Service: &there}}
+			there := &shard.Service{Key: k, Balancer: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.9")}}
+			a.say <- []shard.Change{shard.ServiceSet{Service: there}}
 			time.Sleep(minGap)
 			a.say <- []shard.Change{shard.ServiceGone{Key: k}, shard.SliceGone{Key: sl.Key}}
 			time.Sleep(minGap)

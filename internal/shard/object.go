@@ -20,7 +20,7 @@ type Service struct {
 	Key     snapshot.Key
 	Created int64 // Unix seconds, as its cluster said first
 	// Seen is when it was seen first, in Unix nanoseconds; 0: it was there at the beginning. Where
-	// members disagree, what was seen first decides; see Table.Sighted.
+	// members disagree, what was seen first decides; Table.Sighted sets it, once.
 	Seen     int64 `json:",omitempty"`
 	Deleting bool
 	Balancer bool // a load balancer gives it an address
@@ -236,7 +236,8 @@ type Event struct {
 }
 
 // A Change is one of the types below. A list is complete: what it lacks is gone.
-// What they point to is shared from then on, and never changed.
+// What they point to is shared from then on, and never changed, but for Seen of a Service: the table that takes
+// it in first says when that was. Sources don't look at it.
 type Change interface{ change() }
 
 // The changes.

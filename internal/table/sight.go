@@ -63,7 +63,12 @@ func (t *Table) sight(o, was *shard.Service, now time.Time) *shard.Service {
 		t.sighted = max(t.sighted+1, now.UnixNano())
 		seen = t.sighted
 	}
-	if seen == o.Seen && created == o.Created {
+	switch {
+	case seen == o.Seen && created == o.Created:
+		return o
+	case o.Seen == 0 && created == o.Created:
+		// Whoever has reported it keeps it, too: of all that is listed after the start there would be two.
+		o.Seen = seen
 		return o
 	}
 	out := *o // which others share

@@ -464,10 +464,11 @@ func answered(f *snapshot.Federation) map[snapshot.Key]*snapshot.Service {
 }
 
 func BenchmarkChange(b *testing.B) {
-	for _, n := range []int{10, 1000, 10_000, 100_000} {
-		b.Run(fmt.Sprint(n, "_services"), func(b *testing.B) {
+	for _, of := range []struct{ clusters, services int }{{8, 10}, {8, 1000}, {8, 10_000}, {8, 100_000}, {100, 1000}, {100, 10_000}} {
+		n := of.services
+		b.Run(fmt.Sprint(n, "_services_in_", of.clusters), func(b *testing.B) {
 			var clusters []shard.Cluster
-			for c := range 8 {
+			for c := range of.clusters {
 				clusters = append(clusters, shard.Cluster{Name: topology.ClusterName(fmt.Sprint("c", c)), Region: fmt.Sprint("r", c/2), Zones: []string{fmt.Sprint("z", c)}})
 			}
 			t := table.New(clusters, policy)
