@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,26 +32,6 @@ func TestFiguresWatches(t *testing.T) {
 	c := cluster.New(t).API(t, "paris")
 	c.AddNode(t, "node-1", "eu", "eu-a")
 	c.Expose(t, "shop", "svc-0", "192.0.2.1")
-	each := func(from int, do func(i int) error) {
-		t.Helper()
-		var wg sync.WaitGroup
-		var failed atomic.Pointer[error]
-		next := atomic.Int64{}
-		next.Store(int64(from))
-		for range 16 {
-			wg.Go(func() {
-				for i := int(next.Add(1)) - 1; i < all && failed.Load() == nil; i = int(next.Add(1)) - 1 {
-					if err := do(i); err != nil {
-						failed.Store(&err)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if err := failed.Load(); err != nil {
-			t.Fatal(*err)
-		}
-	}
 	slices := make([]*discoveryv1.EndpointSlice, all)
 	labels := func(i int) map[string]string {
 		l := map[string]string{"app": fmt.Sprint("svc-", i)}
@@ -61,7 +40,7 @@ func TestFiguresWatches(t *testing.T) {
 		}
 		return l
 	}
-	each(0, func(i int) error {
+	each(t, 0, all, func(i int) error {
 		name := fmt.Sprint("svc-", i)
 		if i > 0 {
 			// Without a ClusterIP: to find a free one takes an API server longer than all else here.
@@ -120,7 +99,7 @@ example.com:PORT {
 		_, err := c.Client.DiscoveryV1().EndpointSlices("shop").Update(t.Context(), slices[i], metav1.UpdateOptions{})
 		return err
 	}
-	each(exported, change)
+	each(t, exported, all, change)
 	// What is told behind them has come behind them.
 	for n := range slices[0].Endpoints {
 		ready := false
