@@ -224,6 +224,7 @@ func refusing(t *testing.T, w *world) {
 			took := time.Since(mended)
 			s.fresh(t, 15*time.Second, names...)
 			e.unchanged(t, "web", "web.no-a", "web.eu-a")
+			server.Eventually(t, time.Second, "the eye sees it as well", func() bool { return len(e.whats("live.no-a")) > 1 })
 			if h := e.whats("live.no-a"); len(h) != 2 {
 				t.Errorf("live.no-a: %s", timeline(h))
 			}

@@ -166,6 +166,7 @@ func TestFullState(t *testing.T) {
 	}
 	s.becomes(t, 2*time.Second, "more39.no-a", "192.0.2.33")
 	e.unchanged(t, "web.eu-a")
+	server.Eventually(t, time.Second, "the eye sees it as well", func() bool { return len(e.whats("web.no-a")) > 1 })
 	if h := e.whats("web.no-a"); len(h) != 2 {
 		t.Errorf("web.no-a: %s", timeline(h))
 	}
