@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -21,8 +22,10 @@ import (
 	"github.com/coredns/coredns/plugin/metrics/vars"
 	"github.com/coredns/coredns/plugin/pkg/doh"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/http2/hpack"
 	"golang.org/x/net/netutil"
 
+	"github.com/fedns/fedns/internal/dns/http2"
 	"github.com/fedns/fedns/internal/dns/message"
 	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dns/stream"
@@ -32,7 +35,8 @@ import (
 type web struct {
 	webHandler
 	listener *stream.Listener
-	server   *http.Server
+	server   *http.Server // of connections, and of requests by HTTP/1.1
+	second   *http2.Server
 	limits   serverLimits
 	config   atomic.Pointer[tls.Config]
 }
@@ -73,9 +77,11 @@ func openWeb(local netip.AddrPort, others int, limits serverLimits, _ *tls.Confi
 		Handler: w, ReadTimeout: limits.read, WriteTimeout: limits.write, IdleTimeout: limits.idle,
 		ErrorLog: stdlog.New(io.Discard, "", 0), // what strangers do wrong
 	}
-	if limits.streams > 0 {
-		w.server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: limits.streams}
+	w.second = http2.NewServer(&w.webHandler, http2.Limits{Streams: limits.streams, Read: limits.read, Write: limits.write, Idle: limits.idle})
+	w.server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		"h2": func(_ *http.Server, c *tls.Conn, _ http.Handler) { w.second.Serve(c) },
 	}
+	w.server.RegisterOnShutdown(w.second.Shutdown)
 	return w, nil
 }
 
@@ -110,60 +116,171 @@ func (w *web) shutdown() {
 	_ = w.server.Shutdown(ctx) // who takes longer is cut off with the process
 }
 
-// The headers of every answer.
-var (
-	dnsMessage = []string{doh.MimeType}
-	notKept    = []string{"max-age=0"}
-)
+// A webClient is who has sent a request, and how it is answered.
+type webClient interface {
+	// reply answers the request before respond returns, and replyLater at any time.
+	reply(a *webResponse)
+	replyLater(a *webResponse)
+	// request is what plugins look into.
+	request() *http.Request
+}
 
-// ServeHTTP implements http.Handler.
-func (w *webHandler) ServeHTTP(to http.ResponseWriter, r *http.Request) {
-	s := w.service.Load()
-	if r.URL.Path != doh.Path {
-		s.refuse(to, http.StatusNotFound, "")
-		return
+// A webRequest is what may be a question.
+type webRequest struct {
+	webClient
+	method, path, query string
+	body                io.Reader
+	from                netip.AddrPort
+}
+
+// A webResponse is what is said to it.
+type webResponse struct {
+	status  int
+	control string // for how long it may be kept
+	body    []byte // a DNS message; with any status but 200, words
+}
+
+// mime is what the body is.
+func (a *webResponse) mime() string {
+	if a.status == http.StatusOK {
+		return doh.MimeType
 	}
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil { // of a listener for TCP it is one
-		s.refuse(to, http.StatusInternalServerError, "")
-		return
+	return "text/plain; charset=utf-8"
+}
+
+// respond answers a request. later says that it isn't answered yet.
+func (s *webService) respond(r *webRequest) (later bool) {
+	if r.path != doh.Path {
+		s.refuse(r, http.StatusNotFound, "")
+		return false
 	}
 	worker := s.take()
 	defer s.free(worker)
-	n, err := question(r, worker.buf)
+	n, err := r.question(worker.buf)
 	if err != nil {
-		s.refuse(to, http.StatusBadRequest, err.Error())
-		return
+		s.refuse(r, http.StatusBadRequest, err.Error())
+		return false
 	}
-	later := (*webDeferred)(nil)
-	answer := worker.answer(n, from, func() packet.Deferred {
-		later = &webDeferred{request: r, query: slices.Clone(worker.buf[:n]), done: make(chan struct{})}
-		return later
+	answer := worker.answer(n, r.from, func() packet.Deferred {
+		later = true
+		return &webDeferred{service: s, client: r.webClient, asked: r.request(), query: slices.Clone(worker.buf[:n])}
 	})
-	if later != nil {
-		<-later.done
-		answer = later.answer
+	if !later {
+		a := s.response(answer)
+		r.reply(&a)
 	}
-	if len(answer) == 0 {
-		s.refuse(to, http.StatusInternalServerError, "no answer of one message")
-		return
-	}
-	header := to.Header()
-	header["Content-Type"] = dnsMessage
-	header["Content-Length"] = []string{strconv.Itoa(len(answer))}
-	if ttl, ok := message.LeastTTL(answer); ok {
-		header["Cache-Control"] = []string{"max-age=" + strconv.FormatUint(uint64(ttl), 10)}
-	} else {
-		header["Cache-Control"] = notKept
-	}
-	s.statuses[http.StatusOK].Inc()
-	_, _ = to.Write(answer) // who has gone needs none
+	return later
 }
 
-// refuse says that it was no question, or has no answer.
-func (s *webService) refuse(to http.ResponseWriter, status int, why string) {
+// refuse says that it was no question.
+func (s *webService) refuse(r *webRequest, status int, why string) {
 	s.statuses[status].Inc()
-	http.Error(to, why, status)
+	r.reply(&webResponse{status: status, body: []byte(why + "\n")})
+}
+
+// The least that is said of how long an answer may be kept.
+const notKept = "max-age=0"
+
+// response is that with an answer.
+func (s *webService) response(answer []byte) webResponse {
+	a := webResponse{status: http.StatusOK, control: notKept, body: answer}
+	if len(answer) == 0 {
+		a = webResponse{status: http.StatusInternalServerError, body: []byte("no answer of one message\n")}
+	} else if ttl, ok := message.LeastTTL(answer); ok {
+		a.control = "max-age=" + strconv.FormatUint(uint64(ttl), 10)
+	}
+	s.statuses[a.status].Inc()
+	return a
+}
+
+// A webExchange is a request by HTTP/1.1 or HTTP/3.
+type webExchange struct {
+	to   http.ResponseWriter
+	r    *http.Request
+	done chan struct{} // closed when it has been answered later
+}
+
+// ServeHTTP implements http.Handler.
+func (w *webHandler) ServeHTTP(to http.ResponseWriter, r *http.Request) {
+	x := webExchange{to, r, make(chan struct{})}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil { // of a listener's it is one
+		http.Error(to, "", http.StatusInternalServerError)
+		return
+	}
+	if w.service.Load().respond(&webRequest{x, r.Method, r.URL.Path, r.URL.RawQuery, r.Body, from}) {
+		<-x.done
+	}
+}
+
+func (x webExchange) request() *http.Request { return x.r }
+
+func (x webExchange) reply(a *webResponse) {
+	header := x.to.Header()
+	header["Content-Type"] = []string{a.mime()}
+	header["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	if a.status == http.StatusOK {
+		header["Cache-Control"] = []string{a.control}
+	} else {
+		header["X-Content-Type-Options"] = []string{noSniff}
+	}
+	x.to.WriteHeader(a.status)
+	_, _ = x.to.Write(a.body) // who has gone needs none
+}
+
+func (x webExchange) replyLater(a *webResponse) {
+	x.reply(a)
+	close(x.done)
+}
+
+// noSniff keeps browsers from guessing what words are.
+const noSniff = "nosniff"
+
+// A webRequest2 is a request by HTTP/2.
+type webRequest2 struct{ *http2.Request }
+
+// Respond implements http2.Handler.
+func (w *webHandler) Respond(r *http2.Request) {
+	path, query, _ := strings.Cut(r.Target, "?")
+	if path != doh.Path { // unless it is spelled otherwise
+		if u, err := url.ParseRequestURI(r.Target); err == nil {
+			path = u.Path
+		}
+	}
+	from, _ := r.Conn().RemoteAddr().(*net.TCPAddr) // of a listener's it is one
+	w.service.Load().respond(&webRequest{webRequest2{r}, r.Method, path, query, bytes.NewReader(r.Body), from.AddrPort()})
+}
+
+func (r webRequest2) reply(a *webResponse)      { r.answer(a, r.Answer) }
+func (r webRequest2) replyLater(a *webResponse) { r.answer(a, r.AnswerLater) }
+
+func (r webRequest2) answer(a *webResponse, by func(*http2.Response)) {
+	fields := [2]hpack.HeaderField{{Name: "content-type", Value: a.mime()}, {Name: "cache-control", Value: a.control}}
+	if a.status != http.StatusOK {
+		fields[1] = hpack.HeaderField{Name: "x-content-type-options", Value: noSniff}
+	}
+	by(&http2.Response{Status: a.status, Fields: fields[:], Body: a.body})
+}
+
+// request implements webClient.
+func (r webRequest2) request() *http.Request {
+	u, err := url.ParseRequestURI(r.Target)
+	if err != nil {
+		u = &url.URL{Path: r.Target}
+	}
+	conn := r.Conn()
+	out := &http.Request{
+		Method: r.Method, URL: u, Proto: "HTTP/2.0", ProtoMajor: 2, Header: http.Header{}, Body: http.NoBody, ContentLength: int64(len(r.Body)),
+		Host: r.Authority, RemoteAddr: conn.RemoteAddr().String(), RequestURI: r.Target,
+	}
+	for _, f := range r.Fields {
+		out.Header.Add(f.Name, f.Value)
+	}
+	if c, ok := conn.(*tls.Conn); ok {
+		s := c.ConnectionState()
+		out.TLS = &s
+	}
+	return out.WithContext(context.WithValue(context.Background(), http.LocalAddrContextKey, conn.LocalAddr()))
 }
 
 var (
@@ -175,10 +292,10 @@ var (
 )
 
 // question reads it into b, and says how long it is.
-func question(r *http.Request, b []byte) (n int, err error) {
-	switch r.Method {
+func (r *webRequest) question(b []byte) (n int, err error) {
+	switch r.method {
 	case http.MethodGet:
-		text, err := parameter(r.URL)
+		text, err := parameter(r.query)
 		if err != nil {
 			return 0, err
 		}
@@ -189,13 +306,13 @@ func question(r *http.Request, b []byte) (n int, err error) {
 			return 0, errBase64
 		}
 	case http.MethodPost:
-		n, err = io.ReadFull(r.Body, b)
+		n, err = io.ReadFull(r.body, b)
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // shorter than there is room
 		case err != nil:
 			return 0, err
 		default:
-			if more, _ := r.Body.Read(make([]byte, 1)); more > 0 {
+			if more, _ := r.body.Read(make([]byte, 1)); more > 0 {
 				return 0, errLong
 			}
 		}
@@ -209,11 +326,12 @@ func question(r *http.Request, b []byte) (n int, err error) {
 }
 
 // parameter finds the one of the name dns. A query that is nothing but that isn't taken apart.
-func parameter(u *url.URL) (string, error) {
-	if text, ok := strings.CutPrefix(u.RawQuery, "dns="); ok && !strings.ContainsAny(text, "&%+;") {
+func parameter(query string) (string, error) {
+	if text, ok := strings.CutPrefix(query, "dns="); ok && !strings.ContainsAny(text, "&%+;") {
 		return text, nil
 	}
-	all := u.Query()["dns"]
+	values, _ := url.ParseQuery(query) // what can't be read is left out
+	all := values["dns"]
 	if len(all) != 1 {
 		return "", errNone
 	}
@@ -222,11 +340,12 @@ func parameter(u *url.URL) (string, error) {
 
 // A webDeferred is a question that the chain answers: a packet.Deferred.
 type webDeferred struct {
-	request *http.Request
+	service *webService
+	client  webClient
+	asked   *http.Request
 	query   []byte
 	answer  []byte
 	written int
-	done    chan struct{}
 }
 
 // Query implements packet.Deferred.
@@ -246,17 +365,20 @@ func (d *webDeferred) Write(b []byte) error {
 
 // To implements packet.Deferred.
 func (d *webDeferred) To() net.Addr {
-	at, _ := d.request.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	at, _ := d.asked.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return at
 }
 
 // Done implements packet.Deferred.
-func (d *webDeferred) Done() { close(d.done) }
+func (d *webDeferred) Done() {
+	a := d.service.response(d.answer)
+	d.client.replyLater(&a)
+}
 
 // ConnectionState says how the connection is encrypted.
-func (d *webDeferred) ConnectionState() *tls.ConnectionState { return d.request.TLS }
+func (d *webDeferred) ConnectionState() *tls.ConnectionState { return d.asked.TLS }
 
 // Context is what plugins look into.
 func (d *webDeferred) Context() context.Context {
-	return context.WithValue(d.request.Context(), dnsserver.HTTPRequestKey{}, d.request)
+	return context.WithValue(d.asked.Context(), dnsserver.HTTPRequestKey{}, d.asked)
 }

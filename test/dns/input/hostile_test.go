@@ -369,7 +369,7 @@ func tryHostilities(t *testing.T, these func(int) bool) {
 				return n >= int64(*hostile)
 			})
 			if h.why != "" {
-				server.Eventually(t, time.Minute, "errors are counted as "+h.why, func() bool { return counted(h.why) > before })
+				server.Eventually(t, 5*time.Minute, "errors are counted as "+h.why, func() bool { return counted(h.why) > before })
 			}
 			now, most := resident(t, s.Pid, true)
 			most = max(most, peak)
