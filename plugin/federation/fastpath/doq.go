@@ -75,10 +75,15 @@ func (d *doq) run() {
 	}
 }
 
+// soon is how long a connection waits for the rest of a question before it goes on with the next: the rest of one
+// that comes in several packets has a goroutine of its own, which most have no need of.
+const soon = time.Millisecond
+
 // serve answers what a connection asks: each question in a stream of its own, in any order.
 func (d *doq) serve(c *quicConn) {
+	room := make([]byte, 0, usualQuestion)
 	for {
-		s, err := c.AcceptStream(context.Background())
+		inner, err := c.AcceptStream(context.Background())
 		if err != nil {
 			return
 		}
@@ -89,7 +94,21 @@ func (d *doq) serve(c *quicConn) {
 		}
 		c.touch()
 		d.busy.Add(1)
-		go d.answer(&doqStream{Stream: s, conn: c, of: d, service: d.service.Load()})
+		s := &doqStream{Stream: inner, conn: c, of: d, service: d.service.Load(), in: room}
+		_ = s.SetReadDeadline(time.Now().Add(soon)) // of a stream it doesn't fail
+		if err := s.read(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			s.answer(err)
+			continue
+		}
+		s.in = slices.Clone(s.in)
+		go func() {
+			until := time.Time{}
+			if t := d.limits.read; t > 0 {
+				until = time.Now().Add(t)
+			}
+			_ = s.SetReadDeadline(until) // of a stream it doesn't fail
+			s.answer(s.read())
+		}()
 	}
 }
 
@@ -99,6 +118,7 @@ type doqStream struct {
 	conn    *quicConn
 	of      *doq
 	service *doqService
+	in      []byte // what has come of it, with the length before it
 	query   []byte
 	failed  bool
 	written int
@@ -112,39 +132,61 @@ const (
 	excessiveLoad quic.ApplicationErrorCode = 4
 )
 
-// answer reads a question, and answers it.
-func (d *doq) answer(s *doqStream) {
-	w := s.service.take()
-	defer s.service.free(w)
-	n, err := s.read(w.buf)
+// answer answers a question that has been read, unless that failed.
+func (s *doqStream) answer(err error) {
 	switch {
 	case err == nil:
+		s.reply(s.in[2:])
 	case ofStream(err):
 		s.abandon()
-		return
-	default: // it is all over for whoever doesn't keep to the protocol (section 4.3.3)
-		s.end()
-		s.service.codes[protocolError].Inc()
-		_ = s.conn.CloseWithError(protocolError, err.Error()) // it has ended, however
+	default:
+		s.breach(err)
+	}
+}
+
+// writtenAtOnce is how long an answer is that fits into a packet: it is kept until it is sent, and nobody waits for that.
+const writtenAtOnce = 1000
+
+// reply answers a question.
+func (s *doqStream) reply(q []byte) {
+	from, ok := s.conn.RemoteAddr().(*net.UDPAddr)
+	if !ok { // of a socket for datagrams it is one
+		s.abandon()
 		return
 	}
-	from, err := netip.ParseAddrPort(s.conn.RemoteAddr().String())
-	if err != nil { // of a socket for datagrams it is one
-		s.abandon()
+	w := s.service.take()
+	defer s.service.free(w)
+	n := copy(w.buf, q)
+	if w.keepsAlive(n) { // section 5.5.2
+		s.breach(errKeepalive)
 		return
 	}
 	kept := false
-	answer := w.answer(n, from, func() packet.Deferred {
-		kept, s.query = true, slices.Clone(w.buf[:n])
+	answer := w.answer(n, from.AddrPort(), func() packet.Deferred {
+		kept, s.query = true, slices.Clone(q)
 		return s
 	})
-	if kept {
-		return
+	switch {
+	case kept:
+	case len(answer) == 0:
+		s.Done()
+	case len(answer) > writtenAtOnce:
+		answer = slices.Clone(answer)
+		go func() {
+			_ = s.Write(answer) // which Done hears of
+			s.Done()
+		}()
+	default:
+		_ = s.Write(answer) // which Done hears of
+		s.Done()
 	}
-	if len(answer) > 0 {
-		s.failed = s.Write(answer) != nil
-	}
-	s.Done()
+}
+
+// breach ends the connection: it is all over for whoever doesn't keep to the protocol (section 4.3.3).
+func (s *doqStream) breach(why error) {
+	s.end()
+	s.service.codes[protocolError].Inc()
+	_ = s.conn.CloseWithError(protocolError, why.Error()) // it has ended, however
 }
 
 var (
@@ -152,29 +194,34 @@ var (
 	errKeepalive = errors.New("EDNS option edns-tcp-keepalive")
 )
 
-// read reads a question into b, and says how long it is.
-func (s *doqStream) read(b []byte) (n int, err error) {
-	if t := s.of.limits.read; t > 0 {
-		_ = s.SetReadDeadline(time.Now().Add(t)) // of a stream it doesn't fail
+// usualQuestion is what most questions fit into, with their length.
+const usualQuestion = 512
+
+// read reads what is left of a question.
+func (s *doqStream) read() error {
+	for {
+		size := 2
+		if len(s.in) >= size {
+			n := int(binary.BigEndian.Uint16(s.in))
+			if n < message.HeaderSize {
+				return errShort
+			}
+			size += n
+		}
+		if len(s.in) == size {
+			break
+		}
+		s.in = slices.Grow(s.in, size-len(s.in))
+		n, err := s.Stream.Read(s.in[len(s.in):size])
+		s.in = s.in[:len(s.in)+n]
+		if n == 0 && err != nil {
+			return err
+		}
 	}
-	if _, err := io.ReadFull(s.Stream, b[:2]); err != nil {
-		return 0, err
+	if s.in[2] != 0 || s.in[3] != 0 { // section 4.2.1
+		return errID
 	}
-	n = int(binary.BigEndian.Uint16(b))
-	if n < message.HeaderSize {
-		return 0, errShort
-	}
-	if _, err := io.ReadFull(s.Stream, b[:n]); err != nil {
-		return 0, err
-	}
-	if b[0] != 0 || b[1] != 0 { // section 4.2.1
-		return 0, errID
-	}
-	q := message.Question{Stream: true}
-	if q.Read(b[:n]); q.EDNS.Keepalive { // section 5.5.2
-		return 0, errKeepalive
-	}
-	return n, nil
+	return nil
 }
 
 // ofStream says whether an error is of one stream, and not of how the other end keeps to the protocol.

@@ -18,6 +18,14 @@ type worker struct {
 	packet.Responder
 	p   packet.Packet
 	buf []byte
+	q   message.Question // for keepsAlive
+}
+
+// keepsAlive says whether the question in the first n bytes of buf has the option of RFC 7828.
+func (w *worker) keepsAlive(n int) bool {
+	w.q.Stream = true
+	w.q.Read(w.buf[:n])
+	return w.q.EDNS.Keepalive
 }
 
 // workersKept are how many workers wait for their next question. There are as many as are at it at once, and
