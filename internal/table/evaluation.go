@@ -35,6 +35,7 @@ func (t *Table) evaluate(s *service, now time.Duration) (fs []evaluation, note s
 		return nil, ""
 	}
 	ready, failing := 0, 0
+	fs = make([]evaluation, 0, len(s.pieces)) // they are large: not to be moved as it grows
 	for i, p := range s.pieces {
 		if p == nil || p.object == nil || !t.members[i].complete() || !t.counts(t.members[i], s.key) {
 			continue
@@ -221,6 +222,9 @@ func (t *Table) ordered(f *evaluation, k snapshot.Key, base health.Verdict) (sta
 	m := t.members[f.cluster]
 	out := health.NoOrder
 	alive := base.State == health.Up || base.State == health.Unknown && base.Awaits != ""
+	if len(t.orders) == 0 && alive && len(f.places) > 0 {
+		return f.places, health.NoOrder
+	}
 	for _, p := range t.orderPlaces(f, m) {
 		switch o := t.order(k, m, p); {
 		case o == health.ForceUp:

@@ -36,18 +36,7 @@ func TestFiguresMany(t *testing.T) {
 		}
 		began = time.Now()
 		s = server.Launch(t, fmt.Sprintf("example.com:PORT {\n bind ADDR\n federation myfederation {\n%s }\n ready READY\n prometheus METRICS\n errors\n}\n", federation))
-		// It is ready after ten seconds, whatever hasn't been read by then.
-		server.Eventually(t, 10*time.Minute, "all shards are known", func() bool {
-			if s.Exited() {
-				t.Fatalf("fedns has ended:\n%s", s.Log())
-			}
-			conn, err := net.Dial("tcp", s.MetricsAddr())
-			if err != nil {
-				return false
-			}
-			conn.Close()
-			return s.Metric(t, "coredns_federation_shards{") == float64(n*len(many))
-		})
+		whole(t, s, n*len(many))
 		return s, dir, began
 	}
 	s, dir, began := start(services)
@@ -92,6 +81,22 @@ func TestFiguresMany(t *testing.T) {
 		fmt.Printf("  small file written to answer   %s\n", spread(took))
 		fmt.Printf("  an answer, beside %d services %s, of %.2f\n", few, target(ratios[len(ratios)/2], 1.5, "times"), ratios)
 	}
+}
+
+// whole waits until all shards are known: a server is ready after ten seconds, whatever it hasn't read by then.
+func whole(t *testing.T, s *server.Server, shards int) {
+	t.Helper()
+	server.Eventually(t, 10*time.Minute, "all shards are known", func() bool {
+		if s.Exited() {
+			t.Fatalf("fedns has ended:\n%s", s.Log())
+		}
+		conn, err := net.Dial("tcp", s.MetricsAddr())
+		if err != nil {
+			return false
+		}
+		conn.Close()
+		return s.Metric(t, "coredns_federation_shards{") == float64(shards)
+	})
 }
 
 // costs is what an answer costs a server, in seconds of its CPU: to questions for names of zones, as fast as it answers.
