@@ -32,7 +32,7 @@ var layers = []layer{
 		"internal/api/v1alpha1", "internal/api/builtin", "internal/api/report", "internal/dnskey",
 	}},
 	{"DNS as bytes and sockets, and nothing of clusters", []string{
-		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/dnssec", "internal/dns/rrset", "internal/dns/sockets", "internal/dns/packet", "internal/dns/udp", "internal/dns/stream", "internal/dns/http2", "internal/publish",
+		"internal/dns/cookie", "internal/dns/rrl", "internal/dns/dnssec", "internal/dns/rrset", "internal/dns/sockets", "internal/dns/packet", "internal/dns/udp", "internal/dns/stream", "internal/dns/xdp", "internal/dns/http2", "internal/publish",
 	}},
 	{"what is answered, and how a question becomes an answer: pure, and asked by everybody who answers", []string{
 		"internal/snapshot", "internal/answer", "internal/dns/message", "internal/dns/static", "internal/geo/mmdb",
@@ -125,7 +125,8 @@ var homes = map[string][]string{
 	"github.com/fsnotify/": {},
 	"github.com/spf13/":    {"internal/cli", "internal/ctl", "cmd/fedsync", "cmd/fedns"},
 	"github.com/dchest/":   {"internal/dns/cookie"},
-	"golang.org/x/":        {"internal/dns/sockets", "internal/dns/udp", "internal/dns/stream", "internal/dns/http2", "plugin/federation/fastpath", "cmd/fedctl", "cmd/fedns", "cmd/fedsync"},
+	"github.com/cilium/":   {"internal/dns/xdp"},
+	"golang.org/x/":        {"internal/dns/sockets", "internal/dns/udp", "internal/dns/stream", "internal/dns/xdp", "internal/dns/http2", "plugin/federation/fastpath", "cmd/fedctl", "cmd/fedns", "cmd/fedsync"},
 	"github.com/oschwald/": {"internal/geo/mmdb"},
 	"github.com/maxmind/":  {}, // tests make databases with it
 }

@@ -7,16 +7,11 @@ import (
 
 // hosts are the hosts of a federation, by their names, which end without a dot.
 type hosts struct {
-	exact trie[string, hosted]
-	wild  trie[string, hosted]          // those that begin with an asterisk, by what stands behind it
-	above trie[string, *number[string]] // how many there are at a name and below it
-	order order                         // their names
+	exact trie[string, *Service]
+	wild  trie[string, *Service] // those that begin with an asterisk, by what stands behind it
+	above trie[string, int]      // how many there are at a name and below it
+	order order                  // their names
 }
-
-// A hosted is what a host is found by.
-type hosted struct{ *Service }
-
-func (h hosted) key() string { return strings.TrimPrefix(h.Key.Name, wildcard) }
 
 // wildcard is how a host begins that stands for all names below what follows.
 const wildcard = "*."
@@ -27,19 +22,20 @@ func (f *Federation) Host(name string) *Service {
 	if behind, ok := strings.CutPrefix(name, wildcard); ok {
 		return f.Wildcard(behind)
 	}
-	h, _ := f.hosts.exact.get(hash(name), name)
-	return h.Service
+	s, _ := f.hosts.exact.get(hash(name), name)
+	return s
 }
 
 // Wildcard finds the host that stands for all names below one, or nil.
 func (f *Federation) Wildcard(name string) *Service {
-	h, _ := f.hosts.wild.get(hash(name), name)
-	return h.Service
+	s, _ := f.hosts.wild.get(hash(name), name)
+	return s
 }
 
 // Hosted says whether a host stands at a name or below it.
 func (f *Federation) Hosted(name string) bool {
-	return counted(&f.hosts.above, hash(name), name) > 0
+	n, _ := f.hosts.above.get(hash(name), name)
+	return n > 0
 }
 
 // Around are the labels right below encloser at which, or below which, hosts stand, that are right before and right behind the one of
@@ -70,8 +66,8 @@ func (f *Federation) HostCount() int { return f.hosts.exact.size + f.hosts.wild.
 func (f *Federation) Hosts() iter.Seq[*Service] {
 	return func(yield func(*Service) bool) {
 		more := true
-		each := func(h hosted) bool {
-			more = yield(h.Service)
+		each := func(s *Service) bool {
+			more = yield(s)
 			return more
 		}
 		if f.hosts.exact.all(each); more {
@@ -86,11 +82,11 @@ func (f *Federation) Unsure(name, encloser string) bool {
 	if f.unsure.above.size == 0 {
 		return false
 	}
-	if _, ok := f.unsure.wild.get(hash(encloser), encloser); ok {
+	if s, _ := f.unsure.wild.get(hash(encloser), encloser); s != nil {
 		return true
 	}
 	for len(name) > len(encloser) {
-		if counted(&f.unsure.above, hash(name), name) > 0 {
+		if n, _ := f.unsure.above.get(hash(name), name); n > 0 {
 			return true
 		}
 		_, name, _ = strings.Cut(name, ".")
@@ -102,17 +98,17 @@ func (e *Edit) setHost(s *Service) {
 	if e.removeUnsure(s.Key); s.Unsure {
 		e.removeHost(s.Key)
 		t, name := e.next.unsure.tree(s.Key.Name)
-		if _, ok := t.get(hash(name), name); !ok {
+		if old, _ := t.get(hash(name), name); old == nil {
 			e.next.unsure.raise(e.owner, s.Key.Name, 1)
 		}
-		t.set(e.owner, hash(name), hosted{s})
+		t.set(e.owner, hash(name), name, s)
 		return
 	}
 	old := e.next.Host(s.Key.Name)
 	e.tolerate(old, s)
 	e.add(old, s)
 	t, name := e.next.hosts.tree(s.Key.Name)
-	t.set(e.owner, hash(name), hosted{s})
+	t.set(e.owner, hash(name), name, s)
 	if old == nil {
 		e.next.hosts.raise(e.owner, s.Key.Name, 1)
 		e.next.hosts.order.add(e.owner, s.Key.Name)
@@ -122,7 +118,7 @@ func (e *Edit) setHost(s *Service) {
 // removeUnsure takes out a host that isn't sure, if it is the key's.
 func (e *Edit) removeUnsure(k Key) {
 	t, name := e.next.unsure.tree(k.Name)
-	if old, ok := t.get(hash(name), name); ok && old.Key == k {
+	if old, _ := t.get(hash(name), name); old != nil && old.Key == k {
 		t.remove(e.owner, hash(name), name)
 		e.next.unsure.raise(e.owner, k.Name, -1)
 	}
@@ -145,7 +141,7 @@ func (e *Edit) removeHost(k Key) {
 }
 
 // tree is where a host is found, and by what.
-func (h *hosts) tree(host string) (*trie[string, hosted], string) {
+func (h *hosts) tree(host string) (*trie[string, *Service], string) {
 	if behind, ok := strings.CutPrefix(host, wildcard); ok {
 		return &h.wild, behind
 	}
@@ -154,7 +150,13 @@ func (h *hosts) tree(host string) (*trie[string, hosted], string) {
 
 // raise counts a host at its name and at all above.
 func (h *hosts) raise(o *owner, name string, by int) {
+	above := &h.above
 	for more := true; more; _, name, more = strings.Cut(name, ".") {
-		raise(&h.above, o, hash(name), name, by)
+		n, _ := above.get(hash(name), name)
+		if n+by == 0 {
+			above.remove(o, hash(name), name)
+		} else {
+			above.set(o, hash(name), name, n+by)
+		}
 	}
 }

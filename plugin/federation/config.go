@@ -44,6 +44,7 @@ type stanza struct {
 	access          access
 	resolver        *resolver
 	guards          fastpath.Guards
+	interfaces      []string            // xdp
 	conns           *sockets.ConnLimits // nil: nothing is said
 	transfers       []transferRule
 	notify          []notified

@@ -26,6 +26,14 @@ func (s *stanza) hastens(a args) error {
 	return nil
 }
 
+func (s *stanza) lowers(a args) error {
+	if len(a.list) == 0 {
+		return errors.New("needs interfaces, such as eth0")
+	}
+	s.interfaces = append(s.interfaces, a.list...)
+	return nil
+}
+
 func (s *stanza) bakes(a args) error {
 	v, err := a.one("needs a file with secrets, on (secrets of its own) or off")
 	switch {

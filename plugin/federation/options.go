@@ -104,6 +104,8 @@ var options = []option[*stanza]{
 		words((*stanza).locality)},
 	{"fast", ofServing, "`fast on|off`: whether questions are answered past the chain of plugins where they can be; see [speed, and abuse](../security.md).",
 		words((*stanza).hastens)},
+	{"xdp", ofServing, "`xdp INTERFACE...`: questions over UDP that come by these interfaces are answered below the kernel's sockets, by AF_XDP, where that can be done; see [XDP](../performance.md#xdp). Linux only. Default: none.",
+		words((*stanza).lowers)},
 	{"cookies", ofServing, "`cookies on|off|FILE`: DNS cookies, and the file of the secret that servers share; see [speed, and abuse](../security.md).",
 		words((*stanza).bakes)},
 	{"rrl", ofServing, "`rrl off|observe|on|public [RATE [SLIP]]`: how many answers a network gets; see [speed, and abuse](../security.md).",

@@ -166,6 +166,9 @@ func build(stanzas []stanza, listen []netip.Addr) (*Federation, error) {
 		return nil, stanzas[of].positions.of("cookies").errorf("%w", err)
 	}
 	f.Guards, f.stanzas = g, stanzas
+	for _, s := range stanzas {
+		f.Interfaces = append(f.Interfaces, s.interfaces...)
+	}
 	if f.conns, err = connsOf(stanzas); err != nil {
 		return nil, err
 	}

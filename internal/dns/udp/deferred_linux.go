@@ -3,6 +3,7 @@ package udp
 import (
 	"bytes"
 	"net"
+	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,31 @@ func (l *loop) letter() packet.Deferred {
 		t.to = &unix.SockaddrInet4{Port: int(from.Port()), Addr: from.Addr().As4()}
 	} else {
 		t.to = &unix.SockaddrInet6{Port: int(from.Port()), Addr: from.Addr().As16(), ZoneId: s.name.Scope_id}
+	}
+	l.letters.Add(1)
+	return t
+}
+
+// Later makes a question that did not come by the sockets, but to their address, one that is answered
+// later by one of them. link is the number of the interface that it came by. The group is not closed
+// meanwhile.
+func (g *Group) Later(query []byte, from, to netip.AddrPort, link int) packet.Deferred {
+	l := g.loops[0]
+	t := &deferred{loop: l, query: query}
+	if l.family == unix.AF_INET {
+		t.to = &unix.SockaddrInet4{Port: int(from.Port()), Addr: from.Addr().As4()}
+		if l.wild {
+			t.control = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: to.Addr().As4()})
+		}
+	} else {
+		sa := &unix.SockaddrInet6{Port: int(from.Port()), Addr: from.Addr().As16()}
+		if from.Addr().IsLinkLocalUnicast() && from.Addr().Is6() {
+			sa.ZoneId = uint32(link)
+		}
+		t.to = sa
+		if l.wild {
+			t.control = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: to.Addr().As16()})
+		}
 	}
 	l.letters.Add(1)
 	return t

@@ -283,3 +283,31 @@ func TestOpenWhileLettersWait(t *testing.T) {
 		}
 	}
 }
+
+// What came past the sockets is answered by them, from the address that it came to.
+func TestLater(t *testing.T) {
+	for _, tt := range []struct{ bound, to string }{
+		{"127.0.0.1:0", "127.0.0.1"},
+		{"0.0.0.0:0", "127.0.0.7"},
+		{"[::1]:0", "::1"},
+		{"[::]:0", "::1"},
+		{"[::]:0", "127.0.0.7"},
+	} {
+		o := beside(t, tt.bound)
+		g, _ := open(t, o, 1, &echo{by: byGroup})
+		to := netip.AddrPortFrom(netip.MustParseAddr(tt.to), o.addr.Port())
+		c := dial(t, to)
+		from := c.LocalAddr().(*net.UDPAddr).AddrPort()
+		q := query(7, "later")
+		l := g.Later(q, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), to, 1)
+		if !bytes.Equal(l.Query(), q) {
+			t.Errorf("%s: the question is %q", tt.bound, l.Query())
+		}
+		if err := l.Write([]byte("the answer")); err != nil {
+			t.Errorf("%s to %s: %v", tt.bound, to, err)
+		} else if got := receive(t, c); string(got) != "the answer" {
+			t.Errorf("%s: %q", tt.bound, got)
+		}
+		l.Done()
+	}
+}

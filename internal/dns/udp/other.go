@@ -21,6 +21,9 @@ func Open(netip.AddrPort, string, int, int, packet.Handler) (*Group, error) {
 // Handle is never called: there is no group.
 func (g *Group) Handle(packet.Handler) {}
 
+// Later is never called: there is no group.
+func (g *Group) Later([]byte, netip.AddrPort, netip.AddrPort, int) packet.Deferred { return nil }
+
 // Close is never called: there is no group.
 func (g *Group) Close() error { return nil }
 

@@ -18,6 +18,8 @@ import (
 var (
 	listening = metric.Fedns.Gauges("fast_path",
 		"Whether questions to a server are answered past the chain of plugins where they can be (1), or by the chain only (0).", "server")
+	below = metric.Fedns.Gauges("xdp_queues",
+		"How many queues of an interface are answered below the kernel's sockets, by AF_XDP; 0: sockets answer.", "interface")
 	questions = metric.Fedns.Counters("fast_questions_total",
 		"Questions that came by the fast path, by the way they took from there: fast, chain, or lost (256 waited for the chain already; of connections 4096, and they get SERVFAIL).", "server", "way")
 	RateLimited = metric.Fedns.Counters("rate_limited_total",

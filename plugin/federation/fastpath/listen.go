@@ -20,6 +20,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/sockets"
 	"github.com/fedns/fedns/internal/dns/stream"
 	"github.com/fedns/fedns/internal/dns/udp"
+	"github.com/fedns/fedns/internal/dns/xdp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/plugin/federation/observe"
 )
@@ -49,12 +50,24 @@ type Listeners struct {
 	conns func() sockets.ConnLimits
 	ended func(why string)
 	open  map[string]*listener
-	going sync.WaitGroup // connections of what was closed
+	// frames are those of interfaces that are answered before they come to the listeners.
+	frames *xdp.Interfaces
+	going  sync.WaitGroup // connections of what was closed
 }
 
 // NewListeners has none yet.
 func NewListeners(server func(o *Owner, addr string) *dnsserver.Server, conns func() sockets.ConnLimits, ended func(why string)) *Listeners {
-	return &Listeners{server: server, conns: conns, ended: ended, open: map[string]*listener{}}
+	return &Listeners{server: server, conns: conns, ended: ended, open: map[string]*listener{}, frames: xdp.New(tellBelow)}
+}
+
+// tellBelow says what has become of an interface whose frames are to be answered.
+func tellBelow(name string, queues int, err error) {
+	below.WithLabelValues(name).Set(float64(queues))
+	if err != nil {
+		observe.Log.Warningf("no XDP on %s: %v; sockets answer", name, err)
+		return
+	}
+	observe.Log.Infof("XDP on %s, queues: %d", name, queues)
 }
 
 // A listener is one address with our own sockets on it, of one protocol. They outlive a reload:
@@ -63,7 +76,8 @@ type listener struct {
 	datagrams *udp.Group // nil: there are connections
 	streams   *stream.Group
 	own       server
-	others    int // CoreDNS's own
+	leave     func() // of what comes below the datagrams' sockets
+	others    int    // CoreDNS's own
 	owners    []*Owner
 	server    string // as metrics name it
 }
@@ -159,6 +173,7 @@ func (p *Listeners) listenUDP(inst *caddy.Instance, h *Handler, owners []*Owner)
 	} else if l.datagrams, err = udp.Open(local, local.Addr().Zone(), others, processors(), h); err != nil {
 		return err
 	}
+	p.below(inst, local, owners, h, l)
 	p.keep("udp", local, l, owners, h)
 	return nil
 }
@@ -182,6 +197,18 @@ func (p *Listeners) listenTCP(inst *caddy.Instance, h *Handler, owners []*Owner,
 	}
 	p.keep("tcp", local, l, owners, h)
 	return nil
+}
+
+// below has what comes to an address by the interfaces that the owners name be answered before it comes to the
+// listener's sockets.
+func (p *Listeners) below(inst *caddy.Instance, local netip.AddrPort, owners []*Owner, h *Handler, l *listener) {
+	var names []string
+	for _, o := range owners {
+		names = append(names, o.Interfaces...)
+	}
+	slices.Sort(names)
+	l.leave = func() { p.frames.Leave(local) }
+	p.frames.Listen(local, slices.Compact(names), xdp.Listener{Handler: h, Except: othersAt(inst, local.Port()), Later: l.datagrams.Later})
 }
 
 var errNoSocket = errors.New("CoreDNS has no socket there")
@@ -267,6 +294,7 @@ func (l *listener) close(going *sync.WaitGroup) {
 	}
 	switch {
 	case l.datagrams != nil:
+		l.leave() // which may want to answer later, by a socket
 		err = l.datagrams.Close()
 	case l.own != nil:
 		err = l.own.leave(going)
@@ -315,6 +343,17 @@ func locate(inst *caddy.Instance, addr, network string) (local netip.AddrPort, n
 		n++
 	}
 	return local, n
+}
+
+// othersAt are the addresses that a server of the Corefile is bound to, at a port: what comes there isn't for who is
+// bound to all of them.
+func othersAt(inst *caddy.Instance, port uint16) (out []netip.Addr) {
+	for _, s := range inst.Servers() {
+		if u, ok := s.LocalAddr().(*net.UDPAddr); ok && u.AddrPort().Port() == port && !u.IP.IsUnspecified() {
+			out = append(out, u.AddrPort().Addr().Unmap().WithZone(""))
+		}
+	}
+	return out
 }
 
 // AddressesOf are the addresses, as CoreDNS names its servers, at which a server

@@ -16,6 +16,8 @@ type Owner struct {
 	zone.Block
 	Guards  Guards
 	Keyring atomic.Pointer[cookie.Keyring]
+	// Interfaces are those whose questions over UDP are answered below the kernel's sockets.
+	Interfaces []string
 
 	Instance  caddy.Context       // of the configuration it is part of
 	Config    *dnsserver.Config   // of the server block
