@@ -6,6 +6,8 @@
 //	go run ./test/perf/race -latency    # how long an answer takes at a fixed rate
 //	go run ./test/perf/race -ways       # what an answer costs over UDP, TCP, TLS, HTTPS and QUIC
 //	go run ./test/perf/race -dnssec     # what a signed answer costs
+//	go run ./test/perf/race -xdp -rate 100000
+//	                               # what an answer costs below the kernel's sockets (root)
 //	go run ./test/perf/race -matrix     # what is left for honest questions beside floods of every kind
 //	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest
 //	                               # what it costs to answer by where a client is
@@ -102,6 +104,7 @@ func run(ctx context.Context, args []string) error {
 	fs.BoolVar(&r.secure, "ways", false, "measure what an answer costs, and how long it takes, over UDP, TCP, TLS, HTTPS and QUIC")
 	matrix := fs.Bool("matrix", false, "measure what part of honest questions is answered beside floods")
 	dnssec := fs.Bool("dnssec", false, "measure what a signed answer costs: of names that are asked for again, of names that don't exist, of those below a wildcard")
+	below := fs.Bool("xdp", false, "measure what an answer costs by AF_XDP, and by sockets, over a veth pair: fedns and Knot; it needs root")
 	rates := fs.String("rates", "1000,4000,20000,100000", "with -matrix, how many questions a second the floods have")
 	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind; with -ways nsd,knot,bind,coredns,fedns-slow,fedns; with -dnssec "+signing+")")
 	services := fs.Int("services", 1000, "services of the federation")
@@ -113,7 +116,7 @@ func run(ctx context.Context, args []string) error {
 	subnets := fs.Bool("subnets", false, "with -flood or -latency, have questions say for which network they are asked (EDNS client subnet)")
 	worldwide := fs.Bool("global", false, "ask for global names only: those that a policy chooses shards for")
 	fs.BoolVar(&r.flood, "flood", false, "ask with a program that is faster than dnsperf, which is slower than the best servers")
-	fs.IntVar(&r.rate, "rate", 50_000, "with -latency, questions a second")
+	fs.IntVar(&r.rate, "rate", 50_000, "with -latency and -xdp, questions a second")
 	fs.IntVar(&r.burst, "burst", 1, "with -latency, how many of them are sent at once")
 	fs.StringVar(&r.data, "data", "", "with -latency, a file for the histograms, as JSON")
 	if err := fs.Parse(args); err != nil {
@@ -231,6 +234,8 @@ func run(ctx context.Context, args []string) error {
 		return r.matrix(ctx, at)
 	case *latency:
 		return r.latency(ctx)
+	case *below:
+		return r.xdp(ctx)
 	}
 	return r.speed(ctx)
 }
