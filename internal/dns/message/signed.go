@@ -22,18 +22,19 @@ const (
 // A signing is the state of an answer that is being signed: a section at a time, once its records are
 // written, whatever they are. The signatures come behind them.
 type signing struct {
-	signer  *dnssec.Signer // of what is written; nil: nothing is signed
-	signed  bool           // there was one
-	now     uint32
-	part    section // that is written
-	start   int     // where it begins
-	open    int     // where the records begin that aren't signed
-	endless bool    // there is no end of names such as the one that records are of
-	wild    int     // its label that the wildcard stands in the place of which it is one of; -1: of none
-	normal  uint32  // the TTL of what the federations have, when
-	reduced uint32  // this one may be a shorter one for a while
-	types   []uint16
-	apex    bool // the types are those of the domain's own name
+	signer   *dnssec.Signer // of what is written; nil: nothing is signed
+	signed   bool           // there was one
+	now      uint32
+	part     section // that is written
+	start    int     // where it begins
+	answered int     // where the answer section ends, once it has
+	open     int     // where the records begin that aren't signed
+	endless  bool    // there is no end of names such as the one that records are of
+	wild     int     // its label that the wildcard stands in the place of which it is one of; -1: of none
+	normal   uint32  // the TTL of what the federations have, when
+	reduced  uint32  // this one may be a shorter one for a while
+	types    []uint16
+	apex     bool // the types are those of the domain's own name
 
 	work *signingWork
 }
@@ -92,6 +93,9 @@ func (r *Reply) by(d *Domain) {
 func (r *Reply) section(next section) bool {
 	if !r.sign() || !r.prove() {
 		return false
+	}
+	if r.part == answers {
+		r.answered = len(r.b)
 	}
 	r.part, r.start = next, len(r.b)
 	return true

@@ -7,11 +7,8 @@ import (
 
 	"github.com/fedns/fedns/internal/dns/dnsname"
 	"github.com/fedns/fedns/internal/dns/message"
+	"github.com/fedns/fedns/internal/dns/rrset"
 )
-
-// maxRecord is how long a record can be (RFC 1035 section 3.2.1: RDLENGTH), with its owner
-// and the fixed part.
-const maxRecord = 255 + 10 + 1<<16
 
 // A lead is a record that leads to a name whose addresses are of use with it.
 type lead struct {
@@ -27,7 +24,7 @@ func (z *Zone) add(rr dns.RR) (l lead, err error) {
 	h := rr.Header()
 	n := z.node(h.Name)
 	n.owner = true
-	r, err := z.record(rr)
+	r, err := Record(z.domain, rr)
 	if err != nil {
 		return l, err
 	}
@@ -95,18 +92,14 @@ func (n *node) make(t uint16) *message.Set {
 	return &n.sets[len(n.sets)-1]
 }
 
-// record is a record as it is written. Names in records of the types of RFC 1035 may be
-// shortened (RFC 3597 section 4).
-func (z *Zone) record(rr dns.RR) (message.Record, error) {
-	h := rr.Header()
-	b := make([]byte, maxRecord)
-	end, err := dns.PackRR(rr, b, 0, nil, false)
+// Record is a record as it is written in answers about names in a domain. Names in records of the
+// types of RFC 1035 may be shortened (RFC 3597 section 4), and are in lower case then.
+func Record(domain dnsname.Name, rr dns.RR) (message.Record, error) {
+	_, data, err := rrset.Wire(rr)
 	if err != nil {
 		return message.Record{}, err
 	}
-	owner := dnsname.Name(h.Name).Wire()
-	data := append([]byte(nil), b[owner+10:end]...)
-	r := message.Record{TTL: h.Ttl, Data: data}
+	r := message.Record{TTL: rr.Header().Ttl, Data: data}
 	name, before := "", 0
 	switch rr := rr.(type) {
 	case *dns.NS:
@@ -120,7 +113,7 @@ func (z *Zone) record(rr dns.RR) (message.Record, error) {
 	default:
 		return r, nil
 	}
-	t, err := z.target(dnsname.Lower(name))
+	t, err := Target(domain, dnsname.Lower(name))
 	if err != nil {
 		return r, err
 	}
@@ -136,16 +129,16 @@ func (z *Zone) Domain(soa *dns.SOA) (message.Domain, error) {
 	}
 	d := message.Domain{Name: name[:len(name)-1], Labels: len(dnsname.Labels(string(z.domain)))}
 	d.SOA = message.SOA{TTL: soa.Hdr.Ttl, Numbers: [4]uint32{soa.Refresh, soa.Retry, soa.Expire, soa.Minttl}}
-	if d.SOA.MName, err = z.target(soa.Ns); err != nil {
+	if d.SOA.MName, err = Target(z.domain, soa.Ns); err != nil {
 		return message.Domain{}, err
 	}
-	d.SOA.RName, err = z.target(soa.Mbox)
+	d.SOA.RName, err = Target(z.domain, soa.Mbox)
 	return d, err
 }
 
-// target is a name as it ends a record.
-func (z *Zone) target(name string) (message.Target, error) {
-	before, ours := z.domain.Under(name)
+// Target is a name as it ends a record in answers about names in a domain.
+func Target(domain dnsname.Name, name string) (message.Target, error) {
+	before, ours := domain.Under(name)
 	if !ours {
 		before = name
 	}
@@ -188,7 +181,7 @@ func (z *Zone) glue(leads []lead) error {
 		} else {
 			seen[k] = true
 		}
-		owner, err := z.target(l.name)
+		owner, err := Target(z.domain, l.name)
 		if err != nil {
 			return err
 		}
