@@ -57,7 +57,7 @@ var layers = []layer{
 		"internal/ctl/install/bootstrap", "internal/ctl/install/membership", "internal/ctl/install/backup", "internal/ctl/check", "internal/ctl/stub", "internal/ctl",
 	}},
 	{"what a person looks at", []string{"internal/page"}},
-	{"CoreDNS: the only place that knows it", []string{"plugin/federation/observe", "plugin/federation/geoindex", "plugin/federation/bypass", "plugin/federation/notify", "plugin/federation/zone", "plugin/federation/fastpath", "plugin/federation/status", "plugin/federation", "plugin/tls", "plugin/dnssec"}},
+	{"CoreDNS: the only place that knows it", []string{"plugin/federation/observe", "plugin/federation/geoindex", "plugin/federation/bypass", "plugin/federation/notify", "plugin/federation/zone", "plugin/federation/filezone", "plugin/federation/fastpath", "plugin/federation/status", "plugin/federation", "plugin/tls", "plugin/dnssec"}},
 	{"the programs", []string{"cmd/fedns", "cmd/fedsync", "cmd/fedctl"}},
 }
 

@@ -10,12 +10,15 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin/file"
+	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dns/udp"
 	"github.com/fedns/fedns/plugin/federation/bypass"
 	"github.com/fedns/fedns/plugin/federation/fastpath"
+	"github.com/fedns/fedns/plugin/federation/filezone"
 	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/test/framework/vector"
 )
@@ -31,6 +34,19 @@ ns.lab A 192.0.2.54
 www CNAME web.shop.fed.svc
 far CNAME www.elsewhere.test.
 to CNAME mail
+`
+
+// fileZone is a zone of plugin file in a server block of its own.
+const fileZone = `@ 60 SOA ns1 host 1 2 3 4 5
+@ NS ns1
+ns1 A 192.0.2.53
+mail A 192.0.2.25
+* A 192.0.2.99
+lab NS ns.lab
+ns.lab A 192.0.2.54
+shop CNAME web.shop.fed.svc.example.com.
+none CNAME none.shop.fed.svc.example.com.
+far CNAME www.elsewhere.test.
 `
 
 // reading is what comes to one socket of a small federation: by name, a packet each,
@@ -70,36 +86,44 @@ func readingBeyond(t testing.TB, plugins, limit string) (packet.Responder, map[s
 		edns bool
 		from string // the client subnet
 	}{
-		"addresses":       {"web.shop.fed.svc.example.com.", dns.TypeA, false, ""},
-		"with EDNS":       {"web.shop.fed.svc.eu-a.eu.example.com.", dns.TypeA, true, ""},
-		"a chain":         {"web.shop.fed.svc.as-c.as.example.com.", dns.TypeA, true, ""},
-		"no such service": {"none.shop.fed.svc.example.com.", dns.TypeA, true, ""},
-		"no such family":  {"web.shop.fed.svc.example.com.", dns.TypeAAAA, false, ""},
-		"ANY":             {"web.shop.fed.svc.example.com.", dns.TypeANY, false, ""},
-		"an empty name":   {"fed.svc.example.com.", dns.TypeA, false, ""},
-		"nearest":         {"near.shop.fed.svc.example.com.", dns.TypeA, true, ""},
-		"nearest to IPv4": {"near.shop.fed.svc.example.com.", dns.TypeA, true, "198.51.100.0/24"},
-		"nearest to IPv6": {"near.shop.fed.svc.example.com.", dns.TypeA, true, "2001:db8:1::/48"},
-		"weighted":        {"drawn.shop.fed.svc.example.com.", dns.TypeA, false, ""},
-		"failover":        {"first.shop.fed.svc.example.com.", dns.TypeA, false, ""},
-		"a host":          {"shop.example.com.", dns.TypeA, true, ""},
-		"none at a host":  {"Shop.Example.com.", dns.TypeTXT, true, ""},
-		"below wildcard":  {"a.b.wild.example.com.", dns.TypeA, false, ""},
-		"above wildcard":  {"wild.example.com.", dns.TypeA, false, ""},
-		"below a host":    {"x.shop.example.com.", dns.TypeA, false, ""},
-		"a static name":   {"mail.example.com.", dns.TypeA, true, ""},
-		"a wildcard":      {"x.y.z.example.com.", dns.TypeA, true, ""},
-		"60 labels":       {strings.Repeat("x.", 60) + "example.com.", dns.TypeA, true, ""},
-		"no such static":  {"x.mail.example.com.", dns.TypeA, true, ""},
-		"none, 110":       {strings.Repeat("x.", 110) + "mail.example.com.", dns.TypeA, true, ""},
-		"none, federated": {strings.Repeat("x.", 100) + "web.shop.fed.svc.example.com.", dns.TypeA, true, ""},
-		"a delegation":    {"a.b.lab.example.com.", dns.TypeA, true, ""},
-		"an alias":        {"www.example.com.", dns.TypeA, true, ""},
-		"a static alias":  {"to.example.com.", dns.TypeA, true, ""},
-		"an alias away":   {"far.example.com.", dns.TypeA, true, ""},
-		"the domain":      {"example.com.", dns.TypeSOA, true, ""},
-		"its servers":     {"example.com.", dns.TypeNS, false, ""},
-		"upper case":      {"WEB.SHOP.FED.SVC.AS-C.AS.EXAMPLE.COM.", dns.TypeA, false, ""},
+		"addresses":        {"web.shop.fed.svc.example.com.", dns.TypeA, false, ""},
+		"with EDNS":        {"web.shop.fed.svc.eu-a.eu.example.com.", dns.TypeA, true, ""},
+		"a chain":          {"web.shop.fed.svc.as-c.as.example.com.", dns.TypeA, true, ""},
+		"no such service":  {"none.shop.fed.svc.example.com.", dns.TypeA, true, ""},
+		"no such family":   {"web.shop.fed.svc.example.com.", dns.TypeAAAA, false, ""},
+		"ANY":              {"web.shop.fed.svc.example.com.", dns.TypeANY, false, ""},
+		"an empty name":    {"fed.svc.example.com.", dns.TypeA, false, ""},
+		"nearest":          {"near.shop.fed.svc.example.com.", dns.TypeA, true, ""},
+		"nearest to IPv4":  {"near.shop.fed.svc.example.com.", dns.TypeA, true, "198.51.100.0/24"},
+		"nearest to IPv6":  {"near.shop.fed.svc.example.com.", dns.TypeA, true, "2001:db8:1::/48"},
+		"weighted":         {"drawn.shop.fed.svc.example.com.", dns.TypeA, false, ""},
+		"failover":         {"first.shop.fed.svc.example.com.", dns.TypeA, false, ""},
+		"a host":           {"shop.example.com.", dns.TypeA, true, ""},
+		"none at a host":   {"Shop.Example.com.", dns.TypeTXT, true, ""},
+		"below wildcard":   {"a.b.wild.example.com.", dns.TypeA, false, ""},
+		"above wildcard":   {"wild.example.com.", dns.TypeA, false, ""},
+		"below a host":     {"x.shop.example.com.", dns.TypeA, false, ""},
+		"a static name":    {"mail.example.com.", dns.TypeA, true, ""},
+		"a wildcard":       {"x.y.z.example.com.", dns.TypeA, true, ""},
+		"60 labels":        {strings.Repeat("x.", 60) + "example.com.", dns.TypeA, true, ""},
+		"no such static":   {"x.mail.example.com.", dns.TypeA, true, ""},
+		"none, 110":        {strings.Repeat("x.", 110) + "mail.example.com.", dns.TypeA, true, ""},
+		"none, federated":  {strings.Repeat("x.", 100) + "web.shop.fed.svc.example.com.", dns.TypeA, true, ""},
+		"a delegation":     {"a.b.lab.example.com.", dns.TypeA, true, ""},
+		"an alias":         {"www.example.com.", dns.TypeA, true, ""},
+		"a static alias":   {"to.example.com.", dns.TypeA, true, ""},
+		"an alias away":    {"far.example.com.", dns.TypeA, true, ""},
+		"the domain":       {"example.com.", dns.TypeSOA, true, ""},
+		"its servers":      {"example.com.", dns.TypeNS, false, ""},
+		"a file's name":    {"mail.example.org.", dns.TypeA, true, ""},
+		"a file's none":    {"x.mail.example.org.", dns.TypeA, true, ""},
+		"a file's * name":  {"x.y.example.org.", dns.TypeA, true, ""},
+		"a file's zone":    {"example.org.", dns.TypeSOA, true, "198.51.100.0/24"},
+		"a file's cut":     {"x.lab.example.org.", dns.TypeA, true, ""},
+		"a file's alias":   {"shop.example.org.", dns.TypeA, true, ""},
+		"none of an alias": {"none.example.org.", dns.TypeA, true, ""},
+		"a file's leads":   {"far.example.org.", dns.TypeA, true, ""},
+		"upper case":       {"WEB.SHOP.FED.SVC.AS-C.AS.EXAMPLE.COM.", dns.TypeA, false, ""},
 	} {
 		m := new(dns.Msg).SetQuestion(q.name, q.t)
 		if q.edns {
@@ -145,6 +169,13 @@ func (f *Federation) responder(t testing.TB, plugins string) packet.Responder {
 		}
 		h.Add(&f.Owner, d, bypass.Neighbours{}, needed, done)
 	}
+	of, err := file.Parse(strings.NewReader(fileZone), "example.org.", "db", -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := filezone.New("example.org.", of, fall.F{})
+	z.Read()
+	h.AddFile(z, f.Config, bypass.Neighbours{}, nil, bypass.Effects{})
 	if err := h.Guard([]*fastpath.Owner{&f.Owner}); err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,11 @@ func setup(c *caddy.Controller) error {
 		of.ServerBlockKeyIndex = i
 		f.Configs = append(f.Configs, dnsserver.GetConfig(&of))
 	}
+	f.ConfigOf = func(number int) *dnsserver.Config {
+		of := *c
+		of.ServerBlockIndex, of.ServerBlockKeyIndex = number, 0
+		return dnsserver.GetConfig(&of)
+	}
 	f.Addresses = fastpath.AddressesOf(c.ServerBlockKeys, f.Config.ListenHosts)
 	for i := range stanzas {
 		stanzas[i].placed()

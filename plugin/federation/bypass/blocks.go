@@ -95,6 +95,17 @@ func bound(tokens []caddyfile.Token) []string {
 	return out
 }
 
+// Has says whether a plugin stands in a block.
+func (b *Block) Has(name string) bool {
+	_, ok := b.tokens[name]
+	return ok
+}
+
+// Is says whether a configuration is that of the block's first key.
+func (b *Block) Is(cfg *dnsserver.Config) bool {
+	return len(b.keys) > 0 && b.keys[0] == key{cfg.Transport, dnsname.Name(cfg.Zone), cfg.Port}
+}
+
 // A Place is where a server answers.
 type Place struct{ Transport, Host, Port string }
 

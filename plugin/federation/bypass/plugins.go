@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/fedns/fedns/internal/dns/dnsname"
+	"github.com/fedns/fedns/plugin/federation/observe"
 )
 
 // A reader reads what a plugin needs to see of the directives for it: as the plugin
@@ -49,6 +50,10 @@ var readers = map[string]reader{
 	"loadbalance": loadbalanceNeeds, "log": logNeeds, "minimal": minimalNeeds, "rewrite": rewriteNeeds, "template": templateNeeds, "tsig": tsigNeeds,
 }
 
+// passing are plugins that federations' answers pass by as they are, and no others': what is
+// cached isn't answered anew, and what is put into another order depends on what has been answered before.
+var passing = []string{"cache", "loadbalance"}
+
 // view chooses the server block of a question, wherever it stands.
 const view = "view"
 
@@ -65,7 +70,7 @@ func (b *Block) Needs(domain dnsname.Name, order []string, self string) (all Com
 			continue
 		}
 		ns := everything
-		if read, ok := readers[name]; ok {
+		if read, ok := readers[name]; ok && (self == observe.PluginName || !slices.Contains(passing, name)) {
 			var err error
 			d := caddyfile.NewDispenserTokens(b.file, b.tokens[name])
 			if ns, err = read(&d, b.zones, &done); err != nil {

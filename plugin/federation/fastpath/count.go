@@ -11,7 +11,6 @@ import (
 	"github.com/fedns/fedns/internal/dns/packet"
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/metric"
-	"github.com/fedns/fedns/plugin/federation/observe"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
@@ -53,8 +52,9 @@ const sample = 64
 // once a batch, before its answers are sent: whoever has an answer finds it
 // counted.
 type counters struct {
+	of       *Handler
 	dirty    []*counter
-	domains  []perDomain
+	domains  []*perDomain // nil: of a zone of plugin file, of which there may be thousands, that nothing was asked of
 	outcomes [zone.Outcomes][zone.Scopes]counter
 	fast     counter
 	chain    counter
@@ -93,10 +93,8 @@ func typeIndex(t uint16) int {
 }
 
 func newTally(h *Handler) *counters {
-	t := &counters{domains: make([]perDomain, len(h.domains))}
-	set := func(c *counter, vec *prometheus.CounterVec, labels ...string) {
-		*c = counter{vec: vec, labels: labels, tally: t}
-	}
+	t := &counters{of: h, domains: make([]*perDomain, len(h.domains))}
+	set := t.set
 	for o := range t.outcomes {
 		for scope := range t.outcomes[o] {
 			what, where := zone.Outcome{What: uint8(o), Scope: uint8(scope)}.Labels()
@@ -111,21 +109,35 @@ func newTally(h *Handler) *counters {
 		set(&t.limited[v], RateLimited, h.addr, h.limit.Action(rrl.Verdict(v)))
 	}
 	for i := range h.domains {
-		if h.domains[i].zone != "" {
-			t.domains[i].fill(h.addr, h.domains[i].zone, h.proto, set)
-		}
-		if h.domains[i].part.Allowed {
-			set(&t.domains[i].allowed, acl.RequestAllowCount, h.addr, noView)
+		if h.domains[i].file == nil {
+			t.domains[i] = t.perDomain(&h.domains[i])
 		}
 	}
 	return t
+}
+
+// set makes a counter.
+func (t *counters) set(c *counter, vec *prometheus.CounterVec, labels ...string) {
+	*c = counter{vec: vec, labels: labels, tally: t}
+}
+
+// perDomain makes the counters of a domain.
+func (t *counters) perDomain(d *domain) *perDomain {
+	p := &perDomain{}
+	if d.zone != "" {
+		p.fill(t.of.addr, d.zone, t.of.proto, d.plugin(), t.set)
+	}
+	if d.part.Allowed {
+		t.set(&p.allowed, acl.RequestAllowCount, t.of.addr, noView)
+	}
+	return p
 }
 
 // noView is what is counted as the view: nobody has one here.
 const noView = ""
 
 // fill names the counters of CoreDNS for one zone.
-func (p *perDomain) fill(server, zone, proto string, set func(*counter, *prometheus.CounterVec, ...string)) {
+func (p *perDomain) fill(server, zone, proto, plugin string, set func(*counter, *prometheus.CounterVec, ...string)) {
 	const view = noView
 	for f, family := range [2]string{"1", "2"} {
 		for i := range p.requests[f] {
@@ -137,7 +149,7 @@ func (p *perDomain) fill(server, zone, proto string, set func(*counter, *prometh
 		}
 	}
 	for i := range p.rcodes {
-		set(&p.rcodes[i], vars.ResponseRcode, server, zone, view, dns.RcodeToString[i], observe.PluginName)
+		set(&p.rcodes[i], vars.ResponseRcode, server, zone, view, dns.RcodeToString[i], plugin)
 	}
 	set(&p.do, vars.RequestDo, server, zone, view)
 	p.duration = vars.RequestDuration.WithLabelValues(server, zone, view)
@@ -149,7 +161,11 @@ func (p *perDomain) fill(server, zone, proto string, set func(*counter, *prometh
 // sizes and durations of one in so many.
 func (t *counters) count(r *responder, p *packet.Packet, d *domain, size int, rcode byte) {
 	t.fast.add()
-	c := &t.domains[d.index]
+	c := t.domains[d.index]
+	if c == nil {
+		c = t.perDomain(d)
+		t.domains[d.index] = c
+	}
 	family := 1
 	if p.From.Addr().Is4() {
 		family = 0

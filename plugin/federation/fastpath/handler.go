@@ -27,6 +27,7 @@ import (
 	"github.com/fedns/fedns/internal/dns/rrl"
 	"github.com/fedns/fedns/internal/pipeline"
 	"github.com/fedns/fedns/plugin/federation/bypass"
+	"github.com/fedns/fedns/plugin/federation/filezone"
 	"github.com/fedns/fedns/plugin/federation/zone"
 )
 
@@ -53,7 +54,9 @@ import (
 type Handler struct {
 	addr    string // as CoreDNS names the server
 	server  *dnsserver.Server
-	domains []domain
+	domains []domain                        // the longest names first
+	byName  map[string]int                  // which of them it is
+	longest int                             // of the names
 	jar     *atomic.Pointer[cookie.Keyring] // nil in it: no cookies
 	limit   rrl.Policy
 	seed    maphash.Seed
@@ -78,10 +81,12 @@ func (h *Handler) overStreams(workers int, idle time.Duration) *Handler {
 	return &s
 }
 
-// A domain is one of zone, with what the plugins beside it need to see.
+// A domain is one of zone, with what the plugins beside it need to see, or a zone of plugin file.
 type domain struct {
 	*zone.Domain
 	of     *zone.Block
+	file   *filezone.Zone // nil: it is a domain
+	name   dnsname.Name
 	index  int // of its counts
 	labels int
 	except []dnsname.Name  // below it, and other server blocks'
@@ -94,24 +99,63 @@ type domain struct {
 
 // Add has questions for names in a domain answered.
 func (h *Handler) Add(f *Owner, d *zone.Domain, beside bypass.Neighbours, needed bypass.Combined, done bypass.Effects) {
-	fd := domain{Domain: d, of: &f.Block, needs: needed, part: done, above: beside.Above, labels: len(dnsname.Labels(string(d.Name)))}
-	fd.nsid = identity(f.Config)
-	fd.except = append(fd.except, beside.Below...)
-	if zones := countedBy(f.Config); zones != nil {
-		fd.zone = plugin.Zones(zones).Matches(string(d.Name))
-		if fd.zone == "" {
-			fd.zone = "." // as CoreDNS has it
+	h.add(domain{Domain: d, of: &f.Block, name: d.Name, needs: needed, part: done}, f.Config, beside)
+}
+
+// add has questions be answered for names in a domain of a server block.
+func (h *Handler) add(d domain, cfg *dnsserver.Config, beside bypass.Neighbours) {
+	d.labels, d.above, d.nsid = len(dnsname.Labels(string(d.name))), beside.Above, identity(cfg)
+	d.except = append(d.except, beside.Below...)
+	if zones := countedBy(cfg); zones != nil {
+		d.zone = plugin.Zones(zones).Matches(string(d.name))
+		if d.zone == "" {
+			d.zone = "." // as CoreDNS has it
 		}
 	}
-	h.domains = append(h.domains, fd)
-	// The longest first, so that the first that fits is the right one.
-	slices.SortStableFunc(h.domains, func(a, b domain) int { return len(b.Name) - len(a.Name) })
+	h.domains = append(h.domains, d)
+}
+
+// arrange has domains be found, once all are there.
+func (h *Handler) arrange() {
+	slices.SortStableFunc(h.domains, func(a, b domain) int { return len(b.name) - len(a.name) })
+	h.byName = make(map[string]int, len(h.domains))
 	for i := range h.domains {
 		h.domains[i].index = i
+		h.byName[string(h.domains[i].name)] = i
+		h.longest = max(h.longest, len(h.domains[i].name))
 	}
 }
 
-// Guard sets what holds for every question, whatever it asks. The server blocks of
+// few is how many domains are looked at one after the other: as many as cost what two look-ups in a table do.
+const few = 8
+
+// above finds the next shorter one of the domains that a name, in lower case, is in; nil: there is none. at begins at 0.
+func (h *Handler) above(name string, at int) (d *domain, next int) {
+	if len(h.domains) <= few {
+		for ; at < len(h.domains); at++ {
+			if _, ok := h.domains[at].name.Under(name); ok {
+				return &h.domains[at], at + 1
+			}
+		}
+		return nil, at
+	}
+	for at = max(at, len(name)-h.longest); at < len(name); at++ {
+		if at > 0 && name[at-1] != '.' {
+			continue
+		}
+		if i, ok := h.byName[name[at:]]; ok {
+			if _, ok := h.domains[i].name.Under(name); ok { // else that dot is part of a label
+				return &h.domains[i], at + 1
+			}
+		}
+	}
+	if i, ok := h.byName["."]; ok && at == len(name) && name != "." {
+		return &h.domains[i], at + 1
+	}
+	return nil, at
+}
+
+// Guard sets what holds for every question, whatever it asks, once all domains are there. The server blocks of
 // one address can't differ in it.
 func (h *Handler) Guard(owners []*Owner) error {
 	first := owners[0].Guards
@@ -120,6 +164,7 @@ func (h *Handler) Guard(owners []*Owner) error {
 			return errors.New("its server blocks disagree on rrl or cookies")
 		}
 	}
+	h.arrange()
 	h.jar, h.limit, h.seed = &owners[0].Keyring, first.RateLimit, maphash.MakeSeed()
 	return nil
 }
@@ -147,6 +192,7 @@ type responder struct {
 	find  func(string) (*zone.Block, *zone.Domain) // see followed
 	table *rrl.Table
 	tally *counters
+	query []byte    // that is kept while its answer is written
 	began time.Time // of the batch
 	wall  uint32    // the same, in seconds since 1970
 }
@@ -220,6 +266,13 @@ func (r *responder) Respond(p *packet.Packet) int {
 			}
 		}
 		return r.chain(p)
+	case d.file != nil:
+		if reading == message.Plain {
+			if size := r.fromFile(p, d, need); size > 0 {
+				return size
+			}
+		}
+		return r.chain(p)
 	case reading == message.BadSubnet && need&bypass.Failed != 0:
 		return r.chain(p)
 	case reading == message.BadSubnet || reading == message.BadCookie && r.jar.Load() != nil:
@@ -254,9 +307,13 @@ func (r *responder) Respond(p *packet.Packet) int {
 func (r *responder) checkCookie(p *packet.Packet, d *domain) (holder bool) {
 	e := &r.q.EDNS
 	r.reply.Scope = 0
-	if d == nil {
+	switch {
+	case d == nil:
 		e.ZoneVersion, r.reply.NSID = false, nil
-	} else {
+	case d.file != nil:
+		r.reply.Labels, r.reply.NSID = d.labels, d.nsid
+		e.NoSubnet() // file goes by none
+	default:
 		r.reply.Serial, r.reply.Labels, r.reply.NSID = d.of.Current.Load().Serial, d.labels, d.nsid
 		if e.HasSubnet() {
 			d.of.IgnoreSubnet(&r.q, d.Domain, p.From.Addr())
@@ -284,13 +341,16 @@ func (r *responder) checkCookie(p *packet.Packet, d *domain) (holder bool) {
 // questions are answered here.
 func (r *responder) domain(name string) *domain {
 	var own *domain // of which a DS record isn't (see zone.Block.Asked)
-	for i := range r.domains {
-		d := &r.domains[i]
-		rel, ok := d.Name.Under(name)
-		if !ok {
-			continue
+	var d *domain
+	for at := 0; ; {
+		if d, at = r.above(name, at); d == nil {
+			return own
 		}
-		if rel == "" && r.q.Type == dns.TypeDS && own == nil {
+		apex := len(name) == len(d.name)
+		if d.file != nil && r.q.Type == dns.TypeDS && (apex || d.above) {
+			return nil // by CoreDNS's rules
+		}
+		if apex && r.q.Type == dns.TypeDS && own == nil {
 			own = d
 			continue
 		}
@@ -301,14 +361,13 @@ func (r *responder) domain(name string) *domain {
 		}
 		return d
 	}
-	return own
 }
 
 // aliased finds the domain of a name that a CNAME leads to, if no plugin needs to see what
 // is said of it.
 func (r *responder) aliased(name string) (*zone.Block, *zone.Domain) {
 	d := r.domain(name)
-	if d == nil || d.needs.Of(&r.q, name, r.reply.From) != 0 {
+	if d == nil || d.file != nil || d.needs.Of(&r.q, name, r.reply.From) != 0 {
 		return nil, nil
 	}
 	return d.of, d.Domain

@@ -123,6 +123,9 @@ func (p *Listeners) Listen(inst *caddy.Instance, addr string, fs []*Owner, all [
 	if encrypted(at) && slices.ContainsFunc(all, func(b bypass.Block) bool { return len(b.At(at)) > 0 && b.Number != owners[0].Number }) {
 		return false, errors.New("another server block answers there too")
 	}
+	if !encrypted(at) {
+		h.addFiles(owners[0], all, at)
+	}
 	if h.server = p.server(owners[0], addr); h.server == nil {
 		return false, errors.New("another server block has its say about what this address writes")
 	}

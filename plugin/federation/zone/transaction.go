@@ -59,7 +59,11 @@ const (
 // its domain: in lower case and presentation form, labels are those before the domain. find
 // finds the domain of a name that a CNAME leads to; nil: it isn't answered here.
 func (r *Transaction) Respond(q *message.Question, name string, labels []string, find func(name string) (*Block, *Domain)) (out Result) {
-	at := &q.Name                                                           // what name is on the wire
+	return r.resolve(q, &q.Name, name, labels, find)
+}
+
+// resolve is Respond for a name that may be where CNAME records have led.
+func (r *Transaction) resolve(q *message.Question, at *message.Name, name string, labels []string, find func(name string) (*Block, *Domain)) (out Result) {
 	out = Result{Outcome: Outcome{Success, ApexScope}, Kinds: bypass.Found} // where it ends in a CNAME
 	for hops := 0; ; hops++ {
 		if hops > maxAliases {
