@@ -8,6 +8,7 @@
 //	go run ./test/perf/race -dnssec     # what a signed answer costs
 //	go run ./test/perf/race -xdp -rate 100000
 //	                               # what an answer costs below the kernel's sockets (root)
+//	go run ./test/perf/race -kinds      # what answers of each kind cost, those from zones of plugin file among them
 //	go run ./test/perf/race -matrix     # what is left for honest questions beside floods of every kind
 //	go run ./test/perf/race -flood -subnets -global -servers fedns,fedns-nearest
 //	                               # what it costs to answer by where a client is
@@ -103,10 +104,11 @@ func run(ctx context.Context, args []string) error {
 	latency := fs.Bool("latency", false, "measure how long answers take, not how many there are")
 	fs.BoolVar(&r.secure, "ways", false, "measure what an answer costs, and how long it takes, over UDP, TCP, TLS, HTTPS and QUIC")
 	matrix := fs.Bool("matrix", false, "measure what part of honest questions is answered beside floods")
+	kinds := fs.Bool("kinds", false, "measure what answers of each kind cost fedns, those from zones of plugin file among them")
 	dnssec := fs.Bool("dnssec", false, "measure what a signed answer costs: of names that are asked for again, of names that don't exist, of those below a wildcard")
 	below := fs.Bool("xdp", false, "measure what an answer costs by AF_XDP, and by sockets, over a veth pair: fedns and Knot; it needs root")
 	rates := fs.String("rates", "1000,4000,20000,100000", "with -matrix, how many questions a second the floods have")
-	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind; with -ways nsd,knot,bind,coredns,fedns-slow,fedns; with -dnssec "+signing+")")
+	servers := fs.String("servers", "", "who races: names with commas between (default all; with -latency floor,gdnsd,fedns; with -matrix fedns,knot,nsd,bind; with -kinds fedns; with -ways nsd,knot,bind,coredns,fedns-slow,fedns; with -dnssec "+signing+")")
 	services := fs.Int("services", 1000, "services of the federation")
 	dir := fs.String("dir", "", "work in this folder and leave everything there, logs too (default a temporary one)")
 	fs.StringVar(&r.program, "fedns", filepath.Join(r.root, "bin", "fedns"), "the fedns that races")
@@ -133,6 +135,9 @@ func run(ctx context.Context, args []string) error {
 		}
 		if *matrix {
 			*servers = "fedns,knot,nsd,bind"
+		}
+		if *kinds {
+			*servers = "fedns"
 		}
 		if *dnssec {
 			*servers = signing
@@ -205,7 +210,7 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if *matrix {
+	if *matrix || *kinds {
 		if err := r.beside(); err != nil {
 			return err
 		}
@@ -232,6 +237,8 @@ func run(ctx context.Context, args []string) error {
 		return r.dnssec(ctx)
 	case *matrix:
 		return r.matrix(ctx, at)
+	case *kinds:
+		return r.kinds(ctx)
 	case *latency:
 		return r.latency(ctx)
 	case *below:
