@@ -57,10 +57,9 @@ func (a *Answer) OrHost(s *snapshot.Snapshot, members []Member, name string, lab
 	a.Depth = max(a.Depth, depth)
 }
 
-// Host answers for a host that stands at a name itself, absolute and in lower case. It isn't ok where none does.
-func Host(s *snapshot.Snapshot, members []Member, name string, t Type, now time.Duration) (a Answer, ok bool) {
-	ok = a.host(s, members, strings.TrimSuffix(name, "."), (*snapshot.Federation).Host, t, now)
-	return a, ok
+// ResolveHost makes a the answer for a host that stands at a name itself, absolute and in lower case, and says whether one does.
+func (a *Answer) ResolveHost(s *snapshot.Snapshot, members []Member, name string, t Type, now time.Duration) bool {
+	return a.host(s, members, strings.TrimSuffix(name, "."), (*snapshot.Federation).Host, t, now)
 }
 
 // unsure says whether what stands below a name may yet turn out not to stand for another.

@@ -27,13 +27,10 @@ func (a *Static) addressed() bool {
 	return a.Zone.Has(string(a.domain), dns.TypeA) || a.Zone.Has(string(a.domain), dns.TypeAAAA)
 }
 
-// atApex answers for the domain's own name from what clusters say, beside its static records: a Service may have it for
-// one of its own. It isn't ok where none has.
-func (d *Domain) atApex(s *snapshot.Snapshot, static *Static, t answer.Type, now time.Duration) (a answer.Answer, ok bool) {
-	if d.Lead != nil || !answer.Hosting(s, d.Members) || static.addressed() {
-		return a, false
-	}
-	return answer.Host(s, d.Members, string(d.Name), t, now)
+// atApex makes a the answer for the domain's own name from what clusters say, beside its static records: a Service may have it for
+// one of its own. It says whether one has.
+func (d *Domain) atApex(a *answer.Answer, s *snapshot.Snapshot, static *Static, t answer.Type, now time.Duration) bool {
+	return d.Lead == nil && answer.Hosting(s, d.Members) && !static.addressed() && a.ResolveHost(s, d.Members, string(d.Name), t, now)
 }
 
 // has says whether a federation stands under the domain.

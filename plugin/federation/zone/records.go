@@ -77,7 +77,7 @@ func (q *writer) hosted(svc *snapshot.Service) []message.RR {
 	for _, t := range [...]answer.Type{answer.TypeA, answer.TypeAAAA} {
 		a, apex := answer.Answer{}, rel == ""
 		if apex {
-			a, _ = d.atApex(q.Snapshot, q.Static, t, q.now)
+			d.atApex(&a, q.Snapshot, q.Static, t, q.now)
 		} else {
 			Resolve(&a, q.Snapshot, d.Members, q.Static, owner, dnsname.Labels(rel), t, q.now)
 		}

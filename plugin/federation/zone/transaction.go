@@ -74,27 +74,27 @@ func (r *Transaction) resolve(q *message.Question, at *message.Name, name string
 			return out
 		}
 		s := static.Found{}
-		do, a := lookUp, answer.Answer{}
+		do, a := lookUp, &answer.Answer{}
 		var scope uint8
 		if len(labels) > 0 {
-			r.Domain.Resolve(&a, r.Snapshot, r.Static, name, labels, answer.Type(q.Type), r.Now)
-			do, scope = r.Domain.decide(r.Of, r.Static, &question{name, labels, r.From, r.Network}, &a)
+			r.Domain.Resolve(a, r.Snapshot, r.Static, name, labels, answer.Type(q.Type), r.Now)
+			do, scope = r.Domain.decide(r.Of, r.Static, &question{name, labels, r.From, r.Network}, a)
 		} else if q.Type == dns.TypeA || q.Type == dns.TypeAAAA {
-			a, do, scope = r.apex(answer.Type(q.Type))
+			do, scope = r.apex(a, answer.Type(q.Type))
 		}
 		r.Scope = max(r.Scope, scope)
 		if r.Network.IsValid() && (len(labels) > 0 || do == give) {
-			r.heed(q, &a)
+			r.heed(q, a)
 		}
 		if a.Endless {
 			r.Endless()
 		}
 		if a.Wildcard {
-			r.wildcard(q, name, labels, len(labels)-a.Depth, nil, &a)
+			r.wildcard(q, name, labels, len(labels)-a.Depth, nil, a)
 		}
 		if do == lookUp {
 			if s = r.Static.Zone.Lookup(name, labels, q.Type); s.Kind == static.NoName {
-				do = r.Domain.without(name, &a)
+				do = r.Domain.without(name, a)
 			}
 		}
 		switch {
@@ -107,13 +107,14 @@ func (r *Transaction) resolve(q *message.Question, at *message.Name, name string
 			of := Subject{a.Federation, a.Service}
 			if do == deny && len(labels) > 0 {
 				a.Service = nil
-				r.outer(name, &a)
+				r.outer(name, a)
 			}
-			r.Answer(&a, &r.Extras, r.Turn)
-			return r.came(q, do, &a, of, hops)
+			r.Answer(a, &r.Extras, r.Turn)
+			return r.came(q, do, a, of, hops)
 		}
 		if s.Wild {
-			r.wildcard(q, name, labels, s.Label, s.Types, &answer.Answer{})
+			*a = answer.Answer{}
+			r.wildcard(q, name, labels, s.Label, s.Types, a)
 		}
 		if end, ok := r.ends(q, &s, labels, hops); ok {
 			return end
@@ -203,26 +204,25 @@ func (r *Transaction) leads(q *message.Question, at *message.Name, s *static.Fou
 }
 
 // apex decides about a question for addresses of the domain's own name.
-func (r *Transaction) apex(t answer.Type) (a answer.Answer, do action, scope uint8) {
-	a, ok := r.Domain.atApex(r.Snapshot, r.Static, t, r.Now)
-	if !ok {
-		return answer.Answer{}, lookUp, 0
+func (r *Transaction) apex(a *answer.Answer, t answer.Type) (do action, scope uint8) {
+	if !r.Domain.atApex(a, r.Snapshot, r.Static, t, r.Now) {
+		return lookUp, 0
 	}
 	if a.TTL > 0 {
-		scope = r.Of.Choose(&a, r.From, r.Network)
+		scope = r.Of.Choose(a, r.From, r.Network)
 	}
 	if a.Outcome == answer.NotReady {
-		return a, deny, scope
+		return deny, scope
 	}
 	s := r.Static.Zone.Lookup(string(r.Domain.Name), nil, uint16(t))
 	r.Exist(s.Types, true)
-	return a, give, scope
+	return give, scope
 }
 
 // apexTypes are the types that the domain's own name has, beside those of its static records.
 func (r *Transaction) apexTypes(types []uint16) []uint16 {
-	a, ok := r.Domain.atApex(r.Snapshot, r.Static, answer.TypeA, r.Now)
-	if !ok {
+	var a answer.Answer
+	if !r.Domain.atApex(&a, r.Snapshot, r.Static, answer.TypeA, r.Now) {
 		return types
 	}
 	types = slices.Clone(types)
