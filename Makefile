@@ -121,7 +121,8 @@ licences: ## the list of modules and their licences, in docs/reference/modules.m
 
 bench: build kube ## the figures of docs/performance.md: change to answer, size, cost of a change and of an answer, workloads
 	go test -run '^$$' -bench . -benchmem ./internal/snapshot ./internal/answer ./internal/table ./internal/source/probe ./internal/dns/message ./plugin/federation
-	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/perf/bench -figures
+	go test -count=1 -timeout 60m -run '^TestFigures' -v ./test/perf/bench -figures
+	go test -count=1 -timeout 30m -run '^TestMembersRestart' -v ./test/perf/load -figures
 	go test -count=1 -timeout 90m -run '^TestChangeToSecondaries' -v ./test/dns/peers -figures
 	go test -count=1 -timeout 30m -run '^TestFigures' -v ./test/sync/operate -figures
 

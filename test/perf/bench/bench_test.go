@@ -59,7 +59,7 @@ func dial(t *testing.T, addr, name string) *line {
 }
 
 // patience is how long an answer, or a changed one, is waited for.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // ask gives the answer as it came; it is good until the next question.
 func (l *line) ask(t *testing.T) []byte {
