@@ -99,6 +99,12 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.mu.Lock()
+	if v, err := strconv.Atoi(q.Get("resourceVersion")); err == nil && v < c.version && q.Get("sendInitialEvents") != "true" { // it keeps no history
+		c.mu.Unlock()
+		w.WriteHeader(http.StatusGone)
+		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version","reason":"Expired","code":410}`)
+		return
+	}
 	if q.Get("sendInitialEvents") == "true" {
 		var b bytes.Buffer
 		switch resource {
