@@ -169,23 +169,24 @@ func fields(body []byte, depth int, most int64) (n int64) {
 	return n
 }
 
-// parts are the sizes of a message's fields of a number. Groups, which Kubernetes hasn't, aren't read.
-func parts(body []byte, number int32) (sizes []int64, ok bool) {
+// parts calls each for a message's fields of a number, with their sizes. It isn't ok where they can't be read: groups,
+// which Kubernetes hasn't, aren't.
+func parts(body []byte, number int32, each func(size int64)) (ok bool) {
 	for len(body) > 0 {
 		tag, k := binary.Uvarint(body)
 		if k <= 0 || tag&7 == 3 || tag&7 == 4 {
-			return nil, false
+			return false
 		}
 		n := length(body[k:], tag)
 		if n < 0 {
-			return nil, false
+			return false
 		}
 		if int32(tag>>3) == number { // as a decoder takes it
-			sizes = append(sizes, int64(n))
+			each(int64(n))
 		}
 		body = body[k+n:]
 	}
-	return sizes, true
+	return true
 }
 
 // length is how many bytes belong to a field behind its tag; below zero: they can't be read.

@@ -264,13 +264,15 @@ func (l *List) readProtobuf(body []byte) (*head, error) {
 	if err := envelope.Unmarshal(body); err != nil {
 		return nil, strange("protobuf that can't be read: %s", Line(err.Error()))
 	}
-	sizes, ok := parts(envelope.Raw, 2)
-	if !ok {
+	items := 0 // before anything is made of them
+	if !parts(envelope.Raw, 2, func(int64) { items++ }) {
 		return nil, strange("a %s that can't be read", strconv.Quote(Line(envelope.Kind)))
 	}
-	if err := l.grow(Load{Objects: int64(len(sizes))}); err != nil {
+	if err := l.grow(Load{Objects: int64(items)}); err != nil {
 		return nil, err
 	}
+	sizes := make([]int64, 0, items)
+	parts(envelope.Raw, 2, func(size int64) { sizes = append(sizes, size) })
 	var list metav1.PartialObjectMetadataList
 	if err := list.Unmarshal(envelope.Raw); err != nil {
 		return nil, strange("a %s that can't be read: %s", strconv.Quote(Line(envelope.Kind)), Line(err.Error()))
