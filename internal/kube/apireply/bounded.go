@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"runtime"
 	"strings"
 )
 
@@ -40,6 +41,10 @@ func frames(r *http.Response, b *Bounds) io.ReadCloser {
 	return &jsonFrames{ReadCloser: r.Body, bounds: b}
 }
 
+// giveWay lets whoever waits for a processor have it before the next piece of a watch: of many clusters that come back
+// at once, each tells all it has, and answers would wait behind them for as long as Go lets each go on, ten milliseconds.
+func giveWay() { runtime.Gosched() }
+
 // anEvent is what is too large then.
 const anEvent = "an object that a watch tells of"
 
@@ -51,6 +56,7 @@ type jsonFrames struct {
 }
 
 func (f *jsonFrames) Read(p []byte) (int, error) {
+	giveWay()
 	n, err := f.ReadCloser.Read(p)
 	for _, c := range p[:n] {
 		f.scan.feed(c)
@@ -100,6 +106,7 @@ type protobufFrames struct {
 
 func (f *protobufFrames) Read(p []byte) (int, error) {
 	if len(f.buffer) == 0 {
+		giveWay()
 		var length [4]byte
 		if _, err := io.ReadFull(f.ReadCloser, length[:]); err != nil {
 			return 0, err
