@@ -72,6 +72,9 @@ func (r *race) ways(ctx context.Context) error {
 	return nil
 }
 
+// afterStart is how long a server has for what it does right after its start, such as giving back what it has read with.
+const afterStart = 3 * time.Second
+
 // round asks one server on every way that it has.
 func (r *race) round(ctx context.Context, dnsperf string, c contender, round int, laps map[string][]lap) error {
 	p, err := r.start(ctx, c)
@@ -80,6 +83,7 @@ func (r *race) round(ctx context.Context, dnsperf string, c contender, round int
 	}
 	defer p.stop()
 	var errs []error
+	time.Sleep(afterStart)
 	for _, w := range ways {
 		if !slices.Contains(w.who, strings.TrimSuffix(c.name, beforeSuffix)) {
 			continue
