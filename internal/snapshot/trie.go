@@ -224,10 +224,17 @@ var seed = maphash.MakeSeed()
 // hash is a name's; the trie uses the upper bits.
 func hash(name string) uint32 { return uint32(maphash.String(seed, name) >> 32) }
 
+// odd is between "ab","c" and "a","bc".
+const odd = 0x9e3779b97f4a7c15
+
+// Hash is that of a name in a namespace, by this process's own seed.
+func Hash(namespace, name string) uint64 {
+	return maphash.String(seed, namespace)*odd + maphash.String(seed, name)
+}
+
 // hashIn is that of a name in a namespace, among those of a kind.
 func hashIn(k Kind, namespace, name string) uint32 {
-	const odd = 0x9e3779b97f4a7c15 // between "ab","c" and "a","bc"
-	return uint32((maphash.String(seed, namespace)*odd + maphash.String(seed, name) + uint64(k)*odd) >> 32)
+	return uint32((Hash(namespace, name) + uint64(k)*odd) >> 32)
 }
 
 func (k Key) hash() uint32 { return hashIn(k.Kind, k.Namespace, k.Name) }

@@ -1,11 +1,11 @@
 package table
 
 import (
-	"hash/maphash"
 	"iter"
 	"slices"
 
 	"github.com/fedns/fedns/internal/shard"
+	"github.com/fedns/fedns/internal/snapshot"
 )
 
 // A sliceIndex finds the slices of a member by their keys. There are as many as shards, and a map would hold each key once more:
@@ -14,9 +14,6 @@ type sliceIndex struct {
 	slots []*shard.Slice // a power of two, at most three quarters of them taken
 	size  int
 }
-
-// sliceSeed is this process's own: else a member could choose names that share a slot.
-var sliceSeed = maphash.MakeSeed()
 
 // slot is where a key stands, or would.
 func (x *sliceIndex) slot(k shard.SliceKey) int {
@@ -28,10 +25,9 @@ func (x *sliceIndex) slot(k shard.SliceKey) int {
 	}
 }
 
-// home is where a key would stand if nothing else were there.
+// home is where a key would stand if nothing else were there: no member can choose names that share a slot.
 func (x *sliceIndex) home(k shard.SliceKey) int {
-	const odd = 0x9e3779b97f4a7c15 // between "ab","c" and "a","bc"
-	return int(maphash.String(sliceSeed, k.Namespace)*odd+maphash.String(sliceSeed, k.Name)) & (len(x.slots) - 1)
+	return int(snapshot.Hash(k.Namespace, k.Name)) & (len(x.slots) - 1)
 }
 
 func (x *sliceIndex) get(k shard.SliceKey) *shard.Slice {
