@@ -32,7 +32,8 @@ SEED ?= 0
 # STRESS=8 has so many busy loops run beside the tests.
 STRESS ?=
 beside = $(if $(STRESS),test/tools/stress.sh $(STRESS) )
-e2e = $(beside)go test -count=1 -timeout 30m
+# Most of these tests wait, for others and for time: twice as many packages at once as there are processors.
+e2e = $(beside)go test -count=1 -timeout 30m -p $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
