@@ -7,11 +7,16 @@ import (
 
 // hosts are the hosts of a federation, by their names, which end without a dot.
 type hosts struct {
-	exact trie[string, *Service]
-	wild  trie[string, *Service] // those that begin with an asterisk, by what stands behind it
-	above trie[string, int]      // how many there are at a name and below it
-	order order                  // their names
+	exact trie[string, hosted]
+	wild  trie[string, hosted]          // those that begin with an asterisk, by what stands behind it
+	above trie[string, *number[string]] // how many there are at a name and below it
+	order order                         // their names
 }
+
+// A hosted is what a host is found by.
+type hosted struct{ *Service }
+
+func (h hosted) key() string { return strings.TrimPrefix(h.Key.Name, wildcard) }
 
 // wildcard is how a host begins that stands for all names below what follows.
 const wildcard = "*."
@@ -22,20 +27,19 @@ func (f *Federation) Host(name string) *Service {
 	if behind, ok := strings.CutPrefix(name, wildcard); ok {
 		return f.Wildcard(behind)
 	}
-	s, _ := f.hosts.exact.get(hash(name), name)
-	return s
+	h, _ := f.hosts.exact.get(hash(name), name)
+	return h.Service
 }
 
 // Wildcard finds the host that stands for all names below one, or nil.
 func (f *Federation) Wildcard(name string) *Service {
-	s, _ := f.hosts.wild.get(hash(name), name)
-	return s
+	h, _ := f.hosts.wild.get(hash(name), name)
+	return h.Service
 }
 
 // Hosted says whether a host stands at a name or below it.
 func (f *Federation) Hosted(name string) bool {
-	n, _ := f.hosts.above.get(hash(name), name)
-	return n > 0
+	return counted(&f.hosts.above, hash(name), name) > 0
 }
 
 // Around are the labels right below encloser at which, or below which, hosts stand, that are right before and right behind the one of
@@ -66,8 +70,8 @@ func (f *Federation) HostCount() int { return f.hosts.exact.size + f.hosts.wild.
 func (f *Federation) Hosts() iter.Seq[*Service] {
 	return func(yield func(*Service) bool) {
 		more := true
-		each := func(s *Service) bool {
-			more = yield(s)
+		each := func(h hosted) bool {
+			more = yield(h.Service)
 			return more
 		}
 		if f.hosts.exact.all(each); more {
@@ -82,11 +86,11 @@ func (f *Federation) Unsure(name, encloser string) bool {
 	if f.unsure.above.size == 0 {
 		return false
 	}
-	if s, _ := f.unsure.wild.get(hash(encloser), encloser); s != nil {
+	if _, ok := f.unsure.wild.get(hash(encloser), encloser); ok {
 		return true
 	}
 	for len(name) > len(encloser) {
-		if n, _ := f.unsure.above.get(hash(name), name); n > 0 {
+		if counted(&f.unsure.above, hash(name), name) > 0 {
 			return true
 		}
 		_, name, _ = strings.Cut(name, ".")
@@ -98,17 +102,17 @@ func (e *Edit) setHost(s *Service) {
 	if e.removeUnsure(s.Key); s.Unsure {
 		e.removeHost(s.Key)
 		t, name := e.next.unsure.tree(s.Key.Name)
-		if old, _ := t.get(hash(name), name); old == nil {
+		if _, ok := t.get(hash(name), name); !ok {
 			e.next.unsure.raise(e.owner, s.Key.Name, 1)
 		}
-		t.set(e.owner, hash(name), name, s)
+		t.set(e.owner, hash(name), hosted{s})
 		return
 	}
 	old := e.next.Host(s.Key.Name)
 	e.tolerate(old, s)
 	e.add(old, s)
 	t, name := e.next.hosts.tree(s.Key.Name)
-	t.set(e.owner, hash(name), name, s)
+	t.set(e.owner, hash(name), hosted{s})
 	if old == nil {
 		e.next.hosts.raise(e.owner, s.Key.Name, 1)
 		e.next.hosts.order.add(e.owner, s.Key.Name)
@@ -118,7 +122,7 @@ func (e *Edit) setHost(s *Service) {
 // removeUnsure takes out a host that isn't sure, if it is the key's.
 func (e *Edit) removeUnsure(k Key) {
 	t, name := e.next.unsure.tree(k.Name)
-	if old, _ := t.get(hash(name), name); old != nil && old.Key == k {
+	if old, ok := t.get(hash(name), name); ok && old.Key == k {
 		t.remove(e.owner, hash(name), name)
 		e.next.unsure.raise(e.owner, k.Name, -1)
 	}
@@ -141,7 +145,7 @@ func (e *Edit) removeHost(k Key) {
 }
 
 // tree is where a host is found, and by what.
-func (h *hosts) tree(host string) (*trie[string, *Service], string) {
+func (h *hosts) tree(host string) (*trie[string, hosted], string) {
 	if behind, ok := strings.CutPrefix(host, wildcard); ok {
 		return &h.wild, behind
 	}
@@ -150,13 +154,7 @@ func (h *hosts) tree(host string) (*trie[string, *Service], string) {
 
 // raise counts a host at its name and at all above.
 func (h *hosts) raise(o *owner, name string, by int) {
-	above := &h.above
 	for more := true; more; _, name, more = strings.Cut(name, ".") {
-		n, _ := above.get(hash(name), name)
-		if n+by == 0 {
-			above.remove(o, hash(name), name)
-		} else {
-			above.set(o, hash(name), name, n+by)
-		}
+		raise(&h.above, o, hash(name), name, by)
 	}
 }

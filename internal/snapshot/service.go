@@ -100,6 +100,8 @@ type Service struct {
 	digest uint64 // of what is answered, by Edit
 }
 
+func (s *Service) key() Key { return s.Key }
+
 // An index spares who looks for some of many shards looking at all of them: by family.
 type index struct {
 	// firsts are the indexes of those that are the first with their address in the world, or in

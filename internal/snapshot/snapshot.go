@@ -74,8 +74,8 @@ type Federation struct {
 	tolerances map[int]int // how many services have a policy with each; never changed
 
 	services   trie[Key, *Service]
-	namespaces trie[space, int] // how many services each has
-	kinds      [len(Kinds)]int  // how many services of each kind
+	namespaces trie[space, *number[space]] // how many services each has
+	kinds      [len(Kinds)]int             // how many services of each kind
 
 	hosts, unsure hosts // these, if they turn out to be claimed
 
@@ -118,8 +118,7 @@ func (f *Federation) Service(k Key) *Service {
 // Namespace says whether a namespace has a known service of the kind.
 func (f *Federation) Namespace(k Kind, namespace string) bool {
 	s := space{namespace, k}
-	n, _ := f.namespaces.get(s.hash(), s)
-	return n > 0
+	return counted(&f.namespaces, s.hash(), s) > 0
 }
 
 // Kind says whether there is a known service of the kind.
@@ -158,11 +157,11 @@ func (f *Federation) Changes(was *Federation) iter.Seq[Key] {
 			}
 			return yield(a.Key)
 		}
-		byName := func(a, b *Service) bool {
-			if a != nil && b != nil && a.Key != b.Key && !yield(b.Key) {
+		byName := func(a, b hosted) bool {
+			if a.Service != nil && b.Service != nil && a.Key != b.Key && !yield(b.Key) {
 				return false // another namespace holds it
 			}
-			return of(a, b)
+			return of(a.Service, b.Service)
 		}
 		_ = f.services.changes(&was.services, of) && f.hosts.exact.changes(&was.hosts.exact, byName) && f.hosts.wild.changes(&was.hosts.wild, byName)
 	}
@@ -195,7 +194,7 @@ func (e *Edit) Set(s *Service) {
 	}
 	e.add(old, s)
 	e.tolerate(old, s)
-	e.next.services.set(e.owner, h, s.Key, s)
+	e.next.services.set(e.owner, h, s)
 }
 
 // Remove takes a service out, if it is there.
@@ -283,12 +282,7 @@ func (e *Edit) Done() *Federation {
 func (e *Edit) count(k Key, by int) {
 	e.next.kinds[k.Kind] += by
 	s := space{k.Namespace, k.Kind}
-	n, _ := e.next.namespaces.get(s.hash(), s)
-	if n+by == 0 {
-		e.next.namespaces.remove(e.owner, s.hash(), s)
-		return
-	}
-	e.next.namespaces.set(e.owner, s.hash(), s, n+by)
+	raise(&e.next.namespaces, e.owner, s.hash(), s, by)
 }
 
 // A Current shows the current snapshot to any number of readers, without a lock.

@@ -11,7 +11,7 @@ import (
 // from. So a change costs the same among a thousand entries and a million, and
 // readers of the old one never notice. Two levels of at most 256 keep a chain to one or
 // two entries up to 100,000.
-type trie[K, V comparable] struct {
+type trie[K comparable, V value[K]] struct {
 	pages *[fan]*page[K, V]
 	size  int
 	owner *owner // the edit that made pages, and may change them in place
@@ -19,9 +19,15 @@ type trie[K, V comparable] struct {
 
 const fan = 256
 
+// A value has its key: a copy of it would be one line of memory more that a question looks at.
+type value[K comparable] interface {
+	comparable
+	key() K
+}
+
 // A page has about as many slots as entries, a power of two up to fan: a question's way through a thousand
 // services is through memory that the processor's cache holds.
-type page[K, V comparable] struct {
+type page[K comparable, V value[K]] struct {
 	owner *owner // the edit that made it, and may change it in place
 	slots []*entry[K, V]
 	size  int // how many entries it has
@@ -32,11 +38,10 @@ const firstSlots = 4
 
 // An entry is a link of a chain of those whose hashes share a slot. It is never
 // changed.
-type entry[K, V comparable] struct {
-	key   K
+type entry[K comparable, V value[K]] struct {
 	value V
 	next  *entry[K, V]
-	hash  uint32 // of the key
+	hash  uint32 // of its key
 }
 
 // slot is where the chain of a hash stands.
@@ -49,7 +54,7 @@ func (p *page[K, V]) find(hash uint32, key K) (v V, ok bool) {
 	if p == nil {
 		return v, false
 	}
-	return find(*p.slot(hash), key)
+	return find(*p.slot(hash), hash, key)
 }
 
 // all calls yield for each entry until it says false; a nil page has none.
@@ -75,7 +80,7 @@ func (p *page[K, V]) grow(o *owner) {
 	for _, e := range old {
 		for ; e != nil; e = e.next {
 			slot := p.slot(e.hash)
-			*slot = &entry[K, V]{e.key, e.value, *slot, e.hash}
+			*slot = &entry[K, V]{e.value, *slot, e.hash}
 			o.made += int(unsafe.Sizeof(*e))
 		}
 	}
@@ -127,11 +132,11 @@ func (t *trie[K, V]) changes(o *trie[K, V], yield func(here, there V) bool) (all
 			continue
 		}
 		here := p.all(func(e *entry[K, V]) bool {
-			v, _ := q.find(e.hash, e.key)
+			v, _ := q.find(e.hash, e.value.key())
 			return v == e.value || yield(e.value, v)
 		})
 		there := here && q.all(func(e *entry[K, V]) bool {
-			_, ok := p.find(e.hash, e.key)
+			_, ok := p.find(e.hash, e.value.key())
 			return ok || yield(zero, e.value)
 		})
 		if !there {
@@ -141,9 +146,9 @@ func (t *trie[K, V]) changes(o *trie[K, V], yield func(here, there V) bool) (all
 	return true
 }
 
-func find[K, V comparable](chain *entry[K, V], key K) (v V, ok bool) {
+func find[K comparable, V value[K]](chain *entry[K, V], hash uint32, key K) (v V, ok bool) {
 	for e := chain; e != nil; e = e.next {
-		if e.key == key {
+		if e.hash == hash && e.value.key() == key {
 			return e.value, true
 		}
 	}
@@ -176,9 +181,10 @@ func (t *trie[K, V]) page(o *owner, hash uint32) *page[K, V] {
 	return p
 }
 
-func (t *trie[K, V]) set(o *owner, hash uint32, key K, v V) {
+// set puts a value in, in place of the one of its key, which has the hash.
+func (t *trie[K, V]) set(o *owner, hash uint32, v V) {
 	p := t.page(o, hash)
-	rest, found := without(*p.slot(hash), key)
+	rest, found := without(*p.slot(hash), hash, v.key())
 	if !found {
 		t.size++
 		if p.size++; p.size > len(p.slots) && len(p.slots) < fan {
@@ -187,14 +193,14 @@ func (t *trie[K, V]) set(o *owner, hash uint32, key K, v V) {
 		}
 	}
 	slot := p.slot(hash)
-	*slot = &entry[K, V]{key, v, rest, hash}
+	*slot = &entry[K, V]{v, rest, hash}
 	o.made += int(unsafe.Sizeof(**slot))
 }
 
 func (t *trie[K, V]) remove(o *owner, hash uint32, key K) {
 	p := t.page(o, hash)
 	slot := p.slot(hash)
-	rest, found := without(*slot, key)
+	rest, found := without(*slot, hash, key)
 	*slot = rest
 	if found {
 		t.size--
@@ -204,17 +210,42 @@ func (t *trie[K, V]) remove(o *owner, hash uint32, key K) {
 
 // without is a chain without a key: the links before it anew, those behind it
 // shared.
-func without[K, V comparable](chain *entry[K, V], key K) (rest *entry[K, V], found bool) {
+func without[K comparable, V value[K]](chain *entry[K, V], hash uint32, key K) (rest *entry[K, V], found bool) {
 	if chain == nil {
 		return nil, false
 	}
-	if chain.key == key {
+	if chain.hash == hash && chain.value.key() == key {
 		return chain.next, true
 	}
-	if rest, found = without(chain.next, key); !found {
+	if rest, found = without(chain.next, hash, key); !found {
 		return chain, false
 	}
-	return &entry[K, V]{chain.key, chain.value, rest, chain.hash}, true
+	return &entry[K, V]{chain.value, rest, chain.hash}, true
+}
+
+// A number is how many of something a key has.
+type number[K comparable] struct {
+	of K
+	n  int
+}
+
+func (c *number[K]) key() K { return c.of }
+
+// counted is how many a trie of numbers has of a key.
+func counted[K comparable](t *trie[K, *number[K]], hash uint32, key K) int {
+	if c, ok := t.get(hash, key); ok {
+		return c.n
+	}
+	return 0
+}
+
+// raise adds to the number of a key.
+func raise[K comparable](t *trie[K, *number[K]], o *owner, hash uint32, key K, by int) {
+	if n := counted(t, hash, key) + by; n == 0 {
+		t.remove(o, hash, key)
+	} else {
+		t.set(o, hash, &number[K]{key, n})
+	}
 }
 
 // seed is this process's own: else who may choose names could have many share a slot, and every question for one of

@@ -57,11 +57,16 @@ func TestNamesThatCollide(t *testing.T) {
 	}
 }
 
+// A pair is a number by another one.
+type pair struct{ k, v int }
+
+func (p pair) key() int { return p.k }
+
 // A trie holds what a map would, at every moment that somebody keeps, and says what differs between two of them: with
 // pages that grow, keys that share a slot, and some that share a hash.
 func TestTrie(t *testing.T) {
 	type state struct {
-		trie trie[int, int]
+		trie trie[int, pair]
 		want map[int]int
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -79,19 +84,20 @@ func TestTrie(t *testing.T) {
 					continue
 				}
 				v := rapid.IntRange(1, 3).Draw(t, "value")
-				s.trie.set(o, hash(key), key, v)
+				s.trie.set(o, hash(key), pair{key, v})
 				s.want[key] = v
 			}
 			states = append(states, s)
 		}
 		for i, s := range states {
 			all := map[int]int{} // how often each value is there
-			for v := range s.trie.all {
-				all[v]++
+			for p := range s.trie.all {
+				all[p.v]++
 			}
 			want := map[int]int{}
 			for key := range 101 {
-				v, ok := s.trie.get(hash(key), key)
+				p, ok := s.trie.get(hash(key), key)
+				v := p.v
 				if w, there := s.want[key]; v != w || ok != there {
 					t.Fatalf("state %d: key %d has %d (%v), want %d (%v)", i, key, v, ok, w, there)
 				}
@@ -104,7 +110,7 @@ func TestTrie(t *testing.T) {
 			}
 			for j, o := range states {
 				got, want := map[[2]int]int{}, map[[2]int]int{}
-				s.trie.changes(&o.trie, func(here, there int) bool { got[[2]int{here, there}]++; return true })
+				s.trie.changes(&o.trie, func(here, there pair) bool { got[[2]int{here.v, there.v}]++; return true })
 				for key := range 101 {
 					if v, w := s.want[key], o.want[key]; v != w {
 						want[[2]int{v, w}]++
