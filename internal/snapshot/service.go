@@ -233,16 +233,15 @@ func (s *Service) Freeze() *Service {
 		return cmp.Or(a.Place.Compare(b.Place), a.Addr.Compare(b.Addr), cmp.Compare(a.Cluster, b.Cluster))
 	})
 	s.Shards = slices.CompactFunc(s.Shards, func(a, b Shard) bool { return a.Place == b.Place && a.Addr == b.Addr && a.Cluster == b.Cluster })
-	s.regions = nil
 	s.repetitions()
+	var regions []Run
 	for i := range s.Shards {
-		sh := &s.Shards[i]
-		if n := len(s.regions); n > 0 && s.regions[n-1].Region == sh.Place.Region {
-			s.regions[n-1].To = i + 1
-		} else {
-			s.regions = append(s.regions, Run{sh.Place.Region, i, i + 1})
+		if region := s.Shards[i].Place.Region; len(regions) == 0 || regions[len(regions)-1].Region != region {
+			regions = append(regions, Run{Region: region, From: i})
 		}
+		regions[len(regions)-1].To = i + 1
 	}
+	s.regions = slices.Clip(regions)
 	s.index()
 	return s
 }
@@ -395,19 +394,34 @@ next:
 
 // In is the run of entries whose places the scope holds. Entries whose Widest is
 // narrower than the scope are repetitions within it.
+//
+// The regions' runs come first, as a question for one of them then doesn't look at the entries of others.
 func (s *Service) In(scope topology.Scope) []Shard {
 	if scope == topology.Global {
 		return s.Shards
 	}
+	in := s.Shards
+	if scope.Region != "" {
+		in = nil
+		for i := range s.regions {
+			if r := &s.regions[i]; r.Region == scope.Region {
+				in = s.Shards[r.From:r.To]
+				break
+			}
+		}
+	}
+	if scope.Zone == "" {
+		return in
+	}
 	from := 0
-	for from < len(s.Shards) && !scope.Holds(s.Shards[from].Place) {
+	for from < len(in) && in[from].Place.Zone != scope.Zone {
 		from++
 	}
 	to := from
-	for to < len(s.Shards) && scope.Holds(s.Shards[to].Place) {
+	for to < len(in) && in[to].Place.Zone == scope.Zone {
 		to++
 	}
-	return s.Shards[from:to]
+	return in[from:to]
 }
 
 // Port says whether any member has a port of this name and protocol.

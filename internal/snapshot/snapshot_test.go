@@ -34,9 +34,14 @@ func TestFreeze(t *testing.T) {
 		{topology.Scope{Region: "us", Zone: "b"}, 1},
 		{topology.Scope{Region: "eu"}, 1},
 		{topology.Scope{Region: "asia"}, 0},
+		{topology.Scope{Region: "asia", Zone: "a"}, 0},
 	} {
+		run := want.In(tt.scope)
+		if held := slices.DeleteFunc(slices.Clone(want.Shards), func(s Shard) bool { return !tt.scope.Holds(s.Place) }); !slices.Equal(run, held) {
+			t.Errorf("%v: %v, want %v", tt.scope, run, held)
+		}
 		n := 0
-		for _, s := range want.In(tt.scope) {
+		for _, s := range run {
 			if s.Widest <= tt.scope.Width() {
 				n++
 			}
